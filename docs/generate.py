@@ -59,7 +59,7 @@ UNITS = {
 
 
 def pages() -> dict[str, str]:
-    """The generated pages by the names of their files."""
+    """Return the generated pages by the names of their files."""
     return {
         "settings.md": _settings(),
         "metrics.md": _metrics(),
@@ -88,7 +88,7 @@ def _settings() -> str:
 
 
 def _variables(classes: Sequence[type[ServiceSettings]]) -> Iterator[list[str]]:
-    """A row for each field of any of the classes; the first class that has it describes it."""
+    """Yield a row for each field of the classes, described by the first class that has it."""
     fields = {
         name: field for cls in reversed(classes) for name, field in cls.model_fields.items()
     } | dict(classes[0].model_fields)
@@ -111,7 +111,7 @@ def _readers(name: str, classes: Sequence[type[ServiceSettings]]) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    """A default as it is written in the environment."""
+    """Return a default as it is written in the environment."""
     value = field.get_default(call_default_factory=True)
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
@@ -123,7 +123,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _range(field: FieldInfo) -> str:
-    """The numbers that a field takes, such as `0 to 65535` or `above 0, at most 60`."""
+    """Return the numbers that a field accepts, such as `0 to 65535` or `above 0, at most 60`."""
     limits = {type(each): each for each in field.metadata}
     least, above = limits.get(Ge), limits.get(Gt)
     most, below = limits.get(Le), limits.get(Lt)
@@ -159,7 +159,7 @@ def _metrics() -> str:
 
 
 def _of_others() -> Iterator[str]:
-    """Metrics of other programs that our rules and dashboards use."""
+    """Yield the metrics of other programs that our rules and dashboards use."""
     yield "## Of others"
     yield "What rules and [dashboards](../operate/dashboards-and-slos.md) use beside ours."
     rows = [
@@ -171,7 +171,7 @@ def _of_others() -> Iterator[str]:
 
 
 def _registered(package: str) -> Iterator[list[str]]:
-    """A row for each metric that a package's modules register when they are imported."""
+    """Yield a row for each metric that a package's modules register on import."""
     sources = dict(_instrumented(package))
     for module in sources:
         importlib.import_module(module)
@@ -188,7 +188,7 @@ def _registered(package: str) -> Iterator[list[str]]:
 
 
 def _instrumented(package: str) -> Iterator[tuple[str, str]]:
-    """The modules of a package that use Prometheus's client, with their text."""
+    """Yield the modules of a package that use Prometheus's client, with their text."""
     for root in importlib.import_module(package).__path__:
         for path in sorted(Path(root).rglob("*.py")):
             text = path.read_text(encoding="utf-8")
@@ -208,7 +208,7 @@ def _labels(labels: Sequence[str]) -> str:
 
 
 def _unit(name: str, text: str) -> str:
-    """By Prometheus's rules for names, and by how a help text begins."""
+    """Return the unit, by Prometheus's rules for names and by the beginning of the help text."""
     for end, unit in UNITS.items():
         if name.endswith(end):
             return unit
@@ -238,7 +238,7 @@ def _line(text: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Writes the pages, or with `--check` ends with 1 when one differs."""
+    """Write the pages, or with `--check` return 1 when one differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare, and write nothing")
     check = parser.parse_args(arguments).check

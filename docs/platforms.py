@@ -43,7 +43,9 @@ class Environment:
 
 
 def images(script: str, root: Path = ROOT) -> Iterator[Environment]:
-    """Of the images that deploy/images.sh builds, as their Dockerfiles make them."""
+    """Yield the environments of the images that deploy/images.sh builds, as their Dockerfiles make
+    them.
+    """
     for name, file, target in re.findall(
         r"^image (\S+) (\S+)(?: --target (\S+))?$", script, re.MULTILINE
     ):
@@ -63,7 +65,7 @@ def images(script: str, root: Path = ROOT) -> Iterator[Environment]:
 
 
 def workshops() -> Iterator[Environment]:
-    """What `make setup` makes on one machine, to run the suite and to test."""
+    """Yield the environments that `make setup` makes on one machine, to run and to test."""
     everything = ("--locked", "--all-packages", "--all-extras", "--all-groups")
     yield Environment("workspace", "", ".", everything, compiles=True)
     for engine in ENGINES:
@@ -71,7 +73,7 @@ def workshops() -> Iterator[Environment]:
 
 
 def required(environment: Environment) -> list[tuple[str, str, str]]:
-    """Name, version and marker of each package of others that it installs."""
+    """Return name, version and marker of each third-party package that the environment installs."""
     words = [word.replace("--no-install-pa", "--no-emit-pa") for word in environment.words]
     words = [word for word in words if word != "--no-install-project"]
     listed = subprocess.run(
@@ -89,13 +91,13 @@ def required(environment: Environment) -> list[tuple[str, str, str]]:
 
 
 def packages(lock: str) -> dict[tuple[str, str], Mapping[str, Any]]:
-    """What a lock knows of each package, by name and version."""
+    """Return the entry of each package of a lock, by name and version."""
     held = tomllib.loads(lock)["package"]
     return {(each["name"], each["version"]): each for each in held}
 
 
 def fitting(machine: str, glibc: int) -> frozenset[Tag]:
-    """What a wheel for Python 3.11 may be tagged with to install on Linux of a kind."""
+    """Return the tags of wheels for Python 3.11 that install on this kind of Linux."""
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(glibc, 4, -1)]
     platforms += [f"manylinux{year}_{machine}" for year in ("2014", "2010", "1")]
     each = [*platforms, f"linux_{machine}"]
@@ -106,7 +108,7 @@ def fitting(machine: str, glibc: int) -> frozenset[Tag]:
 
 
 def wheel_fits(package: Mapping[str, Any], tags: frozenset[Tag]) -> bool:
-    """Whether any of its wheels installs there."""
+    """Return whether any of the package's wheels installs there."""
     # As in an address: an epoch's "!" is "%21" there.
     names = (unquote(each["url"].rpartition("/")[2]) for each in package.get("wheels", ()))
     return any(parse_wheel_filename(name)[3] & tags for name in names)
@@ -119,7 +121,7 @@ def judged(
     *,
     compiles: bool,
 ) -> str:
-    """A cell: how many wheels, what is compiled, what is left out, and what stops it."""
+    """Return a cell: how many wheels, what is compiled, what is left out, and what prevents it."""
     tags = fitting(machine, GLIBC["bookworm"])
     here = {"platform_machine": machine, "sys_platform": "linux", "python_version": "3.11"}
     wheels, source, stopped, left_out = 0, [], [], []
@@ -140,7 +142,7 @@ def judged(
 
 
 def rows(environments: Iterator[Environment]) -> Iterator[list[str]]:
-    """For each environment its name, what it ends in, and a cell for each platform."""
+    """Yield for each environment its name, its product, and a cell for each platform."""
     for each in environments:
         cells = ["as its base"] * len(MACHINES)
         if each.words:
@@ -154,7 +156,7 @@ def rows(environments: Iterator[Environment]) -> Iterator[list[str]]:
 
 
 def page() -> str:
-    """The page's text."""
+    """Return the page's text."""
     script = (ROOT / "deploy" / "images.sh").read_text("utf-8")
     return "\n\n".join(
         [

@@ -22,7 +22,7 @@ GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
 
 
 def generate(target: Path) -> None:
-    """Writes the code of every .proto file under `target`."""
+    """Write the code of every .proto file under `target`."""
     sources = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("sightline/**/*.proto"))
     programs = Path(sys.executable).parent
     well_known = str(resources.files("grpc_tools") / "_proto")
@@ -46,7 +46,7 @@ def generate(target: Path) -> None:
 
 
 def generated_files(root: Path) -> dict[str, bytes]:
-    """Every generated file under `root`: relative path → content."""
+    """Return every generated file under `root`: relative path → content."""
     return {
         str(path.relative_to(root)): path.read_bytes()
         for pattern in GENERATED
@@ -55,7 +55,7 @@ def generated_files(root: Path) -> dict[str, bytes]:
 
 
 def export_google_protos(target: Path) -> None:
-    """Copies the google .proto files for buf, which finds no registry offline."""
+    """Copy the google .proto files for buf, which finds no registry offline."""
     for package in ("rpc", "type"):
         folder = target / "google" / package
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def export_google_protos(target: Path) -> None:
 
 
 def main() -> None:
-    """Generates in place, or compares a fresh generation with what is committed."""
+    """Generate in place, or compare a fresh generation with the committed code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="fail if the committed code is stale")
     parser.add_argument("--google-protos", type=Path, help="copy google/*.proto here, for buf")

@@ -11,18 +11,18 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from bench.harness.model import Goal, Interval, Result, Table
-from gateway.model.experiment import running
-from gateway.model.messages import Experiment, ExperimentArm
+from gateway.model.experiment import ArmFile, ExperimentFile, running
 from gateway.model.query import Identity, Shopper
 from gateway.recommend.recommend import recommend
-from gateway.state.experiments import Experiments
-from gateway.state.run import Dependencies
+from gateway.state.experiments import RunningExperiments
+from gateway.state.run import RequestDependencies
 from ranker.domain.arrays import Doubles, Flags
 from ranker.domain.experiments import LEAST_POSITIVE, LEAST_UNITS
 from ranker.domain.online import Z95, wilson
@@ -151,7 +151,7 @@ async def _cost() -> Interval:
     shop = shop_with_photo()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "order.toml").write_text(FILE)
-        found = Experiments(Path(folder), ("default",), shop.deps.scenes, Keeper())
+        found = RunningExperiments(Path(folder), ("default",), shop.deps.scenes, Keeper())
         await found.refresh()
         ways = [shop.deps, replace(shop.deps, experiments=found)]
         ratios = np.empty(ANSWERS)
@@ -164,7 +164,7 @@ async def _cost() -> Interval:
     return Interval(float(np.median(ratios)), float(low), float(high))
 
 
-async def _spent(deps: Dependencies, n: int) -> float:
+async def _spent(deps: RequestDependencies, n: int) -> float:
     begun = time.process_time()
     await recommend(by_photo(shopper=Shopper(Identity.USER, f"user {n}")), deps)
     return time.process_time() - begun
@@ -173,11 +173,12 @@ async def _spent(deps: Dependencies, n: int) -> float:
 def _hashed(random: np.random.Generator) -> Decided:
     """Run experiments on the same units, one seed each, with random outcomes."""
     units = [Shopper(Identity.VISITOR, f"visitor {n}") for n in range(HASHED_UNITS)]
-    arms = [ExperimentArm(name=name, share=0.5) for name in ("control", "b")]
+    arms = tuple(ArmFile(name, 0.5) for name in ("control", "b"))
+    start = datetime(2026, 1, 1, tzinfo=UTC)
     shape = (TESTS, HASHED_DAYS, HASHED_UNITS // HASHED_DAYS)
     treated = np.empty((TESTS, HASHED_UNITS), bool)
     for test in range(TESTS):
-        one = running(Experiment(name="aa", seed=str(test), layer_end=1.0, arms=arms))
+        one = running(ExperimentFile("aa", ("default",), arms, start, "clicks", seed=str(test)))
         treated[test] = [one.arm_of(unit) == ("", ("aa/b",)) for unit in units]
     did = random.random(treated.shape) < BASE
 

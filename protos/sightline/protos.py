@@ -30,14 +30,14 @@ def google_protos() -> Path:
 
 
 def imports(source: str) -> Iterator[str]:
-    """Paths that a .proto file imports, less what comes with protoc."""
+    """Return the paths that a .proto file imports, without those of protoc itself."""
     for path in re.findall(r'^import (?:public )?"([^"]+)";', source, re.MULTILINE):
         if not path.startswith(WITH_PROTOC):
             yield path
 
 
 def bundle() -> dict[str, bytes]:
-    """Every .proto file that compiling ours takes: its import path → its content."""
+    """Return every .proto file needed to compile ours: import path → content."""
     ours = {str(path.relative_to(OURS.parent)): path for path in OURS.rglob("*.proto")}
     google, files = google_protos(), dict[str, bytes]()
     waiting = [*ours, *ERRORS]
@@ -50,7 +50,10 @@ def bundle() -> dict[str, bytes]:
 
 
 def write(folder: Path) -> list[Path]:
-    """Writes the bundle under `folder`, over files of the same names; returns what was written."""
+    """Write the bundle under `folder`, replacing files of the same names.
+
+    Return the paths written.
+    """
     written = []
     for name, content in bundle().items():
         path = folder / name
@@ -61,7 +64,7 @@ def write(folder: Path) -> list[Path]:
 
 
 def main() -> None:
-    """Writes the folder that is named and says how many files are in it now."""
+    """Write the named folder and print the number of its files."""
     parser = argparse.ArgumentParser(prog="python -m sightline.protos", description=__doc__)
     parser.add_argument("folder", type=Path, help="made if it is not there")
     folder: Path = parser.parse_args().folder

@@ -90,6 +90,7 @@ def test_each_proto_says_its_go_and_java_package(protos: Path) -> None:
         }, name
 
 
+@pytest.mark.slow
 def test_the_wheel_carries_the_protos_and_the_command(tmp_path: Path) -> None:
     uv = ROOT / ".tools/bin/uv"
     run(uv, "build", "--wheel", "--package", "sightline-protos", "-o", tmp_path, cwd=ROOT)

@@ -30,6 +30,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_page_is_built(site: Path) -> None:
     for page in DOCS.rglob("*.md"):
         if "node_modules" not in page.parts:
@@ -46,6 +47,7 @@ def loaded(page: Path) -> Iterator[str]:
             yield from re.findall(r"\b(?:src|href)=\"?([^\">\s]+)", tag)
 
 
+@pytest.mark.slow
 def test_no_page_loads_anything_from_another_host(site: Path) -> None:
     addresses = {address for page in site.rglob("*.html") for address in loaded(page)}
     assert any(address.endswith(".css") for address in addresses)

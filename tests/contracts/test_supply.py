@@ -134,6 +134,7 @@ def test_all_images_carry_digests_once_one_of_them_does() -> None:
     assert len({each.partition("@")[0] for each in held}) == len(set(held))
 
 
+@pytest.mark.slow
 def test_make_digests_pins_every_image_everywhere(tmp_path: Path) -> None:
     """The script itself, with a registry that answers; twice, as for a newer build."""
     for path in naming():
@@ -267,6 +268,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {path.name.split(".")[0]: json.loads(path.read_text()) for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_each_image_has_a_list_of_what_is_in_it(listed: dict[str, Any]) -> None:
     built = re.findall(r"^image (\S+)", (ROOT / "deploy/images.sh").read_text(), re.MULTILINE)
     assert set(listed) == set(built) - {"triton"}  # NVIDIA's, without anything of ours
@@ -295,6 +297,7 @@ def on_linux(marker: str) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_what_no_platform_lets_in_is_in_no_list(listed: dict[str, Any]) -> None:
     for image in platforms.images((ROOT / "deploy/images.sh").read_text()):
         if (bom := listed.get(image.name)) is None:

@@ -53,6 +53,7 @@ def test_every_place_says_the_version_of_the_changelog() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_new_version_reaches_every_place_that_says_one(copy: Path) -> None:
     """No file that says the old one is passed over: the script has to know a new place."""
     old = version(copy).stdout.strip()

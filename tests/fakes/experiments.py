@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gateway.model.messages import Experiment
+from gateway.model.experiment import ExperimentFile, RunningExperiment, running
 from servicekit.errors import ServiceError
 
 
@@ -12,14 +12,14 @@ class Keeper:
     """A ranker that keeps what it is given, or fails."""
 
     fails: ServiceError | None = None
-    kept: dict[str, Sequence[Experiment]] = field(default_factory=dict)
+    kept: dict[str, Sequence[ExperimentFile]] = field(default_factory=dict)
     calls: int = 0
 
-    async def register(self, catalog_id: str, experiments: Sequence[Experiment]) -> None:
+    async def register(self, catalog_id: str, experiments: Sequence[ExperimentFile]) -> None:
         self.calls += 1
         if self.fails is not None:
             raise self.fails
         self.kept[catalog_id] = experiments
 
-    async def experiments(self, catalog_id: str) -> Sequence[Experiment]:
-        return self.kept.get(catalog_id, [])
+    async def experiments(self, catalog_id: str) -> Sequence[RunningExperiment]:
+        return [running(each) for each in self.kept.get(catalog_id, [])]

@@ -4,50 +4,52 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
-from gateway.model.answer import AnswerRecord, Order
-from gateway.model.candidates import Candidates
-from gateway.model.columns import Columns
+from gateway.model.answer import AnswerOrder, AnswerRecord
+from gateway.model.candidates import FusedCandidates
+from gateway.model.columns import ProductColumns
 from gateway.model.errors import AnswerMissing
-from gateway.model.messages import Move, Reason, Replay, Vector, Versions
 from gateway.model.peers import (
     NO_RECOMMENDERS,
     AnswerRange,
-    Basis,
+    NominationBasis,
     Ranked,
     RankerCandidates,
-    RankOrder,
+    RankRequest,
     Reasoned,
-    ReasonOrder,
+    ReasonRequest,
     RecommenderList,
     Recommenders,
-    Rules,
+    ReplayRules,
 )
 from gateway.model.query import Shopper
-from gateway.ranking import controls
+from gateway.model.reasons import Move, Reason
+from gateway.model.replay import RankerReplay
 from gateway.ranking.collapse import collapse
+from gateway.recommend.controls.moves import acting, apply_boosts, apply_pins
 from servicekit.errors import ServiceError
+from sightline.common.v1.vector_pb2 import Vector
 from tests.fakes import collapsing
 
 
-def part_of(order: Order, offset: int, limit: int) -> Order:
+def part_of(order: AnswerOrder, offset: int, limit: int) -> AnswerOrder:
     """A part of a whole order, as the ranker answers it; of no limit = all from there on."""
     end = offset + limit if limit else order.total
     parts = [(name, values[offset:end]) for name, values in order.parts]
     columns = {
         item.name: values[offset:end]
-        for item in fields(Order)
+        for item in fields(AnswerOrder)
         if isinstance(values := getattr(order, item.name), Sequence) and item.name != "parts"
     }
     return replace(order, **columns, parts=parts, offset=offset)  # type: ignore[arg-type]
 
 
-def _grouped(candidates: Candidates, rows: Sequence[int]) -> dict[int, tuple[str, ...]]:
+def _grouped(candidates: FusedCandidates, rows: Sequence[int]) -> dict[int, tuple[str, ...]]:
     """By their places among these candidates, best first, those that stay and what collapses into
     each; by the rule for single products."""
     pairs = [pair for pair in candidates.same_pictures if {*pair} <= {*rows}]
     own, columns = candidates.own, candidates.columns
 
-    def products(held: Columns, which: Sequence[int]) -> list[collapsing.Candidate]:
+    def products(held: ProductColumns, which: Sequence[int]) -> list[collapsing.Candidate]:
         return [
             collapsing.Candidate(
                 held.product_ids[row],
@@ -67,7 +69,7 @@ def _grouped(candidates: Candidates, rows: Sequence[int]) -> dict[int, tuple[str
 class FakeRanker:
     """Ranks by similarity, else by the fused order; `generated` answers for each shopper's id."""
 
-    generated: dict[str, tuple[Basis, tuple[str, ...]]] = field(default_factory=dict)
+    generated: dict[str, tuple[NominationBasis, tuple[str, ...]]] = field(default_factory=dict)
     """By shopper id; "" = for nobody in particular."""
     hidden: frozenset[str] = frozenset()
     vectors: tuple[Vector, ...] = ()
@@ -112,22 +114,27 @@ class FakeRanker:
         )
         if recommenders.only:
             return RankerCandidates(
-                (), Basis.NOTHING, "", lists=lists, anchors=anchors, history_token="h1"
+                (), NominationBasis.NOTHING, "", lists=lists, anchors=anchors, history_token="h1"
             )
         if accept_vectors and self.vectors:
             left_out = (*exclude, *self.hidden)
             kept = tuple(item for item in self.neighbours if item not in left_out)
             return RankerCandidates(
-                kept, Basis.SESSION, "m1", vectors=self.vectors, exclude=left_out, lists=lists
+                kept,
+                NominationBasis.SESSION,
+                "m1",
+                vectors=self.vectors,
+                exclude=left_out,
+                lists=lists,
             )
-        nobody = (Basis.NOTHING, ())
+        nobody = (NominationBasis.NOTHING, ())
         basis, ids = self.generated.get(shopper.id if shopper else "", nobody)
         named = tuple(item for item in ids if item not in exclude)[:top_k]
         return RankerCandidates(
             named, basis, "m1", history_token=self.history_token, lists=lists, anchors=anchors
         )
 
-    replays: dict[str, Replay] = field(default_factory=dict)
+    replays: dict[str, RankerReplay] = field(default_factory=dict)
     """By answer, what is computed of it now; by other rules the same in the reverse order."""
 
     async def newest_answers(
@@ -137,24 +144,26 @@ class FakeRanker:
         return list(self.replays)[:limit]
 
     async def replay(
-        self, catalog_id: str, answer_id: str, limit: int, rules: Rules | None = None
-    ) -> Replay:
+        self, catalog_id: str, answer_id: str, limit: int, rules: ReplayRules | None = None
+    ) -> RankerReplay:
         await self._called("replay", rules)
         if answer_id not in self.replays:
             raise AnswerMissing
-        found = Replay()
-        found.CopyFrom(self.replays[answer_id])
-        if rules is not None:
-            found.changed.extend(reversed(found.recomputed))
-        for products in (found.record.products, found.recomputed, found.changed):
-            del products[limit:]
-        return found
+        found = self.replays[answer_id]
+        changed = tuple(reversed(found.recomputed)) if rules is not None else ()
+        products = found.record.products[:limit]
+        return replace(
+            found,
+            record=replace(found.record, products=products),
+            recomputed=found.recomputed[:limit],
+            changed=changed[:limit],
+        )
 
     full: bool = False
     """Whether it has no room for records."""
     history_token: str = ""
 
-    async def rank(self, order: RankOrder) -> Ranked:
+    async def rank(self, order: RankRequest) -> Ranked:
         await self._called("rank", order)
         unseen = self.seen if order.drop_seen else set()
         near, ids = order.candidates.nearest, order.candidates.columns.product_ids
@@ -163,9 +172,7 @@ class FakeRanker:
         rows.sort(key=lambda row: -(near[row] or 0.0))
         whole, acted = self._controlled(order, rows)
         if order.record is not None and not self.full:
-            versions = Versions()
-            versions.CopyFrom(order.record.versions)
-            versions.model_version = "m1"
+            versions = replace(order.record.versions, model_version="m1")
             hidden = len(ids) - len(left)
             kept = replace(
                 order.record, order=whole, versions=versions, hidden_count=hidden, controls=acted
@@ -193,18 +200,20 @@ class FakeRanker:
             seen_pins=tuple(unseen),
         )
 
-    def _controlled(self, order: RankOrder, rows: Sequence[int]) -> tuple[Order, tuple[str, ...]]:
+    def _controlled(
+        self, order: RankRequest, rows: Sequence[int]
+    ) -> tuple[AnswerOrder, tuple[str, ...]]:
         """The whole order, and the controls that changed its first page."""
         candidates = order.candidates
         if not candidates.controls:
             return self._whole(order, rows), ()
         plain = self._whole(replace(order, collapse=False), rows)
-        whole, raised = controls.lined_up(candidates, plain)
+        whole, raised = apply_boosts(candidates, plain)
         if order.collapse:
             whole = collapse(candidates, whole)
         if not order.pins_first:
-            whole = controls.seated(candidates, whole)
-        return whole, controls.acting(candidates, whole, order.page_size, raised)
+            whole = apply_pins(candidates, whole)
+        return whole, acting(candidates, whole, order.page_size, raised)
 
     exposures: dict[str, int] = field(default_factory=dict)
     """In how many answers of any day controls acted."""
@@ -215,14 +224,14 @@ class FakeRanker:
         await self._called("control_counts", day)
         return self.exposures
 
-    def _whole(self, order: RankOrder, rows: Sequence[int]) -> Order:
+    def _whole(self, order: RankRequest, rows: Sequence[int]) -> AnswerOrder:
         """The whole order of the candidates in these rows, best first."""
         near, columns = order.candidates.nearest, order.candidates.columns
         groups = _grouped(order.candidates, rows) if order.collapse else None
         kept = list(groups or range(len(rows)))
         visual = [order.weights.get("visual", 0.0) * (near[rows[at]] or 0.0) for at in kept]
         taste = [order.weights.get("taste", 0.0) * 0.5 for _ in kept]
-        return Order(
+        return AnswerOrder(
             product_ids=[columns.product_ids[rows[at]] for at in kept],
             raw_scores=[a + b for a, b in zip(visual, taste, strict=True)],
             parts=(("visual", visual), ("taste", taste)),
@@ -234,7 +243,7 @@ class FakeRanker:
             total=len(kept),
         )
 
-    async def reasons(self, order: ReasonOrder) -> Reasoned:
+    async def reasons(self, order: ReasonRequest) -> Reasoned:
         await self._called("reasons", order)
         taste = dict(order.parts).get("taste", ())
         return Reasoned(

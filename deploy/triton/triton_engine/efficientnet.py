@@ -130,7 +130,7 @@ class _Network(Graph):
     used: set[str] = field(default_factory=set)
 
     def normalise(self, x: str, pixels: Pixels) -> str:
-        """Bytes to (x - mean) / scale in NCHW, on which the weights were trained."""
+        """Map bytes to (x - mean) / scale in NCHW, on which the weights were trained."""
         mean, scale = (np.asarray(value, np.float32) for value in (pixels.mean, pixels.scale))
         x = self.add("Cast", [x], "float", to=onnx.TensorProto.FLOAT)
         x = self.add("Sub", [x, self.constant("mean", mean)], "centred")

@@ -102,7 +102,7 @@ def _rename(model: onnx.ModelProto, names: Mapping[str, str]) -> None:
 
 
 def _normalisation(pixels: Pixels, *, channels_first: bool) -> Graph:
-    """From uint8 `image` [N, size, size, 3] to float32 `pixels`."""
+    """Map uint8 `image` [N, size, size, 3] to float32 `pixels`."""
     part = Graph()
     x = part.add("Cast", [IMAGE], "float", to=onnx.TensorProto.FLOAT)
     x = part.add("Sub", [x, part.constant("mean", np.asarray(pixels.mean, np.float32))], "centred")
@@ -115,7 +115,7 @@ def _normalisation(pixels: Pixels, *, channels_first: bool) -> Graph:
 
 
 def _unit_length(x: str) -> Graph:
-    """From `x` [N, d] to `embedding`; a zero row stays zero."""
+    """Map `x` [N, d] to `embedding` at unit length. A zero row stays zero."""
     part = Graph()
     axis = part.constant("row", np.array([1], np.int64))
     squares = part.add("Mul", [x, x], "squares")

@@ -74,7 +74,7 @@ class Transformer(Graph):
         return self.add("Reshape", [x, whole], p + "joined")
 
     def gelu(self, x: str, name: str) -> str:
-        """x (1 + erf(x / sqrt 2)) / 2, in the form that onnxruntime fuses."""
+        """Return x (1 + erf(x / sqrt 2)) / 2, in the form that onnxruntime fuses."""
         root, one, half = (
             self.constant(f"{name}.{what}", np.float32(value))
             for what, value in (("root", math.sqrt(2)), ("one", 1), ("half", 0.5))

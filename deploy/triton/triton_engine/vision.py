@@ -152,7 +152,7 @@ class _Network(Transformer):
             self._ask(self.norm(x, TOWER + "post_layernorm"))
 
     def _patches(self, *, bias: bool) -> str:
-        """From the pixels to a vector of each patch, row by row: [N, T, d]."""
+        """Map the pixels to a vector of each patch, row by row: [N, T, d]."""
         name, side = f"{EMBEDDINGS}patch_embedding", self.tower.patch
         parts = ["weight", "bias"] if bias else ["weight"]
         weights = [self.weight(f"{name}.{part}") for part in parts]
@@ -208,13 +208,13 @@ class _Network(Transformer):
                 return self._tanh_gelu(x, name)
 
     def _quick_gelu(self, x: str, name: str) -> str:
-        """x sigmoid(1.702 x), as CLIP was trained with it."""
+        """Return x sigmoid(1.702 x), as CLIP was trained with it."""
         slope = self.constant(f"{name}.slope", np.float32(1.702))
         y = self.add("Mul", [x, slope], f"{name}.sloped")
         return self.add("Mul", [x, self.add("Sigmoid", [y], f"{name}.share")], name)
 
     def _tanh_gelu(self, x: str, name: str) -> str:
-        """x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x³))) / 2."""
+        """Return x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x³))) / 2."""
         cubic, root, one, half = (
             self.constant(f"{name}.{what}", np.float32(value))
             for what, value in (

@@ -76,7 +76,10 @@ class Watchdog:
         processes: Callable[[str], Sequence[psutil.Process]],
         server: psutil.Process,
     ) -> None:
-        """`moving`: those models, by a part of their paths, or EVERY; `processes`: a model's."""
+        """Watch the models that `moving` returns, by a part of their paths or EVERY.
+
+        `processes`: those of a model.
+        """
         self._moving = moving
         self._processes = processes
         self._server = server

@@ -1,10 +1,9 @@
-"""Who calls, and what they may do.
+"""Authenticate and authorize callers.
 
-A server has one `Access`. It names the caller of each call before the request is looked at, and
-refuses it there: who is not known is UNAUTHENTICATED, who is known and may not is
-PERMISSION_DENIED. What a caller may do is a matter of its roles and catalogs; which role a call
-takes stands in its proto (`sightline.common.v1.access`), and a call that names none is made by
-nobody.
+A server has one `AccessPolicy`. It names the caller of each call before the request is read:
+unknown callers are rejected with UNAUTHENTICATED, callers without the right with PERMISSION_DENIED.
+Rights follow from the caller's roles and catalogs. The role that a call needs is declared in its
+proto (`sightline.common.v1.access`); RPCs without a role annotation are denied.
 """
 
 from __future__ import annotations
@@ -26,17 +25,18 @@ from sightline.common.v1 import access_pb2
 
 POOL: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
 EVERY = "*"
-"""Stands for all catalogs."""
+"""Wildcard for all catalogs."""
 AUTHORIZATION = "authorization"
 FOR = "x-sightline-caller"
-"""Of a call between services: the name of the caller for whom it is made, percent-encoded."""
+"""Metadata of a call between services: the name of the original caller, percent-encoded."""
 _BEARER = "Bearer "
 MOST_TOKEN = 6_144
-"""Characters of a token, with `Bearer `: gRPC itself refuses calls whose metadata takes 8 KiB."""
+"""Characters of a token, including `Bearer `: gRPC rejects calls with more than 8 KiB of
+metadata."""
 
 
 class Role(StrEnum):
-    """What a caller may be allowed; see sightline.common.v1.Role."""
+    """A permission of a caller; see sightline.common.v1.Role."""
 
     READ = "read"
     EVENTS = "events"
@@ -48,68 +48,68 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a call."""
+    """The caller of a call: name, roles and catalogs."""
 
     name: str
-    """For the audit log and quotas; of a key, what the operator called it. No secret."""
+    """For the audit log and quotas; for a key, its name in the operator's file. Not secret."""
     roles: frozenset[Role]
     catalogs: frozenset[str] | None = None
-    """None = all that there are."""
+    """None = all catalogs."""
 
     @classmethod
     def of(cls, name: str, roles: frozenset[Role], catalogs: frozenset[str]) -> Self:
-        """A caller whose catalogs are named, or all of them by EVERY."""
+        """Return a caller of the named catalogs, or of all of them if EVERY is among them."""
         return cls(name, roles, None if EVERY in catalogs else catalogs)
 
     def may_use(self, catalog_id: str) -> bool:
-        """Whether a catalog is among the caller's."""
+        """Return whether the caller may use a catalog."""
         return self.catalogs is None or catalog_id in self.catalogs
 
     def check(self, needed: frozenset[Role]) -> None:
-        """Raises RoleMissing unless the caller has one of these roles."""
+        """Raise RoleMissing unless the caller has one of these roles."""
         if not needed & self.roles:
             raise RoleMissing(needed)
 
 
 ANYONE = Caller("anyone", frozenset(Role))
-"""Who calls a server that asks nobody who they are."""
+"""The caller on a server without authentication."""
 PEER = Caller("peer", frozenset(Role))
-"""A service of the suite, which has checked what its own caller may do."""
+"""A service of the suite, which has authorized its own caller."""
 
 caller: ContextVar[Caller] = ContextVar("caller", default=ANYONE)
 """Of the current call."""
 
 
 def known() -> str:
-    """The name of the current call's caller; empty where nobody said who calls."""
+    """Return the name of the current caller; empty if the caller is not authenticated."""
     who = caller.get()
     return "" if who in (ANYONE, PEER) else who.name
 
 
 class TokenMissing(Unauthenticated, reason="TOKEN_MISSING"):
-    """Nobody said who calls."""
+    """The call carries no token."""
 
-    message = "this server asks who calls: send the metadata `authorization: Bearer TOKEN`"
+    message = "this server requires authentication: send the metadata `authorization: Bearer TOKEN`"
 
 
 class TokenInvalid(Unauthenticated, reason="TOKEN_INVALID"):
-    """The token is not one that this server takes. Whoever guesses learns no more than that."""
+    """The token is unknown, expired or not meant for this server. The answer does not say which."""
 
     message = "the token is unknown, expired or not meant for this server"
 
 
 class PeerUnknown(Unauthenticated, reason="PEER_UNKNOWN"):
-    """A service is called by somebody else than its peers."""
+    """The caller is not a service of this installation."""
 
-    message = "this service answers its peers alone: by …_PEER_KEY_FILE and …_PEER_NAMES"
+    message = "only this installation's services may call: see …_PEER_KEY_FILE and …_PEER_NAMES"
 
 
 class RoleMissing(PermissionDenied, reason="ROLE_MISSING"):
     """The caller has none of the roles that the call takes."""
 
     def __init__(self, needed: frozenset[Role]) -> None:
-        roles = ", ".join(sorted(needed)) or "a role that nobody has"
-        super().__init__(f"this call takes one of these roles: {roles}")
+        roles = ", ".join(sorted(needed)) or "none exists, as its proto names none"
+        super().__init__(f"this call needs one of these roles: {roles}")
 
 
 class CatalogForbidden(PermissionDenied, reason="CATALOG_FORBIDDEN"):
@@ -120,19 +120,20 @@ class CatalogForbidden(PermissionDenied, reason="CATALOG_FORBIDDEN"):
 
 @dataclass(frozen=True, slots=True)
 class MethodRule:
-    """What a call takes, by its proto."""
+    """Access rules of a method, from its proto."""
 
     roles: frozenset[Role] = frozenset()
-    """One of them is enough; without any, nobody may call it."""
+    """Roles of which one is enough; empty: all callers are denied."""
     admin: bool = False
-    """Whether it is answered on the administrative port alone, where there is one."""
+    """Whether the method is served on the administrative port alone, where there is one."""
     audited: bool = False
-    """Whether it stands in the audit log: by its proto, or as it changes something there."""
+    """Whether calls are written to the audit log: declared in the proto, or an administrative
+    change."""
 
 
 @cache
 def rule(method: str) -> MethodRule:
-    """Of a call, `package.Service/Method`; the empty one where its proto says nothing."""
+    """Return the access rules of `package.Service/Method`; empty rules if its proto has none."""
     service, _, name = method.partition("/")
     try:
         found = POOL.FindServiceByName(service)
@@ -147,7 +148,7 @@ def rule(method: str) -> MethodRule:
 
 
 def bearer(metadata: Mapping[str, str]) -> str:
-    """The token of a call. Raises TokenMissing, TokenInvalid."""
+    """Return the bearer token of a call. Raises TokenMissing, TokenInvalid."""
     given = metadata.get(AUTHORIZATION, "")
     if not given.startswith(_BEARER):
         raise TokenMissing
@@ -157,21 +158,21 @@ def bearer(metadata: Mapping[str, str]) -> str:
 
 
 class AccessPolicy(Protocol):
-    """Who may make calls of a server."""
+    """Decides which callers may make calls of a server."""
 
     def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:
-        """Who calls a method, `package.Service/Method`.
+        """Return the caller of a method, `package.Service/Method`.
 
-        `metadata` has what has one value; `context` is gRPC's. Must not wait: it runs before each
-        call. Raises Unauthenticated, PermissionDenied.
+        `metadata` holds keys with a single value; `context` is gRPC's. Must not block: it runs
+        before each call. Raises Unauthenticated, PermissionDenied.
         """
 
 
 class OpenAccess:
-    """Everyone may do everything: development on one machine."""
+    """Allows every call: for development on one machine."""
 
     def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:  # noqa: ARG002
-        """See Access."""
+        """Return ANYONE."""
         return ANYONE
 
 
@@ -179,8 +180,10 @@ OPEN = OpenAccess()
 
 
 class PeersOnly:
-    """Other services of the suite, by a key that they share, by a name in their certificate, or by
-    both. They are believed for whom they call."""
+    """Admits services of the suite, by a shared key, by a name in their certificate, or by both.
+
+    The name of the original caller is taken from their metadata.
+    """
 
     def __init__(
         self, keys: Callable[[], Iterable[str]] | None, names: Collection[str] = ()
@@ -190,7 +193,7 @@ class PeersOnly:
         self._keys, self._names = keys, frozenset(names)
 
     def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:  # noqa: ARG002
-        """See Access."""
+        """Return PEER under the name of the original caller. Raises PeerUnknown."""
         if self._names and self._names.isdisjoint(_names_of(context)):
             raise PeerUnknown
         if self._keys is not None and not _has_one(metadata, self._keys()):
@@ -199,12 +202,12 @@ class PeersOnly:
 
 
 def _names_of(context: Any) -> set[str]:
-    """The names in the certificate of who calls, which TLS has verified."""
+    """Return the subject alternative names of the caller's certificate, which TLS has verified."""
     given = context.auth_context().get("x509_subject_alternative_name", ())
     return {name.decode("utf-8", "replace") for name in given}
 
 
 def _has_one(metadata: Mapping[str, str], keys: Iterable[str]) -> bool:
-    """Whether a call carries one of the keys."""
+    """Return whether a call carries one of the keys."""
     given = metadata.get(AUTHORIZATION, "").removeprefix(_BEARER).encode()
     return any(hmac.compare_digest(given, key.encode()) for key in keys)

@@ -1,9 +1,8 @@
-"""The audit log's entries: who made which administrative or destructive call, and what came of it.
+"""Audit log entries: who made which administrative or destructive call, with its outcome.
 
-Which calls those are stands in their protos (`servicekit.access.rule`). Each leaves a line in the
-process's own log and an entry in a store, before its caller is answered. Neither holds anything of
-the request but its catalog and id. Callers who are not known leave none: anybody could fill the
-store with them.
+Protos declare which calls are audited (`servicekit.access.rule`). Each leaves a line in the
+process's log and an entry in a store before its caller is answered. Neither holds anything of the
+request but its catalog and id. Unauthenticated callers leave none, since they could fill the store.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ from servicekit.errors import Code, ServiceError, Unauthenticated
 from sightline.common.v1.audit_service_pb2 import AuditEntry
 
 SECONDS: Final = 5.0
-"""How long a store may take, whatever was left of the call."""
+"""Most seconds that a store may take, independent of the call's deadline."""
 
 UNSTORED = Counter(
     "sightline_audit_unstored_total",
@@ -28,11 +27,11 @@ UNSTORED = Counter(
 )
 
 about: ContextVar[str] = ContextVar("about", default="")
-"""The catalog that the current call is about, once its request was read."""
+"""The catalog of the current call, once its request was read."""
 
 
 class Audit:
-    """Notes the audited calls of a server."""
+    """Writes the audited calls of a server."""
 
     def __init__(
         self,
@@ -46,7 +45,10 @@ class Audit:
         self._writing: set[asyncio.Task[None]] = set()
 
     async def note(self, method: str, catalog_id: str, error: BaseException | None) -> None:
-        """Note a call that has ended, also one whose caller left. Raises nothing of its own."""
+        """Write an entry for a call that has ended, also one whose caller is gone.
+
+        Store errors are counted and logged, not raised.
+        """
         if isinstance(error, Unauthenticated):
             return
         entry = self._entry(method, catalog_id or DEFAULT_CATALOG, error)

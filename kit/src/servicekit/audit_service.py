@@ -1,7 +1,7 @@
-"""The audit log of one store, and AuditService for it. Its rows can be added and read alone: the
-store itself refuses to change or delete them (servicekit.schema.create_audit).
+"""The audit log of one store, and AuditService for it.
 
-Needs the extra `sql` and the package sightline-protos.
+Rows can only be added and read: the store itself rejects changes and deletions
+(servicekit.schema.create_audit). Needs the extra `sql` and the package sightline-protos.
 """
 
 from collections.abc import Collection
@@ -29,7 +29,7 @@ _TEXTS = ("caller", "method", "catalog_id", "code", "reason", "request_id")
 
 
 def audit_table(metadata: MetaData) -> Table:
-    """The table `audit_entries` in `metadata`."""
+    """Return the table `audit_entries` in `metadata`."""
     return Table(
         "audit_entries",
         metadata,
@@ -41,7 +41,7 @@ def audit_table(metadata: MetaData) -> Table:
 
 
 class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
-    """Keeps and lists entries."""
+    """Stores and lists audit entries."""
 
     def __init__(self, catalogs: Collection[str], db: Database) -> None:
         self._catalogs, self._db = catalogs, db
@@ -50,7 +50,7 @@ class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
     async def AppendAuditEntry(
         self, request: pb.AppendAuditEntryRequest, context: Context
     ) -> pb.AppendAuditEntryResponse:
-        """Add an entry, once."""
+        """Add an entry; an entry id that is stored already changes nothing."""
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         entry = request.entry
         row = {name: getattr(entry, name) for name in _TEXTS} | {
@@ -70,7 +70,7 @@ class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
     async def ListAuditEntries(
         self, request: pb.ListAuditEntriesRequest, context: Context
     ) -> pb.ListAuditEntriesResponse:
-        """Entries, newest first."""
+        """List entries, newest first."""
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         caller = request.caller.replace("\0", "\1")  # PostgreSQL takes none
@@ -96,7 +96,7 @@ def _micros(request: pb.ListAuditEntriesRequest, field: str) -> int:
     try:
         return int(getattr(request, field).ToMicroseconds())
     except ValueError as error:
-        raise RequestInvalid.at(field, "is no time between the years 1 and 9999") from error
+        raise RequestInvalid.at(field, "must be between the years 1 and 9999") from error
 
 
 def _message(row: sa.Row[Any]) -> pb.AuditEntry:

@@ -1,7 +1,7 @@
-"""What is sent on after an answer was given: a bounded queue, emptied in batches.
+"""A bounded queue of items that are sent in batches after the answer was given.
 
-Nobody waits for it. What finds no room, and what is not taken within the patience, is dropped and
-counted. A crash loses at most what waits.
+No call waits for it. Items that find the queue full, and those that are not taken within the
+patience, are dropped and counted. A crash loses at most the items in the queue.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 
 PATIENCE_SECONDS = 15.0
-"""How long an item is sent again while the receiver is busy or away."""
+"""How long an item is resent while the receiver is busy or unreachable."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 
 T = TypeVar("T")
@@ -26,34 +26,34 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class QueueMetrics:
-    """What is reported of a queue."""
+    """Metrics of a queue."""
 
     kept: Counter
     dropped: Counter
     """By cause: "queue_full", "refused", "shutdown", and `lost` of the queue."""
     waiting: Gauge
     lost: str
-    """The cause where the receiver did not take an item within the patience."""
+    """The cause for items that the receiver did not take within the patience."""
 
 
 @dataclass(frozen=True)
 class BatchRules(Generic[T]):
-    """What goes together."""
+    """How items are put into batches."""
 
     key: Callable[[T], Hashable]
-    """What distinguishes an item from another."""
+    """Identity of an item: an item whose key is queued already is not added."""
     load: Callable[[T], int]
-    """How much of the queue's room it takes."""
+    """Size of an item, in the unit of the queue's `most_load`."""
     group: Callable[[T], Hashable] = lambda _: None
-    """A batch holds items of one group."""
+    """A batch holds items of one group only."""
     most: int = 100
-    """Items of a batch."""
+    """Most items of a batch."""
     most_load: float = float("inf")
-    """Of a batch of more than one item."""
+    """Most load of a batch of more than one item."""
 
 
 class BatchQueue(Generic[T]):
-    """Items on their way, oldest first."""
+    """Queue of items to be sent, oldest first."""
 
     def __init__(
         self,
@@ -77,7 +77,10 @@ class BatchQueue(Generic[T]):
         self._task: asyncio.Task[None] | None = None
 
     def offer(self, item: T) -> bool:
-        """Take an item, unless one with its key waits already; False = no room: it is dropped."""
+        """Add an item, unless its key is queued already.
+
+        Return False if the queue is full: the item is dropped.
+        """
         key, load = self._batches.key(item), self._batches.load(item)
         if key in self._waiting:
             return True
@@ -88,19 +91,19 @@ class BatchQueue(Generic[T]):
         self._load += load
         self._counts.waiting.set(len(self._waiting))
         if self._task is None or self._task.done():
-            # In a context of its own: a batch is no one request's.
+            # In a context of its own: a batch belongs to no single request.
             self._task = asyncio.get_running_loop().create_task(
                 self._drain(), context=contextvars.Context()
             )
         return True
 
     def find(self, key: Hashable) -> T | None:
-        """An item that waits; None = none of this key does."""
+        """Return the queued item of a key, or None."""
         entry = self._waiting.get(key)
         return None if entry is None else entry[1]
 
     async def close(self, seconds: float) -> None:
-        """Take no more, send what waits for at most `seconds`, drop the rest."""
+        """Accept no more items, send queued ones for at most `seconds`, drop the rest."""
         self._closing.set()
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=seconds)
@@ -122,14 +125,14 @@ class BatchQueue(Generic[T]):
                 pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _rest(self) -> None:
-        """Let items gather; not when there will be no more."""
+        """Wait for items to gather; not after `close`."""
         if self._gather:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._gather):
                     await self._closing.wait()
 
     async def _hand_over(self, batch: Sequence[Hashable]) -> bool:
-        """Send these; False = try again after a pause."""
+        """Send a batch. Return False if it is to be sent again after a pause."""
         try:
             await self._send([self._waiting[key][1] for key in batch])
         except ServiceError as error:
@@ -137,10 +140,10 @@ class BatchQueue(Generic[T]):
                 since = self._clock() - PATIENCE_SECONDS
                 self._drop([k for k in batch if self._waiting[k][0] < since], self._counts.lost)
                 return False
-            get_logger().warning("records refused", reason=error.reason, count=len(batch))
+            get_logger().warning("records rejected", reason=error.reason, count=len(batch))
             self._drop(batch, "refused")
-        except Exception as error:  # an item that can't be written must not end it all
-            get_logger().error("records could not be handed over", exc_info=error)
+        except Exception as error:  # an item that can't be encoded must not stop the queue
+            get_logger().error("records not sent", exc_info=error)
             self._drop(batch, "refused")
         else:
             self._remove(batch)

@@ -1,11 +1,10 @@
-"""Whether a peer that hangs is asked again: a circuit breaker (Nygard, Release It!, 2007).
+"""Circuit breaker for calls to a peer that hangs (Nygard, Release It!, 2007).
 
-A call that runs out of time is no proof that its peer hangs: its caller may have given it 20 ms. So
-such a call only raises suspicion, and health checks beside the calls decide, which peers answer
-under any load. While none is answered, calls fail at once, and no request spends its time on a
-peer that is stopped. A peer that is gone altogether needs no breaker: gRPC fails such calls at
-once. (Breakers of libraries send a caller's request to find out, and count failures however little
-time a call was given.)
+A call that runs out of time is no proof that its peer hangs: its caller may have given it 20 ms.
+Such a call only triggers health checks beside the calls, which peers answer under any load. While
+none is answered, calls fail at once, and no request waits for a stopped peer. A peer whose
+connection is lost needs no breaker: gRPC fails such calls at once. (Breakers of libraries probe
+with a caller's request, and count failures regardless of the call's deadline.)
 """
 
 import asyncio
@@ -20,11 +19,11 @@ from prometheus_client import Gauge
 from servicekit import telemetry
 
 PATIENCE = 1.0
-"""Seconds that a peer may take to say that it is there."""
+"""Seconds that a health check may take."""
 PAUSE = 0.5
-"""Seconds between two attempts."""
+"""Seconds between two health checks."""
 REPLICAS = 3
-"""Health checks at a time: calls go round the replicas, and one that hangs is not all of them."""
+"""Health checks at a time: calls are balanced over replicas, of which one may hang alone."""
 
 OPEN = Gauge(
     "sightline_peer_hangs",
@@ -35,11 +34,11 @@ OPEN = Gauge(
 _log = telemetry.get_logger()
 
 IsThere: TypeAlias = Callable[[float], Awaitable[bool]]
-"""Whether a peer answers within so many seconds, whatever it answers."""
+"""Return whether a peer answers within some seconds, with any status."""
 
 
 class CircuitBreaker:
-    """Of the calls to one peer."""
+    """Circuit breaker of the calls to one peer."""
 
     def __init__(
         self, is_there: IsThere, peer: str, *, patience: float = PATIENCE, pause: float = PAUSE
@@ -54,17 +53,17 @@ class CircuitBreaker:
         OPEN.labels(peer).set(0)
 
     def suspect(self) -> None:
-        """Find out, unless that is being done, or was just now."""
+        """Start health checks, unless they run already or one was answered just now."""
         if self._probing is None and time.monotonic() - self._answered >= self._pause:
             self._probing = asyncio.create_task(self._probe())
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop the health checks."""
         if self._probing is not None:
             self._probing.cancel()
 
     async def _probe(self) -> None:
-        """Until it answers."""
+        """Repeat the health check until a replica answers."""
         begun = time.monotonic()
         try:
             while not await self._answers():
@@ -86,13 +85,13 @@ class CircuitBreaker:
             OPEN.labels(self._peer).set(hanging)
 
     async def _answers(self) -> bool:
-        """Whether any replica does."""
+        """Return whether any replica answers."""
         looks = (self._is_there(self._patience) for _ in range(REPLICAS))
         return any(await asyncio.gather(*looks))
 
 
 def by_health(channel: grpc.aio.Channel) -> IsThere:
-    """By a health check."""
+    """Return a probe that makes a gRPC health check."""
     check: Any = channel.unary_unary(
         "/grpc.health.v1.Health/Check",
         request_serializer=health_pb2.HealthCheckRequest.SerializeToString,

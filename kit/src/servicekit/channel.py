@@ -1,4 +1,4 @@
-"""Channels to peers: balanced, retried where that is safe, quick to find a restarted peer."""
+"""Channels to peers: balanced, retried where that is safe, quick to reconnect after a restart."""
 
 import asyncio
 import json
@@ -16,7 +16,8 @@ _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 LONGEST_SECONDS = 86_400.0
-"""That a call goes on after certificates have changed, such as the fit of a space."""
+"""Most seconds that a call may go on after certificates have changed, such as the fit of a
+space."""
 
 
 def connect(
@@ -26,13 +27,12 @@ def connect(
     service_configs: Iterable[tuple[str, str]] = (),
     max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> grpc.aio.Channel:
-    """A channel to every address that `target` resolves to. Connects on first use.
+    """Return a channel to every address that `target` resolves to. It connects on first use.
 
     `target` is `host:port` or a gRPC target with a scheme. `service_configs` lists the idempotent
-    calls as (full service name, method): only these are tried again, up to 3 times in all, and
-    only after UNAVAILABLE or a peer's CANCELLED. Its calls pass the request id and trace context of
-    the current call on, and what `peers` know one another by. To be called where an event loop
-    runs.
+    calls as (full service name, method): only these are retried, up to 3 attempts in all, and only
+    after UNAVAILABLE or a peer's CANCELLED. Calls propagate the request id and trace context of the
+    current call, and carry the credentials of `peers`. Requires a running event loop.
     """
     if "://" not in target and not target.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
         target = f"dns:///{target}"
@@ -51,7 +51,7 @@ def connect(
 def _passing_on(
     make: Callable[..., Callable[..., Any]], peers: PeerCredentials
 ) -> Callable[..., Callable[..., Any]]:
-    """A channel's way to make calls, of calls that pass on what they are part of."""
+    """Wrap a channel's factory of calls: calls propagate request id and trace context."""
 
     def made(method: str, *arguments: Any, **options: Any) -> Callable[..., Any]:
         return passing_on(make(method, *arguments, **options), peers.metadata, method)
@@ -60,8 +60,8 @@ def _passing_on(
 
 
 class _Renewed:
-    """A channel to peers whose certificates change: calls go over one that was made with those of
-    now; calls in progress end where they are."""
+    """A channel to peers whose certificates change: new calls use a channel with the current ones;
+    calls in progress end on the channel that they began on."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class _Renewed:
         return partial(self._calls, name) if name in _KINDS else getattr(self._channel, name)
 
     def _calls(self, kind: str, *arguments: Any, **options: Any) -> Callable[..., Any]:
-        """A method of the peer."""
+        """Return a method of the peer that uses the current channel."""
         channel: grpc.aio.Channel | None = None
         call: Callable[..., Any] | None = None
 
@@ -113,8 +113,8 @@ class _Renewed:
 
 
 def idempotent(*modules: Any) -> tuple[tuple[str, str], ...]:
-    """The calls of the services in these generated modules (`…_pb2`) that may be made again, by
-    their protos (`idempotency_level`)."""
+    """Return the idempotent methods (`idempotency_level`) of the services in generated modules
+    (`…_pb2`), as (full service name, method)."""
     return tuple(
         (service.full_name, method.name)
         for module in modules
@@ -125,7 +125,7 @@ def idempotent(*modules: Any) -> tuple[tuple[str, str], ...]:
 
 
 def service_config(idempotent: Iterable[tuple[str, str]]) -> str:
-    """gRPC service config (JSON): round robin, and retries for the `idempotent` calls."""
+    """Return a gRPC service config (JSON): round robin, and retries for the `idempotent` calls."""
     config: dict[str, object] = {
         "loadBalancingConfig": [{"round_robin": {}}],
         # A peer that fails most calls is not asked three times as often. Half of the tokens are the

@@ -10,12 +10,13 @@ Clock = Callable[[], int]
 
 
 def now_micros() -> int:
-    """The time in microseconds since 1970, UTC."""
+    """Return the time in microseconds since 1970, UTC."""
     return time.time_ns() // 1000
 
 
 def new_id(micros: int) -> str:
-    """UUID version 7 (RFC 9562, 6.2 method 3): sorts by `micros`, even within a millisecond."""
+    """Return a UUID version 7 (RFC 9562, 6.2 method 3): sorts by `micros`, even within a
+    millisecond."""
     millis, rest = divmod(micros, 1000)
     fraction = rest * 4096 // 1000
     random = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)

@@ -1,11 +1,11 @@
-"""How many calls are worked on at a time: as many as end early enough.
+"""Adaptive limit of concurrent calls: as many as end within half of their deadlines.
 
 Additive increase, multiplicative decrease (Chiu and Jain 1989, doi:10.1016/0169-7552(89)90019-6),
 as TCP does it, and as AIMDLimit and GradientLimit of Netflix's concurrency-limits
 (https://github.com/Netflix/concurrency-limits) do it for services. There is no constant of
 milliseconds in it: a call is late once it took half of the time that its caller gave it. So what is
-admitted still ends in time, and a process that is asked for too much says no at once instead of
-working on answers that nobody waits for any more.
+admitted still ends in time, and an overloaded process rejects calls at once instead of working on
+abandoned ones.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from datetime import timedelta
 from servicekit.errors import ResourceExhausted
 
 LEAST = 8
-"""Calls at a time that are always admitted: some are slow by nature, and the limit can't tell."""
+"""Concurrent calls that are always admitted: some are slow by nature, which looks like load."""
 QUICK = 0.1
-"""Seconds; what takes less is never late: a caller's tiny deadline is no sign of load."""
+"""Seconds; shorter calls are never late: a caller's tiny deadline is no sign of load."""
 UNHURRIED = 5.0
 """Seconds after which a call without a deadline is late."""
 FASTEST = 4.0
-"""Places by which a round of calls raises the limit: as many as such calls fit into what is late,
-one to four. What was lowered too far is back within a second or two."""
+"""Most by which a round of calls raises the limit: by one to four, as many as such calls fit into
+the time that is late. A limit that was lowered too far recovers within a second or two."""
 
 
 class Overloaded(ResourceExhausted, reason="SERVICE_OVERLOADED"):
-    """More calls are under way than end in time; this one was not begun."""
+    """More calls are under way than end in time; this one was not started."""
 
-    message = "too many calls are under way: come again in a moment"
+    message = "too many calls are under way: retry in a moment"
     retry_after = timedelta(seconds=1)
 
 
 class ConcurrencyLimit:
-    """The calls that one process works on, and how many of them there may be."""
+    """Adaptive concurrency limit of one process."""
 
     def __init__(
         self,
@@ -46,11 +46,11 @@ class ConcurrencyLimit:
         working: Callable[[int], object] = int,
         worked: Callable[[float], object] = float,
     ) -> None:
-        """`most`: what the limit begins with, and never exceeds. `learned` is called with each,
-        `working` with the calls under way whenever one begins or ends, `worked` with the seconds
-        that each took."""
+        """`most` is the initial limit, which is never exceeded. `learned` is called with each new
+        limit, `working` with the number of calls under way when it changes, `worked` with the
+        seconds of each call."""
         self.limit = float(most)
-        """Calls at a time, by now."""
+        """Current limit of concurrent calls."""
         self._learned = learned
         learned(self.limit)
         self._working, self._worked = working, worked
@@ -60,14 +60,14 @@ class ConcurrencyLimit:
         self._held: Counter[Hashable] = Counter()
         self._total = 0
         self._before, self._since, self._lowered = self.limit, 0.0, 0.0
-        """The limit before it was lowered last, from when on calls began that lower it, and when
-        that was: calls that began since lower it again."""
+        """The limit before it was last lowered; the start from which calls lower it; and when it
+        was lowered: calls that began later lower it again."""
 
     def enter(self, party: Hashable) -> float:
-        """Begin a call of a party; answers when it began. Raises Overloaded.
+        """Begin a call of a party. Return its start time. Raises Overloaded.
 
-        Once all places are taken, only those get in who hold less than their even share of them: a
-        party that asks for everything does not keep others out.
+        At the limit, only parties below their even share are admitted: one that sends too many
+        calls does not keep others out.
         """
         held = self._held[party] + 1
         parties = len(self._held) + (held == 1)
@@ -79,7 +79,7 @@ class ConcurrencyLimit:
         return self._clock()
 
     def leave(self, party: Hashable, began: float, given: float | None, *, ok: bool) -> None:
-        """End a call that `enter` began. `given`: the seconds that its caller gave it."""
+        """End a call that `enter` began. `given`: the seconds of its deadline, None = none."""
         busy = self._total * 2 >= self.limit
         self._total -= 1
         self._working(self._total)

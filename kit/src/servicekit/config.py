@@ -1,4 +1,7 @@
-"""Settings as frozen values, read from the environment once, with all bad ones reported at once."""
+"""Settings as frozen values, read from the environment once.
+
+All invalid ones are reported at once.
+"""
 
 import math
 import re
@@ -38,19 +41,20 @@ _CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class _SecretFile:
-    """Where a secret stands; read by validation, which reports what is wrong with all others."""
+    """The file of a secret; read during validation, so that its errors are reported with all
+    others."""
 
     path: str
     variable: str
     alone: bool
-    """Whether the secret is not given in the environment too."""
+    """Whether the environment does not set the secret itself too."""
 
 
 def _content(given: object) -> object:
     if not isinstance(given, _SecretFile):
         return given
     if not given.alone:
-        raise ValueError(f"{given.variable} is set beside it: which of the two is meant?")
+        raise ValueError(f"{given.variable} is set too: set only one of the two")
     try:
         return Path(given.path).read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -58,8 +62,10 @@ def _content(given: object) -> object:
 
 
 Secret = Annotated[SecretStr, BeforeValidator(_content)]
-"""A password, a key, or a URL that may hold one: neither repr nor a log shows it. What its variable
-would hold may stand in a file instead, which the variable with `_FILE` behind its name names."""
+"""A password, a key, or a URL that may hold one; never shown by repr or logs.
+
+May be read from the file that the variable with the suffix `_FILE` names.
+"""
 
 
 def _without_password(url: str) -> str:
@@ -73,17 +79,17 @@ def _without_password(url: str) -> str:
 
 
 Place = Annotated[str, AfterValidator(_without_password)]
-"""A folder or a URL, which logs may show: credentials of buckets come from their drivers' files."""
+"""A folder or a URL that logs may show: credentials of buckets come from their drivers' files."""
 
 
 class _Environment(EnvSettingsSource):
-    """Reads lists as `a,b` too, secrets from files, and leaves what it can't read to validation.
+    """Reads lists as `a,b` too, secrets from files, and leaves unparsable values to validation.
 
     pydantic-settings would stop at the first value that is not JSON.
     """
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The variable's value; of a secret, the file that holds it."""
+        """Return the variable's value, or the file of a secret."""
         given, key, is_complex = super().get_field_value(field, field_name)
         name = f"{self.env_prefix}{field_name}_file"
         path = self.env_vars.get(self._apply_case_sensitive(name))
@@ -113,16 +119,18 @@ class ServiceSettings(BaseSettings):
     )
 
     mode: Literal["development", "production"] = "development"
-    """In production a process refuses to start with settings that are unsafe, and names all of them
-    and what to do: docs/operate/access.md."""
+    """In production a process does not start with unsafe settings, and lists all of them with their
+    remedies: docs/operate/access.md."""
 
     def unsafe(self) -> Iterator[str]:
-        """What must not be so in production, and what to do about it. Classes add to what those
-        say that they are derived from."""
+        """Yield the settings that are unsafe in production, each with its remedy.
+
+        Subclasses add to those of their base classes.
+        """
         yield from ()
 
     def variable(self, field: str) -> str:
-        """What a field is called in the environment."""
+        """Return the environment variable of a field."""
         return (self.model_config.get("env_prefix", "") + field).upper()
 
     @classmethod
@@ -134,7 +142,7 @@ class ServiceSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments first, then the environment; no .env files."""
+        """Read arguments first, then the environment; no .env files."""
         return init_settings, _Environment(settings_cls)
 
 
@@ -163,7 +171,7 @@ def _collector(url: str) -> str:
 
 
 class TraceSettings(ServiceSettings):
-    """Where a process sends the spans of what it does, and of how much of it."""
+    """Collector and sampling of traces."""
 
     traces_endpoint: Annotated[str, AfterValidator(_collector)] = ""
     """Collector that takes traces by OTLP over gRPC, such as `http://otel-collector:4317`
@@ -174,28 +182,28 @@ class TraceSettings(ServiceSettings):
     call with one is recorded when it says so (sampled)."""
 
     def traces_followed(self) -> float:
-        """Most traces a second that are recorded because callers say so, in a process."""
+        """Return the most traces a second that a process records because callers ask for it."""
         return math.inf
 
 
 class PeerSettings(TraceSettings):
-    """How a process and the other services of its installation know one another."""
+    """How the services of an installation authenticate one another."""
 
     CALLED: ClassVar[tuple[str, ...]] = ()
     """The fields that name peers to call."""
 
     peer_key_file: Path | None = None
     """File with the key that the services share, at least 32 random characters; a second line is
-    another one that is taken too, while they change. Taken up again when it changes. Without it,
-    and without `peer_tls_folder`, a service asks nobody who calls."""
+    another one that is accepted during rotation. Read again when it changes. Without it and without
+    `peer_tls_folder`, a service does not authenticate callers."""
 
     peer_tls_folder: Path | None = None
     """Folder with `tls.crt`, `tls.key` and `ca.crt` (PEM), with which the services speak TLS and
-    show one another who they are. Taken up again when they change."""
+    authenticate one another. Read again when they change."""
 
     peer_names: tuple[str, ...] = ()
-    """Names (subject alternative names) of which a caller's certificate has to have one; empty =
-    every certificate that `ca.crt` signed is a peer's."""
+    """Subject alternative names of which a caller's certificate must have one; empty = every
+    certificate that `ca.crt` signed is accepted."""
 
     @model_validator(mode="after")
     def _names_of_certificates(self) -> Self:
@@ -208,14 +216,14 @@ class PeerSettings(TraceSettings):
         folder = self.variable("peer_tls_folder")
         if self.peer_key_file is None and self.peer_tls_folder is None:
             key = self.variable("peer_key_file")
-            yield f"services do not ask who calls them: set {key}, {folder} or both"
+            yield f"services do not authenticate callers: set {key}, {folder} or both"
         for field in self.CALLED if self.peer_tls_folder is None else ():
             if not is_local(target := getattr(self, field)):
                 yield f"{self.variable(field)}: {target} is called in plain text: set {folder}"
 
 
 class ServerSettings(PeerSettings):
-    """What every gRPC server has."""
+    """Settings of every gRPC server."""
 
     host: str = Field(default="127.0.0.1", min_length=1)
     """Address to listen on, for calls and for metrics."""
@@ -245,13 +253,13 @@ class ServerSettings(PeerSettings):
     their protos."""
 
     max_concurrent_calls: int = Field(default=200, ge=1, le=100_000)
-    """Most calls at once; a process that answers too late takes fewer. One more is refused
+    """Most calls at once; a process that answers too late takes fewer. One more is rejected
     (SERVICE_OVERLOADED)."""
 
     max_bytes_in_flight: int = Field(default=0, ge=0)
     """Bytes of requests that a process holds at once, and as many of answers that are not read yet;
     0 = a quarter of its memory (of the container's limit), shared by the processes. One caller
-    holds half of them at most. What finds no room is refused (BYTES_EXHAUSTED)."""
+    holds half of them at most. Further ones are rejected (BYTES_EXHAUSTED)."""
 
     max_streams: int = Field(default=1000, ge=1, le=100_000)
     """Most streams at once (watches of jobs, fits); as many again of health and reflection."""
@@ -260,47 +268,46 @@ class ServerSettings(PeerSettings):
     """Most of these on one connection."""
 
     stream_seconds: float = Field(default=3600.0, gt=0, le=604_800)
-    """Longest life of a stream; clients open it again."""
+    """Longest life of a stream; clients reopen it."""
 
     catalogs: Catalogs = (DEFAULT_CATALOG,)
     """The catalogs of this installation; a request for another one is CATALOG_NOT_FOUND."""
 
     reflection: bool = True
-    """Whether the server describes its calls to whoever asks (gRPC reflection); not in
-    production."""
+    """Whether gRPC reflection describes the server's calls; not allowed in production."""
 
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()
         if self.reflection:
-            yield f"calls are described to whoever asks: set {self.variable('reflection')}=false"
+            yield f"gRPC reflection describes all calls: set {self.variable('reflection')}=false"
         tls = self.tls_field()
         if getattr(self, tls) is None and not is_local(f"{self.host}:{self.port}"):
             yield (
-                f"{self.variable('host')}: plain text is spoken on {self.host}: set"
+                f"{self.variable('host')}: {self.host} is served in plain text: set"
                 f" {self.variable(tls)}, or 127.0.0.1"
             )
 
     def tls_field(self) -> str:
-        """The field that has the server speak TLS."""
+        """Return the field that makes the server speak TLS."""
         return "peer_tls_folder"
 
 
 class SharedServerSettings(ServerSettings):
-    """What a server has that keeps nothing in memory for which its callers come back."""
+    """Settings of a server without per-caller state in memory."""
 
     processes: int = Field(default=1, ge=1, le=64)
-    """Processes that serve the port together, for more cores than one; another one looks after
-    them and serves the metrics of all. They take as much memory each."""
+    """Processes that serve the port together, for more cores than one; another one supervises
+    them and serves their merged metrics. Each takes as much memory."""
 
     @model_validator(mode="after")
     def _one_port(self) -> Self:
         if self.processes > 1 and not self.port:
-            raise ValueError("several processes need a port of which they all know: not 0")
+            raise ValueError("several processes need a fixed port, not 0")
         return self
 
 
 def is_local(target: str) -> bool:
-    """Whether `host:port`, or gRPC's name of it, does not leave this machine."""
+    """Return whether `host:port`, or gRPC's name of it, stays on this machine."""
     if target.startswith("unix"):
         return True
     host = re.sub(r"^(dns|ipv4|ipv6):(//[^/]*/)?", "", target).rpartition(":")[0].strip("[]")
@@ -311,7 +318,7 @@ def is_local(target: str) -> bool:
 
 
 def is_guessable(user: str, password: str) -> bool:
-    """Whether a password is one that software comes with, or that examples have; none is not."""
+    """Return whether a password is a vendor's default or one from examples; an empty one is not."""
     return password != "" and password.lower() in {user.lower(), *_PASSWORDS}
 
 
@@ -319,10 +326,10 @@ S = TypeVar("S", bound=ServiceSettings)
 
 
 def load(cls: type[S]) -> S:
-    """The settings of `cls` from the environment.
+    """Return the settings of `cls` from the environment.
 
-    When some are bad, prints each with its variable's name, what is wrong and what it is for,
-    and exits with status 2. Values are not printed: they may be secrets.
+    If some are invalid, prints each variable, the problem and its purpose, and exits with status 2.
+    Values are not printed: they may be secrets.
     """
     try:
         return cls()
@@ -332,7 +339,7 @@ def load(cls: type[S]) -> S:
 
 def _refuse(cls: type[ServiceSettings], error: ValidationError, out: TextIO) -> NoReturn:
     prefix = cls.model_config.get("env_prefix", "")
-    print(f"{error.error_count()} bad setting(s):", file=out)
+    print(f"{error.error_count()} invalid setting(s):", file=out)
     for problem in error.errors(include_url=False, include_input=False):
         name = str(problem["loc"][0]) if problem["loc"] else ""
         path = ".".join(str(part) for part in problem["loc"][1:])

@@ -51,7 +51,8 @@ _THREAD = struct.pack("=IIQQ", 0, 7, 0x10000, 0x10000)
 
 @cache
 def lacking() -> tuple[str, ...]:
-    """The layers that can't be had here, as a process finds that tries; this one stays free."""
+    """Return the layers that this machine lacks, as found by a subprocess; this process stays
+    unconfined."""
     tried = subprocess.run(
         (sys.executable, "-sP", "-m", "servicekit.confinement"), stdout=subprocess.PIPE, check=False
     )
@@ -60,7 +61,7 @@ def lacking() -> tuple[str, ...]:
 
 
 class Confinement:
-    """The layers, looked up while files can still be opened."""
+    """The layers, resolved while files can still be opened."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -71,7 +72,10 @@ class Confinement:
             self._seccomp.seccomp_init.restype = ctypes.c_void_p
 
     def enter(self) -> tuple[str, ...]:
-        """Confine this process, for good, and have it die with its parent; the layers that hold."""
+        """Confine this process irrevocably and tie its life to its parent's.
+
+        Return the layers in force.
+        """
         with contextlib.suppress(OSError, AttributeError):
             self._control(_DEATH_SIGNAL, _SIGKILL)
         layers: Mapping[str, Callable[[], None]] = {
@@ -140,7 +144,7 @@ def _limit() -> None:
 
 
 def _check(result: int) -> int:
-    """Raises OSError when a call of the C library says that it failed."""
+    """Return the result of a C library call. Raise OSError if it reports failure."""
     if result < 0:
         raise OSError(ctypes.get_errno(), "not to be had here")
     return result

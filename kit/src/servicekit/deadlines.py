@@ -16,17 +16,18 @@ T = TypeVar("T")
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 """time.monotonic() at which the current call ends; None when it has no end."""
 _abandoned: ContextVar[threading.Event | None] = ContextVar("abandoned", default=None)
-"""Set once nobody waits any more for what the current thread does; None outside of `in_thread`."""
+"""Set once the caller abandoned the current thread's work; None outside of `in_thread`."""
 
 
 def remaining() -> float | None:
-    """Seconds that are left of the current call, negative once it is over; None without end."""
+    """Return the seconds left of the current call, negative once it is over; None without a
+    deadline."""
     end = _deadline.get()
     return None if end is None else end - time.monotonic()
 
 
 def budget(reserve: float, cap: float | None = None) -> float | None:
-    """Timeout in seconds for a hop: what is left less `reserve`, at most `cap`.
+    """Return the timeout in seconds for a hop: what is left less `reserve`, at most `cap`.
 
     `reserve` is what this hop needs to report its own failure. Returns `cap` when the call has no
     deadline. Raises DeadlineExceeded (DEADLINE_EXCEEDED) when nothing would be left, since a hop
@@ -45,13 +46,16 @@ def budget(reserve: float, cap: float | None = None) -> float | None:
 
 
 def start(seconds: float | None) -> None:
-    """Set the end of the current task's call; for the server interceptor. None: no end."""
+    """Set the deadline of the current task's call; for the server interceptor.
+
+    None: no deadline.
+    """
     _deadline.set(None if seconds is None else time.monotonic() + seconds)
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Run the body with an end at most `seconds` from now; never later than the call's own."""
+    """Run the body with a deadline at most `seconds` from now, never later than the call's own."""
     end = time.monotonic() + seconds
     outer = _deadline.get()
     token = _deadline.set(end if outer is None else min(outer, end))
@@ -63,7 +67,7 @@ def within(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def otherwise(seconds: float) -> Iterator[None]:
-    """Run the body with an end `seconds` from now if the call has none of its own."""
+    """Run the body with a deadline `seconds` from now if the call has none."""
     if remaining() is not None:
         yield
         return
@@ -72,17 +76,19 @@ def otherwise(seconds: float) -> Iterator[None]:
 
 
 def check() -> None:
-    """For loops, every so many rows: raises DeadlineExceeded once nobody waits for them any more,
-    because the call's time is up, or because its caller went while they ran `in_thread`."""
+    """Raise DeadlineExceeded once the result is abandoned: the deadline passed, or the caller left
+    while the loop ran `in_thread`. Loops call it every some rows."""
     left, abandoned = remaining(), _abandoned.get()
     if (left is not None and left <= 0) or (abandoned is not None and abandoned.is_set()):
-        raise DeadlineExceeded("nobody waits for this any more", reason="DEADLINE_EXCEEDED")
+        raise DeadlineExceeded(
+            "the deadline passed, or the caller left", reason="DEADLINE_EXCEEDED"
+        )
 
 
 async def in_thread(work: Callable[[], T], threads: Executor | None = None) -> T:
-    """What `work` gives, done in a thread (None: of asyncio's own) under the call's deadline.
+    """Return `work()`, run in a thread (None: asyncio's own) under the call's deadline.
 
-    When the caller is cancelled, its loops stop at their next `check`.
+    When the caller is cancelled, loops in `work` stop at their next `check`.
     """
     context, abandoned = copy_context(), threading.Event()
     context.run(_abandoned.set, abandoned)

@@ -41,25 +41,26 @@ FAILURES = Counter(
 )
 
 START_SECONDS = 60.0
-"""How long a process may take to start. It takes far less than a second, but where a whole suite
-starts on few processors, minutes of their time are wanted at once; and who gives a process up too
-early fails an item that it would have done."""
+"""How long a process may take to start.
+
+It takes far less than a second, but minutes where a whole suite starts on few processors; giving up
+too early would fail an item that can be decoded.
+"""
 REVIVALS = 3
-"""How often a process is started that dies before it has an item."""
+"""Attempts to start a process that dies before it has an item."""
 MOST_ITEMS = 5_000
-"""After so many items a process is replaced: what its libraries leak goes with it."""
+"""Items after which a process is replaced, together with memory that libraries leaked."""
 GRACE = 0.5
-"""Seconds that an item goes on at most for which nobody waits any more. Nearly all end by then, and
-spare their process a successor."""
+"""Seconds that an abandoned item may go on. Nearly all end by then, which spares a restart."""
 ANSWERS: Final = 16 * 2**20
-"""Bytes of an answer's pixels that there is always room for."""
+"""Bytes reserved for the pixels of an answer."""
 
 Outcome = tuple[tuple[Any, ...], bytes]
-"""What the work says of an item, and its pixels."""
+"""Facts of an item, as unpacked, and its pixels."""
 
 
 class DecodingRefused(Exception):
-    """The work does not take the item; the message is for people."""
+    """The work rejects the item; the message is for people."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -68,15 +69,15 @@ class DecodingRefused(Exception):
 
 
 class DecodingFailed(Exception):
-    """The work on an item did not end; the message is for people."""
+    """The work on an item failed; the message is for people."""
 
 
 class DecodingCrashed(DecodingFailed):
-    """The process died of the item, or answered what was not asked."""
+    """The process died of the item, or sent an invalid answer."""
 
 
 class DecodingBroken(DecodingFailed):
-    """The work raised what it should not."""
+    """The work raised an unexpected exception."""
 
 
 class DecodingTimedOut(DecodingFailed):
@@ -91,7 +92,7 @@ class DecodingOutOfMemory(DecodingFailed):
 
 
 class DecodingUnavailable(DecodingFailed):
-    """There is no process to work in, through no fault of the item's."""
+    """No process could be started; the item is not to blame."""
 
 
 class _MemoryWanted(Exception):
@@ -105,11 +106,11 @@ class _Item:
     photo: bytes
     answer: ExpectedOutput
     awaited: bool = True
-    """Whether somebody waits for the outcome."""
+    """Whether a caller still waits for the outcome."""
 
 
 class Decoders:
-    """A bounded number of processes, each with one item at a time; for one event loop."""
+    """A bounded pool of processes, each with one item at a time; for one event loop."""
 
     def __init__(
         self,
@@ -135,7 +136,10 @@ class Decoders:
 
     @classmethod
     def of(cls, settings: DecodingSettings, work: str, photo_bytes: int) -> Self:
-        """As the settings say and the container allows. Raises SystemExit if it does not at all."""
+        """Return the pool that settings ask for and the container's memory allows.
+
+        Raises SystemExit if memory does not suffice for any.
+        """
         return cls(
             work,
             settings.decode_processes,
@@ -161,9 +165,10 @@ class Decoders:
         log("decoders confined", processes=self.processes, held=held, lacking=lacking)
 
     async def run(self, order: bytes, photo: bytes, wanted: ExpectedOutput) -> Outcome:
-        """What the work makes of a photo by an order: its facts and pixels, as `wanted` says.
+        """Return facts and pixels of a photo for an order, as `wanted` describes them.
 
-        Raises DecodingRefused and DecodingFailed. Once its caller is cancelled, an item has GRACE.
+        Raises DecodingRefused and DecodingFailed. When its caller is cancelled, the item may go on
+        for GRACE seconds.
         """
         try:
             return await self._in_enough_memory(_Item(order, photo, wanted))
@@ -174,7 +179,7 @@ class Decoders:
             raise
 
     def close(self) -> None:
-        """Kill the processes, and whatever waits for them."""
+        """Kill the processes and cancel waiting items."""
         for working in self._running:
             working.cancel()
         for process in self._all:
@@ -197,7 +202,7 @@ class Decoders:
                 raise DecodingOutOfMemory(SPARE + self._budget.size)
 
     async def _turn(self, item: _Item, memory: int) -> Outcome:
-        """Have an item done by the next process that is free."""
+        """Process an item in the next free process."""
         process = await self._idle.get()
         working = asyncio.create_task(self._work(process, item, memory))
         self._running.add(working)
@@ -265,7 +270,7 @@ class _Process:
         """What confines it, as it said before it saw anything."""
 
     async def start(self) -> Link:
-        """Have a process, and the link to it. Raises DecodingUnavailable."""
+        """Start the process if needed; return the link to it. Raises DecodingUnavailable."""
         if self._link is not None:
             return self._link
         try:
@@ -278,10 +283,13 @@ class _Process:
         raise DecodingUnavailable("processes to decode in die at once")
 
     async def run(self, item: _Item, memory: int) -> Outcome:
-        """One item in so much memory besides SPARE. Raises as Decoders.run, and _MemoryWanted."""
+        """Process one item with `memory` bytes besides SPARE.
+
+        Raises as Decoders.run, and _MemoryWanted.
+        """
         link = await self.start()
         if not item.awaited:
-            raise DecodingCrashed("nobody waits for it any more")
+            raise DecodingCrashed("its caller left")
         try:
             self._allow(link, memory)
             async with asyncio.timeout(self._seconds):
@@ -311,7 +319,7 @@ class _Process:
         raise failure
 
     def kill(self) -> None:
-        """Kill the process while an item is in it, which ends as crashed."""
+        """Kill the process during an item, which ends as crashed."""
         if self._link is not None:
             self._link.kill()
 
@@ -322,7 +330,10 @@ class _Process:
             link.close()
 
     async def _start(self) -> Link:
-        """Raises OSError, EOFError or AnswerInvalid when it dies before it greets."""
+        """Fork a process.
+
+        Raises OSError, EOFError or AnswerInvalid if it dies before its greeting.
+        """
         link = await self._server.fork()
         try:
             self.held = tuple((await link.greeting()).split())
@@ -335,12 +346,13 @@ class _Process:
         return link
 
     def _allow(self, link: Link, memory: int) -> None:
-        """Have the kernel refuse the process more memory than this."""
+        """Set the kernel's limit of the process's memory."""
         if self._base:
             least = self._base + SPARE
             limits = (least + memory, least + self._memory)
             resource.prlimit(link.process, resource.RLIMIT_AS, limits)
 
     def _is_swollen(self, link: Link) -> bool:
-        """Whether it kept more than it may have at any time: what others share is theirs again."""
+        """Return whether the process kept more than SPARE: that memory belongs to all processes
+        again."""
         return address_space(link.process) > self._base + SPARE

@@ -1,4 +1,4 @@
-"""The service's side of `servicekit.decoding_process`: has processes started, and talks to one."""
+"""The service's side of `servicekit.decoding_process`: starts processes and talks to them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _ENVIRONMENT: Final = {
     "MALLOC_ARENA_MAX": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
-"""All that the processes see of the service's environment, besides where modules lie."""
+"""The whole environment of the processes, besides the module path."""
 
 
 class ForkServer:
-    """The process that the others are forked from, started when it is first needed."""
+    """The process that others are forked from, started on first use."""
 
     def __init__(self, module: str, room: int) -> None:
         """`module` answers, as decoding_process.py says; `room`: bytes shared with each process."""
@@ -44,7 +44,7 @@ class ForkServer:
         self._one_by_one = asyncio.Lock()
 
     async def fork(self) -> Link:
-        """A new process. Raises OSError or EOFError when none can be had."""
+        """Fork a process and return the link to it. Raises OSError or EOFError on failure."""
         async with self._one_by_one:
             with contextlib.ExitStack() as undo:
                 undo.callback(self.close)  # whoever gives up leaves half a conversation behind
@@ -60,13 +60,13 @@ class ForkServer:
         return Link(self, process, ours, room)
 
     def end(self, process: int) -> None:
-        """Kill a process; it is gone in a moment."""
+        """Kill a process; it disappears shortly after."""
         if self._control is not None:
             with contextlib.suppress(OSError):  # then the first process is gone, and all with it
                 self._control.send(COMMAND.pack(END, process))
 
     def close(self) -> None:
-        """Kill all of them."""
+        """Kill all processes."""
         process, self._process = self._process, None
         control, self._control = self._control, None
         if control is not None:
@@ -97,7 +97,7 @@ class ForkServer:
 
 
 class Link:
-    """One process that decodes, and what the service shares with it."""
+    """Connection to one decoding process: its socket and shared memory."""
 
     def __init__(
         self, server: ForkServer, process: int, link: socket.socket, room: memoryview
@@ -109,14 +109,14 @@ class Link:
         self._alive = True
 
     async def greeting(self) -> str:
-        """What it says when it begins. Raises as `ask` does."""
+        """Return the layers that the process reports at its start. Raises as `ask` does."""
         head = wire.read(await _exactly(self._socket, wire.ANSWER.size), wire.GREETING)
         return wire.text(await _exactly(self._socket, head.note))
 
     async def ask(
         self, order: bytes, photo: bytes, memory: int, wanted: ExpectedOutput
     ) -> tuple[AnswerHeader, bytes, bytes]:
-        """An answer's header, note and pixels.
+        """Return an answer's header, note and pixels.
 
         Raises OSError or EOFError when the process is gone, and AnswerInvalid.
         """
@@ -134,19 +134,19 @@ class Link:
         return head, note, pixels
 
     def kill(self) -> None:
-        """End the process; who waits for its answer meets EOFError."""
+        """End the process; a pending `ask` raises EOFError."""
         if self._alive:
             self._alive = False
             self._server.end(self.process)
 
     def close(self) -> None:
-        """End the process, when nobody waits for its answer."""
+        """End the process while no answer is pending."""
         self.kill()
         self._socket.close()
 
 
 async def _exactly(link: socket.socket, size: int) -> bytes:
-    """The next bytes. Raises OSError or EOFError when the other side is gone."""
+    """Read `size` bytes. Raises OSError or EOFError when the peer is gone."""
     data = b""
     while len(data) < size:
         more = await asyncio.get_running_loop().sock_recv(link, size - len(data))
@@ -158,7 +158,7 @@ async def _exactly(link: socket.socket, size: int) -> bytes:
 
 @contextlib.contextmanager
 def _memory(size: int) -> Iterator[int]:
-    """A file of memory of which nobody can take any away; of no other size, ever, on Linux."""
+    """Open anonymous shared memory of `size` bytes; on Linux its size is sealed."""
     if hasattr(os, "memfd_create"):
         file = os.memfd_create("decoding", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     else:
@@ -177,7 +177,7 @@ _SEALS: Final = 0x1 | 0x2 | 0x4  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW
 
 
 def address_space(process: int) -> int:
-    """Bytes of addresses that a process has taken; 0 where nothing says so."""
+    """Return the bytes of address space of a process; 0 if unknown."""
     try:
         pages = Path(f"/proc/{process}/statm").read_text().split()[0]
     except (OSError, IndexError):

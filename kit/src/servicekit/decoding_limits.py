@@ -1,4 +1,4 @@
-"""How many processes decode, how long, and in how much memory."""
+"""Limits of decoding: number of processes, time and memory."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from servicekit.confinement import lacking
 from servicekit.telemetry import get_logger
 
 SPARE: Final = 96 * 2**20
-"""Bytes that a process may take at any time beyond what it has when it begins."""
+"""Bytes that a process may take at any time beyond its size at the start."""
 PROCESS: Final = SPARE + 64 * 2**20
-"""Bytes that a process is counted with: SPARE, what it does not share with the others, and the
-photo and the pixels on their ways."""
+"""Bytes accounted for a process: SPARE, its unshared memory, and copies of photo and pixels."""
 
 
 class DecodingSettings(ServiceSettings):
@@ -54,9 +53,9 @@ class DecodingSettings(ServiceSettings):
 
 
 def memory_that_fits(settings: DecodingSettings, limit: int | None) -> int:
-    """Bytes for large photos, so that all fits a container's `limit` (None: there is none).
+    """Return the bytes for large photos that fit into a container's `limit` (None: no limit).
 
-    Raises SystemExit when hardly any are left.
+    Raises SystemExit when too few are left.
     """
     wanted = settings.decode_memory_bytes
     if limit is None:
@@ -82,8 +81,8 @@ def memory_that_fits(settings: DecodingSettings, limit: int | None) -> int:
 
 
 class DecodingBudget:
-    """Memory that several share: who asks first is served first, a large item before small ones
-    that came later. For one event loop."""
+    """Memory shared by concurrent items, granted in order of request: a large item is not overtaken
+    by small ones. For one event loop."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -92,7 +91,7 @@ class DecodingBudget:
 
     @contextlib.asynccontextmanager
     async def taken(self, size: int) -> AsyncIterator[None]:
-        """Wait for so many bytes, at most all, and hold them while the block runs."""
+        """Wait for `size` bytes, at most all, and hold them while the block runs."""
         if not size:
             yield
             return

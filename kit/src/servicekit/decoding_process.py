@@ -36,7 +36,7 @@ ID: Final = struct.Struct("!I")
 
 
 def main(module: str, room: str) -> None:
-    """Start and end processes until the service hangs up; then end all that are left."""
+    """Start and end processes on request until the service hangs up; then end all that are left."""
     control = socket.socket(fileno=0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the service ends it
     keep_memory()
@@ -71,7 +71,7 @@ def main(module: str, room: str) -> None:
 def _be_decoder(
     answer: Answer, confinement: Confinement, link: socket.socket, file: int, size: int
 ) -> NoReturn:
-    """Give up all rights, greet, then answer until the service hangs up."""
+    """Confine this process, greet, then answer until the service hangs up."""
     status = 1
     try:
         room = memoryview(mmap.mmap(file, size))
@@ -86,7 +86,7 @@ def _be_decoder(
 
 
 def _silence() -> None:
-    """C libraries print what they please, and the service's output is its log."""
+    """Redirect output of C libraries to /dev/null: the service's output is its log."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
@@ -101,7 +101,7 @@ def _serve(answer: Answer, link: socket.socket, room: memoryview) -> None:
 
 
 def _answered(answer: Answer, order: bytes, room: memoryview, size: int, memory: int) -> bytes:
-    """What the work returns or raises, as it crosses; pixels are left in the room."""
+    """Return the encoded result or error of the work; pixels are left in the shared memory."""
     try:
         facts, pixels = answer(order, bytes(room[:size]), memory)
         if pixels is None or pixels.shape is None:
@@ -119,7 +119,7 @@ def _answered(answer: Answer, order: bytes, room: memoryview, size: int, memory:
 
 
 def _exactly(link: socket.socket, size: int) -> bytes:
-    """The next bytes; fewer at the end."""
+    """Read `size` bytes; fewer at the end of the stream."""
     data = b""
     while len(data) < size and (more := link.recv(size - len(data))):
         data += more

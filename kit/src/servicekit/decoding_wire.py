@@ -1,15 +1,14 @@
-"""What a service and a process that decodes say to each other: headers of one length, and as many
-bytes as these name. Numbers are big-endian.
+"""The protocol between a service and a decoding process: fixed headers, followed by as many bytes
+as they name. Numbers are big-endian.
 
-The process may have been taken over by the photo that it decodes. So its answer is taken for what
-it is, bytes: `read` lets through what was asked for and nothing else, no object is made but
-numbers, bytes and a short text, and nothing is ever unpickled, on either side.
+The process may have been taken over by the photo that it decodes. So its answer is treated as
+untrusted bytes: `read` accepts only an answer to what was asked, the only objects made are numbers,
+bytes and a short text, and neither side ever unpickles.
 
-    request   magic, version, bytes of the order, bytes of the photo, bytes of memory; the order
-    answer    magic, version, status, code, type, dimensions, their sizes, bytes of the note, bytes
-              of the pixels; the note
-
-Photo and pixels lie in memory that the two share, all else crosses their socket.
+A request is: magic, version, bytes of the order, bytes of the photo, bytes of memory; then the
+order. An answer is: magic, version, status, code, type, dimensions, their sizes, bytes of the note,
+bytes of the pixels; then the note. Photo and pixels lie in shared memory, all else crosses the
+socket.
 """
 
 from __future__ import annotations
@@ -33,26 +32,26 @@ _NOTHING, _BYTES = 0, 1
 
 
 class DecodeStatus(IntEnum):
-    """What became of a request."""
+    """Outcome of a request."""
 
     READY = 0
-    """None yet: the process began. The note names the layers that confine it, with blanks."""
+    """The process started. The note names the layers that confine it, separated by blanks."""
     DONE = 1
     REFUSED = 2
-    """`code` says why, by the work's own numbers, and the note in words."""
+    """Rejected; `code` is the work's own reason, the note its text."""
     MEMORY_WANTED = 3
-    """It takes more than it was given: so many bytes, where those of the pixels would stand."""
+    """Needs more memory than given: as many bytes as the size field says."""
     OUT_OF_MEMORY = 4
     FAILED = 5
-    """The work raised what it should not; the note has it."""
+    """The work raised an unexpected exception; the note has it."""
 
 
 class AnswerInvalid(ValueError):
-    """Not the answer to what was asked."""
+    """The bytes are not a valid answer to the request."""
 
 
 class Refused(Exception):
-    """Raised by work: a photo that it does not take."""
+    """Raised by work that rejects a photo."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -60,7 +59,7 @@ class Refused(Exception):
 
 
 class MemoryWanted(Exception):
-    """Raised by work before it begins: a photo that takes more memory than it was given."""
+    """Raised by work before it begins, for a photo that needs more memory than given."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"{size:,} bytes of memory are wanted")
@@ -68,21 +67,21 @@ class MemoryWanted(Exception):
 
 
 class Made(NamedTuple):
-    """What work makes of a photo."""
+    """Result of work on a photo."""
 
     facts: bytes
-    """Packed, as the one who asked unpacks them."""
+    """Packed by the work, unpacked by the requester."""
     pixels: memoryview | None = None
     """uint8, contiguous."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedOutput:
-    """What an answer has to look like."""
+    """Expected form of an answer."""
 
     facts: struct.Struct
     shape: tuple[int, ...] = ()
-    """Of the pixels, uint8, at most 4 dimensions; none = there are no pixels."""
+    """Of the pixels, uint8, at most 4 dimensions; empty = no pixels."""
 
     @property
     def size(self) -> int:
@@ -91,11 +90,11 @@ class ExpectedOutput:
 
 
 GREETING: Final = ExpectedOutput(struct.Struct(""))
-"""What a process says before it is asked."""
+"""Expected form of the message that a process sends at its start."""
 
 
 class AnswerHeader(NamedTuple):
-    """An answer's header, checked."""
+    """A validated header of an answer."""
 
     status: DecodeStatus
     code: int
@@ -106,17 +105,20 @@ class AnswerHeader(NamedTuple):
 
 
 def request(order: bytes, photo: int, memory: int) -> bytes:
-    """What asks for one photo, of so many bytes."""
+    """Return an encoded request for a photo of `photo` bytes."""
     if len(order) > MAX_ORDER:
         raise ValueError("an order is 64 KiB at most")
     return REQUEST.pack(_ASK, _VERSION, len(order), photo, memory) + order
 
 
 def asked(head: bytes, room: int) -> tuple[int, int, int]:
-    """Bytes of the order and of the photo, and the memory given. Raises AnswerInvalid."""
+    """Decode a request header: bytes of the order, bytes of the photo, memory.
+
+    Raises AnswerInvalid.
+    """
     magic, version, order, photo, memory = REQUEST.unpack(head)
     if (magic, version) != (_ASK, _VERSION) or photo > room:
-        raise AnswerInvalid("this is no request")
+        raise AnswerInvalid("not a request")
     return order, photo, memory
 
 
@@ -128,7 +130,7 @@ def answer(
     size: int = 0,
     shape: Sequence[int] = (),
 ) -> bytes:
-    """An answer as it crosses; a text is cut to MAX_NOTE bytes of UTF-8."""
+    """Return an encoded answer; a text note is cut to MAX_NOTE bytes of UTF-8."""
     if isinstance(note, str):
         note = note.encode("utf-8", "replace")[:MAX_NOTE]
     sides = (*shape, *[0] * (_MOST_DIMENSIONS - len(shape)))
@@ -138,11 +140,11 @@ def answer(
 
 
 def read(head: bytes, wanted: ExpectedOutput) -> AnswerHeader:
-    """An answer's header. Raises AnswerInvalid unless it is one to what was asked."""
+    """Decode an answer's header. Raises AnswerInvalid unless it matches what was asked."""
     magic, version, status, code, kind, dimensions, *rest = ANSWER.unpack(head)
     sides, note, size = rest[:_MOST_DIMENSIONS], *rest[_MOST_DIMENSIONS:]
     if (magic, version) != (_REPLY, _VERSION) or status not in tuple(DecodeStatus):
-        raise AnswerInvalid("this is no answer")
+        raise AnswerInvalid("not an answer")
     done = status == DecodeStatus.DONE
     shape = wanted.shape if done else ()
     if (
@@ -153,11 +155,11 @@ def read(head: bytes, wanted: ExpectedOutput) -> AnswerHeader:
         or (code and status != DecodeStatus.REFUSED)
         or (status == DecodeStatus.READY) != (wanted is GREETING)
     ):
-        raise AnswerInvalid("this is no answer to what was asked")
+        raise AnswerInvalid("not an answer to the request")
     return AnswerHeader(DecodeStatus(status), code, note, size)
 
 
 def text(note: bytes) -> str:
-    """A note in words, with no character that a terminal would act on."""
+    """Decode a note; control characters become question marks."""
     decoded = note.decode("utf-8", "replace")
     return "".join(each if each.isprintable() else "?" for each in decoded)

@@ -1,9 +1,9 @@
-"""The lists of a request, counted on its bytes before anything is made of them.
+"""Limits on the lists of a request, checked on its bytes before they are parsed.
 
 An empty message in a list takes two bytes on the wire, a hundred in memory, and a microsecond of
-whatever converts it: 2 MiB of them cost the gateway 247 MiB and 27 s (0.5.6, 2026-10). So entries
-are counted first, along the wire format (https://protobuf.dev/programming-guides/encoding/), which
-ends at the first one too many. Only lists, and the messages that hold them, are looked into.
+conversion: 2 MiB of them cost the gateway 247 MiB and 27 s (0.5.6, 2026-10). So entries are counted
+first, along the wire format (https://protobuf.dev/programming-guides/encoding/), and counting stops
+at the first excess. Only lists, and messages that hold them, are descended into.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from servicekit.errors import FieldViolation, InvalidArgument
 from sightline.common.v1 import limits_pb2
 
 ITEMS = 5_000
-"""Most entries of a list whose proto names no number."""
+"""Default limit of a list's entries, where the proto declares none."""
 FIELDS = 600_000
-"""Most fields that are looked at: counting as many takes a third of a second."""
+"""Most fields that are visited: counting as many takes a third of a second."""
 DEEPEST = 100
-"""Messages within messages; protobuf's parsers take no more."""
+"""Most levels of nested messages; protobuf's parsers accept no more."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _CONTINUED = bytes(range(128, 256))
-"""The bytes of a number but for its last one."""
+"""Bytes of a varint other than its last one."""
 _WIDTHS = dict.fromkeys(("FLOAT", "FIXED32", "SFIXED32"), 4)
 _WIDTHS |= dict.fromkeys(("DOUBLE", "FIXED64", "SFIXED64"), 8)
 _UNPACKED = ("STRING", "BYTES", "MESSAGE", "GROUP")
@@ -59,18 +59,18 @@ class TooManyEntries(InvalidArgument, reason="REQUEST_INVALID"):
 
 @dataclass(slots=True)
 class _Field:
-    """A list, or a message that holds some."""
+    """A list field, or a message field that contains lists."""
 
     name: str
     most: int
-    """Entries; 0 = no list."""
+    """Most entries; 0 = not a list."""
     width: int
     """See _WIDTH."""
     within: _Shape | None
-    """Of its messages; None where they hold no list."""
+    """Shape of its messages; None if they contain no list."""
 
     def entries(self, data: bytes, start: int, end: int) -> int:
-        """How many entries of the list stand between two places."""
+        """Return the number of list entries between two offsets."""
         if self.width == 0:
             return 1
         if self.width > 1:
@@ -80,13 +80,13 @@ class _Field:
 
 @dataclass(slots=True)
 class _Shape:
-    """Of a message type: what is looked at, by field number."""
+    """The fields of a message type that are visited, by number."""
 
     fields: dict[int, _Field] = field(default_factory=dict)
 
 
 class EntryLimits:
-    """Checks the requests of one message type."""
+    """Limits of list entries in requests of one message type."""
 
     def __init__(self, descriptor: Any, most: int) -> None:
         """`most`: entries of all lists together, and messages that are looked into."""
@@ -94,7 +94,7 @@ class EntryLimits:
         self._shape = _shape(descriptor, {})
 
     def check(self, data: bytes) -> None:
-        """Raises TooManyEntries, and RequestMalformed for what no parser would read."""
+        """Raise TooManyEntries, or RequestMalformed for bytes that no parser would accept."""
         if self._shape is None:
             return
         try:
@@ -108,13 +108,13 @@ class _Place:
     """A message within a request."""
 
     path: str = ""
-    """Of its fields: `filter.all.`."""
+    """Its field path: `filter.all.`."""
     depth: int = 0
     seen: dict[str, Any] = field(default_factory=dict)
-    """What was counted of it so far: a message that stands twice where one may stand is merged."""
+    """Entries counted in it so far: repeated occurrences of a singular message are merged."""
 
     def within(self, found: _Field) -> _Place:
-        """One of the messages of a field."""
+        """Return the place of a message in a field of this one."""
         seen = {} if found.most else self.seen.setdefault(found.name, {})
         return _Place(f"{self.path}{found.name}.", self.depth + 1, seen)
 
@@ -128,7 +128,7 @@ class _Walk:
         self._data, self._most, self._left, self._fields = data, most, most, FIELDS
 
     def message(self, shape: _Shape, at: int, end: int, place: _Place) -> None:
-        """Count what stands from `at` to `end`."""
+        """Count the entries between two offsets."""
         if place.depth > DEEPEST:
             raise RequestMalformed
         while at < end:
@@ -153,7 +153,7 @@ class _Walk:
             at = after
 
     def _count(self, found: _Field, count: int, place: _Place) -> None:
-        """Take down that a field has more entries. Raises TooManyEntries."""
+        """Add entries of a field. Raises TooManyEntries."""
         self._left -= count
         if found.most:
             place.seen[found.name] = count = place.seen.get(found.name, 0) + count
@@ -163,7 +163,7 @@ class _Walk:
             raise TooManyEntries("", self._most, "entries in all its lists")
 
     def _number(self, at: int) -> tuple[int, int]:
-        """The number (varint) at a place, and the place behind it."""
+        """Decode the varint at an offset; return it and the offset after it."""
         byte = self._data[at]
         if byte < 128:
             return byte, at + 1
@@ -177,7 +177,7 @@ class _Walk:
         raise RequestMalformed
 
     def _after(self, kind: int, at: int) -> int:
-        """Where a value that is no string of bytes ends."""
+        """Return the offset after a value that is not length-delimited."""
         if kind == _VARINT:
             return self._number(at)[1]
         if kind in (_FIXED32, _FIXED64):
@@ -186,7 +186,7 @@ class _Walk:
 
 
 def _shape(descriptor: Any, known: dict[str, _Shape]) -> _Shape | None:
-    """Of a message type; None where neither it nor what it holds has a list."""
+    """Return the shape of a message type; None if it contains no list at any depth."""
     if not _holds_lists(descriptor, set()):
         return None
     if descriptor.full_name in known:  # a filter holds filters

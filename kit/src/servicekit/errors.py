@@ -71,7 +71,7 @@ _by_code: dict[Code, "type[ServiceError]"] = {}
 
 
 class ServiceError(Exception):
-    """An outcome that the caller gets, with a reason that programs can rely on."""
+    """An error reported to the caller, with a reason that programs can rely on."""
 
     code: ClassVar[Code] = Code.INTERNAL
     reason: str = ""
@@ -114,7 +114,7 @@ class ServiceError(Exception):
 
 
 class InvalidArgument(ServiceError, code=Code.INVALID_ARGUMENT):
-    """The request can never succeed as it is."""
+    """The request is invalid; a retry fails too."""
 
 
 class OutOfRange(InvalidArgument, code=Code.OUT_OF_RANGE):
@@ -122,11 +122,11 @@ class OutOfRange(InvalidArgument, code=Code.OUT_OF_RANGE):
 
 
 class NotFound(ServiceError, code=Code.NOT_FOUND):
-    """What the request names does not exist."""
+    """The request names something that does not exist."""
 
 
 class AlreadyExists(ServiceError, code=Code.ALREADY_EXISTS):
-    """What the request creates exists."""
+    """The request creates something that exists."""
 
 
 class FailedPrecondition(ServiceError, code=Code.FAILED_PRECONDITION):
@@ -146,11 +146,11 @@ class Unavailable(ServiceError, code=Code.UNAVAILABLE):
 
 
 class DeadlineExceeded(ServiceError, code=Code.DEADLINE_EXCEEDED):
-    """The caller's time is used up."""
+    """The caller's deadline passed."""
 
 
 class Unauthenticated(ServiceError, code=Code.UNAUTHENTICATED):
-    """The caller did not say who it is."""
+    """The caller is not authenticated."""
 
 
 class PermissionDenied(ServiceError, code=Code.PERMISSION_DENIED):

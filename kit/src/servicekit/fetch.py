@@ -62,23 +62,23 @@ _HOST = re.compile(r"((\*\.)?[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9])?|\[[0-9a-f:]+
 
 
 class _UriError(ServiceError):
-    """What is wrong with an address; `path`: of the field that holds it."""
+    """An error about an address; `path` is the field that holds it."""
 
     def __init__(self, message: str, path: str = "") -> None:
         violations = (FieldViolation(path, message),) if path else ()
         super().__init__(message, violations=violations)
 
     def at(self, path: str) -> Self:
-        """The same, naming the field that holds the address."""
+        """Return the error with the path of the field that holds the address."""
         return type(self)(self.message, path)
 
 
 class UriForbidden(_UriError, InvalidArgument, reason="URI_FORBIDDEN"):
-    """Nothing is fetched from this address."""
+    """Fetching from this address is not allowed."""
 
 
 class UriUnreadable(_UriError, FailedPrecondition, reason="URI_UNREADABLE"):
-    """The address may be fetched from, but did not give a file."""
+    """Fetching from this address is allowed, but failed."""
 
 
 def _hosts(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ class FetchSettings(ServiceSettings):
 
 @dataclass(frozen=True, slots=True)
 class FetchPolicy:
-    """What may be fetched."""
+    """Limits on what may be fetched."""
 
     hosts: tuple[str, ...] = ()
     """See FetchSettings."""
@@ -152,7 +152,7 @@ class FetchPolicy:
 
     @classmethod
     def of(cls, settings: FetchSettings, max_bytes: int) -> FetchPolicy:
-        """The policy that the settings ask for."""
+        """Return the policy that the settings describe."""
         prefix = settings.model_config.get("env_prefix", "")
         return cls(
             hosts=settings.fetch_hosts,
@@ -169,8 +169,8 @@ class FetchPolicy:
 
 
 def public(address: Address, refused: Iterable[Network] = ()) -> bool:
-    """Whether an address belongs to the open internet, hides no other address and is in none of
-    these networks."""
+    """Return whether an address is on the public internet, embeds no other address and is outside
+    the `refused` networks."""
     if any(address in block for block in (*_NOT_PUBLIC, *refused)):
         return False
     if isinstance(address, IPv6Address):
@@ -179,7 +179,7 @@ def public(address: Address, refused: Iterable[Network] = ()) -> bool:
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host by the system's resolver. Raises OSError."""
+    """Return the addresses of a host by the system's resolver. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
@@ -205,7 +205,10 @@ class Fetcher:
         self._transport: httpx.AsyncHTTPTransport | None = None
 
     async def fetch(self, uri: str) -> bytes:
-        """The file at `uri`, not empty, at most max_bytes. Raises UriForbidden, UriUnreadable."""
+        """Return the file at `uri`, not empty, at most max_bytes.
+
+        Raises UriForbidden, UriUnreadable.
+        """
         target = self._judge(uri)  # what is forbidden need not wait for a place
         seconds = self._policy.seconds
         try:
@@ -217,7 +220,7 @@ class Fetcher:
             ) from None
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close open connections."""
         if self._transport is not None:
             await self._transport.aclose()
 
@@ -232,11 +235,11 @@ class Fetcher:
         raise UriUnreadable(f"the host redirects more than {self._policy.redirects} times")
 
     def _host(self, name: str) -> asyncio.Semaphore:
-        """The places of a host, which are kept while someone holds or awaits one."""
+        """Return the semaphore of a host, which exists while requests hold or await it."""
         return self._hosts.setdefault(name.lower(), asyncio.Semaphore(self._policy.per_host))
 
     def _judge(self, uri: str) -> httpx.URL:
-        """The address taken apart, if it may be fetched; raises UriForbidden."""
+        """Parse and check an address. Raises UriForbidden."""
         policy = self._policy
         if not 1 <= len(uri) <= MAX_URI:
             raise UriForbidden(f"an address has 1 to {MAX_URI:,} characters")
@@ -245,7 +248,7 @@ class Fetcher:
             host = url.raw_host.decode("ascii").lower().rstrip(".")
             port = url.port
         except (httpx.InvalidURL, ValueError) as error:
-            raise UriForbidden("is no address of a file") from error
+            raise UriForbidden("is not an address") from error
         if url.scheme not in PORTS or not host:
             raise UriForbidden("must be an http or https address")
         if url.userinfo:
@@ -259,7 +262,7 @@ class Fetcher:
         return url.copy_with(fragment=None)
 
     async def _get(self, url: httpx.URL) -> bytes | str:
-        """The file, or where it is instead."""
+        """Return the file, or the address that it redirects to."""
         addresses = await self._addresses(url)
         for last, address in enumerate(addresses, 1 - len(addresses)):
             try:
@@ -272,7 +275,7 @@ class Fetcher:
         raise UriUnreadable("the host has no address")
 
     async def _addresses(self, url: httpx.URL) -> list[Address]:
-        """The addresses of the host, each of them public; raises UriForbidden otherwise."""
+        """Return the addresses of the host. Raises UriForbidden unless all are public."""
         host = url.raw_host.decode("ascii").strip("[]")
         try:
             found = [ip_address(host)]
@@ -289,7 +292,7 @@ class Fetcher:
         return found
 
     async def _get_from(self, url: httpx.URL, address: Address) -> bytes | str:
-        """One request to one address, under the host's name."""
+        """Make one request to one address, under the host's name."""
         request = httpx.Request(
             "GET",
             url.copy_with(host=str(address)),
@@ -356,4 +359,4 @@ def _joined(url: httpx.URL, place: str) -> str:
     try:
         return str(url.join(place))
     except (httpx.InvalidURL, ValueError) as error:
-        raise UriForbidden("it redirects to what is no address") from error
+        raise UriForbidden("it redirects to an invalid address") from error

@@ -34,7 +34,7 @@ HEDGED = Counter(
 
 
 class Hedging:
-    """Of the calls of one method, which may be made twice."""
+    """Hedged requests of one idempotent method."""
 
     def __init__(self, peer: str, share: float, clock: Callable[[], float] = time.perf_counter):
         """`share`: most second requests, of all; 0 = none."""
@@ -44,7 +44,7 @@ class Hedging:
         """Seconds after which a call is late: an estimate of their quantile LATE."""
 
     async def call(self, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The answer of the first request to have one; the other one is cancelled."""
+        """Return the first answer of one or two requests; the other request is cancelled."""
         if not self._share:
             return await start()
         self._saved = min(SAVED, self._saved + self._share)

@@ -53,7 +53,7 @@ class ObservedServer:
         audit: Audit | None = None,
         limits: CallLimits | None = None,
     ) -> None:
-        """To be given to generated `add_…Servicer_to_server` in the place of `server`."""
+        """Pass it to generated `add_…Servicer_to_server` functions in place of `server`."""
         self._server = server
         self._service = service
         self._limits = limits or CallLimits(service, ServerSettings())
@@ -89,7 +89,7 @@ class _Generic(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         self._known: dict[str, Any] = {}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """The handler of a method, made once; None where there is no such method."""
+        """Return the wrapped handler of a method, made once; None if there is no such method."""
         method = handler_call_details.method
         found = self._known.get(method)
         if found is None:
@@ -101,8 +101,11 @@ class _Generic(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
 
 def _wrapped(method: _Method, limits: CallLimits, handler: Any) -> Any:
-    """The handler in our terms. Whatever its kind, it reads its requests itself: gRPC would have
-    read and parsed them before we are asked anything."""
+    """Wrap a handler.
+
+    Of any kind, the wrapper reads requests itself: gRPC would otherwise read and parse them before
+    admission.
+    """
     ways = (handler.request_streaming, handler.response_streaming)
     inner = getattr(handler, "_".join("stream" if streams else "unary" for streams in ways))
     entrance = CallAdmission(limits, method.name, handler, _reader(handler.request_deserializer))
@@ -137,7 +140,7 @@ def _wrap(
 def _serialized(
     inner: Callable[[Any, Any], Awaitable[Any]], serialize: Callable[[Any], bytes] | None
 ) -> Callable[[Any, Any], Awaitable[bytes]]:
-    """What returns an answer, as what returns its bytes: they are counted until they are read."""
+    """Make a handler return bytes, which are counted until the caller has read them."""
 
     async def answer(request: Any, context: Any) -> bytes:
         found = await inner(request, context)
@@ -149,7 +152,8 @@ def _serialized(
 def _written(
     inner: Callable[[Any, Any], AsyncGenerator[Any, None]],
 ) -> Callable[[Any, Any], Awaitable[None]]:
-    """What yields answers, as what writes them: so a stream's end also ends a slow reader."""
+    """Turn a generator of answers into a writer: the end of a stream's life also ends a slow
+    reader."""
 
     async def write(request: Any, context: Any) -> None:
         async with aclosing(inner(request, context)) as answers:
@@ -160,8 +164,11 @@ def _written(
 
 
 def _reader(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
-    """Makes requests of their bytes; raises RequestMalformed where it can't, CatalogForbidden when
-    a request's catalog, or the one that it takes from, is not the caller's."""
+    """Return a parser of requests.
+
+    It raises RequestMalformed, and CatalogForbidden when the request's catalog or source catalog is
+    not the caller's.
+    """
 
     def read(data: bytes) -> Any:
         try:
@@ -179,7 +186,7 @@ def _reader(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any
 
 
 class _Method:
-    """What is the same for all calls of one method."""
+    """State shared by all calls of one method."""
 
     __slots__ = (
         *("_seconds", "access", "audit", "line", "name", "quiet", "service", "shows_version"),
@@ -197,7 +204,7 @@ class _Method:
         self._seconds: Histogram | None = None
 
     def seconds(self, code: Code) -> Histogram:
-        """Where calls that ended with `code` are counted."""
+        """Return the histogram of calls that ended with `code`."""
         if code is not Code.OK:
             return telemetry.RPC_SECONDS.labels(self.service, self.name, str(code))
         if self._seconds is None:  # a method that nobody calls is not shown
@@ -225,8 +232,10 @@ class _Observed:
         tracing.arrived(self._metadata)
 
     def admit(self) -> None:
-        """Name the caller, and the call by the caller's id of it or one of ours. Raises
-        Unauthenticated, PermissionDenied."""
+        """Set the caller and the request id (the caller's own if valid).
+
+        Raises Unauthenticated, PermissionDenied.
+        """
         admit = self._method.access.admit
         given = None  # logs quote nothing of a caller that was not admitted
         try:
@@ -239,7 +248,7 @@ class _Observed:
             self._context.set_trailing_metadata(self._trailer())
 
     async def note(self, error: BaseException | None = None) -> None:
-        """Write the call to the audit log, if its method's calls stand there."""
+        """Write the call to the audit log if its method is audited."""
         if self._method.audit is not None:
             await self._method.audit.note(self._method.name, about.get(), error)
 
@@ -274,7 +283,7 @@ class _Observed:
         write("call", method=self._method.name, code=code, ms=ms, **fields)
 
     async def fail(self, error: BaseException) -> None:
-        """Tell the caller what `error` means; returns when it has to pass as it is."""
+        """Send the status of `error` to the caller; return when it has to propagate as it is."""
         if isinstance(error, grpc.aio.AbortError):
             self.end(_own_code(self._context))
             return
@@ -296,22 +305,22 @@ class _Observed:
         )
 
     def _trailer(self) -> tuple[tuple[str, str], ...]:
-        """What goes back with every answer: the id under which logs speak of the call, and the
-        version of what answered, which says to anybody else where to look for holes."""
+        """Return the trailers of every answer: the request id and, for admitted callers, this
+        version."""
         named = (REQUEST_ID_KEY, telemetry.request_id.get())
         return (named, (VERSION_KEY, _VERSION)) if self._admitted else (named,)
 
 
 def _let_go(error: BaseException | None) -> None:
     """Drop the frames of an error, which hold the request: gRPC keeps the error in a cycle with the
-    call, and so 40 requests of 28 MiB that were refused were 1.1 GB until some later collection."""
+    call. Without this, 40 rejected requests of 28 MiB held 1.1 GB until a later collection."""
     while error is not None and error.__traceback__ is not None:
         error.__traceback__ = None
         error = error.__context__
 
 
 def _reported(error: BaseException) -> ServiceError:
-    """What the caller gets for `error`."""
+    """Return the error that the caller gets for `error`."""
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, NotImplementedError):
@@ -324,7 +333,7 @@ def _reported(error: BaseException) -> ServiceError:
 
 
 def _is_ours(task: asyncio.Task[Any] | None) -> bool:
-    """Whether the call itself was cancelled, and not only something that it waited for.
+    """Return whether the call itself was cancelled, and not only something that it awaited.
 
     grpc.aio leaves the caller waiting when a CancelledError of another origin leaves a handler.
     """
@@ -332,7 +341,7 @@ def _is_ours(task: asyncio.Task[Any] | None) -> bool:
 
 
 def _own_code(context: Any) -> Code:
-    """The code that a handler set or aborted with; OK when it set none."""
+    """Return the code that a handler set or aborted with; OK when it set none."""
     code = context.code()
     if not code:
         return Code.OK
@@ -341,8 +350,8 @@ def _own_code(context: Any) -> Code:
 
 
 def outgoing_metadata(*, recorded: bool = False) -> dict[str, str]:
-    """Request id and trace context of the current call, for a peer; `recorded`: of a trace that is
-    recorded alone."""
+    """Return request id and trace context of the current call, for a peer; with `recorded` the
+    trace context of a recorded trace only."""
     carrier = tracing.carried(recorded=recorded)
     if current := telemetry.request_id.get():
         carrier[REQUEST_ID_KEY] = current
@@ -352,10 +361,10 @@ def outgoing_metadata(*, recorded: bool = False) -> dict[str, str]:
 def passing_on(
     call: Callable[..., Any], more: Callable[[], dict[str, str]] = dict, method: str = ""
 ) -> Callable[..., Any]:
-    """`call` of a stub, with the request id and trace context of the current call for the peer, and
-    `more`; a span of its own where that is recorded, as `method`.
+    """Wrap a stub's `call`: it propagates request id and trace context, adds metadata `more`, and
+    has a span named `method` where the current call is recorded.
 
-    Metadata that is given comes first. An interceptor of grpc.aio would do the same in a task of
+    Explicit metadata takes precedence. An interceptor of grpc.aio would do the same in a task of
     its own for each call.
     """
     name = method.lstrip("/")
@@ -386,7 +395,7 @@ _AS_WISHED = (grpc.StatusCode.OK, grpc.StatusCode.CANCELLED)
 
 
 async def _follow(begun: Any, span: tracing.Opened) -> None:
-    """End a call's span when the call ends."""
+    """End the span of a call when the call ends."""
     code = await begun.code()
     span.answered(*_numbered(Code(code.name)), failed=code not in _AS_WISHED)
     span.end()

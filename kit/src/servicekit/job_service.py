@@ -1,4 +1,4 @@
-"""JobService for the jobs of one store, as each service that has jobs offers it.
+"""JobService for the jobs of one store, shared by all services with jobs.
 
 Needs the extra `sql` and the package sightline-protos.
 """
@@ -23,7 +23,7 @@ _OPEN = (JobState.PENDING, JobState.RUNNING)
 
 
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
-    """Follows jobs."""
+    """Serves the jobs of one store."""
 
     def __init__(self, owner: str, catalogs: Collection[str], jobs: Jobs) -> None:
         """`owner`: what stands in front of the jobs' ids on the wire, e.g. `retriever/`."""
@@ -32,11 +32,11 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self._jobs = jobs
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> job_pb2.Job:
-        """One job."""
+        """Return one job."""
         return job_message(await self._find(request), self._owner)
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
-        """Jobs, newest first."""
+        """Return a page of jobs, newest first."""
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         about = (catalog, request.kind)
@@ -54,14 +54,14 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         )
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> job_pb2.Job:
-        """Ask a job to stop."""
+        """Request that a job stops."""
         job = await self._find(request)
         return job_message(await self._jobs.cancel(job.id), self._owner)
 
     async def WatchJob(
         self, request: pb.WatchJobRequest, context: Context
     ) -> AsyncIterator[job_pb2.Job]:
-        """The job now and at every change until it has ended."""
+        """Yield the job now and at every change until it has ended."""
         sent = None
         while True:
             job = await self._find(request)
@@ -84,7 +84,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
 
 
 def job_message(job: Job, owner: str) -> job_pb2.Job:
-    """The job as the wire shows it. `owner`: see JobServicer."""
+    """Return the job as a message. `owner`: see JobServicer."""
     message = job_pb2.Job(
         job_id=owner + job.id,
         kind=job.kind,

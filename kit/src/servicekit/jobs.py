@@ -42,14 +42,14 @@ class JobNotFound(NotFound, reason="JOB_NOT_FOUND"):
 
 
 class JobCancelled(Aborted, reason="JOB_CANCELLED"):
-    """Someone asked to cancel the job: stop, clean up, and hand this to `Jobs.fail`."""
+    """A cancellation was requested: stop, clean up, and pass this to `Jobs.fail`."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__("the job was cancelled", metadata={"job_id": job_id})
 
 
 class JobClaimLost(Aborted, reason="JOB_CLAIM_LOST"):
-    """The claim ran out and the job is another worker's: stop at once, write nothing more."""
+    """The claim expired and the job is another worker's: stop at once, write nothing more."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__("the job belongs to another worker now", metadata={"job_id": job_id})
@@ -67,7 +67,7 @@ class Job:
     request_id: str
     """The caller's id of the request; one job per kind, catalog and request."""
     caller: str
-    """Who asked for it; empty where nobody said so."""
+    """The caller that created it; empty if unauthenticated."""
     params: Mapping[str, Any]
     """What the work needs; JSON values."""
     state: JobState
@@ -77,7 +77,7 @@ class Job:
     error_reason: str
     error_message: str
     result: Mapping[str, Any]
-    """What the work left; JSON values."""
+    """Result of the work; JSON values."""
     cancel_requested: bool
     owner: str
     """The worker of the newest claim."""
@@ -90,7 +90,7 @@ class Job:
 
 
 def jobs_table(metadata: MetaData) -> Table:
-    """The table `jobs` in `metadata`."""
+    """Return the table `jobs` in `metadata`."""
     return Table(
         "jobs",
         metadata,
@@ -113,7 +113,7 @@ _Time: TypeAlias = int | sa.BindParameter[int]
 
 
 def claimable(table: Table, kinds: _Kinds, now: _Time) -> sa.ColumnElement[bool]:
-    """Jobs of `kinds` that wait or whose claim ran out: to look for some without claiming."""
+    """Return the condition of jobs of `kinds` that are pending or whose claim expired."""
     t = table.c
     waiting = sa.and_(t.state == JobState.PENDING, t.kind.in_(kinds))
     return sa.or_(waiting, _dropped(table, kinds, now))
@@ -148,8 +148,8 @@ class Jobs:
     async def create(
         self, kind: str, catalog_id: str, params: Mapping[str, Any], request_id: str = ""
     ) -> Job:
-        """A new PENDING job of the current call's caller, or the one that this request (if it is
-        named) already made, with its `params`, which are JSON values. Raises JobsFull."""
+        """Create a PENDING job of the current caller, or return the one that this `request_id`
+        already created, with its `params` (JSON values). Raises JobsFull."""
         row = self._new(kind, catalog_id, params, request_id)
         same = self._made_by(kind, catalog_id, row["request_id"])
 
@@ -168,12 +168,12 @@ class Jobs:
             return await self._db.write(insert)
 
     async def find(self, kind: str, catalog_id: str, request_id: str) -> Job | None:
-        """The job that this request made; None when it made none."""
+        """Return the job that this request created, or None."""
         same = self._made_by(kind, catalog_id, request_id)
         return await self._db.read(lambda c: self._one(c, same))
 
     async def get(self, job_id: str) -> Job:
-        """The job. Raises JobNotFound."""
+        """Return the job. Raises JobNotFound."""
         job = await self._db.read(lambda c: self._one(c, self._t.c.id == job_id))
         if job is None:
             raise JobNotFound(job_id)
@@ -189,8 +189,10 @@ class Jobs:
         limit: int = 50,
         params: bool = True,
     ) -> tuple[Job, ...]:
-        """At most `limit` jobs, newest first, older than job id `before` when it is given; with
-        empty `params` where these, which may be large, are not wanted."""
+        """Return at most `limit` jobs, newest first, older than job id `before` if given.
+
+        Without `params`, which may be large, they are empty.
+        """
         t = self._t
         shown = (column for column in t.c if params or column.name != "params")
         query = sa.select(*shown).order_by(t.c.id.desc()).limit(limit)
@@ -205,9 +207,10 @@ class Jobs:
         return await self._db.read(lambda c: tuple(_job(row) for row in c.execute(query)))
 
     async def claim(self, kinds: Sequence[str], worker_id: str, lease_seconds: float) -> Job | None:
-        """The oldest job of `kinds` that waits or whose claim ran out; now `worker_id`'s.
+        """Claim and return the oldest job of `kinds` that is pending or whose claim expired; None
+        if there is none.
 
-        `worker_id` must be of this process alone (see `leases.worker_id`). None when there is none.
+        `worker_id` must be of this process alone (see `leases.worker_id`).
         """
         values = {"kinds": list(kinds), "now": self._clock()}
         if not await self._db.read(lambda c: c.execute(self._claimable, values).scalar_one()):
@@ -218,7 +221,7 @@ class Jobs:
         return job
 
     async def progress(self, job_id: str, done: int, total: int) -> None:
-        """Say how far the job is, and renew its claim.
+        """Store the progress of a job and renew its claim.
 
         Raises JobCancelled when it is to stop, JobClaimLost when another worker has it.
         """
@@ -247,16 +250,17 @@ class Jobs:
                 await task
 
     async def finish(self, job_id: str, result: Mapping[str, Any] | None = None) -> None:
-        """SUCCEEDED with `result` (JSON values). Raises JobClaimLost.
+        """End the job as SUCCEEDED with `result` (JSON values). Raises JobClaimLost.
 
-        A cancel that came too late to stop the work leaves no trace.
+        A cancellation that came too late is ignored.
         """
         await self._end(job_id, JobState.SUCCEEDED, {"result": json.dumps(dict(result or {}))})
 
     async def fail(self, job_id: str, error: Exception) -> None:
-        """FAILED with the reason of `error`, or CANCELLED for JobCancelled. Raises JobClaimLost.
+        """End the job as FAILED with the reason of `error`, or CANCELLED for JobCancelled. Raises
+        JobClaimLost.
 
-        The text of an `error` that is no ServiceError is not kept: it may quote data.
+        The text of an `error` that is no ServiceError is not stored: it may quote data.
         """
         state = JobState.CANCELLED if isinstance(error, JobCancelled) else JobState.FAILED
         reason, message = "INTERNAL", f"internal error ({type(error).__name__}); see the log"
@@ -265,9 +269,9 @@ class Jobs:
         await self._end(job_id, state, {"error_reason": reason, "error_message": message})
 
     async def cancel(self, job_id: str) -> Job:
-        """Ask that the job stops: at once when it waits, else at its next `progress`.
+        """Request that the job stops: at once when it is pending, else at its next `progress`.
 
-        Returns it as it is then; a job that ended stays as it is. Raises JobNotFound.
+        Returns its new state; a job that ended stays as it is. Raises JobNotFound.
         """
         t = self._t
 

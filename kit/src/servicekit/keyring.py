@@ -1,12 +1,12 @@
-"""Keys that sign what leaves us and comes back: tokens, backups, spaces.
+"""Keys that sign data which callers hold or store: tokens, backups, spaces.
 
 A file has a line for each key: 64 hexadecimal digits, as `openssl rand -hex 32` prints them. The
-first key signs, all of them verify. A new key goes in as the last line, is moved to the first once
-every replica has it, and the old one is deleted when nothing that it signed is wanted any more.
-Empty lines and those that begin with `#` are left out; changes are taken up without a restart.
+first key signs, all of them verify. To rotate: append a new key, move it to the first line once
+every replica has it, and delete the old one once its signatures are obsolete. Empty lines and those
+that begin with `#` are ignored; changes take effect without a restart.
 
-Without a file there is one empty key, which everybody has: what it signs proves nothing, but is
-good across restarts, processes and replicas. That is for one machine alone.
+Without a file there is one empty key, known to everyone: its signatures prove nothing, but are
+stable across restarts, processes and replicas. Use that on one machine only.
 """
 
 import base64
@@ -27,15 +27,15 @@ _ID, _MAC, _TIME = 4, 16, 8
 
 
 class SignatureInvalid(ValueError):
-    """What was given is not signed by a key of the ring for what it is used for."""
+    """The data is not signed by a key of the ring for this purpose."""
 
 
 class TokenExpired(SignatureInvalid):
-    """A token was good once."""
+    """The token was valid once."""
 
 
 class KeyRing:
-    """Keys, the one that signs first."""
+    """Signing keys, the active one first."""
 
     def __init__(self, keys: Sequence[bytes] = ()) -> None:
         """`keys`: of 32 random bytes; none = the empty key."""
@@ -45,26 +45,28 @@ class KeyRing:
         self._first = list(self._keys)[-1]
 
     def sign(self, about: Sequence[str], content: bytes) -> str:
-        """`KEY:MAC` in hexadecimal digits. `about`: what is signed, so that a signature is good for
-        nothing else."""
+        """Return the signature `KEY:MAC` in hexadecimal digits.
+
+        `about` binds it to a purpose: it is invalid for any other.
+        """
         return self._signature(self._first, about, content)
 
     def check(self, about: Sequence[str], content: bytes, signature: str) -> None:
-        """Raises SignatureInvalid."""
+        """Raise SignatureInvalid unless a key of the ring signed `content` for `about`."""
         given = signature.encode("utf-8", "surrogatepass")
         made = [self._signature(key_id, about, content).encode() for key_id in self._keys]
         if not any(hmac.compare_digest(given, each) for each in made):
             raise SignatureInvalid
 
     def seal(self, about: Sequence[str], content: bytes, expire_micros: int) -> str:
-        """A token that holds `content`, readable to everybody, until a time; in the letters of
-        base64url. `about`: see `sign`."""
+        """Return a base64url token that holds `content`, readable to everyone, until
+        `expire_micros`. `about`: see `sign`."""
         body = expire_micros.to_bytes(_TIME, "big") + content
         mac = _digest(self._keys[self._first], *about, body)[:_MAC]
         return base64.urlsafe_b64encode(self._first + mac + body).decode().rstrip("=")
 
     def open(self, about: Sequence[str], token: str, now_micros: int) -> bytes:
-        """What a token holds. Raises SignatureInvalid, TokenExpired."""
+        """Return the content of a token. Raises SignatureInvalid, TokenExpired."""
         data = _bytes(token)
         key, body = self._keys.get(data[:_ID]), data[_ID + _MAC :]
         mac = _digest(key or b"", *about, body)[:_MAC]
@@ -84,12 +86,15 @@ SigningKeys: TypeAlias = Callable[[], KeyRing]
 
 @cache
 def open_keys() -> KeyRing:
-    """The ring of whoever has no file."""
+    """Return the ring of a process without a key file."""
     return KeyRing()
 
 
 def signing_keys(path: Path | None) -> SigningKeys:
-    """The keys in a file, as they are now; without one, those of `open_keys`. Raises Unreadable."""
+    """Return an accessor of the keys in a file, as they are now, or of `open_keys` without one.
+
+    Raises Unreadable.
+    """
     return open_keys if path is None else Reloaded(lambda: [path], lambda: _read(path)).get
 
 
@@ -109,7 +114,7 @@ def _read(path: Path) -> KeyRing:
 
 
 def _bytes(token: str) -> bytes:
-    """Raises SignatureInvalid also for another spelling of the same bytes."""
+    """Decode a token. Raises SignatureInvalid, also for a non-canonical encoding."""
     try:
         data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (ValueError, binascii.Error):
@@ -120,7 +125,8 @@ def _bytes(token: str) -> bytes:
 
 
 def _digest(key: bytes, *parts: str | bytes) -> bytes:
-    """HMAC-SHA256 of `parts`, each after its length: no two lists of parts give the same bytes."""
+    """Return the HMAC-SHA256 of `parts`, each prefixed by its length: different lists give
+    different bytes."""
     return hmac.digest(key, b"".join(_framed(parts)), "sha256")
 
 

@@ -1,7 +1,7 @@
-"""Leases: names that let one process do a thing at a time. Needs the extra `sql`.
+"""Leases: names that one process holds at a time. Needs the extra `sql`.
 
-A lease lasts until a time in the store, so that another process takes over from one that was
-killed. Clocks of processes that share a store must agree to well within a lease's seconds.
+A lease lasts until a time in the store, so that another process takes over after a crash. Clocks of
+processes that share a store must agree to well within a lease's seconds.
 """
 
 import os
@@ -15,7 +15,7 @@ from servicekit.sql import Database
 
 
 def leases_table(metadata: MetaData) -> Table:
-    """The table `leases` in `metadata`."""
+    """Return the table `leases` in `metadata`."""
     return Table(
         "leases",
         metadata,
@@ -38,7 +38,7 @@ class Lease:
         self._t = leases_table(MetaData())
 
     async def acquire(self) -> bool:
-        """Take the name if it is free, ours, or its time ran out. Whether it is ours now."""
+        """Acquire the lease if it is free, ours, or expired. Return whether it is ours now."""
         t = self._t
 
         def take(connection: Connection) -> bool:
@@ -61,7 +61,10 @@ class Lease:
             return False
 
     async def renew(self) -> bool:
-        """Hold it for `seconds` more. False: it was lost, stop at once what it protects."""
+        """Extend the lease by `seconds`.
+
+        Return False if it was lost: stop at once what it protects.
+        """
         t = self._t
 
         def extend(connection: Connection) -> bool:
@@ -75,7 +78,7 @@ class Lease:
         return await self._db.write(extend)
 
     async def release(self) -> None:
-        """Give it up if it is ours."""
+        """Release the lease if it is ours."""
         t = self._t
         await self._db.write(
             lambda c: c.execute(
@@ -85,5 +88,5 @@ class Lease:
 
 
 def worker_id(name: str) -> str:
-    """An id of this process that none has had before, e.g. `retriever-worker-4711-9f86d081`."""
+    """Return a unique id of this process, e.g. `retriever-worker-4711-9f86d081`."""
     return f"{name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

@@ -1,12 +1,12 @@
-"""What a server takes upon itself: requests of which size, how many bytes, calls and streams.
+"""Admission limits of a server: size and arrival of requests, bytes, calls and streams.
 
-A call passes, in this order: who calls (`access`), a place for the bytes of its request, their
-number, what is counted in them (`counting`), its catalog, the caller's quotas (`quotas`), and a
-place among those that are worked on (`concurrency`). The request is read after the first two, so
-that of somebody who is not let in is never read, and it is parsed after the fourth. What is refused
-costs a few hundred microseconds at most. Streams have places of their own. Who asks whether the
-process is alive (`grpc.health.v1.Health/Check`) is answered without any of it, but for bytes: of
-those who are not asked who they are, these have room of their own on each port, by address.
+A call passes, in this order: authentication (`access`), budget for the bytes of its request, their
+number, the entries in its lists (`entry_limits`), its catalog, the caller's quotas (`quotas`), and
+the concurrency limit (`concurrency`). The request is read after the first two, so that of an
+unauthenticated caller is never read, and parsed after the fourth. A rejection costs a few hundred
+microseconds at most. Streams have limits of their own. The liveness probe
+(`grpc.health.v1.Health/Check`) is limited by bytes only: unauthenticated calls have a byte budget
+of their own on each port, by address.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ from sightline.common.v1 import limits_pb2
 
 MIB = 2**20
 ENTRIES = 50_000
-"""Most entries of all lists of a request whose call names no number."""
+"""Default limit of entries in all lists of a request."""
 ARRIVAL = 10.0
-"""Seconds in which a request has to arrive once there is room for it."""
+"""Seconds in which a request has to arrive once its bytes are granted."""
 UNLIMITED = "grpc.health.v1.Health/Check"
 ANONYMOUS = "grpc."
-"""What begins so asks nobody who calls: health and reflection."""
+"""Prefix of methods without authentication: health and reflection."""
 UNKNOWN_MESSAGES = 4
-"""The largest messages of those who are not asked for which there is room at a time, half of it for
-one address: gRPC reads all of a message before we learn how large it is."""
+"""Messages of the largest size that unauthenticated callers may have in flight, half of them for
+one address: gRPC reads a whole message before its size is known."""
 UNKNOWN_ARRIVAL = 2.0
-"""Seconds in which such a request has to arrive: it is small."""
+"""Seconds in which such a small request has to arrive."""
 
 _END: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 
@@ -86,7 +86,7 @@ STREAMS = Gauge(
 
 
 class RequestTooLarge(ResourceExhausted, reason="REQUEST_TOO_LARGE"):
-    """The request has more bytes than its call takes. To come again is no use."""
+    """The request has more bytes than its method accepts. A retry fails too."""
 
     def __init__(self, most: int) -> None:
         super().__init__(
@@ -96,21 +96,21 @@ class RequestTooLarge(ResourceExhausted, reason="REQUEST_TOO_LARGE"):
 
 
 class RequestLate(DeadlineExceeded, reason="REQUEST_LATE"):
-    """The request did not arrive."""
+    """The request did not arrive in time."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the request did not arrive within {seconds:g} s")
 
 
 class StreamExpired(Unavailable, reason="STREAM_EXPIRED"):
-    """The stream lived as long as any may: open it again."""
+    """The stream reached its longest life: open it again."""
 
-    message = "a stream does not live longer: open it again"
+    message = "the stream reached its longest life: open it again"
     retry_after = timedelta(0)
 
 
 class CallLimits:
-    """Of one server, in one process."""
+    """The admission limits of one server, in one process."""
 
     def __init__(self, service: str, settings: ServerSettings) -> None:
         self.service = service
@@ -137,28 +137,30 @@ class CallLimits:
             REFUSED.labels(service, each.reason)  # from 0 on, or the first is in no rate
 
     def of_a_port(self) -> CallLimits:
-        """The same, on a port whose unknown callers keep out none of another one's."""
+        """Return the same limits with a separate byte budget for unauthenticated callers."""
         own = copy(self)
         own.unknown = ByteBudget(UNKNOWN_MESSAGES * self.largest)
         return own
 
     def party(self, request: Any, *, writes: bool) -> tuple[str, str, bool]:
-        """Whose call it is, in which catalog: those that there are not count as one, or who makes
-        them up would be many."""
+        """Return the caller, the catalog and whether the call writes.
+
+        Undeclared catalogs count as one: else a caller could invent many.
+        """
         catalog = catalog_of(request)
         named = catalog if catalog in self._catalogs else ""
         return access.caller.get().name, named, writes
 
 
 def _share_of_memory(settings: ServerSettings) -> int:
-    """A quarter of what there is, shared among the processes; room for two of the largest requests
-    of each of two callers at least."""
+    """Return a quarter of the memory, shared among the processes; at least two of the largest
+    requests for each of two callers."""
     processes = getattr(settings, "processes", 1)
     return max(memory.limit() // 4 // processes, 4 * settings.max_message_bytes)
 
 
 class CallAdmission:
-    """What every call of one method passes."""
+    """Admission of the calls of one method."""
 
     def __init__(
         self, limits: CallLimits, method: str, handler: Any, read: Callable[[bytes], Any]
@@ -183,7 +185,7 @@ class CallAdmission:
             self._carry = self._plainly
 
     async def carry(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
-        """Read the request and do the work for it, within all limits. Raises ServiceError."""
+        """Read the request and run `work` for it, within all limits. Raises ServiceError."""
         try:
             return await self._carry(work, context)
         except ServiceError as error:
@@ -234,7 +236,7 @@ class CallAdmission:
 
     @asynccontextmanager
     async def _arrived(self, context: Any) -> AsyncIterator[Any]:
-        """The request, whose bytes are counted as held meanwhile."""
+        """Yield the request while its bytes are counted."""
         held, caller = self._limits.bytes, access.caller.get().name
         size = min(self._most, held.each)
         await held.acquire(caller, size)
@@ -253,7 +255,7 @@ class CallAdmission:
             yield self._parsed(data)
 
     def _parsed(self, data: bytes) -> Any:
-        """What the bytes say. Raises ServiceError."""
+        """Parse a request. Raises ServiceError."""
         if len(data) > self._most:
             raise RequestTooLarge(self._most)
         if self._counts is not None:
@@ -262,7 +264,7 @@ class CallAdmission:
 
 
 async def _read(context: Any, seconds: float = ARRIVAL) -> bytes:
-    """The bytes of the one request of a call. Raises RequestLate, RequestMalformed."""
+    """Return the bytes of the one request of a call. Raises RequestLate, RequestMalformed."""
     try:
         async with asyncio.timeout(seconds):
             data = await context.read()
@@ -277,13 +279,13 @@ _REFUSALS = (RequestTooLarge, BytesExhausted, StreamsExhausted, Overloaded, Quot
 
 
 def catalog_of(request: Any) -> str:
-    """The catalog that a request is about."""
+    """Return the catalog of a request."""
     about = getattr(request, "request", request)  # to explain an answer is to ask the same again
     return getattr(about, "catalog_id", "") or DEFAULT_CATALOG
 
 
 def descriptor(method: str) -> Any:
-    """Of a call, `package.Service/Method`; None where there is no proto of it."""
+    """Return the method descriptor of `package.Service/Method`; None without a proto."""
     service, _, name = method.partition("/")
     try:
         return access.POOL.FindServiceByName(service).methods_by_name[name]
@@ -292,12 +294,12 @@ def descriptor(method: str) -> Any:
 
 
 def request_bytes(rule: limits_pb2.Limits) -> int:
-    """Most bytes of a request of a call with this rule."""
+    """Return the most bytes of a request under this rule."""
     return (rule.request_mib or 1) * MIB
 
 
 def largest(services: Iterable[str]) -> int:
-    """Bytes of the largest request that any call of these services takes."""
+    """Return the bytes of the largest request that any method of these services accepts."""
     sizes = [MIB]
     for name in services:
         try:

@@ -1,5 +1,4 @@
-"""How much memory there may be, what the C library does with freed memory, and Python with what
-stays."""
+"""Memory limits, and settings of the C library's allocator and of Python's collector."""
 
 import contextlib
 import ctypes
@@ -15,10 +14,10 @@ _M_MMAP_THRESHOLD = -3
 
 
 def keep_memory() -> None:
-    """Have the C library keep some of what is freed for what comes next.
+    """Let the C library keep some freed memory for reuse.
 
-    Else it hands a batch's 600 KB back to the kernel after each copy of it and takes them again
-    page by page, which was a third of the embedder's processor time (measured 2026-11).
+    Else it returns a batch's 600 KB to the kernel after each copy and faults them in again page by
+    page, which was a third of the embedder's processor time (measured 2026-11).
     """
     with contextlib.suppress(OSError, AttributeError):  # not glibc
         mallopt = ctypes.CDLL(None).mallopt
@@ -27,19 +26,18 @@ def keep_memory() -> None:
 
 
 def keep_objects() -> None:
-    """Have Python's collector pass by what is there now: modules and what a service is made of.
+    """Exclude all current objects from garbage collection: modules and long-lived state.
 
-    They stay until its end, and to go through them took a request's time every few hundred
-    requests (measured 2026-11).
+    Traversing them took a request's time every few hundred requests (measured 2026-11).
     """
     gc.collect()
     gc.freeze()
 
 
 def container_limit(groups: Path = _GROUPS, own: Path = _OWN_GROUP) -> int | None:
-    """Bytes of memory that the container may take, by its cgroup (v2) and those above it.
+    """Return the container's memory limit in bytes, by its cgroup (v2) and its ancestors.
 
-    None where there is no limit, or nothing says one.
+    None if there is no limit, or none can be read.
     """
     limits = []
     with contextlib.suppress(OSError):
@@ -52,6 +50,6 @@ def container_limit(groups: Path = _GROUPS, own: Path = _OWN_GROUP) -> int | Non
 
 
 def limit() -> int:
-    """Bytes of memory that this process may have: the container's limit, else the machine's."""
+    """Return the memory of this process in bytes: the container's limit, else the machine's."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(machine, container_limit() or machine)

@@ -1,8 +1,7 @@
-"""Who makes and upgrades the tables of a store, and how the others wait for that. Needs the extra
-`sql`.
+"""Migration of a store's tables at start, or by a separate job. Needs the extra `sql`.
 
-On one machine each process does it when it starts. Where several start at once while others serve,
-as on Kubernetes, a job of its own does it before (`python -m SERVICE.migrate`), and they wait.
+On one machine each process migrates when it starts. Where several start while others serve, as on
+Kubernetes, a job of its own migrates before (`python -m SERVICE.migrate`), and they wait for it.
 """
 
 import argparse
@@ -21,15 +20,15 @@ from servicekit.sql import Database, StoreBusy, StoreUnavailable
 from servicekit.telemetry import get_logger
 
 LOOK_SECONDS = 1.0
-"""How often who waits looks."""
+"""Interval at which a waiting process looks."""
 SAY_SECONDS = 30.0
-"""How often it says so."""
+"""Interval at which it logs that it waits."""
 LOCK_SECONDS = 3.0
-"""How long a job waits for a table that others use, who all wait for it meanwhile."""
+"""How long a migration waits for a table lock, which blocks other users of the table meanwhile."""
 TRIES = 20
 
 DONE, TO_DO, FAILED = 0, 1, 2
-"""How the command ends: TO_DO with `--check` alone."""
+"""Exit statuses of the command; TO_DO with `--check` only."""
 
 
 class MigrationSettings(ServiceSettings):
@@ -46,10 +45,10 @@ def settle(
     settings: MigrationSettings,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Return when the store's tables are those of this release, or of a later one on which this
-    one, whose tables are `metadata`, can live. Blocks; to be called before anything is served.
+    """Return when the store's tables are those of this release, or of a later one that is
+    compatible with this release's `metadata`. Blocks; call it before serving.
 
-    Raises SystemExit where it can't; with `run` StoreUnavailable and the like.
+    Raises SystemExit if the store is incompatible; with `run` also StoreUnavailable and the like.
     """
     if settings.migrations == "run":
         database.migrate()
@@ -72,7 +71,7 @@ def _wait(database: Database, sleep: Callable[[float], None]) -> None:
 
 
 def _what_is_missing(database: Database) -> dict[str, str] | None:
-    """What a log says of it; None = nothing."""
+    """Return the log fields of the reason to wait; None = none."""
     try:
         at = database.schema()
     except (StoreBusy, StoreUnavailable) as error:
@@ -86,7 +85,7 @@ def _too_new(at: SchemaRevision, obstacles: list[str]) -> str:
 
 
 def command(database: Database, metadata: MetaData, *, check: bool) -> int:
-    """Make what is missing, or with `check` say what that is; the status to exit with."""
+    """Migrate, or with `check` print what is to be done. Return the exit status."""
     try:
         at = database.schema()
         print(_state(at))
@@ -118,7 +117,7 @@ def _state(at: SchemaRevision) -> str:
 
 
 def _migrate(database: Database) -> None:
-    """Tries again where others use the tables: they are let through between two attempts."""
+    """Migrate, and retry while others use the tables: they proceed between two attempts."""
     for left in reversed(range(TRIES)):
         since = time.monotonic()
 
@@ -135,14 +134,14 @@ def _migrate(database: Database) -> None:
 
 
 def _fail(message: str, cause: BaseException | None = None) -> int:
-    """Say what is wrong, with the database's own words for it but none of its statements."""
+    """Print an error with the database's own message but none of its statements."""
     own = getattr(cause, "orig", None) or ""
     print(": ".join(filter(None, [f"error: {message}", str(own).strip()])), file=sys.stderr)
     return FAILED
 
 
 def main(program: str, opened: Callable[[], tuple[Database, MetaData]]) -> NoReturn:
-    """The command line of a service's `migrate`; `opened` reads the settings."""
+    """Run the command line of a service's `migrate`; `opened` reads the settings."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {program}",
         description="Make and upgrade the tables of the store that the settings name. One at a time"

@@ -1,4 +1,4 @@
-"""How many jobs may wait or run: who starts them faster than workers end them is refused."""
+"""Limits of open jobs: callers that start them faster than workers finish them are rejected."""
 
 from datetime import timedelta
 
@@ -8,13 +8,13 @@ from sqlalchemy import Connection, Table
 from servicekit.errors import ResourceExhausted
 
 MOST_OPEN = 100
-"""Jobs of one kind in one catalog."""
+"""Open jobs of one kind in one catalog."""
 MOST_OPEN_EACH = 50
-"""Of these, one caller's: who starts too many leaves room for others."""
+"""Open jobs of one caller among these."""
 
 
 class JobsFull(ResourceExhausted, reason="JOBS_FULL"):
-    """As many jobs of this kind are open in this catalog as may be, of this caller or in all."""
+    """The limit of open jobs of this kind in this catalog is reached, for this caller or in all."""
 
     retry_after = timedelta(seconds=60)
 
@@ -27,7 +27,7 @@ class JobsFull(ResourceExhausted, reason="JOBS_FULL"):
 def check_room(
     connection: Connection, table: Table, kind: str, catalog_id: str, caller: str
 ) -> None:
-    """Raises JobsFull when there is no room for one more. `caller`: empty = nobody knows whose."""
+    """Raise JobsFull when one more job would exceed a limit. `caller`: empty = unauthenticated."""
     t = table.c
     same = (t.kind == kind, t.catalog_id == catalog_id, t.finished_time == 0)
     count = sa.func.count()

@@ -1,9 +1,9 @@
-"""How the services of one installation know one another: by a key that they share, by certificates,
-or by both.
+"""Authentication between the services of one installation: by a shared key, by certificates, or by
+both.
 
-A file holds the key. Every call to a peer carries the first key of the file, and a service takes
-each of them: keys change without a failed call when the new one is added everywhere, then put
-first everywhere, and the old one is deleted last.
+A file holds the keys. Every call to a peer carries the first key, and a service accepts each of
+them: to rotate without a failed call, add the new key everywhere, then move it to the first place
+everywhere, and delete the old one last.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,17 +24,17 @@ LEAST, MOST = 32, 1_024
 
 @dataclass(frozen=True, slots=True)
 class PeerCredentials:
-    """What a process and its peers have in common; by default nothing, as on one machine."""
+    """Credentials shared by the services of an installation; none by default, as on one machine."""
 
     keys: Callable[[], Sequence[str]] | None = None
-    """The one that is sent, then others that are taken too."""
+    """The key that is sent, then others that are accepted."""
     tls: Certificates | None = None
     names: frozenset[str] = frozenset()
-    """In certificates, of peers that may call; empty = all that are signed."""
+    """Certificate names of peers that may call; empty = all signed certificates."""
 
     @classmethod
     def of(cls, settings: PeerSettings) -> Self:
-        """Raises Unreadable."""
+        """Return the credentials that settings name. Raises Unreadable."""
         path, folder = settings.peer_key_file, settings.peer_tls_folder
         return cls(
             None if path is None else Reloaded(lambda: [path], lambda: _read(path)).get,
@@ -43,13 +43,16 @@ class PeerCredentials:
         )
 
     def access(self) -> AccessPolicy:
-        """Who may call a service. Whose certificate is wrong does not get as far as a call."""
+        """Return the policy for callers of this service.
+
+        TLS rejects invalid certificates before.
+        """
         if self.keys is None and not self.names:
             return OPEN
         return PeersOnly(self.keys, self.names)
 
     def metadata(self) -> dict[str, str]:
-        """What a call to a peer carries: the key, and for whom it is made."""
+        """Return the metadata of a call to a peer: the key and the original caller."""
         sent = {} if self.keys is None else {AUTHORIZATION: f"Bearer {self.keys()[0]}"}
         return sent | {FOR: quote(name)} if (name := known()) else sent
 

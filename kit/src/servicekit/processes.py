@@ -1,7 +1,7 @@
-"""Several processes that serve one port, and the one that looks after them.
+"""Several processes that serve one port, and their supervisor.
 
-Python computes in one thread at a time: on more cores, a service that keeps nothing in memory is
-started several times. The kernel hands each connection to one of them (SO_REUSEPORT, socket(7)).
+Python computes in one thread at a time: on more cores, a stateless service is started several
+times. The kernel hands each connection to one of them (SO_REUSEPORT, socket(7)).
 """
 
 import asyncio
@@ -21,54 +21,53 @@ from servicekit import telemetry
 from servicekit.config import SharedServerSettings
 
 SOON = 10.0
-"""A process that ends within so many seconds of its start would do so again: all end."""
+"""Seconds after its start within which a process that ends stops all: it would fail again."""
 
 _NUMBER = "SIGHTLINE_PROCESS"
-_KEEPER = "SIGHTLINE_KEEPER"
-"""What a process is given by the one that looks after it: its number, and that one's id."""
+_SUPERVISOR = "SIGHTLINE_SUPERVISOR"
+"""Environment variables that the supervisor sets: the process's number, and its own process id."""
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client when it is imported
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def number() -> int | None:
-    """Which of several processes this is, from 1; None where it is the only one, or looks after
-    them."""
+    """Return the number of this process, from 1; None for a single process or the supervisor."""
     given = os.environ.get(_NUMBER)
     return int(given) if given else None
 
 
-def end_with_keeper() -> None:
-    """Have this process asked to stop when the one that looks after it is gone. Linux alone."""
+def stop_with_supervisor() -> None:
+    """Receive SIGTERM when the supervisor dies. Linux only."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGTERM)
-    if str(os.getppid()) != os.environ.get(_KEEPER):
+    if str(os.getppid()) != os.environ.get(_SUPERVISOR):
         os.kill(os.getpid(), signal.SIGTERM)  # it was gone before
 
 
-def look_after(settings: SharedServerSettings, command: Sequence[str] | None = None) -> int:
-    """Run `settings.processes` of `command` until SIGTERM or SIGINT; the status to exit with.
+def supervise(settings: SharedServerSettings, command: Sequence[str] | None = None) -> int:
+    """Run `settings.processes` of `command` until SIGTERM or SIGINT. Return the exit status.
 
-    `command` is by default that of this process. One that dies is started again. Signals are passed
-    on, and all end in their own time: a second signal hurries them. Serves the metrics of all of
-    them together, and holds the port, so that no other program takes part in it. Raises OSError
-    when it is taken.
+    `command` is by default that of this process. A process that dies is restarted. Signals are
+    passed on, and all processes drain; a second signal shortens the drain. Serves the merged
+    metrics, and binds the port, so that no other program shares it. Raises OSError when it is
+    taken.
     """
     with (
         _held(settings.host, settings.port),
         tempfile.TemporaryDirectory(prefix="sightline-metrics-") as folder,
         _merged_metrics(settings, folder),
     ):
-        keeper = _Keeper(command or (sys.executable, *sys.orig_argv[1:]), folder)
-        return asyncio.run(keeper.keep(settings.processes))
+        supervisor = _Supervisor(command or (sys.executable, *sys.orig_argv[1:]), folder)
+        return asyncio.run(supervisor.run(settings.processes))
 
 
-class _Keeper:
+class _Supervisor:
     def __init__(self, command: Sequence[str], folder: str) -> None:
         self._command, self._folder = command, folder
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._stopping = False
 
-    async def keep(self, count: int) -> int:
+    async def run(self, count: int) -> int:
         loop = asyncio.get_running_loop()
         for which in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(which, self._stop)
@@ -81,9 +80,9 @@ class _Keeper:
             _ask_to_end(process)
 
     async def _one(self, which: int) -> int:
-        """Start it, and start it again when it dies, until all are to stop."""
+        """Start a process, and restart it when it dies, until all are to stop."""
         log = telemetry.get_logger()
-        given = {_NUMBER: str(which), _KEEPER: str(os.getpid()), _METRICS: self._folder}
+        given = {_NUMBER: str(which), _SUPERVISOR: str(os.getpid()), _METRICS: self._folder}
         while not self._stopping:
             since = time.monotonic()
             # A group of its own: a terminal's Ctrl-C would reach it twice, and cut its drain short.

@@ -1,8 +1,9 @@
-"""What one caller may use of one catalog: calls, writes and seconds of decoding photos.
+"""Quotas of a caller in a catalog: calls, writes and seconds of decoding photos, as token buckets.
 
-Each is a token bucket: it fills at the rate of the quota, and holds what `quota_burst_seconds` of
-it bring. Buckets are a process's own: with several processes or replicas, a caller whose calls are
-spread over them has as many.
+A bucket fills at the quota's rate and holds `quota_burst_seconds` of it. Buckets belong to a
+process: with several processes or replicas, a caller whose calls are spread over them has as many.
+Not the package `limits`: it counts whole hits in windows, has no token bucket, and can't charge a
+fractional cost that is known only afterwards.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from servicekit.config import ServiceSettings
 from servicekit.errors import ResourceExhausted
 
 MOST_ACCOUNTS = 10_000
-"""Callers and catalogs that are kept in mind; who comes back after so many others starts full."""
+"""Callers and catalogs that are remembered; a forgotten one starts with full buckets."""
 
 
 class QuotaKind(StrEnum):
-    """What is counted."""
+    """A kind of quota."""
 
     CALLS = "calls"
     WRITES = "writes"
@@ -32,7 +33,7 @@ class QuotaKind(StrEnum):
 
 
 _NEEDED = {QuotaKind.CALLS: 1.0, QuotaKind.WRITES: 1.0, QuotaKind.DECODE_SECONDS: 0.01}
-"""What has to be there before some is used; of decoding, the rest is owed."""
+"""Tokens required before use; of decoding, the rest is charged afterwards."""
 _ROUNDING = timedelta(milliseconds=1)
 
 
@@ -54,7 +55,7 @@ class QuotaSettings(ServiceSettings):
 
 
 class QuotaExhausted(ResourceExhausted, reason="QUOTA_EXHAUSTED"):
-    """The caller used up what it may; the RetryInfo says when there is more."""
+    """The quota is used up; RetryInfo says when it allows the next call."""
 
     def __init__(self, quota: QuotaKind, seconds: float) -> None:
         super().__init__(
@@ -65,7 +66,7 @@ class QuotaExhausted(ResourceExhausted, reason="QUOTA_EXHAUSTED"):
 
 
 class TokenBucket:
-    """Tokens that come at a rate."""
+    """A token bucket."""
 
     __slots__ = ("_at", "_level", "_most", "_rate")
 
@@ -73,18 +74,18 @@ class TokenBucket:
         self._rate, self._most, self._level, self._at = rate, most, most, now
 
     def wait(self, needed: float, now: float) -> float:
-        """Seconds until there are so many tokens; 0 = there are."""
+        """Return the seconds until `needed` tokens are there; 0 = now."""
         self._level = min(self._most, self._level + (now - self._at) * self._rate)
         self._at = now
         return max(0.0, needed - self._level) / self._rate
 
     def spend(self, amount: float) -> None:
-        """Take tokens, also those that are not there yet: then nobody takes any until they are."""
+        """Take tokens; the level may become negative."""
         self._level -= amount
 
 
 class CallerUsage:
-    """What one caller has left in one catalog."""
+    """Token buckets of one caller in one catalog."""
 
     def __init__(
         self, rates: Mapping[QuotaKind, float], burst: float, clock: Callable[[], float]
@@ -97,35 +98,35 @@ class CallerUsage:
         }
 
     def check(self, quota: QuotaKind) -> None:
-        """Raises QuotaExhausted when nothing is left."""
+        """Raise QuotaExhausted when the quota is used up."""
         bucket = self._buckets.get(quota)
         if bucket is not None and (seconds := bucket.wait(_NEEDED[quota], self._clock())):
             raise QuotaExhausted(quota, seconds)
 
     def spend(self, quota: QuotaKind, amount: float = 1.0) -> None:
-        """Take down what was used."""
+        """Charge `amount` to a quota."""
         if bucket := self._buckets.get(quota):
             bucket.spend(amount)
 
 
 account: ContextVar[CallerUsage | None] = ContextVar("account", default=None)
-"""Of the current call; None where nothing is counted."""
+"""Usage of the current call's caller; None without quotas."""
 
 
 def check(quota: QuotaKind) -> None:
-    """Raises QuotaExhausted when the caller of the current call has nothing left."""
+    """Raise QuotaExhausted when the current caller's quota is used up."""
     if found := account.get():
         found.check(quota)
 
 
 def spend(quota: QuotaKind, amount: float) -> None:
-    """Take down what the current call used."""
+    """Charge `amount` to the current caller's quota."""
     if found := account.get():
         found.spend(quota, amount)
 
 
 class Quotas:
-    """The accounts of all callers and catalogs."""
+    """Usage of all callers and catalogs."""
 
     def __init__(
         self, settings: QuotaSettings, clock: Callable[[], float] = time.monotonic
@@ -137,8 +138,10 @@ class Quotas:
         self._counts = any(self._rates.values())
 
     def enter(self, caller: str, catalog: str, *, writes: bool) -> None:
-        """Begin a call: it is counted, and so is what it does from now on. Raises QuotaExhausted,
-        and then it is not."""
+        """Charge a call, and bind its caller's usage to the context.
+
+        Raises QuotaExhausted without a charge.
+        """
         if not self._counts:
             return
         found = self._account(caller, catalog)

@@ -1,4 +1,4 @@
-"""What files hold now: read again when one of them changes, without a restart."""
+"""Content of files, read again when one of them changes, without a restart."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -12,15 +12,15 @@ from servicekit.telemetry import get_logger
 T = TypeVar("T")
 
 LOOK_SECONDS = 1.0
-"""How often the files are looked at, at most."""
+"""Least interval between two looks at the files."""
 
 
 class Unreadable(Exception):
-    """Files can't be used; the message names the one and what is wrong, and no secret of it."""
+    """Files can't be used; the message names the file and the problem, and no secret of it."""
 
 
 def problems(error: ValidationError) -> str:
-    """What is wrong with a file's content, each with its place; no value of it."""
+    """Describe validation errors of a file's content by their places, without its values."""
     return "; ".join(
         f"{'.'.join(map(str, each['loc'])) or 'together'}: {each['msg']}"
         for each in error.errors(include_url=False, include_input=False)
@@ -28,7 +28,10 @@ def problems(error: ValidationError) -> str:
 
 
 class Reloaded(Generic[T]):
-    """What `read` makes of some files. Where it can't, the former content stays in force."""
+    """Parsed content of some files.
+
+    If reading them again fails, the former content stays in force.
+    """
 
     def __init__(
         self,
@@ -38,15 +41,17 @@ class Reloaded(Generic[T]):
         stale: Callable[[bool], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Reads them; raises Unreadable. `stale`: is called with whether the files are bad, each
-        time that they were read again."""
+        """Read the files; raises Unreadable.
+
+        `stale` is called after each further read with whether it failed.
+        """
         self._paths, self._read, self._stale, self._clock = paths, read, stale, clock
         self._seen = self._marks()
         self._content = read()
         self._looked = clock()
 
     def get(self) -> T:
-        """The content, as new as `LOOK_SECONDS`."""
+        """Return the content, at most LOOK_SECONDS old."""
         now = self._clock()
         if now - self._looked < LOOK_SECONDS:
             return self._content
@@ -62,13 +67,15 @@ class Reloaded(Generic[T]):
             self._content = self._read()
         except Unreadable as error:
             self._stale(True)
-            get_logger().error("files refused; the former ones go on", problem=str(error))
+            get_logger().error(
+                "files rejected; the former content stays in force", problem=str(error)
+            )
         else:
             self._stale(False)
             get_logger().info("files read again", files=names)
 
     def _marks(self) -> dict[str, tuple[int, int]]:
-        """Modification time (ns) and size of each file."""
+        """Return modification time (ns) and size of each file."""
         marks = {}
         for path in self._paths():
             try:

@@ -1,4 +1,4 @@
-"""What every request has: a catalog, an id, pages, times; and how all services refuse it."""
+"""Checks shared by all requests: catalog, request id, pages and times."""
 
 import base64
 import json
@@ -13,14 +13,14 @@ from servicekit.errors import FieldViolation, InvalidArgument, NotFound
 
 
 class FieldsInvalid(InvalidArgument, reason="REQUEST_INVALID"):
-    """Fields are wrong, and the message says which. Subclasses fix the reason."""
+    """Fields are invalid, and the message names them. Subclasses fix the reason."""
 
     def __init__(self, *violations: FieldViolation, reason: str = "") -> None:
         super().__init__(describe(violations), violations=violations, reason=reason)
 
     @classmethod
     def at(cls, field: str, description: str) -> Self:
-        """What is wrong with one field."""
+        """Return the error about one field."""
         return cls(FieldViolation(field, description))
 
 
@@ -50,13 +50,13 @@ class CatalogNotFound(NotFound, reason="CATALOG_NOT_FOUND"):
 
 
 def describe(violations: Collection[FieldViolation]) -> str:
-    """The first few violations as one line for people."""
+    """Join the first three violations into one line."""
     shown = "; ".join(f"{each.field}: {each.description}" for each in list(violations)[:3])
     return f"{shown}; and {len(violations) - 3} more" if len(violations) > 3 else shown
 
 
 def enter(catalog_id: str, request_id: str, declared: Collection[str]) -> str:
-    """The catalog that a request means. Its own id, if it gives one, goes into every log line.
+    """Return the catalog of a request, and take its request id (see `take_request_id`).
 
     Raises CatalogNotFound.
     """
@@ -65,9 +65,9 @@ def enter(catalog_id: str, request_id: str, declared: Collection[str]) -> str:
 
 
 def take_request_id(given: str) -> str:
-    """The id of this call: the message's own where it can be used, else what the transport says.
+    """Set and return the id of this call: the message's own if valid, else the transport's.
 
-    From here on it goes into every log line and on to every peer.
+    It goes into every later log line and to every peer.
     """
     if given and telemetry.accept_request_id(given) == given:
         telemetry.request_id.set(given)
@@ -75,7 +75,10 @@ def take_request_id(given: str) -> str:
 
 
 def catalog(catalog_id: str, declared: Collection[str]) -> str:
-    """The catalog that is meant; raises CatalogNotFound unless it is declared."""
+    """Return the name of a catalog, empty = the default.
+
+    Raises CatalogNotFound unless it is declared.
+    """
     name = catalog_id or DEFAULT_CATALOG
     if name not in declared:
         raise CatalogNotFound
@@ -83,13 +86,13 @@ def catalog(catalog_id: str, declared: Collection[str]) -> str:
 
 
 def check_count(field: str, count: int, most: int) -> None:
-    """Raises RequestInvalid unless a repeated field has 1 to `most` entries."""
+    """Raise RequestInvalid unless a repeated field has 1 to `most` entries."""
     if not 1 <= count <= most:
         raise RequestInvalid.at(field, f"has {count} entries; 1 to {most} are taken")
 
 
 def page_size(given: int, default: int, most: int) -> int:
-    """How many entries a page has; raises PageSizeInvalid unless `given` is 0 to `most`."""
+    """Return the entries of a page. Raises PageSizeInvalid unless `given` is 0 to `most`."""
     if not 0 <= given <= most:
         raise PageSizeInvalid(most)
     return given or default
@@ -100,19 +103,18 @@ _VERSION = 1
 
 
 def page_token(about: Sequence[str], *place: str | int) -> str:
-    """An opaque token for the page behind `place`, which is what the page before ended with.
+    """Return an opaque token for the page after `place`, the last position of the page before.
 
-    `about`: all that says which list it is: its catalog, kind, filter, order. A token is good for
-    the same list only.
+    `about` identifies the list: catalog, kind, filter, order. A token is valid for that list only.
     """
     return pack_token(_VERSION, *about, *place)
 
 
 def page_place(token: str, about: Sequence[str], *types: type) -> tuple[Any, ...]:
-    """The place that `page_token` was given, of these types; () for an empty token.
+    """Return the place in a `page_token`, of these types; () for an empty token.
 
-    A token is no secret, and a caller may make one: texts are not empty and can be stored, numbers
-    have 63 bits. Raises PageTokenInvalid.
+    A token is no secret, and a caller may forge one: texts are not empty and storable, numbers have
+    63 bits. Raises PageTokenInvalid.
     """
     if not token:
         return ()
@@ -124,13 +126,13 @@ def page_place(token: str, about: Sequence[str], *types: type) -> tuple[Any, ...
 
 
 def pack_token(*parts: object) -> str:
-    """JSON values as one word."""
+    """Encode JSON values as one word."""
     text = json.dumps(parts, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
 def unpack_token(token: str) -> list[Any]:
-    """What `pack_token` was given. Raises PageTokenInvalid."""
+    """Decode the values of `pack_token`. Raises PageTokenInvalid."""
     padded = token.rstrip("=") + "=" * (-len(token.rstrip("=")) % 4)
     try:
         parts = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
@@ -142,14 +144,14 @@ def unpack_token(token: str) -> list[Any]:
 
 
 def _is_storable(part: str | int) -> bool:
-    """JSON also knows larger numbers than stores do, and halves of characters."""
+    """Return whether stores accept a value: JSON also has larger numbers and lone surrogates."""
     if isinstance(part, int):
         return abs(part) < 2**63
     return part != "" and not any("\ud800" <= c <= "\udfff" or c == "\0" for c in part)
 
 
 def timestamp(micros: int) -> Timestamp:
-    """Microseconds since 1970 (UTC) as a message."""
+    """Return microseconds since 1970 (UTC) as a message."""
     message = Timestamp()
     message.FromMicroseconds(micros)
     return message

@@ -1,4 +1,4 @@
-"""Jobs that ended long ago are deleted. Needs the extra `sql`."""
+"""Deletion of old jobs. Needs the extra `sql`."""
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -19,8 +19,10 @@ class JobSettings(ServiceSettings):
 
 
 async def forget_jobs(db: Database, table: sa.Table, days: float, clock: Clock = now_micros) -> int:
-    """Delete jobs (see servicekit.jobs.jobs_table) that ended more than `days` ago, 0 = none; how
-    many."""
+    """Delete jobs (see servicekit.jobs.jobs_table) that ended more than `days` ago; 0 = none.
+
+    Return their number.
+    """
     if not days:
         return 0
     ended = table.c.finished_time

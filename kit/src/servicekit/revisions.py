@@ -1,9 +1,9 @@
-"""Revisions of a store's schema: which one it is at, which ones this release makes of it, and
-whether this release can live on what it finds. Needs the extra `sql`.
+"""Revisions of a store's schema: the current one, the pending ones, and whether this release is
+compatible with what it finds. Needs the extra `sql`.
 
-A release adds what it needs and takes away nothing that the release before reads or writes (expand,
-migrate, contract: docs/operate/upgrading.md), so that both may run on the store while one replaces
-the other, and a roll-back needs no other schema.
+A release adds what it needs and removes nothing that the release before reads or writes (expand,
+migrate, contract: docs/operate/upgrading.md), so that both may run on the store during a rollout,
+and a roll-back needs no other schema.
 """
 
 import importlib.util
@@ -21,25 +21,25 @@ from alembic.script.revision import ResolutionError
 from sqlalchemy import CheckConstraint, Connection, MetaData, inspect
 
 Made = Callable[[str], None]
-"""Is handed each revision right after it was made, before it is committed."""
+"""Called with each revision right after it was applied, before the commit."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaRevision:
-    """What a store is at, and what this release makes of it."""
+    """A store's revision, compared with this release's migrations."""
 
     found: str
-    """Its revision; "" where there are no tables yet."""
+    """Current revision; "" without tables."""
     newest: str
-    """The newest one that this release knows."""
+    """Newest revision of this release."""
     missing: Mapping[str, str]
-    """The revisions between them, in their order, and what each is for."""
+    """Pending revisions in order, each with its purpose."""
     newer: bool
-    """Whether a later release made it what it is."""
+    """Whether a later release migrated the store."""
 
 
 def schema(connection: Connection, package: str) -> SchemaRevision:
-    """Of the store that `connection` leads to, by the migrations in `package`."""
+    """Return the revision of the store behind `connection`, by the migrations in `package`."""
     scripts = ScriptDirectory.from_config(_config(package))
     found = MigrationContext.configure(connection).get_current_revision() or ""
     newest = scripts.get_current_head() or ""
@@ -54,14 +54,14 @@ def schema(connection: Connection, package: str) -> SchemaRevision:
 def upgrade(
     connection: Connection, package: str, made: Made = lambda _: None, to: str = "head"
 ) -> None:
-    """Make all that is missing, up to the revision `to`."""
+    """Apply pending revisions, up to `to`."""
     config = _config(package)
     config.attributes.update(connection=connection, made=made)
     command.upgrade(config, to)
 
 
 def run_migrations(metadata: MetaData) -> None:
-    """The whole body of a service's `migrations/env.py`."""
+    """Run migrations: the whole body of a service's `migrations/env.py`."""
     attributes = context.config.attributes
     connection: Connection = attributes["connection"]
     made: Made = attributes.get("made", lambda _: None)
@@ -77,10 +77,10 @@ def run_migrations(metadata: MetaData) -> None:
 
 
 def drift(connection: Connection, metadata: MetaData, beside: Collection[str] = ()) -> list[Any]:
-    """How a schema differs from `metadata`, as Alembic's operations.
+    """Return the differences of a schema from `metadata`, as Alembic's operations.
 
-    `beside`: beginnings of what else there may be: tables, table.column, indexes. Indexes of
-    expressions are passed over: SQLAlchemy does not read them back from SQLite.
+    `beside`: prefixes of names that are ignored: tables, table.column, indexes. Indexes of
+    expressions are ignored: SQLAlchemy does not read them back from SQLite.
     """
 
     def counts(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
@@ -96,9 +96,11 @@ def drift(connection: Connection, metadata: MetaData, beside: Collection[str] = 
 
 
 def obstacles(connection: Connection, metadata: MetaData) -> list[str]:
-    """Why who reads and writes the tables of `metadata` can't do so here; empty = nothing does.
+    """Return the reasons why code for the tables of `metadata` can't use this store; empty = it
+    can.
 
-    What is there besides is none, unless it refuses rows of who does not know of it.
+    Additional tables and columns are no obstacle, unless they reject rows of code that does not
+    know them.
     """
     found: list[str] = []
     for change in drift(connection, metadata):
@@ -108,7 +110,7 @@ def obstacles(connection: Connection, metadata: MetaData) -> list[str]:
 
 
 def _checks(connection: Connection, metadata: MetaData) -> Iterator[str]:
-    """Conditions on rows, which Alembic does not compare."""
+    """Yield unknown check constraints, which Alembic does not compare."""
     here = inspect(connection)
     for table in metadata.tables.values():
         known = {str(rule.name) for rule in table.constraints if isinstance(rule, CheckConstraint)}
@@ -123,7 +125,7 @@ def _refusing(table: str, rule: object) -> str:
 
 
 def _obstacle(change: Any, metadata: MetaData) -> Iterator[str]:  # noqa: C901 - one case a change
-    """Of the change that would make the store what `metadata` says."""
+    """Yield why a difference from `metadata` is an obstacle, if it is one."""
     match change:
         case ("add_table", table):
             yield f"the table {table.name} is gone"
@@ -154,7 +156,7 @@ def _config(package: str) -> Config:
 
 
 def _folder(package: str) -> str:
-    """Where `package` lies on disk. Raises ModuleNotFoundError when it is not installed."""
+    """Return the folder of `package`. Raises ModuleNotFoundError when it is not installed."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(f"no package {package!r} with migrations")

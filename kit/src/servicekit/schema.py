@@ -1,5 +1,7 @@
-"""Columns by their kind, for tables and for the migrations that make them. Nothing here may change:
-a migration makes what it always made."""
+"""Columns by kind, for tables and their migrations.
+
+Nothing here may change: a migration always has to make the same tables.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,33 +11,33 @@ from alembic import op
 
 
 def keys(*names: str, kind: Any = sa.Text) -> Iterable[sa.Column[Any]]:
-    """Parts of a primary key."""
+    """Return columns of a primary key."""
     return [sa.Column(name, kind, primary_key=True) for name in names]
 
 
 def texts(*names: str, kind: Any = sa.Text) -> Iterable[sa.Column[Any]]:
-    """Texts that are never NULL."""
+    """Return text columns that are NOT NULL."""
     return [sa.Column(name, kind, nullable=False) for name in names]
 
 
 def numbers(*names: str, kind: Any = sa.BigInteger) -> Iterable[sa.Column[Any]]:
-    """Numbers that are never NULL."""
+    """Return number columns that are NOT NULL."""
     return [sa.Column(name, kind, nullable=False) for name in names]
 
 
 def flags(*names: str) -> Iterable[sa.Column[Any]]:
-    """Truth values that are never NULL."""
+    """Return boolean columns that are NOT NULL."""
     return [sa.Column(name, sa.Boolean, nullable=False) for name in names]
 
 
 def sequence() -> sa.Column[Any]:
-    """A number that the store counts up."""
+    """Return a column that the store increments."""
     kind = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     return sa.Column("sequence", kind, autoincrement=True, nullable=False)
 
 
 def create_audit() -> None:
-    """The table of servicekit.audit_service, to which rows can only be added."""
+    """Create the append-only table of servicekit.audit_service."""
     op.create_table(
         "audit_entries",
         *keys("id"),
@@ -65,7 +67,7 @@ _APPEND_ONLY = "the audit log is append-only"
 
 
 def create_jobs() -> None:
-    """The table of servicekit.jobs."""
+    """Create the table of servicekit.jobs."""
     op.create_table(
         "jobs",
         *texts("id", "kind", "catalog_id", "request_id", "params", "state"),
@@ -82,5 +84,6 @@ def create_jobs() -> None:
 
 
 def caller_of_job() -> sa.Column[str]:
-    """Whose jobs are: those that are there already, and those of the release before, nobody's."""
+    """Return the column of a job's caller; empty for existing jobs and those of the release
+    before."""
     return sa.Column("caller", sa.Text(), nullable=False, server_default="")

@@ -1,4 +1,4 @@
-"""A gRPC server with everything that each service's `__main__` would otherwise repeat."""
+"""A gRPC server with the parts that all services share."""
 
 import asyncio
 import os
@@ -28,16 +28,16 @@ from servicekit.tls import Certificates
 T = TypeVar("T")
 
 PRIVATE = 0o077
-"""The umask of every process that keeps data: its files are its user's alone."""
+"""The umask of every process that stores data: only its user may access its files."""
 
 LEAST_PING_MILLISECONDS = 2_000
-"""Between two pings of a peer on a connection; the third one that comes earlier ends it."""
+"""Least interval between pings of a peer; the third earlier one ends the connection."""
 
 RENEW_SECONDS = 60.0
-"""After which certificates are looked at again where no connection is made."""
+"""Interval at which certificates are read again if no connection is made."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
-"""What gRPC hands each call."""
+"""The call context that gRPC passes to handlers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ class Binding:
     add_to_server: Callable[[Any, Any], None]
     """The generated `add_…Servicer_to_server`."""
     servicer: object
-    """What implements it; all handlers are coroutines or async generators."""
+    """Its implementation; all handlers are coroutines or async generators."""
     full_name: str
     """Full name, e.g. `sightline.embedder.v1.EmbeddingService`; also its name in health."""
 
     @classmethod
     def of(cls, servicer: object) -> Self:
-        """The service whose generated servicer this one is derived from: a proto's package is that
-        of its Python code."""
+        """Return the binding of a servicer, named after its generated base class: a proto's package
+        is that of its Python code."""
         base = next(
             kind for kind in type(servicer).__mro__ if kind.__module__.endswith("_pb2_grpc")
         )
@@ -65,18 +65,18 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A port that answers calls."""
+    """A port that accepts calls."""
 
     port: int
     """0 takes a free one."""
     access: AccessPolicy = OPEN
-    """Who may call, but for health and reflection."""
+    """Policy for callers, but for health and reflection."""
     tls: Certificates | None = None
     """None = plain text."""
 
 
 class RunningServer:
-    """Servers that answer on `ports`, the first of which is `port`, until they are stopped."""
+    """Running servers on `ports`, the first of which is `port`."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class RunningServer:
         stop_metrics: Callable[[], None],
         beside: asyncio.Task[None],
     ) -> None:
-        """`beside`: what runs until then, too."""
+        """Hold running servers; `beside` is a task that `stop` cancels."""
         self.port, self.ports = ports[0], ports
         self._beside = beside
         self._servers = servers
@@ -94,7 +94,8 @@ class RunningServer:
         self._stop_metrics = stop_metrics
 
     async def stop(self, grace: float = 0.0) -> None:
-        """Report NOT_SERVING, refuse new calls, cancel those that last longer than `grace` s."""
+        """Report NOT_SERVING, reject new calls, cancel those that last longer than `grace`
+        seconds."""
         await self._health.enter_graceful_shutdown()
         await asyncio.gather(*(each.stop(grace) for each in self._servers))
         self._beside.cancel()
@@ -102,19 +103,19 @@ class RunningServer:
 
 
 def run(main: Coroutine[Any, Any, T], settings: SharedServerSettings | None = None) -> T:
-    """Run a service's `main` on uvloop, with files that are its user's alone.
+    """Run a service's `main` on uvloop, with files that only its user may access.
 
-    Where `settings` ask for several processes, this one starts them by its own command, looks after
-    them, and exits with them.
+    If `settings` ask for several processes, this one starts and supervises them, and exits with
+    them.
     """
     os.umask(PRIVATE)
     number = processes.number()
     if number is not None:
-        processes.end_with_keeper()
+        processes.stop_with_supervisor()
         telemetry.number_lines(number)
     elif settings is not None and settings.processes > 1:
         main.close()
-        raise SystemExit(processes.look_after(settings))
+        raise SystemExit(processes.supervise(settings))
     keep_memory()
     try:
         return uvloop.run(with_heartbeat(main))
@@ -133,8 +134,8 @@ async def start(
     also: Sequence[Listener] = (),
 ) -> RunningServer:
     """Start to serve `bindings`; health "" and each full name report SERVING. `access` and `tls`
-    are those of the settings' port, see Listener; `also`: further ports. `audit`: where audited
-    calls are noted; None = nowhere.
+    are those of the settings' port, see Listener; `also`: further ports. `audit` records audited
+    calls; None disables recording.
 
     Raises OSError when a port is taken.
     """
@@ -176,7 +177,7 @@ def _listen(
     health_servicer: Any,
     observing: Callable[[grpc.aio.Server, AccessPolicy], ObservedServer],
 ) -> tuple[grpc.aio.Server, int]:
-    """A server that is not started yet, and its port. Raises OSError."""
+    """Return an unstarted server and its port. Raises OSError."""
     # A little more than any call takes, for then it is refused with a reason.
     received = min(largest(b.full_name for b in bindings), settings.max_message_bytes) + MIB
     server = grpc.aio.server(options=_options(settings, received))
@@ -212,8 +213,8 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT, let calls in progress end, then run `on_stop`.
 
-    `peers`: who may call the settings' port; `listeners`: that port and further ones instead, of a
-    service whose callers are others. A second signal cuts the drain short. To be run by `run`.
+    `peers` decides who may call the settings' port; `listeners` replaces it by other ports and
+    policies. A second signal cuts the drain short. To be run by `run`.
     """
     log = telemetry.get_logger()
     stop = _signalled()
@@ -243,7 +244,7 @@ async def _drain(running: RunningServer, seconds: float, again: asyncio.Event) -
 
 
 def _signalled() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
+    """Return an event that SIGTERM and SIGINT set."""
     event = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -252,7 +253,7 @@ def _signalled() -> asyncio.Event:
 
 
 def listen_address(host: str, port: int) -> str:
-    """gRPC's form of an address. Without brackets it takes `::1:8600` for another host."""
+    """Return gRPC's form of an address: without brackets `::1:8600` would be another host."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

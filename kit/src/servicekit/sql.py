@@ -46,13 +46,13 @@ __all__ = [
 T = TypeVar("T")
 
 _POSTGRES_OPTIONS = "-c plan_cache_mode=force_custom_plan"
-"""A statement that is used often is prepared, but planned anew each time: a plan that was made when
-a table was empty reads all of it once it is full. With 40,000 events stored, 1,300 a second were
-written with kept plans and 12,000 without (16.2, 2026-11)."""
+"""Prepared statements are planned anew each time: a plan made for an empty table scans all of a
+full one. With 40,000 events stored, 1,300 a second were written with cached plans and 12,000
+without (16.2, 2026-11)."""
 
 WRITE_SECONDS = 5
-"""How long a write may hold its locks on PostgreSQL and do nothing: its process stands still then,
-and each later write to the catalog would wait for it. PostgreSQL ends the connection."""
+"""How long an idle write transaction may hold locks on PostgreSQL: its process is stuck then, and
+later writes to the catalog would wait for it. PostgreSQL ends the connection."""
 
 _BEGIN = "sightline_begin"
 """Execution option: which statement begins a transaction on SQLite."""
@@ -104,17 +104,17 @@ class Database:
         self._local_reads = None if self._file is None else LocalReads(self._file)
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
-        """`fn` of a connection that sees one state of the store. It must not write."""
+        """Return `fn` of a connection that sees one snapshot of the store. `fn` must not write."""
         with tracing.within("sql read", tracing.CLIENT, self._named):
             return await self._run(self._read_threads, self._readers, fn)
 
     async def write(self, fn: Callable[[Connection], T]) -> T:
-        """`fn` of a connection in a transaction; it is committed before this returns.
+        """Return `fn` of a connection in a transaction, after its commit.
 
-        Writes of this process run one after another, in the order in which they were asked for.
-        An exception of `fn` rolls back and passes. A cancelled write may still be committed.
-        Raises StoreBusy, StoreFull, StoreUnavailable or StoreDamaged; other errors of the
-        database, such as IntegrityError, pass.
+        Writes of this process run one after another, in the order of the calls. An exception of
+        `fn` rolls back and is raised. A cancelled write may still be committed. Raises StoreBusy,
+        StoreFull, StoreUnavailable or StoreDamaged; other errors of the database, such as
+        IntegrityError, are raised as they are.
         """
         with tracing.within("sql write", tracing.CLIENT, self._named):
             return await self._run(self._write_thread, self._writer, fn)
@@ -136,17 +136,17 @@ class Database:
         return self._local_reads is not None
 
     def read_local(self, work: Callable[[Connection], T]) -> T:
-        """`work` of a connection that sees one state of the store, in the caller's own thread.
+        """Return `work` of a connection that sees one snapshot of the store, in the caller's own
+        thread.
 
-        For reads of a few rows, known to take less than a hop to a thread and back (some 100 µs):
-        an event loop stands still for as long. By its key, a row takes 65 µs where `read` takes
-        270, and 13 where `work` asks `connection.connection.driver_connection`, which is
-        sqlite3's own (2026-11). It sees whatever was committed before it began, by
-        this process or another, and must not write. There is one connection for such reads:
-        threads take turns, and `work` must not read here again. It waits 20 ms at most for who
-        recovers or takes down the file's log, which a start or an end of another process does,
-        then raises StoreBusy; `read` would wait longer. Also raises StoreUnavailable or
-        StoreDamaged, and RuntimeError where the store is not `local`.
+        For reads of a few rows that take less than a hop to a thread and back (some 100 µs): an
+        event loop is blocked for as long. By its key, a row takes 65 µs where `read` takes 270, and
+        13 where `work` uses `connection.connection.driver_connection`, which is sqlite3's own
+        (2026-11). It sees all earlier commits, of this process or another, and must not write.
+        There is one such connection: threads take turns, and `work` must not call `read_local`
+        again. It waits 20 ms at most while another process recovers or deletes the WAL, then raises
+        StoreBusy; `read` would wait longer. Also raises StoreUnavailable or StoreDamaged, and
+        RuntimeError where the store is not `local`.
         """
         if self._local_reads is None:
             raise RuntimeError("this store is read in threads")
@@ -154,14 +154,14 @@ class Database:
             return self._local_reads.read(work)
 
     def version(self) -> int | None:
-        """Another number after every commit, whoever made it; None where that is not known.
+        """Return a number that changes with every commit of any process; None where it is unknown.
 
-        While it stays the same, nothing was committed, and what was read is still what a read would
-        find: take the number first, then read, or take it within the `work` of `read_local`, where
-        it is that of the very state which `work` sees. It may also change when nothing was
-        committed, and means nothing to another Database or process. A file of SQLite reports it
-        within microseconds, also to an event loop. None on other stores, and when the file can't
-        be read: whoever reads then gets what is wrong.
+        While it stays the same, nothing was committed, and earlier reads are still current: take
+        the number first, then read, or take it within the `work` of `read_local`, where it belongs
+        to the snapshot that `work` sees. It may also change without a commit, and means nothing to
+        another Database or process. A file of SQLite reports it within microseconds, without
+        blocking an event loop. None on other stores, and when the file can't be read: a read then
+        raises the error.
         """
         if self._local_reads is None:
             return None
@@ -171,11 +171,11 @@ class Database:
             return None
 
     def migrate(self, made: Made = lambda _: None, lock_seconds: float = 0) -> None:
-        """Bring the schema to the newest revision, in one transaction. Blocks.
+        """Apply pending schema revisions, in one transaction. Blocks.
 
-        Processes that start at once wait for one another. A schema that a later release made stays
-        as it is. With `lock_seconds`, who waits longer than that for a table which others use, and
-        has them wait meanwhile, gives up on PostgreSQL: raises StoreBusy, and nothing is changed.
+        Processes that start at once wait for one another. A schema of a later release is left as it
+        is. With `lock_seconds`, a longer wait for a table lock on PostgreSQL, which blocks other
+        users of the table, raises StoreBusy, and nothing is changed.
         """
         with _MIGRATING, self._migration_lock(), self._migration_connection() as connection:
             if lock_seconds and self._file is None:
@@ -184,23 +184,26 @@ class Database:
                 revisions.upgrade(connection, self._migrations, made)
 
     def schema(self) -> SchemaRevision:
-        """What the store is at. Blocks."""
+        """Return the store's revision. Blocks."""
         with _translated(), self.engine.connect() as connection:
             return revisions.schema(connection, self._migrations)
 
     def obstacles(self, metadata: MetaData) -> list[str]:
-        """Why this release, whose tables are `metadata`, can't live on what a later one made of the
-        store; empty = it can. Blocks."""
+        """Return why this release, whose tables are `metadata`, can't use a store of a later one;
+        empty = it can. Blocks."""
         with _translated(), self.engine.connect() as connection:
             return revisions.obstacles(connection, metadata)
 
     def drift(self, metadata: MetaData, beside: Collection[str] = ()) -> list[Any]:
-        """How the migrated schema differs from `metadata`, see `revisions.drift`. For tests."""
+        """Return the differences of the migrated schema from `metadata`, see `revisions.drift`.
+
+        For tests.
+        """
         with self.engine.connect() as connection:
             return revisions.drift(connection, metadata, beside)
 
     def close(self) -> None:
-        """Wait for the statements that run, then close every connection."""
+        """Wait for running statements, then close all connections."""
         for threads in (self._read_threads, self._write_thread):
             threads.shutdown(wait=True, cancel_futures=True)
         if self._local_reads is not None:
@@ -244,7 +247,7 @@ _MIGRATING = threading.Lock()
 
 
 def check_url(url: str) -> str:
-    """`url`, if a Database can be made of it; touches nothing. For settings.
+    """Return `url` if a Database can be made of it; opens nothing. For settings.
 
     Raises ValueError, without repeating the URL: it may hold a password.
     """
@@ -258,13 +261,13 @@ def check_url(url: str) -> str:
 
 
 def check_secret_url(url: SecretStr) -> SecretStr:
-    """The same of a URL that is kept out of logs."""
+    """Check a secret URL as `check_url` does."""
     check_url(url.get_secret_value())
     return url
 
 
 def has_guessable_password(url: str) -> bool:
-    """Whether a database is protected by no more than a password that is known to all."""
+    """Return whether a database's password is a well-known one."""
     parsed = make_url(url)
     return is_guessable(parsed.username or "", str(parsed.password or ""))
 
@@ -286,7 +289,7 @@ def _translated() -> Iterator[None]:
 
 
 def _sqlite_file(url: URL) -> Path | None:
-    """The file of a SQLite URL, its directory made; None for another database."""
+    """Return the file of a SQLite URL, and create its directory; None for another database."""
     if url.get_backend_name() != "sqlite":
         return None
     _check_sqlite(url)

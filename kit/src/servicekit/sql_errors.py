@@ -1,4 +1,4 @@
-"""What may go wrong with a store, and what the codes of its drivers mean."""
+"""Errors of a store, and their mapping from the drivers' codes."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -25,13 +25,13 @@ class StoreUnavailable(Unavailable, reason="STORE_UNAVAILABLE"):
 
 
 class StoreFull(ResourceExhausted, reason="STORE_FULL"):
-    """The disk of the store is full. Nothing of the write was kept."""
+    """The disk of the store is full. The write was rolled back."""
 
     message = "the disk of the store is full"
 
 
 class StoreDamaged(DataLoss, reason="STORE_DAMAGED"):
-    """The store's file is not a sound database."""
+    """The store's file is not a valid database."""
 
     message = "the store is damaged"
 
@@ -53,7 +53,8 @@ SQLITE_ERRORS: Mapping[int, type[StoreBusy | StoreUnavailable | StoreFull | Stor
         }
     )
 )
-"""Primary result codes of SQLite (https://www.sqlite.org/rescode.html) that are no bug of ours."""
+"""Primary result codes of SQLite (https://www.sqlite.org/rescode.html) that no bug of ours
+causes."""
 
 POSTGRES_ERRORS: Mapping[str, type[StoreBusy | StoreUnavailable | StoreFull | StoreDamaged]] = (
     MappingProxyType(
@@ -71,11 +72,11 @@ POSTGRES_ERRORS: Mapping[str, type[StoreBusy | StoreUnavailable | StoreFull | St
         }
     )
 )
-"""SQLSTATEs of PostgreSQL or what they begin with; the longest that fits counts."""
+"""SQLSTATEs of PostgreSQL or their prefixes; the longest match counts."""
 
 
 def translate(error: DBAPIError) -> ServiceError | None:
-    """What `error` of a driver means to a caller; None when it is a mistake of ours."""
+    """Return the ServiceError for a driver's `error`; None for an error of our code."""
     driver = error.orig
     if isinstance(driver, sqlite3.Error):
         code = getattr(driver, "sqlite_errorcode", None)

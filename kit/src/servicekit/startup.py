@@ -1,4 +1,4 @@
-"""How a process starts: with settings and files that are right, or with all that is wrong said."""
+"""Start of a process: settings and files are checked, and all problems are reported at once."""
 
 import asyncio
 import re
@@ -13,16 +13,16 @@ from servicekit.reloaded import Unreadable
 S = TypeVar("S", bound=ServiceSettings)
 
 CHECK = "--check"
-"""The argument with which a process says whether it would start, and ends."""
+"""Argument that makes a process check its settings and exit."""
 AGAIN_SECONDS = 5.0
-"""After which an engine that did not say its version is asked again."""
+"""Seconds after which an engine that did not tell its version is asked again."""
 
 _ASKING: set[asyncio.Task[None]] = set()
 
 
 def load(cls: type[S], *reading: Callable[[S], object]) -> S:
-    """As `checked`; with CHECK among the arguments of the process it exits in any case, with 0 when
-    all is right."""
+    """Return settings as `checked` does; with CHECK among the arguments of the process, exit with 0
+    when all is valid."""
     settings = checked(cls, *reading)
     if CHECK in sys.argv[1:]:
         print(f"settings and files are right ({settings.mode})")
@@ -31,10 +31,11 @@ def load(cls: type[S], *reading: Callable[[S], object]) -> S:
 
 
 def checked(cls: type[S], *reading: Callable[[S], object]) -> S:
-    """The settings of `cls` from the environment, with which each of `reading` can read its files.
+    """Return the settings of `cls` from the environment, after each of `reading` has read its
+    files.
 
-    Those raise Unreadable. When anything is wrong, or unsafe in production, prints all of it and
-    exits with status 2.
+    `reading` raises Unreadable. If anything is invalid, or unsafe in production, prints all
+    problems and exits with status 2.
     """
     settings = config.load(cls)
     problems = [*_unreadable(settings, reading)]
@@ -46,7 +47,7 @@ def checked(cls: type[S], *reading: Callable[[S], object]) -> S:
 
 
 def observe(service: str, settings: TraceSettings, level: str) -> None:
-    """Have logs written from `level` up, and traces sent where `settings` say so."""
+    """Configure logs from `level` up, and traces if `settings` name a collector."""
     telemetry.configure_logging(service, level)
     keeps = getattr(settings, "processes", 1) > 1 and processes.number() is None
     if settings.traces_endpoint and not keeps:  # who looks after processes does nothing else
@@ -58,9 +59,11 @@ def observe(service: str, settings: TraceSettings, level: str) -> None:
 async def check_engine(
     settings: ServiceSettings, engine: str, version: Callable[[], Awaitable[str | None]], least: str
 ) -> None:
-    """In production, exits with status 2 where an engine says of itself that it is older than
-    `least`. One that does not answer (None) is no reason not to start: it is asked again, beside
-    the work, until it does."""
+    """In production, exit with status 2 if an engine is older than `least`.
+
+    An engine that does not answer (None) does not prevent the start: it is asked again in the
+    background until it does.
+    """
 
     async def answers(after: float = 0.0) -> bool:
         await asyncio.sleep(after)
@@ -80,7 +83,7 @@ async def check_engine(
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """Of `v2.6.19-dev`, (2, 6, 19); none of a version that does not begin with them."""
+    """Return (2, 6, 19) of `v2.6.19-dev`; () of a version of another form."""
     found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
     return tuple(map(int, found.groups())) if found else ()
 

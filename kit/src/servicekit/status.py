@@ -1,8 +1,8 @@
-"""ServiceError to google.rpc.Status and back.
+"""Conversion between ServiceError and google.rpc.Status.
 
-A status travels in a trailer, and gRPC peers refuse more than 8 KiB of metadata by default: what
-is too long is cut here, so that a hostile request with ten thousand wrong fields still gets its
-answer instead of a bare RESOURCE_EXHAUSTED.
+A status travels in a trailer, and gRPC peers reject more than 8 KiB of metadata by default: longer
+parts are cut here, so that a hostile request with ten thousand invalid fields still gets its answer
+instead of a bare RESOURCE_EXHAUSTED.
 """
 
 from collections.abc import Iterable
@@ -24,9 +24,9 @@ STATUS_BYTES = 3072
 
 
 def to_status(error: ServiceError) -> status_pb2.Status:
-    """`error` as code, message and details ErrorInfo, BadRequest and RetryInfo.
+    """Convert `error` to a status: code, message and details ErrorInfo, BadRequest and RetryInfo.
 
-    At most STATUS_BYTES long: violations that do not fit are left out, the first ones stay.
+    At most STATUS_BYTES long: violations that do not fit are omitted, the first ones stay.
     """
     status = status_pb2.Status(
         code=code_pb2.Code.Value(error.code), message=_cut(error.message, MESSAGE_BYTES)
@@ -46,9 +46,9 @@ def to_status(error: ServiceError) -> status_pb2.Status:
 
 
 def from_status(status: status_pb2.Status) -> ServiceError:
-    """The error that `status` reports. Without an ErrorInfo its reason is the code's name.
+    """Return the error in `status`. Without an ErrorInfo its reason is the code's name.
 
-    Raises ValueError for a status of code OK, which is no error.
+    Raises ValueError for a status of code OK.
     """
     code = _code(status.code)
     if code is Code.OK:
@@ -78,10 +78,10 @@ def from_status(status: status_pb2.Status) -> ServiceError:
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> ServiceError:
-    """The error that a peer reported, or that the transport made up.
+    """Return the error that a peer reported, or that the transport raised.
 
-    A transport's own text names addresses and internals, so it is not taken over: raise the
-    result `from error` to keep it for the log.
+    A transport's text names addresses and internals, so it is not copied: raise the result `from
+    error` to keep it for the log.
     """
     trailers = cast(Iterable[tuple[str, str | bytes]], error.trailing_metadata() or ())
     for key, value in trailers:
@@ -119,5 +119,5 @@ def _bad_request(violations: Iterable[FieldViolation], room: int) -> error_detai
 
 
 def _cut(text: str, size: int) -> str:
-    """`text` as valid UTF-8 of at most `size` bytes; lone surrogates become question marks."""
+    """Cut `text` to valid UTF-8 of at most `size` bytes; lone surrogates become question marks."""
     return text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")

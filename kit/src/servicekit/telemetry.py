@@ -1,4 +1,4 @@
-"""Logs, metrics and stage timings. Nothing personal and no message contents go in here."""
+"""Logs, metrics and stage timings, without personal data or message contents."""
 
 import atexit
 import json
@@ -57,8 +57,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 def accept_request_id(given: str | bytes | None) -> str:
-    """`given` when it is 1 to 128 of letters, digits and `._:/+=-`, which is what UUIDs, trace ids
-    and base64 are made of; else a new id. Logs quote no other text of a caller's choice."""
+    """Return `given` if it is 1 to 128 letters, digits and `._:/+=-`, which covers UUIDs, trace ids
+    and base64; else a new id. Logs quote no other text of a caller's choice."""
     if isinstance(given, str) and _REQUEST_ID.fullmatch(given):
         return given
     return uuid.uuid4().hex
@@ -77,7 +77,7 @@ class Stage:
 
 
 class Stages:
-    """The stage timings of one request. Stages may nest and may run side by side."""
+    """The stage timings of one request. Stages may nest and overlap."""
 
     def __init__(
         self, service: str | None = None, clock: Callable[[], float] = time.perf_counter
@@ -105,12 +105,12 @@ class Stages:
             self.note(name, start - self._origin, self._clock() - start)
 
     def record(self, name: str, start: float, duration: float) -> None:
-        """Take down a part that was timed elsewhere, in another process for one."""
+        """Add a stage that was timed elsewhere, such as in another process."""
         tracing.part(name, self.elapsed - start, duration)
         self.note(name, start, duration)
 
     def note(self, name: str, start: float, duration: float) -> None:
-        """Take down a part that has a span of its own already."""
+        """Add a stage that has a span already."""
         self._stages.append(Stage(name, start, duration))
         _stage_seconds(self._service, name).observe(duration)
 
@@ -126,12 +126,12 @@ class Stages:
 
 
 def configure_logging(service: str, level: str = "info") -> None:
-    """One JSON object a line on stderr, for our own logs and for those of libraries.
+    """Write one JSON object a line to stderr, for our own logs and those of libraries.
 
-    Libraries log from `warning` up: below that they may print what they handle. A warning or an
-    error is written at once, after all that came before it. What an event loop's thread logs below
-    that may be written up to 50 ms later, together: it is in the log after a normal stop, and may
-    be missing after a crash.
+    Libraries log from `warning` up: below that they may print message contents. A warning or an
+    error is written at once, after all earlier lines. Lines of lower levels from an event loop's
+    thread may be written up to 50 ms later, together: they are in the log after a normal stop, and
+    may be missing after a crash.
     """
     global _lines, _calls_are_logged  # noqa: PLW0603 - like the logging that they belong to
     flush_logs()
@@ -159,20 +159,20 @@ def configure_logging(service: str, level: str = "info") -> None:
 
 
 _lines: LogWriter | None = None
-"""What the log is written with, once it is configured."""
+"""The log writer, once logging is configured."""
 _calls_are_logged = False
 
 _process: dict[str, int] = {}
-"""What distinguishes the lines of this process from those of others that serve the same port."""
+"""Fields that identify this process among others that serve the same port."""
 
 
 def number_lines(process: int) -> None:
-    """Have every line from here on say which of several processes it is of."""
+    """Add the process number to every further line."""
     _process["process"] = process
 
 
 def flush_logs() -> None:
-    """Write what waits to be written. Done at the end of the process, too."""
+    """Write buffered lines. Also runs at the end of the process."""
     if _lines is not None:
         _lines.flush()
 
@@ -181,7 +181,7 @@ atexit.register(flush_logs)
 
 
 class _Handler(logging.Handler):
-    """Writes what libraries log among our own lines."""
+    """Writes log records of libraries as lines of ours."""
 
     def __init__(self, lines: LogWriter) -> None:
         super().__init__()
@@ -197,19 +197,22 @@ class _Handler(logging.Handler):
 
 
 def get_logger() -> structlog.typing.FilteringBoundLogger:
-    """The logger of all our code. Events are short constant texts; values go in as fields."""
+    """Return the logger of all our code.
+
+    Events are short constant texts; values go in as fields.
+    """
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
     return logger
 
 
 class CallLine:
-    """The line of every call of one kind: most of it is the same each time.
+    """The log line of every call of one kind, whose constant part is encoded once.
 
-    Every request leaves one in every service, so that what it costs counts.
+    Every request writes one in every service, so its cost matters.
     """
 
     def __init__(self, service: str, method: str, code: str) -> None:
-        """Of calls that `service` answered with `code`."""
+        """Encode the line of calls that `service` answered with `code`."""
         self._fields = {"service": service, "method": method, "code": code}
         same = {"event": "call", "level": "info", **self._fields, **_process}
         self._same = _encode(same)[:-1]
@@ -235,7 +238,8 @@ def _timestamp() -> str:
 
 
 def _finish(service: str) -> Callable[[object, str, MutableMapping[str, Any]], str]:
-    """The one processor of every line: one, because each costs as much as what it does."""
+    """Return the one processor of every line: a single one, because each costs as much as its
+    work."""
 
     def finish(_logger: object, level: str, event: MutableMapping[str, Any]) -> str:
         event["level"] = level
@@ -294,8 +298,8 @@ def _places(traceback: TracebackType | None) -> list[str]:
 def serve_metrics(
     port: int, host: str = "127.0.0.1", registry: CollectorRegistry = REGISTRY
 ) -> Callable[[], None]:
-    """Serve Prometheus metrics on `host`:`port` from a thread, and whether this process is alive
-    (see `heart`); returns what stops it.
+    """Serve Prometheus metrics and liveness (see `liveness`) on `host`:`port` from a thread. Return
+    a function that stops it.
 
     Raises OSError when the port is taken.
     """

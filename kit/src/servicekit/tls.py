@@ -33,11 +33,11 @@ class _Held:
     authorities: bytes | None
     calling: grpc.ChannelCredentials
     ends: Mapping[str, float]
-    """When, by file, in seconds since 1970."""
+    """Expiry by file, in seconds since 1970."""
 
 
 class Certificates:
-    """What a process shows of itself, and whose certificates it believes."""
+    """The certificate of a process, and the authorities that it trusts."""
 
     def __init__(self, folder: Path, authorities: Path | None, side: str) -> None:
         """`folder` has CERTIFICATE, the chain of this process, and its KEY, in PEM. `authorities`:
@@ -56,11 +56,15 @@ class Certificates:
         return held
 
     def serving(self) -> grpc.ServerCredentials:
-        """For a server: who calls has to show a certificate, unless there are no authorities."""
+        """Return server credentials: callers need a certificate, unless there are no
+        authorities."""
         used = self._held.get()
 
         def renewed() -> grpc.ServerCertificateConfiguration | None:
-            """Called by gRPC before each handshake; None = as before."""
+            """Return a new configuration before a handshake, or None if nothing changed.
+
+            Called by gRPC.
+            """
             nonlocal used
             now = self._held.get()
             if now is used:
@@ -75,7 +79,7 @@ class Certificates:
         )
 
     def calling(self) -> grpc.ChannelCredentials:
-        """For a channel: those of now, the same object until they change."""
+        """Return the current channel credentials: the same object until they change."""
         return self._held.get().calling
 
 
@@ -84,7 +88,7 @@ def _configuration(held: _Held) -> grpc.ServerCertificateConfiguration:
 
 
 def _read(certificate: Path, key: Path, authorities: Path | None) -> _Held:
-    """Raises Unreadable, as gRPC would not: it refuses each handshake instead."""
+    """Read certificate and key. Raises Unreadable; gRPC would reject each handshake instead."""
     try:
         chain, secret = certificate.read_bytes(), key.read_bytes()
         believed = authorities.read_bytes() if authorities is not None else None
@@ -107,6 +111,9 @@ def _read(certificate: Path, key: Path, authorities: Path | None) -> _Held:
 
 
 def _end(certificates: bytes) -> float:
-    """Of the first to end. Raises ValueError."""
+    """Return when the first of the certificates expires, in seconds since 1970.
+
+    Raises ValueError.
+    """
     found = load_pem_x509_certificates(certificates)
     return min(each.not_valid_after_utc.timestamp() for each in found)

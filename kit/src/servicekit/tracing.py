@@ -1,9 +1,14 @@
-"""Spans: which parts a request had, in which service, and how long each took.
+"""Spans of a request's parts, in this service and its calls of peers.
 
-They are made for the calls that are sampled, where a collector is named (`trace_export`); else all
-of this returns at once. What they say of a call is numbers, words of the code and names of the
-installation's own (catalogs, scenes, models): never ids of shoppers or products, texts, addresses,
-nor what errors say.
+They are recorded for sampled calls, where a collector is configured (`trace_export`); else every
+function here returns at once. Attributes are numbers, words of the code and names of the
+installation (catalogs, scenes, models): never ids of shoppers or products, texts, addresses or
+error messages.
+
+Not OpenTelemetry's gRPC instrumentation: its interceptors of grpc.aio cost a task or a handler
+lookup on each call (see interceptors.py), begin a span before the caller is authenticated, record
+exceptions with their messages and peers with their addresses, and have no limit of spans a call or
+of traces that callers may start.
 """
 
 from __future__ import annotations
@@ -23,14 +28,17 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 MOST_SPANS = 200
-"""Of one call in one process: a call that embeds 100 photos has more parts than anybody reads."""
+"""Most spans of one call in one process: a call that embeds 100 photos has more parts than anyone
+reads."""
 MOST_STATE = 512
-"""Characters of a caller's `tracestate`, which every span of the trace repeats; a longer one is
-left out. As many have to be passed on (https://www.w3.org/TR/trace-context/)."""
+"""Characters of a caller's `tracestate`, which every span repeats; a longer one is dropped.
+
+The standard requires that as many are propagated (https://www.w3.org/TR/trace-context/).
+"""
 CATALOG = "sightline.catalog"
 LEFT_OUT = "sightline.spans_left_out"
 CLIENT = SpanKind.CLIENT
-"""The kind of a span that waits for somebody else."""
+"""The kind of a span that waits for another process."""
 
 _VARIABLE = "TRACEPARENT"
 """https://opentelemetry.io/docs/specs/otel/context/env-carriers"""
@@ -38,21 +46,21 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 SERVER_FAULTS = frozenset(
     ("UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS")
 )
-"""With these a server failed; others are the caller's own, say OpenTelemetry's conventions."""
+"""Status codes of server failures, by OpenTelemetry's conventions; others are the caller's."""
 
 Value = str | int | float | list[str]
-"""Of an attribute."""
+"""Value of an attribute."""
 
 
 class Rate:
-    """So many in a second; what is not used is saved up for one second."""
+    """Rate limit; the unused part of a second is carried over."""
 
     def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second, self._clock = per_second, clock
         self._saved, self._at = per_second, clock()
 
     def take(self) -> bool:
-        """Whether there is one more."""
+        """Return whether one more is allowed, and count it."""
         now = self._clock()
         since, self._at = now - self._at, now
         self._saved = min(max(self._per_second, 1.0), self._saved + since * self._per_second)
@@ -64,53 +72,53 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """How this process makes spans."""
+    """How this process records spans."""
 
     tracer: trace.Tracer
     share: float
-    """Of calls that belong to no trace yet: how many begin one that is recorded, 0 to 1."""
+    """Share of calls without a trace context that begin a recorded trace, 0 to 1."""
     followed: Rate
-    """Traces that callers may have recorded."""
+    """Rate limit of traces that callers start."""
 
 
 _recording: Recording | None = None
 
 
 def record(how: Recording | None) -> None:
-    """Make spans from here on; None = none."""
+    """Record spans from here on; None = none."""
     global _recording  # noqa: PLW0603 - one for a process, like its log
     _recording = how
 
 
 class Opened:
-    """A span that is not over."""
+    """A span in progress."""
 
     __slots__ = ("_span", "_token")
 
     def __init__(self, span: trace.Span) -> None:
-        """What is called or begun from here on is part of it."""
+        """Make the span the parent of what is called or begun from here on."""
         self._span = span
         self._token: Token[Any] | None = otel_context.attach(trace.set_span_in_context(span))
 
     def note(self, key: str, value: Value) -> None:
-        """Say something of it."""
+        """Set an attribute."""
         self._span.set_attribute(key, value)
 
     def leave(self) -> None:
-        """What comes now is not part of it, though it goes on."""
+        """Stop being the parent of later spans, without ending."""
         token, self._token = self._token, None
         if token is not None:
             otel_context.detach(token)
 
     def end(self, error: BaseException | None = None) -> None:
-        """It is over, by `error`."""
+        """End the span, with `error` if it failed."""
         self.leave()
         if isinstance(error, Exception):
             self._fail(getattr(error, "reason", "") or type(error).__name__)
         self._span.end()
 
     def answered(self, code: str, number: int, *, failed: bool, reason: str = "") -> None:
-        """It was a call that ended with a status, for a reason of ours."""
+        """Set the status of a gRPC call, and our reason."""
         self.note("rpc.grpc.status_code", number)
         if failed:
             self._fail(reason or code)
@@ -123,7 +131,7 @@ class Opened:
 
 
 class Call(Opened):
-    """What this process records of one call, or of one job."""
+    """The root span of one call, or of one job, in this process."""
 
     __slots__ = ("_left",)
 
@@ -133,7 +141,7 @@ class Call(Opened):
         _call.set(self)
 
     def room(self) -> bool:
-        """Whether there is room for one more span."""
+        """Count one more span; return whether it is within the limit."""
         self._left -= 1
         return self._left >= 0
 
@@ -147,7 +155,7 @@ _call: ContextVar[Call | None] = ContextVar("recorded_call", default=None)
 
 
 def arrived(metadata: Mapping[str, str]) -> None:
-    """Take up the trace that a call belongs to, if it names one."""
+    """Attach the trace context in a call's metadata, if there is one."""
     if "traceparent" in metadata:
         if len(metadata.get("tracestate", "")) > MOST_STATE:
             metadata = {"traceparent": metadata["traceparent"]}
@@ -155,11 +163,11 @@ def arrived(metadata: Mapping[str, str]) -> None:
 
 
 def served(method: str) -> Call | None:
-    """Begin the span of a call to `method`; None where it is not recorded.
+    """Begin the span of a call to `method`; None if it is not recorded.
 
-    To be asked when it is known who calls. A call that belongs to a trace is recorded when the
-    trace is, as long as callers do not want too many; of others, the share. What this decides holds
-    for all that the call asks of others.
+    To be called after authentication. A call with a trace context is recorded when that is sampled,
+    within the rate limit; of others, the configured share. The decision holds for all calls that it
+    makes.
     """
     how = _recording
     if how is None:
@@ -182,7 +190,7 @@ def _attach_unrecorded(came: SpanContext | None) -> None:
 
 
 def _unrecorded(came: SpanContext | None) -> trace.Span:
-    """A place in a trace, by default a new one, which nobody is to record."""
+    """Return a non-recording span, by default in a new trace."""
     if came is not None:
         ids, state = (came.trace_id, came.span_id), came.trace_state
     else:
@@ -196,7 +204,10 @@ def child(
     kind: SpanKind = SpanKind.INTERNAL,
     attributes: Mapping[str, Value] | None = None,
 ) -> Opened | None:
-    """Begin a part of the current call; None where that is not recorded. `name` is a fixed word."""
+    """Begin a span within the current call; None if that is not recorded.
+
+    `name` is a fixed word.
+    """
     call = _call.get()
     if call is None or _recording is None or not call.room():
         return None
@@ -204,8 +215,10 @@ def child(
 
 
 def calling(method: str, attributes: Mapping[str, Value] | None = None) -> Opened | None:
-    """Begin a call of a peer, as a part of the current one. Where there is no room for it, the peer
-    does not record it either."""
+    """Begin the span of a call to a peer.
+
+    Beyond the limit of spans, the peer records none either.
+    """
     call = _call.get()
     if call is None:
         return None
@@ -214,7 +227,7 @@ def calling(method: str, attributes: Mapping[str, Value] | None = None) -> Opene
 
 
 def part(name: str, ago: float, duration: float) -> None:
-    """Note a part of the current call that is over: it began so many seconds ago."""
+    """Record a span within the current call that began `ago` seconds ago and has ended."""
     call = _call.get()
     if call is None or _recording is None or not call.room():
         return
@@ -224,12 +237,12 @@ def part(name: str, ago: float, duration: float) -> None:
 
 
 def recorded() -> bool:
-    """Whether anything is made of what is noted of the current call."""
+    """Return whether the current call is recorded."""
     return _call.get() is not None
 
 
 def note(key: str, value: Value) -> None:
-    """Say something of the current call as a whole."""
+    """Set an attribute of the current call's span."""
     if (call := _call.get()) is not None:
         call.note(key, value)
 
@@ -239,12 +252,12 @@ def within(
     kind: SpanKind = SpanKind.INTERNAL,
     attributes: Mapping[str, Value] | None = None,
 ) -> AbstractContextManager[Opened | None]:
-    """The body as a part of the current call; see child."""
+    """Return a context manager that records its body as a span; see `child`."""
     return _held(begun) if (begun := child(name, kind, attributes)) else _NOTHING
 
 
 def asking(method: str, attributes: Mapping[str, Value]) -> AbstractContextManager[Opened | None]:
-    """The body as a call of a peer; see calling."""
+    """Return a context manager that records its body as a call of a peer; see `calling`."""
     return _held(begun) if (begun := calling(method, attributes)) else _NOTHING
 
 
@@ -263,7 +276,8 @@ def _held(begun: Opened) -> Iterator[Opened]:
 
 @contextmanager
 def job(kind: str, catalog_id: str, job_id: str) -> Iterator[None]:
-    """The body as a trace of its own, or as a part of that of the process that started this one."""
+    """Record the body as a trace of its own, or as part of the trace of the process that started
+    this one."""
     if _recording is None:
         yield
         return
@@ -279,8 +293,8 @@ def job(kind: str, catalog_id: str, job_id: str) -> Iterator[None]:
 
 
 def carried(*, recorded: bool = False) -> dict[str, str]:
-    """What names the current place in the trace, for a peer; empty where there is none, or where it
-    has to be `recorded` and is not."""
+    """Return the trace context of the current span, as metadata for a peer; empty if there is none,
+    or if it has to be `recorded` and is not."""
     carrier: dict[str, str] = {}
     if otel_context.get_current() and (not recorded or _place().trace_flags.sampled):
         _PROPAGATOR.inject(carrier)
@@ -292,12 +306,12 @@ def _place() -> SpanContext:
 
 
 def for_processes() -> dict[str, str]:
-    """The same as a process finds it in its environment, whose `job` is then a part of this."""
+    """Return the trace context as environment of a process, whose `job` continues this trace."""
     return {_VARIABLE: carried()["traceparent"]} if recorded() else {}
 
 
 def ids() -> tuple[str, str] | None:
-    """Of the trace that the current call is part of, and of its span there."""
+    """Return the ids of the current trace and span; None without a trace."""
     if not otel_context.get_current():
         return None
     span = _place()
@@ -305,7 +319,8 @@ def ids() -> tuple[str, str] | None:
 
 
 def exemplar() -> dict[str, str] | None:
-    """By which a measured time names the current call's trace; None where none is recorded."""
+    """Return the labels of a metric's exemplar: the current call's trace; None if it is not
+    recorded."""
     if _call.get() is None or (found := ids()) is None:
         return None
     return {"trace_id": found[0], "span_id": found[1]}

@@ -15,7 +15,7 @@ class CategoryInvalidError(ValueError):
 
 
 def check_path(levels: Sequence[str]) -> tuple[str, ...]:
-    """Answers the levels if they are a path: at most 8, each 1 to 128 characters, without '>'.
+    """Return the levels if they are a path: at most 8, each 1 to 128 characters, without '>'.
 
     Raises CategoryInvalidError.
     """
@@ -34,21 +34,22 @@ def check_path(levels: Sequence[str]) -> tuple[str, ...]:
 
 
 def join(levels: Sequence[str]) -> str:
-    """("Wine", "Red") → "Wine > Red"; no levels → ""."""
+    """Join levels to a path: ("Wine", "Red") → "Wine > Red"; no levels → ""."""
     return SEPARATOR.join(levels)
 
 
 def split(path: str) -> tuple[str, ...]:
-    """The inverse of join."""
+    """Split a path into its levels; the inverse of join."""
     return tuple(path.split(SEPARATOR)) if path else ()
 
 
 def ancestors(path: str) -> tuple[str, ...]:
-    """A path and all above it, root first: "Wine > Red" → ("Wine", "Wine > Red"); "" → ()."""
+    """Return a path and its ancestors, root first: "Wine > Red" → ("Wine", "Wine > Red"); "" →
+    ()."""
     levels = split(path)
     return tuple(join(levels[: depth + 1]) for depth in range(len(levels)))
 
 
 def is_within(path: str, category: str) -> bool:
-    """Whether `path` is `category` or lies below it."""
+    """Return whether `path` is `category` or below it."""
     return path == category or path.startswith(category + SEPARATOR)

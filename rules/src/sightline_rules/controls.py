@@ -1,9 +1,8 @@
-"""Pins, boosts and burials in an order of products: shared by the ranker and by what stands in for
-it, so that both do the same.
+"""Pins, boosts and burials in an order of products, shared by the ranker and its fallback.
 
-Products are rows: numbers that mean nothing here. An order is changed in two steps, between which
-near-duplicates collapse: `lined_up` puts the pinned first, so that each stands for its family, and
-the buried last; `seated` then gives the pinned their places.
+Products are row numbers. An order is changed in two steps, between which near-duplicates collapse:
+`apply_boosts` puts pinned products first, so that each represents its family, and buried ones last;
+`apply_pins` then moves the pinned to their places.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 WINDOW = 100
-"""The best products whose scores say how much a boost is worth."""
+"""Number of best products whose range of scores is the unit of a boost."""
 
 
 class Kind(StrEnum):
-    """What a control does."""
+    """The kind of a control."""
 
     PIN = "pin"
     BOOST = "boost"
@@ -27,16 +26,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One control and the products that it is about."""
+    """One control and its products."""
 
     name: str
     kind: Kind
     rows: Sequence[int]
-    """Of a pin in the order in which they stand."""
+    """For a pin in the order of their places."""
     place: int = 0
-    """Of a pin: that of the first, from 1."""
+    """For a pin: the place of its first product, from 1."""
     boost: float = 0.0
-    """Of a boost: what it adds to relevance, which is 0 to 1 within the window."""
+    """For a boost: what it adds to relevance, which is 0 to 1 within the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +46,18 @@ class Lineup:
     scores: Sequence[float]
     """Of each: falling between the pinned and the buried."""
     pinned: int
-    """How many are pinned."""
+    """Number of pinned products."""
     free: int
-    """How many behind these are neither pinned nor buried."""
+    """Number of products after these that are neither pinned nor buried."""
     raised: frozenset[int]
     """The rows that boosts moved up."""
 
 
 def seats(controls: Iterable[Control], present: Collection[int]) -> dict[int, int]:
-    """By place (from 1) the pinned row, of those that are present.
+    """Return the pinned rows that are present, by place (from 1).
 
-    The first control that wants a place or a product gets it; the other one's product stands at the
-    next place that is free.
+    The first control that names a place or a product gets it; a later product moves to the next
+    free place.
     """
     taken: dict[int, int] = {}
     given: set[int] = set()
@@ -75,9 +74,13 @@ def seats(controls: Iterable[Control], present: Collection[int]) -> dict[int, in
     return dict(sorted(taken.items()))
 
 
-def lined_up(order: Sequence[int], scores: Sequence[float], controls: Sequence[Control]) -> Lineup:
-    """An order by falling scores with its pinned products first, the others by boosted scores, and
-    the buried last. Equal ones keep their order; what is pinned is neither boosted nor buried."""
+def apply_boosts(
+    order: Sequence[int], scores: Sequence[float], controls: Sequence[Control]
+) -> Lineup:
+    """Sort an order by boosted scores, with its pinned products first and the buried last.
+
+    Equal scores keep their order; pinned products are neither boosted nor buried.
+    """
     first = list(seats(controls, frozenset(order)).values())
     pinned, at = frozenset(first), dict(zip(order, scores, strict=True))
     left = [row for row in order if row not in pinned]
@@ -105,9 +108,11 @@ def lined_up(order: Sequence[int], scores: Sequence[float], controls: Sequence[C
     )
 
 
-def seated(order: Sequence[int], controls: Sequence[Control]) -> list[int]:
-    """An order with its pinned products at their places, the last ones where it is too short for
-    that; the others keep their order."""
+def apply_pins(order: Sequence[int], controls: Sequence[Control]) -> list[int]:
+    """Move the pinned products of an order to their places, at most to its end.
+
+    Other products keep their order.
+    """
     taken = seats(controls, frozenset(order))
     pinned = frozenset(taken.values())
     rows = [row for row in order if row not in pinned]
@@ -119,7 +124,7 @@ def seated(order: Sequence[int], controls: Sequence[Control]) -> list[int]:
 def acting(
     controls: Iterable[Control], shown: Collection[int], raised: Collection[int]
 ) -> tuple[str, ...]:
-    """The names of the controls that pinned one of the shown rows, or moved one up."""
+    """Return the names of the controls that pinned one of the shown rows, or moved one up."""
     moved = {Kind.PIN: frozenset(shown), Kind.BOOST: frozenset(shown) & frozenset(raised)}
     return tuple(
         control.name

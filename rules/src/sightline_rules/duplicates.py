@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 NO_HASH = 0
-"""Of a product without a photo, of a photo that is one even area, and of one not hashed yet."""
+"""Hash of a product without a photo, of an evenly coloured photo, and of one not hashed yet."""
 LUMINANCE_BITS = 56
 COLOUR_BITS = 8
 CERTAIN = 4
@@ -29,24 +29,28 @@ COSINE = 0.9
 
 _COLOURS = (1 << COLOUR_BITS) - 1
 _PARTS = CERTAIN + 1
-"""Of so many parts of two hashes that differ in at most CERTAIN bits, one at least is equal."""
+"""Parts of a hash: of two hashes that differ in at most CERTAIN bits, one part at least is
+equal."""
 _EDGES = [COLOUR_BITS + LUMINANCE_BITS * part // _PARTS for part in range(_PARTS + 1)]
 _CUTS = [(part, low, (1 << (high - low)) - 1) for part, (low, high) in enumerate(pairwise(_EDGES))]
 """Number, shift and mask of each part."""
 
 
 def luminance_distance(one: int, other: int) -> int:
-    """In how many bits of luminance two hashes differ, 0 to 56."""
+    """Return the number of differing bits of luminance, 0 to 56."""
     return ((one ^ other) >> COLOUR_BITS).bit_count()
 
 
 def colour_distance(one: int, other: int) -> int:
-    """In how many bits of colour two hashes differ, 0 to 8."""
+    """Return the number of differing bits of colour, 0 to 8."""
     return ((one ^ other) & _COLOURS).bit_count()
 
 
 def same_picture(one: int, other: int, cosine: float | None = None) -> bool:
-    """Whether two hashes are of the same picture. `cosine` of its vectors; None = not known."""
+    """Return whether two hashes show the same picture.
+
+    `cosine`: of the pictures' vectors; None = unknown.
+    """
     if NO_HASH in (one, other) or colour_distance(one, other) > COLOUR:
         return False
     distance = luminance_distance(one, other)
@@ -56,9 +60,9 @@ def same_picture(one: int, other: int, cosine: float | None = None) -> bool:
 
 
 def groups(hashes: Sequence[int]) -> list[int]:
-    """For each picture, by its hash, the first that it is tied to by a chain of same pictures.
+    """Return for each picture the first of its group, which chains of same pictures connect.
 
-    Unlike in `grouping`, matching is transitive: what must stay together does, at the price of
+    Unlike in `grouping`, matching is transitive: related pictures stay together, at the price of
     groups that are too large. Pictures without a hash are alone.
     """
     first = list(range(len(hashes)))
@@ -76,7 +80,7 @@ def groups(hashes: Sequence[int]) -> list[int]:
 
 
 def _root(first: list[int], place: int) -> int:
-    """The first picture of a group; the way to it is shortened."""
+    """Return the first picture of a group, and shorten the path to it."""
     while first[place] != place:
         first[place] = first[first[place]]
         place = first[place]

@@ -1,8 +1,8 @@
-"""Near-duplicates among whole columns of products: what collapses into what.
+"""Near-duplicates among columns of products: which product collapses into which.
 
-A search compares hundreds of products, variants by the thousand, and at times thousands that show
-one placeholder. So hashes are compared as arrays, equal ones once, and only with those of products
-that stay: the work grows with the products, not with their pairs.
+A search compares hundreds of products, variants by the thousand, and at times thousands with one
+placeholder. So hashes are compared as arrays, equal ones once, and only with those of products that
+stay: the work grows with the products, not with their pairs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Grouped:
     """Which products stay and which collapse into them."""
 
     into: tuple[int, ...]
-    """Of each product the place of the one that stands for it: its own where it stays."""
+    """For each product the place of its representative: its own where it stays."""
 
     @property
     def kept(self) -> list[int]:
@@ -38,8 +38,8 @@ class Grouped:
         return [place for place, into in enumerate(self.into) if place == into]
 
     def members(self) -> dict[int, list[int]]:
-        """By the place of one that stays, the places of those that collapsed into it, best first;
-        none = nobody did."""
+        """Return, by the place of a product that stays, the places of those that collapsed into it,
+        best first; products without any are left out."""
         found: dict[int, list[int]] = {}
         for place, into in enumerate(self.into):
             if place != into:
@@ -48,8 +48,8 @@ class Grouped:
 
 
 Agree = Callable[[int, Sequence[int]], Sequence[bool]]
-"""Whether the photo at a place shows the same picture as those at other places; asked where hashes
-leave it open."""
+"""Return whether the photo at a place shows the same picture as those at other places; called where
+hashes are inconclusive."""
 
 
 def grouped(
@@ -58,14 +58,14 @@ def grouped(
     same_pictures: Pairs = NO_PAIRS,
     agree: Agree | None = None,
 ) -> Grouped:
-    """Products, best first, without near-duplicates of better ones, which stand for them.
+    """Group products, given best first: near-duplicates collapse into a better one.
 
-    `families`: what all variants of a parent and the parent itself share, one a product.
+    `families`: one value a product, shared by all variants of a parent and the parent itself.
     `hashes`: (n,) uint64 perceptual hashes, 0 = none. `same_pictures`: (pairs, 2) places of
-    products that are known to show the same picture. `agree`: None = what hashes leave open is
-    another picture. A product collapses into the best one that stays and is of its family or near
-    it by its hash; if there is none, into the best of those that are known to show the same picture
-    or agree. Matching is not transitive.
+    products that are known to show the same picture. `agree` None: an inconclusive hash is another
+    picture. A product collapses into the best one that stays and is of its family or has a near
+    hash; if there is none, into the best of those that are known to show the same picture or agree.
+    Matching is not transitive.
     """
     if _all_differ(families, hashes, same_pictures, agree):
         return Grouped(tuple(range(len(families))))  # as in most answers
@@ -104,7 +104,8 @@ def _staying(hashes: Hashes, stays: Mapping[int, int]) -> list[int]:
 def _all_differ(
     families: Sequence[Hashable], hashes: Hashes, same_pictures: Pairs, agree: Agree | None
 ) -> bool:
-    """Whether a few products have nothing in common; False of many, as that would be work."""
+    """Return whether a few products have nothing in common; False for many, as that would be
+    expensive."""
     if len(same_pictures) or len(families) > _BLOCK or len(set(families)) < len(families):
         return False
     held = hashes[hashes != NO_HASH]
@@ -115,7 +116,7 @@ def _all_differ(
 
 
 def _better_ones(pairs: Pairs) -> dict[int, Pairs]:
-    """By the worse product of known pairs, the better ones."""
+    """Return the better products of known pairs, by the worse product."""
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     if not len(pairs):
         return {}
@@ -126,16 +127,16 @@ def _better_ones(pairs: Pairs) -> dict[int, Pairs]:
 
 
 Like = Mapping[int, Hashes]
-"""By hash others that are like it."""
+"""Similar hashes, by hash."""
 
 
 def _like_what_may_stay(
     block: Hashes, stays: Mapping[int, int], *, with_unsure: bool
 ) -> tuple[Like, Like]:
-    """Of the hashes of a block those that show the same picture, and if that is wanted those that
-    may do so, of what stays before the block and of the block itself.
+    """Return, by hash of a block, hashes that show the same picture, and with `with_unsure` those
+    that may, among hashes that stay before the block and the block itself.
 
-    A hash that stays before the block is left out: none that is near it stands before it.
+    A hash that stays before the block is left out: no near hash comes before it.
     """
     before = np.fromiter(stays, np.uint64, len(stays))
     fresh = np.setdiff1d(np.unique(block[block != NO_HASH]), before, assume_unique=True)
@@ -152,10 +153,10 @@ def _like_what_may_stay(
 
 
 def doubtful(hashes: Hashes) -> npt.NDArray[np.bool_]:
-    """Of each of some different hashes whether vectors have to say if it shows the same picture as
-    another one.
+    """Return for each hash whether only vectors can tell if it shows the same picture as another
+    one.
 
-    `hashes`: (n,) uint64, none of them 0.
+    `hashes`: (n,) uint64, distinct and none of them 0.
     """
     found = np.zeros(len(hashes), np.bool_)
     for start in range(0, len(hashes), _BLOCK):
@@ -167,8 +168,10 @@ def doubtful(hashes: Hashes) -> npt.NDArray[np.bool_]:
 def _compared(
     ones: Hashes, others: Hashes, most: int
 ) -> tuple[Pairs, Pairs, npt.NDArray[np.uint8]]:
-    """Which of some hashes differ from which others in at most COLOUR bits of colour and so many
-    bits of luminance: the places of the ones, those of the others, and the bits of luminance."""
+    """Find pairs that differ in at most COLOUR bits of colour and `most` bits of luminance.
+
+    Return their places in `ones`, in `others`, and the bits of luminance.
+    """
     # By colour first, which sets most pairs apart and is one byte.
     colours = (ones & _COLOURS).astype(np.uint8), (others & _COLOURS).astype(np.uint8)
     one, other = np.nonzero(np.bitwise_count(colours[0][:, None] ^ colours[1]) <= COLOUR)

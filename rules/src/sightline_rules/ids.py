@@ -1,4 +1,4 @@
-"""What an id may look like, and how ids of our own are derived from others."""
+"""Rules for ids, and ids derived from others."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class IdInvalidError(ValueError):
 
 
 def check_id(value: str) -> str:
-    """Answers `value` if it is an id: NFC, 1 to 128 bytes of UTF-8, no control characters.
+    """Return `value` if it is an id: NFC, 1 to 128 bytes of UTF-8, no control characters.
 
-    Raises IdInvalidError. Ids are never fixed silently: two spellings would be two products.
+    Raises IdInvalidError. Ids are never corrected: two spellings would be two products.
     """
     if not value:
         raise IdInvalidError("must not be empty")
@@ -30,9 +30,9 @@ def check_id(value: str) -> str:
 
 
 def derive_id(*parts: str, length: int = 32) -> str:
-    """A stable id from several texts: the first `length` hexadecimal digits of a SHA-256.
+    """Derive a stable id from texts: the first `length` hexadecimal digits of a SHA-256.
 
-    Each part goes in with its length, so ("ab", "c") and ("a", "bc") differ.
+    Each part is prefixed by its length, so ("ab", "c") and ("a", "bc") differ.
     """
     digest = hashlib.sha256()
     for part in parts:

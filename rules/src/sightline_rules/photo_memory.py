@@ -1,7 +1,7 @@
-"""How much memory a photo takes to decode, by what its header says.
+"""Memory needed to decode a photo, by its header.
 
-Measured on 12 megapixels of every mode (2026-11); of AVIF, HEIF and TIFF 4 bytes a pixel and more
-are meant for channels of more than 8 bits.
+Measured on 12 megapixels of every mode (2026-11); AVIF, HEIF and TIFF include 4 and more bytes a
+pixel for channels of more than 8 bits.
 """
 
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ _CODEC: Final[Mapping[str, int]] = {
     "TIFF": 14,
     "BMP": 5,
 }
-"""Bytes for each pixel, at most, that a format's decoder takes and gives; so are those below."""
+"""Most bytes a pixel that a format's decoder takes and returns; likewise below."""
 _PROGRESSIVE: Final = 9
-"""What a progressive JPEG takes besides, of its whole size, until its last scan is read."""
+"""More bytes a pixel of the full size of a progressive JPEG, until its last scan is read."""
 _OPAQUE, _FLATTENED, _TURNED = 8, 15, 4
 """What it takes to make that RGB, without transparency or with it, and to turn it."""
 
 
 class MemoryNeededError(Exception):
-    """A photo that takes more memory to decode than there is for it."""
+    """The photo needs more memory to decode than allowed."""
 
     def __init__(self, needed: int) -> None:
         super().__init__(f"the photo takes {needed:,} bytes of memory to decode")
@@ -37,10 +37,10 @@ class MemoryNeededError(Exception):
 def needed(
     name: str, pixels: int, *, progressive: int, transparent: bool, turned: bool, kept: bool
 ) -> int:
-    """Bytes that a photo of a format and so many pixels takes.
+    """Return the bytes needed to decode a photo of a format and number of pixels.
 
-    `progressive`: pixels of a progressive JPEG before it was made smaller; `kept`: it is looked at
-    as it is, and not made RGB.
+    `progressive`: pixels of a progressive JPEG before it is scaled down; `kept`: it is not
+    converted to RGB.
     """
     each = _CODEC[name]
     if not kept:

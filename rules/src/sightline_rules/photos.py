@@ -1,13 +1,13 @@
-"""Untrusted photos: found out by their bytes, capped, decoded upright.
+"""Untrusted photos: identified by their bytes, limited in size, decoded upright.
 
-The catalog, which must refuse what it could never embed, and the embedder share these rules: a
-photo that one accepts the other accepts too. Each format has one decoder, and no other one ever
-sees a photo. Of animations and files of several pages only the first frame is read, so that the
-number of frames costs nothing.
+The catalog, which has to reject photos that can't be embedded, and the embedder share these rules:
+both accept the same photos. Each format has one decoder, and no other one ever sees a photo. Of
+animations and files of several pages only the first frame is read, so that the number of frames
+costs nothing.
 
 Needs the extra `photos` (Pillow, pi-heif). Decoders are C code that a hostile file may crash or
 hang, and decoding takes from 1 ms to seconds: call `inspect` and `decode` in a process that may
-die, with a cap on its time and memory. Not thread-safe.
+die, with limits of time and memory. Not thread-safe.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What turns a photo of an EXIF orientation upright."""
+"""Transpositions that turn a photo upright, by EXIF orientation."""
 MAX_SCANS = 256
 """Most scans of a JPEG. Encoders write about 10; each one costs a pass over the whole picture,
 18 ms at 49 million pixels, and need not be longer than 100 bytes (measured 2026-11)."""
 
 _SIDE = 32
-"""Pixels of the side of what is hashed."""
+"""Side of the hashed thumbnail in pixels."""
 _DRAFT = 2 * _SIDE
-"""A JPEG to be hashed is decoded to no less than this."""
+"""Least side to which a JPEG is decoded for its hash."""
 _SAMPLED = 1024
-"""Longest side of what is hashed before it is made small."""
+"""Longest side of the sample from which the thumbnail is made."""
 _EVEN = 16
 """Levels of luminance, of 256, within which a picture is one even area: noise would decide."""
 _WAVES = [[cos(pi * k * (2 * x + 1) / (2 * _SIDE)) for x in range(_SIDE)] for k in range(8)]
@@ -65,7 +65,7 @@ _FREQUENCIES = sorted(
 _CHROMA = (-12, -3, 3, 12)
 """Levels that tell colours apart."""
 _CENTRE = (8, 8, 24, 24)
-"""Where the product is, rather than its ground."""
+"""The part where the product is, rather than its background."""
 _CENTRE_PIXELS = 16 * 16
 
 _MODES = frozenset(
@@ -76,7 +76,7 @@ _MODES = frozenset(
 
 
 class Format(StrEnum):
-    """The formats that are taken, by Pillow's names of their decoders."""
+    """The accepted formats, by Pillow's names of their decoders."""
 
     JPEG = "JPEG"
     PNG = "PNG"
@@ -89,7 +89,7 @@ class Format(StrEnum):
 
 
 MEDIA_TYPES = {one: f"image/{one.lower()}" for one in Format} | {Format.HEIF: "image/heic"}
-"""What the formats are called on the web."""
+"""Media types of the formats."""
 
 WORDS = "JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP"
 """The formats, for people."""
@@ -113,14 +113,14 @@ _MAX_BRANDS = 32
 
 
 class RejectionReason(StrEnum):
-    """Why a photo is refused; the value is the public reason."""
+    """Why a photo is rejected; the value is the public reason."""
 
     UNDECODABLE = "IMAGE_UNDECODABLE"
     TOO_LARGE = "IMAGE_TOO_LARGE"
 
 
 class PhotoRejectedError(ValueError):
-    """A photo that is not taken; the message says what to do about it."""
+    """The photo is rejected; the message says how to fix it."""
 
     def __init__(self, reason: RejectionReason, message: str) -> None:
         super().__init__(message)
@@ -133,26 +133,26 @@ class PhotoRejectedError(ValueError):
 
     @classmethod
     def of(cls, code: int, message: str) -> PhotoRejectedError:
-        """The refusal of a code; one that nobody gave counts as UNDECODABLE."""
+        """Return the error of a code; an unknown code counts as UNDECODABLE."""
         large = code == 1 + list(RejectionReason).index(RejectionReason.TOO_LARGE)
         return cls(RejectionReason.TOO_LARGE if large else RejectionReason.UNDECODABLE, message)
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoLimits:
-    """How large a photo may be."""
+    """Limits of photos."""
 
     max_bytes: int = 10 * 2**20
     """Size of the file in bytes."""
     max_pixels: int = 50_000_000
     """Width × height."""
     max_memory: int | None = None
-    """Bytes that decoding it may take, by what its header says; None = any number."""
+    """Bytes that decoding it may take, by its header; None = unlimited."""
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoInfo:
-    """What is known of a photo whose every byte was decoded once."""
+    """Properties of a photo whose every byte was decoded once."""
 
     image_id: str
     """Lower-case hexadecimal SHA-256 of the bytes."""
@@ -167,14 +167,14 @@ class PhotoInfo:
 
 
 def image_id(data: bytes) -> str:
-    """The id of a photo: the lower-case hexadecimal SHA-256 of its bytes."""
+    """Return the id of a photo: the lower-case hexadecimal SHA-256 of its bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sniff(data: bytes) -> Format:
-    """The format that the first bytes show. Cheap, and calls no decoder.
+    """Return the format that the first bytes show, without calling a decoder.
 
-    Raises PhotoRejectedError for anything else: a caller's names and media types count for nothing.
+    Raises PhotoRejectedError for anything else: names and media types from callers are ignored.
     """
     if not data:
         raise PhotoRejectedError(RejectionReason.UNDECODABLE, "the photo has 0 bytes")
@@ -192,7 +192,7 @@ def sniff(data: bytes) -> Format:
 
 
 def check_size(data: bytes, limits: PhotoLimits) -> None:
-    """Raises PhotoRejectedError when the file is too large."""
+    """Raise PhotoRejectedError when the file is too large."""
     if len(data) > limits.max_bytes:
         raise PhotoRejectedError(
             RejectionReason.TOO_LARGE,
@@ -201,10 +201,10 @@ def check_size(data: bytes, limits: PhotoLimits) -> None:
 
 
 def inspect(data: bytes, limits: PhotoLimits) -> PhotoInfo:
-    """Decodes a photo once, as small as its format allows, and says what it is.
+    """Decode a photo once, as small as its format allows, and return its properties.
 
-    Raises PhotoRejectedError, also for a file that is cut off, and MemoryNeededError before
-    anything is decoded.
+    Raises PhotoRejectedError, also for a truncated file, and MemoryNeededError before anything is
+    decoded.
     """
     with _opened(data, limits) as (name, image):
         width, height = image.size
@@ -222,7 +222,7 @@ def inspect(data: bytes, limits: PhotoLimits) -> PhotoInfo:
 
 
 def decode(data: bytes, limits: PhotoLimits, min_side: int | None = None) -> Image.Image:
-    """The photo, upright, mode RGB, transparency on white, first frame.
+    """Return the photo: upright, mode RGB, transparency on white, first frame.
 
     `min_side`: a JPEG may be decoded to a half, quarter or eighth of its size as long as both sides
     keep at least so many pixels; None = full size. Raises PhotoRejectedError, and MemoryNeededError
@@ -234,8 +234,7 @@ def decode(data: bytes, limits: PhotoLimits, min_side: int | None = None) -> Ima
 
 
 def prepare() -> None:
-    """Import what decoding imports when it meets a format: for a process that is to open no file
-    afterwards."""
+    """Import all decoders now: for a process that can't open files afterwards."""
     Image.preinit()
     _add_heif()
     from PIL import MpoImagePlugin  # noqa: F401 - what cameras write with two pictures in a JPEG
@@ -244,7 +243,7 @@ def prepare() -> None:
 def _load(
     image: Image.Image, name: Format, limits: PhotoLimits, min_side: int | None, *, to_rgb: bool
 ) -> None:
-    """Decode, a JPEG as small as `min_side` allows. Raises MemoryNeededError before that."""
+    """Decode, a JPEG as small as `min_side` allows. Raises MemoryNeededError before decoding."""
     whole = image.width * image.height
     if min_side is not None:
         image.draft("RGB", (min_side, min_side))
@@ -263,8 +262,8 @@ def _load(
 
 
 def _perceptual_hash(image: Image.Image) -> int:
-    """Zauner's pHash (2010, phash.org/docs/pubs/thesis_zauner.pdf) without its 8 finest bits,
-    above 8 bits of colour; see duplicates. 0 = the picture is one even area.
+    """Return Zauner's pHash (2010, phash.org/docs/pubs/thesis_zauner.pdf) without its 8 finest
+    bits, above 8 bits of colour; see duplicates. 0 = an evenly coloured picture.
 
     Made of 32 × 32 pixels: 1 bit for each of the lowest frequencies of their discrete cosine
     transform that is above the median.
@@ -295,7 +294,7 @@ def _perceptual_hash(image: Image.Image) -> int:
 
 
 def _brands(data: bytes) -> set[bytes]:
-    """What an ISO base media file says that it can be read as; empty for another file."""
+    """Return the brands of an ISO base media file; empty for another file."""
     if data[4:8] != b"ftyp":
         return set()
     end = min(int.from_bytes(data[:4], "big"), 16 + 4 * _MAX_BRANDS)
@@ -304,7 +303,8 @@ def _brands(data: bytes) -> set[bytes]:
 
 @contextmanager
 def _opened(data: bytes, limits: PhotoLimits) -> Iterator[tuple[Format, Image.Image]]:
-    """The photo with only its header read; whatever a decoder throws becomes PhotoRejectedError."""
+    """Open a photo with only its header read; any decoder's exception becomes
+    PhotoRejectedError."""
     check_size(data, limits)
     name = sniff(data)
     # Within a scan 0xFF is never followed by 0xDA; other segments rarely hold the two by chance.
@@ -330,7 +330,7 @@ def _opened(data: bytes, limits: PhotoLimits) -> Iterator[tuple[Format, Image.Im
 
 
 def _decoder(name: Format, data: bytes) -> Image.Image:
-    """The photo opened by the one decoder of its format."""
+    """Open the photo with the one decoder of its format."""
     if name is Format.HEIF:
         _add_heif()
     elif name is Format.AVIF:
@@ -369,7 +369,7 @@ def _check(image: Image.Image, name: Format, limits: PhotoLimits) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; damaged EXIF counts as none."""
+    """Return the EXIF orientation, 1 to 8; damaged EXIF counts as 1."""
     with suppress(Exception):
         return int(image.getexif().get(_ORIENTATION, 1))
     return 1
@@ -388,7 +388,7 @@ def _is_transparent(image: Image.Image) -> bool:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """Any mode to RGB: 16-bit greys scaled to 8, transparency laid on white."""
+    """Convert any mode to RGB: 16-bit greys scaled to 8, transparency on white."""
     if image.mode.startswith("I"):
         image = image.convert("I").point(lambda value: value / 256).convert("L")
     if _is_transparent(image):

@@ -16,7 +16,7 @@ from tests.stores import NewStore
 CONTEXT: Any = None
 
 
-@pytest.fixture(params=["ranker", "retriever"])
+@pytest.fixture(params=["ranker.events", "retriever"])
 def db(request: pytest.FixtureRequest, new_store: NewStore) -> Iterator[Database]:
     migrations = f"{request.param}.record.migrations"
     made = Database(new_store(migrations, "store.db"), migrations=migrations)

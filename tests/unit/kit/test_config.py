@@ -51,7 +51,7 @@ def test_every_bad_setting_is_reported_at_once_with_its_purpose_but_not_its_valu
         load(Shop)
     assert caught.value.code == 2
     printed = capsys.readouterr().err
-    assert printed.startswith("5 bad setting(s):")
+    assert printed.startswith("5 invalid setting(s):")
     for name in ("SHOP_COLOUR", "SHOP_PORT", "SHOP_KEY", "SHOP_LIMITS", "SHOP_CATALOGS"):
         assert f"{name}:" in printed
     assert "Secret of the till." in printed

@@ -133,9 +133,8 @@ async def test_a_process_that_dies_is_replaced(shop: Shop) -> None:
 async def test_a_stop_is_passed_on_and_lets_calls_end(shop: Shop) -> None:
     both = await shop.all_up()
     assert "sightline_call_seconds_total{" in shop.scrape()
-    pending = [asyncio.create_task(shop.ask(1.5)) for _ in range(4)]
-    await asyncio.sleep(0.7)
-    assert 'sightline_calls_in_flight{service="shop"} 4.0' in shop.scrape()
+    pending = [asyncio.create_task(shop.ask(3)) for _ in range(4)]
+    await until(lambda: 'sightline_calls_in_flight{service="shop"} 4.0' in shop.scrape())
     assert await shop.stop() == 0
     assert {await call for call in pending} <= both
 
@@ -147,7 +146,7 @@ async def test_processes_end_when_nobody_looks_after_them(shop: Shop) -> None:
 
 
 async def test_a_process_that_was_left_alone_before_it_served_ends(tmp_path: Path) -> None:
-    left = Shop(tmp_path, SIGHTLINE_PROCESS="1", SIGHTLINE_KEEPER="1")
+    left = Shop(tmp_path, SIGHTLINE_PROCESS="1", SIGHTLINE_SUPERVISOR="1")
     assert await asyncio.to_thread(left.process.wait, SECONDS) == -signal.SIGTERM
 
 
@@ -169,13 +168,13 @@ async def heard_in_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_stop_does_not_take_the_status_of_what_has_just_ended(tmp_path: Path) -> None:
     end = tmp_path / "end"
     command = f"until test -e {end}; do sleep 0.01; done; exit 7"
-    keeper = processes._Keeper(["sh", "-c", command], str(tmp_path))
-    kept = asyncio.create_task(keeper.keep(1))
-    await until(lambda: keeper._running)
+    supervisor = processes._Supervisor(["sh", "-c", command], str(tmp_path))
+    kept = asyncio.create_task(supervisor.run(1))
+    await until(lambda: supervisor._running)
     end.touch()
     # The loop is to stand still meanwhile.
-    os.waitid(os.P_PID, keeper._running[1].pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222
-    keeper._stop()
+    os.waitid(os.P_PID, supervisor._running[1].pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222
+    supervisor._stop()
     assert await kept == 7
 
 

@@ -37,6 +37,7 @@ def keep(place: Path, *words: str, code: int = 0, **more: str) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 def test_files_come_back_as_they_were(place: Path) -> None:
     keep(place, "save", "kept", "keep.crt", "gateway")
     assert b"secret" not in (place / "kept").read_bytes()
@@ -45,6 +46,7 @@ def test_files_come_back_as_they_were(place: Path) -> None:
     assert (found.read_text(), found.stat().st_mode & 0o777) == ("secret words\n", 0o600)
 
 
+@pytest.mark.slow
 def test_what_was_changed_or_is_for_another_key_brings_nothing(place: Path) -> None:
     keep(place, "save", "kept", "keep.crt", "gateway")
     whole = (place / "kept").read_bytes()
@@ -69,6 +71,7 @@ echo "$*" >>said
 """
 
 
+@pytest.mark.slow
 def test_a_namespace_is_kept_and_made_again(place: Path) -> None:
     (place / "bin").mkdir()
     (place / "bin" / "kubectl").write_text(KUBECTL)

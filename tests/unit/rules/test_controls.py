@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline_rules.controls import Control, Kind, acting, lined_up, seated, seats
+from sightline_rules.controls import Control, Kind, acting, apply_boosts, apply_pins, seats
 
 
 def pin(place: int, *rows: int) -> Control:
@@ -33,8 +33,8 @@ ORDERS = st.lists(st.integers(0, 30), min_size=1, unique=True)
 @given(ORDERS, CONTROLS)
 def test_every_product_stays_and_the_pinned_stand_at_their_places(order, controls):
     scores = [1.0 - place / 40 for place in range(len(order))]
-    line = lined_up(order, scores, controls)
-    final = seated(line.rows, controls)
+    line = apply_boosts(order, scores, controls)
+    final = apply_pins(line.rows, controls)
 
     assert sorted(final) == sorted(line.rows) == sorted(order)
     taken = seats(controls, frozenset(order))
@@ -50,9 +50,9 @@ def test_every_product_stays_and_the_pinned_stand_at_their_places(order, control
 def test_who_is_neither_pinned_nor_boosted_nor_buried_keeps_the_order_among_themselves(
     order, controls
 ):
-    line = lined_up(order, [float(-place) for place in range(len(order))], controls)
+    line = apply_boosts(order, [float(-place) for place in range(len(order))], controls)
     touched = {row for control in controls for row in control.rows}
-    final = seated(line.rows, controls)
+    final = apply_pins(line.rows, controls)
     assert [row for row in final if row not in touched] == [
         row for row in order if row not in touched
     ]
@@ -60,27 +60,27 @@ def test_who_is_neither_pinned_nor_boosted_nor_buried_keeps_the_order_among_them
 
 def test_a_boost_is_worth_a_share_of_what_lies_between_best_and_least():
     order, scores = [0, 1, 2, 3], [10.0, 8.0, 4.0, 2.0]
-    assert lined_up(order, scores, [boost(0.5, 3)]).rows == [0, 1, 3, 2]
-    line = lined_up(order, scores, [boost(0.5, 3), boost(0.51, 3), boost(0.01, 1)])
+    assert apply_boosts(order, scores, [boost(0.5, 3)]).rows == [0, 1, 3, 2]
+    line = apply_boosts(order, scores, [boost(0.5, 3), boost(0.51, 3), boost(0.01, 1)])
     assert line.rows == [3, 0, 1, 2]
     assert line.raised == {3}
     assert line.scores[0] == pytest.approx(2 + 1.01 * 8)
     # Pinned products say nothing of what scores are worth.
-    assert lined_up([0, 1, 2, 9], [1.0, 0.9, 0.8, 0.0], [pin(1, 9), boost(0.6, 2)]).rows == [
+    assert apply_boosts([0, 1, 2, 9], [1.0, 0.9, 0.8, 0.0], [pin(1, 9), boost(0.6, 2)]).rows == [
         *(9, 0, 2, 1)
     ]
-    assert lined_up([0, 1], [1.0, 1.0], [boost(0.1, 1)]).rows == [1, 0]
+    assert apply_boosts([0, 1], [1.0, 1.0], [boost(0.1, 1)]).rows == [1, 0]
 
 
 def test_the_first_control_gets_the_place_and_the_product():
     assert seats([pin(2, 5, 6), pin(2, 7), pin(9, 5)], {5, 6, 7}) == {2: 5, 3: 6, 4: 7}
     assert seats([pin(2, 5, 6)], {6}) == {2: 6}
-    assert seated([1, 2, 5, 6, 7], [pin(2, 5, 6), pin(2, 7)]) == [1, 5, 6, 7, 2]
-    assert seated([1, 5], [pin(100, 5)]) == [1, 5]
+    assert apply_pins([1, 2, 5, 6, 7], [pin(2, 5, 6), pin(2, 7)]) == [1, 5, 6, 7, 2]
+    assert apply_pins([1, 5], [pin(100, 5)]) == [1, 5]
 
 
 def test_pinned_beats_buried_and_buried_beats_boosted():
-    line = lined_up([0, 1, 2], [3.0, 2.0, 1.0], [bury(0, 2), boost(10, 2), pin(1, 0)])
+    line = apply_boosts([0, 1, 2], [3.0, 2.0, 1.0], [bury(0, 2), boost(10, 2), pin(1, 0)])
     assert (line.rows, line.pinned, line.free) == ([0, 1, 2], 1, 1)
 
 

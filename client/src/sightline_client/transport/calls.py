@@ -27,7 +27,7 @@ class PageRequest(Protocol):
     page_token: str
 
 
-class Page(Protocol):
+class PageMessage(Protocol):
     """A page of a list."""
 
     next_page_token: str
@@ -36,7 +36,7 @@ class Page(Protocol):
 Q = TypeVar("Q")
 A = TypeVar("A")
 P = TypeVar("P", bound=PageRequest)
-T = TypeVar("T", bound=Page)
+T = TypeVar("T", bound=PageMessage)
 
 
 class Calls:

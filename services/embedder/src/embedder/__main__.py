@@ -20,7 +20,7 @@ SERVICE = "embedder"
 
 
 async def main(settings: EmbedderSettings) -> None:
-    """Serve until stopped. Triton may come and go: items report it meanwhile."""
+    """Serve until stopped. Triton may be unreachable meanwhile: items report it."""
     decoding, fetch = decoders(settings), fetcher(settings)
     await decoding.start()
     async with model_server(settings) as triton:

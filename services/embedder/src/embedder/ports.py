@@ -1,4 +1,4 @@
-"""What use cases ask of models, files and one another."""
+"""Ports of the use cases: models, files and one another."""
 
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ from servicekit.telemetry import Stages
 
 
 class Inference(Protocol):
-    """A model that turns photos or texts into vectors.
+    """A model that computes vectors of photos or texts.
 
     Both calls raise EmbedderUnavailable, QueueFull, ModelNotReady, ModelFailed or DeadlinePassed.
     """
@@ -24,7 +24,7 @@ class Inference(Protocol):
         """The model's name."""
 
     async def describe(self) -> Description:
-        """Ask the model what it is."""
+        """Ask the model for its description."""
 
     async def infer(self, inputs: Tensors) -> Inferred:
         """Embed `inputs`, of the n rows that each has; n is at most the model's max_batch.
@@ -36,48 +36,48 @@ class Inference(Protocol):
 
 
 class Intake(Protocol):
-    """Turns photo files into pixels."""
+    """Decoder of photo files."""
 
     def check(self, photo: bytes) -> None:
-        """Refuse at once what is not worth a thread. Raises PhotoUndecodable or PhotoTooLarge."""
+        """Reject an obviously invalid photo. Raises PhotoUndecodable or PhotoTooLarge."""
 
     async def see(
         self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages
     ) -> PreparedPhoto:
-        """Return a photo as a model takes it.
+        """Return a photo's pixels as a model takes them.
 
-        Raises PhotoUndecodable, PhotoTooLarge, and EmbedderUnavailable when nothing can decode.
+        Raises PhotoUndecodable, PhotoTooLarge, and EmbedderUnavailable when no process can decode.
         """
 
 
 class Encode(Protocol):
-    """Turns texts into tokens."""
+    """Tokenizer of texts."""
 
     async def encode(self, model: str, recipe: TextRecipe, texts: Sequence[str]) -> Tensors:
         """Return `input_ids` and `attention_mask`, int64 [n, t]. Raises ModelNotReady."""
 
 
 class Names(Protocol):
-    """Knows the categories of fitted spaces."""
+    """Categories and maps of fitted spaces."""
 
     async def categories(self, model: str) -> Sequence[tuple[str, ...]]:
-        """Return the full paths that a model's head distinguishes, in the order of its answers.
+        """Return the full paths of a model's categories, in the order of its output.
 
         Raises ClassifierUnavailable when they can't be read.
         """
 
     async def fitted_map(self, model: str) -> tuple[str, FittedSpace]:
-        """Return the backbone that a fitted space stands on, and the map behind it, without head.
+        """Return the backbone of a fitted space, and its map without the head.
 
         Raises HeatMapUnavailable when they can't be read.
         """
 
 
 class Repository(Protocol):
-    """Where the models are kept."""
+    """Repository of the models."""
 
     async def loaded(self) -> Collection[str]:
-        """Return the models that are served, or will be in a moment.
+        """Return the models that are served, or are being loaded.
 
         Raises EmbedderUnavailable, ModelNotReady, ModelFailed or DeadlinePassed.
         """
@@ -91,18 +91,20 @@ class Fetch(Protocol):
 
 
 class ModelControl(Protocol):
-    """Has models served, or no more."""
+    """Loads and unloads models."""
 
     async def load(self, model: str) -> None:
         """Return once every server serves it. Raises ModelNotReady or EmbedderUnavailable."""
 
     async def unload(self, model: str) -> None:
-        """Return once none is asked for it any more. One that is not there is none. Raises
-        EmbedderUnavailable."""
+        """Return once no request goes to the model any more.
+
+        An unknown model is no error. Raises EmbedderUnavailable.
+        """
 
 
 class ModelServer(ModelControl, Protocol):
-    """The model server, as far as its models' lives go."""
+    """The model server's control of models, and their states."""
 
     async def states(self) -> Mapping[str, str]:
         """Return the state of each model of its repositories: READY, LOADING, UNLOADING,
@@ -110,14 +112,14 @@ class ModelServer(ModelControl, Protocol):
 
 
 class SpaceRecord(Protocol):
-    """Where fitted spaces are written down."""
+    """Manifests of fitted spaces."""
 
     async def spaces(self, catalog: str) -> Sequence[tuple[SpaceManifest, ServingState]]:
         """Return a catalog's fitted spaces, the newest first; none while they can't be read."""
 
 
 class FeatureSource(Protocol):
-    """What computes features of photos, or vectors of another space to compare with."""
+    """Computes features of photos, or vectors of another space for comparison."""
 
     @property
     def description(self) -> Description:
@@ -132,10 +134,13 @@ class FeatureSource(Protocol):
 
 
 class FeatureSources(Protocol):
-    """Where the sources come from."""
+    """Provides feature sources."""
 
     def backbone(self, name: str) -> contextlib.AbstractAsyncContextManager[FeatureSource]:
-        """Have a features model loaded. Raises ModelNotReady, EmbedderUnavailable."""
+        """Load a features model for the duration of the block.
+
+        Raises ModelNotReady, EmbedderUnavailable.
+        """
 
     async def baseline(self, catalog_id: str) -> FeatureSource:
         """Return the space to compare with. Raises ModelNotReady, EmbedderUnavailable."""

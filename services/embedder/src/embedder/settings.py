@@ -27,7 +27,7 @@ Models = Annotated[tuple[str, ...], Field(max_length=8), AfterValidator(_models)
 
 
 class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
-    """What an operator may choose."""
+    """Settings of the embedder."""
 
     model_config = SettingsConfigDict(env_prefix="EMBEDDER_")
 
@@ -42,16 +42,19 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     `--grpc-restricted-protocol`. None: it asks for none."""
 
     triton_tls_folder: Path | None = None
-    """Folder with `tls.crt`, `tls.key` and `ca.crt` (PEM), with which Triton is called in TLS;
-    taken up again when they change. None: plain text."""
+    """Folder with `tls.crt`, `tls.key` and `ca.crt` (PEM) for calls to Triton in TLS; read again
+    when they change. None: plain text."""
 
     models: Models = Field(default=("efficientnet_lite0",), min_length=1)
     """The models in Triton that serve the space "visual", a version of it each; photos that name no
     version go to the first. At most 8."""
 
     text_models: Models = ()
-    """The models in Triton that serve the space "text", e.g. `minilm_l6_v2`, a version of it each,
-    the default one first. None: texts are refused with SPACE_UNAVAILABLE. At most 8."""
+    """The models in Triton that serve the space "text", e.g.
+
+    `minilm_l6_v2`, a version of it each, the default one first. None: texts are rejected with
+    SPACE_UNAVAILABLE. At most 8.
+    """
 
     backbones: str = ""
     """Folder of the models that deploy/triton builds: the tokenizers of text models are read from
@@ -62,19 +65,18 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     `models` in it. Empty: none is fitted, and none is served."""
 
     space_keys_file: Path | None = None
-    """Keys that sign fitted spaces (docs/operate/keys.md), one a line, the signing one first; taken
-    up again when the file changes. With it, spaces that none of them signed are not served until
-    they are promoted with force."""
+    """Keys that sign fitted spaces (docs/operate/keys.md), one a line, the signing one first; read
+    again when the file changes. With it, spaces without a valid signature are not served until they
+    are promoted with force."""
 
     fit_backbone: str = Field(default="efficientnet_lite2", pattern=r"^[a-z][a-z0-9_]{0,62}$")
-    """What a space is fitted on when nobody says; `<backbone>_features` is its model in
-    `backbones`."""
+    """Default backbone of a fitted space; `<backbone>_features` is its model in `backbones`."""
 
     infer_timeout_seconds: float = Field(default=5.0, gt=0, le=300)
-    """After this long without an answer Triton counts as unavailable."""
+    """Seconds without an answer after which Triton counts as unavailable."""
 
     describe_seconds: float = Field(default=30.0, ge=0, le=3600)
-    """How long to believe what the model said of itself before asking again."""
+    """Seconds for which a model's description is cached."""
 
     batch: int = Field(default=4, ge=1, le=64)
     """Most photos in one inference; the model's own limit may be lower."""
@@ -84,17 +86,19 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     may be lower."""
 
     places: int = Field(default=3, ge=2, le=256)
-    """Inferences of one model in progress at once; one of them is kept from bulk work."""
+    """Inferences of one model in progress at once; one of them is reserved for interactive
+    requests."""
 
     queue: int = Field(default=1024, ge=1, le=100_000)
-    """Items of one model and priority that may be worked on or wait; above it items are refused
+    """Items of one model and priority that may be in progress or queued; further ones are rejected
     with EMBED_QUEUE_FULL."""
 
     cache_bytes: int = Field(default=32 * 2**20, ge=0, le=2**40)
-    """Memory for vectors of shoppers' photos, given again for the same bytes; 0 = off."""
+    """Memory for vectors of shoppers' photos, reused for the same bytes; 0 = off."""
 
     max_photo_bytes: int = Field(default=10 * 2**20, ge=1, le=2**30)
-    """Largest photo file in bytes; above it items are refused with IMAGE_TOO_LARGE."""
+    """Largest photo file in bytes; larger ones are rejected with IMAGE_TOO_LARGE."""
 
     max_photo_pixels: int = Field(default=50_000_000, ge=1, le=1_000_000_000)
-    """Largest photo in pixels (width times height); above it IMAGE_TOO_LARGE."""
+    """Largest photo in pixels (width times height); larger ones are rejected with
+    IMAGE_TOO_LARGE."""

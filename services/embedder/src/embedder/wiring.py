@@ -1,4 +1,4 @@
-"""What the embedder is built from."""
+"""Wiring of the embedder."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,17 +39,20 @@ from sightline_rules.photos import PhotoLimits
 
 
 def decoders(settings: EmbedderSettings) -> Decoders:
-    """The processes that decode, not started yet. Raises SystemExit where memory is too small."""
+    """Return the decoding processes, not started yet.
+
+    Raises SystemExit if memory does not suffice.
+    """
     return Decoders.of(settings, work.__name__, settings.max_photo_bytes)
 
 
 def fetcher(settings: EmbedderSettings) -> Fetcher:
-    """What fetches photos by their addresses."""
+    """Return the fetcher of photos by their addresses."""
     return Fetcher(FetchPolicy.of(settings, settings.max_photo_bytes))
 
 
 def model_server(settings: EmbedderSettings) -> Triton:
-    """The client of Triton; to be called where an event loop runs. Raises Unreadable."""
+    """Return the client of Triton. Requires a running event loop. Raises Unreadable."""
     return Triton(
         settings.triton_target,
         settings.infer_timeout_seconds,
@@ -59,7 +62,7 @@ def model_server(settings: EmbedderSettings) -> Triton:
 
 
 def control_key(settings: EmbedderSettings) -> str:
-    """Of Triton's model control; empty = it asks for none. Raises Unreadable."""
+    """Return the key of Triton's model control; empty = none is needed. Raises Unreadable."""
     try:
         return settings.triton_key_file.read_text().strip() if settings.triton_key_file else ""
     except (OSError, UnicodeError) as error:
@@ -67,12 +70,12 @@ def control_key(settings: EmbedderSettings) -> str:
 
 
 def space_keys(settings: EmbedderSettings) -> SigningKeys:
-    """What signs fitted spaces. Raises Unreadable."""
+    """Return the keys that sign fitted spaces. Raises Unreadable."""
     return signing_keys(settings.space_keys_file)
 
 
 def certificates_of(settings: EmbedderSettings) -> Certificates | None:
-    """With which it calls Triton; None = in plain text. Raises Unreadable."""
+    """Return the certificates for calls to Triton; None = plain text. Raises Unreadable."""
     folder = settings.triton_tls_folder
     return None if folder is None else Certificates(folder, folder / AUTHORITY, "triton")
 
@@ -80,10 +83,10 @@ def certificates_of(settings: EmbedderSettings) -> Certificates | None:
 def bind(
     settings: EmbedderSettings, triton: Triton, decoding: Decoders, fetch: Fetcher
 ) -> tuple[list[Binding], Recovery, ModelSources]:
-    """Put the service together around its models and what deals with untrusted files.
+    """Build the service from its models and its handlers of untrusted files.
 
-    Returns what is offered, what keeps the models alive while it runs, and what to close then.
-    Raises Unreadable.
+    Returns the bindings to serve, the recovery of models to run meanwhile, and the sources to close
+    at the end. Raises Unreadable.
     """
     backbones = Path(settings.backbones) if settings.backbones else None
     store = SpaceStore(Path(settings.spaces), space_keys(settings)) if settings.spaces else None
@@ -132,7 +135,7 @@ def bind(
 def _spaces(
     settings: EmbedderSettings, shelf: SpaceMetadata, serve: Callable[[str, str], ServedModel]
 ) -> ServedSpaces:
-    """The models of the settings, and those of fitted spaces if there is a folder for them."""
+    """Return the models in the settings and, if there is a folder for them, of fitted spaces."""
     fixed = {
         VISUAL: [serve(model, VISUAL) for model in settings.models],
         TEXT: [serve(model, TEXT) for model in settings.text_models],

@@ -59,6 +59,7 @@ def test_processors_are_used_as_the_figures_say() -> None:
         assert sum(pod.used() for pod in pods) / 60 == pytest.approx(needs[service], rel=0.1)
 
 
+@pytest.mark.slow
 def test_pods_come_with_the_load_and_go_after_their_window() -> None:
     load = Load("up", 900, lambda now: 250.0 if 100 < now < 200 else 20.0, MIX)
     quick = {name: {"cpu": 30.0} for name in SERVICES}
@@ -91,6 +92,7 @@ def test_a_pod_takes_calls_once_it_has_started_and_is_found_little_by_little() -
     assert share() == pytest.approx(1 / 3, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_lost_node_costs_answers_until_callers_give_its_pods_up() -> None:
     load = replace(STEADY, lose_at=20.0)
     cluster = made(load, dict.fromkeys(SERVICES, 3))
@@ -102,6 +104,7 @@ def test_a_lost_node_costs_answers_until_callers_give_its_pods_up() -> None:
     assert FAILED in found.ends
 
 
+@pytest.mark.slow
 def test_too_few_pods_refuse_instead_of_queueing_for_ever() -> None:
     load = Load("flood", 40, lambda _: 400.0, MIX, since=0)
     found = made(load, {**TWO, GATEWAY: 1}).run()

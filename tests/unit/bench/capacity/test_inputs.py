@@ -36,6 +36,7 @@ def test_each_input_names_its_source() -> None:
     assert {each.name for each in given} >= set(asdict(Assumed()))
 
 
+@pytest.mark.slow
 def test_one_machine_is_predicted_within_what_the_page_says() -> None:
     rate, median, _ = validation.predicted(PHOTO, 8)
     real, middle, _ = validation.measured(PHOTO, 8)

@@ -89,6 +89,7 @@ def test_thresholds_are_of_triggers_that_there_are() -> None:
     assert set(sweep.variants()) >= {"as chosen"}
 
 
+@pytest.mark.slow
 def test_the_picture_is_the_same_each_time_and_names_the_policies() -> None:
     runs = [each for some in grouped().values() for each in some]
     one = plot.picture(runs)

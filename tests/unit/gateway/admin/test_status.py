@@ -2,13 +2,14 @@
 
 import asyncio
 
-from gateway.admin.status import suite_state
+from gateway.admin.status import SuiteState, suite_state
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
-from gateway.model.messages import IndexState, Space, SuiteStatus
+from gateway.model.peers import IndexState
+from gateway.model.versions import SpaceVersion
 from servicekit.errors import ServiceError
-from servicekit.status import from_status
-from sightline.common.v1.answer_pb2 import SpaceVersion
+from sightline.embedder.v1.embedding_service_pb2 import Space
+from tests import virtual_time
 
 SPACE = SpaceVersion(space="visual", version="v1", generation="g1")
 
@@ -53,19 +54,16 @@ async def state(suite: Suite, seconds: float = 1.0):
     )
 
 
-def images(found: SuiteStatus) -> tuple[int, int, int]:
-    return found.indexed_images, found.pending_images, found.failed_images
+def images(found: SuiteState) -> tuple[int, int, int]:
+    return found.images.indexed, found.images.pending, found.images.failed
 
 
-def texts(found: SuiteStatus) -> tuple[int, int, int]:
-    return found.indexed_texts, found.pending_texts, found.failed_texts
+def texts(found: SuiteState) -> tuple[int, int, int]:
+    return found.texts.indexed, found.texts.pending, found.texts.failed
 
 
-def reasons(found: SuiteStatus) -> dict[str, str]:
-    return {
-        item.component: from_status(item.status).reason if item.status.code else ""
-        for item in found.components
-    }
+def reasons(found: SuiteState) -> dict[str, str]:
+    return {item.name: item.error.reason if item.error else "" for item in found.components}
 
 
 async def test_a_suite_that_is_well_says_so_with_its_numbers():
@@ -74,10 +72,10 @@ async def test_a_suite_that_is_well_says_so_with_its_numbers():
     assert reasons(found) == dict.fromkeys(
         ("gateway", "embedder", "triton", "retriever", "milvus", "ranker"), ""
     )
-    assert found.products == 5
+    assert found.images.products == 5
     assert images(found) == (7, 1, 2)
     assert texts(found) == (3, 2, 1)
-    assert found.visual_space == SPACE
+    assert found.images.space == SPACE
     assert found.embedder_space_version == "v2"
     assert [item.space for item in found.embedder_spaces] == ["text", "visual"]
     assert found.model_version == "m1"
@@ -107,7 +105,7 @@ async def test_everything_down_is_still_an_answer():
         "milvus": "RETRIEVER_UNAVAILABLE",
         "ranker": "RANKER_UNAVAILABLE",
     }
-    assert found.products == -1
+    assert found.images.products == -1
     assert images(found) == texts(found) == (-1, -1, -1)
     assert found.model_version == ""
 
@@ -119,11 +117,11 @@ async def test_engines_are_kept_apart_from_the_services_in_front_of_them():
     assert (found["retriever"], found["milvus"]) == ("", "INDEX_UNAVAILABLE")
 
 
-async def test_peers_that_hang_are_waited_for_side_by_side_and_no_longer_than_said():
-    start = asyncio.get_running_loop().time()
-    found = await state(Suite(spaces="hang", count="hang", serving_model="hang"), seconds=2)
+def test_peers_that_hang_are_waited_for_side_by_side_and_no_longer_than_said():
+    hanging = Suite(spaces="hang", count="hang", serving_model="hang")
+    found, seconds = virtual_time.run(state(hanging, seconds=2))
 
-    assert asyncio.get_running_loop().time() - start < 5
+    assert seconds < 2.1
     assert reasons(found)["ranker"] == "RANKER_UNAVAILABLE"
 
 

@@ -4,7 +4,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.clients import messages
-from gateway.model.causes import Cause
+from gateway.model.causes import DegradationCause
 from gateway.model.query import Identity, Shopper
 from sightline.common.v1 import answer_pb2, event_pb2
 
@@ -34,7 +34,7 @@ def test_a_shoppers_id_is_in_no_representation():
 def test_every_cause_of_the_contract_has_a_value():
     names = {name.removeprefix("CAUSE_") for name in answer_pb2.Degradation.Cause.keys()}  # noqa: SIM118
 
-    assert names == {"UNSPECIFIED", *Cause.__members__}
+    assert names == {"UNSPECIFIED", *DegradationCause.__members__}
 
 
 def test_a_cause_from_a_newer_peer_is_left_out():

@@ -4,55 +4,63 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.answer import Order
+from gateway.model.answer import AnswerOrder
 from gateway.model.branch import Branch
-from gateway.model.candidates import Listing
-from gateway.model.match import Thresholds
-from gateway.model.messages import Match, SpaceVersion
-from gateway.ranking.match import SHARES, Judge, Space, is_poor, learned
+from gateway.model.candidates import CandidateList
+from gateway.model.match import (
+    SHARES,
+    Match,
+    MatchBasis,
+    MatchRule,
+    SearchedSpace,
+    Thresholds,
+    learned,
+)
+from gateway.model.versions import SpaceVersion
+from gateway.ranking.wording import matched
 from retriever.domain.generation import NEAREST_SHARES
-from tests.fakes.gateway_values import DEFAULT, columns
+from tests.fakes.gateway_values import columns
 
 MEASURED = (0.4, 0.45, 0.6, 0.65, 0.7, 0.8)
-VISUAL = Space(SpaceVersion(space="visual", version="v1", generation="g1"), MEASURED)
-TEXT = Space(SpaceVersion(space="text", version="t1", generation="g2"), MEASURED)
+VISUAL = SearchedSpace(SpaceVersion(space="visual", version="v1", generation="g1"), MEASURED)
+TEXT = SearchedSpace(SpaceVersion(space="text", version="t1", generation="g2"), MEASURED)
 LEARNED = Thresholds(refuse=0.05)
 
 
-def near(cosine: float, branch: Branch = Branch.VISUAL, *, negative: bool = False) -> Listing:
+def near(cosine: float, branch: Branch = Branch.VISUAL, *, negative: bool = False) -> CandidateList:
     """A list whose nearest product is not its first one, as its order is not what is asked."""
-    return Listing(branch, 1.0, columns("far", "near"), [cosine - 0.1, cosine], negative=negative)
+    return CandidateList(
+        branch, 1.0, columns("far", "near"), [cosine - 0.1, cosine], negative=negative
+    )
 
 
 def judged(
-    *listings: Listing,
+    *listings: CandidateList,
     thresholds: Thresholds = LEARNED,
     asked: float = 0.0,
     min_quality: float = 0.0,
-    order: Order | None = None,
+    order: AnswerOrder | None = None,
     incomplete: bool = False,
-    language_code: str = "",
 ) -> Match:
-    scene = replace(DEFAULT, match=thresholds, min_quality=min_quality)
-    judge = Judge(scene, asked, language_code)
-    found = judge.judge(listings, [VISUAL, TEXT], order, incomplete=incomplete)
+    rule = MatchRule(thresholds, min_quality, asked)
+    found = rule.judge(listings, [VISUAL, TEXT], order, incomplete=incomplete)
     assert found is not None
     return found
 
 
 def outcome(match: Match) -> str:
-    return Match.Outcome.Name(match.outcome).removeprefix("OUTCOME_")
+    return match.outcome.name
 
 
 def test_the_catalogs_own_photos_say_what_a_good_match_has():
     good, poor = judged(near(0.61)), judged(near(0.59))
 
     assert (outcome(good), outcome(poor)) == ("GOOD", "POOR")
-    assert (poor.basis, poor.product_id) == (Match.BASIS_CATALOG, "near")
+    assert (poor.basis, poor.product_id) == (MatchBasis.CATALOG, "near")
     assert (poor.value, poor.threshold) == pytest.approx((0.59, 0.6))
     assert (poor.space.version, poor.branch) == ("v1", "visual")
-    assert not is_poor(good)
-    assert is_poor(poor)
+    assert not good.is_poor
+    assert poor.is_poor
 
 
 def test_a_match_says_in_words_what_it_has_and_what_it_should_have():
@@ -60,9 +68,9 @@ def test_a_match_says_in_words_what_it_has_and_what_it_should_have():
         "Nothing in the catalog looks like this: the nearest has 0.410, and good matches have 0.600"
         " and more."
     )
-    assert judged(near(0.41)).text == expected
-    assert "0.410" in judged(near(0.41), language_code="zh-CN").text
-    assert judged(near(0.41), language_code="zh-CN").text != expected
+    assert matched(judged(near(0.41)), "") == expected
+    assert "0.410" in matched(judged(near(0.41)), "zh-CN")
+    assert matched(judged(near(0.41)), "zh-CN") != expected
 
 
 def test_between_measured_shares_the_threshold_is_interpolated():
@@ -74,10 +82,10 @@ def test_between_measured_shares_the_threshold_is_interpolated():
 @pytest.mark.parametrize(
     ("asked", "min_quality", "cosines", "basis", "threshold"),
     [
-        (0.9, 0.8, {"visual@v1": 0.7}, Match.BASIS_REQUEST, 0.9),
-        (0.0, 0.8, {"visual@v1": 0.7}, Match.BASIS_SCENE, 0.7),
-        (0.0, 0.8, {"visual@v0": 0.7}, Match.BASIS_SCENE, 0.8),
-        (0.0, 0.0, {"visual@v0": 0.7}, Match.BASIS_CATALOG, 0.6),
+        (0.9, 0.8, {"visual@v1": 0.7}, MatchBasis.REQUEST, 0.9),
+        (0.0, 0.8, {"visual@v1": 0.7}, MatchBasis.SCENE, 0.7),
+        (0.0, 0.8, {"visual@v0": 0.7}, MatchBasis.SCENE, 0.8),
+        (0.0, 0.0, {"visual@v0": 0.7}, MatchBasis.CATALOG, 0.6),
     ],
     ids=["the request's", "the scene's for the version", "the scene's", "the catalog's"],
 )
@@ -91,7 +99,7 @@ def test_which_threshold_goes_before_which(asked, min_quality, cosines, basis, t
 
 def test_what_the_catalogs_photos_have_says_nothing_of_texts():
     found = judged(near(0.2, Branch.TEXT))
-    assert (outcome(found), found.HasField("threshold")) == ("NO_THRESHOLD", False)
+    assert (outcome(found), found.threshold is not None) == ("NO_THRESHOLD", False)
 
     own = Thresholds(refuse=0.05, cosines={"text@t1": 0.3})
     assert outcome(judged(near(0.2, Branch.TEXT), thresholds=own)) == "POOR"
@@ -109,14 +117,14 @@ def test_what_could_not_be_judged_may_be_a_match():
     found = judged(near(0.2), near(0.4, Branch.TEXT))
 
     assert (outcome(found), found.branch) == ("NO_THRESHOLD", "text")
-    assert not is_poor(found)
+    assert not found.is_poor
 
 
 def test_a_lost_branch_might_have_had_the_match():
     found = judged(near(0.2), incomplete=True)
 
     assert outcome(found) == "INCOMPLETE"
-    assert not is_poor(found)
+    assert not found.is_poor
     assert outcome(judged(near(0.7), incomplete=True)) == "GOOD"
 
 
@@ -132,28 +140,28 @@ def test_words_are_evidence_for_a_match_where_the_scene_says_so_and_never_agains
 
 
 def test_calibrated_scores_decide_where_there_are_some():
-    order = Order(product_ids=["p1", "p2"], chances=[0.02, 0.04], event=3)
+    order = AnswerOrder(product_ids=["p1", "p2"], chances=[0.02, 0.04], event=3)
     thresholds = Thresholds(refuse=0.05, min_chance=0.03)
     good = judged(near(0.2), thresholds=thresholds, order=order)
     poor = judged(near(0.9), thresholds=replace(thresholds, min_chance=0.05), order=order)
 
-    assert (outcome(good), good.basis, good.product_id) == ("GOOD", Match.BASIS_CHANCE, "p2")
+    assert (outcome(good), good.basis, good.product_id) == ("GOOD", MatchBasis.CHANCE, "p2")
     assert (outcome(poor), poor.event) == ("POOR", 3)
-    uncalibrated = judged(near(0.2), thresholds=thresholds, order=Order(product_ids=["p1"]))
-    assert uncalibrated.basis == Match.BASIS_CATALOG
+    uncalibrated = judged(near(0.2), thresholds=thresholds, order=AnswerOrder(product_ids=["p1"]))
+    assert uncalibrated.basis == MatchBasis.CATALOG
 
 
 def test_a_search_that_finds_nothing_has_no_match():
-    found = judged(Listing(Branch.VISUAL, 1.0, columns()))
+    found = judged(CandidateList(Branch.VISUAL, 1.0, columns()))
 
-    assert (outcome(found), is_poor(found)) == ("NOTHING_FOUND", True)
+    assert (outcome(found), found.is_poor) == ("NOTHING_FOUND", True)
 
 
 def test_without_signals_that_are_wanted_there_is_nothing_to_match():
     unwanted = near(0.2, negative=True)
-    assert Judge(DEFAULT, 0.9, "").judge([unwanted], [VISUAL], incomplete=False) is None
-    popular = Listing(Branch.POPULAR, 1.0, columns("p1"))
-    assert Judge(DEFAULT, 0.9, "").judge([popular], [], incomplete=False) is None
+    assert MatchRule(LEARNED, 0.0, 0.9).judge([unwanted], [VISUAL], incomplete=False) is None
+    popular = CandidateList(Branch.POPULAR, 1.0, columns("p1"))
+    assert MatchRule(LEARNED, 0.0, 0.9).judge([popular], [], incomplete=False) is None
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.model.answer import Proposal
-from gateway.model.messages import CategoryGuess, Classification
+from gateway.model.response import Proposal
 from gateway.ranking.proposals import proposals
 from gateway.servicer.answers import proposal_message
+from sightline.common.v1.photo_pb2 import CategoryGuess, Classification
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.convert.to_wire import filter_
 

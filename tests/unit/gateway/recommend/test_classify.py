@@ -6,11 +6,11 @@ import pytest
 
 from gateway.model.causes import Peer
 from gateway.model.errors import ImageRefused, ImageUnreadable, PeerUnavailable
-from gateway.model.messages import Box, CategoryGuess, Classification
 from gateway.model.query import ALONE, Question, Signal, SignalKind
 from gateway.recommend.classify import classify
 from servicekit.errors import FailedPrecondition, InvalidArgument, ServiceError
 from servicekit.requests import CatalogNotFound, RequestInvalid
+from sightline.common.v1.photo_pb2 import Box, CategoryGuess, Classification
 from tests.fakes.gateway_peers import Shop
 
 PHOTO = Signal(ALONE, SignalKind.IMAGE, image=b"photo")
@@ -51,6 +51,7 @@ async def test_without_a_number_five_are_shown():
     [
         (InvalidArgument("no", reason="IMAGE_UNDECODABLE"), ImageRefused, "image"),
         (InvalidArgument("no", reason="BOX_INVALID"), ImageRefused, "box"),
+        (InvalidArgument("no", reason="SUBJECT_SEARCH_UNAVAILABLE"), ImageRefused, "find_subject"),
         (FailedPrecondition("no", reason="URI_UNREADABLE"), ImageUnreadable, "image_uri"),
         (FailedPrecondition("no", reason="CLASSIFIER_UNAVAILABLE"), FailedPrecondition, None),
         (PeerUnavailable(Peer.EMBEDDER), PeerUnavailable, None),

@@ -5,14 +5,15 @@ from dataclasses import replace
 import pytest
 
 from gateway.model.causes import Peer
-from gateway.model.controls import Control
+from gateway.model.controls import ActiveControl, ControlRule, ControlState
 from gateway.model.errors import PeerUnavailable
-from gateway.model.explanation import Outcome
+from gateway.model.explanation import ProductOutcome
 from gateway.model.filters import carried, of_words
-from gateway.model.messages import ControlOutcome, Move, Rejection
-from gateway.model.plan import Held
-from gateway.model.query import Scope
-from gateway.recommend.controls import opposite, resting
+from gateway.model.peers import Rejection
+from gateway.model.query import AnswerScope
+from gateway.model.reasons import MoveCause
+from gateway.recommend.controls.active import inactive_reason
+from gateway.recommend.controls.step import opposite
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from servicekit.errors import Internal
@@ -29,39 +30,35 @@ TITLED = of_words("title:red")
 """Of which columns do not say."""
 
 
-def pin(place: int, *products: str, name: str = "", **fields) -> Control:
-    return Control(name or f"pin-{place}", Kind.PIN, products, place=place, **fields)
+def pin(place: int, *products: str, name: str = "", **fields) -> ControlRule:
+    return ControlRule(name or f"pin-{place}", Kind.PIN, products, place=place, **fields)
 
 
-def boost(amount: float, *products: str, **fields) -> Control:
-    return Control("boost", Kind.BOOST, products, boost=amount, **fields)
+def boost(amount: float, *products: str, **fields) -> ControlRule:
+    return ControlRule("boost", Kind.BOOST, products, boost=amount, **fields)
 
 
-def bury(*products: str, **fields) -> Control:
-    return Control("bury", Kind.BURY, products, **fields)
+def bury(*products: str, **fields) -> ControlRule:
+    return ControlRule("bury", Kind.BURY, products, **fields)
 
 
-def exclude(*products: str, **fields) -> Control:
-    return Control("exclude", Kind.EXCLUDE, products, **fields)
+def exclude(*products: str, **fields) -> ControlRule:
+    return ControlRule("exclude", Kind.EXCLUDE, products, **fields)
 
 
 def outcomes(answer) -> list[tuple[str, str, str]]:
-    name = ControlOutcome.Outcome.Name
-    return [
-        (item.control, item.product_id, name(item.outcome).removeprefix("OUTCOME_"))
-        for item in answer.control_outcomes
-    ]
+    return [(item.control, item.product_id, item.state.name) for item in answer.control_outcomes]
 
 
 def by_control(answer) -> list[int]:
     """How many places controls moved each result."""
-    control = Move.CAUSE_CONTROL
+    control = MoveCause.CONTROL
     return [
         sum(move.places for move in item.moves if move.cause == control) for item in answer.results
     ]
 
 
-async def ask(shop: Shop, *controls: Control, **fields):
+async def ask(shop: Shop, *controls: ControlRule, **fields):
     return await recommend(by_photo(controls=controls, **fields), shop.deps)
 
 
@@ -156,7 +153,7 @@ async def test_filters_say_what_is_boosted_buried_and_excluded():
     assert ids(await ask(shop, boost(10, filter=TITLED))) == ["p4", "p2", "p3", "p1"]
     assert ids(await ask(shop, bury(filter=TITLED))) == ["p3", "p1", "p4", "p2"]
     await ask(shop, exclude(filter=BRAND))
-    assert shop.retriever.scopes[-1] == Scope(buyable_only=True, without=(BRAND,))
+    assert shop.retriever.scopes[-1] == AnswerScope(buyable_only=True, without=(BRAND,))
     shop.retriever.fails["columns"] = PeerUnavailable(Peer.RETRIEVER)
     answer = await ask(shop, boost(10, filter=TITLED))
     assert ids(answer) == BY_SCORE
@@ -175,7 +172,7 @@ async def test_a_requests_controls_come_before_those_of_its_scene():
         ("", "mine"),
         ("default", "pin-1"),
     ]
-    assert answer.control_outcomes[0].outcome == ControlOutcome.OUTCOME_APPLIED
+    assert answer.control_outcomes[0].state == ControlState.APPLIED
 
 
 async def test_later_pages_go_on_behind_what_is_pinned_and_belong_to_the_same_controls():
@@ -207,16 +204,16 @@ async def test_without_controls_nothing_more_is_asked_or_sent():
 @pytest.mark.parametrize(
     ("control", "time", "why"),
     [
-        (pin(1, "p1", start_time=10, end_time=20), 9, ControlOutcome.OUTCOME_NOT_YET),
+        (pin(1, "p1", start_time=10, end_time=20), 9, ControlState.NOT_YET),
         (pin(1, "p1", start_time=10, end_time=20), 10, None),
         (pin(1, "p1", start_time=10, end_time=20), 19, None),
-        (pin(1, "p1", start_time=10, end_time=20), 20, ControlOutcome.OUTCOME_ENDED),
+        (pin(1, "p1", start_time=10, end_time=20), 20, ControlState.ENDED),
         (pin(1, "p1", daily_budget=3), 0, None),
-        (pin(1, "p1", daily_budget=2), 0, ControlOutcome.OUTCOME_OUT_OF_BUDGET),
+        (pin(1, "p1", daily_budget=2), 0, ControlState.OUT_OF_BUDGET),
     ],
 )
 def test_a_control_rests_outside_of_its_time_and_beyond_its_budget(control, time, why):
-    assert resting(Held(control, ""), time, {"./pin-1": 2, "home/pin-1": 9}) == why
+    assert inactive_reason(ActiveControl(control, ""), time, {"./pin-1": 2, "home/pin-1": 9}) == why
 
 
 async def test_a_budget_is_that_of_first_pages_that_the_control_changed():
@@ -239,14 +236,14 @@ async def test_explanations_say_what_controls_do():
     found = {item: await explain(query, item, shop.deps) for item in ("p4", "p9", "p2", "p3")}
 
     assert {item: each.outcome for item, each in found.items()} == {
-        "p4": Outcome.EXCLUDED_BY_CONTROL,
-        "p9": Outcome.SHOWN,
-        "p2": Outcome.SHOWN,
-        "p3": Outcome.COLLAPSED,
+        "p4": ProductOutcome.EXCLUDED_BY_CONTROL,
+        "p9": ProductOutcome.SHOWN,
+        "p2": ProductOutcome.SHOWN,
+        "p3": ProductOutcome.COLLAPSED,
     }
     assert ids(await recommend(query, shop.deps)) == ["p9", "p1", "p2"]
     assert [found[item].placed.rank for item in ("p9", "p2")] == [1, 3]
-    assert [move.cause for move in found["p9"].placed.moves] == [Move.CAUSE_CONTROL]
+    assert [move.cause for move in found["p9"].placed.moves] == [MoveCause.CONTROL]
     assert found["p3"].collapsed_into == "p2"
     assert "control_counts" not in shop.ranker.asked
 

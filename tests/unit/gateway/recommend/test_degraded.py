@@ -1,16 +1,15 @@
 """What is answered when a peer fails or is late, and what is reported of it."""
 
-import asyncio
-
 import pytest
 
-from gateway.model.causes import Cause, Peer
+from gateway.model.causes import Degradation, DegradationCause, Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
-from gateway.model.messages import Degradation, Match
-from gateway.model.peers import Basis
-from gateway.model.query import Query
+from gateway.model.match import MatchOutcome
+from gateway.model.peers import NominationBasis
+from gateway.model.query import RequestQuery
 from gateway.recommend.recommend import recommend
 from servicekit.errors import FailedPrecondition, Internal, InvalidArgument, Unavailable
+from tests import virtual_time
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, by_photo, degraded, ids, words
 
@@ -27,8 +26,8 @@ async def test_without_the_ranker_the_order_is_that_of_similarity_exactly():
         assert result.answered.parts == (("fusion", result.answered.raw_score),)
         assert result.answered.reasons[0].code == "LOOKS_LIKE_QUERY"
     assert degraded(answer) == [
-        ("rank", Cause.RANKER_UNAVAILABLE),
-        ("record", Cause.ANSWER_RECORD_DROPPED),
+        ("rank", DegradationCause.RANKER_UNAVAILABLE),
+        ("record", DegradationCause.ANSWER_RECORD_DROPPED),
     ]
     assert answer.degradations[0].substitute == "the order of fused similarity"
 
@@ -51,10 +50,10 @@ async def test_without_the_ranker_a_shoppers_hides_are_flagged_as_unknown():
     answer = await recommend(by_photo(shopper=ANN), shop.deps)
 
     assert degraded(answer) == [
-        ("collaborative", Cause.RANKER_UNAVAILABLE),
-        ("rank", Cause.PROFILE_UNAVAILABLE),
-        ("rank", Cause.RANKER_UNAVAILABLE),
-        ("record", Cause.ANSWER_RECORD_DROPPED),
+        ("collaborative", DegradationCause.RANKER_UNAVAILABLE),
+        ("rank", DegradationCause.PROFILE_UNAVAILABLE),
+        ("rank", DegradationCause.RANKER_UNAVAILABLE),
+        ("record", DegradationCause.ANSWER_RECORD_DROPPED),
     ]
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
     assert shop.ranker.asked == ["generate"], "what is gone is not asked to rank"
@@ -66,7 +65,7 @@ async def test_a_ranker_that_failed_to_generate_may_still_rank():
 
     answer = await recommend(by_photo(shopper=ANN), shop.deps)
 
-    assert degraded(answer) == [("collaborative", Cause.RANKER_UNAVAILABLE)]
+    assert degraded(answer) == [("collaborative", DegradationCause.RANKER_UNAVAILABLE)]
     assert len(shop.ranker.records) == 1
     assert answer.results[0].answered.parts[0][0] == "visual"
 
@@ -74,7 +73,7 @@ async def test_a_ranker_that_failed_to_generate_may_still_rank():
 async def test_without_the_embedder_popular_products_stand_in():
     shop = shop_with_photo()
     shop.embedder.fails = PeerUnavailable(Peer.EMBEDDER)
-    shop.ranker.generated[""] = (Basis.POPULARITY, ("p5", "p6", "gone"))
+    shop.ranker.generated[""] = (NominationBasis.POPULARITY, ("p5", "p6", "gone"))
 
     answer = await recommend(by_photo(page_size=2), shop.deps)
 
@@ -82,20 +81,20 @@ async def test_without_the_embedder_popular_products_stand_in():
     assert answer.degradations == (
         Degradation(
             stage="visual",
-            cause=Degradation.CAUSE_EMBEDDER_UNAVAILABLE,
+            cause=DegradationCause.EMBEDDER_UNAVAILABLE,
             substitute="popular products that pass the filter",
         ),
     )
     assert answer.results[0].answered.branches == ("popular",)
     assert not answer.no_good_match
     assert answer.match is not None
-    assert answer.match.outcome == Match.OUTCOME_INCOMPLETE
+    assert answer.match.outcome == MatchOutcome.INCOMPLETE
 
 
 async def test_without_the_embedder_a_known_shoppers_taste_stands_in():
     shop = shop_with_photo()
     shop.embedder.fails = PeerUnavailable(Peer.EMBEDDER)
-    shop.ranker.generated["ann"] = (Basis.LONG_TERM, ("p5", "p6"))
+    shop.ranker.generated["ann"] = (NominationBasis.LONG_TERM, ("p5", "p6"))
 
     answer = await recommend(by_photo(shopper=ANN), shop.deps)
 
@@ -110,7 +109,7 @@ async def test_without_the_index_the_record_still_answers():
 
     answer = await recommend(by_photo(), shop.deps)
 
-    assert degraded(answer) == [("visual", Cause.INDEX_UNAVAILABLE)]
+    assert degraded(answer) == [("visual", DegradationCause.INDEX_UNAVAILABLE)]
     assert answer.degradations[0].substitute == "the newest products that pass the filter"
     assert ids(answer) == shop.retriever.record
     assert answer.freshness is None
@@ -121,7 +120,7 @@ async def test_without_the_retriever_nothing_is_made_up():
     shop.retriever.fails = {
         name: PeerUnavailable(Peer.RETRIEVER) for name in ("search", "columns", "newest")
     }
-    shop.ranker.generated[""] = (Basis.POPULARITY, ("p5",))
+    shop.ranker.generated[""] = (NominationBasis.POPULARITY, ("p5",))
 
     with pytest.raises(NothingAvailable) as caught:
         await recommend(by_photo(), shop.deps)
@@ -138,41 +137,38 @@ async def test_without_the_record_at_the_end_nothing_is_made_up():
         await recommend(by_photo(), shop.deps)
 
 
-@pytest.mark.slow
-async def test_a_hanging_embedder_costs_its_budget_and_no_more():
+def test_a_hanging_embedder_costs_its_budget_and_no_more():
     shop = shop_with_photo()
     shop.seconds = 4.0
     shop.embedder.hang = True
-    start = asyncio.get_running_loop().time()
 
-    answer = await recommend(by_photo(), shop.deps)
+    answer, seconds = virtual_time.run(recommend(by_photo(), shop.deps))
 
-    assert degraded(answer) == [("visual", Cause.STAGE_DEADLINE)]
+    assert degraded(answer) == [("visual", DegradationCause.STAGE_DEADLINE)]
     assert ids(answer) == shop.retriever.record
-    assert asyncio.get_running_loop().time() - start < 3.6
+    assert seconds < 3.6
 
 
-@pytest.mark.slow
-async def test_a_hanging_search_is_cancelled_at_its_budget():
+def test_a_hanging_search_is_cancelled_at_its_budget():
     shop = shop_with_photo()
     shop.seconds = 2.0
     shop.retriever.hang = {"search"}
 
-    answer = await recommend(by_photo(), shop.deps)
+    answer, _ = virtual_time.run(recommend(by_photo(), shop.deps))
 
     assert shop.retriever.cancelled == ["search"]
-    assert degraded(answer) == [("visual", Cause.STAGE_DEADLINE)]
+    assert degraded(answer) == [("visual", DegradationCause.STAGE_DEADLINE)]
 
 
-@pytest.mark.slow
-async def test_a_hanging_ranker_leaves_the_fused_order_within_the_deadline():
+def test_a_hanging_ranker_leaves_the_fused_order_within_the_deadline():
     shop = shop_with_photo()
     shop.seconds = 2.0
     shop.ranker.hang = {"rank"}
 
-    answer = await recommend(by_photo(), shop.deps)
+    answer, seconds = virtual_time.run(recommend(by_photo(), shop.deps))
 
-    assert degraded(answer) == [("rank", Cause.STAGE_DEADLINE)]
+    assert seconds < 2.0
+    assert degraded(answer) == [("rank", DegradationCause.STAGE_DEADLINE)]
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
 
 
@@ -180,9 +176,9 @@ async def test_a_text_is_left_out_and_flagged_while_there_is_no_text_space():
     shop = Shop()
     shop.embedder.items[b"a red wine"] = FailedPrecondition("no", reason="SPACE_UNAVAILABLE")
 
-    answer = await recommend(Query(signals=(words(),)), shop.deps)
+    answer = await recommend(RequestQuery(signals=(words(),)), shop.deps)
 
-    assert degraded(answer) == [("text", Cause.SPACE_UNAVAILABLE)]
+    assert degraded(answer) == [("text", DegradationCause.SPACE_UNAVAILABLE)]
     assert ids(answer) == shop.retriever.record
     assert answer.results[0].answered.branches == ("new",)
     assert answer.results[0].answered.reasons[-1].code == "NEW"
@@ -194,7 +190,7 @@ async def test_a_dropped_record_is_flagged_and_promises_no_page():
 
     answer = await recommend(by_photo(page_size=1), shop.deps)
 
-    assert degraded(answer) == [("record", Cause.ANSWER_RECORD_DROPPED)]
+    assert degraded(answer) == [("record", DegradationCause.ANSWER_RECORD_DROPPED)]
     assert answer.next_page_token == ""
 
 
@@ -212,7 +208,7 @@ async def test_what_the_ranker_refuses_is_our_own_mistake_and_never_the_callers(
 
     answer = await recommend(by_photo(), shop.deps)
 
-    assert degraded(answer) == [("rank", Cause.RANKER_UNAVAILABLE)]
+    assert degraded(answer) == [("rank", DegradationCause.RANKER_UNAVAILABLE)]
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
 
 

@@ -4,16 +4,21 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.model.answer import AnsweredProduct
+from gateway.model.branch import Branch
 from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, AttributionInvalid, PeerUnavailable
-from gateway.model.messages import AnsweredProduct, ProductRow, Replay, ReplayDifference
+from gateway.model.replay import Difference, DifferenceKind, RankerReplay, RecordedAnswer
 from gateway.recommend.recommend import recommend
 from gateway.recommend.replay import replay
 from servicekit.requests import RequestInvalid
+from sightline.common.v1.product_pb2 import Product as ProductRow
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import by_photo
 
-D = ReplayDifference
+D = DifferenceKind
+NUMBERS = 8
+"""A kind of the ranker's."""
 
 
 async def shop_and_token() -> tuple[Shop, str]:
@@ -21,18 +26,20 @@ async def shop_and_token() -> tuple[Shop, str]:
     shop = shop_with_photo()
     token = (await recommend(by_photo(page_size=2), shop.deps)).attribution_token
     ((_, record),) = shop.ranker.records.items()
-    found = Replay(equal=True, model_version="m1")
-    found.record.answer_id = record.answer_id
-    found.record.versions.CopyFrom(record.versions)
-    found.record.answer_time.FromMicroseconds(record.answer_micros)
-    found.record.total_count = 4
-    for item in ("p3", "p1"):
-        one = AnsweredProduct(product_id=item, raw_score=0.5)
-        found.recomputed.append(one)
-        one.matched_image_id = "i"
-        one.branches.append("visual")
-        found.record.products.append(one)
-    shop.ranker.replays[record.answer_id] = found
+    products = [AnsweredProduct(item, 0.5) for item in ("p3", "p1")]
+    named = [replace(each, matched_image_id="i", branches=(Branch.VISUAL,)) for each in products]
+    shop.ranker.replays[record.answer_id] = RankerReplay(
+        RecordedAnswer(
+            record.answer_id,
+            named,
+            record.versions,
+            answer_micros=record.answer_micros,
+            total_count=4,
+        ),
+        products,
+        equal=True,
+        model_version="m1",
+    )
     return shop, token
 
 
@@ -45,22 +52,25 @@ async def test_an_answer_stands_beside_what_is_computed_now() -> None:
         (2, "p1", True),
     ]
     assert found.places[0].recorded.matched_image_id == "i"
-    assert found.replay_versions.scene_version == found.versions.scene_version == "abc"
+    assert found.versions.scene_version == found.record.versions.scene_version == "abc"
     (only,) = (await replay(token, "default", 1, shop.deps)).places
     assert only.recomputed.product_id == "p3"
 
 
 async def test_what_a_place_holds_now_is_compared() -> None:
     shop, token = await shop_and_token()
-    (computed,) = shop.ranker.replays.values()
-    computed.equal = False
-    computed.recomputed[1].raw_score = 0.25
-    computed.differences.add(kind=D.KIND_NUMBERS)
+    ((answer_id, computed),) = shop.ranker.replays.items()
+    shop.ranker.replays[answer_id] = replace(
+        computed,
+        equal=False,
+        recomputed=[computed.recomputed[0], replace(computed.recomputed[1], raw_score=0.25)],
+        differences=(Difference("", "", NUMBERS),),
+    )
     found = await replay(token, "default", 0, shop.deps)
     assert [one.equal for one in found.places] == [True, False]
-    del computed.recomputed[:]
+    shop.ranker.replays[answer_id] = replace(computed, recomputed=[])
     found = await replay(token, "default", 0, shop.deps)
-    assert not any(one.HasField("recomputed") or one.equal for one in found.places)
+    assert not any(one.recomputed or one.equal for one in found.places)
 
 
 async def test_what_changed_around_it_is_said_and_changes_nothing() -> None:
@@ -72,10 +82,10 @@ async def test_what_changed_around_it_is_said_and_changes_nothing() -> None:
     found = await replay(token, "default", 0, deps)
     assert found.equal
     assert {(one.kind, one.subject) for one in found.differences} == {
-        (D.KIND_SCENE_CHANGED, "default"),
-        (D.KIND_SERVICE_CHANGED, "2"),
-        (D.KIND_SPACE_CHANGED, "visual"),
-        (D.KIND_PRODUCT_GONE, "p1"),
+        (D.SCENE_CHANGED, "default"),
+        (D.SERVICE_CHANGED, "2"),
+        (D.SPACE_CHANGED, "visual"),
+        (D.PRODUCT_GONE, "p1"),
     }
     del shop.scenes.scenes["default"]
     texts = [one.text for one in (await replay(token, "default", 0, deps)).differences]
@@ -86,10 +96,10 @@ async def test_a_product_that_was_written_since_is_said_to_be_changed() -> None:
     shop, token = await shop_and_token()
     (computed,) = shop.ranker.replays.values()
     row = ProductRow(product_id="p3")
-    row.update_time.FromMicroseconds(computed.record.answer_time.ToMicroseconds() + 1)
+    row.update_time.FromMicroseconds(computed.record.answer_micros + 1)
     shop.retriever.rows["p3"] = row
     (one,) = (await replay(token, "default", 0, shop.deps)).differences
-    assert (one.kind, one.subject) == (D.KIND_PRODUCT_CHANGED, "p3")
+    assert (one.kind, one.subject) == (D.PRODUCT_CHANGED, "p3")
 
 
 async def test_a_replay_does_not_hang_on_what_it_only_compares_with() -> None:

@@ -4,17 +4,19 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.model.answer import AnsweredProduct
 from gateway.model.branch import BITS, Branch
 from gateway.model.diversity import Diversity
-from gateway.model.messages import ProductRow, Replay
-from gateway.model.peers import Rules
+from gateway.model.peers import ReplayRules
+from gateway.model.replay import RankerReplay, RecordedAnswer
 from gateway.model.scene import Scene
 from gateway.recommend.recommend import recommend
-from gateway.recommend.scene_diff import Sample, entry_changes, gini, scene_diff
+from gateway.recommend.scene_diff import AnswerSample, entry_changes, gini, scene_diff
+from sightline.common.v1.product_pb2 import Product as ProductRow
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import DEFAULT, by_photo
 
-SAMPLE = Sample("default", "default", answers=10, since_micros=7, places=2)
+SAMPLE = AnswerSample("default", "default", answers=10, since_micros=7, places=2)
 CHANGED = replace(
     DEFAULT,
     version="def",
@@ -30,10 +32,9 @@ async def shop_with_answers(count: int = 2) -> Shop:
     for _ in range(count):
         await recommend(by_photo(page_size=2), shop.deps)
     for (_, answer_id), record in shop.ranker.records.items():
-        found = Replay(equal=True)
-        for item in record.order.product_ids:
-            found.recomputed.add(product_id=item)
-        shop.ranker.replays[answer_id] = found
+        products = [AnsweredProduct(item, 0.0) for item in record.order.product_ids]
+        kept = RecordedAnswer(answer_id)
+        shop.ranker.replays[answer_id] = RankerReplay(kept, products, equal=True)
     shop.retriever.rows["p2"] = ProductRow(product_id="p2", brand="B", category_path=["Red"])
     return shop
 
@@ -68,7 +69,7 @@ async def test_answers_are_ranked_by_the_changed_rules_and_by_what_products_are_
     await scene_diff(SAMPLE, DEFAULT, CHANGED, shop.ranker, shop.retriever)
     asked = dict(shop.ranker.calls)
     rules = asked["replay"]
-    assert isinstance(rules, Rules)
+    assert isinstance(rules, ReplayRules)
     assert (rules.weights, rules.diversity.brand_cap) == ({"visual": 2.0}, 1)
     assert {row.product_id for row in rules.products} == {"p1", "p2", "p3", "p4"}
     assert asked["newest_answers"] == ("default", 7)
@@ -82,9 +83,9 @@ async def test_answers_are_ranked_by_the_changed_rules_and_by_what_products_are_
 
 async def test_answers_that_can_t_be_computed_are_counted_and_left_out() -> None:
     shop = await shop_with_answers()
-    shop.ranker.replays["gone"] = Replay()
+    shop.ranker.replays["gone"] = RankerReplay(RecordedAnswer("gone"))
     first = next(iter(shop.ranker.replays))
-    del shop.ranker.replays[first].recomputed[:]
+    shop.ranker.replays[first] = replace(shop.ranker.replays[first], recomputed=[])
     found = await scene_diff(SAMPLE, DEFAULT, DEFAULT, shop.ranker, shop.retriever)
     assert (found.answer_count, found.skipped_count) == (1, 2)
     shop.ranker.replays.clear()

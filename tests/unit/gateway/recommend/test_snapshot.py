@@ -1,22 +1,24 @@
 """What is answered out of the snapshot when the record can't be read, and what is refused."""
 
-import asyncio
+import time
 from dataclasses import replace
 
 import pytest
 
-from gateway.model.causes import Cause, Peer
-from gateway.model.controls import Control
+from gateway.model.causes import DegradationCause, Peer
+from gateway.model.controls import ControlRule, ControlState
 from gateway.model.errors import AnswerDegraded, FilterInvalid, NothingAvailable, PeerUnavailable
-from gateway.model.messages import ControlOutcome, ProductRow
-from gateway.model.peers import Basis
+from gateway.model.peers import NominationBasis
 from gateway.model.quality import Quality
-from gateway.model.query import CallersFilter, Query
+from gateway.model.query import CallersFilter, RequestQuery
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
+from gateway.state.trace import RequestTrace
 from servicekit.errors import Code, Unavailable
 from sightline.common.v1 import filter_pb2, product_pb2
+from sightline.common.v1.product_pb2 import Product as ProductRow
 from sightline_rules.controls import Kind
+from tests import virtual_time
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_snapshot import READ_MICROS, brand_is, row, snapshot
 from tests.fakes.gateway_values import ANN, by_photo, degraded, ids, near
@@ -42,9 +44,9 @@ async def test_without_the_record_popular_products_are_shown_as_they_were(error)
     assert ids(answer) == ["s1", "s2", "p3", "n1"], "what is sold out stays out"
     assert [each.answered.branches for each in answer.results] == [("popular",)] * 3 + [("new",)]
     assert answer.quality is Quality.SNAPSHOT
-    assert ("hydrate", Cause.RETRIEVER_UNAVAILABLE) in degraded(answer)
+    assert ("hydrate", DegradationCause.RETRIEVER_UNAVAILABLE) in degraded(answer)
     (shown,) = [each for each in answer.degradations if each.stage == "hydrate"]
-    assert shown.as_of.ToMicroseconds() == READ_MICROS
+    assert shown.as_of_micros == READ_MICROS
     assert not answer.no_good_match
 
 
@@ -74,7 +76,7 @@ async def test_what_the_shopper_hid_and_what_the_caller_leaves_out_stays_out():
     shop = without_record()
     shop.ranker.hidden = frozenset({"s1"})
 
-    answer = await recommend(Query(shopper=ANN, exclude_product_ids=("s2",)), shop.deps)
+    answer = await recommend(RequestQuery(shopper=ANN, exclude_product_ids=("s2",)), shop.deps)
 
     assert ids(answer) == ["p3", "n1"]
     assert answer.hidden_count == 1
@@ -85,17 +87,17 @@ async def test_a_shopper_who_hid_all_of_it_gets_no_empty_answer():
     shop.ranker.hidden = frozenset({"s1", "s2", "p3", "n1"})
 
     with pytest.raises(NothingAvailable):
-        await recommend(Query(shopper=ANN), shop.deps)
+        await recommend(RequestQuery(shopper=ANN), shop.deps)
 
 
 async def test_without_the_ranker_too_hides_are_reported_as_unknown():
     shop = without_record()
     shop.ranker.fails = dict.fromkeys(("rank", "generate"), PeerUnavailable(Peer.RANKER))
 
-    answer = await recommend(Query(shopper=ANN), shop.deps)
+    answer = await recommend(RequestQuery(shopper=ANN), shop.deps)
 
     assert ids(answer) == ["s1", "s2", "p3", "n1"]
-    assert ("rank", Cause.PROFILE_UNAVAILABLE) in degraded(answer)
+    assert ("rank", DegradationCause.PROFILE_UNAVAILABLE) in degraded(answer)
     assert answer.results[0].answered.reasons[0].code == "POPULAR"
 
 
@@ -109,7 +111,7 @@ async def test_products_of_the_category_that_is_asked_about_come_first():
     red, white = ("Wine", "Red"), ("Wine", "White")
     shop.snapshot = snapshot([row("w", *white), row("r", *red), row("x", "Beer"), row("q", *red)])
 
-    assert ids(await recommend(Query(signals=(near("q"),)), shop.deps)) == ["r", "w", "x"]
+    assert ids(await recommend(RequestQuery(signals=(near("q"),)), shop.deps)) == ["r", "w", "x"]
 
 
 async def test_other_categories_are_kept_to_by_what_the_snapshot_knows_of_the_anchors():
@@ -119,10 +121,10 @@ async def test_other_categories_are_kept_to_by_what_the_snapshot_knows_of_the_an
     shop.snapshot = snapshot(
         [row("w", "Wine", "White"), row("b", "Beer"), row("q", "Wine", "Red"), row("x", "Food")]
     )
-    answer = await recommend(Query(anchors=("q",)), shop.deps)
+    answer = await recommend(RequestQuery(anchors=("q",)), shop.deps)
 
     assert ids(answer) == ["b", "x"]
-    assert ("anchors", Cause.RETRIEVER_UNAVAILABLE) in degraded(answer)
+    assert ("anchors", DegradationCause.RETRIEVER_UNAVAILABLE) in degraded(answer)
 
 
 @pytest.mark.parametrize("lost", [(), ("rank", "generate")])
@@ -130,18 +132,18 @@ async def test_controls_act_on_what_the_snapshot_proves(lost):
     shop = without_record()
     shop.ranker.fails = dict.fromkeys(lost, PeerUnavailable(Peer.RANKER))
     controls = (
-        Control("hero", Kind.PIN, ("n1", "n2", "p9"), place=1),
-        Control("last", Kind.BURY, filter=brand_is("A")),
-        Control("out", Kind.EXCLUDE, ("p3",)),
+        ControlRule("hero", Kind.PIN, ("n1", "n2", "p9"), place=1),
+        ControlRule("last", Kind.BURY, filter=brand_is("A")),
+        ControlRule("out", Kind.EXCLUDE, ("p3",)),
     )
-    answer = await recommend(Query(controls=controls), shop.deps)
+    answer = await recommend(RequestQuery(controls=controls), shop.deps)
 
     assert ids(answer) == ["n1", "s2", "s1"]
-    said = {item.product_id: item.outcome for item in answer.control_outcomes if item.product_id}
+    said = {item.product_id: item.state for item in answer.control_outcomes if item.product_id}
     assert said == {
-        "n1": ControlOutcome.OUTCOME_APPLIED,
-        "n2": ControlOutcome.OUTCOME_UNAVAILABLE,
-        "p9": ControlOutcome.OUTCOME_UNAVAILABLE,
+        "n1": ControlState.APPLIED,
+        "n2": ControlState.UNAVAILABLE,
+        "p9": ControlState.UNAVAILABLE,
     }
     assert "checked" not in [name for name, _ in shop.retriever.calls], "it was just now gone"
 
@@ -166,7 +168,7 @@ async def test_a_search_shows_what_it_found_and_nothing_else():
     found = await search(by_photo(), shop.deps)
 
     assert ids(found) == ["p3"]
-    assert found.degradations[0].as_of.ToMicroseconds() == READ_MICROS
+    assert found.degradations[0].as_of_micros == READ_MICROS
     shop.snapshot = snapshot(NEW)
     with pytest.raises(NothingAvailable):
         await search(by_photo(), shop.deps)
@@ -177,11 +179,11 @@ async def test_without_the_ranker_the_record_judges_what_was_popular():
     shop.snapshot = snapshot([row("p7"), row("gone"), row("p2")])
     shop.ranker.fails = dict.fromkeys(("rank", "generate"), PeerUnavailable(Peer.RANKER))
 
-    answer = await recommend(Query(page_size=2), shop.deps)
+    answer = await recommend(RequestQuery(page_size=2), shop.deps)
 
     assert ids(answer) == ["p7", "p2"]
     assert answer.quality is Quality.FALLBACK
-    assert not any(each.HasField("as_of") for each in answer.degradations)
+    assert not any(each.as_of_micros for each in answer.degradations)
 
 
 async def test_nothing_of_the_snapshot_is_looked_at_while_all_is_well():
@@ -195,18 +197,20 @@ async def test_nothing_of_the_snapshot_is_looked_at_while_all_is_well():
     assert (await recommend(by_photo(shopper=ANN), shop.deps)).quality is Quality.FULL
 
 
-@pytest.mark.slow
-async def test_a_record_that_hangs_leaves_time_for_the_snapshot():
+def test_a_record_that_hangs_leaves_time_for_the_snapshot(monkeypatch):
+    def now() -> float:
+        return time.perf_counter()  # which virtual time replaces after the default was read
+
+    monkeypatch.setattr(RequestTrace.__init__, "__defaults__", (now,))
     shop = without_record()
     shop.seconds, shop.retriever.fails = 1.0, {}
     shop.retriever.hang = {"search", "columns", "newest", "products"}
-    start = asyncio.get_running_loop().time()
 
-    answer = await recommend(by_photo(), shop.deps)
+    answer, seconds = virtual_time.run(recommend(by_photo(), shop.deps))
 
     assert ids(answer) == ["s1", "s2", "p3", "n1"]
     assert answer.quality is Quality.SNAPSHOT
-    assert asyncio.get_running_loop().time() - start < 0.99
+    assert seconds < 0.99
 
 
 async def test_a_better_answer_is_refused_no_caller():
@@ -233,7 +237,7 @@ async def test_a_scene_may_refuse_too_and_then_nothing_is_ranked_or_recorded():
     shop = shop_with_photo()
     shop.scene(lambda scene: replace(scene, min_answer_quality=Quality.REDUCED))
     shop.embedder.fails = PeerUnavailable(Peer.EMBEDDER)
-    shop.ranker.generated[""] = (Basis.POPULARITY, ("p5", "p6"))
+    shop.ranker.generated[""] = (NominationBasis.POPULARITY, ("p5", "p6"))
 
     with pytest.raises(AnswerDegraded, match="fallback"):
         await recommend(by_photo(), shop.deps)
@@ -246,6 +250,6 @@ async def test_products_left_out_take_no_place_of_others():
     shop.snapshot = snapshot([row(f"s{n}") for n in range(30)])
     left_out = tuple(f"s{n}" for n in range(20))
 
-    query = Query(page_size=2, exclude_product_ids=left_out)
+    query = RequestQuery(page_size=2, exclude_product_ids=left_out)
 
     assert ids(await recommend(query, shop.deps)) == ["s20", "s21"]

@@ -2,8 +2,8 @@
 
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
-from gateway.model.messages import Space
 from gateway.state.text_spaces import LOOK_SECONDS, TextQuerySpaces
+from sightline.embedder.v1.embedding_service_pb2 import Space
 
 
 class Spaces:

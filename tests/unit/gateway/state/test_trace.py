@@ -5,21 +5,22 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.model.causes import Cause, Peer
-from gateway.model.columns import Columns
+from gateway.clients.messages import timing_messages
+from gateway.model.causes import DegradationCause, Peer
+from gateway.model.columns import ProductColumns
 from gateway.model.errors import PeerUnavailable, StageLate
-from gateway.model.messages import Freshness, SpaceVersion
-from gateway.model.peers import Basis, Found, RankerCandidates
+from gateway.model.peers import NearestProducts, NominationBasis, RankerCandidates
 from gateway.model.retrieved import BranchResult, failed
-from gateway.state.trace import RequestTrace, timing
+from gateway.model.versions import Freshness, SpaceVersion, StageTiming
+from gateway.state.trace import RequestTrace
 from servicekit import deadlines
 from servicekit.errors import Unavailable
 
 
-def found(generation: str, lag: float) -> Found:
+def found(generation: str, lag: float) -> NearestProducts:
     space = SpaceVersion(space="visual", version="v1", generation=generation)
-    return Found(
-        Columns(),
+    return NearestProducts(
+        ProductColumns(),
         (),
         (),
         space,
@@ -37,11 +38,9 @@ async def test_a_stage_is_timed_from_the_requests_start():
         now[0] = 10.75
         note.work = 0.1
 
-    (message,) = trace.timings
-    seconds = [
-        each.ToTimedelta().total_seconds() for each in (message.start, message.total, message.work)
-    ]
-    assert (message.stage, seconds) == ("embed", [0.25, 0.5, 0.1])
+    (found,) = trace.timings
+    seconds = [found.start, found.total, found.work]
+    assert (found.stage, seconds) == ("embed", [0.25, 0.5, 0.1])
 
 
 async def test_a_stage_that_is_late_is_cancelled_and_still_timed():
@@ -115,14 +114,17 @@ async def test_a_peer_that_did_not_answer_is_known_to_be_unreachable():
 
     assert Peer.RETRIEVER in trace.unreachable
     assert Peer.EMBEDDER not in trace.unreachable
-    assert trace.causes == {Cause.RETRIEVER_UNAVAILABLE, Cause.EMBEDDER_UNAVAILABLE}
+    assert trace.causes == {
+        DegradationCause.RETRIEVER_UNAVAILABLE,
+        DegradationCause.EMBEDDER_UNAVAILABLE,
+    }
 
 
 async def test_the_model_is_the_first_and_the_history_the_last_that_the_ranker_named():
     trace, first, then = (
         RequestTrace(),
-        RankerCandidates((), Basis.SESSION, "m1", history_token="h1"),
-        RankerCandidates((), Basis.SESSION, "m2", history_token="h2"),
+        RankerCandidates((), NominationBasis.SESSION, "m1", history_token="h1"),
+        RankerCandidates((), NominationBasis.SESSION, "m2", history_token="h2"),
     )
     trace.note(BranchResult(generated=(first, then)))
 
@@ -130,7 +132,7 @@ async def test_the_model_is_the_first_and_the_history_the_last_that_the_ranker_n
 
 
 def test_what_the_peer_did_not_work_was_spent_on_the_way():
-    message = timing("embed", 0.5, 0.3, 0.2)
+    message = timing_messages([StageTiming("embed", 0.5, 0.3, 0.2)])[0]
 
     assert message.start.ToTimedelta().total_seconds() == 0.5
     assert message.work.ToTimedelta().total_seconds() == pytest.approx(0.2)
@@ -138,14 +140,14 @@ def test_what_the_peer_did_not_work_was_spent_on_the_way():
 
 
 def test_work_by_another_clock_never_exceeds_the_stage():
-    message = timing("embed", 0.0, 0.1, 0.2)
+    message = timing_messages([StageTiming("embed", 0.0, 0.1, 0.2)])[0]
 
     assert message.work.ToTimedelta().total_seconds() == pytest.approx(0.1)
     assert message.network.ToTimedelta().total_seconds() == 0
 
 
 def test_unknown_work_is_absent():
-    message = timing("hydrate", 0.0, 0.1, None)
+    message = timing_messages([StageTiming("hydrate", 0.0, 0.1, None)])[0]
 
     assert not message.HasField("work")
     assert not message.HasField("network")

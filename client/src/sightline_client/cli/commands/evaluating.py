@@ -18,7 +18,7 @@ from sightline_client.convert import from_wire
 from sightline_client.convert.from_wire import evaluation
 
 
-class Split(StrEnum):
+class SplitChoice(StrEnum):
     """How events are split."""
 
     GLOBAL = "global"
@@ -49,7 +49,7 @@ def command(
         typer.Option(metavar="FILE", help="Products, as `products import` reads them.", **_FILE),
     ] = None,
     split: Annotated[
-        Split | None,
+        SplitChoice | None,
         typer.Option(
             help="At one moment for everyone, or the last events of each shopper; default both.",
             rich_help_panel="Without a suite",
@@ -92,7 +92,7 @@ def command(
     if events is not None and products is not None:
         if version or show:
             raise typer.BadParameter("files are no model of the suite's", param_hint="VERSION")
-        splits = [split] if split else list(Split)
+        splits = [split] if split else list(SplitChoice)
         found = running.guarded(
             lambda: _here(events, products, splits, share=share, seed=seed, ignore=ignore or ())
         )
@@ -123,7 +123,7 @@ async def _there(client: SightlineClient, version: str, *, show: bool) -> evalua
 def _here(
     events: Path,
     products: Path,
-    splits: Sequence[Split],
+    splits: Sequence[SplitChoice],
     *,
     share: float,
     seed: int,

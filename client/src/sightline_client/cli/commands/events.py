@@ -18,7 +18,7 @@ from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import LONG, PATIENT, Suite
 from sightline_client.cli.show import listings, tables
 from sightline_client.cli.work import bulk, fixing, following
-from sightline_client.cli.work.columns import FileColumns, Rows
+from sightline_client.cli.work.columns import FileColumns, FileLayout
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.files import events as event_rows
@@ -30,7 +30,7 @@ Types = Annotated[
     typer.Option(case_sensitive=False, help="Only this type. May be given several times."),
 ]
 
-EVENTS = Rows(event_rows.COLUMNS, event_rows.NEEDED, shapes.EVENTS)
+EVENTS = FileLayout(event_rows.COLUMNS, event_rows.NEEDED, shapes.EVENTS)
 
 app = Commands(no_args_is_help=True, help="Import, export and delete events.")
 
@@ -63,7 +63,7 @@ def import_(
     written = duplicates = 0
     since = time.monotonic()
 
-    async def work(client: SightlineClient) -> bulk.Outcome:
+    async def work(client: SightlineClient) -> bulk.SendOutcome:
         async def send(messages: Sequence[event_pb2.Event]) -> user_event.WriteEventsResponse:
             nonlocal written, duplicates
             request = user_event.WriteEventsRequest(catalog_id=suite.catalog, events=messages)

@@ -113,7 +113,7 @@ def new(
       sightline keys new --name shop --roles read,events --file keys.toml > shop.token
     """
     token = keys.new_token()
-    key = keys.Key(
+    key = keys.CallerKey(
         name, _listed(roles), _listed(catalogs), date.fromisoformat(expires) if expires else None
     )
     entry = key.entry(token)

@@ -13,16 +13,16 @@ from sightline_client.cli.base import options, running
 from sightline_client.cli.base.suite import PATIENT, Suite
 from sightline_client.cli.show import tables
 from sightline_client.cli.work import bulk, fixing, importing
-from sightline_client.cli.work.columns import FileColumns, Rows
+from sightline_client.cli.work.columns import FileColumns, FileLayout
 from sightline_client.client import SightlineClient
 from sightline_client.files import offers as offer_rows
 from sightline_client.files.folder import PhotoTree
 from sightline_client.files.model import FileRefused, Row
 from sightline_client.files.rejected import MARK
-from sightline_client.files.seen import Seen, twice
+from sightline_client.files.seen import SeenIds, twice
 from sightline_client.values.catalog import ImportMode
 
-OFFERS = Rows(offer_rows.COLUMNS, offer_rows.NEEDED)
+OFFERS = FileLayout(offer_rows.COLUMNS, offer_rows.NEEDED)
 _STORED = ("product stored", "products stored")
 _CHECKED = (
     "Checked as far as can be seen without the suite: columns, values, photos' paths and sizes."
@@ -129,7 +129,9 @@ def import_(
             param_hint="--mode",
         )
     source = _open(file, folder, images, columns)
-    plan = importing.Plan(ImportMode(mode.value.upper()), import_id, dry_run, force, in_flight)
+    plan = importing.ImportPlan(
+        ImportMode(mode.value.upper()), import_id, dry_run, force, in_flight
+    )
     work = importing.check if dry_run else importing.run
     try:
         outcome = suite.run(lambda client: work(client, source, plan), keeps=not dry_run)
@@ -167,7 +169,7 @@ def offers(
     """
     token = ""
 
-    async def work(client: SightlineClient) -> bulk.Outcome:
+    async def work(client: SightlineClient) -> bulk.SendOutcome:
         async def send(messages: Sequence[catalog_pb2.Offer]) -> catalog_pb2.UpdateOffersResponse:
             nonlocal token
             request = catalog_pb2.UpdateOffersRequest(catalog_id=suite.catalog, offers=messages)
@@ -176,7 +178,7 @@ def offers(
             token = response.index_token or token
             return response
 
-        with Seen() as seen, closing(OFFERS.open(file, columns)) as table:
+        with SeenIds() as seen, closing(OFFERS.open(file, columns)) as table:
             return await bulk.send_file(
                 client,
                 file,
@@ -205,7 +207,7 @@ def offers(
 
 def _open(
     file: Path | None, folder: Path | None, images: Path | None, columns: FileColumns
-) -> importing.Source:
+) -> importing.ImportSource:
     return running.guarded(
         lambda: (
             importing.open_file(file, images, columns)
@@ -221,7 +223,7 @@ def _folder(folder: Path | None) -> Path:
     return folder
 
 
-def _offer(row: Row, seen: Seen) -> catalog_pb2.Offer:
+def _offer(row: Row, seen: SeenIds) -> catalog_pb2.Offer:
     offer = offer_rows.offer(row.cells)
     error = twice(seen, row, offer.product_id)
     if error is not None:
@@ -230,7 +232,7 @@ def _offer(row: Row, seen: Seen) -> catalog_pb2.Offer:
 
 
 def _facts(
-    source: importing.Source, outcome: importing.Outcome, *, dry_run: bool
+    source: importing.ImportSource, outcome: importing.ImportOutcome, *, dry_run: bool
 ) -> dict[str, Any]:
     tree = source.table if isinstance(source.table, PhotoTree) else None
     return {
@@ -245,7 +247,9 @@ def _facts(
     }
 
 
-def _summary(source: importing.Source, outcome: importing.Outcome, *, dry_run: bool) -> str:
+def _summary(
+    source: importing.ImportSource, outcome: importing.ImportOutcome, *, dry_run: bool
+) -> str:
     speed = outcome.rows / outcome.seconds if outcome.seconds else 0.0
     counted = tables.counted
     verbs = ("product is good", "products are good") if dry_run else _STORED

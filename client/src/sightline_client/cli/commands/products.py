@@ -191,7 +191,6 @@ def status(
 
       sightline products status --wait && echo ready
     """
-
     request = admin.GetStatusRequest(catalog_id=suite.catalog)
 
     async def ask(client: SightlineClient) -> admin.GetStatusResponse:

@@ -152,7 +152,7 @@ def _many(  # noqa: PLR0917 (they are handed on as they came)
     if out.exists() and out.samefile(batch):
         raise typer.BadParameter("would overwrite the requests", param_hint="--out")
 
-    async def work(client: SightlineClient) -> batches.Outcome:
+    async def work(client: SightlineClient) -> batches.BatchOutcome:
         return await batches.answer(
             client, batch, out, top=top, currency=currency, side_by_side=in_flight
         )

@@ -17,7 +17,7 @@ from sightline_client.cli.base import options, running
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.cli.show.tables import plain
 from sightline_client.files.mapping import ColumnMap, column_map
-from sightline_client.files.model import FileRefused, Table
+from sightline_client.files.model import FileRefused, RowTable
 from sightline_client.files.opening import Reading, look, open_table
 from sightline_client.files.proposing import propose, words
 from sightline_client.files.shapes import Shape, shape_of
@@ -64,7 +64,7 @@ class FileColumns(OptionGroup):
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class FileLayout:
     """What a command reads out of a file."""
 
     known: Collection[str]
@@ -73,7 +73,7 @@ class Rows:
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     """Exports that are known."""
 
-    def open(self, path: Path, given: FileColumns) -> Table:
+    def open(self, path: Path, given: FileColumns) -> RowTable:
         """Open the file, read as its options, its columns or the last run say. FileRefused proposes
         options where a column is unknown."""
         reading = self._reading(path, given)

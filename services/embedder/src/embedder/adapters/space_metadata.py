@@ -1,4 +1,4 @@
-"""The folder of fitted spaces, as those that serve read it."""
+"""Metadata of the fitted spaces in a folder."""
 
 import asyncio
 import contextlib
@@ -16,10 +16,10 @@ from embedder.ports import Repository
 
 
 class SpaceMetadata:
-    """What is known of fitted spaces besides what their models say."""
+    """Metadata of fitted spaces: manifests, categories and maps."""
 
     def __init__(self, store: SpaceStore | None, repository: Repository) -> None:
-        """`store` None: there are no fitted spaces. `repository`: the model server's."""
+        """`store` None: no fitted spaces. `repository`: the model server's."""
         self._store = store
         self._repository = repository
         self._categories: dict[str, Sequence[tuple[str, ...]]] = {}
@@ -29,18 +29,24 @@ class SpaceMetadata:
         return [] if self._store is None else await asyncio.to_thread(_spaces, self._store, catalog)
 
     async def loaded(self) -> Collection[str]:
-        """See ports.Repository. What is only tried, before it is promoted, is left out."""
+        """Return the models that are served, without trials before a promotion.
+
+        See ports.Repository.
+        """
         served = await self._repository.loaded()
         if self._store is None:
             return served
         return set(served) - await asyncio.to_thread(_out_of_service, self._store)
 
     async def serving(self) -> Collection[str]:
-        """Return the names of the models that should be served, the maps of texts among them."""
+        """Return the names of the models that should be served, including text maps."""
         return set() if self._store is None else await asyncio.to_thread(_in_service, self._store)
 
     async def categories(self, model: str) -> Sequence[tuple[str, ...]]:
-        """See ports.Names. They are read once: a model's name says what is in its files."""
+        """Return the categories of a model, cached: its name identifies its files.
+
+        See ports.Names.
+        """
         if self._store is None:
             raise ClassifierUnavailable("EMBEDDER_SPACES names no folder")
         if model not in self._categories:
@@ -48,7 +54,7 @@ class SpaceMetadata:
         return self._categories[model]
 
     async def fitted_map(self, model: str) -> tuple[str, FittedSpace]:
-        """See ports.Names. Read once, too."""
+        """Return the map of a model, cached. See ports.Names."""
         if self._store is None:
             raise HeatMapUnavailable("EMBEDDER_SPACES names no folder")
         if model not in self._maps:
@@ -64,8 +70,7 @@ def _spaces(store: SpaceStore, catalog: str) -> Sequence[tuple[SpaceManifest, Se
 
 
 def _out_of_service(store: SpaceStore) -> set[str]:
-    """Return the names of the models of candidates and retired spaces, and of those that no key
-    of the operator's signed."""
+    """Return the names of the models of candidates and retired spaces, and of unsigned ones."""
     found = store.untrusted()
     for standing in (ServingState.CANDIDATE, ServingState.RETIRED):
         with contextlib.suppress(OSError):
@@ -74,7 +79,7 @@ def _out_of_service(store: SpaceStore) -> set[str]:
 
 
 def _in_service(store: SpaceStore) -> set[str]:
-    """Return the names of the models that lie where Triton finds them, and are no trial's."""
+    """Return the names of the models in Triton's repository, without trials."""
     try:
         found = {path.name for path in store.folder("", ServingState.SERVING).iterdir()}
     except OSError:

@@ -17,7 +17,7 @@ FILE = "tokenizer.json"
 
 
 class Tokenizers:
-    """The text models' tokenizers, read when they are needed first. See ports.Encode."""
+    """The text models' tokenizers, read on first use. See ports.Encode."""
 
     def __init__(self, models: Path | None) -> None:
         """`models`: the folder of Triton models; None = there is none."""
@@ -25,7 +25,7 @@ class Tokenizers:
         self._read: dict[str, tokenizers.Tokenizer] = {}
 
     async def encode(self, model: str, recipe: TextRecipe, texts: Sequence[str]) -> Tensors:
-        """Padded to the longest text, and cut at `recipe.most`; see ports.Encode."""
+        """Return tokens padded to the longest text and cut at `recipe.most`; see ports.Encode."""
         return await asyncio.to_thread(self._encode, model, recipe, texts)
 
     def _encode(self, model: str, recipe: TextRecipe, texts: Sequence[str]) -> Tensors:
@@ -50,7 +50,7 @@ class Tokenizers:
 
 
 def read(file: bytes, recipe: TextRecipe) -> tokenizers.Tokenizer:
-    """Return the tokenizer of a file; raises ModelNotReady when the model was made with another."""
+    """Return the tokenizer in a file; raises ModelNotReady if it is not the model's own."""
     if hashlib.sha256(file).hexdigest() != recipe.tokenizer:
         raise ModelNotReady(f"{FILE} is not the one that the text model was made with")
     tokenizer = tokenizers.Tokenizer.from_buffer(file)

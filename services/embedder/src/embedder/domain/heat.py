@@ -123,7 +123,7 @@ def _placed(positions: Positions, back: Floats) -> Iterator[Floats]:
 
 
 def _over(weights: Floats, values: Floats) -> Floats:
-    """Weights [f] over values [views, f]; 0 where there is nothing to share out."""
+    """Divide weights [f] by values [views, f]; 0 where there is nothing to divide."""
     return np.divide(
         np.broadcast_to(weights, values.shape),
         values,
@@ -148,7 +148,7 @@ def _scaled(grid: Floats, shares: npt.NDArray[np.floating[Any]]) -> Floats:
 
 
 def spread(grid: Floats, size: Sequence[int]) -> Floats:
-    """A grid [views, h, w] on a finer one, each cell shared out by area: sums stay."""
+    """Resample a grid [views, h, w] to a finer one, each cell split by area: sums stay."""
     if grid.shape[1:] == tuple(size):
         return grid
     rows, columns = (_overlaps(have, want) for have, want in zip(grid.shape[1:], size, strict=True))

@@ -1,4 +1,4 @@
-"""What models say of themselves, take and give, and the versions of the spaces they serve."""
+"""Descriptions, inputs and outputs of models, and the versions of their spaces."""
 
 import functools
 import hashlib
@@ -16,23 +16,25 @@ from embedder.domain.recipes import PhotoRecipe, Sentences, TextRecipe, words
 VISUAL = "visual"
 TEXT = "text"
 FEATURES = "features"
-"""What spaces are fitted on. Nothing is indexed in it; its vectors are not of unit length."""
+"""Space of models that spaces are fitted on. It is not indexed; its vectors are not normalised."""
 POSITIONS = "positions"
-"""Those features with the maps that they are averaged from: what heat maps are made of."""
+"""Space of models that also return the maps behind the features, for heat maps."""
 MAP = "_map"
-"""What the names of outputs end with that are such maps; before it the block's name stands."""
+"""Suffix of outputs that are such maps, after the name of the block."""
 
 CHECKSUM = "checksum"
-"""An output that Triton's Python backend adds to a model's: of the request and the other outputs.
-Triton's own backends do not have it, and do not need it: docs/research/triton.md."""
+"""Output of models in Triton's Python backend: a checksum of the request and other outputs.
+
+Triton's own backends do not have it, and do not need it: docs/research/triton.md.
+"""
 
 Tensors = Mapping[str, npt.NDArray[Any]]
-"""What a model is given: arrays [n, …] by the names of its inputs."""
+"""Inputs of a model: arrays [n, …] by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a model says of itself."""
+    """A model's description of itself."""
 
     model: str
     """Its name in Triton."""
@@ -41,7 +43,7 @@ class Description:
     dimension: int
     """Components of a vector."""
     recipe: PhotoRecipe | TextRecipe | Sentences
-    """What it takes: photos, texts or texts' vectors, and what is done to them before."""
+    """Its input (photos, texts or texts' vectors) and the preprocessing."""
     precision: str
     """Numeric precision, and the engine where its vectors are not proven equal."""
     licence: str
@@ -72,7 +74,7 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """A model's answer."""
+    """A model's output."""
 
     vectors: Vectors
     """float32 [n, dimension], unchecked."""
@@ -82,13 +84,13 @@ class Inferred:
     """float32 [n, categories + 1], unchecked: how likely each is, the unknown one last; None = the
     model has no head."""
     maps: Mapping[str, Vectors] = field(default_factory=dict)
-    """float32 [n, channels, height, width], unchecked: what each block is averaged from; none of
-    models that do not give it."""
+    """float32 [n, channels, height, width], unchecked: maps that blocks are averaged from; empty
+    for models without."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpaceState:
-    """A space as it is now."""
+    """A space and its current state."""
 
     space: str
     model: str
@@ -96,7 +98,7 @@ class SpaceState:
     """Whether a photo would be embedded now."""
     version: str = ""
     known: Description | None = None
-    """What the model says of itself; None = it never spoke."""
+    """The model's last description; None = it never answered."""
     takes_texts: bool = False
     default: bool = False
     """Whether items that name no version come here."""

@@ -1,4 +1,4 @@
-"""Photos, and which part of one is looked at."""
+"""Photos, and views of them."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -7,14 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_VIEWS = 4
+MAX_ALTERNATIVES = 3
+"""Most other subjects that a search returns."""
 LEAST_BOX = 0.01
-"""Fraction of each of the photo's sides that a box has at least."""
+"""Least fraction of each of the photo's sides that a box covers."""
 
 Pixels = npt.NDArray[np.uint8]
 
 
 class Camera(IntEnum):
-    """Which camera a photo is from; the number that fitted models take."""
+    """The camera of a photo, as the number that fitted models take."""
 
     SHOPPER = 0
     CATALOGUE = 1
@@ -37,22 +39,22 @@ WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class PhotoSubject:
-    """What a photo shows most of, as found without knowing any product."""
+    """The salient subject of a photo."""
 
     box: Box
     alternatives: tuple[Box, ...] = ()
-    """Other rectangles that may be meant, the most salient first; at most 3."""
+    """Other salient rectangles, the most salient first; at most 3."""
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoView:
-    """Which part of a photo is looked at, and how often."""
+    """The part of a photo to embed, and the number of views."""
 
     views: int = 1
     """1 to MAX_VIEWS: a wide crop, its mirror image, a narrow crop, its mirror image."""
     box: Box = WHOLE
     find: bool = False
-    """Whether to look for the subject, and at that."""
+    """Whether to find the subject and embed that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +64,4 @@ class PreparedPhoto:
     pixels: Pixels
     """uint8 RGB [views, side, side, 3]."""
     subject: PhotoSubject | None = None
-    """What was found, if it was looked for."""
+    """The subject, if it was searched for."""

@@ -1,4 +1,4 @@
-"""What is done to a photo or a text before a model sees it, and in which words."""
+"""Preprocessing of photos and texts, and its description."""
 
 import functools
 import importlib.util
@@ -8,15 +8,15 @@ from enum import StrEnum
 from typing import Final
 
 BRIGHTEST: Final = 99
-"""Percentile of a channel that the white patch is taken to have; the rest are glints."""
+"""Percentile of a channel that counts as white; brighter pixels are glints."""
 MOST_GAIN: Final = 2.0
-"""A channel is made at most so much stronger or weaker: a photo all of leaves is no green light."""
+"""Limit of a channel's gain: a photo full of leaves is not lit in green."""
 OVERSAMPLING = 2
-"""A JPEG may be decoded smaller than it is, but no smaller than so many times the model's input."""
+"""A JPEG is decoded at no less than this multiple of the model's input size."""
 
 
 class PreprocessStep(StrEnum):
-    """What may be done to a photo besides resizing it: a kind and a way."""
+    """An optional preprocessing step: a kind and a method."""
 
     CROP_PAD = "crop=pad"
     CROP_SUBJECT = "crop=subject"
@@ -35,31 +35,31 @@ class PreprocessStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PhotoRecipe:
-    """What is done to a photo before the model sees it."""
+    """Preprocessing of a photo."""
 
     side: int
     """Width and height of the model's input in pixels."""
     crop: float
     """Share of the photo's shorter side that the centre square keeps; above 0, at most 1."""
     normalisation: str
-    """What the model itself does to the pixels, in words."""
+    """The model's own preprocessing of pixels, in words."""
     steps: tuple[PreprocessStep, ...] = ()
-    """What else is done, in this order."""
+    """Further steps, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextRecipe:
-    """What is done to a text before the model sees it."""
+    """Preprocessing of a text."""
 
     most: int
-    """Tokens that are kept of a text, its marks of start and end included."""
+    """Most tokens of a text, including its start and end marks."""
     tokenizer: str
     """SHA-256 of the tokenizer's file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sentences:
-    """The model takes a text model's vectors."""
+    """The model's input is a text model's vectors."""
 
     dimension: int
     """Their components."""
@@ -68,7 +68,7 @@ class Sentences:
 
 
 class StepsInvalidError(ValueError):
-    """No list of steps that could be done here; the message says why."""
+    """The list of steps is invalid or not installed; the message says why."""
 
 
 def parse_steps(text: str) -> tuple[PreprocessStep, ...]:
@@ -88,7 +88,7 @@ def parse_steps(text: str) -> tuple[PreprocessStep, ...]:
             raise StepsInvalidError(f"there are two steps of the kind {step.kind}")
         if step.kind == "crop" and found:
             raise StepsInvalidError("a crop comes before all other steps")
-        if step in NEED_OPENCV and importlib.util.find_spec("cv2") is None:
+        if step in NEED_OPENCV and not has_opencv():
             raise StepsInvalidError(f"{step} needs OpenCV: install sightline-embedder[opencv]")
         found.append(step)
     return tuple(found)
@@ -96,7 +96,7 @@ def parse_steps(text: str) -> tuple[PreprocessStep, ...]:
 
 @functools.lru_cache(256)
 def words(recipe: PhotoRecipe | TextRecipe | Sentences) -> str:
-    """Say what is done before the model; hashed into the space's version, shown to people."""
+    """Describe the preprocessing; hashed into the space's version, shown to people."""
     match recipe:
         case PhotoRecipe(side, crop, normalisation, steps):
             done = "".join(f"; {_WORDS[step]}" for step in steps)
@@ -116,13 +116,20 @@ def words(recipe: PhotoRecipe | TextRecipe | Sentences) -> str:
 
 NEED_OPENCV: Final = frozenset(
     {
+        PreprocessStep.CROP_SUBJECT,
         PreprocessStep.DENOISE_MEDIAN,
         PreprocessStep.DENOISE_BILATERAL,
         PreprocessStep.DENOISE_NL_MEANS,
         PreprocessStep.CONTRAST_CLAHE,
     }
 )
-"""What needs the extra `opencv`, which is loaded when the first photo needs it."""
+"""Steps that need the extra `opencv`."""
+
+
+def has_opencv() -> bool:
+    """Return whether the extra `opencv` is installed."""
+    return importlib.util.find_spec("cv2") is not None
+
 
 _WORDS: Final[Mapping[PreprocessStep, str]] = {
     PreprocessStep.CROP_PAD: (

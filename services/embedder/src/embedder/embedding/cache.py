@@ -1,7 +1,8 @@
-"""What photos became that came before: the same bytes, asked for in the same way, cost no second
-inference, and who asks while the first is under way waits for that one.
+"""Cache of photo embeddings: the same bytes, asked for in the same way, are embedded once, and
+concurrent requests for them share one inference.
 
-Only shoppers' photos: an import hardly sends one twice, and what verifies an index wants it anew.
+It holds shoppers' photos only: an import hardly sends a photo twice, and verification of an index
+needs a new inference.
 """
 
 import asyncio
@@ -24,25 +25,25 @@ USED = Counter(
 BYTES = Gauge("sightline_embedding_cache_bytes", "Memory that kept embeddings take.")
 
 _OVERHEAD = 1024
-"""Bytes that an entry takes beside its vector, roughly."""
+"""Approximate bytes of an entry besides its vector."""
 
 
 _LARGE = 2**18
-"""Bytes of a photo from which on a thread works out its key: 0.2 ms of the event loop's time."""
+"""Bytes of a photo from which a thread computes its key: 0.2 ms of the event loop's time."""
 
 
 async def digest(photo: bytes) -> bytes:
-    """Return SHA-256 of a photo's bytes: nobody must be able to make two that are alike."""
+    """Return the SHA-256 of a photo's bytes: collisions must not be constructible."""
     if len(photo) < _LARGE:
         return hashlib.sha256(photo).digest()
     return (await asyncio.to_thread(hashlib.sha256, photo)).digest()
 
 
 class EmbeddingCache:
-    """Embeddings by what they were made of, the least recently used given up first."""
+    """Least recently used cache of embeddings, by what they were made of."""
 
     def __init__(self, most_bytes: int) -> None:
-        """`most_bytes`: 0 keeps nothing, and nobody is joined."""
+        """`most_bytes`: 0 turns caching and sharing off."""
         self._most = most_bytes
         self._bytes = 0
         self._kept: OrderedDict[Hashable, Embedding] = OrderedDict()
@@ -54,9 +55,10 @@ class EmbeddingCache:
         return self._most > 0
 
     async def get(self, key: Hashable, make: Callable[[], Awaitable[Embedding]]) -> Embedding:
-        """Return what is kept, or what `make` gives, whose ServiceError all hear who wait for it.
+        """Return the cached embedding, or that of `make`; its ServiceError is raised to all that
+        share it.
 
-        One whose own deadline passed, or who found the queue full, leaves it to the next.
+        A deadline or a full queue fails only its own caller: the next one calls `make` again.
         """
         while True:
             if (found := self._kept.get(key)) is not None:

@@ -31,7 +31,7 @@ async def side_by_side(parts: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 @dataclass(slots=True)
 class EmbedCall:
-    """One call: who asks, and what became of the items by now."""
+    """One call, and the outcomes of its items so far."""
 
     catalog: str
     priority: Priority

@@ -1,4 +1,4 @@
-"""Two photos in, which of their regions make them similar out."""
+"""Comparison of two photos, position by position."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -24,21 +24,21 @@ from servicekit import deadlines
 from servicekit.telemetry import Stages
 
 SUFFIX = "_positions"
-"""What the name of the model ends with that shows a backbone's maps."""
+"""Suffix of the model that returns a backbone's maps."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedSide:
-    """One of two photos, and what its positions add to their similarity."""
+    """One of two compared photos, with the contribution of its positions."""
 
     pixels: Pixels
-    """uint8 RGB [views, side, side, 3], as the model sees them."""
+    """uint8 RGB [views, side, side, 3], as the model takes them."""
     heat: Heat
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoComparison:
-    """How similar two photos are, and where."""
+    """The similarity of two photos, and its positions."""
 
     version: str
     similarity: float
@@ -49,23 +49,23 @@ class PhotoComparison:
 
 @dataclass(frozen=True, slots=True)
 class PhotoComparer:
-    """What comparing needs."""
+    """Use case: compare two photos."""
 
     embedder: ItemEmbedder
     inference: Callable[[str], Inference]
-    """A model of the server by its name."""
+    """Returns a model of the server by its name."""
     loaded: Callable[[str], AbstractAsyncContextManager[None]]
-    """Has a model loaded meanwhile. Raises ModelNotReady, EmbedderUnavailable."""
+    """Loads a model for the duration of a block. Raises ModelNotReady, EmbedderUnavailable."""
     _described: dict[str, Description] = field(default_factory=dict)
-    """What models said of themselves when they were loaded, by name."""
+    """Descriptions of models by name, as they were when loaded."""
 
     async def compare(
         self, first: Item, second: Item, catalog: str, stages: Stages
     ) -> PhotoComparison:
         """Compare two photos in one version of the space, that of the first.
 
-        Raises what embedding raises, and HeatMapUnavailable where the space's model is none whose
-        vectors are averages over positions.
+        Raises what embedding raises, and HeatMapUnavailable if the model's vectors are not averages
+        over positions.
         """
         route = await self.embedder.spaces.route(VISUAL, first.version, catalog)
         backbone, space = await self._made_of(route.described)
@@ -104,7 +104,7 @@ class PhotoComparer:
         return await asyncio.gather(*(self._seen(item, route, name, stages) for item in items))
 
     async def _made_of(self, described: Description) -> tuple[str, FittedSpace | None]:
-        """The backbone behind a space, and the map behind that."""
+        """Return the backbone of a space, and its map, if it is fitted."""
         names: PhotoEmbedder = self.embedder.photos
         if NAME.fullmatch(described.model):
             return await names.names.fitted_map(described.model)
@@ -136,7 +136,7 @@ class PhotoComparer:
     async def _positions(
         self, name: str, pixels: Pixels, recipe: PhotoRecipe, stages: Stages
     ) -> Positions:
-        """What the model sees of a photo's views."""
+        """Return the model's maps of a photo's views."""
         model = self.inference(name)
         described = self._described.get(name) or await model.describe()
         self._described[name] = described

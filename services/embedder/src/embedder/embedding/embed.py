@@ -1,4 +1,4 @@
-"""The one use case: items in, a vector or a reason for each out."""
+"""Use case: embed items, with a vector or an error for each."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from servicekit.telemetry import Stages
 
 @dataclass(frozen=True, slots=True)
 class ItemEmbedder:
-    """What embedding needs."""
+    """Use case: embed and classify items."""
 
     spaces: ServedSpaces
     photos: PhotoEmbedder
@@ -34,9 +34,9 @@ class ItemEmbedder:
         stages: Stages,
         seconds: float | None,
     ) -> list[ItemOutcome]:
-        """Return one outcome for each item, in order. A bad item never fails the rest.
+        """Return one outcome for each item, in order. A failed item never fails the rest.
 
-        What is not done after `seconds` (None: no end) is DeadlinePassed. Raises BatchInvalid.
+        Items not done after `seconds` (None: no end) are DeadlinePassed. Raises BatchInvalid.
         """
         check_count(items)
         urgency.set(priority)
@@ -72,9 +72,9 @@ class ItemEmbedder:
         stages: Stages,
         seconds: float | None,
     ) -> list[ItemOutcome]:
-        """Return what photos are of, as `embed` does; items have to ask for `guesses`.
+        """Return classifications of photos, as `embed` does; items have to ask for `guesses`.
 
-        Those that name no version go to the catalog's newest fitted space with a head.
+        Items without a version go to the catalog's newest fitted space with a head.
         """
         check_count(items)
         time = TimeLeft(seconds)
@@ -105,7 +105,7 @@ class ItemEmbedder:
             return error
 
     async def categories(self, state: SpaceState) -> Sequence[tuple[str, ...]]:
-        """Return the full paths that a version's head knows; none while they can't be read."""
+        """Return the full paths of a version's categories; empty while they can't be read."""
         if state.known is None or not state.known.categories:
             return ()
         try:
@@ -114,7 +114,7 @@ class ItemEmbedder:
             return ()
 
     def _check(self, item: Item) -> str:
-        """Return the space that an item goes to; raise why it can't."""
+        """Return the space of an item; raise if it is invalid."""
         if item.text is not None:
             self.texts.check(item)
             space = item.space or TEXT
@@ -131,7 +131,7 @@ class ItemEmbedder:
         return space
 
     async def _fetched(self, place: int, item: Item, call: EmbedCall) -> None:
-        """Embed a photo that has to be fetched first; nobody else waits for that."""
+        """Fetch and embed a photo, without delaying other items."""
         try:
             route = await self.spaces.route(item.space or VISUAL, item.version, call.catalog)
             with call.stages.measure("fetch"):
@@ -146,7 +146,7 @@ class ItemEmbedder:
     async def _group(
         self, items: Mapping[int, Item], space: str, version: str, call: EmbedCall
     ) -> None:
-        """Embed what goes to one version of a space."""
+        """Embed items of one version of a space."""
         try:
             route = await self.spaces.route(space, version, call.catalog)
         except ServiceError as error:
@@ -163,7 +163,7 @@ class ItemEmbedder:
 
 
 def check_count(items: Sequence[Item]) -> None:
-    """Raise BatchInvalid when there are no items, or too many."""
+    """Raise BatchInvalid unless there are 1 to MAX_ITEMS items."""
     if not 1 <= len(items) <= MAX_ITEMS:
         raise errors.BatchInvalid(len(items))
 

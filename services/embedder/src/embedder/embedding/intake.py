@@ -1,4 +1,4 @@
-"""What comes in: how an untrusted photo becomes pixels."""
+"""Intake of photos: from untrusted files to pixels."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from sightline_rules.photos import PhotoLimits, PhotoRejectedError, RejectionRea
 
 
 class PhotoIntake:
-    """Decodes photos in processes that may die of them. See ports.Intake."""
+    """Decodes photos in processes that they may crash. See ports.Intake."""
 
     def __init__(self, decoders: decoding.Decoders, limits: PhotoLimits) -> None:
         self._decoders = decoders

@@ -41,8 +41,8 @@ def png(sides: Sequence[ComparedSide]) -> bytes:
 
 
 def _panels(side: ComparedSide) -> list[tuple[Pixels, Floats]]:
-    """Each crop with its grid by area; that of the mirror image behind it is turned back and
-    added."""
+    """Yield each crop with its grid, the mirrored view's grid turned back and averaged in, by
+    area."""
     grids = side.heat.grid * (side.heat.grid.shape[1] * side.heat.grid.shape[2])
     return [
         (
@@ -54,7 +54,7 @@ def _panels(side: ComparedSide) -> list[tuple[Pixels, Floats]]:
 
 
 def _drawn(pixels: Pixels, share: Floats) -> npt.NDArray[np.uint8]:
-    """A photo under a grid of −1 to 1."""
+    """Return a photo under a grid of −1 to 1."""
     heat = Image.fromarray(share).resize(pixels.shape[1::-1], Image.Resampling.BICUBIC)
     strength = np.asarray(heat, np.float32)[..., None]
     weight = 0.75 * np.minimum(np.abs(strength), 1)

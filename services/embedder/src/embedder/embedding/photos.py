@@ -20,7 +20,7 @@ from embedder.domain.photos import (
     PhotoView,
     PreparedPhoto,
 )
-from embedder.domain.recipes import PhotoRecipe
+from embedder.domain.recipes import PhotoRecipe, has_opencv
 from embedder.embedding.cache import EmbeddingCache, digest
 from embedder.embedding.call import EMBEDDED, EmbedCall, side_by_side
 from embedder.embedding.classify import classification
@@ -34,7 +34,7 @@ from servicekit.errors import ServiceError
 
 @dataclass(frozen=True, slots=True)
 class PhotoEmbedder:
-    """What photos need."""
+    """Embeds photos."""
 
     intake: Intake
     queues: ModelQueues
@@ -42,23 +42,27 @@ class PhotoEmbedder:
     names: Names
 
     def check(self, item: Item) -> None:
-        """Refuse at once what can't be embedded. Raises BoxInvalid, ViewsInvalid, PhotoUndecodable
-        or PhotoTooLarge."""
+        """Reject an invalid item.
+
+        Raises BoxInvalid, ViewsInvalid, PhotoUndecodable or PhotoTooLarge.
+        """
         if not 0 <= item.views <= MAX_VIEWS:
             raise errors.ViewsInvalid(item.views)
         if item.box is not None:
             check_box(item.box)
             if item.find_subject:
                 raise errors.BoxInvalid("a box is given, or the subject is looked for, not both")
+        if item.find_subject and not has_opencv():
+            raise errors.SubjectUnsearchable
         if item.photo is not None:
             self.intake.check(item.photo)
 
     async def embed(self, items: Mapping[int, Item], route: VersionRoute, call: EmbedCall) -> None:
-        """Embed photos side by side; the model puts together what reaches it at the same time."""
+        """Embed photos concurrently; the model batches what arrives together."""
         await side_by_side(self._one(place, item, route, call) for place, item in items.items())
 
     async def _one(self, place: int, item: Item, route: VersionRoute, call: EmbedCall) -> None:
-        """Embed one photo, unless it is known already."""
+        """Embed one photo, or take it from the cache."""
         look = look_of(item, route.described)
         try:
             if self.cache.on and call.priority is Priority.INTERACTIVE:

@@ -27,7 +27,7 @@ EACH = 32
 
 @dataclass(frozen=True, slots=True)
 class TextEmbedder:
-    """What texts need."""
+    """Embeds texts."""
 
     spaces: ServedSpaces
     queues: ModelQueues
@@ -106,11 +106,7 @@ class TextEmbedder:
 
 
 def grouped(tokens: Tensors, most: int) -> Iterator[tuple[list[int], Tensors]]:
-    """Texts of like length together, the shortest first: the rows of each group, and its inputs.
-
-    `tokens`: what Encode returns. A group has up to `most` texts and `most` × EACH tokens, each
-    text filled up to the longest of its group, so that little is computed for nothing.
-    """
+    """Group texts of similar length, the shortest first: the rows of each group, and its inputs."""
     lengths = tokens["attention_mask"].sum(axis=1)
     order = np.argsort(lengths, kind="stable").tolist()
     group: list[int] = []

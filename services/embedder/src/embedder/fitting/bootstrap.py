@@ -1,7 +1,8 @@
-"""Intervals of means over queries, by resampling what hangs together: a product, a picture.
+"""Confidence intervals of means over queries, by the percentile bootstrap of clusters.
 
-The percentile bootstrap of clusters (Davison and Hinkley 1997, 3.8). The same draws serve all
-columns, so the interval of a difference is that of the same queries under both: paired.
+Clusters (products, pictures) are resampled (Davison and Hinkley 1997, 3.8). All columns share the
+same draws, so the interval of a difference is paired. Not scipy.stats.bootstrap: it resamples
+single observations, and clusters of unequal size need a ratio of sums for each draw.
 """
 
 from typing import Final
@@ -25,12 +26,12 @@ def intervals(columns: Doubles, clusters: Integers, seed: int) -> Doubles:
 
 
 def ends(drawn: Doubles) -> Doubles:
-    """Return [2, k], the ends of the 95% intervals of what was found in each draw [draws, k]."""
+    """Return [2, k], the ends of the 95% intervals of draws [draws, k]."""
     return np.asarray(np.quantile(drawn, _ENDS, axis=0))
 
 
 def resampled(columns: Doubles, clusters: Integers, seed: int) -> Doubles:
-    """Return [REPLICATES, k], the means of `columns` [n, k] of queries that were drawn again."""
+    """Return [REPLICATES, k], the means of `columns` [n, k] in each resample of clusters."""
     names, place = np.unique(clusters, return_inverse=True)
     sums = np.zeros((len(names), columns.shape[1]))
     np.add.at(sums, place, columns)

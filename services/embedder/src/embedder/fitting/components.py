@@ -81,8 +81,8 @@ def _of_features(
 def _of_samples(
     standard: Components, data: Labelled, rows: Rows, most: int
 ) -> tuple[Floats, Floats]:
-    """The same of fewer samples than features, from the samples' products with one another: 30
-    photos of 4 views take milliseconds in place of seconds."""
+    """Compute the components of fewer samples than features, from the samples' products with one
+    another."""
     samples = standard._standard(data, rows).reshape(-1, data.features.shape[2]).astype(np.float64)
     count = len(samples)
     wanted = (max(0, count - most), count - 1)

@@ -231,7 +231,7 @@ def _prove_space(
 
 
 def _prove_text_map(folder: Path, text_map: TextMap) -> None:
-    """Of made-up sentences: a matrix is right or wrong whatever it is given."""
+    """Check a text map on made-up vectors: a wrong matrix shows on any input."""
     shape = (2, len(text_map.weights))
     sentences = unit(np.random.default_rng(0).normal(size=shape).astype(np.float32))
     _write_proof(folder, text_map.vectors(sentences), sentence=sentences)

@@ -32,7 +32,7 @@ ROWS = Histogram(
 
 @dataclass(slots=True)
 class _Wanted:
-    """What one call wants."""
+    """The inputs of one call."""
 
     priority: Priority
     inputs: Tensors
@@ -49,16 +49,19 @@ class _Wanted:
         return len(next(iter(self.inputs.values())))
 
     def is_like(self, other: "_Wanted") -> bool:
-        """Whether one inference can do both. Shoppers do not wait for bulk work's rows."""
+        """Return whether one inference can serve both.
+
+        Interactive calls do not wait for bulk rows.
+        """
         return self.priority is other.priority and self.form == other.form
 
 
 class Batching:
-    """An Inference that puts several calls together."""
+    """An Inference that batches concurrent calls."""
 
     def __init__(self, inference: Inference, most: int, places: int) -> None:
-        """At most `most` rows in an inference, if the model takes as many; `places` inferences at
-        once, at least 2, one of them kept from bulk work."""
+        """`most` rows in an inference, if the model takes as many; `places` inferences at once, one
+        of them reserved for interactive calls."""
         if places < 2:
             raise ValueError("one place for bulk work and one for interactive work are needed")
         self.model = inference.model
@@ -75,7 +78,7 @@ class Batching:
         return described
 
     async def infer(self, inputs: Tensors) -> Inferred:
-        """Run the model; see ports.Inference. Nobody's call is run at once and alone."""
+        """Run the model; see ports.Inference. Calls without a priority run at once and alone."""
         priority = urgency.get()
         if priority is None:
             return await self._inference.infer(inputs)
@@ -89,7 +92,7 @@ class Batching:
             raise
 
     def _send(self) -> None:
-        """Give every free place something to do."""
+        """Start an inference in every free place."""
         while batch := self._next():
             self._free -= 1
             running = asyncio.create_task(self._run(batch), context=_context(batch))
@@ -97,13 +100,13 @@ class Batching:
             running.add_done_callback(self._done)
 
     def _stop_unwanted(self) -> None:
-        """Cancel what nobody waits for any more."""
+        """Cancel abandoned inferences."""
         for running, batch in self._running.items():
             if all(each.answer.done() for each in batch):
                 running.cancel()
 
     def _next(self) -> list[_Wanted]:
-        """Take what goes together next; nothing when it has to wait."""
+        """Take the calls of the next inference; none if they have to wait."""
         if not self._free:
             return []
         self._waiting = [each for each in self._waiting if not each.answer.done()]  # gave up
@@ -127,7 +130,7 @@ class Batching:
         self._send()
 
     async def _run(self, batch: Sequence[_Wanted]) -> None:
-        """Answer all of them, with one inference if that goes well."""
+        """Answer all calls of a batch, with one inference unless that fails."""
         try:
             found = await self._inference.infer(_together(batch))
             _share(found, batch)
@@ -148,7 +151,7 @@ def _form(inputs: Tensors) -> list[tuple[str, str, tuple[int, ...]]]:
 
 
 def _context(batch: Sequence[_Wanted]) -> contextvars.Context:
-    """The first one's context, with the latest of the deadlines."""
+    """Return the first call's context, with the latest of the deadlines."""
     first, *others = (each.context for each in batch)
     if others:
         left = [each.run(deadlines.remaining) for each in (first, *others)]
@@ -165,7 +168,7 @@ def _together(batch: Sequence[_Wanted]) -> Tensors:
 
 
 def _share(found: Inferred, batch: Sequence[_Wanted]) -> None:
-    """Raises ModelFailed when several would have to share too few or too many rows."""
+    """Split an answer among its calls. Raises ModelFailed if its rows do not match theirs."""
     if len(batch) > 1 and len(found.vectors) != sum(each.rows for each in batch):
         raise ModelFailed("the model's answer has another shape than it says")
     start = 0

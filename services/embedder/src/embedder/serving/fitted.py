@@ -1,4 +1,4 @@
-"""The models of fitted spaces, as the model server's repository names them."""
+"""The models of fitted spaces in the model server's repository."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ from servicekit.errors import ServiceError
 
 
 class FittedModels:
-    """Finds them. A catalog sees those that were fitted on its photos."""
+    """Finds models of fitted spaces. A catalog sees those fitted on its photos."""
 
     def __init__(
         self,
@@ -32,10 +32,10 @@ class FittedModels:
         self._unread: ServiceError | None = None
 
     async def look(self, older_than: float) -> ServiceError | None:
-        """Read the repository again unless that was done within so many seconds.
+        """Read the repository again unless it was read within `older_than` seconds.
 
-        Returns why a fitted model may be there that is not known, or None. What was known goes on
-        while the server is silent.
+        Returns why an unknown fitted model may exist, or None. Known models remain while the server
+        does not answer.
         """
         async with self._reading:
             if self._clock() >= self._read_at + older_than:
@@ -60,7 +60,7 @@ class FittedModels:
         return list(self._models.values())
 
     def text_map(self, model: str) -> ServedModel | None:
-        """Return what brings texts into a fitted space, by the name of its model."""
+        """Return the text map of a model of a fitted space, if it has one."""
         return self._models.get(model + TEXT_SUFFIX)
 
     async def _look(self) -> None:

@@ -209,7 +209,7 @@ class Recovery:
         return True
 
     def _is_well(self, model: ServedModel) -> bool:
-        """Whether those who ask it show so: then nobody else has to."""
+        """Return whether its own callers show that a model works, so that no probe is needed."""
         return model.trouble is None and self._clock() - model.answered_at < WATCH_SECONDS
 
     def _is_broken(self, model: ServedModel) -> bool:

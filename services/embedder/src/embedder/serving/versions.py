@@ -1,4 +1,4 @@
-"""Which model serves which version of which space, side by side."""
+"""Routes to models by space and version."""
 
 import asyncio
 import time
@@ -20,33 +20,33 @@ from embedder.serving.model import KEPT, ServedModel, VersionedVectors
 from servicekit.errors import ServiceError
 
 FEW_SECONDS = 3.0
-"""After so long a fitted model that was promoted elsewhere is found."""
+"""Seconds after which a fitted model that another process promoted is found."""
 
 
 class TimeLeft:
-    """What is left of a number of seconds."""
+    """The rest of a number of seconds."""
 
     def __init__(self, seconds: float | None) -> None:
-        """None = there is no end."""
+        """`seconds` None: without end."""
         self._end = None if seconds is None else time.monotonic() + seconds
 
     def left(self) -> float | None:
-        """Return the seconds that are left, at least 0; None = there is no end."""
+        """Return the seconds left, at least 0; None = without end."""
         return None if self._end is None else max(0.0, self._end - time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)
 class VersionRoute:
-    """Where items go."""
+    """The model and version that items are embedded with."""
 
     version: str
-    """The version that they ask for; empty = any."""
+    """The requested version; empty = any."""
     served: ServedModel
     described: Description
 
     @property
     def key(self) -> Hashable:
-        """What its vectors are kept under: other routes have other keys."""
+        """Cache key of its vectors, different for each route."""
         return (self.version, self.described.model, *self.described.hashes.values())
 
     async def embed(self, inputs: Tensors) -> VersionedVectors:
@@ -64,39 +64,38 @@ class VersionRoute:
 
 
 class ServedSpaces:
-    """The models by the space that they serve. What one of them lacks costs only its version."""
+    """The models by the space that they serve. A failing model affects its version only."""
 
     def __init__(
         self, fixed: Mapping[str, Sequence[ServedModel]], fitted: FittedModels | None = None
     ) -> None:
-        """`fixed`: those of the settings by space, each space's default one first; `fitted`: those
-        that come and go, of the space `visual`; None = there are none.
-        """
+        """`fixed`: models in the settings by space, each space's default one first; `fitted`:
+        models of fitted spaces, of the space `visual`; None = there are none."""
         self._fixed = fixed
         self._fitted = fitted
 
     def models(self) -> Sequence[ServedModel]:
-        """Return every model that is known of, fitted ones of all catalogs among them."""
+        """Return all known models, including fitted ones of all catalogs."""
         fixed = [model for models in self._fixed.values() for model in models]
         return [*fixed, *(self._fitted.all() if self._fitted else ())]
 
     def check(self, space: str) -> None:
-        """Raise SpaceUnavailable when there is no such space."""
+        """Raise SpaceUnavailable if no model serves the space."""
         if not self._fixed.get(space):
             raise SpaceUnavailable(f"no model serves the space {space!r}: see ListSpaces")
 
     async def route(self, space: str, version: str, catalog: str) -> VersionRoute:
-        """Return the way to this version of a space; to no version, to its default one.
+        """Return the route to a version of a space; without a version, to its default one.
 
         Raises SpaceUnavailable, SpaceVersionUnavailable and what ServedModel.description raises;
-        while a model that never spoke might be the one, what it raises when it is asked.
+        while an unreachable model might be the one, that model's error.
         """
         self.check(space)
         served = await self._of(space, version, catalog) if version else self._fixed[space][0]
         return VersionRoute(version, served, await served.description())
 
     async def text_map(self, visual: VersionRoute) -> VersionRoute | None:
-        """Return the way from a text model's vectors into a visual space; None = it has none."""
+        """Return the route from a text model's vectors into a visual space; None = it has none."""
         served = None if self._fitted is None else self._fitted.text_map(visual.served.model)
         return None if served is None else VersionRoute("", served, await served.description())
 
@@ -113,9 +112,8 @@ class ServedSpaces:
         raise ClassifierUnavailable("no fitted space with categories serves this catalog")
 
     async def states(self, catalog: str, seconds: float | None = None) -> list[SpaceState]:
-        """Say within `seconds` (None: no end) what each version is now: by the space's name, its
-        default version first, a catalog's fitted ones newest first.
-        """
+        """Return the states of all versions within `seconds` (None: no end): by the space's name,
+        its default version first, a catalog's fitted ones newest first."""
         budget = TimeLeft(seconds)
         if self._fitted is not None:
             with suppress(TimeoutError):

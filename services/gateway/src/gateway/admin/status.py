@@ -6,22 +6,42 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from gateway.model.carried import EmbedderSpace
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable, SpaceInUse
-from gateway.model.messages import (
-    ComponentStatus,
-    EmbedderSpace,
-    IndexState,
-    Space,
-    SuiteStatus,
-)
+from gateway.model.peers import IndexState
 from servicekit import deadlines
 from servicekit.errors import Internal, ServiceError, Unavailable
-from servicekit.status import to_status
 
 T = TypeVar("T")
 VISUAL, TEXT = "visual", "text"
 _UNKNOWN = IndexState(products=-1, indexed=-1, pending=-1, failed=-1)
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentState:
+    """How one part of the suite is."""
+
+    name: str
+    error: ServiceError | None
+    """None: it works."""
+    seconds: float
+    """How long its answer took."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteState:
+    """How the suite is, but for scenes and versions of its parts."""
+
+    components: tuple[ComponentState, ...]
+    images: IndexState
+    """What record and index hold of the visual space."""
+    texts: IndexState
+    embedder_space_version: str
+    """The visual space's default version; empty: not known."""
+    embedder_spaces: Sequence[EmbedderSpace]
+    model_version: str
+    """Of the serving ranking model; empty: none, or not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +54,12 @@ class _Reply(Generic[T]):
 
 
 async def suite_state(
-    spaces: Coroutine[object, object, Sequence[Space]],
+    spaces: Coroutine[object, object, Sequence[EmbedderSpace]],
     images: Coroutine[object, object, IndexState],
     texts: Coroutine[object, object, IndexState],
     model: Coroutine[object, object, str],
     seconds: float,
-) -> SuiteStatus:
+) -> SuiteState:
     """The suite's status, but for scenes and versions, by what its peers answer to these questions;
     none is waited for longer than `seconds`."""
     embedder, retriever, of_texts, ranker = await asyncio.gather(
@@ -48,47 +68,23 @@ async def suite_state(
         _ask(texts, Peer.RETRIEVER, seconds),
         _ask(model, Peer.RANKER, seconds),
     )
-    counted, worded = retriever.value or _UNKNOWN, _texts(of_texts.value or _UNKNOWN)
-    offered, used = _visual(embedder.value or (), counted.space.version)
-    return SuiteStatus(
-        components=[
-            _component("gateway", None, 0.0),
-            _component("embedder", embedder.error, embedder.seconds),
-            _component("triton", _triton(embedder.error, used), embedder.seconds),
-            _component("retriever", retriever.error, retriever.seconds),
-            _component("milvus", _milvus(retriever), retriever.seconds),
-            _component("ranker", ranker.error, ranker.seconds),
-        ],
-        visual_space=counted.space if counted.HasField("space") else None,
+    counted = retriever.value or _UNKNOWN
+    offered, used = _visual(embedder.value or (), counted.space.version if counted.space else "")
+    return SuiteState(
+        components=(
+            ComponentState("gateway", None, 0.0),
+            ComponentState("embedder", embedder.error, embedder.seconds),
+            ComponentState("triton", _triton(embedder.error, used), embedder.seconds),
+            ComponentState("retriever", retriever.error, retriever.seconds),
+            ComponentState("milvus", _milvus(retriever), retriever.seconds),
+            ComponentState("ranker", ranker.error, ranker.seconds),
+        ),
+        images=counted,
+        texts=_texts(of_texts.value or _UNKNOWN),
         embedder_space_version=offered.version if offered is not None else "",
-        embedder_spaces=[_offered(item) for item in embedder.value or ()],
-        products=counted.products,
-        indexed_images=counted.indexed,
-        pending_images=counted.pending,
-        failed_images=counted.failed,
-        indexed_texts=worded.indexed,
-        pending_texts=worded.pending,
-        failed_texts=worded.failed,
-        freshness=counted.freshness if counted.HasField("freshness") else None,
+        embedder_spaces=embedder.value or (),
         model_version=ranker.value or "",
-        recall=counted.recall,
-        advice=[each.advice for each in (counted, worded) if each.advice],
     )
-
-
-def _offered(space: Space) -> EmbedderSpace:
-    names = ("space", "version", "model", "dimension", "ready", "default_version")
-    return EmbedderSpace(**{name: getattr(space, name) for name in names})
-
-
-def _component(name: str, error: ServiceError | None, seconds: float) -> ComponentStatus:
-    """How one component is, and how long its answer took."""
-    message = ComponentStatus(component=name)
-    message.status.SetInParent()
-    if error is not None:
-        message.status.MergeFrom(to_status(error))
-    message.latency.FromMicroseconds(round(seconds * 1e6))
-    return message
 
 
 async def _ask(job: Coroutine[object, object, T], peer: Peer, seconds: float) -> _Reply[T]:
@@ -106,7 +102,9 @@ async def _ask(job: Coroutine[object, object, T], peer: Peer, seconds: float) ->
     return _Reply(value, error, time.perf_counter() - start)
 
 
-def _visual(spaces: Sequence[Space], held: str) -> tuple[Space | None, Space | None]:
+def _visual(
+    spaces: Sequence[EmbedderSpace], held: str
+) -> tuple[EmbedderSpace | None, EmbedderSpace | None]:
     """The visual space's default version, which is listed first, and the one that searches need.
 
     They need the one that the index holds; where it is not served, the default one.
@@ -120,12 +118,12 @@ def _visual(spaces: Sequence[Space], held: str) -> tuple[Space | None, Space | N
 
 def _texts(count: IndexState) -> IndexState:
     """What the index has of texts; without a generation none is indexed, waits or failed."""
-    if count is _UNKNOWN or count.HasField("space"):
+    if count is _UNKNOWN or count.space is not None:
         return count
     return IndexState(advice=count.advice)
 
 
-def _triton(error: ServiceError | None, visual: Space | None) -> ServiceError | None:
+def _triton(error: ServiceError | None, visual: EmbedderSpace | None) -> ServiceError | None:
     """Triton as the embedder sees it."""
     if error is not None:
         return Unavailable("not known: the embedder does not answer", reason="EMBEDDER_UNAVAILABLE")
@@ -150,7 +148,7 @@ def _milvus(retriever: _Reply[IndexState]) -> ServiceError | None:
 
 
 async def check_unused(
-    wanted: str, spaces: Sequence[Space], holding: Callable[[str], Awaitable[Sequence[str]]]
+    wanted: str, spaces: Sequence[EmbedderSpace], holding: Callable[[str], Awaitable[Sequence[str]]]
 ) -> None:
     """Raise SpaceInUse while a generation uses a space, given by its version or model's name.
 

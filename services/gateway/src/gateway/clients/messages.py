@@ -1,16 +1,22 @@
 """Our values as the messages of sightline.common.v1, and back. Decides nothing."""
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from functools import lru_cache
 from typing import Any, cast
 
 from google.protobuf import duration_pb2
 
-from gateway.model.answer import Score
+from gateway.model.answer import AnsweredProduct, Score
+from gateway.model.branch import Branch
 from gateway.model.candidates import Contributions
-from gateway.model.causes import Cause
-from gateway.model.messages import Degradation
+from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.query import Identity, Shopper
+from gateway.model.reasons import Move, Reason
+from gateway.model.versions import Freshness, SpaceVersion, StageTiming, Versions
+from servicekit.requests import timestamp
 from sightline.common.v1 import answer_pb2, event_pb2
+from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 
 
 def shopper(message: event_pb2.Shopper) -> Shopper | None:
@@ -42,12 +48,200 @@ def add_parts(
             message.features.add(name=feature, value=added)
 
 
-_CAUSES: frozenset[int] = frozenset(Cause)
+_CAUSES: frozenset[int] = frozenset(DegradationCause)
 
 
 def degradation_list(messages: Iterable[answer_pb2.Degradation]) -> tuple[Degradation, ...]:
-    """Those that this gateway knows."""
-    return tuple(item for item in messages if item.cause in _CAUSES)
+    """Return the degradations whose causes this gateway knows."""
+    return tuple(
+        [
+            Degradation(
+                item.stage,
+                DegradationCause(item.cause),
+                item.substitute,
+                item.as_of.ToMicroseconds(),
+            )
+            for item in messages
+            if item.cause in _CAUSES
+        ]
+    )
+
+
+def degradation_messages(values: Iterable[Degradation]) -> list[answer_pb2.Degradation]:
+    """Return the messages of degradations."""
+    return [
+        answer_pb2.Degradation(
+            stage=item.stage,
+            cause=cast(answer_pb2.Degradation.Cause.ValueType, int(item.cause)),
+            substitute=item.substitute,
+            as_of=timestamp(item.as_of_micros) if item.as_of_micros else None,
+        )
+        for item in values
+    ]
+
+
+def space_version(message: answer_pb2.SpaceVersion) -> SpaceVersion:
+    """Return the version of a space that a message names."""
+    return SpaceVersion(message.space, message.version, message.generation)
+
+
+def space_version_message(value: SpaceVersion | None) -> answer_pb2.SpaceVersion | None:
+    """Return the message of a space's version; None stays None."""
+    if value is None:
+        return None
+    return answer_pb2.SpaceVersion(
+        space=value.space, version=value.version, generation=value.generation
+    )
+
+
+def versions(message: answer_pb2.Versions) -> Versions:
+    """Return the versions that a message names."""
+    return Versions(
+        spaces=tuple(map(space_version, message.spaces)),
+        model_version=message.model_version,
+        scene=message.scene,
+        scene_version=message.scene_version,
+        plan=message.plan,
+        service_version=message.service_version,
+    )
+
+
+def versions_message(value: Versions) -> answer_pb2.Versions:
+    """Return the message of an answer's versions."""
+    return answer_pb2.Versions(
+        spaces=filter(None, map(space_version_message, value.spaces)),
+        model_version=value.model_version,
+        scene=value.scene,
+        scene_version=value.scene_version,
+        plan=value.plan,
+        service_version=value.service_version,
+    )
+
+
+def freshness(message: answer_pb2.IndexFreshness) -> Freshness:
+    """Return how fresh an index is."""
+    lag = timedelta(microseconds=message.index_lag.ToMicroseconds())
+    return Freshness(message.index_token, lag, message.index_time_micros, message.pending)
+
+
+def freshness_message(value: Freshness | None) -> answer_pb2.IndexFreshness | None:
+    """Return the message of an index's freshness; None stays None."""
+    if value is None:
+        return None
+    message = answer_pb2.IndexFreshness(
+        index_token=value.index_token,
+        index_time_micros=value.index_time_micros,
+        pending=value.pending,
+    )
+    message.index_lag.FromTimedelta(value.index_lag)
+    return message
+
+
+def timing_messages(values: Iterable[StageTiming]) -> list[answer_pb2.StageTiming]:
+    """Return the messages of stage timings.
+
+    What the peer did not work of a stage's time was spent on the wire and in its queue.
+    """
+    return [_timing(value) for value in values]
+
+
+def _timing(value: StageTiming) -> answer_pb2.StageTiming:
+    message = answer_pb2.StageTiming(stage=value.stage)
+    message.start.FromMicroseconds(round(value.start * 1e6))
+    message.total.FromMicroseconds(round(value.total * 1e6))
+    if value.work is not None:
+        message.work.FromMicroseconds(round(min(value.work, value.total) * 1e6))
+        message.network.FromMicroseconds(round(max(value.total - value.work, 0.0) * 1e6))
+    return message
+
+
+def reasons(messages: Iterable[answer_pb2.Reason]) -> tuple[Reason, ...]:
+    """Return the reasons of messages."""
+    return tuple(
+        [
+            Reason(
+                item.code,
+                item.text,
+                tuple([(each.name, each.value) for each in item.parameters]),
+            )
+            for item in messages
+        ]
+    )
+
+
+@lru_cache(1024)
+def _reason(value: Reason) -> answer_pb2.Reason:
+    return answer_pb2.Reason(
+        code=value.code,
+        text=value.text,
+        parameters=[
+            answer_pb2.ReasonParameter(name=name, value=each) for name, each in value.parameters
+        ],
+    )
+
+
+def reason_messages(values: Iterable[Reason]) -> list[answer_pb2.Reason]:
+    """Return the messages of reasons; they are shared and must not be changed."""
+    return [_reason(value) for value in values]
+
+
+def moves(messages: Iterable[answer_pb2.Move]) -> tuple[Move, ...]:
+    """Return the moves of messages."""
+    return tuple([Move(item.cause, item.places) for item in messages])
+
+
+def move_messages(values: Iterable[Move]) -> list[answer_pb2.Move]:
+    """Return the messages of moves."""
+    return [
+        answer_pb2.Move(
+            cause=cast(answer_pb2.Move.Cause.ValueType, int(item.cause)), places=item.places
+        )
+        for item in values
+    ]
+
+
+def answered_product(message: answers_pb.AnsweredProduct) -> AnsweredProduct:
+    """Return a product of a recorded answer."""
+    scored = message.HasField("score")
+    return AnsweredProduct(
+        product_id=message.product_id,
+        raw_score=message.raw_score,
+        parts=tuple((part.name, part.value) for part in message.parts),
+        reasons=reasons(message.reasons),
+        matched_image_id=message.matched_image_id,
+        branches=cast(tuple[Branch, ...], tuple(message.branches)),
+        collapsed=tuple(message.collapsed_product_ids),
+        score=Score(message.score, message.score_event) if scored else None,
+        score_rank=message.score_rank,
+        moves=moves(message.moves),
+        contributions={
+            part.name: tuple((item.name, item.value) for item in part.features)
+            for part in message.parts
+            if part.features
+        },
+        propensity=message.propensity,
+    )
+
+
+def answered_message(value: AnsweredProduct | None) -> answers_pb.AnsweredProduct | None:
+    """Return the message of a product of a recorded answer; None stays None."""
+    if value is None:
+        return None
+    message = answers_pb.AnsweredProduct(
+        product_id=value.product_id,
+        raw_score=value.raw_score,
+        reasons=reason_messages(value.reasons),
+        matched_image_id=value.matched_image_id,
+        branches=value.branches,
+        collapsed_product_ids=value.collapsed,
+        score_rank=value.score_rank,
+        moves=move_messages(value.moves),
+        propensity=value.propensity,
+        score=None if value.score is None else value.score.chance,
+        score_event=score_event(value.score),
+    )
+    add_parts(message.parts, value.parts, value.contributions)
+    return message
 
 
 def work(timings: Iterable[answer_pb2.StageTiming]) -> float | None:
@@ -79,4 +273,4 @@ def _seconds(message: duration_pb2.Duration) -> float:
 def score_event(value: Score | None) -> event_pb2.EventType.ValueType:
     """Of which event a score is the chance; UNSPECIFIED = there is none."""
     number = event_pb2.EVENT_TYPE_UNSPECIFIED if value is None else value.event
-    return cast(event_pb2.EventType.ValueType, number)
+    return cast(event_pb2.EventType.ValueType, int(number))

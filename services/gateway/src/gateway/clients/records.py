@@ -6,7 +6,8 @@ from gateway.clients import messages
 from gateway.clients.columns import order_message, order_of
 from gateway.model.answer import AnswerRecord
 from gateway.model.branch import Branch
-from gateway.model.candidates import Candidates
+from gateway.model.candidates import FusedCandidates
+from gateway.model.replay import Difference, RankerReplay, RecordedAnswer
 from servicekit.requests import timestamp
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
@@ -14,13 +15,13 @@ from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 _BRANCHES = [str(branch) for branch in Branch]
 
 
-def draft_of(record: AnswerRecord, candidates: Candidates) -> ranking_pb.AnswerDraft:
+def draft_of(record: AnswerRecord, candidates: FusedCandidates) -> ranking_pb.AnswerDraft:
     """What the ranker keeps of an answer, beside what it knows itself."""
     return ranking_pb.AnswerDraft(
         answer_id=record.answer_id,
         request_digest=record.request_digest,
-        versions=record.versions,
-        degradations=record.degradations,
+        versions=messages.versions_message(record.versions),
+        degradations=messages.degradation_messages(record.degradations),
         answer_time_micros=record.answer_micros,
         expire_time_micros=record.expire_micros,
         arms=record.arms,
@@ -37,11 +38,11 @@ def message_of(record: AnswerRecord) -> answers_pb.AnswerRecord:
         request_digest=record.request_digest,
         shopper=messages.shopper_message(record.shopper),
         scene=record.versions.scene,
-        versions=record.versions,
+        versions=messages.versions_message(record.versions),
         seed=record.seed,
         columns=order_message(record.order),
         total_count=record.order.total,
-        degradations=record.degradations,
+        degradations=messages.degradation_messages(record.degradations),
         answer_time=timestamp(record.answer_micros),
         expire_time=timestamp(record.expire_micros),
         hidden_count=record.hidden_count,
@@ -56,7 +57,7 @@ def record_of(message: answers_pb.AnswerRecord, offset: int) -> AnswerRecord:
         answer_id=message.answer_id,
         request_digest=message.request_digest,
         shopper=None,
-        versions=message.versions,
+        versions=messages.versions(message.versions),
         seed=message.seed,
         order=replace(
             order_of(message.columns, offset, message.total_count),
@@ -68,4 +69,29 @@ def record_of(message: answers_pb.AnswerRecord, offset: int) -> AnswerRecord:
         hidden_count=message.hidden_count,
         arms=tuple(message.arms),
         controls=tuple(message.controls),
+    )
+
+
+def replay_of(message: answers_pb.ReplayAnswerResponse) -> RankerReplay:
+    """Return what the ranker says of an answer that it computed once more."""
+    record = message.record
+    return RankerReplay(
+        record=RecordedAnswer(
+            answer_id=record.answer_id,
+            products=tuple(map(messages.answered_product, record.products)),
+            versions=messages.versions(record.versions),
+            degradations=messages.degradation_list(record.degradations),
+            arms=tuple(record.arms),
+            request_digest=record.request_digest,
+            answer_micros=record.answer_time.ToMicroseconds(),
+            seed=record.seed,
+            total_count=record.total_count,
+        ),
+        recomputed=tuple(map(messages.answered_product, message.recomputed)),
+        equal=message.equal,
+        differences=tuple(
+            Difference(item.subject, item.text, item.kind) for item in message.differences
+        ),
+        model_version=message.model_version,
+        changed=tuple(map(messages.answered_product, message.changed)),
     )

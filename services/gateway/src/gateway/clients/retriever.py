@@ -1,23 +1,31 @@
 """The retriever as the use cases see it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import grpc
 from grpc.aio import UnaryUnaryMultiCallable
 
 from gateway.clients import messages
-from gateway.clients.calls import A, Caller, Q
+from gateway.clients.calls import A, PeerCaller, Q
 from gateway.clients.columns import columns
-from gateway.model.columns import Columns, gathered
-from gateway.model.messages import Facet, FacetRequest, IndexState, Rejection, Vector
-from gateway.model.peers import Blend, Checked, Found, Rows
-from gateway.model.query import Scope
-from gateway.ports import Retriever
+from gateway.model.carried import Facet, FacetRequest, Vector
+from gateway.model.columns import ProductColumns, gathered
+from gateway.model.peers import (
+    CheckedProducts,
+    IndexState,
+    NearestProducts,
+    ProductRows,
+    Rejection,
+    VectorBlend,
+)
+from gateway.model.query import AnswerScope
+from gateway.ports import RetrieverPort
 from servicekit.channel import idempotent
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
 from servicekit.requests import timestamp
-from sightline.common.v1 import filter_pb2, job_service_pb2, product_pb2
+from sightline.common.v1 import facet_pb2, filter_pb2, job_service_pb2, product_pb2, vector_pb2
 from sightline.retriever.v1 import backup_service_pb2, photo_service_pb2
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
@@ -52,10 +60,10 @@ _BUYABLE = filter_pb2.Filter(
 )
 
 
-class RetrieverClient(Retriever):
+class RetrieverClient(RetrieverPort):
     """Finds products and reads the record."""
 
-    def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
+    def __init__(self, channel: grpc.aio.Channel, caller: PeerCaller) -> None:
         self._products = products_grpc.ProductServiceStub(channel)
         self._vectors = vectors_grpc.VectorServiceStub(channel)
         self._index = index_grpc.IndexServiceStub(channel)
@@ -65,13 +73,13 @@ class RetrieverClient(Retriever):
     async def search(
         self,
         catalog_id: str,
-        near: Vector | str | Blend,
-        scope: Scope,
+        near: Vector | str | VectorBlend,
+        scope: AnswerScope,
         *,
         top_k: int,
         exclude: Sequence[str],
         min_index_token: str,
-    ) -> Found:
+    ) -> NearestProducts:
         request = vectors_pb.SearchRequest(
             catalog_id=catalog_id,
             filter=filter_of(scope),
@@ -80,18 +88,18 @@ class RetrieverClient(Retriever):
             min_index_token=min_index_token,
             collapse=vectors_pb.COLLAPSE_MARK,
         )
-        if isinstance(near, Vector):
-            request.vector.CopyFrom(near)
-        elif isinstance(near, Blend):
+        if isinstance(near, str):
+            request.product_id = near
+        elif isinstance(near, VectorBlend):
             request.space = near.space
             request.blend.CopyFrom(_blend(near))
         else:
-            request.product_id = near
+            request.vector.CopyFrom(cast(vector_pb2.Vector, near))
         return _found(await self._call(self._vectors.Search, request, scope))
 
     async def keywords(
-        self, catalog_id: str, text: str, scope: Scope, *, top_k: int, exclude: Sequence[str]
-    ) -> Found:
+        self, catalog_id: str, text: str, scope: AnswerScope, *, top_k: int, exclude: Sequence[str]
+    ) -> NearestProducts:
         request = keywords_pb.SearchKeywordsRequest(
             catalog_id=catalog_id,
             text=text,
@@ -102,19 +110,23 @@ class RetrieverClient(Retriever):
         )
         return _found(await self._call(self._keywords.SearchKeywords, request, scope))
 
-    async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
+    async def columns(
+        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
+    ) -> ProductColumns:
         return columns((await self._columns(catalog_id, ids, scope)).columns)
 
-    async def checked(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Checked:
+    async def checked(
+        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
+    ) -> CheckedProducts:
         answer = await self._columns(catalog_id, ids, scope, explain=True)
-        return Checked(
+        return CheckedProducts(
             columns(answer.columns),
             frozenset(answer.missing_product_ids),
-            {item.product_id: item for item in answer.rejections},
+            {item.product_id: _rejection(item) for item in answer.rejections},
         )
 
     async def _columns(
-        self, catalog_id: str, ids: Sequence[str], scope: Scope, *, explain: bool = False
+        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope, *, explain: bool = False
     ) -> products_pb.BatchGetProductsResponse:
         request = products_pb.BatchGetProductsRequest(
             catalog_id=catalog_id,
@@ -129,12 +141,12 @@ class RetrieverClient(Retriever):
         request = products_pb.BatchGetProductsRequest(
             catalog_id=catalog_id, product_ids=ids, view=products_pb.PRODUCT_VIEW_COLUMNS
         )
-        found = (await self._call(self._products.BatchGetProducts, request, Scope())).columns
+        found = (await self._call(self._products.BatchGetProducts, request, AnswerScope())).columns
         held = found.product_ids
         paths = found.category_paths or [""] * len(held)
         return dict(zip(held, paths, strict=True))
 
-    async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
+    async def newest(self, catalog_id: str, scope: AnswerScope, count: int) -> ProductColumns:
         """The newest products that pass, newest first, of the MOST_PAGES first pages.
 
         A page may be short, or empty, and yet not the last: the retriever looks at so many
@@ -147,7 +159,7 @@ class RetrieverClient(Retriever):
             page_size=count,
             view=products_pb.PRODUCT_VIEW_COLUMNS,
         )
-        pages: list[Columns] = []
+        pages: list[ProductColumns] = []
         for _ in range(MOST_PAGES):
             answer = await self._call(self._products.ListProducts, request, scope)
             pages.append(columns(answer.columns))
@@ -158,8 +170,8 @@ class RetrieverClient(Retriever):
         return gathered([(page, range(len(page.product_ids))) for page in pages])
 
     async def products(
-        self, catalog_id: str, ids: Sequence[str], scope: Scope, titles: Sequence[str] = ()
-    ) -> Rows:
+        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope, titles: Sequence[str] = ()
+    ) -> ProductRows:
         request = products_pb.BatchGetProductsRequest(
             catalog_id=catalog_id,
             product_ids=ids or titles[:1],  # it refuses to be asked for none
@@ -168,16 +180,18 @@ class RetrieverClient(Retriever):
             title_product_ids=titles,
         )
         answer = await self._call(self._products.BatchGetProducts, request, scope)
-        return Rows(
+        return ProductRows(
             tuple(answer.products),
             {item: title for item, title in zip(titles, answer.titles, strict=False) if title},
         )
 
     async def facets(
-        self, catalog_id: str, asked: Sequence[FacetRequest], scope: Scope
+        self, catalog_id: str, asked: Sequence[FacetRequest], scope: AnswerScope
     ) -> tuple[Facet, ...]:
         request = products_pb.CountFacetsRequest(
-            catalog_id=catalog_id, filter=filter_of(scope), facets=asked
+            catalog_id=catalog_id,
+            filter=filter_of(scope),
+            facets=cast(Sequence[facet_pb2.FacetRequest], asked),
         )
         return tuple((await self._call(self._products.CountFacets, request, scope)).facets)
 
@@ -185,18 +199,31 @@ class RetrieverClient(Retriever):
         request = products_pb.GetImageRequest(catalog_id=catalog_id, image_id=image_id)
         return (await self._caller.call(self._products.GetImage, request)).image.content
 
-    async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
+    async def rejection(
+        self, catalog_id: str, product_id: str, scope: AnswerScope
+    ) -> Rejection | None:
         answer = await self._columns(catalog_id, [product_id], scope, explain=True)
         for item in answer.rejections:
-            if scope.filter is None:
-                item.path = ""
-            return item
+            found = _rejection(item)
+            return replace(found, path="") if scope.filter is None else found
         return None
 
     async def count(self, catalog_id: str, space: str) -> IndexState:
         """What record and index hold of a space."""
         request = vectors_pb.CountRequest(catalog_id=catalog_id, space=space)
-        return await self._caller.call(self._vectors.Count, request, note=True)
+        answer = await self._caller.call(self._vectors.Count, request, note=True)
+        return IndexState(
+            products=answer.products,
+            indexed=answer.indexed,
+            pending=answer.pending,
+            failed=answer.failed,
+            space=messages.space_version(answer.space) if answer.HasField("space") else None,
+            freshness=messages.freshness(answer.freshness)
+            if answer.HasField("freshness")
+            else None,
+            recall=answer.recall,
+            advice=answer.advice,
+        )
 
     async def holding(self, catalog_id: str, space_version: str) -> tuple[str, ...]:
         """The index generations of a version that are not dropped, by name."""
@@ -206,25 +233,27 @@ class RetrieverClient(Retriever):
             each.name for each in answer.generations if each.space_version == space_version
         )
 
-    async def _call(self, method: UnaryUnaryMultiCallable[Q, A], request: Q, scope: Scope) -> A:
+    async def _call(
+        self, method: UnaryUnaryMultiCallable[Q, A], request: Q, scope: AnswerScope
+    ) -> A:
         try:
             return await self._caller.twice(method, request)
         except InvalidArgument as error:
             raise _as_sent(error, scope) from error
 
 
-def _found(answer: vectors_pb.SearchResponse) -> Found:
+def _found(answer: vectors_pb.SearchResponse) -> NearestProducts:
     count = len(answer.candidates.product_ids)
     if not count == len(answer.similarities) == len(answer.image_ids) or (
         len(answer.collapsed) not in (0, count)
     ):
         raise Internal("the retriever's columns differ in length", reason="INTERNAL")
-    return Found(
+    return NearestProducts(
         columns=columns(answer.candidates),
         similarities=list(answer.similarities),
         image_ids=answer.image_ids,
-        space=answer.space if answer.HasField("space") else None,
-        freshness=answer.freshness if answer.HasField("freshness") else None,
+        space=messages.space_version(answer.space) if answer.HasField("space") else None,
+        freshness=messages.freshness(answer.freshness) if answer.HasField("freshness") else None,
         plan=answer.plan,
         work=messages.work(answer.stage_timings),
         collapsed=[
@@ -236,7 +265,11 @@ def _found(answer: vectors_pb.SearchResponse) -> Found:
     )
 
 
-def filter_of(scope: Scope) -> filter_pb2.Filter | None:
+def _rejection(message: products_pb.Rejection) -> Rejection:
+    return Rejection(message.product_id, message.path, message.condition, tuple(message.held))
+
+
+def filter_of(scope: AnswerScope) -> filter_pb2.Filter | None:
     """The filter to send: the caller's own and what else the scope asks for.
 
     Added so that the caller's own filter keeps its paths and is nested no deeper wherever possible.
@@ -286,7 +319,7 @@ def _equal(field: str, **value: Any) -> filter_pb2.Filter:
     )
 
 
-def _as_sent(error: InvalidArgument, scope: Scope) -> InvalidArgument:
+def _as_sent(error: InvalidArgument, scope: AnswerScope) -> InvalidArgument:
     """The error with the paths of the filter as the caller sent it."""
     sent = filter_of(scope)
     wrapped = (
@@ -308,12 +341,12 @@ def _as_sent(error: InvalidArgument, scope: Scope) -> InvalidArgument:
     )
 
 
-def _blend(value: Blend) -> vectors_pb.Blend:
+def _blend(value: VectorBlend) -> vectors_pb.Blend:
     return vectors_pb.Blend(
         parts=[
             vectors_pb.BlendPart(weight=weight, product_id=near)
             if isinstance(near, str)
-            else vectors_pb.BlendPart(weight=weight, vector=near)
+            else vectors_pb.BlendPart(weight=weight, vector=cast(vector_pb2.Vector, near))
             for weight, near in value.parts
         ]
     )

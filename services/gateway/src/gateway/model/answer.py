@@ -1,13 +1,15 @@
-"""What is answered, and the record of it."""
+"""The final order of an answer, its products, and its record."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.model import messages
 from gateway.model.branch import Branch, branches_of
 from gateway.model.candidates import Contributions
-from gateway.model.quality import Quality
+from gateway.model.carried import ProductRow
+from gateway.model.causes import Degradation
 from gateway.model.query import Shopper
+from gateway.model.reasons import Move, MoveCause, Reason
+from gateway.model.versions import Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,9 @@ class AnsweredProduct:
     product_id: str
     raw_score: float
     """The sum of the parts."""
-    parts: tuple[tuple[str, float], ...]
-    reasons: tuple[messages.Reason, ...]
-    matched_image_id: str
+    parts: tuple[tuple[str, float], ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    matched_image_id: str = ""
     branches: tuple[Branch, ...] = ()
     """Branches that named it."""
     collapsed: tuple[str, ...] = ()
@@ -38,10 +40,12 @@ class AnsweredProduct:
     """None = not calibrated."""
     score_rank: int = 0
     """Place by raw score alone, from 1; 0 = not known."""
-    moves: tuple[messages.Move, ...] = ()
+    moves: tuple[Move, ...] = ()
     """Why its place in the ranker's order is another one."""
     contributions: Mapping[str, Contributions] = field(default_factory=dict)
     """By part what it is made of; only where asked for, and never in a record."""
+    propensity: float = 0.0
+    """The chance, 0 to 1, that it came to its place; 0: not known."""
 
 
 FUSED = "fusion"
@@ -49,7 +53,7 @@ FUSED = "fusion"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class AnswerOrder:
     """A final order, or a part of it, as columns, best first.
 
     Entry i of every column is of the same product; an empty column is empty for all.
@@ -67,13 +71,13 @@ class Order:
     """Near-duplicates that each represents, best first."""
     score_ranks: Sequence[int] = ()
     """Places by raw score alone, from 1; empty = the order is that of the scores."""
-    moves: Sequence[Sequence[messages.Move]] = ()
+    moves: Sequence[Sequence[Move]] = ()
     """Why the places in the ranker's order are others."""
     chances: Sequence[float] = ()
     """Calibrated scores, 0 to 1; empty = the model is not calibrated."""
     event: int = 0
     """Of which event `chances` are the chance; see Score."""
-    reasons: Sequence[tuple[messages.Reason, ...]] = ()
+    reasons: Sequence[tuple[Reason, ...]] = ()
     """Of the first products; of the others nobody asked."""
     contributions: Mapping[str, Sequence[Contributions]] = field(default_factory=dict)
     """By part, of the first products, what it is made of; only where asked for."""
@@ -98,7 +102,7 @@ class Order:
         """The branches that named the product at this place of the whole order."""
         return branches_of(self.branches[place - self.offset]) if self.branches else ()
 
-    def reasons_at(self, place: int) -> tuple[messages.Reason, ...] | None:
+    def reasons_at(self, place: int) -> tuple[Reason, ...] | None:
         """Why the product at this place of the whole order is there, from the ranker; None = nobody
         asked."""
         row = place - self.offset
@@ -109,7 +113,7 @@ class Order:
     def product(
         self,
         place: int,
-        reasons: tuple[messages.Reason, ...] = (),
+        reasons: tuple[Reason, ...] = (),
         contributions: Mapping[str, Contributions] | None = None,
     ) -> AnsweredProduct:
         """The product at this place of the whole order, with these reasons."""
@@ -143,14 +147,14 @@ class AnswerRecord:
     request_digest: bytes
     """SHA-256 of the request without shopper and page; see tokens.py."""
     shopper: Shopper | None
-    versions: messages.Versions
+    versions: Versions
     seed: int
-    degradations: tuple[messages.Degradation, ...]
+    degradations: tuple[Degradation, ...]
     answer_micros: int
     """When it was asked for, microseconds since 1970 (UTC)."""
     expire_micros: int
     """When record and token may go; 0 = the ranker's own time."""
-    order: Order = field(default_factory=Order)
+    order: AnswerOrder = field(default_factory=AnswerOrder)
     """The whole final order, or the part of it that was asked for."""
     hidden_count: int = 0
     arms: tuple[str, ...] = ()
@@ -160,65 +164,24 @@ class AnswerRecord:
 
 
 @dataclass(slots=True)  # not frozen: a page makes dozens, three times as fast
-class Result:
+class AnswerResult:
     """A product in an answer."""
 
-    row: messages.ProductRow
+    row: ProductRow
     rank: int
     """Place in the whole answer, from 1."""
     answered: AnsweredProduct
 
     @property
-    def moves(self) -> tuple[messages.Move, ...]:
+    def moves(self) -> tuple[Move, ...]:
         """Why it is here and not at its score rank: they sum to the difference."""
         moves = self.answered.moves
         if not self.answered.score_rank:
             return moves
         if moves:
-            moves = tuple(move for move in moves if move.cause != messages.Move.CAUSE_COLLAPSE)
+            moves = tuple(move for move in moves if move.cause != MoveCause.COLLAPSE)
         # What is above it in the ranker's order and is not shown lets it move up.
         place = self.answered.score_rank - sum([move.places for move in moves])
         if gained := place - self.rank:
-            return (*moves, messages.Move(cause=messages.Move.CAUSE_COLLAPSE, places=gained))
+            return (*moves, Move(cause=MoveCause.COLLAPSE, places=gained))
         return moves
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What Recommend answers."""
-
-    results: tuple[Result, ...]
-    no_good_match: bool
-    quality: Quality
-    degradations: tuple[messages.Degradation, ...]
-    timings: tuple[messages.Timing, ...]
-    versions: messages.Versions
-    freshness: messages.Freshness | None
-    missing_product_ids: tuple[str, ...]
-    hidden_count: int
-    attribution_token: str
-    next_page_token: str
-    subjects: Sequence[messages.SignalSubject] = ()
-    match: messages.Match | None = None
-    """What `no_good_match` rests on; None = no signal was searched for."""
-    arms: tuple[str, ...] = ()
-    """Of experiments, that answered."""
-    control_outcomes: Sequence[messages.ControlOutcome] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """Categories to search in."""
-
-    paths: tuple[tuple[str, ...], ...]
-    probability: float
-    """The chance that what the photo shows is in one of them, by the guesses."""
-
-
-@dataclass(frozen=True, slots=True)
-class Classified:
-    """What Classify answers."""
-
-    classification: messages.Classification
-    proposals: tuple[Proposal, ...] = ()
-    subject: messages.Subject | None = None

@@ -1,8 +1,7 @@
 """The services behind the gateway, and why an answer without one of them is degraded."""
 
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-
-from gateway.model.messages import Degradation
 
 
 class Peer(StrEnum):
@@ -13,15 +12,27 @@ class Peer(StrEnum):
     RANKER = "ranker"
 
 
-class Cause(IntEnum):
+class DegradationCause(IntEnum):
     """Why an answer is degraded, by the numbers of Degradation.Cause."""
 
-    EMBEDDER_UNAVAILABLE = Degradation.CAUSE_EMBEDDER_UNAVAILABLE
-    INDEX_UNAVAILABLE = Degradation.CAUSE_INDEX_UNAVAILABLE
-    RETRIEVER_UNAVAILABLE = Degradation.CAUSE_RETRIEVER_UNAVAILABLE
-    RANKER_UNAVAILABLE = Degradation.CAUSE_RANKER_UNAVAILABLE
-    PROFILE_UNAVAILABLE = Degradation.CAUSE_PROFILE_UNAVAILABLE
-    STAGE_DEADLINE = Degradation.CAUSE_STAGE_DEADLINE
-    SPACE_UNAVAILABLE = Degradation.CAUSE_SPACE_UNAVAILABLE
-    MODEL_NOT_READY = Degradation.CAUSE_MODEL_NOT_READY
-    ANSWER_RECORD_DROPPED = Degradation.CAUSE_ANSWER_RECORD_DROPPED
+    EMBEDDER_UNAVAILABLE = 1
+    INDEX_UNAVAILABLE = 2
+    RETRIEVER_UNAVAILABLE = 3
+    RANKER_UNAVAILABLE = 4
+    PROFILE_UNAVAILABLE = 5
+    STAGE_DEADLINE = 6
+    SPACE_UNAVAILABLE = 7
+    MODEL_NOT_READY = 8
+    ANSWER_RECORD_DROPPED = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """What an answer lacks, and what stands in for it."""
+
+    stage: str
+    """The stage or branch."""
+    cause: DegradationCause
+    substitute: str = ""
+    as_of_micros: int = 0
+    """When what stands in for it was read, microseconds since 1970 (UTC); 0: now."""

@@ -1,4 +1,4 @@
-"""What somebody decides about products in place of their scores: pins, boosts, burials, exclusions.
+"""Controls of merchandisers that override scores: pins, boosts, burials, exclusions.
 
 Those of a scene's file and those of a request have the same entries, and are checked here.
 """
@@ -6,7 +6,9 @@ Those of a scene's file and those of a request have the same entries, and are ch
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 from typing import Annotated
 
 from pydantic import BeforeValidator, ConfigDict
@@ -29,6 +31,9 @@ LAST_PLACE = 200
 MOST_BOOST = 10.0
 MOST_BUDGET = 10**12
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
+
+REQUEST = "."
+"""Stands in place of a scene's name, for controls of requests."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -60,7 +65,7 @@ def filter_of(value: object) -> object:
 
 
 @checked.dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
-class Control:
+class ControlRule:
     """One control; protos/sightline/gateway/v1/control.proto has its limits."""
 
     name: str
@@ -102,14 +107,65 @@ class Control:
         return {name: str(value) for name, value in entries.items() if value}
 
 
-def consistent(controls: tuple[Control, ...]) -> tuple[Control, ...]:
+class ControlState(IntEnum):
+    """What became of a control, by the numbers of ControlOutcome.Outcome."""
+
+    APPLIED = 1
+    NOT_YET = 2
+    ENDED = 3
+    OUT_OF_BUDGET = 4
+    NOT_FOUND = 5
+    FILTERED = 6
+    OUT_OF_STOCK = 7
+    EXCLUDED = 8
+    HIDDEN = 9
+    SEEN = 10
+    COLLAPSED = 11
+    UNAVAILABLE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ControlOutcome:
+    """What became of a control, or of one product that it pins."""
+
+    control: str
+    scene: str
+    """The scene that has it; empty: the request."""
+    product_id: str
+    """The pinned product; empty: the outcome is of the whole control."""
+    state: ControlState
+
+
+ControlOutcomes = tuple[ControlOutcome, ...]
+NO_OUTCOMES: ControlOutcomes = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveControl:
+    """A control of a request or of its scene."""
+
+    control: ControlRule
+    scene: str
+    """The scene that has it; empty: the request."""
+
+    @property
+    def key(self) -> str:
+        """The name that its exposures are counted under."""
+        return f"{self.scene or REQUEST}/{self.control.name}"
+
+    def outcome(self, state: ControlState, product_id: str = "") -> ControlOutcome:
+        """Return what became of it, or of one product that it pins."""
+        return ControlOutcome(self.control.name, self.scene, product_id, state)
+
+
+def consistent(controls: tuple[ControlRule, ...]) -> tuple[ControlRule, ...]:
     """The controls; ValueError with the fields that are wrong or contradict one another."""
     if found := [f"{path} {problem}" for path, problem in problems(controls)]:
         raise ValueError("; ".join(found))
     return controls
 
 
-def problems(controls: Sequence[Control]) -> Iterator[Problem]:
+def problems(controls: Sequence[ControlRule]) -> Iterator[Problem]:
     """What is wrong with the controls of one list, by field: "[0].place"."""
     if len(controls) > MOST_CONTROLS:
         yield f"[{MOST_CONTROLS}]", f"is one too many: at most {MOST_CONTROLS}"
@@ -129,7 +185,7 @@ def problems(controls: Sequence[Control]) -> Iterator[Problem]:
         yield f"[{excluding[-1]}].filter", f"{problem}, with what else is excluded"
 
 
-def _own(control: Control) -> Iterator[Problem]:
+def _own(control: ControlRule) -> Iterator[Problem]:
     """What is wrong with a control's numbers and times."""
     pins, boosts = control.kind is Kind.PIN, control.kind is Kind.BOOST
     last = LAST_PLACE + 1 - len(control.product_ids)
@@ -149,7 +205,7 @@ def _own(control: Control) -> Iterator[Problem]:
         yield "daily_budget", "goes with pin and boost only"
 
 
-def _subject(control: Control) -> Iterator[Problem]:
+def _subject(control: ControlRule) -> Iterator[Problem]:
     """What is wrong with what a control is about."""
     ids, pins = control.product_ids, control.kind is Kind.PIN
     most = MOST_PINNED if pins else MOST_PRODUCTS
@@ -183,7 +239,7 @@ _AGAINST = {
 """What a control may not say of a product of which an earlier one said the other."""
 
 
-def _contradictions(controls: Sequence[Control]) -> Iterator[Problem]:
+def _contradictions(controls: Sequence[ControlRule]) -> Iterator[Problem]:
     """Controls that hold at the same time and want different things of one product or place."""
     for index, control in enumerate(controls):
         for other in controls[:index]:
@@ -198,13 +254,13 @@ def _contradictions(controls: Sequence[Control]) -> Iterator[Problem]:
                 yield f"[{index}].place", f"is taken by {other.name}"
 
 
-def _meet(one: Control, other: Control) -> bool:
+def _meet(one: ControlRule, other: ControlRule) -> bool:
     """Whether there is a moment at which both hold."""
     ends = [each.end_time for each in (one, other) if each.end_time]
     return not ends or max(one.start_time, other.start_time) < min(ends)
 
 
-def _overlap(one: Control, other: Control) -> bool:
+def _overlap(one: ControlRule, other: ControlRule) -> bool:
     return one.place < other.place + len(other.product_ids) and other.place < one.place + len(
         one.product_ids
     )

@@ -9,13 +9,13 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
 from pydantic import dataclasses as checked
 
-from gateway.model.messages import Experiment, ExperimentArm
 from gateway.model.query import Shopper
 
 _FILES = ConfigDict(extra="forbid")
@@ -29,6 +29,7 @@ Margin = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Metric = Literal["click_rate", "clicks", "conversion_rate", "revenue", "hide_rate"]
 
 _ROUNDING = 1e-9
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @checked.dataclass(frozen=True, slots=True, config=_FILES)
@@ -76,31 +77,6 @@ class ExperimentFile:
         if "revenue" in (self.metric, *self.guardrails) and not self.currency:
             raise ValueError("currency: revenue is counted in one, e.g. EUR")
 
-    def message(self) -> Experiment:
-        """As the ranker keeps it."""
-        made = Experiment(
-            name=self.name,
-            description=self.description,
-            layer=self.layer,
-            layer_start=self.layer_part[0],
-            layer_end=self.layer_part[1],
-            seed=self.seed,
-            scenes=self.scenes,
-            arms=[
-                ExperimentArm(name=arm.name, share=arm.share, scene=arm.scene) for arm in self.arms
-            ],
-            metric=self.metric,
-            currency=self.currency,
-            planned_units=self.planned_units,
-        )
-        for metric, margin in self.guardrails.items():
-            made.guardrails.add(metric=metric, margin=margin)
-        made.outcome_window.FromSeconds(self.outcome_hours * 3600)
-        made.start_time.FromDatetime(self.start)
-        if self.end is not None:
-            made.end_time.FromDatetime(self.end)
-        return made
-
 
 def conflict(one: ExperimentFile, other: ExperimentFile) -> str:
     """Why two experiments can't both be: the field, and the problem; empty = they can."""
@@ -117,7 +93,7 @@ def conflict(one: ExperimentFile, other: ExperimentFile) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningExperiment:
     """An experiment as requests look at it."""
 
     scenes: frozenset[str]
@@ -142,22 +118,35 @@ class Running:
         return next(((scene, name) for until, scene, name in self.arms if drawn < until), None)
 
 
-def running(kept: Experiment) -> Running:
-    """As the ranker keeps it."""
-    ends = accumulate(arm.share for arm in kept.arms)
-    has_end = kept.HasField("end_time")
-    return Running(
-        scenes=frozenset(kept.scenes),
-        start_micros=kept.start_time.ToMicroseconds(),
-        end_micros=kept.end_time.ToMicroseconds() if has_end else math.inf,
-        layer=f"layer\n{kept.layer}",
-        part=(kept.layer_start, kept.layer_end),
-        draw=f"arm\n{kept.name}\n{kept.seed}",
+def running(one: ExperimentFile) -> RunningExperiment:
+    """Return an experiment's file as requests look at it."""
+    ends = accumulate(arm.share for arm in one.arms)
+    return RunningExperiment(
+        scenes=frozenset(one.scenes),
+        start_micros=_micros(one.start),
+        end_micros=math.inf if one.end is None else _micros(one.end),
+        layer=layer_of(one.layer),
+        part=one.layer_part,
+        draw=drawn_by(one.name, one.seed),
         arms=tuple(
-            (end, arm.scene, (f"{kept.name}/{arm.name}",))
-            for end, arm in zip(ends, kept.arms, strict=True)
+            (end, arm.scene, (f"{one.name}/{arm.name}",))
+            for end, arm in zip(ends, one.arms, strict=True)
         ),
     )
+
+
+def layer_of(name: str) -> str:
+    """Return what draws a unit's place in a layer."""
+    return f"layer\n{name}"
+
+
+def drawn_by(name: str, seed: str) -> str:
+    """Return what draws a unit's arm in an experiment."""
+    return f"arm\n{name}\n{seed}"
+
+
+def _micros(time: datetime) -> int:
+    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def place(seed: str, unit: Shopper) -> float:

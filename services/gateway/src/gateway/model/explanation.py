@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.model.answer import Result
-from gateway.model.messages import BranchVerdict, Degradation, ProductRow, Rejection, Versions
+from gateway.model.answer import AnswerResult
+from gateway.model.carried import ProductRow
+from gateway.model.causes import Degradation
+from gateway.model.peers import Rejection
+from gateway.model.versions import Versions
 
 
-class Outcome(StrEnum):
+class ProductOutcome(StrEnum):
     """What became of the product; the names are those of Outcome without its prefix."""
 
     SHOWN = "SHOWN"
@@ -24,16 +27,31 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class BranchVerdict:
+    """Where one list of a branch has the product."""
+
+    branch: str
+    named: bool
+    named_count: int
+    """How many products the list names."""
+    similarity: float | None = None
+    last_similarity: float | None = None
+    """Of the last product that the list names."""
+    signal: int | None = None
+    """The place of the signal that the list is near to; None: of several, or of none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductExplanation:
     """Where a product is, and why."""
 
-    outcome: Outcome
+    outcome: ProductOutcome
     row: ProductRow | None = None
     rejection: Rejection | None = None
     collapsed_into: str = ""
     branches: tuple[BranchVerdict, ...] = ()
-    placed: Result | None = None
+    placed: AnswerResult | None = None
     """Where it is, or would be, with its score; None = it was not scored."""
-    last_shown: Result | None = None
+    last_shown: AnswerResult | None = None
     degradations: tuple[Degradation, ...] = ()
     versions: Versions | None = None

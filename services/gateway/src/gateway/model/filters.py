@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.model.messages import Filter
+from sightline.common.v1.filter_pb2 import Filter
 from sightline_rules import categories, filter_checks
 from sightline_rules import filters as rules
 from sightline_rules.filter_words import parsed

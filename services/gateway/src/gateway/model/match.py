@@ -1,14 +1,26 @@
-"""Thresholds of good matches, as a scene has them."""
+"""Whether the catalog holds a good match for the signals: thresholds, rule, result. Pure.
 
-from collections.abc import Mapping
-from dataclasses import field
+Each branch that follows signals is compared with a threshold of its own, as cosines of different
+spaces or versions are not comparable. The answer has a good match when one branch has. It is said
+to have none only when every branch was searched and compared with a threshold.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import Annotated
 
+import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic import dataclasses as checked
 
-from gateway.model.branch import SPACES
+from gateway.model.answer import AnswerOrder
+from gateway.model.branch import SIMILARITY_BRANCHES, SPACES, Branch
+from gateway.model.candidates import CandidateList
+from gateway.model.versions import SpaceVersion
 
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Shares of Verification.nearest_cosines, as the retriever's contract has them."""
 LEAST_REFUSED, MOST_REFUSED = 0.01, 0.5
 """Shares that a verification measures."""
 
@@ -17,7 +29,7 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 def _by_version(cosines: Mapping[str, float]) -> Mapping[str, float]:
-    """A cosine says something of one version of a space alone."""
+    """Return the cosines; raise ValueError unless each is of one version of a space."""
     for name in cosines:
         branch, _, version = name.partition("@")
         if branch not in SPACES or not version:
@@ -34,16 +46,190 @@ def _measured(share: float) -> float:
 
 @checked.dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class Thresholds:
-    """From when on a match is good; see scenes/default.toml."""
+    """Thresholds of good matches, as a scene's file has them; see scenes/default.toml."""
 
     refuse: Annotated[float, AfterValidator(_measured)] = 0.0
-    """Share of the catalog's own photos that the threshold refuses; 0 = there is none."""
+    """Share of the catalog's own photos that the threshold refuses; 0: no such threshold."""
     cosines: Annotated[Mapping[str, Cosine], AfterValidator(_by_version)] = field(
         default_factory=dict
     )
     """By branch and space version."""
     min_words: Share = 0.0
-    """How well a product has the words of a text that is a good match whatever its cosine; 0 = none
-    is."""
+    """Share of a text's words from which on a product is a good match whatever its cosine; 0: never
+    by words."""
     min_chance: Share = 0.0
-    """Of the best calibrated score; 0 = there is none."""
+    """Least value of the best calibrated score; 0: scores are not compared."""
+
+
+class MatchOutcome(IntEnum):
+    """How good the best match is, by the numbers of Match.Outcome."""
+
+    GOOD = 1
+    POOR = 2
+    NOTHING_FOUND = 3
+    NO_THRESHOLD = 4
+    INCOMPLETE = 5
+
+
+class MatchBasis(IntEnum):
+    """Where a threshold comes from, by the numbers of Match.Basis."""
+
+    UNSPECIFIED = 0
+    REQUEST = 1
+    SCENE = 2
+    CATALOG = 3
+    CHANCE = 4
+    WORDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The best match of a request's signals, and the threshold it was compared with."""
+
+    outcome: MatchOutcome
+    basis: MatchBasis = MatchBasis.UNSPECIFIED
+    product_id: str = ""
+    value: float | None = None
+    threshold: float | None = None
+    branch: str = ""
+    space: SpaceVersion | None = None
+    event: int = 0
+    """The event that `value` is the chance of, by its number in the contract; 0: a cosine."""
+
+    @property
+    def is_poor(self) -> bool:
+        """Whether nothing in the catalog is a good match."""
+        return self.outcome in (MatchOutcome.POOR, MatchOutcome.NOTHING_FOUND)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedSpace:
+    """A version of a space that was searched."""
+
+    version: SpaceVersion
+    nearest_cosines: Sequence[float] = ()
+    """Cosines of the catalog's own photos to their nearest other product, at SHARES."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRule:
+    """The thresholds of one request."""
+
+    thresholds: Thresholds
+    """The scene's."""
+    scene_cosine: float
+    """The scene's for all spaces; 0: none."""
+    asked: float
+    """The request's own cosine; 0: the scene's."""
+
+    def judge(
+        self,
+        listings: Iterable[CandidateList],
+        spaces: Iterable[SearchedSpace],
+        order: AnswerOrder | None = None,
+        *,
+        incomplete: bool,
+    ) -> Match | None:
+        """Return how good the best match is; None: no signal was searched for.
+
+        `order`: the ranker's order of the candidates. `incomplete`: a branch failed that might have
+        had a match.
+        """
+        by_space = {space.version.space: space for space in spaces}
+        near = [
+            self._near(listing, by_space.get(SPACES.get(listing.branch, "")))
+            for listing in listings
+            if listing.branch in SIMILARITY_BRANCHES and not listing.negative
+        ]
+        if not near and not incomplete:
+            return None
+        found = self._likely(order) or _best(near)
+        if incomplete and found.outcome is not MatchOutcome.GOOD:
+            return replace(found, outcome=MatchOutcome.INCOMPLETE)
+        return found
+
+    def _likely(self, order: AnswerOrder | None) -> Match | None:
+        """Judge by the calibrated score; None: there is none, or the scene does not compare it."""
+        least = self.thresholds.min_chance
+        if not least or order is None or not order.chances:
+            return None
+        place = max(range(len(order.chances)), key=order.chances.__getitem__)
+        return Match(
+            outcome=_outcome(order.chances[place], least),
+            basis=MatchBasis.CHANCE,
+            product_id=order.product_ids[place],
+            value=order.chances[place],
+            threshold=least,
+            event=order.event,
+        )
+
+    def _near(self, listing: CandidateList, space: SearchedSpace | None) -> Match:
+        """Judge one list by its branch's threshold."""
+        version = space.version if space else None
+        if not listing.similarities:
+            return Match(MatchOutcome.NOTHING_FOUND, branch=listing.branch, space=version)
+        row = max(range(len(listing.ids)), key=listing.similarities.__getitem__)
+        value = listing.similarities[row]
+        threshold, basis = self._threshold(listing.branch, space)
+        return Match(
+            MatchOutcome.NO_THRESHOLD if threshold is None else _outcome(value, threshold),
+            basis,
+            listing.ids[row],
+            value,
+            threshold,
+            listing.branch,
+            version,
+        )
+
+    def _threshold(
+        self, branch: Branch, space: SearchedSpace | None
+    ) -> tuple[float | None, MatchBasis]:
+        """Return a branch's threshold, the caller's before the scene's; None: there is none."""
+        if branch is Branch.KEYWORDS:
+            given, basis = self.thresholds.min_words, MatchBasis.WORDS
+        elif self.asked:
+            given, basis = self.asked, MatchBasis.REQUEST
+        else:
+            version = space.version.version if space else ""
+            basis = MatchBasis.SCENE
+            given = self.thresholds.cosines.get(f"{branch}@{version}", self.scene_cosine)
+        if given:
+            return given, basis
+        refuse = self.thresholds.refuse
+        if refuse and branch is Branch.VISUAL and space and space.nearest_cosines:
+            return learned(space.nearest_cosines, refuse), MatchBasis.CATALOG
+        return None, MatchBasis.UNSPECIFIED
+
+
+def learned(nearest_cosines: Sequence[float], refuse: float) -> float:
+    """Return the cosine that this share of the catalog's own photos stays below, interpolated."""
+    return float(np.interp(refuse, SHARES[: len(nearest_cosines)], nearest_cosines))
+
+
+def _outcome(value: float, threshold: float) -> MatchOutcome:
+    return MatchOutcome.GOOD if value >= threshold else MatchOutcome.POOR
+
+
+_RANKS = (
+    MatchOutcome.GOOD,
+    MatchOutcome.NO_THRESHOLD,
+    MatchOutcome.POOR,
+    MatchOutcome.NOTHING_FOUND,
+)
+"""Which of several branches' outcomes is the answer's: one without a threshold may be a match."""
+
+
+def _best(near: Sequence[Match]) -> Match:
+    """Return the first by _RANKS, of equal ones that which is furthest above its threshold.
+
+    Words that do not match well are no evidence against products that a space found.
+    """
+    by_space = [each for each in near if each.branch != Branch.KEYWORDS]
+    good = [each for each in near if each.outcome is MatchOutcome.GOOD]
+    return min(
+        good or by_space or near or [Match(MatchOutcome.NOTHING_FOUND)],
+        key=lambda each: (
+            _RANKS.index(each.outcome),
+            (each.threshold or 0.0) - (each.value or 0.0),
+        ),
+    )

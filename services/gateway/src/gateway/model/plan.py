@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 
 from gateway.model.branch import RECOMMENDERS, Branch
-from gateway.model.controls import Control
-from gateway.model.query import Scope
+from gateway.model.controls import ActiveControl
+from gateway.model.query import AnswerScope
 from gateway.model.scene import Scene
-
-REQUEST = "."
-"""In the place of a scene's name, for controls of requests."""
 
 MOST_ASKED = 1_000
 """What the retriever and the ranker answer at most."""
@@ -18,7 +15,7 @@ MOST_RANKED = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class StageEnds:
     """When each stage has to be over, in seconds from the request's start."""
 
     embed: float
@@ -31,21 +28,7 @@ class Ends:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A control at work."""
-
-    control: Control
-    scene: str
-    """The scene that has it; empty = the request."""
-
-    @property
-    def key(self) -> str:
-        """What it is counted by."""
-        return f"{self.scene or REQUEST}/{self.control.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
+class RequestPlan:
     """How one request is answered."""
 
     scene: Scene
@@ -60,10 +43,10 @@ class Plan:
     ahead: int
     """Products of the final order that are asked for at once: the page, and what takes the place of
     those of it that vanished."""
-    scope: Scope
-    ends: Ends
-    controls: tuple[Held, ...] = ()
-    """Those at work, the request's own before the scene's."""
+    scope: AnswerScope
+    ends: StageEnds
+    controls: tuple[ActiveControl, ...] = ()
+    """The active ones, the request's own before the scene's."""
 
     @property
     def recommenders(self) -> tuple[Branch, ...]:

@@ -1,26 +1,29 @@
-"""How good an answer is, against what would be answered with nothing lost."""
+"""How good an answer is, compared with one where nothing failed: values and rule. Pure."""
 
+from collections.abc import Collection, Sequence
 from enum import IntEnum
 from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from gateway.model.messages import AnswerQuality
+from gateway.model.branch import Branch
+from gateway.model.causes import Degradation, DegradationCause
+from gateway.model.errors import AnswerDegraded
 
 
 class Quality(IntEnum):
-    """By the numbers of AnswerQuality; better ones are greater."""
+    """Quality of an answer, by the numbers of AnswerQuality; better ones are greater."""
 
-    ANY = AnswerQuality.ANSWER_QUALITY_UNSPECIFIED
-    """Of no answer: whatever there is will do."""
-    SNAPSHOT = AnswerQuality.ANSWER_QUALITY_SNAPSHOT
-    FALLBACK = AnswerQuality.ANSWER_QUALITY_FALLBACK
-    REDUCED = AnswerQuality.ANSWER_QUALITY_REDUCED
-    FULL = AnswerQuality.ANSWER_QUALITY_FULL
+    ANY = 0
+    """Of no answer: any quality is accepted."""
+    SNAPSHOT = 1
+    FALLBACK = 2
+    REDUCED = 3
+    FULL = 4
 
     @property
     def word(self) -> str:
-        """As scenes and metrics name it."""
+        """The name in scenes and metrics."""
         return self.name.lower()
 
 
@@ -35,3 +38,36 @@ def _by_word(given: object) -> object:
 
 NamedQuality = Annotated[Quality, BeforeValidator(_by_word)]
 """A quality as a scene's file names it."""
+
+_FALLBACKS = frozenset({Branch.POPULAR, Branch.NEW})
+
+
+def quality_of(
+    degradations: Collection[Degradation],
+    named: Collection[Branch],
+    wanted: Collection[Branch] = (),
+    *,
+    from_snapshot: bool,
+) -> Quality:
+    """Return the quality of an answer whose products these branches named.
+
+    New products count as a fallback unless the scene uses them (`wanted`). Lost later pages do not
+    make a page poorer.
+    """
+    if from_snapshot:
+        return Quality.SNAPSHOT
+    dropped = DegradationCause.ANSWER_RECORD_DROPPED
+    lost = {each.stage for each in degradations if each.cause != dropped}
+    if not lost:
+        return Quality.FULL
+    if _FALLBACKS.difference(wanted).issuperset(named) and not lost.isdisjoint(Branch):
+        return Quality.FALLBACK
+    return Quality.REDUCED
+
+
+def check_quality(found: Quality, least: int, degradations: Sequence[Degradation]) -> Quality:
+    """Return the quality. Raise AnswerDegraded below the minimum of request or scene."""
+    if found < least:
+        causes = sorted({DegradationCause(each.cause).name for each in degradations})
+        raise AnswerDegraded(found.word, Quality(least).word, causes)
+    return found

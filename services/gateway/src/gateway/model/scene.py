@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from pydantic import dataclasses as checked
 
 from gateway.model.branch import RECOMMENDERS, SIMILARITY_BRANCHES, Branch
-from gateway.model.controls import Control, consistent
+from gateway.model.controls import ControlRule, consistent
 from gateway.model.diversity import Diversity
 from gateway.model.match import Thresholds
 from gateway.model.quality import NamedQuality, Quality
@@ -89,7 +89,7 @@ class Budgets:
 
 
 @checked.dataclass(frozen=True, slots=True, config=_FILES)
-class Ranking:
+class SceneRanking:
     """What scores."""
 
     model: Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]{1,64})?$")] = ""
@@ -121,7 +121,7 @@ class Scene:
     """How much each part of the raw score counts when the signals named candidates."""
     parts_without_signals: Parts = field(default_factory=lambda: dict.fromkeys(BEHAVIOUR, 1.0))
     """The same when they did not."""
-    ranking: Ranking = field(default_factory=Ranking)
+    ranking: SceneRanking = field(default_factory=SceneRanking)
     budgets: Budgets = field(default_factory=Budgets)
     diversity: Diversity = field(default_factory=Diversity)
     match: Thresholds = field(default_factory=Thresholds)
@@ -129,7 +129,7 @@ class Scene:
     """How several signals of one branch become one list."""
     views: Annotated[int, Field(ge=0, le=4)] = 0
     """Views of each photo that are embedded and averaged, 1 to 4; 0 = the space's own number."""
-    controls: Annotated[tuple[Control, ...], AfterValidator(consistent)] = ()
+    controls: Annotated[tuple[ControlRule, ...], AfterValidator(consistent)] = ()
     anchors_from: AnchorSource = AnchorSource.REQUEST
     anchors_look_alike: bool = False
     """Whether the first anchors are searched by as product signals are."""

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from gateway.model.branch import Branch
-from gateway.model.causes import Cause
-from gateway.model.failures import Failure
-from gateway.model.messages import Degradation, Reason
+from gateway.model.causes import Degradation, DegradationCause
+from gateway.model.failures import StageFailure
+from gateway.model.reasons import Reason
 from gateway.ranking.wording import own_reason
 
 OWN_CODES: Mapping[Branch, str] = MappingProxyType(
@@ -41,7 +41,7 @@ part's name."""
 
 
 def degradations(
-    failures: Iterable[Failure],
+    failures: Iterable[StageFailure],
     reported: Iterable[Degradation],
     named: Sequence[Branch],
     snapshot_micros: int = 0,
@@ -54,14 +54,10 @@ def degradations(
     """
     once: dict[tuple[str, int], Degradation] = {}
     for failure in sorted(failures, key=_place):
-        own = Degradation(
-            stage=failure.stage,
-            cause=Degradation.Cause.ValueType(failure.cause),
-            substitute=_substitute(failure, named),
-        )
+        substitute, as_of = _substitute(failure, named), 0
         if snapshot_micros and failure.stage == HYDRATE:
-            own.as_of.FromMicroseconds(snapshot_micros)
-            own.substitute = "prices and stock as the gateway read them before"
+            substitute, as_of = "prices and stock as the gateway read them before", snapshot_micros
+        own = Degradation(failure.stage, failure.cause, substitute, as_of)
         once.setdefault((failure.stage, failure.cause), own)
     for item in reported:
         once.setdefault((item.stage, item.cause), item)
@@ -94,15 +90,15 @@ HYDRATE = "hydrate"
 _STAGES = (*Branch, "facets", "controls", "rank", HYDRATE, "record")
 
 
-def _place(failure: Failure) -> tuple[int, str, str]:
+def _place(failure: StageFailure) -> tuple[int, str, str]:
     place = _STAGES.index(failure.stage) if failure.stage in _STAGES else len(_STAGES)
     return place, failure.stage, failure.cause.name
 
 
-def _substitute(failure: Failure, named: Sequence[Branch]) -> str:
-    if failure.cause is Cause.PROFILE_UNAVAILABLE:
+def _substitute(failure: StageFailure, named: Sequence[Branch]) -> str:
+    if failure.cause is DegradationCause.PROFILE_UNAVAILABLE:
         return "nothing personal; products that the shopper hid may be shown"
-    if failure.cause is Cause.ANSWER_RECORD_DROPPED:
+    if failure.cause is DegradationCause.ANSWER_RECORD_DROPPED:
         return "this page alone"
     match failure.stage:
         case "controls":

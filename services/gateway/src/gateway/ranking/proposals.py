@@ -1,10 +1,10 @@
 """Which categories a photo proposes to search in. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import accumulate
 
-from gateway.model.answer import Proposal
-from gateway.model.messages import CategoryGuess, Classification
+from gateway.model.carried import CategoryGuess, Classification
+from gateway.model.response import Proposal
 
 LIKELY = 0.5
 """A category is proposed from this chance on."""
@@ -31,7 +31,7 @@ def proposals(classification: Classification) -> tuple[Proposal, ...]:
     return tuple(sorted(found, key=lambda item: (-item.probability, _width(item), item.paths)))
 
 
-def _chances(guesses: Sequence[CategoryGuess]) -> dict[tuple[str, ...], float]:
+def _chances(guesses: Iterable[CategoryGuess]) -> dict[tuple[str, ...], float]:
     """Of every category of the guesses and all above them."""
     chances: dict[tuple[str, ...], float] = {}
     for guess in guesses:
@@ -41,7 +41,7 @@ def _chances(guesses: Sequence[CategoryGuess]) -> dict[tuple[str, ...], float]:
     return chances
 
 
-def _together(guesses: Sequence[CategoryGuess]) -> Proposal | None:
+def _together(guesses: Iterable[CategoryGuess]) -> Proposal | None:
     """The fewest full paths that reach ENOUGH together; None = one alone does, or too many would
     be needed."""
     best = sorted(guesses, key=lambda guess: -guess.probability)[:MOST_TOGETHER]

@@ -6,24 +6,18 @@ nothing of that.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
+from gateway.model.answer import AnsweredProduct
+from gateway.model.carried import EmbedderSpace
 from gateway.model.errors import AnswerMissing, AttributionInvalid, SceneNotFound
-from gateway.model.messages import (
-    AnsweredProduct,
-    Replay,
-    Replayed,
-    ReplayedPlace,
-    Space,
-    SpaceVersion,
-    Versions,
-)
-from gateway.model.messages import ReplayDifference as Difference
-from gateway.model.query import Scope
-from gateway.ports import Scenes
-from gateway.state.run import Dependencies
-from gateway.state.tokens import Attribution, read_attribution_token
+from gateway.model.query import AnswerScope
+from gateway.model.replay import Difference, DifferenceKind, RecordedAnswer
+from gateway.model.versions import SpaceVersion, Versions
+from gateway.state.run import RequestDependencies
+from gateway.state.tokens import AnswerAttribution, read_attribution_token
 from servicekit.errors import ServiceError
 from servicekit.keyring import KeyRing, TokenExpired
 from servicekit.requests import RequestInvalid
@@ -32,8 +26,32 @@ MOST_SHOWN, DEFAULT_SHOWN = 200, 20
 COLLABORATIVE = "collaborative"
 
 
-async def replay(token: str, catalog_id: str, top_k: int, deps: Dependencies) -> Replayed:
-    """The answer as it was and as it is computed now, its first `top_k` places side by side.
+@dataclass(frozen=True, slots=True)
+class ReplayedPlace:
+    """A place of an answer, as it was recorded and as it is computed now."""
+
+    place: int
+    recorded: AnsweredProduct | None
+    recomputed: AnsweredProduct | None
+    equal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedAnswer:
+    """An answer computed once more, and what changed since it was given."""
+
+    record: RecordedAnswer
+    equal: bool
+    differences: tuple[Difference, ...]
+    places: tuple[ReplayedPlace, ...]
+    versions: Versions
+    """Those that would answer now."""
+
+
+async def replay(
+    token: str, catalog_id: str, top_k: int, deps: RequestDependencies
+) -> ReplayedAnswer:
+    """Return the answer as recorded and as computed now, its first `top_k` places side by side.
 
     Raises AttributionInvalid, AnswerMissing and what the ranker raises.
     """
@@ -42,37 +60,27 @@ async def replay(token: str, catalog_id: str, top_k: int, deps: Dependencies) ->
     answer_id = _read(token, catalog_id, deps.keys()).answer_id
     found = await deps.peers.ranker.replay(catalog_id, answer_id, top_k or DEFAULT_SHOWN)
     record = found.record
-    now = Versions(
-        model_version=found.model_version,
-        scene=record.versions.scene,
-        service_version=deps.service_version,
+    scene_version, scene_changes = _scene_changes(record.versions, deps, catalog_id)
+    (spaces, space_changes), product_changes = await asyncio.gather(
+        _space_changes(catalog_id, record.versions.spaces, deps),
+        _product_changes(catalog_id, record, deps),
     )
-    differences = [
-        *found.differences,
-        *_scene_changes(record.versions, now, deps.scenes, catalog_id),
-    ]
-    for changes in await asyncio.gather(
-        _looked("spaces", lambda: _space_changes(catalog_id, record.versions.spaces, now, deps)),
-        _looked("products", lambda: _product_changes(catalog_id, found, deps)),
-    ):
-        differences += changes
-    return Replayed(
+    return ReplayedAnswer(
+        record=record,
         equal=found.equal,
-        differences=differences,
+        differences=(*found.differences, *scene_changes, *space_changes, *product_changes),
         places=_side_by_side(record.products, found.recomputed),
-        total_count=record.total_count,
-        versions=record.versions,
-        replay_versions=now,
-        degradations=record.degradations,
-        experiment_arms=record.arms,
-        request_digest=record.request_digest,
-        answer_time=record.answer_time,
-        answer_id=record.answer_id,
-        seed=record.seed,
+        versions=Versions(
+            spaces=spaces,
+            model_version=found.model_version,
+            scene=record.versions.scene,
+            scene_version=scene_version,
+            service_version=deps.service_version,
+        ),
     )
 
 
-def _read(token: str, catalog_id: str, keys: KeyRing) -> Attribution:
+def _read(token: str, catalog_id: str, keys: KeyRing) -> AnswerAttribution:
     try:
         content = read_attribution_token(token, keys, round(time.time() * 1e6))
     except TokenExpired as error:  # and so has the record
@@ -86,92 +94,92 @@ def _read(token: str, catalog_id: str, keys: KeyRing) -> Attribution:
 
 def _side_by_side(
     recorded: Sequence[AnsweredProduct], computed: Sequence[AnsweredProduct]
-) -> Iterable[ReplayedPlace]:
-    for place, (one, other) in enumerate(zip_longest(recorded, computed), start=1):
-        yield ReplayedPlace(
-            place=place, recorded=one, recomputed=other, equal=_ranked(one) == _ranked(other)
-        )
+) -> tuple[ReplayedPlace, ...]:
+    pairs = enumerate(zip_longest(recorded, computed), start=1)
+    return tuple(
+        ReplayedPlace(place, one, other, _ranked(one) == _ranked(other))
+        for place, (one, other) in pairs
+    )
 
 
 def _ranked(product: AnsweredProduct | None) -> AnsweredProduct | None:
-    """What the ranker computes of a product."""
-    if product is None:
-        return None
-    ranked = AnsweredProduct()
-    ranked.CopyFrom(product)
-    ranked.ClearField("matched_image_id")
-    ranked.ClearField("branches")
-    return ranked
+    """Return what the ranker computes of a product."""
+    return product and replace(product, matched_image_id="", branches=())
 
 
 def _scene_changes(
-    then: Versions, now: Versions, scenes: Scenes, catalog_id: str
-) -> Iterable[Difference]:
+    then: Versions, deps: RequestDependencies, catalog_id: str
+) -> tuple[str, list[Difference]]:
+    """Return the version of the answer's scene now, and how scene and release changed."""
+    changes, version, kind = list[Difference](), "", DifferenceKind.SCENE_CHANGED
     try:
-        now.scene_version = scenes.get(then.scene, catalog_id).version
+        version = deps.scenes.get(then.scene, catalog_id).version
     except SceneNotFound:
-        text = "there is no scene of this name any more"
-        yield Difference(kind=Difference.KIND_SCENE_CHANGED, subject=then.scene, text=text)
+        changes.append(Difference(then.scene, "there is no scene of this name any more", kind))
     else:
-        if now.scene_version != then.scene_version:
-            text = f"its file was {then.scene_version} and is {now.scene_version}"
-            yield Difference(kind=Difference.KIND_SCENE_CHANGED, subject=then.scene, text=text)
-    if now.service_version != then.service_version:
-        text = f"release {then.service_version} answered, {now.service_version} runs"
-        kind = Difference.KIND_SERVICE_CHANGED
-        yield Difference(kind=kind, subject=now.service_version, text=text)
+        if version != then.scene_version:
+            text = f"its file was {then.scene_version} and is {version}"
+            changes.append(Difference(then.scene, text, kind))
+    now = deps.service_version
+    if now != then.service_version:
+        text = f"release {then.service_version} answered, {now} runs"
+        changes.append(Difference(now, text, DifferenceKind.SERVICE_CHANGED))
+    return version, changes
 
 
 async def _space_changes(
-    catalog_id: str, then: Sequence[SpaceVersion], now: Versions, deps: Dependencies
-) -> list[Difference]:
-    """What the embedder serves no longer; a model's own space is the model's matter."""
+    catalog_id: str, then: Sequence[SpaceVersion], deps: RequestDependencies
+) -> tuple[tuple[SpaceVersion, ...], list[Difference]]:
+    """Return the default spaces now, and those searched then that are no longer served.
+
+    A model's own space is not among them: the ranker reports on its model.
+    """
     searched = [space for space in then if space.space != COLLABORATIVE]
     if not searched:
-        return []
-    served: Sequence[Space] = await deps.peers.embedder.spaces(catalog_id)
+        return (), []
+    try:
+        served: Sequence[EmbedderSpace] = await deps.peers.embedder.spaces(catalog_id)
+    except ServiceError as error:
+        return (), [_not_compared("spaces", error)]
     live = {(space.space, space.version) for space in served}
-    now.spaces.extend(
-        SpaceVersion(space=space.space, version=space.version)
-        for space in served
-        if space.default_version
-    )
-    return [
+    now = tuple(SpaceVersion(each.space, each.version) for each in served if each.default_version)
+    return now, [
         Difference(
-            kind=Difference.KIND_SPACE_CHANGED,
-            subject=space.space,
-            text=f"version {space.version} was searched and is no longer served",
+            space.space,
+            f"version {space.version} was searched and is no longer served",
+            DifferenceKind.SPACE_CHANGED,
         )
         for space in searched
         if (space.space, space.version) not in live
     ]
 
 
-async def _product_changes(catalog_id: str, found: Replay, deps: Dependencies) -> list[Difference]:
-    """Which of the first products are gone or were written again."""
-    ids = [product.product_id for product in found.record.products]
+async def _product_changes(
+    catalog_id: str, record: RecordedAnswer, deps: RequestDependencies
+) -> list[Difference]:
+    """Return which of the first products are gone or were written again."""
+    ids = [product.product_id for product in record.products]
     if not ids:
         return []
-    answered = found.record.answer_time.ToMicroseconds()
-    rows = await deps.peers.retriever.products(catalog_id, ids, Scope())
+    try:
+        rows = await deps.peers.retriever.products(catalog_id, ids, AnswerScope())
+    except ServiceError as error:
+        return [_not_compared("products", error)]
     known = {row.product_id: row for row in rows.rows}
     changes = []
     for product_id in ids:
         row = known.get(product_id)
         if row is None:
-            text, kind = "it is no longer in the catalog", Difference.KIND_PRODUCT_GONE
-        elif row.update_time.ToMicroseconds() > answered:
+            text, kind = "it is no longer in the catalog", DifferenceKind.PRODUCT_GONE
+        elif row.update_time.ToMicroseconds() > record.answer_micros:
             since = row.update_time.ToJsonString()
-            text, kind = f"it was changed at {since}", Difference.KIND_PRODUCT_CHANGED
+            text, kind = f"it was changed at {since}", DifferenceKind.PRODUCT_CHANGED
         else:
             continue
-        changes.append(Difference(kind=kind, subject=product_id, text=text))
+        changes.append(Difference(product_id, text, kind))
     return changes
 
 
-async def _looked(what: str, look: Callable[[], Awaitable[list[Difference]]]) -> list[Difference]:
-    """What was found; where it can't be looked up, that: a replay does not hang on it."""
-    try:
-        return await look()
-    except ServiceError as error:
-        return [Difference(subject=what, text=f"not compared: {error.message}")]
+def _not_compared(what: str, error: ServiceError) -> Difference:
+    """Say that something could not be looked up: a replay does not fail with it."""
+    return Difference(what, f"not compared: {error.message}")

@@ -15,18 +15,11 @@ from operator import or_
 from typing import Any
 
 from gateway.model.branch import SIMILARITY_BRANCHES, Branch, branches_of
-from gateway.model.messages import (
-    ChangedAnswer,
-    ExposureChange,
-    ExposureFigure,
-    ProductRow,
-    SceneDiff,
-    SceneEntryChange,
-)
-from gateway.model.peers import AnswerRange, Rules
-from gateway.model.query import Scope
+from gateway.model.carried import ProductRow
+from gateway.model.peers import AnswerRange, ReplayRules
+from gateway.model.query import AnswerScope
 from gateway.model.scene import FRESHNESS, Scene
-from gateway.ports import Ranker, Retriever
+from gateway.ports import RankerPort, RetrieverPort
 from gateway.recommend.plan import weights_of
 from servicekit.errors import ServiceError
 
@@ -48,7 +41,63 @@ Orders = tuple[str, Sequence[str], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SceneEntryChange:
+    """An entry of a scene's file that differs."""
+
+    path: str
+    before: str
+    after: str
+    """Empty: the entry is not there."""
+    replayed: bool
+    """Whether recorded answers show what the change does."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureChange:
+    """The share of all exposure, 0 to 1, of a product, brand or category."""
+
+    dimension: str
+    name: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureFigure:
+    """A figure of all exposure."""
+
+    name: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedAnswer:
+    """The first products of an answer that changes."""
+
+    answer_id: str
+    before_product_ids: Sequence[str]
+    after_product_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SceneDiff:
+    """What a changed scene would have answered."""
+
+    answer_count: int
+    skipped_count: int
+    """Answers whose records are gone, or can't be computed again."""
+    changed_count: int
+    changed_place_share: float
+    replaced_share: float
+    changes: Sequence[SceneEntryChange]
+    exposures: Sequence[ExposureChange]
+    figures: Sequence[ExposureFigure]
+    answers: Sequence[ChangedAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSample:
     """Which answers are taken."""
 
     catalog_id: str
@@ -60,7 +109,11 @@ class Sample:
 
 
 async def scene_diff(
-    sample: Sample, current: Scene, changed: Scene, ranker: Ranker, retriever: Retriever
+    sample: AnswerSample,
+    current: Scene,
+    changed: Scene,
+    ranker: RankerPort,
+    retriever: RetrieverPort,
 ) -> SceneDiff:
     """How the answers would change. Raises ServiceError when a peer fails."""
     ids = await ranker.newest_answers(
@@ -92,7 +145,9 @@ class _Asked:
     weights: Mapping[str, float]
 
 
-async def _asked(catalog_id: str, answer_id: str, scene: Scene, ranker: Ranker) -> _Asked | None:
+async def _asked(
+    catalog_id: str, answer_id: str, scene: Scene, ranker: RankerPort
+) -> _Asked | None:
     try:
         record = await ranker.answer(catalog_id, AnswerRange(answer_id))
     except ServiceError as error:
@@ -105,22 +160,26 @@ async def _asked(catalog_id: str, answer_id: str, scene: Scene, ranker: Ranker) 
 
 
 async def _rows(
-    catalog_id: str, asked: Sequence[_Asked], retriever: Retriever
+    catalog_id: str, asked: Sequence[_Asked], retriever: RetrieverPort
 ) -> Mapping[str, ProductRow]:
     """The products as they are now, by id."""
     ids = sorted({item for each in asked for item in each.product_ids})
     rows: dict[str, ProductRow] = {}
     for start in range(0, len(ids), MOST_READ):
-        found = await retriever.products(catalog_id, ids[start : start + MOST_READ], Scope())
+        found = await retriever.products(catalog_id, ids[start : start + MOST_READ], AnswerScope())
         rows |= {row.product_id: row for row in found.rows}
     return rows
 
 
 async def _orders(
-    sample: Sample, asked: _Asked, scene: Scene, rows: Mapping[str, ProductRow], ranker: Ranker
+    sample: AnswerSample,
+    asked: _Asked,
+    scene: Scene,
+    rows: Mapping[str, ProductRow],
+    ranker: RankerPort,
 ) -> Orders | None:
     known = [rows[item] for item in asked.product_ids if item in rows]
-    rules = Rules(asked.weights, scene.diversity, known)
+    rules = ReplayRules(asked.weights, scene.diversity, known)
     try:
         found = await ranker.replay(sample.catalog_id, asked.answer_id, sample.places, rules)
     except ServiceError as error:
@@ -150,9 +209,9 @@ def _summary(
         changed_count=sum(map(bool, moved)),
         changed_place_share=_mean_share(moved, lengths),
         replaced_share=_mean_share(replaced, lengths),
-        changes=changes,
-        exposures=_exposures(*shares, rows),
-        figures=_figures(*shares, rows),
+        changes=tuple(changes),
+        exposures=tuple(_exposures(*shares, rows)),
+        figures=tuple(_figures(*shares, rows)),
         answers=[
             ChangedAnswer(answer_id=answer_id, before_product_ids=before, after_product_ids=after)
             for answer_id, before, after in (found[at] for at in most if moved[at])
@@ -182,11 +241,10 @@ def _exposures(
     before: Shares, after: Shares, rows: Mapping[str, ProductRow]
 ) -> Iterable[ExposureChange]:
     """Of each dimension those whose share changes most."""
-    nothing = ProductRow()
     kinds: Mapping[str, Callable[[str], str]] = {
         "product": str,
-        "brand": lambda item: rows.get(item, nothing).brand,
-        "category": lambda item: next(iter(rows.get(item, nothing).category_path), ""),
+        "brand": lambda item: rows[item].brand if item in rows else "",
+        "category": lambda item: next(iter(rows[item].category_path), "") if item in rows else "",
     }
     for dimension, name in kinds.items():
         one, two = _grouped(before, name), _grouped(after, name)

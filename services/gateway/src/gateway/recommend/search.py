@@ -1,18 +1,19 @@
 """Search: the products near to the signals, fused and not ranked for anyone."""
 
-from gateway.model.messages import Findings, FoundProduct
-from gateway.model.query import Query
-from gateway.ranking.sorting import Sort, in_order
-from gateway.recommend.match import judge
-from gateway.recommend.pages import cut
-from gateway.recommend.recommend import as_fused, begin, collapsed, degraded, fused, versions_of
+from gateway.model.query import RequestQuery
+from gateway.model.response import FoundProduct, SearchAnswer
+from gateway.ranking.sorting import SearchSort, in_order
+from gateway.recommend.begin import begin
+from gateway.recommend.order import as_fused, collapsed, fused
+from gateway.recommend.pages import read_page
+from gateway.recommend.report import best_match, degraded, versions_of
 from gateway.recommend.validate import check
 from gateway.retrieval.branches import search as find_near
-from gateway.state.run import Dependencies
+from gateway.state.run import RequestDependencies
 from servicekit import deadlines
 
 
-async def search(query: Query, deps: Dependencies) -> Findings:
+async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer:
     """The nearest products; the answer reports what is degraded.
 
     Raises the caller's own errors, and NothingAvailable when no signal could be followed.
@@ -23,24 +24,27 @@ async def search(query: Query, deps: Dependencies) -> Findings:
         listings = await find_near(run)
         candidates = fused(run, listings)
         order = collapsed(run, candidates, as_fused(candidates))
-        page = await cut(run, in_order(order, candidates.columns, Sort(query.sort), run.plan.top_k))
+        order = in_order(order, candidates.columns, SearchSort(query.sort), run.plan.top_k)
+        page = await read_page(run, order)
     nearest = dict(zip(candidates.columns.product_ids, candidates.nearest, strict=True))
-    return Findings(
-        results=[
-            FoundProduct(
-                product=result.row,
-                rank=result.rank,
-                similarity=nearest[result.row.product_id] or 0.0,
-                matched_image_id=result.answered.matched_image_id,
-                collapsed_product_ids=result.answered.collapsed,
-            )
-            for result in page.results
-        ],
+    return SearchAnswer(
+        results=tuple(
+            [
+                FoundProduct(
+                    product=result.row,
+                    rank=result.rank,
+                    similarity=nearest[result.row.product_id] or 0.0,
+                    matched_image_id=result.answered.matched_image_id,
+                    collapsed_product_ids=result.answered.collapsed,
+                )
+                for result in page.results
+            ]
+        ),
         degradations=degraded(run, candidates),
-        stage_timings=run.trace.by_start,
+        timings=run.trace.by_start,
         versions=versions_of(run),
         freshness=run.trace.freshness,
-        subjects=run.trace.signal_subjects,
+        subjects=run.trace.subjects,
         facets=run.trace.facets,
-        match=judge(run, listings),
+        match=best_match(run, listings),
     )

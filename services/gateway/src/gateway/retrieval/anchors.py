@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from gateway.model.branch import Branch
 from gateway.model.causes import Peer
-from gateway.model.query import FIRST_ANCHOR, Query
+from gateway.model.query import FIRST_ANCHOR, RequestQuery
 from gateway.model.retrieved import NOTHING, BranchResult, failed
 from gateway.model.scene import AnchorSource
 from gateway.retrieval.personal import FromRanker, ask_ranker
@@ -15,10 +15,10 @@ from sightline_rules import categories
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What was learned of a request's anchors before anything is searched."""
+class ResolvedAnchors:
+    """A request's anchors, as resolved before anything is searched."""
 
-    asked: Query
+    asked: RequestQuery
     """With the anchors that it names itself."""
     given: FromRanker | None
     """What the ranker answered on the way; None = it was not asked."""
@@ -26,16 +26,16 @@ class About:
     """Which anchors the catalog does not hold, where it was asked."""
 
 
-async def settled(run: Run) -> tuple[Run, About]:
+async def resolve_anchors(run: Run) -> tuple[Run, ResolvedAnchors]:
     """The run with its anchors and within the categories that its scene wants, as all that follows
     has to have it."""
     asked = run.query
-    run, given = await looked_for(run)
-    run, kept = await kept_to_others(run)
-    return run, About(asked, given, kept)
+    run, given = await infer_anchors(run)
+    run, kept = await exclude_anchor_categories(run)
+    return run, ResolvedAnchors(asked, given, kept)
 
 
-async def looked_for(run: Run) -> tuple[Run, FromRanker | None]:
+async def infer_anchors(run: Run) -> tuple[Run, FromRanker | None]:
     """Where the scene has to know the anchors before anything else, and the request names none:
     the run with them, and what the ranker answered on the way."""
     scene, query = run.plan.scene, run.query
@@ -53,7 +53,7 @@ async def looked_for(run: Run) -> tuple[Run, FromRanker | None]:
     return replace(run, query=query), (candidates, notes)
 
 
-async def kept_to_others(run: Run) -> tuple[Run, BranchResult]:
+async def exclude_anchor_categories(run: Run) -> tuple[Run, BranchResult]:
     """The run kept to other categories than its anchors', where the scene wants that; and which
     anchors the catalog does not hold."""
     level = run.plan.scene.other_categories
@@ -77,7 +77,7 @@ async def missing(run: Run, places: Mapping[int, str]) -> BranchResult:
     return (await _categories(run, places))[1]
 
 
-def _places(query: Query) -> Mapping[int, str]:
+def _places(query: RequestQuery) -> Mapping[int, str]:
     anchors = {FIRST_ANCHOR - place: item for place, item in enumerate(query.anchors)}
     return anchors | {one.index: one.product_id for one in query.wanted if one.product_id}
 

@@ -1,20 +1,32 @@
 """AdminService on the wire."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from typing import cast
 
-from gateway.admin.status import TEXT, VISUAL, check_unused, suite_state
+from gateway.admin.status import (
+    TEXT,
+    VISUAL,
+    ComponentState,
+    SuiteState,
+    check_unused,
+    suite_state,
+)
+from gateway.clients import messages
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
-from gateway.ports import Scenes
+from gateway.model.carried import EmbedderSpace
+from gateway.ports import SceneSource
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
 from gateway.servicer.scenes import SceneCalls
-from gateway.state.experiments import Experiments
+from gateway.state.experiments import RunningExperiments
 from servicekit.requests import page_size
 from servicekit.server import Context
+from servicekit.status import to_status
+from sightline.common.v1 import answer_pb2
 from sightline.common.v1 import audit_service_pb2 as audit_pb
 from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb
 from sightline.embedder.v1 import space_service_pb2 as space_pb
@@ -36,14 +48,14 @@ class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
         catalogs: Sequence[str],
         passthrough: Passthrough,
         *,
-        scenes: Scenes,
+        scenes: SceneSource,
         embedder: EmbedderClient,
         ranker: RankerClient,
         retriever: RetrieverClient,
         audit: AuditLog,
         status_seconds: float,
         service_version: str,
-        experiments: Experiments | None = None,
+        experiments: RunningExperiments | None = None,
     ) -> None:
         self._catalogs = catalogs
         self._scenes = scenes
@@ -71,11 +83,7 @@ class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
             self._seconds,
         )
         versions = {"gateway": self._version, **self._peer_versions()}
-        for item in status.components:
-            if not item.status.code:
-                item.version = versions.get(item.component, "")
-        status.scenes.extend(self._scenes.names(catalog_id))
-        return status
+        return _status(status, versions, self._scenes.names(catalog_id))
 
     async def ListModels(
         self, request: ranker_pb.ListModelsRequest, context: Context
@@ -112,3 +120,44 @@ class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
         await check_unused(request.version, spaces, partial(self._retriever.holding, catalog_id))
         space: embedding_pb.Space = await self._retire_space(request)
         return space
+
+
+def _status(
+    value: SuiteState, versions: Mapping[str, str], scenes: Iterable[str]
+) -> pb.GetStatusResponse:
+    """Return the answer to GetStatus."""
+    images, texts = value.images, value.texts
+    return pb.GetStatusResponse(
+        components=[_component(each, versions) for each in value.components],
+        visual_space=messages.space_version_message(images.space),
+        embedder_space_version=value.embedder_space_version,
+        embedder_spaces=map(_offered, value.embedder_spaces),
+        products=images.products,
+        indexed_images=images.indexed,
+        pending_images=images.pending,
+        failed_images=images.failed,
+        indexed_texts=texts.indexed,
+        pending_texts=texts.pending,
+        failed_texts=texts.failed,
+        freshness=messages.freshness_message(images.freshness),
+        model_version=value.model_version,
+        recall=cast(Sequence[answer_pb2.RecallEstimate], images.recall),
+        advice=[each.advice for each in (images, texts) if each.advice],
+        scenes=scenes,
+    )
+
+
+def _offered(space: EmbedderSpace) -> pb.EmbedderSpace:
+    names = ("space", "version", "model", "dimension", "ready", "default_version")
+    return pb.EmbedderSpace(**{name: getattr(space, name) for name in names})
+
+
+def _component(value: ComponentState, versions: Mapping[str, str]) -> pb.ComponentStatus:
+    message = pb.ComponentStatus(component=value.name)
+    message.status.SetInParent()
+    if value.error is not None:
+        message.status.MergeFrom(to_status(value.error))
+    if not message.status.code:
+        message.version = versions.get(value.name, "")
+    message.latency.FromMicroseconds(round(value.seconds * 1e6))
+    return message

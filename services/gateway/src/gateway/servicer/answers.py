@@ -1,16 +1,154 @@
-"""Explanations and classifications, with the filters that these propose, as messages."""
+"""Answers of RecommendationService as messages."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import cast
 
 from gateway.clients import messages
-from gateway.model.answer import Classified, Proposal, Result
-from gateway.model.explanation import Explanation
+from gateway.clients.matches import match_message
+from gateway.model.answer import AnswerResult
+from gateway.model.carried import Subject
+from gateway.model.controls import ControlOutcome
+from gateway.model.explanation import ProductExplanation
+from gateway.model.match import Match
+from gateway.model.response import Classified, Proposal, RecommendAnswer, SearchAnswer
 from gateway.ranking import wording
-from sightline.common.v1 import filter_pb2
+from gateway.recommend.replay import ReplayedAnswer
+from servicekit.requests import timestamp
+from sightline.common.v1 import answer_pb2, facet_pb2, filter_pb2, photo_pb2, product_pb2
+from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
+from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline_rules import categories
 
 
+def recommendation(
+    value: RecommendAnswer, language_code: str, request_id: str
+) -> pb.RecommendResponse:
+    """Return the answer to Recommend."""
+    response = pb.RecommendResponse(
+        no_good_match=value.no_good_match,
+        quality=cast(answer_pb2.AnswerQuality.ValueType, value.quality.value),
+        degradations=messages.degradation_messages(value.degradations),
+        stage_timings=messages.timing_messages(value.timings),
+        versions=messages.versions_message(value.versions),
+        freshness=messages.freshness_message(value.freshness),
+        missing_product_ids=value.missing_product_ids,
+        hidden_count=value.hidden_count,
+        attribution_token=value.attribution_token,
+        next_page_token=value.next_page_token,
+        request_id=request_id,
+        subjects=_subjects(value.subjects),
+        match=_match(value.match, language_code),
+        experiment_arms=value.arms,
+        control_outcomes=[_outcome(each) for each in value.control_outcomes],
+    )
+    for result in value.results:
+        _fill(result, response.results.add())
+    return response
+
+
+def _fill(result: AnswerResult, message: pb.RecommendedProduct) -> None:
+    """Fill in a result in place, as what is given to a constructor is copied."""
+    answered = result.answered
+    message.product.CopyFrom(cast(product_pb2.Product, result.row))
+    message.rank = result.rank
+    message.raw_score = answered.raw_score
+    messages.add_parts(message.parts, answered.parts, answered.contributions)
+    message.reasons.extend(messages.reason_messages(answered.reasons))
+    message.matched_image_id = answered.matched_image_id
+    message.branches.extend(answered.branches)
+    message.collapsed_product_ids.extend(answered.collapsed)
+    if answered.score is not None:
+        message.score = answered.score.chance
+        message.score_event = messages.score_event(answered.score)
+    message.score_rank = answered.score_rank
+    message.moves.extend(messages.move_messages(result.moves))
+
+
+def _outcome(value: ControlOutcome) -> control_pb2.ControlOutcome:
+    return control_pb2.ControlOutcome(
+        control=value.control,
+        scene=value.scene,
+        product_id=value.product_id,
+        outcome=cast(control_pb2.ControlOutcome.Outcome.ValueType, int(value.state)),
+    )
+
+
+def _subjects(values: Mapping[int, Subject]) -> list[pb.SignalSubject]:
+    return [
+        pb.SignalSubject(signal=place, subject=cast(photo_pb2.Subject, values[place]))
+        for place in sorted(values)
+    ]
+
+
+def _match(value: Match | None, language_code: str) -> pb.Match | None:
+    if value is None:
+        return None
+    return match_message(value, wording.matched(value, language_code))
+
+
+def findings(value: SearchAnswer, request_id: str) -> pb.SearchResponse:
+    """Return the answer to Search."""
+    return pb.SearchResponse(
+        results=[
+            pb.FoundProduct(
+                product=cast(product_pb2.Product, each.product),
+                rank=each.rank,
+                similarity=each.similarity,
+                matched_image_id=each.matched_image_id,
+                collapsed_product_ids=each.collapsed_product_ids,
+            )
+            for each in value.results
+        ],
+        degradations=messages.degradation_messages(value.degradations),
+        stage_timings=messages.timing_messages(value.timings),
+        versions=messages.versions_message(value.versions),
+        freshness=messages.freshness_message(value.freshness),
+        request_id=request_id,
+        subjects=_subjects(value.subjects),
+        facets=cast(Sequence[facet_pb2.Facet], value.facets),
+        match=_match(value.match, ""),
+    )
+
+
+def replayed(value: ReplayedAnswer, request_id: str) -> pb.ReplayRecommendationResponse:
+    """Return the answer to ReplayRecommendation."""
+    record = value.record
+    return pb.ReplayRecommendationResponse(
+        equal=value.equal,
+        differences=[
+            answers_pb.ReplayDifference(
+                kind=cast(answers_pb.ReplayDifference.Kind.ValueType, int(each.kind)),
+                subject=each.subject,
+                text=each.text,
+            )
+            for each in value.differences
+        ],
+        places=[
+            pb.ReplayedPlace(
+                place=each.place,
+                recorded=messages.answered_message(each.recorded),
+                recomputed=messages.answered_message(each.recomputed),
+                equal=each.equal,
+            )
+            for each in value.places
+        ],
+        total_count=record.total_count,
+        versions=messages.versions_message(record.versions),
+        replay_versions=messages.versions_message(value.versions),
+        degradations=messages.degradation_messages(record.degradations),
+        experiment_arms=record.arms,
+        request_digest=record.request_digest,
+        answer_time=timestamp(record.answer_micros),
+        answer_id=record.answer_id,
+        seed=record.seed,
+        request_id=request_id,
+    )
+
+
 def explanation(
-    value: Explanation, language_code: str, request_id: str
+    value: ProductExplanation, language_code: str, request_id: str
 ) -> pb.ExplainRecommendationResponse:
     """The answer to ExplainRecommendation."""
     outcome = pb.ExplainRecommendationResponse.Outcome.Value(f"OUTCOME_{value.outcome}")
@@ -18,24 +156,24 @@ def explanation(
     return pb.ExplainRecommendationResponse(
         outcome=outcome,
         text=wording.outcome(value, language_code),
-        product=value.row,
+        product=cast(product_pb2.Product | None, value.row),
         rejection=None
         if rejection is None
         else pb.FilterRejection(
             path=rejection.path, condition=rejection.condition, held=rejection.held
         ),
         collapsed_into_product_id=value.collapsed_into,
-        branches=value.branches,
+        branches=[pb.BranchVerdict(**asdict(each)) for each in value.branches],
         rank=value.placed.rank if value.placed else 0,
         score=_score(value.placed),
         last_shown=_score(value.last_shown),
-        degradations=value.degradations,
-        versions=value.versions,
+        degradations=messages.degradation_messages(value.degradations),
+        versions=None if value.versions is None else messages.versions_message(value.versions),
         request_id=request_id,
     )
 
 
-def _score(value: Result | None) -> pb.ExplainedScore | None:
+def _score(value: AnswerResult | None) -> pb.ExplainedScore | None:
     if value is None:
         return None
     answered = value.answered
@@ -43,19 +181,19 @@ def _score(value: Result | None) -> pb.ExplainedScore | None:
         product_id=answered.product_id,
         raw_score=answered.raw_score,
         score_rank=answered.score_rank,
-        moves=value.moves if value.rank else answered.moves,
+        moves=messages.move_messages(value.moves if value.rank else answered.moves),
     )
     messages.add_parts(message.parts, answered.parts, answered.contributions)
-    message.reasons.extend(answered.reasons)
+    message.reasons.extend(messages.reason_messages(answered.reasons))
     return message
 
 
 def classification(value: Classified, request_id: str) -> pb.ClassifyResponse:
     """The answer to Classify."""
     return pb.ClassifyResponse(
-        classification=value.classification,
+        classification=cast(photo_pb2.Classification, value.classification),
         proposals=[proposal_message(item) for item in value.proposals],
-        subject=value.subject,
+        subject=cast(photo_pb2.Subject | None, value.subject),
         request_id=request_id,
     )
 

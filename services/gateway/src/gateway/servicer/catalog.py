@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import grpc
 
-from gateway.clients.calls import Caller
+from gateway.clients.calls import PeerCaller
 from gateway.model.errors import ProductNotFound
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Passthrough
@@ -30,7 +30,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         catalogs: Sequence[str],
         passthrough: Passthrough,
         channel: grpc.aio.Channel,
-        caller: Caller,
+        caller: PeerCaller,
         keys: SigningKeys,
     ) -> None:
         """`keys`: what signs page tokens."""

@@ -1,15 +1,16 @@
 """AdminService's calls for scenes on the wire."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model import scene_checks
 from gateway.model.errors import SceneInvalid, SceneNotFound
 from gateway.model.scene import Scene
-from gateway.ports import Scenes
+from gateway.ports import SceneSource
 from gateway.recommend import scene_diff
-from gateway.recommend.scene_diff import Sample, entry_changes
+from gateway.recommend.scene_diff import AnswerSample, entry_changes
 from gateway.servicer.requests import admit
 from gateway.state.scenes.texts import read
 from servicekit.errors import ServiceError
@@ -26,7 +27,7 @@ class SceneCalls:
     """Lists, shows, checks and compares scenes. Nothing here changes one: they are files."""
 
     _catalogs: Sequence[str]
-    _scenes: Scenes
+    _scenes: SceneSource
     _ranker: RankerClient
     _retriever: RetrieverClient
 
@@ -69,7 +70,10 @@ class SceneCalls:
             valid=True,
             version=found.version,
             warnings=warnings,
-            changes=entry_changes(self._used(name, catalog_id), found),
+            changes=[
+                pb.SceneEntryChange(**asdict(each))
+                for each in entry_changes(self._used(name, catalog_id), found)
+            ],
         )
 
     async def DiffScene(
@@ -83,7 +87,7 @@ class SceneCalls:
         _within("from_time", request.from_time.seconds, LAST_SECOND)
         current = self._scenes.get(name, catalog_id)
         changed = read(name, request.toml) if request.toml else current
-        sample = Sample(
+        sample = AnswerSample(
             catalog_id,
             name,
             request.answer_count or scene_diff.DEFAULT_ANSWERS,
@@ -91,9 +95,12 @@ class SceneCalls:
             request.place_count or scene_diff.DEFAULT_PLACES,
         )
         found = await scene_diff.scene_diff(sample, current, changed, self._ranker, self._retriever)
-        found.version, found.changed_version = current.version, changed.version
-        found.warnings.extend(_warnings(changed))
-        return found
+        return pb.DiffSceneResponse(
+            **asdict(found),
+            warnings=_warnings(changed),
+            version=current.version,
+            changed_version=changed.version,
+        )
 
     async def _gone(self, catalog_id: str, model: str) -> list[pb.SceneProblem]:
         """That the ranker can't rank by the model that is pinned; nothing while it does not say."""

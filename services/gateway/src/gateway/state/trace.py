@@ -7,21 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from gateway.model.causes import Cause, Peer
+from gateway.model.carried import Facet, Subject
+from gateway.model.causes import Degradation, DegradationCause, Peer
 from gateway.model.errors import StageLate
-from gateway.model.failures import Failure, failure_of
-from gateway.model.messages import (
-    ControlOutcome,
-    Degradation,
-    Facet,
-    Freshness,
-    SignalSubject,
-    SpaceVersion,
-    Subject,
-    Timing,
-)
-from gateway.model.peers import Found
+from gateway.model.failures import StageFailure, failure_of
+from gateway.model.peers import NearestProducts
 from gateway.model.retrieved import BranchResult
+from gateway.model.versions import Freshness, SpaceVersion, StageTiming
 from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
@@ -77,8 +69,8 @@ class RequestTrace:
         self._clock = clock
         self._origin = clock()
         self._stages = Stages()
-        self.timings: list[Timing] = []
-        self.failures: list[Failure] = []
+        self.timings: list[StageTiming] = []
+        self.failures: list[StageFailure] = []
         self.reported: list[Degradation] = []
         """Degradations that peers report of themselves."""
         self.missing: dict[int, str] = {}
@@ -90,7 +82,7 @@ class RequestTrace:
         self.spaces: list[SpaceVersion] = []
         """Those that were searched, each once."""
         self.nearest_cosines: dict[str, Sequence[float]] = {}
-        """What a catalog's own photos have to one another, by generation; see Found."""
+        """What a catalog's own photos have to one another, by generation; see NearestProducts."""
         self.freshness: Freshness | None = None
         self.branch_steps: list[str] = []
         """What each branch did, in words."""
@@ -99,8 +91,6 @@ class RequestTrace:
         self.model_version = ""
         self.anchors: tuple[str, ...] = ()
         """Products that the ranker found the request to be about, as it named none."""
-        self.controls: list[ControlOutcome] = []
-        """What became of controls."""
         self.history_token = ""
         """Marks the shopper's history that the ranker read."""
         self.snapshot_micros = 0
@@ -126,7 +116,7 @@ class RequestTrace:
         """Note that a stage is over that began `start` seconds after the request's start."""
         total = self.elapsed - start
         self._stages.note(name, start, total)
-        self.timings.append(timing(name, start, total, work))
+        self.timings.append(StageTiming(name, start, total, work))
 
     def note(self, result: BranchResult) -> BranchResult:
         """Note what a branch returns, and return it."""
@@ -148,7 +138,7 @@ class RequestTrace:
         """Note a peer's failure; raises it when it is the caller's own."""
         self.failures.append(failure_of(stage, peer, error))
 
-    def _searched(self, found: Found) -> None:
+    def _searched(self, found: NearestProducts) -> None:
         """Of several indexes, the one that lags most counts."""
         self.reported += found.degradations
         if found.space is not None and found.space not in self.spaces:
@@ -165,17 +155,9 @@ class RequestTrace:
         return {failure.unreachable for failure in self.failures}
 
     @property
-    def causes(self) -> set[Cause]:
+    def causes(self) -> set[DegradationCause]:
         """Why the answer is degraded so far."""
         return {failure.cause for failure in self.failures}
-
-    @property
-    def signal_subjects(self) -> list[SignalSubject]:
-        """Where the subjects of photos are, by the signals' places."""
-        return [
-            SignalSubject(signal=place, subject=self.subjects[place])
-            for place in sorted(self.subjects)
-        ]
 
     @property
     def plan(self) -> str:
@@ -183,22 +165,10 @@ class RequestTrace:
         return " → ".join((" + ".join(sorted(self.branch_steps)), *self.steps))
 
     @property
-    def by_start(self) -> tuple[Timing, ...]:
+    def by_start(self) -> tuple[StageTiming, ...]:
         """The stages so far, by start."""
-        return tuple(sorted(self.timings, key=lambda item: item.start.ToMicroseconds()))
-
-
-def timing(stage: str, start: float, total: float, work: float | None) -> Timing:
-    """How long a stage took, in seconds; what the peer did not work was spent on the wire and in
-    its queue. `work` is by the peer's own clock; None = not known."""
-    message = Timing(stage=stage)
-    message.start.FromMicroseconds(round(start * 1e6))
-    message.total.FromMicroseconds(round(total * 1e6))
-    if work is not None:
-        message.work.FromMicroseconds(round(min(work, total) * 1e6))
-        message.network.FromMicroseconds(round(max(total - work, 0.0) * 1e6))
-    return message
+        return tuple(sorted(self.timings, key=lambda item: item.start))
 
 
 def _lag(freshness: Freshness) -> timedelta:
-    return freshness.index_lag.ToTimedelta()
+    return freshness.index_lag

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from retriever.catalog import deletions, imports, products, updates
 from retriever.columns.keeper import Columns
 from retriever.columns.off_loop import each_passes
-from retriever.columns.table import Table
+from retriever.columns.table import ProductTable
 from retriever.domain.product import Product
 from retriever.ports.catalog import CatalogRecord, DeletionRecord, ImportRecord
 from retriever.ports.columns import ColumnRecord
@@ -250,7 +250,7 @@ class _Rows:
         self._record = record
         self._kept: dict[tuple[str, str], _Row] = {}
 
-    async def read(self, catalog: str, table: Table, places: Sequence[int]) -> list[_Read]:
+    async def read(self, catalog: str, table: ProductTable, places: Sequence[int]) -> list[_Read]:
         """Those of the products at these places that there are, in the order asked."""
         if len(self._kept) > MOST_ROWS:
             self._kept = {}

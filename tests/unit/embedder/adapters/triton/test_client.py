@@ -44,10 +44,8 @@ async def test_the_request_id_goes_along(served: TritonInference, triton: FakeTr
 async def test_no_server_is_unavailable_at_once() -> None:
     async with Triton("127.0.0.1:1", timeout=SECONDS) as server:
         served = server.inference("m")
-        started = asyncio.get_running_loop().time()
         with pytest.raises(EmbedderUnavailable) as caught:
-            await served.describe()
-        assert asyncio.get_running_loop().time() - started < 25
+            await asyncio.wait_for(served.describe(), SECONDS / 2)
         assert caught.value.retry_after
 
 

@@ -25,17 +25,16 @@ from servicekit.interceptors import outgoing_metadata
 from servicekit.tls import Certificates
 
 _NUMBERS: Final = itertools.count(secrets.randbits(59))
-"""Those of requests; embedders that share a server should not count alike."""
+"""Request numbers, from a random start: embedders that share a server should not use the same."""
 
 RESERVE: Final = 0.01
-"""Seconds of the caller's deadline that are kept back to report that Triton was too slow."""
+"""Seconds of the caller's deadline reserved to report that Triton was too slow."""
 
 CONTROL_KEY: Final = "triton-grpc-protocol-sightline-control"
-"""The header in which a server that is started with `--grpc-restricted-protocol` finds the key
-`sightline-control`."""
+"""Header of the key `sightline-control` for servers with `--grpc-restricted-protocol`."""
 
 CONTROL_SECONDS: Final = 120.0
-"""Within which a server has to load or unload a model; TensorRT may build an engine first."""
+"""Most seconds to load or unload a model; TensorRT may build an engine first."""
 
 UP: Final = Gauge("sightline_triton_up", "Whether Triton answered the last call.", ("model",))
 
@@ -46,25 +45,26 @@ STRAY: Final = Counter(
 )
 
 LEAST_VERSION: Final = "2.59.1"
-"""Triton 25.07: earlier ones can be taken over by whoever reaches them (CVE-2025-23319 and others).
-2.59.0 is 25.06."""
+"""Triton 25.07: earlier ones allow remote takeover (CVE-2025-23319 and others). 2.59.0 is 25.06."""
 
 READY: Final = "READY"
 _SERVED: Final = frozenset({READY, "LOADING"})
-"""States of the repository index in which a model answers, or does so soon."""
+"""States of the repository index in which a model answers, or will soon."""
 
 
 class Triton:
-    """One model server: its models as Inferences, and what its repository holds. See
-    ports.Repository and ports.ModelServer."""
+    """One model server: its models as Inferences, and its repository's index.
+
+    See ports.Repository and ports.ModelServer.
+    """
 
     def __init__(
         self, target: str, timeout: float, control_key: str = "", tls: Certificates | None = None
     ) -> None:
-        """Connect on first use; to be called where an event loop runs. `timeout` in seconds.
+        """Connect on first use; requires a running event loop. `timeout` in seconds.
 
-        `control_key`: what the server wants before it says or changes what it serves. `tls`: whom
-        it believes, and what it is shown; None = plain text.
+        `control_key`: key for reading and changing what the server serves. `tls`: certificates;
+        None = plain text.
         """
         self._timeout = timeout
         self._key = {CONTROL_KEY: control_key} if control_key else {}
@@ -84,15 +84,17 @@ class Triton:
 
     @property
     def _client(self) -> Any:
-        """That of the target by the certificates of now. A former one stays for what it is asked;
-        certificates change every few weeks."""
+        """Client of the target with the current certificates.
+
+        Former ones finish their calls; certificates change every few weeks.
+        """
         credentials = None if self._tls is None else self._tls.calling()
         if credentials not in self._connected:
             self._connected[credentials] = self._connect(self._target)
         return self._connected[credentials]
 
     def _connect(self, address: str) -> Any:
-        """A client of one of the target's servers, or of the target."""
+        """Return a client of one of the target's servers, or of the target."""
         if self._tls is None:
             return triton.InferenceServerClient(address, channel_args=_channel_args())
         host = self._target.removeprefix("dns:///").rpartition(":")[0].strip("[]")
@@ -102,18 +104,18 @@ class Triton:
         )
 
     def inference(self, model: str) -> "TritonInference":
-        """Return one of its models; whether it is there shows when it is asked."""
+        """Return one of its models; a missing one fails when it is called."""
         return TritonInference(self, model)
 
     async def version(self) -> str | None:
-        """Of the server that answers; None while none does."""
+        """Return the version of the server that answers; None while none does."""
         try:
             return str((await self.call("", self._client.get_server_metadata)).version)
         except ServiceError:
             return None
 
     async def _is_there(self, seconds: float) -> bool:
-        """Whether a server answers, alive or not."""
+        """Return whether a server answers, live or not."""
         try:
             await self._client.is_server_live(client_timeout=seconds)
         except InferenceServerException as error:
@@ -125,7 +127,8 @@ class Triton:
         return {name for name, state in index.items() if state in _SERVED}
 
     async def states(self) -> Mapping[str, str]:
-        """Where servers differ, the state of one that does not serve the model."""
+        """Return the states of models; where servers differ, that of one that does not serve the
+        model."""
         found: dict[str, str] = {}
         for address in await addresses(self._target):
             async with self._connect(address) as one:
@@ -145,7 +148,7 @@ class Triton:
         await self._control("unload_model", model)
 
     async def _control(self, method: str, model: str) -> None:
-        """Call each server behind the target, not only the one whose turn it is."""
+        """Call each server behind the target, not only the next one of the round robin."""
         for address in await addresses(self._target):
             async with self._connect(address) as one:
                 try:
@@ -181,10 +184,10 @@ class Triton:
         *arguments: object,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
-        """Call Triton within the caller's deadline, and translate what goes wrong.
+        """Call Triton within the caller's deadline, and translate its errors.
 
-        `model`: whose metric shows that it answered; empty = none's. Nobody waits for a model of
-        servers that hang.
+        `model` names the metric that shows whether it answered; empty = none. Fails at once while
+        the servers hang.
         """
         if model and self._breaker.hangs:
             raise EmbedderUnavailable("the model server hangs")
@@ -249,7 +252,7 @@ class TritonInference:
         )
 
     async def _is_own(self, result: Any, number: str, inputs: Tensors) -> bool:
-        """Whether an answer is that to this request, as far as the model says it."""
+        """Return whether the answer belongs to this request, as far as the model has checksums."""
         given = result.as_numpy(CHECKSUM)
         if given is None:  # torn, or from another model than it was
             return not self._checksums or not (await self.describe()).checksums

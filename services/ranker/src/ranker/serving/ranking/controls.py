@@ -14,7 +14,7 @@ import numpy as np
 from ranker.domain.arrays import Ints
 from ranker.serving.ranking.diversity import Arrangement, MoveCause, RankPolicy
 from ranker.serving.ranking.rank import ScoredCandidates
-from sightline_rules.controls import Control, lined_up, seats
+from sightline_rules.controls import Control, apply_boosts, seats
 
 
 class Arrange(Protocol):
@@ -33,7 +33,7 @@ def controlled(
     `arrange` has them; the rows that boosts moved up; and those others as `arrange` was given
     them."""
     rows = ranking.rows.tolist()
-    line = lined_up(rows, ranking.raw_scores.tolist(), controls)
+    line = apply_boosts(rows, ranking.raw_scores.tolist(), controls)
     at = {row: place for place, row in enumerate(rows)}
     places = np.array([at[row] for row in line.rows], np.int64)
     free = slice(line.pinned, line.pinned + line.free)

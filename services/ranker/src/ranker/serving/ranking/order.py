@@ -14,7 +14,7 @@ from ranker.domain.arrays import Doubles, Ints
 from ranker.domain.model import Model
 from ranker.serving.ranking.diversity import Arrangement, MoveCause
 from ranker.serving.ranking.rank import ScoredCandidates, calibrated
-from sightline_rules.controls import Control, seated
+from sightline_rules.controls import Control, apply_pins
 from sightline_rules.grouping import grouped
 
 
@@ -119,7 +119,7 @@ def order_of(
     if controls:
         rows = ranking.rows[arrangement.order][places].tolist()
         at = {row: place for place, row in enumerate(rows)}
-        seats = np.array([at[row] for row in seated(rows, controls)], np.int64)
+        seats = np.array([at[row] for row in apply_pins(rows, controls)], np.int64)
         places = places[seats]
         moves[MoveCause.CONTROL] = moves[MoveCause.CONTROL].copy()
         moves[MoveCause.CONTROL][places] += seats - np.arange(len(seats))

@@ -4,48 +4,50 @@ shared."""
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gateway.model.answer import Order
-from gateway.model.candidates import Candidates
-from gateway.model.messages import Move
+from gateway.model.answer import AnswerOrder
+from gateway.model.candidates import FusedCandidates
+from gateway.model.reasons import Move, MoveCause
 from gateway.ranking.collapse import picked
 from sightline_rules import controls
 
 
-def lined_up(candidates: Candidates, order: Order) -> tuple[Order, frozenset[int]]:
-    """A whole order with its pinned products first and the buried last, and the rows that boosts
-    moved up."""
+def apply_boosts(
+    candidates: FusedCandidates, order: AnswerOrder
+) -> tuple[AnswerOrder, frozenset[int]]:
+    """Return a whole order with pinned products first and buried ones last, and the rows that
+    boosts moved up."""
     if not candidates.controls:
         return order, frozenset()
     rows = _rows(candidates, order)
-    line = controls.lined_up(rows, order.raw_scores, candidates.controls)
+    line = controls.apply_boosts(rows, order.raw_scores, candidates.controls)
     return _moved(order, rows, line.rows), line.raised
 
 
-def seated(candidates: Candidates, order: Order) -> Order:
-    """A whole order, collapsed, with its pinned products at their places."""
+def apply_pins(candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:
+    """Return a whole, collapsed order with its pinned products at their places."""
     if not candidates.controls:
         return order
     rows = _rows(candidates, order)
-    return _moved(order, rows, controls.seated(rows, candidates.controls))
+    return _moved(order, rows, controls.apply_pins(rows, candidates.controls))
 
 
 def acting(
-    candidates: Candidates, order: Order, page_size: int, raised: frozenset[int]
+    candidates: FusedCandidates, order: AnswerOrder, page_size: int, raised: frozenset[int]
 ) -> tuple[str, ...]:
-    """The controls that changed the first page of an order."""
+    """Return the names of the controls that changed the first page of an order."""
     if not candidates.controls:
         return ()
     shown = _rows(candidates, order)[:page_size]
     return controls.acting(candidates.controls, shown, raised)
 
 
-def _rows(candidates: Candidates, order: Order) -> list[int]:
+def _rows(candidates: FusedCandidates, order: AnswerOrder) -> list[int]:
     places = candidates.places
     return [places[product_id] for product_id in order.product_ids]
 
 
-def _moved(order: Order, rows: Sequence[int], to: Sequence[int]) -> Order:
-    """The order's rows in another order, each with the places that it was moved by."""
+def _moved(order: AnswerOrder, rows: Sequence[int], to: Sequence[int]) -> AnswerOrder:
+    """Return the order with its rows in another order, each with the places that it moved by."""
     at = {row: place for place, row in enumerate(rows)}
     source = [at[row] for row in to]
     ranks = order.score_ranks or range(1, len(rows) + 1)
@@ -58,8 +60,8 @@ def _moved(order: Order, rows: Sequence[int], to: Sequence[int]) -> Order:
 
 
 def _added(moves: Sequence[Move], places: int) -> Sequence[Move]:
-    """The moves with one more by a control, of which there is one at most."""
-    control = Move.CAUSE_CONTROL
+    """Return the moves with that by controls added to an earlier one, if there is any."""
+    control = MoveCause.CONTROL
     total = places + sum(move.places for move in moves if move.cause == control)
     others = tuple(move for move in moves if move.cause != control)
     return (*others, Move(cause=control, places=total)) if total else others

@@ -1,0 +1,46 @@
+"""The best match as the message that answers and page tokens carry."""
+
+from typing import cast
+
+from gateway.clients.messages import space_version, space_version_message
+from gateway.model.match import Match, MatchBasis, MatchOutcome
+from gateway.ports import MatchCodec
+from sightline.common.v1 import event_pb2
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
+
+
+class MatchMessages(MatchCodec):
+    """Packs a match as its message."""
+
+    def pack(self, match: Match | None) -> bytes:
+        """Return the match as bytes; empty: there is none."""
+        return b"" if match is None else match_message(match).SerializeToString()
+
+    def unpack(self, data: bytes) -> Match:
+        """Return the match of these bytes. Raises ValueError."""
+        message = pb.Match.FromString(data)
+        return Match(
+            outcome=MatchOutcome(message.outcome),
+            basis=MatchBasis(message.basis),
+            product_id=message.product_id,
+            value=message.value if message.HasField("value") else None,
+            threshold=message.threshold if message.HasField("threshold") else None,
+            branch=message.branch,
+            space=space_version(message.space) if message.HasField("space") else None,
+            event=message.event,
+        )
+
+
+def match_message(value: Match, text: str = "") -> pb.Match:
+    """Return the message of a match, with its sentence."""
+    return pb.Match(
+        outcome=cast(pb.Match.Outcome.ValueType, int(value.outcome)),
+        basis=cast(pb.Match.Basis.ValueType, int(value.basis)),
+        product_id=value.product_id,
+        value=value.value,
+        threshold=value.threshold,
+        branch=value.branch,
+        space=space_version_message(value.space),
+        event=cast(event_pb2.EventType.ValueType, value.event),
+        text=text,
+    )

@@ -1,0 +1,135 @@
+"""What the gateway carries from one peer to another, or to the caller, as it came.
+
+Each protocol names what the domain reads of it. The messages of the wire satisfy them, so that
+nothing is copied on the way.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+
+class Instant(Protocol):
+    """A point in time."""
+
+    def ToMicroseconds(self) -> int:  # noqa: N802
+        """Return microseconds since 1970 (UTC)."""
+
+    def ToJsonString(self) -> str:  # noqa: N802
+        """Return it by RFC 3339."""
+
+
+class Image(Protocol):
+    """A photo of a product."""
+
+    image_id: str
+
+
+class ProductRow(Protocol):
+    """A product as the record has it."""
+
+    product_id: str
+    title: str
+    brand: str
+
+    @property
+    def category_path(self) -> Sequence[str]:
+        """Its category, the topmost first."""
+
+    @property
+    def images(self) -> Sequence[Image]:
+        """Its photos, the main one first."""
+
+    @property
+    def create_time(self) -> Instant:
+        """When the catalog first stored it."""
+
+    @property
+    def update_time(self) -> Instant:
+        """When it was last written."""
+
+    def SerializeToString(self) -> bytes:  # noqa: N802
+        """Return it for a file."""
+
+    def ByteSize(self) -> int:  # noqa: N802
+        """Return the length of what SerializeToString returns."""
+
+
+class Vector(Protocol):
+    """An embedding in a version of a space."""
+
+    space: str
+    space_version: str
+
+
+class EmbedderSpace(Protocol):
+    """A version of a space as the embedder has it."""
+
+    space: str
+    version: str
+    model: str
+    dimension: int
+    ready: bool
+    default_version: bool
+    takes_texts: bool
+
+
+class Box(Protocol):
+    """A part of a photo, as fractions of its width and height."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class Subject(Protocol):
+    """Where the subject of a photo is."""
+
+
+class CategoryGuess(Protocol):
+    """A category that a photo may show."""
+
+    probability: float
+
+    @property
+    def category_path(self) -> Sequence[str]:
+        """The category, the topmost first."""
+
+
+class Guesses(Protocol):
+    """Categories that a photo may show, the likeliest first; they can be cut short."""
+
+    def __iter__(self) -> Iterator[CategoryGuess]:
+        """Yield each."""
+
+    def __delitem__(self, key: slice, /) -> None:
+        """Take some away."""
+
+
+class Classification(Protocol):
+    """What a photo is of."""
+
+    unknown: bool
+
+    @property
+    def guesses(self) -> Guesses:
+        """The categories."""
+
+
+class FacetRequest(Protocol):
+    """A field whose values are counted; the retriever checks it."""
+
+    field: str
+
+    def SerializeToString(self, *, deterministic: bool = ...) -> bytes:  # noqa: N802
+        """Return it for digests."""
+
+
+class Facet(Protocol):
+    """How many products have each value of a field."""
+
+    field: str
+
+
+class RecallEstimate(Protocol):
+    """Measured recall of a plan of the index."""

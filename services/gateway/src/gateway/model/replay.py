@@ -1,0 +1,60 @@
+"""A recorded answer and how the ranker computes it now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from gateway.model.answer import AnsweredProduct
+from gateway.model.causes import Degradation
+from gateway.model.versions import Versions
+
+
+class DifferenceKind(IntEnum):
+    """What changed, by the numbers of ReplayDifference.Kind; the others are the ranker's."""
+
+    UNSPECIFIED = 0
+    SCENE_CHANGED = 9
+    SPACE_CHANGED = 10
+    SERVICE_CHANGED = 11
+    PRODUCT_CHANGED = 12
+    PRODUCT_GONE = 13
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that changed since an answer was given."""
+
+    subject: str
+    text: str
+    kind: int = DifferenceKind.UNSPECIFIED
+    """A DifferenceKind, or one of the ranker's."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAnswer:
+    """An answer as it was recorded, with its first products."""
+
+    answer_id: str
+    products: Sequence[AnsweredProduct] = ()
+    versions: Versions = Versions()  # noqa: RUF009  # frozen
+    degradations: tuple[Degradation, ...] = ()
+    arms: tuple[str, ...] = ()
+    request_digest: bytes = b""
+    answer_micros: int = 0
+    """When it was asked for, microseconds since 1970 (UTC)."""
+    seed: int = 0
+    total_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RankerReplay:
+    """What the ranker says of an answer that it computes once more."""
+
+    record: RecordedAnswer
+    recomputed: Sequence[AnsweredProduct] = ()
+    """Its first products now."""
+    equal: bool = False
+    differences: tuple[Difference, ...] = ()
+    model_version: str = ""
+    changed: Sequence[AnsweredProduct] = ()
+    """Its first products by changed rules, where these were given."""

@@ -1,0 +1,23 @@
+"""The start of a request: its scene, plan and trace."""
+
+import time
+
+from gateway.model.query import RequestQuery
+from gateway.recommend.plan import make_plan, scened
+from gateway.state import tokens
+from gateway.state.run import RequestDependencies, Run
+from gateway.state.trace import RequestTrace
+from servicekit import deadlines
+
+
+def begin(query: RequestQuery, deps: RequestDependencies) -> Run:
+    """Plan a checked request within the caller's deadline, else the default time."""
+    trace, left = RequestTrace(), deadlines.remaining()
+    given = deps.default_seconds if left is None else min(left, deps.longest_seconds)
+    seconds = max(given - deps.reserve_seconds, 0.0)
+    now, there = round(time.time() * 1e6), deps.experiments
+    name, arms = there.answering(query, now) if there else (query.scene, ())
+    scene = deps.scenes.get(name, query.catalog_id)
+    digests, query = tokens.digests(query), scened(query, scene)
+    plan = make_plan(query, scene, seconds)
+    return Run(query, digests, plan, deps, trace, now, arms)

@@ -1,0 +1,93 @@
+"""Which controls are active at the time of a request, and what they exclude."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from gateway.model.controls import (
+    NO_OUTCOMES,
+    ActiveControl,
+    ControlOutcome,
+    ControlOutcomes,
+    ControlState,
+)
+from gateway.model.filters import CallersFilter
+from gateway.model.plan import MOST_RANKED
+from gateway.state.run import Run
+from sightline_rules.controls import Kind
+
+
+async def activate_controls(run: Run) -> tuple[Run, ControlOutcomes]:
+    """Return the run with its active controls and without what they exclude, and outcomes.
+
+    The outcomes are those known before any product is looked up: of pins only why one is inactive.
+    """
+    given = [ActiveControl(each, "") for each in run.query.controls]
+    given += [ActiveControl(each, run.plan.scene.name) for each in run.plan.scene.controls]
+    if not given:
+        return run, NO_OUTCOMES
+    counts: Mapping[str, int] = {}
+    if budgeted := [each.key for each in given if each.control.daily_budget]:
+        ask = run.peers.ranker.control_counts
+        counts = await run.deps.exposures.of(run.query.catalog_id, budgeted, ask)
+    active, outcomes = list[ActiveControl](), list[ControlOutcome]()
+    for each in given:
+        reason = inactive_reason(each, run.time_micros, counts)
+        if reason is None:
+            active.append(each)
+        if reason is not None or each.control.kind is not Kind.PIN:
+            outcomes.append(each.outcome(reason or ControlState.APPLIED))
+    return _restricted(run, tuple(active)), tuple(outcomes)
+
+
+def _restricted(run: Run, active: tuple[ActiveControl, ...]) -> Run:
+    """Return the run with these controls, without what they exclude and with room for pins."""
+    left_out = (*run.query.exclude_product_ids, *excluded_ids(active))
+    return replace(
+        run,
+        query=replace(run.query, exclude_product_ids=tuple(dict.fromkeys(left_out))),
+        plan=replace(
+            run.plan,
+            controls=active,
+            scope=replace(run.plan.scope, without=excluded_filters(active)),
+            most=min(run.plan.most, MOST_RANKED - len(pinned_ids(active))),
+        ),
+    )
+
+
+def inactive_reason(
+    given: ActiveControl, time_micros: int, counts: Mapping[str, int]
+) -> ControlState | None:
+    """Return why a control is inactive at this time, with today's exposures; None: it is active."""
+    control = given.control
+    if time_micros < control.start_time:
+        return ControlState.NOT_YET
+    if control.end_time and time_micros >= control.end_time:
+        return ControlState.ENDED
+    if control.daily_budget and counts.get(given.key, 0) >= control.daily_budget:
+        return ControlState.OUT_OF_BUDGET
+    return None
+
+
+def of_kind(controls: Iterable[ActiveControl], kind: Kind) -> list[ActiveControl]:
+    """Return the controls of one kind."""
+    return [each for each in controls if each.control.kind is kind]
+
+
+def pinned_ids(controls: Iterable[ActiveControl]) -> tuple[str, ...]:
+    """Return the ids of all pinned products, each once."""
+    pins = of_kind(controls, Kind.PIN)
+    return tuple(dict.fromkeys(item for each in pins for item in each.control.product_ids))
+
+
+def excluded_ids(controls: Sequence[ActiveControl]) -> tuple[str, ...]:
+    """Return the ids of products excluded by id; a request's pins win over its scene."""
+    asked = pinned_ids(each for each in controls if not each.scene)
+    excluding = of_kind(controls, Kind.EXCLUDE)
+    ids = (item for each in excluding for item in each.control.product_ids)
+    return tuple(item for item in dict.fromkeys(ids) if item not in asked)
+
+
+def excluded_filters(controls: Iterable[ActiveControl]) -> tuple[CallersFilter, ...]:
+    """Return the filters whose matches are excluded."""
+    filters = (each.control.filter for each in of_kind(controls, Kind.EXCLUDE))
+    return tuple(each for each in filters if each is not None)

@@ -1,0 +1,209 @@
+"""Controls applied to candidates, and what became of each; every step returns its outcomes."""
+
+from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+
+from gateway.model.candidates import FusedCandidates
+from gateway.model.causes import Peer
+from gateway.model.columns import ProductColumns
+from gateway.model.controls import ControlOutcome, ControlOutcomes, ControlRule, ControlState
+from gateway.model.errors import PeerUnavailable
+from gateway.model.filters import CallersFilter
+from gateway.model.peers import CheckedProducts, Ranked, Rejection
+from gateway.model.plan import MOST_ASKED
+from gateway.model.query import AnswerScope
+from gateway.ranking.passing import passing
+from gateway.recommend.controls.active import of_kind, pinned_ids
+from gateway.retrieval.parallel import in_parallel
+from gateway.state.run import Run
+from servicekit.errors import ServiceError
+from sightline_rules import controls as rules
+from sightline_rules.controls import Kind
+from sightline_rules.filters import Not
+from sightline_rules.messages import read
+from sightline_rules.rejections import words
+
+STAGE = "controls"
+UNBUYABLE = "availability != OUT_OF_STOCK"
+"""The condition of scenes that leave out products out of stock."""
+COMPARED = 1_000
+"""Characters of a condition that are compared, as a rejection may lack its end."""
+
+
+async def apply_controls(
+    run: Run, candidates: FusedCandidates
+) -> tuple[FusedCandidates, ControlOutcomes]:
+    """Return the candidates with pinned products and controls, and pins that are no candidates."""
+    if not run.plan.controls:
+        return candidates, ()
+    pinned = [item for item in pinned_ids(run.plan.controls) if item not in candidates.places]
+    asked = [item for item in pinned if item not in run.left_out]
+    columns, found = await _checked(run, asked)
+    if columns.product_ids:
+        candidates = candidates.joined(columns)
+    outcomes = _absent_pins(run, candidates, found)
+    moving = [each for each in run.plan.controls if each.control.kind is not Kind.EXCLUDE]
+    named = await in_parallel(*(_subjects(run, candidates, each.control) for each in moving))
+    places = candidates.places
+    placed = [
+        rules.Control(
+            name=each.key,
+            kind=each.control.kind,
+            rows=[places[item] for item in ids if item in places],
+            place=each.control.place,
+            boost=each.control.boost,
+        )
+        for each, ids in zip(moving, named, strict=True)
+    ]
+    return replace(candidates, controls=[each for each in placed if each.rows]), outcomes
+
+
+async def _checked(run: Run, ids: Sequence[str]) -> tuple[ProductColumns, CheckedProducts | None]:
+    """Return the products that may be answered, and why others may not.
+
+    None: the record could not be read; the products are those that the snapshot proves to pass.
+    """
+    catalog_id, scope, pins = run.query.catalog_id, run.plan.scope, run.deps.pins
+    if not ids:
+        return ProductColumns(), None
+    if (known := pins.of(catalog_id, ids, scope)) is not None:
+        return known, CheckedProducts(known, frozenset(), {})
+    try:
+        async with _reading(run):
+            found = await run.peers.retriever.checked(catalog_id, ids, scope)
+            pins.keep(catalog_id, ids, scope, found.columns)
+            return found.columns, found
+    except ServiceError as error:
+        run.trace.fail(STAGE, Peer.RETRIEVER, error)
+        return _proven(run, ids, run.plan.scope), None
+
+
+def _reading(run: Run) -> AbstractAsyncContextManager[object]:
+    """Time a read of the record. Raise PeerUnavailable where it did not answer in this request."""
+    if Peer.RETRIEVER in run.trace.unreachable:
+        raise PeerUnavailable(Peer.RETRIEVER)
+    return run.trace.stage(STAGE, run.plan.ends.fallback)
+
+
+def _proven(run: Run, ids: Sequence[str], scope: AnswerScope) -> ProductColumns:
+    """Return the products that the snapshot proves to pass."""
+    copy = run.snapshot
+    return ProductColumns() if copy is None else copy.columns_of(list(copy.passing(scope, ids)))
+
+
+async def _subjects(run: Run, candidates: FusedCandidates, control: ControlRule) -> Collection[str]:
+    """Return the ids of the candidates that a control is about.
+
+    Its filter is evaluated by the candidates' columns, or by the record where these lack a field;
+    where the record can't be read, by the snapshot.
+    """
+    if control.filter is None:
+        return control.product_ids
+    if (found := passing(candidates.columns, read(control.filter.message))) is not None:
+        return found
+    scope, ids = AnswerScope(filter=control.filter), candidates.columns.product_ids
+    ask, catalog_id = run.peers.retriever.columns, run.query.catalog_id
+    try:
+        async with _reading(run):
+            parts = [
+                await ask(catalog_id, ids[begin : begin + MOST_ASKED], scope)
+                for begin in range(0, len(ids), MOST_ASKED)
+            ]
+    except ServiceError as error:
+        run.trace.fail(STAGE, Peer.RETRIEVER, error)
+        return _proven(run, ids, scope).product_ids
+    return [item for part in parts for item in part.product_ids]
+
+
+def _absent_pins(
+    run: Run, candidates: FusedCandidates, found: CheckedProducts | None
+) -> ControlOutcomes:
+    """Return of each pinned product that is no candidate why it is none."""
+    places = candidates.places
+    return tuple(
+        each.outcome(_absence(run, item, found), item)
+        for each in of_kind(run.plan.controls, Kind.PIN)
+        for item in each.control.product_ids
+        if item not in places
+    )
+
+
+def _absence(run: Run, product_id: str, found: CheckedProducts | None) -> ControlState:
+    """Return why a pinned product may not be answered."""
+    if product_id in run.left_out:
+        return ControlState.EXCLUDED
+    if found is None:
+        return ControlState.UNAVAILABLE
+    if product_id in found.missing:
+        return ControlState.NOT_FOUND
+    condition = found.rejections.get(product_id, Rejection()).condition
+    if condition == UNBUYABLE:
+        return ControlState.OUT_OF_STOCK
+    if condition[:COMPARED] in map(opposite, run.plan.scope.without):
+        return ControlState.EXCLUDED
+    return ControlState.FILTERED
+
+
+def opposite(condition: CallersFilter) -> str:
+    """Return the first words of the negated filter, which products not excluded by it pass."""
+    return words(Not(read(condition.message)))[:COMPARED]
+
+
+def last_place(candidates: FusedCandidates) -> int:
+    """Return the last place that a pinned product may have, from 1; 0: nothing is pinned."""
+    pins = [each for each in candidates.controls if each.kind is Kind.PIN]
+    return max((each.place for each in pins), default=0) + sum(len(each.rows) for each in pins)
+
+
+def pin_outcomes(
+    run: Run, candidates: FusedCandidates, order: Collection[str], ranked: Ranked | None
+) -> ControlOutcomes:
+    """Return what became of each pinned candidate; `order` reaches as far as pins do."""
+    places = candidates.places
+    return tuple(
+        each.outcome(_placed(item, order, ranked), item)
+        for each in of_kind(run.plan.controls, Kind.PIN)
+        for item in each.control.product_ids
+        if item in places
+    )
+
+
+def _placed(product_id: str, order: Collection[str], ranked: Ranked | None) -> ControlState:
+    if product_id in order:
+        return ControlState.APPLIED
+    if ranked is not None and product_id in ranked.hidden_pins:
+        return ControlState.HIDDEN
+    if ranked is not None and product_id in ranked.seen_pins:
+        return ControlState.SEEN
+    return ControlState.COLLAPSED
+
+
+async def correct_outcomes(
+    run: Run, outcomes: ControlOutcomes, read: Sequence[str], shown: Collection[str]
+) -> ControlOutcomes:
+    """Return the outcomes with why pinned products of the order are not on the page.
+
+    `read`: the products that were read for the page; `shown`: those that are on it.
+    """
+    pinned = pinned_ids(run.plan.controls)
+    gone = [item for item in pinned if item in read and item not in shown]
+    if not gone:
+        return outcomes
+    for item in gone:
+        run.deps.pins.forget(item)
+    found = None if run.trace.snapshot_micros else (await _checked(run, gone))[1]
+
+    def corrected(each: ControlOutcome) -> ControlOutcome:
+        if each.product_id not in gone:
+            return each
+        return replace(each, state=_absence(run, each.product_id, found))
+
+    return tuple(map(corrected, outcomes))
+
+
+def count_exposure(run: Run, names: Collection[str]) -> None:
+    """Count an answer that these controls changed, for those with a daily budget."""
+    budgeted = {each.key for each in run.plan.controls if each.control.daily_budget}
+    if acted := [name for name in names if name in budgeted]:
+        run.deps.exposures.add(run.query.catalog_id, acted)

@@ -1,0 +1,147 @@
+"""Requests of RecommendationService as values."""
+
+from collections.abc import Sequence
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.clients import messages
+from gateway.model.controls import ControlRule
+from gateway.model.filters import carried
+from gateway.model.query import ALONE, Question, RequestQuery, Signal, SignalKind
+from gateway.recommend.heat_map import HeatMapQuery
+from servicekit.config import DEFAULT_CATALOG
+from servicekit.errors import FieldViolation
+from servicekit.requests import RequestInvalid
+from sightline.gateway.v1 import control_pb2
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
+from sightline_rules.controls import Kind
+
+KINDS = {control_pb2.Control.Kind.Value(f"KIND_{kind.name}"): kind for kind in Kind}
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""Years 1 to 9999."""
+
+
+def question(request: pb.ClassifyRequest) -> Question:
+    """Return what Classify is asked."""
+    return Question(
+        photo=_photo(request),
+        catalog_id=request.catalog_id or DEFAULT_CATALOG,
+        request_id=request.request_id,
+        top_k=request.top_k,
+    )
+
+
+def recommend_query(request: pb.RecommendRequest) -> RequestQuery:
+    """Return what Recommend is asked. Raises RequestInvalid."""
+    return RequestQuery(
+        catalog_id=request.catalog_id or DEFAULT_CATALOG,
+        language_code=request.language_code,
+        scene=request.scene,
+        signals=tuple(_signal(index, item) for index, item in enumerate(request.signals)),
+        shopper=messages.shopper(request.shopper),
+        session_id=request.session_id,
+        filter=carried(request.filter) if request.HasField("filter") else None,
+        page_size=request.page_size,
+        page_token=request.page_token,
+        min_index_token=request.min_index_token,
+        priority=request.priority,
+        min_quality=request.min_quality,
+        min_answer_quality=request.min_answer_quality,
+        exclude_product_ids=tuple(request.exclude_product_ids),
+        explain=request.explain,
+        controls=controls_of(request.controls),
+        request_id=request.request_id,
+        anchors=tuple(request.anchor_product_ids),
+        followed=tuple(request.followed),
+    )
+
+
+def search_query(request: pb.SearchRequest) -> RequestQuery:
+    """Return what Search is asked."""
+    return RequestQuery(
+        catalog_id=request.catalog_id or DEFAULT_CATALOG,
+        signals=tuple(_signal(index, item) for index, item in enumerate(request.signals)),
+        filter=carried(request.filter) if request.HasField("filter") else None,
+        page_size=request.page_size,
+        min_index_token=request.min_index_token,
+        request_id=request.request_id,
+        facets=tuple(request.facets),
+        sort=request.sort,
+    )
+
+
+def _signal(index: int, message: pb.QuerySignal) -> Signal:
+    return Signal(
+        index=index,
+        kind=SignalKind(message.WhichOneof("content") or SignalKind.NOTHING),
+        image=message.image,
+        image_uri=message.image_uri,
+        text=message.text,
+        product_id=message.product_id,
+        weight=message.weight,
+        negative=message.negative,
+        box=message.box if message.HasField("box") else None,
+        find_subject=message.find_subject,
+    )
+
+
+def comparison(request: pb.DrawHeatMapRequest) -> HeatMapQuery:
+    """Return what a heat map compares."""
+    return HeatMapQuery(
+        request.catalog_id or DEFAULT_CATALOG,
+        _photo(request),
+        request.product_id,
+        request.image_id,
+    )
+
+
+def _photo(request: pb.ClassifyRequest | pb.DrawHeatMapRequest) -> Signal:
+    return Signal(
+        index=ALONE,
+        kind=SignalKind(request.WhichOneof("photo") or SignalKind.NOTHING),
+        image=request.image,
+        image_uri=request.image_uri,
+        box=request.box if request.HasField("box") else None,
+        find_subject=request.find_subject,
+    )
+
+
+def controls_of(messages: Sequence[control_pb2.Control]) -> tuple[ControlRule, ...]:
+    """Return the controls; what they mean is checked later. Raises RequestInvalid."""
+    violations = [
+        FieldViolation(f"controls[{index}].{field}", problem)
+        for index, message in enumerate(messages)
+        for field, problem in _control_problems(message)
+    ]
+    if violations:
+        raise RequestInvalid(*violations)
+    return tuple(_control(message) for message in messages)
+
+
+def _control_problems(message: control_pb2.Control) -> list[tuple[str, str]]:
+    found = []
+    if message.kind not in KINDS:
+        found.append(("kind", "is required: pin, boost, bury or exclude"))
+    for name in ("start_time", "end_time"):
+        time = getattr(message, name)
+        if not (FIRST_SECOND <= time.seconds <= LAST_SECOND and 0 <= time.nanos < 10**9):
+            found.append((name, "must be a time of the years 1 to 9999"))
+    return found
+
+
+def _control(message: control_pb2.Control) -> ControlRule:
+    return ControlRule(
+        name=message.name,
+        kind=KINDS[message.kind],
+        product_ids=tuple(message.product_ids),
+        filter=carried(message.filter) if message.HasField("filter") else None,
+        place=message.place,
+        boost=message.boost,
+        start_time=_micros(message.start_time),
+        end_time=_micros(message.end_time),
+        daily_budget=message.daily_budget,
+    )
+
+
+def _micros(time: Timestamp) -> int:
+    return time.seconds * 1_000_000 + time.nanos // 1_000
