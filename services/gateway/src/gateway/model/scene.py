@@ -146,3 +146,8 @@ class Scene:
     def used(self) -> frozenset[Branch]:
         """The branches that have a weight."""
         return frozenset(branch for branch, weight in self.branches.items() if weight > 0)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What an answer's Versions say of its scene, by field."""
+        return {"scene": self.name, "scene_version": self.version}
