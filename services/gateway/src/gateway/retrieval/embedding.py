@@ -13,7 +13,9 @@ from gateway.model.retrieved import NOTHING, BranchResult, failed
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
-REFUSED = frozenset({"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "URI_FORBIDDEN", "BOX_INVALID"})
+PARTS = {"BOX_INVALID": "box", "SUBJECT_SEARCH_UNAVAILABLE": "find_subject"}
+"""Fields of a photo's signal that an error of the embedder is about, by its reason."""
+REFUSED = frozenset({"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "URI_FORBIDDEN", *PARTS})
 """The embedder's reasons for photos that cannot be embedded: the caller's own errors."""
 
 
@@ -84,7 +86,7 @@ def _cause(signal: Signal, error: ServiceError) -> DegradationCause:
 def photo_error(photo: Signal, error: ServiceError) -> ServiceError | None:
     """The embedder's error about a photo, with the path of its field; else None."""
     if error.reason in REFUSED:
-        part = "box" if error.reason == "BOX_INVALID" else photo.kind
+        part = PARTS.get(error.reason, photo.kind)
         return ImageRefused(photo.index, part, error.reason, error.message)
     if error.reason == "URI_UNREADABLE":
         return ImageUnreadable(photo.index, error.message)
