@@ -63,6 +63,12 @@ class Product:
     category_doubt: CategoryDoubt | None = None
     """How a photo contradicts the category; None = none does, or none was checked. Set by the
     service."""
+    rating: float | None = None
+    """Mean rating by shoppers, 0 to 5 with one decimal. None = unknown."""
+    rating_count: int | None = None
+    """Number of ratings. None = unknown."""
+    stock: int | None = None
+    """Units in stock. None = unknown."""
 
 
 class F:
@@ -81,6 +87,12 @@ class F:
     """Availability for purchase."""
     tags = TextField("tags")
     """Free labels. ``==`` and ``contains``: one of the texts is equal."""
+    rating = OrderedField[float]("rating")
+    """Mean rating by shoppers, 0 to 5 with one decimal."""
+    rating_count = OrderedField[float]("rating_count")
+    """Number of ratings."""
+    stock = OrderedField[float]("stock")
+    """Units in stock."""
     create_time = OrderedField[datetime]("create_time")
     """Time when the catalog first stored the product (UTC)."""
     update_time = OrderedField[datetime]("update_time")
@@ -169,6 +181,30 @@ FIELDS: tuple[ProductField, ...] = (
         column="attributes",
         filtered=True,
         faceted=True,
+    ),
+    ProductField(
+        name="rating",
+        kind=FieldKind.NUMBER,
+        attribute="rating",
+        wire="rating",
+        column="rating",
+        filtered=True,
+    ),
+    ProductField(
+        name="rating_count",
+        kind=FieldKind.NUMBER,
+        attribute="rating_count",
+        wire="rating_count",
+        column="rating_count",
+        filtered=True,
+    ),
+    ProductField(
+        name="stock",
+        kind=FieldKind.NUMBER,
+        attribute="stock",
+        wire="stock",
+        column="stock",
+        filtered=True,
     ),
     ProductField(
         name="language_code",

@@ -68,6 +68,9 @@ class ProductDraft:
     tags: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str | float | bool | None], ...] = ()
     """Key and value; None = no value was given."""
+    rating: float | None = None
+    rating_count: float | None = None
+    stock: float | None = None
     images: tuple[ImageDraft, ...] = ()
     language_code: str = ""
     uri: str = ""
@@ -88,6 +91,12 @@ class ProductContent:
     availability: Availability = Availability.IN_STOCK
     tags: tuple[str, ...] = ()
     attributes: tuple[Attribute, ...] = ()
+    rating: float | None = None
+    """0 to 5, one decimal; None: unknown."""
+    rating_count: float | None = None
+    """Whole number; None: unknown."""
+    stock: float | None = None
+    """Units, a whole number; None: unknown."""
     image_ids: tuple[str, ...] = ()
     """Best first, no duplicates."""
     language_code: str = ""
