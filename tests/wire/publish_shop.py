@@ -28,16 +28,17 @@ from gateway.retrieval.branches import find
 from gateway.state.answers import AnswerQueue
 from gateway.state.run import PeerClients, RequestDependencies
 from gateway.state.scenes import SceneFiles
-from ranker.__main__ import bindings as ranker_bindings
-from ranker.__main__ import open_key
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.tables import JOBS, MIGRATIONS
-from ranker.learning.publish import PUBLISH, query_vector
+from ranker.learning.publish import PUBLISH
 from ranker.serving.models.live import LiveModels
+from ranker.serving.vectors import query_vector
 from ranker.settings import RankerSettings
+from ranker.wiring.server import bindings as ranker_bindings
+from ranker.wiring.server import open_key
 from retriever.__main__ import bindings as retriever_bindings
 from retriever.record import Record
 from retriever.settings import RetrieverSettings
