@@ -155,18 +155,14 @@ def _member(name: str, field: Field | None) -> str:
         hint, text = FIXED[name]
     else:
         hint, said, _ = KINDS[_kind(field)]
-        if field.kind.name == "number" and not _presence(name):
-            hint, said = ("int = 0" if _whole(name) else "float = 0.0"), ""
+        if field.kind.name == "number" and _whole(name):
+            hint = hint.replace("float", "int")
         if _required(field):
             hint, said = hint.partition(" = ")[0], ""
         service = "" if field.written else "Set by the service."
         shown = "" if field.shown else "No answer has it."
         text = " ".join(filter(None, (field.summary, said, shown, service)))
     return f"    {NAMES.get(name, name)}: {hint}\n{_doc(text)}"
-
-
-def _presence(name: str) -> bool:
-    return product_pb2.Product.DESCRIPTOR.fields_by_name[name].has_presence
 
 
 def _whole(name: str) -> bool:

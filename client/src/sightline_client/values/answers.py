@@ -150,6 +150,8 @@ class Versions:
     plan: str
     """What was planned and done, in one line for people."""
     service_version: str
+    objective: str = ""
+    """What the scene is meant to increase: clicks, purchases or revenue; "" = it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
