@@ -360,3 +360,14 @@ async def test_what_the_gateway_says_itself_is_said_in_the_readers_language():
     shop.ranker.fails["rank"] = PeerUnavailable(Peer.RANKER)
     answer = await recommend(by_photo(language_code="zh"), shop.deps)
     assert answer.results[0].answered.reasons[0].text == "与您提供的图片相似"
+
+
+async def test_an_answer_and_its_record_carry_what_the_scene_is_meant_to_increase():
+    shop = shop_with_photo()
+    shop.scene(lambda scene: replace(scene, objective="purchases"))
+
+    answer = await recommend(by_photo(), shop.deps)
+
+    assert answer.versions.objective == "purchases"
+    ((_, record),) = shop.ranker.records.items()
+    assert record.versions.objective == "purchases"

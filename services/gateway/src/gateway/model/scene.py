@@ -25,6 +25,15 @@ class Fusion(StrEnum):
     """Those that are wanted are put together in the space, and searched for at once."""
 
 
+class Objective(StrEnum):
+    """What a scene is meant to increase."""
+
+    UNSPECIFIED = ""
+    CLICKS = "clicks"
+    PURCHASES = "purchases"
+    REVENUE = "revenue"
+
+
 class AnchorSource(StrEnum):
     """Where a request's anchors come from when it names none."""
 
@@ -104,6 +113,8 @@ class Scene:
     name: str
     version: str
     """Hash of the content."""
+    objective: Objective = Objective.UNSPECIFIED
+    """A label for reports; it changes no order."""
     over_fetch: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)] = 5.0
     least_candidates: Annotated[int, Field(ge=1, le=1000)] = 100
     most_candidates: Annotated[int, Field(ge=1, le=2000)] = 1000
@@ -146,3 +157,8 @@ class Scene:
     def used(self) -> frozenset[Branch]:
         """The branches that have a weight."""
         return frozenset(branch for branch, weight in self.branches.items() if weight > 0)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What an answer's Versions say of its scene, by field."""
+        return {"scene": self.name, "scene_version": self.version, "objective": self.objective}

@@ -24,10 +24,9 @@ def versions_of(run: Run, *steps: str) -> Versions:
     return Versions(
         spaces=tuple(sorted(run.trace.spaces, key=lambda item: item.space)),
         model_version=run.trace.model_version,
-        scene=run.plan.scene.name,
-        scene_version=run.plan.scene.version,
         plan=" → ".join((run.trace.plan, *steps)),
         service_version=run.deps.service_version,
+        **run.plan.scene.labels,
     )
 
 
