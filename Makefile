@@ -106,6 +106,7 @@ lint: .venv/.synced types imports protolint workflows ## Everything that reads t
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/shellcheck $$(git grep -lE '^#!/bin/(ba)?sh')
+	$(BIN)/python -m pytest -q tests/contracts/test_docstrings.py tests/contracts/test_mentions.py
 
 workflows: .venv/.synced
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml

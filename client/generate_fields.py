@@ -42,17 +42,17 @@ COLUMNS = {"availability": "available", "language_code": "language"}
 
 KINDS = {
     "text": ('str = ""', '"" = none.', 'TextField("{0}")'),
-    "words": ('str = ""', '"" = none.', 'Searched("{0}")'),
+    "words": ('str = ""', '"" = none.', 'SearchedField("{0}")'),
     "texts": ("tuple[str, ...] = ()", "", 'TextField("{0}")'),
     "category path": ("tuple[str, ...] = ()", 'E.g. ("Wine", "Red").', 'TextField("{0}")'),
     "money": ("Money | None = None", "None = unknown.", 'OrderedField[Money]("{0}")'),
     "time": ("datetime | None = None", "", 'OrderedField[datetime]("{0}")'),
     "number": ("float | None = None", "None = unknown.", 'OrderedField[float]("{0}")'),
-    "flag": ("bool | None = None", "None = unknown.", 'Field[bool]("{0}")'),
+    "flag": ("bool | None = None", "None = unknown.", 'ComparedField[bool]("{0}")'),
     "choice": (
         "Availability = Availability.UNSPECIFIED",
         "",
-        'Field[Availability]("{0}")',
+        'ComparedField[Availability]("{0}")',
     ),
     "attributes": ("tuple[Attribute, ...] = ()", "", ""),
 }
@@ -87,9 +87,9 @@ from sightline_client.values.fields import FieldKind, ProductField
 from sightline_client.values.filters import (
     ATTRIBUTES,
     AttributeField,
-    Field,
+    ComparedField,
     OrderedField,
-    Searched,
+    SearchedField,
     TextField,
 )
 
@@ -155,18 +155,14 @@ def _member(name: str, field: Field | None) -> str:
         hint, text = FIXED[name]
     else:
         hint, said, _ = KINDS[_kind(field)]
-        if field.kind.name == "number" and not _presence(name):
-            hint, said = ("int = 0" if _whole(name) else "float = 0.0"), ""
+        if field.kind.name == "number" and _whole(name):
+            hint = hint.replace("float", "int")
         if _required(field):
             hint, said = hint.partition(" = ")[0], ""
         service = "" if field.written else "Set by the service."
         shown = "" if field.shown else "No answer has it."
         text = " ".join(filter(None, (field.summary, said, shown, service)))
     return f"    {NAMES.get(name, name)}: {hint}\n{_doc(text)}"
-
-
-def _presence(name: str) -> bool:
-    return product_pb2.Product.DESCRIPTOR.fields_by_name[name].has_presence
 
 
 def _whole(name: str) -> bool:

@@ -39,7 +39,7 @@ SEARCHES = 3
 LATE = 20
 """Events that are written after the backup."""
 SCENE = "cellar"
-SECONDS = 180.0
+SECONDS = 600.0
 
 
 class DrillFailed(Exception):

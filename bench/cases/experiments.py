@@ -21,8 +21,8 @@ from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from gateway.model.experiment import ArmFile, ExperimentFile, running
 from gateway.model.query import Identity, Shopper
 from gateway.recommend.recommend import recommend
-from gateway.state.experiments import Experiments
-from gateway.state.run import Dependencies
+from gateway.state.experiments import RunningExperiments
+from gateway.state.run import RequestDependencies
 from ranker.domain.arrays import Doubles, Flags
 from ranker.domain.experiments import LEAST_POSITIVE, LEAST_UNITS
 from ranker.domain.online import Z95, wilson
@@ -151,7 +151,7 @@ async def _cost() -> Interval:
     shop = shop_with_photo()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "order.toml").write_text(FILE)
-        found = Experiments(Path(folder), ("default",), shop.deps.scenes, Keeper())
+        found = RunningExperiments(Path(folder), ("default",), shop.deps.scenes, Keeper())
         await found.refresh()
         ways = [shop.deps, replace(shop.deps, experiments=found)]
         ratios = np.empty(ANSWERS)
@@ -164,7 +164,7 @@ async def _cost() -> Interval:
     return Interval(float(np.median(ratios)), float(low), float(high))
 
 
-async def _spent(deps: Dependencies, n: int) -> float:
+async def _spent(deps: RequestDependencies, n: int) -> float:
     begun = time.process_time()
     await recommend(by_photo(shopper=Shopper(Identity.USER, f"user {n}")), deps)
     return time.process_time() - begun

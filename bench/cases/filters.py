@@ -16,10 +16,10 @@ import numpy as np
 
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import percentile
+from retriever.columns.arrays import Ints
 from retriever.columns.conditions import Conditions
 from retriever.columns.off_loop import each_passes
-from retriever.columns.table import Table as Columns
-from retriever.columns.table import Ints
+from retriever.columns.table import ProductTable as Columns
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
 from sightline_rules.facts import Facts, passes

@@ -29,7 +29,7 @@ from ranker.learning.evaluation.bootstrap import intervals
 from ranker.learning.evaluation.evaluate import features_of
 from ranker.learning.evaluation.histories import Histories, histories_of
 from ranker.learning.evaluation.metrics import Lists
-from ranker.learning.evaluation.splits import Split, Task, Tasks, split, tasks
+from ranker.learning.evaluation.splits import EventSplit, SplitQuestions, Task, split, tasks
 from ranker.learning.training.blend import choose
 from ranker.learning.training.fitting import fitted
 from ranker.learning.training.subject import Given
@@ -102,7 +102,7 @@ def run(say: Say) -> BenchResult:
     )
 
 
-def _chosen(data: MovieLens, made: Split, found: QualityFigures) -> Recipe:
+def _chosen(data: MovieLens, made: EventSplit, found: QualityFigures) -> Recipe:
     """Return the recipe with the best blend on validation, and report what each part adds there."""
     inner = split(made.before, made.protocol, SHARE)
     asked = _tasks(data, inner)
@@ -140,7 +140,7 @@ def _ablation(
     return tuple(rows)
 
 
-def _test(data: MovieLens, made: Split, recipe: Recipe, found: QualityFigures) -> None:
+def _test(data: MovieLens, made: EventSplit, recipe: Recipe, found: QualityFigures) -> None:
     """Our model and the baselines on what was held out."""
     asked, count = _tasks(data, made), len(data.products)
     classics = baselines.fit_all(asked.training, count)
@@ -155,7 +155,7 @@ def _test(data: MovieLens, made: Split, recipe: Recipe, found: QualityFigures) -
         }
 
 
-def _newcomers(data: MovieLens, made: Split, recipe: Recipe, found: QualityFigures) -> None:
+def _newcomers(data: MovieLens, made: EventSplit, recipe: Recipe, found: QualityFigures) -> None:
     """Leave a fifth of the shoppers out of training and give them their last few events."""
     asked, actors = _tasks(data, made), np.array(made.before.actors)
     parts: dict[int, list[dict[str, SystemFigures]]] = {count: [] for count in NEWCOMER_EVENTS}
@@ -262,7 +262,7 @@ def _served(data: MovieLens, model: Model, classics: Sequence[Scorer]) -> system
     return systems.served(OURS, model, data.products, popularity)
 
 
-def _tasks(data: MovieLens, made: Split) -> Tasks:
+def _tasks(data: MovieLens, made: EventSplit) -> SplitQuestions:
     return tasks(made, [product.product_id for product in data.products], SIGNALS)
 
 

@@ -26,7 +26,7 @@ from bench.harness.machine import ROOT
 from bench.harness.model import BenchResult, BenchTable, Interval
 from bench.harness.statistics import percentile
 from ranker.domain.events import DAY_MICROS, Event, EventType, StoredEvent
-from ranker.domain.recommenders import Recommender, Scope
+from ranker.domain.recommenders import CountScope, Recommender
 from ranker.domain.signals import DEFAULTS, sessions
 from ranker.events.record.counting import fold
 from ranker.events.record.counts import CountRecord
@@ -186,7 +186,7 @@ async def _ask(reader: CountRecord, part: RecommenderSplit, found: RecommenderFi
     now = max(one.event.time_micros or 0 for one in part.events) + DAY_MICROS // 24
     for case in part.cases:
         began = time.perf_counter()
-        wanted = recommenders.Wanted(part.names, Scope(), PLACES, case.known)
+        wanted = recommenders.Wanted(part.names, CountScope(), PLACES, case.known)
         near = {name: case.anchors for name in part.names if name in recommenders.KINDS}
         counted = await reader.counted("default", recommenders.asked(wanted, near, None))
         lists = recommenders.lists(wanted, counted, near, (), now)

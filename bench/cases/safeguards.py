@@ -27,7 +27,7 @@ from bench.harness.statistics import median_ratio
 from local_suite.health import grpc_serving
 from local_suite.model import Program
 from local_suite.suite import Suite
-from sightline_client.cli.work.keys import Key, new_token
+from sightline_client.cli.work.keys import CallerKey, new_token
 from tests import certificates
 from tests.engines import free_port
 
@@ -61,7 +61,7 @@ class Safe:
         (folder / "peers.key").write_text(secrets.token_hex(32))
         (folder / "tokens.keys").write_text(secrets.token_hex(32))
         token = new_token()
-        (folder / "keys.toml").write_text(Key("bench", ["read"], ["*"]).entry(token))
+        (folder / "keys.toml").write_text(CallerKey("bench", ["read"], ["*"]).entry(token))
         return cls(folder, token)
 
     def programs(self, programs: list[Program]) -> list[Program]:

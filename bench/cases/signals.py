@@ -23,8 +23,8 @@ from bench.peers.sentences import SentenceModel
 from embedder.domain.fitted import Labelled
 from embedder.fitting import fit
 from gateway.model.branch import Branch
-from gateway.model.candidates import Listing
-from gateway.model.columns import Columns
+from gateway.model.candidates import CandidateList
+from gateway.model.columns import ProductColumns
 from gateway.ranking.fuse import fuse, weighted
 from retriever.domain.product import ProductContent
 from retriever.domain.texts import text_of
@@ -66,15 +66,15 @@ class Shelf:
     """What each is."""
     ids: Sequence[str]
 
-    def listing(self, part: Part, signal: int, branch: Branch = Branch.VISUAL) -> Listing:
+    def listing(self, part: Part, signal: int, branch: Branch = Branch.VISUAL) -> CandidateList:
         """Return the products nearest to one signal, as the retriever lists them."""
         weight, vector = part
         near = self.vectors @ vector
         best = np.argsort(-near, kind="stable")[:LISTED]
-        return Listing(
+        return CandidateList(
             branch,
             abs(weight),
-            Columns([self.ids[row] for row in best]),
+            ProductColumns([self.ids[row] for row in best]),
             [float(near[row]) for row in best],
             signal=signal,
             negative=weight < 0,
@@ -251,13 +251,13 @@ def _orders(shelf: Shelf, parts: Sequence[Part]) -> Iterator[tuple[str, list[str
     yield VECTOR, _by_vector(shelf, parts)
 
 
-def _by_rank(listings: Sequence[Listing]) -> list[str]:
+def _by_rank(listings: Sequence[CandidateList]) -> list[str]:
     """Return the order of Search: fusion by rank."""
     fused = fuse(weighted(listings, {}), (), LISTED * 2)
     return [fused.columns.product_ids[place] for place in fused.order]
 
 
-def _by_score(listings: Sequence[Listing]) -> list[str]:
+def _by_score(listings: Sequence[CandidateList]) -> list[str]:
     """Return the order of Recommend for an unknown shopper: by the sum of similarities."""
     fused = fuse(weighted(listings, {}), (), LISTED * 2)
     total = np.zeros(len(fused.order))

@@ -18,13 +18,13 @@ import numpy as np
 
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import median_ratio
-from ranker.adapters.lightfm import Learned, learn
+from ranker.adapters.lightfm import LearnedFactors, learn
 from ranker.domain.events import EventType
 from ranker.domain.features import Money, Product
-from ranker.domain.log import TYPES, UNKNOWN, Log
+from ranker.domain.log import TYPES, UNKNOWN, EventColumns
 from ranker.domain.recipe import ItemItem, Recipe
 from ranker.learning.training.fitting import assembled
-from ranker.learning.training.subject import Given, Subject, subject_of
+from ranker.learning.training.subject import Given, TrainingMatrices, subject_of
 
 MOST_RATIO = 1.15
 RECIPE = Recipe(epochs=5, item_item=ItemItem.OFF)
@@ -100,7 +100,7 @@ def _by_turns() -> tuple[list[float], list[float]]:
     return ours, bare
 
 
-def _ours(subject: Subject) -> Learned:
+def _ours(subject: TrainingMatrices) -> LearnedFactors:
     done: list[int] = []
     return learn(
         subject.liked,
@@ -112,7 +112,7 @@ def _ours(subject: Subject) -> Learned:
     )
 
 
-def _bare(subject: Subject) -> object:
+def _bare(subject: TrainingMatrices) -> object:
     import scipy.sparse as sp
     from lightfm import LightFM
 
@@ -161,7 +161,7 @@ def shop(products: int, shoppers: int, events: int) -> Given:
     item = np.where(draw.random(events) < 0.6, own, popular)
     time_micros = np.sort(draw.integers(0, 90 * 86_400_000_000, events)) + 1_790_000_000_000_000
     order = draw.permutation(events)
-    log = Log(
+    log = EventColumns(
         actors=tuple(f"a{n:07}" for n in range(shoppers)),
         items=ids,
         actor=actor[order],

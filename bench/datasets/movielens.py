@@ -15,7 +15,7 @@ import numpy as np
 
 from ranker.domain.events import EventType, Interaction
 from ranker.domain.features import Product, Vectors
-from ranker.domain.log import Log, log_of
+from ranker.domain.log import EventColumns, log_of
 from ranker.domain.recipe import Recipe
 from ranker.domain.signals import Signals
 
@@ -44,7 +44,7 @@ class MovieLens:
 
     products: tuple[Product, ...]
     """Sorted by id."""
-    log: Log
+    log: EventColumns
 
 
 def folder() -> Path | None:

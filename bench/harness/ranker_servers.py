@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from bench.datasets import shelves
-from ranker.__main__ import calculate_alone
 from ranker.domain.arrays import Doubles
 from ranker.domain.events import Event, EventType, History, Identity, Shopper
 from ranker.domain.model import Model
@@ -25,6 +24,7 @@ from ranker.events.intake import append
 from ranker.events.record.events import EventRecord
 from ranker.events.record.tables import MIGRATIONS
 from ranker.servicer.ranking import RankingServicer
+from ranker.wiring.server import calculate_alone
 from servicekit import telemetry
 from servicekit.config import ServerSettings
 from servicekit.memory import keep_objects

@@ -8,8 +8,8 @@ import numpy as np
 
 from bench.peers.sentences import SentenceModel
 from gateway.model.branch import Branch
-from gateway.model.candidates import Listing
-from gateway.model.columns import Columns
+from gateway.model.candidates import CandidateList
+from gateway.model.columns import ProductColumns
 from gateway.ranking.fuse import fuse, weighted
 from retriever.domain.index_values import Collapse
 from retriever.domain.product import ProductContent
@@ -17,6 +17,7 @@ from retriever.domain.texts import parts_of, text_of
 from retriever.domain.words import words_of
 from retriever.record import Record
 from retriever.search import keywords
+from sightline_rules.fields import EMBEDDED
 
 LISTED = 100
 """Products that each list names, as in the default scene."""
@@ -35,7 +36,13 @@ class Rival:
         )
         self._store.executemany(
             "INSERT INTO shop VALUES (?, ?)",
-            [(it.product_id, it.title if titles else " ".join(parts_of(it))) for it in products],
+            [
+                (
+                    it.product_id,
+                    it.title if titles else " ".join(text for _, text in parts_of(it, EMBEDDED)),
+                )
+                for it in products
+            ],
         )
 
     def answer(self, text: str) -> list[str]:
@@ -72,10 +79,10 @@ async def by_words(record: Record, text: str) -> Scored:
 def fused_lists(lists: Mapping[Branch, Scored], weights: Mapping[Any, float]) -> list[str]:
     """Fuse the lists into one as the gateway does."""
     listings = [
-        Listing(
+        CandidateList(
             branch,
             1.0,
-            Columns([product_id for product_id, _ in scored]),
+            ProductColumns([product_id for product_id, _ in scored]),
             [score for _, score in scored],
             signal=0,
         )

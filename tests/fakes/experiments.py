@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gateway.model.experiment import ExperimentFile, Running, running
+from gateway.model.experiment import ExperimentFile, RunningExperiment, running
 from servicekit.errors import ServiceError
 
 
@@ -21,5 +21,5 @@ class Keeper:
             raise self.fails
         self.kept[catalog_id] = experiments
 
-    async def experiments(self, catalog_id: str) -> Sequence[Running]:
+    async def experiments(self, catalog_id: str) -> Sequence[RunningExperiment]:
         return [running(each) for each in self.kept.get(catalog_id, [])]

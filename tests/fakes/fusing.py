@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.model.branch import SIMILARITY_BRANCHES, Branch
-from gateway.model.candidates import Contributions, Listing
+from gateway.model.candidates import CandidateList, Contributions
 from gateway.ranking.fuse import K
 
 
@@ -31,7 +31,7 @@ class Candidates:
     """What searches found to show the same picture."""
 
 
-def ordered(listing: Listing, lost: Mapping[str, float]) -> list[int]:
+def ordered(listing: CandidateList, lost: Mapping[str, float]) -> list[int]:
     """Rows, best first."""
     ids = listing.columns.product_ids
     rows = list(range(len(ids)))
@@ -40,13 +40,13 @@ def ordered(listing: Listing, lost: Mapping[str, float]) -> list[int]:
     return rows
 
 
-def _total(listings: Sequence[Listing], branch: Branch) -> float:
+def _total(listings: Sequence[CandidateList], branch: Branch) -> float:
     wanted = [item for item in listings if not item.negative]
     mine = sum(item.weight for item in wanted if item.branch is branch)
     return mine or sum(item.weight for item in wanted if item.branch in SIMILARITY_BRANCHES) or 1.0
 
 
-def fuse(listings: Sequence[Listing], left_out: Sequence[str], most: int) -> Candidates:
+def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) -> Candidates:
     """The `most` best products of all listings, best first, without those left out.
 
     Equal scores are ordered by product id.
@@ -106,11 +106,11 @@ def fuse(listings: Sequence[Listing], left_out: Sequence[str], most: int) -> Can
     )
 
 
-def _has_cosines(listing: Listing) -> bool:
+def _has_cosines(listing: CandidateList) -> bool:
     return bool(listing.similarities) and listing.branch is not Branch.KEYWORDS
 
 
-def _lost(listings: Sequence[Listing], branch: Branch) -> dict[str, float]:
+def _lost(listings: Sequence[CandidateList], branch: Branch) -> dict[str, float]:
     """What products lose of their similarity to what is wanted in a branch."""
     total, lost = _total(listings, branch), dict[str, float]()
     for item in _near(listings, branch):
@@ -121,7 +121,7 @@ def _lost(listings: Sequence[Listing], branch: Branch) -> dict[str, float]:
     return lost
 
 
-def _subtract(scores: dict[str, float], listings: Sequence[Listing]) -> None:
+def _subtract(scores: dict[str, float], listings: Sequence[CandidateList]) -> None:
     """Take off what products lose by places: those that no list of what is wanted in the branch
     names by a cosine, which they could lose of."""
     named: dict[Branch, set[str]] = {}
@@ -138,7 +138,7 @@ def _subtract(scores: dict[str, float], listings: Sequence[Listing]) -> None:
 
 
 def _similarities(
-    listings: Sequence[Listing], branch: Branch, order: Sequence[str]
+    listings: Sequence[CandidateList], branch: Branch, order: Sequence[str]
 ) -> tuple[float, ...]:
     """For each product the weighted mean of its similarities to the branch's signals, less what it
     has of those that are not wanted.
@@ -154,7 +154,7 @@ def _similarities(
 
 
 def by_signal(
-    listings: Sequence[Listing], order: Sequence[str]
+    listings: Sequence[CandidateList], order: Sequence[str]
 ) -> Mapping[str, tuple[Contributions, ...]]:
     """By similarity branch, of each product, what share of its similarity each signal adds, by the
     signal's name; none where the branch did not name it, or where the similarity is 0."""
@@ -167,7 +167,7 @@ def by_signal(
     return found
 
 
-def _name(listing: Listing) -> str:
+def _name(listing: CandidateList) -> str:
     return "signals" if listing.signal is None else f"signals[{listing.signal}]"
 
 
@@ -178,18 +178,18 @@ def _shares(names: Sequence[str], contributions: Sequence[float] | None) -> Cont
     return tuple((name, value / total) for name, value in zip(names, contributions, strict=True))
 
 
-def _near(listings: Sequence[Listing], branch: Branch) -> list[Listing]:
+def _near(listings: Sequence[CandidateList], branch: Branch) -> list[CandidateList]:
     """The branch's lists that have similarities."""
     return [item for item in listings if item.branch is branch and len(item.similarities)]
 
 
-def _floor(listing: Listing) -> float:
+def _floor(listing: CandidateList) -> float:
     """What a product that the list does not name has at most; one without the words has nothing."""
     return 0.0 if listing.branch is Branch.KEYWORDS else min(listing.similarities)
 
 
 def _contributions(
-    listings: Sequence[Listing], branch: Branch, order: Sequence[str]
+    listings: Sequence[CandidateList], branch: Branch, order: Sequence[str]
 ) -> list[list[float] | None]:
     """Of each product what each of the branch's signals adds to its similarity; None = no list of
     the branch names it; empty = the branch has no lists."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from gateway.clients.matches import MatchMessages
 from gateway.model.answer import AnswerRecord
 from gateway.model.errors import SceneNotFound
-from gateway.model.peers import Embedded, Likeness
+from gateway.model.peers import EmbeddedSignals, HeatMap
 from gateway.model.query import Signal, SignalKind
 from gateway.model.scene import Scene
-from gateway.model.snapshot import Snapshot
-from gateway.state.run import Dependencies, Peers
+from gateway.model.snapshot import CatalogSnapshot
+from gateway.state.run import PeerClients, RequestDependencies
 from servicekit.errors import FailedPrecondition, ServiceError
 from sightline.common.v1.photo_pb2 import Box, Classification, Subject
 from sightline.common.v1.vector_pb2 import Vector
@@ -44,7 +44,7 @@ class FakeEmbedder:
         *,
         space: str = "visual",
         views: int = 0,
-    ) -> Embedded:
+    ) -> EmbeddedSignals:
         self.calls.append(tuple(signals))
         self.versions.append(space_version)
         version = space_version or self.served[0]
@@ -52,7 +52,7 @@ class FakeEmbedder:
             await asyncio.Event().wait()
         if self.fails is not None:
             raise self.fails
-        return Embedded(
+        return EmbeddedSignals(
             items=tuple(
                 self.items.get(content_of(signal)) or self._vector(version, signal, space)
                 for signal in signals
@@ -64,11 +64,11 @@ class FakeEmbedder:
 
     async def compare(
         self, catalog_id: str, photo: Signal, other: bytes, space_version: str
-    ) -> Likeness:
+    ) -> HeatMap:
         self.compared.append((catalog_id, photo, other, space_version))
         if self.fails is not None:
             raise self.fails
-        return Likeness(b"png", 0.5, 0.125, space_version or self.served[0])
+        return HeatMap(b"png", 0.5, 0.125, space_version or self.served[0])
 
     take_texts: tuple[str, ...] = ()
     """Versions of the visual space that take texts."""
@@ -161,15 +161,15 @@ class Shop:
     scenes: FakeScenes = field(default_factory=FakeScenes)
     answers: FakeAnswers = field(init=False)
     seconds: float = 5.0
-    snapshot: Snapshot | None = None
+    snapshot: CatalogSnapshot | None = None
 
     def __post_init__(self) -> None:
         self.answers = FakeAnswers(self.ranker)
 
     @property
-    def deps(self) -> Dependencies:
-        return Dependencies(
-            peers=Peers(self.embedder, self.retriever, self.ranker),
+    def deps(self) -> RequestDependencies:
+        return RequestDependencies(
+            peers=PeerClients(self.embedder, self.retriever, self.ranker),
             scenes=self.scenes,
             answers=self.answers,
             matches=MatchMessages(),

@@ -4,22 +4,22 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
-from gateway.model.answer import AnswerRecord, Order
-from gateway.model.candidates import Candidates
-from gateway.model.columns import Columns
+from gateway.model.answer import AnswerOrder, AnswerRecord
+from gateway.model.candidates import FusedCandidates
+from gateway.model.columns import ProductColumns
 from gateway.model.errors import AnswerMissing
 from gateway.model.peers import (
     NO_RECOMMENDERS,
     AnswerRange,
-    Basis,
+    NominationBasis,
     Ranked,
     RankerCandidates,
-    RankOrder,
+    RankRequest,
     Reasoned,
-    ReasonOrder,
+    ReasonRequest,
     RecommenderList,
     Recommenders,
-    Rules,
+    ReplayRules,
 )
 from gateway.model.query import Shopper
 from gateway.model.reasons import Move, Reason
@@ -31,25 +31,25 @@ from sightline.common.v1.vector_pb2 import Vector
 from tests.fakes import collapsing
 
 
-def part_of(order: Order, offset: int, limit: int) -> Order:
+def part_of(order: AnswerOrder, offset: int, limit: int) -> AnswerOrder:
     """A part of a whole order, as the ranker answers it; of no limit = all from there on."""
     end = offset + limit if limit else order.total
     parts = [(name, values[offset:end]) for name, values in order.parts]
     columns = {
         item.name: values[offset:end]
-        for item in fields(Order)
+        for item in fields(AnswerOrder)
         if isinstance(values := getattr(order, item.name), Sequence) and item.name != "parts"
     }
     return replace(order, **columns, parts=parts, offset=offset)  # type: ignore[arg-type]
 
 
-def _grouped(candidates: Candidates, rows: Sequence[int]) -> dict[int, tuple[str, ...]]:
+def _grouped(candidates: FusedCandidates, rows: Sequence[int]) -> dict[int, tuple[str, ...]]:
     """By their places among these candidates, best first, those that stay and what collapses into
     each; by the rule for single products."""
     pairs = [pair for pair in candidates.same_pictures if {*pair} <= {*rows}]
     own, columns = candidates.own, candidates.columns
 
-    def products(held: Columns, which: Sequence[int]) -> list[collapsing.Candidate]:
+    def products(held: ProductColumns, which: Sequence[int]) -> list[collapsing.Candidate]:
         return [
             collapsing.Candidate(
                 held.product_ids[row],
@@ -69,7 +69,7 @@ def _grouped(candidates: Candidates, rows: Sequence[int]) -> dict[int, tuple[str
 class FakeRanker:
     """Ranks by similarity, else by the fused order; `generated` answers for each shopper's id."""
 
-    generated: dict[str, tuple[Basis, tuple[str, ...]]] = field(default_factory=dict)
+    generated: dict[str, tuple[NominationBasis, tuple[str, ...]]] = field(default_factory=dict)
     """By shopper id; "" = for nobody in particular."""
     hidden: frozenset[str] = frozenset()
     vectors: tuple[Vector, ...] = ()
@@ -114,15 +114,20 @@ class FakeRanker:
         )
         if recommenders.only:
             return RankerCandidates(
-                (), Basis.NOTHING, "", lists=lists, anchors=anchors, history_token="h1"
+                (), NominationBasis.NOTHING, "", lists=lists, anchors=anchors, history_token="h1"
             )
         if accept_vectors and self.vectors:
             left_out = (*exclude, *self.hidden)
             kept = tuple(item for item in self.neighbours if item not in left_out)
             return RankerCandidates(
-                kept, Basis.SESSION, "m1", vectors=self.vectors, exclude=left_out, lists=lists
+                kept,
+                NominationBasis.SESSION,
+                "m1",
+                vectors=self.vectors,
+                exclude=left_out,
+                lists=lists,
             )
-        nobody = (Basis.NOTHING, ())
+        nobody = (NominationBasis.NOTHING, ())
         basis, ids = self.generated.get(shopper.id if shopper else "", nobody)
         named = tuple(item for item in ids if item not in exclude)[:top_k]
         return RankerCandidates(
@@ -139,7 +144,7 @@ class FakeRanker:
         return list(self.replays)[:limit]
 
     async def replay(
-        self, catalog_id: str, answer_id: str, limit: int, rules: Rules | None = None
+        self, catalog_id: str, answer_id: str, limit: int, rules: ReplayRules | None = None
     ) -> RankerReplay:
         await self._called("replay", rules)
         if answer_id not in self.replays:
@@ -158,7 +163,7 @@ class FakeRanker:
     """Whether it has no room for records."""
     history_token: str = ""
 
-    async def rank(self, order: RankOrder) -> Ranked:
+    async def rank(self, order: RankRequest) -> Ranked:
         await self._called("rank", order)
         unseen = self.seen if order.drop_seen else set()
         near, ids = order.candidates.nearest, order.candidates.columns.product_ids
@@ -195,7 +200,9 @@ class FakeRanker:
             seen_pins=tuple(unseen),
         )
 
-    def _controlled(self, order: RankOrder, rows: Sequence[int]) -> tuple[Order, tuple[str, ...]]:
+    def _controlled(
+        self, order: RankRequest, rows: Sequence[int]
+    ) -> tuple[AnswerOrder, tuple[str, ...]]:
         """The whole order, and the controls that changed its first page."""
         candidates = order.candidates
         if not candidates.controls:
@@ -217,14 +224,14 @@ class FakeRanker:
         await self._called("control_counts", day)
         return self.exposures
 
-    def _whole(self, order: RankOrder, rows: Sequence[int]) -> Order:
+    def _whole(self, order: RankRequest, rows: Sequence[int]) -> AnswerOrder:
         """The whole order of the candidates in these rows, best first."""
         near, columns = order.candidates.nearest, order.candidates.columns
         groups = _grouped(order.candidates, rows) if order.collapse else None
         kept = list(groups or range(len(rows)))
         visual = [order.weights.get("visual", 0.0) * (near[rows[at]] or 0.0) for at in kept]
         taste = [order.weights.get("taste", 0.0) * 0.5 for _ in kept]
-        return Order(
+        return AnswerOrder(
             product_ids=[columns.product_ids[rows[at]] for at in kept],
             raw_scores=[a + b for a, b in zip(visual, taste, strict=True)],
             parts=(("visual", visual), ("taste", taste)),
@@ -236,7 +243,7 @@ class FakeRanker:
             total=len(kept),
         )
 
-    async def reasons(self, order: ReasonOrder) -> Reasoned:
+    async def reasons(self, order: ReasonRequest) -> Reasoned:
         await self._called("reasons", order)
         taste = dict(order.parts).get("taste", ())
         return Reasoned(

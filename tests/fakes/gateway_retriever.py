@@ -6,9 +6,16 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from gateway.model.carried import FacetRequest, Vector
-from gateway.model.columns import Columns
-from gateway.model.peers import Blend, Checked, Found, IndexState, Rejection, Rows
-from gateway.model.query import Scope
+from gateway.model.columns import ProductColumns
+from gateway.model.peers import (
+    CheckedProducts,
+    IndexState,
+    NearestProducts,
+    ProductRows,
+    Rejection,
+    VectorBlend,
+)
+from gateway.model.query import AnswerScope
 from gateway.model.versions import Freshness, SpaceVersion
 from servicekit.errors import (
     FailedPrecondition,
@@ -30,7 +37,7 @@ def content(near: Vector | str) -> bytes | str:
     return cast(vector_pb2.Vector, near).data
 
 
-def spelt(blend: Blend) -> str:
+def spelt(blend: VectorBlend) -> str:
     """A blend as the key of what is near to it: "+1 photo -0.5 p1"."""
     said = ((weight, content(near)) for weight, near in blend.parts)
     return " ".join(
@@ -51,7 +58,7 @@ class FakeRetriever:
     hang: set[str] = field(default_factory=set)
     cancelled: list[str] = field(default_factory=list)
     calls: list[tuple[str, object]] = field(default_factory=list)
-    scopes: list[Scope] = field(default_factory=list)
+    scopes: list[AnswerScope] = field(default_factory=list)
     active: list[SpaceVersion] = field(default_factory=lambda: [SPACE])
     """The generations that one search after the other finds active; the last one stays."""
     parents: dict[str, str] = field(default_factory=dict)
@@ -70,17 +77,17 @@ class FakeRetriever:
     async def search(
         self,
         catalog_id: str,
-        near: Vector | str | Blend,
-        scope: Scope,
+        near: Vector | str | VectorBlend,
+        scope: AnswerScope,
         *,
         top_k: int,
         exclude: Sequence[str],
         min_index_token: str,
-    ) -> Found:
-        key = spelt(near) if isinstance(near, Blend) else content(near)
+    ) -> NearestProducts:
+        key = spelt(near) if isinstance(near, VectorBlend) else content(near)
         active = self.active.pop(0) if len(self.active) > 1 else self.active[0]
         await self._called("search", key, scope)
-        nears = [each for _, each in near.parts] if isinstance(near, Blend) else [near]
+        nears = [each for _, each in near.parts] if isinstance(near, VectorBlend) else [near]
         for each in nears:
             if isinstance(each, vector_pb2.Vector) and each.space_version != active.version:
                 metadata = {"given": each.space_version, "held": active.version}
@@ -94,7 +101,7 @@ class FakeRetriever:
         ]
         if missing:
             paths = [FieldViolation(f"blend.parts[{place}].product_id", "") for place in missing]
-            blended = isinstance(near, Blend)
+            blended = isinstance(near, VectorBlend)
             raise NotFound(
                 "no such product", reason="PRODUCT_NOT_FOUND", violations=paths if blended else ()
             )
@@ -109,7 +116,7 @@ class FakeRetriever:
             ids = [item for item in near_or_far if self.created.get(item) == scope.created_micros]
             found = {item: near_or_far[item] for item in ids}
         ids = list(found)[:top_k]
-        return Found(
+        return NearestProducts(
             columns=self._columns(ids),
             similarities=tuple(found[item] for item in ids),
             image_ids=tuple(f"image of {item}" for item in ids),
@@ -123,7 +130,7 @@ class FakeRetriever:
             else None,
         )
 
-    def _columns(self, ids: Sequence[str]) -> Columns:
+    def _columns(self, ids: Sequence[str]) -> ProductColumns:
         return replace(
             columns(*ids),
             parent_ids=[self.parents.get(item, "") for item in ids],
@@ -135,8 +142,8 @@ class FakeRetriever:
     """How well products match, by text."""
 
     async def keywords(
-        self, catalog_id: str, text: str, scope: Scope, *, top_k: int, exclude: Sequence[str]
-    ) -> Found:
+        self, catalog_id: str, text: str, scope: AnswerScope, *, top_k: int, exclude: Sequence[str]
+    ) -> NearestProducts:
         await self._called("words", text, scope)
         found = {
             item: match
@@ -145,7 +152,7 @@ class FakeRetriever:
             and (scope.created_micros is None or self.created.get(item) == scope.created_micros)
         }
         ids = list(found)[:top_k]
-        return Found(
+        return NearestProducts(
             columns=self._columns(ids),
             similarities=tuple(found[item] for item in ids),
             image_ids=(),
@@ -155,7 +162,9 @@ class FakeRetriever:
             work=0.001,
         )
 
-    async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
+    async def columns(
+        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
+    ) -> ProductColumns:
         await self._called("columns", tuple(ids), scope)
         passing = self.passing.get(scope.filter.content) if scope.filter else None
         left = [item for item in ids if item in self.record]
@@ -164,22 +173,26 @@ class FakeRetriever:
     passing: dict[bytes, set[str]] = field(default_factory=dict)
     """What passes filters, by their bytes; any other filter passes all."""
 
-    async def checked(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Checked:
+    async def checked(
+        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
+    ) -> CheckedProducts:
         await self._called("checked", tuple(ids), scope)
-        why = {item: await self.rejection(catalog_id, item, Scope()) for item in self.sold_out}
+        why = {
+            item: await self.rejection(catalog_id, item, AnswerScope()) for item in self.sold_out
+        }
         found = {**self.rejections, **{item: each for item, each in why.items() if each}}
         missing = {item for item in ids if item not in self.record and item not in found}
         left = [item for item in ids if item not in missing and item not in found]
-        return Checked(self._columns(left), frozenset(missing), found)
+        return CheckedProducts(self._columns(left), frozenset(missing), found)
 
     paths: dict[str, str] = field(default_factory=dict)
     """Written category paths."""
 
     async def categories(self, catalog_id: str, ids: Sequence[str]) -> dict[str, str]:
-        await self._called("categories", tuple(ids), Scope())
+        await self._called("categories", tuple(ids), AnswerScope())
         return {item: self.paths.get(item, "") for item in ids if item in self.record}
 
-    async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
+    async def newest(self, catalog_id: str, scope: AnswerScope, count: int) -> ProductColumns:
         await self._called("newest", count, scope)
         return self._columns(self.record[:count])
 
@@ -189,23 +202,23 @@ class FakeRetriever:
     """Whose titles each read of products asked for."""
 
     async def products(
-        self, catalog_id: str, ids: Sequence[str], scope: Scope, titles: Sequence[str] = ()
-    ) -> Rows:
+        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope, titles: Sequence[str] = ()
+    ) -> ProductRows:
         self.titled.append(tuple(titles))
         await self._called("products", tuple(ids), scope)
-        return Rows(
+        return ProductRows(
             tuple(self.rows.get(item) or self._row(item) for item in ids if item in self.record),
             {item: f"Title of {item}" for item in titles if item in self.record},
         )
 
     async def facets(
-        self, catalog_id: str, asked: Sequence[FacetRequest], scope: Scope
+        self, catalog_id: str, asked: Sequence[FacetRequest], scope: AnswerScope
     ) -> tuple[Facet, ...]:
         await self._called("facets", [each.field for each in asked], scope)
         return tuple(Facet(field=each.field, missing_count=1) for each in asked)
 
     async def count(self, catalog_id: str, space: str) -> IndexState:
-        await self._called("count", space, Scope())
+        await self._called("count", space, AnswerScope())
         return IndexState(space=self.active[0])
 
     photos: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -216,10 +229,12 @@ class FakeRetriever:
         return ProductRow(product_id=item, images=images)
 
     async def photo(self, catalog_id: str, image_id: str) -> bytes:
-        await self._called("photo", image_id, Scope())
+        await self._called("photo", image_id, AnswerScope())
         return f"file of {image_id}".encode()
 
-    async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
+    async def rejection(
+        self, catalog_id: str, product_id: str, scope: AnswerScope
+    ) -> Rejection | None:
         await self._called("rejection", product_id, scope)
         if scope.filter is not None:
             return self.rejections.get(product_id)
@@ -228,7 +243,7 @@ class FakeRetriever:
         )
         return sold_out if product_id in self.sold_out else None
 
-    async def _called(self, name: str, what: object, scope: Scope) -> None:
+    async def _called(self, name: str, what: object, scope: AnswerScope) -> None:
         self.calls.append((name, what))
         self.scopes.append(scope)
         if name in self.hang:

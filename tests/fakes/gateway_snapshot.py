@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gateway.clients.columns import columns_of_rows
 from gateway.model.query import CallersFilter
-from gateway.model.snapshot import Snapshot
+from gateway.model.snapshot import CatalogSnapshot
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.common.v1.product_pb2 import Product as ProductRow
 
@@ -19,8 +19,8 @@ def row(product_id: str, *category: str, **fields: object) -> ProductRow:
     return ProductRow(product_id=product_id, category_path=category, **(given | fields))  # type: ignore[arg-type]
 
 
-def snapshot(popular: Sequence[ProductRow], newest: Sequence[ProductRow] = ()) -> Snapshot:
-    return Snapshot(
+def snapshot(popular: Sequence[ProductRow], newest: Sequence[ProductRow] = ()) -> CatalogSnapshot:
+    return CatalogSnapshot(
         time_micros=READ_MICROS,
         popular=tuple(each.product_id for each in popular),
         newest=tuple(each.product_id for each in newest),
@@ -29,9 +29,11 @@ def snapshot(popular: Sequence[ProductRow], newest: Sequence[ProductRow] = ()) -
     )
 
 
-def fresh(made: Snapshot) -> Snapshot:
+def fresh(made: CatalogSnapshot) -> CatalogSnapshot:
     """The same, read just now."""
-    return Snapshot(round(time.time() * 1e6), made.popular, made.newest, made.rows, made.columns_of)
+    return CatalogSnapshot(
+        round(time.time() * 1e6), made.popular, made.newest, made.rows, made.columns_of
+    )
 
 
 def brand_is(text: str) -> CallersFilter:

@@ -1,12 +1,12 @@
 """Values that the gateway's unit tests share."""
 
-from gateway.model.answer import Result
+from gateway.model.answer import AnswerResult
 from gateway.model.branch import Branch
-from gateway.model.columns import Columns
+from gateway.model.columns import ProductColumns
 from gateway.model.filters import CallersFilter
-from gateway.model.query import Identity, Query, Shopper, Signal, SignalKind
+from gateway.model.query import Identity, RequestQuery, Shopper, Signal, SignalKind
 from gateway.model.reasons import Reason
-from gateway.model.response import Answer, SearchAnswer
+from gateway.model.response import RecommendAnswer, SearchAnswer
 from gateway.model.scene import Budgets, Fusion, Scene
 from gateway.model.versions import SpaceVersion
 
@@ -60,9 +60,9 @@ def words(text: str = "a red wine", index: int = 0) -> Signal:
     return Signal(index, SignalKind.TEXT, text=text)
 
 
-def columns(*ids: str) -> Columns:
+def columns(*ids: str) -> ProductColumns:
     """What a record might say of products."""
-    return Columns(
+    return ProductColumns(
         product_ids=list(ids),
         parent_ids=[""] * len(ids),
         image_hashes=[0] * len(ids),
@@ -71,17 +71,17 @@ def columns(*ids: str) -> Columns:
     )
 
 
-def by_photo(**fields: object) -> Query:
+def by_photo(**fields: object) -> RequestQuery:
     """A query by the photo b"photo"."""
-    return Query(**{"signals": (photo(),), **fields})  # type: ignore[arg-type]
+    return RequestQuery(**{"signals": (photo(),), **fields})  # type: ignore[arg-type]
 
 
-def ids(answer: Answer | SearchAnswer) -> list[str]:
+def ids(answer: RecommendAnswer | SearchAnswer) -> list[str]:
     """The products of an answer, best first."""
-    rows = (each.row if isinstance(each, Result) else each.product for each in answer.results)
+    rows = (each.row if isinstance(each, AnswerResult) else each.product for each in answer.results)
     return [row.product_id for row in rows]
 
 
-def degraded(answer: Answer) -> list[tuple[str, int]]:
+def degraded(answer: RecommendAnswer) -> list[tuple[str, int]]:
     """Stage and cause of each degradation."""
     return [(item.stage, item.cause) for item in answer.degradations]

@@ -7,7 +7,7 @@ import numpy as np
 from examples.wines import catalogue
 from ranker.domain.events import EventType, Interaction
 from ranker.domain.features import Money, Product, Vectors
-from ranker.domain.log import Log
+from ranker.domain.log import EventColumns
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
 from ranker.learning.training.fitting import fitted
@@ -69,7 +69,12 @@ def drawn_vectors(products: Sequence[Product], dimension: int = 12) -> Vectors:
 
 
 def fit(
-    log: Log, products: Sequence[Product], recipe: Recipe, *, attributes=None, **given: object
+    log: EventColumns,
+    products: Sequence[Product],
+    recipe: Recipe,
+    *,
+    attributes=None,
+    **given: object,
 ) -> Model:
     """The model alone that a training finds of these."""
     progress = given.pop("progress", None)

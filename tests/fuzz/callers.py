@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from local_suite.model import Program
 from servicekit.access import EVERY, Role, rule
-from sightline_client.cli.work.keys import Key, new_token
+from sightline_client.cli.work.keys import CallerKey, new_token
 from tests.engines import free_port
 from tests.fuzz.memory import BYTES_IN_FLIGHT
 from tests.fuzz.model import KEPT, Answer, Call, Caller
@@ -23,10 +23,10 @@ _NOT_THERE = "not-there"
 """The one catalog of a key: requests never name it."""
 _EVERY_ROLE = [role.value for role in Role]
 _KEYS = (
-    Key("own", _EVERY_ROLE, [EVERY]),
-    Key("slow", _EVERY_ROLE, [EVERY]),
-    Key("elsewhere", _EVERY_ROLE, [_NOT_THERE]),
-    *(Key(f"only-{role}", [role], [EVERY]) for role in _EVERY_ROLE),
+    CallerKey("own", _EVERY_ROLE, [EVERY]),
+    CallerKey("slow", _EVERY_ROLE, [EVERY]),
+    CallerKey("elsewhere", _EVERY_ROLE, [_NOT_THERE]),
+    *(CallerKey(f"only-{role}", [role], [EVERY]) for role in _EVERY_ROLE),
 )
 _MALFORMED = frozenset({"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"})
 REFUSED: Mapping[Caller, frozenset[str]] = {

@@ -30,7 +30,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(NODE / name, folder)
     quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
     done = subprocess.run(
-        ["npm", "ci", *quiet], cwd=folder, capture_output=True, text=True, timeout=90, check=False
+        ["npm", "ci", *quiet],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return folder

@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from examples.wines.local import free_port_base
 from local_suite.suite import Suite
+from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[2]
 SERVICES = {
@@ -82,7 +83,7 @@ def local_suite(command: str, data: Path, base: int) -> subprocess.CompletedProc
         capture_output=True,
         text=True,
         check=False,
-        timeout=400,
+        timeout=SECONDS * 5,
     )
 
 

@@ -16,28 +16,29 @@ import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.clients.calls import Caller
+from gateway.clients.calls import PeerCaller
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model.branch import Branch
 from gateway.model.causes import Peer
-from gateway.model.query import Identity, Query, Shopper
+from gateway.model.query import Identity, RequestQuery, Shopper
 from gateway.recommend.begin import begin
 from gateway.retrieval.branches import find
 from gateway.state.answers import AnswerQueue
-from gateway.state.run import Dependencies, Peers
+from gateway.state.run import PeerClients, RequestDependencies
 from gateway.state.scenes import SceneFiles
-from ranker.__main__ import bindings as ranker_bindings
-from ranker.__main__ import open_key
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.tables import JOBS, MIGRATIONS
-from ranker.learning.publish import PUBLISH, query_vector
+from ranker.learning.publish import PUBLISH
 from ranker.serving.models.live import LiveModels
+from ranker.serving.vectors import query_vector
 from ranker.settings import RankerSettings
+from ranker.wiring.server import bindings as ranker_bindings
+from ranker.wiring.server import open_key
 from retriever.__main__ import bindings as retriever_bindings
 from retriever.record import Record
 from retriever.settings import RetrieverSettings
@@ -90,7 +91,7 @@ class Shop:
     products: ProductServiceStub
     record: Record
     jobs: Jobs
-    deps: Dependencies
+    deps: RequestDependencies
     events: EventServiceStub
     environment: dict[str, str]
 
@@ -178,7 +179,7 @@ class Shop:
 
     async def fitting(self) -> list[str]:
         """What the gateway finds for a shopper in the index, best first."""
-        listings = await find(begin(Query(shopper=SHOPPER), self.deps))
+        listings = await find(begin(RequestQuery(shopper=SHOPPER), self.deps))
         (listing,) = listings
         assert listing.branch is Branch.COLLABORATIVE
         return list(listing.columns.product_ids)
@@ -218,13 +219,13 @@ def best(version: str, among: Callable[[str], bool] = lambda _: True) -> dict[st
     return dict(sorted(kept.items(), key=lambda pair: -pair[1])[:20])
 
 
-def deps(to_retriever: grpc.aio.Channel, to_ranker: grpc.aio.Channel) -> Dependencies:
+def deps(to_retriever: grpc.aio.Channel, to_ranker: grpc.aio.Channel) -> RequestDependencies:
     """A gateway's, that needs no embedder."""
-    ranker = RankerClient(to_ranker, Caller(Peer.RANKER, reserve=0.1, longest=10))
-    retriever = RetrieverClient(to_retriever, Caller(Peer.RETRIEVER, reserve=0.1, longest=10))
-    embedder = EmbedderClient(to_retriever, Caller(Peer.EMBEDDER, reserve=0.1, longest=10))
-    return Dependencies(
-        peers=Peers(embedder, retriever, ranker),
+    ranker = RankerClient(to_ranker, PeerCaller(Peer.RANKER, reserve=0.1, longest=10))
+    retriever = RetrieverClient(to_retriever, PeerCaller(Peer.RETRIEVER, reserve=0.1, longest=10))
+    embedder = EmbedderClient(to_retriever, PeerCaller(Peer.EMBEDDER, reserve=0.1, longest=10))
+    return RequestDependencies(
+        peers=PeerClients(embedder, retriever, ranker),
         scenes=SceneFiles(),
         answers=AnswerQueue(ranker, 0),
         catalogs=frozenset({"default"}),

@@ -12,7 +12,6 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ranker.__main__ import bindings, open_key
 from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import Catalog
@@ -21,11 +20,12 @@ from ranker.events.record.answers import AnswerLog, AnswerQueue
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.tables import JOBS, MIGRATIONS
-from ranker.learning.training.job import Workshop
+from ranker.learning.training.job import TrainingInputs
 from ranker.learning.training.job import run as run_training
 from ranker.ports import EventSink
 from ranker.serving.models.live import LiveModels
 from ranker.settings import RankerSettings, TrainSettings
+from ranker.wiring.server import bindings, open_key
 from ranker.workers.jobs import Do, train_command, trainings, work
 from servicekit.channel import connect
 from servicekit.errors import ServiceError
@@ -110,7 +110,7 @@ class Suite:
         settings = TrainSettings()
         channel = connect(settings.retriever_target)
         store = ModelStore(settings.model_store)
-        workshop = Workshop(self.database, Catalog(channel), store)
+        workshop = TrainingInputs(self.database, Catalog(channel), store)
         job = await workshop.jobs.create("train", "default", {"seed": seed})
         try:
             return await run_training(job.id, settings.training, workshop, lambda done, total: None)

@@ -21,7 +21,7 @@ from embedder.preprocessing import preprocess
 from embedder.serving.model import blank
 from embedder.settings import EmbedderSettings
 from embedder.wiring import bind, decoders, fetcher, model_server
-from gateway.clients.calls import Caller
+from gateway.clients.calls import PeerCaller
 from gateway.clients.embedder import EmbedderClient as GatewaysClient
 from gateway.model.causes import Peer
 from gateway.model.query import ALONE, Signal, SignalKind
@@ -313,7 +313,7 @@ async def peers_hear_what_photos_are_of(served: Served) -> None:
     assert {guess.path for guess in vector.classification.guesses} == known
 
     async with grpc.aio.insecure_channel(served.target) as channel:
-        caller = Caller(Peer.EMBEDDER, reserve=0.02, longest=20)
+        caller = PeerCaller(Peer.EMBEDDER, reserve=0.02, longest=20)
         asking = GatewaysClient(channel, caller)
         signal = Signal(ALONE, SignalKind.IMAGE, image=photo, find_subject=True)
         reported, subject = await asking.classify("wine", signal, 20)

@@ -4,7 +4,7 @@ import pytest
 
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import Catalog
-from ranker.learning.training.job import Workshop, evaluate_again
+from ranker.learning.training.job import TrainingInputs, evaluate_again
 from ranker.settings import TrainSettings
 from servicekit.channel import connect
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2
@@ -37,7 +37,7 @@ async def evaluate(suite: Suite, version: str) -> dict[str, str]:
     """Evaluate without a process of its own, which is quicker."""
     settings = TrainSettings()
     channel = connect(settings.retriever_target)
-    workshop = Workshop(suite.database, Catalog(channel), ModelStore(settings.model_store))
+    workshop = TrainingInputs(suite.database, Catalog(channel), ModelStore(settings.model_store))
     job = await workshop.jobs.create("evaluate", "default", {"model_version": version})
     try:
         return await evaluate_again(job.id, workshop, lambda done, total: None)

@@ -14,12 +14,12 @@ from pathlib import Path
 import grpc
 import pytest
 
-from ranker.__main__ import bindings, open_key
 from ranker.adapters.model_store import ModelStore
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.tables import MIGRATIONS
 from ranker.serving.models.live import LiveModels
 from ranker.settings import RankerSettings
+from ranker.wiring.server import bindings, open_key
 from servicekit.server import start
 from servicekit.sql import Database
 from servicekit.status import from_rpc_error

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ranker.domain.events import EventType, Identity, Shopper
-from ranker.domain.model import Verdict
+from ranker.domain.model import ModelVerdict
 from ranker.events.intake import _stored as to_stored
 from ranker.events.record.events import EventRecord
 from ranker.events.record.models import ModelRegistry
@@ -62,13 +62,13 @@ async def test_a_timer_asks_for_a_training_and_what_proves_itself_serves(tmp_pat
             registry = ModelRegistry(database)
             (made,) = await registry.list("default", limit=9, before=None)
             assert made.product_count == len(PRODUCTS)
-            assert made.verdict is Verdict.INCONCLUSIVE
+            assert made.verdict is ModelVerdict.INCONCLUSIVE
             assert await registry.serving("default") is None
             assert await train(target, url, models, "default", "--incremental") == 1, "none serves"
             await bought(database, range(16, 216))
             assert await train(target, url, models, "default", "--promote") == 0
             serves = await registry.serving("default")
             assert serves is not None
-            assert serves.verdict is Verdict.PASSED
+            assert serves.verdict is ModelVerdict.PASSED
         finally:
             database.close()

@@ -27,6 +27,8 @@ Report = Callable[[str], None]
 
 UP_SECONDS = 1_800.0
 """How long a start may take in all."""
+PROGRAM_SECONDS = 300.0
+"""How long one program may take to start or to stop, on a busy machine."""
 _DOWN_SECONDS = 60.0
 _STRAY_SECONDS = 8.0
 _POLL_SECONDS = 0.1
@@ -207,7 +209,7 @@ class Suite:
             raise SuiteError(f"{program} (process {pid}) outlived SIGKILL")
         return pid
 
-    def stop(self, program: str, *, kill: bool = False, seconds: float = 60.0) -> None:
+    def stop(self, program: str, *, kill: bool = False, seconds: float = PROGRAM_SECONDS) -> None:
         """End the process and keep it down until `start`; with `kill`, by SIGKILL.
 
         Raises SuiteError when it is not down within `seconds`.
@@ -222,13 +224,13 @@ class Suite:
             self._asked(lambda: self._control.stop(name))
             time.sleep(_POLL_SECONDS)
 
-    def start(self, program: str, seconds: float = 60.0) -> None:
+    def start(self, program: str, seconds: float = PROGRAM_SECONDS) -> None:
         """Have it run again after `stop`, and wait until it answers."""
         name = self._known(program).name
         self._asked(lambda: self._control.start(name))
         self.wait_healthy(program, seconds)
 
-    def wait_healthy(self, program: str, seconds: float = 60.0) -> float:
+    def wait_healthy(self, program: str, seconds: float = PROGRAM_SECONDS) -> float:
         """Wait until the program answers; the seconds that it took.
 
         Raises SuiteError with the end of its log when it does not within `seconds`.

@@ -10,7 +10,7 @@ from examples.wines.pictures import chart
 from examples.wines.pictures.answers import template
 from examples.wines.pictures.camera import Camera
 from ranker.domain.experiments import ArmCounts, Effect, effect_of
-from ranker.domain.online import Sample
+from ranker.domain.online import Moments
 
 SEED = 7
 DAYS, A_DAY = 28, 50
@@ -67,4 +67,4 @@ def take(camera: Camera) -> None:
 
 
 def _arm(name: str, units: int, clicked: int) -> ArmCounts:
-    return ArmCounts(name, units, {METRIC: Sample(units, clicked, clicked)})
+    return ArmCounts(name, units, {METRIC: Moments(units, clicked, clicked)})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ranker.__main__ import CLOSE_SECONDS
+from ranker.wiring.server import CLOSE_SECONDS
 from tests.contracts.k8s import SERVED, Document
 from tests.contracts.policies.cluster import LONG_RUNNING, Cluster, Rule, Workload
 from tests.contracts.settings import CLASSES, loaded, variables

@@ -19,7 +19,7 @@ import pytest
 
 from local_suite.suite import Suite
 from sightline_client.cli.commands import doctor
-from sightline_client.cli.work import here
+from sightline_client.cli.work import local_suite
 from tests.advice import FOLLOWED, Followed, commands
 from tests.live.hands import WINES, Hands
 from tests.waiting import SECONDS
@@ -200,7 +200,7 @@ def test_a_gateway_that_lacks_a_method_is_named_as_older(hands: Hands) -> None:
 
 
 def test_what_a_full_disk_holds_can_be_looked_at(suite: Suite) -> None:
-    local = here.LocalSuite(suite.layout.data, ports={}, again="make up", running=True)
+    local = local_suite.LocalSuite(suite.layout.data, ports={}, again="make up", running=True)
     full = next(doctor.of_machine(local, free=0))
     (command,) = commands(full.fix)
     shown = subprocess.run(shlex.split(command), capture_output=True, text=True, check=True)

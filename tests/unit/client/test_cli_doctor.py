@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from sightline_client.cli import app
 from sightline_client.cli.commands.doctor import LEAST_FREE, findings, of_machine, unreachable
-from sightline_client.cli.work import here
-from sightline_client.cli.work.here import LocalSuite
+from sightline_client.cli.work import local_suite
+from sightline_client.cli.work.local_suite import LocalSuite
 from sightline_client.convert import from_wire
 from sightline_client.errors import Failure, Unavailable
 from sightline_client.values.answers import Freshness
@@ -122,7 +122,7 @@ def test_a_port_that_another_program_has_is_named_with_ports_that_are_free(
     (found,) = of_machine(suite, LEAST_FREE)
     assert f"another program has its port {port} (retriever)" in found.problem
     assert f"`make up PORT_BASE={suite.other_base()}`" in found.fix
-    assert not here.listens("127.0.0.1", suite.other_base())
+    assert not local_suite.listens("127.0.0.1", suite.other_base())
     assert list(unreachable("127.0.0.1:1", suite)) == []
 
 
@@ -149,12 +149,12 @@ def test_a_suite_on_this_machine_is_known_by_what_make_up_wrote(tmp_path: Path) 
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "suite.json").write_text(json.dumps(facts))
     where = {"DATA": str(tmp_path)}
-    found = here.suite("127.0.0.1:9300", where)
+    found = local_suite.suite("127.0.0.1:9300", where)
     assert found == LocalSuite(tmp_path, {"gateway": {"grpc": 9300}}, "make up X=1", False)
-    assert here.suite("127.0.0.1:9400", where) is None
-    assert here.suite("shop.example:9300", where) is None
+    assert local_suite.suite("127.0.0.1:9400", where) is None
+    assert local_suite.suite("shop.example:9300", where) is None
     (tmp_path / "run" / "suite.json").write_text('{"port_base": "9300"}')  # of an older release
-    assert here.suite("127.0.0.1:9300", where) is None
+    assert local_suite.suite("127.0.0.1:9300", where) is None
 
 
 def test_a_gateway_that_is_away_is_a_finding_and_no_error(

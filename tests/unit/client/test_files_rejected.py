@@ -22,7 +22,7 @@ from sightline_client.files.model import RAGGED, Row, Unfit, bad
 from sightline_client.files.opening import open_table
 from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.rejected import Rejected
-from sightline_client.files.seen import Seen, twice
+from sightline_client.files.seen import SeenIds, twice
 
 Make = Callable[[Mapping[str, object]], Message]
 
@@ -39,7 +39,7 @@ def refuse(path: Path, kind: str) -> tuple[list[Row], Path]:
     columns, make, id_column = KINDS[kind]
     table = open_table(path, columns=columns, needed=(id_column,))
     rejected, refused = Rejected(path, table), []
-    with Seen() as seen:
+    with SeenIds() as seen:
         for row in table.rows():
             error = row.error
             try:

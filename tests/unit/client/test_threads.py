@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sightline_client.files.seen import Seen
+from sightline_client.files.seen import SeenIds
 from sightline_client.transport.importing import read_ahead
 from sightline_client.transport.threads import in_thread
 from tests.waiting import SECONDS
@@ -43,14 +43,14 @@ async def test_rows_that_are_called_off_close_nothing_under_the_thread_that_read
     begun, go_on = threading.Event(), threading.Event()
     found: list[int] = []
 
-    def rows(seen: Seen) -> Iterator[int]:
+    def rows(seen: SeenIds) -> Iterator[int]:
         begun.set()
         go_on.wait(SECONDS)
         found.append(seen.first("a", 7))
         yield 7
 
     async def read() -> None:
-        with Seen() as seen:
+        with SeenIds() as seen:
             async for _ in read_ahead(rows(seen), lambda _: 1):
                 pass
 

@@ -355,7 +355,7 @@ async def test_each_call_is_counted_once_under_its_code() -> None:
                 await send(peer, "Unary", request)
         with pytest.raises(grpc.aio.AioRpcError):
             await unary(peer)(b"wait", timeout=0.1)
-        await asyncio.sleep(0.1)
+        await until(lambda: all(count("counted", "test.Echo/Unary", code) for code in CODES))
     counts = {code: count("counted", "test.Echo/Unary", code) for code in CODES}
     assert counts == dict.fromkeys(CODES, 1)
 

@@ -1,6 +1,7 @@
 """A process with a loop that stands still says so; its metrics alone would not."""
 
 import asyncio
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -45,19 +46,23 @@ async def test_a_blocked_event_loop_is_not_alive_though_metrics_are_served(
     monkeypatch.setattr(LIVENESS, "_due", {})  # loops of other tests
     port = free_port()
     stop = telemetry.serve_metrics(port)
-    block = asyncio.Event()
+    block, done = asyncio.Event(), threading.Event()
 
     async def main() -> tuple[tuple[int, str], int]:
         assert await asyncio.to_thread(get, port, "/live") == (200, "alive")
         asking = asyncio.get_running_loop().run_in_executor(None, lambda: asked(port))
         await block.wait()
-        time.sleep(1)  # noqa: ASYNC251 - what must not happen
+        done.wait(SECONDS)  # what must not happen
         return await asking
 
     def asked(port: int) -> tuple[tuple[int, str], int]:
         loop.call_soon_threadsafe(block.set)
-        time.sleep(0.7)
-        return get(port, "/live"), get(port, "/metrics")[0]
+        end = time.monotonic() + SECONDS
+        while (live := get(port, "/live"))[0] == 200 and time.monotonic() < end:
+            time.sleep(0.05)
+        metrics = get(port, "/metrics")[0]
+        done.set()
+        return live, metrics
 
     loop = asyncio.get_running_loop()
     try:

@@ -15,7 +15,7 @@ from servicekit import channel, server
 from servicekit.config import ServerSettings
 from tests.engines import free_port
 from tests.fakes.kit_echo import NAME, Echo, binding
-from tests.waiting import SECONDS
+from tests.waiting import SECONDS, until
 
 
 @pytest.fixture
@@ -147,10 +147,16 @@ async def test_after_sigterm_a_call_in_progress_is_answered_and_new_ones_are_ref
     os.kill(os.getpid(), signal.SIGTERM)
     assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
     watch.cancel()  # it would be drained like a call
-    await asyncio.sleep(0.3)
-    async with channel.connect(f"127.0.0.1:{served.settings.port}") as probe:  # as a kubelet does
-        with pytest.raises(grpc.aio.AioRpcError):
-            await health_pb2_grpc.HealthStub(probe).Check(health_pb2.HealthCheckRequest())
+
+    async def refused() -> bool:
+        async with channel.connect(f"127.0.0.1:{served.settings.port}") as probe:  # as a kubelet
+            try:
+                await health_pb2_grpc.HealthStub(probe).Check(health_pb2.HealthCheckRequest())
+            except grpc.aio.AioRpcError:
+                return True
+        return False
+
+    await until(refused)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await served.call(b"new", timeout=SECONDS)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

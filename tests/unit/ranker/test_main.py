@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from ranker.__main__ import calculate_alone, open_key
 from ranker.domain.errors import KeyUnusable
 from ranker.settings import RankerSettings
+from ranker.wiring.server import calculate_alone, open_key
 from servicekit.sql import Database
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ranker.events.record.tables import JOBS
 from ranker.settings import WorkerSettings
-from ranker.worker import loops
+from ranker.wiring.worker import loops
 from servicekit.clock import now_micros
 from servicekit.jobs import Jobs
 from servicekit.retention import DAY_MICROS

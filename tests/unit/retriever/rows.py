@@ -2,40 +2,61 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from retriever.columns.keeper import Columns
-from retriever.ports.columns import ProductRow
+from retriever.domain import stored
+from retriever.domain.product import Attribute
+from retriever.ports.columns import HELD, ProductRow
 from retriever.ports.engine import VectorIndex
 from retriever.record import Record
 from retriever.search.search import Searcher
+from sightline_rules import categories, kinds
 from sightline_rules.facts import Facts
+from sightline_rules.fields import FILTERED, Field
 
 
-def row(product_id: str, **fields: object) -> ProductRow:
+def row(product_id: str, *, image_hash: int = 0, **cells: object) -> ProductRow:
     """A product of which only the id and what is given are known."""
-    bare = ProductRow(product_id, "", "", "", "", None, None, "IN_STOCK", "[]", "[]", 0, 0, 0)
-    return bare._replace(**fields)  # type: ignore[arg-type]
+    assert cells.keys() <= BARE.keys(), cells.keys() - BARE.keys()
+    return ProductRow(product_id, {**BARE, **cells}, image_hash)
 
 
-def row_of(product_id: str, facts: Facts, **fields: object) -> ProductRow:
+def _bare(field: Field) -> dict[str, Any]:
+    match field.kind:
+        case kinds.TextsKind() | kinds.AttributesKind():
+            return dict.fromkeys(field.stored, "[]")
+        case kinds.TimeKind():
+            return dict.fromkeys(field.stored, 0)
+        case kind:
+            return dict.fromkeys(field.stored, kind.unknown)
+
+
+BARE = {name: cell for field in HELD for name, cell in _bare(field).items()}
+"""Cells of a product of which nothing is known."""
+
+
+def cells_of(facts: Facts) -> dict[str, Any]:
+    """The cells of a product of which filters know these facts."""
+    cells: dict[str, Any] = {}
+    for field in FILTERED:
+        value = getattr(facts, field.name)
+        match field.kind:
+            case kinds.CategoryKind():
+                value = categories.split(value)
+            case kinds.TextsKind():
+                value = tuple(sorted(value))
+            case kinds.AttributesKind():
+                value = [Attribute(key, each) for key, some in value.items() for each in some]
+            case kinds.TimeKind():
+                value = value.micros
+        cells |= stored.cells(field, value)
+    return cells
+
+
+def row_of(product_id: str, facts: Facts, **cells: object) -> ProductRow:
     """A product of which filters know these facts."""
-    attributes = [(key, value) for key, values in facts.attributes.items() for value in values]
-    made = row(
-        product_id,
-        title=facts.title,
-        category=facts.category,
-        brand=facts.brand,
-        price_micros=None if facts.price is None else facts.price.micros,
-        currency=None if facts.price is None else facts.price.currency,
-        availability=str(facts.availability),
-        tags=json.dumps(sorted(facts.tags), ensure_ascii=False),
-        attributes=json.dumps(attributes, ensure_ascii=False),
-        create_time=facts.create_time.micros,
-        update_time=facts.update_time.micros,
-    )
-    return made._replace(**fields)  # type: ignore[arg-type]
+    return row(product_id, **{**cells_of(facts), **cells})
 
 
 def searcher(record: Record, index: VectorIndex, **given: Any) -> Searcher:

@@ -64,9 +64,18 @@ class SyncEventCalls(SyncConnected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> EventPurge:
-        """Count the events that match every condition given, at least one of ``before``, ``types``,
-        ``product_id`` and the shopper; with ``force``, start a job that deletes them. The same
-        ``request_id`` returns the same job."""
+        """Count the events that match every condition given, of which at least one is required;
+        with ``force``, start a job that deletes them.
+
+        Args:
+            before: Events before this time.
+            types: Events of these types.
+            product_id: Events with this product.
+            user: Events of this user.
+            visitor: Events of this visitor.
+            force: Delete.
+            request_id: The same id returns the same job.
+        """
         return self._loop.run(
             self._client.purge_events(
                 before=before,
@@ -92,9 +101,16 @@ class SyncEventCalls(SyncConnected):
         timeout: float | None = None,
     ) -> Job:
         """Start a job that writes matching events to Parquet files in a folder of the ranker, which
-        the job's result names; follow it with ``watch_job``. ``order_ids``: orders in plain text
-        instead of hashed; ``queries``: include search terms. The same ``request_id`` returns the
-        same job."""
+        the job's result names; follow it with ``watch_job``.
+
+        Args:
+            since: Events from this time on; None = all.
+            before: Events before this time; None = all.
+            types: Events of these types; none = of all.
+            order_ids: Write orders in plain text instead of hashed.
+            queries: Include search terms.
+            request_id: The same id returns the same job.
+        """
         return self._loop.run(
             self._client.export_events(
                 since=since,

@@ -74,5 +74,5 @@ class SyncSightlineClient(
         self.close()
 
     def close(self) -> None:
-        """Ends the connections; calls in flight are cancelled."""
+        """Close the connections and cancel calls in flight."""
         self._loop.close(self._client.close)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from grpc.aio import UnaryUnaryMultiCallable
 
 from sightline_client.transport.calls import A, Calls, P, Q, T
-from sightline_client.transport.writing import Writer
+from sightline_client.transport.writing import BatchWriter
 
 
 class Connected:
@@ -33,5 +33,5 @@ class Connected:
     def _deadline(self, timeout: float | None) -> float:
         return self.timeout if timeout is None else timeout
 
-    def _writer(self) -> Writer:
-        return Writer(self.calls, self.catalog, self.batch_timeout)
+    def _writer(self) -> BatchWriter:
+        return BatchWriter(self.calls, self.catalog, self.batch_timeout)

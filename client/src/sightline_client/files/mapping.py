@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from sightline_client.files.currencies import CODES
-from sightline_client.files.model import NOTE, FileRefused, Row, Table, Wrapped
+from sightline_client.files.model import NOTE, FileRefused, Row, RowTable, Wrapped
 from sightline_client.values.fields import FieldKind
 from sightline_client.values.products import WRITTEN
 
@@ -90,7 +90,7 @@ def _ours(name: str, known: Collection[str]) -> str:
 class Mapped(Wrapped):
     """A table read by a map. JSON may be nested: `priceInfo.price` names a value within another."""
 
-    def __init__(self, table: Table, by: ColumnMap, known: Collection[str]) -> None:
+    def __init__(self, table: RowTable, by: ColumnMap, known: Collection[str]) -> None:
         super().__init__(table)
         self._by, self._known = by, known
         self.how = repr((sorted(by.columns.items()), sorted(by.constants.items())))

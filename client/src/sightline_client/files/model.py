@@ -43,7 +43,7 @@ class Unfit:
     words: str
 
 
-class Table(Protocol):
+class RowTable(Protocol):
     """A file of rows, open for reading."""
 
     @property
@@ -85,7 +85,7 @@ def unread(name: str, known: Collection[str]) -> str:
 class Wrapped:
     """A table that is read through another one."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: RowTable) -> None:
         self._table = table
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 from sightline_client.files.delimited import Delimited
 from sightline_client.files.lines import JsonLines
 from sightline_client.files.mapping import ColumnMap, Mapped, missing_field
-from sightline_client.files.model import FileRefused, Row, Table, unread
+from sightline_client.files.model import FileRefused, Row, RowTable, unread
 from sightline_client.files.parquet import Parquet
 from sightline_client.files.proposing import SAMPLE
 from sightline_client.files.shapes import Shape, Shaped
@@ -40,7 +40,7 @@ def open_table(
     needed: Collection[str],
     ignore: Collection[str] = (),
     reading: Reading = AS_IT_IS,
-) -> Table:
+) -> RowTable:
     """Open a file and check its columns. FileRefused for missing columns and for unknown ones,
     whose content would be lost silently. In JSON Lines each row is checked as it is read."""
     table = _open(path, columns, reading, ignore)
@@ -48,7 +48,7 @@ def open_table(
         if reading.shape is not None:
             _check_constants(path, reading.map, columns)
             return Shaped(table, reading.shape, reading.map.constants)
-        ours: Table = Mapped(table, reading.map, columns) if reading.map else table
+        ours: RowTable = Mapped(table, reading.map, columns) if reading.map else table
         if table.columns:
             _check_names(path, table.columns, columns, reading.map, ignore)
             _check_needed(path, ours.columns, columns, needed)
@@ -92,7 +92,7 @@ def _open(
     ignore: Collection[str] = (),
     *,
     strict: bool = True,
-) -> Table:
+) -> RowTable:
     suffix = path.suffix.lower()
     if suffix in DELIMITED:
         theirs = reading.shape.marks if reading.shape else frozenset(reading.map.columns)

@@ -1,4 +1,4 @@
-"""The rows that were refused, in a file that can be fixed and imported again."""
+"""Rejected rows, in a file that can be fixed and imported again."""
 
 import csv
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import IO, Any
 from sightline_client.errors import SightlineError
 from sightline_client.files import dumping
 from sightline_client.files.delimited import Delimited
-from sightline_client.files.model import RAGGED, Row, Table
+from sightline_client.files.model import RAGGED, Row, RowTable
 
 MARK = ".rejected"
 NOTES = ("_row", "_reason", "_problem", RAGGED)
@@ -19,7 +19,7 @@ that are lost or out of place, ``twice`` for an id that stood twice."""
 class Rejected:
     """Made when the first row comes: FILE.rejected.csv for a CSV file, else FILE.rejected.jsonl."""
 
-    def __init__(self, source: Path, table: Table) -> None:
+    def __init__(self, source: Path, table: RowTable) -> None:
         self._delimited = isinstance(table, Delimited)
         self._columns = [name for name in table.columns if name not in NOTES]
         stem = source.name.removesuffix(source.suffix) if source.is_file() else source.name
@@ -30,7 +30,7 @@ class Rejected:
         self._writer: Any = None
         self.count = 0
         """Rows written."""
-        if self.path.exists():  # somebody may be fixing what an earlier run wrote
+        if self.path.exists():  # an earlier run wrote it, and a user may be fixing it
             self.path.replace(self.path.with_name(f"{self.path.name}~"))
 
     def add(self, row: Row, error: SightlineError) -> None:

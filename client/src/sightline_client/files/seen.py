@@ -11,7 +11,7 @@ from sightline_client.files.model import Row, bad
 TWICE = "ID_TWICE"
 
 
-class Seen:
+class SeenIds:
     """Ids, each with the row that had it first. A context manager, for one thread at a time."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Seen:
             yield str(key)
 
 
-class SharedPhotos(Seen):
+class SharedPhotos(SeenIds):
     """Photos that several products of a file have, by the name or address in the file. Variants of
     a product may share theirs."""
 
@@ -64,7 +64,7 @@ class SharedPhotos(Seen):
             self.example = f"row {number:,} has that of row {shared[0][1]:,}, {shared[0][0]}"
 
 
-def twice(seen: Seen, row: Row, item_id: str) -> SightlineError | None:
+def twice(seen: SeenIds, row: Row, item_id: str) -> SightlineError | None:
     """Return the error for an id that an earlier row has; None = it is the first. A rejected row
     stays rejected for this in a file of its own, where no other row has the id: sent unchanged, it
     would replace the row that was accepted."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sightline_client.files.mapping import fill, listed, put
-from sightline_client.files.model import Row, Table, Wrapped
+from sightline_client.files.model import Row, RowTable, Wrapped
 
 Cells = dict[str, object]
 Read = Callable[[Iterator[Row]], Iterator[Row]]
@@ -35,7 +35,7 @@ class Shaped(Wrapped):
 
     columns: tuple[str, ...] = ()
 
-    def __init__(self, table: Table, shape: Shape, constants: Mapping[str, str]) -> None:
+    def __init__(self, table: RowTable, shape: Shape, constants: Mapping[str, str]) -> None:
         """`constants`: what our columns hold where the export says nothing: `currency`, for one."""
         super().__init__(table)
         self._shape, self._constants = shape, constants

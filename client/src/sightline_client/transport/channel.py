@@ -73,9 +73,9 @@ def options(*, retries: bool) -> list[tuple[str, int | str]]:
 
 
 def service_config(*, retries: bool) -> dict[str, object]:
-    """gRPC's own description of how calls are balanced and tried again, where protos call them
-    idempotent. A product with an etag goes by a channel without retries: a second try would meet
-    its own first."""
+    """Return gRPC's service config: load balancing, and retries of methods that protos mark as
+    idempotent. A product with an etag needs a channel without retries: its second try would
+    conflict with the first."""
     config: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
     if not retries:
         return config

@@ -77,7 +77,7 @@ class _Answered(Generic[M, R]):
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class BatchWriter:
     """Where items go, and how long each batch may take."""
 
     calls: Calls

@@ -18,7 +18,7 @@ class ScoreFeature:
 
     name: str
     """kind=value: "brand=Aurora", "product=wine-7" (one of the shopper's), "signals[0]", "style",
-    "bias" (what anybody likes of it), "other"."""
+    "bias" (of the product, for every shopper), "other"."""
     value: float
 
 
@@ -150,6 +150,8 @@ class Versions:
     plan: str
     """What was planned and done, in one line for people."""
     service_version: str
+    objective: str = ""
+    """What the scene is meant to increase: clicks, purchases or revenue; "" = it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ class Not(Filter):
     filter: Filter
 
 
-class Known:
+class FilterField:
     """A field, as far as every field goes."""
 
     def __init__(self, name: str) -> None:
@@ -118,7 +118,7 @@ class Known:
         return Existence(self.name)
 
 
-class Searched(Known):
+class SearchedField(FilterField):
     """A field of text that can be looked into."""
 
     def contains(self, text: str) -> Comparison:
@@ -127,7 +127,7 @@ class Searched(Known):
         return Comparison(self.name, Operator.CONTAINS, text)
 
 
-class Field(Known, Generic[V]):
+class ComparedField(FilterField, Generic[V]):
     """A field that can be equal to a value or among several."""
 
     def __eq__(self, value: V) -> Comparison:  # type: ignore[override]
@@ -143,11 +143,11 @@ class Field(Known, Generic[V]):
         return Membership(self.name, values)
 
 
-class TextField(Field[str], Searched):
+class TextField(ComparedField[str], SearchedField):
     """A field of text."""
 
 
-class OrderedField(Field[V]):
+class OrderedField(ComparedField[V]):
     """A field that can also be less or more than a value."""
 
     def __lt__(self, value: V) -> Comparison:
@@ -163,7 +163,7 @@ class OrderedField(Field[V]):
         return Comparison(self.name, Operator.GREATER_OR_EQUAL, value)
 
 
-class AttributeField(OrderedField[str | float | bool], Searched):
+class AttributeField(OrderedField[str | float | bool], SearchedField):
     """A named attribute. Only its values of the compared type count, and of several texts any one.
     Texts and flags have no order; numbers hold no text."""
 

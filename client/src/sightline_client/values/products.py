@@ -17,9 +17,9 @@ from sightline_client.values.fields import FieldKind, ProductField
 from sightline_client.values.filters import (
     ATTRIBUTES,
     AttributeField,
-    Field,
+    ComparedField,
     OrderedField,
-    Searched,
+    SearchedField,
     TextField,
 )
 
@@ -63,6 +63,14 @@ class Product:
     category_doubt: CategoryDoubt | None = None
     """How a photo contradicts the category; None = none does, or none was checked. Set by the
     service."""
+    rating: float | None = None
+    """Mean rating by shoppers, 0 to 5 with one decimal. None = unknown."""
+    rating_count: int | None = None
+    """Number of ratings. None = unknown."""
+    stock: int | None = None
+    """Units in stock. None = unknown."""
+    cost: Money | None = None
+    """Cost of one unit to the shop, for scores alone. None = unknown. No answer has it."""
 
 
 class F:
@@ -73,14 +81,20 @@ class F:
     and all below it."""
     brand = TextField("brand")
     """Brand or maker."""
-    title = Searched("title")
+    title = SearchedField("title")
     """Name as shown to shoppers."""
     price = OrderedField[Money]("price")
     """Price of one unit. Only amounts in the same currency pass."""
-    availability = Field[Availability]("availability")
+    availability = ComparedField[Availability]("availability")
     """Availability for purchase."""
     tags = TextField("tags")
     """Free labels. ``==`` and ``contains``: one of the texts is equal."""
+    rating = OrderedField[float]("rating")
+    """Mean rating by shoppers, 0 to 5 with one decimal."""
+    rating_count = OrderedField[float]("rating_count")
+    """Number of ratings."""
+    stock = OrderedField[float]("stock")
+    """Units in stock."""
     create_time = OrderedField[datetime]("create_time")
     """Time when the catalog first stored the product (UTC)."""
     update_time = OrderedField[datetime]("update_time")
@@ -170,6 +184,31 @@ FIELDS: tuple[ProductField, ...] = (
         filtered=True,
         faceted=True,
     ),
+    ProductField(
+        name="rating",
+        kind=FieldKind.NUMBER,
+        attribute="rating",
+        wire="rating",
+        column="rating",
+        filtered=True,
+    ),
+    ProductField(
+        name="rating_count",
+        kind=FieldKind.NUMBER,
+        attribute="rating_count",
+        wire="rating_count",
+        column="rating_count",
+        filtered=True,
+    ),
+    ProductField(
+        name="stock",
+        kind=FieldKind.NUMBER,
+        attribute="stock",
+        wire="stock",
+        column="stock",
+        filtered=True,
+    ),
+    ProductField(name="cost", kind=FieldKind.MONEY, attribute="cost", wire="cost", column="cost"),
     ProductField(
         name="language_code",
         kind=FieldKind.TEXT,

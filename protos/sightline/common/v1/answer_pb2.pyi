@@ -396,6 +396,7 @@ class Versions(google.protobuf.message.Message):
     SCENE_VERSION_FIELD_NUMBER: builtins.int
     PLAN_FIELD_NUMBER: builtins.int
     SERVICE_VERSION_FIELD_NUMBER: builtins.int
+    OBJECTIVE_FIELD_NUMBER: builtins.int
     model_version: builtins.str
     """The ranking model; empty = none (similarity, popularity and session only)."""
     scene: builtins.str
@@ -408,6 +409,10 @@ class Versions(google.protobuf.message.Message):
     """
     service_version: builtins.str
     """Version of the gateway that answered."""
+    objective: builtins.str
+    """What the scene is meant to increase: "clicks", "purchases" or "revenue"; empty = its file does not say.
+    A label for reports: it changes no order.
+    """
     @property
     def spaces(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SpaceVersion]:
         """The spaces that were searched."""
@@ -421,8 +426,9 @@ class Versions(google.protobuf.message.Message):
         scene_version: builtins.str = ...,
         plan: builtins.str = ...,
         service_version: builtins.str = ...,
+        objective: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["model_version", b"model_version", "plan", b"plan", "scene", b"scene", "scene_version", b"scene_version", "service_version", b"service_version", "spaces", b"spaces"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["model_version", b"model_version", "objective", b"objective", "plan", b"plan", "scene", b"scene", "scene_version", b"scene_version", "service_version", b"service_version", "spaces", b"spaces"]) -> None: ...
 
 Global___Versions: typing_extensions.TypeAlias = Versions
 

@@ -26,15 +26,15 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 class Filter(google.protobuf.message.Message):
     """A condition on products. Absent or empty = every product passes.
 
-    Fields: `category` (text; a path written with " > ", matching that category and all below it),
-    `brand` (text), `title` (text; CONTAINS only), `price` (money: only prices in the same currency pass
-    a comparison), `availability` (an Availability), `tags` (text; = asks whether the product has the
-    tag), `create_time`, `update_time` (time), and `attributes.<key>` (text, number or flag; the key is
-    1 to 64 characters of [a-z0-9_.-]). An attribute passes a comparison when one of its values of the
-    compared type does: `attributes.grape = "Merlot"` passes a wine with Merlot among its grapes; a
-    number never equals a text. An unknown field, or an operator or type that a field does not take, is
-    refused with FILTER_INVALID and the path of the culprit, e.g.
-    "filter.any.filters[1].not.comparison.field".
+    Fields: `category` (text; a path written with " > ", matching that category and all below it), `brand`
+    (text), `title` (text; CONTAINS only), `price` (money: only prices in the same currency pass a
+    comparison), `availability` (an Availability), `tags` (text; = asks whether the product has the tag),
+    `rating`, `rating_count`, `stock` (number), `create_time`, `update_time` (time), and
+    `attributes.<key>` (text, number or flag; the key is 1 to 64 characters of [a-z0-9_.-]). An attribute
+    passes a comparison when one of its values of the compared type does: `attributes.grape = "Merlot"`
+    passes a wine with Merlot among its grapes; a number never equals a text. An unknown field, or an
+    operator or type that a field does not take, is refused with FILTER_INVALID and the path of the
+    culprit, e.g. "filter.any.filters[1].not.comparison.field".
 
     What is unknown (no brand, no price or one in another currency, no such attribute or one of another
     type) passes no comparison, neither EQUAL nor NOT_EQUAL nor CONTAINS. `not` is the plain opposite of
@@ -255,7 +255,7 @@ class FilterValue(google.protobuf.message.Message):
     availability: sightline.common.v1.product_pb2.Availability.ValueType
     """For availability."""
     number: builtins.float
-    """For attributes: a finite number."""
+    """For rating, rating_count, stock and attributes: a finite number."""
     flag: builtins.bool
     """For attributes: true or false."""
     @property

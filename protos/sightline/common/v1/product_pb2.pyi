@@ -159,6 +159,10 @@ class Product(google.protobuf.message.Message):
     UPDATE_TIME_FIELD_NUMBER: builtins.int
     ETAG_FIELD_NUMBER: builtins.int
     CATEGORY_DOUBT_FIELD_NUMBER: builtins.int
+    RATING_FIELD_NUMBER: builtins.int
+    RATING_COUNT_FIELD_NUMBER: builtins.int
+    STOCK_FIELD_NUMBER: builtins.int
+    COST_FIELD_NUMBER: builtins.int
     product_id: builtins.str
     """The shop's own id: opaque UTF-8 in NFC, 1 to 128 bytes, no control characters."""
     parent_id: builtins.str
@@ -179,6 +183,16 @@ class Product(google.protobuf.message.Message):
     """Opaque mark of this content. Given on a write, the write is refused (ABORTED, ETAG_MISMATCH)
     unless it still holds, or what is stored is what the write would leave: a write that is sent again
     succeeds. Empty = write whatever is stored.
+    """
+    rating: builtins.float
+    """Mean rating by shoppers, 0 to 5 with at most one decimal; absent = unknown. A product without a rating
+    passes no filter on it.
+    """
+    rating_count: builtins.int
+    """Number of ratings behind `rating`, from 0; absent = unknown."""
+    stock: builtins.int
+    """Units in stock, from 0; absent = unknown. It changes nothing in `availability`, which says whether the
+    product can be bought.
     """
     @property
     def category_path(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -218,6 +232,13 @@ class Product(google.protobuf.message.Message):
         photo is embedded by a fitted space that has a head. Read only.
         """
 
+    @property
+    def cost(self) -> google.type.money_pb2.Money:
+        """Cost of one unit to the shop, not negative, at most six decimals; absent = unknown, or not shown. Scores
+        use it, and no answer has it. Only callers with ROLE_OPERATE read it; a write of the whole product without
+        it removes it.
+        """
+
     def __init__(
         self,
         *,
@@ -238,9 +259,19 @@ class Product(google.protobuf.message.Message):
         update_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         etag: builtins.str = ...,
         category_doubt: Global___CategoryDoubt | None = ...,
+        rating: builtins.float | None = ...,
+        rating_count: builtins.int | None = ...,
+        stock: builtins.int | None = ...,
+        cost: google.type.money_pb2.Money | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["category_doubt", b"category_doubt", "create_time", b"create_time", "price", b"price", "update_time", b"update_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attributes", b"attributes", "availability", b"availability", "brand", b"brand", "category_doubt", b"category_doubt", "category_path", b"category_path", "create_time", b"create_time", "description", b"description", "etag", b"etag", "images", b"images", "language_code", b"language_code", "parent_id", b"parent_id", "price", b"price", "product_id", b"product_id", "tags", b"tags", "title", b"title", "update_time", b"update_time", "uri", b"uri"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_rating", b"_rating", "_rating_count", b"_rating_count", "_stock", b"_stock", "category_doubt", b"category_doubt", "cost", b"cost", "create_time", b"create_time", "price", b"price", "rating", b"rating", "rating_count", b"rating_count", "stock", b"stock", "update_time", b"update_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_rating", b"_rating", "_rating_count", b"_rating_count", "_stock", b"_stock", "attributes", b"attributes", "availability", b"availability", "brand", b"brand", "category_doubt", b"category_doubt", "category_path", b"category_path", "cost", b"cost", "create_time", b"create_time", "description", b"description", "etag", b"etag", "images", b"images", "language_code", b"language_code", "parent_id", b"parent_id", "price", b"price", "product_id", b"product_id", "rating", b"rating", "rating_count", b"rating_count", "stock", b"stock", "tags", b"tags", "title", b"title", "update_time", b"update_time", "uri", b"uri"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_rating", b"_rating"]) -> typing.Literal["rating"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_rating_count", b"_rating_count"]) -> typing.Literal["rating_count"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_stock", b"_stock"]) -> typing.Literal["stock"] | None: ...
 
 Global___Product: typing_extensions.TypeAlias = Product
 

@@ -5,17 +5,24 @@ from typing import Protocol
 
 from gateway.model import peers
 from gateway.model.answer import AnswerRecord
-from gateway.model.carried import Classification, Facet, FacetRequest, Space, Subject, Vector
-from gateway.model.columns import Columns
-from gateway.model.experiment import ExperimentFile, Running
+from gateway.model.carried import (
+    Classification,
+    EmbedderSpace,
+    Facet,
+    FacetRequest,
+    Subject,
+    Vector,
+)
+from gateway.model.columns import ProductColumns
+from gateway.model.experiment import ExperimentFile, RunningExperiment
 from gateway.model.match import Match
 from gateway.model.peers import IndexState, Rejection
-from gateway.model.query import Query, Scope, Shopper, Signal
+from gateway.model.query import AnswerScope, RequestQuery, Shopper, Signal
 from gateway.model.replay import RankerReplay
 from gateway.model.scene import Scene
 
 
-class Embedder(Protocol):
+class EmbedderPort(Protocol):
     """Turns photos and texts into vectors, and classifies photos. Raises ServiceError when the
     whole call fails."""
 
@@ -28,11 +35,11 @@ class Embedder(Protocol):
         *,
         space: str,
         views: int = 0,
-    ) -> peers.Embedded:
+    ) -> peers.EmbeddedSignals:
         """A vector or an error for each signal, all into one space; an empty version = its default
         one. `views`: of each photo; 0 = the space's own number."""
 
-    async def spaces(self, catalog_id: str) -> Sequence[Space]:
+    async def spaces(self, catalog_id: str) -> Sequence[EmbedderSpace]:
         """The spaces as they are now."""
 
     async def classify(
@@ -43,24 +50,24 @@ class Embedder(Protocol):
 
     async def compare(
         self, catalog_id: str, photo: Signal, other: bytes, space_version: str
-    ) -> peers.Likeness:
+    ) -> peers.HeatMap:
         """Where a shopper's photo and one of the catalog's are alike; an empty version = the
         default one. Raises ServiceError for the photos too."""
 
 
-class Retriever(Protocol):
+class RetrieverPort(Protocol):
     """Finds products and knows the record. Every call raises ServiceError when it fails."""
 
     async def search(
         self,
         catalog_id: str,
-        near: Vector | str | peers.Blend,
-        scope: Scope,
+        near: Vector | str | peers.VectorBlend,
+        scope: AnswerScope,
         *,
         top_k: int,
         exclude: Sequence[str],
         min_index_token: str,
-    ) -> peers.Found:
+    ) -> peers.NearestProducts:
         """The `top_k` products nearest to a vector, to the product of that id, or to several
         together.
 
@@ -68,33 +75,37 @@ class Retriever(Protocol):
         """
 
     async def keywords(
-        self, catalog_id: str, text: str, scope: Scope, *, top_k: int, exclude: Sequence[str]
-    ) -> peers.Found:
+        self, catalog_id: str, text: str, scope: AnswerScope, *, top_k: int, exclude: Sequence[str]
+    ) -> peers.NearestProducts:
         """The `top_k` products whose words match a text best, their similarities 0 to 1.
 
         Near-duplicates of one another count as one and come all.
         """
 
-    async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
+    async def columns(
+        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
+    ) -> ProductColumns:
         """Those of up to 1,000 products that exist and pass, in the order asked."""
 
     async def categories(self, catalog_id: str, ids: Sequence[str]) -> Mapping[str, str]:
         """Of up to 1,000 products, those that exist, with their written category paths."""
 
-    async def checked(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> peers.Checked:
+    async def checked(
+        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
+    ) -> peers.CheckedProducts:
         """The same, and why the others of them are left out."""
 
-    async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
+    async def newest(self, catalog_id: str, scope: AnswerScope, count: int) -> ProductColumns:
         """The newest products that pass, newest first."""
 
     async def products(
-        self, catalog_id: str, ids: Sequence[str], scope: Scope, titles: Sequence[str] = ()
-    ) -> peers.Rows:
+        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope, titles: Sequence[str] = ()
+    ) -> peers.ProductRows:
         """Those of up to 1,000 products that exist and pass, whole, in the order asked; and the
         titles of up to 1,000 others, whether they pass or not."""
 
     async def facets(
-        self, catalog_id: str, asked: Sequence[FacetRequest], scope: Scope
+        self, catalog_id: str, asked: Sequence[FacetRequest], scope: AnswerScope
     ) -> tuple[Facet, ...]:
         """How many products that pass have each value of some fields."""
 
@@ -104,11 +115,13 @@ class Retriever(Protocol):
     async def photo(self, catalog_id: str, image_id: str) -> bytes:
         """The file of a product's photo."""
 
-    async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
+    async def rejection(
+        self, catalog_id: str, product_id: str, scope: AnswerScope
+    ) -> Rejection | None:
         """Why a product that exists does not pass; None = it does."""
 
 
-class Ranker(Protocol):
+class RankerPort(Protocol):
     """Knows behaviour. Every call raises ServiceError when it fails."""
 
     async def generate(
@@ -127,13 +140,13 @@ class Ranker(Protocol):
         of `recommenders`.
 
         `accept_vectors`: of a large catalog the shopper's vectors will do. `model_version`: as of
-        RankOrder.
+        RankRequest.
         """
 
-    async def rank(self, order: peers.RankOrder) -> peers.Ranked:
+    async def rank(self, order: peers.RankRequest) -> peers.Ranked:
         """The candidates ordered, hidden ones dropped."""
 
-    async def reasons(self, order: peers.ReasonOrder) -> peers.Reasoned:
+    async def reasons(self, order: peers.ReasonRequest) -> peers.Reasoned:
         """Reasons of up to 200 products that were ranked before."""
 
     async def answer(self, catalog_id: str, asked: peers.AnswerRange) -> AnswerRecord:
@@ -146,7 +159,7 @@ class Ranker(Protocol):
         """Ids of a scene's newest answers, served at that time or later."""
 
     async def replay(
-        self, catalog_id: str, answer_id: str, limit: int, rules: peers.Rules | None = None
+        self, catalog_id: str, answer_id: str, limit: int, rules: peers.ReplayRules | None = None
     ) -> RankerReplay:
         """A kept answer ranked once more, and by other rules; its first products.
         ANSWER_RECORD_MISSING, ANSWER_RECORD_OUTDATED."""
@@ -157,7 +170,7 @@ class Ranker(Protocol):
         """In how many answers of the day (since 1970, UTC) each of up to 1,000 controls acted."""
 
 
-class Answers(Protocol):
+class RecordQueue(Protocol):
     """Takes answer records to be handed over after the answer."""
 
     def offer(self, catalog_id: str, record: AnswerRecord) -> bool:
@@ -167,7 +180,7 @@ class Answers(Protocol):
         """A record that was taken and is not handed over yet."""
 
 
-class Scenes(Protocol):
+class SceneSource(Protocol):
     """The scenes that can be asked for."""
 
     def get(self, name: str, catalog_id: str = "") -> Scene:
@@ -180,10 +193,10 @@ class Scenes(Protocol):
         """The file of a scene; empty = "default". Raises SceneNotFound."""
 
 
-class Experiments(Protocol):
+class ArmAssignment(Protocol):
     """Knows which arm answers whom."""
 
-    def answering(self, query: Query, time_micros: int) -> tuple[str, tuple[str, ...]]:
+    def answering(self, query: RequestQuery, time_micros: int) -> tuple[str, tuple[str, ...]]:
         """The scene that answers, and the arms that have it so."""
 
 
@@ -194,7 +207,7 @@ class ExperimentKeeper(Protocol):
         """Keep those of a catalog, all of them; refuses (EXPERIMENT_CHANGED) one that is under way
         and was changed."""
 
-    async def experiments(self, catalog_id: str) -> Sequence[Running]:
+    async def experiments(self, catalog_id: str) -> Sequence[RunningExperiment]:
         """Those that are kept."""
 
 

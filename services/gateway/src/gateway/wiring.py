@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from gateway.callers.admission import Admission, Public, Tokens
+from gateway.callers.admission import Admission, Public, TokenKind
 from gateway.callers.keys import Keys
 from gateway.callers.published import PublishedKeys
 from gateway.callers.signed import Claims, SignedTokens, public_keys
 from gateway.clients import embedder, ranker, retriever
-from gateway.clients.calls import Caller
+from gateway.clients.calls import PeerCaller
 from gateway.clients.columns import columns_of_rows
 from gateway.clients.matches import MatchMessages
 from gateway.model.causes import Peer
@@ -18,12 +18,12 @@ from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Connection, Passthrough
 from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
-from gateway.state.experiments import Experiments
-from gateway.state.run import Dependencies, Peers
+from gateway.state.experiments import RunningExperiments
+from gateway.state.run import PeerClients, RequestDependencies
 from gateway.state.scenes import SceneFiles
 from gateway.state.snapshots import Snapshots
 from gateway.state.snapshots.files import SnapshotFiles
-from gateway.state.snapshots.reading import Source
+from gateway.state.snapshots.reading import SnapshotSource
 from servicekit import peers
 from servicekit.access import OPEN, AccessPolicy
 from servicekit.audit import Audit
@@ -80,9 +80,9 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     snapshots = _snapshots(settings, beside)
     snapshots.start()
     folder = settings.experiments_folder
-    experiments = Experiments(folder, settings.catalogs, scenes, ranking) if folder else None
-    deps = Dependencies(
-        peers=Peers(embedding, retrieving, ranking),
+    experiments = RunningExperiments(folder, settings.catalogs, scenes, ranking) if folder else None
+    deps = RequestDependencies(
+        peers=PeerClients(embedding, retrieving, ranking),
         scenes=scenes,
         answers=answers,
         matches=MatchMessages(),
@@ -115,7 +115,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
             service_version=VERSION,
             experiments=experiments,
         ),
-        jobs.JobServicer(settings.catalogs, connections, keys),
+        jobs.JobProxyServicer(settings.catalogs, connections, keys),
     )
     bindings = [Binding.of(servicer) for servicer in servicers]
     audit = Audit(log.append, settings.catalogs)
@@ -124,7 +124,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
 
 
 def _snapshots(settings: GatewaySettings, connections: Mapping[Peer, Connection]) -> Snapshots:
-    source = Source(
+    source = SnapshotSource(
         retriever.RetrieverClient(*connections[Peer.RETRIEVER]),
         ranker.RankerClient(*connections[Peer.RANKER]),
         columns_of_rows,
@@ -145,7 +145,7 @@ def _snapshots(settings: GatewaySettings, connections: Mapping[Peer, Connection]
 
 def access_of(settings: GatewaySettings) -> AccessPolicy:
     """Who may call. Raises Unreadable."""
-    kinds: list[Tokens] = []
+    kinds: list[TokenKind] = []
     if settings.keys_file is not None:
         kinds.append(Keys(settings.keys_file))
     claims = Claims(
@@ -191,7 +191,7 @@ def _connect(
     target = getattr(settings, f"{peer}_target")
     most = settings.max_message_bytes
     channel = connect(target, peers=known, service_configs=idempotent, max_message_bytes=most)
-    caller = Caller(
+    caller = PeerCaller(
         peer,
         reserve=settings.reserve_seconds,
         longest=settings.call_seconds,

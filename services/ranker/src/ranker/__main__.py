@@ -1,188 +1,19 @@
-"""`python -m ranker`: wires the ranker's server and runs it."""
+"""`python -m ranker`: serves the ranker's calls."""
 
-import asyncio
-import sys
-from typing import TYPE_CHECKING
-
-from threadpoolctl import threadpool_limits
-
-from ranker.adapters.model_store import ModelStore
-from ranker.domain import pseudonyms
-from ranker.domain.errors import KeyUnusable
-from ranker.domain.events import DAY_MICROS
-from ranker.domain.model import Model
-from ranker.domain.pseudonyms import Pseudonyms
-from ranker.events.record.answers import AnswerLog, AnswerQueue
-from ranker.events.record.counts import CountRecord
-from ranker.events.record.events import EventRecord
-from ranker.events.record.experiments import ExperimentRecord
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.online import OnlineRecord
-from ranker.events.record.selections import SelectionRecord
-from ranker.events.record.shoppers import ShopperRecord, check_key, has_key
-from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, METADATA, MIGRATIONS
-from ranker.ports import EventSink
-from ranker.servicer.answers import AnswerServicer
-from ranker.servicer.events import EventServicer
-from ranker.servicer.experiments import ExperimentServicer
-from ranker.servicer.models import ModelServicer
-from ranker.servicer.profiles import ProfileServicer
-from ranker.servicer.ranking import RankingServicer
-from ranker.servicer.replay import Replayer
-from ranker.servicer.requests import OWNER
-from ranker.serving.models.live import LiveModels
-from ranker.serving.replay_answer import ReplayAnswer
 from ranker.settings import RankerSettings
-from ranker.wiring import log_access
+from ranker.wiring.backend import log_access
+from ranker.wiring.server import calculate_alone, check_file, serve_until_stopped
 from servicekit import startup
-from servicekit.audit_service import AuditServicer
-from servicekit.clock import now_micros
-from servicekit.job_service import JobServicer
-from servicekit.jobs import Jobs
-from servicekit.migrations import settle
 from servicekit.peers import PeerCredentials
-from servicekit.reloaded import Unreadable
-from servicekit.server import Binding, run, serve
-from servicekit.sql import Database
-
-if TYPE_CHECKING:
-    from ranker.adapters.kafka import KafkaSink
-
-CLOSE_SECONDS = 5.0
-"""How long a server that stops goes on storing answers."""
-
-
-def check_file(settings: RankerSettings) -> None:
-    """Raises Unreadable where the key's file can't be used; one that is made yet can."""
-    if not settings.create_key:
-        try:
-            pseudonyms.load(settings.key_file, create=False)
-        except KeyUnusable as error:
-            raise Unreadable(str(error)) from None
-
-
-async def open_key(database: Database, settings: RankerSettings) -> Pseudonyms:
-    """The key that the store is bound to; KeyUnusable. A store that was written with some key
-    never gets a new one by itself."""
-    create = settings.create_key and not await has_key(database)
-    found = pseudonyms.load(settings.key_file, create=create)
-    await check_key(database, found)
-    return found
-
-
-def open_sink(settings: RankerSettings) -> "KafkaSink | None":
-    """Where events go first; None = into the record."""
-    access = log_access(settings)
-    if access is None:
-        return None
-    from ranker.adapters.kafka import KafkaSink  # the extra `kafka`
-
-    return KafkaSink(access, settings.kafka_seconds)
-
-
-def bindings(
-    settings: RankerSettings,
-    database: Database,
-    key: Pseudonyms,
-    live: LiveModels,
-    store: ModelStore,
-    *,
-    answers: AnswerQueue | None = None,
-    sink: EventSink | None = None,
-) -> list[Binding]:
-    """All services of the ranker; `answers` and `sink` are for whoever closes them. Without a sink
-    the record takes events itself."""
-    answers = answers or AnswerQueue(AnswerLog(database), now_micros)
-    catalogs, signals = settings.catalogs, settings.signals
-    events = EventRecord(database, signals)
-    registry, shoppers, jobs = (
-        ModelRegistry(database),
-        ShopperRecord(database),
-        Jobs(database, JOBS),
-    )
-    selections, online = SelectionRecord(database, signals), OnlineRecord(database)
-    in_memory, keep = settings.nominate_in_memory_items, int(settings.answer_days * DAY_MICROS)
-    share = settings.impression_share
-
-    async def load(catalog_id: str, version: str) -> Model:
-        record = await registry.get(catalog_id, version)
-        return await asyncio.to_thread(store.read, *record.key)
-
-    replay = Replayer(ReplayAnswer(key, events, live, load, signals))
-    return [
-        Binding.of(
-            RankingServicer.of(
-                *(catalogs, key, events, live, in_memory),
-                signals=signals,
-                answers=answers,
-                keep_micros=keep,
-                counts=CountRecord(database),
-            )
-        ),
-        Binding.of(
-            EventServicer(catalogs, key, events, sink or events, shoppers, selections, jobs, share)
-        ),
-        Binding.of(AnswerServicer(catalogs, key, answers, keep, replay, events)),
-        Binding.of(ModelServicer(catalogs, jobs, registry, store, online, live.refresh)),
-        Binding.of(ExperimentServicer(catalogs, ExperimentRecord(database))),
-        Binding.of(ProfileServicer(catalogs, key, events, live, shoppers, signals)),
-        Binding.of(JobServicer(OWNER, catalogs, jobs)),
-        Binding.of(AuditServicer(catalogs, database)),
-    ]
-
-
-def calculate_alone() -> None:
-    """Have NumPy's products done by the thread that asks for them.
-
-    A request's are small: 500 candidates take 2 µs by one thread. Shared among threads they wait
-    for the last one to be given a core, which on a busy machine took 2 ms (measured 2026-11).
-    """
-    threadpool_limits(limits=1, user_api="blas")
+from servicekit.server import run
 
 
 async def main() -> None:
-    """Open the record and the key, load what is promoted, and serve."""
+    """Read the settings and serve until SIGTERM or SIGINT."""
     settings = startup.load(RankerSettings, PeerCredentials.of, check_file, log_access)
     startup.observe("ranker", settings, settings.log_level)
     calculate_alone()
-    database = Database(
-        settings.database_url.get_secret_value(),
-        migrations=MIGRATIONS,
-        checkpoint_pages=CHECKPOINT_PAGES,
-    )
-    store = ModelStore(settings.model_store)
-    live = LiveModels(
-        settings.catalogs,
-        ModelRegistry(database),
-        store.read,
-        settings.nominate_in_memory_items,
-    )
-    try:
-        settle(database, METADATA, settings)
-        key = await open_key(database, settings)
-        await live.start()
-        answers = AnswerQueue(AnswerLog(database), now_micros)
-        sink = open_sink(settings)
-        offered = bindings(settings, database, key, live, store, answers=answers, sink=sink)
-
-        async def close() -> None:
-            await asyncio.gather(
-                answers.close(CLOSE_SECONDS),
-                *([asyncio.to_thread(sink.close, CLOSE_SECONDS)] if sink else []),
-            )
-
-        await serve(
-            offered,
-            settings,
-            service="ranker",
-            peers=PeerCredentials.of(settings),
-            on_stop=close,
-        )
-    except KeyUnusable as error:
-        sys.exit(f"the ranker does not start: {error}")
-    finally:
-        await live.stop()
-        database.close()
+    await serve_until_stopped(settings)
 
 
 if __name__ == "__main__":

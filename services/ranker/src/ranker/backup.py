@@ -33,7 +33,7 @@ from servicekit.server import PRIVATE
 from servicekit.sql import Database
 
 
-class Command:
+class BackupCommand:
     """What is done, with these settings."""
 
     def __init__(self, settings: BackupSettings) -> None:
@@ -103,7 +103,7 @@ class Command:
         self._seconds[step] = round(time.monotonic() - since, 3)
 
 
-def _row(backup_id: str, about: manifest.Manifest) -> dict[str, Any]:
+def _row(backup_id: str, about: manifest.BackupManifest) -> dict[str, Any]:
     """A backup in a few words."""
     return {
         "backup": backup_id,
@@ -149,7 +149,7 @@ def main() -> int:
     given = parser().parse_args()
     os.umask(PRIVATE)
     try:
-        done = getattr(Command(config.load(BackupSettings)), given.command)(given)
+        done = getattr(BackupCommand(config.load(BackupSettings)), given.command)(given)
     except (BackupRefused, KeyUnusable, Unreadable, ServiceError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

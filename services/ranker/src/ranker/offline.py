@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 from ranker.domain.events import EventType, Interaction
 from ranker.domain.features import Money, Product
-from ranker.domain.log import Log, log_of
+from ranker.domain.log import EventColumns, log_of
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
 from ranker.domain.report import Protocol
 from ranker.learning.evaluation import evaluate as evaluation
-from ranker.learning.evaluation.evaluate import Options
+from ranker.learning.evaluation.evaluate import EvaluationOptions
 from ranker.learning.training.fitting import fitted
 from ranker.learning.training.subject import Given
 from ranker.servicer.messages import message_of
@@ -41,7 +41,7 @@ def evaluate(
         [product_of(product) for product in {one.product_id: one for one in products}.values()],
     )
 
-    def fit(log: Log) -> Model:
+    def fit(log: EventColumns) -> Model:
         return fitted(given.at(log), recipe).model
 
     report = evaluation.evaluate(
@@ -49,7 +49,7 @@ def evaluate(
         given.products,
         fit,
         None,
-        Options(protocols=tuple(map(Protocol, protocols)), share=share, recipe=recipe),
+        EvaluationOptions(protocols=tuple(map(Protocol, protocols)), share=share, recipe=recipe),
         progress=progress,
         now_micros=now_micros(),
     )

@@ -6,7 +6,7 @@ from typing import Protocol
 from ranker.domain.arrays import Doubles
 from ranker.domain.events import History, Interaction, StoredEvent, Written
 from ranker.domain.model import Model
-from ranker.domain.recommenders import Asked, Counted
+from ranker.domain.recommenders import Counted, CountsQuery
 
 
 class EventSink(Protocol):
@@ -46,7 +46,7 @@ class EventReader(HistoryReader, Protocol):
 class CountReader(Protocol):
     """Reads what was counted of everybody's events."""
 
-    async def counted(self, catalog_id: str, asked: Asked) -> Counted:
+    async def counted(self, catalog_id: str, asked: CountsQuery) -> Counted:
         """All that was asked, of one moment."""
 
 

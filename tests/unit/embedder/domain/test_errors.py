@@ -11,6 +11,7 @@ MADE = [
     errors.TextInvalid(0),
     errors.BoxInvalid("x"),
     errors.ViewsInvalid(5),
+    errors.SubjectUnsearchable(),
     errors.PhotoUndecodable("x"),
     errors.PhotoTooLarge("x"),
     errors.SpaceUnavailable("x"),

@@ -48,8 +48,9 @@ def test_a_step_whose_library_is_absent_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(StepsInvalidError, match=r"install sightline-embedder\[opencv\]"):
-        parse_steps("contrast=clahe")
+    for step in ("contrast=clahe", "crop=subject"):
+        with pytest.raises(StepsInvalidError, match=r"install sightline-embedder\[opencv\]"):
+            parse_steps(step)
     assert parse_steps("white_balance=grey_world")
 
 

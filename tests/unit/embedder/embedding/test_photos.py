@@ -1,6 +1,7 @@
 """Boxes, views, cameras and categories of photos, with a model in this process."""
 
 import asyncio
+import importlib.util
 import math
 from dataclasses import replace
 from typing import Any
@@ -134,6 +135,15 @@ async def test_the_subject_is_returned_with_the_item_that_asked_for_it() -> None
     assert isinstance(none, Embedding)
     assert isinstance(found.subject, PhotoSubject)
     assert none.subject is None
+
+
+async def test_without_opencv_a_subject_is_not_searched_for_and_other_items_are_embedded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    items = Item(photo=b"1", find_subject=True), Item(photo=b"1")
+    outcomes = await run(FakeInference(), *items)
+    assert [reason(each) for each in outcomes] == ["SUBJECT_SEARCH_UNAVAILABLE", ""]
 
 
 async def test_a_category_comes_from_the_mean_of_the_views_where_it_is_asked_for() -> None:

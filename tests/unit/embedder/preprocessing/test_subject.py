@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from embedder.domain.photos import WHOLE, Box
+from embedder.adapters import opencv
+from embedder.domain.photos import MAX_ALTERNATIVES, WHOLE, Box
 from embedder.preprocessing import subject
 from tests.fakes.photos import picture
 
@@ -103,7 +104,7 @@ def test_boxes_of_any_photo_lie_within_it_are_few_and_come_again(
     for image in (Image.fromarray(noise), picture(*size)):
         found = subject.find(image)
         assert found == subject.find(image)
-        assert len(found.alternatives) <= subject.ALTERNATIVES
+        assert len(found.alternatives) <= MAX_ALTERNATIVES
         for box in (found.box, *found.alternatives):
             assert 0 <= box.left < box.right <= 1
             assert 0 <= box.top < box.bottom <= 1
@@ -118,4 +119,4 @@ def test_the_size_of_a_photo_hardly_moves_the_box() -> None:
 
 def test_otsu_parts_two_heaps_between_them() -> None:
     values = np.concatenate((np.full(50, 0.2), np.full(20, 0.8))).astype(np.float32)
-    assert 0.2 < subject.otsu(values) < 0.8
+    assert 0.2 < opencv.otsu(values) < 0.8

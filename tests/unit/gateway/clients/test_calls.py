@@ -5,7 +5,7 @@ import asyncio
 import grpc
 import pytest
 
-from gateway.clients.calls import Caller
+from gateway.clients.calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
 from servicekit import deadlines
@@ -43,8 +43,8 @@ class Method:
         return number
 
 
-def caller(breaker=None, **options) -> Caller:
-    return Caller(Peer.RANKER, reserve=0.0, longest=10.0, breaker=breaker, **options)
+def caller(breaker=None, **options) -> PeerCaller:
+    return PeerCaller(Peer.RANKER, reserve=0.0, longest=10.0, breaker=breaker, **options)
 
 
 async def test_a_peer_that_hangs_is_not_called():

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.clients.columns import columns, columns_message, columns_of, order_message, order_of
-from gateway.model.answer import Order
-from gateway.model.columns import Columns, gathered
+from gateway.model.answer import AnswerOrder
+from gateway.model.columns import ProductColumns, gathered
 from servicekit.errors import Internal
 from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.ranker.v1 import answer_service_pb2
@@ -82,7 +82,7 @@ def test_columns_that_stay_whole_go_on_as_they_came():
     message = candidate_pb2.CandidateColumns(product_ids=["a", "b"])
     held = columns(message)
     assert columns_message(gathered([(held, (0, 1))])) is message
-    assert columns_message(Columns()) == candidate_pb2.CandidateColumns()
+    assert columns_message(ProductColumns()) == candidate_pb2.CandidateColumns()
 
 
 def test_columns_of_different_lengths_are_refused():
@@ -117,7 +117,7 @@ def test_whole_products_as_columns():
 
 
 def test_an_order_comes_back_as_it_was_packed():
-    order = Order(
+    order = AnswerOrder(
         product_ids=["a", "b"],
         raw_scores=[0.1, 1e-300],
         parts=[("fusion", [0.1, 1e-300])],

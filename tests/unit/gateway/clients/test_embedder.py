@@ -5,7 +5,7 @@ import asyncio
 import grpc
 import pytest
 
-from gateway.clients.calls import Caller
+from gateway.clients.calls import PeerCaller
 from gateway.clients.embedder import EmbedderClient
 from gateway.model.causes import Peer
 from gateway.model.query import Signal, SignalKind
@@ -26,7 +26,7 @@ class Ledger(CallerUsage):
         self.spent.append(quota)
 
 
-class Failing(Caller):
+class Failing(PeerCaller):
     """Makes no call: each ends so."""
 
     def __init__(self, error: BaseException) -> None:

@@ -4,8 +4,9 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.clients import messages
-from gateway.model.causes import Cause
+from gateway.model.causes import DegradationCause
 from gateway.model.query import Identity, Shopper
+from gateway.model.versions import SpaceVersion, Versions
 from sightline.common.v1 import answer_pb2, event_pb2
 
 
@@ -34,7 +35,7 @@ def test_a_shoppers_id_is_in_no_representation():
 def test_every_cause_of_the_contract_has_a_value():
     names = {name.removeprefix("CAUSE_") for name in answer_pb2.Degradation.Cause.keys()}  # noqa: SIM118
 
-    assert names == {"UNSPECIFIED", *Cause.__members__}
+    assert names == {"UNSPECIFIED", *DegradationCause.__members__}
 
 
 def test_a_cause_from_a_newer_peer_is_left_out():
@@ -58,3 +59,10 @@ def test_nested_and_parallel_stages_of_a_peer_are_not_counted_twice(spans, secon
 
 def test_a_peer_that_reports_no_stages_reports_no_work():
     assert messages.work([]) is None
+
+
+def test_versions_come_back_from_their_message_whole():
+    spaces = (SpaceVersion("visual", "v1", "g1"),)
+    made = Versions(spaces, "m1", "home", "abc", "visual → rank", "1", "clicks")
+
+    assert messages.versions(messages.versions_message(made)) == made

@@ -2,11 +2,11 @@
 
 import pytest
 
-from gateway.clients.calls import Caller
+from gateway.clients.calls import PeerCaller
 from gateway.clients.retriever import _as_sent, filter_of
 from gateway.model.causes import Peer
 from gateway.model.filters import CallersFilter, of_words
-from gateway.model.query import Scope
+from gateway.model.query import AnswerScope
 from gateway.model.snapshot import condition_of
 from servicekit.errors import FieldViolation, InvalidArgument
 from sightline.common.v1 import filter_pb2, product_pb2
@@ -25,9 +25,9 @@ def all_of(*filters: filter_pb2.Filter) -> filter_pb2.Filter:
     return filter_pb2.Filter(all=filter_pb2.FilterList(filters=filters))
 
 
-def scope(own: filter_pb2.Filter | None, buyable_only: bool = True) -> Scope:
+def scope(own: filter_pb2.Filter | None, buyable_only: bool = True) -> AnswerScope:
     carried = CallersFilter(own, b"", False) if own is not None else None
-    return Scope(carried, buyable_only)
+    return AnswerScope(carried, buyable_only)
 
 
 def is_buyable(condition: filter_pb2.Filter) -> bool:
@@ -133,7 +133,7 @@ class Watched:
 
 async def test_a_stream_that_nobody_reads_on_is_cancelled_at_the_peer():
     method = Watched()
-    answers = Caller(Peer.RANKER, reserve=0.0, longest=1.0).stream(method, None)
+    answers = PeerCaller(Peer.RANKER, reserve=0.0, longest=1.0).stream(method, None)
 
     assert await anext(answers) == 1
     await answers.aclose()
@@ -142,7 +142,7 @@ async def test_a_stream_that_nobody_reads_on_is_cancelled_at_the_peer():
 
 
 def test_all_that_a_scope_says_is_asked_for_as_the_snapshot_judges_it():
-    scope = Scope(
+    scope = AnswerScope(
         buyable_only=True,
         created_micros=5,
         category="Wine",
@@ -154,4 +154,6 @@ def test_all_that_a_scope_says_is_asked_for_as_the_snapshot_judges_it():
 
     assert asked is not None
     assert len(asked.all.filters) == 6
-    assert condition_of(Scope(CallersFilter(asked, b"", False))) == All((condition_of(scope),))
+    assert condition_of(AnswerScope(CallersFilter(asked, b"", False))) == All(
+        (condition_of(scope),)
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from gateway.model.controls import Control, problems
+from gateway.model.controls import ControlRule, problems
 from gateway.model.filters import carried, of_words
 from gateway.state.scenes import SceneFiles, ScenesInvalid
 from sightline.common.v1 import filter_pb2
@@ -21,8 +21,8 @@ PINNED = {"kind": Kind.PIN, "product_ids": ("a", "b"), "place": 2}
 BRAND = filter_pb2.Filter(existence=filter_pb2.Existence(field="brand"))
 
 
-def made(**fields) -> Control:
-    return Control(**{"name": "one", **PINNED, **fields})
+def made(**fields) -> ControlRule:
+    return ControlRule(**{"name": "one", **PINNED, **fields})
 
 
 def nested(levels: int) -> filter_pb2.Filter:
@@ -81,7 +81,7 @@ def test_a_filter_is_checked_by_its_parts_and_one_that_excludes_is_nested_less_d
 
 
 def test_filters_of_a_list_are_few_and_what_is_excluded_fits_into_one():
-    def many(kind: Kind, count: int, parts: int) -> list[Control]:
+    def many(kind: Kind, count: int, parts: int) -> list[ControlRule]:
         several = filter_pb2.FilterList(filters=[BRAND] * parts)
         part = carried(filter_pb2.Filter(any=several))
         fields = {"kind": kind, "place": 0, "product_ids": (), "filter": part}

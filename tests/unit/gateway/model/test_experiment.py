@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from gateway.model.experiment import ExperimentFile, Running, conflict, place, running
+from gateway.model.experiment import ExperimentFile, RunningExperiment, conflict, place, running
 from gateway.model.query import Identity, Shopper
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -29,7 +29,7 @@ def made(name: str = "order", **changes: Any) -> ExperimentFile:
     return ExperimentFile(name, **fields)
 
 
-def runs(name: str = "order", **changes: Any) -> Running:
+def runs(name: str = "order", **changes: Any) -> RunningExperiment:
     return running(made(name, **changes))
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.answer import Order
+from gateway.model.answer import AnswerOrder
 from gateway.model.branch import Branch
-from gateway.model.candidates import Candidates, Listing
-from gateway.model.columns import Columns
-from gateway.model.peers import Basis
-from gateway.model.query import Query
+from gateway.model.candidates import CandidateList, FusedCandidates
+from gateway.model.columns import ProductColumns
+from gateway.model.peers import NominationBasis
+from gateway.model.query import RequestQuery
 from gateway.ranking.collapse import collapse, collapsed_into
 from gateway.ranking.fuse import fuse
 from gateway.recommend.recommend import recommend
@@ -29,7 +29,7 @@ def groups(answer) -> dict[str, tuple[str, ...]]:
 def shop() -> Shop:
     """The photo is near to p3, p1, p4, p2; the shopper's taste names p5 and p6."""
     made = shop_with_photo()
-    made.ranker.generated["ann"] = (Basis.LONG_TERM, ("p5", "p6"))
+    made.ranker.generated["ann"] = (NominationBasis.LONG_TERM, ("p5", "p6"))
     return made
 
 
@@ -81,7 +81,7 @@ async def test_near_duplicates_of_the_querys_own_product_are_left_out_in_every_b
     shop.retriever.nearest["own"] = {"p1": 0.9, "p2": 0.8}
     shop.retriever.parents = {"p5": "own"}
     shop.retriever.hashes = {"own": PICTURE, "p6": PICTURE}
-    answer = await recommend(Query(signals=(near("own"),), shopper=ANN), shop.deps)
+    answer = await recommend(RequestQuery(signals=(near("own"),), shopper=ANN), shop.deps)
 
     assert groups(answer) == {"p1": (), "p2": ()}
 
@@ -107,7 +107,7 @@ async def test_without_the_ranker_the_fused_order_collapses(shop):
 
 async def test_search_collapses_too(shop):
     shop.retriever.parents = {"p1": "x", "p2": "x"}
-    found = await search(Query(signals=(photo(),)), shop.deps)
+    found = await search(RequestQuery(signals=(photo(),)), shop.deps)
 
     assert {item.product.product_id: [*item.collapsed_product_ids] for item in found.results} == {
         "p3": [],
@@ -119,12 +119,14 @@ async def test_search_collapses_too(shop):
 # The rule on values: an order that no ranker made, or that has to be explained.
 
 IDS = ("a", "b", "c", "d")
-ORDER = Order(product_ids=IDS, raw_scores=[4.0, 3.0, 2.0, 1.0], total=4)
+ORDER = AnswerOrder(product_ids=IDS, raw_scores=[4.0, 3.0, 2.0, 1.0], total=4)
 
 
 def found(
-    own: Columns | None = None, collapsed: Sequence[Sequence[str]] = (), **known: dict[str, object]
-) -> Candidates:
+    own: ProductColumns | None = None,
+    collapsed: Sequence[Sequence[str]] = (),
+    **known: dict[str, object],
+) -> FusedCandidates:
     """Candidates a to e with what is known of some, near to the query's own product."""
     ids = (*IDS, "e")
     made = replace(
@@ -133,10 +135,12 @@ def found(
         image_hashes=[known["hashes"].get(each, 0) for each in ids] if "hashes" in known else [],
     )
     near = [0.9, 0.8, 0.7, 0.6, 0.5]
-    return fuse([Listing(Branch.VISUAL, 1.0, made, near, collapsed=collapsed, own=own)], (), 10)
+    return fuse(
+        [CandidateList(Branch.VISUAL, 1.0, made, near, collapsed=collapsed, own=own)], (), 10
+    )
 
 
-def variant(parent: str) -> Columns:
+def variant(parent: str) -> ProductColumns:
     """The query's own product, whose photo's hash is not known."""
     return replace(columns("own"), parent_ids=[parent], image_hashes=[])
 
@@ -155,7 +159,7 @@ def test_what_stays_keeps_its_row_of_every_column_beside_the_querys_own_product(
     )
     left = collapse(found(variant("x"), parents={"b": "x", "c": "y", "d": "y"}), given)
 
-    assert left == Order(
+    assert left == AnswerOrder(
         product_ids=["a", "c"],
         raw_scores=[4.0, 2.0],
         parts=[("visual", [4.0, 2.0])],

@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.model.branch import Branch
-from gateway.model.causes import Cause, Degradation, Peer
-from gateway.model.failures import BY_REASON, Failure, cause_of
+from gateway.model.causes import Degradation, DegradationCause, Peer
+from gateway.model.failures import BY_REASON, StageFailure, cause_of
 from gateway.model.reasons import Reason
 from gateway.ranking.fallbacks import degradations, reasons_for
 from servicekit.errors import BY_CODE, Code
@@ -25,9 +25,9 @@ def test_every_code_of_every_peer_is_either_a_failure_or_the_callers(peer, code)
             cause_of(peer, error)
         assert caught.value is error
     elif error.code is Code.DEADLINE_EXCEEDED:
-        assert cause_of(peer, error) is Cause.STAGE_DEADLINE
+        assert cause_of(peer, error) is DegradationCause.STAGE_DEADLINE
     else:
-        assert cause_of(peer, error) is Cause[f"{peer.name}_UNAVAILABLE"]
+        assert cause_of(peer, error) is DegradationCause[f"{peer.name}_UNAVAILABLE"]
 
 
 @pytest.mark.parametrize("reason", list(BY_REASON))
@@ -39,28 +39,30 @@ def test_a_known_reason_decides_whatever_its_code(reason):
 
 def test_failures_stand_once_each_in_the_order_of_the_stages():
     failures = [
-        Failure("rank", Cause.RANKER_UNAVAILABLE),
-        Failure("visual", Cause.INDEX_UNAVAILABLE),
-        Failure("visual", Cause.INDEX_UNAVAILABLE),
+        StageFailure("rank", DegradationCause.RANKER_UNAVAILABLE),
+        StageFailure("visual", DegradationCause.INDEX_UNAVAILABLE),
+        StageFailure("visual", DegradationCause.INDEX_UNAVAILABLE),
     ]
-    reported = [Degradation(stage="rank", cause=Cause.MODEL_NOT_READY, substitute="similarity")] * 2
+    reported = [
+        Degradation(stage="rank", cause=DegradationCause.MODEL_NOT_READY, substitute="similarity")
+    ] * 2
 
     found = degradations(failures, reported, (Branch.POPULAR, Branch.NEW))
 
     assert [(item.stage, item.cause) for item in found] == [
-        ("visual", Cause.INDEX_UNAVAILABLE),
-        ("rank", Cause.RANKER_UNAVAILABLE),
-        ("rank", Cause.MODEL_NOT_READY),
+        ("visual", DegradationCause.INDEX_UNAVAILABLE),
+        ("rank", DegradationCause.RANKER_UNAVAILABLE),
+        ("rank", DegradationCause.MODEL_NOT_READY),
     ]
     assert found[0].substitute == (
         "popular products that pass the filter and the newest products that pass the filter"
     )
 
 
-@pytest.mark.parametrize("cause", list(Cause))
+@pytest.mark.parametrize("cause", list(DegradationCause))
 def test_every_failure_says_what_stands_in(cause):
     for stage in (*Branch, "rank", "hydrate", "record", "something"):
-        (found,) = degradations([Failure(stage, cause)], (), ())
+        (found,) = degradations([StageFailure(stage, cause)], (), ())
         assert found.substitute
 
 

@@ -8,21 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model.branch import SIMILARITY_BRANCHES, Branch, branches_of
-from gateway.model.candidates import Listing
+from gateway.model.candidates import CandidateList
 from gateway.ranking.fuse import by_signal, fuse, weighted
 from tests.fakes import fusing
 from tests.fakes.gateway_values import columns
 
 
-def listing(branch=Branch.VISUAL, weight=1.0, **similarities: float) -> Listing:
+def listing(branch=Branch.VISUAL, weight=1.0, **similarities: float) -> CandidateList:
     ids = list(similarities)
-    return Listing(
+    return CandidateList(
         branch, weight, columns(*ids), list(similarities.values()), [f"photo of {i}" for i in ids]
     )
 
 
-def plain(branch: Branch, *ids: str, weight: float = 1.0) -> Listing:
-    return Listing(branch, weight, columns(*ids))
+def plain(branch: Branch, *ids: str, weight: float = 1.0) -> CandidateList:
+    return CandidateList(branch, weight, columns(*ids))
 
 
 def order(candidates) -> list[str]:
@@ -129,7 +129,9 @@ def test_a_branch_counts_the_same_however_many_signals_it_has():
     assert [item.weight * item.factor for item in both] == [0.5, 1.5, 1.0]
 
 
-def negative(weight: float = 1.0, branch: Branch = Branch.VISUAL, **similarities: float) -> Listing:
+def negative(
+    weight: float = 1.0, branch: Branch = Branch.VISUAL, **similarities: float
+) -> CandidateList:
     return replace(listing(weight=weight, branch=branch, **similarities), negative=True)
 
 
@@ -237,7 +239,7 @@ def listings(draw):
     ids = draw(st.lists(st.sampled_from(IDS), unique=True, max_size=len(IDS)))
     near = [draw(SIMILAR) for _ in ids] if similar else []
     others = [draw(st.lists(st.sampled_from(IDS), unique=True, max_size=2)) for _ in ids]
-    return Listing(
+    return CandidateList(
         branch,
         draw(st.sampled_from([0.5, 1.0, 3.0])),
         columns(*ids),

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.answer import Order
+from gateway.model.answer import AnswerOrder
 from gateway.model.branch import Branch
-from gateway.model.candidates import Listing
+from gateway.model.candidates import CandidateList
 from gateway.model.match import (
     SHARES,
     Match,
@@ -27,17 +27,19 @@ TEXT = SearchedSpace(SpaceVersion(space="text", version="t1", generation="g2"), 
 LEARNED = Thresholds(refuse=0.05)
 
 
-def near(cosine: float, branch: Branch = Branch.VISUAL, *, negative: bool = False) -> Listing:
+def near(cosine: float, branch: Branch = Branch.VISUAL, *, negative: bool = False) -> CandidateList:
     """A list whose nearest product is not its first one, as its order is not what is asked."""
-    return Listing(branch, 1.0, columns("far", "near"), [cosine - 0.1, cosine], negative=negative)
+    return CandidateList(
+        branch, 1.0, columns("far", "near"), [cosine - 0.1, cosine], negative=negative
+    )
 
 
 def judged(
-    *listings: Listing,
+    *listings: CandidateList,
     thresholds: Thresholds = LEARNED,
     asked: float = 0.0,
     min_quality: float = 0.0,
-    order: Order | None = None,
+    order: AnswerOrder | None = None,
     incomplete: bool = False,
 ) -> Match:
     rule = MatchRule(thresholds, min_quality, asked)
@@ -138,19 +140,19 @@ def test_words_are_evidence_for_a_match_where_the_scene_says_so_and_never_agains
 
 
 def test_calibrated_scores_decide_where_there_are_some():
-    order = Order(product_ids=["p1", "p2"], chances=[0.02, 0.04], event=3)
+    order = AnswerOrder(product_ids=["p1", "p2"], chances=[0.02, 0.04], event=3)
     thresholds = Thresholds(refuse=0.05, min_chance=0.03)
     good = judged(near(0.2), thresholds=thresholds, order=order)
     poor = judged(near(0.9), thresholds=replace(thresholds, min_chance=0.05), order=order)
 
     assert (outcome(good), good.basis, good.product_id) == ("GOOD", MatchBasis.CHANCE, "p2")
     assert (outcome(poor), poor.event) == ("POOR", 3)
-    uncalibrated = judged(near(0.2), thresholds=thresholds, order=Order(product_ids=["p1"]))
+    uncalibrated = judged(near(0.2), thresholds=thresholds, order=AnswerOrder(product_ids=["p1"]))
     assert uncalibrated.basis == MatchBasis.CATALOG
 
 
 def test_a_search_that_finds_nothing_has_no_match():
-    found = judged(Listing(Branch.VISUAL, 1.0, columns()))
+    found = judged(CandidateList(Branch.VISUAL, 1.0, columns()))
 
     assert (outcome(found), found.is_poor) == ("NOTHING_FOUND", True)
 
@@ -158,7 +160,7 @@ def test_a_search_that_finds_nothing_has_no_match():
 def test_without_signals_that_are_wanted_there_is_nothing_to_match():
     unwanted = near(0.2, negative=True)
     assert MatchRule(LEARNED, 0.0, 0.9).judge([unwanted], [VISUAL], incomplete=False) is None
-    popular = Listing(Branch.POPULAR, 1.0, columns("p1"))
+    popular = CandidateList(Branch.POPULAR, 1.0, columns("p1"))
     assert MatchRule(LEARNED, 0.0, 0.9).judge([popular], [], incomplete=False) is None
 
 

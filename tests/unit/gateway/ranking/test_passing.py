@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.clients.columns import columns_of_rows
-from gateway.model.columns import Columns, gathered
+from gateway.model.columns import ProductColumns, gathered
 from gateway.ranking.passing import passing
 from sightline.common.v1.product_pb2 import Product
 from sightline_rules import messages
@@ -57,4 +57,4 @@ def test_the_record_is_asked_where_columns_do_not_say() -> None:
     for text in ("title:red", 'update_time >= "2023-01-01"', 'brand = Miolo AND title:"x"'):
         assert passing(columns, parsed(text)) is None
     assert passing(columns, All()) is None
-    assert passing(Columns(product_ids=["a"]), parsed("brand:*")) is None
+    assert passing(ProductColumns(product_ids=["a"]), parsed("brand:*")) is None

@@ -3,12 +3,12 @@
 import pytest
 
 from gateway.model.branch import Branch
-from gateway.model.causes import Cause, Degradation
+from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.quality import Quality, quality_of
 
-DROPPED = ("record", Cause.ANSWER_RECORD_DROPPED)
-VISUAL = ("visual", Cause.EMBEDDER_UNAVAILABLE)
-RANK = ("rank", Cause.RANKER_UNAVAILABLE)
+DROPPED = ("record", DegradationCause.ANSWER_RECORD_DROPPED)
+VISUAL = ("visual", DegradationCause.EMBEDDER_UNAVAILABLE)
+RANK = ("rank", DegradationCause.RANKER_UNAVAILABLE)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_the_quality_says_what_is_missing(lost, named, quality):
 
 
 def test_new_products_that_were_asked_for_are_no_fallback():
-    lost = [Degradation(stage="trending", cause=Cause.RANKER_UNAVAILABLE)]
+    lost = [Degradation(stage="trending", cause=DegradationCause.RANKER_UNAVAILABLE)]
     new = [Branch.NEW]
 
     assert quality_of(lost, new, new, from_snapshot=False) is Quality.REDUCED

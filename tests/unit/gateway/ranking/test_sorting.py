@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.model.answer import Order
-from gateway.model.columns import Columns
-from gateway.ranking.sorting import Sort, in_order
+from gateway.model.answer import AnswerOrder
+from gateway.model.columns import ProductColumns
+from gateway.ranking.sorting import SearchSort, in_order
 
 PRODUCTS = {
     # price, currency, brand, created
@@ -19,7 +19,7 @@ PRODUCTS = {
 }
 
 
-def columns() -> Columns:
+def columns() -> ProductColumns:
     prices, currencies, brands, created = zip(*PRODUCTS.values(), strict=True)
     split = 2  # as two searches name them; one says nothing of brands
     blocks = [
@@ -29,12 +29,12 @@ def columns() -> Columns:
             range(split, len(PRODUCTS)),
         ),
     ]
-    return Columns(list(PRODUCTS), create_time_micros=created, blocks=blocks)
+    return ProductColumns(list(PRODUCTS), create_time_micros=created, blocks=blocks)
 
 
-def order() -> Order:
+def order() -> AnswerOrder:
     ids = list(PRODUCTS)
-    return Order(
+    return AnswerOrder(
         product_ids=ids,
         raw_scores=list(range(len(ids), 0, -1)),
         collapsed=[(f"like {each}",) for each in ids],
@@ -45,15 +45,17 @@ def order() -> Order:
 @pytest.mark.parametrize(
     ("sort", "expected"),
     [
-        (Sort.UNSPECIFIED, "dear cheap dollars unpriced middling"),
-        (Sort.NEAREST, "dear cheap dollars unpriced middling"),
-        (Sort.PRICE_RISING, "cheap middling dear dollars unpriced"),
-        (Sort.PRICE_FALLING, "dear middling cheap dollars unpriced"),
-        (Sort.NEWEST, "unpriced middling cheap dollars dear"),
-        (Sort.BRAND, "dollars dear middling unpriced cheap"),
+        (SearchSort.UNSPECIFIED, "dear cheap dollars unpriced middling"),
+        (SearchSort.NEAREST, "dear cheap dollars unpriced middling"),
+        (SearchSort.PRICE_RISING, "cheap middling dear dollars unpriced"),
+        (SearchSort.PRICE_FALLING, "dear middling cheap dollars unpriced"),
+        (SearchSort.NEWEST, "unpriced middling cheap dollars dear"),
+        (SearchSort.BRAND, "dollars dear middling unpriced cheap"),
     ],
 )
-def test_the_nearest_are_sorted_and_what_is_farther_stays_behind(sort: Sort, expected: str) -> None:
+def test_the_nearest_are_sorted_and_what_is_farther_stays_behind(
+    sort: SearchSort, expected: str
+) -> None:
     made = in_order(order(), columns(), sort, nearest=5)
     assert list(made.product_ids) == [*expected.split(), "behind"]
     assert [each for (each,) in made.collapsed] == [f"like {each}" for each in made.product_ids]
@@ -64,6 +66,6 @@ def test_the_nearest_are_sorted_and_what_is_farther_stays_behind(sort: Sort, exp
 
 def test_columns_that_say_nothing_leave_the_order() -> None:
     bare = SimpleNamespace(price_micros=(), currencies=(), brands=())
-    silent = Columns(list(PRODUCTS), blocks=[(bare, range(len(PRODUCTS)))])
-    for sort in Sort:
+    silent = ProductColumns(list(PRODUCTS), blocks=[(bare, range(len(PRODUCTS)))])
+    for sort in SearchSort:
         assert list(in_order(order(), silent, sort, 5).product_ids) == list(PRODUCTS)

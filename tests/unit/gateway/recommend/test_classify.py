@@ -51,6 +51,7 @@ async def test_without_a_number_five_are_shown():
     [
         (InvalidArgument("no", reason="IMAGE_UNDECODABLE"), ImageRefused, "image"),
         (InvalidArgument("no", reason="BOX_INVALID"), ImageRefused, "box"),
+        (InvalidArgument("no", reason="SUBJECT_SEARCH_UNAVAILABLE"), ImageRefused, "find_subject"),
         (FailedPrecondition("no", reason="URI_UNREADABLE"), ImageUnreadable, "image_uri"),
         (FailedPrecondition("no", reason="CLASSIFIER_UNAVAILABLE"), FailedPrecondition, None),
         (PeerUnavailable(Peer.EMBEDDER), PeerUnavailable, None),

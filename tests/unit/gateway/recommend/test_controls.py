@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from gateway.model.causes import Peer
-from gateway.model.controls import ActiveControl, Control, ControlState
+from gateway.model.controls import ActiveControl, ControlRule, ControlState
 from gateway.model.errors import PeerUnavailable
-from gateway.model.explanation import Outcome
+from gateway.model.explanation import ProductOutcome
 from gateway.model.filters import carried, of_words
 from gateway.model.peers import Rejection
-from gateway.model.query import Scope
+from gateway.model.query import AnswerScope
 from gateway.model.reasons import MoveCause
 from gateway.recommend.controls.active import inactive_reason
 from gateway.recommend.controls.step import opposite
@@ -30,20 +30,20 @@ TITLED = of_words("title:red")
 """Of which columns do not say."""
 
 
-def pin(place: int, *products: str, name: str = "", **fields) -> Control:
-    return Control(name or f"pin-{place}", Kind.PIN, products, place=place, **fields)
+def pin(place: int, *products: str, name: str = "", **fields) -> ControlRule:
+    return ControlRule(name or f"pin-{place}", Kind.PIN, products, place=place, **fields)
 
 
-def boost(amount: float, *products: str, **fields) -> Control:
-    return Control("boost", Kind.BOOST, products, boost=amount, **fields)
+def boost(amount: float, *products: str, **fields) -> ControlRule:
+    return ControlRule("boost", Kind.BOOST, products, boost=amount, **fields)
 
 
-def bury(*products: str, **fields) -> Control:
-    return Control("bury", Kind.BURY, products, **fields)
+def bury(*products: str, **fields) -> ControlRule:
+    return ControlRule("bury", Kind.BURY, products, **fields)
 
 
-def exclude(*products: str, **fields) -> Control:
-    return Control("exclude", Kind.EXCLUDE, products, **fields)
+def exclude(*products: str, **fields) -> ControlRule:
+    return ControlRule("exclude", Kind.EXCLUDE, products, **fields)
 
 
 def outcomes(answer) -> list[tuple[str, str, str]]:
@@ -58,7 +58,7 @@ def by_control(answer) -> list[int]:
     ]
 
 
-async def ask(shop: Shop, *controls: Control, **fields):
+async def ask(shop: Shop, *controls: ControlRule, **fields):
     return await recommend(by_photo(controls=controls, **fields), shop.deps)
 
 
@@ -153,7 +153,7 @@ async def test_filters_say_what_is_boosted_buried_and_excluded():
     assert ids(await ask(shop, boost(10, filter=TITLED))) == ["p4", "p2", "p3", "p1"]
     assert ids(await ask(shop, bury(filter=TITLED))) == ["p3", "p1", "p4", "p2"]
     await ask(shop, exclude(filter=BRAND))
-    assert shop.retriever.scopes[-1] == Scope(buyable_only=True, without=(BRAND,))
+    assert shop.retriever.scopes[-1] == AnswerScope(buyable_only=True, without=(BRAND,))
     shop.retriever.fails["columns"] = PeerUnavailable(Peer.RETRIEVER)
     answer = await ask(shop, boost(10, filter=TITLED))
     assert ids(answer) == BY_SCORE
@@ -236,10 +236,10 @@ async def test_explanations_say_what_controls_do():
     found = {item: await explain(query, item, shop.deps) for item in ("p4", "p9", "p2", "p3")}
 
     assert {item: each.outcome for item, each in found.items()} == {
-        "p4": Outcome.EXCLUDED_BY_CONTROL,
-        "p9": Outcome.SHOWN,
-        "p2": Outcome.SHOWN,
-        "p3": Outcome.COLLAPSED,
+        "p4": ProductOutcome.EXCLUDED_BY_CONTROL,
+        "p9": ProductOutcome.SHOWN,
+        "p2": ProductOutcome.SHOWN,
+        "p3": ProductOutcome.COLLAPSED,
     }
     assert ids(await recommend(query, shop.deps)) == ["p9", "p1", "p2"]
     assert [found[item].placed.rank for item in ("p9", "p2")] == [1, 3]

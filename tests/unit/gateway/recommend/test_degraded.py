@@ -2,11 +2,11 @@
 
 import pytest
 
-from gateway.model.causes import Cause, Degradation, Peer
+from gateway.model.causes import Degradation, DegradationCause, Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.match import MatchOutcome
-from gateway.model.peers import Basis
-from gateway.model.query import Query
+from gateway.model.peers import NominationBasis
+from gateway.model.query import RequestQuery
 from gateway.recommend.recommend import recommend
 from servicekit.errors import FailedPrecondition, Internal, InvalidArgument, Unavailable
 from tests import virtual_time
@@ -26,8 +26,8 @@ async def test_without_the_ranker_the_order_is_that_of_similarity_exactly():
         assert result.answered.parts == (("fusion", result.answered.raw_score),)
         assert result.answered.reasons[0].code == "LOOKS_LIKE_QUERY"
     assert degraded(answer) == [
-        ("rank", Cause.RANKER_UNAVAILABLE),
-        ("record", Cause.ANSWER_RECORD_DROPPED),
+        ("rank", DegradationCause.RANKER_UNAVAILABLE),
+        ("record", DegradationCause.ANSWER_RECORD_DROPPED),
     ]
     assert answer.degradations[0].substitute == "the order of fused similarity"
 
@@ -50,10 +50,10 @@ async def test_without_the_ranker_a_shoppers_hides_are_flagged_as_unknown():
     answer = await recommend(by_photo(shopper=ANN), shop.deps)
 
     assert degraded(answer) == [
-        ("collaborative", Cause.RANKER_UNAVAILABLE),
-        ("rank", Cause.PROFILE_UNAVAILABLE),
-        ("rank", Cause.RANKER_UNAVAILABLE),
-        ("record", Cause.ANSWER_RECORD_DROPPED),
+        ("collaborative", DegradationCause.RANKER_UNAVAILABLE),
+        ("rank", DegradationCause.PROFILE_UNAVAILABLE),
+        ("rank", DegradationCause.RANKER_UNAVAILABLE),
+        ("record", DegradationCause.ANSWER_RECORD_DROPPED),
     ]
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
     assert shop.ranker.asked == ["generate"], "what is gone is not asked to rank"
@@ -65,7 +65,7 @@ async def test_a_ranker_that_failed_to_generate_may_still_rank():
 
     answer = await recommend(by_photo(shopper=ANN), shop.deps)
 
-    assert degraded(answer) == [("collaborative", Cause.RANKER_UNAVAILABLE)]
+    assert degraded(answer) == [("collaborative", DegradationCause.RANKER_UNAVAILABLE)]
     assert len(shop.ranker.records) == 1
     assert answer.results[0].answered.parts[0][0] == "visual"
 
@@ -73,7 +73,7 @@ async def test_a_ranker_that_failed_to_generate_may_still_rank():
 async def test_without_the_embedder_popular_products_stand_in():
     shop = shop_with_photo()
     shop.embedder.fails = PeerUnavailable(Peer.EMBEDDER)
-    shop.ranker.generated[""] = (Basis.POPULARITY, ("p5", "p6", "gone"))
+    shop.ranker.generated[""] = (NominationBasis.POPULARITY, ("p5", "p6", "gone"))
 
     answer = await recommend(by_photo(page_size=2), shop.deps)
 
@@ -81,7 +81,7 @@ async def test_without_the_embedder_popular_products_stand_in():
     assert answer.degradations == (
         Degradation(
             stage="visual",
-            cause=Cause.EMBEDDER_UNAVAILABLE,
+            cause=DegradationCause.EMBEDDER_UNAVAILABLE,
             substitute="popular products that pass the filter",
         ),
     )
@@ -94,7 +94,7 @@ async def test_without_the_embedder_popular_products_stand_in():
 async def test_without_the_embedder_a_known_shoppers_taste_stands_in():
     shop = shop_with_photo()
     shop.embedder.fails = PeerUnavailable(Peer.EMBEDDER)
-    shop.ranker.generated["ann"] = (Basis.LONG_TERM, ("p5", "p6"))
+    shop.ranker.generated["ann"] = (NominationBasis.LONG_TERM, ("p5", "p6"))
 
     answer = await recommend(by_photo(shopper=ANN), shop.deps)
 
@@ -109,7 +109,7 @@ async def test_without_the_index_the_record_still_answers():
 
     answer = await recommend(by_photo(), shop.deps)
 
-    assert degraded(answer) == [("visual", Cause.INDEX_UNAVAILABLE)]
+    assert degraded(answer) == [("visual", DegradationCause.INDEX_UNAVAILABLE)]
     assert answer.degradations[0].substitute == "the newest products that pass the filter"
     assert ids(answer) == shop.retriever.record
     assert answer.freshness is None
@@ -120,7 +120,7 @@ async def test_without_the_retriever_nothing_is_made_up():
     shop.retriever.fails = {
         name: PeerUnavailable(Peer.RETRIEVER) for name in ("search", "columns", "newest")
     }
-    shop.ranker.generated[""] = (Basis.POPULARITY, ("p5",))
+    shop.ranker.generated[""] = (NominationBasis.POPULARITY, ("p5",))
 
     with pytest.raises(NothingAvailable) as caught:
         await recommend(by_photo(), shop.deps)
@@ -144,7 +144,7 @@ def test_a_hanging_embedder_costs_its_budget_and_no_more():
 
     answer, seconds = virtual_time.run(recommend(by_photo(), shop.deps))
 
-    assert degraded(answer) == [("visual", Cause.STAGE_DEADLINE)]
+    assert degraded(answer) == [("visual", DegradationCause.STAGE_DEADLINE)]
     assert ids(answer) == shop.retriever.record
     assert seconds < 3.6
 
@@ -157,7 +157,7 @@ def test_a_hanging_search_is_cancelled_at_its_budget():
     answer, _ = virtual_time.run(recommend(by_photo(), shop.deps))
 
     assert shop.retriever.cancelled == ["search"]
-    assert degraded(answer) == [("visual", Cause.STAGE_DEADLINE)]
+    assert degraded(answer) == [("visual", DegradationCause.STAGE_DEADLINE)]
 
 
 def test_a_hanging_ranker_leaves_the_fused_order_within_the_deadline():
@@ -168,7 +168,7 @@ def test_a_hanging_ranker_leaves_the_fused_order_within_the_deadline():
     answer, seconds = virtual_time.run(recommend(by_photo(), shop.deps))
 
     assert seconds < 2.0
-    assert degraded(answer) == [("rank", Cause.STAGE_DEADLINE)]
+    assert degraded(answer) == [("rank", DegradationCause.STAGE_DEADLINE)]
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
 
 
@@ -176,9 +176,9 @@ async def test_a_text_is_left_out_and_flagged_while_there_is_no_text_space():
     shop = Shop()
     shop.embedder.items[b"a red wine"] = FailedPrecondition("no", reason="SPACE_UNAVAILABLE")
 
-    answer = await recommend(Query(signals=(words(),)), shop.deps)
+    answer = await recommend(RequestQuery(signals=(words(),)), shop.deps)
 
-    assert degraded(answer) == [("text", Cause.SPACE_UNAVAILABLE)]
+    assert degraded(answer) == [("text", DegradationCause.SPACE_UNAVAILABLE)]
     assert ids(answer) == shop.retriever.record
     assert answer.results[0].answered.branches == ("new",)
     assert answer.results[0].answered.reasons[-1].code == "NEW"
@@ -190,7 +190,7 @@ async def test_a_dropped_record_is_flagged_and_promises_no_page():
 
     answer = await recommend(by_photo(page_size=1), shop.deps)
 
-    assert degraded(answer) == [("record", Cause.ANSWER_RECORD_DROPPED)]
+    assert degraded(answer) == [("record", DegradationCause.ANSWER_RECORD_DROPPED)]
     assert answer.next_page_token == ""
 
 
@@ -208,7 +208,7 @@ async def test_what_the_ranker_refuses_is_our_own_mistake_and_never_the_callers(
 
     answer = await recommend(by_photo(), shop.deps)
 
-    assert degraded(answer) == [("rank", Cause.RANKER_UNAVAILABLE)]
+    assert degraded(answer) == [("rank", DegradationCause.RANKER_UNAVAILABLE)]
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.causes import Cause, Peer
+from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
-from gateway.model.explanation import Outcome
+from gateway.model.explanation import ProductOutcome
 from gateway.model.peers import Rejection
 from gateway.ranking import wording
 from gateway.recommend.explain import explain
@@ -26,7 +26,7 @@ def texts(found) -> tuple[str, str]:
 async def test_a_shown_product_is_reported_with_its_score_by_feature():
     found = await asked("p1")
 
-    assert found.outcome is Outcome.SHOWN
+    assert found.outcome is ProductOutcome.SHOWN
     assert found.placed.rank == 2
     assert found.placed.answered.contributions == {
         "visual": (("signals[0]", 0.8),),
@@ -46,7 +46,7 @@ async def test_nothing_is_recorded():
 async def test_an_outranked_product_is_compared_with_the_last_one_shown():
     found = await asked("p2", page_size=2)
 
-    assert found.outcome is Outcome.OUTRANKED
+    assert found.outcome is ProductOutcome.OUTRANKED
     assert (found.placed.rank, found.last_shown.rank) == (4, 2)
     assert found.placed.answered.raw_score < found.last_shown.answered.raw_score
     assert texts(found)[0] == (
@@ -56,14 +56,14 @@ async def test_an_outranked_product_is_compared_with_the_last_one_shown():
 
 async def test_a_product_that_the_catalog_does_not_hold_is_an_outcome():
     found = await asked("nope")
-    assert (found.outcome, found.row) == (Outcome.PRODUCT_NOT_FOUND, None)
+    assert (found.outcome, found.row) == (ProductOutcome.PRODUCT_NOT_FOUND, None)
 
 
 async def test_what_the_request_leaves_out_itself():
-    assert (await asked("p1", exclude_product_ids=("p1",))).outcome is Outcome.EXCLUDED
+    assert (await asked("p1", exclude_product_ids=("p1",))).outcome is ProductOutcome.EXCLUDED
     shop = shop_with_photo()
     shop.retriever.nearest["p5"] = {}
-    assert (await asked("p5", shop, signals=(near("p5"),))).outcome is Outcome.EXCLUDED
+    assert (await asked("p5", shop, signals=(near("p5"),))).outcome is ProductOutcome.EXCLUDED
 
 
 async def test_what_the_filter_leaves_out_is_shown_by_its_condition():
@@ -77,7 +77,7 @@ async def test_what_the_filter_leaves_out_is_shown_by_its_condition():
 
     found = await asked("p1", shop, filter=FILTER)
 
-    assert (found.outcome, found.rejection) == (Outcome.FILTERED, why)
+    assert (found.outcome, found.rejection) == (ProductOutcome.FILTERED, why)
     assert texts(found)[0] == (
         "The filter leaves it out: it asks for price < 30 EUR (price: 45 EUR)."
     )
@@ -88,10 +88,10 @@ async def test_what_can_not_be_bought_is_the_scenes_doing():
     shop = shop_with_photo()
     shop.retriever.sold_out = {"p1"}
     found = await asked("p1", shop, filter=FILTER)
-    assert found.outcome is Outcome.UNAVAILABLE
+    assert found.outcome is ProductOutcome.UNAVAILABLE
     assert found.rejection.path == ""
     shop.scene(lambda scene: replace(scene, buyable_only=False))
-    assert (await asked("p1", shop)).outcome is Outcome.SHOWN
+    assert (await asked("p1", shop)).outcome is ProductOutcome.SHOWN
 
 
 @pytest.mark.parametrize("drop_seen", [False, True])
@@ -100,22 +100,22 @@ async def test_a_hidden_product_is_shown_as_hidden(drop_seen):
     shop.ranker.hidden = frozenset({"p1"})
     shop.scene(lambda scene: replace(scene, drop_seen=drop_seen))
     found = await asked("p1", shop, shopper=ANN)
-    assert (found.outcome, found.placed) == (Outcome.HIDDEN, None)
+    assert (found.outcome, found.placed) == (ProductOutcome.HIDDEN, None)
 
 
 async def test_a_seen_product_is_shown_as_seen_where_the_scene_leaves_such_out():
     shop = shop_with_photo()
     shop.ranker.seen = {"p1"}
-    assert (await asked("p1", shop, shopper=ANN)).outcome is Outcome.SHOWN
+    assert (await asked("p1", shop, shopper=ANN)).outcome is ProductOutcome.SHOWN
     shop.scene(lambda scene: replace(scene, drop_seen=True))
-    assert (await asked("p1", shop, shopper=ANN)).outcome is Outcome.SEEN
+    assert (await asked("p1", shop, shopper=ANN)).outcome is ProductOutcome.SEEN
 
 
 async def test_a_near_duplicate_names_the_product_that_it_is_grouped_with():
     shop = shop_with_photo()
     shop.retriever.parents = {"p4": "p1"}
     found = await asked("p4", shop)
-    assert (found.outcome, found.collapsed_into) == (Outcome.COLLAPSED, "p1")
+    assert (found.outcome, found.collapsed_into) == (ProductOutcome.COLLAPSED, "p1")
     assert found.placed.answered.raw_score == pytest.approx(0.75)
 
 
@@ -124,7 +124,7 @@ async def test_a_near_duplicate_of_the_querys_own_product_names_that():
     shop.retriever.nearest["p5"] = {"p1": 0.9}
     shop.retriever.parents = {"p7": "p5"}
     found = await asked("p7", shop, signals=(near("p5"),))
-    assert (found.outcome, found.collapsed_into) == (Outcome.COLLAPSED, "p5")
+    assert (found.outcome, found.collapsed_into) == (ProductOutcome.COLLAPSED, "p5")
 
 
 async def test_no_candidate_is_shown_how_near_it_is_and_where_it_would_be():
@@ -134,7 +134,7 @@ async def test_no_candidate_is_shown_how_near_it_is_and_where_it_would_be():
 
     found = await asked("p8", shop)
 
-    assert found.outcome is Outcome.NOT_A_CANDIDATE
+    assert found.outcome is ProductOutcome.NOT_A_CANDIDATE
     (verdict,) = found.branches
     assert (verdict.branch, verdict.signal, verdict.named, verdict.named_count) == (
         "visual",
@@ -159,14 +159,14 @@ async def test_of_several_signals_each_has_the_product():
 
     found = await asked("p2", shop, signals=(photo(), photo(1, b"other")))
 
-    assert found.outcome is Outcome.SHOWN
+    assert found.outcome is ProductOutcome.SHOWN
     assert [item.named for item in found.branches] == [True, False]
     assert [item.similarity for item in found.branches] == pytest.approx([0.5, 0.1])
 
 
 async def test_a_product_that_no_branch_found_is_placed_by_what_is_left():
     found = await asked("p8")
-    assert found.outcome is Outcome.NOT_A_CANDIDATE
+    assert found.outcome is ProductOutcome.NOT_A_CANDIDATE
     assert found.branches[0].similarity is None
     assert found.placed.rank == 5
     assert texts(found)[0] == "No branch found it; it would be at place 5."
@@ -176,8 +176,8 @@ async def test_without_the_ranker_the_place_is_that_of_fusion_and_it_is_said():
     shop = shop_with_photo()
     shop.ranker.fails["rank"] = PeerUnavailable(Peer.RANKER)
     found = await asked("p1", shop)
-    assert found.outcome is Outcome.SHOWN
-    assert [item.cause for item in found.degradations] == [Cause.RANKER_UNAVAILABLE]
+    assert found.outcome is ProductOutcome.SHOWN
+    assert [item.cause for item in found.degradations] == [DegradationCause.RANKER_UNAVAILABLE]
 
 
 async def test_without_the_record_nothing_can_be_explained():
@@ -205,6 +205,6 @@ async def test_errors_are_those_of_recommend():
 def test_every_outcome_is_worded_in_every_language():
     keys = {frozenset(texts) for texts in wording.OUTCOMES.values()}
     assert len(keys) == 1
-    assert set(Outcome) <= next(iter(keys))
+    assert set(ProductOutcome) <= next(iter(keys))
     for table in (wording.OWN, wording.TITLED):
         assert len({frozenset(texts) for texts in table.values()}) == 1

@@ -8,13 +8,13 @@ from gateway.model.causes import Peer
 from gateway.model.errors import ImageRefused, NoPhoto, PeerUnavailable, ProductNotFound
 from gateway.model.query import ALONE, Signal, SignalKind
 from gateway.model.versions import SpaceVersion
-from gateway.recommend.heat_map import Compared, heat_map
+from gateway.recommend.heat_map import HeatMapQuery, heat_map
 from servicekit.errors import InvalidArgument
 from servicekit.requests import CatalogNotFound, RequestInvalid
 from tests.fakes.gateway_peers import Shop
 
 PHOTO = Signal(ALONE, SignalKind.IMAGE, image=b"photo")
-ASKED = Compared("default", PHOTO, "p1")
+ASKED = HeatMapQuery("default", PHOTO, "p1")
 
 
 def shop() -> Shop:
@@ -48,7 +48,7 @@ async def test_a_products_photo_is_compared_in_the_version_that_searches_use(
     ],
 )
 async def test_what_can_not_be_compared_is_refused_with_its_field(
-    asked: Compared, error: type[Exception], field: str
+    asked: HeatMapQuery, error: type[Exception], field: str
 ) -> None:
     made = shop()
     with pytest.raises(error) as caught:

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.causes import Cause, Peer
+from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
 from gateway.model.query import Shopper
 from gateway.model.reasons import Move, MoveCause
-from gateway.model.scene import Ranking
+from gateway.model.scene import SceneRanking
 from gateway.recommend.recommend import recommend
 from servicekit.errors import Internal, NotFound
 from servicekit.requests import PageTokenInvalid
@@ -201,7 +201,7 @@ async def test_a_page_after_many_vanished_products_costs_few_calls():
 async def test_when_the_page_and_what_is_ahead_of_it_vanished_the_rest_is_asked_for_and_kept_once():
     shop = shop_with_photo()
     shop.retriever.nearest[b"photo"] = {f"q{i:03}": 1 - i / 1000 for i in range(100)}
-    pinned = Ranking(model="m2")  # the ranker has m1
+    pinned = SceneRanking(model="m2")  # the ranker has m1
     shop.scene(lambda scene: replace(scene, least_candidates=100, ranking=pinned))
     shop.retriever.record = ["q097", "q099"]
 
@@ -263,7 +263,7 @@ async def test_an_order_that_ends_while_it_is_read_leaves_a_short_page():
     answer = await first_page(shop)
 
     assert ids(answer) == ["q000"]
-    assert [item.cause for item in answer.degradations] == [Cause.RANKER_UNAVAILABLE]
+    assert [item.cause for item in answer.degradations] == [DegradationCause.RANKER_UNAVAILABLE]
 
 
 async def test_on_later_pages_parts_of_behaviour_are_split_where_it_is_asked_for():

@@ -14,8 +14,8 @@ from gateway.model.errors import (
     ProductNotFound,
     SceneNotFound,
 )
-from gateway.model.peers import Basis
-from gateway.model.query import Query, Scope
+from gateway.model.peers import NominationBasis
+from gateway.model.query import AnswerScope, RequestQuery
 from gateway.model.reasons import Move, MoveCause
 from gateway.recommend.recommend import recommend
 from gateway.state import tokens
@@ -81,7 +81,7 @@ async def test_the_same_request_gets_the_same_answer_and_seed():
 
 async def test_branches_run_side_by_side():
     shop = shop_with_photo()
-    shop.ranker.generated["ann"] = (Basis.LONG_TERM, ("p7", "p1"))
+    shop.ranker.generated["ann"] = (NominationBasis.LONG_TERM, ("p7", "p1"))
     begun = asyncio.Event()
 
     async def embed_waits_for_generate(*args, **kwargs):
@@ -108,7 +108,7 @@ async def test_branches_run_side_by_side():
 )
 async def test_reasons_are_asked_for_the_page_alone_and_products_a_page_beyond_it(asked, count):
     shop = Shop()
-    await recommend(Query(shopper=ANN, **asked), shop.deps)
+    await recommend(RequestQuery(shopper=ANN, **asked), shop.deps)
     (order,) = [what for name, what in shop.ranker.calls if name == "rank"]
     assert (order.reason_count, order.top_k) == (count, 2 * count + 10)
 
@@ -129,7 +129,7 @@ async def test_a_photo_beside_a_text_is_still_followed():
     shop = shop_with_photo()
     shop.embedder.items[b"a red wine"] = FailedPrecondition("no", reason="SPACE_UNAVAILABLE")
 
-    answer = await recommend(Query(signals=(photo(), words(index=1))), shop.deps)
+    answer = await recommend(RequestQuery(signals=(photo(), words(index=1))), shop.deps)
 
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
     assert answer.degradations[0].substitute == "products that look alike"
@@ -140,7 +140,7 @@ async def test_a_bad_photo_fails_the_request_with_its_field():
     shop.embedder.items[b"text"] = InvalidArgument("not a photo", reason="IMAGE_UNDECODABLE")
 
     with pytest.raises(ImageRefused) as caught:
-        await recommend(Query(signals=(photo(), photo(1, b"text"))), shop.deps)
+        await recommend(RequestQuery(signals=(photo(), photo(1, b"text"))), shop.deps)
 
     assert caught.value.reason == "IMAGE_UNDECODABLE"
     assert [item.field for item in caught.value.violations] == ["signals[1].image"]
@@ -159,7 +159,7 @@ async def test_a_photo_that_its_address_does_not_give_fails_the_request_with_its
 ):
     shop = shop_with_photo()
     shop.embedder.items[b"https://photos.test/a.jpg"] = error
-    query = Query(signals=(photo(), address(1)))
+    query = RequestQuery(signals=(photo(), address(1)))
     with pytest.raises(raised) as caught:
         await recommend(query, shop.deps)
     assert caught.value.reason == error.reason
@@ -170,7 +170,7 @@ async def test_a_photo_is_followed_by_its_address():
     shop = Shop()
     shop.retriever.nearest[b"https://photos.test/a.jpg"] = {"p1": 0.8, "p3": 0.9}
 
-    answer = await recommend(Query(signals=(address(),)), shop.deps)
+    answer = await recommend(RequestQuery(signals=(address(),)), shop.deps)
 
     assert ids(answer)[:2] == ["p3", "p1"]
     assert not answer.degradations
@@ -178,14 +178,14 @@ async def test_a_photo_is_followed_by_its_address():
 
 async def test_an_unknown_product_alone_is_refused_with_its_field():
     with pytest.raises(ProductNotFound) as caught:
-        await recommend(Query(signals=(near("nope"),), shopper=ANN), Shop().deps)
+        await recommend(RequestQuery(signals=(near("nope"),), shopper=ANN), Shop().deps)
 
     assert [item.field for item in caught.value.violations] == ["signals[0].product_id"]
 
 
 async def test_an_unknown_product_beside_a_photo_is_named_as_missing():
     answer = await recommend(
-        Query(signals=(photo(), near("nope", 1), near("nope", 2))), shop_with_photo().deps
+        RequestQuery(signals=(photo(), near("nope", 1), near("nope", 2))), shop_with_photo().deps
     )
 
     assert answer.missing_product_ids == ("nope",)
@@ -207,7 +207,9 @@ async def test_similar_products_leave_out_the_product_itself_and_the_excluded():
     shop = Shop()
     shop.retriever.nearest["p1"] = {"p1": 1.0, "p2": 0.9, "p3": 0.8, "p4": 0.7}
 
-    answer = await recommend(Query(signals=(near("p1"),), exclude_product_ids=("p3",)), shop.deps)
+    answer = await recommend(
+        RequestQuery(signals=(near("p1"),), exclude_product_ids=("p3",)), shop.deps
+    )
 
     assert ids(answer) == ["p2", "p4"]
 
@@ -225,12 +227,12 @@ async def test_hidden_products_are_dropped_and_counted():
 async def test_what_cannot_be_bought_is_left_out_unless_the_filter_speaks_of_it():
     shop = shop_with_photo()
     await recommend(by_photo(filter=FILTER), shop.deps)
-    assert set(shop.retriever.scopes) == {Scope(FILTER, buyable_only=True)}
+    assert set(shop.retriever.scopes) == {AnswerScope(FILTER, buyable_only=True)}
 
     shop = shop_with_photo()
     spoken = replace(FILTER, names_availability=True)
     await recommend(by_photo(filter=spoken), shop.deps)
-    assert set(shop.retriever.scopes) == {Scope(spoken, buyable_only=False)}
+    assert set(shop.retriever.scopes) == {AnswerScope(spoken, buyable_only=False)}
 
 
 async def test_a_scene_may_show_what_cannot_be_bought():
@@ -239,7 +241,7 @@ async def test_a_scene_may_show_what_cannot_be_bought():
 
     await recommend(by_photo(), shop.deps)
 
-    assert set(shop.retriever.scopes) == {Scope(None, buyable_only=False)}
+    assert set(shop.retriever.scopes) == {AnswerScope(None, buyable_only=False)}
 
 
 async def test_no_good_match_is_said_below_the_asked_similarity_only():
@@ -358,3 +360,14 @@ async def test_what_the_gateway_says_itself_is_said_in_the_readers_language():
     shop.ranker.fails["rank"] = PeerUnavailable(Peer.RANKER)
     answer = await recommend(by_photo(language_code="zh"), shop.deps)
     assert answer.results[0].answered.reasons[0].text == "与您提供的图片相似"
+
+
+async def test_an_answer_and_its_record_carry_what_the_scene_is_meant_to_increase():
+    shop = shop_with_photo()
+    shop.scene(lambda scene: replace(scene, objective="purchases"))
+
+    answer = await recommend(by_photo(), shop.deps)
+
+    assert answer.versions.objective == "purchases"
+    ((_, record),) = shop.ranker.records.items()
+    assert record.versions.objective == "purchases"

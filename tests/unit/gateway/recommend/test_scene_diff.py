@@ -7,16 +7,16 @@ import pytest
 from gateway.model.answer import AnsweredProduct
 from gateway.model.branch import BITS, Branch
 from gateway.model.diversity import Diversity
-from gateway.model.peers import Rules
+from gateway.model.peers import ReplayRules
 from gateway.model.replay import RankerReplay, RecordedAnswer
 from gateway.model.scene import Scene
 from gateway.recommend.recommend import recommend
-from gateway.recommend.scene_diff import Sample, entry_changes, gini, scene_diff
+from gateway.recommend.scene_diff import AnswerSample, entry_changes, gini, scene_diff
 from sightline.common.v1.product_pb2 import Product as ProductRow
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import DEFAULT, by_photo
 
-SAMPLE = Sample("default", "default", answers=10, since_micros=7, places=2)
+SAMPLE = AnswerSample("default", "default", answers=10, since_micros=7, places=2)
 CHANGED = replace(
     DEFAULT,
     version="def",
@@ -69,7 +69,7 @@ async def test_answers_are_ranked_by_the_changed_rules_and_by_what_products_are_
     await scene_diff(SAMPLE, DEFAULT, CHANGED, shop.ranker, shop.retriever)
     asked = dict(shop.ranker.calls)
     rules = asked["replay"]
-    assert isinstance(rules, Rules)
+    assert isinstance(rules, ReplayRules)
     assert (rules.weights, rules.diversity.brand_cap) == ({"visual": 2.0}, 1)
     assert {row.product_id for row in rules.products} == {"p1", "p2", "p3", "p4"}
     assert asked["newest_answers"] == ("default", 7)

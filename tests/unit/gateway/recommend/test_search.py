@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from gateway.model.branch import Branch
-from gateway.model.causes import Cause, Peer
+from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
-from gateway.model.query import Query
-from gateway.ranking.sorting import Sort
+from gateway.model.query import RequestQuery
+from gateway.ranking.sorting import SearchSort
 from gateway.recommend.search import search
 from servicekit.errors import FailedPrecondition, InvalidArgument, Unavailable
 from servicekit.requests import RequestInvalid
@@ -36,7 +36,7 @@ async def test_similarity_is_that_to_the_best_signal():
     shop = shop_with_photo()
     shop.retriever.nearest[b"second"] = {"p2": 0.95, "p3": 0.1}
 
-    found = await search(Query(signals=(photo(), photo(1, b"second"))), shop.deps)
+    found = await search(RequestQuery(signals=(photo(), photo(1, b"second"))), shop.deps)
 
     similarity = {item.product.product_id: item.similarity for item in found.results}
     assert similarity["p2"] == pytest.approx(0.95)
@@ -45,7 +45,7 @@ async def test_similarity_is_that_to_the_best_signal():
 
 async def test_without_signals_there_is_nothing_to_search():
     with pytest.raises(RequestInvalid):
-        await search(Query(), Shop().deps)
+        await search(RequestQuery(), Shop().deps)
 
 
 async def test_when_no_signal_can_be_followed_nothing_is_made_up():
@@ -60,9 +60,9 @@ async def test_a_signal_that_can_not_be_followed_is_flagged_beside_one_that_can(
     shop = shop_with_photo()
     shop.embedder.items[b"a red wine"] = FailedPrecondition("no", reason="SPACE_UNAVAILABLE")
 
-    found = await search(Query(signals=(photo(), words(index=1))), shop.deps)
+    found = await search(RequestQuery(signals=(photo(), words(index=1))), shop.deps)
 
-    assert [item.cause for item in found.degradations] == [Cause.SPACE_UNAVAILABLE]
+    assert [item.cause for item in found.degradations] == [DegradationCause.SPACE_UNAVAILABLE]
     assert len(found.results) == 4
 
 
@@ -72,7 +72,7 @@ async def test_a_text_alone_is_shown_that_there_is_no_space_and_not_to_try_again
     shop.scene(lambda scene: replace(scene, branches={**scene.branches, Branch.KEYWORDS: 0.0}))
 
     with pytest.raises(FailedPrecondition) as caught:
-        await search(Query(signals=(words(),)), shop.deps)
+        await search(RequestQuery(signals=(words(),)), shop.deps)
 
     assert caught.value.reason == "SPACE_UNAVAILABLE"
     assert caught.value.retry_after is None
@@ -106,7 +106,7 @@ async def test_products_come_without_counts_where_these_could_not_be_had():
     assert found.results
     assert not found.facets
     (lost,) = found.degradations
-    assert (lost.stage, lost.cause) == ("facets", Cause.RETRIEVER_UNAVAILABLE)
+    assert (lost.stage, lost.cause) == ("facets", DegradationCause.RETRIEVER_UNAVAILABLE)
     assert lost.substitute == "no counts"
 
 
@@ -127,7 +127,7 @@ async def test_an_order_that_is_none_is_refused(sort):
 async def test_the_newest_come_first_where_that_is_asked():
     shop = shop_with_photo()
     shop.retriever.created |= {"p1": 30, "p3": 10, "p4": 20}
-    found = await search(by_photo(sort=Sort.NEWEST, page_size=3), shop.deps)
+    found = await search(by_photo(sort=SearchSort.NEWEST, page_size=3), shop.deps)
     assert [(each.product.product_id, each.rank) for each in found.results] == [
         ("p1", 1),
         ("p4", 2),

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.causes import Cause, Peer
-from gateway.model.controls import Control, ControlState
+from gateway.model.causes import DegradationCause, Peer
+from gateway.model.controls import ControlRule, ControlState
 from gateway.model.errors import AnswerDegraded, FilterInvalid, NothingAvailable, PeerUnavailable
-from gateway.model.peers import Basis
+from gateway.model.peers import NominationBasis
 from gateway.model.quality import Quality
-from gateway.model.query import CallersFilter, Query
+from gateway.model.query import CallersFilter, RequestQuery
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from gateway.state.trace import RequestTrace
@@ -44,7 +44,7 @@ async def test_without_the_record_popular_products_are_shown_as_they_were(error)
     assert ids(answer) == ["s1", "s2", "p3", "n1"], "what is sold out stays out"
     assert [each.answered.branches for each in answer.results] == [("popular",)] * 3 + [("new",)]
     assert answer.quality is Quality.SNAPSHOT
-    assert ("hydrate", Cause.RETRIEVER_UNAVAILABLE) in degraded(answer)
+    assert ("hydrate", DegradationCause.RETRIEVER_UNAVAILABLE) in degraded(answer)
     (shown,) = [each for each in answer.degradations if each.stage == "hydrate"]
     assert shown.as_of_micros == READ_MICROS
     assert not answer.no_good_match
@@ -76,7 +76,7 @@ async def test_what_the_shopper_hid_and_what_the_caller_leaves_out_stays_out():
     shop = without_record()
     shop.ranker.hidden = frozenset({"s1"})
 
-    answer = await recommend(Query(shopper=ANN, exclude_product_ids=("s2",)), shop.deps)
+    answer = await recommend(RequestQuery(shopper=ANN, exclude_product_ids=("s2",)), shop.deps)
 
     assert ids(answer) == ["p3", "n1"]
     assert answer.hidden_count == 1
@@ -87,17 +87,17 @@ async def test_a_shopper_who_hid_all_of_it_gets_no_empty_answer():
     shop.ranker.hidden = frozenset({"s1", "s2", "p3", "n1"})
 
     with pytest.raises(NothingAvailable):
-        await recommend(Query(shopper=ANN), shop.deps)
+        await recommend(RequestQuery(shopper=ANN), shop.deps)
 
 
 async def test_without_the_ranker_too_hides_are_reported_as_unknown():
     shop = without_record()
     shop.ranker.fails = dict.fromkeys(("rank", "generate"), PeerUnavailable(Peer.RANKER))
 
-    answer = await recommend(Query(shopper=ANN), shop.deps)
+    answer = await recommend(RequestQuery(shopper=ANN), shop.deps)
 
     assert ids(answer) == ["s1", "s2", "p3", "n1"]
-    assert ("rank", Cause.PROFILE_UNAVAILABLE) in degraded(answer)
+    assert ("rank", DegradationCause.PROFILE_UNAVAILABLE) in degraded(answer)
     assert answer.results[0].answered.reasons[0].code == "POPULAR"
 
 
@@ -111,7 +111,7 @@ async def test_products_of_the_category_that_is_asked_about_come_first():
     red, white = ("Wine", "Red"), ("Wine", "White")
     shop.snapshot = snapshot([row("w", *white), row("r", *red), row("x", "Beer"), row("q", *red)])
 
-    assert ids(await recommend(Query(signals=(near("q"),)), shop.deps)) == ["r", "w", "x"]
+    assert ids(await recommend(RequestQuery(signals=(near("q"),)), shop.deps)) == ["r", "w", "x"]
 
 
 async def test_other_categories_are_kept_to_by_what_the_snapshot_knows_of_the_anchors():
@@ -121,10 +121,10 @@ async def test_other_categories_are_kept_to_by_what_the_snapshot_knows_of_the_an
     shop.snapshot = snapshot(
         [row("w", "Wine", "White"), row("b", "Beer"), row("q", "Wine", "Red"), row("x", "Food")]
     )
-    answer = await recommend(Query(anchors=("q",)), shop.deps)
+    answer = await recommend(RequestQuery(anchors=("q",)), shop.deps)
 
     assert ids(answer) == ["b", "x"]
-    assert ("anchors", Cause.RETRIEVER_UNAVAILABLE) in degraded(answer)
+    assert ("anchors", DegradationCause.RETRIEVER_UNAVAILABLE) in degraded(answer)
 
 
 @pytest.mark.parametrize("lost", [(), ("rank", "generate")])
@@ -132,11 +132,11 @@ async def test_controls_act_on_what_the_snapshot_proves(lost):
     shop = without_record()
     shop.ranker.fails = dict.fromkeys(lost, PeerUnavailable(Peer.RANKER))
     controls = (
-        Control("hero", Kind.PIN, ("n1", "n2", "p9"), place=1),
-        Control("last", Kind.BURY, filter=brand_is("A")),
-        Control("out", Kind.EXCLUDE, ("p3",)),
+        ControlRule("hero", Kind.PIN, ("n1", "n2", "p9"), place=1),
+        ControlRule("last", Kind.BURY, filter=brand_is("A")),
+        ControlRule("out", Kind.EXCLUDE, ("p3",)),
     )
-    answer = await recommend(Query(controls=controls), shop.deps)
+    answer = await recommend(RequestQuery(controls=controls), shop.deps)
 
     assert ids(answer) == ["n1", "s2", "s1"]
     said = {item.product_id: item.state for item in answer.control_outcomes if item.product_id}
@@ -179,7 +179,7 @@ async def test_without_the_ranker_the_record_judges_what_was_popular():
     shop.snapshot = snapshot([row("p7"), row("gone"), row("p2")])
     shop.ranker.fails = dict.fromkeys(("rank", "generate"), PeerUnavailable(Peer.RANKER))
 
-    answer = await recommend(Query(page_size=2), shop.deps)
+    answer = await recommend(RequestQuery(page_size=2), shop.deps)
 
     assert ids(answer) == ["p7", "p2"]
     assert answer.quality is Quality.FALLBACK
@@ -237,7 +237,7 @@ async def test_a_scene_may_refuse_too_and_then_nothing_is_ranked_or_recorded():
     shop = shop_with_photo()
     shop.scene(lambda scene: replace(scene, min_answer_quality=Quality.REDUCED))
     shop.embedder.fails = PeerUnavailable(Peer.EMBEDDER)
-    shop.ranker.generated[""] = (Basis.POPULARITY, ("p5", "p6"))
+    shop.ranker.generated[""] = (NominationBasis.POPULARITY, ("p5", "p6"))
 
     with pytest.raises(AnswerDegraded, match="fallback"):
         await recommend(by_photo(), shop.deps)
@@ -250,6 +250,6 @@ async def test_products_left_out_take_no_place_of_others():
     shop.snapshot = snapshot([row(f"s{n}") for n in range(30)])
     left_out = tuple(f"s{n}" for n in range(20))
 
-    query = Query(page_size=2, exclude_product_ids=left_out)
+    query = RequestQuery(page_size=2, exclude_product_ids=left_out)
 
     assert ids(await recommend(query, shop.deps)) == ["s20", "s21"]

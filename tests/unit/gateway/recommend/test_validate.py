@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.model.errors import ImageRefused
-from gateway.model.query import Identity, Query, Shopper, Signal, SignalKind
+from gateway.model.query import Identity, RequestQuery, Shopper, Signal, SignalKind
 from gateway.recommend.validate import MOST_IMAGE_BYTES, catalog, check
 from servicekit.requests import CatalogNotFound, PageSizeInvalid, RequestInvalid
 from sightline.common.v1.photo_pb2 import Box
@@ -17,13 +17,13 @@ DECLARED = ("default", "shop")
 
 @pytest.mark.parametrize("page_size", [0, 1, 200])
 def test_a_page_size_in_its_range_is_taken(page_size):
-    check(Query(page_size=page_size), DECLARED)
+    check(RequestQuery(page_size=page_size), DECLARED)
 
 
 @pytest.mark.parametrize("page_size", [-1, 201, 10**9, -(2**31)])
 def test_a_page_size_out_of_its_range_is_refused(page_size):
     with pytest.raises(PageSizeInvalid) as caught:
-        check(Query(page_size=page_size), DECLARED)
+        check(RequestQuery(page_size=page_size), DECLARED)
     assert caught.value.reason == "PAGE_SIZE_INVALID"
 
 
@@ -36,29 +36,29 @@ def test_no_catalog_is_the_default_one_and_an_undeclared_one_is_not_found():
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        (Query(signals=(Signal(0, SignalKind.NOTHING),)), "signals[0]"),
-        (Query(signals=(photo(weight=-1.0),)), "signals[0].weight"),
-        (Query(signals=(photo(weight=math.nan),)), "signals[0].weight"),
-        (Query(signals=(photo(weight=101.0),)), "signals[0].weight"),
-        (Query(signals=(words(""),)), "signals[0].text"),
-        (Query(signals=(words("x" * 4097),)), "signals[0].text"),
-        (Query(signals=(near(""),)), "signals[0].product_id"),
-        (Query(signals=(near("a\x00b"),)), "signals[0].product_id"),
-        (Query(signals=(near("x" * 129),)), "signals[0].product_id"),
-        (Query(shopper=Shopper(Identity.USER, "")), "shopper.user_id"),
-        (Query(shopper=Shopper(Identity.VISITOR, "x" * 129)), "shopper.visitor_id"),
-        (Query(exclude_product_ids=("x", "")), "exclude_product_ids[1]"),
-        (Query(min_quality=1.5), "min_quality"),
-        (Query(min_quality=math.nan), "min_quality"),
-        (Query(min_answer_quality=5), "min_answer_quality"),
-        (Query(min_answer_quality=-1), "min_answer_quality"),
-        (Query(priority=7), "priority"),
-        (Query(session_id="é" * 65), "session_id"),
-        (Query(request_id="x" * 129), "request_id"),
-        (Query(language_code="x" * 65), "language_code"),
-        (Query(scene="x" * 65), "scene"),
-        (Query(page_token="x" * 4097), "page_token"),
-        (Query(min_index_token="x" * 4097), "min_index_token"),
+        (RequestQuery(signals=(Signal(0, SignalKind.NOTHING),)), "signals[0]"),
+        (RequestQuery(signals=(photo(weight=-1.0),)), "signals[0].weight"),
+        (RequestQuery(signals=(photo(weight=math.nan),)), "signals[0].weight"),
+        (RequestQuery(signals=(photo(weight=101.0),)), "signals[0].weight"),
+        (RequestQuery(signals=(words(""),)), "signals[0].text"),
+        (RequestQuery(signals=(words("x" * 4097),)), "signals[0].text"),
+        (RequestQuery(signals=(near(""),)), "signals[0].product_id"),
+        (RequestQuery(signals=(near("a\x00b"),)), "signals[0].product_id"),
+        (RequestQuery(signals=(near("x" * 129),)), "signals[0].product_id"),
+        (RequestQuery(shopper=Shopper(Identity.USER, "")), "shopper.user_id"),
+        (RequestQuery(shopper=Shopper(Identity.VISITOR, "x" * 129)), "shopper.visitor_id"),
+        (RequestQuery(exclude_product_ids=("x", "")), "exclude_product_ids[1]"),
+        (RequestQuery(min_quality=1.5), "min_quality"),
+        (RequestQuery(min_quality=math.nan), "min_quality"),
+        (RequestQuery(min_answer_quality=5), "min_answer_quality"),
+        (RequestQuery(min_answer_quality=-1), "min_answer_quality"),
+        (RequestQuery(priority=7), "priority"),
+        (RequestQuery(session_id="é" * 65), "session_id"),
+        (RequestQuery(request_id="x" * 129), "request_id"),
+        (RequestQuery(language_code="x" * 65), "language_code"),
+        (RequestQuery(scene="x" * 65), "scene"),
+        (RequestQuery(page_token="x" * 4097), "page_token"),
+        (RequestQuery(min_index_token="x" * 4097), "min_index_token"),
     ],
 )
 def test_a_bad_field_is_named(query, field):
@@ -69,7 +69,7 @@ def test_a_bad_field_is_named(query, field):
 
 def test_all_bad_fields_are_named_at_once():
     with pytest.raises(RequestInvalid) as caught:
-        check(Query(min_quality=2, priority=9), DECLARED)
+        check(RequestQuery(min_quality=2, priority=9), DECLARED)
     assert [item.field for item in caught.value.violations] == ["min_quality", "priority"]
 
 
@@ -79,13 +79,13 @@ def test_all_bad_fields_are_named_at_once():
 )
 def test_a_photo_without_bytes_or_with_too_many_is_refused_here(image, reason):
     with pytest.raises(ImageRefused) as caught:
-        check(Query(signals=(words(), photo(1, image))), DECLARED)
+        check(RequestQuery(signals=(words(), photo(1, image))), DECLARED)
     assert caught.value.reason == reason
     assert caught.value.violations[0].field == "signals[1].image"
 
 
 def test_a_photo_of_the_most_bytes_is_taken():
-    check(Query(signals=(photo(image=bytes(MOST_IMAGE_BYTES)),)), DECLARED)
+    check(RequestQuery(signals=(photo(image=bytes(MOST_IMAGE_BYTES)),)), DECLARED)
 
 
 @pytest.mark.parametrize(
@@ -94,18 +94,18 @@ def test_a_photo_of_the_most_bytes_is_taken():
 )
 def test_an_address_of_another_kind_or_length_is_refused_here(uri):
     with pytest.raises(RequestInvalid) as caught:
-        check(Query(signals=(address(0, uri),)), DECLARED)
+        check(RequestQuery(signals=(address(0, uri),)), DECLARED)
     assert [item.field for item in caught.value.violations] == ["signals[0].image_uri"]
-    check(Query(signals=(address(0, "HTTPS://" + "a" * 2_040),)), DECLARED)
+    check(RequestQuery(signals=(address(0, "HTTPS://" + "a" * 2_040),)), DECLARED)
 
 
 def test_chinese_texts_and_ids_are_taken():
-    check(Query(signals=(words("红酒" * 2048), near("酒-7", 1))), DECLARED)
+    check(RequestQuery(signals=(words("红酒" * 2048), near("酒-7", 1))), DECLARED)
 
 
 def test_search_needs_a_signal():
     with pytest.raises(RequestInvalid):
-        check(Query(), DECLARED, signals_required=True)
+        check(RequestQuery(), DECLARED, signals_required=True)
 
 
 @pytest.mark.parametrize(
@@ -125,12 +125,13 @@ def test_search_needs_a_signal():
 )
 def test_a_part_of_a_photo_that_can_not_be_is_refused(signal: Signal, field: str):
     with pytest.raises(RequestInvalid) as caught:
-        check(Query(signals=(signal,)), {"default"})
+        check(RequestQuery(signals=(signal,)), {"default"})
 
     assert [violation.field for violation in caught.value.violations] == [field]
 
 
 def test_the_whole_photo_is_a_box():
     check(
-        Query(signals=(replace(photo(), box=Box(left=0, top=0, right=1, bottom=1)),)), {"default"}
+        RequestQuery(signals=(replace(photo(), box=Box(left=0, top=0, right=1, bottom=1)),)),
+        {"default"},
     )

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from gateway.model.causes import Cause, Peer
+from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import (
     PeerUnavailable,
 )
-from gateway.model.peers import Basis
-from gateway.model.query import Query
+from gateway.model.peers import NominationBasis
+from gateway.model.query import RequestQuery
 from gateway.recommend.recommend import recommend
 from gateway.retrieval.fallback import distinct_count
 from servicekit.errors import Internal
@@ -17,9 +17,9 @@ from tests.fakes.gateway_values import ANN, by_photo, columns, degraded, ids
 
 async def test_a_newcomer_without_signals_gets_what_is_popular():
     shop = Shop()
-    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+    shop.ranker.generated["ann"] = (NominationBasis.POPULARITY, ("p4", "p2"))
 
-    answer = await recommend(Query(shopper=ANN, page_size=2), shop.deps)
+    answer = await recommend(RequestQuery(shopper=ANN, page_size=2), shop.deps)
 
     assert ids(answer) == ["p4", "p2"]
     assert answer.results[0].answered.branches == ("popular",)
@@ -29,7 +29,7 @@ async def test_a_newcomer_without_signals_gets_what_is_popular():
 
 async def test_popular_products_stay_out_while_the_photo_names_candidates():
     shop = shop_with_photo()
-    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p9",))
+    shop.ranker.generated["ann"] = (NominationBasis.POPULARITY, ("p9",))
 
     assert "p9" not in ids(await recommend(by_photo(shopper=ANN), shop.deps))
 
@@ -37,7 +37,7 @@ async def test_popular_products_stay_out_while_the_photo_names_candidates():
 async def test_before_anything_has_happened_the_newest_products_are_answered():
     shop = Shop()
 
-    answer = await recommend(Query(), shop.deps)
+    answer = await recommend(RequestQuery(), shop.deps)
 
     assert ids(answer) == shop.retriever.record
     assert {result.answered.branches for result in answer.results} == {("new",)}
@@ -45,9 +45,9 @@ async def test_before_anything_has_happened_the_newest_products_are_answered():
 
 async def test_popular_products_that_do_not_fill_the_page_are_followed_by_the_newest():
     shop = Shop()
-    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+    shop.ranker.generated["ann"] = (NominationBasis.POPULARITY, ("p4", "p2"))
 
-    answer = await recommend(Query(shopper=ANN, page_size=5), shop.deps)
+    answer = await recommend(RequestQuery(shopper=ANN, page_size=5), shop.deps)
 
     assert ids(answer) == ["p4", "p2", "p0", "p1", "p3"]
     branches = [result.answered.branches for result in answer.results]
@@ -58,10 +58,10 @@ async def test_popular_products_that_do_not_fill_the_page_are_followed_by_the_ne
 
 async def test_with_the_ranker_dead_the_newest_still_follow_what_is_popular():
     shop = Shop()
-    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+    shop.ranker.generated["ann"] = (NominationBasis.POPULARITY, ("p4", "p2"))
     shop.ranker.fails["rank"] = PeerUnavailable(Peer.RANKER)
 
-    answer = await recommend(Query(shopper=ANN), shop.deps)
+    answer = await recommend(RequestQuery(shopper=ANN), shop.deps)
 
     assert ids(answer) == ["p4", "p2", "p0", "p1", "p3", "p5", "p6", "p7", "p8", "p9"]
     codes = [[item.code for item in result.answered.reasons] for result in answer.results]
@@ -71,34 +71,34 @@ async def test_with_the_ranker_dead_the_newest_still_follow_what_is_popular():
 async def test_excluded_popular_products_do_not_count_as_filling_the_page():
     shop = Shop()
     generate = shop.ranker.generate
-    shop.ranker.generated[""] = (Basis.POPULARITY, ("p4", "p2"))
+    shop.ranker.generated[""] = (NominationBasis.POPULARITY, ("p4", "p2"))
 
     async def forgets_what_is_excluded(*args, exclude, **rest):
         return await generate(*args, exclude=(), **rest)
 
     shop.ranker.generate = forgets_what_is_excluded
-    answer = await recommend(Query(page_size=2, exclude_product_ids=("p2",)), shop.deps)
+    answer = await recommend(RequestQuery(page_size=2, exclude_product_ids=("p2",)), shop.deps)
 
     assert ids(answer) == ["p4", "p0"]
 
 
 async def test_a_scene_without_new_products_leaves_the_popular_ones_alone():
     shop = Shop()
-    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+    shop.ranker.generated["ann"] = (NominationBasis.POPULARITY, ("p4", "p2"))
     shop.scene(lambda scene: replace(scene, new_fallback=False))
 
-    assert ids(await recommend(Query(shopper=ANN), shop.deps)) == ["p4", "p2"]
+    assert ids(await recommend(RequestQuery(shopper=ANN), shop.deps)) == ["p4", "p2"]
 
 
 async def test_popular_products_stand_when_the_newest_are_unavailable_and_that_is_flagged():
     shop = Shop()
-    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+    shop.ranker.generated["ann"] = (NominationBasis.POPULARITY, ("p4", "p2"))
     shop.retriever.fails["newest"] = Internal("a bug", reason="INTERNAL")
 
-    answer = await recommend(Query(shopper=ANN), shop.deps)
+    answer = await recommend(RequestQuery(shopper=ANN), shop.deps)
 
     assert ids(answer) == ["p4", "p2"]
-    assert degraded(answer) == [("new", Cause.RETRIEVER_UNAVAILABLE)]
+    assert degraded(answer) == [("new", DegradationCause.RETRIEVER_UNAVAILABLE)]
 
 
 async def test_excluding_the_newest_products_brings_the_next_newest():
@@ -106,16 +106,16 @@ async def test_excluding_the_newest_products_brings_the_next_newest():
     shop.retriever.record = [f"p{i}" for i in range(100)]
     first = tuple(shop.retriever.record[:40])
 
-    answer = await recommend(Query(exclude_product_ids=first), shop.deps)
+    answer = await recommend(RequestQuery(exclude_product_ids=first), shop.deps)
 
     assert ids(answer) == shop.retriever.record[40:60]
 
 
 async def test_popular_products_that_are_one_do_not_fill_a_page():
     shop = Shop()
-    shop.ranker.generated[""] = (Basis.POPULARITY, ("p8", "p9"))
+    shop.ranker.generated[""] = (NominationBasis.POPULARITY, ("p8", "p9"))
     shop.retriever.parents = {"p8": "x", "p9": "x"}
-    answer = await recommend(Query(page_size=2), shop.deps)
+    answer = await recommend(RequestQuery(page_size=2), shop.deps)
 
     groups = {item.row.product_id: item.answered.collapsed for item in answer.results}
     assert groups == {"p8": ("p9",), "p0": ()}

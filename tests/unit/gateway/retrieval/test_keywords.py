@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from gateway.model.branch import Branch
-from gateway.model.causes import Cause, Peer
+from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
-from gateway.model.explanation import Outcome
-from gateway.model.query import Query, Signal, SignalKind
+from gateway.model.explanation import ProductOutcome
+from gateway.model.query import RequestQuery, Signal, SignalKind
 from gateway.model.versions import SpaceVersion
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
@@ -20,8 +20,8 @@ from tests.fakes.gateway_values import words
 TEXT = b"a red wine"
 
 
-def by_text(*more: Signal) -> Query:
-    return Query(signals=(words(), *more))
+def by_text(*more: Signal) -> RequestQuery:
+    return RequestQuery(signals=(words(), *more))
 
 
 def shop_with_words() -> Shop:
@@ -68,7 +68,7 @@ async def test_words_still_answer_when_the_embedder_is_unavailable():
 
     assert [item.row.product_id for item in answer.results] == ["p3", "p1"]
     (degradation,) = answer.degradations
-    assert (degradation.stage, degradation.cause) == ("text", Cause.EMBEDDER_UNAVAILABLE)
+    assert (degradation.stage, degradation.cause) == ("text", DegradationCause.EMBEDDER_UNAVAILABLE)
     assert degradation.substitute == "products that have words of the text"
     assert not answer.no_good_match
 
@@ -80,7 +80,10 @@ async def test_meaning_still_answers_when_words_are_unavailable():
 
     assert [item.product.product_id for item in found.results] == ["p1", "p2"]
     (degradation,) = found.degradations
-    assert (degradation.stage, degradation.cause) == ("keywords", Cause.RETRIEVER_UNAVAILABLE)
+    assert (degradation.stage, degradation.cause) == (
+        "keywords",
+        DegradationCause.RETRIEVER_UNAVAILABLE,
+    )
 
 
 async def test_when_all_is_unavailable_nothing_is_made_up():
@@ -122,7 +125,7 @@ async def test_each_list_of_a_text_has_its_verdict():
     shop.retriever.created = {"p3": 3}
     explanation = await explain(by_text(), "p3", shop.deps)
 
-    assert explanation.outcome is Outcome.SHOWN
+    assert explanation.outcome is ProductOutcome.SHOWN
     verdicts = {verdict.branch: verdict for verdict in explanation.branches}
     assert verdicts[Branch.KEYWORDS].named
     assert verdicts[Branch.KEYWORDS].similarity == pytest.approx(0.8)

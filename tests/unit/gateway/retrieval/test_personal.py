@@ -2,10 +2,10 @@
 
 import pytest
 
-from gateway.model.causes import Cause, Peer
+from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
-from gateway.model.peers import Basis
-from gateway.model.query import Query
+from gateway.model.peers import NominationBasis
+from gateway.model.query import RequestQuery
 from gateway.model.versions import SpaceVersion
 from gateway.recommend.begin import begin
 from gateway.recommend.recommend import recommend
@@ -31,14 +31,14 @@ def shop():
     """Ranker: model m2, and m1 before it. The index holds the products of m1."""
     made = Shop()
     made.ranker.vectors = (vector("m2"), vector("m1"))
-    made.ranker.generated["ann"] = (Basis.SESSION, ("p7",))
+    made.ranker.generated["ann"] = (NominationBasis.SESSION, ("p7",))
     made.retriever.nearest = {b"m1": {"p4": 9.0, "p2": -1.0}, b"m2": {"p5": 3.0}}
     made.retriever.active = [space("m1")]
     return made
 
 
 async def found(shop, deps=None):
-    run = begin(Query(shopper=ANN), deps or shop.deps)
+    run = begin(RequestQuery(shopper=ANN), deps or shop.deps)
     return run, [list(item.columns.product_ids) for item in await find(run)]
 
 
@@ -71,7 +71,7 @@ async def test_what_goes_with_the_last_products_is_joined_to_what_is_near_the_sh
     shop.ranker.neighbours = ("p9", "p2")
     run, lists = await found(shop)
     assert lists == [["p4", "p2"], ["p9", "p2"]]
-    answer = await recommend(Query(shopper=ANN), shop.deps)
+    answer = await recommend(RequestQuery(shopper=ANN), shop.deps)
     assert {"p4", "p2", "p9"} <= {result.answered.product_id for result in answer.results}
     assert run.trace.failures == []
 
@@ -104,22 +104,22 @@ async def test_without_the_index_the_ranker_names_products(shop):
     run, products = await found(shop)
     assert products == [["p7"]]
     assert [(failure.stage, failure.cause) for failure in run.trace.failures] == [
-        ("collaborative", Cause.INDEX_UNAVAILABLE)
+        ("collaborative", DegradationCause.INDEX_UNAVAILABLE)
     ]
 
 
 async def test_a_failed_search_is_a_failed_branch(shop):
     shop.retriever.fails["search"] = PeerUnavailable(Peer.RETRIEVER)
-    run = begin(Query(shopper=ANN), shop.deps)
+    run = begin(RequestQuery(shopper=ANN), shop.deps)
     with pytest.raises(NothingAvailable):
         await find(run)
     assert [(failure.stage, failure.cause) for failure in run.trace.failures] == [
-        ("collaborative", Cause.RETRIEVER_UNAVAILABLE)
+        ("collaborative", DegradationCause.RETRIEVER_UNAVAILABLE)
     ]
 
 
 async def test_an_inner_product_says_nothing_of_a_good_match(shop):
-    answer = await recommend(Query(shopper=ANN, min_quality=0.9), shop.deps)
+    answer = await recommend(RequestQuery(shopper=ANN, min_quality=0.9), shop.deps)
     assert answer.results
     assert not answer.no_good_match
     assert [item.space for item in answer.versions.spaces] == ["collaborative"]

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.causes import Cause, Peer
+from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import ImageRefused, PeerUnavailable, ProductNotFound
-from gateway.model.peers import Basis, Embedded
-from gateway.model.query import Query
+from gateway.model.peers import EmbeddedSignals, NominationBasis
+from gateway.model.query import RequestQuery
 from gateway.model.scene import Fusion
 from gateway.model.versions import SpaceVersion
 from gateway.recommend.explain import explain
@@ -37,7 +37,7 @@ def searches(shop: Shop) -> list[object]:
 @pytest.mark.parametrize("fusion", list(Fusion))
 async def test_what_is_not_wanted_is_searched_for_by_itself_and_falls(fusion):
     shop = shop_of(fusion)
-    found = await search(Query(signals=(photo(), replace(NOT_P2, weight=1.0))), shop.deps)
+    found = await search(RequestQuery(signals=(photo(), replace(NOT_P2, weight=1.0))), shop.deps)
 
     assert sorted(map(str, searches(shop))) == ["b'photo'", "p2"]
     # p1 was second; p2, which is not wanted, is left out like every product that is asked with.
@@ -46,7 +46,7 @@ async def test_what_is_not_wanted_is_searched_for_by_itself_and_falls(fusion):
 
 async def test_by_rank_each_signal_is_searched_for():
     shop = shop_of(Fusion.RANK)
-    await search(Query(signals=(photo(), near("p2", 1))), shop.deps)
+    await search(RequestQuery(signals=(photo(), near("p2", 1))), shop.deps)
 
     assert sorted(map(str, searches(shop))) == ["b'photo'", "p2"]
 
@@ -54,7 +54,7 @@ async def test_by_rank_each_signal_is_searched_for():
 async def test_by_vector_what_is_wanted_of_a_branch_is_one_search():
     shop = shop_of(Fusion.VECTOR)
     shop.retriever.nearest["+1 photo +2 second"] = {"p4": 0.9, "p1": 0.3, "p5": 0.25}
-    query = Query(signals=(photo(), replace(NOT_P2, index=2), photo(1, b"second", 2.0)))
+    query = RequestQuery(signals=(photo(), replace(NOT_P2, index=2), photo(1, b"second", 2.0)))
     found = await search(query, shop.deps)
 
     assert set(searches(shop)) == {"+1 photo +2 second", "p2"}
@@ -65,7 +65,7 @@ async def test_by_vector_what_is_wanted_of_a_branch_is_one_search():
 
 async def test_one_signal_is_no_blend():
     shop = shop_of(Fusion.VECTOR)
-    await search(Query(signals=(photo(),)), shop.deps)
+    await search(RequestQuery(signals=(photo(),)), shop.deps)
 
     assert searches(shop) == [b"photo"]
 
@@ -75,7 +75,7 @@ async def test_branches_with_spaces_of_their_own_are_fused_by_rank_all_the_same(
     shop.retriever.nearest["+1 photo +1 second"] = {"p1": 0.9, "p2": 0.8}
     shop.retriever.nearest[b"leather"] = {"p1": 0.7, "p9": 0.1}
     unwanted = replace(words("leather", 2), negative=True)
-    query = Query(signals=(photo(), photo(1, b"second"), unwanted))
+    query = RequestQuery(signals=(photo(), photo(1, b"second"), unwanted))
     found = await search(query, shop.deps)
 
     assert set(searches(shop)) == {"+1 photo +1 second", b"leather"}
@@ -85,7 +85,7 @@ async def test_branches_with_spaces_of_their_own_are_fused_by_rank_all_the_same(
 async def test_a_product_of_a_blend_that_is_missing_is_named_and_left_out():
     shop = shop_of(Fusion.VECTOR)
     shop.retriever.nearest["+1 photo"] = {"p4": 0.9}
-    query = Query(signals=(photo(), NOT_P2, near("gone", 2)))
+    query = RequestQuery(signals=(photo(), NOT_P2, near("gone", 2)))
     answer = await recommend(query, shop.deps)
 
     assert answer.missing_product_ids == ("gone",)
@@ -95,14 +95,14 @@ async def test_a_product_of_a_blend_that_is_missing_is_named_and_left_out():
 async def test_where_all_that_is_wanted_is_missing_the_request_fails():
     for fusion in Fusion:
         with pytest.raises(ProductNotFound):
-            await recommend(Query(signals=(near("gone"), NOT_P2)), shop_of(fusion).deps)
+            await recommend(RequestQuery(signals=(near("gone"), NOT_P2)), shop_of(fusion).deps)
 
 
 async def test_what_is_not_wanted_may_be_missing():
     unknown = replace(near("gone", 1), negative=True)
     for fusion in Fusion:
         shop = shop_of(fusion)
-        answer = await recommend(Query(signals=(photo(), unknown)), shop.deps)
+        answer = await recommend(RequestQuery(signals=(photo(), unknown)), shop.deps)
 
         assert answer.missing_product_ids == ("gone",)
         assert ids(answer)[0] == "p3"
@@ -113,7 +113,7 @@ async def test_a_blend_is_embedded_once_more_when_the_index_holds_another_versio
     shop.embedder.served = ("v1", "v2")
     shop.retriever.active = [SpaceVersion(space="visual", version="v2", generation="g2")]
     shop.retriever.nearest["+1 photo +1 second"] = {"p4": 0.9}
-    query = Query(signals=(photo(), photo(1, b"second")))
+    query = RequestQuery(signals=(photo(), photo(1, b"second")))
 
     assert ids(await search(query, shop.deps)) == ["p4"]
     assert shop.embedder.versions == ["", "v2"]
@@ -124,7 +124,7 @@ async def test_parts_that_cancel_out_are_searched_for_one_by_one():
     shop = shop_of(Fusion.VECTOR)
     shop.retriever.cancelling = {"+1 photo +1 opposite"}
     shop.retriever.nearest[b"opposite"] = {"p9": 0.1}
-    query = Query(signals=(photo(), photo(1, b"opposite")))
+    query = RequestQuery(signals=(photo(), photo(1, b"opposite")))
     found = await search(query, shop.deps)
 
     assert searches(shop) == ["+1 photo +1 opposite", b"photo", b"opposite"]
@@ -136,17 +136,17 @@ async def test_a_blend_whose_photos_are_unavailable_rests_on_its_products():
     shop = shop_of(Fusion.VECTOR)
     shop.embedder.fails = PeerUnavailable(Peer.EMBEDDER)
     shop.retriever.nearest["+1 p2"] = {"p5": 0.9}
-    found = await search(Query(signals=(photo(), near("p2", 1))), shop.deps)
+    found = await search(RequestQuery(signals=(photo(), near("p2", 1))), shop.deps)
 
     assert ids(found) == ["p5"]
-    assert [item.cause for item in found.degradations] == [Cause.EMBEDDER_UNAVAILABLE]
+    assert [item.cause for item in found.degradations] == [DegradationCause.EMBEDDER_UNAVAILABLE]
 
 
 async def test_with_a_shopper_it_is_enough_to_say_what_is_not_wanted():
     shop = shop_of(Fusion.RANK)
-    shop.ranker.generated["ann"] = (Basis.LONG_TERM, ("p1", "p6", "p7"))
+    shop.ranker.generated["ann"] = (NominationBasis.LONG_TERM, ("p1", "p6", "p7"))
     unwanted = replace(near("p2"), negative=True)
-    answer = await recommend(Query(signals=(unwanted,), shopper=ANN), shop.deps)
+    answer = await recommend(RequestQuery(signals=(unwanted,), shopper=ANN), shop.deps)
 
     assert set(ids(answer)) == {"p1", "p6", "p7"}
     assert not answer.no_good_match
@@ -158,10 +158,10 @@ async def test_with_a_shopper_it_is_enough_to_say_what_is_not_wanted():
 
 async def test_a_shopper_without_history_gets_what_is_popular_but_not_what_is_unwanted_first():
     shop = shop_of(Fusion.RANK)
-    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p1", "p6", "p7"))
+    shop.ranker.generated["ann"] = (NominationBasis.POPULARITY, ("p1", "p6", "p7"))
     shop.scene(lambda scene: replace(scene, new_fallback=False))
     unwanted = replace(near("p2"), negative=True)
-    answer = await recommend(Query(signals=(unwanted,), shopper=ANN), shop.deps)
+    answer = await recommend(RequestQuery(signals=(unwanted,), shopper=ANN), shop.deps)
 
     assert set(ids(answer)) == {"p1", "p6", "p7"}
     (order,) = (what for name, what in shop.ranker.calls if name == "rank")
@@ -171,18 +171,18 @@ async def test_a_shopper_without_history_gets_what_is_popular_but_not_what_is_un
 @pytest.mark.parametrize("call", [recommend, search])
 async def test_only_what_is_not_wanted_is_no_request(call):
     with pytest.raises(RequestInvalid, match="all negative"):
-        await call(Query(signals=(replace(NOT_P2, index=0),)), shop_of(Fusion.RANK).deps)
+        await call(RequestQuery(signals=(replace(NOT_P2, index=0),)), shop_of(Fusion.RANK).deps)
 
 
 async def test_a_negative_text_without_its_space_costs_no_more_than_itself():
     shop = shop_of(Fusion.RANK)
     shop.embedder.items[b"leather"] = InvalidArgument("no", reason="SPACE_UNAVAILABLE")
     unwanted = replace(words("leather", 1), negative=True)
-    answer = await recommend(Query(signals=(photo(), unwanted)), shop.deps)
+    answer = await recommend(RequestQuery(signals=(photo(), unwanted)), shop.deps)
 
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
     assert [(item.stage, item.cause) for item in answer.degradations] == [
-        ("text", Cause.SPACE_UNAVAILABLE)
+        ("text", DegradationCause.SPACE_UNAVAILABLE)
     ]
 
 
@@ -191,7 +191,7 @@ async def test_an_explanation_splits_a_score_by_signals_and_sums_up(fusion):
     shop = shop_of(fusion)
     shop.retriever.nearest["+1 photo +1 second"] = {"p3": 0.9, "p1": 0.3}
     shop.retriever.nearest[b"second"] = {"p1": 0.5, "p4": 0.4}
-    query = Query(signals=(photo(), photo(1, b"second"), replace(NOT_P2, index=2)))
+    query = RequestQuery(signals=(photo(), photo(1, b"second"), replace(NOT_P2, index=2)))
     explanation = await explain(query, "p1", shop.deps)
 
     parts = dict(explanation.placed.answered.parts)
@@ -209,14 +209,14 @@ async def test_subjects_are_answered_with_the_place_of_their_signal():
     )
     embed = shop.embedder.embed
 
-    async def finding(*args: object, **kwargs: object) -> Embedded:
+    async def finding(*args: object, **kwargs: object) -> EmbeddedSignals:
         found = await embed(*args, **kwargs)
         return replace(found, subjects=(None, subject))
 
     shop.embedder.embed = finding
     asked = replace(photo(2, b"second"), find_subject=True)
     shop.retriever.nearest[b"second"] = {"p1": 0.4}
-    query = Query(signals=(near("p2"), photo(1), asked))
+    query = RequestQuery(signals=(near("p2"), photo(1), asked))
 
     expected = {2: subject}
     assert (await recommend(query, shop.deps)).subjects == expected
@@ -227,7 +227,7 @@ async def test_a_box_that_holds_nothing_is_the_callers_error():
     shop = shop_of(Fusion.RANK)
     shop.embedder.items[b"photo"] = InvalidArgument("too small", reason="BOX_INVALID")
     with pytest.raises(ImageRefused) as caught:
-        await recommend(Query(signals=(photo(),)), shop.deps)
+        await recommend(RequestQuery(signals=(photo(),)), shop.deps)
 
     assert caught.value.reason == "BOX_INVALID"
     assert [item.field for item in caught.value.violations] == ["signals[0].box"]
@@ -239,11 +239,11 @@ async def test_the_scene_says_how_many_views_are_embedded():
     asked = []
     embed = shop.embedder.embed
 
-    async def noting(*args: object, **kwargs: object) -> Embedded:
+    async def noting(*args: object, **kwargs: object) -> EmbeddedSignals:
         asked.append(kwargs["views"])
         return await embed(*args, **kwargs)
 
     shop.embedder.embed = noting
-    await search(Query(signals=(photo(),)), shop.deps)
+    await search(RequestQuery(signals=(photo(),)), shop.deps)
 
     assert asked == [4]

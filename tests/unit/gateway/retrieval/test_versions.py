@@ -1,7 +1,7 @@
 """Roll-outs as the gateway sees them: which version it embeds with, and what it never mixes."""
 
-from gateway.model.causes import Cause
-from gateway.model.query import Query
+from gateway.model.causes import DegradationCause
+from gateway.model.query import RequestQuery
 from gateway.model.versions import SpaceVersion
 from gateway.recommend.begin import begin
 from gateway.retrieval.branches import find
@@ -39,7 +39,7 @@ async def test_an_activation_costs_one_embedding_once_and_no_request():
     shop = rolled_out(NEW)
     deps = shop.deps
     for _ in range(2):
-        run = begin(Query(signals=(photo(),)), deps)
+        run = begin(RequestQuery(signals=(photo(),)), deps)
         (listing,) = await find(run)
         assert list(listing.columns.product_ids) == ["p1", "p2", "p3", "p4"]
         assert causes(run) == []
@@ -50,9 +50,9 @@ async def test_an_activation_costs_one_embedding_once_and_no_request():
 async def test_a_rollback_costs_no_request_either():
     shop = rolled_out(NEW)
     deps = shop.deps
-    await find(begin(Query(signals=(photo(),)), deps))
+    await find(begin(RequestQuery(signals=(photo(),)), deps))
     shop.retriever.active = [OLD]
-    run = begin(Query(signals=(photo(),)), deps)
+    run = begin(RequestQuery(signals=(photo(),)), deps)
     await find(run)
     assert (causes(run), list(run.trace.spaces)) == ([], [OLD])
     assert shop.embedder.versions == ["", "v2", "v2", "v1"]
@@ -61,7 +61,7 @@ async def test_a_rollback_costs_no_request_either():
 async def test_only_the_photos_that_met_another_version_are_embedded_again():
     shop = rolled_out(OLD, NEW)
     shop.retriever.nearest[b"second"] = {"p9": 0.1}
-    run = begin(Query(signals=(photo(), photo(1, b"second"))), shop.deps)
+    run = begin(RequestQuery(signals=(photo(), photo(1, b"second"))), shop.deps)
     await find(run)
     # One of the two searches met the old generation, so both were made again.
     assert list(run.trace.spaces) == [NEW]
@@ -73,7 +73,7 @@ async def test_an_answer_never_mixes_generations():
     shop = rolled_out(OLD, NEW)
     shop.retriever.nearest["p1"] = {"p2": 0.9}
     shop.retriever.nearest["p5"] = {"p6": 0.9}
-    run = begin(Query(signals=(near("p1"), near("p5", 1))), shop.deps)
+    run = begin(RequestQuery(signals=(near("p1"), near("p5", 1))), shop.deps)
     listings = await find(run)
     assert len(listings) == 2
     assert list(run.trace.spaces) == [NEW]
@@ -83,18 +83,18 @@ async def test_where_generations_change_with_every_search_one_is_kept_and_the_fa
     shop = rolled_out(*(OLD, NEW) * 6)
     shop.retriever.nearest["p1"] = {"p2": 0.9}
     shop.retriever.nearest["p5"] = {"p6": 0.9}
-    run = begin(Query(signals=(near("p1"), near("p5", 1))), shop.deps)
+    run = begin(RequestQuery(signals=(near("p1"), near("p5", 1))), shop.deps)
     assert len(await find(run)) == 1
     assert len(run.trace.spaces) == 1
-    assert causes(run) == [Cause.INDEX_UNAVAILABLE]
+    assert causes(run) == [DegradationCause.INDEX_UNAVAILABLE]
 
 
 async def test_a_version_that_is_served_no_more_is_forgotten():
     shop = rolled_out(NEW)
     deps = shop.deps
-    await find(begin(Query(signals=(photo(),)), deps))
+    await find(begin(RequestQuery(signals=(photo(),)), deps))
     shop.embedder.served, shop.retriever.active = ("v1",), [OLD]
-    run = begin(Query(signals=(photo(),)), deps)
+    run = begin(RequestQuery(signals=(photo(),)), deps)
     await find(run)
     assert (causes(run), list(run.trace.spaces)) == ([], [OLD])
     assert shop.embedder.versions[2:] == ["v2", ""]
@@ -103,14 +103,14 @@ async def test_a_version_that_is_served_no_more_is_forgotten():
 async def test_an_embedder_that_lacks_the_active_version_is_a_failure_and_no_endless_loop():
     shop = rolled_out(NEW)
     shop.embedder.served = ("v1",)
-    run = begin(Query(signals=(photo(),)), shop.deps)
+    run = begin(RequestQuery(signals=(photo(),)), shop.deps)
     await find(run)
-    assert causes(run) == [Cause.EMBEDDER_UNAVAILABLE]
+    assert causes(run) == [DegradationCause.EMBEDDER_UNAVAILABLE]
     assert shop.embedder.versions == ["", "v2"]
 
 
 async def test_a_second_mismatch_in_one_request_is_a_failure():
     shop = rolled_out(NEW, OLD)
-    run = begin(Query(signals=(photo(),)), shop.deps)
+    run = begin(RequestQuery(signals=(photo(),)), shop.deps)
     await find(run)
-    assert causes(run) == [Cause.INDEX_UNAVAILABLE]
+    assert causes(run) == [DegradationCause.INDEX_UNAVAILABLE]

@@ -8,7 +8,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.descriptor_pool import Default
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.clients.calls import Caller
+from gateway.clients.calls import PeerCaller
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
@@ -16,7 +16,7 @@ from gateway.model.causes import Peer
 from gateway.servicer import admin, catalog, events
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.list_tokens import GOOD_MICROS
-from gateway.servicer.passthrough import ROUTES, Passthrough, Route
+from gateway.servicer.passthrough import ROUTES, Passthrough, PublicRoute
 from servicekit.clock import now_micros
 from servicekit.errors import NotFound
 from servicekit.keyring import open_keys
@@ -93,7 +93,7 @@ def channels() -> dict[Peer, FakeChannel]:
 def served(channels: dict[Peer, Any], once: FakeChannel | None = None) -> dict[str, Any]:
     """The public servicers, by service. `once`: the way without retries."""
     ways = {
-        peer: (channel, Caller(peer, reserve=0.0, longest=1.0))
+        peer: (channel, PeerCaller(peer, reserve=0.0, longest=1.0))
         for peer, channel in channels.items()
     }
     passthrough = Passthrough(["default"], ways, once or FakeChannel(), open_keys)  # type: ignore[arg-type]
@@ -131,7 +131,7 @@ def lists(method: MethodDescriptor) -> list[FieldDescriptor]:
     return [item for item in method.input_type.fields if item.is_repeated]
 
 
-def peers_method(route: Route) -> MethodDescriptor:
+def peers_method(route: PublicRoute) -> MethodDescriptor:
     service, _, name = route.path.partition("/")
     return Default().FindServiceByName(service).methods_by_name[name]
 

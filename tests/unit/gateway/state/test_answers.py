@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from gateway.model.answer import AnswerRecord, Order
+from gateway.model.answer import AnswerOrder, AnswerRecord
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
 from gateway.model.versions import Versions
@@ -17,7 +17,7 @@ VERSIONS = Versions(model_version="m1", scene="default")
 
 
 def record(answer_id: str, products: int = 1) -> AnswerRecord:
-    order = Order(["p"] * products, [1.0] * products, total=products)
+    order = AnswerOrder(["p"] * products, [1.0] * products, total=products)
     return AnswerRecord(answer_id, b"d", None, VERSIONS, 1, (), 1, 2, order)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model.query import Identity, Query, Shopper
+from gateway.model.query import Identity, RequestQuery, Shopper
 from gateway.recommend.recommend import recommend
-from gateway.state.experiments import AGAIN_SECONDS, Experiments, ExperimentsInvalid, read
+from gateway.state.experiments import AGAIN_SECONDS, ExperimentsInvalid, RunningExperiments, read
 from gateway.state.tokens import read_attribution_token
 from servicekit.errors import FailedPrecondition, Unavailable
 from servicekit.keyring import open_keys
@@ -32,15 +32,15 @@ scene = "new"
 """
 NOW = 1_790_000_000_000_000
 SCENES = FakeScenes({"default": DEFAULT, "new": replace(DEFAULT, name="new")})
-UNITS = [Query(shopper=Shopper(Identity.USER, f"u{n}")) for n in range(50)]
+UNITS = [RequestQuery(shopper=Shopper(Identity.USER, f"u{n}")) for n in range(50)]
 
 
-def opened(folder: Path, keeper: Keeper, clock: Clock, text: str = GOOD) -> Experiments:
+def opened(folder: Path, keeper: Keeper, clock: Clock, text: str = GOOD) -> RunningExperiments:
     put(folder / "order.toml", text)
-    return Experiments(folder, ("default",), SCENES, keeper, clock)
+    return RunningExperiments(folder, ("default",), SCENES, keeper, clock)
 
 
-async def arms(experiments: Experiments) -> list[tuple[str, tuple[str, ...]]]:
+async def arms(experiments: RunningExperiments) -> list[tuple[str, tuple[str, ...]]]:
     """What answers each unit, once what was begun is done."""
     experiments.answering(UNITS[0], NOW)
     if experiments._task is not None:
@@ -59,7 +59,7 @@ async def test_units_get_the_scenes_of_their_arms_once_the_ranker_keeps_them(tmp
     assert set(await arms(found)) == {("", ("order/control",)), ("new", ("order/b",))}
     assert await arms(found) == await arms(opened(tmp_path, Keeper(), Clock()))
     assert (keeper.calls, found.problem) == (1, "")
-    assert found.answering(Query(session_id="s"), NOW) == ("", ())
+    assert found.answering(RequestQuery(session_id="s"), NOW) == ("", ())
     assert found.answering(replace(UNITS[0], scene="new"), NOW) == ("new", ())
     assert found.answering(UNITS[0], 0) == ("", ()), "not yet"
     ended = opened(tmp_path, Keeper(), Clock(), "end = 2026-02-01T00:00:00Z\n" + GOOD)
@@ -88,7 +88,7 @@ async def test_files_that_change_what_is_under_way_are_not_taken_up(tmp_path):
 
     assert await arms(found) == before
     assert found.problem == CHANGED.message
-    restarted = Experiments(tmp_path, ("default",), SCENES, keeper, Clock())
+    restarted = RunningExperiments(tmp_path, ("default",), SCENES, keeper, Clock())
     assert await arms(restarted) == before, "the ranker has it as it was"
 
 
@@ -106,7 +106,7 @@ async def test_bad_files_are_refused_and_those_before_them_go_on(tmp_path):
 async def test_an_arm_whose_scene_is_gone_is_answered_as_if_there_were_none(tmp_path):
     scenes = FakeScenes(dict(SCENES.scenes))
     put(tmp_path / "order.toml", GOOD)
-    found = Experiments(tmp_path, ("default",), scenes, Keeper(), Clock())
+    found = RunningExperiments(tmp_path, ("default",), scenes, Keeper(), Clock())
     await arms(found)
     del scenes.scenes["new"]
 

@@ -1,20 +1,20 @@
 """Pinned products that passed are known for a moment, under the same conditions alone."""
 
-from gateway.model.columns import Columns
+from gateway.model.columns import ProductColumns
 from gateway.model.filters import of_words
-from gateway.model.query import Scope
+from gateway.model.query import AnswerScope
 from gateway.state.pins import FRESH_SECONDS, MOST, Pins
 
-RED = Scope(filter=of_words('category = "Red"'))
-BOTH = Columns(product_ids=["a", "b"])
+RED = AnswerScope(filter=of_words('category = "Red"'))
+BOTH = ProductColumns(product_ids=["a", "b"])
 
 
 def test_what_passed_is_known_for_a_moment_by_its_conditions():
     now = [100.0]
     pins = Pins(lambda: now[0])
     pins.keep("shop", ["a", "b"], RED, BOTH)
-    assert pins.of("shop", ["a", "b"], Scope(filter=of_words('category = "Red"'))) is BOTH
-    assert pins.of("shop", ["a", "b"], Scope(filter=of_words('category = "Blue"'))) is None
+    assert pins.of("shop", ["a", "b"], AnswerScope(filter=of_words('category = "Red"'))) is BOTH
+    assert pins.of("shop", ["a", "b"], AnswerScope(filter=of_words('category = "Blue"'))) is None
     assert pins.of("other", ["a", "b"], RED) is None
     assert pins.of("shop", ["a"], RED) is None
     now[0] += FRESH_SECONDS

@@ -8,11 +8,12 @@ import pytest
 
 from gateway.model.branch import Branch
 from gateway.model.diversity import Diversity
-from gateway.model.errors import SceneNotFound
+from gateway.model.errors import SceneInvalid, SceneNotFound
 from gateway.model.quality import Quality
 from gateway.model.scene_checks import warnings
 from gateway.state import scenes as shipped
 from gateway.state.scenes import STALE, SceneFiles, ScenesInvalid
+from gateway.state.scenes.texts import read
 
 FILES = sorted(Path(shipped.__file__).parent.glob("*.toml"))
 BUILT_IN = tuple(sorted(path.stem for path in FILES))
@@ -81,6 +82,13 @@ def test_what_moves_products_is_off_unless_a_scene_asks_for_it(tmp_path):
         category_caps=((1, 5), (2, 3)),
         exploration_places=(4, 9),
     )
+
+
+def test_an_objective_that_is_not_known_is_invalid():
+    assert read("home", 'objective = "revenue"').objective == "revenue"
+    with pytest.raises(SceneInvalid) as caught:
+        read("home", 'objective = "profit"')
+    assert caught.value.violations[0].field == "toml.objective"
 
 
 def test_an_unknown_scene_is_not_found():

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from gateway.clients.columns import columns_of_rows
-from gateway.model.causes import Cause, Degradation, Peer
+from gateway.model.causes import Degradation, DegradationCause, Peer
 from gateway.model.errors import PeerUnavailable
-from gateway.model.peers import Basis, RankerCandidates, Rows
-from gateway.model.query import Scope
+from gateway.model.peers import NominationBasis, ProductRows, RankerCandidates
+from gateway.model.query import AnswerScope
 from gateway.state.snapshots import Snapshots, reading
 from gateway.state.snapshots.files import SnapshotFiles
-from gateway.state.snapshots.reading import Source
+from gateway.state.snapshots.reading import SnapshotSource
 from sightline.common.v1.product_pb2 import Product
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_snapshot import READ_MICROS, row, snapshot
@@ -33,12 +33,15 @@ class Catalog:
         self.shop = Shop()
         kinds = ["Red"] * 7 + ["White"] * 2 + ["Beer"]
         self.rows = {f"p{n}": row(f"p{n}", kinds[n % 10]) for n in range(count)}
-        self.shop.ranker.generated[""] = (Basis.POPULARITY, tuple(self.rows)[: count // 2])
+        self.shop.ranker.generated[""] = (
+            NominationBasis.POPULARITY,
+            tuple(self.rows)[: count // 2],
+        )
         self.shop.retriever.newest = self.newest  # type: ignore[method-assign]
         self.shop.retriever.products = self.products  # type: ignore[method-assign]
         self.reads = 0
 
-    async def newest(self, catalog_id: str, scope: Scope, count: int):
+    async def newest(self, catalog_id: str, scope: AnswerScope, count: int):
         self.reads += 1
         if "newest" in self.shop.retriever.fails:
             raise self.shop.retriever.fails["newest"]
@@ -49,13 +52,13 @@ class Catalog:
         ]
         return columns(*within[:count])
 
-    async def products(self, catalog_id: str, ids, scope: Scope, titles=()) -> Rows:
+    async def products(self, catalog_id: str, ids, scope: AnswerScope, titles=()) -> ProductRows:
         assert len(ids) <= reading.AT_ONCE
-        return Rows(tuple(self.rows[each] for each in ids if each in self.rows))
+        return ProductRows(tuple(self.rows[each] for each in ids if each in self.rows))
 
-    def source(self, products: int = 10, category_products: int = 5) -> Source:
+    def source(self, products: int = 10, category_products: int = 5) -> SnapshotSource:
         peers = (self.shop.retriever, self.shop.ranker, columns_of_rows)
-        return Source(*peers, products, category_products)
+        return SnapshotSource(*peers, products, category_products)
 
     def snapshots(self, folder: Path | None = None, **settings: float) -> Snapshots:
         files = None if folder is None else files_in(folder)
@@ -95,10 +98,10 @@ async def test_it_is_bounded_in_bytes_and_keeps_the_most_popular(monkeypatch):
 async def test_while_the_ranker_is_not_whole_what_was_popular_stays(way):
     catalog = Catalog()
     former = await catalog.source().read("default", None)
-    lost = Degradation(stage="popular", cause=Cause.MODEL_NOT_READY)
+    lost = Degradation(stage="popular", cause=DegradationCause.MODEL_NOT_READY)
 
     async def degraded(*_: object, **__: object) -> RankerCandidates:
-        return RankerCandidates(("p99",), Basis.POPULARITY, "", degradations=(lost,))
+        return RankerCandidates(("p99",), NominationBasis.POPULARITY, "", degradations=(lost,))
 
     if way == "degraded":
         catalog.shop.ranker.generate = degraded  # type: ignore[method-assign]

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.model.controls import Control
+from gateway.model.controls import ControlRule
 from gateway.model.errors import AnswerMissing
 from gateway.model.filters import CallersFilter
-from gateway.model.query import Identity, Query, Shopper, Signal
+from gateway.model.query import Identity, RequestQuery, Shopper, Signal
 from gateway.state.tokens import (
+    AnswerAttribution,
     Attributed,
-    Attribution,
-    Page,
+    PageStart,
     attributed,
     attribution_token,
     digests,
@@ -31,10 +31,10 @@ from sightline.common.v1.photo_pb2 import Box
 from sightline_rules.controls import Kind
 from tests.fakes.gateway_values import ANN, address, near, photo, words
 
-SAID = Attribution("a1", "default", "default", "abc", "m1", 2**64 - 1)
+SAID = AnswerAttribution("a1", "default", "default", "abc", "m1", 2**64 - 1)
 RING, END = KeyRing([b"k" * 32]), 1_790_000_000_000_000
-PAGE = Page("a1", 20, 18, b"d" * 32, True)
-BASE = Query(signals=(photo(),), shopper=ANN)
+PAGE = PageStart("a1", 20, 18, b"d" * 32, True)
+BASE = RequestQuery(signals=(photo(),), shopper=ANN)
 CHANGES = {
     "catalog_id": "other",
     "language_code": "zh",
@@ -46,7 +46,7 @@ CHANGES = {
     "exclude_product_ids": ("p1",),
     "anchors": ("p1",),
     "followed": ("ann",),
-    "controls": (Control("hero", Kind.PIN, ("p1",), place=1),),
+    "controls": (ControlRule("hero", Kind.PIN, ("p1",), place=1),),
 }
 OF_THE_SHOPPER = {"shopper": Shopper(Identity.VISITOR, "ann"), "session_id": "s"}
 NOT_ASKED = {
@@ -69,7 +69,7 @@ def answer_of(*given) -> tuple[str, Attributed]:
 def test_every_field_of_a_query_is_known_to_count_or_not():
     known = {*CHANGES, *OF_THE_SHOPPER, *NOT_ASKED}
 
-    assert known == {field.name for field in fields(Query)}
+    assert known == {field.name for field in fields(RequestQuery)}
 
 
 @pytest.mark.parametrize("name", list(CHANGES))
@@ -96,7 +96,7 @@ def test_no_list_is_taken_for_another_one():
         {"anchors": ("followed", "x")},
         {"exclude_product_ids": ("(0, 1, 0)", "x")},
     )
-    assert len({digests(Query(**fields)).stored for fields in alike}) == len(alike)
+    assert len({digests(RequestQuery(**fields)).stored for fields in alike}) == len(alike)
 
 
 @pytest.mark.parametrize("name", list(NOT_ASKED))
@@ -107,12 +107,12 @@ def test_paging_and_request_ids_change_no_digest(name):
 def test_a_text_is_not_taken_for_a_product_or_photo_of_the_same_bytes():
     alike: list[Signal] = [photo(image=b"x"), words("x"), near("x"), address(0, "x")]
 
-    assert len({digests(Query(signals=(signal,))).stored for signal in alike}) == 4
+    assert len({digests(RequestQuery(signals=(signal,))).stored for signal in alike}) == 4
 
 
 def test_weights_count_and_0_is_1():
     def of(weight: float) -> bytes:
-        return digests(Query(signals=(photo(weight=weight),))).stored
+        return digests(RequestQuery(signals=(photo(weight=weight),))).stored
 
     assert of(0.0) == of(1.0)
     assert of(2.0) != of(1.0)
@@ -215,6 +215,6 @@ def test_what_is_not_wanted_and_which_part_of_a_photo_is_meant_make_other_reques
         replace(signal, box=Box(left=0, top=0, right=1, bottom=0.5)),
         replace(signal, box=Box(left=0, top=0, right=1, bottom=0.5), negative=True),
     ]
-    found = {digests(Query(signals=(each,))).stored for each in asked}
+    found = {digests(RequestQuery(signals=(each,))).stored for each in asked}
 
     assert len(found) == len(asked)

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from gateway.clients.messages import timing_messages
-from gateway.model.causes import Cause, Peer
-from gateway.model.columns import Columns
+from gateway.model.causes import DegradationCause, Peer
+from gateway.model.columns import ProductColumns
 from gateway.model.errors import PeerUnavailable, StageLate
-from gateway.model.peers import Basis, Found, RankerCandidates
+from gateway.model.peers import NearestProducts, NominationBasis, RankerCandidates
 from gateway.model.retrieved import BranchResult, failed
 from gateway.model.versions import Freshness, SpaceVersion, StageTiming
 from gateway.state.trace import RequestTrace
@@ -17,10 +17,10 @@ from servicekit import deadlines
 from servicekit.errors import Unavailable
 
 
-def found(generation: str, lag: float) -> Found:
+def found(generation: str, lag: float) -> NearestProducts:
     space = SpaceVersion(space="visual", version="v1", generation=generation)
-    return Found(
-        Columns(),
+    return NearestProducts(
+        ProductColumns(),
         (),
         (),
         space,
@@ -114,14 +114,17 @@ async def test_a_peer_that_did_not_answer_is_known_to_be_unreachable():
 
     assert Peer.RETRIEVER in trace.unreachable
     assert Peer.EMBEDDER not in trace.unreachable
-    assert trace.causes == {Cause.RETRIEVER_UNAVAILABLE, Cause.EMBEDDER_UNAVAILABLE}
+    assert trace.causes == {
+        DegradationCause.RETRIEVER_UNAVAILABLE,
+        DegradationCause.EMBEDDER_UNAVAILABLE,
+    }
 
 
 async def test_the_model_is_the_first_and_the_history_the_last_that_the_ranker_named():
     trace, first, then = (
         RequestTrace(),
-        RankerCandidates((), Basis.SESSION, "m1", history_token="h1"),
-        RankerCandidates((), Basis.SESSION, "m2", history_token="h2"),
+        RankerCandidates((), NominationBasis.SESSION, "m1", history_token="h1"),
+        RankerCandidates((), NominationBasis.SESSION, "m2", history_token="h2"),
     )
     trace.note(BranchResult(generated=(first, then)))
 

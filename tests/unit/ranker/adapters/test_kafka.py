@@ -10,12 +10,12 @@ import pytest
 import trustme
 from confluent_kafka import KafkaError, KafkaException
 
-from ranker.__main__ import open_sink
 from ranker.adapters.kafka import Access, EventLog, KafkaSink
 from ranker.domain.errors import LogUnavailable
 from ranker.domain.events import Written
 from ranker.settings import RankerSettings, WorkerSettings
-from ranker.wiring import log_access
+from ranker.wiring.backend import log_access
+from ranker.wiring.server import open_sink
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
 from servicekit.reloaded import Unreadable

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ranker.domain import counting
-from ranker.domain.counting import ALL, BOUGHT, HABITS, VIEWED, Tally
+from ranker.domain.counting import ALL, BOUGHT, HABITS, VIEWED, CountChanges
 from ranker.domain.events import DAY_MICROS, EventType, Interaction
 from ranker.domain.features import Money
 from ranker.domain.signals import DEFAULTS, Signals
@@ -31,14 +31,14 @@ def did(
     return Interaction(actor, item, kind, value, time, name, quantity, session, order)
 
 
-def counted(*said: Interaction, signals: Signals = DEFAULTS) -> Tally:
-    tally = Tally()
+def counted(*said: Interaction, signals: Signals = DEFAULTS) -> CountChanges:
+    tally = CountChanges()
     for (_, day), its in counting.days(said, signals).items():
         tally.add(day, counting.content(its, ("country=FR",)), 1)
     return tally
 
 
-def pairs(tally: Tally, kind: str) -> set[str]:
+def pairs(tally: CountChanges, kind: str) -> set[str]:
     """Those of two products, once each."""
     return {f"{a}{b}" for which, a, b in tally.pairs if which == kind and ALL < a < b}
 
@@ -114,7 +114,7 @@ def test_what_is_taken_out_leaves_what_was_there() -> None:
 
 def test_habits_are_the_intervals_between_purchases() -> None:
     kept = counting.habits([(40, {"a": 1}), (10, {"a": 1, "b": 2}), (12, {"a": 1})])
-    tally = Tally()
+    tally = CountChanges()
     tally.add(HABITS, kept, 1)
     gaps = [counting.gap_of(days) for days in (2, 28)]
     assert tally.gaps == {(item, gap): 1 for item in ("a", ALL) for gap in gaps}

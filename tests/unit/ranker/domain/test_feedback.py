@@ -1,17 +1,17 @@
 import numpy as np
 
-from ranker.domain.feedback import AnswerLog, Outcome, feedback_of, joined
+from ranker.domain.feedback import LoggedAnswer, ProductOutcome, feedback_of, joined
 
-CLICKED = Outcome(shown=True, weight=2.0, position=7, clicked=True, bought=False)
-SHOWN = Outcome(shown=True, weight=1.0, position=0, clicked=False, bought=True)
-UNSEEN = Outcome(shown=False, weight=5.0, position=3, clicked=True, bought=False)
+CLICKED = ProductOutcome(shown=True, weight=2.0, position=7, clicked=True, bought=False)
+SHOWN = ProductOutcome(shown=True, weight=1.0, position=0, clicked=False, bought=True)
+UNSEEN = ProductOutcome(shown=False, weight=5.0, position=3, clicked=True, bought=False)
 
 
-def answer(answer_id: str, at: int, version: str, *products: str, **outcomes: Outcome):
+def answer(answer_id: str, at: int, version: str, *products: str, **outcomes: ProductOutcome):
     """An answer of some of the products below."""
     given = [PRODUCTS[item] for item in products]
     names = sorted({name for _, parts, _ in given for name in parts})
-    return AnswerLog(
+    return LoggedAnswer(
         answer_id,
         at,
         version,

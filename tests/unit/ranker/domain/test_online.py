@@ -4,7 +4,7 @@ from itertools import compress
 import numpy as np
 import pytest
 
-from ranker.domain.online import Sums, Tally, by_arm, rates, wilson
+from ranker.domain.online import OutcomeCounts, Sums, by_arm, rates, wilson
 
 
 def test_an_interval_is_wilsons() -> None:
@@ -25,17 +25,17 @@ def test_an_interval_holds_its_share_and_stays_a_share(share: float, size: float
 
 def test_without_trials_anything_is_possible() -> None:
     assert wilson(0.0, 0.0) == (0.0, 1.0)
-    assert all(rate.value == 0 for rate in rates(Tally("m", "s", "")))
+    assert all(rate.value == 0 for rate in rates(OutcomeCounts("m", "s", "")))
 
 
-def tally(shoppers: list[tuple[list[float], list[bool]]]) -> Tally:
+def tally(shoppers: list[tuple[list[float], list[bool]]]) -> OutcomeCounts:
     """Of shoppers' impressions: their weights, and which were clicked."""
     n = np.array([sum(weights) for weights, _ in shoppers])
     c = np.array([sum(compress(weights, clicks)) for weights, clicks in shoppers])
     count = sum(len(weights) for weights, _ in shoppers)
     clicked = sum(sum(clicks) for _, clicks in shoppers)
     squares = sum(weight**2 for weights, _ in shoppers for weight in weights)
-    return Tally(
+    return OutcomeCounts(
         "m",
         "s",
         "",
@@ -85,9 +85,9 @@ def test_a_sampled_impression_counts_for_those_it_stands_for() -> None:
 
 def test_an_answer_of_two_arms_counts_in_both() -> None:
     tallies = [
-        Tally("m", "s", "a\nb", answers=2, shown=Sums(5)),
-        Tally("m", "s", "b", answers=1, shown=Sums(3)),
-        Tally("m", "s", "", answers=4),
+        OutcomeCounts("m", "s", "a\nb", answers=2, shown=Sums(5)),
+        OutcomeCounts("m", "s", "b", answers=1, shown=Sums(3)),
+        OutcomeCounts("m", "s", "", answers=4),
     ]
     found = {one.arms: (one.answers, one.shown.count) for one in by_arm(tallies)}
     assert found == {"": (4, 0), "a": (2, 5), "b": (3, 8)}

@@ -1,7 +1,7 @@
 import dataclasses
 import json
 
-from ranker.domain.recipe import Blend, ItemItem, Loss, Recipe, recipe_of
+from ranker.domain.recipe import ItemItem, Loss, PartBlend, Recipe, recipe_of
 from ranker.domain.signals import Signals
 
 
@@ -11,7 +11,7 @@ def test_a_recipe_comes_back_from_json_as_it_was() -> None:
         dimension=64,
         attribute_keys=("grape",),
         item_item=ItemItem.KNN,
-        blend=Blend({"taste": 0.5}, "validation", 12),
+        blend=PartBlend({"taste": 0.5}, "validation", 12),
         signals=Signals(view=0.1, half_life_days=30),
     )
     assert recipe_of(json.loads(json.dumps(recipe.json()))) == recipe

@@ -3,12 +3,12 @@ import dataclasses
 import pytest
 
 from ranker.domain.errors import ModelUnproven
-from ranker.domain.model import Verdict
+from ranker.domain.model import ModelVerdict
 from ranker.learning.promotion import require_proof
 from tests.fakes.ranker import record
 
 
-def evaluated(version: str, verdict: Verdict | None, against: str = "") -> object:
+def evaluated(version: str, verdict: ModelVerdict | None, against: str = "") -> object:
     return dataclasses.replace(
         record(version),
         verdict=verdict,
@@ -18,11 +18,11 @@ def evaluated(version: str, verdict: Verdict | None, against: str = "") -> objec
 
 
 def test_a_first_model_that_passed_may_serve() -> None:
-    require_proof(evaluated("v1", Verdict.PASSED), None)
+    require_proof(evaluated("v1", ModelVerdict.PASSED), None)
 
 
 def test_what_passed_against_the_model_that_serves_may_take_its_place() -> None:
-    require_proof(evaluated("v2", Verdict.PASSED, "v1"), record("v1"))
+    require_proof(evaluated("v2", ModelVerdict.PASSED, "v1"), record("v1"))
 
 
 def test_what_serves_already_needs_no_proof() -> None:
@@ -33,14 +33,14 @@ def test_what_serves_already_needs_no_proof() -> None:
     ("verdict", "against", "says"),
     [
         (None, "", "was not evaluated"),
-        (Verdict.INCONCLUSIVE, "v1", "INCONCLUSIVE.*smallest difference"),
-        (Verdict.FAILED, "v1", "FAILED"),
-        (Verdict.PASSED, "v0", "passed against v0, and v1 serves now"),
-        (Verdict.PASSED, "", "popularity alone"),
+        (ModelVerdict.INCONCLUSIVE, "v1", "INCONCLUSIVE.*smallest difference"),
+        (ModelVerdict.FAILED, "v1", "FAILED"),
+        (ModelVerdict.PASSED, "v0", "passed against v0, and v1 serves now"),
+        (ModelVerdict.PASSED, "", "popularity alone"),
     ],
 )
 def test_everything_else_is_refused_with_what_is_missing(
-    verdict: Verdict | None, against: str, says: str
+    verdict: ModelVerdict | None, against: str, says: str
 ) -> None:
     with pytest.raises(ModelUnproven, match=says) as refused:
         require_proof(evaluated("v2", verdict, against), record("v1"))
@@ -49,4 +49,4 @@ def test_everything_else_is_refused_with_what_is_missing(
 
 def test_a_proof_against_a_model_that_no_longer_serves_is_old() -> None:
     with pytest.raises(ModelUnproven, match="no model serves now"):
-        require_proof(evaluated("v2", Verdict.PASSED, "v1"), None)
+        require_proof(evaluated("v2", ModelVerdict.PASSED, "v1"), None)

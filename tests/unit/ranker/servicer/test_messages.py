@@ -4,8 +4,8 @@ import pytest
 
 from ranker.domain.events import EventType
 from ranker.domain.features import Money
-from ranker.domain.model import Verdict
-from ranker.domain.report import Kind, ProductionAs, Protocol, System
+from ranker.domain.model import ModelVerdict
+from ranker.domain.report import ProductionAs, Protocol, System, SystemKind
 from ranker.servicer.messages import message_of
 from ranker.serving.profiles.texts import ATTRIBUTE, KINDS
 from sightline.common.v1 import event_pb2
@@ -15,9 +15,9 @@ from sightline.ranker.v1 import evaluation_pb2, profile_service_pb2, recipe_pb2
 @pytest.mark.parametrize(
     ("message", "field", "values"),
     [
-        (evaluation_pb2.Evaluation, "verdict", Verdict),
+        (evaluation_pb2.Evaluation, "verdict", ModelVerdict),
         (evaluation_pb2.EvaluationTrial, "protocol", Protocol),
-        (evaluation_pb2.EvaluatedSystem, "kind", Kind),
+        (evaluation_pb2.EvaluatedSystem, "kind", SystemKind),
         (profile_service_pb2.Affinity, "kind", (ATTRIBUTE, *KINDS.values())),
         (event_pb2.Event, "type", EventType),
         (recipe_pb2.PartAddition, "verdict", ("adds", "nothing", "too_few")),
@@ -44,7 +44,7 @@ def test_values_within_values_times_and_amounts() -> None:
     trial = message_of(
         evaluation_pb2.EvaluationTrial,
         {"split_time": 3_000_001},
-        systems=[System("a", Kind.BASELINE, (), ())],
+        systems=[System("a", SystemKind.BASELINE, (), ())],
     )
     assert (trial.split_time.seconds, trial.split_time.nanos) == (3, 1000)
     assert trial.systems[0].kind == evaluation_pb2.EvaluatedSystem.KIND_BASELINE

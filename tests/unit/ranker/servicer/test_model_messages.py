@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from ranker.domain.recipe import RANGES, Blend, ItemItem, Loss, Recipe
+from ranker.domain.recipe import RANGES, ItemItem, Loss, PartBlend, Recipe
 from ranker.learning.training.job import order_of
 from ranker.servicer.messages import message_of
 from ranker.servicer.model_messages import describe, params_of
@@ -96,7 +96,9 @@ def test_what_makes_no_sense_is_refused(fields: dict, path: str) -> None:  # typ
 
 
 def test_a_model_shows_how_it_was_trained() -> None:
-    recipe = Recipe(dimension=12, seed=3, blend=Blend({"taste": 1.0, "session": 2.5}, "validation"))
+    recipe = Recipe(
+        dimension=12, seed=3, blend=PartBlend({"taste": 1.0, "session": 2.5}, "validation")
+    )
     addition = {
         "part": "session",
         "metric": "ndcg@10",

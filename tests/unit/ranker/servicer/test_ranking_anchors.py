@@ -8,7 +8,7 @@ import pytest
 from ranker.domain.arrays import Neighbours
 from ranker.domain.events import EventType, History, Identity, Shopper
 from ranker.domain.model import Model
-from ranker.domain.recommenders import Asked, Counted
+from ranker.domain.recommenders import Counted, CountsQuery
 from ranker.servicer.ranking import RankingServicer
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import event_pb2
@@ -50,9 +50,9 @@ class Counts:
     """Counts in memory: best sellers alone."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
+        self.asked: list[CountsQuery] = []
 
-    async def counted(self, catalog_id: str, asked: Asked) -> Counted:
+    async def counted(self, catalog_id: str, asked: CountsQuery) -> Counted:
         self.asked.append(asked)
         return Counted(best=[(item, -n) for n, item in enumerate("abcd")], lag_micros=7)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ranker.servicer.replies import add_moves, policy_of
-from ranker.serving.ranking.diversity import Arrangement, Cause, RankPolicy
-from ranker.serving.ranking.order import RankOrder, order_of
+from ranker.serving.ranking.diversity import Arrangement, MoveCause, RankPolicy
+from ranker.serving.ranking.order import FinalOrder, order_of
 from ranker.serving.ranking.rank import ScoredCandidates
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2
@@ -63,15 +63,15 @@ def test_what_is_out_of_its_range_is_refused_by_its_field(fields, field):
 
 
 def order(
-    places: Sequence[int], moves: Mapping[Cause, Sequence[int]], *chances: float
-) -> RankOrder:
+    places: Sequence[int], moves: Mapping[MoveCause, Sequence[int]], *chances: float
+) -> FinalOrder:
     """Three products, all of which stay."""
     ranking = ScoredCandidates(np.arange(3), np.zeros(3), {}, 0, 0)
     steps = {cause: np.array(each) for cause, each in moves.items()}
     return order_of(ranking, Arrangement(np.array(places), steps, np.array(chances)), None, None)
 
 
-def shown(some: RankOrder) -> RankResponse:
+def shown(some: FinalOrder) -> RankResponse:
     """The answer with the moves of this order."""
     answer = RankResponse()
     add_moves(answer, some)
@@ -79,12 +79,12 @@ def shown(some: RankOrder) -> RankResponse:
 
 
 def test_moves_are_shown_by_product_and_only_where_there_are_some():
-    still = order([0, 1, 2], {Cause.DIVERSITY: [0, 0, 0]}, 1, 1, 1)
+    still = order([0, 1, 2], {MoveCause.DIVERSITY: [0, 0, 0]}, 1, 1, 1)
     assert shown(still) == RankResponse()
-    drawn = order([0, 1, 2], {Cause.EXPLORATION: [0, 0, 0]}, 0.5, 0.5, 0.5)
+    drawn = order([0, 1, 2], {MoveCause.EXPLORATION: [0, 0, 0]}, 0.5, 0.5, 0.5)
     assert shown(drawn).propensities == [0.5, 0.5, 0.5]
     assert [list(one.moves) for one in shown(drawn).moves] == [[], [], []]
-    moves = {Cause.DIVERSITY: [1, -1, 0], Cause.BRAND_CAP: [0, 0, 0]}
+    moves = {MoveCause.DIVERSITY: [1, -1, 0], MoveCause.BRAND_CAP: [0, 0, 0]}
     found = shown(order([1, 0, 2], moves, 1, 0.5, 1).first(2))
     assert [[(move.cause, move.places) for move in one.moves] for one in found.moves] == [
         [(answer_pb2.Move.CAUSE_DIVERSITY, 1)],
@@ -94,4 +94,4 @@ def test_moves_are_shown_by_product_and_only_where_there_are_some():
 
 
 def test_every_cause_has_a_number_on_the_wire():
-    assert {f"CAUSE_{cause}" for cause in Cause} <= set(answer_pb2.Move.Cause.keys())
+    assert {f"CAUSE_{cause}" for cause in MoveCause} <= set(answer_pb2.Move.Cause.keys())

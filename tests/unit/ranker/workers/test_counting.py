@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 
 from ranker.domain.events import Identity, Shopper
 from ranker.domain.features import Product
-from ranker.domain.recommenders import Asked, Scope
+from ranker.domain.recommenders import CountScope, CountsQuery
 from ranker.domain.signals import DEFAULTS
 from ranker.events.record import counting
 from ranker.events.record.counts import CountRecord
@@ -38,11 +38,11 @@ async def test_an_event_is_counted_in_the_next_look_and_the_lag_says_so(db: Data
     events, reader = EventRecord(db), CountRecord(db)
     lag = "sightline_ranker_count_lag_seconds"
     await events.append([stored("1"), stored("2", product_id="p2")])
-    assert (await reader.counted("default", Asked(best=1))).lag_micros > 0
+    assert (await reader.counted("default", CountsQuery(best=1))).lag_micros > 0
     before = REGISTRY.get_sample_value("sightline_ranker_counted_days_total") or 0.0
     await counted(db)
     assert REGISTRY.get_sample_value("sightline_ranker_counted_days_total") == before + 1
-    now = await reader.counted("default", Asked(trending=9))
+    now = await reader.counted("default", CountsQuery(trending=9))
     assert now.lag_micros == 0
     assert {item for item, _, _ in now.trending} == {"p1", "p2"}
     assert REGISTRY.get_sample_value(lag) == 0
@@ -63,7 +63,7 @@ class Retriever:
 
 
 async def within(db: Database, group: str) -> set[str]:
-    asked = Asked(scope=Scope((group,)), trending=9)
+    asked = CountsQuery(scope=CountScope((group,)), trending=9)
     return {item for item, _, _ in (await CountRecord(db).counted("default", asked)).trending}
 
 
@@ -134,7 +134,7 @@ async def test_counts_are_exact_after_kill_9(db: Database) -> None:
     for _ in range(2):
         worker = multiprocessing.get_context("spawn").Process(target=_work, args=(url,))
         worker.start()
-        behind = await CountRecord(db).counted("default", Asked())
+        behind = await CountRecord(db).counted("default", CountsQuery())
         assert behind.lag_micros, "there is something left to be killed in"
         left = await waiting(db)
 

@@ -11,7 +11,7 @@ from ranker.adapters.model_store import ModelStore
 from ranker.domain.answer_columns import of_products
 from ranker.domain.events import DAY_MICROS, EventType, Identity, Shopper
 from ranker.domain.model import ModelRecord
-from ranker.domain.online import Joined, Period
+from ranker.domain.online import JoinCounts, Period
 from ranker.events.record.answers import AnswerLog, StoredAnswer
 from ranker.events.record.events import EventRecord
 from ranker.events.record.feedback import FeedbackRecord
@@ -178,7 +178,7 @@ async def test_an_empty_shop_has_nothing_measured_and_no_flag(
     kept = await OnlineRecord(db).kept("default")
     assert kept is not None
     seen = health.from_json(kept[1])
-    assert seen.joined == Joined(0, 0, 0)
+    assert seen.joined == JoinCounts(0, 0, 0)
     assert all(one.text.startswith("NOT MEASURED") for one in seen.drift)
     assert all(one.estimates.refusal for one in seen.policies)
 
@@ -188,9 +188,9 @@ async def test_a_shopper_is_new_once_and_days_are_whole(db: Database) -> None:
     first = stored("late", shopper=Shopper(Identity.USER, "u0-3"), time_micros=TODAY)
     await EventRecord(db).append([first])
     record = OnlineRecord(db)
-    both = await record.activity("default", health.Window(TODAY - 3 * DAY_MICROS, TODAY))
+    both = await record.activity("default", health.DayWindow(TODAY - 3 * DAY_MICROS, TODAY))
     assert (both.shoppers, both.new_shoppers) == (6, 6)
-    today = await record.activity("default", health.Window(TODAY, TODAY + DAY_MICROS))
+    today = await record.activity("default", health.DayWindow(TODAY, TODAY + DAY_MICROS))
     assert (today.shoppers, today.new_shoppers) == (1, 0)
     assert {day for day, _ in both.types} == {TODAY // DAY_MICROS - 3, TODAY // DAY_MICROS - 2}
     clicks = sum(count for (_, kind), count in both.types.items() if kind == "CLICK")

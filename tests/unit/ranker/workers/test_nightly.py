@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ranker.domain.errors import ModelCorrupt
-from ranker.domain.model import TRAIN, Model, Verdict
+from ranker.domain.model import TRAIN, Model, ModelVerdict
 from ranker.domain.report import ProductionAs, Report
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.tables import JOBS
@@ -38,7 +38,7 @@ class Nights:
         await self._nightly.look("default")
         return len(await self.jobs.list(kinds=(TRAIN,)))
 
-    async def train(self, version: str, verdict: Verdict) -> None:
+    async def train(self, version: str, verdict: ModelVerdict) -> None:
         """The night's job ends with a model."""
         job = await self.jobs.claim((TRAIN,), "worker", 30.0)
         assert job is not None
@@ -83,10 +83,10 @@ async def test_without_events_nothing_is_trained(nights: Nights) -> None:
 
 @pytest.mark.parametrize(
     ("verdict", "serves"),
-    [(Verdict.PASSED, "v1"), (Verdict.INCONCLUSIVE, ""), (Verdict.FAILED, "")],
+    [(ModelVerdict.PASSED, "v1"), (ModelVerdict.INCONCLUSIVE, ""), (ModelVerdict.FAILED, "")],
 )
 async def test_only_a_model_with_evidence_serves_in_the_morning(
-    nights: Nights, verdict: Verdict, serves: str
+    nights: Nights, verdict: ModelVerdict, serves: str
 ) -> None:
     await nights.look(NIGHT)
     await nights.train("v1", verdict)
@@ -97,7 +97,7 @@ async def test_only_a_model_with_evidence_serves_in_the_morning(
 
 async def test_a_model_that_was_taken_out_of_service_is_not_put_back(nights: Nights) -> None:
     await nights.look(NIGHT)
-    await nights.train("v1", Verdict.PASSED)
+    await nights.train("v1", ModelVerdict.PASSED)
     await nights.look(NIGHT + timedelta(minutes=5))
     await nights.registry.demote("default", 1)
     nights.begin()
@@ -107,7 +107,7 @@ async def test_a_model_that_was_taken_out_of_service_is_not_put_back(nights: Nig
 
 async def test_a_model_whose_files_are_bad_does_not_serve(nights: Nights) -> None:
     await nights.look(NIGHT)
-    await nights.train("v1", Verdict.PASSED)
+    await nights.train("v1", ModelVerdict.PASSED)
     nights.corrupt = True
     with pytest.raises(ModelCorrupt):
         await nights.look(NIGHT + timedelta(minutes=5))

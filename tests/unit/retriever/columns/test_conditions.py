@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from retriever.columns import lookups
 from retriever.columns.conditions import Conditions
-from retriever.columns.table import Table
+from retriever.columns.table import ProductTable
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
 from sightline_rules.facts import Facts, passes
@@ -23,13 +23,14 @@ from sightline_rules.filters import (
     Comparison,
     Existence,
     Filter,
+    Leaf,
     Membership,
     Money,
     Not,
     Operator,
     Time,
 )
-from sightline_rules.kinds import fold
+from sightline_rules.kinds import Kind, fold
 from tests.unit.retriever.adapters.milvus.test_filters import FACTS, FILTERS
 from tests.unit.retriever.rows import row_of
 
@@ -44,7 +45,7 @@ def expected(condition: Filter, shop: dict[str, Facts]) -> set[str]:
     return {name for name, facts in shop.items() if passes(condition, facts)}
 
 
-def found(condition: Filter, table: Table, by: Conditions) -> set[str]:
+def found(condition: Filter, table: ProductTable, by: Conditions) -> set[str]:
     places = np.arange(len(table.ids))
     passing = by.asked(condition, places).passing() & table.alive[places]
     return {table.ids[place] for place in np.flatnonzero(passing).tolist()}
@@ -82,7 +83,7 @@ def test_the_products_that_pass_are_those_of_the_rule(
     """Before and after updates and removals, by the same conditions, which keep what they looked
     up."""
     held = dict(zip(NAMES, shop, strict=False))
-    table = Table(row_of(name, facts) for name, facts in held.items())
+    table = ProductTable(row_of(name, facts) for name, facts in held.items())
     by = Conditions(table)
     for condition in asked:
         check(condition)
@@ -92,13 +93,13 @@ def test_the_products_that_pass_are_those_of_the_rule(
             table.remove([name])
             held.pop(name, None)
         else:
-            table.put(row_of(name, facts))
+            table.put([row_of(name, facts)])
             held[name] = facts
         for condition in asked:
             assert found(condition, table, by) == expected(condition, held)
 
 
-def places(names: Iterable[str], table: Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def places(names: Iterable[str], table: ProductTable) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return table.places(list(names))
 
 
@@ -106,7 +107,7 @@ def places(names: Iterable[str], table: Table) -> np.ndarray[tuple[int], np.dtyp
 async def test_only_the_products_asked_about_are_answered_and_none_that_is_not_there(
     condition: Filter,
 ) -> None:
-    table = Table([row_of("a", Facts()), row_of("b", Facts()), row_of("c", Facts())])
+    table = ProductTable([row_of("a", Facts()), row_of("b", Facts()), row_of("c", Facts())])
     gone = places(["b"], table)
     table.remove(["b"])
     by = Conditions(table)
@@ -117,7 +118,7 @@ async def test_only_the_products_asked_about_are_answered_and_none_that_is_not_t
 
 
 async def test_a_table_of_none_passes_nothing() -> None:
-    table = Table()
+    table = ProductTable()
     for condition in (All(), Comparison("brand", Operator.EQUAL, "")):
         by = Conditions(table)
         assert (await by.passing(condition, np.array([-1]))).tolist() == [False]
@@ -129,11 +130,13 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Filter]:
     """Conditions, once for each text that one of them looked at."""
     seen: list[Filter] = []
 
-    def counted(condition: Filter, facts: Facts) -> bool:
-        seen.append(condition)
-        return passes(condition, facts)
+    judge = Kind.passes
 
-    monkeypatch.setattr(lookups, "passes", counted)
+    def counted(kind: Kind, fact: object, leaf: Leaf) -> bool:
+        seen.append(leaf)
+        return judge(kind, fact, leaf)
+
+    monkeypatch.setattr(Kind, "passes", counted)
     return seen
 
 
@@ -141,13 +144,13 @@ def test_what_was_looked_up_is_kept_and_bounded(
     calls: list[Filter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lookups, "MOST_LEAVES", 2)
-    table = Table(row_of(f"p{n}", Facts(brand=f"b{n % 3}")) for n in range(60))
+    table = ProductTable(row_of(f"p{n}", Facts(brand=f"b{n % 3}")) for n in range(60))
     by = Conditions(table)
     asked = [Comparison("brand", Operator.EQUAL, f"b{n}") for n in range(3)]
     for _ in range(3):
         assert len(found(asked[0], table, by)) == 20
     assert len(calls) == 3, "once for each brand"
-    table.put(row_of("new", Facts(brand="b9")))
+    table.put([row_of("new", Facts(brand="b9"))])
     assert len(found(asked[0], table, by)) == 20
     assert len(calls) == 4, "only the brand that is new"
     for condition in (*asked, asked[0]):
@@ -165,9 +168,9 @@ SPOKEN = Any(tuple(Comparison(KEY, Operator.CONTAINS, f"word {n}") for n in rang
 TITLED = Any(tuple(Comparison("title", Operator.CONTAINS, f"word {n}") for n in range(32)))
 
 
-def described(count: int) -> Table:
+def described(count: int) -> ProductTable:
     """Products of which each has texts of its own."""
-    return Table(
+    return ProductTable(
         row_of(f"p{n}", Facts(title=f"Title {n}", attributes={"k": (f"Text {n}", f"Other {n}")}))
         for n in range(count)
     )
@@ -201,11 +204,13 @@ async def test_what_takes_longer_leaves_the_event_loop(
 ) -> None:
     threads: set[int] = set()
 
-    def noted(condition: Filter, facts: Facts) -> bool:
-        threads.add(threading.get_ident())
-        return passes(condition, facts)
+    judge = Kind.passes
 
-    monkeypatch.setattr(lookups, "passes", noted)
+    def noted(kind: Kind, fact: object, leaf: Leaf) -> bool:
+        threads.add(threading.get_ident())
+        return judge(kind, fact, leaf)
+
+    monkeypatch.setattr(Kind, "passes", noted)
     await Conditions(described(products)).passing(SPOKEN, np.arange(products))
     assert (threading.get_ident() not in threads) == in_thread
 
@@ -223,7 +228,7 @@ async def test_a_write_meanwhile_changes_nothing_of_what_was_asked(calls: list[F
     """A product is judged as it was when it was asked about, never by a mixture."""
     before = Facts(brand="a", price=Money("EUR", 5))
     after = Facts(brand="b", price=Money("EUR", 50))
-    table = Table([row_of("p", before)])
+    table = ProductTable([row_of("p", before)])
     mixed = All(
         (
             Comparison("brand", Operator.EQUAL, "b"),
@@ -231,6 +236,6 @@ async def test_a_write_meanwhile_changes_nothing_of_what_was_asked(calls: list[F
         )
     )
     asked = Conditions(table).asked(mixed, np.arange(1))
-    table.put(row_of("p", after))
+    table.put([row_of("p", after)])
     assert asked.passing().tolist() == [False]
     assert calls

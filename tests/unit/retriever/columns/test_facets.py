@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from retriever.columns.facets import AskedFacet, Counting, Facet
-from retriever.columns.table import Table
+from retriever.columns.column import AskedFacet
+from retriever.columns.facets import Counting, Facet
+from retriever.columns.table import ProductTable
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
 from sightline_rules.facts import Facts, passes
@@ -30,7 +31,9 @@ ASKED = [
 
 
 def counted(shop: dict[str, tuple[Facts, str]], *asked: AskedFacet) -> tuple[int, list[Facet]]:
-    table = Table(row_of(name, facts, parent_id=parent) for name, (facts, parent) in shop.items())
+    table = ProductTable(
+        row_of(name, facts, parent_id=parent) for name, (facts, parent) in shop.items()
+    )
     return Counting(table, np.flatnonzero(table.alive), asked).count()
 
 
@@ -133,7 +136,7 @@ def test_availability_is_a_value_of_its_own_type() -> None:
 
 
 def test_counting_stops_when_nobody_waits() -> None:
-    table = Table([row_of("p0", Facts(brand="a"))])
+    table = ProductTable([row_of("p0", Facts(brand="a"))])
     counting = Counting(table, np.flatnonzero(table.alive), [AskedFacet("brand", 9)])
     with deadlines.within(0), pytest.raises(DeadlineExceeded):
         counting.count()

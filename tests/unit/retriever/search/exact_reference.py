@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from retriever.columns.keeper import View
-from retriever.columns.table import Table
+from retriever.columns.table import ProductTable
 from retriever.columns.vectors import Vectors, loaded
 from retriever.domain.generation import IndexParameters, Metric
 from retriever.domain.vectors import Floats
@@ -96,7 +96,7 @@ def shop_of(seed: int, count: int, parents: int, spread: float) -> list[Item]:
 
 
 def columns_of(items: Sequence[Item], metric: Metric) -> tuple[View, Vectors]:
-    table = Table(
+    table = ProductTable(
         row_of(it.product_id, it.facts, parent_id=it.parent_id, image_hash=it.image_hash)
         for it in items
     )

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from retriever.columns.table import Ints, Table
+from retriever.columns.arrays import Ints
+from retriever.columns.table import ProductTable
 from retriever.domain.vectors import Floats
 from retriever.search import collapse
 from retriever.search.collapse import INLINE_PRODUCTS, SPARE, WIDER, Chosen, choose, most_marked
@@ -51,7 +52,7 @@ class Shop:
     async def chosen(self, wanted: int, own: int = 0) -> Chosen:
         """`own`: so many of the first products are the query's."""
         names = [f"p{number:05}" for number in range(len(self.hashes))]
-        table = Table(
+        table = ProductTable(
             row(name, image_hash=value, parent_id=self.parents.get(place, ""))
             for place, (name, value) in enumerate(zip(names, self.hashes, strict=True))
         )

@@ -9,12 +9,12 @@ from itertools import zip_longest
 import numpy as np
 import pytest
 
-from retriever.columns.table import Ints, Table
+from retriever.columns.arrays import Ints
+from retriever.columns.table import ProductTable
 from retriever.domain.generation import Generation
 from retriever.domain.index_values import Collapse
 from retriever.domain.product import ProductWrite
 from retriever.domain.vectors import Floats, GivenVector, VectorWrite
-from retriever.ports.columns import ProductRow
 from retriever.record import Record
 from retriever.search import collapse, search
 from retriever.search.candidates import most_marked
@@ -24,7 +24,7 @@ from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, same_picture
 from sightline_rules.photos import image_id
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
 from tests.unit.retriever.conftest import generation, write
-from tests.unit.retriever.rows import searcher
+from tests.unit.retriever.rows import row, searcher
 from tests.unit.retriever.search.conftest import follow, forever, own
 
 PICTURE = 0xFD22_0A9F_1C87_6333
@@ -246,9 +246,9 @@ def likenesses() -> list[int]:
     ]
 
 
-def table_of(hashes: Sequence[int], parents: Sequence[str] = ()) -> Table:
-    return Table(
-        ProductRow(f"p{n}", parent, "", "", "", None, None, "IN_STOCK", "[]", "[]", 0, 0, shown)
+def table_of(hashes: Sequence[int], parents: Sequence[str] = ()) -> ProductTable:
+    return ProductTable(
+        row(f"p{n}", parent_id=parent, image_hash=shown)
         for n, (shown, parent) in enumerate(zip_longest(hashes, parents, fillvalue=""))
     )
 

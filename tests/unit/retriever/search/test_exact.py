@@ -209,7 +209,7 @@ async def test_a_write_during_a_comparison_moves_no_similarity_to_another_produc
             return scores
         rows.remove(view.table.place("p0"))
         view.table.remove(["p0"])
-        view.table.put(row_of("new", Facts()))
+        view.table.put([row_of("new", Facts())])
         key = PhotoRow("new/0", "new", "i0", 0, 2)
         rows.put(view.table.place("new"), [key], {"new/0": -np.ones(DIMENSION, np.float32)})
         return scores

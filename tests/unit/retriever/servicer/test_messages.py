@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import money_pb2
 
-from retriever.columns.table import Table
+from retriever.columns.table import ProductTable
 from retriever.domain.errors import FilterInvalid
 from retriever.domain.generation import Freshness
 from retriever.domain.product import (
@@ -19,7 +19,6 @@ from retriever.domain.product import (
     ProductContent,
     Stored,
 )
-from retriever.ports.columns import ProductRow
 from retriever.servicer import column_messages, filter_messages, product_messages, vector_messages
 from retriever.servicer import messages as wire
 from servicekit.errors import Internal
@@ -42,6 +41,7 @@ from sightline_rules.filters import (
     Operator,
     Time,
 )
+from tests.unit.retriever.rows import row
 
 Value = filter_pb2.FilterValue
 MORE = '[["grape", "a"], ["abv", 12.0], ["bio", true]]'
@@ -140,11 +140,27 @@ def test_what_is_not_said_becomes_its_default_and_nonsense_none() -> None:
 
 
 def test_every_column_is_as_long_as_the_others_or_left_out() -> None:
-    table = Table(
+    table = ProductTable(
         [
-            ProductRow("a", "p", "A", "", "", 5, "EUR", "IN_STOCK", "[]", "[]", 7, 8, 0),
-            ProductRow("-", "", "-", "", "", 1, "USD", "IN_STOCK", "[]", "[]", 1, 1, 1),
-            ProductRow("b", "", "B", "x > y", "", None, None, "IN_STOCK", '["x"]', MORE, 9, 9, 3),
+            row(
+                "a",
+                parent_id="p",
+                title="A",
+                price_micros=5,
+                currency="EUR",
+                create_time=7,
+                update_time=8,
+            ),
+            row("-", title="-", price_micros=1, currency="USD", image_hash=1),
+            row(
+                "b",
+                title="B",
+                category="x > y",
+                tags='["x"]',
+                attributes=MORE,
+                create_time=9,
+                image_hash=3,
+            ),
         ]
     )
     columns = column_messages.columns(table, table.places(["a", "b"]).tolist())
@@ -154,7 +170,18 @@ def test_every_column_is_as_long_as_the_others_or_left_out() -> None:
         if (name := field.name)
         for value in [getattr(columns, name)]
     }
-    assert lengths.pop("brands") == 0, "none has one"
+    unsaid = {
+        lengths.pop(name)
+        for name in (
+            "brands",
+            "rating_tenths",
+            "rating_counts",
+            "stocks",
+            "cost_micros",
+            "cost_currencies",
+        )
+    }
+    assert unsaid == {0}, "no product has one"
     assert set(lengths.values()) == {2}, lengths
     assert list(columns.parent_ids) == ["p", ""]
     assert list(columns.category_paths) == ["", "x > y"]

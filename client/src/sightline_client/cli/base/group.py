@@ -36,7 +36,7 @@ _DASHED_TOKEN = re.compile(r"-[\w-]{60,}", re.ASCII)
 """Every 64th key that signs has all its tokens begin with a dash."""
 
 
-class Command(TyperCommand):
+class PlainCommand(TyperCommand):
     """One command. Flags show no type, and what is wrong with a value is in plain words."""
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -87,7 +87,7 @@ class Commands(typer.Typer):
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[F], F]:
         settings.setdefault("help", None)
-        settings.setdefault("cls", Command)
+        settings.setdefault("cls", PlainCommand)
         outer = super().command
 
         def register(function: F) -> F:

@@ -37,7 +37,6 @@ class Suite(OptionGroup):
 
     def run(self, work: Callable[[SightlineClient], Awaitable[T]], *, keeps: bool = False) -> T:
         """Run work with a client and return its answer; for errors see ``running.guarded``."""
-
         token = tokens.of(self.token, self.token_file)
         credentials = certificates.of(self.ca, self.cert, self.key, wanted=self.tls)
 

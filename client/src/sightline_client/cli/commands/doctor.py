@@ -14,8 +14,8 @@ from sightline_client.cli.base import running
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.commands.config import status_and_version
 from sightline_client.cli.show.tables import counted, plain
-from sightline_client.cli.work import here
-from sightline_client.cli.work.here import LocalSuite, at
+from sightline_client.cli.work import local_suite
+from sightline_client.cli.work.local_suite import LocalSuite, at
 from sightline_client.cli.work.patience import UNREACHABLE
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
@@ -176,7 +176,7 @@ def doctor(*, suite: Suite) -> None:
                 raise
             return None
 
-    answer, local = suite.run(ask), here.suite(suite.target)
+    answer, local = suite.run(ask), local_suite.suite(suite.target)
     found: list[Finding] = []
     if local is not None:
         found += of_machine(local, shutil.disk_usage(local.data).free)

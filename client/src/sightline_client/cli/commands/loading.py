@@ -13,16 +13,16 @@ from sightline_client.cli.base import options, running
 from sightline_client.cli.base.suite import PATIENT, Suite
 from sightline_client.cli.show import tables
 from sightline_client.cli.work import bulk, fixing, importing
-from sightline_client.cli.work.columns import FileColumns, Rows
+from sightline_client.cli.work.columns import FileColumns, FileLayout
 from sightline_client.client import SightlineClient
 from sightline_client.files import offers as offer_rows
 from sightline_client.files.folder import PhotoTree
 from sightline_client.files.model import FileRefused, Row
 from sightline_client.files.rejected import MARK
-from sightline_client.files.seen import Seen, twice
+from sightline_client.files.seen import SeenIds, twice
 from sightline_client.values.catalog import ImportMode
 
-OFFERS = Rows(offer_rows.COLUMNS, offer_rows.NEEDED)
+OFFERS = FileLayout(offer_rows.COLUMNS, offer_rows.NEEDED)
 _STORED = ("product stored", "products stored")
 _CHECKED = (
     "Checked as far as can be seen without the suite: columns, values, photos' paths and sizes."
@@ -60,7 +60,8 @@ def import_(
             exists=True,
             file_okay=False,
             metavar="DIR",
-            help="Where the photos are that FILE names; else beside FILE. Nothing outside is read.",
+            help="Folder of the photos that FILE names; default: beside FILE. Nothing outside"
+            " is read.",
         ),
     ] = None,
     mode: Annotated[
@@ -71,22 +72,22 @@ def import_(
         bool,
         typer.Option(
             "--dry-run",
-            help="Write nothing, and check every row as far as can be seen without the suite:"
-            " columns, values, photos' paths and sizes. Photos are not decoded. With full, the"
-            " suite is asked what would be deleted.",
+            help="Write nothing; check columns, values, photos' paths and sizes of every row."
+            " Photos are not decoded. With full, also count what would be deleted.",
         ),
     ] = False,
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="With full: delete even more than the suite's set share of the catalog."
+            "--force",
+            help="With full: delete even more than the suite's limit, a share of the catalog.",
         ),
     ] = False,
     import_id: Annotated[
         str,
         typer.Option(
             metavar="ID",
-            help="The import's id; else it is made from the content.",
+            help="The import's id; default: from a hash of the content.",
             callback=options.text,
         ),
     ] = "",
@@ -101,11 +102,10 @@ def import_(
     backorder), images (paths or addresses, | between), tags (| between), attributes (JSON:
     {"country": "Italy", "abv": 13.5}), parent_id, language, description, uri.
 
-    Interrupted, it goes on where it stopped when the same command is run again. A bad row never
-    stops the rest: it is reported with its number and kept in FILE.rejected.csv (or .jsonl) with
-    what is wrong; fix that file and import it, with --images where there was one. Untouched, its
-    rows are refused again. Then the exit code is 1. An earlier file of rejected rows is kept as
-    FILE.rejected.csv~.
+    After an interrupt, the same command continues where it stopped. An invalid row never stops the
+    rest: it is reported with its number and kept with its error in FILE.rejected.csv (or .jsonl),
+    and the exit code is 1. Fix that file and import it, with the same --images. Unchanged rows are
+    rejected again. An earlier file of rejected rows is kept as FILE.rejected.csv~.
 
     [bold]Examples[/bold]
 
@@ -129,7 +129,9 @@ def import_(
             param_hint="--mode",
         )
     source = _open(file, folder, images, columns)
-    plan = importing.Plan(ImportMode(mode.value.upper()), import_id, dry_run, force, in_flight)
+    plan = importing.ImportPlan(
+        ImportMode(mode.value.upper()), import_id, dry_run, force, in_flight
+    )
     work = importing.check if dry_run else importing.run
     try:
         outcome = suite.run(lambda client: work(client, source, plan), keeps=not dry_run)
@@ -167,7 +169,7 @@ def offers(
     """
     token = ""
 
-    async def work(client: SightlineClient) -> bulk.Outcome:
+    async def work(client: SightlineClient) -> bulk.SendOutcome:
         async def send(messages: Sequence[catalog_pb2.Offer]) -> catalog_pb2.UpdateOffersResponse:
             nonlocal token
             request = catalog_pb2.UpdateOffersRequest(catalog_id=suite.catalog, offers=messages)
@@ -176,7 +178,7 @@ def offers(
             token = response.index_token or token
             return response
 
-        with Seen() as seen, closing(OFFERS.open(file, columns)) as table:
+        with SeenIds() as seen, closing(OFFERS.open(file, columns)) as table:
             return await bulk.send_file(
                 client,
                 file,
@@ -205,7 +207,7 @@ def offers(
 
 def _open(
     file: Path | None, folder: Path | None, images: Path | None, columns: FileColumns
-) -> importing.Source:
+) -> importing.ImportSource:
     return running.guarded(
         lambda: (
             importing.open_file(file, images, columns)
@@ -221,7 +223,7 @@ def _folder(folder: Path | None) -> Path:
     return folder
 
 
-def _offer(row: Row, seen: Seen) -> catalog_pb2.Offer:
+def _offer(row: Row, seen: SeenIds) -> catalog_pb2.Offer:
     offer = offer_rows.offer(row.cells)
     error = twice(seen, row, offer.product_id)
     if error is not None:
@@ -230,7 +232,7 @@ def _offer(row: Row, seen: Seen) -> catalog_pb2.Offer:
 
 
 def _facts(
-    source: importing.Source, outcome: importing.Outcome, *, dry_run: bool
+    source: importing.ImportSource, outcome: importing.ImportOutcome, *, dry_run: bool
 ) -> dict[str, Any]:
     tree = source.table if isinstance(source.table, PhotoTree) else None
     return {
@@ -245,7 +247,9 @@ def _facts(
     }
 
 
-def _summary(source: importing.Source, outcome: importing.Outcome, *, dry_run: bool) -> str:
+def _summary(
+    source: importing.ImportSource, outcome: importing.ImportOutcome, *, dry_run: bool
+) -> str:
     speed = outcome.rows / outcome.seconds if outcome.seconds else 0.0
     counted = tables.counted
     verbs = ("product is good", "products are good") if dry_run else _STORED

@@ -46,8 +46,9 @@ def recommend(
         LeastQuality | None,
         typer.Option(
             "--min-answer-quality",
-            help="Fail rather than take a poorer answer: of a snapshot, of popular products in"
-            " place of what is asked for, or without a part such as the ranker.",
+            help="Least quality of the answer; a poorer one is an error. snapshot: products"
+            " read earlier; fallback: popular products instead; reduced: without a part such as"
+            " the ranker.",
         ),
     ] = None,
     html: Annotated[
@@ -152,7 +153,7 @@ def _many(  # noqa: PLR0917 (they are handed on as they came)
     if out.exists() and out.samefile(batch):
         raise typer.BadParameter("would overwrite the requests", param_hint="--out")
 
-    async def work(client: SightlineClient) -> batches.Outcome:
+    async def work(client: SightlineClient) -> batches.BatchOutcome:
         return await batches.answer(
             client, batch, out, top=top, currency=currency, side_by_side=in_flight
         )

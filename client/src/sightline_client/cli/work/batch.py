@@ -21,7 +21,7 @@ from sightline_client.transport.importing import read_ahead
 from sightline_client.transport.pipeline import in_flight
 
 _SECONDS = 30.0
-"""Seconds for which a request is tried again while the suite is away or busy."""
+"""Seconds for which a request is retried while the suite is unavailable or busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class _Question:
 
 
 @dataclass(slots=True)
-class Outcome:
+class BatchOutcome:
     """What came of the file."""
 
     answered: int = 0
@@ -49,12 +49,12 @@ async def answer(
     top: int,
     currency: str,
     side_by_side: int,
-) -> Outcome:
+) -> BatchOutcome:
     """Write a line for each line of ``source``: {"line", "id", "response"} or {"line", "id",
     "error"}. A failed line never fails the rest; if the suite stays unavailable, the file keeps the
     lines so far."""
     await reach(client)
-    outcome, table, patience = Outcome(), JsonLines(source), Patience(_SECONDS)
+    outcome, table, patience = BatchOutcome(), JsonLines(source), Patience(_SECONDS)
     method = client.calls.recommendation.Recommend
 
     async def ask(question: _Question) -> rec.RecommendResponse | SightlineError:

@@ -15,7 +15,7 @@ from sightline_client.cli.work import importing
 from sightline_client.cli.work.patience import Patience, reach
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
-from sightline_client.files.model import Row, Table
+from sightline_client.files.model import Row, RowTable
 from sightline_client.files.rejected import Rejected
 from sightline_client.transport.pipeline import in_flight
 from sightline_client.transport.threads import in_thread
@@ -49,7 +49,7 @@ class _Lot(Generic[M]):
 
 
 @dataclass(slots=True)
-class Outcome:
+class SendOutcome:
     """What came of a file."""
 
     rows: int = 0
@@ -60,14 +60,14 @@ class Outcome:
 async def send_file(
     client: SightlineClient,
     path: Path,
-    table: Table,
+    table: RowTable,
     make: Callable[[Row], M],
     send: Callable[[Sequence[M]], Awaitable[R]],
     *,
     side_by_side: int,
     words: str,
     id_column: str,
-) -> Outcome:
+) -> SendOutcome:
     """Send every row, or keep it in the file of rejected rows.
 
     SightlineError when the suite stays unavailable.
@@ -77,7 +77,7 @@ async def send_file(
         send: Sends a batch in one call, which is retried while the suite is unavailable.
     """
     await reach(client)
-    outcome, rejected, patience = Outcome(), Rejected(path, table), Patience()
+    outcome, rejected, patience = SendOutcome(), Rejected(path, table), Patience()
 
     def refuse(row: Row, error: SightlineError) -> None:
         outcome.refused += 1
@@ -110,13 +110,13 @@ async def send_file(
     return outcome
 
 
-async def _lots(table: Table, make: Callable[[Row], M]) -> AsyncIterator[_Lot[M]]:
+async def _lots(table: RowTable, make: Callable[[Row], M]) -> AsyncIterator[_Lot[M]]:
     rows = table.rows()
     while lot := await in_thread(_read, table, rows, make):
         yield lot
 
 
-def _read(table: Table, rows: Iterator[Row], make: Callable[[Row], M]) -> _Lot[M] | None:
+def _read(table: RowTable, rows: Iterator[Row], make: Callable[[Row], M]) -> _Lot[M] | None:
     """Read and convert the next rows in one call to a thread; None at the end."""
     good: list[Row] = []
     messages: list[M] = []

@@ -17,7 +17,7 @@ from sightline_client.cli.base import options, running
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.cli.show.tables import plain
 from sightline_client.files.mapping import ColumnMap, column_map
-from sightline_client.files.model import FileRefused, Table
+from sightline_client.files.model import FileRefused, RowTable
 from sightline_client.files.opening import Reading, look, open_table
 from sightline_client.files.proposing import propose, words
 from sightline_client.files.shapes import Shape, shape_of
@@ -46,7 +46,7 @@ class FileColumns(OptionGroup):
         typer.Option(
             "--set",
             metavar="OURS=VALUE",
-            help="What a column of ours holds in every row, such as currency=EUR or"
+            help="Value of one of our columns in every row, such as currency=EUR or"
             " 'images={id}.jpg'. May be given several times.",
         ),
     ] = None
@@ -54,17 +54,20 @@ class FileColumns(OptionGroup):
         str,
         typer.Option(
             metavar="NAME",
-            help="Whose export it is, where its columns do not show it; none: as they are.",
+            help="Kind of export, if the columns do not show it; none: read the columns as they"
+            " are.",
         ),
     ] = ""
     encoding: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Of a text file that is no UTF-8, such as cp1252."),
+        typer.Option(
+            metavar="NAME", help="Encoding of a text file that is no UTF-8, such as cp1252."
+        ),
     ] = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class FileLayout:
     """What a command reads out of a file."""
 
     known: Collection[str]
@@ -73,7 +76,7 @@ class Rows:
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     """Exports that are known."""
 
-    def open(self, path: Path, given: FileColumns) -> Table:
+    def open(self, path: Path, given: FileColumns) -> RowTable:
         """Open the file, read as its options, its columns or the last run say. FileRefused proposes
         options where a column is unknown."""
         reading = self._reading(path, given)

@@ -14,7 +14,7 @@ from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client.cli.base import progress, running
 from sightline_client.cli.show.tables import counted, plain
 from sightline_client.cli.work import following
-from sightline_client.cli.work.columns import FileColumns, Rows
+from sightline_client.cli.work.columns import FileColumns, FileLayout
 from sightline_client.cli.work.patience import Patience, reach
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, to_wire
@@ -22,35 +22,35 @@ from sightline_client.errors import SightlineError
 from sightline_client.files import products
 from sightline_client.files.folder import PhotoTree
 from sightline_client.files.mapping import Mapped
-from sightline_client.files.model import Row, Table, bad
+from sightline_client.files.model import Row, RowTable, bad
 from sightline_client.files.opening import fingerprint
 from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.rejected import Rejected, problem
-from sightline_client.files.seen import Seen, SharedPhotos, twice
+from sightline_client.files.seen import SeenIds, SharedPhotos, twice
 from sightline_client.files.shapes import PRODUCTS, Shaped
 from sightline_client.transport.importing import Line, Sender, read_ahead, send_all, too_large
 from sightline_client.values.catalog import ImportMode
 
 SHOWN = 10
-"""Refused rows that are reported one by one; the file of refused rows has them all."""
+"""Rejected rows that are reported one by one; the file of rejected rows has all."""
 _MOST_RUNS = 10_000
 _SAMPLE = 5
 """Products to delete that are named; --json has up to 20."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ImportSource:
     """What is imported."""
 
     path: Path
-    table: Table
+    table: RowTable
     photos: PhotoFolder
     fingerprint: str
     """The same content has the same one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ImportPlan:
     """How it is imported."""
 
     mode: ImportMode
@@ -62,7 +62,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Outcome:
+class ImportOutcome:
     """What came of it."""
 
     closing: catalog_pb2.CloseImportResponse = field(
@@ -81,10 +81,10 @@ class Outcome:
     """Something beside a row went wrong, and has been said."""
 
 
-ROWS = Rows(products.COLUMNS, products.NEEDED, PRODUCTS)
+ROWS = FileLayout(products.COLUMNS, products.NEEDED, PRODUCTS)
 
 
-def open_file(path: Path, images: Path | None, columns: FileColumns) -> Source:
+def open_file(path: Path, images: Path | None, columns: FileColumns) -> ImportSource:
     """Open a table of products. Photos are searched beside it unless ``images`` names their
     folder."""
     table = ROWS.open(path, columns)
@@ -92,20 +92,20 @@ def open_file(path: Path, images: Path | None, columns: FileColumns) -> Source:
         content = fingerprint(path, bar.at)
     if isinstance(table, Mapped | Shaped):  # read otherwise, it is another import
         content = hashlib.sha256(f"{content} {table.how}".encode()).hexdigest()[:32]
-    return Source(path, table, PhotoFolder(images or path.parent), content)
+    return ImportSource(path, table, PhotoFolder(images or path.parent), content)
 
 
-def open_folder(path: Path) -> Source:
+def open_folder(path: Path) -> ImportSource:
     """Open a folder of photos, one product a photo."""
     with progress.meter(f"looking for photos in {path.name}", stays=False) as bar:
         tree = PhotoTree(path, lambda found: bar.at(0, rows=found))
-    return Source(path.resolve(), tree, PhotoFolder(path), tree.fingerprint)
+    return ImportSource(path.resolve(), tree, PhotoFolder(path), tree.fingerprint)
 
 
-async def run(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
+async def run(client: SightlineClient, source: ImportSource, plan: ImportPlan) -> ImportOutcome:
     """Import the rows that the suite does not have yet. SightlineError when the suite stays
     unavailable: acknowledged rows are kept, and the next run continues from there."""
-    outcome, since = Outcome(), time.monotonic()
+    outcome, since = ImportOutcome(), time.monotonic()
     state = await _open(client, source, plan)
     if state.closed:
         running.say(Text(f"Import {plain(state.import_id)} was closed before: nothing to do."))
@@ -133,14 +133,14 @@ async def _advise(client: SightlineClient) -> None:
             running.say(Text(f"This catalog has outgrown its engine: {plain(line)}."))
 
 
-async def check(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
+async def check(client: SightlineClient, source: ImportSource, plan: ImportPlan) -> ImportOutcome:
     """Read and check every row, and write nothing to the suite. In FULL mode, compare the ids with
     the catalog's to say what would be deleted."""
-    outcome, since = Outcome(), time.monotonic()
+    outcome, since = ImportOutcome(), time.monotonic()
     if plan.mode is ImportMode.FULL:
         await reach(client)
     rejected = Rejected(source.path, source.table)
-    with Seen() as seen, Seen() as held, SharedPhotos() as shared:
+    with SeenIds() as seen, SeenIds() as held, SharedPhotos() as shared:
         with progress.meter("checking", source.table.total) as bar:
             lines = _lines(source, seen, shared, 0, ask_again=False, read=False)
             async for line in read_ahead(lines, _weight):
@@ -161,7 +161,7 @@ async def check(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
     return outcome
 
 
-async def _absent(client: SightlineClient, held: Seen) -> catalog_pb2.CloseImportResponse:
+async def _absent(client: SightlineClient, held: SeenIds) -> catalog_pb2.CloseImportResponse:
     """Count the products of the catalog that have none of these ids, and name some."""
     found = catalog_pb2.CloseImportResponse()
     with progress.meter("comparing with the catalog", stays=False) as bar:
@@ -176,7 +176,9 @@ async def _absent(client: SightlineClient, held: Seen) -> catalog_pb2.CloseImpor
     return found
 
 
-async def _open(client: SightlineClient, source: Source, plan: Plan) -> import_pb2.ImportState:
+async def _open(
+    client: SightlineClient, source: ImportSource, plan: ImportPlan
+) -> import_pb2.ImportState:
     """Open the first import of this content that is not closed. The same file, imported again, is a
     new import: something else may have been imported in between."""
     base = plan.import_id or f"{source.fingerprint}-{plan.mode.value.lower()}"
@@ -195,10 +197,10 @@ async def _open(client: SightlineClient, source: Source, plan: Plan) -> import_p
 
 async def _send(
     client: SightlineClient,
-    source: Source,
-    plan: Plan,
+    source: ImportSource,
+    plan: ImportPlan,
     state: import_pb2.ImportState,
-    outcome: Outcome,
+    outcome: ImportOutcome,
 ) -> None:
     patience = Patience()
     sender = Sender(
@@ -213,7 +215,7 @@ async def _send(
     again = state.refused_count > 0
     try:
         with (
-            Seen() as seen,
+            SeenIds() as seen,
             SharedPhotos() as shared,
             progress.meter("importing", source.table.total) as bar,
         ):
@@ -233,8 +235,8 @@ async def _send(
 
 
 def _lines(
-    source: Source,
-    seen: Seen,
+    source: ImportSource,
+    seen: SeenIds,
     shared: SharedPhotos,
     after: int,
     *,
@@ -276,7 +278,7 @@ def _weight(line: Line[Row]) -> int:
     return line.product.ByteSize()
 
 
-def _refuse(outcome: Outcome, rejected: Rejected, row: Row, error: SightlineError) -> None:
+def _refuse(outcome: ImportOutcome, rejected: Rejected, row: Row, error: SightlineError) -> None:
     outcome.refused += 1
     outcome.unnamed += not products.product_id(row.cells)
     rejected.add(row, error)
@@ -290,10 +292,12 @@ def report_row(count: int, row: Row, error: SightlineError, item_id: str) -> Non
         text = Text.assemble((f"Row {row.number:,}", "bold"), f"{name}: {plain(error.reason)}: ")
         running.say(text.append(plain(problem(error))))
     elif count == SHOWN + 1:
-        running.say(Text("… more refused rows are in the file of rejected rows."))
+        running.say(Text("… more rejected rows are in their file."))
 
 
-async def _may_close(client: SightlineClient, import_id: str, plan: Plan, outcome: Outcome) -> bool:
+async def _may_close(
+    client: SightlineClient, import_id: str, plan: ImportPlan, outcome: ImportOutcome
+) -> bool:
     """Show what a FULL import deletes. Return whether it may continue."""
     request = catalog_pb2.CloseImportRequest(
         catalog_id=client.catalog, import_id=import_id, dry_run=True
@@ -302,7 +306,7 @@ async def _may_close(client: SightlineClient, import_id: str, plan: Plan, outcom
         outcome.closing = await _closed(client, request)
     _report_deletion(outcome.closing)
     if outcome.unnamed and outcome.closing.delete_count and not plan.force:
-        rows = counted(outcome.unnamed, "refused row has", "refused rows have")
+        rows = counted(outcome.unnamed, "rejected row has", "rejected rows have")
         running.say(
             Text(
                 f"Nothing is deleted: {rows} no"
@@ -314,7 +318,9 @@ async def _may_close(client: SightlineClient, import_id: str, plan: Plan, outcom
     return True
 
 
-async def _close(client: SightlineClient, import_id: str, plan: Plan, outcome: Outcome) -> None:
+async def _close(
+    client: SightlineClient, import_id: str, plan: ImportPlan, outcome: ImportOutcome
+) -> None:
     request = catalog_pb2.CloseImportRequest(
         catalog_id=client.catalog, import_id=import_id, force=plan.force
     )

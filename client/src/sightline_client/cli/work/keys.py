@@ -24,7 +24,7 @@ def new_token() -> str:
 
 
 @dataclass(frozen=True)
-class Key:
+class CallerKey:
     """What the gateway is to know of a caller."""
 
     name: str

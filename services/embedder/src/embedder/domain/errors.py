@@ -7,6 +7,7 @@ ServiceError
 │   ├── TextInvalid              TEXT_INVALID               no characters, or too many
 │   ├── BoxInvalid               BOX_INVALID                no rectangle within a photo
 │   ├── ViewsInvalid             VIEWS_INVALID              fewer than none, or too many
+│   ├── SubjectUnsearchable      SUBJECT_SEARCH_UNAVAILABLE  the extra `opencv` is not installed
 │   ├── PhotoUndecodable         IMAGE_UNDECODABLE          not a whole photo of a format we take
 │   ├── PhotoTooLarge            IMAGE_TOO_LARGE            over the cap on bytes, pixels or memory
 │   └── (servicekit.fetch)       URI_FORBIDDEN              nothing is fetched from there
@@ -82,6 +83,12 @@ class ViewsInvalid(errors.InvalidArgument, reason="VIEWS_INVALID"):
             f"1 to {MAX_VIEWS} views are taken of a photo, or 0 for the space's own number, "
             f"not {views}"
         )
+
+
+class SubjectUnsearchable(errors.InvalidArgument, reason="SUBJECT_SEARCH_UNAVAILABLE"):
+    """The embedder lacks the extra `opencv`, which the search for a subject needs."""
+
+    message = "this embedder can't find subjects: send a box, or install sightline-embedder[opencv]"
 
 
 class PhotoUndecodable(errors.InvalidArgument, reason="IMAGE_UNDECODABLE"):

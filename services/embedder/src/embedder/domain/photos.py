@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_VIEWS = 4
+MAX_ALTERNATIVES = 3
+"""Most other subjects that a search returns."""
 LEAST_BOX = 0.01
 """Least fraction of each of the photo's sides that a box covers."""
 

@@ -88,7 +88,7 @@ def parse_steps(text: str) -> tuple[PreprocessStep, ...]:
             raise StepsInvalidError(f"there are two steps of the kind {step.kind}")
         if step.kind == "crop" and found:
             raise StepsInvalidError("a crop comes before all other steps")
-        if step in NEED_OPENCV and importlib.util.find_spec("cv2") is None:
+        if step in NEED_OPENCV and not has_opencv():
             raise StepsInvalidError(f"{step} needs OpenCV: install sightline-embedder[opencv]")
         found.append(step)
     return tuple(found)
@@ -116,13 +116,20 @@ def words(recipe: PhotoRecipe | TextRecipe | Sentences) -> str:
 
 NEED_OPENCV: Final = frozenset(
     {
+        PreprocessStep.CROP_SUBJECT,
         PreprocessStep.DENOISE_MEDIAN,
         PreprocessStep.DENOISE_BILATERAL,
         PreprocessStep.DENOISE_NL_MEANS,
         PreprocessStep.CONTRAST_CLAHE,
     }
 )
-"""What needs the extra `opencv`, which is loaded when the first photo needs it."""
+"""Steps that need the extra `opencv`."""
+
+
+def has_opencv() -> bool:
+    """Return whether the extra `opencv` is installed."""
+    return importlib.util.find_spec("cv2") is not None
+
 
 _WORDS: Final[Mapping[PreprocessStep, str]] = {
     PreprocessStep.CROP_PAD: (

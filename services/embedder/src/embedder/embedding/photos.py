@@ -20,7 +20,7 @@ from embedder.domain.photos import (
     PhotoView,
     PreparedPhoto,
 )
-from embedder.domain.recipes import PhotoRecipe
+from embedder.domain.recipes import PhotoRecipe, has_opencv
 from embedder.embedding.cache import EmbeddingCache, digest
 from embedder.embedding.call import EMBEDDED, EmbedCall, side_by_side
 from embedder.embedding.classify import classification
@@ -52,6 +52,8 @@ class PhotoEmbedder:
             check_box(item.box)
             if item.find_subject:
                 raise errors.BoxInvalid("a box is given, or the subject is looked for, not both")
+        if item.find_subject and not has_opencv():
+            raise errors.SubjectUnsearchable
         if item.photo is not None:
             self.intake.check(item.photo)
 

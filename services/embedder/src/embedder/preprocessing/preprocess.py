@@ -15,7 +15,6 @@ from PIL import Image
 from embedder.domain.photos import WHOLE, Box, PhotoSubject, PhotoView, Pixels
 from embedder.domain.recipes import OVERSAMPLING, PhotoRecipe
 from embedder.preprocessing import steps
-from embedder.preprocessing.subject import find
 from sightline_rules import photos
 from sightline_rules.photos import PhotoLimits
 
@@ -47,7 +46,7 @@ def pixels(
     """
     image = photos.decode(photo, limits, least_side(recipe, look))
     start = time.perf_counter()
-    subject = find(image) if look.find else None
+    subject = steps.found(image) if look.find else None
     box = look.box if subject is None else subject.box
     seen = views(image, recipe, box, look.views)
     return seen.tobytes(), time.perf_counter() - start, subject

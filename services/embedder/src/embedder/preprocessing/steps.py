@@ -17,9 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from embedder.domain.photos import WHOLE, Box, Pixels
-from embedder.domain.recipes import BRIGHTEST, MOST_GAIN, NEED_OPENCV, PreprocessStep
-from embedder.preprocessing.subject import find
+from embedder.domain.photos import WHOLE, Box, PhotoSubject, Pixels
+from embedder.domain.recipes import BRIGHTEST, MOST_GAIN, PreprocessStep
 
 PADDED: Final = 1024
 """Pixels of a padded photo's side at most."""
@@ -30,10 +29,10 @@ def framed(
 ) -> tuple[Image.Image, Box]:
     """Return the RGB photo and the part of it that is meant, as the crop among the steps has it.
 
-    A box that somebody gave stays.
+    A box of the caller stays.
     """
     if PreprocessStep.CROP_SUBJECT in steps and box == WHOLE:
-        return image, find(image).box
+        return image, found(image).box
     if PreprocessStep.CROP_PAD in steps and box == WHOLE:
         return _padded(image), box
     return image, box
@@ -42,19 +41,27 @@ def framed(
 def done(pixels: Pixels, steps: Sequence[PreprocessStep]) -> Pixels:
     """Return a model's input, uint8 RGB [side, side, 3], after the steps in their order."""
     for step in steps:
-        if step in NEED_OPENCV:
+        if step in _DONE:
+            pixels = _DONE[step](pixels)
+        elif step.kind != "crop":
             from embedder.adapters import opencv
 
             pixels = opencv.DONE[step](pixels)
-        elif step in _DONE:
-            pixels = _DONE[step](pixels)
     return pixels
 
 
+def found(image: Image.Image) -> PhotoSubject:
+    """Return the salient subject of an RGB photo. Raises ImportError without the extra `opencv`."""
+    from embedder.preprocessing import subject
+
+    return subject.find(image)
+
+
 def prepare() -> None:
-    """Import what some step needs, where it is installed: later no file can be opened."""
+    """Import what steps need, as far as it is installed: files can't be opened later."""
     with contextlib.suppress(ImportError):
         from embedder.adapters import opencv  # noqa: F401
+        from embedder.preprocessing import subject  # noqa: F401
 
 
 def _padded(image: Image.Image) -> Image.Image:

@@ -1,4 +1,6 @@
-"""Where the subject of a photo is, found without a model: what differs from the photo's border.
+"""Search for the salient subject of a photo, without a model: what differs from its border.
+
+Needs the extra `opencv`.
 
 Two maps are added up, both of a thumbnail in CIELAB (J. Zhang, S. Sclaroff, Z. Lin, X. Shen,
 B. Price, R. Měch, Minimum Barrier Salient Object Detection at 80 FPS, ICCV 2015):
@@ -8,7 +10,7 @@ B. Price, R. Měch, Minimum Barrier Salient Object Detection at 80 FPS, ICCV 201
 - the border's contrast (§ 3.3, MB+): how unlike the colours of the border's four sides a pixel is.
   The side that it is most unlike doesn't count, since the subject may touch it.
 
-What stands out by Otsu's threshold and hangs together is a candidate. It takes 8 to 12 ms of CPU.
+Connected regions above Otsu's threshold are candidates.
 """
 
 from collections.abc import Iterator
@@ -19,11 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from embedder.domain.photos import WHOLE, Box, PhotoSubject
-
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.intp]
+from embedder.adapters import opencv
+from embedder.adapters.opencv import Floats, Mask, Places
+from embedder.domain.photos import MAX_ALTERNATIVES, WHOLE, Box, PhotoSubject
 
 LONG_SIDE: Final = 80
 """Pixels of the thumbnail's longer side."""
@@ -49,7 +49,6 @@ ALIKE: Final = 0.7
 """Boxes that overlap so much (intersection over union) are one."""
 MARGIN: Final = 0.02
 """Share of the longer side that is left around a candidate."""
-ALTERNATIVES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ def find(image: Image.Image) -> PhotoSubject:
 
     The same photo gives the same boxes. To be run where photos are decoded.
     """
-    lab = _lab(_thumbnail(image))
+    lab = opencv.lab(_thumbnail(image))
     boxes = _on_plain_ground(lab)
     salient = saliency(lab)
     regions = [] if salient is None else list(_candidates(salient))
@@ -78,7 +77,7 @@ def find(image: Image.Image) -> PhotoSubject:
             boxes.append(region.box)
     if not boxes:
         return PhotoSubject(WHOLE)
-    return PhotoSubject(boxes[0], tuple(boxes[1 : 1 + ALTERNATIVES]))
+    return PhotoSubject(boxes[0], tuple(boxes[1 : 1 + MAX_ALTERNATIVES]))
 
 
 def saliency(lab: Floats) -> Floats | None:
@@ -96,30 +95,6 @@ def _thumbnail(image: Image.Image) -> npt.NDArray[np.uint8]:
     scale = LONG_SIDE / max(image.size)
     width, height = (max(8, round(side * scale)) for side in image.size)
     return np.asarray(image.resize((width, height), Image.Resampling.BOX), np.uint8)
-
-
-def _lab(rgb: npt.NDArray[np.uint8]) -> Floats:
-    """Turn sRGB [h, w, 3] into CIELAB under D65 (IEC 61966-2-1, CIE 15:2004)."""
-    share = rgb.astype(np.float32) / 255
-    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
-    xyz = np.asarray(linear @ _TO_XYZ, np.float32)
-    cube = np.where(xyz > 216 / 24389, np.cbrt(xyz), xyz * (841 / 108) + 4 / 29)
-    x, y, z = np.moveaxis(cube, -1, 0)
-    return np.asarray(np.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), -1), np.float32)
-
-
-_WHITE: Final = np.array([0.95047, 1.0, 1.08883], np.float32)
-_TO_XYZ: Final = (
-    np.array(
-        [
-            [0.4124564, 0.3575761, 0.1804375],
-            [0.2126729, 0.7151522, 0.0721750],
-            [0.0193339, 0.1191920, 0.9503041],
-        ],
-        np.float32,
-    )
-    / _WHITE[:, None]
-).T
 
 
 def _barrier(lab: Floats) -> Floats:
@@ -182,7 +157,7 @@ def _on_plain_ground(lab: Floats) -> list[Box]:
     if (np.linalg.norm(border - ground, axis=-1) > EVEN).mean() > MIXED:
         return []
     unlike = np.linalg.norm(lab - ground, axis=-1) > EVEN
-    parts = [part for part in _components(unlike) if len(part[0]) > DUST]
+    parts = [part for part in opencv.components(unlike) if len(part[0]) > DUST]
     if not parts:
         return []
     rows, columns = (np.concatenate(places) for places in zip(*parts, strict=True))
@@ -192,9 +167,9 @@ def _on_plain_ground(lab: Floats) -> list[Box]:
 def _candidates(salient: Floats) -> Iterator[_Region]:
     """Yield what stands out, and within it what clearly stands out again."""
     weighted = salient * _towards_the_middle(*salient.shape)
-    outer = salient >= otsu(salient)
+    outer = salient >= opencv.otsu(salient)
     yield from _regions(outer, weighted)
-    inner = salient >= otsu(salient[outer])
+    inner = salient >= opencv.otsu(salient[outer])
     rest = outer & ~inner
     if rest.any() and salient[inner].mean() - salient[rest].mean() >= CLEARLY:
         yield from _regions(inner, weighted)
@@ -202,7 +177,7 @@ def _candidates(salient: Floats) -> Iterator[_Region]:
 
 def _regions(mask: Mask, weighted: Floats) -> Iterator[_Region]:
     """Yield the parts of a mask that are large enough to be meant."""
-    for rows, columns in _components(mask):
+    for rows, columns in opencv.components(mask):
         box = _box(rows, columns, *mask.shape)
         if _area(box) >= LEAST_AREA:
             yield _Region(float(weighted[rows, columns].sum()), box)
@@ -213,41 +188,6 @@ def _towards_the_middle(height: int, width: int) -> Floats:
     down = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     across = np.linspace(-1, 1, width, dtype=np.float32)
     return np.asarray(np.exp(-(down**2 + across**2)), np.float32)
-
-
-def otsu(values: Floats) -> float:
-    """Return the threshold that parts values of 0 to 1 best into two classes (N. Otsu, A Threshold
-    Selection Method from Gray-Level Histograms, IEEE Trans. SMC 9, 1979)."""
-    counts, edges = np.histogram(values, bins=256, range=(0, 1))
-    below = np.cumsum(counts)
-    sums = np.cumsum(counts * edges[:-1])
-    above = below[-1] - below
-    with np.errstate(invalid="ignore", divide="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(edges[int(np.nan_to_num(between).argmax()) + 1])
-
-
-def _components(mask: Mask) -> Iterator[tuple[Places, Places]]:
-    """Yield rows and columns of the pixels of each four-connected part of a mask."""
-    labels = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
-    while True:
-        spread = _spread(_spread(labels).T).T
-        if np.array_equal(spread, labels):
-            break
-        labels = spread
-    rows, columns = np.nonzero(labels)
-    order = np.argsort(labels[rows, columns], kind="stable")
-    ends = np.flatnonzero(np.diff(labels[rows, columns][order])) + 1
-    yield from zip(np.split(rows[order], ends), np.split(columns[order], ends), strict=True)
-
-
-def _spread(labels: Places) -> Places:
-    """Give all labels above 0 that stand side by side in a row the highest of them [h, w]."""
-    padded = np.pad(labels, ((0, 0), (1, 1)))
-    flat = padded.ravel()
-    starts = np.flatnonzero(np.diff(flat > 0, prepend=True))  # of runs, and of gaps between them
-    lengths = np.diff(starts, append=flat.size)
-    return np.repeat(np.maximum.reduceat(flat, starts), lengths).reshape(padded.shape)[:, 1:-1]
 
 
 def _box(rows: Places, columns: Places, height: int, width: int) -> Box:

@@ -9,17 +9,16 @@ from typing import Final
 
 from PIL import Image
 
-from embedder.domain.photos import WHOLE, Box, PhotoSubject, PhotoView
+from embedder.domain.photos import MAX_ALTERNATIVES, WHOLE, Box, PhotoSubject, PhotoView
 from embedder.domain.recipes import PhotoRecipe, PreprocessStep
 from embedder.preprocessing import preprocess, steps
-from embedder.preprocessing.subject import ALTERNATIVES, find
 from servicekit.decoding_wire import ExpectedOutput, Made, MemoryWanted, Refused
 from sightline_rules import photos
 from sightline_rules.photo_memory import MemoryNeededError
 from sightline_rules.photos import PhotoLimits, PhotoRejectedError
 
 _STEPS: Final = tuple(PreprocessStep)
-_MOST_BOXES: Final = 1 + ALTERNATIVES
+_MOST_BOXES: Final = 1 + MAX_ALTERNATIVES
 _ORDER: Final = struct.Struct("!QQHdB?4d")
 _FACTS: Final = struct.Struct(f"!dB{4 * _MOST_BOXES}d")
 """Seconds after decoding; how many boxes were found; the sides of as many as there may be."""
@@ -31,9 +30,8 @@ def prepare() -> None:
     photos.prepare()
     steps.prepare()
     picture = Image.radial_gradient("L").convert("RGB")
-    find(picture)
     for step in PreprocessStep:
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(ImportError):  # without the extra `opencv`
             preprocess.views(picture, PhotoRecipe(32, 1.0, "", (step,)), WHOLE, 1)
 
 

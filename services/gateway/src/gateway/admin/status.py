@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from gateway.model.carried import Space
+from gateway.model.carried import EmbedderSpace
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable, SpaceInUse
 from gateway.model.peers import IndexState
@@ -39,7 +39,7 @@ class SuiteState:
     texts: IndexState
     embedder_space_version: str
     """The visual space's default version; empty: not known."""
-    embedder_spaces: Sequence[Space]
+    embedder_spaces: Sequence[EmbedderSpace]
     model_version: str
     """Of the serving ranking model; empty: none, or not known."""
 
@@ -54,7 +54,7 @@ class _Reply(Generic[T]):
 
 
 async def suite_state(
-    spaces: Coroutine[object, object, Sequence[Space]],
+    spaces: Coroutine[object, object, Sequence[EmbedderSpace]],
     images: Coroutine[object, object, IndexState],
     texts: Coroutine[object, object, IndexState],
     model: Coroutine[object, object, str],
@@ -102,7 +102,9 @@ async def _ask(job: Coroutine[object, object, T], peer: Peer, seconds: float) ->
     return _Reply(value, error, time.perf_counter() - start)
 
 
-def _visual(spaces: Sequence[Space], held: str) -> tuple[Space | None, Space | None]:
+def _visual(
+    spaces: Sequence[EmbedderSpace], held: str
+) -> tuple[EmbedderSpace | None, EmbedderSpace | None]:
     """The visual space's default version, which is listed first, and the one that searches need.
 
     They need the one that the index holds; where it is not served, the default one.
@@ -121,7 +123,7 @@ def _texts(count: IndexState) -> IndexState:
     return IndexState(advice=count.advice)
 
 
-def _triton(error: ServiceError | None, visual: Space | None) -> ServiceError | None:
+def _triton(error: ServiceError | None, visual: EmbedderSpace | None) -> ServiceError | None:
     """Triton as the embedder sees it."""
     if error is not None:
         return Unavailable("not known: the embedder does not answer", reason="EMBEDDER_UNAVAILABLE")
@@ -146,7 +148,7 @@ def _milvus(retriever: _Reply[IndexState]) -> ServiceError | None:
 
 
 async def check_unused(
-    wanted: str, spaces: Sequence[Space], holding: Callable[[str], Awaitable[Sequence[str]]]
+    wanted: str, spaces: Sequence[EmbedderSpace], holding: Callable[[str], Awaitable[Sequence[str]]]
 ) -> None:
     """Raise SpaceInUse while a generation uses a space, given by its version or model's name.
 

@@ -7,7 +7,7 @@ from servicekit.access import AccessPolicy, Caller, TokenInvalid, bearer, caller
 from servicekit.errors import PermissionDenied
 
 
-class Tokens(Protocol):
+class TokenKind(Protocol):
     """Tokens of one kind."""
 
     def caller(self, token: str) -> Caller | None:
@@ -17,7 +17,7 @@ class Tokens(Protocol):
 class Admission:
     """Admits callers by their tokens; a call that names no role in its proto is made by nobody."""
 
-    def __init__(self, kinds: Sequence[Tokens]) -> None:
+    def __init__(self, kinds: Sequence[TokenKind]) -> None:
         self._kinds = kinds
 
     def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:  # noqa: ARG002

@@ -24,7 +24,7 @@ from servicekit.access import Caller, Role
 from servicekit.reloaded import Reloaded, Unreadable, problems
 
 
-class Key(BaseModel):
+class CallerKey(BaseModel):
     """One caller's key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,7 +52,7 @@ class Key(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    keys: tuple[Key, ...]
+    keys: tuple[CallerKey, ...]
 
 
 class Keys:
@@ -74,7 +74,7 @@ class Keys:
         return key.caller() if key is not None and key.good(self._now()) else None
 
 
-def _read(path: Path) -> Mapping[str, Key]:
+def _read(path: Path) -> Mapping[str, CallerKey]:
     """By hash."""
     try:
         file = _File.model_validate(tomllib.loads(path.read_text("utf-8")))

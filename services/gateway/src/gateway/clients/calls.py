@@ -24,7 +24,7 @@ _GONE = frozenset({"UNAVAILABLE", "CANCELLED", "PEER_UNKNOWN"})
 that a caller can change. Others are the peer's own."""
 
 
-class Caller:
+class PeerCaller:
     """Calls one peer within what is left of the current call's deadline."""
 
     def __init__(

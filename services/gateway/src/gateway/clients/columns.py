@@ -5,41 +5,55 @@ from typing import Any, cast
 
 import numpy as np
 
-from gateway.model.answer import Order
+from gateway.model.answer import AnswerOrder
 from gateway.model.branch import Branch
 from gateway.model.carried import ProductRow
-from gateway.model.columns import Columns
+from gateway.model.columns import ProductColumns
 from gateway.model.reasons import Move
 from servicekit.errors import Internal
 from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
-from sightline_rules import categories
+from sightline_rules import categories, kinds
 from sightline_rules.duplicates import NO_HASH
+from sightline_rules.fields import CANDIDATE, Field
+from sightline_rules.kinds import Kind
 
 Message = candidate_pb2.CandidateColumns
 
-_UNKNOWN: Mapping[str, Any] = {
-    "product_ids": "",
-    "parent_ids": "",
-    "category_paths": "",
-    "brands": "",
-    "price_micros": -1,
-    "currencies": "",
-    "availabilities": product_pb2.AVAILABILITY_UNSPECIFIED,
-    "tags": candidate_pb2.TextList(),
-    "attributes": candidate_pb2.AttributeList(),
-    "create_time_micros": 0,
-    "image_hashes": NO_HASH,
+
+def _unknown(kind: Kind) -> tuple[Any, ...]:
+    """Return the cells of a product that lacks a field of this kind."""
+    match kind:
+        case kinds.MoneyKind():
+            return -1, ""
+        case kinds.NumberKind():
+            return (-1,)
+        case kinds.TimeKind():
+            return (0,)
+        case kinds.ChoiceKind():
+            return (product_pb2.AVAILABILITY_UNSPECIFIED,)
+        case kinds.TextsKind():
+            return (candidate_pb2.TextList(),)
+        case kinds.AttributesKind():
+            return (candidate_pb2.AttributeList(),)
+        case _:
+            return ("",)
+
+
+_UNKNOWN: Mapping[str, Any] = {"product_ids": "", "image_hashes": NO_HASH} | {
+    name: cell
+    for field in CANDIDATE
+    for name, cell in zip(field.candidate, _unknown(field.kind), strict=True)
 }
 """The columns, with the value of a product of which nothing is known."""
 
 
-def columns(message: candidate_pb2.CandidateColumns) -> Columns:
+def columns(message: candidate_pb2.CandidateColumns) -> ProductColumns:
     """What is said of products; raises Internal where columns differ in length."""
     count = len(message.product_ids)
     if any(len(getattr(message, name)) not in (0, count) for name in _UNKNOWN):
         raise Internal("the retriever's columns differ in length", reason="INTERNAL")
-    return Columns(
+    return ProductColumns(
         product_ids=list(message.product_ids),
         # Read seldom, so not copied.
         parent_ids=message.parent_ids,
@@ -49,7 +63,7 @@ def columns(message: candidate_pb2.CandidateColumns) -> Columns:
     )
 
 
-def columns_message(value: Columns) -> candidate_pb2.CandidateColumns:
+def columns_message(value: ProductColumns) -> candidate_pb2.CandidateColumns:
     """The message of what is said of products: as it came, where they all came together."""
     kept = [_kept(cast(Message, source), rows) for source, rows in value.blocks]
     if len(kept) == 1:
@@ -81,33 +95,43 @@ def _kept(message: Message, rows: Sequence[int]) -> Message:
 
 
 def columns_of(products: Sequence[ProductRow]) -> candidate_pb2.CandidateColumns:
-    """The columns of whole products, as the retriever makes them; they have no hashes."""
-    products = cast(Sequence[product_pb2.Product], products)
-    return candidate_pb2.CandidateColumns(
-        product_ids=[item.product_id for item in products],
-        parent_ids=[item.parent_id for item in products],
-        category_paths=[categories.join(item.category_path) for item in products],
-        brands=[item.brand for item in products],
-        price_micros=[
-            item.price.units * 1_000_000 + item.price.nanos // 1_000
-            if item.HasField("price")
-            else -1
-            for item in products
-        ],
-        currencies=[item.price.currency_code for item in products],
-        availabilities=[item.availability for item in products],
-        tags=[candidate_pb2.TextList(values=item.tags) for item in products],
-        attributes=[candidate_pb2.AttributeList(values=item.attributes) for item in products],
-        create_time_micros=[item.create_time.ToMicroseconds() for item in products],
-    )
+    """Return the columns of whole products, as the retriever makes them, without hashes."""
+    message = Message(product_ids=[item.product_id for item in products])
+    for field in CANDIDATE:
+        cells = [_cells(field, item) for item in products]
+        for name, column in zip(field.candidate, zip(*cells, strict=True), strict=False):
+            getattr(message, name).extend(column)
+    return message
 
 
-def columns_of_rows(products: Sequence[ProductRow]) -> Columns:
+def _cells(field: Field, product: Any) -> tuple[Any, ...]:
+    """Return the cells of one field of a product."""
+    value: Any = getattr(product, field.wire)
+    match field.kind:
+        case kinds.CategoryKind():
+            return (categories.join(value),)
+        case kinds.MoneyKind() if product.HasField(field.wire):
+            return value.units * 1_000_000 + value.nanos // 1_000, value.currency_code
+        case kinds.NumberKind() as kind if product.HasField(field.wire):
+            return (round(value * kind.steps),)
+        case kinds.MoneyKind() | kinds.NumberKind():
+            return _unknown(field.kind)
+        case kinds.TimeKind():
+            return (value.ToMicroseconds(),)
+        case kinds.TextsKind():
+            return (candidate_pb2.TextList(values=value),)
+        case kinds.AttributesKind():
+            return (candidate_pb2.AttributeList(values=value),)
+        case _:
+            return (value,)
+
+
+def columns_of_rows(products: Sequence[ProductRow]) -> ProductColumns:
     """The columns of whole products."""
     return columns(columns_of(products))
 
 
-def order_message(order: Order) -> pb.AnsweredColumns:
+def order_message(order: AnswerOrder) -> pb.AnsweredColumns:
     """A whole order that the ranker did not make, packed: nothing in it was moved or calibrated."""
     return pb.AnsweredColumns(
         product_ids=order.product_ids,
@@ -122,11 +146,11 @@ def order_message(order: Order) -> pb.AnsweredColumns:
     )
 
 
-def order_of(message: pb.AnsweredColumns, offset: int, total: int) -> Order:
+def order_of(message: pb.AnsweredColumns, offset: int, total: int) -> AnswerOrder:
     """A part of an order that begins at `offset`."""
     ids, collapsed = list(message.product_ids), iter(message.collapsed_product_ids)
     moves = [(column.cause, column.places) for column in message.moves]
-    return Order(
+    return AnswerOrder(
         product_ids=ids,
         raw_scores=_unpacked(message.raw_scores),
         parts=[(part.name, _unpacked(part.values)) for part in message.parts],

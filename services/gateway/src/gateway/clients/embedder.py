@@ -8,11 +8,11 @@ from typing import Any, cast
 import grpc
 
 from gateway.clients import messages
-from gateway.clients.calls import Caller
-from gateway.model.carried import Classification, Space, Subject, Vector
-from gateway.model.peers import Embedded, Likeness
+from gateway.clients.calls import PeerCaller
+from gateway.model.carried import Classification, EmbedderSpace, Subject, Vector
+from gateway.model.peers import EmbeddedSignals, HeatMap
 from gateway.model.query import Signal, SignalKind
-from gateway.ports import Embedder
+from gateway.ports import EmbedderPort
 from servicekit import quotas
 from servicekit.channel import idempotent
 from servicekit.errors import DeadlineExceeded, Internal, ServiceError
@@ -26,10 +26,10 @@ from sightline.embedder.v1 import space_service_pb2
 IDEMPOTENT = idempotent(pb, space_service_pb2)
 
 
-class EmbedderClient(Embedder):
+class EmbedderClient(EmbedderPort):
     """Embeds signals and lists the spaces."""
 
-    def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
+    def __init__(self, channel: grpc.aio.Channel, caller: PeerCaller) -> None:
         self._stub = pb_grpc.EmbeddingServiceStub(channel)
         self._caller = caller
 
@@ -42,7 +42,7 @@ class EmbedderClient(Embedder):
         *,
         space: str,
         views: int = 0,
-    ) -> Embedded:
+    ) -> EmbeddedSignals:
         request = pb.BatchEmbedRequest(
             catalog_id=catalog_id,
             items=[_item(signal, space, space_version, views) for signal in signals],
@@ -52,7 +52,7 @@ class EmbedderClient(Embedder):
         response = await self._call(self._stub.BatchEmbed, request, decodes=decodes)
         if len(response.results) != len(signals):
             raise Internal("the embedder answered another number of items", reason="INTERNAL")
-        return Embedded(
+        return EmbeddedSignals(
             items=tuple(_result(item) for item in response.results),
             work=messages.work(response.stage_timings),
             subjects=tuple(
@@ -75,14 +75,14 @@ class EmbedderClient(Embedder):
 
     async def compare(
         self, catalog_id: str, photo: Signal, other: bytes, space_version: str
-    ) -> Likeness:
+    ) -> HeatMap:
         request = pb.ComparePhotosRequest(
             catalog_id=catalog_id,
             first=_item(photo, version=space_version),
             second=pb.EmbedItem(image=other, photo_kind=photo_pb2.PHOTO_KIND_CATALOGUE),
         )
         response = await self._call(self._stub.ComparePhotos, request, decodes=True)
-        return Likeness(
+        return HeatMap(
             response.png, response.similarity, response.first.rest, response.space_version
         )
 
@@ -101,7 +101,7 @@ class EmbedderClient(Embedder):
         quotas.spend(QuotaKind.DECODE_SECONDS, messages.seconds(response.stage_timings, "intake"))
         return response
 
-    async def spaces(self, catalog_id: str) -> Sequence[Space]:
+    async def spaces(self, catalog_id: str) -> Sequence[EmbedderSpace]:
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
         response = await self._caller.call(self._stub.ListSpaces, request, note=True)
         return response.spaces

@@ -3,7 +3,7 @@
 import math
 from itertools import accumulate
 
-from gateway.model.experiment import ExperimentFile, Running, drawn_by, layer_of
+from gateway.model.experiment import ExperimentFile, RunningExperiment, drawn_by, layer_of
 from sightline.ranker.v1.experiment_service_pb2 import Experiment, ExperimentArm
 
 
@@ -31,11 +31,11 @@ def experiment_message(value: ExperimentFile) -> Experiment:
     return message
 
 
-def running_of(message: Experiment) -> Running:
+def running_of(message: Experiment) -> RunningExperiment:
     """Return an experiment that the ranker keeps, as requests look at it."""
     ends = accumulate(arm.share for arm in message.arms)
     has_end = message.HasField("end_time")
-    return Running(
+    return RunningExperiment(
         scenes=frozenset(message.scenes),
         start_micros=message.start_time.ToMicroseconds(),
         end_micros=message.end_time.ToMicroseconds() if has_end else math.inf,

@@ -1,6 +1,7 @@
 """Our values as the messages of sightline.common.v1, and back. Decides nothing."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, cast
@@ -10,7 +11,7 @@ from google.protobuf import duration_pb2
 from gateway.model.answer import AnsweredProduct, Score
 from gateway.model.branch import Branch
 from gateway.model.candidates import Contributions
-from gateway.model.causes import Cause, Degradation
+from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.query import Identity, Shopper
 from gateway.model.reasons import Move, Reason
 from gateway.model.versions import Freshness, SpaceVersion, StageTiming, Versions
@@ -48,14 +49,19 @@ def add_parts(
             message.features.add(name=feature, value=added)
 
 
-_CAUSES: frozenset[int] = frozenset(Cause)
+_CAUSES: frozenset[int] = frozenset(DegradationCause)
 
 
 def degradation_list(messages: Iterable[answer_pb2.Degradation]) -> tuple[Degradation, ...]:
     """Return the degradations whose causes this gateway knows."""
     return tuple(
         [
-            Degradation(item.stage, Cause(item.cause), item.substitute, item.as_of.ToMicroseconds())
+            Degradation(
+                item.stage,
+                DegradationCause(item.cause),
+                item.substitute,
+                item.as_of.ToMicroseconds(),
+            )
             for item in messages
             if item.cause in _CAUSES
         ]
@@ -89,28 +95,19 @@ def space_version_message(value: SpaceVersion | None) -> answer_pb2.SpaceVersion
     )
 
 
+_TEXTS = [each.name for each in fields(Versions) if each.name != "spaces"]
+
+
 def versions(message: answer_pb2.Versions) -> Versions:
     """Return the versions that a message names."""
-    return Versions(
-        spaces=tuple(map(space_version, message.spaces)),
-        model_version=message.model_version,
-        scene=message.scene,
-        scene_version=message.scene_version,
-        plan=message.plan,
-        service_version=message.service_version,
-    )
+    texts = {name: getattr(message, name) for name in _TEXTS}
+    return Versions(tuple(map(space_version, message.spaces)), **texts)
 
 
 def versions_message(value: Versions) -> answer_pb2.Versions:
     """Return the message of an answer's versions."""
-    return answer_pb2.Versions(
-        spaces=filter(None, map(space_version_message, value.spaces)),
-        model_version=value.model_version,
-        scene=value.scene,
-        scene_version=value.scene_version,
-        plan=value.plan,
-        service_version=value.service_version,
-    )
+    spaces = filter(None, map(space_version_message, value.spaces))
+    return answer_pb2.Versions(spaces=spaces, **{name: getattr(value, name) for name in _TEXTS})
 
 
 def freshness(message: answer_pb2.IndexFreshness) -> Freshness:

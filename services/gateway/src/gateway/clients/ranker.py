@@ -9,34 +9,34 @@ from types import MappingProxyType
 import grpc
 
 from gateway.clients import messages
-from gateway.clients.calls import Caller
+from gateway.clients.calls import PeerCaller
 from gateway.clients.columns import columns_message, columns_of
 from gateway.clients.experiments import experiment_message, running_of
 from gateway.clients.records import draft_of, message_of, record_of, replay_of
-from gateway.model.answer import AnswerRecord, Order
-from gateway.model.candidates import Candidates, Contributions
-from gateway.model.causes import Cause, Degradation
+from gateway.model.answer import AnswerOrder, AnswerRecord
+from gateway.model.candidates import Contributions, FusedCandidates
+from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.diversity import Diversity
-from gateway.model.experiment import ExperimentFile, Running
+from gateway.model.experiment import ExperimentFile, RunningExperiment
 from gateway.model.peers import (
     NO_RECOMMENDERS,
-    Anchors,
     AnswerRange,
-    Basis,
+    NominationBasis,
     Ranked,
     RankerCandidates,
-    RankOrder,
+    RankRequest,
     Reasoned,
-    ReasonOrder,
+    ReasonRequest,
     RecommenderList,
     Recommenders,
-    Rules,
+    ReplayRules,
+    RequestAnchors,
 )
 from gateway.model.query import Shopper
 from gateway.model.reasons import Reason
 from gateway.model.replay import RankerReplay
 from gateway.model.scene import AnchorSource
-from gateway.ports import ExperimentKeeper, Ranker
+from gateway.ports import ExperimentKeeper, RankerPort
 from servicekit.channel import idempotent
 from servicekit.errors import Internal
 from servicekit.requests import timestamp
@@ -65,11 +65,11 @@ MOST_MODELS = 1_000
 MOST_PAIRS = 10_000
 """Pairs of candidates with the same picture that are sent to the ranker."""
 
-_BASIS: Mapping[int, Basis] = MappingProxyType(
+_BASIS: Mapping[int, NominationBasis] = MappingProxyType(
     {
-        ranking_pb.NominateResponse.BASIS_LONG_TERM: Basis.LONG_TERM,
-        ranking_pb.NominateResponse.BASIS_SESSION: Basis.SESSION,
-        ranking_pb.NominateResponse.BASIS_POPULARITY: Basis.POPULARITY,
+        ranking_pb.NominateResponse.BASIS_LONG_TERM: NominationBasis.LONG_TERM,
+        ranking_pb.NominateResponse.BASIS_SESSION: NominationBasis.SESSION,
+        ranking_pb.NominateResponse.BASIS_POPULARITY: NominationBasis.POPULARITY,
     }
 )
 
@@ -83,10 +83,10 @@ _SOURCES: Mapping[AnchorSource, ranking_pb.Anchors.Source.ValueType] = MappingPr
 )
 
 
-class RankerClient(Ranker, ExperimentKeeper):
+class RankerClient(RankerPort, ExperimentKeeper):
     """Generates candidates, ranks them, and keeps answers and experiments."""
 
-    def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
+    def __init__(self, channel: grpc.aio.Channel, caller: PeerCaller) -> None:
         self._ranking = ranking_grpc.RankingServiceStub(channel)
         self._answers = answers_grpc.AnswerServiceStub(channel)
         self._models = models_grpc.ModelServiceStub(channel)
@@ -122,7 +122,7 @@ class RankerClient(Ranker, ExperimentKeeper):
         answer = await self._caller.twice(self._ranking.Nominate, request)
         return RankerCandidates(
             product_ids=tuple(dict.fromkeys(answer.product_ids)),
-            basis=_BASIS.get(answer.basis, Basis.NOTHING),
+            basis=_BASIS.get(answer.basis, NominationBasis.NOTHING),
             model_version=answer.model_version,
             degradations=() if recommenders.only else _lost("nominate", model_version, answer),
             vectors=tuple(answer.vectors),
@@ -132,7 +132,7 @@ class RankerClient(Ranker, ExperimentKeeper):
             anchors=tuple(answer.anchor_product_ids),
         )
 
-    async def rank(self, order: RankOrder) -> Ranked:
+    async def rank(self, order: RankRequest) -> Ranked:
         candidates = order.candidates
         request = ranking_pb.RankRequest(
             catalog_id=order.catalog_id,
@@ -169,7 +169,7 @@ class RankerClient(Ranker, ExperimentKeeper):
         answer = await self._caller.call(self._ranking.Rank, request)
         return _ranked(answer, candidates, _lost("rank", order.model_version, answer))
 
-    async def reasons(self, order: ReasonOrder) -> Reasoned:
+    async def reasons(self, order: ReasonRequest) -> Reasoned:
         request = ranking_pb.GiveReasonsRequest(
             catalog_id=order.catalog_id,
             language_code=order.language_code,
@@ -209,7 +209,7 @@ class RankerClient(Ranker, ExperimentKeeper):
         return (await self._caller.call(self._answers.ListAnswers, request)).answer_ids
 
     async def replay(
-        self, catalog_id: str, answer_id: str, limit: int, rules: Rules | None = None
+        self, catalog_id: str, answer_id: str, limit: int, rules: ReplayRules | None = None
     ) -> RankerReplay:
         request = answers_pb.ReplayAnswerRequest(
             catalog_id=catalog_id, answer_id=answer_id, limit=limit
@@ -240,7 +240,7 @@ class RankerClient(Ranker, ExperimentKeeper):
         )
         await self._caller.call(self._experiments.RegisterExperiments, request)
 
-    async def experiments(self, catalog_id: str) -> Sequence[Running]:
+    async def experiments(self, catalog_id: str) -> Sequence[RunningExperiment]:
         request = experiments_pb.ListExperimentsRequest(catalog_id=catalog_id)
         answer = await self._caller.call(self._experiments.ListExperiments, request)
         return [running_of(each) for each in answer.experiments]
@@ -265,7 +265,7 @@ class RankerClient(Ranker, ExperimentKeeper):
         return {item.model_version: item.state for item in answer.models}
 
 
-def _anchors(value: Anchors) -> ranking_pb.Anchors | None:
+def _anchors(value: RequestAnchors) -> ranking_pb.Anchors | None:
     if not value:
         return None
     source = _SOURCES[value.source]
@@ -279,7 +279,7 @@ def _list(message: ranking_pb.RecommenderList) -> RecommenderList:
     return RecommenderList(message.recommender, tuple(scores), tuple(scores.values()))
 
 
-def _controls(order: RankOrder) -> ranking_pb.Controls:
+def _controls(order: RankRequest) -> ranking_pb.Controls:
     message = ranking_pb.Controls(page_size=order.page_size, pins_first=order.pins_first)
     for each in order.candidates.controls:
         made = message.controls.add(name=each.name, candidates=each.rows)
@@ -302,7 +302,7 @@ def _lost(
     """What the ranker says is lost. One of a release before 0.15 does not say that it passed over
     the pinned model."""
     found = messages.degradation_list(answer.degradations)
-    cause = Cause.MODEL_NOT_READY
+    cause = DegradationCause.MODEL_NOT_READY
     if pinned in ("", answer.model_version) or any(item.cause == cause for item in found):
         return found
     substitute = "the promoted model" if answer.model_version else "similarity and popularity"
@@ -310,12 +310,12 @@ def _lost(
 
 
 def _ranked(
-    answer: ranking_pb.RankResponse, candidates: Candidates, lost: tuple[Degradation, ...]
+    answer: ranking_pb.RankResponse, candidates: FusedCandidates, lost: tuple[Degradation, ...]
 ) -> Ranked:
     ids, known = list(answer.product_ids), candidates.places
     _check_columns(answer, known)
     places = [known[product_id] for product_id in ids]
-    order = Order(
+    order = AnswerOrder(
         product_ids=ids,
         # Columns are read for the page alone, so they are not copied.
         raw_scores=answer.raw_scores,

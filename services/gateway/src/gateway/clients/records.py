@@ -6,7 +6,7 @@ from gateway.clients import messages
 from gateway.clients.columns import order_message, order_of
 from gateway.model.answer import AnswerRecord
 from gateway.model.branch import Branch
-from gateway.model.candidates import Candidates
+from gateway.model.candidates import FusedCandidates
 from gateway.model.replay import Difference, RankerReplay, RecordedAnswer
 from servicekit.requests import timestamp
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
@@ -15,7 +15,7 @@ from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 _BRANCHES = [str(branch) for branch in Branch]
 
 
-def draft_of(record: AnswerRecord, candidates: Candidates) -> ranking_pb.AnswerDraft:
+def draft_of(record: AnswerRecord, candidates: FusedCandidates) -> ranking_pb.AnswerDraft:
     """What the ranker keeps of an answer, beside what it knows itself."""
     return ranking_pb.AnswerDraft(
         answer_id=record.answer_id,

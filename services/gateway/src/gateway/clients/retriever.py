@@ -8,13 +8,20 @@ import grpc
 from grpc.aio import UnaryUnaryMultiCallable
 
 from gateway.clients import messages
-from gateway.clients.calls import A, Caller, Q
+from gateway.clients.calls import A, PeerCaller, Q
 from gateway.clients.columns import columns
 from gateway.model.carried import Facet, FacetRequest, Vector
-from gateway.model.columns import Columns, gathered
-from gateway.model.peers import Blend, Checked, Found, IndexState, Rejection, Rows
-from gateway.model.query import Scope
-from gateway.ports import Retriever
+from gateway.model.columns import ProductColumns, gathered
+from gateway.model.peers import (
+    CheckedProducts,
+    IndexState,
+    NearestProducts,
+    ProductRows,
+    Rejection,
+    VectorBlend,
+)
+from gateway.model.query import AnswerScope
+from gateway.ports import RetrieverPort
 from servicekit.channel import idempotent
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
 from servicekit.requests import timestamp
@@ -53,10 +60,10 @@ _BUYABLE = filter_pb2.Filter(
 )
 
 
-class RetrieverClient(Retriever):
+class RetrieverClient(RetrieverPort):
     """Finds products and reads the record."""
 
-    def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
+    def __init__(self, channel: grpc.aio.Channel, caller: PeerCaller) -> None:
         self._products = products_grpc.ProductServiceStub(channel)
         self._vectors = vectors_grpc.VectorServiceStub(channel)
         self._index = index_grpc.IndexServiceStub(channel)
@@ -66,13 +73,13 @@ class RetrieverClient(Retriever):
     async def search(
         self,
         catalog_id: str,
-        near: Vector | str | Blend,
-        scope: Scope,
+        near: Vector | str | VectorBlend,
+        scope: AnswerScope,
         *,
         top_k: int,
         exclude: Sequence[str],
         min_index_token: str,
-    ) -> Found:
+    ) -> NearestProducts:
         request = vectors_pb.SearchRequest(
             catalog_id=catalog_id,
             filter=filter_of(scope),
@@ -83,7 +90,7 @@ class RetrieverClient(Retriever):
         )
         if isinstance(near, str):
             request.product_id = near
-        elif isinstance(near, Blend):
+        elif isinstance(near, VectorBlend):
             request.space = near.space
             request.blend.CopyFrom(_blend(near))
         else:
@@ -91,8 +98,8 @@ class RetrieverClient(Retriever):
         return _found(await self._call(self._vectors.Search, request, scope))
 
     async def keywords(
-        self, catalog_id: str, text: str, scope: Scope, *, top_k: int, exclude: Sequence[str]
-    ) -> Found:
+        self, catalog_id: str, text: str, scope: AnswerScope, *, top_k: int, exclude: Sequence[str]
+    ) -> NearestProducts:
         request = keywords_pb.SearchKeywordsRequest(
             catalog_id=catalog_id,
             text=text,
@@ -103,19 +110,23 @@ class RetrieverClient(Retriever):
         )
         return _found(await self._call(self._keywords.SearchKeywords, request, scope))
 
-    async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
+    async def columns(
+        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
+    ) -> ProductColumns:
         return columns((await self._columns(catalog_id, ids, scope)).columns)
 
-    async def checked(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Checked:
+    async def checked(
+        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
+    ) -> CheckedProducts:
         answer = await self._columns(catalog_id, ids, scope, explain=True)
-        return Checked(
+        return CheckedProducts(
             columns(answer.columns),
             frozenset(answer.missing_product_ids),
             {item.product_id: _rejection(item) for item in answer.rejections},
         )
 
     async def _columns(
-        self, catalog_id: str, ids: Sequence[str], scope: Scope, *, explain: bool = False
+        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope, *, explain: bool = False
     ) -> products_pb.BatchGetProductsResponse:
         request = products_pb.BatchGetProductsRequest(
             catalog_id=catalog_id,
@@ -130,12 +141,12 @@ class RetrieverClient(Retriever):
         request = products_pb.BatchGetProductsRequest(
             catalog_id=catalog_id, product_ids=ids, view=products_pb.PRODUCT_VIEW_COLUMNS
         )
-        found = (await self._call(self._products.BatchGetProducts, request, Scope())).columns
+        found = (await self._call(self._products.BatchGetProducts, request, AnswerScope())).columns
         held = found.product_ids
         paths = found.category_paths or [""] * len(held)
         return dict(zip(held, paths, strict=True))
 
-    async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
+    async def newest(self, catalog_id: str, scope: AnswerScope, count: int) -> ProductColumns:
         """The newest products that pass, newest first, of the MOST_PAGES first pages.
 
         A page may be short, or empty, and yet not the last: the retriever looks at so many
@@ -148,7 +159,7 @@ class RetrieverClient(Retriever):
             page_size=count,
             view=products_pb.PRODUCT_VIEW_COLUMNS,
         )
-        pages: list[Columns] = []
+        pages: list[ProductColumns] = []
         for _ in range(MOST_PAGES):
             answer = await self._call(self._products.ListProducts, request, scope)
             pages.append(columns(answer.columns))
@@ -159,8 +170,8 @@ class RetrieverClient(Retriever):
         return gathered([(page, range(len(page.product_ids))) for page in pages])
 
     async def products(
-        self, catalog_id: str, ids: Sequence[str], scope: Scope, titles: Sequence[str] = ()
-    ) -> Rows:
+        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope, titles: Sequence[str] = ()
+    ) -> ProductRows:
         request = products_pb.BatchGetProductsRequest(
             catalog_id=catalog_id,
             product_ids=ids or titles[:1],  # it refuses to be asked for none
@@ -169,13 +180,13 @@ class RetrieverClient(Retriever):
             title_product_ids=titles,
         )
         answer = await self._call(self._products.BatchGetProducts, request, scope)
-        return Rows(
+        return ProductRows(
             tuple(answer.products),
             {item: title for item, title in zip(titles, answer.titles, strict=False) if title},
         )
 
     async def facets(
-        self, catalog_id: str, asked: Sequence[FacetRequest], scope: Scope
+        self, catalog_id: str, asked: Sequence[FacetRequest], scope: AnswerScope
     ) -> tuple[Facet, ...]:
         request = products_pb.CountFacetsRequest(
             catalog_id=catalog_id,
@@ -188,7 +199,9 @@ class RetrieverClient(Retriever):
         request = products_pb.GetImageRequest(catalog_id=catalog_id, image_id=image_id)
         return (await self._caller.call(self._products.GetImage, request)).image.content
 
-    async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
+    async def rejection(
+        self, catalog_id: str, product_id: str, scope: AnswerScope
+    ) -> Rejection | None:
         answer = await self._columns(catalog_id, [product_id], scope, explain=True)
         for item in answer.rejections:
             found = _rejection(item)
@@ -220,20 +233,22 @@ class RetrieverClient(Retriever):
             each.name for each in answer.generations if each.space_version == space_version
         )
 
-    async def _call(self, method: UnaryUnaryMultiCallable[Q, A], request: Q, scope: Scope) -> A:
+    async def _call(
+        self, method: UnaryUnaryMultiCallable[Q, A], request: Q, scope: AnswerScope
+    ) -> A:
         try:
             return await self._caller.twice(method, request)
         except InvalidArgument as error:
             raise _as_sent(error, scope) from error
 
 
-def _found(answer: vectors_pb.SearchResponse) -> Found:
+def _found(answer: vectors_pb.SearchResponse) -> NearestProducts:
     count = len(answer.candidates.product_ids)
     if not count == len(answer.similarities) == len(answer.image_ids) or (
         len(answer.collapsed) not in (0, count)
     ):
         raise Internal("the retriever's columns differ in length", reason="INTERNAL")
-    return Found(
+    return NearestProducts(
         columns=columns(answer.candidates),
         similarities=list(answer.similarities),
         image_ids=answer.image_ids,
@@ -254,7 +269,7 @@ def _rejection(message: products_pb.Rejection) -> Rejection:
     return Rejection(message.product_id, message.path, message.condition, tuple(message.held))
 
 
-def filter_of(scope: Scope) -> filter_pb2.Filter | None:
+def filter_of(scope: AnswerScope) -> filter_pb2.Filter | None:
     """The filter to send: the caller's own and what else the scope asks for.
 
     Added so that the caller's own filter keeps its paths and is nested no deeper wherever possible.
@@ -304,7 +319,7 @@ def _equal(field: str, **value: Any) -> filter_pb2.Filter:
     )
 
 
-def _as_sent(error: InvalidArgument, scope: Scope) -> InvalidArgument:
+def _as_sent(error: InvalidArgument, scope: AnswerScope) -> InvalidArgument:
     """The error with the paths of the filter as the caller sent it."""
     sent = filter_of(scope)
     wrapped = (
@@ -326,7 +341,7 @@ def _as_sent(error: InvalidArgument, scope: Scope) -> InvalidArgument:
     )
 
 
-def _blend(value: Blend) -> vectors_pb.Blend:
+def _blend(value: VectorBlend) -> vectors_pb.Blend:
     return vectors_pb.Blend(
         parts=[
             vectors_pb.BlendPart(weight=weight, product_id=near)

@@ -53,7 +53,7 @@ FUSED = "fusion"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class AnswerOrder:
     """A final order, or a part of it, as columns, best first.
 
     Entry i of every column is of the same product; an empty column is empty for all.
@@ -154,7 +154,7 @@ class AnswerRecord:
     """When it was asked for, microseconds since 1970 (UTC)."""
     expire_micros: int
     """When record and token may go; 0 = the ranker's own time."""
-    order: Order = field(default_factory=Order)
+    order: AnswerOrder = field(default_factory=AnswerOrder)
     """The whole final order, or the part of it that was asked for."""
     hidden_count: int = 0
     arms: tuple[str, ...] = ()
@@ -164,7 +164,7 @@ class AnswerRecord:
 
 
 @dataclass(slots=True)  # not frozen: a page makes dozens, three times as fast
-class Result:
+class AnswerResult:
     """A product in an answer."""
 
     row: ProductRow

@@ -8,7 +8,7 @@ from operator import or_
 from types import MappingProxyType
 
 from gateway.model.branch import Branch, branches_of
-from gateway.model.columns import Columns, gathered
+from gateway.model.columns import ProductColumns, gathered
 from sightline_rules.controls import Control
 
 Contributions = tuple[tuple[str, float], ...]
@@ -16,13 +16,13 @@ Contributions = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class CandidateList:
     """The products that one signal or branch named, with their columns of the record."""
 
     branch: Branch
     weight: float
     """How much it counts against the other lists; > 0."""
-    columns: Columns
+    columns: ProductColumns
     """Best first."""
     similarities: Sequence[float] = ()
     """Cosine, match of words or a recommender's score, one a product; empty = its scores are none
@@ -33,7 +33,7 @@ class Listing:
     """Places before its first: a list that goes on where another one ends."""
     collapsed: Sequence[Sequence[str]] = ()
     """Near-duplicates of each in the list, as a search found them; empty = none."""
-    own: Columns | None = None
+    own: ProductColumns | None = None
     """The product that the list is near to; None = there is none."""
     signal: int | None = None
     """The place in the request of the signal that it is near to; None = it is near to none, or to
@@ -69,13 +69,13 @@ def falling(values: Sequence[float], ids: Sequence[str]) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
+class FusedCandidates:
     """The candidates as columns: entry i of every column is of the same product.
 
     They are in the order of the lists; `order` gives the best first.
     """
 
-    columns: Columns
+    columns: ProductColumns
     fused: Sequence[float]
     """Reciprocal-rank fusion of the branches; what is near to a negative signal lowers it."""
     order: Sequence[int]
@@ -89,7 +89,7 @@ class Candidates:
     similarities: Mapping[Branch, Sequence[float]]
     """By similarity branch: the weighted mean of the cosines to what is wanted, less what it has of
     what is not; by recommender: its score, 0 to 1. NaN = the branch did not name it."""
-    own: Columns = field(default_factory=Columns)
+    own: ProductColumns = field(default_factory=ProductColumns)
     """The query's own products."""
     same_pictures: Sequence[tuple[int, int]] = ()
     """Places of pairs that a search found to show the same picture."""
@@ -106,7 +106,7 @@ class Candidates:
         """Where each product lies."""
         return {product_id: place for place, product_id in enumerate(self.columns.product_ids)}
 
-    def joined(self, more: Columns) -> "Candidates":
+    def joined(self, more: ProductColumns) -> "FusedCandidates":
         """With other products behind them that no branch named."""
         count = len(more.product_ids)
         held = len(self.columns.product_ids)
@@ -124,11 +124,11 @@ class Candidates:
             },
         )
 
-    def picked(self, places: Sequence[int]) -> "Candidates":
+    def picked(self, places: Sequence[int]) -> "FusedCandidates":
         """Only the candidates at these places, in this order."""
         at = {place: number for number, place in enumerate(places)}
         pairs = ((at.get(one), at.get(other)) for one, other in self.same_pictures)
-        return Candidates(
+        return FusedCandidates(
             columns=gathered([(self.columns, places)]),
             fused=[self.fused[place] for place in places],
             order=[at[place] for place in self.order if place in at],

@@ -61,7 +61,7 @@ class Vector(Protocol):
     space_version: str
 
 
-class Space(Protocol):
+class EmbedderSpace(Protocol):
     """A version of a space as the embedder has it."""
 
     space: str

@@ -12,7 +12,7 @@ class Peer(StrEnum):
     RANKER = "ranker"
 
 
-class Cause(IntEnum):
+class DegradationCause(IntEnum):
     """Why an answer is degraded, by the numbers of Degradation.Cause."""
 
     EMBEDDER_UNAVAILABLE = 1
@@ -32,7 +32,7 @@ class Degradation:
 
     stage: str
     """The stage or branch."""
-    cause: Cause
+    cause: DegradationCause
     substitute: str = ""
     as_of_micros: int = 0
     """When what stands in for it was read, microseconds since 1970 (UTC); 0: now."""

@@ -12,7 +12,7 @@ Block = tuple[object, Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ProductColumns:
     """Products of the record; entry i of every column is of the same product.
 
     What is empty is not known of any of them.
@@ -45,12 +45,12 @@ class Columns:
         return [parent or own for parent, own in pairs]
 
 
-def gathered(parts: Sequence[tuple[Columns, Sequence[int]]]) -> Columns:
+def gathered(parts: Sequence[tuple[ProductColumns, Sequence[int]]]) -> ProductColumns:
     """Rows, rising, of several columns behind each other."""
     parts = [(columns, rows) for columns, rows in parts if len(rows)]
     if len(parts) == 1 and len(parts[0][1]) == len(parts[0][0].product_ids):
         return parts[0][0]  # as it came: nothing of it has to be made anew
-    return Columns(
+    return ProductColumns(
         product_ids=_column(parts, "product_ids", ""),
         parent_ids=_column(parts, "parent_ids", ""),
         image_hashes=_column(parts, "image_hashes", duplicates.NO_HASH),
@@ -69,7 +69,9 @@ def _joined(blocks: Iterable[Block]) -> list[Block]:
     return joined
 
 
-def _column(parts: Sequence[tuple[Columns, Sequence[int]]], name: str, unknown: T) -> list[T]:
+def _column(
+    parts: Sequence[tuple[ProductColumns, Sequence[int]]], name: str, unknown: T
+) -> list[T]:
     column: list[T] = []
     for columns, rows in parts:
         held = getattr(columns, name)
@@ -80,7 +82,7 @@ def _column(parts: Sequence[tuple[Columns, Sequence[int]]], name: str, unknown: 
     return column
 
 
-def _blocks(columns: Columns, rows: Sequence[int]) -> Iterator[Block]:
+def _blocks(columns: ProductColumns, rows: Sequence[int]) -> Iterator[Block]:
     if len(rows) == len(columns.product_ids):
         yield from columns.blocks
         return

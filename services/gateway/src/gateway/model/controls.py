@@ -65,7 +65,7 @@ def filter_of(value: object) -> object:
 
 
 @checked.dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
-class Control:
+class ControlRule:
     """One control; protos/sightline/gateway/v1/control.proto has its limits."""
 
     name: str
@@ -144,7 +144,7 @@ NO_OUTCOMES: ControlOutcomes = ()
 class ActiveControl:
     """A control of a request or of its scene."""
 
-    control: Control
+    control: ControlRule
     scene: str
     """The scene that has it; empty: the request."""
 
@@ -158,14 +158,14 @@ class ActiveControl:
         return ControlOutcome(self.control.name, self.scene, product_id, state)
 
 
-def consistent(controls: tuple[Control, ...]) -> tuple[Control, ...]:
+def consistent(controls: tuple[ControlRule, ...]) -> tuple[ControlRule, ...]:
     """The controls; ValueError with the fields that are wrong or contradict one another."""
     if found := [f"{path} {problem}" for path, problem in problems(controls)]:
         raise ValueError("; ".join(found))
     return controls
 
 
-def problems(controls: Sequence[Control]) -> Iterator[Problem]:
+def problems(controls: Sequence[ControlRule]) -> Iterator[Problem]:
     """What is wrong with the controls of one list, by field: "[0].place"."""
     if len(controls) > MOST_CONTROLS:
         yield f"[{MOST_CONTROLS}]", f"is one too many: at most {MOST_CONTROLS}"
@@ -185,7 +185,7 @@ def problems(controls: Sequence[Control]) -> Iterator[Problem]:
         yield f"[{excluding[-1]}].filter", f"{problem}, with what else is excluded"
 
 
-def _own(control: Control) -> Iterator[Problem]:
+def _own(control: ControlRule) -> Iterator[Problem]:
     """What is wrong with a control's numbers and times."""
     pins, boosts = control.kind is Kind.PIN, control.kind is Kind.BOOST
     last = LAST_PLACE + 1 - len(control.product_ids)
@@ -205,7 +205,7 @@ def _own(control: Control) -> Iterator[Problem]:
         yield "daily_budget", "goes with pin and boost only"
 
 
-def _subject(control: Control) -> Iterator[Problem]:
+def _subject(control: ControlRule) -> Iterator[Problem]:
     """What is wrong with what a control is about."""
     ids, pins = control.product_ids, control.kind is Kind.PIN
     most = MOST_PINNED if pins else MOST_PRODUCTS
@@ -239,7 +239,7 @@ _AGAINST = {
 """What a control may not say of a product of which an earlier one said the other."""
 
 
-def _contradictions(controls: Sequence[Control]) -> Iterator[Problem]:
+def _contradictions(controls: Sequence[ControlRule]) -> Iterator[Problem]:
     """Controls that hold at the same time and want different things of one product or place."""
     for index, control in enumerate(controls):
         for other in controls[:index]:
@@ -254,13 +254,13 @@ def _contradictions(controls: Sequence[Control]) -> Iterator[Problem]:
                 yield f"[{index}].place", f"is taken by {other.name}"
 
 
-def _meet(one: Control, other: Control) -> bool:
+def _meet(one: ControlRule, other: ControlRule) -> bool:
     """Whether there is a moment at which both hold."""
     ends = [each.end_time for each in (one, other) if each.end_time]
     return not ends or max(one.start_time, other.start_time) < min(ends)
 
 
-def _overlap(one: Control, other: Control) -> bool:
+def _overlap(one: ControlRule, other: ControlRule) -> bool:
     return one.place < other.place + len(other.product_ids) and other.place < one.place + len(
         one.product_ids
     )

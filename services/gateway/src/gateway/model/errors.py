@@ -28,7 +28,7 @@ ServiceError
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from gateway.model.causes import Cause, Peer
+from gateway.model.causes import DegradationCause, Peer
 from gateway.model.query import photo_path
 from servicekit.errors import (
     DeadlineExceeded,
@@ -150,7 +150,7 @@ class NothingAvailable(Unavailable, reason="NOTHING_AVAILABLE"):
     message = "what an answer could rest on is unavailable"
     retry_after = RETRY_AFTER
 
-    def __init__(self, causes: Iterable[Cause]) -> None:
+    def __init__(self, causes: Iterable[DegradationCause]) -> None:
         super().__init__(metadata={"causes": ",".join(sorted({cause.name for cause in causes}))})
 
 

@@ -93,7 +93,7 @@ def conflict(one: ExperimentFile, other: ExperimentFile) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningExperiment:
     """An experiment as requests look at it."""
 
     scenes: frozenset[str]
@@ -118,10 +118,10 @@ class Running:
         return next(((scene, name) for until, scene, name in self.arms if drawn < until), None)
 
 
-def running(one: ExperimentFile) -> Running:
+def running(one: ExperimentFile) -> RunningExperiment:
     """Return an experiment's file as requests look at it."""
     ends = accumulate(arm.share for arm in one.arms)
-    return Running(
+    return RunningExperiment(
         scenes=frozenset(one.scenes),
         start_micros=_micros(one.start),
         end_micros=math.inf if one.end is None else _micros(one.end),

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.model.answer import Result
+from gateway.model.answer import AnswerResult
 from gateway.model.carried import ProductRow
 from gateway.model.causes import Degradation
 from gateway.model.peers import Rejection
 from gateway.model.versions import Versions
 
 
-class Outcome(StrEnum):
+class ProductOutcome(StrEnum):
     """What became of the product; the names are those of Outcome without its prefix."""
 
     SHOWN = "SHOWN"
@@ -42,16 +42,16 @@ class BranchVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class ProductExplanation:
     """Where a product is, and why."""
 
-    outcome: Outcome
+    outcome: ProductOutcome
     row: ProductRow | None = None
     rejection: Rejection | None = None
     collapsed_into: str = ""
     branches: tuple[BranchVerdict, ...] = ()
-    placed: Result | None = None
+    placed: AnswerResult | None = None
     """Where it is, or would be, with its score; None = it was not scored."""
-    last_shown: Result | None = None
+    last_shown: AnswerResult | None = None
     degradations: tuple[Degradation, ...] = ()
     versions: Versions | None = None

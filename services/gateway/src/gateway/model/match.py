@@ -14,9 +14,9 @@ import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic import dataclasses as checked
 
-from gateway.model.answer import Order
+from gateway.model.answer import AnswerOrder
 from gateway.model.branch import SIMILARITY_BRANCHES, SPACES, Branch
-from gateway.model.candidates import Listing
+from gateway.model.candidates import CandidateList
 from gateway.model.versions import SpaceVersion
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -124,9 +124,9 @@ class MatchRule:
 
     def judge(
         self,
-        listings: Iterable[Listing],
+        listings: Iterable[CandidateList],
         spaces: Iterable[SearchedSpace],
-        order: Order | None = None,
+        order: AnswerOrder | None = None,
         *,
         incomplete: bool,
     ) -> Match | None:
@@ -148,7 +148,7 @@ class MatchRule:
             return replace(found, outcome=MatchOutcome.INCOMPLETE)
         return found
 
-    def _likely(self, order: Order | None) -> Match | None:
+    def _likely(self, order: AnswerOrder | None) -> Match | None:
         """Judge by the calibrated score; None: there is none, or the scene does not compare it."""
         least = self.thresholds.min_chance
         if not least or order is None or not order.chances:
@@ -163,7 +163,7 @@ class MatchRule:
             event=order.event,
         )
 
-    def _near(self, listing: Listing, space: SearchedSpace | None) -> Match:
+    def _near(self, listing: CandidateList, space: SearchedSpace | None) -> Match:
         """Judge one list by its branch's threshold."""
         version = space.version if space else None
         if not listing.similarities:

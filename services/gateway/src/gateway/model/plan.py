@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gateway.model.branch import RECOMMENDERS, Branch
 from gateway.model.controls import ActiveControl
-from gateway.model.query import Scope
+from gateway.model.query import AnswerScope
 from gateway.model.scene import Scene
 
 MOST_ASKED = 1_000
@@ -15,7 +15,7 @@ MOST_RANKED = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class StageEnds:
     """When each stage has to be over, in seconds from the request's start."""
 
     embed: float
@@ -28,7 +28,7 @@ class Ends:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RequestPlan:
     """How one request is answered."""
 
     scene: Scene
@@ -43,8 +43,8 @@ class Plan:
     ahead: int
     """Products of the final order that are asked for at once: the page, and what takes the place of
     those of it that vanished."""
-    scope: Scope
-    ends: Ends
+    scope: AnswerScope
+    ends: StageEnds
     controls: tuple[ActiveControl, ...] = ()
     """The active ones, the request's own before the scene's."""
 

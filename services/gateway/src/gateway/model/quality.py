@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from gateway.model.branch import Branch
-from gateway.model.causes import Cause, Degradation
+from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.errors import AnswerDegraded
 
 
@@ -56,7 +56,7 @@ def quality_of(
     """
     if from_snapshot:
         return Quality.SNAPSHOT
-    dropped = Cause.ANSWER_RECORD_DROPPED
+    dropped = DegradationCause.ANSWER_RECORD_DROPPED
     lost = {each.stage for each in degradations if each.cause != dropped}
     if not lost:
         return Quality.FULL
@@ -68,6 +68,6 @@ def quality_of(
 def check_quality(found: Quality, least: int, degradations: Sequence[Degradation]) -> Quality:
     """Return the quality. Raise AnswerDegraded below the minimum of request or scene."""
     if found < least:
-        causes = sorted({Cause(each.cause).name for each in degradations})
+        causes = sorted({DegradationCause(each.cause).name for each in degradations})
         raise AnswerDegraded(found.word, Quality(least).word, causes)
     return found

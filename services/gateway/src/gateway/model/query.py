@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from gateway.model.carried import Box, FacetRequest
-from gateway.model.controls import Control
+from gateway.model.controls import ControlRule
 from gateway.model.filters import CallersFilter
 
 MOST_ANCHORS = 50
@@ -91,7 +91,7 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class AnswerScope:
     """Which products may be in an answer."""
 
     filter: CallersFilter | None = None
@@ -111,7 +111,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class RequestQuery:
     """What Recommend or Search is asked. Limits are those of the messages; see validate.py."""
 
     catalog_id: str = "default"
@@ -132,7 +132,7 @@ class Query:
     exclude_product_ids: tuple[str, ...] = ()
     explain: bool = False
     """Whether parts are split by feature."""
-    controls: tuple[Control, ...] = ()
+    controls: tuple[ControlRule, ...] = ()
     """Those of the request alone."""
     request_id: str = ""
     """As given in the message."""
@@ -151,7 +151,7 @@ class Query:
         near = (signal.product_id for signal in self.wanted if signal.product_id)
         return tuple(dict.fromkeys((*self.anchors, *near)))[:MOST_ANCHORS]
 
-    def near_to(self, anchors: tuple[str, ...]) -> "Query":
+    def near_to(self, anchors: tuple[str, ...]) -> "RequestQuery":
         """The same with the first of these anchors as products to be near to."""
         known = {signal.product_id for signal in self.signals}
         near = [

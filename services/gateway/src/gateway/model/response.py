@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.model.answer import Result
+from gateway.model.answer import AnswerResult
 from gateway.model.carried import Classification, Facet, ProductRow, Subject
 from gateway.model.causes import Degradation
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
@@ -13,10 +13,10 @@ from gateway.model.versions import Freshness, StageTiming, Versions
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RecommendAnswer:
     """What Recommend answers."""
 
-    results: tuple[Result, ...]
+    results: tuple[AnswerResult, ...]
     no_good_match: bool
     quality: Quality
     degradations: tuple[Degradation, ...]

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
-from gateway.model.candidates import Listing
+from gateway.model.candidates import CandidateList
 from gateway.model.carried import Facet, Subject
 from gateway.model.causes import Peer
-from gateway.model.failures import Failure, failure_of
-from gateway.model.peers import Found, RankerCandidates
+from gateway.model.failures import StageFailure, failure_of
+from gateway.model.peers import NearestProducts, RankerCandidates
 from servicekit.errors import ServiceError
 
 
@@ -16,14 +16,14 @@ from servicekit.errors import ServiceError
 class BranchResult:
     """What a branch, or a part of one, found."""
 
-    listings: tuple[Listing, ...] = ()
-    found: tuple[Found, ...] = ()
+    listings: tuple[CandidateList, ...] = ()
+    found: tuple[NearestProducts, ...] = ()
     """What the retriever answered to its searches."""
     generated: tuple[RankerCandidates, ...] = ()
     """What the ranker answered."""
     steps: tuple[str, ...] = ()
     """What was done, in words."""
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[StageFailure, ...] = ()
     missing: Mapping[int, str] = field(default_factory=dict)
     """Products that the catalog does not hold, by the place of the signal that names each."""
     subjects: Mapping[int, Subject] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class BranchResult:
     that nothing else names candidates."""
     facets: tuple[Facet, ...] = ()
     """What a search counted."""
-    new: tuple[Listing, ...] = ()
+    new: tuple[CandidateList, ...] = ()
     """New products to give places to: they go beside whatever is named."""
     anchors: tuple[str, ...] = ()
     """The products that the ranker found the request to be about."""

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from pydantic import dataclasses as checked
 
 from gateway.model.branch import RECOMMENDERS, SIMILARITY_BRANCHES, Branch
-from gateway.model.controls import Control, consistent
+from gateway.model.controls import ControlRule, consistent
 from gateway.model.diversity import Diversity
 from gateway.model.match import Thresholds
 from gateway.model.quality import NamedQuality, Quality
@@ -23,6 +23,15 @@ class Fusion(StrEnum):
     """Each is searched for by itself, and the lists are fused by their places."""
     VECTOR = "vector"
     """Those that are wanted are put together in the space, and searched for at once."""
+
+
+class Objective(StrEnum):
+    """What a scene is meant to increase."""
+
+    UNSPECIFIED = ""
+    CLICKS = "clicks"
+    PURCHASES = "purchases"
+    REVENUE = "revenue"
 
 
 class AnchorSource(StrEnum):
@@ -89,7 +98,7 @@ class Budgets:
 
 
 @checked.dataclass(frozen=True, slots=True, config=_FILES)
-class Ranking:
+class SceneRanking:
     """What scores."""
 
     model: Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]{1,64})?$")] = ""
@@ -104,6 +113,8 @@ class Scene:
     name: str
     version: str
     """Hash of the content."""
+    objective: Objective = Objective.UNSPECIFIED
+    """A label for reports; it changes no order."""
     over_fetch: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)] = 5.0
     least_candidates: Annotated[int, Field(ge=1, le=1000)] = 100
     most_candidates: Annotated[int, Field(ge=1, le=2000)] = 1000
@@ -121,7 +132,7 @@ class Scene:
     """How much each part of the raw score counts when the signals named candidates."""
     parts_without_signals: Parts = field(default_factory=lambda: dict.fromkeys(BEHAVIOUR, 1.0))
     """The same when they did not."""
-    ranking: Ranking = field(default_factory=Ranking)
+    ranking: SceneRanking = field(default_factory=SceneRanking)
     budgets: Budgets = field(default_factory=Budgets)
     diversity: Diversity = field(default_factory=Diversity)
     match: Thresholds = field(default_factory=Thresholds)
@@ -129,7 +140,7 @@ class Scene:
     """How several signals of one branch become one list."""
     views: Annotated[int, Field(ge=0, le=4)] = 0
     """Views of each photo that are embedded and averaged, 1 to 4; 0 = the space's own number."""
-    controls: Annotated[tuple[Control, ...], AfterValidator(consistent)] = ()
+    controls: Annotated[tuple[ControlRule, ...], AfterValidator(consistent)] = ()
     anchors_from: AnchorSource = AnchorSource.REQUEST
     anchors_look_alike: bool = False
     """Whether the first anchors are searched by as product signals are."""
@@ -146,3 +157,8 @@ class Scene:
     def used(self) -> frozenset[Branch]:
         """The branches that have a weight."""
         return frozenset(branch for branch, weight in self.branches.items() if weight > 0)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What an answer's Versions say of its scene, by field."""
+        return {"scene": self.name, "scene_version": self.version, "objective": self.objective}

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
 from gateway.model.branch import Branch
-from gateway.model.candidates import Listing
+from gateway.model.candidates import CandidateList
 from gateway.model.carried import ProductRow
-from gateway.model.columns import Columns
+from gateway.model.columns import ProductColumns
 from gateway.model.errors import FilterInvalid
-from gateway.model.query import Scope
+from gateway.model.query import AnswerScope
 from sightline_rules import filters, messages
 from sightline_rules.facts import Facts, passes
 
@@ -19,7 +19,7 @@ _BUYABLE = filters.Comparison(
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class CatalogSnapshot:
     """Products of a catalog."""
 
     time_micros: int
@@ -30,13 +30,13 @@ class Snapshot:
     """Newest first; those of a category with few products come last."""
     rows: Mapping[str, ProductRow]
     """All of them, by id."""
-    columns_of: Callable[[Sequence[ProductRow]], Columns]
+    columns_of: Callable[[Sequence[ProductRow]], ProductColumns]
     """What ranking needs of products."""
     _facts: dict[str, Facts | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    def passing(self, scope: Scope, ids: Iterable[str]) -> Iterator[ProductRow]:
+    def passing(self, scope: AnswerScope, ids: Iterable[str]) -> Iterator[ProductRow]:
         """Those of these products that it holds and proves to pass, in their order. Raises
         FilterInvalid."""
         condition = condition_of(scope)
@@ -58,19 +58,19 @@ class Snapshot:
     def listings(
         self,
         branches: Iterable[Branch],
-        scope: Scope,
+        scope: AnswerScope,
         *,
         left_out: Collection[str],
         near: Sequence[str],
         most: int,
-    ) -> tuple[Listing, ...]:
+    ) -> tuple[CandidateList, ...]:
         """Return a list for each of these branches (POPULAR, NEW) of up to `most` proven products.
 
         In each list those come first whose categories are nearest to the products `near`. Empty:
         none is proven to pass. Raises FilterInvalid.
         """
         own = [self.rows[item] for item in near if item in self.rows]
-        listings = list[Listing]()
+        listings = list[CandidateList]()
         for branch in branches:
             ids = self.popular if branch is Branch.POPULAR else self.newest
             rows = self.passing(scope, [each for each in ids if each not in left_out])
@@ -80,7 +80,7 @@ class Snapshot:
                 )
             if found := list(islice(rows, most)):
                 after = sum(len(item.ids) for item in listings)
-                listings.append(Listing(branch, 1.0, self.columns_of(found), after=after))
+                listings.append(CandidateList(branch, 1.0, self.columns_of(found), after=after))
         return tuple(listings)
 
 
@@ -90,7 +90,7 @@ def _shared_levels(one: ProductRow, other: ProductRow) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def condition_of(scope: Scope) -> filters.Filter:
+def condition_of(scope: AnswerScope) -> filters.Filter:
     """What the record would be asked, as a value. Raises FilterInvalid."""
     parts: list[filters.Filter] = [_BUYABLE] if scope.buyable_only else []
     if scope.created_micros is not None:

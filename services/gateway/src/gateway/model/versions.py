@@ -26,6 +26,8 @@ class Versions:
     """What was done, in one line."""
     service_version: str = ""
     """The gateway's release."""
+    objective: str = ""
+    """What the scene is meant to increase; empty: its file does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from gateway.model.answer import Order
-from gateway.model.candidates import Candidates
+from gateway.model.answer import AnswerOrder
+from gateway.model.candidates import FusedCandidates
 from sightline_rules.duplicates import NO_HASH
 from sightline_rules.grouping import NO_PAIRS, Grouped, grouped
 
 
-def collapse(candidates: Candidates, order: Order) -> Order:
+def collapse(candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:
     """A whole order without near-duplicates of better products and of the query's own."""
     groups, own = _groups(candidates, order), len(candidates.own.product_ids)
     kept = [place - own for place in groups.kept if place >= own]
@@ -30,9 +30,9 @@ def collapse(candidates: Candidates, order: Order) -> Order:
     return replace(picked(replace(order, score_ranks=ranks), kept), collapsed=collapsed)
 
 
-def picked(order: Order, rows: Sequence[int]) -> Order:
+def picked(order: AnswerOrder, rows: Sequence[int]) -> AnswerOrder:
     """Only these rows of a whole order, in this order."""
-    held = {column.name: getattr(order, column.name) for column in fields(Order)}
+    held = {column.name: getattr(order, column.name) for column in fields(AnswerOrder)}
     columns: dict[str, Any] = {
         name: [values[row] for row in rows if row < len(values)]
         for name, values in held.items()
@@ -48,7 +48,7 @@ def picked(order: Order, rows: Sequence[int]) -> Order:
     return replace(order, **columns | {"total": len(rows)})
 
 
-def collapsed_into(candidates: Candidates, order: Order, product_id: str) -> str:
+def collapsed_into(candidates: FusedCandidates, order: AnswerOrder, product_id: str) -> str:
     """The better product, or the query's own, that a product of the order is a near-duplicate of;
     "" = none."""
     ids = [*candidates.own.product_ids, *order.product_ids]
@@ -57,7 +57,7 @@ def collapsed_into(candidates: Candidates, order: Order, product_id: str) -> str
     return "" if into == place else ids[into]
 
 
-def _groups(candidates: Candidates, order: Order) -> Grouped:
+def _groups(candidates: FusedCandidates, order: AnswerOrder) -> Grouped:
     """The query's own products, then the order, in groups of near-duplicates."""
     places, own = candidates.places, candidates.own
     rows = [places[product_id] for product_id in order.product_ids]

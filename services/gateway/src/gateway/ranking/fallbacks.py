@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from gateway.model.branch import Branch
-from gateway.model.causes import Cause, Degradation
-from gateway.model.failures import Failure
+from gateway.model.causes import Degradation, DegradationCause
+from gateway.model.failures import StageFailure
 from gateway.model.reasons import Reason
 from gateway.ranking.wording import own_reason
 
@@ -41,7 +41,7 @@ part's name."""
 
 
 def degradations(
-    failures: Iterable[Failure],
+    failures: Iterable[StageFailure],
     reported: Iterable[Degradation],
     named: Sequence[Branch],
     snapshot_micros: int = 0,
@@ -90,15 +90,15 @@ HYDRATE = "hydrate"
 _STAGES = (*Branch, "facets", "controls", "rank", HYDRATE, "record")
 
 
-def _place(failure: Failure) -> tuple[int, str, str]:
+def _place(failure: StageFailure) -> tuple[int, str, str]:
     place = _STAGES.index(failure.stage) if failure.stage in _STAGES else len(_STAGES)
     return place, failure.stage, failure.cause.name
 
 
-def _substitute(failure: Failure, named: Sequence[Branch]) -> str:
-    if failure.cause is Cause.PROFILE_UNAVAILABLE:
+def _substitute(failure: StageFailure, named: Sequence[Branch]) -> str:
+    if failure.cause is DegradationCause.PROFILE_UNAVAILABLE:
         return "nothing personal; products that the shopper hid may be shown"
-    if failure.cause is Cause.ANSWER_RECORD_DROPPED:
+    if failure.cause is DegradationCause.ANSWER_RECORD_DROPPED:
         return "this page alone"
     match failure.stage:
         case "controls":

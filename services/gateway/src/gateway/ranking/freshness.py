@@ -5,14 +5,17 @@ import math
 from collections.abc import Mapping, Sequence
 
 from gateway.model.branch import BITS, Branch
-from gateway.model.candidates import Candidates
+from gateway.model.candidates import FusedCandidates
 from gateway.model.scene import FRESHNESS
 
 HOUR_MICROS = 3_600_000_000
 
 
 def signals(
-    candidates: Candidates, weights: Mapping[str, float], half_life_hours: float, now_micros: int
+    candidates: FusedCandidates,
+    weights: Mapping[str, float],
+    half_life_hours: float,
+    now_micros: int,
 ) -> Mapping[str, Sequence[float]]:
     """By part that has a weight one value for each candidate, 0 to 1; NaN = none.
 

@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gateway.model.branch import BITS, COSINE_BRANCHES, SIMILARITY_BRANCHES, Branch
-from gateway.model.candidates import Candidates, Contributions, Listing, falling
-from gateway.model.columns import Columns, gathered
+from gateway.model.candidates import CandidateList, Contributions, FusedCandidates, falling
+from gateway.model.columns import ProductColumns, gathered
 from gateway.model.query import FIRST_ANCHOR
 from gateway.model.scene import SCORED
 
@@ -27,7 +27,9 @@ K = 60
 """The constant of the paper."""
 
 
-def weighted(listings: Sequence[Listing], weights: Mapping[Branch, float]) -> tuple[Listing, ...]:
+def weighted(
+    listings: Sequence[CandidateList], weights: Mapping[Branch, float]
+) -> tuple[CandidateList, ...]:
     """The listings with factors such that those of what is wanted sum to their branch's weight.
 
     So a branch counts the same however many signals it was given. Without a weight it counts 1.
@@ -39,7 +41,7 @@ def weighted(listings: Sequence[Listing], weights: Mapping[Branch, float]) -> tu
     return tuple([replace(item, factor=factors[item.branch]) for item in listings])
 
 
-def _total(listings: Sequence[Listing], branch: Branch) -> float:
+def _total(listings: Sequence[CandidateList], branch: Branch) -> float:
     """What a branch's weights are set against: those of what is wanted in it, else among all
     signals, else 1."""
     wanted = [item for item in listings if not item.negative]
@@ -47,7 +49,7 @@ def _total(listings: Sequence[Listing], branch: Branch) -> float:
     return mine or sum(item.weight for item in wanted if item.branch in SIMILARITY_BRANCHES) or 1.0
 
 
-def fuse(listings: Sequence[Listing], left_out: Sequence[str], most: int) -> Candidates:
+def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) -> FusedCandidates:
     """The `most` best products of all listings, without those left out.
 
     Equal scores are ordered by product id.
@@ -76,7 +78,7 @@ def fuse(listings: Sequence[Listing], left_out: Sequence[str], most: int) -> Can
     own = gathered([(item.own, range(len(item.own.product_ids))) for item in listings if item.own])
     firsts = [row for row, item in enumerate(own.product_ids) if item not in own.product_ids[:row]]
     order = falling(fused, columns.product_ids)
-    candidates = Candidates(
+    candidates = FusedCandidates(
         columns=columns,
         fused=fused,
         order=order,
@@ -101,17 +103,17 @@ def fuse(listings: Sequence[Listing], left_out: Sequence[str], most: int) -> Can
     return candidates if count <= most else candidates.picked(sorted(order[:most]))
 
 
-def _at(listing: Listing, places: Mapping[str, int]) -> list[int | None]:
+def _at(listing: CandidateList, places: Mapping[str, int]) -> list[int | None]:
     """The places of a list's products among the candidates; None = it is none."""
     return list(map(places.get, listing.ids))
 
 
 def _table(
-    listings: Sequence[Listing], left_out: Sequence[str]
-) -> tuple[Mapping[str, int], Columns]:
+    listings: Sequence[CandidateList], left_out: Sequence[str]
+) -> tuple[Mapping[str, int], ProductColumns]:
     """The candidates' places, as they are named, and what is known of them."""
     places: dict[str, int] = {}
-    blocks: list[tuple[Columns, Sequence[int]]] = []
+    blocks: list[tuple[ProductColumns, Sequence[int]]] = []
     unwanted = frozenset(left_out)
     for listing in listings:
         if listing.negative:
@@ -125,11 +127,11 @@ def _table(
     return places, gathered(blocks)
 
 
-def _has_cosines(listing: Listing) -> bool:
+def _has_cosines(listing: CandidateList) -> bool:
     return bool(listing.similarities) and listing.branch in COSINE_BRANCHES
 
 
-def _penalties(listings: Sequence[Listing], branch: Branch) -> Mapping[str, float]:
+def _penalties(listings: Sequence[CandidateList], branch: Branch) -> Mapping[str, float]:
     """What negative signals take off the products' similarities in a branch."""
     penalties: dict[str, float] = {}
     for item in _near(listings, branch):
@@ -141,7 +143,9 @@ def _penalties(listings: Sequence[Listing], branch: Branch) -> Mapping[str, floa
     return penalties
 
 
-def _subtract(fused: list[float], listings: Sequence[Listing], places: Mapping[str, int]) -> None:
+def _subtract(
+    fused: list[float], listings: Sequence[CandidateList], places: Mapping[str, int]
+) -> None:
     """Take off by places, for products that no wanted list of the branch has with a cosine, which
     could be reduced instead."""
     for listing in listings:
@@ -161,7 +165,7 @@ def _subtract(fused: list[float], listings: Sequence[Listing], places: Mapping[s
 
 
 def _similarities(
-    listings: Sequence[Listing], branch: Branch, places: Mapping[str, int]
+    listings: Sequence[CandidateList], branch: Branch, places: Mapping[str, int]
 ) -> Sequence[float]:
     """For each product the weighted mean of its similarities to the branch's signals, less what it
     has of those that are not wanted.
@@ -176,7 +180,7 @@ def _similarities(
 
 
 def by_signal(
-    listings: Sequence[Listing], order: Sequence[str]
+    listings: Sequence[CandidateList], order: Sequence[str]
 ) -> Mapping[str, tuple[Contributions, ...]]:
     """By similarity branch, of each product, what share of its similarity each signal adds, by the
     signal's name; none where the branch did not name it, or where the similarity is 0."""
@@ -191,7 +195,7 @@ def by_signal(
     return found
 
 
-def _name(listing: Listing) -> str:
+def _name(listing: CandidateList) -> str:
     if listing.signal is None:
         return "signals"
     anchor = FIRST_ANCHOR - listing.signal
@@ -205,18 +209,18 @@ def _shares(names: Sequence[str], contributions: Sequence[float]) -> Contributio
     return tuple((name, value / total) for name, value in zip(names, contributions, strict=True))
 
 
-def _near(listings: Sequence[Listing], branch: Branch) -> list[Listing]:
+def _near(listings: Sequence[CandidateList], branch: Branch) -> list[CandidateList]:
     """The branch's lists that have similarities."""
     return [item for item in listings if item.branch is branch and len(item.similarities)]
 
 
-def _floor(listing: Listing) -> float:
+def _floor(listing: CandidateList) -> float:
     """What a product that the list does not name has at most; one without the words has nothing."""
     return 0.0 if listing.branch is Branch.KEYWORDS else min(listing.similarities)
 
 
 def _contributions(
-    listings: Sequence[Listing], branch: Branch, places: Mapping[str, int]
+    listings: Sequence[CandidateList], branch: Branch, places: Mapping[str, int]
 ) -> tuple[list[list[float]], list[bool]]:
     """What each of the branch's signals adds to the similarity of each product, and whether any
     list of the branch names the product; no columns = the branch has no lists."""

@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 
-from gateway.model.answer import Order
-from gateway.model.columns import Columns
+from gateway.model.answer import AnswerOrder
+from gateway.model.columns import ProductColumns
 from gateway.ranking.collapse import picked
 
 UNKNOWN_PRICE = -1
 
 
-class Sort(IntEnum):
+class SearchSort(IntEnum):
     """The orders, by the numbers of the contract."""
 
     UNSPECIFIED = 0
@@ -27,7 +27,9 @@ Key = Callable[[int], tuple[bool, float | str]]
 """By row of the columns: whether it comes after all that have a value, and the value, rising."""
 
 
-def in_order(order: Order, columns: Columns, sort: Sort, nearest: int) -> Order:
+def in_order(
+    order: AnswerOrder, columns: ProductColumns, sort: SearchSort, nearest: int
+) -> AnswerOrder:
     """A whole order with its first `nearest` products sorted; equal ones stay as they were."""
     made = _KEYS.get(sort)
     if made is None:
@@ -39,7 +41,7 @@ def in_order(order: Order, columns: Columns, sort: Sort, nearest: int) -> Order:
     return picked(order, rows)
 
 
-def _by_price(columns: Columns, sign: int) -> Key:
+def _by_price(columns: ProductColumns, sign: int) -> Key:
     prices = columns.read("price_micros", UNKNOWN_PRICE)
     currencies = columns.read("currencies", "")
     known = Counter(
@@ -56,19 +58,19 @@ def _by_price(columns: Columns, sign: int) -> Key:
     return key
 
 
-def _by_age(columns: Columns) -> Key:
+def _by_age(columns: ProductColumns) -> Key:
     created: Sequence[int] = columns.create_time_micros or [0] * len(columns.product_ids)
     return lambda row: (False, -created[row])
 
 
-def _by_brand(columns: Columns) -> Key:
+def _by_brand(columns: ProductColumns) -> Key:
     brands = columns.read("brands", "")
     return lambda row: (not brands[row], brands[row].casefold())
 
 
-_KEYS: Mapping[Sort, Callable[[Columns], Key]] = {
-    Sort.PRICE_RISING: lambda columns: _by_price(columns, 1),
-    Sort.PRICE_FALLING: lambda columns: _by_price(columns, -1),
-    Sort.NEWEST: _by_age,
-    Sort.BRAND: _by_brand,
+_KEYS: Mapping[SearchSort, Callable[[ProductColumns], Key]] = {
+    SearchSort.PRICE_RISING: lambda columns: _by_price(columns, 1),
+    SearchSort.PRICE_FALLING: lambda columns: _by_price(columns, -1),
+    SearchSort.NEWEST: _by_age,
+    SearchSort.BRAND: _by_brand,
 }

@@ -7,7 +7,7 @@ title. Languages that we do not have get English.
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from gateway.model.explanation import Explanation, Outcome
+from gateway.model.explanation import ProductExplanation, ProductOutcome
 from gateway.model.match import Match
 from gateway.model.reasons import Reason
 
@@ -63,39 +63,40 @@ TITLED: Mapping[str, Mapping[str, str]] = {
 }
 """Reasons that name a product."""
 
+WHY = ProductOutcome
 OUTCOMES: Mapping[str, Mapping[str, str]] = {
     "en": {
-        Outcome.SHOWN: "It is shown, at place {rank}.",
-        Outcome.PRODUCT_NOT_FOUND: "The catalog holds no product of this id.",
-        Outcome.EXCLUDED: "The request itself leaves it out.",
-        Outcome.EXCLUDED_BY_CONTROL: "A control leaves it out.",
-        Outcome.FILTERED: "The filter leaves it out: it asks for {condition} ({held}).",
-        Outcome.UNAVAILABLE: "It can't be bought now, and such products are left out here.",
-        Outcome.HIDDEN: "The shopper hid it.",
-        Outcome.SEEN: "The shopper has seen it already, and such products are left out here.",
-        Outcome.COLLAPSED: "It is a variant of {into}, or looks the same, and is grouped with it.",
-        Outcome.NOT_A_CANDIDATE: "No branch found it; it would be at place {rank}.",
-        f"{Outcome.NOT_A_CANDIDATE}/similarity": "Its similarity is {similarity:.3f}, and that of"
+        WHY.SHOWN: "It is shown, at place {rank}.",
+        WHY.PRODUCT_NOT_FOUND: "The catalog holds no product of this id.",
+        WHY.EXCLUDED: "The request itself leaves it out.",
+        WHY.EXCLUDED_BY_CONTROL: "A control leaves it out.",
+        WHY.FILTERED: "The filter leaves it out: it asks for {condition} ({held}).",
+        WHY.UNAVAILABLE: "It can't be bought now, and such products are left out here.",
+        WHY.HIDDEN: "The shopper hid it.",
+        WHY.SEEN: "The shopper has seen it already, and such products are left out here.",
+        WHY.COLLAPSED: "It is a variant of {into}, or looks the same, and is grouped with it.",
+        WHY.NOT_A_CANDIDATE: "No branch found it; it would be at place {rank}.",
+        f"{WHY.NOT_A_CANDIDATE}/similarity": "Its similarity is {similarity:.3f}, and that of"
         " the last candidate {last:.3f}: it is no candidate. It would be at place {rank}.",
-        Outcome.OUTRANKED: "It is at place {rank}.",
-        f"{Outcome.OUTRANKED}/score": "It is at place {rank}: its score is {score:.3f}, and"
+        WHY.OUTRANKED: "It is at place {rank}.",
+        f"{WHY.OUTRANKED}/score": "It is at place {rank}: its score is {score:.3f}, and"
         " that of the last product shown {last:.3f}.",
     },
     "zh": {
-        Outcome.SHOWN: "已展示，位于第 {rank} 位。",
-        Outcome.PRODUCT_NOT_FOUND: "商品目录中没有此编号的商品。",
-        Outcome.EXCLUDED: "请求本身排除了该商品。",
-        Outcome.EXCLUDED_BY_CONTROL: "被人工规则排除。",
-        Outcome.FILTERED: "被筛选条件排除：要求 {condition}（{held}）。",
-        Outcome.UNAVAILABLE: "该商品目前无法购买，此处不展示这类商品。",
-        Outcome.HIDDEN: "该顾客隐藏了此商品。",
-        Outcome.SEEN: "该顾客已看过此商品，此处不展示看过的商品。",
-        Outcome.COLLAPSED: "它是 {into} 的款式，或外观相同，因此归在其后。",
-        Outcome.NOT_A_CANDIDATE: "没有任何来源提名该商品；若被提名，将位于第 {rank} 位。",
-        f"{Outcome.NOT_A_CANDIDATE}/similarity": "其相似度为 {similarity:.3f}，最后一个候选商品为"
+        WHY.SHOWN: "已展示，位于第 {rank} 位。",
+        WHY.PRODUCT_NOT_FOUND: "商品目录中没有此编号的商品。",
+        WHY.EXCLUDED: "请求本身排除了该商品。",
+        WHY.EXCLUDED_BY_CONTROL: "被人工规则排除。",
+        WHY.FILTERED: "被筛选条件排除：要求 {condition}（{held}）。",
+        WHY.UNAVAILABLE: "该商品目前无法购买，此处不展示这类商品。",
+        WHY.HIDDEN: "该顾客隐藏了此商品。",
+        WHY.SEEN: "该顾客已看过此商品，此处不展示看过的商品。",
+        WHY.COLLAPSED: "它是 {into} 的款式，或外观相同，因此归在其后。",
+        WHY.NOT_A_CANDIDATE: "没有任何来源提名该商品；若被提名，将位于第 {rank} 位。",
+        f"{WHY.NOT_A_CANDIDATE}/similarity": "其相似度为 {similarity:.3f}，最后一个候选商品为"
         " {last:.3f}，因此未成为候选；若被提名，将位于第 {rank} 位。",
-        Outcome.OUTRANKED: "位于第 {rank} 位。",
-        f"{Outcome.OUTRANKED}/score": "位于第 {rank} 位：其得分为 {score:.3f}，最后展示的商品得分为"
+        WHY.OUTRANKED: "位于第 {rank} 位。",
+        f"{WHY.OUTRANKED}/score": "位于第 {rank} 位：其得分为 {score:.3f}，最后展示的商品得分为"
         " {last:.3f}。",
     },
 }
@@ -160,7 +161,7 @@ def titled(reason: Reason, titles: Mapping[str, str], language_code: str) -> Rea
     return Reason(reason.code, text, reason.parameters)
 
 
-def outcome(value: Explanation, language_code: str) -> str:
+def outcome(value: ProductExplanation, language_code: str) -> str:
     """What became of a product, as a sentence."""
     key: str = value.outcome
     known: dict[str, object] = {"into": value.collapsed_into}
@@ -169,12 +170,12 @@ def outcome(value: Explanation, language_code: str) -> str:
     if value.rejection is not None:
         held = "; ".join(value.rejection.held)
         known |= {"condition": value.rejection.condition, "held": held}
-    if value.outcome is Outcome.OUTRANKED and value.last_shown is not None:
+    if value.outcome is ProductOutcome.OUTRANKED and value.last_shown is not None:
         key, known["last"] = f"{key}/score", value.last_shown.answered.raw_score
-    if value.outcome is Outcome.NOT_A_CANDIDATE:
+    if value.outcome is ProductOutcome.NOT_A_CANDIDATE:
         for verdict in value.branches:
             if verdict.similarity is not None and verdict.last_similarity is not None:
-                key = f"{Outcome.NOT_A_CANDIDATE}/similarity"
+                key = f"{ProductOutcome.NOT_A_CANDIDATE}/similarity"
                 known |= {"similarity": verdict.similarity, "last": verdict.last_similarity}
                 break
     return _of(OUTCOMES, language_code)[key].format(**known)

@@ -2,15 +2,15 @@
 
 import time
 
-from gateway.model.query import Query
+from gateway.model.query import RequestQuery
 from gateway.recommend.plan import make_plan, scened
 from gateway.state import tokens
-from gateway.state.run import Dependencies, Run
+from gateway.state.run import RequestDependencies, Run
 from gateway.state.trace import RequestTrace
 from servicekit import deadlines
 
 
-def begin(query: Query, deps: Dependencies) -> Run:
+def begin(query: RequestQuery, deps: RequestDependencies) -> Run:
     """Plan a checked request within the caller's deadline, else the default time."""
     trace, left = RequestTrace(), deadlines.remaining()
     given = deps.default_seconds if left is None else min(left, deps.longest_seconds)

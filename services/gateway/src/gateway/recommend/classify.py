@@ -5,11 +5,11 @@ from gateway.model.response import Classified
 from gateway.ranking.proposals import proposals
 from gateway.recommend.validate import MOST_GUESSES, check_question
 from gateway.retrieval.embedding import photo_error
-from gateway.state.run import Dependencies
+from gateway.state.run import RequestDependencies
 from servicekit.errors import ServiceError
 
 
-async def classify(question: Question, deps: Dependencies) -> Classified:
+async def classify(question: Question, deps: RequestDependencies) -> Classified:
     """The answer of the classifier of the catalog's newest fitted space.
 
     Raises the caller's own errors, CLASSIFIER_UNAVAILABLE where there is none, and what the

@@ -10,15 +10,15 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from gateway.model.answer import Order, Result
-from gateway.model.candidates import Candidates, Listing
+from gateway.model.answer import AnswerOrder, AnswerResult
+from gateway.model.candidates import CandidateList, FusedCandidates
 from gateway.model.carried import ProductRow
 from gateway.model.causes import Peer
-from gateway.model.columns import Columns, gathered
+from gateway.model.columns import ProductColumns, gathered
 from gateway.model.errors import NothingAvailable
-from gateway.model.explanation import BranchVerdict, Explanation, Outcome
+from gateway.model.explanation import BranchVerdict, ProductExplanation, ProductOutcome
 from gateway.model.plan import MOST_ASKED
-from gateway.model.query import Query, Scope
+from gateway.model.query import AnswerScope, RequestQuery
 from gateway.ranking.collapse import collapsed_into
 from gateway.ranking.fallbacks import HYDRATE
 from gateway.ranking.fuse import fuse
@@ -32,13 +32,15 @@ from gateway.recommend.report import degraded, versions_of
 from gateway.recommend.validate import check, check_product
 from gateway.retrieval.anchors import ResolvedAnchors, resolve_anchors
 from gateway.retrieval.branches import find, near_signals
-from gateway.state.run import Dependencies, Run
+from gateway.state.run import RequestDependencies, Run
 from gateway.state.trace import RequestTrace
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 
 
-async def explain(query: Query, product_id: str, deps: Dependencies) -> Explanation:
+async def explain(
+    query: RequestQuery, product_id: str, deps: RequestDependencies
+) -> ProductExplanation:
     """What became of the product. Raises what `recommend` raises, and RequestInvalid for a page
     token."""
     check(query, deps.catalogs)
@@ -50,7 +52,9 @@ async def explain(query: Query, product_id: str, deps: Dependencies) -> Explanat
         try:
             row, columns = await _read(run, product_id)
             if row is None:
-                return Explanation(Outcome.PRODUCT_NOT_FOUND, versions=versions_of(run))
+                return ProductExplanation(
+                    ProductOutcome.PRODUCT_NOT_FOUND, versions=versions_of(run)
+                )
             left_out = await _left_out(run, product_id)
         except ServiceError as error:
             run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
@@ -60,40 +64,42 @@ async def explain(query: Query, product_id: str, deps: Dependencies) -> Explanat
         return await _placed(run, row, columns, anchors)
 
 
-async def _read(run: Run, product_id: str) -> tuple[ProductRow | None, Columns]:
+async def _read(run: Run, product_id: str) -> tuple[ProductRow | None, ProductColumns]:
     """The product as the record has it, whatever the request's filter."""
     retriever, catalog_id = run.peers.retriever, run.query.catalog_id
-    rows = (await retriever.products(catalog_id, [product_id], Scope())).rows
-    columns = await retriever.columns(catalog_id, [product_id], Scope())
+    rows = (await retriever.products(catalog_id, [product_id], AnswerScope())).rows
+    columns = await retriever.columns(catalog_id, [product_id], AnswerScope())
     return (rows[0], columns) if rows and columns.product_ids else (None, columns)
 
 
-async def _left_out(run: Run, product_id: str) -> Explanation | None:
+async def _left_out(run: Run, product_id: str) -> ProductExplanation | None:
     """What keeps the product out before anything is searched; None = nothing does."""
     if product_id in run.query.left_out:
         by_control = product_id in excluded_ids(run.plan.controls)
-        return Explanation(Outcome.EXCLUDED_BY_CONTROL if by_control else Outcome.EXCLUDED)
+        return ProductExplanation(
+            ProductOutcome.EXCLUDED_BY_CONTROL if by_control else ProductOutcome.EXCLUDED
+        )
     scope, retriever = run.plan.scope, run.peers.retriever
     for outcome, part in (
-        (Outcome.FILTERED, replace(scope, buyable_only=False, without=())),
-        (Outcome.UNAVAILABLE, replace(scope, filter=None, without=())),
-        (Outcome.EXCLUDED_BY_CONTROL, Scope(without=scope.without)),
+        (ProductOutcome.FILTERED, replace(scope, buyable_only=False, without=())),
+        (ProductOutcome.UNAVAILABLE, replace(scope, filter=None, without=())),
+        (ProductOutcome.EXCLUDED_BY_CONTROL, AnswerScope(without=scope.without)),
     ):
-        if part != Scope():
+        if part != AnswerScope():
             rejection = await retriever.rejection(run.query.catalog_id, product_id, part)
             if rejection is not None:
-                return Explanation(outcome, rejection=rejection)
+                return ProductExplanation(outcome, rejection=rejection)
     return None
 
 
 async def _placed(
-    run: Run, row: ProductRow, columns: Columns, anchors: ResolvedAnchors
-) -> Explanation:
+    run: Run, row: ProductRow, columns: ProductColumns, anchors: ResolvedAnchors
+) -> ProductExplanation:
     """What becomes of a product that may be answered."""
     product_id = row.product_id
     listings = await find(run, anchors)
     if product_id in run.left_out:  # by anchors that the ranker found just now
-        return Explanation(Outcome.EXCLUDED, row=row, versions=versions_of(run))
+        return ProductExplanation(ProductOutcome.EXCLUDED, row=row, versions=versions_of(run))
     reaching = await _reaching(run, listings, columns)
     candidates = fused(run, listings)
     named = product_id in candidates.columns.product_ids
@@ -102,8 +108,8 @@ async def _placed(
         named = product_id in pinned_ids(run.plan.controls)
     candidates, _ = await apply_controls(run, candidates)
     order = await _ordered(run, candidates)
-    explanation = Explanation(
-        Outcome.OUTRANKED if named else Outcome.NOT_A_CANDIDATE,
+    explanation = ProductExplanation(
+        ProductOutcome.OUTRANKED if named else ProductOutcome.NOT_A_CANDIDATE,
         row=row,
         branches=tuple(
             _verdict(product_id, *pair) for pair in zip(listings, reaching, strict=True)
@@ -114,24 +120,26 @@ async def _placed(
     if product_id not in order.product_ids:
         return replace(explanation, outcome=await _dropped(run, candidates, product_id))
 
-    def split(results: Sequence[Result]) -> Sequence[Result]:
+    def split(results: Sequence[AnswerResult]) -> Sequence[AnswerResult]:
         """By signal, also the product's own, which the listings may lack."""
-        found: list[Result] = []
+        found: list[AnswerResult] = []
         for item in results:
             lists = reaching if item.row.product_id == product_id else listings
             found += split_by_signal(lists, (item,))
         return found
 
     if into := collapsed_into(candidates, order, product_id):
-        alone = Result(row, 0, order.product(list(order.product_ids).index(product_id)))
+        alone = AnswerResult(row, 0, order.product(list(order.product_ids).index(product_id)))
         (placed,) = split([alone])
-        return replace(explanation, outcome=Outcome.COLLAPSED, collapsed_into=into, placed=placed)
+        return replace(
+            explanation, outcome=ProductOutcome.COLLAPSED, collapsed_into=into, placed=placed
+        )
     products = apply_pins(candidates, collapsed(run, candidates, order))
     page = await read_page(run, products)
     return _against(page, explanation, products, row, split)
 
 
-async def _ordered(run: Run, candidates: Candidates) -> Order:
+async def _ordered(run: Run, candidates: FusedCandidates) -> AnswerOrder:
     """The whole order, near-duplicates included, pinned products first."""
     asked = replace(rank_order(run, candidates), collapse=False, pins_first=True)
     ranked = await rank(run, asked)
@@ -141,13 +149,15 @@ async def _ordered(run: Run, candidates: Candidates) -> Order:
     return ranked.order
 
 
-async def _reaching(run: Run, listings: Sequence[Listing], columns: Columns) -> tuple[Listing, ...]:
+async def _reaching(
+    run: Run, listings: Sequence[CandidateList], columns: ProductColumns
+) -> tuple[CandidateList, ...]:
     """The listings, each extended down to the product: with its similarity to
     their signals, which the index gives when it is asked for this product alone."""
     product_id = columns.product_ids[0]
     if all(not item.similarities or product_id in item.columns.product_ids for item in listings):
         return tuple(listings)
-    scope = Scope(created_micros=columns.create_time_micros[0])
+    scope = AnswerScope(created_micros=columns.create_time_micros[0])
     plan = replace(run.plan, scope=scope, top_k=MOST_ASKED)
     # With time of its own: that of the request's searches may be over.
     alone = await near_signals(replace(run, plan=plan, trace=RequestTrace()))
@@ -160,7 +170,9 @@ async def _reaching(run: Run, listings: Sequence[Listing], columns: Columns) -> 
     )
 
 
-def _extended(listing: Listing, columns: Columns, alone: Listing) -> Listing:
+def _extended(
+    listing: CandidateList, columns: ProductColumns, alone: CandidateList
+) -> CandidateList:
     """A listing with the product as its last; as it is where it has the product, or the one `alone`
     lacks it."""
     (product_id,), ids = columns.product_ids, list(alone.columns.product_ids)
@@ -176,13 +188,13 @@ def _extended(listing: Listing, columns: Columns, alone: Listing) -> Listing:
     )
 
 
-def _with(columns: Columns, one: Columns) -> Columns:
+def _with(columns: ProductColumns, one: ProductColumns) -> ProductColumns:
     return gathered([(columns, range(len(columns.product_ids))), (one, (0,))])
 
 
 def _with_product(
-    candidates: Candidates, columns: Columns, reaching: Sequence[Listing]
-) -> Candidates:
+    candidates: FusedCandidates, columns: ProductColumns, reaching: Sequence[CandidateList]
+) -> FusedCandidates:
     """The candidates with one more, the last of them, that no branch named."""
     whole = fuse(reaching, (), sys.maxsize)
     place = whole.places.get(columns.product_ids[0])
@@ -201,38 +213,38 @@ def _with_product(
     )
 
 
-async def _dropped(run: Run, candidates: Candidates, product_id: str) -> Outcome:
+async def _dropped(run: Run, candidates: FusedCandidates, product_id: str) -> ProductOutcome:
     """Why the ranker left out a candidate."""
     if not run.plan.scene.drop_seen:
-        return Outcome.HIDDEN
+        return ProductOutcome.HIDDEN
     alone = candidates.picked([candidates.places[product_id]])
     ranked = await run.peers.ranker.rank(rank_order(run, alone))
-    return Outcome.SEEN if ranked.seen_count else Outcome.HIDDEN
+    return ProductOutcome.SEEN if ranked.seen_count else ProductOutcome.HIDDEN
 
 
 def _against(
     page: AnswerPage,
-    explanation: Explanation,
-    products: Order,
+    explanation: ProductExplanation,
+    products: AnswerOrder,
     row: ProductRow,
-    split: Callable[[Sequence[Result]], Sequence[Result]],
-) -> Explanation:
+    split: Callable[[Sequence[AnswerResult]], Sequence[AnswerResult]],
+) -> ProductExplanation:
     """The product's place against what the first page shows."""
     results = split(page.results)
     last = results[-1] if results else None
     for result in results:
         if result.row.product_id == row.product_id:
-            named = explanation.outcome is Outcome.OUTRANKED
-            outcome = Outcome.SHOWN if named else explanation.outcome
+            named = explanation.outcome is ProductOutcome.OUTRANKED
+            outcome = ProductOutcome.SHOWN if named else explanation.outcome
             return replace(explanation, outcome=outcome, placed=result, last_shown=last)
     place = list(products.product_ids).index(row.product_id)
     # Those behind the page were not read: they count as shown.
     rank = page.served + max(place - page.offset, 0) + 1
-    (placed,) = split([Result(row, rank, products.product(place))])
+    (placed,) = split([AnswerResult(row, rank, products.product(place))])
     return replace(explanation, placed=placed, last_shown=last)
 
 
-def _verdict(product_id: str, listing: Listing, reaching: Listing) -> BranchVerdict:
+def _verdict(product_id: str, listing: CandidateList, reaching: CandidateList) -> BranchVerdict:
     """Where a listing has the product."""
     near = dict(zip(reaching.columns.product_ids, reaching.similarities, strict=False))
     return BranchVerdict(

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from gateway.model.branch import SPACES, Branch
 from gateway.model.carried import ProductRow
 from gateway.model.errors import NoPhoto, ProductNotFound
-from gateway.model.peers import Likeness
-from gateway.model.query import Scope, Signal
+from gateway.model.peers import HeatMap
+from gateway.model.query import AnswerScope, Signal
 from gateway.recommend.validate import check_heat_map
 from gateway.retrieval.embedding import photo_error
-from gateway.state.run import Dependencies
+from gateway.state.run import RequestDependencies
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.requests import RequestInvalid
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class HeatMapQuery:
     """What a product is compared with, and how."""
 
     catalog_id: str
@@ -25,7 +25,7 @@ class Compared:
     """Of the product's photos; empty = its first."""
 
 
-async def heat_map(asked: Compared, deps: Dependencies) -> tuple[str, Likeness]:
+async def heat_map(asked: HeatMapQuery, deps: RequestDependencies) -> tuple[str, HeatMap]:
     """The product's photo that was compared, by its id, and where it is alike, by the version of
     the space that searches use.
 
@@ -33,7 +33,9 @@ async def heat_map(asked: Compared, deps: Dependencies) -> tuple[str, Likeness]:
     """
     check_heat_map(asked.catalog_id, asked.photo, asked.product_id, deps.catalogs)
     with deps.in_time():
-        found = await deps.peers.retriever.products(asked.catalog_id, [asked.product_id], Scope())
+        found = await deps.peers.retriever.products(
+            asked.catalog_id, [asked.product_id], AnswerScope()
+        )
         if not found.rows:
             raise ProductNotFound("product_id")
         image_id = _image(found.rows[0], asked.image_id)

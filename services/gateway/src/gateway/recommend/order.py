@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gateway.model.answer import FUSED, AnswerRecord, Order, Result
-from gateway.model.candidates import Candidates, Listing
-from gateway.model.causes import Cause, Peer
+from gateway.model.answer import FUSED, AnswerOrder, AnswerRecord, AnswerResult
+from gateway.model.candidates import CandidateList, FusedCandidates
+from gateway.model.causes import DegradationCause, Peer
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
 from gateway.model.errors import PeerUnavailable
-from gateway.model.failures import Failure
-from gateway.model.peers import Ranked, RankOrder
+from gateway.model.failures import StageFailure
+from gateway.model.peers import Ranked, RankRequest
 from gateway.ranking.collapse import collapse
 from gateway.ranking.freshness import signals
 from gateway.ranking.fuse import by_signal, fuse, weighted
@@ -27,7 +27,7 @@ from servicekit.errors import ServiceError
 class FinalOrder:
     """The final order of an answer, or its first products."""
 
-    order: Order
+    order: AnswerOrder
     by_ranker: bool
     hidden_count: int = 0
     recorded: bool = False
@@ -40,17 +40,19 @@ class FinalOrder:
     """What became of pinned candidates."""
 
 
-def fused(run: Run, listings: tuple[Listing, ...]) -> Candidates:
+def fused(run: Run, listings: tuple[CandidateList, ...]) -> FusedCandidates:
     """Return what the branches found, as one order."""
     return fuse(weighted(listings, run.plan.scene.branches), run.left_out, run.plan.most)
 
 
-async def order_candidates(run: Run, candidates: Candidates, record: AnswerRecord) -> FinalOrder:
+async def order_candidates(
+    run: Run, candidates: FusedCandidates, record: AnswerRecord
+) -> FinalOrder:
     """Return the ranker's order, with `record` for it to keep, else the fused order."""
     return await _ranked(run, candidates, record) or _unranked(run, candidates)
 
 
-async def _ranked(run: Run, candidates: Candidates, record: AnswerRecord) -> FinalOrder | None:
+async def _ranked(run: Run, candidates: FusedCandidates, record: AnswerRecord) -> FinalOrder | None:
     """Return the first products of the ranker's order; None: it failed, or nothing is to rank."""
     if not candidates.order:
         return None
@@ -63,13 +65,13 @@ async def _ranked(run: Run, candidates: Candidates, record: AnswerRecord) -> Fin
     if answer.collapsed_count:
         run.trace.steps.append(f"{answer.collapsed_count} collapsed")
 
-    async def rest(_: int) -> Order:
+    async def rest(_: int) -> AnswerOrder:
         # The record of the first call stays. It may not be written yet, and so is not read here.
         # The same model ranks, also where the pinned one became ready meanwhile.
         model = order.model_version and answer.model_version
         whole = replace(order, top_k=0, reason_count=0, record=None, model_version=model)
         again = await rank(run, whole)
-        return Order() if again is None else again.order
+        return AnswerOrder() if again is None else again.order
 
     return FinalOrder(
         answer.order,
@@ -82,7 +84,7 @@ async def _ranked(run: Run, candidates: Candidates, record: AnswerRecord) -> Fin
     )
 
 
-def _unranked(run: Run, candidates: Candidates) -> FinalOrder:
+def _unranked(run: Run, candidates: FusedCandidates) -> FinalOrder:
     """Return the fused order, collapsed and with controls applied."""
     if candidates.order:
         run.trace.steps.append("as fused")
@@ -96,7 +98,7 @@ def _unranked(run: Run, candidates: Candidates) -> FinalOrder:
     )
 
 
-async def rank(run: Run, order: RankOrder) -> Ranked | None:
+async def rank(run: Run, order: RankRequest) -> Ranked | None:
     """Return what the ranker answers; None: it failed, and that is noted."""
     try:
         if Peer.RANKER in run.trace.unreachable:
@@ -107,7 +109,7 @@ async def rank(run: Run, order: RankOrder) -> Ranked | None:
     except ServiceError as error:
         run.trace.fail("rank", Peer.RANKER, error)
         if run.query.shopper is not None:
-            run.trace.failures.append(Failure("rank", Cause.PROFILE_UNAVAILABLE))
+            run.trace.failures.append(StageFailure("rank", DegradationCause.PROFILE_UNAVAILABLE))
         return None
     if "rank" not in run.trace.steps:  # the rest of an order is no further step
         run.trace.reported.extend(answer.degradations)
@@ -118,15 +120,15 @@ async def rank(run: Run, order: RankOrder) -> Ranked | None:
 
 def rank_order(
     run: Run,
-    candidates: Candidates,
+    candidates: FusedCandidates,
     top_k: int = 0,
     reason_count: int | None = None,
     record: AnswerRecord | None = None,
-) -> RankOrder:
+) -> RankRequest:
     """Return what the ranker is asked."""
     scene = run.plan.scene
     weights = weights_of(scene, candidates.named, candidates.similarities)
-    return RankOrder(
+    return RankRequest(
         catalog_id=run.query.catalog_id,
         language_code=run.query.language_code,
         shopper=run.query.shopper,
@@ -149,7 +151,7 @@ def rank_order(
     )
 
 
-def collapsed(run: Run, candidates: Candidates, order: Order) -> Order:
+def collapsed(run: Run, candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:
     """Return the order with one product for each group of near-duplicates."""
     left = collapse(candidates, order)
     if left.total < order.total:
@@ -157,11 +159,11 @@ def collapsed(run: Run, candidates: Candidates, order: Order) -> Order:
     return left
 
 
-def as_fused(candidates: Candidates) -> Order:
+def as_fused(candidates: FusedCandidates) -> AnswerOrder:
     """Return the candidates in their fused order, whose score has one part."""
     places = candidates.order
     scores = [candidates.fused[place] for place in places]
-    return Order(
+    return AnswerOrder(
         product_ids=[candidates.columns.product_ids[place] for place in places],
         raw_scores=scores,
         parts=((FUSED, scores),),
@@ -171,7 +173,9 @@ def as_fused(candidates: Candidates) -> Order:
     )
 
 
-def split_by_signal(listings: Sequence[Listing], results: tuple[Result, ...]) -> tuple[Result, ...]:
+def split_by_signal(
+    listings: Sequence[CandidateList], results: tuple[AnswerResult, ...]
+) -> tuple[AnswerResult, ...]:
     """Return the results with their similarity parts split by signal, which the ranker can't."""
     shares = by_signal(listings, [item.answered.product_id for item in results])
     return tuple(

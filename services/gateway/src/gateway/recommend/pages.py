@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.model.answer import AnsweredProduct, AnswerRecord, Order, Result
+from gateway.model.answer import AnsweredProduct, AnswerOrder, AnswerRecord, AnswerResult
 from gateway.model.branch import SIMILARITY_BRANCHES
 from gateway.model.candidates import Contributions
 from gateway.model.carried import ProductRow
@@ -13,25 +13,31 @@ from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
 from gateway.model.failures import cause_of
 from gateway.model.match import Match
-from gateway.model.peers import AnswerRange, ReasonOrder, Rows
+from gateway.model.peers import AnswerRange, ProductRows, ReasonRequest
 from gateway.model.plan import MOST_ASKED
-from gateway.model.query import Scope
+from gateway.model.query import AnswerScope
 from gateway.model.reasons import MoveCause, Reason
-from gateway.model.response import Answer
+from gateway.model.response import RecommendAnswer
 from gateway.ranking.fallbacks import HYDRATE, degradations, reasons_for
 from gateway.ranking.wording import named_products, titled
 from gateway.recommend.plan import weights_of
 from gateway.recommend.report import page_quality
 from gateway.retrieval.personal import anchors_of
 from gateway.state.run import Run
-from gateway.state.tokens import Attribution, Page, attribution_token, page_token, read_page_token
+from gateway.state.tokens import (
+    AnswerAttribution,
+    PageStart,
+    attribution_token,
+    page_token,
+    read_page_token,
+)
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.requests import PageTokenInvalid
 
 READ_AHEAD = 100
 """Products that are read at once, at least, when some of the first ones are gone."""
 
-Rest = Callable[[int], Awaitable[Order]]
+Rest = Callable[[int], Awaitable[AnswerOrder]]
 """The order from a place on, where it goes on behind what was asked for; raises ServiceError."""
 
 
@@ -39,7 +45,7 @@ Rest = Callable[[int], Awaitable[Order]]
 class AnswerPage:
     """One page of an answer."""
 
-    results: tuple[Result, ...]
+    results: tuple[AnswerResult, ...]
     offset: int
     """Products of the order that this and earlier pages went through."""
     served: int
@@ -51,7 +57,7 @@ class _Shown:
     """A product of a page: as the record has it, where it is, and why."""
 
     row: ProductRow
-    order: Order
+    order: AnswerOrder
     place: int
     reasons: tuple[Reason, ...] | None
     """None = nobody asked the ranker for them."""
@@ -61,7 +67,7 @@ class _Shown:
 
 async def read_page(
     run: Run,
-    order: Order,
+    order: AnswerOrder,
     rest: Rest | None = None,
     *,
     offset: int = 0,
@@ -89,12 +95,12 @@ async def read_page(
         if titles:
             reasons = tuple([titled(reason, titles, language) for reason in reasons])
         answered = item.order.product(item.place, reasons, item.contributions)
-        results.append(Result(item.row, rank, answered))
+        results.append(AnswerResult(item.row, rank, answered))
     return AnswerPage(tuple(results), offset, served + len(results))
 
 
 async def _read(
-    run: Run, order: Order, rest: Rest | None, offset: int
+    run: Run, order: AnswerOrder, rest: Rest | None, offset: int
 ) -> tuple[list[_Shown], dict[str, str], int]:
     """The products of the page, titles of those that their reasons name, and where it ends."""
     size, shown, titles = run.query.results_a_page, list[_Shown](), dict[str, str]()
@@ -130,7 +136,7 @@ async def _read(
     return shown, titles, offset
 
 
-async def _rows(run: Run, ids: Sequence[str], named: Sequence[str]) -> Rows:
+async def _rows(run: Run, ids: Sequence[str], named: Sequence[str]) -> ProductRows:
     """Those of the products that pass, as the record has them now, else as the snapshot has them.
     Raises ServiceError where there is none."""
     copy = run.snapshot
@@ -150,7 +156,7 @@ async def _rows(run: Run, ids: Sequence[str], named: Sequence[str]) -> Rows:
             run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
             run.trace.snapshot_micros = copy.time_micros
     titles = {each: copy.rows[each].title for each in named if each in copy.rows}
-    return Rows(tuple(copy.passing(run.plan.scope, ids)), titles)
+    return ProductRows(tuple(copy.passing(run.plan.scope, ids)), titles)
 
 
 def _explored(product: AnsweredProduct) -> bool:
@@ -163,7 +169,7 @@ async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
         return {}
     answered = [item.order.product(item.place) for item in shown]
     parts = [name for name, _ in answered[0].parts]
-    order = ReasonOrder(
+    order = ReasonRequest(
         catalog_id=run.query.catalog_id,
         language_code=run.query.language_code,
         shopper=run.query.shopper,
@@ -193,12 +199,12 @@ async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
             return {}
         async with run.trace.stage("titles", run.plan.ends.answer):
             catalog_id = run.query.catalog_id
-            return (await run.peers.retriever.products(catalog_id, (), Scope(), named)).titles
+            return (await run.peers.retriever.products(catalog_id, (), AnswerScope(), named)).titles
     except ServiceError:
         return {}
 
 
-async def later_page(run: Run) -> Answer:
+async def later_page(run: Run) -> RecommendAnswer:
     """A page read from the answer's record; what may be shown, and what the shopper hid or has seen
     meanwhile, is checked anew."""
     here = read_page_token(
@@ -206,7 +212,7 @@ async def later_page(run: Run) -> Answer:
     )
     record = await _recorded(run, here)
 
-    async def rest(offset: int) -> Order:
+    async def rest(offset: int) -> AnswerOrder:
         return (await _read_record(run, here.answer_id, offset)).order
 
     page = await read_page(run, record.order, rest, offset=here.offset, served=here.served)
@@ -216,7 +222,7 @@ async def later_page(run: Run) -> Answer:
         *(item for item in record.degradations if item.stage != HYDRATE),
         *degradations(run.trace.failures, (), (), run.trace.snapshot_micros),
     )
-    return Answer(
+    return RecommendAnswer(
         results=page.results,
         no_good_match=here.no_good_match,
         quality=page_quality(run, lost, page.results),
@@ -235,7 +241,7 @@ async def later_page(run: Run) -> Answer:
     )
 
 
-async def _recorded(run: Run, here: Page) -> AnswerRecord:
+async def _recorded(run: Run, here: PageStart) -> AnswerRecord:
     """The record that a page token points to, if it is this request's, from its place on."""
     record = run.deps.answers.find(run.query.catalog_id, here.answer_id)
     if record is None:
@@ -259,7 +265,7 @@ async def _read_record(run: Run, answer_id: str, offset: int, limit: int = 0) ->
 def next_page(run: Run, record: AnswerRecord, page: AnswerPage, match: Match | None) -> str:
     """Return the token of the page after this one."""
     return page_token(
-        Page(
+        PageStart(
             answer_id=record.answer_id,
             offset=page.offset,
             served=page.served,
@@ -275,7 +281,7 @@ def next_page(run: Run, record: AnswerRecord, page: AnswerPage, match: Match | N
 def attribution(run: Run, record: AnswerRecord) -> str:
     """The token that joins events to this answer."""
     return attribution_token(
-        Attribution(
+        AnswerAttribution(
             answer_id=record.answer_id,
             catalog_id=run.query.catalog_id,
             scene=record.versions.scene,

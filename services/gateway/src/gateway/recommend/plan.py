@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from gateway.model.branch import ABOUT, ANCHORED, OF_SHOPPERS, SIMILARITY_BRANCHES, Branch
-from gateway.model.plan import MOST_ASKED, MOST_RANKED, Ends, Plan
-from gateway.model.query import Query, Scope, SignalKind
+from gateway.model.plan import MOST_ASKED, MOST_RANKED, RequestPlan, StageEnds
+from gateway.model.query import AnswerScope, RequestQuery, SignalKind
 from gateway.model.scene import AnchorSource, Scene
 from servicekit.requests import RequestInvalid
 
@@ -13,7 +13,7 @@ SPARE = 10
 """Products beyond two pages that are asked for at once."""
 
 
-def make_plan(query: Query, scene: Scene, seconds: float) -> Plan:
+def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
     """The plan of a request that has `seconds` in all."""
     kinds = {signal.kind for signal in query.signals}
     wanted = {
@@ -35,7 +35,7 @@ def make_plan(query: Query, scene: Scene, seconds: float) -> Plan:
         scene.most_candidates,
         MOST_ASKED,
     )
-    return Plan(
+    return RequestPlan(
         scene=scene,
         branches=tuple(
             branch
@@ -48,7 +48,7 @@ def make_plan(query: Query, scene: Scene, seconds: float) -> Plan:
         most=min(scene.most_candidates, MOST_RANKED),
         ahead=2 * query.results_a_page + SPARE,
         scope=scope_of(query, scene),
-        ends=Ends(
+        ends=StageEnds(
             embed=scene.budgets.embed * seconds,
             candidates=scene.budgets.candidates * seconds,
             fallback=scene.budgets.fallback * seconds,
@@ -59,7 +59,7 @@ def make_plan(query: Query, scene: Scene, seconds: float) -> Plan:
     )
 
 
-def scened(query: Query, scene: Scene) -> Query:
+def scened(query: RequestQuery, scene: Scene) -> RequestQuery:
     """The query as its scene has it: with its anchors left out, and searched by, or not."""
     if query.followed and not scene.followed_attribute:
         raise RequestInvalid.at("followed", "this scene names no attribute to follow by")
@@ -69,7 +69,7 @@ def scened(query: Query, scene: Scene) -> Query:
     return query.near_to(query.anchors) if scene.anchors_look_alike else query
 
 
-def is_anchored(query: Query, scene: Scene) -> bool:
+def is_anchored(query: RequestQuery, scene: Scene) -> bool:
     """Whether a request is about products: its own, or those that the scene looks for."""
     looks = scene.anchors_from is not AnchorSource.REQUEST and query.shopper is not None
     return bool(query.about) or looks
@@ -93,11 +93,11 @@ def weights_of(
     return {**scene.parts_without_signals, **negative} if negative else scene.parts_without_signals
 
 
-def scope_of(query: Query, scene: Scene) -> Scope:
+def scope_of(query: RequestQuery, scene: Scene) -> AnswerScope:
     """Which products may be answered.
 
     What can't be bought is left out, unless the scene shows it or the caller's own filter names
     availability.
     """
     named = query.filter is not None and query.filter.names_availability
-    return Scope(query.filter, buyable_only=scene.buyable_only and not named)
+    return AnswerScope(query.filter, buyable_only=scene.buyable_only and not named)

@@ -4,13 +4,13 @@ import secrets
 from dataclasses import dataclass, replace
 
 from gateway.model.answer import AnswerRecord
-from gateway.model.candidates import Candidates, Listing
-from gateway.model.causes import Cause, Peer
+from gateway.model.candidates import CandidateList, FusedCandidates
+from gateway.model.causes import DegradationCause, Peer
 from gateway.model.controls import ControlOutcomes
 from gateway.model.errors import NothingAvailable
-from gateway.model.failures import Failure
-from gateway.model.query import Query
-from gateway.model.response import Answer
+from gateway.model.failures import StageFailure
+from gateway.model.query import RequestQuery
+from gateway.model.response import RecommendAnswer
 from gateway.recommend.begin import begin
 from gateway.recommend.controls.active import activate_controls
 from gateway.recommend.controls.step import apply_controls, correct_outcomes, count_exposure
@@ -28,7 +28,7 @@ from gateway.retrieval.anchors import resolve_anchors
 from gateway.retrieval.branches import find
 from gateway.retrieval.fallback import list_snapshot
 from gateway.state import tokens
-from gateway.state.run import Dependencies, Run
+from gateway.state.run import RequestDependencies, Run
 from servicekit import deadlines, tracing
 
 
@@ -36,8 +36,8 @@ from servicekit import deadlines, tracing
 class FirstPage:
     """The first page of an answer, and what it was made of."""
 
-    listings: tuple[Listing, ...]
-    candidates: Candidates
+    listings: tuple[CandidateList, ...]
+    candidates: FusedCandidates
     record: AnswerRecord
     ordered: FinalOrder
     page: AnswerPage
@@ -45,7 +45,7 @@ class FirstPage:
     """Of pinned products."""
 
 
-async def recommend(query: Query, deps: Dependencies) -> Answer:
+async def recommend(query: RequestQuery, deps: RequestDependencies) -> RecommendAnswer:
     """Return ranked, explained products; the answer reports what is degraded.
 
     Raises the caller's own errors, NothingAvailable when nothing could be answered, AnswerDegraded
@@ -69,7 +69,7 @@ async def recommend(query: Query, deps: Dependencies) -> Answer:
         return _answer(run, _kept(run, first), activated)
 
 
-async def _first_page(run: Run, listings: tuple[Listing, ...]) -> FirstPage:
+async def _first_page(run: Run, listings: tuple[CandidateList, ...]) -> FirstPage:
     """Return the first page out of what the branches named.
 
     Raises NothingAvailable where less than a page can be shown and the snapshot names more, or
@@ -93,7 +93,7 @@ async def _first_page(run: Run, listings: tuple[Listing, ...]) -> FirstPage:
     return FirstPage(listings, candidates, record, ordered, page, outcomes)
 
 
-def _draft(run: Run, candidates: Candidates) -> AnswerRecord:
+def _draft(run: Run, candidates: FusedCandidates) -> AnswerRecord:
     """Return the answer's record without its order, as the ranker adds that to what it ranks."""
     return AnswerRecord(
         answer_id=secrets.token_hex(16),
@@ -131,17 +131,17 @@ def _kept(run: Run, first: FirstPage) -> FirstPage:
     if ordered.recorded:
         count_exposure(run, ordered.acted)
     else:
-        run.trace.failures.append(Failure("record", Cause.ANSWER_RECORD_DROPPED))
+        run.trace.failures.append(StageFailure("record", DegradationCause.ANSWER_RECORD_DROPPED))
     return replace(first, record=record, ordered=ordered)
 
 
-def _answer(run: Run, first: FirstPage, activated: ControlOutcomes) -> Answer:
+def _answer(run: Run, first: FirstPage, activated: ControlOutcomes) -> RecommendAnswer:
     """Return the first page's answer; later pages are promised only when the record was kept."""
     record, ordered, page = first.record, first.ordered, first.page
     lost, versions = degraded(run, first.candidates), versions_of(run)
     match = best_match(run, first.listings, ordered.order)
     more = ordered.recorded and page.offset < ordered.order.total
-    return Answer(
+    return RecommendAnswer(
         results=page.results,
         no_good_match=match is not None and match.is_poor,
         quality=page_quality(run, lost, page.results),

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from gateway.model.answer import AnsweredProduct
-from gateway.model.carried import Space
+from gateway.model.carried import EmbedderSpace
 from gateway.model.errors import AnswerMissing, AttributionInvalid, SceneNotFound
-from gateway.model.query import Scope
+from gateway.model.query import AnswerScope
 from gateway.model.replay import Difference, DifferenceKind, RecordedAnswer
 from gateway.model.versions import SpaceVersion, Versions
-from gateway.state.run import Dependencies
-from gateway.state.tokens import Attribution, read_attribution_token
+from gateway.state.run import RequestDependencies
+from gateway.state.tokens import AnswerAttribution, read_attribution_token
 from servicekit.errors import ServiceError
 from servicekit.keyring import KeyRing, TokenExpired
 from servicekit.requests import RequestInvalid
@@ -48,7 +48,9 @@ class ReplayedAnswer:
     """Those that would answer now."""
 
 
-async def replay(token: str, catalog_id: str, top_k: int, deps: Dependencies) -> ReplayedAnswer:
+async def replay(
+    token: str, catalog_id: str, top_k: int, deps: RequestDependencies
+) -> ReplayedAnswer:
     """Return the answer as recorded and as computed now, its first `top_k` places side by side.
 
     Raises AttributionInvalid, AnswerMissing and what the ranker raises.
@@ -78,7 +80,7 @@ async def replay(token: str, catalog_id: str, top_k: int, deps: Dependencies) ->
     )
 
 
-def _read(token: str, catalog_id: str, keys: KeyRing) -> Attribution:
+def _read(token: str, catalog_id: str, keys: KeyRing) -> AnswerAttribution:
     try:
         content = read_attribution_token(token, keys, round(time.time() * 1e6))
     except TokenExpired as error:  # and so has the record
@@ -106,7 +108,7 @@ def _ranked(product: AnsweredProduct | None) -> AnsweredProduct | None:
 
 
 def _scene_changes(
-    then: Versions, deps: Dependencies, catalog_id: str
+    then: Versions, deps: RequestDependencies, catalog_id: str
 ) -> tuple[str, list[Difference]]:
     """Return the version of the answer's scene now, and how scene and release changed."""
     changes, version, kind = list[Difference](), "", DifferenceKind.SCENE_CHANGED
@@ -126,7 +128,7 @@ def _scene_changes(
 
 
 async def _space_changes(
-    catalog_id: str, then: Sequence[SpaceVersion], deps: Dependencies
+    catalog_id: str, then: Sequence[SpaceVersion], deps: RequestDependencies
 ) -> tuple[tuple[SpaceVersion, ...], list[Difference]]:
     """Return the default spaces now, and those searched then that are no longer served.
 
@@ -136,7 +138,7 @@ async def _space_changes(
     if not searched:
         return (), []
     try:
-        served: Sequence[Space] = await deps.peers.embedder.spaces(catalog_id)
+        served: Sequence[EmbedderSpace] = await deps.peers.embedder.spaces(catalog_id)
     except ServiceError as error:
         return (), [_not_compared("spaces", error)]
     live = {(space.space, space.version) for space in served}
@@ -153,14 +155,14 @@ async def _space_changes(
 
 
 async def _product_changes(
-    catalog_id: str, record: RecordedAnswer, deps: Dependencies
+    catalog_id: str, record: RecordedAnswer, deps: RequestDependencies
 ) -> list[Difference]:
     """Return which of the first products are gone or were written again."""
     ids = [product.product_id for product in record.products]
     if not ids:
         return []
     try:
-        rows = await deps.peers.retriever.products(catalog_id, ids, Scope())
+        rows = await deps.peers.retriever.products(catalog_id, ids, AnswerScope())
     except ServiceError as error:
         return [_not_compared("products", error)]
     known = {row.product_id: row for row in rows.rows}

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Sequence
 
-from gateway.model.answer import Order, Result
+from gateway.model.answer import AnswerOrder, AnswerResult
 from gateway.model.branch import SIMILARITY_BRANCHES, Branch
-from gateway.model.candidates import Candidates, Listing
-from gateway.model.causes import Cause, Degradation
+from gateway.model.candidates import CandidateList, FusedCandidates
+from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.match import Match, MatchRule, SearchedSpace
 from gateway.model.quality import Quality, check_quality, quality_of
 from gateway.model.versions import Versions
@@ -13,7 +13,7 @@ from gateway.ranking.fallbacks import degradations
 from gateway.state.run import Run
 
 
-def degraded(run: Run, candidates: Candidates) -> tuple[Degradation, ...]:
+def degraded(run: Run, candidates: FusedCandidates) -> tuple[Degradation, ...]:
     """Return the degradations so far."""
     trace = run.trace
     return degradations(trace.failures, trace.reported, candidates.named, trace.snapshot_micros)
@@ -24,10 +24,9 @@ def versions_of(run: Run, *steps: str) -> Versions:
     return Versions(
         spaces=tuple(sorted(run.trace.spaces, key=lambda item: item.space)),
         model_version=run.trace.model_version,
-        scene=run.plan.scene.name,
-        scene_version=run.plan.scene.version,
         plan=" → ".join((run.trace.plan, *steps)),
         service_version=run.deps.service_version,
+        **run.plan.scene.labels,
     )
 
 
@@ -41,12 +40,14 @@ def answer_quality(run: Run, lost: Sequence[Degradation], named: Collection[Bran
     return check_quality(found, run.query.min_answer_quality or scene.min_answer_quality, lost)
 
 
-def page_quality(run: Run, lost: Sequence[Degradation], results: Sequence[Result]) -> Quality:
+def page_quality(run: Run, lost: Sequence[Degradation], results: Sequence[AnswerResult]) -> Quality:
     """Return the quality of a page. Raises AnswerDegraded."""
     return answer_quality(run, lost, {each for item in results for each in item.answered.branches})
 
 
-def best_match(run: Run, listings: Sequence[Listing], order: Order | None = None) -> Match | None:
+def best_match(
+    run: Run, listings: Sequence[CandidateList], order: AnswerOrder | None = None
+) -> Match | None:
     """Return how good the best match is, by the thresholds of scene and request.
 
     None: no signal was searched for. `order`: the ranker's.
@@ -57,7 +58,8 @@ def best_match(run: Run, listings: Sequence[Listing], order: Order | None = None
         SearchedSpace(each, trace.nearest_cosines.get(each.generation, ())) for each in trace.spaces
     ]
     lost = any(
-        failure.stage in SIMILARITY_BRANCHES and failure.cause is not Cause.SPACE_UNAVAILABLE
+        failure.stage in SIMILARITY_BRANCHES
+        and failure.cause is not DegradationCause.SPACE_UNAVAILABLE
         for failure in trace.failures
     )
     return rule.judge(listings, spaces, order, incomplete=lost)

@@ -16,10 +16,10 @@ from typing import Any
 
 from gateway.model.branch import SIMILARITY_BRANCHES, Branch, branches_of
 from gateway.model.carried import ProductRow
-from gateway.model.peers import AnswerRange, Rules
-from gateway.model.query import Scope
+from gateway.model.peers import AnswerRange, ReplayRules
+from gateway.model.query import AnswerScope
 from gateway.model.scene import FRESHNESS, Scene
-from gateway.ports import Ranker, Retriever
+from gateway.ports import RankerPort, RetrieverPort
 from gateway.recommend.plan import weights_of
 from servicekit.errors import ServiceError
 
@@ -97,7 +97,7 @@ class SceneDiff:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class AnswerSample:
     """Which answers are taken."""
 
     catalog_id: str
@@ -109,7 +109,11 @@ class Sample:
 
 
 async def scene_diff(
-    sample: Sample, current: Scene, changed: Scene, ranker: Ranker, retriever: Retriever
+    sample: AnswerSample,
+    current: Scene,
+    changed: Scene,
+    ranker: RankerPort,
+    retriever: RetrieverPort,
 ) -> SceneDiff:
     """How the answers would change. Raises ServiceError when a peer fails."""
     ids = await ranker.newest_answers(
@@ -141,7 +145,9 @@ class _Asked:
     weights: Mapping[str, float]
 
 
-async def _asked(catalog_id: str, answer_id: str, scene: Scene, ranker: Ranker) -> _Asked | None:
+async def _asked(
+    catalog_id: str, answer_id: str, scene: Scene, ranker: RankerPort
+) -> _Asked | None:
     try:
         record = await ranker.answer(catalog_id, AnswerRange(answer_id))
     except ServiceError as error:
@@ -154,22 +160,26 @@ async def _asked(catalog_id: str, answer_id: str, scene: Scene, ranker: Ranker) 
 
 
 async def _rows(
-    catalog_id: str, asked: Sequence[_Asked], retriever: Retriever
+    catalog_id: str, asked: Sequence[_Asked], retriever: RetrieverPort
 ) -> Mapping[str, ProductRow]:
     """The products as they are now, by id."""
     ids = sorted({item for each in asked for item in each.product_ids})
     rows: dict[str, ProductRow] = {}
     for start in range(0, len(ids), MOST_READ):
-        found = await retriever.products(catalog_id, ids[start : start + MOST_READ], Scope())
+        found = await retriever.products(catalog_id, ids[start : start + MOST_READ], AnswerScope())
         rows |= {row.product_id: row for row in found.rows}
     return rows
 
 
 async def _orders(
-    sample: Sample, asked: _Asked, scene: Scene, rows: Mapping[str, ProductRow], ranker: Ranker
+    sample: AnswerSample,
+    asked: _Asked,
+    scene: Scene,
+    rows: Mapping[str, ProductRow],
+    ranker: RankerPort,
 ) -> Orders | None:
     known = [rows[item] for item in asked.product_ids if item in rows]
-    rules = Rules(asked.weights, scene.diversity, known)
+    rules = ReplayRules(asked.weights, scene.diversity, known)
     try:
         found = await ranker.replay(sample.catalog_id, asked.answer_id, sample.places, rules)
     except ServiceError as error:

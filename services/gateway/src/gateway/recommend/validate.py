@@ -7,8 +7,8 @@ from gateway.model import controls
 from gateway.model.carried import Box
 from gateway.model.errors import ImageRefused
 from gateway.model.quality import Quality
-from gateway.model.query import MOST_ANCHORS, Query, Question, Signal, SignalKind, photo_path
-from gateway.ranking.sorting import Sort
+from gateway.model.query import MOST_ANCHORS, Question, RequestQuery, Signal, SignalKind, photo_path
+from gateway.ranking.sorting import SearchSort
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, catalog, page_size
 from sightline_rules.ids import IdInvalidError, check_id
@@ -29,7 +29,9 @@ MOST_FOLLOWED = 1_000
 MOST_VALUE = 512
 
 
-def check(query: Query, declared: Collection[str], *, signals_required: bool = False) -> None:
+def check(
+    query: RequestQuery, declared: Collection[str], *, signals_required: bool = False
+) -> None:
     """Raises what is wrong with a Recommend or Search request; all bad fields at once.
 
     Photos are only measured here: the embedder decides whether they decode.
@@ -42,7 +44,7 @@ def check(query: Query, declared: Collection[str], *, signals_required: bool = F
         _check_photo(signal)
 
 
-def check_product(query: Query, product_id: str) -> None:
+def check_product(query: RequestQuery, product_id: str) -> None:
     """Raises what is wrong with a question about one product of the answer to a request."""
     violations = list(_id_violations(product_id, "product_id"))
     if query.page_token:
@@ -95,7 +97,7 @@ def _check_photo(signal: Signal) -> None:
         raise ImageRefused(signal.index, signal.kind, "IMAGE_TOO_LARGE", description)
 
 
-def _violations(query: Query, signals_required: bool) -> Iterator[FieldViolation]:
+def _violations(query: RequestQuery, signals_required: bool) -> Iterator[FieldViolation]:
     yield from _signals_violations(query, signals_required)
     if query.shopper is not None:
         yield from _id_violations(query.shopper.id, f"shopper.{query.shopper.kind}_id")
@@ -111,7 +113,7 @@ def _violations(query: Query, signals_required: bool) -> Iterator[FieldViolation
         yield FieldViolation(f"controls{path}", problem)
 
 
-def _signals_violations(query: Query, required: bool) -> Iterator[FieldViolation]:
+def _signals_violations(query: RequestQuery, required: bool) -> Iterator[FieldViolation]:
     if required and not query.signals:
         yield FieldViolation("signals", "at least one is needed")
         return
@@ -121,14 +123,14 @@ def _signals_violations(query: Query, required: bool) -> Iterator[FieldViolation
         yield FieldViolation("signals", "are all negative: at least one has to be wanted")
 
 
-def _range_violations(query: Query) -> Iterator[FieldViolation]:
+def _range_violations(query: RequestQuery) -> Iterator[FieldViolation]:
     if not 0 <= query.min_quality <= 1:
         yield FieldViolation("min_quality", "must be 0 to 1")
     if not 0 <= query.min_answer_quality <= max(Quality):
         yield FieldViolation("min_answer_quality", "is not one of the qualities")
     if not 0 <= query.priority <= MOST_PRIORITY:
         yield FieldViolation("priority", "is not one of the priorities")
-    if query.sort not in set(Sort):
+    if query.sort not in set(SearchSort):
         yield FieldViolation("sort", "is not one of the orders")
 
 
@@ -156,7 +158,7 @@ def _twice(name: str, values: Sequence[str]) -> Iterator[FieldViolation]:
         yield FieldViolation(f"{name}[{index}]", "stands there already")
 
 
-def _texts(query: Query) -> tuple[tuple[str, str, int], ...]:
+def _texts(query: RequestQuery) -> tuple[tuple[str, str, int], ...]:
     return (
         ("request_id", query.request_id, MOST_REQUEST_ID),
         ("language_code", query.language_code, MOST_NAME),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from gateway.model.branch import Branch
 from gateway.model.causes import Peer
-from gateway.model.query import FIRST_ANCHOR, Query
+from gateway.model.query import FIRST_ANCHOR, RequestQuery
 from gateway.model.retrieved import NOTHING, BranchResult, failed
 from gateway.model.scene import AnchorSource
 from gateway.retrieval.personal import FromRanker, ask_ranker
@@ -18,7 +18,7 @@ from sightline_rules import categories
 class ResolvedAnchors:
     """A request's anchors, as resolved before anything is searched."""
 
-    asked: Query
+    asked: RequestQuery
     """With the anchors that it names itself."""
     given: FromRanker | None
     """What the ranker answered on the way; None = it was not asked."""
@@ -77,7 +77,7 @@ async def missing(run: Run, places: Mapping[int, str]) -> BranchResult:
     return (await _categories(run, places))[1]
 
 
-def _places(query: Query) -> Mapping[int, str]:
+def _places(query: RequestQuery) -> Mapping[int, str]:
     anchors = {FIRST_ANCHOR - place: item for place, item in enumerate(query.anchors)}
     return anchors | {one.index: one.product_id for one in query.wanted if one.product_id}
 

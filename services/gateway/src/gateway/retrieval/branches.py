@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gateway.model.branch import ABOUT, SIMILARITY_BRANCHES, Branch
-from gateway.model.candidates import Listing
-from gateway.model.causes import Cause
+from gateway.model.candidates import CandidateList
+from gateway.model.causes import DegradationCause
 from gateway.model.errors import NothingAvailable, ProductNotFound, SpaceMissing
-from gateway.model.query import FIRST_ANCHOR, Query, asked_at
+from gateway.model.query import FIRST_ANCHOR, RequestQuery, asked_at
 from gateway.model.retrieved import NOTHING, BranchResult, merged
 from gateway.retrieval.anchors import ResolvedAnchors, missing, resolve_anchors, unsearched
 from gateway.retrieval.facets import count_facets
@@ -20,7 +20,7 @@ from gateway.retrieval.similar import similar
 from gateway.state.run import Run
 
 
-async def find(run: Run, anchors: ResolvedAnchors | None = None) -> tuple[Listing, ...]:
+async def find(run: Run, anchors: ResolvedAnchors | None = None) -> tuple[CandidateList, ...]:
     """Return what all branches of the plan name; a branch that fails is noted and left out.
 
     When they name nothing, what is popular, then what is newest; these follow what merely trends,
@@ -55,7 +55,7 @@ async def find(run: Run, anchors: ResolvedAnchors | None = None) -> tuple[Listin
     return (*listings, *result.new)
 
 
-async def search(run: Run) -> tuple[Listing, ...]:
+async def search(run: Run) -> tuple[CandidateList, ...]:
     """What the signals alone name.
 
     Raises when no signal could be followed: SpaceMissing when none of them has a space, else
@@ -65,7 +65,7 @@ async def search(run: Run) -> tuple[Listing, ...]:
     result = run.trace.note(merged([near, counted]))
     _refuse_if_all_missing(run.query, result.missing)
     if all(listing.negative for listing in result.listings):
-        if run.trace.causes == {Cause.SPACE_UNAVAILABLE}:
+        if run.trace.causes == {DegradationCause.SPACE_UNAVAILABLE}:
             asked = (signal.index for signal in run.query.wanted)
             raise SpaceMissing(place for place in asked if place not in result.missing)
         raise NothingAvailable(run.trace.causes)
@@ -85,7 +85,7 @@ async def _near(run: Run, branch: Branch) -> BranchResult:
     return await (by_keywords(run) if branch is Branch.KEYWORDS else similar(run, branch))
 
 
-def _refuse_if_all_missing(query: Query, missing: Mapping[int, str]) -> None:
+def _refuse_if_all_missing(query: RequestQuery, missing: Mapping[int, str]) -> None:
     """Where nothing is left of what is wanted; what is not wanted may be missing."""
     wanted = {signal.index for signal in query.wanted}
     wanted |= {FIRST_ANCHOR - place for place in range(len(query.anchors))}

@@ -4,16 +4,18 @@ from collections.abc import Sequence
 
 from gateway.model.branch import SPACES, Branch
 from gateway.model.carried import Vector
-from gateway.model.causes import Cause, Peer
+from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import ImageRefused, ImageUnreadable
-from gateway.model.failures import Failure, cause_of
-from gateway.model.peers import Embedded
+from gateway.model.failures import StageFailure, cause_of
+from gateway.model.peers import EmbeddedSignals
 from gateway.model.query import Signal
 from gateway.model.retrieved import NOTHING, BranchResult, failed
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
-REFUSED = frozenset({"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "URI_FORBIDDEN", "BOX_INVALID"})
+PARTS = {"BOX_INVALID": "box", "SUBJECT_SEARCH_UNAVAILABLE": "find_subject"}
+"""Fields of a photo's signal that an error of the embedder is about, by its reason."""
+REFUSED = frozenset({"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "URI_FORBIDDEN", *PARTS})
 """The embedder's reasons for photos that cannot be embedded: the caller's own errors."""
 
 
@@ -42,7 +44,7 @@ async def embed(
     pairs = list(zip(signals, embedded.items, strict=True))
     vectors = [(signal, item) for signal, item in pairs if not isinstance(item, ServiceError)]
     failures = tuple(
-        Failure(branch, _cause(signal, item))
+        StageFailure(branch, _cause(signal, item))
         for signal, item in pairs
         # A visual space that takes no texts is no degradation.
         if isinstance(item, ServiceError)
@@ -56,7 +58,7 @@ async def embed(
 
 async def _ask_embedder(
     run: Run, signals: Sequence[Signal], space: str, version: str, until: float
-) -> Embedded:
+) -> EmbeddedSignals:
     async with run.trace.stage("embed", until) as note:
         embedded = await run.peers.embedder.embed(
             run.query.catalog_id,
@@ -74,7 +76,7 @@ def _is_not_served(item: Vector | ServiceError) -> bool:
     return isinstance(item, ServiceError) and item.reason == "SPACE_VERSION_UNAVAILABLE"
 
 
-def _cause(signal: Signal, error: ServiceError) -> Cause:
+def _cause(signal: Signal, error: ServiceError) -> DegradationCause:
     """What one signal's failure means; a photo that is none, or not to be had, is the caller's."""
     if refused := photo_error(signal, error):
         raise refused
@@ -84,7 +86,7 @@ def _cause(signal: Signal, error: ServiceError) -> Cause:
 def photo_error(photo: Signal, error: ServiceError) -> ServiceError | None:
     """The embedder's error about a photo, with the path of its field; else None."""
     if error.reason in REFUSED:
-        part = "box" if error.reason == "BOX_INVALID" else photo.kind
+        part = PARTS.get(error.reason, photo.kind)
         return ImageRefused(photo.index, part, error.reason, error.message)
     if error.reason == "URI_UNREADABLE":
         return ImageUnreadable(photo.index, error.message)

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from gateway.model.branch import Branch
-from gateway.model.candidates import Listing
+from gateway.model.candidates import CandidateList
 from gateway.model.causes import Peer
-from gateway.model.columns import Columns, gathered
+from gateway.model.columns import ProductColumns, gathered
 from gateway.model.errors import NothingAvailable
-from gateway.model.peers import Basis, RankerCandidates
+from gateway.model.peers import NominationBasis, RankerCandidates
 from gateway.model.plan import MOST_ASKED
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.new import BEHIND
@@ -22,7 +22,7 @@ from sightline_rules.duplicates import NO_HASH
 from sightline_rules.grouping import grouped
 
 
-async def fall_back(run: Run, candidates: RankerCandidates | None) -> tuple[Listing, ...]:
+async def fall_back(run: Run, candidates: RankerCandidates | None) -> tuple[CandidateList, ...]:
     """What is popular, then, until a page is full, what is newest, in the filter's scope.
 
     `candidates` are popular ones that the ranker gave for the shopper; None = it was not asked.
@@ -41,8 +41,8 @@ async def fall_back(run: Run, candidates: RankerCandidates | None) -> tuple[List
 
 
 async def filled_up(
-    run: Run, listings: tuple[Listing, ...], candidates: RankerCandidates
-) -> tuple[Listing, ...]:
+    run: Run, listings: tuple[CandidateList, ...], candidates: RankerCandidates
+) -> tuple[CandidateList, ...]:
     """The listings and, where they name too few for some pages, behind them what is popular, then
     what is newest."""
     known = {product_id for item in listings for product_id in item.ids}
@@ -54,7 +54,7 @@ async def filled_up(
     return (*listings, *(replace(item, after=item.after + BEHIND) for item in more))
 
 
-def _last(run: Run) -> tuple[Listing, ...]:
+def _last(run: Run) -> tuple[CandidateList, ...]:
     """What the snapshot proves to pass. Raises NothingAvailable."""
     listings = list_snapshot(run)
     if not listings:
@@ -62,7 +62,7 @@ def _last(run: Run) -> tuple[Listing, ...]:
     return listings
 
 
-def list_snapshot(run: Run) -> tuple[Listing, ...]:
+def list_snapshot(run: Run) -> tuple[CandidateList, ...]:
     """Return the snapshot's products that it proves to pass, as the scene's fallbacks.
 
     Empty: none is. Raises FilterInvalid.
@@ -93,10 +93,10 @@ def _popular_before(run: Run) -> RankerCandidates | None:
     copy = run.snapshot
     if copy is None or not copy.popular:
         return None
-    return RankerCandidates(copy.popular[:MOST_ASKED], Basis.POPULARITY, model_version="")
+    return RankerCandidates(copy.popular[:MOST_ASKED], NominationBasis.POPULARITY, model_version="")
 
 
-def _fills_a_page(run: Run, listing: Listing) -> bool:
+def _fills_a_page(run: Run, listing: CandidateList) -> bool:
     left = distinct_count(listing.columns, frozenset(run.left_out))
     return left >= run.query.results_a_page
 
@@ -118,11 +118,11 @@ async def _popular(run: Run, candidates: RankerCandidates | None) -> BranchResul
     columns, more = await look_up(run, candidates.product_ids, Branch.POPULAR, until)
     if columns is None or not len(columns.product_ids):
         return merged([notes, more])
-    listing = Listing(Branch.POPULAR, 1.0, columns)
+    listing = CandidateList(Branch.POPULAR, 1.0, columns)
     return merged([notes, BranchResult((listing,), steps=(f"{Branch.POPULAR}: top {asked}",))])
 
 
-async def _newest(run: Run, before: tuple[Listing, ...]) -> BranchResult:
+async def _newest(run: Run, before: tuple[CandidateList, ...]) -> BranchResult:
     """The newest products that pass the filter, going on after those of `before`."""
     if not run.plan.scene.new_fallback or Peer.RETRIEVER in run.trace.unreachable:
         return NOTHING
@@ -138,11 +138,11 @@ async def _newest(run: Run, before: tuple[Listing, ...]) -> BranchResult:
     if before:
         run.trace.steps.append(step)
     rows = [row for row, item in enumerate(columns.product_ids) if item not in known]
-    listing = Listing(Branch.NEW, 1.0, gathered([(columns, rows)]), after=len(known))
+    listing = CandidateList(Branch.NEW, 1.0, gathered([(columns, rows)]), after=len(known))
     return BranchResult((listing,), steps=() if before else (step,))
 
 
-def distinct_count(columns: Columns, left_out: Collection[str]) -> int:
+def distinct_count(columns: ProductColumns, left_out: Collection[str]) -> int:
     """How many products stay of those not left out, near-duplicates counted as one."""
     rows = [row for row, item in enumerate(columns.product_ids) if item not in left_out]
     families, hashes = columns.families, columns.image_hashes

@@ -9,11 +9,11 @@ is named by the search, and what is new and far has no place beside it.
 from dataclasses import replace
 
 from gateway.model.branch import Branch
-from gateway.model.candidates import Listing
+from gateway.model.candidates import CandidateList
 from gateway.model.causes import Peer
 from gateway.model.columns import gathered
 from gateway.model.plan import MOST_ASKED
-from gateway.model.query import Scope
+from gateway.model.query import AnswerScope
 from gateway.model.retrieved import NOTHING, BranchResult, failed
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
@@ -37,14 +37,14 @@ async def of_followed(run: Run) -> BranchResult:
     return await _listed(run, Branch.FOLLOWED, replace(run.plan.scope, attribute=attribute))
 
 
-async def _listed(run: Run, branch: Branch, scope: Scope) -> BranchResult:
+async def _listed(run: Run, branch: Branch, scope: AnswerScope) -> BranchResult:
     count = min(run.plan.top_k + len(run.query.left_out), MOST_ASKED)
     try:
         async with run.trace.stage("retrieve", run.plan.ends.candidates):
             columns = await run.peers.retriever.newest(run.query.catalog_id, scope, count)
     except ServiceError as error:
         return failed(branch, Peer.RETRIEVER, error)
-    listings = (Listing(branch, 1.0, columns),) if columns.product_ids else ()
+    listings = (CandidateList(branch, 1.0, columns),) if columns.product_ids else ()
     return BranchResult(listings, steps=(f"{branch}: top {count}",))
 
 
@@ -62,5 +62,5 @@ async def new_products(run: Run) -> BranchResult:
     rows = [row for row, created in enumerate(columns.create_time_micros) if created > since]
     if not rows:
         return NOTHING
-    listing = Listing(Branch.NEW, 1.0, gathered([(columns, rows)]), after=BEHIND)
+    listing = CandidateList(Branch.NEW, 1.0, gathered([(columns, rows)]), after=BEHIND)
     return BranchResult(new=(listing,), steps=(f"{Branch.NEW}: top {MOST_NEW}",))

@@ -12,16 +12,16 @@ from dataclasses import replace
 from itertools import chain
 
 from gateway.model.branch import Branch
-from gateway.model.candidates import Listing
+from gateway.model.candidates import CandidateList
 from gateway.model.causes import Peer
-from gateway.model.columns import Columns, gathered
+from gateway.model.columns import ProductColumns, gathered
 from gateway.model.peers import (
     NO_RECOMMENDERS,
-    Anchors,
-    Basis,
-    Found,
+    NearestProducts,
+    NominationBasis,
     RankerCandidates,
     Recommenders,
+    RequestAnchors,
 )
 from gateway.model.plan import MOST_ASKED
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
@@ -80,7 +80,7 @@ async def by_behaviour(run: Run, given: FromRanker | None = None) -> BranchResul
         return notes
     if BRANCH not in run.plan.branches:
         candidates = replace(candidates, product_ids=())
-    elif candidates.basis not in (Basis.LONG_TERM, Basis.SESSION):
+    elif candidates.basis not in (NominationBasis.LONG_TERM, NominationBasis.SESSION):
         notes = replace(notes, popular=candidates)
         candidates = replace(candidates, product_ids=())
     return merged([notes, await _looked_up(run, candidates)])
@@ -100,9 +100,9 @@ async def _looked_up(run: Run, candidates: RankerCandidates) -> BranchResult:
     columns, notes = await look_up(run, tuple(first), stage, run.plan.ends.candidates)
     if columns is None:
         return notes
-    found, steps = list[Listing](), list[str]()
+    found, steps = list[CandidateList](), list[str]()
     if candidates.product_ids:
-        found.append(Listing(BRANCH, 1.0, picked(columns, candidates.product_ids)))
+        found.append(CandidateList(BRANCH, 1.0, picked(columns, candidates.product_ids)))
         if not candidates.vectors:
             steps.append(f"{BRANCH}: top {run.plan.generated} by {candidates.basis}")
     for item in lists:
@@ -111,11 +111,11 @@ async def _looked_up(run: Run, candidates: RankerCandidates) -> BranchResult:
         steps.append(f"{item.recommender}: top {run.plan.generated}")
         if left.product_ids:
             near = [scores[product_id] for product_id in left.product_ids]
-            found.append(Listing(Branch(item.recommender), 1.0, left, near))
+            found.append(CandidateList(Branch(item.recommender), 1.0, left, near))
     return BranchResult(tuple(found), steps=tuple(steps))
 
 
-def picked(columns: Columns, ids: Collection[str]) -> Columns:
+def picked(columns: ProductColumns, ids: Collection[str]) -> ProductColumns:
     """Those of these products that there are columns of, in the columns' order."""
     if len(ids) >= len(columns.product_ids) and set(columns.product_ids) <= set(ids):
         return columns
@@ -133,12 +133,12 @@ def recommenders_of(run: Run, *, only: bool = False) -> Recommenders:
     return Recommenders(names, anchors, () if own is None else own.category_path, only)
 
 
-def anchors_of(run: Run) -> Anchors:
+def anchors_of(run: Run) -> RequestAnchors:
     """What the request is about, as far as it is known."""
     ids = run.query.about or run.trace.anchors
     if ids or run.query.shopper is None:
-        return Anchors(ids)
-    return Anchors(source=run.plan.scene.anchors_from)
+        return RequestAnchors(ids)
+    return RequestAnchors(source=run.plan.scene.anchors_from)
 
 
 async def _near_shopper(run: Run, candidates: RankerCandidates) -> BranchResult:
@@ -151,12 +151,12 @@ async def _near_shopper(run: Run, candidates: RankerCandidates) -> BranchResult:
     if found is None:
         return NOTHING
     # An inner product is no similarity: as from the ranker, the order alone counts.
-    listing = Listing(BRANCH, 1.0, found.columns, collapsed=found.collapsed)
+    listing = CandidateList(BRANCH, 1.0, found.columns, collapsed=found.collapsed)
     step = f"{BRANCH}: top {run.plan.top_k} by {candidates.basis}, index"
     return BranchResult((listing,), found=(found,), steps=(step,))
 
 
-async def _searched(run: Run, candidates: RankerCandidates) -> Found | None:
+async def _searched(run: Run, candidates: RankerCandidates) -> NearestProducts | None:
     """The products best for the shopper; None = the index holds those of no model that the ranker
     has. Raises ServiceError."""
     vectors = {vector.space_version: vector for vector in candidates.vectors}

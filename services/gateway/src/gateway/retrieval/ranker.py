@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from gateway.model.branch import Branch
 from gateway.model.causes import Peer
-from gateway.model.columns import Columns
+from gateway.model.columns import ProductColumns
 from gateway.model.peers import NO_RECOMMENDERS, RankerCandidates, Recommenders
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Shopper
@@ -51,11 +51,11 @@ async def generate(
 
 async def look_up(
     run: Run, ids: Sequence[str], branch: str, until: float
-) -> tuple[Columns | None, BranchResult]:
+) -> tuple[ProductColumns | None, BranchResult]:
     """The columns of the first 1,000 products that pass the filter, None where the record could not
     be read; and what is to be noted."""
     if not ids:
-        return Columns(), NOTHING
+        return ProductColumns(), NOTHING
     try:
         async with run.trace.stage("hydrate", until):
             columns = await run.peers.retriever.columns(

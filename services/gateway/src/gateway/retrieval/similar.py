@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gateway.model.branch import SPACES, Branch
-from gateway.model.candidates import Listing
+from gateway.model.candidates import CandidateList
 from gateway.model.carried import Vector
-from gateway.model.causes import Cause, Peer
-from gateway.model.failures import Failure
-from gateway.model.peers import Blend, Found
+from gateway.model.causes import DegradationCause, Peer
+from gateway.model.failures import StageFailure
+from gateway.model.peers import NearestProducts, VectorBlend
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Signal, SignalKind
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
@@ -55,7 +55,7 @@ async def similar(run: Run, branch: Branch) -> BranchResult:
         listings=tuple(result.listings[row] for row in kept),
         found=tuple(result.found[row] for row in kept),
         steps=tuple(result.steps[row] for row in kept),
-        failures=(*result.failures, Failure(branch, Cause.INDEX_UNAVAILABLE)),
+        failures=(*result.failures, StageFailure(branch, DegradationCause.INDEX_UNAVAILABLE)),
     )
 
 
@@ -160,9 +160,11 @@ async def _near_signal(
     return result_of(run, listing, found)
 
 
-def listing_of(branch: Branch, weight: float, found: Found, near: Signal | None = None) -> Listing:
+def listing_of(
+    branch: Branch, weight: float, found: NearestProducts, near: Signal | None = None
+) -> CandidateList:
     """The list of what a search found near to one signal, or to several (None)."""
-    return Listing(
+    return CandidateList(
         branch,
         weight,
         found.columns,
@@ -175,7 +177,7 @@ def listing_of(branch: Branch, weight: float, found: Found, near: Signal | None 
     )
 
 
-def result_of(run: Run, listing: Listing, found: Found) -> BranchResult:
+def result_of(run: Run, listing: CandidateList, found: NearestProducts) -> BranchResult:
     """A search's list, with what it was in words."""
     away = ", away from it" if listing.negative else ""
     step = f"{listing.branch}: top {run.plan.top_k}{away} ({found.plan or 'plan not known'})"
@@ -183,8 +185,8 @@ def result_of(run: Run, listing: Listing, found: Found) -> BranchResult:
 
 
 async def search(
-    run: Run, near: Vector | str | Blend, exclude: Sequence[str], min_index_token: str = ""
-) -> Found:
+    run: Run, near: Vector | str | VectorBlend, exclude: Sequence[str], min_index_token: str = ""
+) -> NearestProducts:
     """What the index holds near to something. Raises ServiceError."""
     async with run.trace.stage("retrieve", run.plan.ends.candidates) as note:
         found = await run.peers.retriever.search(
@@ -224,7 +226,7 @@ async def _near_blend(run: Run, branch: Branch, signals: Sequence[Signal]) -> Br
             return notes
         parts = tuple((signal.strength, nears[signal.index]) for signal in left)
         try:
-            blend = Blend(SPACES[branch], parts)
+            blend = VectorBlend(SPACES[branch], parts)
             found = await search(run, blend, run.query.left_out, run.query.min_index_token)
         except ServiceError as error:
             if _cancels_out(error):

@@ -16,13 +16,13 @@ from gateway.clients import messages
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
-from gateway.model.carried import Space
-from gateway.ports import Scenes
+from gateway.model.carried import EmbedderSpace
+from gateway.ports import SceneSource
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
 from gateway.servicer.scenes import SceneCalls
-from gateway.state.experiments import Experiments
+from gateway.state.experiments import RunningExperiments
 from servicekit.requests import page_size
 from servicekit.server import Context
 from servicekit.status import to_status
@@ -48,14 +48,14 @@ class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
         catalogs: Sequence[str],
         passthrough: Passthrough,
         *,
-        scenes: Scenes,
+        scenes: SceneSource,
         embedder: EmbedderClient,
         ranker: RankerClient,
         retriever: RetrieverClient,
         audit: AuditLog,
         status_seconds: float,
         service_version: str,
-        experiments: Experiments | None = None,
+        experiments: RunningExperiments | None = None,
     ) -> None:
         self._catalogs = catalogs
         self._scenes = scenes
@@ -147,7 +147,7 @@ def _status(
     )
 
 
-def _offered(space: Space) -> pb.EmbedderSpace:
+def _offered(space: EmbedderSpace) -> pb.EmbedderSpace:
     names = ("space", "version", "model", "dimension", "ready", "default_version")
     return pb.EmbedderSpace(**{name: getattr(space, name) for name in names})
 

@@ -6,12 +6,12 @@ from typing import cast
 
 from gateway.clients import messages
 from gateway.clients.matches import match_message
-from gateway.model.answer import Result
+from gateway.model.answer import AnswerResult
 from gateway.model.carried import Subject
 from gateway.model.controls import ControlOutcome
-from gateway.model.explanation import Explanation
+from gateway.model.explanation import ProductExplanation
 from gateway.model.match import Match
-from gateway.model.response import Answer, Classified, Proposal, SearchAnswer
+from gateway.model.response import Classified, Proposal, RecommendAnswer, SearchAnswer
 from gateway.ranking import wording
 from gateway.recommend.replay import ReplayedAnswer
 from servicekit.requests import timestamp
@@ -22,7 +22,9 @@ from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline_rules import categories
 
 
-def recommendation(value: Answer, language_code: str, request_id: str) -> pb.RecommendResponse:
+def recommendation(
+    value: RecommendAnswer, language_code: str, request_id: str
+) -> pb.RecommendResponse:
     """Return the answer to Recommend."""
     response = pb.RecommendResponse(
         no_good_match=value.no_good_match,
@@ -46,7 +48,7 @@ def recommendation(value: Answer, language_code: str, request_id: str) -> pb.Rec
     return response
 
 
-def _fill(result: Result, message: pb.RecommendedProduct) -> None:
+def _fill(result: AnswerResult, message: pb.RecommendedProduct) -> None:
     """Fill in a result in place, as what is given to a constructor is copied."""
     answered = result.answered
     message.product.CopyFrom(cast(product_pb2.Product, result.row))
@@ -146,7 +148,7 @@ def replayed(value: ReplayedAnswer, request_id: str) -> pb.ReplayRecommendationR
 
 
 def explanation(
-    value: Explanation, language_code: str, request_id: str
+    value: ProductExplanation, language_code: str, request_id: str
 ) -> pb.ExplainRecommendationResponse:
     """The answer to ExplainRecommendation."""
     outcome = pb.ExplainRecommendationResponse.Outcome.Value(f"OUTCOME_{value.outcome}")
@@ -171,7 +173,7 @@ def explanation(
     )
 
 
-def _score(value: Result | None) -> pb.ExplainedScore | None:
+def _score(value: AnswerResult | None) -> pb.ExplainedScore | None:
     if value is None:
         return None
     answered = value.answered

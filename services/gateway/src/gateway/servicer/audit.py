@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from gateway.admin import listings
 from gateway.admin.listings import Entry
-from gateway.clients.calls import Caller
+from gateway.clients.calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Connection
@@ -23,7 +23,7 @@ OWNERS = (Peer.RETRIEVER, Peer.RANKER)
 EACH_SECONDS = 2.0
 """How long each of them may take."""
 
-Owner = tuple[Caller, "audit_service_pb2_grpc.AuditServiceAsyncStub"]
+Owner = tuple[PeerCaller, "audit_service_pb2_grpc.AuditServiceAsyncStub"]
 
 
 class AuditLog:

@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.admin import listings
 from gateway.admin.listings import Entry
-from gateway.clients.calls import Caller
+from gateway.clients.calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Connection
@@ -23,11 +23,11 @@ MOST_LISTED = 1_000
 OWNERS = (Peer.RETRIEVER, Peer.RANKER)
 """The services that have jobs; their names are the prefixes of their jobs' ids."""
 
-Owner = tuple[Caller, "job_service_pb2_grpc.JobServiceAsyncStub"]
+Owner = tuple[PeerCaller, "job_service_pb2_grpc.JobServiceAsyncStub"]
 """How to call a service's JobService: its caller and its stub."""
 
 
-class JobServicer(job_service_pb2_grpc.JobServiceServicer):
+class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
     """Passes each call on to the job's owner."""
 
     def __init__(

@@ -13,7 +13,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.clients.calls import Caller
+from gateway.clients.calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.requests import admit
@@ -21,11 +21,11 @@ from servicekit.keyring import SigningKeys
 from servicekit.server import Context
 
 Call = Callable[[Any], Awaitable[Any]]
-Connection = tuple[grpc.aio.Channel, Caller]
+Connection = tuple[grpc.aio.Channel, PeerCaller]
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class PublicRoute:
     """Where a public call goes."""
 
     peer: Peer
@@ -33,12 +33,14 @@ class Route:
     """The peer's call: package.Service/Method."""
 
 
-def _routes(peer: Peer, service: str, names: str) -> dict[str, Route]:
+def _routes(peer: Peer, service: str, names: str) -> dict[str, PublicRoute]:
     """Routes to calls of the same names, of a peer's service."""
-    return {name: Route(peer, f"sightline.{peer}.v1.{service}/{name}") for name in names.split()}
+    return {
+        name: PublicRoute(peer, f"sightline.{peer}.v1.{service}/{name}") for name in names.split()
+    }
 
 
-ROUTES: Mapping[str, Mapping[str, Route]] = MappingProxyType(
+ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
     {
         "sightline.gateway.v1.CatalogService": {
             **_routes(
@@ -50,7 +52,9 @@ ROUTES: Mapping[str, Mapping[str, Route]] = MappingProxyType(
         },
         "sightline.gateway.v1.UserEventService": {
             **_routes(Peer.RANKER, "EventService", "MergeShopper PurgeEvents"),
-            "WriteEvents": Route(Peer.RANKER, "sightline.ranker.v1.EventService/AppendEvents"),
+            "WriteEvents": PublicRoute(
+                Peer.RANKER, "sightline.ranker.v1.EventService/AppendEvents"
+            ),
         },
         "sightline.gateway.v1.AdminService": {
             **_routes(

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.clients import messages
-from gateway.model.controls import Control
+from gateway.model.controls import ControlRule
 from gateway.model.filters import carried
-from gateway.model.query import ALONE, Query, Question, Signal, SignalKind
-from gateway.recommend.heat_map import Compared
+from gateway.model.query import ALONE, Question, RequestQuery, Signal, SignalKind
+from gateway.recommend.heat_map import HeatMapQuery
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
@@ -31,9 +31,9 @@ def question(request: pb.ClassifyRequest) -> Question:
     )
 
 
-def recommend_query(request: pb.RecommendRequest) -> Query:
+def recommend_query(request: pb.RecommendRequest) -> RequestQuery:
     """Return what Recommend is asked. Raises RequestInvalid."""
-    return Query(
+    return RequestQuery(
         catalog_id=request.catalog_id or DEFAULT_CATALOG,
         language_code=request.language_code,
         scene=request.scene,
@@ -56,9 +56,9 @@ def recommend_query(request: pb.RecommendRequest) -> Query:
     )
 
 
-def search_query(request: pb.SearchRequest) -> Query:
+def search_query(request: pb.SearchRequest) -> RequestQuery:
     """Return what Search is asked."""
-    return Query(
+    return RequestQuery(
         catalog_id=request.catalog_id or DEFAULT_CATALOG,
         signals=tuple(_signal(index, item) for index, item in enumerate(request.signals)),
         filter=carried(request.filter) if request.HasField("filter") else None,
@@ -85,9 +85,9 @@ def _signal(index: int, message: pb.QuerySignal) -> Signal:
     )
 
 
-def comparison(request: pb.DrawHeatMapRequest) -> Compared:
+def comparison(request: pb.DrawHeatMapRequest) -> HeatMapQuery:
     """Return what a heat map compares."""
-    return Compared(
+    return HeatMapQuery(
         request.catalog_id or DEFAULT_CATALOG,
         _photo(request),
         request.product_id,
@@ -106,7 +106,7 @@ def _photo(request: pb.ClassifyRequest | pb.DrawHeatMapRequest) -> Signal:
     )
 
 
-def controls_of(messages: Sequence[control_pb2.Control]) -> tuple[Control, ...]:
+def controls_of(messages: Sequence[control_pb2.Control]) -> tuple[ControlRule, ...]:
     """Return the controls; what they mean is checked later. Raises RequestInvalid."""
     violations = [
         FieldViolation(f"controls[{index}].{field}", problem)
@@ -129,8 +129,8 @@ def _control_problems(message: control_pb2.Control) -> list[tuple[str, str]]:
     return found
 
 
-def _control(message: control_pb2.Control) -> Control:
-    return Control(
+def _control(message: control_pb2.Control) -> ControlRule:
+    return ControlRule(
         name=message.name,
         kind=KINDS[message.kind],
         product_ids=tuple(message.product_ids),

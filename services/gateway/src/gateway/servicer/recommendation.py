@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from prometheus_client import Counter
 
-from gateway.model.causes import Cause, Degradation
+from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.match import Match
 from gateway.model.quality import Quality
 from gateway.recommend.classify import classify
@@ -15,7 +15,7 @@ from gateway.recommend.replay import replay
 from gateway.recommend.search import search
 from gateway.servicer import answers, queries
 from gateway.servicer.requests import admit
-from gateway.state.run import Dependencies
+from gateway.state.run import RequestDependencies
 from servicekit import tracing
 from servicekit.requests import take_request_id
 from servicekit.server import Context
@@ -48,7 +48,7 @@ ARM_ANSWERS = Counter(
 )
 
 _COLLAPSED_HERE = COLLAPSED.labels("Recommend")
-_DEGRADED = {cause: DEGRADED.labels(cause.name) for cause in Cause}
+_DEGRADED = {cause: DEGRADED.labels(cause.name) for cause in DegradationCause}
 _QUALITIES = {each: QUALITIES.labels(each.word) for each in Quality if each}
 
 MATCHES = Counter(
@@ -71,7 +71,7 @@ def _note(scene: str, results: int, degradations: Iterable[Degradation]) -> None
 class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServiceServicer):
     """Recommends, searches and classifies."""
 
-    def __init__(self, deps: Dependencies) -> None:
+    def __init__(self, deps: RequestDependencies) -> None:
         self._deps = deps
 
     async def Recommend(

@@ -8,9 +8,9 @@ from gateway.clients.retriever import RetrieverClient
 from gateway.model import scene_checks
 from gateway.model.errors import SceneInvalid, SceneNotFound
 from gateway.model.scene import Scene
-from gateway.ports import Scenes
+from gateway.ports import SceneSource
 from gateway.recommend import scene_diff
-from gateway.recommend.scene_diff import Sample, entry_changes
+from gateway.recommend.scene_diff import AnswerSample, entry_changes
 from gateway.servicer.requests import admit
 from gateway.state.scenes.texts import read
 from servicekit.errors import ServiceError
@@ -27,7 +27,7 @@ class SceneCalls:
     """Lists, shows, checks and compares scenes. Nothing here changes one: they are files."""
 
     _catalogs: Sequence[str]
-    _scenes: Scenes
+    _scenes: SceneSource
     _ranker: RankerClient
     _retriever: RetrieverClient
 
@@ -87,7 +87,7 @@ class SceneCalls:
         _within("from_time", request.from_time.seconds, LAST_SECOND)
         current = self._scenes.get(name, catalog_id)
         changed = read(name, request.toml) if request.toml else current
-        sample = Sample(
+        sample = AnswerSample(
             catalog_id,
             name,
             request.answer_count or scene_diff.DEFAULT_ANSWERS,

@@ -18,9 +18,9 @@ from prometheus_client import Gauge
 from pydantic import ValidationError
 
 from gateway.model.errors import SceneNotFound
-from gateway.model.experiment import ExperimentFile, Running, conflict, running
-from gateway.model.query import Query
-from gateway.ports import ExperimentKeeper, Scenes
+from gateway.model.experiment import ExperimentFile, RunningExperiment, conflict, running
+from gateway.model.query import RequestQuery
+from gateway.ports import ExperimentKeeper, SceneSource
 from gateway.state.scenes import DEFAULT
 from servicekit import deadlines
 from servicekit.errors import ServiceError
@@ -42,7 +42,9 @@ class ExperimentsInvalid(Unreadable):
     """An experiment's file can't be used; the message names it, the field and what is wrong."""
 
 
-def read(folder: Path, catalogs: Collection[str], scenes: Scenes) -> tuple[ExperimentFile, ...]:
+def read(
+    folder: Path, catalogs: Collection[str], scenes: SceneSource
+) -> tuple[ExperimentFile, ...]:
     """What the files say. Raises ExperimentsInvalid when one is bad, or two can't both be."""
     if not folder.is_dir():
         raise ExperimentsInvalid(f"{folder} is not a folder")
@@ -65,7 +67,7 @@ def _file(path: Path) -> ExperimentFile:
         raise ExperimentsInvalid(f"{path}: {problems(error)}") from error
 
 
-def _unknown(one: ExperimentFile, catalogs: Collection[str], scenes: Scenes) -> Iterator[str]:
+def _unknown(one: ExperimentFile, catalogs: Collection[str], scenes: SceneSource) -> Iterator[str]:
     if one.catalog not in catalogs:
         yield f"catalog: {one.catalog!r} is not declared in the settings"
     named = [(f"arms.{arm.name}.scene", arm.scene) for arm in one.arms]
@@ -76,14 +78,14 @@ def _unknown(one: ExperimentFile, catalogs: Collection[str], scenes: Scenes) -> 
             yield f"{field}: there is no scene {name!r}"
 
 
-class Experiments:
+class RunningExperiments:
     """The experiments that are in force."""
 
     def __init__(
         self,
         folder: Path,
         catalogs: Collection[str],
-        scenes: Scenes,
+        scenes: SceneSource,
         keeper: ExperimentKeeper,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -95,7 +97,7 @@ class Experiments:
             stale=STALE.set,
             clock=clock,
         )
-        self._in_force: dict[str, Sequence[Running]] = {}
+        self._in_force: dict[str, Sequence[RunningExperiment]] = {}
         self._taken: tuple[ExperimentFile, ...] | None = None
         """The files that the ranker has answered for."""
         self._next_try = clock()
@@ -111,7 +113,7 @@ class Experiments:
             self.problem = str(error)
             raise
 
-    def answering(self, query: Query, time_micros: int) -> tuple[str, tuple[str, ...]]:
+    def answering(self, query: RequestQuery, time_micros: int) -> tuple[str, tuple[str, ...]]:
         """The scene that answers, and the arms that have it so: none for who is nobody, as there is
         no unit."""
         if self._files.get() is not self._taken and self._clock() >= self._next_try:

@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from gateway.model.columns import Columns
-from gateway.model.query import Scope
+from gateway.model.columns import ProductColumns
+from gateway.model.query import AnswerScope
 
 FRESH_SECONDS = 5.0
 """For how long columns may be those of a product that was changed."""
 MOST = 1_000
 
-Key: TypeAlias = tuple[str, tuple[str, ...], Scope]
+Key: TypeAlias = tuple[str, tuple[str, ...], AnswerScope]
 
 
 class Pins:
@@ -23,14 +23,16 @@ class Pins:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._held: dict[Key, tuple[float, Columns]] = {}
+        self._held: dict[Key, tuple[float, ProductColumns]] = {}
 
-    def of(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns | None:
+    def of(self, catalog_id: str, ids: Sequence[str], scope: AnswerScope) -> ProductColumns | None:
         """Those of all of them; None = not known of one."""
         read, columns = self._held.get((catalog_id, tuple(ids), scope), (0.0, None))
         return columns if self._clock() - read < FRESH_SECONDS else None
 
-    def keep(self, catalog_id: str, ids: Sequence[str], scope: Scope, columns: Columns) -> None:
+    def keep(
+        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope, columns: ProductColumns
+    ) -> None:
         """What was read, where all of them pass."""
         if len(columns.product_ids) == len(ids):
             key = (catalog_id, tuple(ids), scope)

@@ -4,17 +4,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from gateway.model.plan import Plan
-from gateway.model.query import Query
-from gateway.model.snapshot import Snapshot
+from gateway.model.plan import RequestPlan
+from gateway.model.query import RequestQuery
+from gateway.model.snapshot import CatalogSnapshot
 from gateway.ports import (
-    Answers,
-    Embedder,
-    Experiments,
+    ArmAssignment,
+    EmbedderPort,
     MatchCodec,
-    Ranker,
-    Retriever,
-    Scenes,
+    RankerPort,
+    RecordQueue,
+    RetrieverPort,
+    SceneSource,
 )
 from gateway.state.exposures import Exposures
 from gateway.state.pins import Pins
@@ -49,21 +49,21 @@ class SpaceVersions:
 
 
 @dataclass(frozen=True, slots=True)
-class Peers:
+class PeerClients:
     """The services behind the gateway."""
 
-    embedder: Embedder
-    retriever: Retriever
-    ranker: Ranker
+    embedder: EmbedderPort
+    retriever: RetrieverPort
+    ranker: RankerPort
 
 
 @dataclass(frozen=True, slots=True)
-class Dependencies:
+class RequestDependencies:
     """What every request is answered with."""
 
-    peers: Peers
-    scenes: Scenes
-    answers: Answers
+    peers: PeerClients
+    scenes: SceneSource
+    answers: RecordQueue
     matches: MatchCodec
     catalogs: frozenset[str]
     service_version: str
@@ -77,9 +77,9 @@ class Dependencies:
     """How long records and attribution tokens are good."""
     keys: SigningKeys = open_keys
     """What signs tokens."""
-    snapshot_of: Callable[[str], Snapshot | None] = lambda _: None
+    snapshot_of: Callable[[str], CatalogSnapshot | None] = lambda _: None
     """The catalog's snapshot; None = there is none that may be used."""
-    experiments: Experiments | None = None
+    experiments: ArmAssignment | None = None
     versions: SpaceVersions = field(default_factory=SpaceVersions)
     text_spaces: TextQuerySpaces = field(default_factory=TextQuerySpaces)
     exposures: Exposures = field(default_factory=Exposures)
@@ -96,10 +96,10 @@ class Dependencies:
 class Run:
     """One request while it runs."""
 
-    query: Query
+    query: RequestQuery
     digests: Digests
-    plan: Plan
-    deps: Dependencies
+    plan: RequestPlan
+    deps: RequestDependencies
     trace: RequestTrace
     time_micros: int
     """When it was made, microseconds since 1970 (UTC)."""
@@ -107,7 +107,7 @@ class Run:
     """Of experiments, that answer it."""
 
     @property
-    def peers(self) -> Peers:
+    def peers(self) -> PeerClients:
         """The services behind the gateway."""
         return self.deps.peers
 
@@ -120,13 +120,13 @@ class Run:
         return tuple(dict.fromkeys((*self.query.left_out, *self.trace.anchors)))
 
     @property
-    def snapshot(self) -> Snapshot | None:
+    def snapshot(self) -> CatalogSnapshot | None:
         """What may stand in for the record; None = nothing. Where a certain write has to be seen,
         a snapshot proves nothing."""
         asked = self.query
         return None if asked.min_index_token else self.deps.snapshot_of(asked.catalog_id)
 
     @property
-    def unlisted_snapshot(self) -> Snapshot | None:
+    def unlisted_snapshot(self) -> CatalogSnapshot | None:
         """The snapshot whose products are no candidates yet; None: there is none."""
         return None if self.trace.snapshot_listed else self.snapshot

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from gateway.model.carried import Space
+from gateway.model.carried import EmbedderSpace
 from servicekit.errors import ServiceError
 
 LOOK_SECONDS = 10.0
@@ -24,7 +24,7 @@ class TextQuerySpaces:
         self._looking: dict[str, asyncio.Task[tuple[str, ...]]] = {}
 
     async def of(
-        self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[Space]]]
+        self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[EmbedderSpace]]]
     ) -> tuple[str, ...]:
         """The versions that take texts, the default one first.
 
@@ -39,7 +39,7 @@ class TextQuerySpaces:
         return held[1]
 
     def _look(
-        self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[Space]]]
+        self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[EmbedderSpace]]]
     ) -> asyncio.Task[tuple[str, ...]]:
         """One look for all who want it; it goes on when they have given up."""
         task = self._looking.get(catalog_id)
@@ -49,7 +49,7 @@ class TextQuerySpaces:
         return task
 
     async def _asked(
-        self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[Space]]]
+        self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[EmbedderSpace]]]
     ) -> tuple[str, ...]:
         _, before = self._held.get(catalog_id, (0.0, ()))
         try:

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, PlainSerializer, Strict, StringConstrain
 
 from gateway.model.errors import AnswerMissing
 from gateway.model.plan import MOST_RANKED
-from gateway.model.query import Query, Signal
+from gateway.model.query import RequestQuery, Signal
 from servicekit.keyring import KeyRing, TokenExpired
 from servicekit.requests import PageTokenInvalid
 
@@ -32,7 +32,7 @@ _FOR_EVENTS, _FOR_PAGES = ("attribution",), ("page",)
 
 
 @dataclass(frozen=True, slots=True)
-class Attribution:
+class AnswerAttribution:
     """An attribution token's answer."""
 
     answer_id: AnswerId
@@ -59,7 +59,7 @@ class Attributed(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageStart:
     """Where a later page begins."""
 
     answer_id: AnswerId
@@ -76,7 +76,7 @@ class Page:
     __pydantic_config__ = ConfigDict(strict=True, ser_json_bytes="hex", val_json_bytes="hex")
 
 
-_ATTRIBUTION, _PAGE = TypeAdapter(Attribution), TypeAdapter(Page)
+_ATTRIBUTION, _PAGE = TypeAdapter(AnswerAttribution), TypeAdapter(PageStart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Digests:
     caller only: a hash of a user's id can be guessed."""
 
 
-def digests(query: Query) -> Digests:
+def digests(query: RequestQuery) -> Digests:
     """The digests of a request."""
     whole = hashlib.sha256()
     _add(whole, _asked(query))
@@ -116,7 +116,7 @@ def _add(whole: "hashlib._Hash", fields: Iterator[bytes]) -> None:
         whole.update(field)
 
 
-def _asked(query: Query) -> Iterator[bytes]:
+def _asked(query: RequestQuery) -> Iterator[bytes]:
     yield from _texts(query.catalog_id, query.language_code, query.scene or "default")
     yield len(query.signals).to_bytes(4, "big")
     for signal in query.signals:
@@ -153,20 +153,20 @@ def _how(signal: Signal) -> str:
     return away + box + ("|find" if signal.find_subject else "")
 
 
-def attribution_token(attribution: Attribution, keys: KeyRing, expire_micros: int) -> str:
+def attribution_token(attribution: AnswerAttribution, keys: KeyRing, expire_micros: int) -> str:
     """The token, good until then (microseconds since 1970, UTC); at most about 400 characters."""
     content = _ATTRIBUTION.dump_json(attribution, by_alias=True, exclude_defaults=True)
     return keys.seal(_FOR_EVENTS, content, expire_micros)
 
 
-def read_attribution_token(token: str, keys: KeyRing, now_micros: int) -> Attribution:
+def read_attribution_token(token: str, keys: KeyRing, now_micros: int) -> AnswerAttribution:
     """A token's content; raises ValueError, of which TokenExpired is one."""
     return _ATTRIBUTION.validate_json(keys.open(_FOR_EVENTS, token, now_micros))
 
 
 def attributed(
     token: str, catalog_id: str, happened_micros: int, keys: KeyRing
-) -> tuple[Attribution | None, Attributed]:
+) -> tuple[AnswerAttribution | None, Attributed]:
     """The answer that an event of this catalog is joined to, None for none, and why.
 
     `happened_micros`: when the event happened, microseconds since 1970 (UTC). An event that
@@ -183,12 +183,12 @@ def attributed(
     return content, Attributed.NAMED
 
 
-def page_token(page: Page, keys: KeyRing, expire_micros: int) -> str:
+def page_token(page: PageStart, keys: KeyRing, expire_micros: int) -> str:
     """The token of a later page, good until then (microseconds since 1970, UTC)."""
     return keys.seal(_FOR_PAGES, _PAGE.dump_json(page, by_alias=True), expire_micros)
 
 
-def read_page_token(token: str, request: bytes, keys: KeyRing, now_micros: int) -> Page:
+def read_page_token(token: str, request: bytes, keys: KeyRing, now_micros: int) -> PageStart:
     """Where the page begins; raises PageTokenInvalid, and AnswerMissing when it has expired.
 
     `request` is the digest of the request that the token came with: it must be the one that the

@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 from gateway.model.carried import Facet, Subject
-from gateway.model.causes import Cause, Degradation, Peer
+from gateway.model.causes import Degradation, DegradationCause, Peer
 from gateway.model.errors import StageLate
-from gateway.model.failures import Failure, failure_of
-from gateway.model.peers import Found
+from gateway.model.failures import StageFailure, failure_of
+from gateway.model.peers import NearestProducts
 from gateway.model.retrieved import BranchResult
 from gateway.model.versions import Freshness, SpaceVersion, StageTiming
 from servicekit import deadlines, tracing
@@ -70,7 +70,7 @@ class RequestTrace:
         self._origin = clock()
         self._stages = Stages()
         self.timings: list[StageTiming] = []
-        self.failures: list[Failure] = []
+        self.failures: list[StageFailure] = []
         self.reported: list[Degradation] = []
         """Degradations that peers report of themselves."""
         self.missing: dict[int, str] = {}
@@ -82,7 +82,7 @@ class RequestTrace:
         self.spaces: list[SpaceVersion] = []
         """Those that were searched, each once."""
         self.nearest_cosines: dict[str, Sequence[float]] = {}
-        """What a catalog's own photos have to one another, by generation; see Found."""
+        """What a catalog's own photos have to one another, by generation; see NearestProducts."""
         self.freshness: Freshness | None = None
         self.branch_steps: list[str] = []
         """What each branch did, in words."""
@@ -138,7 +138,7 @@ class RequestTrace:
         """Note a peer's failure; raises it when it is the caller's own."""
         self.failures.append(failure_of(stage, peer, error))
 
-    def _searched(self, found: Found) -> None:
+    def _searched(self, found: NearestProducts) -> None:
         """Of several indexes, the one that lags most counts."""
         self.reported += found.degradations
         if found.space is not None and found.space not in self.spaces:
@@ -155,7 +155,7 @@ class RequestTrace:
         return {failure.unreachable for failure in self.failures}
 
     @property
-    def causes(self) -> set[Cause]:
+    def causes(self) -> set[DegradationCause]:
         """Why the answer is degraded so far."""
         return {failure.cause for failure in self.failures}
 

@@ -147,11 +147,11 @@ class ExportFile:
 
     def __init__(self, folder: ExportFolder, file: IO[bytes]) -> None:
         # Where nothing is exported, pyarrow need not be there.
-        from ranker.adapters.parquet import Writer
+        from ranker.adapters.parquet import ParquetWriter
 
         self._folder = folder
         self._file = file
-        self._writer = Writer(file)
+        self._writer = ParquetWriter(file)
 
     @apart
     def add(self, rows: Sequence[Sequence[Any]]) -> None:

@@ -52,7 +52,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class LearnedFactors:
     """All that a training can go on from."""
 
     items: Side
@@ -77,10 +77,10 @@ def learn(
     recipe: Recipe,
     *,
     epochs: int,
-    start: Learned | None = None,
+    start: LearnedFactors | None = None,
     known: Liked | None = None,
     progress: Epochs,
-) -> Learned:
+) -> LearnedFactors:
     """Fit LightFM: `epochs` passes over `liked`, from random vectors or from `start`.
 
     `known`: all that is known to be liked, which is never drawn as a wrong answer; None = `liked`.
@@ -126,7 +126,7 @@ def learn(
                 raise TrainingDiverged from error
             raise
         progress(epoch + 1)
-    return Learned(_side(model, "item"), _side(model, "user"))
+    return LearnedFactors(_side(model, "item"), _side(model, "user"))
 
 
 _ATTRIBUTES = {
@@ -142,7 +142,7 @@ def _side(model: Any, name: str) -> Side:
     return Side(**{key: getattr(model, of.format(name)) for key, of in _ATTRIBUTES.items()})
 
 
-def _resume(model: Any, start: Learned) -> None:
+def _resume(model: Any, start: LearnedFactors) -> None:
     """Make the model what it was; momentum belongs to Adadelta, which is not used."""
     for name, side in (("item", start.items), ("user", start.shoppers)):
         for one in fields(side):

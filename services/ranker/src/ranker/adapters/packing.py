@@ -13,7 +13,7 @@ import numpy as np
 
 from ranker.domain.arrays import AnyArray, Neighbours
 from ranker.domain.events import EventType
-from ranker.domain.model import Calibration, Looks, Model, ProductFeatures, Segments
+from ranker.domain.model import Calibration, Looks, Model, ProductFeatures, ShopperSegments
 
 TEXTS = ("item_ids", "actors", "feature_names", "shopper_feature_names")
 """Stored as one UTF-8 blob and the offsets into it."""
@@ -184,14 +184,14 @@ def _looks(
 
 def _segments(
     arrays: Mapping[str, AnyArray], silhouette: float | None, sizes: dict[str, int]
-) -> Segments | None:
+) -> ShopperSegments | None:
     if silhouette is None:
         return None
     found = {
         name: _array(f"segments_{name}", arrays[f"segments_{name}"], of, sizes)
         for name, of in _SEGMENT_ARRAYS.items()
     }
-    return Segments(**found, silhouette=_finite(silhouette))
+    return ShopperSegments(**found, silhouette=_finite(silhouette))
 
 
 def _neighbours(name: str, arrays: Mapping[str, AnyArray], rows: int, columns: int) -> Neighbours:

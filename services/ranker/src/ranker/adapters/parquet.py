@@ -6,20 +6,20 @@ from typing import IO, Any
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet
 
-from ranker.domain.selection import COLUMNS, Kind
+from ranker.domain.selection import COLUMNS, ExportKind
 
 _TYPES = {
-    Kind.TEXT: pa.string(),
-    Kind.NUMBER: pa.int64(),
-    Kind.REAL: pa.float64(),
-    Kind.TIME: pa.timestamp("us", tz="UTC"),
+    ExportKind.TEXT: pa.string(),
+    ExportKind.NUMBER: pa.int64(),
+    ExportKind.REAL: pa.float64(),
+    ExportKind.TIME: pa.timestamp("us", tz="UTC"),
 }
 _SCHEMA = pa.schema(
     [pa.field(one.name, _TYPES[one.kind], nullable=one.nullable) for one in COLUMNS]
 )
 
 
-class Writer:
+class ParquetWriter:
     """One file. Blocking; errors are those of the file that it writes to."""
 
     def __init__(self, file: IO[bytes]) -> None:

@@ -25,7 +25,7 @@ import numpy as np
 from ranker.domain.arrays import Doubles, Flags, Ints
 from ranker.domain.events import DAY_MICROS, EventType, Interaction
 from ranker.domain.features import CATEGORY_KIND, PRICE_KIND, Product, feature_names
-from ranker.domain.log import TYPES, UNKNOWN, Log, log_of
+from ranker.domain.log import TYPES, UNKNOWN, EventColumns, log_of
 from ranker.domain.signals import Signals, event_weights, robots, sessions
 
 VIEWED, BOUGHT = "view", "order"
@@ -91,7 +91,7 @@ def days(said: Iterable[Interaction], signals: Signals) -> dict[Unit, Day]:
     return found
 
 
-def _day(log: Log, rows: Sequence[int], liked: Flags, visits: Ints) -> Day:
+def _day(log: EventColumns, rows: Sequence[int], liked: Flags, visits: Ints) -> Day:
     """What one day counts, by its rows of the log, oldest first."""
     viewed: dict[int, dict[str, None]] = {}
     ordered: dict[int, dict[str, None]] = {}
@@ -173,7 +173,7 @@ def gap_days(gap: float) -> float:
 
 
 @dataclass(slots=True)
-class Tally:
+class CountChanges:
     """How counts change."""
 
     pairs: Counter[tuple[str, str, str]] = field(default_factory=Counter)

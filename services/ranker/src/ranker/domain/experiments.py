@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from ranker.domain.online import Sample
+from ranker.domain.online import Moments
 from ranker.domain.sequential import ALPHA, EVIDENCE, half_width, mismatch_evidence
 
 CLICK_RATE, CLICKS, CONVERSION_RATE, REVENUE, HIDE_RATE = METRICS = (
@@ -29,7 +29,7 @@ LEAST_UNITS, LEAST_POSITIVE = 100, 30
 is near enough; docs/research/experiments.md has the error rates that it leads to."""
 
 
-class Verdict(StrEnum):
+class ArmVerdict(StrEnum):
     """What is known of an arm against the control."""
 
     TOO_FEW = "TOO_FEW"
@@ -59,7 +59,7 @@ class ArmCounts:
     name: str
     exposed: int
     """Units that saw an answer of it."""
-    samples: Mapping[str, Sample]
+    samples: Mapping[str, Moments]
     """By metric, of the units whose time is over."""
 
 
@@ -79,7 +79,7 @@ class ArmFindings:
     counts: ArmCounts
     effects: Mapping[str, Effect]
     """By metric; without those of which too little is known."""
-    verdict: Verdict | None
+    verdict: ArmVerdict | None
     """None = the control."""
     broken: tuple[str, ...] = ()
     """Guardrails."""
@@ -114,9 +114,9 @@ def findings(design: Design, arms: Sequence[ArmCounts]) -> Findings:
             for metric, margin in design.guardrails.items()
             if metric in effects and _better(metric, effects[metric]).upper < -margin
         )
-        verdict = Verdict.GUARDRAIL_BROKEN if broken else _verdict(design.metric, effects)
+        verdict = ArmVerdict.GUARDRAIL_BROKEN if broken else _verdict(design.metric, effects)
         if evidence >= EVIDENCE:
-            verdict = Verdict.SAMPLE_RATIO_MISMATCH
+            verdict = ArmVerdict.SAMPLE_RATIO_MISMATCH
         found.append(ArmFindings(arm, effects, verdict, broken))
     return Findings(tuple(found), evidence)
 
@@ -144,10 +144,10 @@ def _better(metric: str, effect: Effect) -> Effect:
     return effect
 
 
-def _verdict(metric: str, effects: Mapping[str, Effect]) -> Verdict:
+def _verdict(metric: str, effects: Mapping[str, Effect]) -> ArmVerdict:
     if metric not in effects:
-        return Verdict.TOO_FEW
+        return ArmVerdict.TOO_FEW
     effect = _better(metric, effects[metric])
     if effect.lower > 0:
-        return Verdict.BETTER
-    return Verdict.WORSE if effect.upper < 0 else Verdict.UNDECIDED
+        return ArmVerdict.BETTER
+    return ArmVerdict.WORSE if effect.upper < 0 else ArmVerdict.UNDECIDED

@@ -11,7 +11,7 @@ from ranker.domain.arrays import Doubles, Flags, Ints, part
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ProductOutcome:
     """What shoppers did with a product of an answer."""
 
     shown: bool
@@ -24,7 +24,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerLog:
+class LoggedAnswer:
     """An answer with its products as they were ordered, and what became of them by product."""
 
     answer_id: str
@@ -36,7 +36,7 @@ class AnswerLog:
     """Contributions of the raw scores."""
     propensities: Doubles
     """The chances that products stood at their places; 0 = not known."""
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, ProductOutcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ _COLUMNS = tuple(
 )
 
 
-def feedback_of(answers: Iterable[AnswerLog]) -> Feedback:
+def feedback_of(answers: Iterable[LoggedAnswer]) -> Feedback:
     """The answers as columns. They may come in any order."""
     found = sorted(answers, key=lambda one: (one.answer_micros, one.answer_id))
     versions = sorted({one.model_version for one in found})
@@ -131,7 +131,7 @@ def _whole(pieces: Sequence[npt.NDArray[Any]], kind: type = np.float64) -> npt.N
     return np.concatenate([np.zeros(0, kind), *pieces])
 
 
-_NOTHING = Outcome(shown=False, weight=0.0, position=0, clicked=False, bought=False)
+_NOTHING = ProductOutcome(shown=False, weight=0.0, position=0, clicked=False, bought=False)
 
 
 def joined(batches: Sequence[Feedback]) -> Feedback:

@@ -17,7 +17,7 @@ UNKNOWN = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class EventColumns:
     """Events, sorted by time, then by event id. Row i of every column is event i."""
 
     actors: tuple[str, ...]
@@ -44,7 +44,7 @@ class Log:
     def __len__(self) -> int:
         return len(self.time)
 
-    def part(self, rows: npt.NDArray[np.bool_] | Ints | slice) -> "Log":
+    def part(self, rows: npt.NDArray[np.bool_] | Ints | slice) -> "EventColumns":
         """Only these rows, in their order, with the same codes."""
         return part(self, rows)
 
@@ -60,13 +60,13 @@ def is_type(codes: Ints, *types: EventType) -> npt.NDArray[np.bool_]:
     return wanted[codes]
 
 
-def log_of(interactions: Iterable[Interaction]) -> Log:
+def log_of(interactions: Iterable[Interaction]) -> EventColumns:
     """The events as columns. They may come in any order."""
     rows = sorted(interactions, key=lambda one: (one.time_micros, one.event_id))
     actors, actor = _coded([one.actor for one in rows])
     items, item = _coded([one.product_id for one in rows])
     kinds = {kind: code for code, kind in enumerate(TYPES)}
-    return Log(
+    return EventColumns(
         actors=actors,
         items=items,
         actor=actor,

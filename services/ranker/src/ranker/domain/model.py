@@ -15,7 +15,7 @@ TRAIN, EVALUATE = "train", "evaluate"
 """Kinds of jobs that make a model and measure one."""
 
 
-class Verdict(StrEnum):
+class ModelVerdict(StrEnum):
     """What the evidence says of serving a model. The names are stored."""
 
     PASSED = "PASSED"
@@ -43,7 +43,7 @@ class ProductFeatures:
 
 
 @dataclass(frozen=True, slots=True)
-class Segments:
+class ShopperSegments:
     """Groups of shoppers with like interests, the largest first. Arrays are read-only.
 
     A shopper's interests are the mean of the vectors of the products they like, weighed by how
@@ -138,7 +138,7 @@ class Model:
     attribute_keys: tuple[str, ...]
     """Attributes that were made features."""
     item_item: Neighbours | None = None
-    """Products that people like who like this one; row j holds what a liking of j says."""
+    """Products that people like who like this one; row j holds what an affinity of j says."""
     bought_together: Neighbours | None = None
     """Products that are bought with this one."""
     popularity: Floats | None = None
@@ -164,7 +164,7 @@ class Model:
     """None = too few impressions yet: answers have no calibrated score."""
     product_features: ProductFeatures | None = None
     """What each product is; None = trained before profiles were known."""
-    segments: Segments | None = None
+    segments: ShopperSegments | None = None
     """Groups of shoppers; None = too few for groups."""
     shopper_feature_names: tuple[str, ...] = ()
     """Features that shoppers share, such as ``age_band=25-34``; their ids are not among them."""
@@ -193,7 +193,7 @@ class ModelRecord:
     product_count: int
     first_event_micros: int
     last_event_micros: int
-    metrics: tuple["Metric", ...]
+    metrics: tuple["ModelMetric", ...]
     promoted_micros: int | None = None
     """When it was last promoted; None = never."""
     serving: bool = False
@@ -201,7 +201,7 @@ class ModelRecord:
     """What the manifest says of its training: "recipe" (recipe.py), "ablation" (a list of
     additions, learning/training/ablation.py), "base" (the version it went on from; empty = none)
     and "trials" (how many recipes were tried). Empty = trained by an older release."""
-    verdict: Verdict | None = None
+    verdict: ModelVerdict | None = None
     """Of its newest evaluation; None = not evaluated."""
     verdict_summary: str = ""
     """Why."""
@@ -223,7 +223,7 @@ ROBOTS_METRIC = "robots"
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class ModelMetric:
     """A figure of a model's quality."""
 
     name: str

@@ -44,7 +44,7 @@ class Sums:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class OutcomeCounts:
     """What the answers of one kind led to; a product of an answer counts once."""
 
     model_version: str
@@ -67,7 +67,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class ImpressionRate:
     """A share of impressions with its 95% interval, all 0 to 1."""
 
     count: int
@@ -77,7 +77,7 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class JoinCounts:
     """How many events found the answer that led to them."""
 
     tokens: int
@@ -90,27 +90,27 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    tallies: tuple[Tally, ...]
+    tallies: tuple[OutcomeCounts, ...]
     """By model version, scene and arm, sorted."""
-    joined: Joined
+    joined: JoinCounts
 
 
-_COUNTS = [field.name for field in fields(Tally)][3:]
+_COUNTS = [field.name for field in fields(OutcomeCounts)][3:]
 
 
-def by_arm(tallies: Iterable[Tally]) -> tuple[Tally, ...]:
+def by_arm(tallies: Iterable[OutcomeCounts]) -> tuple[OutcomeCounts, ...]:
     """One for each model version, scene and arm: an answer of several arms counts in each."""
-    found: dict[tuple[str, str, str], Tally] = {}
+    found: dict[tuple[str, str, str], OutcomeCounts] = {}
     for tally in tallies:
         for arm in tally.arms.split("\n"):
             key = (tally.model_version, tally.scene, arm)
-            known = found.get(key, Tally(*key))
+            known = found.get(key, OutcomeCounts(*key))
             sums = {name: getattr(known, name) + getattr(tally, name) for name in _COUNTS}
             found[key] = replace(known, **sums)
     return tuple(found[key] for key in sorted(found))
 
 
-def rates(tally: Tally) -> tuple[Rate, Rate, Rate]:
+def rates(tally: OutcomeCounts) -> tuple[ImpressionRate, ImpressionRate, ImpressionRate]:
     """Click-through, conversion and hide rate of the impressions."""
     clicked, bought, hidden = (
         _rate(tally, sums) for sums in (tally.clicked, tally.bought, tally.hidden)
@@ -118,13 +118,13 @@ def rates(tally: Tally) -> tuple[Rate, Rate, Rate]:
     return clicked, bought, hidden
 
 
-def _rate(tally: Tally, sums: Sums) -> Rate:
+def _rate(tally: OutcomeCounts, sums: Sums) -> ImpressionRate:
     total = tally.shown.weight
     share = sums.weight / total if total else 0.0
-    return Rate(sums.count, share, *wilson(share, _size(tally, sums, share)))
+    return ImpressionRate(sums.count, share, *wilson(share, _size(tally, sums, share)))
 
 
-def _size(tally: Tally, sums: Sums, share: float) -> float:
+def _size(tally: OutcomeCounts, sums: Sums, share: float) -> float:
     """Of how many independent impressions the share is as sure.
 
     A shopper's reactions to products depend on each other, so the variance is that of a ratio of
@@ -156,7 +156,7 @@ def wilson(share: float, size: float) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class Moments:
     """A number of values by their moments."""
 
     count: int
@@ -178,7 +178,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class DayWindow:
     """From a midnight (UTC) on until before another; microseconds since 1970."""
 
     start_micros: int
@@ -191,13 +191,13 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
+class CatalogActivity:
     types: Mapping[tuple[int, str], int]
     """Events by day since 1970 and type."""
     shoppers: int
     """People who did something."""
     new_shoppers: int
     """Of whom nothing was known before the window."""
-    ratings: Sample
+    ratings: Moments
     products: Mapping[str, int]
     """People who showed interest in each product."""

@@ -37,7 +37,7 @@ class ItemItem(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Blend:
+class PartBlend:
     """How much each part of a raw score counts, after each was divided by its scale."""
 
     weights: Mapping[str, float] = field(
@@ -102,7 +102,7 @@ class Recipe:
     ease_penalty: float = 350.0
     neighbours: int = 200
     together_support: int = 3
-    blend: Blend = field(default_factory=Blend)
+    blend: PartBlend = field(default_factory=PartBlend)
     signals: Signals = field(default_factory=Signals)
 
     def json(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Recommender(StrEnum):
     TRENDING = "trending"
 
 
-class Source(StrEnum):
+class AnchorSource(StrEnum):
     """Where a shopper's anchors come from, as Anchors.Source without its prefix."""
 
     VIEWED = "VIEWED"
@@ -30,16 +30,16 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Anchors:
+class RequestAnchors:
     """What a request is about."""
 
     product_ids: tuple[str, ...] = ()
     """The most important first; they come before the source."""
-    source: Source | None = None
+    source: AnchorSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class CountScope:
     """Whose events of which products are counted."""
 
     groups: tuple[str, ...] = ()
@@ -48,12 +48,12 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CountsQuery:
     """What is to be read of a catalog's counts."""
 
     near: Sequence[tuple[str, str]] = ()
     """Kinds of pairs and products whose others are wanted."""
-    scope: Scope = Scope()
+    scope: CountScope = CountScope()
     trending: int = 0
     """How many products with the most recent interest; 0 = none."""
     best: int = 0

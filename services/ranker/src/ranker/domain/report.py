@@ -4,7 +4,7 @@ of evaluation.proto, which says what each means."""
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ranker.domain.model import Verdict
+from ranker.domain.model import ModelVerdict
 
 
 class Protocol(StrEnum):
@@ -14,7 +14,7 @@ class Protocol(StrEnum):
     PER_USER_TAIL = "per-user-tail"
 
 
-class Kind(StrEnum):
+class SystemKind(StrEnum):
     """What a compared system is."""
 
     CANDIDATE = "CANDIDATE"
@@ -42,7 +42,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class FigureSlice:
     """The figures of one kind of shoppers or products."""
 
     name: str
@@ -64,13 +64,13 @@ class System:
     """One of those that were compared."""
 
     name: str
-    kind: Kind
-    slices: tuple[Slice, ...]
+    kind: SystemKind
+    slices: tuple[FigureSlice, ...]
     exposures: tuple[Exposure, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class SystemComparison:
     """The candidate against another system, on the same shoppers."""
 
     against: str
@@ -80,12 +80,12 @@ class Comparison:
     high: float
     smallest_effect: float | None
     margin: float
-    verdict: Verdict
+    verdict: ModelVerdict
     decides: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class SplitReport:
     """Everything that one split showed."""
 
     protocol: Protocol
@@ -95,16 +95,16 @@ class Trial:
     events_after: int
     product_count: int
     systems: tuple[System, ...]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[SystemComparison, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """What an evaluation found."""
 
-    verdict: Verdict
+    verdict: ModelVerdict
     summary: str
-    trials: tuple[Trial, ...]
+    trials: tuple[SplitReport, ...]
     production: str
     production_as: ProductionAs
     shopper_count: int

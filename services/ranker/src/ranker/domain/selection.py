@@ -112,7 +112,7 @@ def request_key(request_id: str, selection: Selection, *more: str) -> str:
     return ":".join([request_id, digest[:16], *more])
 
 
-class Kind(StrEnum):
+class ExportKind(StrEnum):
     """What a column holds."""
 
     TEXT = "text"
@@ -122,38 +122,61 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ExportColumn:
     """One column of the files. What was not given is null, or empty in a text."""
 
     name: str
     stored: str
     """Its name in the record."""
-    kind: Kind
+    kind: ExportKind
     says: str
     nullable: bool = False
 
 
 COLUMNS = (
-    Column("sequence", "sequence", Kind.NUMBER, "order in which events were taken in; rising"),
-    Column("event_id", "event_id", Kind.TEXT, "the caller's own id"),
-    Column("actor", "actor", Kind.TEXT, "pseudonym of the shopper"),
-    Column("session", "session", Kind.TEXT, "pseudonym of the visit; empty = unknown"),
-    Column("key_id", "key_id", Kind.TEXT, "which key made the pseudonyms"),
-    Column("type", "type", Kind.TEXT, "what the shopper did, as EventType without its prefix"),
-    Column("product_id", "product_id", Kind.TEXT, "with which product; empty for some searches"),
-    Column("event_time", "time_micros", Kind.TIME, "when, by the caller's clock"),
-    Column("receive_time", "received_micros", Kind.TIME, "when it was taken in"),
-    Column("value", "value", Kind.REAL, "stars of a RATING; else the caller's strength", True),
-    Column("quantity", "quantity", Kind.NUMBER, "pieces; 0 = not said"),
-    Column("unit_price_micros", "unit_price_micros", Kind.NUMBER, "millionths of a unit", True),
-    Column("currency", "unit_price_currency", Kind.TEXT, "ISO 4217; empty without a price"),
-    Column(
-        "order_id", "order_id", Kind.TEXT, "the order, hashed unless asked for; empty = unknown"
+    ExportColumn(
+        "sequence", "sequence", ExportKind.NUMBER, "order in which events were taken in; rising"
     ),
-    Column("position", "position", Kind.NUMBER, "place in the list, 1 = first; 0 = not said"),
-    Column("scene", "scene", Kind.TEXT, "scene of the answer; empty = unknown"),
-    Column("answer_id", "answer_id", Kind.TEXT, "the answer that led here; empty = unknown"),
-    Column("query", "query", Kind.TEXT, "what was typed in a SEARCH; empty unless asked for"),
-    Column("sample_share", "sample_share", Kind.REAL, "the event stands for 1 / sample_share"),
+    ExportColumn("event_id", "event_id", ExportKind.TEXT, "the caller's own id"),
+    ExportColumn("actor", "actor", ExportKind.TEXT, "pseudonym of the shopper"),
+    ExportColumn("session", "session", ExportKind.TEXT, "pseudonym of the visit; empty = unknown"),
+    ExportColumn("key_id", "key_id", ExportKind.TEXT, "which key made the pseudonyms"),
+    ExportColumn(
+        "type", "type", ExportKind.TEXT, "what the shopper did, as EventType without its prefix"
+    ),
+    ExportColumn(
+        "product_id", "product_id", ExportKind.TEXT, "with which product; empty for some searches"
+    ),
+    ExportColumn("event_time", "time_micros", ExportKind.TIME, "when, by the caller's clock"),
+    ExportColumn("receive_time", "received_micros", ExportKind.TIME, "when it was taken in"),
+    ExportColumn(
+        "value", "value", ExportKind.REAL, "stars of a RATING; else the caller's strength", True
+    ),
+    ExportColumn("quantity", "quantity", ExportKind.NUMBER, "pieces; 0 = not said"),
+    ExportColumn(
+        "unit_price_micros", "unit_price_micros", ExportKind.NUMBER, "millionths of a unit", True
+    ),
+    ExportColumn(
+        "currency", "unit_price_currency", ExportKind.TEXT, "ISO 4217; empty without a price"
+    ),
+    ExportColumn(
+        "order_id",
+        "order_id",
+        ExportKind.TEXT,
+        "the order, hashed unless asked for; empty = unknown",
+    ),
+    ExportColumn(
+        "position", "position", ExportKind.NUMBER, "place in the list, 1 = first; 0 = not said"
+    ),
+    ExportColumn("scene", "scene", ExportKind.TEXT, "scene of the answer; empty = unknown"),
+    ExportColumn(
+        "answer_id", "answer_id", ExportKind.TEXT, "the answer that led here; empty = unknown"
+    ),
+    ExportColumn(
+        "query", "query", ExportKind.TEXT, "what was typed in a SEARCH; empty unless asked for"
+    ),
+    ExportColumn(
+        "sample_share", "sample_share", ExportKind.REAL, "the event stands for 1 / sample_share"
+    ),
 )
 """The schema of format 1."""

@@ -1,6 +1,6 @@
-"""What events say about liking a product. NumPy only.
+"""What events say about interest in a product. NumPy only.
 
-Each event is taken as evidence by itself: its weight w is the chance that it means a liking, and
+Each event is taken as evidence by itself: its weight w is the chance that it means an affinity, and
 an older one counts for less. What a shopper's events say about a product together is the chance
 that at least one of them means it (noisy-or, Pearl 1988), so that repeats count less and less and
 never add up to more than certainty::
@@ -25,7 +25,7 @@ import numpy as np
 
 from ranker.domain.arrays import Doubles, Flags, Ints
 from ranker.domain.events import DAY_MICROS, EventType, Interaction
-from ranker.domain.log import TYPES, UNKNOWN, Log, is_type
+from ranker.domain.log import TYPES, UNKNOWN, EventColumns, is_type
 
 MINUTE_MICROS = 60 * 1_000_000
 MOST_STARS = 5.0
@@ -107,7 +107,7 @@ class Interests:
 def event_weights(
     kind: Ints, value: Doubles, quantity: Ints, signals: Signals = DEFAULTS
 ) -> Doubles:
-    """(events,) the chance that each event by itself means a liking, 0 to 1, ages apart.
+    """(events,) the chance that each event by itself means an affinity, 0 to 1, ages apart.
 
     `kind` holds places in `TYPES`, `value` NaN where none was given.
     """
@@ -120,7 +120,7 @@ def event_weights(
     return weights
 
 
-def interests(log: Log, signals: Signals = DEFAULTS, now: int | None = None) -> Interests:
+def interests(log: EventColumns, signals: Signals = DEFAULTS, now: int | None = None) -> Interests:
     """What the shoppers of the log like and dislike as of `now` (microseconds since 1970, UTC;
     None = the time of the newest event). An event that lies ahead of it counts as new."""
     weight = event_weights(log.type, log.value, log.quantity, signals)
@@ -157,7 +157,7 @@ def interests(log: Log, signals: Signals = DEFAULTS, now: int | None = None) -> 
     )
 
 
-def robots(log: Log, signals: Signals = DEFAULTS) -> Flags:
+def robots(log: EventColumns, signals: Signals = DEFAULTS) -> Flags:
     """(actors,) who did more than a person can on some day, or in some minute."""
     rows = np.flatnonzero(log.is_type(*INTEREST))
     actor, day = log.actor[rows], log.time[rows] // DAY_MICROS
@@ -179,7 +179,7 @@ def robots(log: Log, signals: Signals = DEFAULTS) -> Flags:
     return flagged
 
 
-def sessions(log: Log, gap_minutes: float = DEFAULTS.session_gap_minutes) -> Ints:
+def sessions(log: EventColumns, gap_minutes: float = DEFAULTS.session_gap_minutes) -> Ints:
     """(events,) the visit of each event, numbered from 0; a visit is of one shopper.
 
     Events of one session id are one visit. An event without an id belongs to the visit of the
@@ -224,7 +224,7 @@ def recent_products(
     return tuple(item for _, item in sorted(found))
 
 
-def _ages(time: Ints, log: Log, signals: Signals, now: int | None) -> Doubles:
+def _ages(time: Ints, log: EventColumns, signals: Signals, now: int | None) -> Doubles:
     """By what the weights of events of these times are multiplied, above 0, at most 1."""
     if not len(time) or not signals.half_life_days:
         return np.ones(len(time))
@@ -241,7 +241,7 @@ def _capped(actor: Ints, weight: Doubles, flagged: Flags, most: float) -> Double
     return capped
 
 
-def _hasty(log: Log, most: int) -> Ints:
+def _hasty(log: EventColumns, most: int) -> Ints:
     """Codes of the actors who looked at more than `most` pages within 60 seconds."""
     views = log.is_type(EventType.VIEW, EventType.CLICK)
     actor, time = log.actor[views], log.time[views]

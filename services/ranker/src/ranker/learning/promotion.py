@@ -11,7 +11,7 @@ import asyncio
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import CollaborativeIndex
 from ranker.domain.errors import ModelUnproven
-from ranker.domain.model import ModelRecord, Verdict
+from ranker.domain.model import ModelRecord, ModelVerdict
 from ranker.events.record.models import ModelRegistry
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
@@ -28,7 +28,7 @@ def require_proof(model: ModelRecord, serving: ModelRecord | None) -> None:
         return
     if model.verdict is None:
         raise ModelUnproven(f"this model was not evaluated: evaluate it, or {FORCE}")
-    if model.verdict is not Verdict.PASSED:
+    if model.verdict is not ModelVerdict.PASSED:
         summary = model.verdict_summary
         raise ModelUnproven(f"the evidence is {model.verdict}; {FORCE}. {summary}")
     if model.compared_with != serves:

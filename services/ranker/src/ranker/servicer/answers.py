@@ -18,7 +18,7 @@ from ranker.servicer.inputs import VERSION
 from ranker.servicer.replies import cause_name, cause_number
 from ranker.servicer.requests import actor, check_range, refuse
 from ranker.serving.answered_order import AnsweredOrder, answered_order
-from ranker.serving.rank_products import Ranked, RankQuery
+from ranker.serving.rank_products import RankedProducts, RankQuery
 from servicekit.clock import now_micros
 from servicekit.requests import enter
 from servicekit.server import Context
@@ -225,7 +225,7 @@ def record_of(
     request: ranking_pb.RankRequest,
     answer: ranking_pb.RankResponse,
     query: RankQuery,
-    ranked: Ranked,
+    ranked: RankedProducts,
 ) -> pb.AnswerRecord:
     """Return the record of an answer to a request that drafts one."""
     draft = request.record
@@ -249,7 +249,10 @@ def record_of(
 
 
 def _add_columns(
-    columns: pb.AnsweredColumns, draft: ranking_pb.AnswerDraft, query: RankQuery, ranked: Ranked
+    columns: pb.AnsweredColumns,
+    draft: ranking_pb.AnswerDraft,
+    query: RankQuery,
+    ranked: RankedProducts,
 ) -> None:
     order, rows = ranked.order, ranked.order.ranking.rows.tolist()
     kept = answered_order(query.candidates.ids, order, ranked.state.model)

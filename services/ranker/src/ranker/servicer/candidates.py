@@ -15,7 +15,7 @@ from ranker.domain.columns import check_lengths, products_of
 from ranker.servicer.messages import of_floats
 from ranker.servicer.requests import check_range, refuse
 from ranker.serving.ranking import parts, rank
-from ranker.serving.ranking.order import Likeness
+from ranker.serving.ranking.order import CollapseKeys
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline_rules.categories import MAX_LEVEL_CHARACTERS, MAX_LEVELS, SEPARATOR
 from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
@@ -95,7 +95,7 @@ def _part_problems(given: Sequence[pb.PartColumn], count: int) -> Iterable[tuple
             yield f"parts[{place}].values", "holds a value that is not finite"
 
 
-def likeness_of(request: pb.RankRequest) -> Likeness:
+def likeness_of(request: pb.RankRequest) -> CollapseKeys:
     """What near-duplicates among checked candidates collapse by; RequestInvalid."""
     own, columns, pairs = request.query_products, request.candidates, request.same_pictures
     count = len(columns.product_ids)
@@ -111,7 +111,7 @@ def likeness_of(request: pb.RankRequest) -> Likeness:
         parents = each.parent_ids or ids
         families += [parent or item for parent, item in zip(parents, ids, strict=True)]
         hashes += each.image_hashes or [0] * len(ids)
-    return Likeness(
+    return CollapseKeys(
         len(own.product_ids), families, np.array(hashes, np.uint64), same.reshape(-1, 2)
     )
 
@@ -190,6 +190,6 @@ def _photo_problems(request: pb.RankRequest, count: int) -> Iterable[tuple[str, 
         yield "photo_vectors.data", f"has {len(given.data)} bytes; {count} vectors have {size}"
 
 
-def _photos(given: pb.PhotoVectors) -> rank.Photos:
+def _photos(given: pb.PhotoVectors) -> rank.CandidatePhotos:
     vectors = np.frombuffer(given.data, "<f4").reshape(-1, given.dimension)
-    return rank.Photos(given.space_version, vectors.astype(np.float32, copy=False))
+    return rank.CandidatePhotos(given.space_version, vectors.astype(np.float32, copy=False))

@@ -11,9 +11,9 @@ import numpy as np
 from ranker.domain.arrays import Ints, packed
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import Signals
-from ranker.serving.rank_products import Ranked, RankQuery
+from ranker.serving.rank_products import RankedProducts, RankQuery
 from ranker.serving.ranking.diversity import DEFAULT
-from ranker.serving.ranking.order import RankOrder
+from ranker.serving.ranking.order import FinalOrder
 from ranker.serving.ranking.parts import UNKNOWN
 from ranker.serving.ranking.rank import ScoredCandidates
 from ranker.serving.replay_answer import attributes_digest, place_of, settings_digest
@@ -48,7 +48,7 @@ def add_inputs(
     record: pb.AnswerRecord,
     request: ranking_pb.RankRequest,
     query: RankQuery,
-    ranked: Ranked,
+    ranked: RankedProducts,
     keep: tuple[Pseudonyms, Signals],
 ) -> None:
     """Add what the order was computed from to its record. `keep`: the ranker's key and settings."""
@@ -82,7 +82,7 @@ def _keep_request(
     kept: ranking_pb.RankRequest,
     request: ranking_pb.RankRequest,
     query: RankQuery,
-    ranked: Ranked,
+    ranked: RankedProducts,
 ) -> None:
     for field, value in request.ListFields():
         if field.name not in _NOT_KEPT:
@@ -140,7 +140,7 @@ def _keep_described(
         )
 
 
-def _places(count: int, order: RankOrder) -> tuple[Ints, Ints]:
+def _places(count: int, order: FinalOrder) -> tuple[Ints, Ints]:
     """Where the ordered and their near-duplicates stand among the candidates; and the others."""
     named = order.ranking.rows
     if order.members:

@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import ModelRecord
-from ranker.domain.online import Online, Period, Tally, rates
+from ranker.domain.online import Online, OutcomeCounts, Period, rates
 from ranker.domain.recipe import RANGES, recipe_of
 from ranker.learning.feedback.estimators import CLIP
 from ranker.learning.feedback.health import Health
@@ -134,7 +134,7 @@ def report_message(
     )
 
 
-def _group(tally: Tally) -> online_report_pb2.OnlineGroup:
+def _group(tally: OutcomeCounts) -> online_report_pb2.OnlineGroup:
     click_through, conversion, hide = rates(tally)
     return message_of(
         online_report_pb2.OnlineGroup,

@@ -12,7 +12,7 @@ from ranker.events.record.shoppers import ShopperRecord
 from ranker.ports import HistoryReader, Models
 from ranker.servicer.requests import actor, check_product_id, refuse
 from ranker.serving.profiles import profiles
-from ranker.serving.profiles.texts import Words
+from ranker.serving.profiles.texts import ProfileWords
 from servicekit.clock import now_micros
 from servicekit.requests import enter
 from servicekit.server import Context
@@ -40,7 +40,7 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
         who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
         model = self.models.serving(catalog_id)
         history = await profiles.read(catalog_id, who, self.reader, self.signals)
-        words = Words(request.language_code)
+        words = ProfileWords(request.language_code)
         # In a thread: thousands of events take tens of milliseconds, which others would wait for.
         return await asyncio.to_thread(
             profiles.of_shopper, history, model, self.signals, words, now_micros()
@@ -53,7 +53,7 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
         check_product_id(request.product_id)
         model = self.models.serving(catalog_id)
         (share,) = await self.reader.popularity(catalog_id, (request.product_id,))
-        words = Words(request.language_code)
+        words = ProfileWords(request.language_code)
         # In a thread: it is compared with the styles of all products.
         return await asyncio.to_thread(
             profiles.of_product, request.product_id, model, float(share), words
@@ -80,7 +80,7 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
         if model is None:
             return pb.ListSegmentsResponse()
         return pb.ListSegmentsResponse(
-            segments=profiles.segments_of(model, Words(request.language_code)),
+            segments=profiles.segments_of(model, ProfileWords(request.language_code)),
             silhouette=model.segments.silhouette if model.segments else 0.0,
             model_version=model.version,
         )

@@ -31,7 +31,7 @@ from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc
 from sightline.ranker.v1.answer_service_pb2 import AnswerRecord
 
-BASES = {one: pb.NominateResponse.Basis.Value(f"BASIS_{one}") for one in generate.Basis}
+BASES = {one: pb.NominateResponse.Basis.Value(f"BASIS_{one}") for one in generate.CandidateBasis}
 
 
 class AnswerSink(Protocol):

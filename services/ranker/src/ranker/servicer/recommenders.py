@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ranker.domain.features import CATEGORY_KIND, PRICE_KIND, price_range
-from ranker.domain.recommenders import Anchors, Recommender, Scope, Source
+from ranker.domain.recommenders import AnchorSource, CountScope, Recommender, RequestAnchors
 from ranker.servicer.requests import check_range, refuse
 from ranker.serving.ranking.recommenders import MOST_ANCHORS, RecommenderList
 from sightline.ranker.v1 import ranking_service_pb2 as pb
@@ -14,10 +14,10 @@ from sightline_rules.ids import IdInvalidError, check_id
 
 MOST_RECOMMENDERS = 8
 MOST_TEXT = 256
-_SOURCES = {pb.Anchors.Source.Value(f"SOURCE_{one}"): one for one in Source}
+_SOURCES = {pb.Anchors.Source.Value(f"SOURCE_{one}"): one for one in AnchorSource}
 
 
-def anchors_of(request: Any) -> Anchors | None:
+def anchors_of(request: Any) -> RequestAnchors | None:
     """What the request is about; None = nothing. RequestInvalid."""
     if not request.HasField("anchors"):
         return None
@@ -28,7 +28,7 @@ def anchors_of(request: Any) -> Anchors | None:
     if given.source and given.source not in _SOURCES:
         refuse([("anchors.source", "is not one that this release knows")])
     source = _SOURCES.get(given.source)
-    return Anchors(ids, source) if ids or source else None
+    return RequestAnchors(ids, source) if ids or source else None
 
 
 def _anchor_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
@@ -57,10 +57,10 @@ def recommenders_of(names: Sequence[str]) -> tuple[Recommender, ...]:
     return tuple(known[name] for name in names)
 
 
-def scope_of(request: Any) -> Scope:
+def scope_of(request: Any) -> CountScope:
     """Of which part of the shop lists are wanted; RequestInvalid."""
     if not request.HasField("scope"):
-        return Scope()
+        return CountScope()
     given: pb.CountScope = request.scope
     refuse(_scope_problems(given))
     groups = []
@@ -68,7 +68,7 @@ def scope_of(request: Any) -> Scope:
         groups.append(f"{CATEGORY_KIND}={join(tuple(given.category_path))}")
     if given.price_band:
         groups.append(f"{PRICE_KIND}={given.price_band}")
-    return Scope(tuple(groups), given.segment)
+    return CountScope(tuple(groups), given.segment)
 
 
 def _scope_problems(given: pb.CountScope) -> Iterable[tuple[str, str]]:

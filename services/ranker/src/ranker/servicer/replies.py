@@ -10,12 +10,12 @@ from ranker.domain.model import Model
 from ranker.servicer.events import NUMBERS
 from ranker.servicer.messages import doubles
 from ranker.servicer.requests import refuse
-from ranker.serving.rank_products import Ranked, RankQuery
+from ranker.serving.rank_products import RankedProducts, RankQuery
 from ranker.serving.ranking.breakdown import Contributions
 from ranker.serving.ranking.diversity import DEFAULT, RankPolicy
 from ranker.serving.ranking.explain import RankReason
-from ranker.serving.ranking.order import RankOrder
-from ranker.serving.served_model import ServedModel
+from ranker.serving.ranking.order import FinalOrder
+from ranker.serving.request_model import RequestModel
 from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
@@ -71,7 +71,7 @@ def _exploration_problems(places: Sequence[int]) -> Iterable[tuple[str, str]]:
         yield "exploration_places", problem
 
 
-def add_moves(answer: pb.RankResponse, order: RankOrder) -> None:
+def add_moves(answer: pb.RankResponse, order: FinalOrder) -> None:
     """What moved the products: nothing where the order is that of the scores, and no draw could
     change it."""
     if order.moves or order.drawn or order.moved:
@@ -94,7 +94,7 @@ def cause_name(number: answer_pb2.Move.Cause.ValueType) -> str:
     return answer_pb2.Move.Cause.Name(number).removeprefix("CAUSE_")
 
 
-def ranked_message(query: RankQuery, ranked: Ranked) -> pb.RankResponse:
+def ranked_message(query: RankQuery, ranked: RankedProducts) -> pb.RankResponse:
     """Return the first `top_k` of the order with all that is shown of them."""
     order, ids, model = ranked.order, query.candidates.ids, ranked.state.model
     first = order.first(query.top_k)
@@ -124,7 +124,7 @@ def ranked_message(query: RankQuery, ranked: Ranked) -> pb.RankResponse:
     return answer
 
 
-def degradations(stage: str, served: ServedModel) -> list[answer_pb2.Degradation]:
+def degradations(stage: str, served: RequestModel) -> list[answer_pb2.Degradation]:
     """Return what is lost as another model answers than the one that should; empty: nothing."""
     if not served.substitute:
         return []

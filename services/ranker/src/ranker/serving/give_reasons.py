@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ranker.domain.arrays import Doubles
-from ranker.domain.recommenders import Anchors
+from ranker.domain.recommenders import RequestAnchors
 from ranker.ports import Models
 from ranker.serving.ranking import breakdown
 from ranker.serving.ranking.breakdown import Contributions, again
 from ranker.serving.ranking.explain import RankReason, explain
 from ranker.serving.ranking.rank import RankCandidates
 from ranker.serving.ranking.shoppers import Shoppers
-from ranker.serving.served_model import choose_model
+from ranker.serving.request_model import choose_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class ReasonsQuery:
     """Parts of their scores, as Rank answered them."""
     weights: Mapping[str, float]
     now_micros: int
-    anchors: Anchors | None = None
+    anchors: RequestAnchors | None = None
     explored_places: frozenset[int] = frozenset()
     """Places (from 0) that exploration filled."""
     language_code: str = ""
@@ -36,7 +36,7 @@ class ReasonsQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class ProductReasons:
     """Reasons and contributions of each product of the query."""
 
     reasons: Sequence[Sequence[RankReason]]
@@ -52,14 +52,14 @@ class GiveReasons:
     def __init__(self, models: Models, shoppers: Shoppers) -> None:
         self._models, self._shoppers = models, shoppers
 
-    async def __call__(self, query: ReasonsQuery) -> Explained:
+    async def __call__(self, query: ReasonsQuery) -> ProductReasons:
         """Return the reasons of every product of the query."""
         served = choose_model(self._models, query.catalog_id, query.model_version)
         whose = (query.catalog_id, query.actor)
         known = await self._shoppers.read(*whose, served.model, now_micros=query.now_micros)
         known, _ = await self._shoppers.resolve(*whose, known, query.anchors)
         evidence = again(query.candidates, query.parts, query.weights, known.shopper, served.model)
-        return Explained(
+        return ProductReasons(
             reasons=explain(evidence, query.language_code, query.explored_places),
             contributions=breakdown.split(evidence) if query.with_breakdown else {},
             model_version=served.version,

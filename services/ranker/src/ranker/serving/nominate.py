@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
-from ranker.domain.recommenders import Anchors, Recommender, Scope
+from ranker.domain.recommenders import CountScope, Recommender, RequestAnchors
 from ranker.ports import CountReader, HistoryReader, Models
 from ranker.serving.ranking import generate, parts, recommenders
 from ranker.serving.ranking.fold_in import FoldIn
 from ranker.serving.ranking.generate import Generated
 from ranker.serving.ranking.recommenders import RecommenderList
 from ranker.serving.ranking.shoppers import KnownShopper, ResolvedAnchors, Shoppers
-from ranker.serving.served_model import ServedModel, choose_model
+from ranker.serving.request_model import RequestModel, choose_model
 from ranker.serving.vectors import query_vector
 
 MOST_GENERATED = 1000
@@ -29,9 +29,9 @@ class NominateQuery:
     top_k: int
     exclude: Sequence[str] = ()
     """Ids of products that are not named."""
-    anchors: Anchors | None = None
+    anchors: RequestAnchors | None = None
     recommenders: Sequence[Recommender] = ()
-    scope: Scope = field(default_factory=Scope)
+    scope: CountScope = field(default_factory=CountScope)
     recommenders_only: bool = False
     accepts_vectors: bool = False
     """The caller can search the index of collaborative vectors."""
@@ -51,7 +51,7 @@ class Behaviour:
     """Candidates by behaviour, or by popularity where nothing is known of the shopper."""
 
     found: Generated
-    served: ServedModel
+    served: RequestModel
     vectors: Sequence[ShopperVector] = ()
     """What the index is to be searched with; empty: `found` is complete."""
     left_out: Sequence[str] = ()
@@ -121,7 +121,7 @@ class Nominate:
     async def _by_behaviour(
         self,
         query: NominateQuery,
-        served: ServedModel,
+        served: RequestModel,
         known: KnownShopper,
         anchors: Sequence[str],
     ) -> Behaviour:

@@ -11,7 +11,7 @@ from functools import partial
 from ranker.domain.arrays import Doubles
 from ranker.domain.events import History
 from ranker.domain.model import Model
-from ranker.domain.recommenders import Anchors
+from ranker.domain.recommenders import RequestAnchors
 from ranker.ports import HistoryReader, Models
 from ranker.serving.ranking import breakdown, diversity, parts, rank
 from ranker.serving.ranking.breakdown import Contributions, Evidence
@@ -20,10 +20,10 @@ from ranker.serving.ranking.diversity import DEFAULT, RankPolicy
 from ranker.serving.ranking.explain import RankReason, explain
 from ranker.serving.ranking.exploration import seed_of
 from ranker.serving.ranking.fold_in import FoldIn
-from ranker.serving.ranking.order import Likeness, RankOrder, order_of
+from ranker.serving.ranking.order import CollapseKeys, FinalOrder, order_of
 from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates
 from ranker.serving.ranking.shoppers import Shoppers
-from ranker.serving.served_model import ServedModel, choose_model
+from ranker.serving.request_model import RequestModel, choose_model
 from servicekit.telemetry import Stages
 from sightline_rules.controls import Control, Kind, acting
 
@@ -41,14 +41,14 @@ class RankQuery:
     now_micros: int
     """Microseconds since 1970 (UTC) that the order is computed for."""
     policy: RankPolicy = DEFAULT
-    likeness: Likeness | None = None
+    likeness: CollapseKeys | None = None
     """What near-duplicates collapse by; None: they stay apart."""
     controls: Sequence[Control] = ()
     page_size: int = 0
     """Products of the page on which controls are reported as acting."""
     pins_first: bool = False
     """Pinned products stand at their places before near-duplicates collapse, not after."""
-    anchors: Anchors | None = None
+    anchors: RequestAnchors | None = None
     drop_seen: bool = False
     top_k: int = 0
     """Products of the answer; 0: all."""
@@ -81,11 +81,11 @@ class RankState:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class RankedProducts:
     """An order with everything that is reported of it."""
 
     state: RankState
-    order: RankOrder
+    order: FinalOrder
     """All products that are left, however small `top_k` is."""
     arranged: ScoredCandidates
     """Input of the policy: scored candidates without pinned and buried ones."""
@@ -107,7 +107,9 @@ class RankProducts:
     def __init__(self, reader: HistoryReader, models: Models, shoppers: Shoppers) -> None:
         self._reader, self._models, self._shoppers = reader, models, shoppers
 
-    async def __call__(self, query: RankQuery, stages: Stages) -> tuple[Ranked, ServedModel]:
+    async def __call__(
+        self, query: RankQuery, stages: Stages
+    ) -> tuple[RankedProducts, RequestModel]:
         """Return the order and the model that it rests on; `stages` takes the durations."""
         served = choose_model(self._models, query.catalog_id, query.model_version)
         with stages.measure("history"):
@@ -139,7 +141,7 @@ def needs_popularity(query: RankQuery, shopper: FoldIn) -> bool:
     return bool(query.policy.popularity) or rank.needs_popularity(query.weights, shopper)
 
 
-def rank_products(query: RankQuery, state: RankState) -> Ranked:
+def rank_products(query: RankQuery, state: RankState) -> RankedProducts:
     """Score, arrange and collapse the candidates. Equal arguments give equal bits."""
     scored = rank.rank(
         query.candidates,
@@ -156,7 +158,7 @@ def rank_products(query: RankQuery, state: RankState) -> Ranked:
     evidence = _evidence(query, state, order)
     explained = evidence.ranking.rows.size > 0
     shown = order.ranking.rows[: query.page_size].tolist()
-    return Ranked(
+    return RankedProducts(
         state=state,
         order=order,
         arranged=arranged,
@@ -170,7 +172,7 @@ def rank_products(query: RankQuery, state: RankState) -> Ranked:
 
 def _ordered(
     query: RankQuery, state: RankState, scored: ScoredCandidates, draws: bytes
-) -> tuple[RankOrder, frozenset[int], ScoredCandidates]:
+) -> tuple[FinalOrder, frozenset[int], ScoredCandidates]:
     """Return the final order, the rows that boosts moved up, and the input of the policy."""
     arrange = partial(
         diversity.arranged,
@@ -189,7 +191,7 @@ def _ordered(
     return order_of(scored, arrangement, query.likeness, state.model, pins), raised, free
 
 
-def _evidence(query: RankQuery, state: RankState, order: RankOrder) -> Evidence:
+def _evidence(query: RankQuery, state: RankState, order: FinalOrder) -> Evidence:
     """Return what explains the products that get reasons."""
     model, shopper = state.model, state.shopper
     explained = order.first(query.top_k).ranking.take(slice(query.reason_top_k))

@@ -28,7 +28,7 @@ LoadVersion = Callable[[str, str], Awaitable[Model]]
 """(catalog, version) to model; ModelNotFound, ModelCorrupt."""
 
 
-class Change(StrEnum):
+class ReplayChange(StrEnum):
     """What differs from then; the names are those of ReplayDifference.Kind without its prefix."""
 
     MODEL_GONE = "MODEL_GONE"
@@ -44,7 +44,7 @@ class Change(StrEnum):
 class ReplayDifference:
     """One difference, in words."""
 
-    kind: Change
+    kind: ReplayChange
     text: str
     subject: str = ""
 
@@ -107,10 +107,10 @@ class ReplayAnswer:
         history = await self._history(recorded, model, found)
         if recorded.settings_digest != settings_digest(self.signals):
             text = "the settings for reading events (RANKER_SIGNAL_…) have changed"
-            found.append(ReplayDifference(Change.SETTINGS_CHANGED, text))
+            found.append(ReplayDifference(ReplayChange.SETTINGS_CHANGED, text))
         if recorded.has_photos:
             text = "vectors of photos came with the request, and are not kept"
-            found.append(ReplayDifference(Change.PHOTOS_NOT_KEPT, text))
+            found.append(ReplayDifference(ReplayChange.PHOTOS_NOT_KEPT, text))
         order = await self._ranked(recorded, recorded.query, model, history)
         equal = order == recorded.order
         if not equal:
@@ -163,7 +163,7 @@ class ReplayAnswer:
         except (ModelNotFound, ModelCorrupt):
             instead = serving.version if serving else "no model"
             text = f"the model is no longer kept; computed with {instead} instead"
-            found.append(ReplayDifference(Change.MODEL_GONE, text, version))
+            found.append(ReplayDifference(ReplayChange.MODEL_GONE, text, version))
             return serving
         return self._loaded[key]
 
@@ -185,7 +185,7 @@ class ReplayAnswer:
         digest = attributes_digest(model, now, catalog_id, self.pseudonyms)
         if digest != recorded.attributes_digest:
             text = "the shopper changed or withdrew the attributes of then"
-            found.append(ReplayDifference(Change.ATTRIBUTES_CHANGED, text))
+            found.append(ReplayDifference(ReplayChange.ATTRIBUTES_CHANGED, text))
         return replace(known, attributes=now.attributes)
 
     async def _events(self, recorded: RecordedRanking, found: list[ReplayDifference]) -> History:
@@ -194,7 +194,7 @@ class ReplayAnswer:
         events = await self.events.numbered(recorded.query.catalog_id, (*recent, *marking))
         if missing := len(wanted - events.keys()):
             text = f"{missing} of {len(wanted)} events of the shopper were deleted since"
-            found.append(ReplayDifference(Change.EVENTS_GONE, text))
+            found.append(ReplayDifference(ReplayChange.EVENTS_GONE, text))
         marks = [events[number] for number in marking if number in events]
         hidden = frozenset(one.product_id for one in marks if one.type is EventType.HIDE)
         return History(
@@ -211,10 +211,10 @@ def difference(recorded: AnsweredOrder, computed: AnsweredOrder) -> ReplayDiffer
         moved = sum(one != other for one, other in zip(ids, others, strict=False))
         moved += abs(len(ids) - len(others))
         text = f"{moved} of {max(len(ids), len(others))} places hold another product"
-        return ReplayDifference(Change.ORDER, text)
+        return ReplayDifference(ReplayChange.ORDER, text)
     most = np.abs(numbers(recorded.raw_scores) - numbers(computed.raw_scores)).max(initial=0.0)
     text = f"the order is the same; raw scores differ by {most:.3g} at most"
-    return ReplayDifference(Change.NUMBERS, text)
+    return ReplayDifference(ReplayChange.NUMBERS, text)
 
 
 def place_of(model: Model | None, actor: str) -> int:

@@ -18,7 +18,7 @@ from ranker.events.record.feedback import FeedbackRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.online import OnlineRecord
 from ranker.learning.feedback import answered, health
-from ranker.learning.feedback.health import Health, Windows
+from ranker.learning.feedback.health import ComparedWindows, Health
 from ranker.learning.feedback.policies import policies
 from ranker.serving.models.live import MOST_CATALOG_LABELS
 from servicekit.clock import now_micros
@@ -56,7 +56,7 @@ class Watch:
         store: ModelStore,
         catalogs: Sequence[str],
         every_seconds: float,
-        compared: Callable[[int], Windows],
+        compared: Callable[[int], ComparedWindows],
         *,
         clock: Callable[[], int] = now_micros,
     ) -> None:

@@ -40,7 +40,7 @@ LAG = Gauge(
 )
 
 
-class Logged(Protocol):
+class LogMessage(Protocol):
     """A message of the log."""
 
     def partition(self) -> int | None: ...
@@ -48,20 +48,20 @@ class Logged(Protocol):
     def value(self) -> bytes | None: ...
 
 
-class Log(Protocol):
+class EventSource(Protocol):
     """What ranker.adapters.kafka.EventLog does."""
 
-    def next(self, most: int, seconds: float) -> Sequence[Logged]: ...
+    def next(self, most: int, seconds: float) -> Sequence[LogMessage]: ...
     def commit(self) -> None: ...
     def close(self) -> None: ...
 
 
 @dataclass(eq=False)
 class Landing:
-    log: Log
+    log: EventSource
     append: Callable[[Sequence[StoredEvent]], Awaitable[tuple[Written, ...]]]
     now_micros: Callable[[], int]
-    _held: Sequence[Logged] = field(init=False, default=())
+    _held: Sequence[LogMessage] = field(init=False, default=())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Go on until `stop` is set, whatever is away meanwhile."""
@@ -92,7 +92,7 @@ class Landing:
         await asyncio.to_thread(self.log.commit)
 
 
-def _event(message: Logged) -> StoredEvent | None:
+def _event(message: LogMessage) -> StoredEvent | None:
     """The message's event; None, and a line in our log, for what no ranker wrote. OfLaterRelease,
     for which all waits until this worker is of that release."""
     try:

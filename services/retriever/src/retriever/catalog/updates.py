@@ -1,4 +1,4 @@
-"""Changes in part: named fields of products, and offers."""
+"""Partial updates of products: named fields, and offers."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,45 +9,31 @@ from retriever.catalog.images import take_images
 from retriever.catalog.uploads import Uploads, uploading
 from retriever.domain.errors import FieldMaskInvalid, OfferInvalid, ProductInvalid
 from retriever.domain.product import Offer, OfferDraft, ProductChange, ProductDraft, Stored
-from retriever.domain.validation import check_price, check_product
+from retriever.domain.validation import check_money, check_product
 from retriever.ports.catalog import CatalogRecord
 from retriever.ports.photos import Photos
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.requests import check_count
 from sightline_rules import ids
+from sightline_rules.fields import FIELDS, WRITTEN
 
 MAX_UPDATES = 100
 MAX_OFFERS = 1_000
 MOST_LISTED = 20
-"""Wrong names of a mask that an error lists."""
+"""Invalid names of a mask that an error lists, at most."""
 
-_CONTENT = {
-    name: name
-    for name in (
-        "parent_id",
-        "title",
-        "description",
-        "category_path",
-        "brand",
-        "price",
-        "availability",
-        "tags",
-        "attributes",
-        "language_code",
-        "uri",
-    )
-} | {"images": "image_ids"}
-"""Fields that a mask may name, and what ProductContent calls them."""
-_READ_ONLY = frozenset({"create_time", "update_time", "etag"})
+_CONTENT = {field.wire: field.wire for field in WRITTEN} | {"images": "image_ids"}
+"""Names in a mask, with the attributes of ProductContent."""
+_READ_ONLY = frozenset({field.wire for field in FIELDS if not field.written} | {"etag"})
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateDraft:
-    """A change as a caller gave it, unchecked."""
+    """Partial update as a caller gave it, unchecked."""
 
     product: ProductDraft
     mask: tuple[str, ...]
-    """Names of fields; none = those in `given`."""
+    """Names of fields; none: those in `given`."""
     given: tuple[str, ...]
     """Names of the fields that are set in the product."""
 
@@ -55,7 +41,7 @@ class UpdateDraft:
 async def update(
     catalog_id: str, drafts: Sequence[UpdateDraft], record: CatalogRecord, photos: Photos
 ) -> tuple[list[Stored | ServiceError], int]:
-    """Change products in part, each with an outcome of its own; and the record's newest seq."""
+    """Update fields of products. Return an outcome for each, and the record's newest commit."""
     check_count("updates", len(drafts), MAX_UPDATES)
     product_ids = [draft.product.product_id for draft in drafts]
     again = products.repeated(product_ids, "updates[{}].product.product_id")
@@ -76,13 +62,13 @@ async def update(
 async def _prepare(
     draft: UpdateDraft, path: str, uploads: Uploads, wrong: FieldViolation | None
 ) -> ProductChange | ServiceError:
-    """The change, with its new photos stored; or why not."""
+    """Return the change, with its new photos stored, or the error."""
     if wrong is not None:
         return ProductInvalid(wrong)
     product, path_in = draft.product, f"{path}.product"
     try:
         named = _named(draft, f"{path}.update_mask")
-        # A product that is fine but for what is named: each field is checked by itself.
+        # All other fields are valid: each named field is checked by itself.
         fine = ProductDraft(product_id=product.product_id, title="-")
         values = {name: getattr(product, name) for name in named}
         content = check_product(replace(fine, **values), path_in)
@@ -100,7 +86,7 @@ async def _prepare(
 
 
 def _named(draft: UpdateDraft, path: str) -> frozenset[str]:
-    """The fields to change. Raises FieldMaskInvalid."""
+    """Return the fields to change. Raises FieldMaskInvalid."""
     if not draft.mask:
         return frozenset(draft.given) & _CONTENT.keys()
     wrong = [
@@ -126,7 +112,7 @@ def _complaint(name: str) -> str:
 async def update_offers(
     catalog_id: str, drafts: Sequence[OfferDraft], record: CatalogRecord
 ) -> tuple[list[Stored | ServiceError], int]:
-    """Set prices and availability, each with an outcome of its own; and the newest seq."""
+    """Set prices and availability. Return an outcome for each, and the record's newest commit."""
     check_count("offers", len(drafts), MAX_OFFERS)
     again = products.repeated([draft.product_id for draft in drafts], "offers[{}].product_id")
     checked = [
@@ -149,7 +135,7 @@ def _check_offer(draft: OfferDraft, path: str) -> Offer | OfferInvalid:
         ids.check_id(draft.product_id)
     except ids.IdInvalidError as error:
         note("product_id", str(error))
-    price = check_price(note, draft.price)
+    price = check_money(note, "price", draft.price)
     if not draft.availability_known:
         note("availability", "is not one of the known values")
     return OfferInvalid(*wrong) if wrong else Offer(draft.product_id, price, draft.availability)

@@ -12,7 +12,7 @@ from typing import Self
 from prometheus_client import Gauge
 
 from retriever.columns.conditions import Conditions
-from retriever.columns.table import Table
+from retriever.columns.table import ProductTable
 from retriever.columns.vectors import LEAST_DEAD, Vectors, loaded
 from retriever.columns.words import WordIndex, indexed
 from retriever.domain.generation import Generation
@@ -43,11 +43,11 @@ ROWS = Gauge("sightline_columns_rows", "Vectors in memory that searches compare 
 class View:
     """A catalog's columns at hand."""
 
-    table: Table
+    table: ProductTable
     conditions: Conditions
 
     @classmethod
-    def of(cls, table: Table) -> Self:
+    def of(cls, table: ProductTable) -> Self:
         """A table with nothing looked up yet."""
         return cls(table, Conditions(table))
 
@@ -118,7 +118,7 @@ class Columns:
         view = await self.view(catalog_id)
         if view is not None:
             return view
-        return View.of(Table(await self._record.product_rows(catalog_id, product_ids)))
+        return View.of(ProductTable(await self._record.product_rows(catalog_id, product_ids)))
 
     async def vectors(
         self, generation: Generation, most: int | None = None, *, wait: bool = False
@@ -266,7 +266,7 @@ class Columns:
         if await self._record.product_count(catalog_id, self._most + 1) > self._most:
             return None
         changes = await self._record.written(catalog_id, None)
-        table = await asyncio.to_thread(Table, changes.products)
+        table = await asyncio.to_thread(ProductTable, changes.products)
         return _Catalog(View.of(table), changes.head)
 
     async def _update(self, held: _Catalog, catalog_id: str) -> None:
@@ -280,8 +280,7 @@ class Columns:
                 if held.words is not None:
                     held.words.remove(place)
         table.remove(changes.gone)
-        for row in changes.products:
-            table.put(row)
+        table.put(changes.products)
         held.head = changes.head
 
     async def _load(self, generation: Generation, catalog: _Catalog) -> Vectors:

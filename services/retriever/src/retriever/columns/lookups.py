@@ -1,4 +1,4 @@
-"""What conditions say of texts that many products share: each is looked at once, and kept."""
+"""Answers of conditions about shared texts: each text is compared once, and the answer cached."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -7,37 +7,36 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from retriever.columns.table import Flags
+from retriever.columns.arrays import Flags
 from servicekit import deadlines
-from sightline_rules.facts import Facts, passes
-from sightline_rules.filters import Comparison, Existence, Membership
+from sightline_rules.filters import Comparison, Existence, Leaf, Membership
 
-Leaf: TypeAlias = Comparison | Membership | Existence
+Judge: TypeAlias = Callable[[Any, Leaf], bool]
+"""Returns whether a fact passes a condition."""
 Codes: TypeAlias = npt.NDArray[np.signedinteger[Any]]
 Answers: TypeAlias = npt.NDArray[np.int8]
-"""By code, whether a text passes: 1 or 0; UNKNOWN = nobody asked yet."""
+"""By code, whether a text passes: 1 or 0; UNKNOWN: not compared yet."""
 
 UNKNOWN = -1
 MOST_LEAVES = 256
-"""Conditions whose answers are kept."""
+"""Conditions whose answers are cached."""
 MOST_BYTES = 32 * 2**20
-"""Of answers that are kept."""
+"""Bytes of cached answers."""
 MOST_COUNTED = 100_000
-"""Places × conditions of which it is counted what is to be looked up."""
+"""Places × conditions up to which `Texts.steps` counts the texts that are due."""
 
 
 class Lookups:
-    """The answers that are kept: those of the conditions that were used last.
+    """Cache of answers, by condition; the least recently used ones go first.
 
-    Several threads may use them at once: all find the same of a text, and what one of them does
-    not keep is found again.
+    Safe for several threads: all find the same answer, and one that is lost is found again.
     """
 
     def __init__(self) -> None:
         self._answers: OrderedDict[Hashable, Answers] = OrderedDict()
 
     def of(self, key: Hashable, size: int) -> Answers:
-        """What is known of the first `size` texts, to be filled in."""
+        """Return the answers about the first `size` texts, to be filled in."""
         known = self._answers.get(key)
         if known is not None and len(known) >= size:
             return known
@@ -47,7 +46,7 @@ class Lookups:
         return more
 
     def keep(self, key: Hashable, answers: Answers) -> None:
-        """Keep them, and forget those that are longest unused."""
+        """Cache answers, and drop the least recently used ones."""
         self._answers.pop(key, None)
         self._answers[key] = answers
         while len(self._answers) > MOST_LEAVES or self._bytes() > MOST_BYTES:
@@ -58,24 +57,27 @@ class Lookups:
 
 
 class Texts:
-    """The texts of some places, by code, and what conditions say of them."""
+    """Texts of some places, by code, and the answers of conditions about them."""
 
     def __init__(
         self,
         leaves: Iterable[Leaf],
         texts: Sequence[str],
         codes: Codes,
-        facts: Callable[[str], Facts],
+        *,
+        fact: Callable[[str], Any],
+        judge: Judge,
         lookups: Lookups,
     ) -> None:
-        """`texts` by code; there may be more by and by. `facts`: what a text says of a product."""
+        """`texts`: by code; may grow. `fact`: from a text to the field's fact."""
         size = int(codes.max(initial=-1)) + 1
-        self._texts, self._codes, self._facts, self._lookups = texts, codes, facts, lookups
+        self._texts, self._codes, self._lookups = texts, codes, lookups
+        self._fact, self._judge = fact, judge
         self._asked = {key_of(leaf): (leaf, lookups.of(key_of(leaf), size)) for leaf in leaves}
 
     @property
     def steps(self) -> int:
-        """What there is to look up: for each condition some 64 characters."""
+        """Return the work: for each condition the texts that are due, in units of 64 characters."""
         most = len(self._codes) * len(self._asked)
         if most > MOST_COUNTED:
             return most
@@ -83,26 +85,26 @@ class Texts:
         return len(self._asked) * sum(1 + len(text) // 64 for text in texts)
 
     def look_up(self) -> None:
-        """Ask all conditions of one text after the other: so each is read, and folded, once.
+        """Compare each text that is due with all conditions, so that it is read and folded once.
 
-        Raises DeadlineExceeded when nobody waits any more.
+        Raises DeadlineExceeded when the caller's deadline has passed.
         """
         for code in self._due():
             deadlines.check()
-            facts = self._facts(self._texts[code])
+            fact = self._fact(self._texts[code])
             for leaf, answers in self._asked.values():
                 if answers[code] == UNKNOWN:
-                    answers[code] = passes(leaf, facts)
+                    answers[code] = self._judge(fact, leaf)
         for key, (_, answers) in self._asked.items():
             self._lookups.keep(key, answers)
 
     def flags(self, leaf: Leaf) -> Flags:
-        """By place, whether it passes one of the conditions. After `look_up`."""
+        """Return by place whether it passes one of the conditions. Call `look_up` first."""
         _, answers = self._asked[key_of(leaf)]
         return np.equal(answers[self._codes], 1)
 
     def _due(self) -> list[int]:
-        """Codes of texts of which not every condition was asked."""
+        """Return the codes of texts that some condition was not compared with."""
         due = np.zeros(len(self._codes), np.bool_)
         for _, answers in self._asked.values():
             due |= answers[self._codes] == UNKNOWN
@@ -111,7 +113,7 @@ class Texts:
 
 
 def key_of(leaf: Leaf) -> Hashable:
-    """The condition and the types of its values: to a dictionary 1.0 and True are one."""
+    """Return a condition with the types of its values: as keys 1.0 and True are equal."""
     match leaf:
         case Membership(_, values):
             return leaf, tuple(map(type, values))

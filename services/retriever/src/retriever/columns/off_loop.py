@@ -1,4 +1,4 @@
-"""Where work on many rows is done: a little of it on the event loop, more in a thread."""
+"""Work on many rows: on the event loop up to INLINE_STEPS, in a thread above."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -9,23 +9,25 @@ from sightline_rules.filter_checks import looks
 from sightline_rules.filters import Filter
 
 INLINE_STEPS = 4_000
-"""Looks at a value, or at 64 characters, that the event loop takes itself: some 2 ms."""
+"""Steps of work that run on the event loop, some 2 ms; a step compares a value or 64 characters."""
 TEXT_STEPS = 8
-"""What a look at a text costs at most: those of products have 512 characters, of which 64 are one
-step."""
+"""Steps of comparing one text, at most: texts of products have up to 512 characters."""
 
 T = TypeVar("T")
 
 
 async def off_loop(steps: int, work: Callable[[], T]) -> T:
-    """What `work` gives. Of more steps than the event loop can wait for it is done in a thread,
-    where its `deadlines.check` stops it once nobody waits any more."""
+    """Return the result of `work`: run here up to INLINE_STEPS, otherwise in a thread.
+
+    In a thread, `deadlines.check` within `work` ends it when the caller's deadline has passed.
+    Raises what `work` raises, and DeadlineExceeded.
+    """
     return work() if steps <= INLINE_STEPS else await deadlines.in_thread(work)
 
 
 async def each_passes(condition: Filter, products: Iterable[Facts], count: int) -> list[bool]:
-    """Whether each of `count` products passes a filter that was checked. Raises DeadlineExceeded
-    when nobody waits any more."""
+    """Return for each of `count` products whether it passes a checked filter. Raises
+    DeadlineExceeded."""
 
     def judge(facts: Facts) -> bool:
         deadlines.check()
@@ -35,5 +37,5 @@ async def each_passes(condition: Filter, products: Iterable[Facts], count: int) 
 
 
 def filter_steps(condition: Filter, products: int) -> int:
-    """What a filter costs at most, asked of so many products."""
+    """Return the steps of evaluating a filter on so many products, at most."""
     return looks(condition) * products * TEXT_STEPS

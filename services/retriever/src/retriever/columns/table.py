@@ -1,135 +1,109 @@
-"""The columns of a catalog's products: typed arrays, one place a product."""
+"""Columns of a catalog's products: one for each field, one place for each product."""
 
 import itertools
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from retriever.ports.columns import ProductRow
+from retriever.columns.arrays import Flags, Ints
+from retriever.columns.coded import CodedColumn, LongTextColumn
+from retriever.columns.column import Column, grown
+from retriever.columns.numeric import MoneyColumn, NumberColumn
+from retriever.ports.columns import HELD, ProductRow
+from sightline_rules import kinds
+from sightline_rules.fields import Field
 
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-
-NO_PRICE: Final = -1
 _FIRST = 16
 """Places of an empty table."""
 _LONELY: Final = -1
-"""A family of one, of a product that is nobody's parent and has none."""
+"""Family of a product that has no variants and no parent."""
 
 _numbers = itertools.count(1)
 
 
-class Coded:
-    """A column of texts of which many are the same: a small number for each, and its text once."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        """By code."""
-        self._codes: dict[str, int] = {}
-
-    def code(self, text: str) -> int:
-        """The text's code, a new one where it was not seen before."""
-        found = self._codes.get(text)
-        if found is None:
-            found = self._codes[text] = len(self.texts)
-            self.texts.append(text)
-        return found
-
-    def known(self, text: str) -> int:
-        """The text's code; -1 = no product ever had it."""
-        return self._codes.get(text, -1)
+def column_of(field: Field) -> Column:
+    """Return an empty column for a field."""
+    match field.kind:
+        case kinds.MoneyKind():
+            return MoneyColumn(field)
+        case kinds.TimeKind() | kinds.NumberKind():
+            return NumberColumn(field)
+        case kinds.TextKind(whole=False):
+            return LongTextColumn(field)
+        case _:
+            return CodedColumn(field)
 
 
-class Table:
+class ProductTable:
     """Products of one catalog by place. Not for several threads at a time.
 
-    A place is never given to another product: whoever waits between two looks finds the same one
-    there. A table in which many are dead is to be made anew.
-
-    Numeric columns are arrays with one entry a place; `alive` says which places hold a product. A
-    text that many products share stands once, in a `Coded`; its column holds the code.
+    A place is never given to another product: a search that waits between two reads finds the same
+    one there. A table with many removed products is to be rebuilt (`dead`).
     """
 
     def __init__(self, rows: Iterable[ProductRow] = ()) -> None:
         self.number = next(_numbers)
-        """No two tables of a process have the same."""
+        """Unique among the tables of a process."""
         self.version = 0
         """Grows with every change."""
         self.ids: list[str] = []
-        self.titles: list[str] = []
+        self.columns: Mapping[str, Column] = {field.name: column_of(field) for field in HELD}
+        """By the name of their field."""
+        self._parents = cast(CodedColumn, self.columns["parent_id"])
+        self.titles: Sequence[str] = cast(LongTextColumn, self.columns["title"]).texts
         self._places: dict[str, int] = {}
-        self.categories, self.brands, self.currencies = Coded(), Coded(), Coded()
-        self.availabilities, self.tags, self.attributes = Coded(), Coded(), Coded()
-        self.parents = Coded()
-        self.alive: Flags = np.zeros(_FIRST, np.bool_)
-        self.category: npt.NDArray[np.int32] = np.zeros(_FIRST, np.int32)
-        self.brand: npt.NDArray[np.int32] = np.zeros(_FIRST, np.int32)
-        self.currency: npt.NDArray[np.int16] = np.zeros(_FIRST, np.int16)
-        self.availability: npt.NDArray[np.int8] = np.zeros(_FIRST, np.int8)
-        self.tag: npt.NDArray[np.int32] = np.zeros(_FIRST, np.int32)
-        self.attribute: npt.NDArray[np.int32] = np.zeros(_FIRST, np.int32)
-        self.parent: npt.NDArray[np.int32] = np.zeros(_FIRST, np.int32)
-        self._family: npt.NDArray[np.int32] = np.zeros(_FIRST, np.int32)
-        self.price: Ints = np.zeros(_FIRST, np.int64)
-        """Millionths; NO_PRICE = unknown."""
-        self.created: Ints = np.zeros(_FIRST, np.int64)
-        self.updated: Ints = np.zeros(_FIRST, np.int64)
-        self.image_hash: npt.NDArray[np.uint64] = np.zeros(_FIRST, np.uint64)
-        self.stamp: Ints = np.zeros(_FIRST, np.int64)
-        """Another number whenever a product was taken in anew."""
-        for row in rows:
-            self.put(row)
+        self.alive: Flags = np.zeros(0, np.bool_)
+        """By place, whether it holds a product."""
+        self._family: npt.NDArray[np.int32] = np.zeros(0, np.int32)
+        self.image_hash: npt.NDArray[np.uint64] = np.zeros(0, np.uint64)
+        self.stamp: Ints = np.zeros(0, np.int64)
+        """By place, a new number whenever the product was stored anew."""
+        self._grow(_FIRST)
+        self.put(rows)
 
     def __len__(self) -> int:
-        """How many products there are."""
+        """Return the number of products."""
         return len(self._places)
 
     @property
     def dead(self) -> int:
-        """Places of products that were removed."""
+        """Return the number of places whose products were removed."""
         return len(self.ids) - len(self._places)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the arrays and titles, without ids, tags and attributes."""
+        """Return the bytes of arrays and titles, without ids, tags and attributes."""
         arrays = sum(item.nbytes for item in vars(self).values() if isinstance(item, np.ndarray))
-        return (
-            arrays + sum(map(str.__sizeof__, self.titles)) + 8 * (len(self.ids) + len(self.titles))
-        )
+        return arrays + sum(column.nbytes for column in self.columns.values()) + 8 * len(self.ids)
 
     def place(self, product_id: str) -> int:
-        """Where a product is; -1 = it is not there."""
+        """Return the place of a product; -1 if it is not there."""
         return self._places.get(product_id, -1)
 
     def places(self, product_ids: Sequence[str]) -> Ints:
-        """Where products are, each -1 where it is not there."""
+        """Return the places of products, -1 for those that are not there."""
         found = self._places
         return np.array([found.get(each, -1) for each in product_ids], np.int64)
 
-    def put(self, row: ProductRow) -> None:
-        """Take a product in, or over what was known of it."""
-        place = self._places.get(row.product_id, -1)
-        if place < 0:
-            place = self._take(row.product_id)
-        self.titles[place] = row.title
-        self.category[place] = self.categories.code(row.category)
-        self.brand[place] = self.brands.code(row.brand)
-        known = row.price_micros is not None
-        self.price[place] = NO_PRICE if row.price_micros is None else row.price_micros
-        self.currency[place] = self.currencies.code((known and row.currency) or "")
-        self.availability[place] = self.availabilities.code(row.availability)
-        self.tag[place] = self.tags.code(row.tags)
-        self.attribute[place] = self.attributes.code(row.attributes)
-        self.created[place], self.updated[place] = row.create_time, row.update_time
-        self.image_hash[place] = row.image_hash
-        self._set_family(place, row)
-        self.version += 1
-        self.stamp[place] = self.version
+    def put(self, rows: Iterable[ProductRow]) -> None:
+        """Store products, each in place of what was known of it."""
+        given = list(rows)
+        if not given:
+            return
+        places = [self._take(row.product_id) for row in given]
+        cells = [row.cells for row in given]
+        for column in self.columns.values():
+            column.fill(places, cells)
+        self.image_hash[places] = np.array([row.image_hash for row in given], np.uint64)
+        for place, row in zip(places, given, strict=True):
+            self._set_family(place, row)
+        self.stamp[places] = np.arange(self.version + 1, self.version + 1 + len(given))
+        self.version += len(given)
 
     def remove(self, product_ids: Iterable[str]) -> None:
-        """Forget products, those that are there."""
+        """Remove products, those that are there."""
         for product_id in product_ids:
             place = self._places.pop(product_id, -1)
             if place >= 0:
@@ -137,33 +111,35 @@ class Table:
                 self.version += 1
 
     def families(self, places: Ints) -> Ints:
-        """What all variants of a parent, and the parent itself, share; from 0."""
+        """Return by place a number from 0 that a parent and its variants share."""
         family = self._family[places].astype(np.int64)
-        return np.where(family == _LONELY, len(self.parents.texts) + places, family)
+        return np.where(family == _LONELY, len(self._parents.texts) + places, family)
 
     def _take(self, product_id: str) -> int:
-        """A place for a new product."""
-        place = len(self.ids)
+        """Return the place of a product, a new one if it has none."""
+        place = self._places.get(product_id)
+        if place is not None:
+            return place
+        place = self._places[product_id] = len(self.ids)
         self.ids.append(product_id)
-        self.titles.append("")
         if place == len(self.alive):
-            self._grow()
-        self._places[product_id] = place
+            self._grow(place + place // 2)
         self.alive[place] = True
         return place
 
-    def _grow(self) -> None:
-        more = len(self.alive) // 2
-        for name, column in vars(self).items():
-            if isinstance(column, np.ndarray):
-                setattr(self, name, np.concatenate([column, np.zeros(more, column.dtype)]))
+    def _grow(self, size: int) -> None:
+        for column in self.columns.values():
+            column.grow(size)
+        for name, held in vars(self).items():
+            if isinstance(held, np.ndarray):
+                setattr(self, name, grown(held, size))
 
     def _set_family(self, place: int, row: ProductRow) -> None:
-        self.parent[place] = self.parents.code(row.parent_id)
-        if row.parent_id:
-            self._family[place] = self.parent[place]
-            above = self._places.get(row.parent_id, -1)
-            if above >= 0 and not self.parents.texts[self.parent[above]]:
-                self._family[above] = self.parent[place]
+        parents, parent_id = self._parents, row.cells["parent_id"]
+        if parent_id:
+            self._family[place] = parents.codes[place]
+            above = self._places.get(parent_id, -1)
+            if above >= 0 and not parents.texts[parents.codes[above]]:
+                self._family[above] = parents.codes[place]
         else:
-            self._family[place] = self.parents.known(row.product_id)
+            self._family[place] = parents.known(row.product_id)

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from retriever.columns.table import Ints, Table
+from retriever.columns.arrays import Ints
+from retriever.columns.table import ProductTable
 from retriever.domain.generation import Generation, Metric
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import PhotoRow
@@ -136,7 +137,10 @@ class Vectors:
 
 
 def loaded(
-    generation: Generation, table: Table, rows: Sequence[PhotoRow], fresh: Mapping[str, Floats]
+    generation: Generation,
+    table: ProductTable,
+    rows: Sequence[PhotoRow],
+    fresh: Mapping[str, Floats],
 ) -> Vectors:
     """All rows of a generation, of the products that a table has."""
     vectors = Vectors(generation)

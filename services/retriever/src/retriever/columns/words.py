@@ -17,8 +17,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from retriever.columns.arrays import Flags, Ints
 from retriever.columns.off_loop import off_loop
-from retriever.columns.table import Flags, Ints, Table
+from retriever.columns.table import ProductTable
 from retriever.columns.vectors import LEAST_DEAD, NOBODY
 from retriever.domain.words import (
     MOST_COUNTED,
@@ -123,7 +124,7 @@ class Postings:
 
 
 async def best(
-    postings: Postings, table: Table, passing: Passing, excluded: Collection[str]
+    postings: Postings, table: ProductTable, passing: Passing, excluded: Collection[str]
 ) -> tuple[Ints, Matches]:
     """Where products are in the table that words select and that pass, and how well each matches
     (0 to 1), best first, equal ones by id; at most MOST_FOUND."""
@@ -133,7 +134,7 @@ async def best(
     return await off_loop(len(places), partial(_first, table.ids, places, matches))
 
 
-def indexed(table: Table, words: Iterable[tuple[str, Words]]) -> WordIndex:
+def indexed(table: ProductTable, words: Iterable[tuple[str, Words]]) -> WordIndex:
     """The words of the products that a table has."""
     index = WordIndex()
     for product_id, held in words:

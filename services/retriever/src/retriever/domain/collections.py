@@ -4,10 +4,12 @@ import hashlib
 import re
 
 from retriever.domain.embedding import EmbeddingSpace
+from sightline_rules.fields import FIELDS
 
-SHAPE = 3
-"""Number of the present COLUMNS and of what stands in them; 2 added attributes, 3 slices. A
-collection's name ends with it, so that the worker builds a new one when it changes."""
+SHAPE = max(3, *(field.shape for field in FIELDS))
+"""Number of the columns of a collection and of what they hold; 2 added attributes, 3 slices, later
+ones fields (sightline_rules.fields). A collection's name ends with it, so that the worker builds a
+new one when it changes."""
 _SHAPED = re.compile(r"(?P<base>.*)_s(?P<shape>[0-9]+)")
 
 

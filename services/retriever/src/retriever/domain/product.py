@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
-from sightline_rules import categories
+from sightline_rules import categories, kinds
 from sightline_rules.facts import Facts, by_key
+from sightline_rules.fields import FILTERED, Field
 from sightline_rules.filters import Availability, Filter, Money, Time
 
 MAX_PHOTOS = 20
@@ -66,6 +68,10 @@ class ProductDraft:
     tags: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str | float | bool | None], ...] = ()
     """Key and value; None = no value was given."""
+    rating: float | None = None
+    rating_count: float | None = None
+    stock: float | None = None
+    cost: Amount | None = None
     images: tuple[ImageDraft, ...] = ()
     language_code: str = ""
     uri: str = ""
@@ -86,6 +92,14 @@ class ProductContent:
     availability: Availability = Availability.IN_STOCK
     tags: tuple[str, ...] = ()
     attributes: tuple[Attribute, ...] = ()
+    rating: float | None = None
+    """0 to 5, one decimal; None: unknown."""
+    rating_count: float | None = None
+    """Whole number; None: unknown."""
+    stock: float | None = None
+    """Units, a whole number; None: unknown."""
+    cost: Money | None = None
+    """None: unknown. Only operators read it."""
     image_ids: tuple[str, ...] = ()
     """Best first, no duplicates."""
     language_code: str = ""
@@ -125,19 +139,22 @@ class Product:
 
     @cached_property
     def facts(self) -> Facts:
-        """What filters may ask of it."""
-        content = self.content
-        return Facts(
-            category=categories.join(content.category_path),
-            brand=content.brand,
-            title=content.title,
-            price=content.price,
-            availability=content.availability,
-            tags=frozenset(content.tags),
-            attributes=by_key((item.key, item.value) for item in content.attributes),
-            create_time=Time(self.create_time),
-            update_time=Time(self.update_time),
-        )
+        """What filters can ask of it."""
+        return Facts(**{field.name: self._fact(field) for field in FILTERED})
+
+    def _fact(self, field: Field) -> Any:
+        value = getattr(self.content if field.written else self, field.wire)
+        match field.kind:
+            case kinds.CategoryKind():
+                return categories.join(value)
+            case kinds.TextsKind():
+                return frozenset(value)
+            case kinds.AttributesKind():
+                return by_key((item.key, item.value) for item in value)
+            case kinds.TimeKind():
+                return Time(value)
+            case _:
+                return value
 
 
 @dataclass(frozen=True, slots=True)

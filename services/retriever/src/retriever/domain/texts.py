@@ -21,11 +21,11 @@ A product of which all this is blank has no text, and no row in the index of tex
 
 import hashlib
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
 
 from retriever.domain.product import Attribute, ProductContent
-from sightline_rules import categories
+from sightline_rules import categories, kinds
+from sightline_rules.fields import EMBEDDED, Field
 
 MOST = 1_000
 """Characters, about 250 tokens: what small models of sentences read. The embedder takes 4,096."""
@@ -42,37 +42,31 @@ _WORD = 3
 """Letters, at least, of a Latin word in a title that repeats the id."""
 
 
-class Parts(NamedTuple):
-    """What shoppers name a product by, the most specific first; white space as it came."""
-
-    title: str
-    category: str
-    brand: str
-    tags: str
-    attributes: str
-
-
-def parts_of(product: ProductContent) -> Parts:
-    """The parts of its text, whole."""
-    return Parts(
-        product.title,
-        categories.join(product.category_path),
-        product.brand,
-        ", ".join(sorted(product.tags)),
-        ", ".join(sorted(_phrases(product.attributes))),
-    )
+def parts_of(product: ProductContent, fields: Iterable[Field]) -> Iterator[tuple[Field, str]]:
+    """Yield the words of some fields in their order, with white space as it came."""
+    for field in fields:
+        value = getattr(product, field.wire)
+        match field.kind:
+            case kinds.CategoryKind():
+                yield field, categories.join(value)
+            case kinds.TextsKind():
+                yield field, ", ".join(sorted(value))
+            case kinds.AttributesKind():
+                yield field, ", ".join(sorted(_phrases(value)))
+            case _:
+                yield field, value
 
 
 def text_of(product: ProductContent) -> str:
-    """Its text, at most MOST characters; empty = it has none."""
-    parts = parts_of(product)
-    if not says_something(product.title, product.product_id):
-        parts = parts._replace(title="")
-    return _cut(". ".join(part for part in (" ".join(part.split()) for part in parts) if part))
+    """Return the text that is embedded, at most MOST characters; "" if the product has none."""
+    telling = says_something(product.title, product.product_id)
+    fields = [field for field in EMBEDDED if telling or field.name != "title"]
+    parts = (" ".join(text.split()) for _, text in parts_of(product, fields))
+    return _cut(". ".join(part for part in parts if part))
 
 
 def says_something(title: str, product_id: str) -> bool:
-    """Whether a title names the product, rather than a file or the id alone."""
+    """Return whether a title names the product, rather than a file or the id alone."""
     pieces = _PIECES.findall(title.casefold())
     joined = "".join(pieces)
     if _HASH.fullmatch(joined) or _NUMBER.fullmatch(joined):
@@ -89,7 +83,7 @@ def _is_word(piece: str) -> bool:
 
 
 def digest_of(text: str) -> str:
-    """What stands for a text where two are compared: 32 hexadecimal digits of its SHA-256."""
+    """Return the digest by which texts are compared: 32 hexadecimal digits of SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -103,7 +97,7 @@ def _phrases(attributes: tuple[Attribute, ...]) -> Iterator[str]:
 
 
 def _cut(text: str) -> str:
-    """Its first words, so many as fit; of a single endless one the first characters."""
+    """Return the first words, as many as fit, or the first characters of a single long word."""
     if len(text) <= MOST:
         return text
     head = text[: MOST + 1].rpartition(" ")[0] or text[:MOST]

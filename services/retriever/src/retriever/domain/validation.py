@@ -1,75 +1,102 @@
-"""Whether products are what the contract says: lengths, characters, counts."""
+"""Checks of products against the contract: lengths, characters, counts."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
+from typing import Any
 
 from retriever.domain import product
 from retriever.domain.errors import ProductInvalid
 from servicekit.errors import FieldViolation
 from sightline_rules import categories, filter_checks, filters, ids, kinds
-from sightline_rules.filters import Availability, Money
+from sightline_rules.fields import WRITTEN, Field
+from sightline_rules.filters import Money
 
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _ATTRIBUTE_KEY = re.compile(r"[a-z0-9_.-]{1,64}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,7}")
 _URI = re.compile(r"https?://[^\s\x00-\x1f\x7f-\x9f]+", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-"""Unicode's category Cc but for line feed, carriage return and tab."""
+"""Unicode's category Cc without line feed, carriage return and tab."""
 Note = Callable[[str, str], None]
-"""Takes down a field, relative to the product, and what is wrong with it."""
+"""Records a violation: the field, relative to the product, and its description."""
 
 
-def check_product(  # noqa: C901 - one check a field
-    draft: product.ProductDraft, path: str
-) -> product.ProductContent:
-    """The product's content but for its photos. Raises ProductInvalid with all that is wrong."""
+def check_product(draft: product.ProductDraft, path: str) -> product.ProductContent:
+    """Return the product's content without photos. Raises ProductInvalid with all violations."""
     wrong: list[FieldViolation] = []
 
     def note(field: str, description: str) -> None:
         wrong.append(FieldViolation(f"{path}.{field}", description))
 
-    for field, value in (("product_id", draft.product_id), ("parent_id", draft.parent_id)):
-        if field == "product_id" or value:
-            try:
-                ids.check_id(value)
-            except ids.IdInvalidError as error:
-                note(field, str(error))
+    _check_id(note, "product_id", draft.product_id)
     if draft.parent_id and draft.parent_id == draft.product_id:
         note("parent_id", "must not be the product itself")
-    _check_text(note, "title", draft.title, 1, 512)
-    _check_text(note, "description", draft.description, 0, 16_384)
-    _check_text(note, "brand", draft.brand, 0, 256)
-    try:
-        categories.check_path(draft.category_path)
-    except categories.CategoryInvalidError as error:
-        note("category_path", str(error))
-    _check_tags(note, draft.tags)
-    attributes = _check_attributes(note, draft.attributes)
+    values = {field.wire: _checked(note, field, getattr(draft, field.wire)) for field in WRITTEN}
     _check_images(note, draft.images)
-    if draft.language_code and not _LANGUAGE.fullmatch(draft.language_code):
-        note("language_code", 'must be a BCP 47 code, like "en" or "zh-Hans"')
-    if draft.uri and not (len(draft.uri) <= 2_048 and _URI.fullmatch(draft.uri)):
-        note("uri", "must be an http or https address of at most 2,048 characters")
-    if draft.availability is None:
-        note("availability", "is not one of the known values")
-    price = check_price(note, draft.price)
     if wrong:
         raise ProductInvalid(*wrong)
-    return product.ProductContent(
-        product_id=draft.product_id,
-        title=draft.title,
-        parent_id=draft.parent_id,
-        description=draft.description,
-        category_path=draft.category_path,
-        brand=draft.brand,
-        price=price,
-        availability=draft.availability or Availability.IN_STOCK,
-        tags=draft.tags,
-        attributes=attributes,
-        language_code=draft.language_code,
-        uri=draft.uri,
-    )
+    return product.ProductContent(product_id=draft.product_id, **values)
+
+
+def _checked(note: Note, field: Field, value: Any) -> Any:
+    """Return the value of a field as content has it; note what is wrong with it."""
+    match field.kind:
+        case kinds.TextKind(most, least):
+            _FORMS.get(field.name, _check_text)(note, field.wire, value, least, most)
+        case kinds.TextsKind(most, characters):
+            _check_texts(note, field.wire, value, most, characters)
+        case kinds.CategoryKind():
+            _check_category(note, field.wire, value)
+        case kinds.AttributesKind():
+            return _check_attributes(note, field.wire, value)
+        case kinds.ChoiceKind() if value is None:
+            note(field.wire, "is not one of the known values")
+        case kinds.MoneyKind():
+            return check_money(note, field.wire, value)
+        case kinds.NumberKind() as kind if value is not None:
+            _check_number(note, field.wire, value, kind)
+    return value
+
+
+def _check_id(note: Note, name: str, value: str, least: int = 1, most: int = 128) -> None:  # noqa: ARG001
+    if value or least:
+        try:
+            ids.check_id(value)
+        except ids.IdInvalidError as error:
+            note(name, str(error))
+
+
+def _check_language(note: Note, name: str, value: str, least: int, most: int) -> None:  # noqa: ARG001
+    if value and not _LANGUAGE.fullmatch(value):
+        note(name, 'must be a BCP 47 code, like "en" or "zh-Hans"')
+
+
+def _check_uri(note: Note, name: str, value: str, least: int, most: int) -> None:  # noqa: ARG001
+    if value and not (len(value) <= most and _URI.fullmatch(value)):
+        note(name, f"must be an http or https address of at most {most:,} characters")
+
+
+_FORMS: Mapping[str, Callable[[Note, str, str, int, int], None]] = {
+    "parent_id": _check_id,
+    "language_code": _check_language,
+    "uri": _check_uri,
+}
+"""Checks of texts that have a form of their own."""
+
+
+def _check_category(note: Note, name: str, levels: Sequence[str]) -> None:
+    try:
+        categories.check_path(levels)
+    except categories.CategoryInvalidError as error:
+        note(name, str(error))
+
+
+def _check_number(note: Note, name: str, value: float, kind: kinds.NumberKind) -> None:
+    if not 0 <= value <= kind.most:
+        note(name, f"must be from 0 to {kind.most:,.15g}")
+    elif round(value, kind.decimals) != value:
+        note(name, f"must have at most {kind.decimals} decimals")
 
 
 def _check_text(note: Note, field: str, text: str, least: int, most: int) -> None:
@@ -79,25 +106,25 @@ def _check_text(note: Note, field: str, text: str, least: int, most: int) -> Non
         note(field, "must not contain control characters")
 
 
-def _check_tags(note: Note, tags: Sequence[str]) -> None:
-    if len(tags) > 64:
-        note("tags", f"has {len(tags)} entries; at most 64 are taken")
-    for index, tag in enumerate(tags[:64]):
-        _check_text(note, f"tags[{index}]", tag, 1, 128)
-    if len(set(tags)) != len(tags):
-        note("tags", "holds a tag twice")
+def _check_texts(note: Note, name: str, texts: Sequence[str], most: int, characters: int) -> None:
+    if len(texts) > most:
+        note(name, f"has {len(texts)} entries; at most {most} are taken")
+    for index, text in enumerate(texts[:most]):
+        _check_text(note, f"{name}[{index}]", text, 1, characters)
+    if len(set(texts)) != len(texts):
+        note(name, "holds an entry twice")
 
 
 def _check_attributes(
-    note: Note, given: Sequence[tuple[str, str | float | bool | None]]
+    note: Note, name: str, given: Sequence[tuple[str, str | float | bool | None]]
 ) -> tuple[product.Attribute, ...]:
     most = kinds.MAX_ATTRIBUTES
     if len(given) > most:
-        note("attributes", f"has {len(given)} entries; at most {most} are taken")
+        note(name, f"has {len(given)} entries; at most {most} are taken")
     types: dict[str, type] = {}
     checked = []
     for index, (key, value) in enumerate(given[:most]):
-        field = f"attributes[{index}]"
+        field = f"{name}[{index}]"
         if not _ATTRIBUTE_KEY.fullmatch(key):
             note(f"{field}.key", "must be 1 to 64 of a-z, 0-9, _, . and -")
         if value is None:
@@ -124,19 +151,19 @@ def _check_images(note: Note, given: Sequence[product.ImageDraft]) -> None:
             note(f"images[{index}]", "has both content and uri; give one")
 
 
-def check_price(note: Note, given: product.Amount | None) -> Money | None:
-    """The price; what is wrong with it is noted under `price`."""
+def check_money(note: Note, name: str, given: product.Amount | None) -> Money | None:
+    """Return an amount; note what is wrong with it."""
     if given is None:
         return None
     try:
         filter_checks.check_currency(given.currency, "")
     except filters.FilterInvalidError as error:
-        note("price.currency_code", error.description)
+        note(f"{name}.currency_code", error.description)
     if not 0 <= given.nanos < 1_000_000_000 or given.nanos % 1_000:
-        note("price.nanos", "must be from 0 to 999,999,999 with at most six decimals")
+        note(f"{name}.nanos", "must be from 0 to 999,999,999 with at most six decimals")
         return None
     micros = given.units * 1_000_000 + given.nanos // 1_000
     if not 0 <= micros < 2**63:
-        note("price.units", "must be an amount from 0 to about 9.2e12")
+        note(f"{name}.units", "must be an amount from 0 to about 9.2e12")
         return None
     return Money(given.currency, micros)

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from retriever.domain.product import ProductContent
 from retriever.domain.texts import parts_of
+from sightline_rules.fields import SEARCHED, WEIGHTS
 
 Frequency = TypeVar("Frequency", float, npt.NDArray[np.float64])
 
@@ -88,8 +89,8 @@ def _belongs(letter: str) -> bool:
 
 # How well a product matches
 
-FIELDS = ("title", "names", "details")
-_WEIGHTS = (2.0, 1.5, 1.0)
+FIELDS = tuple(WEIGHTS)
+"""Columns of words (sightline_rules.fields)."""
 _TYPICAL = (6.0, 8.0, 8.0)
 """Words that each field has in a typical product."""
 _SATURATION, _LENGTH = 1.2, 0.75
@@ -97,20 +98,21 @@ _SATURATION, _LENGTH = 1.2, 0.75
 
 
 class Words(NamedTuple):
-    """A product's words by field, set apart by blanks."""
+    """Words of a product by column, separated by blanks."""
 
     title: str
     names: str
-    """Of category, brand and tags."""
+    """Words of category, brand and tags."""
     details: str
-    """Of attributes."""
+    """Words of attributes."""
 
 
 def words_in(content: ProductContent) -> Words:
-    """The words by which a product is found."""
-    title, category, brand, tags, attributes = parts_of(content)
-    texts = title, f"{category} {brand} {tags}", attributes
-    return Words(*(" ".join(words_of(text)) for text in texts))
+    """Return the words by which keyword search finds a product."""
+    texts = dict.fromkeys(WEIGHTS, "")
+    for field, text in parts_of(content, SEARCHED):
+        texts[field.searched] += f"{text} "
+    return Words(**{name: " ".join(words_of(text)) for name, text in texts.items()})
 
 
 def rarity(count: int, of: int) -> float:
@@ -123,7 +125,7 @@ def frequencies(words: Words, asked: Container[str] | None = None) -> dict[str, 
     """How often a product has each word, its counts by field weighted and divided by the field's
     length. `asked`: of these words alone; None = of all."""
     found: dict[str, float] = {}
-    for text, weight, typical in zip(words, _WEIGHTS, _TYPICAL, strict=True):
+    for text, weight, typical in zip(words, WEIGHTS.values(), _TYPICAL, strict=True):
         held = text.split(" ")
         each = weight / (1 - _LENGTH + _LENGTH * len(held) / typical)
         for word in held:

@@ -1,36 +1,27 @@
 """What the record gives to columns: rows of products and of photos, and what changed since."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from retriever.domain.filter_parts import MatchingRows
 from retriever.domain.generation import Generation
 from retriever.domain.words import Words
+from sightline_rules.fields import FIELDS
 
 
 class ProductRow(NamedTuple):
     """A product as columns hold it."""
 
     product_id: str
-    parent_id: str
-    title: str
-    category: str
-    """Path, see sightline_rules.categories."""
-    brand: str
-    price_micros: int | None
-    currency: str | None
-    availability: str
-    tags: str
-    """JSON: a list of texts."""
-    attributes: str
-    """JSON: a list of [key, value]."""
-    create_time: int
-    """Microseconds since 1970 (UTC)."""
-    update_time: int
-    """Microseconds since 1970 (UTC)."""
+    cells: Mapping[str, Any]
+    """Cells of the SQL columns of HELD, by name."""
     image_hash: int
-    """Of its first photo, 64 bits; 0 = none."""
+    """Perceptual hash of its first photo, 64 bits; 0 if it has none."""
+
+
+HELD = tuple(field for field in FIELDS if field.filtered or field.candidate)
+"""Fields that columns hold: those that filters ask for or that ranking reads."""
 
 
 class PhotoRow(NamedTuple):

@@ -25,11 +25,11 @@ class LagRecord(GenerationsRecord, Protocol):
 class BackfillRecord(GenerationsRecord, Protocol):
     """The record as backfills see it, and those who clear up after a generation."""
 
-    async def want_some(self, generation: Generation, after: str, limit: int) -> str | None:
+    async def enqueue_missing(self, generation: Generation, after: str, limit: int) -> str | None:
         """Make those pending of the next `limit` photos or products that lack a vector; where to go
         on, None = the end."""
 
-    async def want_failed(self, generation: Generation) -> None:
+    async def retry_failed(self, generation: Generation) -> None:
         """Make those pending again that could not be embedded."""
 
     async def backlog(self, generation: Generation) -> Backlog:

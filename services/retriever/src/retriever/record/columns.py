@@ -10,14 +10,15 @@ from sqlalchemy import Connection
 
 from retriever.domain.generation import Generation
 from retriever.domain.vectors import Floats
-from retriever.ports.columns import Changes, PhotoRow, ProductRow
+from retriever.ports.columns import HELD, Changes, PhotoRow, ProductRow
 from retriever.record import parts
 from retriever.record.hashes import from_signed
 from retriever.record.tables import changes, images, product_images, products, sequences
 
 _PRODUCTS = (
     sa.select(
-        *(products.c[name] for name in ProductRow._fields if name != "image_hash"),
+        products.c.product_id,
+        *(products.c[name] for field in HELD for name in field.stored),
         images.c.perceptual_hash,
     )
     .select_from(
@@ -61,9 +62,8 @@ def read_product_rows(
     return [_row(row) for row in parts.look_up(connection, _BY_ID, product_ids, of)]
 
 
-def _row(row: Sequence[Any]) -> ProductRow:
-    *values, hashed = row
-    return ProductRow._make([*values, from_signed(hashed)])
+def _row(row: Any) -> ProductRow:
+    return ProductRow(row.product_id, row._mapping, from_signed(row.perceptual_hash))
 
 
 def read_photo_rows(

@@ -37,6 +37,7 @@ from retriever.record.filter_matches import holds
 from retriever.record.products import FACTS, passing
 from retriever.record.tables import keywords, products
 from sightline_rules import categories
+from sightline_rules.fields import WEIGHTS
 from sightline_rules.filters import Filter
 
 MOST_TRIED = 20_000
@@ -203,7 +204,7 @@ class _SQLite:
 
     def likelihood(self, rarities: Mapping[str, float]) -> sa.ColumnElement[float]:  # noqa: ARG002
         """What to order them by, about as `match` does."""
-        return -sa.literal_column("bm25(keywords_index, 2.0, 1.5, 1.0)", sa.Float)
+        return -sa.literal_column(f"bm25(keywords_index, {_BY_COLUMN})", sa.Float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,7 @@ class _PostgreSQL:
         )
 
     def likelihood(self, rarities: Mapping[str, float]) -> sa.ColumnElement[float]:
-        weights: sa.ColumnElement[Any] = sa.literal_column("'{0, 0.5, 0.75, 1}'::real[]")
+        weights: sa.ColumnElement[Any] = sa.literal_column(f"'{{0, {_BY_LABEL}}}'::real[]")
         ranks = [
             rare * sa.func.ts_rank(weights, _TERMS, self._query([word]), 1, type_=sa.Float)
             for word, rare in rarities.items()
@@ -233,6 +234,10 @@ class _PostgreSQL:
 
 
 _TERMS: sa.ColumnElement[Any] = sa.literal_column("keywords.terms")
+
+_BY_COLUMN = ", ".join(map(str, WEIGHTS.values()))
+_BY_LABEL = ", ".join(f"{each / max(WEIGHTS.values()):g}" for each in [*WEIGHTS.values()][::-1])
+"""Weights of PostgreSQL's labels C, B and A, of which the greatest is 1."""
 
 _ENGINES: Mapping[str, type[_SQLite | _PostgreSQL]] = {
     "sqlite": _SQLite,

@@ -1,13 +1,14 @@
 """Rows of an archive into the record: products as they were, under new commit numbers."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, groupby
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from retriever.domain import stored
 from retriever.domain.archive import Row
 from retriever.domain.errors import BackupDamaged
 from retriever.domain.product import Amount, ImageDraft, ProductContent, ProductDraft
@@ -15,13 +16,13 @@ from retriever.domain.validation import check_product
 from retriever.record import parts
 from retriever.record.generations import live_generations, photo_versions
 from retriever.record.keywords import put_words
-from retriever.record.products import content_etag
+from retriever.record.products import content_etag, content_etags
 from retriever.record.session import ROWS, USERS, Entry, Session
 from retriever.record.tables import images, pending, products, vectors
 from retriever.record.texts import want_texts
 from servicekit.errors import ServiceError
-from sightline_rules import categories
-from sightline_rules.filters import Availability
+from sightline_rules import kinds
+from sightline_rules.fields import WRITTEN, Field
 
 _TOUCHED = sa.select(products.c.product_id, products.c.touched).where(
     parts.among(products, "product_id")
@@ -31,10 +32,14 @@ _HELD = sa.select(vectors.c.image_id, vectors.c.data).where(
 )
 
 
+_READERS = tuple((field, stored.value_reader(field, str)) for field in WRITTEN)
+_ABSENT = {name: None for field in WRITTEN for name in field.stored if products.c[name].nullable}
+
+
 def check(row: Row, image_ids: Sequence[str]) -> None:
     try:
         content = _content(row, image_ids)
-        whole = content_etag(content) == row["etag"]
+        whole = row["etag"] in content_etags(content)
     except (ServiceError, ValueError, TypeError, RecursionError) as error:
         raise BackupDamaged("tables/products.parquet", "holds what is no product") from error
     times = (row["create_time"], row["update_time"])
@@ -43,30 +48,31 @@ def check(row: Row, image_ids: Sequence[str]) -> None:
 
 
 def _content(row: Row, image_ids: Sequence[str]) -> ProductContent:
-    units, micros = divmod(row["price_micros"] or 0, 1_000_000)
-    price = None if row["price_micros"] is None else Amount(row["currency"], units, micros * 1_000)
-    attributes = tuple((key, value) for key, value in json.loads(row["attributes"]))
-    tags = tuple(json.loads(row["tags"]))
-    texts = [*tags, *(key for key, _ in attributes)]
-    values = [value for _, value in attributes]
-    if not all(type(text) is str for text in texts) or any(type(v) is int for v in values):
-        raise ValueError("not the record's own JSON")
-    draft = ProductDraft(
-        product_id=row["product_id"],
-        parent_id=row["parent_id"],
-        title=row["title"],
-        description=row["description"],
-        category_path=categories.split(row["category"]),
-        brand=row["brand"],
-        price=price,
-        availability=Availability(row["availability"]),
-        tags=tags,
-        attributes=attributes,
-        images=tuple(ImageDraft(b"", image_id) for image_id in image_ids),
-        language_code=row["language_code"],
-        uri=row["uri"],
-    )
+    """Return the content of an archived row, checked; a column that the archive lacks is unknown.
+    Raises ServiceError, ValueError, TypeError."""
+    values = {field: read({**_ABSENT, **row}) for field, read in _READERS}
+    drafted = {field.wire: _drafted(field, value) for field, value in values.items()}
+    images = tuple(ImageDraft(b"", image_id) for image_id in image_ids)
+    draft = ProductDraft(product_id=row["product_id"], images=images, **drafted)
     return replace(check_product(draft, "product"), image_ids=tuple(image_ids))
+
+
+def _drafted(field: Field, value: Any) -> Any:
+    """Return a value as a caller would give it. Raises ValueError if no record stored it."""
+    match field.kind:
+        case kinds.TextsKind():
+            own = all(type(text) is str for text in value)
+        case kinds.AttributesKind():
+            own = all(type(a.key) is str and type(a.value) is not int for a in value)
+            value = tuple((item.key, item.value) for item in value)
+        case kinds.MoneyKind() if value is not None:
+            units, micros = divmod(value.micros, 1_000_000)
+            return Amount(value.currency, units, micros * 1_000)
+        case _:
+            return value
+    if not own:
+        raise ValueError("not the record's own JSON")
+    return value
 
 
 def put_images(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:

@@ -23,6 +23,7 @@ from retriever.record import (
     work,
 )
 from retriever.record.category_mismatches import count_mismatched, judge, read_mismatches
+from retriever.record.commit_cache import CommitCache
 from retriever.record.freshness import read_counts, read_freshness, read_generation_snapshot
 from retriever.record.generations import (
     all_generations,
@@ -30,7 +31,6 @@ from retriever.record.generations import (
     read_generation,
     read_outstanding,
 )
-from retriever.record.kept import Answers
 from retriever.record.labels import read_labels, read_tagged
 from retriever.record.offers import offer
 from retriever.record.takedowns import lift, read_takedowns, read_taken_down, take_down
@@ -101,7 +101,7 @@ class Record:
     def __init__(self, db: Database, clock: Clock = now_micros) -> None:
         """`clock`: microseconds since 1970 (UTC)."""
         self._db, self._clock = db, clock
-        self._snapshots: Answers[GenerationSnapshot] = Answers(db.version)
+        self._snapshots: CommitCache[GenerationSnapshot] = CommitCache(db.version)
 
     def version(self) -> int | None:
         return self._db.version()
@@ -221,8 +221,8 @@ class Record:
     offers = _reads(rollout.read_offers)
     save_offers = _writes(rollout.save_offers)
     save_verification = _writes(rollout.save_verification)
-    want_some = _writes(rollout.want_some)
-    want_failed = _writes(rollout.want_failed)
+    enqueue_missing = _writes(rollout.enqueue_missing)
+    retry_failed = _writes(rollout.retry_failed)
     backlog = _reads(rollout.read_backlog)
     photo_count = _reads(rollout.photos)
     end_backfill = _writes(rollout.end_backfill)

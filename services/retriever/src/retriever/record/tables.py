@@ -1,6 +1,9 @@
 """The record's tables. Times are microseconds since 1970 (UTC)."""
 
+from collections.abc import Iterable
 from functools import partial
+from itertools import chain
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -8,6 +11,8 @@ from servicekit.audit_service import audit_table
 from servicekit.jobs import jobs_table
 from servicekit.leases import leases_table
 from servicekit.schema import keys, texts
+from sightline_rules import kinds
+from sightline_rules.fields import FIELDS, Field
 
 metadata = sa.MetaData()
 
@@ -34,6 +39,20 @@ _Number = sa.BigInteger()
 _keys, _values = partial(keys, kind=_Text), partial(texts, kind=_Text)
 
 
+def _of_field(field: Field) -> Iterable[sa.Column[Any]]:
+    """Return the columns of a product's field. NULL: the product does not have it."""
+    match field.kind:
+        case kinds.MoneyKind():
+            micros, currency = field.stored
+            return sa.Column(micros, _Number), sa.Column(currency, _Text)
+        case kinds.NumberKind():
+            return [sa.Column(name, _Number) for name in field.stored]
+        case kinds.TimeKind():
+            return _values(*field.stored, kind=_Number)
+        case _:
+            return _values(*field.stored)
+
+
 def _of_product() -> sa.ForeignKeyConstraint:
     """Goes with its product."""
     product = ["products.catalog_id", "products.product_id"]
@@ -56,11 +75,7 @@ products = sa.Table(
     "products",
     metadata,
     *_keys("catalog_id", "product_id"),
-    *_values("parent_id", "title", "description", "category", "brand"),
-    sa.Column("price_micros", _Number),
-    sa.Column("currency", _Text),
-    *_values("availability", "tags", "attributes", "language_code", "uri"),
-    *_values("create_time", "update_time", kind=_Number),
+    *chain.from_iterable(map(_of_field, FIELDS)),
     *_values("etag"),
     *_values("seq", "touched", kind=_Number),
     sa.Index("products_newest", "catalog_id", "create_time", "product_id"),

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from retriever.columns.table import Ints, Table
+from retriever.columns.arrays import Ints
+from retriever.columns.table import ProductTable
 from retriever.domain.vectors import Floats
 from sightline_rules.duplicates import COSINE, NO_HASH
 from sightline_rules.grouping import Agree, Grouped, Hashes, doubtful, grouped
@@ -42,7 +43,7 @@ def most_marked(top_k: int) -> int:
 
 
 async def choose(
-    table: Table, order: Ints, own: Ints, wanted: int, vectors: FirstVectors | None
+    table: ProductTable, order: Ints, own: Ints, wanted: int, vectors: FirstVectors | None
 ) -> Chosen:
     """The products that stay of an order, best first, without near-duplicates of better ones and of
     the query's own products.
@@ -72,7 +73,7 @@ async def choose(
 
 
 async def _grouped(
-    table: Table, places: Ints, families: Sequence[int], vectors: FirstVectors
+    table: ProductTable, places: Ints, families: Sequence[int], vectors: FirstVectors
 ) -> Grouped:
     """An order in groups of near-duplicates. What hashes leave open is asked of vectors once a
     hash: of those with one hash the best speaks for all."""

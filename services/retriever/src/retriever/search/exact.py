@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from retriever.columns.arrays import Flags, Ints
 from retriever.columns.keeper import View
-from retriever.columns.table import Flags, Ints
 from retriever.columns.vectors import Scores, Vectors
 from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retriever.columns.facets import AskedFacet, Counting, Facet
+from retriever.columns.column import AskedFacet
+from retriever.columns.facets import Counting, Facet
 from retriever.columns.keeper import Columns
 from retriever.columns.off_loop import off_loop
 from retriever.domain.errors import ColumnsUnavailable

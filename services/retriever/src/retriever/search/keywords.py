@@ -10,8 +10,8 @@ from functools import partial
 
 import numpy as np
 
+from retriever.columns.arrays import Ints
 from retriever.columns.keeper import Columns, View
-from retriever.columns.table import Ints
 from retriever.columns.words import best
 from retriever.domain.errors import KeywordsInvalid
 from retriever.domain.generation import DEFAULT_SPACE

@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 
+from retriever.columns.arrays import Ints
 from retriever.columns.keeper import Columns, View
-from retriever.columns.table import Ints
 from retriever.columns.vectors import Vectors
 from retriever.domain.generation import Freshness, Generation, GenerationSnapshot
 from retriever.domain.index_values import Collapse

@@ -1,27 +1,30 @@
-"""Columns in memory as messages. Decides nothing."""
+"""Translation of columns in memory to messages."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypedDict
 
 import numpy as np
-import numpy.typing as npt
 
-from retriever.columns.table import Table
+from retriever.columns.numeric import NONE
+from retriever.columns.table import ProductTable
 from retriever.search.candidates import Candidates
 from retriever.servicer.messages import AVAILABILITY_NUMBER
 from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.retriever.v1 import vector_service_pb2
+from sightline_rules import kinds
+from sightline_rules.fields import CANDIDATE
+from sightline_rules.kinds import Kind
 
 KEPT = 20_000
-"""Lists of tags and of attributes whose messages are kept: many products have the same."""
+"""Lists of tags and of attributes whose messages are cached: many products share them."""
 
-_NOTHING = ("", "[]")
+_NOTHING = frozenset({"", "[]", NONE})
 
 
-class Found(TypedDict):
-    """The columns of a SearchResponse."""
+class FoundColumns(TypedDict):
+    """Columns of a SearchResponse."""
 
     candidates: candidate_pb2.CandidateColumns
     similarities: Sequence[float]
@@ -29,9 +32,9 @@ class Found(TypedDict):
     collapsed: Sequence[vector_service_pb2.ProductIds]
 
 
-def found(candidates: Candidates) -> Found:
-    """What a search found."""
-    return Found(
+def found(candidates: Candidates) -> FoundColumns:
+    """Return the columns of the products that a search found."""
+    return FoundColumns(
         candidates=columns(candidates.view.table, candidates.places),
         similarities=candidates.similarities,
         image_ids=candidates.image_ids,
@@ -40,37 +43,26 @@ def found(candidates: Candidates) -> Found:
 
 
 def _collapsed(names: Sequence[Sequence[str]]) -> list[vector_service_pb2.ProductIds]:
-    """The near-duplicates of each product; empty when none has any."""
+    """Return the near-duplicates of each product; empty if none has any."""
     if not any(names):
         return []
     return [vector_service_pb2.ProductIds(product_ids=ids) for ids in names]
 
 
-def columns(table: Table, places: Sequence[int]) -> candidate_pb2.CandidateColumns:
-    """What ranking needs of the products at some places."""
+def columns(table: ProductTable, places: Sequence[int]) -> candidate_pb2.CandidateColumns:
+    """Return what ranking needs of the products at some places."""
     rows = np.asarray(places, np.int64)
-
-    def texts(of: Sequence[str], codes: npt.NDArray[Any]) -> list[str]:
-        """Empty where the products have none: a column that is left out says so."""
-        found = [of[code] for code in codes[rows].tolist()]
-        return found if any(text not in _NOTHING for text in found) else []
-
     message = candidate_pb2.CandidateColumns(
         product_ids=[table.ids[place] for place in places],
-        parent_ids=texts(table.parents.texts, table.parent),
-        category_paths=texts(table.categories.texts, table.category),
-        brands=texts(table.brands.texts, table.brand),
-        price_micros=table.price[rows].tolist(),
-        currencies=texts(table.currencies.texts, table.currency),
-        availabilities=[
-            AVAILABILITY_NUMBER[text]
-            for text in texts(table.availabilities.texts, table.availability)
-        ],
-        create_time_micros=table.created[rows].tolist(),
         image_hashes=table.image_hash[rows].tolist(),
     )
-    message.tags.extend(map(_tags, texts(table.tags.texts, table.tag)))
-    message.attributes.extend(map(_attributes, texts(table.attributes.texts, table.attribute)))
+    for field in CANDIDATE:
+        column = table.columns[field.name]
+        encode = _ENCODED.get(type(field.kind))
+        for name, cells in zip(field.candidate, column.cells(rows), strict=True):
+            # A column that is left out says that no product has the field.
+            if any(cell not in _NOTHING for cell in cells):
+                getattr(message, name).extend(map(encode, cells) if encode else cells)
     return message
 
 
@@ -87,7 +79,7 @@ def _attributes(text: str) -> candidate_pb2.AttributeList:
 
 
 def attribute(key: str, value: str | float | bool) -> product_pb2.Attribute:
-    """A typed property."""
+    """Return the message of an attribute."""
     message = product_pb2.Attribute(key=key)
     if isinstance(value, str):
         message.text = value
@@ -96,3 +88,11 @@ def attribute(key: str, value: str | float | bool) -> product_pb2.Attribute:
     else:
         message.number = value
     return message
+
+
+_ENCODED: Mapping[type[Kind], Callable[[str], Any]] = {
+    kinds.TextsKind: _tags,
+    kinds.AttributesKind: _attributes,
+    kinds.ChoiceKind: AVAILABILITY_NUMBER.__getitem__,
+}
+"""Messages of cells that are not messages themselves, by kind."""

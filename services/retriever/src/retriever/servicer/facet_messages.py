@@ -1,16 +1,18 @@
-"""Facets: protos to values and back."""
+"""Translation of facets: messages to values and back."""
 
 from collections.abc import Iterator, Sequence
 
 from google.type import money_pb2
 
-from retriever.columns.facets import CATEGORY, FIELDS, PRICE, AskedFacet, Facet
+from retriever.columns.column import AskedFacet
+from retriever.columns.facets import Facet
 from retriever.domain.errors import FacetInvalid
 from retriever.servicer.messages import AVAILABILITY_NUMBER, MICROS
 from servicekit.errors import FieldViolation
 from servicekit.requests import check_count
 from sightline.common.v1 import facet_pb2, filter_pb2
 from sightline_rules import categories, filter_checks
+from sightline_rules.fields import FACETED
 from sightline_rules.filters import (
     ATTRIBUTES,
     All,
@@ -21,6 +23,7 @@ from sightline_rules.filters import (
     Money,
     Operator,
 )
+from sightline_rules.kinds import AttributesKind, CategoryKind, Kind, MoneyKind
 from sightline_rules.messages import money
 from sightline_rules.rejections import words
 
@@ -28,10 +31,11 @@ MOST_FACETS = 10
 MOST_VALUES = 200
 DEFAULT_VALUES = 20
 MOST_BOUNDS = 50
+_COUNTED = tuple(field.name for field in FACETED if not isinstance(field.kind, AttributesKind))
 
 
 def asked(messages: Sequence[facet_pb2.FacetRequest]) -> list[AskedFacet]:
-    """What is to be counted. Raises RequestInvalid, FacetInvalid."""
+    """Return the facets that a request asks for. Raises RequestInvalid, FacetInvalid."""
     check_count("facets", len(messages), MOST_FACETS)
     if wrong := list(_violations(messages)):
         raise FacetInvalid(*wrong)
@@ -39,7 +43,7 @@ def asked(messages: Sequence[facet_pb2.FacetRequest]) -> list[AskedFacet]:
 
 
 def message(facet: Facet) -> facet_pb2.Facet:
-    """A facet as counted."""
+    """Return the message of a counted facet."""
     return facet_pb2.Facet(
         field=facet.field,
         values=[
@@ -60,7 +64,7 @@ def _violations(messages: Sequence[facet_pb2.FacetRequest]) -> Iterator[FieldVio
     seen: set[str] = set()
     for place, each in enumerate(messages):
         path = f"facets[{place}]"
-        if each.field in seen and each.field != CATEGORY:
+        if each.field in seen and each.field != "category":
             yield FieldViolation(f"{path}.field", "is asked for twice")
         seen.add(each.field)
         yield from _field_violations(each, path)
@@ -70,17 +74,17 @@ def _violations(messages: Sequence[facet_pb2.FacetRequest]) -> Iterator[FieldVio
 
 def _field_violations(each: facet_pb2.FacetRequest, path: str) -> Iterator[FieldViolation]:
     try:
-        filter_checks.kind_of(each.field, f"{path}.field")
-        countable = each.field in FIELDS or each.field.startswith(ATTRIBUTES)
-        description = f"can't be counted; there are {', '.join(FIELDS)} and {ATTRIBUTES}<key>"
+        kind: Kind | None = filter_checks.kind_of(each.field, f"{path}.field")
+        countable = each.field in _COUNTED or each.field.startswith(ATTRIBUTES)
+        description = f"can't be counted; there are {', '.join(_COUNTED)} and {ATTRIBUTES}<key>"
     except FilterInvalidError as error:
-        countable, description = False, error.description
+        kind, countable, description = None, False, error.description
     if not countable:
         yield FieldViolation(f"{path}.field", description)
-    if each.category_path and each.field != CATEGORY:
-        yield FieldViolation(f"{path}.category_path", f"goes with {CATEGORY} only")
-    if each.price_bounds and each.field != PRICE:
-        yield FieldViolation(f"{path}.price_bounds", f"goes with {PRICE} only")
+    if each.category_path and not isinstance(kind, CategoryKind):
+        yield FieldViolation(f"{path}.category_path", "goes with category only")
+    if each.price_bounds and not isinstance(kind, MoneyKind):
+        yield FieldViolation(f"{path}.price_bounds", "goes with price only")
     try:
         categories.check_path(each.category_path)
     except categories.CategoryInvalidError as error:
@@ -97,7 +101,7 @@ def _bound_violations(bounds: Sequence[money_pb2.Money], path: str) -> Iterator[
         at = f"{path}[{place}]"
         try:
             read.append(money(each, at))
-            filter_checks.check(Comparison(PRICE, Operator.LESS, read[-1]), at)
+            filter_checks.check(Comparison("price", Operator.LESS, read[-1]), at)
         except FilterInvalidError as error:
             yield FieldViolation(at, error.description)
             return
@@ -118,7 +122,7 @@ def _asked(each: facet_pb2.FacetRequest) -> AskedFacet:
 
 
 def _filter(condition: Filter) -> filter_pb2.Filter:
-    """Of what facets are made of: comparisons, and two of them together."""
+    """Return the message of a facet's filter: a comparison, or two in an `all`."""
     match condition:
         case All(filters):
             return filter_pb2.Filter(all=filter_pb2.FilterList(filters=map(_filter, filters)))
@@ -135,14 +139,18 @@ def _filter(condition: Filter) -> filter_pb2.Filter:
             raise AssertionError("facets make no such filter")
 
 
+def money_message(value: Money) -> money_pb2.Money:
+    """Return the message of an amount."""
+    units, rest = divmod(value.micros, MICROS)
+    return money_pb2.Money(currency_code=value.currency, units=units, nanos=rest * 1_000)
+
+
 def _value(value: object) -> filter_pb2.FilterValue:
     match value:
         case Availability():
             return filter_pb2.FilterValue(availability=AVAILABILITY_NUMBER[value])
-        case Money(currency, micros):
-            units, rest = divmod(micros, MICROS)
-            amount = money_pb2.Money(currency_code=currency, units=units, nanos=rest * 1_000)
-            return filter_pb2.FilterValue(money=amount)
+        case Money():
+            return filter_pb2.FilterValue(money=money_message(value))
         case bool():
             return filter_pb2.FilterValue(flag=value)
         case float():

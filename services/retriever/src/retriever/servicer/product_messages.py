@@ -1,5 +1,8 @@
 """Products, photos and imports: protos to values and back."""
 
+from collections.abc import Callable
+from typing import Any
+
 from google.type import money_pb2
 
 from retriever.catalog.updates import UpdateDraft
@@ -17,11 +20,14 @@ from retriever.domain.product import (
 )
 from retriever.servicer import messages
 from retriever.servicer.column_messages import attribute
+from retriever.servicer.facet_messages import money_message
 from servicekit.errors import ServiceError
 from servicekit.requests import RequestInvalid, timestamp
-from sightline.common.v1 import import_pb2, photo_pb2, product_pb2
+from sightline.common.v1 import candidate_pb2, import_pb2, photo_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2
-from sightline_rules.filters import Availability
+from sightline_rules import kinds
+from sightline_rules.fields import FIELDS, WRITTEN, Field, check_columns
+from sightline_rules.kinds import Kind
 
 _ORDER = messages.values_by_number(
     product_service_pb2.ListProductsRequest.Order.DESCRIPTOR,
@@ -33,33 +39,46 @@ _IMPORT_MODE = messages.values_by_number(
 )
 _VIEWS = frozenset(product_service_pb2.ProductView.values())
 
+check_columns(
+    FIELDS,
+    {
+        "Product": product_pb2.Product.DESCRIPTOR.fields_by_name.keys(),
+        "CandidateColumns": candidate_pb2.CandidateColumns.DESCRIPTOR.fields_by_name.keys(),
+    },
+)
+
 
 # Products in
 
 
 def draft(product: product_pb2.Product) -> ProductDraft:
-    """A product as it came."""
-    unspecified = product.availability == product_pb2.AVAILABILITY_UNSPECIFIED
+    """Return a product as a caller gave it."""
     return ProductDraft(
         product_id=product.product_id,
-        parent_id=product.parent_id,
-        title=product.title,
-        description=product.description,
-        category_path=tuple(product.category_path),
-        brand=product.brand,
-        price=_amount(product.price) if product.HasField("price") else None,
-        availability=Availability.IN_STOCK
-        if unspecified
-        else messages.AVAILABILITY.get(product.availability),
-        tags=tuple(product.tags),
-        attributes=tuple((item.key, _attribute(item)) for item in product.attributes),
         images=tuple(
             ImageDraft(image.content, image.image_id, image.uri) for image in product.images
         ),
-        language_code=product.language_code,
-        uri=product.uri,
         etag=product.etag,
+        **{field.wire: _drafted(field, product) for field in WRITTEN},
     )
+
+
+def _drafted(field: Field, product: product_pb2.Product) -> Any:
+    """Return one field as a caller gave it, unchecked."""
+    value = getattr(product, field.wire)
+    match field.kind:
+        case kinds.CategoryKind() | kinds.TextsKind():
+            return tuple(value)
+        case kinds.AttributesKind():
+            return tuple((item.key, _attribute(item)) for item in value)
+        case kinds.ChoiceKind() as kind:
+            return messages.AVAILABILITY.get(value) if value else kind.default
+        case kinds.MoneyKind():
+            return _amount(value) if product.HasField(field.wire) else None  # type: ignore[arg-type]
+        case kinds.NumberKind():
+            return float(value) if product.HasField(field.wire) else None  # type: ignore[arg-type]
+        case _:
+            return value
 
 
 def update(message: product_service_pb2.ProductUpdate) -> UpdateDraft:
@@ -108,33 +127,46 @@ def _attribute(item: product_pb2.Attribute) -> str | float | bool | None:
 
 
 def row(product: Product, mismatch: CategoryMismatch | None = None) -> product_pb2.Product:
-    """A product whole, as the public API has it. `mismatch`: the photo that contradicts its
-    category; None = none does."""
+    """Return a product whole. `mismatch`: the photo that contradicts its category, if one does."""
     content = product.content
     message = product_pb2.Product(
         product_id=content.product_id,
-        parent_id=content.parent_id,
-        title=content.title,
-        description=content.description,
-        category_path=content.category_path,
-        brand=content.brand,
-        availability=messages.AVAILABILITY_NUMBER[content.availability],
-        tags=content.tags,
-        attributes=[attribute(item.key, item.value) for item in content.attributes],
         images=[image_message(image) for image in product.images],
-        language_code=content.language_code,
-        uri=content.uri,
         create_time=timestamp(product.create_time),
         update_time=timestamp(product.update_time),
         etag=product.etag,
+        **{name: encode(getattr(content, name)) for name, encode in _ENCODED},
     )
-    if content.price is not None:
-        units, micros = divmod(content.price.micros, messages.MICROS)
-        message.price.currency_code = content.price.currency
-        message.price.units, message.price.nanos = units, micros * 1_000
     if mismatch is not None:
         message.category_doubt.CopyFrom(_mismatch(mismatch))
     return message
+
+
+def _encoder(kind: Kind) -> Callable[[Any], Any]:
+    """Return the function from a field's value to its message; None leaves the field out."""
+    match kind:
+        case kinds.AttributesKind():
+            return lambda value: [attribute(item.key, item.value) for item in value]
+        case kinds.ChoiceKind():
+            return messages.AVAILABILITY_NUMBER.__getitem__
+        case kinds.MoneyKind():
+            return lambda value: None if value is None else money_message(value)
+        case kinds.NumberKind(decimals=0):
+            return lambda value: None if value is None else int(value)
+        case _:
+            return lambda value: value
+
+
+_ENCODED = tuple((field.wire, _encoder(field.kind)) for field in WRITTEN if field.shown)
+_UNSHOWN = tuple((field.wire, _encoder(field.kind)) for field in WRITTEN if not field.shown)
+
+
+def with_unshown(message: product_pb2.Product, product: Product) -> product_pb2.Product:
+    """Return a copy of a product's message that also has the fields that only operators read."""
+    found = {name: encode(getattr(product.content, name)) for name, encode in _UNSHOWN}
+    made = product_pb2.Product(**found)
+    made.MergeFrom(message)
+    return made
 
 
 def _mismatch(value: CategoryMismatch) -> product_pb2.CategoryDoubt:

@@ -1,6 +1,6 @@
 """ProductService on gRPC: translate, call the use case, translate back."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress
@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from retriever.catalog import deletions, imports, products, updates
 from retriever.columns.keeper import Columns
 from retriever.columns.off_loop import each_passes
-from retriever.columns.table import Table
+from retriever.columns.table import ProductTable
 from retriever.domain.product import Product
 from retriever.ports.catalog import CatalogRecord, DeletionRecord, ImportRecord
 from retriever.ports.columns import ColumnRecord
@@ -89,7 +89,8 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         rows = await self._rows.read(catalog, table, found.places)
         # What was written since the columns were read may not pass any more.
         passing = await each_passes(condition, (held.facts for held, _ in rows), len(rows))
-        response.products.extend(compress((message for _, message in rows), passing))
+        chosen = compress(rows, passing)
+        response.products.extend(_messages(chosen, unshown=request.unshown))
         return response
 
     async def ListProducts(
@@ -113,7 +114,8 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             places = [place for place in table.places(ids).tolist() if place >= 0]
             response.columns.CopyFrom(column_messages.columns(table, places))
         else:
-            response.products.extend(m for _, m in await self._rows.of(catalog, page.products))
+            rows = await self._rows.of(catalog, page.products)
+            response.products.extend(_messages(rows, unshown=request.unshown))
         return response
 
     async def CountFacets(
@@ -237,6 +239,12 @@ _Read = tuple[Product, product_pb2.Product]
 """A product and its message."""
 
 
+def _messages(rows: Iterable[_Read], *, unshown: bool) -> Iterator[product_pb2.Product]:
+    """Yield the messages of products, with `unshown` those that operators read."""
+    for product, message in rows:
+        yield product_messages.with_unshown(message, product) if unshown else message
+
+
 class _Row(NamedTuple):
     mark: tuple[int, int]
     """Its table's number and its stamp there when it was read, or before."""
@@ -250,7 +258,7 @@ class _Rows:
         self._record = record
         self._kept: dict[tuple[str, str], _Row] = {}
 
-    async def read(self, catalog: str, table: Table, places: Sequence[int]) -> list[_Read]:
+    async def read(self, catalog: str, table: ProductTable, places: Sequence[int]) -> list[_Read]:
         """Those of the products at these places that there are, in the order asked."""
         if len(self._kept) > MOST_ROWS:
             self._kept = {}

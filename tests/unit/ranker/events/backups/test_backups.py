@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ranker import backup, worker
+from ranker import backup
 from ranker.adapters.backup_files import NOTES
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.events import EventType
@@ -27,6 +27,7 @@ from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.shoppers import check_key
 from ranker.events.record.tables import JOBS, METADATA, MIGRATIONS
 from ranker.settings import WorkerSettings
+from ranker.wiring.worker import noted
 from servicekit.jobs import Jobs
 from servicekit.sql import Database
 from tests.fakes.ranker import KEY, NOW, model, stored
@@ -147,7 +148,7 @@ async def purged(here: Here, selection: Selection) -> None:
     job = await jobs.claim((purge.PURGE,), "me", 30)
     assert job is not None
     stop = asyncio.Event()
-    do = worker.noted(WorkerSettings(), lambda one: purge.run(one, record, jobs, stop))
+    do = noted(WorkerSettings(), lambda one: purge.run(one, record, jobs, stop))
     await jobs.finish(job.id, await do(job))
 
 

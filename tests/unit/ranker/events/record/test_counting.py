@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from ranker.domain.events import EventType, Identity, Shopper, StoredEvent
-from ranker.domain.recommenders import Asked, Scope
+from ranker.domain.recommenders import CountScope, CountsQuery
 from ranker.domain.selection import PurgePlace, Selection
 from ranker.domain.signals import DEFAULTS
 from ranker.events.record import counts
@@ -214,7 +214,7 @@ async def test_what_is_asked_is_read_within_its_scope_and_how_far_behind_it_is(
         stored(f"{n}", product_id=item, type=BUY, shopper=PEOPLE[whose])
         for n, (whose, item) in enumerate(some)
     )
-    waiting = await reader.counted("default", Asked())
+    waiting = await reader.counted("default", CountsQuery())
     assert waiting.lag_micros == pytest.approx(now_micros() - NOW, abs=60_000_000)
     await count(db)
     assert await groups.due("default", NOW, 10) == ["a", "b", "c"]
@@ -222,7 +222,7 @@ async def test_what_is_asked_is_read_within_its_scope_and_how_far_behind_it_is(
         "default", {"a": ("category=x", "price_band=EUR:6"), "c": ("category=x",)}, NOW
     )
     assert await groups.due("default", NOW, 10) == ["b"]
-    asked = Asked(near=[("order", "a"), ("view", "a")], trending=9, best=9, actor=bob)
+    asked = CountsQuery(near=[("order", "a"), ("view", "a")], trending=9, best=9, actor=bob)
     whole = await reader.counted("default", asked)
     assert near(whole.near) == {
         ">": (2, 2), "a>a": (2, 2), "a>b": (1, 1), "a>c": (1, 1)
@@ -232,14 +232,14 @@ async def test_what_is_asked_is_read_within_its_scope_and_how_far_behind_it_is(
     assert [dict(bought) for _, bought in whole.purchases] == [{"a": 1, "c": 2}]
     assert whole.lag_micros == 0
     for scope, expected in (
-        (Scope(("category=x",)), "ca"),
-        (Scope(("category=x", "price_band=EUR:6")), "a"),
-        (Scope(("price_band=EUR:6",)), "a"),
-        (Scope((), "country=FR"), "ba"),
-        (Scope(("category=x",), "country=FR"), "a"),
-        (Scope(("category=y",)), ""),
+        (CountScope(("category=x",)), "ca"),
+        (CountScope(("category=x", "price_band=EUR:6")), "a"),
+        (CountScope(("price_band=EUR:6",)), "a"),
+        (CountScope((), "country=FR"), "ba"),
+        (CountScope(("category=x",), "country=FR"), "a"),
+        (CountScope(("category=y",)), ""),
     ):
-        part = await reader.counted("default", Asked(scope=scope, best=9, trending=9))
+        part = await reader.counted("default", CountsQuery(scope=scope, best=9, trending=9))
         assert [item for item, _ in part.best] == list(expected)
         assert {item for item, _, _ in part.trending} == set(expected)
     elsewhere = await reader.counted("other", asked)
@@ -253,7 +253,7 @@ async def test_habits_are_read_of_what_was_bought(db: Database) -> None:
         stored(f"{n}", product_id=item, type=BUY, at=24 * day) for n, (day, item) in enumerate(days)
     )
     await count(db)
-    asked = Asked(actor=KEY.of("default", Shopper(Identity.USER, "ann")))
+    asked = CountsQuery(actor=KEY.of("default", Shopper(Identity.USER, "ann")))
     found = await CountRecord(db).counted("default", asked)
     assert found.gaps == {"a": {20: 2}, "": {20: 2}}
     assert len(found.purchases) == 3

@@ -229,5 +229,5 @@ async def test_a_history_is_read_by_a_thread_where_it_can_t_be_read_at_once(
     def busy(work: object) -> None:
         raise StoreBusy
 
-    monkeypatch.setattr(db, "read_here", busy)
+    monkeypatch.setattr(db, "read_local", busy)
     assert len((await history(events, with_seen=False)).recent) == 1

@@ -3,8 +3,8 @@
 import pytest
 
 from ranker.domain.events import DAY_MICROS, EventType
-from ranker.domain.feedback import Outcome
-from ranker.domain.online import Joined, Period, Sums, rates
+from ranker.domain.feedback import ProductOutcome
+from ranker.domain.online import JoinCounts, Period, Sums, rates
 from ranker.events.record import feedback as batches
 from ranker.events.record.answers import AnswerLog, StoredAnswer
 from ranker.events.record.events import EventRecord
@@ -81,9 +81,9 @@ async def test_outcomes_are_by_product_and_take_the_first_place_reported(
     await led_to(db, "a", (PURCHASE, "p2"), at=49)
     (found,) = await read(record)
     assert found.outcomes == {
-        "p1": Outcome(shown=True, weight=1.0, position=3, clicked=True, bought=True),
-        "p2": Outcome(shown=True, weight=1.0, position=4, clicked=False, bought=True),
-        "p3": Outcome(shown=False, weight=0.0, position=0, clicked=True, bought=False),
+        "p1": ProductOutcome(shown=True, weight=1.0, position=3, clicked=True, bought=True),
+        "p2": ProductOutcome(shown=True, weight=1.0, position=4, clicked=False, bought=True),
+        "p3": ProductOutcome(shown=False, weight=0.0, position=0, clicked=True, bought=False),
     }
     (short,) = await read(record, conversion_micros=DAY_MICROS)
     assert not short.outcomes["p2"].bought, "later than a day after it was shown"
@@ -125,8 +125,8 @@ async def test_tokens_that_find_no_answer_are_counted(db: Database) -> None:
     await led_to(db, "a", (IMPRESSION, "p1"))
     await led_to(db, "gone", (IMPRESSION, "p1"))
     await led_to(db, "", (IMPRESSION, "p1"))
-    assert await OnlineRecord(db).joined("default", WEEK) == Joined(3, 2, 1)
-    assert await OnlineRecord(db).joined("other", WEEK) == Joined(0, 0, 0)
+    assert await OnlineRecord(db).joined("default", WEEK) == JoinCounts(3, 2, 1)
+    assert await OnlineRecord(db).joined("other", WEEK) == JoinCounts(0, 0, 0)
 
 
 @only_sqlite

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from ranker.domain.events import Written
 from ranker.events.record.events import EventRecord
-from ranker.events.record.joined import Joined
+from ranker.events.record.joined import JoinedWrites
 from ranker.events.record.tables import EVENTS, MIGRATIONS
 from servicekit.sql import Database, StoreFull
 from tests.fakes.ranker import stored
@@ -37,12 +37,12 @@ def ledger() -> Ledger:
 
 
 @pytest.fixture
-def joined(db: Database, ledger: Ledger) -> Joined[str, str]:
-    return Joined(db, ledger, most=4)
+def joined(db: Database, ledger: Ledger) -> JoinedWrites[str, str]:
+    return JoinedWrites(db, ledger, most=4)
 
 
 async def test_what_comes_in_meanwhile_shares_the_next_transaction_in_its_order(
-    joined: Joined[str, str], ledger: Ledger
+    joined: JoinedWrites[str, str], ledger: Ledger
 ) -> None:
     writes = [asyncio.create_task(joined.write([name])) for name in "abcd"]
     assert await asyncio.gather(*writes) == [("A",), ("B",), ("C",), ("D",)]
@@ -51,7 +51,7 @@ async def test_what_comes_in_meanwhile_shares_the_next_transaction_in_its_order(
 
 
 async def test_a_transaction_holds_no_more_than_it_may_or_one_large_batch(
-    joined: Joined[str, str], ledger: Ledger
+    joined: JoinedWrites[str, str], ledger: Ledger
 ) -> None:
     batches = ["ab", "cd", "ef", "ghijkl", "m"]
     await asyncio.gather(*(joined.write(list(batch)) for batch in batches))
@@ -59,7 +59,7 @@ async def test_a_transaction_holds_no_more_than_it_may_or_one_large_batch(
 
 
 async def test_a_batch_that_is_refused_fails_alone(
-    joined: Joined[str, str], ledger: Ledger
+    joined: JoinedWrites[str, str], ledger: Ledger
 ) -> None:
     writes = (joined.write([name]) for name in ("a", "bad", "c"))
     first, second, third = await asyncio.gather(*writes, return_exceptions=True)
@@ -68,7 +68,7 @@ async def test_a_batch_that_is_refused_fails_alone(
 
 
 async def test_a_full_disk_is_reported_to_all_and_the_next_write_goes_through(
-    joined: Joined[str, str], ledger: Ledger
+    joined: JoinedWrites[str, str], ledger: Ledger
 ) -> None:
     ledger.full = True
     found = await asyncio.gather(*map(joined.write, ["a", "b"]), return_exceptions=True)
@@ -78,7 +78,7 @@ async def test_a_full_disk_is_reported_to_all_and_the_next_write_goes_through(
 
 
 async def test_a_caller_who_gives_up_takes_nobody_along(
-    joined: Joined[str, str], ledger: Ledger
+    joined: JoinedWrites[str, str], ledger: Ledger
 ) -> None:
     gone = asyncio.create_task(joined.write(["gone"]))
     stays = asyncio.create_task(joined.write(["stays"]))

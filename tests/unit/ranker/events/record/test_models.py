@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from ranker.domain.errors import ModelNotFound, PromotionConflict
-from ranker.domain.model import Metric
+from ranker.domain.model import ModelMetric
 from ranker.events.record.models import ModelRegistry
 from servicekit.sql import Database
 from tests.fakes.ranker import NOW, record
@@ -15,7 +15,7 @@ def registry(db: Database) -> ModelRegistry:
 
 
 async def test_a_model_comes_back_whole(registry: ModelRegistry) -> None:
-    given = dataclasses.replace(record("v1"), metrics=(Metric("auc", 0.75, 12),))
+    given = dataclasses.replace(record("v1"), metrics=(ModelMetric("auc", 0.75, 12),))
     await registry.add(given)
     assert await registry.get("default", "v1") == given
 

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from ranker.domain.errors import EvaluationMissing, ModelNotFound
-from ranker.domain.model import Verdict
+from ranker.domain.model import ModelVerdict
 from ranker.domain.report import ProductionAs, Report
 from ranker.events.record.models import HOUR_MICROS, ModelRegistry
 from ranker.events.record.tables import PROMOTION_LOG
@@ -14,7 +14,7 @@ from servicekit.sql import Database
 from tests.fakes.ranker import NOW, record
 
 REPORT = Report(
-    verdict=Verdict.INCONCLUSIVE,
+    verdict=ModelVerdict.INCONCLUSIVE,
     summary="too few",
     trials=(),
     production="v0",
@@ -40,7 +40,7 @@ async def test_an_evaluation_comes_back_whole_and_its_verdict_with_the_model(
     await ModelRegistry(db).keep_report("default", "v1", REPORT)
     assert await ModelRegistry(db).report("default", "v1") == stored(REPORT)
     found = await registry.get("default", "v1")
-    assert (found.verdict, found.verdict_summary) == (Verdict.INCONCLUSIVE, "too few")
+    assert (found.verdict, found.verdict_summary) == (ModelVerdict.INCONCLUSIVE, "too few")
     assert found.compared_with == "v0"
 
 
@@ -48,7 +48,7 @@ async def test_a_later_evaluation_takes_the_place_of_the_first(
     db: Database, registry: ModelRegistry
 ) -> None:
     await registry.add(record("v1"))
-    later = dataclasses.replace(REPORT, verdict=Verdict.PASSED)
+    later = dataclasses.replace(REPORT, verdict=ModelVerdict.PASSED)
     for report in (REPORT, later):
         await ModelRegistry(db).keep_report("default", "v1", report)
     assert await ModelRegistry(db).report("default", "v1") == stored(later)
@@ -64,7 +64,7 @@ async def test_a_model_without_an_evaluation_says_so(db: Database, registry: Mod
 async def test_a_promotion_is_logged_with_what_it_went_by(
     db: Database, registry: ModelRegistry
 ) -> None:
-    for version, forced, verdict in (("v1", True, None), ("v2", False, Verdict.PASSED)):
+    for version, forced, verdict in (("v1", True, None), ("v2", False, ModelVerdict.PASSED)):
         await registry.add(record(version))
         await registry.promote("default", version, NOW, forced=forced, verdict=verdict)
         assert (await registry.get("default", version)).forced is forced

@@ -6,10 +6,10 @@ import pytest
 
 from ranker.domain.errors import DataInsufficient
 from ranker.domain.events import EventType
-from ranker.domain.log import Log, log_of
+from ranker.domain.log import EventColumns, log_of
 from ranker.domain.model import Model
-from ranker.domain.report import Kind, ProductionAs, Protocol, Report, Verdict
-from ranker.learning.evaluation.evaluate import Options, Production, evaluate, features_of
+from ranker.domain.report import ModelVerdict, ProductionAs, Protocol, Report, SystemKind
+from ranker.learning.evaluation.evaluate import EvaluationOptions, Production, evaluate, features_of
 from ranker.servicer.messages import message_of
 from sightline.ranker.v1.evaluation_pb2 import Evaluation
 from tests.fakes.ranker import HOUR, NOW, did, model, product
@@ -26,11 +26,11 @@ LOG = log_of(
 PEOPLE_S_TASTES = {f"s{p:03}": [1.0, 0.0] if p % 2 == 0 else [0.0, 1.0] for p in range(PEOPLE)}
 
 
-def good(log: Log) -> Model:
+def good(log: EventColumns) -> Model:
     return model(TASTES, actors=PEOPLE_S_TASTES)
 
 
-def bad(log: Log) -> Model:
+def bad(log: EventColumns) -> Model:
     return model(
         TASTES, actors={one: [-10 * a, -10 * b] for one, (a, b) in PEOPLE_S_TASTES.items()}
     )
@@ -42,7 +42,7 @@ def run(fit=good, production=None, log=LOG, products=PRODUCTS, **options) -> Rep
         products,
         fit,
         production,
-        Options(**options),
+        EvaluationOptions(**options),
         progress=lambda done, total: None,
         now_micros=NOW,
     )
@@ -54,23 +54,23 @@ def serving(fit, last: int) -> Production:
 
 def test_a_model_that_knows_tastes_is_better_than_popularity() -> None:
     found = run()
-    assert found.verdict is Verdict.PASSED
+    assert found.verdict is ModelVerdict.PASSED
     assert found.shopper_count == PEOPLE
     assert [one.protocol for one in found.trials] == [Protocol.GLOBAL, Protocol.PER_USER_TAIL]
     assert found.trials[0].moment_micros == NOW + 4 * HOUR
     kinds = [(one.kind, one.name) for one in found.trials[0].systems]
     assert kinds == [
-        (Kind.CANDIDATE, "candidate"),
-        (Kind.BASELINE, "popularity"),
-        (Kind.BASELINE, "item-kNN"),
-        (Kind.BASELINE, "EASE"),
-        (Kind.BASELINE, "V-SKNN"),
-        (Kind.BASELINE, "sequential rules"),
+        (SystemKind.CANDIDATE, "candidate"),
+        (SystemKind.BASELINE, "popularity"),
+        (SystemKind.BASELINE, "item-kNN"),
+        (SystemKind.BASELINE, "EASE"),
+        (SystemKind.BASELINE, "V-SKNN"),
+        (SystemKind.BASELINE, "sequential rules"),
     ]
 
 
 def test_a_model_that_is_wrong_about_everybody_fails() -> None:
-    assert run(bad).verdict is Verdict.FAILED
+    assert run(bad).verdict is ModelVerdict.FAILED
 
 
 def test_production_as_it_serves_is_compared_when_it_is_older_than_the_split() -> None:
@@ -82,9 +82,9 @@ def test_production_as_it_serves_is_compared_when_it_is_older_than_the_split() -
 
 
 def test_production_that_has_seen_the_answers_is_learned_anew() -> None:
-    asked: list[Log] = []
+    asked: list[EventColumns] = []
 
-    def fit(log: Log) -> Model:
+    def fit(log: EventColumns) -> Model:
         asked.append(log)
         return good(log)
 
@@ -97,7 +97,7 @@ def test_production_that_has_seen_the_answers_is_learned_anew() -> None:
 def test_what_is_fitted_sees_nothing_of_what_is_held_out() -> None:
     seen: list[int] = []
 
-    def fit(log: Log) -> Model:
+    def fit(log: EventColumns) -> Model:
         seen.append(int(log.time.max()))
         return good(log)
 
@@ -108,45 +108,45 @@ def test_what_is_fitted_sees_nothing_of_what_is_held_out() -> None:
 def test_a_candidate_worse_than_production_fails() -> None:
     found = run(bad, production=serving(good, last=3))
     verdicts = {one.against: one.verdict for one in found.trials[0].comparisons}
-    assert found.verdict is verdicts["production"] is Verdict.FAILED
+    assert found.verdict is verdicts["production"] is ModelVerdict.FAILED
 
 
 def test_too_little_to_learn_from_is_inconclusive() -> None:
-    def nothing(log: Log) -> Model:
+    def nothing(log: EventColumns) -> Model:
         raise DataInsufficient("nobody likes anything")
 
     found = run(nothing)
-    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.verdict is ModelVerdict.INCONCLUSIVE
     assert found.shopper_count == PEOPLE
     assert found.trials[0].comparisons == ()
 
 
 def test_production_that_can_not_be_learned_anew_leaves_the_question_open() -> None:
-    def nothing(log: Log) -> Model:
+    def nothing(log: EventColumns) -> Model:
         raise DataInsufficient("nobody likes anything")
 
     serves = serving(good, last=4)
     found = run(production=Production("lfm-old", serves.model, serves.last_event_micros, nothing))
-    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.verdict is ModelVerdict.INCONCLUSIVE
     assert not any(one.decides for one in found.trials[0].comparisons)
 
 
 @pytest.mark.parametrize("log", [log_of([]), log_of([did("ann", "r0")])])
-def test_nothing_to_measure_is_inconclusive_and_says_so(log: Log) -> None:
+def test_nothing_to_measure_is_inconclusive_and_says_so(log: EventColumns) -> None:
     found = run(log=log)
-    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.verdict is ModelVerdict.INCONCLUSIVE
     assert "nothing to measure" in found.summary
 
 
 def test_a_catalog_without_products_or_without_overlap_is_inconclusive() -> None:
     for products in ([], [product("elsewhere")]):
         found = run(products=products)
-        assert (found.verdict, found.shopper_count) == (Verdict.INCONCLUSIVE, 0)
+        assert (found.verdict, found.shopper_count) == (ModelVerdict.INCONCLUSIVE, 0)
 
 
 def test_one_product_in_all_is_inconclusive() -> None:
     log = log_of(did(f"s{n:03}", "r0", at=n) for n in range(200))
-    assert run(log=log, products=PRODUCTS[:1]).verdict is Verdict.INCONCLUSIVE
+    assert run(log=log, products=PRODUCTS[:1]).verdict is ModelVerdict.INCONCLUSIVE
 
 
 def test_a_report_that_was_stored_is_shown_as_it_was_found() -> None:
@@ -184,7 +184,7 @@ def test_progress_counts_systems_of_all_splits() -> None:
         PRODUCTS,
         good,
         None,
-        Options(),
+        EvaluationOptions(),
         progress=lambda done, total: reported.append((done, total)),
         now_micros=NOW,
     )

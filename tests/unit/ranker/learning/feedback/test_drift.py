@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from ranker.domain.online import Sample
+from ranker.domain.online import Moments
 from ranker.learning.feedback.drift import (
     LEAST_COUNT,
     PSI_MATTERS,
-    Drift,
+    DriftFinding,
     mean,
     mix,
     psi,
@@ -20,9 +20,9 @@ from ranker.learning.feedback.drift import (
 RNG = np.random.default_rng
 
 
-def sample(values) -> Sample:
+def sample(values) -> Moments:
     values = np.asarray(values, float)
-    return Sample(len(values), float(values.sum()), float(values @ values))
+    return Moments(len(values), float(values.sum()), float(values @ values))
 
 
 def test_the_index_is_the_one_of_the_books() -> None:
@@ -109,7 +109,7 @@ def test_means_and_shares_are_flagged_when_sure_and_large() -> None:
         volume("v", [], [], least=0.1),
     ],
 )
-def test_too_little_is_not_measured_and_no_flag(found: Drift) -> None:
+def test_too_little_is_not_measured_and_no_flag(found: DriftFinding) -> None:
     assert found.text.startswith("NOT MEASURED")
     assert not found.flagged
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from ranker.learning.feedback.estimators import CLIP, Estimate, Logged, estimate
+from ranker.learning.feedback.estimators import CLIP, LoggedShows, RewardEstimate, estimate
 
 PLACES, PRODUCTS, ANSWERS = 3, 5, 400
 
@@ -25,7 +25,9 @@ class World:
         """What the target earns a product shown."""
         return float((self.target * self.clicks).sum() / (len(self.clicks) * PLACES))
 
-    def log(self, seed: int, answers: int = ANSWERS, model: np.ndarray | None = None) -> Logged:
+    def log(
+        self, seed: int, answers: int = ANSWERS, model: np.ndarray | None = None
+    ) -> LoggedShows:
         """What the logging policy showed; `model` predicts clicks."""
         rng = np.random.default_rng(seed)
         model = np.zeros_like(self.clicks) if model is None else model
@@ -34,7 +36,7 @@ class World:
         chances = self.logging[kind, place].cumsum(axis=1)
         product = (rng.random((len(kind), 1)) > chances).sum(axis=1).clip(max=PRODUCTS - 1)
         at = (kind, place, product)
-        return Logged(
+        return LoggedShows(
             answer=np.repeat(np.arange(answers), PLACES),
             reward=(rng.random(len(kind)) < self.clicks[at]).astype(float),
             propensity=self.logging[at],
@@ -54,7 +56,7 @@ def world(seed: int = 1) -> World:
     return World(clicks, logging, target / target.sum(axis=2, keepdims=True))
 
 
-def holds(found: Estimate | None, truth: float) -> bool:
+def holds(found: RewardEstimate | None, truth: float) -> bool:
     assert found is not None
     return found.lower <= truth <= found.upper
 
@@ -119,7 +121,7 @@ def test_correlated_clicks_of_an_answer_widen_the_interval() -> None:
     twice = {
         field.name: np.repeat(getattr(log, field.name), 2) for field in dataclasses.fields(log)
     }
-    one, same = estimate(log).snips, estimate(Logged(**twice)).snips
+    one, same = estimate(log).snips, estimate(LoggedShows(**twice)).snips
     assert one is not None
     assert same is not None
     assert same.upper - same.lower == pytest.approx(one.upper - one.lower), "no news in a copy"
@@ -141,14 +143,14 @@ def test_a_sampled_row_counts_for_those_it_stands_for() -> None:
     twice = np.arange(len(log.answer)) % 2 == 0
     heavy = dataclasses.replace(log, weight=np.where(twice, 2.0, 1.0))
     rows = np.repeat(np.arange(len(twice)), np.where(twice, 2, 1))
-    copied = Logged(**{f.name: getattr(log, f.name)[rows] for f in dataclasses.fields(log)})
+    copied = LoggedShows(**{f.name: getattr(log, f.name)[rows] for f in dataclasses.fields(log)})
     one, other = estimate(heavy), estimate(dataclasses.replace(copied, weight=np.ones(len(rows))))
     assert one.snips is not None
     assert other.snips is not None
     assert one.snips.value == pytest.approx(other.snips.value)
 
 
-def rows(count: int, **changes: object) -> Logged:
+def rows(count: int, **changes: object) -> LoggedShows:
     values = {
         "answer": np.arange(count),
         "reward": np.ones(count),
@@ -156,7 +158,7 @@ def rows(count: int, **changes: object) -> Logged:
         **{name: np.zeros(count) for name in ("predicted", "expected")},
         **changes,
     }
-    return Logged(**values)  # type: ignore[arg-type]
+    return LoggedShows(**values)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def rows(count: int, **changes: object) -> Logged:
         (rows(400, target=(np.arange(400) < 150) * 1.0), "of what it shows, 62% was never shown"),
     ],
 )
-def test_too_little_is_not_measured(log: Logged, why: str) -> None:
+def test_too_little_is_not_measured(log: LoggedShows, why: str) -> None:
     found = estimate(log)
     assert found.refusal.startswith(f"NOT MEASURED: {why}")
     assert (found.ips, found.snips, found.doubly_robust) == (None, None, None)

@@ -4,17 +4,17 @@ import numpy as np
 
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import Model, ProductFeatures
-from ranker.domain.online import Activity, Joined, Sample, Window
-from ranker.learning.feedback.estimators import Estimate, Estimates
+from ranker.domain.online import CatalogActivity, DayWindow, JoinCounts, Moments
+from ranker.learning.feedback.estimators import Estimates, RewardEstimate
 from ranker.learning.feedback.health import FEATURES, Health, drifts, from_json, to_json, windows
-from ranker.learning.feedback.policies import Policy
+from ranker.learning.feedback.policies import OrderPolicy
 from tests.fakes.ranker import NOW, model
 
 COMPARED = windows(NOW, 7, 28)
 NONE = np.zeros(0)
 
 
-def activity(window: Window, a_day: int = 100, **fields: object) -> Activity:
+def activity(window: DayWindow, a_day: int = 100, **fields: object) -> CatalogActivity:
     """The same every day."""
     values = {
         "types": {
@@ -24,11 +24,11 @@ def activity(window: Window, a_day: int = 100, **fields: object) -> Activity:
         },
         "shoppers": a_day * len(window.days),
         "new_shoppers": a_day * len(window.days) // 5,
-        "ratings": Sample(400, 1600.0, 6500.0),
+        "ratings": Moments(400, 1600.0, 6500.0),
         "products": {"p0": 500, "p1": 500},
         **fields,
     }
-    return Activity(**values)  # type: ignore[arg-type]
+    return CatalogActivity(**values)  # type: ignore[arg-type]
 
 
 def known(**changes: object) -> Model:
@@ -43,7 +43,7 @@ def known(**changes: object) -> Model:
     return dataclasses.replace(made, product_features=features, **changes)
 
 
-def found(present: Activity, serving: Model | None = None, scores=(NONE, NONE)):
+def found(present: CatalogActivity, serving: Model | None = None, scores=(NONE, NONE)):
     reference = activity(COMPARED.reference)
     items = drifts(
         COMPARED,
@@ -82,7 +82,7 @@ def test_each_thing_that_changes_is_flagged_alone() -> None:
     changed = {
         "event_types": activity(now, types=clicks),
         "events_per_day": activity(now, 30, shoppers=700, new_shoppers=140),
-        "rating_mean": activity(now, ratings=Sample(400, 1200.0, 4000.0)),
+        "rating_mean": activity(now, ratings=Moments(400, 1200.0, 4000.0)),
         "new_shopper_share": activity(now, new_shoppers=400),
         "unknown_product_share": activity(now, products={"p0": 400, "p1": 400, "new": 200}),
         "category": activity(now, products={"p0": 950, "p1": 50}),
@@ -112,7 +112,7 @@ def test_without_a_model_what_needs_one_is_not_measured() -> None:
 
 def test_a_shop_that_opened_lately_has_no_days_before() -> None:
     young = activity(
-        Window(COMPARED.present.start_micros - 3 * DAY_MICROS, COMPARED.present.start_micros)
+        DayWindow(COMPARED.present.start_micros - 3 * DAY_MICROS, COMPARED.present.start_micros)
     )
     items = drifts(
         COMPARED,
@@ -127,21 +127,21 @@ def test_a_shop_that_opened_lately_has_no_days_before() -> None:
 
 def test_a_day_without_events_is_a_day() -> None:
     start = COMPARED.present.start_micros
-    stopped = activity(Window(start, start + 2 * DAY_MICROS), shoppers=700, new_shoppers=140)
+    stopped = activity(DayWindow(start, start + 2 * DAY_MICROS), shoppers=700, new_shoppers=140)
     item = found(stopped)["events_per_day"]
     assert item.flagged
     assert item.text == "114 a day, was 400"
 
 
 def test_what_is_kept_comes_back() -> None:
-    estimates = Estimates(9, 8.5, 1.0, 0.0, ips=Estimate(0.1, 0.0, 0.2))
+    estimates = Estimates(9, 8.5, 1.0, 0.0, ips=RewardEstimate(0.1, 0.0, 0.2))
     refused = Estimates(0, 0.0, 0.0, 0.0, refusal="NOT MEASURED: …")
     health = Health(
         computed_micros=3,
         start_micros=2,
         reference_micros=1,
-        joined=Joined(5, 4, 3),
-        policies=(Policy("served", estimates), Policy("raw_score", refused)),
+        joined=JoinCounts(5, 4, 3),
+        policies=(OrderPolicy("served", estimates), OrderPolicy("raw_score", refused)),
         drift=tuple(found(activity(COMPARED.present)).values()),
     )
     assert from_json(to_json(health)) == health

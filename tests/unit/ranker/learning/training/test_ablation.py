@@ -9,14 +9,14 @@ import pytest
 from ranker.domain.arrays import Doubles
 from ranker.domain.log import log_of
 from ranker.domain.model import Model
-from ranker.domain.recipe import Blend, ItemItem, Recipe
-from ranker.learning.training.ablation import LEAST_SHOPPERS, Verdict, ablate
+from ranker.domain.recipe import ItemItem, PartBlend, Recipe
+from ranker.learning.training.ablation import LEAST_SHOPPERS, AblationVerdict, ablate
 from ranker.learning.training.subject import Given
 from tests.fakes.ranker import model as made_model
 
 WEIGHTS = {"taste": 1.0, "session": 2.0, "item_item": 1.0, "popularity": 1.0}
 RECIPE = Recipe(
-    blend=Blend(WEIGHTS, "validation"), attribute_keys=("grape",), item_item=ItemItem.KNN
+    blend=PartBlend(WEIGHTS, "validation"), attribute_keys=("grape",), item_item=ItemItem.KNN
 )
 
 
@@ -65,7 +65,7 @@ def test_what_adds_stays() -> None:
     assert (found.recipe, found.attributes) == (RECIPE, True)
     assert {one.part for one in found.additions} == {*ALL}
     for one in found.additions:
-        assert one.verdict is Verdict.ADDS
+        assert one.verdict is AblationVerdict.ADDS
         assert one.low < one.addition < one.high
         assert one.addition == pytest.approx(0.05, abs=0.005)
         assert one.with_it - one.without == pytest.approx(one.addition)
@@ -74,7 +74,7 @@ def test_what_adds_stays() -> None:
 @pytest.mark.parametrize("idle", ALL)
 def test_what_adds_nothing_is_off(idle: str) -> None:
     found = run(dict.fromkeys(ALL, 0.05) | {idle: -0.01})
-    off = {one.part for one in found.additions if one.verdict is Verdict.NOTHING}
+    off = {one.part for one in found.additions if one.verdict is AblationVerdict.NOTHING}
     assert off == {idle}
     assert found.recipe.user_ids is (idle != "user_ids")
     assert bool(found.recipe.attribute_keys) is (idle != "product_attributes")
@@ -87,7 +87,7 @@ def test_what_adds_nothing_is_off(idle: str) -> None:
 def test_few_shoppers_turn_nothing_off() -> None:
     found = run(dict.fromkeys(ALL, -0.05), LEAST_SHOPPERS - 1)
     assert (found.recipe, found.attributes) == (RECIPE, True)
-    assert {one.verdict for one in found.additions} == {Verdict.TOO_FEW}
+    assert {one.verdict for one in found.additions} == {AblationVerdict.TOO_FEW}
 
 
 def test_of_two_parts_that_say_the_same_one_stays() -> None:
@@ -96,7 +96,9 @@ def test_of_two_parts_that_say_the_same_one_stays() -> None:
             either = model.blend.get("taste", 0) > 0 or model.blend.get("session", 0) > 0
             return np.random.default_rng(1).normal(0.2 * either, 0.01, self.shoppers)
 
-    recipe = dataclasses.replace(RECIPE, blend=Blend({"taste": 1.0, "session": 1.0}, "validation"))
+    recipe = dataclasses.replace(
+        RECIPE, blend=PartBlend({"taste": 1.0, "session": 1.0}, "validation")
+    )
     found = ablate(Redundant({}), recipe, refitted(recipe, True), refitted)  # type: ignore[arg-type]
     assert len(found.recipe.blend.weights) == 1
 

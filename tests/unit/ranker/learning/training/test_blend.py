@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 
-from ranker.domain.recipe import Blend
-from ranker.learning.training.blend import POOL, Case, Cases, choose, gathered
+from ranker.domain.recipe import PartBlend
+from ranker.learning.training.blend import POOL, BlendCase, Cases, choose, gathered
 
-GIVEN = Blend({"taste": 1.0, "session": 1.0, "trend": 1.0, "popularity": 0.5})
+GIVEN = PartBlend({"taste": 1.0, "session": 1.0, "trend": 1.0, "popularity": 0.5})
 
 
-def drawn(shoppers: int, useful: dict[str, float], products: int = 40, seed: int = 0) -> list[Case]:
+def drawn(
+    shoppers: int, useful: dict[str, float], products: int = 40, seed: int = 0
+) -> list[BlendCase]:
     """Shoppers who want what these parts together say, where all other parts are noise."""
     draw = np.random.default_rng(seed)
     cases = []
@@ -18,11 +20,11 @@ def drawn(shoppers: int, useful: dict[str, float], products: int = 40, seed: int
         truth = sum(weight * parts[name] for name, weight in useful.items())
         wanted = np.zeros(products, dtype=bool)
         wanted[np.argsort(-(truth + 0.2 * draw.normal(size=products)))[:4]] = True
-        cases.append(Case(parts, wanted))
+        cases.append(BlendCase(parts, wanted))
     return cases
 
 
-def ndcg(case: Case, weights: dict[str, float]) -> float:
+def ndcg(case: BlendCase, weights: dict[str, float]) -> float:
     """By hand, over all products."""
     scores = sum(weights.get(name, 0.0) * values for name, values in case.parts.items())
     first = np.argsort(-np.asarray(scores), kind="stable")[:10]
@@ -41,9 +43,9 @@ def test_gains_are_those_of_the_whole_catalog_though_only_pools_are_kept() -> No
 
 def test_shoppers_may_lack_parts_and_have_few_products() -> None:
     cases = [
-        Case({"taste": np.array([1.0, 2.0])}, np.array([True, False])),
-        Case({"taste": np.zeros(15), "trend": np.arange(15.0)}, np.arange(15) == 14),
-        Case({"taste": np.zeros(3)}, np.zeros(3, dtype=bool)),
+        BlendCase({"taste": np.array([1.0, 2.0])}, np.array([True, False])),
+        BlendCase({"taste": np.zeros(15), "trend": np.arange(15.0)}, np.arange(15) == 14),
+        BlendCase({"taste": np.zeros(3)}, np.zeros(3, dtype=bool)),
     ]
     kept = gathered(cases)
     assert len(kept.best) == 2, "the last one wants nothing"
@@ -60,13 +62,13 @@ def test_parts_that_only_disturb_go_and_the_sum_of_the_weights_stays() -> None:
 
 
 def test_a_part_that_was_left_out_comes_in() -> None:
-    given = Blend({"taste": 1.0})
+    given = PartBlend({"taste": 1.0})
     found = choose(gathered(drawn(250, {"taste": 1.0, "trend": 1.0})), given)
     assert found.weights["trend"] > 0.2
 
 
 def test_what_is_good_already_stays_as_it_was_given() -> None:
-    given = Blend({"taste": 1.0, "session": 0.5})
+    given = PartBlend({"taste": 1.0, "session": 0.5})
     assert choose(gathered(drawn(250, dict(given.weights))), given) is given
 
 

@@ -5,16 +5,15 @@ import pytest
 
 from ranker.domain.errors import DataInsufficient
 from ranker.domain.events import EventType
-from ranker.domain.log import Log, log_of
-from ranker.domain.model import Calibration, Model
-from ranker.domain.model import Verdict as Verdicts
-from ranker.domain.recipe import Blend, Recipe
+from ranker.domain.log import EventColumns, log_of
+from ranker.domain.model import Calibration, Model, ModelVerdict
+from ranker.domain.recipe import PartBlend, Recipe
 from ranker.domain.report import ProductionAs
 from ranker.learning.evaluation.evaluate import Production
-from ranker.learning.training.ablation import Verdict
-from ranker.learning.training.course import Order, Trained, metrics_of, train
+from ranker.learning.training.ablation import AblationVerdict
+from ranker.learning.training.course import Trained, TrainingOrder, metrics_of, train
 from ranker.learning.training.fitting import fitted
-from ranker.learning.training.learning import Learned
+from ranker.learning.training.learning import ImpressionFit
 from ranker.learning.training.refit import state_arrays, state_of
 from ranker.learning.training.search import Budget
 from ranker.learning.training.subject import Given
@@ -37,7 +36,7 @@ def wine_given() -> Given:
 @pytest.fixture(scope="module")
 def searched(wine_given: Given) -> tuple[Trained, list[tuple[int, int]]]:
     reported: list[tuple[int, int]] = []
-    order = Order(Recipe(), Budget(3, 600))
+    order = TrainingOrder(Recipe(), Budget(3, 600))
     made = train(wine_given, order, None, lambda *step: reported.append(step), NOW)
     return made, reported
 
@@ -59,7 +58,7 @@ def test_a_training_searches_measures_its_parts_and_then_fits_on_everything(
     best = max(made.trials, key=lambda trial: trial.score or 0.0)
     assert made.recipe.dimension == best.parameters["dimension"]
     assert {one.part for one in made.additions} >= {"user_ids", "taste", "session"}
-    assert {one.verdict for one in made.additions} == {Verdict.TOO_FEW}
+    assert {one.verdict for one in made.additions} == {AblationVerdict.TOO_FEW}
     everything = fit(wine_given.log, wine_given.products, made.recipe)
     np.testing.assert_array_equal(made.fitted.model.item_vectors, everything.item_vectors)
 
@@ -82,7 +81,7 @@ def test_choices_never_see_what_the_evaluation_asks_for(
 
     monkeypatch.setattr("ranker.learning.training.validation.fitted", watched)
     monkeypatch.setattr("ranker.learning.training.course.fitted", watched)
-    made = train(wine_given, Order(Recipe(epochs=2), Budget(2, 600)), None, quiet, NOW)
+    made = train(wine_given, TrainingOrder(Recipe(epochs=2), Budget(2, 600)), None, quiet, NOW)
     moment = made.report.trials[0].moment_micros
     assert moment is not None
     assert all(last < moment for last in seen[:-1])
@@ -91,10 +90,12 @@ def test_choices_never_see_what_the_evaluation_asks_for(
 
 @pytest.mark.parametrize("events", [EVENTS[:1], EVENTS[:2]])
 def test_too_little_to_choose_by_or_to_measure_still_makes_a_model(events: list) -> None:  # type: ignore[type-arg]
-    made = train(Given(log_of(events), PRODUCTS), Order(RECIPE, Budget(2, 60)), None, quiet, NOW)
+    made = train(
+        Given(log_of(events), PRODUCTS), TrainingOrder(RECIPE, Budget(2, 60)), None, quiet, NOW
+    )
     assert (made.recipe, made.trials, made.additions) == (RECIPE, (), ())
     assert made.fitted.model.item_ids
-    assert made.report.verdict is Verdicts.INCONCLUSIVE
+    assert made.report.verdict is ModelVerdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("products", [[], PRODUCTS])
@@ -105,7 +106,7 @@ def test_nothing_to_learn_from_is_reported_before_anything_is_fitted(
     with pytest.raises(DataInsufficient):
         train(
             Given(log_of([did("ann", "unknown")]), products),
-            Order(RECIPE),
+            TrainingOrder(RECIPE),
             None,
             lambda done, total: reported.append(done),
             NOW,
@@ -113,10 +114,10 @@ def test_nothing_to_learn_from_is_reported_before_anything_is_fitted(
     assert reported == []
 
 
-def base(log: Log) -> Order:
+def base(log: EventColumns) -> TrainingOrder:
     found = fitted(Given(log, PRODUCTS), RECIPE)
     state = state_of(state_arrays(found), found.model, RECIPE, int(log.time[-1]))
-    return Order(RECIPE, Budget(5, 60), base=state)
+    return TrainingOrder(RECIPE, Budget(5, 60), base=state)
 
 
 NEWER = [did(f"r-{n}", "r4", EventType.PURCHASE, at=50 + n) for n in range(8)]
@@ -141,12 +142,12 @@ def test_an_incremental_training_without_anything_new_says_so() -> None:
 
 
 def test_it_is_compared_with_what_serves(wine_given: Given) -> None:
-    def production(log: Log) -> Model:
+    def production(log: EventColumns) -> Model:
         return fit(log, wine_given.products, Recipe(epochs=2))
 
     last = int(wine_given.log.time[-1])
     rival = Production("lfm-old", production(wine_given.log), last, production)
-    order = Order(Recipe(epochs=2), ablation=False)
+    order = TrainingOrder(Recipe(epochs=2), ablation=False)
     made = train(wine_given, order, rival, quiet, NOW)
     assert (made.report.production, made.report.production_as) == (
         "lfm-old",
@@ -161,12 +162,12 @@ class Taught:
 
     asked: list[int] = dataclasses.field(default_factory=list)
 
-    def learned(self, default: Blend, until_micros: int, seed: int = 0) -> Learned:
+    def learned(self, default: PartBlend, until_micros: int, seed: int = 0) -> ImpressionFit:
         self.asked.append(until_micros)
-        blend = Blend({"session": 3.0}, "impressions", 9_000)
+        blend = PartBlend({"session": 3.0}, "impressions", 9_000)
         scores, chances = np.array([0.0, 1.0]), np.array([0.1, 0.2])
         calibration = Calibration(EventType.CLICK, scores, chances, 9_000)
-        return Learned(blend, calibration, ("why",), 9_000, 500)
+        return ImpressionFit(blend, calibration, ("why",), 9_000, 500)
 
 
 def test_what_answers_teach_is_served_and_evaluated_without_answers_that_came_later(
@@ -174,7 +175,7 @@ def test_what_answers_teach_is_served_and_evaluated_without_answers_that_came_la
 ) -> None:
     taught = Taught()
     given = dataclasses.replace(wine_given, shown=taught)
-    made = train(given, Order(Recipe(epochs=1), ablation=False), None, quiet, NOW)
+    made = train(given, TrainingOrder(Recipe(epochs=1), ablation=False), None, quiet, NOW)
     assert made.recipe.blend.learned_from == "impressions"
     assert made.fitted.model.blend == {"session": 3.0}
     assert made.fitted.model.calibration is not None

@@ -48,7 +48,7 @@ def test_the_trend_rises_for_what_is_liked_of_late() -> None:
     assert new > 0.5
     assert old < -1
     assert abs(steady) < 0.3
-    assert 0 < rare < 0.1, "one liking is no trend"
+    assert 0 < rare < 0.1, "one affinity is no trend"
 
 
 def test_the_trend_is_the_shrunk_ratio_of_recent_interest_to_what_was_expected() -> None:

@@ -1,4 +1,4 @@
-"""What few pairs of likings teach counts less than what many do."""
+"""What few pairs of affinities teach counts less than what many do."""
 
 import pytest
 

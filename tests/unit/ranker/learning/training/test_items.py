@@ -142,12 +142,14 @@ def test_the_newest_likings_teach_where_there_are_too_many(
     found: Interests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(items, "MOST_OF_ONE", 3)
-    likings = items.likings_of(found, IDS)
+    affinities = items.affinities_of(found, IDS)
     longest = [history[-3:] for history in histories(found, IDS)]
-    assert likings.items[likings.item].tolist() == [item for one in longest for item, _ in one]
+    assert affinities.items[affinities.item].tolist() == [
+        item for one in longest for item, _ in one
+    ]
     monkeypatch.setattr(items, "MOST_LIKINGS", 20)
     newest = np.sort(found.time)[-20]
-    assert 20 <= len(items.likings_of(found, IDS)) <= (found.time >= newest).sum()
+    assert 20 <= len(items.affinities_of(found, IDS)) <= (found.time >= newest).sum()
 
 
 def test_large_catalogs_get_cosines() -> None:

@@ -16,7 +16,7 @@ from ranker.events.intake import _stored as to_stored
 from ranker.events.record.events import EventRecord
 from ranker.events.record.shoppers import ShopperRecord
 from ranker.learning.training import job as training_job
-from ranker.learning.training.job import Workshop, order_of
+from ranker.learning.training.job import TrainingInputs, order_of
 from ranker.settings import TrainSettings
 from servicekit.sql import Database
 from tests.fakes.ranker import HOUR, KEY, NOW, event
@@ -40,8 +40,8 @@ class Shelf:
 
 
 @pytest.fixture
-def shop(db: Database, tmp_path: Path) -> Workshop:
-    return Workshop(db, Shelf(), ModelStore(str(tmp_path / "models")))  # type: ignore[arg-type]
+def shop(db: Database, tmp_path: Path) -> TrainingInputs:
+    return TrainingInputs(db, Shelf(), ModelStore(str(tmp_path / "models")))  # type: ignore[arg-type]
 
 
 async def buy(db: Database, people: range, at: int = 0) -> None:
@@ -61,14 +61,14 @@ async def buy(db: Database, people: range, at: int = 0) -> None:
     await EventRecord(db).append(events)
 
 
-async def trained(shop: Workshop, **params: object) -> str:
+async def trained(shop: TrainingInputs, **params: object) -> str:
     """The version that a job of these parameters makes."""
     job = await shop.jobs.create("train", "default", {"seed": 0, **params})
     return await training_job.run(job.id, SETTINGS.training, shop, lambda done, total: None)
 
 
 async def test_a_job_leaves_a_model_its_row_and_what_was_found_of_it(
-    shop: Workshop, db: Database, tmp_path: Path
+    shop: TrainingInputs, db: Database, tmp_path: Path
 ) -> None:
     await buy(db, range(16))
     version = await trained(shop, recipe={"dimension": 6, "loss": "bpr"}, search_trials=2)
@@ -86,13 +86,15 @@ async def test_a_job_leaves_a_model_its_row_and_what_was_found_of_it(
     assert set(manifest["files"]) == {"model.npz", "state.npz"}
 
 
-async def test_the_same_data_make_the_same_version_whenever(shop: Workshop, db: Database) -> None:
+async def test_the_same_data_make_the_same_version_whenever(
+    shop: TrainingInputs, db: Database
+) -> None:
     await buy(db, range(8))
     assert await trained(shop) == await trained(shop)
 
 
 async def test_an_incremental_job_goes_on_from_what_serves_by_its_recipe(
-    shop: Workshop, db: Database
+    shop: TrainingInputs, db: Database
 ) -> None:
     await buy(db, range(16))
     base = await trained(shop, recipe={"dimension": 6})
@@ -108,7 +110,7 @@ async def test_an_incremental_job_goes_on_from_what_serves_by_its_recipe(
 
 
 async def test_there_is_nothing_to_go_on_from_where_no_model_serves(
-    shop: Workshop, db: Database
+    shop: TrainingInputs, db: Database
 ) -> None:
     await buy(db, range(4))
     await trained(shop)
@@ -117,7 +119,7 @@ async def test_there_is_nothing_to_go_on_from_where_no_model_serves(
 
 
 async def test_a_model_without_a_state_is_nothing_to_go_on_from(
-    shop: Workshop, db: Database, tmp_path: Path
+    shop: TrainingInputs, db: Database, tmp_path: Path
 ) -> None:
     await buy(db, range(4))
     version = await trained(shop)
@@ -128,7 +130,9 @@ async def test_a_model_without_a_state_is_nothing_to_go_on_from(
         await trained(shop, incremental=True)
 
 
-async def test_what_shoppers_gave_is_learned_and_used_again(shop: Workshop, db: Database) -> None:
+async def test_what_shoppers_gave_is_learned_and_used_again(
+    shop: TrainingInputs, db: Database
+) -> None:
     await buy(db, range(16))
     for person in range(16):
         actor = KEY.of("default", Shopper(Identity.USER, f"user-{person}"))
@@ -143,7 +147,7 @@ async def test_what_shoppers_gave_is_learned_and_used_again(shop: Workshop, db: 
 
 
 async def test_a_full_disk_leaves_no_model_and_no_half_of_one(
-    shop: Workshop, db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: TrainingInputs, db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await buy(db, range(4))
     files = shop.store._files
@@ -160,7 +164,7 @@ async def test_a_full_disk_leaves_no_model_and_no_half_of_one(
     assert files.find(str(tmp_path / "models")) == []
 
 
-async def test_nothing_to_learn_from_leaves_what_serves(shop: Workshop, db: Database) -> None:
+async def test_nothing_to_learn_from_leaves_what_serves(shop: TrainingInputs, db: Database) -> None:
     await buy(db, range(4))
     version = await trained(shop)
     await shop.registry.promote("default", version, NOW)

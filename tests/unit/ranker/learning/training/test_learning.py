@@ -7,12 +7,12 @@ import pytest
 
 from ranker.domain.events import EventType
 from ranker.domain.feedback import Feedback
-from ranker.domain.recipe import Blend
+from ranker.domain.recipe import PartBlend
 from ranker.learning.training.learning import (
     LEAST_COMPARED,
     LEAST_EVENTS,
     LEAST_IMPRESSIONS,
-    Learned,
+    ImpressionFit,
     learn,
 )
 
@@ -22,7 +22,7 @@ NAMES = ("session", "taste", "visual")
 WORTH = np.array([0.5, 2.0, 1.0])
 """What shoppers value, by `NAMES`; similarity is worth 1."""
 SERVED = {"v1": {"taste": 1.0, "session": 2.0}, "v2": {"taste": 0.5, "session": 4.0}}
-DEFAULT = Blend({"taste": 1.0, "session": 2.0, "popularity": 1.0}, "validation", 500)
+DEFAULT = PartBlend({"taste": 1.0, "session": 2.0, "popularity": 1.0}, "validation", 500)
 SIZE = 10
 
 
@@ -60,11 +60,11 @@ def feedback(
 
 
 @pytest.fixture(scope="module")
-def learned() -> Learned:
+def learned() -> ImpressionFit:
     return learn(feedback(), SERVED, DEFAULT)
 
 
-def test_the_worth_of_the_parts_against_similarity_comes_back(learned: Learned) -> None:
+def test_the_worth_of_the_parts_against_similarity_comes_back(learned: ImpressionFit) -> None:
     assert learned.blend.learned_from == "impressions"
     assert learned.blend.weights["taste"] == pytest.approx(2.0, abs=0.35)
     assert learned.blend.weights["session"] == pytest.approx(0.5, abs=0.15)
@@ -77,8 +77,8 @@ def test_the_worth_of_the_parts_against_similarity_comes_back(learned: Learned) 
     )
 
 
-def test_a_default_that_is_right_stays(learned: Learned) -> None:
-    right = Blend({"taste": 2.0, "session": 0.5, "popularity": 1.0}, "validation", 500)
+def test_a_default_that_is_right_stays(learned: ImpressionFit) -> None:
+    right = PartBlend({"taste": 2.0, "session": 0.5, "popularity": 1.0}, "validation", 500)
     found = learn(feedback(), SERVED, right)
     assert found.blend is right
     assert "not surely better" in found.decisions[0]
@@ -95,7 +95,7 @@ def test_without_similarities_scores_keep_their_size() -> None:
     assert np.hypot(weights["taste"], weights["session"]) == pytest.approx(np.hypot(1, 2), rel=0.05)
 
 
-def test_a_score_is_the_chance_of_a_click_when_looked_at(learned: Learned) -> None:
+def test_a_score_is_the_chance_of_a_click_when_looked_at(learned: ImpressionFit) -> None:
     calibration = learned.calibration
     assert calibration is not None
     assert calibration.event is EventType.CLICK
@@ -110,7 +110,7 @@ def test_a_score_is_the_chance_of_a_click_when_looked_at(learned: Learned) -> No
     assert np.abs(chance - truth).mean() < 0.03
 
 
-def test_the_calibration_is_reliable_on_other_answers(learned: Learned) -> None:
+def test_the_calibration_is_reliable_on_other_answers(learned: ImpressionFit) -> None:
     assert learned.calibration_error < 0.015
     assert len(learned.reliability) == 10
     assert sum(one.count for one in learned.reliability) == 6_000
@@ -126,7 +126,7 @@ def test_scores_that_say_nothing_have_one_chance() -> None:
     assert found.calibration.chances.mean() == pytest.approx(1 / (1 + np.e), abs=0.06)
 
 
-def test_the_same_impressions_teach_the_same(learned: Learned) -> None:
+def test_the_same_impressions_teach_the_same(learned: ImpressionFit) -> None:
     again = learn(feedback(), SERVED, DEFAULT)
     assert again.blend == learned.blend
     assert again.gain == learned.gain
@@ -164,7 +164,7 @@ def test_answers_of_models_whose_blend_is_not_known_are_left_out() -> None:
 def test_answers_of_models_that_left_a_part_out_are_left_out() -> None:
     without = {"v1": SERVED["v1"], "v2": {"taste": 0.5}}
     assert 14_000 < learn(feedback(), without, DEFAULT).impressions < 16_000
-    of_taste = Blend({"taste": 1.0, "popularity": 1.0})
+    of_taste = PartBlend({"taste": 1.0, "popularity": 1.0})
     assert learn(feedback(), without, of_taste).impressions == 30_000, "it is not asked for"
 
 

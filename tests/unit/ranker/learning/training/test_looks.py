@@ -10,8 +10,8 @@ from ranker.domain.features import Vectors
 from ranker.domain.log import log_of
 from ranker.domain.recipe import Recipe
 from ranker.learning.training import looks
-from ranker.learning.training.ablation import STYLE, Verdict
-from ranker.learning.training.course import Order, train
+from ranker.learning.training.ablation import STYLE, AblationVerdict
+from ranker.learning.training.course import TrainingOrder, train
 from ranker.learning.training.fitting import fitted
 from ranker.learning.training.looks import LEAST_PRODUCTS, learn_looks
 from ranker.learning.training.subject import Given
@@ -117,9 +117,12 @@ def test_new_products_get_what_their_photos_say_and_liked_ones_stay_as_they_were
 
 
 def test_a_training_says_what_photos_add_and_leaves_out_what_adds_nothing() -> None:
-    for kinds, verdict, scale in ((True, Verdict.ADDS, 1.0), (False, Verdict.NOTHING, 0.0)):
+    for kinds, verdict, scale in (
+        (True, AblationVerdict.ADDS, 1.0),
+        (False, AblationVerdict.NOTHING, 0.0),
+    ):
         given = Given(log_of(EVENTS), PRODUCTS, photos_of(kinds))
-        made = train(given, Order(RECIPE, ablation=False), None, lambda *_: None, NOW)
+        made = train(given, TrainingOrder(RECIPE, ablation=False), None, lambda *_: None, NOW)
         (said,) = [one for one in made.additions if one.part == STYLE]
         assert (said.verdict, said.shopper_count) == (verdict, 90)
         assert made.recipe.style_scale == scale

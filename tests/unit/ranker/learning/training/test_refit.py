@@ -8,7 +8,7 @@ from ranker.adapters import packing
 from ranker.domain.errors import BaseUnusable
 from ranker.domain.events import EventType
 from ranker.domain.features import Vectors
-from ranker.domain.log import Log, log_of
+from ranker.domain.log import EventColumns, log_of
 from ranker.domain.recipe import Recipe
 from ranker.learning.training.fitting import Fitted, fitted
 from ranker.learning.training.refit import State, refitted, state_arrays, state_of
@@ -34,7 +34,7 @@ NEW = [*bought("red", range(20, 26), 100), *bought("white", range(20, 26), 100)]
 BEFORE, AFTER = log_of(OLD), log_of([*OLD, *NEW])
 
 
-def state(found: Fitted, log: Log, recipe: Recipe = RECIPE) -> State:
+def state(found: Fitted, log: EventColumns, recipe: Recipe = RECIPE) -> State:
     """As it comes back from its arrays."""
     arrays = artifact.load_arrays(artifact.dump_arrays(state_arrays(found)))
     return state_of(arrays, found.model, recipe, int(log.time[-1]))

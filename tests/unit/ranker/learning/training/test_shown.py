@@ -11,7 +11,7 @@ from ranker.adapters.model_store import ModelStore
 from ranker.domain.answer_columns import of_products
 from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.model import ModelRecord
-from ranker.domain.recipe import Blend
+from ranker.domain.recipe import PartBlend
 from ranker.events.record.answers import AnswerLog, StoredAnswer
 from ranker.events.record.events import EventRecord
 from ranker.events.record.feedback import FeedbackRecord
@@ -25,7 +25,7 @@ from tests.stores import only_sqlite
 
 ANSWERS, PLACES = 1_500, 7
 SERVED = {"taste": 1.0, "session": 2.0}
-DEFAULT = Blend({**SERVED, "popularity": 1.0}, "validation", 10)
+DEFAULT = PartBlend({**SERVED, "popularity": 1.0}, "validation", 10)
 
 
 async def write(db: Database, store: ModelStore) -> None:

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from ranker.domain.errors import ModelCorrupt
-from ranker.domain.model import Metric
+from ranker.domain.model import ModelMetric
 from ranker.serving.models.live import COLUMNS_FROM, LiveModels
 from tests.fakes.ranker import FakePromotions, GatedLoad, model, record
 from tests.waiting import until
@@ -48,9 +48,9 @@ async def test_a_promotion_is_served_and_loaded_once(
 async def test_what_the_serving_models_training_measured_is_exported_as_metrics(
     live: LiveModels, promotions: FakePromotions
 ) -> None:
-    covered, labels = Metric("coverage@10", 0.4, 9), {"catalog": "default"}
+    covered, labels = ModelMetric("coverage@10", 0.4, 9), {"catalog": "default"}
     for version, metrics, reported in (
-        ("v1", (Metric("robots", 3.0, 9), covered), 3.0),
+        ("v1", (ModelMetric("robots", 3.0, 9), covered), 3.0),
         ("v2", (), 0.0),
     ):
         promotions.now["default"] = replace(record(version), metrics=metrics)

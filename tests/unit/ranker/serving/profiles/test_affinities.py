@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ranker.domain.model import ProductFeatures
-from ranker.serving.profiles.affinities import likings, with_feature
+from ranker.serving.profiles.affinities import affinities, with_feature
 
 
 def described(rows: dict[str, list[str]], shares: dict[str, float]) -> ProductFeatures:
@@ -24,20 +24,20 @@ CHEAP, RED, WHITE = (SHOP.names.index(name) for name in ("cheap", "red", "white"
 
 
 def test_what_they_like_as_everybody_does_is_no_affinity() -> None:
-    found = likings(SHOP, np.array([0, 1, 2]), np.array([0.5, 0.5, 3.0]))
+    found = affinities(SHOP, np.array([0, 1, 2]), np.array([0.5, 0.5, 3.0]))
     assert found.shares[RED] == pytest.approx(0.25)
     assert found.strengths[RED] == pytest.approx(0, abs=1e-7)
 
 
 def test_liking_nothing_else_is_an_affinity_of_one_less_a_discount_for_little_evidence() -> None:
     for weight in (0.5, 2.0, 1000.0):
-        found = likings(SHOP, np.array([1]), np.array([weight]))
+        found = affinities(SHOP, np.array([1]), np.array([weight]))
         assert found.shares[RED] == 1
         assert found.strengths[RED] == pytest.approx(weight / (weight + 2), rel=1e-6)
 
 
 def test_a_share_counts_by_how_far_it_goes_beyond_the_usual_one() -> None:
-    found = likings(SHOP, np.array([0, 2]), np.array([1.5, 0.5]))
+    found = affinities(SHOP, np.array([0, 2]), np.array([1.5, 0.5]))
     # 3/4 of the interest is in red, 1/4 of everybody's: 2/3 of the way to all, discounted by 1.5.
     assert found.strengths[RED] == pytest.approx((0.75 - 0.25) / 0.75 * 1.5 / 3.5)
     assert found.strengths[WHITE] == 0
@@ -45,15 +45,15 @@ def test_a_share_counts_by_how_far_it_goes_beyond_the_usual_one() -> None:
 
 
 def test_products_without_features_dilute_and_no_products_are_no_affinity() -> None:
-    found = likings(SHOP, np.array([1, 3]), np.array([1.0, 1.0]))
+    found = affinities(SHOP, np.array([1, 3]), np.array([1.0, 1.0]))
     assert found.shares[RED] == 0.5
-    nothing = likings(SHOP, np.zeros(0, np.int64), np.zeros(0))
+    nothing = affinities(SHOP, np.zeros(0, np.int64), np.zeros(0))
     assert not nothing.strengths.any()
 
 
 def test_a_feature_that_all_interest_has_says_nothing_of_anybody() -> None:
     everything = described({"a": ["all"]}, {"all": 1.0})
-    assert likings(everything, np.array([0]), np.array([5.0])).strengths.tolist() == [0]
+    assert affinities(everything, np.array([0]), np.array([5.0])).strengths.tolist() == [0]
 
 
 def test_an_affinity_knows_the_products_behind_it() -> None:

@@ -11,7 +11,7 @@ from ranker.domain.model import Model
 from ranker.domain.signals import DEFAULTS, Signals, interests
 from ranker.learning.training.describing import described
 from ranker.serving.profiles import profiles
-from ranker.serving.profiles.texts import ATTRIBUTE, KINDS, TEXTS, Words
+from ranker.serving.profiles.texts import ATTRIBUTE, KINDS, TEXTS, ProfileWords
 from sightline.ranker.v1.profile_service_pb2 import Affinity, ShopperAttribute, ShopperProfile
 from tests.fakes.ranker import HOUR, NOW, FakeReader, did, model, product
 
@@ -29,7 +29,7 @@ PRODUCTS = [
     for name, category in (("r", "Wine > Red"), ("w", "Wine > White"))
     for n in range(8)
 ]
-EN = Words("en")
+EN = ProfileWords("en")
 
 
 def shop() -> Model:
@@ -66,7 +66,7 @@ def history(*events, hidden=frozenset(), **fields) -> History:
     return History(newest_first, frozenset(hidden), **fields)
 
 
-def of(found: History, model: Model | None = SHOP, words: Words = EN, now: int = NOW):
+def of(found: History, model: Model | None = SHOP, words: ProfileWords = EN, now: int = NOW):
     return profiles.of_shopper(found, model, DEFAULTS, words, now)
 
 
@@ -211,9 +211,9 @@ def test_both_languages_say_the_same_things() -> None:
         other = {part.split("}")[0] for part in TEXTS["zh"][what].split("{")[1:]}
         assert blanks == other, what
     assert {ATTRIBUTE, *KINDS.values()} <= TEXTS["en"].keys()
-    chinese = of(history(did("ann", "r1")), words=Words("zh-Hans-CN"))
+    chinese = of(history(did("ann", "r1")), words=ProfileWords("zh-Hans-CN"))
     assert "您常选Wine > Red类商品" in {one.text for one in chinese.affinities}
-    assert Words("fr").say("TAG", value="x") == Words("").say("TAG", value="x")
+    assert ProfileWords("fr").say("TAG", value="x") == ProfileWords("").say("TAG", value="x")
 
 
 @pytest.mark.parametrize(

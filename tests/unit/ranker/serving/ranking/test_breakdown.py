@@ -13,7 +13,7 @@ from ranker.domain.features import Product, feature_names
 from ranker.domain.model import Looks, Model
 from ranker.serving.ranking import breakdown, fold_in, parts
 from ranker.serving.ranking.breakdown import MOST_CONTRIBUTIONS, Evidence, split
-from ranker.serving.ranking.rank import Photos, rank
+from ranker.serving.ranking.rank import CandidatePhotos, rank
 from tests.fakes.ranker import candidates, model, product
 
 WEIGHTS = dict.fromkeys(("visual", *parts.OWN_PARTS), 0.7)
@@ -130,7 +130,7 @@ def test_what_a_photo_says_of_a_new_product_is_named():
         style_space="v1",
     )
     of = [product("e", "Wine > Red"), PRODUCTS[0]]
-    photos = Photos("v1", np.array([[0.5, 2.0], [1.0, 1.0]], np.float32))
+    photos = CandidatePhotos("v1", np.array([[0.5, 2.0], [1.0, 1.0]], np.float32))
     found = evidence(made, "ann", of=of, photos=photos)
     assert made.looks is not None
     said = (made.looks.of(photos.vectors) @ made.actor_vectors[0])[0]

@@ -96,7 +96,7 @@ def test_only_what_is_put_into_the_cart_or_bought_speaks_for_what_is_bought_with
     assert found.bought.rows.tolist() == [0, 2]
 
 
-def test_few_likings_of_a_newcomer_say_little_by_their_neighbours() -> None:
+def test_few_affinities_of_a_newcomer_say_little_by_their_neighbours() -> None:
     made = model({"p": [1.0], "q": [0.0]}, actors={"a": [0.0]})
     newcomer = fold_in.of(made, "x", ["p"]).liked.decays
     np.testing.assert_allclose(newcomer, [1 / (1 + fold_in.LIKED_PRIOR)])

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from ranker.domain.arrays import Neighbours
 from ranker.domain.events import History
 from ranker.serving.ranking import fold_in, parts
-from ranker.serving.ranking.generate import Basis, best, by_behaviour, by_neighbours, generate
+from ranker.serving.ranking.generate import (
+    CandidateBasis,
+    best,
+    by_behaviour,
+    by_neighbours,
+    generate,
+)
 from tests.fakes.ranker import FakeReader, model
 
 NONE = History()
@@ -28,14 +34,14 @@ async def named(profile_, model_=MODEL, history=NONE, reader=None, top_k=10, exc
 async def test_a_newcomer_gets_what_is_closest_to_the_last_views_with_ties_by_id() -> None:
     found = await named(fold_in.of(MODEL, "x", ["a"]))
     assert found.product_ids == ("a", "b", "d", "c")
-    assert found.basis is Basis.SESSION
+    assert found.basis is CandidateBasis.SESSION
     assert found.scores[0] == pytest.approx(2 / 3)  # twice the closeness, shrunk, over the scale
 
 
 async def test_a_trained_shopper_gets_the_long_term_taste() -> None:
     found = await named(fold_in.of(MODEL, "ann", []), top_k=1)
     assert found.product_ids == ("c",)
-    assert found.basis is Basis.LONG_TERM
+    assert found.basis is CandidateBasis.LONG_TERM
 
 
 async def test_ties_at_the_cut_are_settled_by_id() -> None:
@@ -59,22 +65,22 @@ async def test_without_history_the_popular_are_named_less_the_hidden() -> None:
     history = History(hidden=frozenset({"b"}))
     found = await named(fold_in.of(MODEL, "x", []), history=history, reader=reader, top_k=2)
     assert found.product_ids == ("a", "c")
-    assert found.basis is Basis.POPULARITY
+    assert found.basis is CandidateBasis.POPULARITY
 
 
 async def test_without_a_model_the_popular_are_named() -> None:
     reader = FakeReader(popular={"a": 1.0})
     found = await named(fold_in.of(MODEL, "ann", ["a"]), model_=None, reader=reader)
-    assert (found.product_ids, found.basis) == (("a",), Basis.POPULARITY)
+    assert (found.product_ids, found.basis) == (("a",), CandidateBasis.POPULARITY)
 
 
 async def test_before_any_event_nothing_is_named_and_nothing_fails() -> None:
     found = await named(fold_in.of(MODEL, None, []))
-    assert (found.product_ids, found.basis) == ((), Basis.NOTHING)
+    assert (found.product_ids, found.basis) == ((), CandidateBasis.NOTHING)
 
 
 def with_neighbours(pairs: dict[tuple[str, str], float]):
-    """The model, where (a, b): w says that a liking of a speaks for b with the weight w."""
+    """The model, where (a, b): w says that an affinity of a speaks for b with the weight w."""
     keys = sorted(
         (MODEL.item_rows[a], MODEL.item_rows[b], weight) for (a, b), weight in pairs.items()
     )
@@ -89,7 +95,7 @@ async def test_what_goes_with_the_last_products_is_named_before_what_is_closest(
     made = with_neighbours({("a", "c"): 3.0})
     found = await named(fold_in.of(made, "x", ["a"]), made)
     assert found.product_ids == ("c", "a", "b", "d")
-    assert found.scores[0] == pytest.approx(6.0)  # a fifth of 10 × 3: one liking says little
+    assert found.scores[0] == pytest.approx(6.0)  # a fifth of 10 × 3: one affinity says little
 
 
 def test_neighbours_alone_are_named_with_their_whole_score_less_those_left_out() -> None:

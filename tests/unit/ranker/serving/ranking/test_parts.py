@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ranker.domain.arrays import Neighbours
 from ranker.domain.model import Model
 from ranker.serving.ranking import fold_in, parts
-from ranker.serving.ranking.fold_in import LIKED_PRIOR, FoldIn, Window, Windows
+from ranker.serving.ranking.fold_in import LIKED_PRIOR, FoldIn, HistoryWindow, HistoryWindows
 from tests.fakes.ranker import model
 
 IDS = tuple("abcd")
@@ -43,7 +43,7 @@ def full(**fields: object) -> Model:
 
 
 def test_neighbours_of_the_last_products_add_up_and_fade() -> None:
-    windows = Windows(item_item=Window(2, decay=0.5))
+    windows = HistoryWindows(item_item=HistoryWindow(2, decay=0.5))
     shopper = fold_in.of(full(), "x", ["a", "new", "b", "d"], windows=windows)
     found = parts.raw_parts(full(), shopper, parts.all_items(full()))
     evidence = 1.5 / (1.5 + LIKED_PRIOR)
@@ -117,7 +117,9 @@ def test_one_pass_over_the_catalog_is_the_sum_of_the_parts(
     actor: str, viewed: list[str], weights: tuple[float, ...], decay: float
 ) -> None:
     made = full()
-    windows = Windows(Window(2, decay), Window(3, decay), Window(1, decay))
+    windows = HistoryWindows(
+        HistoryWindow(2, decay), HistoryWindow(3, decay), HistoryWindow(1, decay)
+    )
     shopper = fold_in.of(made, actor, viewed, bought=viewed[1:], windows=windows)
     factors = parts.factors(made, dict(zip(parts.OWN_PARTS, weights, strict=True)))
     each = parts.weighed(parts.raw_parts(made, shopper, parts.all_items(made)), factors)
@@ -149,7 +151,7 @@ def test_products_without_neighbours_speak_for_nothing() -> None:
 
 def test_the_last_products_account_for_the_parts_that_rest_on_them() -> None:
     made = full()
-    windows = Windows(Window(3, 0.5), Window(2, 0.5), Window(2, 0.5))
+    windows = HistoryWindows(HistoryWindow(3, 0.5), HistoryWindow(2, 0.5), HistoryWindow(2, 0.5))
     shopper = fold_in.of(
         made, "ann", ["d", "a", "b"], ["a", "c"], windows, idle_micros=24 * fold_in.HOUR_MICROS
     )

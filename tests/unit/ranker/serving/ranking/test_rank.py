@@ -9,7 +9,7 @@ from ranker.domain.events import EventType, History
 from ranker.domain.model import Calibration, Looks
 from ranker.serving.ranking import fold_in
 from ranker.serving.ranking.rank import (
-    Photos,
+    CandidatePhotos,
     RankCandidates,
     calibrated,
     needs_popularity,
@@ -181,7 +181,7 @@ def test_a_product_added_after_training_is_also_known_by_its_looks() -> None:
     looks = np.array([[9, 9, 9], [2, 9, 5], [np.nan, 0, 0]], np.float32)
 
     def vectors(space: str, given_looks: np.ndarray) -> list[list[float]]:
-        photos = Photos(space, given_looks)
+        photos = CandidatePhotos(space, given_looks)
         return represent(dataclasses.replace(new, photos=photos), made).vectors.tolist()
 
     # x looks like the first landmark and is far from the other; a is known already, and of y there

@@ -6,7 +6,14 @@ import pytest
 
 from ranker.domain.counting import ALL, BOUGHT, LONG_DAYS, ORIGIN_DAY, SHORT_DAYS, VIEWED, gap_of
 from ranker.domain.events import DAY_MICROS, EventType, History, Interaction
-from ranker.domain.recommenders import Anchors, Counted, Near, Recommender, Scope, Source
+from ranker.domain.recommenders import (
+    AnchorSource,
+    Counted,
+    CountScope,
+    Near,
+    Recommender,
+    RequestAnchors,
+)
 from ranker.domain.signals import DEFAULTS
 from ranker.serving.ranking import recommenders
 from ranker.serving.ranking.recommenders import (
@@ -34,7 +41,7 @@ def listed(
     left_out: str = "",
     top_k: int = 10,
 ) -> RecommenderList:
-    wanted = Wanted((one,), Scope(), top_k, frozenset(left_out))
+    wanted = Wanted((one,), CountScope(), top_k, frozenset(left_out))
     near = {one: tuple(anchors)} if one in recommenders.KINDS else {}
     (found,) = recommenders.lists(wanted, counted, near, trail, NOW)
     assert list(found.scores) == sorted(found.scores, reverse=True)
@@ -150,12 +157,13 @@ TRAIL = (
 
 
 @pytest.mark.parametrize(
-    ("source", "expected"), [(Source.VIEWED, "cd"), (Source.CART, "b"), (Source.BOUGHT, "ae")]
+    ("source", "expected"),
+    [(AnchorSource.VIEWED, "cd"), (AnchorSource.CART, "b"), (AnchorSource.BOUGHT, "ae")],
 )
-def test_anchors_come_from_what_the_shopper_did_last(source: Source, expected: str) -> None:
-    assert recommenders.gone_by(Anchors((), source), TRAIL, ()) == tuple(expected)
-    assert recommenders.gone_by(Anchors(("z",), source), TRAIL, ()) == ("z",)
-    assert recommenders.gone_by(Anchors((), source), TRAIL, set("abcde")) == ()
+def test_anchors_come_from_what_the_shopper_did_last(source: AnchorSource, expected: str) -> None:
+    assert recommenders.gone_by(RequestAnchors((), source), TRAIL, ()) == tuple(expected)
+    assert recommenders.gone_by(RequestAnchors(("z",), source), TRAIL, ()) == ("z",)
+    assert recommenders.gone_by(RequestAnchors((), source), TRAIL, set("abcde")) == ()
     assert recommenders.gone_by(None, TRAIL, ()) == ()
 
 
@@ -171,9 +179,9 @@ def test_without_anchors_the_last_products_are_gone_by() -> None:
 
 
 def test_only_what_lists_need_is_read() -> None:
-    wanted = Wanted((TRENDING, CO_VIEW), Scope(), 5, frozenset("xy"))
+    wanted = Wanted((TRENDING, CO_VIEW), CountScope(), 5, frozenset("xy"))
     asked = recommenders.asked(wanted, {CO_VIEW: "a"}, "ann")
     assert (asked.best, asked.actor, asked.near) == (0, "", [(VIEWED, "a")])
     assert asked.trending == recommenders.MOST_RECENT + 2
-    asked = recommenders.asked(Wanted((BEST, REORDER), Scope(), 5, frozenset("xy")), {}, "ann")
+    asked = recommenders.asked(Wanted((BEST, REORDER), CountScope(), 5, frozenset("xy")), {}, "ann")
     assert (asked.best, asked.actor, asked.near, asked.trending) == (7, "ann", [], 0)

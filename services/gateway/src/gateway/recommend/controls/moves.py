@@ -4,14 +4,16 @@ shared."""
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gateway.model.answer import Order
-from gateway.model.candidates import Candidates
+from gateway.model.answer import AnswerOrder
+from gateway.model.candidates import FusedCandidates
 from gateway.model.reasons import Move, MoveCause
 from gateway.ranking.collapse import picked
 from sightline_rules import controls
 
 
-def apply_boosts(candidates: Candidates, order: Order) -> tuple[Order, frozenset[int]]:
+def apply_boosts(
+    candidates: FusedCandidates, order: AnswerOrder
+) -> tuple[AnswerOrder, frozenset[int]]:
     """Return a whole order with pinned products first and buried ones last, and the rows that
     boosts moved up."""
     if not candidates.controls:
@@ -21,7 +23,7 @@ def apply_boosts(candidates: Candidates, order: Order) -> tuple[Order, frozenset
     return _moved(order, rows, line.rows), line.raised
 
 
-def apply_pins(candidates: Candidates, order: Order) -> Order:
+def apply_pins(candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:
     """Return a whole, collapsed order with its pinned products at their places."""
     if not candidates.controls:
         return order
@@ -30,7 +32,7 @@ def apply_pins(candidates: Candidates, order: Order) -> Order:
 
 
 def acting(
-    candidates: Candidates, order: Order, page_size: int, raised: frozenset[int]
+    candidates: FusedCandidates, order: AnswerOrder, page_size: int, raised: frozenset[int]
 ) -> tuple[str, ...]:
     """Return the names of the controls that changed the first page of an order."""
     if not candidates.controls:
@@ -39,12 +41,12 @@ def acting(
     return controls.acting(candidates.controls, shown, raised)
 
 
-def _rows(candidates: Candidates, order: Order) -> list[int]:
+def _rows(candidates: FusedCandidates, order: AnswerOrder) -> list[int]:
     places = candidates.places
     return [places[product_id] for product_id in order.product_ids]
 
 
-def _moved(order: Order, rows: Sequence[int], to: Sequence[int]) -> Order:
+def _moved(order: AnswerOrder, rows: Sequence[int], to: Sequence[int]) -> AnswerOrder:
     """Return the order with its rows in another order, each with the places that it moved by."""
     at = {row: place for place, row in enumerate(rows)}
     source = [at[row] for row in to]

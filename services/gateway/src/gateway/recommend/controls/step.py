@@ -4,15 +4,15 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
-from gateway.model.candidates import Candidates
+from gateway.model.candidates import FusedCandidates
 from gateway.model.causes import Peer
-from gateway.model.columns import Columns
-from gateway.model.controls import Control, ControlOutcome, ControlOutcomes, ControlState
+from gateway.model.columns import ProductColumns
+from gateway.model.controls import ControlOutcome, ControlOutcomes, ControlRule, ControlState
 from gateway.model.errors import PeerUnavailable
 from gateway.model.filters import CallersFilter
-from gateway.model.peers import Checked, Ranked, Rejection
+from gateway.model.peers import CheckedProducts, Ranked, Rejection
 from gateway.model.plan import MOST_ASKED
-from gateway.model.query import Scope
+from gateway.model.query import AnswerScope
 from gateway.ranking.passing import passing
 from gateway.recommend.controls.active import of_kind, pinned_ids
 from gateway.retrieval.parallel import in_parallel
@@ -31,7 +31,9 @@ COMPARED = 1_000
 """Characters of a condition that are compared, as a rejection may lack its end."""
 
 
-async def apply_controls(run: Run, candidates: Candidates) -> tuple[Candidates, ControlOutcomes]:
+async def apply_controls(
+    run: Run, candidates: FusedCandidates
+) -> tuple[FusedCandidates, ControlOutcomes]:
     """Return the candidates with pinned products and controls, and pins that are no candidates."""
     if not run.plan.controls:
         return candidates, ()
@@ -57,16 +59,16 @@ async def apply_controls(run: Run, candidates: Candidates) -> tuple[Candidates, 
     return replace(candidates, controls=[each for each in placed if each.rows]), outcomes
 
 
-async def _checked(run: Run, ids: Sequence[str]) -> tuple[Columns, Checked | None]:
+async def _checked(run: Run, ids: Sequence[str]) -> tuple[ProductColumns, CheckedProducts | None]:
     """Return the products that may be answered, and why others may not.
 
     None: the record could not be read; the products are those that the snapshot proves to pass.
     """
     catalog_id, scope, pins = run.query.catalog_id, run.plan.scope, run.deps.pins
     if not ids:
-        return Columns(), None
+        return ProductColumns(), None
     if (known := pins.of(catalog_id, ids, scope)) is not None:
-        return known, Checked(known, frozenset(), {})
+        return known, CheckedProducts(known, frozenset(), {})
     try:
         async with _reading(run):
             found = await run.peers.retriever.checked(catalog_id, ids, scope)
@@ -84,13 +86,13 @@ def _reading(run: Run) -> AbstractAsyncContextManager[object]:
     return run.trace.stage(STAGE, run.plan.ends.fallback)
 
 
-def _proven(run: Run, ids: Sequence[str], scope: Scope) -> Columns:
+def _proven(run: Run, ids: Sequence[str], scope: AnswerScope) -> ProductColumns:
     """Return the products that the snapshot proves to pass."""
     copy = run.snapshot
-    return Columns() if copy is None else copy.columns_of(list(copy.passing(scope, ids)))
+    return ProductColumns() if copy is None else copy.columns_of(list(copy.passing(scope, ids)))
 
 
-async def _subjects(run: Run, candidates: Candidates, control: Control) -> Collection[str]:
+async def _subjects(run: Run, candidates: FusedCandidates, control: ControlRule) -> Collection[str]:
     """Return the ids of the candidates that a control is about.
 
     Its filter is evaluated by the candidates' columns, or by the record where these lack a field;
@@ -100,7 +102,7 @@ async def _subjects(run: Run, candidates: Candidates, control: Control) -> Colle
         return control.product_ids
     if (found := passing(candidates.columns, read(control.filter.message))) is not None:
         return found
-    scope, ids = Scope(filter=control.filter), candidates.columns.product_ids
+    scope, ids = AnswerScope(filter=control.filter), candidates.columns.product_ids
     ask, catalog_id = run.peers.retriever.columns, run.query.catalog_id
     try:
         async with _reading(run):
@@ -114,7 +116,9 @@ async def _subjects(run: Run, candidates: Candidates, control: Control) -> Colle
     return [item for part in parts for item in part.product_ids]
 
 
-def _absent_pins(run: Run, candidates: Candidates, found: Checked | None) -> ControlOutcomes:
+def _absent_pins(
+    run: Run, candidates: FusedCandidates, found: CheckedProducts | None
+) -> ControlOutcomes:
     """Return of each pinned product that is no candidate why it is none."""
     places = candidates.places
     return tuple(
@@ -125,7 +129,7 @@ def _absent_pins(run: Run, candidates: Candidates, found: Checked | None) -> Con
     )
 
 
-def _absence(run: Run, product_id: str, found: Checked | None) -> ControlState:
+def _absence(run: Run, product_id: str, found: CheckedProducts | None) -> ControlState:
     """Return why a pinned product may not be answered."""
     if product_id in run.left_out:
         return ControlState.EXCLUDED
@@ -146,14 +150,14 @@ def opposite(condition: CallersFilter) -> str:
     return words(Not(read(condition.message)))[:COMPARED]
 
 
-def last_place(candidates: Candidates) -> int:
+def last_place(candidates: FusedCandidates) -> int:
     """Return the last place that a pinned product may have, from 1; 0: nothing is pinned."""
     pins = [each for each in candidates.controls if each.kind is Kind.PIN]
     return max((each.place for each in pins), default=0) + sum(len(each.rows) for each in pins)
 
 
 def pin_outcomes(
-    run: Run, candidates: Candidates, order: Collection[str], ranked: Ranked | None
+    run: Run, candidates: FusedCandidates, order: Collection[str], ranked: Ranked | None
 ) -> ControlOutcomes:
     """Return what became of each pinned candidate; `order` reaches as far as pins do."""
     places = candidates.places

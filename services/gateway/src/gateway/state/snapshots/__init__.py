@@ -13,9 +13,9 @@ from contextlib import suppress
 
 from prometheus_client import Counter, Gauge
 
-from gateway.model.snapshot import Snapshot
+from gateway.model.snapshot import CatalogSnapshot
 from gateway.state.snapshots.files import SnapshotFiles
-from gateway.state.snapshots.reading import Source
+from gateway.state.snapshots.reading import SnapshotSource
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
@@ -52,7 +52,7 @@ class Snapshots:
 
     def __init__(
         self,
-        source: Source,
+        source: SnapshotSource,
         catalogs: Iterable[str],
         *,
         seconds: float,
@@ -65,10 +65,10 @@ class Snapshots:
         self._source, self._catalogs, self._files = source, sorted(catalogs), files
         self._seconds, self._most_age = seconds, most_age_seconds
         self._clock = clock
-        self._held: dict[str, Snapshot] = {}
+        self._held: dict[str, CatalogSnapshot] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def get(self, catalog_id: str) -> Snapshot | None:
+    def get(self, catalog_id: str) -> CatalogSnapshot | None:
         """The catalog's; None = there is none, or it is too old."""
         held = self._held.get(catalog_id)
         if held is None:
@@ -126,7 +126,7 @@ class Snapshots:
             await asyncio.to_thread(self._files.save, catalog_id, made)
         return True
 
-    def _hold(self, catalog_id: str, snapshot: Snapshot) -> None:
+    def _hold(self, catalog_id: str, snapshot: CatalogSnapshot) -> None:
         self._held[catalog_id] = snapshot
         times = [each.time_micros for each in self._held.values()]
         TIME.set(min(times) / 1e6 if len(times) == len(self._catalogs) else 0)

@@ -12,8 +12,8 @@ from pathlib import Path
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from gateway.model.carried import ProductRow
-from gateway.model.columns import Columns
-from gateway.model.snapshot import Snapshot
+from gateway.model.columns import ProductColumns
+from gateway.model.snapshot import CatalogSnapshot
 from gateway.state.snapshots.reading import MOST_BYTES
 from servicekit.telemetry import get_logger
 
@@ -46,11 +46,11 @@ class SnapshotFiles:
     """One file for each catalog."""
 
     folder: Path
-    columns_of: Callable[[Sequence[ProductRow]], Columns]
+    columns_of: Callable[[Sequence[ProductRow]], ProductColumns]
     row_of: Callable[[bytes], ProductRow]
     """Reads what ProductRow.SerializeToString returned."""
 
-    def load(self, catalog_id: str) -> Snapshot | None:
+    def load(self, catalog_id: str) -> CatalogSnapshot | None:
         """The catalog's; None = there is none that can be used."""
         path = self._path(catalog_id)
         try:
@@ -61,7 +61,7 @@ class SnapshotFiles:
             get_logger().warning("snapshot not used", file=str(path), problem=str(error))
             return None
 
-    def save(self, catalog_id: str, snapshot: Snapshot) -> None:
+    def save(self, catalog_id: str, snapshot: CatalogSnapshot) -> None:
         """Replace the catalog's; a folder that can't be written is logged."""
         rows = tuple(row.SerializeToString() for row in snapshot.rows.values())
         lists = (snapshot.popular, snapshot.newest)
@@ -79,7 +79,7 @@ class SnapshotFiles:
     def _path(self, catalog_id: str) -> Path:
         return self.folder / f"{catalog_id}.snapshot"
 
-    def _read(self, path: Path, catalog_id: str) -> Snapshot:
+    def _read(self, path: Path, catalog_id: str) -> CatalogSnapshot:
         if path.stat().st_size > MOST_FILE_BYTES:
             raise Damaged("it is too large")
         digest, _, data = path.read_bytes().partition(b"\n")
@@ -94,7 +94,7 @@ class SnapshotFiles:
         if content.catalog_id != catalog_id:
             raise Damaged("it is another catalog's")
         rows = [self.row_of(row) for row in content.rows]
-        return Snapshot(
+        return CatalogSnapshot(
             content.time_micros,
             content.popular,
             content.newest,

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.model.carried import ProductRow
-from gateway.model.columns import Columns
+from gateway.model.columns import ProductColumns
 from gateway.model.plan import MOST_ASKED
-from gateway.model.query import Scope
-from gateway.model.snapshot import Snapshot
-from gateway.ports import Ranker, Retriever
+from gateway.model.query import AnswerScope
+from gateway.model.snapshot import CatalogSnapshot
+from gateway.ports import RankerPort, RetrieverPort
 from servicekit.errors import ServiceError
 
 MOST_CATEGORIES = 50
@@ -19,21 +19,21 @@ MOST_BYTES = 32 * 2**20
 """Of a catalog's products; what does not fit is left out."""
 AT_ONCE = 200
 """Products of one read: few enough to hold up no request."""
-_BUYABLE = Scope(buyable_only=True)
+_BUYABLE = AnswerScope(buyable_only=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SnapshotSource:
     """Where snapshots are read from, and how much."""
 
-    retriever: Retriever
-    ranker: Ranker
-    columns_of: Callable[[Sequence[ProductRow]], Columns]
+    retriever: RetrieverPort
+    ranker: RankerPort
+    columns_of: Callable[[Sequence[ProductRow]], ProductColumns]
     products: int = 500
     """Popular ones, and as many new ones."""
     category_products: int = 50
 
-    async def read(self, catalog_id: str, former: Snapshot | None) -> Snapshot:
+    async def read(self, catalog_id: str, former: CatalogSnapshot | None) -> CatalogSnapshot:
         """The products as the record has them now. What is popular comes from the ranker, and while
         that does not answer in full from `former`. Raises ServiceError."""
         began = time.time()
@@ -50,14 +50,14 @@ class Source:
         known = Counter(map(_category, rows.values()))
         for category, _ in known.most_common(MOST_CATEGORIES):
             if category and (lacking := self.category_products - held[category]) > 0:
-                scope = Scope(buyable_only=True, category=category)
+                scope = AnswerScope(buyable_only=True, category=category)
                 found = await self._newest(catalog_id, scope, self.category_products)
                 more = [i for i in found if i not in chosen][:lacking]
                 rows |= await self._rows(catalog_id, [i for i in more if i not in rows])
                 chosen |= dict.fromkeys(i for i in more if i in rows)
         kept = _bounded({product_id: rows[product_id] for product_id in chosen})
         others = kept.keys() - set(popular)
-        return Snapshot(
+        return CatalogSnapshot(
             time_micros=round(began * 1e6),
             popular=tuple(i for i in popular if i in kept),
             newest=tuple(i for i in dict.fromkeys((*newest, *kept)) if i in others),
@@ -65,14 +65,14 @@ class Source:
             columns_of=self.columns_of,
         )
 
-    async def _popular(self, catalog_id: str, former: Snapshot | None) -> Sequence[str]:
+    async def _popular(self, catalog_id: str, former: CatalogSnapshot | None) -> Sequence[str]:
         try:
             found = await self.ranker.generate(catalog_id, None, "", top_k=MOST_ASKED, exclude=())
         except ServiceError:
             return former.popular if former else ()
         return former.popular if former and found.degradations else found.product_ids
 
-    async def _newest(self, catalog_id: str, scope: Scope, count: int) -> Sequence[str]:
+    async def _newest(self, catalog_id: str, scope: AnswerScope, count: int) -> Sequence[str]:
         return (await self.retriever.newest(catalog_id, scope, count)).product_ids
 
     async def _rows(self, catalog_id: str, ids: Iterable[str]) -> dict[str, ProductRow]:

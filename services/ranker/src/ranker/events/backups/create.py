@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 from ranker.adapters.backup_files import MANIFEST, BackupFiles
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.errors import BackupRefused, ModelCorrupt
-from ranker.events.backups.manifest import Manifest, ModelFile, Table
+from ranker.events.backups.manifest import BackupManifest, ModelFile, TableFile
 from ranker.events.backups.purges import forget_before, stamp
 from ranker.events.record import dumps
 from ranker.events.record.tables import KEYS, MODELS
@@ -19,7 +19,7 @@ STALE_MICROS = 86_400 * 10**6
 
 def create(
     database: Database, store: ModelStore, files: BackupFiles, service_version: str
-) -> tuple[str, Manifest]:
+) -> tuple[str, BackupManifest]:
     """Make one; its id. Events and trainings may go on meanwhile. Raises BackupRefused, OSError."""
     with dumps.snapshot(database) as connection:
         revision = dumps.revision(connection)
@@ -30,7 +30,7 @@ def create(
         key = connection.execute(sa.select(KEYS.c.key_id, KEYS.c.fingerprint)).first()
         tables = [_table(connection, name, backup_id, files) for name in dumps.tables(connection)]
         models, lost = _models(connection, backup_id, store, files)
-        manifest = Manifest(
+        manifest = BackupManifest(
             service_version=service_version,
             create_micros=now,
             revision=revision,
@@ -45,11 +45,11 @@ def create(
     return backup_id, manifest
 
 
-def _table(connection: Connection, name: str, backup_id: str, files: BackupFiles) -> Table:
+def _table(connection: Connection, name: str, backup_id: str, files: BackupFiles) -> TableFile:
     columns = dumps.columns_of(connection, name)
     with files.packed(backup_id, f"tables/{name}.copy.gz") as (out, hashed):
         rows = dumps.dump(connection, name, columns, out)
-    return Table(name=name, columns=columns, rows=rows, **hashed.facts)
+    return TableFile(name=name, columns=columns, rows=rows, **hashed.facts)
 
 
 def _models(

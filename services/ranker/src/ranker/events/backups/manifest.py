@@ -13,16 +13,16 @@ Count = Annotated[int, Field(ge=0, lt=2**63)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 
 
-class Strict(BaseModel):
+class BackupJson(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class File(Strict):
+class File(BackupJson):
     size: Count
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class Table(File):
+class TableFile(File):
     """One table's file, compressed."""
 
     name: Name
@@ -44,7 +44,7 @@ class ModelFile(File):
         return f"models/{self.catalog_id}/{self.version}/{self.name}"
 
 
-class Manifest(Strict):
+class BackupManifest(BackupJson):
     format: Literal["sightline.ranker"] = FORMAT
     format_version: int = FORMAT_VERSION
     service_version: str
@@ -55,7 +55,7 @@ class Manifest(Strict):
     key_id: str
     key_fingerprint: str
     """Of the key that the pseudonyms were made with; empty = there are none yet."""
-    tables: list[Table]
+    tables: list[TableFile]
     sequences: dict[Name, Count]
     """By table the highest number ever given."""
     models: list[ModelFile]
@@ -71,13 +71,13 @@ class Manifest(Strict):
         return sum(one.size for one in (*self.tables, *self.models))
 
 
-def read(files: BackupFiles, backup_id: str, *, unsigned: bool) -> Manifest:
+def read(files: BackupFiles, backup_id: str, *, unsigned: bool) -> BackupManifest:
     """The manifest of a backup; BackupRefused."""
     found: dict[str, Any] = files.get_signed(backup_id, MANIFEST, unsigned=unsigned)
     if found.get("format") == FORMAT and found.get("format_version") != FORMAT_VERSION:
         raise BackupRefused("BACKUP_VERSION_UNSUPPORTED", "a newer release made it")
     try:
-        return Manifest.model_validate(found)
+        return BackupManifest.model_validate(found)
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise BackupRefused("BACKUP_DAMAGED", f"{where} of its manifest is wrong") from error

@@ -7,12 +7,12 @@ from ranker.adapters.backup_files import BackupFiles
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.errors import BackupRefused
 from ranker.domain.pseudonyms import Pseudonyms
-from ranker.events.backups.manifest import Manifest, Table
+from ranker.events.backups.manifest import BackupManifest, TableFile
 from ranker.events.record import dumps
 from servicekit.sql import Database
 
 
-def check(manifest: Manifest, database: Database, key: Pseudonyms, *, force: bool) -> None:
+def check(manifest: BackupManifest, database: Database, key: Pseudonyms, *, force: bool) -> None:
     """Raises BackupRefused where the backup is not for this place."""
     if not dumps.is_known(manifest.revision):
         why = f"its tables are of revision {manifest.revision}, of a newer release"
@@ -30,7 +30,7 @@ def check(manifest: Manifest, database: Database, key: Pseudonyms, *, force: boo
 
 
 def restore_models(
-    manifest: Manifest, backup_id: str, store: ModelStore, files: BackupFiles
+    manifest: BackupManifest, backup_id: str, store: ModelStore, files: BackupFiles
 ) -> None:
     """Raises BackupRefused, OSError."""
     for one in manifest.models:
@@ -38,7 +38,7 @@ def restore_models(
 
 
 def restore_record(
-    manifest: Manifest, backup_id: str, database: Database, files: BackupFiles
+    manifest: BackupManifest, backup_id: str, database: Database, files: BackupFiles
 ) -> None:
     """All or nothing; then on to this release's tables. Raises BackupRefused, OSError."""
     with database.engine.begin() as connection:
@@ -53,7 +53,7 @@ def restore_record(
     database.migrate()
 
 
-def _load(connection: Connection, table: Table, backup_id: str, files: BackupFiles) -> None:
+def _load(connection: Connection, table: TableFile, backup_id: str, files: BackupFiles) -> None:
     with files.unpacked(backup_id, table.file, dict(table)) as rows:
         try:
             count = dumps.load(connection, table.name, table.columns, rows)

@@ -15,7 +15,7 @@ from prometheus_client import Counter, Gauge
 from sqlalchemy import Connection
 
 from ranker.domain.events import DAY_MICROS
-from ranker.events.record.rows import Record, inserting, write_beside_others
+from ranker.events.record.rows import TableRecord, inserting, write_beside_others
 from ranker.events.record.shoppers import gate, owners
 from ranker.events.record.tables import ANSWERS, EXPOSURES
 from servicekit.batch_queue import BatchQueue, BatchRules, QueueMetrics
@@ -66,7 +66,7 @@ class StoredAnswer:
     """Names of the controls that acted."""
 
 
-class AnswerLog(Record):
+class AnswerLog(TableRecord):
     async def write(self, answers: Sequence[StoredAnswer], now_micros: int) -> int:
         """Keep answers; the first content of an id stays. Returns how many were new."""
         work = partial(_write, now_micros=now_micros)

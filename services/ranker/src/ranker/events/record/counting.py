@@ -106,7 +106,7 @@ def _count(
         whose: (counting.bought(day), counting.content(day, segments.get(whose[0], ())))
         for whose, day in found.items()
     }
-    tally = counting.Tally()
+    tally = counting.CountChanges()
     shoppers = _replace(connection, catalog_id, units, now, tally)
     if shoppers:
         whose = [(actor, HABITS) for actor in sorted(shoppers)]
@@ -125,7 +125,7 @@ def _replace(
     catalog_id: str,
     units: Sequence[Unit],
     now: Mapping[Unit, Kept],
-    tally: counting.Tally,
+    tally: counting.CountChanges,
 ) -> set[str]:
     """Keep what the units hold now, and note what changes by it; shoppers whose purchases did."""
     before = _kept(connection, catalog_id, units)
@@ -193,7 +193,7 @@ def _habits(connection: Connection, catalog_id: str, actors: Sequence[str]) -> d
     return {(actor, HABITS): (NOTHING, kept) for actor, kept in found.items() if kept != NOTHING}
 
 
-def _apply(connection: Connection, catalog_id: str, tally: counting.Tally) -> None:
+def _apply(connection: Connection, catalog_id: str, tally: counting.CountChanges) -> None:
     pairs, gaps = _names(COUNT_PAIRS), _names(COUNT_GAPS)
     _add(connection, COUNT_PAIRS, [dict(zip(pairs, (catalog_id, *key, by), strict=True))
          for key, by in sorted(tally.pairs.items()) if by])  # fmt: skip

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.domain.counting import ALL, NOTHING
-from ranker.domain.recommenders import Asked, Counted, Near, Scope
-from ranker.events.record.rows import Record, Rows
+from ranker.domain.recommenders import Counted, CountScope, CountsQuery, Near
+from ranker.events.record.rows import RowsStatement, TableRecord
 from servicekit.clock import now_micros
 
 NEAREST = 200
@@ -26,10 +26,10 @@ MOST_DAYS = 500
 """Newest days on which a shopper bought something."""
 
 
-class CountRecord(Record):
+class CountRecord(TableRecord):
     """Also a ports.CountReader."""
 
-    async def counted(self, catalog_id: str, asked: Asked) -> Counted:
+    async def counted(self, catalog_id: str, asked: CountsQuery) -> Counted:
         """All that was asked, of one state of the record."""
         now = now_micros()
 
@@ -39,7 +39,7 @@ class CountRecord(Record):
         return await self._db.read(read)
 
 
-def _counted(connection: Connection, catalog_id: str, asked: Asked, now: int) -> Counted:
+def _counted(connection: Connection, catalog_id: str, asked: CountsQuery, now: int) -> Counted:
     given = {"catalog_id": catalog_id}
     purchases = _purchases(connection, given | {"actor": asked.actor}) if asked.actor else []
     items = sorted({item for _, bought in purchases for item in bought})
@@ -76,12 +76,12 @@ def _near(
 
 
 def _ranked(
-    by: str, connection: Connection, given: Mapping[str, Any], asked: Asked, count: int
+    by: str, connection: Connection, given: Mapping[str, Any], asked: CountsQuery, count: int
 ) -> Sequence[Sequence[Any]]:
     """The first products by a decayed count within the scope."""
     if not count:
         return ()
-    scope: Scope = asked.scope
+    scope: CountScope = asked.scope
     first, *others = scope.groups or (ALL,)
     values = {**given, "segment": scope.segment, "grp": first, "most": count}
     if others:
@@ -90,7 +90,7 @@ def _ranked(
 
 
 def _whole(
-    connection: Connection, given: Mapping[str, Any], asked: Asked
+    connection: Connection, given: Mapping[str, Any], asked: CountsQuery
 ) -> tuple[float, float] | None:
     found = _WHOLE.of(connection, {**given, "segment": asked.scope.segment})
     return (found[0][0], found[0][1]) if found else None
@@ -126,7 +126,7 @@ _OWN = (
 )
 _FIRST = "ORDER BY near.count DESC, near.other_id DESC LIMIT :most"
 _NEAR = {
-    "sqlite": Rows(
+    "sqlite": RowsStatement(
         sa.text(
             f"""
             SELECT {_PAIR} FROM json_each(:items) AS asked CROSS JOIN count_pairs AS one {_OWN}
@@ -140,7 +140,7 @@ _NEAR = {
             """  # noqa: S608 - words of ours
         )
     ),
-    "postgresql": Rows(
+    "postgresql": RowsStatement(
         sa.text(
             f"""
             SELECT {_PAIR} FROM unnest(CAST(:kinds AS text[]), CAST(:items AS text[]))
@@ -164,7 +164,7 @@ _ALSO = """
     )
 """
 _RANKED = {
-    (by, several): Rows(
+    (by, several): RowsStatement(
         sa.text(
             f"""
             SELECT product_id, log_short, log_long, log_sold FROM count_rates AS rates
@@ -178,21 +178,21 @@ _RANKED = {
     for several in (False, True)
 }
 
-_WHOLE = Rows(
+_WHOLE = RowsStatement(
     sa.text(
         "SELECT log_short, log_long FROM count_rates WHERE catalog_id = :catalog_id"  # noqa: S608
         f" AND product_id = '{ALL}' AND segment = :segment AND grp = '{ALL}'"
     )
 )
 
-_BOUGHT = Rows(
+_BOUGHT = RowsStatement(
     sa.text(
         "SELECT day, bought FROM count_units WHERE catalog_id = :catalog_id AND actor = :actor"  # noqa: S608
         f" AND bought <> '{NOTHING}' ORDER BY day DESC LIMIT {MOST_DAYS}"
     )
 )
 _GAPS = {
-    dialect: Rows(
+    dialect: RowsStatement(
         sa.text(
             "SELECT product_id, gap, count FROM count_gaps"  # noqa: S608 - words of ours
             f" WHERE catalog_id = :catalog_id AND product_id {among}"
@@ -203,7 +203,7 @@ _GAPS = {
         ("postgresql", "= ANY(CAST(:items AS text[]))"),
     )
 }
-_OLDEST = Rows(
+_OLDEST = RowsStatement(
     sa.text(
         "SELECT created_micros FROM count_queue WHERE catalog_id = :catalog_id"
         " ORDER BY sequence LIMIT 1"

@@ -17,7 +17,7 @@ from ranker.domain.signals import DEFAULTS, INTEREST, Signals
 from ranker.events.record import popularity
 from ranker.events.record.count_queue import enqueue_events
 from ranker.events.record.histories import INTERACTION, history, interaction_of, numbered
-from ranker.events.record.joined import Joined
+from ranker.events.record.joined import JoinedWrites
 from ranker.events.record.late import purged
 from ranker.events.record.shoppers import gate, owner, owners
 from ranker.events.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_VISIBILITY
@@ -55,7 +55,7 @@ class EventRecord:
         self._db = database
         self._popular: dict[tuple[str, int], tuple[int, tuple[tuple[str, float], ...]]] = {}
         """What was read at which version of the store."""
-        self._joined: Joined[StoredEvent, Written] = Joined(
+        self._joined: JoinedWrites[StoredEvent, Written] = JoinedWrites(
             database, lambda c, given: _append(c, given, signals, late=late), MOST_JOINED
         )
 
@@ -124,7 +124,7 @@ class EventRecord:
         return tuple(_stored(row) for row in await self._db.read(read))
 
     async def interactions(self, catalog_id: str) -> tuple[Interaction, ...]:
-        """All events that speak of liking or not, by time, then event id."""
+        """All events that speak for or against a product, by time, then event id."""
         t = EVENTS.c
         statement = (
             sa.select(*INTERACTION)

@@ -21,8 +21,8 @@ from ranker.domain.experiments import (
     REVENUE,
     ArmCounts,
 )
-from ranker.domain.online import Sample
-from ranker.events.record.rows import Record, upsert
+from ranker.domain.online import Moments
+from ranker.events.record.rows import TableRecord, upsert
 from ranker.events.record.shoppers import gate
 from ranker.events.record.tables import EVENTS, EXPERIMENTS
 
@@ -69,7 +69,7 @@ class Unit:
     hide_count: int
 
 
-class ExperimentRecord(Record):
+class ExperimentRecord(TableRecord):
     async def keep(
         self, catalog_id: str, decide: Callable[[Sequence[Kept]], Sequence[Kept]]
     ) -> int:
@@ -152,10 +152,10 @@ def _counts(connection: Connection, extent: Extent) -> tuple[tuple[ArmCounts, ..
     return arms, sum(all_ - alone for alone, all_ in found.values())
 
 
-def _samples(row: Sequence[Any] | None, extent: Extent) -> dict[str, Sample]:
+def _samples(row: Sequence[Any] | None, extent: Extent) -> dict[str, Moments]:
     count, *sums = row or [0] * (1 + 2 * len(METRICS))
     return {
-        metric: Sample(int(count), float(sums[2 * at]), float(sums[2 * at + 1]))
+        metric: Moments(int(count), float(sums[2 * at]), float(sums[2 * at + 1]))
         for at, metric in enumerate(METRICS)
         if metric != REVENUE or extent.currency
     }

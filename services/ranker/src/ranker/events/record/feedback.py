@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.domain.events import EventType
-from ranker.domain.feedback import Outcome
+from ranker.domain.feedback import ProductOutcome
 from ranker.domain.online import Period
 from ranker.events.record.online import first, led_to, served
-from ranker.events.record.rows import Record
+from ranker.events.record.rows import TableRecord
 from ranker.events.record.tables import ANSWERS, EVENTS
 
 BATCH = 100
@@ -30,11 +30,11 @@ class KeptAnswer:
     model_version: str
     content: bytes
     """The record as AnswerService took it."""
-    outcomes: dict[str, Outcome]
+    outcomes: dict[str, ProductOutcome]
     """By product."""
 
 
-class FeedbackRecord(Record):
+class FeedbackRecord(TableRecord):
     async def answers(
         self, catalog_id: str, period: Period, limit: int
     ) -> AsyncIterator[tuple[KeptAnswer, ...]]:
@@ -64,7 +64,7 @@ def _read(
     connection: Connection, catalog_id: str, period: Period, ids: Sequence[str]
 ) -> tuple[KeptAnswer, ...]:
     a = ANSWERS.c
-    outcomes: defaultdict[str, dict[str, Outcome]] = defaultdict(dict)
+    outcomes: defaultdict[str, dict[str, ProductOutcome]] = defaultdict(dict)
     for answer_id, product_id, *rest in connection.execute(_outcomes(catalog_id, period, ids)):
         outcomes[answer_id][product_id] = _outcome(*rest)
     statement = (
@@ -105,8 +105,8 @@ def _outcomes(catalog_id: str, period: Period, ids: Sequence[str]) -> sa.Select[
 
 def _outcome(
     weight: float | None, position: int | None, clicked: bool, bought: bool | None
-) -> Outcome:
-    return Outcome(
+) -> ProductOutcome:
+    return ProductOutcome(
         shown=weight is not None,
         weight=weight or 0.0,
         position=position or 0,

@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 
 from ranker.domain.counting import ALL
 from ranker.events.record.counting import alone, groups_of
-from ranker.events.record.rows import Record, upsert
+from ranker.events.record.rows import TableRecord, upsert
 from ranker.events.record.tables import COUNT_PRODUCTS, COUNT_RATES
 
 
-class GroupRecord(Record):
+class GroupRecord(TableRecord):
     async def due(self, catalog_id: str, before_micros: int, limit: int) -> Sequence[str]:
         """Products of which the retriever was not asked since then: first those of which it never
         was."""

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.domain.events import EventType, History, Interaction
-from ranker.events.record.rows import Rows
+from ranker.events.record.rows import RowsStatement
 from ranker.events.record.tables import ALIASES, ATTRIBUTES, EVENTS, KIND_INTEREST, KIND_VISIBILITY
 
 MOST_SEEN = 10_000
@@ -126,7 +126,7 @@ _RECENT = _newest(KIND_INTEREST, _part("recent"), *_COLUMNS).limit(
     sa.bindparam("newest", type_=sa.Integer)
 )
 _VISIBILITY = _newest(KIND_VISIBILITY, _part("visibility"), *_COLUMNS)
-_HISTORY = Rows(
+_HISTORY = RowsStatement(
     sa.union_all(
         sa.select(_RECENT.subquery()),
         sa.select(_VISIBILITY.subquery()),

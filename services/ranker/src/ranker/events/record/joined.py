@@ -20,7 +20,7 @@ Batch = tuple[Sequence[Item], asyncio.Future[tuple[Outcome, ...]]]
 """What one caller wrote, and how they learn the outcome."""
 
 
-class Joined(Generic[Item, Outcome]):
+class JoinedWrites(Generic[Item, Outcome]):
     """Writes batches of any number of callers, in the order in which they came.
 
     While a transaction is on its way the next batches gather, and go together into the next one: a

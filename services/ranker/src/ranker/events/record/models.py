@@ -14,15 +14,15 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.domain.errors import EvaluationMissing, ModelNotFound, PromotionConflict
-from ranker.domain.model import Metric, ModelRecord, Verdict
+from ranker.domain.model import ModelMetric, ModelRecord, ModelVerdict
 from ranker.domain.report import Report
-from ranker.events.record.rows import Record, upsert
+from ranker.events.record.rows import TableRecord, upsert
 from ranker.events.record.tables import ANSWERS, EVALUATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
 
 HOUR_MICROS = 3_600 * 1_000_000
 
 
-class ModelRegistry(Record):
+class ModelRegistry(TableRecord):
     async def add(self, model: ModelRecord) -> None:
         """Keep a model. Trained again from the same data, it is the same model: its files, and so
         its manifest's hash, were written anew, and the time of the training is the newest."""
@@ -65,7 +65,7 @@ class ModelRegistry(Record):
         now_micros: int,
         *,
         forced: bool = False,
-        verdict: Verdict | None = None,
+        verdict: ModelVerdict | None = None,
     ) -> None:
         """Make it the serving one; ModelNotFound, also when its files were deleted. `forced` and
         `verdict` say in the log what the promotion went by."""
@@ -277,12 +277,12 @@ def _promotions(
 
 def _record(row: sa.Row[Any]) -> ModelRecord:
     values = {name: getattr(row, name) for name in MODELS.c.keys()}  # noqa: SIM118
-    values["metrics"] = tuple(Metric(**one) for one in json.loads(row.metrics))
+    values["metrics"] = tuple(ModelMetric(**one) for one in json.loads(row.metrics))
     values["training"] = json.loads(row.training)
     return ModelRecord(
         **values,
         serving=row.serving_version is not None,
-        verdict=Verdict(row.verdict) if row.verdict else None,
+        verdict=ModelVerdict(row.verdict) if row.verdict else None,
         verdict_summary=row.summary or "",
         compared_with=row.production or "",
     )

@@ -11,17 +11,17 @@ from sqlalchemy import Connection
 
 from ranker.domain.events import DAY_MICROS, EventType
 from ranker.domain.online import (
-    Activity,
-    Joined,
+    CatalogActivity,
+    DayWindow,
+    JoinCounts,
+    Moments,
     Online,
+    OutcomeCounts,
     Period,
-    Sample,
     Sums,
-    Tally,
-    Window,
     by_arm,
 )
-from ranker.events.record.rows import Record, upsert
+from ranker.events.record.rows import TableRecord, upsert
 from ranker.events.record.tables import ANSWERS, EVENTS, HEALTH, KIND_INTEREST
 
 _COUNTED = (EventType.IMPRESSION, EventType.CLICK, EventType.PURCHASE, EventType.HIDE)
@@ -30,16 +30,16 @@ MOST_PRODUCTS = 20_000
 """Products of a window that are counted by themselves: those that most people meant."""
 
 
-class OnlineRecord(Record):
+class OnlineRecord(TableRecord):
     async def counts(self, catalog_id: str, period: Period) -> Online:
         """What the period's answers led to, and how many of its events found their answer."""
         return await self._db.read(lambda connection: _counts(connection, catalog_id, period))
 
-    async def joined(self, catalog_id: str, period: Period) -> Joined:
+    async def joined(self, catalog_id: str, period: Period) -> JoinCounts:
         """How many of the period's events found their answer."""
         return await self._db.read(lambda connection: _join(connection, catalog_id, period))
 
-    async def activity(self, catalog_id: str, window: Window) -> Activity:
+    async def activity(self, catalog_id: str, window: DayWindow) -> CatalogActivity:
         return await self._db.read(lambda connection: _activity(connection, catalog_id, window))
 
     async def keep(self, catalog_id: str, computed_micros: int, content: str) -> None:
@@ -56,9 +56,9 @@ class OnlineRecord(Record):
 
 
 def _counts(connection: Connection, catalog_id: str, period: Period) -> Online:
-    tallies: dict[tuple[str, str, str], Tally] = {}
+    tallies: dict[tuple[str, str, str], OutcomeCounts] = {}
     for version, scene, arms, answers in connection.execute(_answers(catalog_id, period)):
-        tallies[version, scene, arms] = Tally(version, scene, arms, answers)
+        tallies[version, scene, arms] = OutcomeCounts(version, scene, arms, answers)
     for row in connection.execute(_outcomes(catalog_id, period)).mappings():
         key = (row["model_version"], row["scene"], row["arms"])
         # PostgreSQL sums integers as decimals.
@@ -73,9 +73,9 @@ def _sums(row: sa.RowMapping, name: str) -> Sums:
     return Sums(int(row[name]), weight, squares, products)
 
 
-def _join(connection: Connection, catalog_id: str, period: Period) -> Joined:
+def _join(connection: Connection, catalog_id: str, period: Period) -> JoinCounts:
     tokens, named, joined = connection.execute(_joined(catalog_id, period)).one()
-    return Joined(tokens, named or 0, joined or 0)
+    return JoinCounts(tokens, named or 0, joined or 0)
 
 
 def _answers(catalog_id: str, period: Period) -> sa.Select[Any]:
@@ -197,10 +197,10 @@ def first(event_type: EventType) -> sa.ColumnElement[int]:
     return sa.func.min(sa.case((EVENTS.c.type == event_type, EVENTS.c.time_micros)))
 
 
-def _activity(connection: Connection, catalog_id: str, window: Window) -> Activity:
+def _activity(connection: Connection, catalog_id: str, window: DayWindow) -> CatalogActivity:
     happened = _happened(catalog_id, window)
     people, ratings = _people(connection, happened)
-    return Activity(
+    return CatalogActivity(
         types=_types(connection, happened),
         shoppers=people,
         new_shoppers=_new_shoppers(connection, catalog_id, window),
@@ -209,7 +209,7 @@ def _activity(connection: Connection, catalog_id: str, window: Window) -> Activi
     )
 
 
-def _happened(catalog_id: str, window: Window | Period) -> tuple[sa.ColumnElement[bool], ...]:
+def _happened(catalog_id: str, window: DayWindow | Period) -> tuple[sa.ColumnElement[bool], ...]:
     e = EVENTS.c
     return (
         e.catalog_id == catalog_id,
@@ -228,7 +228,7 @@ def _types(
     return {(at, kind): count for at, kind, count in connection.execute(statement)}
 
 
-def _new_shoppers(connection: Connection, catalog_id: str, window: Window) -> int:
+def _new_shoppers(connection: Connection, catalog_id: str, window: DayWindow) -> int:
     """Those who did something in the window and nothing before it."""
     e, before = EVENTS.c, EVENTS.alias().c
     earlier = sa.exists().where(
@@ -244,14 +244,14 @@ def _new_shoppers(connection: Connection, catalog_id: str, window: Window) -> in
 
 def _people(
     connection: Connection, happened: tuple[sa.ColumnElement[bool], ...]
-) -> tuple[int, Sample]:
+) -> tuple[int, Moments]:
     """How many did something, and what they rated."""
     e = EVENTS.c
     rated = sa.case((e.type == EventType.RATING, e.value))
     sums = (sa.func.count(rated), sa.func.sum(rated), sa.func.sum(rated * rated))
     statement = sa.select(sa.func.count(sa.distinct(e.actor)), *sums).where(*happened)
     people, count, total, squares = connection.execute(statement).one()
-    return people, Sample(count, total or 0.0, squares or 0.0)
+    return people, Moments(count, total or 0.0, squares or 0.0)
 
 
 def _interesting(

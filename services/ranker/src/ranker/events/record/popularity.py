@@ -23,7 +23,7 @@ from ranker.domain.events import DAY_MICROS, Interaction
 from ranker.domain.log import TYPES
 from ranker.domain.signals import INTEREST, Signals, event_weights
 from ranker.events.record.histories import INTERACTION, interaction_of
-from ranker.events.record.rows import Rows, upsert
+from ranker.events.record.rows import RowsStatement, upsert
 from ranker.events.record.tables import POPULARITY
 
 HALF_LIFE_MICROS = 365 * DAY_MICROS
@@ -170,15 +170,17 @@ length in the statement took longer to compile than all else in a write."""
 
 
 _OF_CATALOG = "FROM popularity WHERE catalog_id = :catalog_id"
-_MOST = Rows(sa.text(f"SELECT max(log_count) {_OF_CATALOG}"))
-_FIRST = Rows(
+_MOST = RowsStatement(sa.text(f"SELECT max(log_count) {_OF_CATALOG}"))
+_FIRST = RowsStatement(
     sa.text(
         f"SELECT product_id, log_count {_OF_CATALOG} ORDER BY log_count DESC, product_id"
         " LIMIT :count"
     )
 )
 _COUNTS = {
-    dialect: Rows(sa.text(f"SELECT product_id, log_count {_OF_CATALOG} AND product_id {among}"))
+    dialect: RowsStatement(
+        sa.text(f"SELECT product_id, log_count {_OF_CATALOG} AND product_id {among}")
+    )
     for dialect, among in (
         ("sqlite", "IN (SELECT value FROM json_each(:ids))"),
         ("postgresql", "= ANY(CAST(:ids AS text[]))"),

@@ -43,14 +43,14 @@ async def write_beside_others(
         return await database.write(lambda connection: work(connection, items))
 
 
-class Record:
+class TableRecord:
     """Some tables, of all catalogs."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
 
-class Rows:
+class RowsStatement:
     """A statement without lists among its parameters."""
 
     def __init__(self, statement: sa.Executable) -> None:

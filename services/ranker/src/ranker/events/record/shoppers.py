@@ -19,12 +19,12 @@ from ranker.domain.errors import KeyUnusable
 from ranker.domain.features import shopper_feature_names
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.record.count_queue import enqueue_shopper
-from ranker.events.record.rows import Record
+from ranker.events.record.rows import TableRecord
 from ranker.events.record.tables import ALIASES, ANSWERS, ATTRIBUTES, EVENTS, KEYS
 from servicekit.sql import Database
 
 
-class ShopperRecord(Record):
+class ShopperRecord(TableRecord):
     async def merge(
         self, catalog_id: str, visitor: str, user: str, *, key_id: str, now_micros: int
     ) -> int:

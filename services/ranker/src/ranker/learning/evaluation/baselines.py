@@ -69,7 +69,7 @@ class ItemToItem:
 
     name: str
     weights: sp.csr_matrix | Doubles
-    """(items, items) row j: what a liking of j says"""
+    """(items, items) row j: what an affinity of j says"""
     last: int | None = None
     """How many of the newest products speak; None = all."""
     decay: Callable[[Doubles], Doubles] = np.ones_like

@@ -10,29 +10,29 @@ import scipy.sparse as sp
 from ranker.domain.arrays import Doubles, Ints, indicators
 from ranker.domain.errors import DataInsufficient
 from ranker.domain.features import Product, feature_names
-from ranker.domain.log import Log
+from ranker.domain.log import EventColumns
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
 from ranker.domain.report import (
-    Comparison,
     Exposure,
     Figure,
-    Kind,
+    FigureSlice,
     ProductionAs,
     Protocol,
     Report,
-    Slice,
+    SplitReport,
     System,
-    Trial,
+    SystemComparison,
+    SystemKind,
 )
 from ranker.learning.evaluation import baselines, bootstrap, metrics, systems, verdict
 from ranker.learning.evaluation.baselines import Scorer
 from ranker.learning.evaluation.metrics import Lists
-from ranker.learning.evaluation.splits import Split, Task, Tasks, split, tasks
+from ranker.learning.evaluation.splits import EventSplit, SplitQuestions, Task, split, tasks
 
 RECIPE = Recipe(attribute_keys=())
 
-Fit = Callable[[Log], Model]
+Fit = Callable[[EventColumns], Model]
 """Learns a model of the same products from these events alone; DataInsufficient."""
 Progress = Callable[[int, int], None]
 """(systems measured, systems in all)"""
@@ -59,7 +59,7 @@ class Production:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class EvaluationOptions:
     protocols: tuple[Protocol, ...] = (Protocol.GLOBAL, Protocol.PER_USER_TAIL)
     """The first one decides."""
     share: float = 0.2
@@ -67,16 +67,16 @@ class Options:
     margin: float = verdict.MARGIN
     """Of production's figure: how much less is no worse."""
     recipe: Recipe = RECIPE
-    """Says what counts as a liking, which attributes count for how alike products are, and the seed
-    of the resampling and of drawing shoppers where there are too many."""
+    """Defines what counts as an affinity, which attributes make products alike, and the seed of the
+    resampling and of drawing shoppers where there are too many."""
 
 
 def evaluate(
-    log: Log,
+    log: EventColumns,
     products: Sequence[Product],
     fit: Fit,
     production: Production | None,
-    options: Options,
+    options: EvaluationOptions,
     *,
     progress: Progress,
     now_micros: int,
@@ -109,7 +109,7 @@ def evaluate(
     )
 
 
-def _rival(production: Production | None, made: Split) -> tuple[Fit | None, ProductionAs]:
+def _rival(production: Production | None, made: EventSplit) -> tuple[Fit | None, ProductionAs]:
     """Production as something that did not see what is asked for."""
     if production is None:
         return None, ProductionAs.NONE
@@ -123,7 +123,9 @@ def _rival(production: Production | None, made: Split) -> tuple[Fit | None, Prod
 class _Bench:
     """One split, on which systems are measured one after another."""
 
-    def __init__(self, made: Split, products: Sequence[Product], options: Options) -> None:
+    def __init__(
+        self, made: EventSplit, products: Sequence[Product], options: EvaluationOptions
+    ) -> None:
         self.split = made
         self._products = products
         self._options = options
@@ -131,7 +133,9 @@ class _Bench:
         self._tasks = _bounded(asked, len(products), options.recipe.seed)
         self._features = features_of(products, options.recipe.attribute_keys)
 
-    def run(self, fit: Fit, rival: Fit | None, progress: Progress, place: tuple[int, int]) -> Trial:
+    def run(
+        self, fit: Fit, rival: Fit | None, progress: Progress, place: tuple[int, int]
+    ) -> SplitReport:
         """Measure everything; `place`: which split this is, and of how many."""
         simple = baselines.fit_all(self._tasks.training, len(self._products))
         fits = {CANDIDATE: fit} if rival is None else {CANDIDATE: fit, PRODUCTION: rival}
@@ -139,7 +143,7 @@ class _Bench:
         measured: list[System] = []
         deciding: dict[str, Doubles] = {}
 
-        def take(scorer: Scorer, kind: Kind) -> None:
+        def take(scorer: Scorer, kind: SystemKind) -> None:
             system, by_shopper = self._measure(scorer, kind)
             measured.append(system)
             if by_shopper is not None:
@@ -152,11 +156,11 @@ class _Bench:
                 model = make(self.split.before)
             except DataInsufficient:
                 continue
-            kind = Kind.CANDIDATE if name == CANDIDATE else Kind.PRODUCTION
+            kind = SystemKind.CANDIDATE if name == CANDIDATE else SystemKind.PRODUCTION
             take(systems.served(name, model, self._products, popular), kind)
         for scorer in simple:
-            take(scorer, Kind.BASELINE)
-        return Trial(
+            take(scorer, SystemKind.BASELINE)
+        return SplitReport(
             protocol=self.split.protocol,
             share=self.split.share,
             moment_micros=self.split.moment_micros,
@@ -171,7 +175,7 @@ class _Bench:
 
     def _comparisons(
         self, figures: Mapping[str, Doubles], *, decisive: bool
-    ) -> tuple[Comparison, ...]:
+    ) -> tuple[SystemComparison, ...]:
         """The candidate against each other system; none decides unless `decisive`."""
         if CANDIDATE not in figures:
             return ()
@@ -188,7 +192,7 @@ class _Bench:
             if name != CANDIDATE
         )
 
-    def _measure(self, scorer: Scorer, kind: Kind) -> tuple[System, Doubles | None]:
+    def _measure(self, scorer: Scorer, kind: SystemKind) -> tuple[System, Doubles | None]:
         """The system's figures, and what decides by regular; None = there are none."""
         slices, regulars, deciding = [], None, None
         for name, task in {
@@ -197,7 +201,7 @@ class _Bench:
             NEW_ITEMS: self._tasks.new_items,
         }.items():
             if not len(task.known):
-                slices.append(Slice(name, ()))
+                slices.append(FigureSlice(name, ()))
                 continue
             lists = systems.lists(scorer, task)
             found = metrics.by_shopper(lists, self._tasks.training, self._features)
@@ -206,7 +210,9 @@ class _Bench:
             lift = metrics.popularity_lift(lists, task.known, self._tasks.training)
             whole = metrics.of_all_lists(lists, task.candidates) | {LIFT: lift}
             slices.append(
-                Slice(name, _figures(found, whole, len(task.known), self._options.recipe.seed))
+                FigureSlice(
+                    name, _figures(found, whole, len(task.known), self._options.recipe.seed)
+                )
             )
         exposures = () if regulars is None else self._exposures(regulars)
         return System(scorer.name, kind, tuple(slices), exposures), deciding
@@ -250,7 +256,7 @@ def _figures(
     )
 
 
-def _bounded(asked: Tasks, items: int, seed: int) -> Tasks:
+def _bounded(asked: SplitQuestions, items: int, seed: int) -> SplitQuestions:
     """The same questions for no more shoppers than can be scored, drawn by chance."""
     most = int(min(MOST_SHOPPERS, max(MOST_SCORES // max(items, 1), 1)))
     generator = np.random.default_rng(seed)
@@ -266,7 +272,7 @@ def _bounded(asked: Tasks, items: int, seed: int) -> Tasks:
     return replace(asked, **fewer)
 
 
-def _shopper_count(trial: Trial) -> int:
+def _shopper_count(trial: SplitReport) -> int:
     """Regulars who were asked."""
     counts = (
         figure.sample_count

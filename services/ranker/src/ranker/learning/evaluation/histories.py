@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ranker.domain.arrays import Flags, Ints
-from ranker.domain.log import UNKNOWN, Log
+from ranker.domain.log import UNKNOWN, EventColumns
 from ranker.domain.signals import DEFAULTS, Signals, interests
 from ranker.serving.ranking.fold_in import BASKET
 
@@ -133,7 +133,9 @@ def joined(first: Histories, second: Histories) -> Histories:
     return Histories(actors, starts, items[order], bought[order], times[order])
 
 
-def histories_of(log: Log, item_rows: Mapping[str, int], signals: Signals = DEFAULTS) -> Histories:
+def histories_of(
+    log: EventColumns, item_rows: Mapping[str, int], signals: Signals = DEFAULTS
+) -> Histories:
     """What the shoppers of these events like, by (time, product); products that are not in
     `item_rows` are passed over."""
     found = interests(log, signals)

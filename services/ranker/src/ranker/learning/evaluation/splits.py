@@ -17,43 +17,43 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ranker.domain.arrays import Flags
-from ranker.domain.log import Log
+from ranker.domain.log import EventColumns
 from ranker.domain.report import Protocol
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.learning.evaluation.histories import Histories, histories_of, joined
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class EventSplit:
     """Events before and after, with the same codes."""
 
     protocol: Protocol
     share: float
     """Of the events that are held out, 0 to 1."""
-    before: Log
-    after: Log
+    before: EventColumns
+    after: EventColumns
     moment_micros: int | None
     """Where time was cut, microseconds since 1970 (UTC); None = for each shopper elsewhere, or
     there are no events."""
 
 
-def split(log: Log, protocol: Protocol, share: float) -> Split:
+def split(log: EventColumns, protocol: Protocol, share: float) -> EventSplit:
     """The events split by this protocol; `share` of them, above 0 and below 1, are held out."""
     return {Protocol.GLOBAL: split_globally, Protocol.PER_USER_TAIL: split_tails}[protocol](
         log, share
     )
 
 
-def split_globally(log: Log, share: float) -> Split:
+def split_globally(log: EventColumns, share: float) -> EventSplit:
     """Hold out the last `share` of the events by time; equal times stay together."""
     moment = int(log.time[int(len(log) * (1 - share))]) if len(log) else None
     place = 0 if moment is None else int(np.searchsorted(log.time, moment, "left"))
-    return Split(
+    return EventSplit(
         Protocol.GLOBAL, share, log.part(slice(0, place)), log.part(slice(place, None)), moment
     )
 
 
-def split_tails(log: Log, share: float) -> Split:
+def split_tails(log: EventColumns, share: float) -> EventSplit:
     """Hold out the last ⌈share⌉ of each shopper's events by (time, product)."""
     order = np.lexsort((log.item, log.time, log.actor))
     counts = np.bincount(log.actor, minlength=len(log.actors))
@@ -61,7 +61,7 @@ def split_tails(log: Log, share: float) -> Split:
     held = left <= np.repeat(np.ceil(counts * share), counts)
     late = np.zeros(len(log), dtype=bool)
     late[order[held]] = True
-    return Split(Protocol.PER_USER_TAIL, share, log.part(~late), log.part(late), None)
+    return EventSplit(Protocol.PER_USER_TAIL, share, log.part(~late), log.part(late), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Tasks:
+class SplitQuestions:
     """A split as questions."""
 
     training: Histories
@@ -98,8 +98,8 @@ class Tasks:
 NEWCOMER_EVENTS = 3
 
 
-def tasks(made: Split, items: Sequence[str], signals: Signals = DEFAULTS) -> Tasks:
-    """The questions that a split asks over the products `items`; `signals`: what is a liking."""
+def tasks(made: EventSplit, items: Sequence[str], signals: Signals = DEFAULTS) -> SplitQuestions:
+    """The questions that a split asks over the products `items`; `signals`: what is an affinity."""
     rows = {item: row for row, item in enumerate(items)}
     before, after = (histories_of(part, rows, signals) for part in (made.before, made.after))
     wanted = after.without(before)
@@ -112,7 +112,7 @@ def tasks(made: Split, items: Sequence[str], signals: Signals = DEFAULTS) -> Tas
     new = _paired(before, wanted.only(cold))
     newer = wanted.newer_half()
     ongoing = _paired(joined(before, wanted.without(newer)), newer)
-    return Tasks(
+    return SplitQuestions(
         before,
         _asked(made, Task(*regulars, everything)),
         Task(*newcomers, everything),
@@ -121,7 +121,7 @@ def tasks(made: Split, items: Sequence[str], signals: Signals = DEFAULTS) -> Tas
     )
 
 
-def _asked(made: Split, task: Task) -> Task:
+def _asked(made: EventSplit, task: Task) -> Task:
     return replace(task, known=replace(task.known, asked_micros=made.moment_micros))
 
 

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ranker.domain.arrays import Doubles
-from ranker.domain.model import Verdict
-from ranker.domain.report import Comparison
+from ranker.domain.model import ModelVerdict
+from ranker.domain.report import SystemComparison
 from ranker.learning.evaluation import bootstrap
 
 METRIC = "ndcg@10"
@@ -39,7 +39,7 @@ def compare(
     margin: float,
     decides: bool,
     seed: int = 0,
-) -> Comparison:
+) -> SystemComparison:
     """Both systems' figures of the same shoppers, (shoppers,), at least one. `margin`: how much
     less than the other's mean is no worse, as a share of it; 0 = it has to be better."""
     differences = candidate - other
@@ -47,7 +47,7 @@ def compare(
     low, high = float(found.low[0]), float(found.high[0])
     floor = -margin * float(other.mean())
     smallest = bootstrap.smallest_effect(differences)
-    return Comparison(
+    return SystemComparison(
         against=against,
         metric=METRIC,
         difference=float(found.mean[0]),
@@ -60,21 +60,21 @@ def compare(
     )
 
 
-def decide(comparisons: Sequence[Comparison], shoppers: int) -> tuple[Verdict, str]:
+def decide(comparisons: Sequence[SystemComparison], shoppers: int) -> tuple[ModelVerdict, str]:
     """The verdict of those comparisons that decide, and why. `shoppers`: how many they rest on."""
     deciding = [one for one in comparisons if one.decides]
     if not deciding:
-        return Verdict.INCONCLUSIVE, (
+        return ModelVerdict.INCONCLUSIVE, (
             "There is nothing to measure by: nobody with a history liked anything new in the part"
             " that was held out, or there was too little to learn from before it."
         )
     verdicts = {one.verdict for one in deciding}
-    if Verdict.FAILED in verdicts:
-        verdict = Verdict.FAILED
-    elif verdicts == {Verdict.PASSED}:
-        verdict = Verdict.PASSED
+    if ModelVerdict.FAILED in verdicts:
+        verdict = ModelVerdict.FAILED
+    elif verdicts == {ModelVerdict.PASSED}:
+        verdict = ModelVerdict.PASSED
     else:
-        verdict = Verdict.INCONCLUSIVE
+        verdict = ModelVerdict.INCONCLUSIVE
     sentences = [_sentence(one) for one in deciding]
     if shoppers < LEAST_SHOPPERS:
         sentences.append(
@@ -84,20 +84,20 @@ def decide(comparisons: Sequence[Comparison], shoppers: int) -> tuple[Verdict, s
     return verdict, " ".join(sentences)
 
 
-def _verdict(low: float, high: float, floor: float, shoppers: int, *, strict: bool) -> Verdict:
+def _verdict(low: float, high: float, floor: float, shoppers: int, *, strict: bool) -> ModelVerdict:
     if shoppers < LEAST_SHOPPERS:
-        return Verdict.INCONCLUSIVE
+        return ModelVerdict.INCONCLUSIVE
     if low > floor or (low == floor and not strict):
-        return Verdict.PASSED
-    return Verdict.FAILED if high < floor else Verdict.INCONCLUSIVE
+        return ModelVerdict.PASSED
+    return ModelVerdict.FAILED if high < floor else ModelVerdict.INCONCLUSIVE
 
 
-def _sentence(one: Comparison) -> str:
+def _sentence(one: SystemComparison) -> str:
     asked = f"no worse than {one.margin:.4f} below" if one.margin else "better than"
     outcome = {
-        Verdict.PASSED: "shown",
-        Verdict.FAILED: "refuted",
-        Verdict.INCONCLUSIVE: "inconclusive",
+        ModelVerdict.PASSED: "shown",
+        ModelVerdict.FAILED: "refuted",
+        ModelVerdict.INCONCLUSIVE: "inconclusive",
     }[one.verdict]
     known = (
         "."

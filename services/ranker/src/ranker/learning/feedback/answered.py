@@ -9,7 +9,7 @@ from ranker.adapters.model_store import ModelStore
 from ranker.domain import answer_columns
 from ranker.domain.arrays import numbers
 from ranker.domain.errors import ModelCorrupt, ModelNotFound
-from ranker.domain.feedback import AnswerLog, Feedback, feedback_of, joined
+from ranker.domain.feedback import Feedback, LoggedAnswer, feedback_of, joined
 from ranker.events.record.feedback import KeptAnswer
 from ranker.events.record.models import ModelRegistry
 from ranker.serving.ranking.parts import DEFAULT_BLEND, POPULARITY
@@ -33,10 +33,10 @@ async def feedback(
     return joined(found[::-1])
 
 
-def _answer(kept: KeptAnswer) -> AnswerLog:
+def _answer(kept: KeptAnswer) -> LoggedAnswer:
     columns = answer_columns.cut(pb.AnswerRecord.FromString(kept.content).columns, 0, MOST_PRODUCTS)
     count = len(columns.product_ids)
-    return AnswerLog(
+    return LoggedAnswer(
         answer_id=kept.answer_id,
         answer_micros=kept.answer_micros,
         model_version=kept.model_version,

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranker.domain.arrays import Doubles
-from ranker.domain.online import Sample
+from ranker.domain.online import Moments
 
 PSI_MATTERS = 0.25
 Z_CHANCE = 4.0
@@ -43,7 +43,7 @@ WORDS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class DriftFinding:
     """How far one thing is from its reference."""
 
     item: str
@@ -64,7 +64,7 @@ def mix(
     present: Mapping[str, float],
     *,
     sizes: tuple[int, int] | None = None,
-) -> Drift:
+) -> DriftFinding:
     """PSI of two counts by value. `sizes`: independent observations behind each, such as shoppers;
     None = every count is one."""
     before, now = (int(sum(counts.values())) for counts in (reference, present))
@@ -87,10 +87,10 @@ def mix(
     p, q = old / old.sum(), new / new.sum()
     changed = np.argsort(-np.abs(q - p)[: len(kept)], kind="stable")[:WORDS].tolist()
     words = "; ".join(f"{kept[at]} {q[at]:.0%}, was {p[at]:.0%}" for at in changed)
-    return Drift(item, "psi", value, threshold, value >= threshold, words, before, now)
+    return DriftFinding(item, "psi", value, threshold, value >= threshold, words, before, now)
 
 
-def scores(item: str, reference: Doubles, present: Doubles) -> Drift:
+def scores(item: str, reference: Doubles, present: Doubles) -> DriftFinding:
     """PSI of two samples of numbers, by deciles of the reference."""
     sizes = (len(reference), len(present))
     if min(sizes) < LEAST_COUNT:
@@ -102,10 +102,12 @@ def scores(item: str, reference: Doubles, present: Doubles) -> Drift:
     )
     value, threshold = psi(old, new), psi_threshold(len(old), *sizes)
     words = f"median {np.median(present):.3g}, was {np.median(reference):.3g}"
-    return Drift(item, "psi", value, threshold, value >= threshold, words, *sizes)
+    return DriftFinding(item, "psi", value, threshold, value >= threshold, words, *sizes)
 
 
-def volume(item: str, reference: Sequence[int], present: Sequence[int], *, least: float) -> Drift:
+def volume(
+    item: str, reference: Sequence[int], present: Sequence[int], *, least: float
+) -> DriftFinding:
     """z of the mean of whole days' counts; it matters from `least`, a share of the reference's."""
     sizes = (len(reference), len(present))
     before = np.array(reference, np.float64)
@@ -119,7 +121,7 @@ def volume(item: str, reference: Sequence[int], present: Sequence[int], *, least
     return _by_error(item, now - usual, error, least=least * usual, words=words, sizes=sizes)
 
 
-def mean(item: str, reference: Sample, present: Sample, *, least: float) -> Drift:
+def mean(item: str, reference: Moments, present: Moments, *, least: float) -> DriftFinding:
     """z of the difference of two means (Welch); it matters from `least`."""
     sizes = (reference.count, present.count)
     if min(sizes) < LEAST_COUNT:
@@ -133,7 +135,7 @@ def mean(item: str, reference: Sample, present: Sample, *, least: float) -> Drif
 
 def share(
     item: str, reference: tuple[int, int], present: tuple[int, int], *, least: float
-) -> Drift:
+) -> DriftFinding:
     """z of the difference of two shares, (of which, of all); it matters from `least`."""
     sizes = (reference[1], present[1])
     if min(sizes) < LEAST_COUNT:
@@ -171,15 +173,15 @@ def _by_error(
     least: float,
     words: str,
     sizes: tuple[int, int],
-) -> Drift:
+) -> DriftFinding:
     if error == 0:  # constant on both sides
         error = least / Z_CHANCE
     value, threshold = difference / error, max(Z_CHANCE, least / error)
-    return Drift(item, "z", value, threshold, abs(value) >= threshold, words, *sizes)
+    return DriftFinding(item, "z", value, threshold, abs(value) >= threshold, words, *sizes)
 
 
 def _too_little(
     item: str, measure: str, sizes: tuple[int, int], of: str = f"at least {LEAST_COUNT} of each"
-) -> Drift:
+) -> DriftFinding:
     words = f"NOT MEASURED: {sizes[1]:,} now and {sizes[0]:,} before; {of}"
-    return Drift(item, measure, text=words, reference_count=sizes[0], count=sizes[1])
+    return DriftFinding(item, measure, text=words, reference_count=sizes[0], count=sizes[1])

@@ -38,7 +38,7 @@ LEAST_SUPPORT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Logged:
+class LoggedShows:
     """What was shown, and what a policy in question makes of it; all (rows,)."""
 
     answer: Ints
@@ -57,7 +57,7 @@ class Logged:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class RewardEstimate:
     """An estimate with its 95% interval, in rewards a product shown."""
 
     value: float
@@ -75,14 +75,14 @@ class Estimates:
     """Effective sample size, (Σw)² / Σw² (Kish 1965)."""
     support: float
     clipped_share: float
-    ips: Estimate | None = None
-    snips: Estimate | None = None
-    doubly_robust: Estimate | None = None
+    ips: RewardEstimate | None = None
+    snips: RewardEstimate | None = None
+    doubly_robust: RewardEstimate | None = None
     """None = there is no estimate: `refusal` says why."""
     refusal: str = ""
 
 
-def estimate(logged: Logged, clip: float = CLIP) -> Estimates:
+def estimate(logged: LoggedShows, clip: float = CLIP) -> Estimates:
     """All three estimates, or why there are none."""
     raw = logged.target / logged.propensity
     weights, total = np.minimum(raw, clip), logged.weight.sum()
@@ -110,7 +110,7 @@ def _size(mass: Doubles) -> float:
     return float(mass.sum()) ** 2 / squares if squares else 0.0
 
 
-def _refusal(known: Estimates, logged: Logged, mass: Doubles) -> str:
+def _refusal(known: Estimates, logged: LoggedShows, mass: Doubles) -> str:
     counting = mass > 0
     answers = len(np.unique(logged.answer[counting]))
     rewards = int(np.count_nonzero(logged.reward[counting]))
@@ -128,7 +128,7 @@ def _refusal(known: Estimates, logged: Logged, mass: Doubles) -> str:
     return ""
 
 
-def _ratio(above: Doubles, below: Doubles, answer: Ints) -> Estimate:
+def _ratio(above: Doubles, below: Doubles, answer: Ints) -> RewardEstimate:
     """Σ above / Σ below with the interval of a ratio of sums over answers (delta method)."""
     total = float(below.sum())
     value = float(above.sum()) / total
@@ -136,4 +136,4 @@ def _ratio(above: Doubles, below: Doubles, answer: Ints) -> Estimate:
     influence = np.bincount(codes, above - value * below)
     count = len(influence)
     half = Z95 * float(np.sqrt(count / (count - 1) * (influence @ influence))) / total
-    return Estimate(value, value - half, value + half)
+    return RewardEstimate(value, value - half, value + half)

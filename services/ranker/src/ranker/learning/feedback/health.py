@@ -16,10 +16,10 @@ from ranker.domain.arrays import Doubles
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.feedback import Feedback
 from ranker.domain.model import Model
-from ranker.domain.online import Activity, Joined, Window
+from ranker.domain.online import CatalogActivity, DayWindow, JoinCounts
 from ranker.learning.feedback import drift
-from ranker.learning.feedback.drift import Drift
-from ranker.learning.feedback.policies import Policy
+from ranker.learning.feedback.drift import DriftFinding
+from ranker.learning.feedback.policies import OrderPolicy
 
 TOP = 10
 """Places whose scores are compared: those that most people see."""
@@ -33,18 +33,18 @@ SHARE_MATTERS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Windows:
+class ComparedWindows:
     """What is compared with what."""
 
-    present: Window
-    reference: Window
+    present: DayWindow
+    reference: DayWindow
     """Ends where the present begins."""
 
     @property
-    def before(self) -> Window:
+    def before(self) -> DayWindow:
         """As long as the present, and just before it: for what grows with a window's length."""
         start, end = self.present.start_micros, self.present.end_micros
-        return Window(2 * start - end, start)
+        return DayWindow(2 * start - end, start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +56,30 @@ class Health:
     """Where the present begins, microseconds since 1970 (UTC)."""
     reference_micros: int
     """Where the reference begins."""
-    joined: Joined
+    joined: JoinCounts
     """Of the present."""
-    policies: tuple[Policy, ...]
-    drift: tuple[Drift, ...]
+    policies: tuple[OrderPolicy, ...]
+    drift: tuple[DriftFinding, ...]
 
 
-def windows(now_micros: int, days: int, reference_days: int) -> Windows:
+def windows(now_micros: int, days: int, reference_days: int) -> ComparedWindows:
     """The last `days` whole days, and so many before them."""
     end = now_micros // DAY_MICROS * DAY_MICROS
     start = end - days * DAY_MICROS
-    return Windows(Window(start, end), Window(start - reference_days * DAY_MICROS, start))
+    return ComparedWindows(
+        DayWindow(start, end), DayWindow(start - reference_days * DAY_MICROS, start)
+    )
 
 
 def drifts(
-    compared: Windows,
+    compared: ComparedWindows,
     *,
-    reference: Activity,
-    before: Activity,
-    present: Activity,
+    reference: CatalogActivity,
+    before: CatalogActivity,
+    present: CatalogActivity,
     model: Model | None,
     scores: tuple[Doubles, Doubles],
-) -> tuple[Drift, ...]:
+) -> tuple[DriftFinding, ...]:
     """What is watched, one after another. `model` serves; `scores`: of its answers' first places,
     before and now."""
     people, days = (reference.shoppers, present.shoppers), compared.reference.days
@@ -113,14 +115,18 @@ def top_scores(feedback: Feedback, version: str) -> Doubles:
 
 
 def _of_products(
-    reference: Activity, present: Activity, model: Model | None, people: tuple[int, int]
-) -> tuple[Drift, ...]:
+    reference: CatalogActivity,
+    present: CatalogActivity,
+    model: Model | None,
+    people: tuple[int, int],
+) -> tuple[DriftFinding, ...]:
     """What the serving model does not know, and the mixes of what it does."""
     if model is None:
         words = "NOT MEASURED: no model serves"
         names = ("unknown_product_share", *FEATURES)
         return tuple(
-            Drift(name, "z" if name.endswith("share") else "psi", text=words) for name in names
+            DriftFinding(name, "z" if name.endswith("share") else "psi", text=words)
+            for name in names
         )
     unknown = drift.share(
         "unknown_product_share",
@@ -140,27 +146,27 @@ def _of_products(
     return (unknown, *mixes)
 
 
-def _by_type(activity: Activity) -> Mapping[str, float]:
+def _by_type(activity: CatalogActivity) -> Mapping[str, float]:
     counts: Counter[str] = Counter()
     for (_, kind), count in activity.types.items():
         counts[kind] += count
     return counts
 
 
-def _by_day(activity: Activity, days: range) -> list[int]:
+def _by_day(activity: CatalogActivity, days: range) -> list[int]:
     counts: Counter[int] = Counter()
     for (day, _), count in activity.types.items():
         counts[day] += count
     return [counts[day] for day in days]
 
 
-def _unknown(activity: Activity, model: Model) -> tuple[int, int]:
+def _unknown(activity: CatalogActivity, model: Model) -> tuple[int, int]:
     total = sum(activity.products.values())
     known = sum(count for item, count in activity.products.items() if item in model.item_rows)
     return total - known, total
 
 
-def _features(activity: Activity, model: Model, kind: str) -> Mapping[str, float]:
+def _features(activity: CatalogActivity, model: Model, kind: str) -> Mapping[str, float]:
     """Interests by value of this kind of feature; of nested values, such as categories, the
     deepest counts."""
     counts: Counter[str] = Counter()

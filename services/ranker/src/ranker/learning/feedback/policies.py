@@ -14,7 +14,7 @@ import numpy as np
 from ranker.domain.arrays import Doubles, Ints
 from ranker.domain.feedback import Feedback
 from ranker.learning.feedback import clicks
-from ranker.learning.feedback.estimators import Estimates, Logged, estimate
+from ranker.learning.feedback.estimators import Estimates, LoggedShows, estimate
 from ranker.serving.ranking.parts import OWN_PARTS
 
 SERVED, RAW_SCORE = "served", "raw_score"
@@ -24,7 +24,7 @@ which leaves DR what IPS is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class OrderPolicy:
     name: str
     estimates: Estimates
 
@@ -33,13 +33,13 @@ def policies(
     feedback: Feedback,
     blends: Mapping[str, Mapping[str, float]],
     candidate: tuple[str, Mapping[str, float]] | None = None,
-) -> tuple[Policy, ...]:
+) -> tuple[OrderPolicy, ...]:
     """What was served, the order by raw score alone, and the candidate's blend of the same parts.
 
     `blends`: by model version what its parts were weighed with. `candidate`: (name, blend).
     """
     predictor = _Predictor(feedback)
-    found = [Policy(SERVED, estimate(_logged(feedback, predictor)))]
+    found = [OrderPolicy(SERVED, estimate(_logged(feedback, predictor)))]
     scores = {RAW_SCORE: feedback.raw_score}
     if candidate is not None:
         reweighed = _reweighed(feedback, blends, candidate[1])
@@ -47,7 +47,7 @@ def policies(
             scores[f"blend of {candidate[0]}"] = reweighed
     for name, values in scores.items():
         order = _order(feedback.answer, values, feedback.rank)
-        found.append(Policy(name, estimate(_logged(feedback, predictor, order))))
+        found.append(OrderPolicy(name, estimate(_logged(feedback, predictor, order))))
     return tuple(found)
 
 
@@ -82,7 +82,7 @@ class _Predictor:
         return chances
 
 
-def _logged(feedback: Feedback, predictor: _Predictor, order: Ints | None = None) -> Logged:
+def _logged(feedback: Feedback, predictor: _Predictor, order: Ints | None = None) -> LoggedShows:
     """What was shown as the estimators want it. `order`: the policy's, as rows by answer and place;
     None = what was served, for which no chance has to be known."""
     rows = np.flatnonzero(feedback.shown & ((feedback.propensity > 0) | (order is None)))
@@ -93,7 +93,7 @@ def _logged(feedback: Feedback, predictor: _Predictor, order: Ints | None = None
         chosen = order[np.searchsorted(feedback.answer, feedback.answer[rows]) + place - 1]
         target = (chosen == rows).astype(np.float64)
         propensity = feedback.propensity[rows]
-    return Logged(
+    return LoggedShows(
         answer=feedback.answer[rows],
         reward=feedback.clicked[rows].astype(np.float64),
         propensity=propensity,

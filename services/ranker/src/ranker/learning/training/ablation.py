@@ -18,7 +18,7 @@ from ranker.domain.recipe import ItemItem, Recipe
 from ranker.learning.evaluation.bootstrap import intervals
 from ranker.learning.training.blend import LEAST_SHOPPERS
 from ranker.learning.training.looks import Explained
-from ranker.learning.training.search import Trial
+from ranker.learning.training.search import RecipeTrial
 from ranker.learning.training.subject import Given
 from ranker.learning.training.validation import METRIC, Validation
 from ranker.serving.ranking.parts import OWN_PARTS, POPULARITY
@@ -27,7 +27,7 @@ Refitted = Callable[[Recipe, bool], Model]
 """(recipe, with the shoppers' attributes) to the model of the validation split."""
 
 
-class Verdict(StrEnum):
+class AblationVerdict(StrEnum):
     """What an ablation says of a part."""
 
     ADDS = "adds"
@@ -53,23 +53,23 @@ class Addition:
     high: float
     shopper_count: int
     """Of the style, products."""
-    verdict: Verdict
+    verdict: AblationVerdict
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class BlendChoice:
     """What validation chose."""
 
     recipe: Recipe
     attributes: bool
     """Whether what shoppers gave takes part."""
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[RecipeTrial, ...] = ()
     """What a search tried; empty = nothing was searched."""
     additions: tuple[Addition, ...] = ()
     """What each part adds; empty = nobody could be asked, or it was not wanted."""
 
 
-def ablate(measured: Validation, recipe: Recipe, model: Model, refitted: Refitted) -> Chosen:
+def ablate(measured: Validation, recipe: Recipe, model: Model, refitted: Refitted) -> BlendChoice:
     """Leave out one after another what adds nothing to what is left; features first, in a fixed
     order, as the parts of the score are made of them. `model`: of the recipe, with all that there
     is."""
@@ -82,10 +82,10 @@ def ablate(measured: Validation, recipe: Recipe, model: Model, refitted: Refitte
         other = refitted(less, kept)
         others = measured.gains(other)
         additions.append(_addition(part, gains, others))
-        if additions[-1].verdict is Verdict.NOTHING:
+        if additions[-1].verdict is AblationVerdict.NOTHING:
             recipe, attributes, model, gains = less, kept, other, others
     blend, found_parts = _parts(measured, model, gains)
-    return Chosen(_blended(recipe, blend), attributes, additions=(*additions, *found_parts))
+    return BlendChoice(_blended(recipe, blend), attributes, additions=(*additions, *found_parts))
 
 
 USER_IDS, SHOPPER_ATTRIBUTES = "user_ids", "shopper_attributes"
@@ -120,7 +120,7 @@ def _parts(
         }
         found = [_addition(part, gains, others[part]) for part in present]
         found_parts |= {one.part: one for one in found}
-        idle = [one for one in found if one.verdict is Verdict.NOTHING]
+        idle = [one for one in found if one.verdict is AblationVerdict.NOTHING]
         if not idle or len(present) == 1:
             return weights, tuple(found_parts.values())
         least = min(idle, key=lambda one: one.addition).part
@@ -138,7 +138,7 @@ def of_photos(found: Explained) -> Addition:
         low=found.low,
         high=found.high,
         shopper_count=found.products,
-        verdict=Verdict.ADDS if found.helps else Verdict.NOTHING,
+        verdict=AblationVerdict.ADDS if found.helps else AblationVerdict.NOTHING,
     )
 
 
@@ -153,9 +153,9 @@ def _addition(part: str, gains: Doubles, without: Doubles) -> Addition:
     found = intervals((gains - without)[:, None])
     low, high = float(found.low[0]), float(found.high[0])
     if len(gains) < LEAST_SHOPPERS:
-        verdict = Verdict.TOO_FEW
+        verdict = AblationVerdict.TOO_FEW
     else:
-        verdict = Verdict.ADDS if low > 0 else Verdict.NOTHING
+        verdict = AblationVerdict.ADDS if low > 0 else AblationVerdict.NOTHING
     return Addition(
         part=part,
         metric=METRIC,

@@ -18,7 +18,7 @@ import numpy as np
 
 from ranker.domain.arrays import Ints, Neighbours
 from ranker.domain.events import DAY_MICROS, EventType
-from ranker.domain.log import UNKNOWN, Log
+from ranker.domain.log import UNKNOWN, EventColumns
 from ranker.domain.recipe import Recipe
 from ranker.learning.training.neighbours import blocks, gathered, places, sparse_rows
 from ranker.serving.ranking.fold_in import BASKET
@@ -29,7 +29,7 @@ _PAIRS = 20_000_000
 """Pairs of products that are held at once: 240 MB."""
 
 
-def bought_together(log: Log, item_ids: Sequence[str], recipe: Recipe) -> Neighbours:
+def bought_together(log: EventColumns, item_ids: Sequence[str], recipe: Recipe) -> Neighbours:
     """Row j: what buying j says of others, the `recipe.neighbours` most likely.
 
     `item_ids` are the model's; products that are bought with no other often enough have empty rows.
@@ -56,7 +56,7 @@ def bought_together(log: Log, item_ids: Sequence[str], recipe: Recipe) -> Neighb
     return gathered(rows(), np.arange(len(item_ids)), len(item_ids))
 
 
-def _contents(log: Log, row: Ints) -> tuple[Ints, Ints]:
+def _contents(log: EventColumns, row: Ints) -> tuple[Ints, Ints]:
     """Baskets, numbered from 0, and the products in them: each pair once; only baskets of two or
     more products. `row`: of each of the log's items, -1 = not one of the model's."""
     log = log.part(log.is_type(*BASKET) & (row[log.item] >= 0))

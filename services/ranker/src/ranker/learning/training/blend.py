@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranker.domain.arrays import Doubles, Ints
-from ranker.domain.recipe import Blend
+from ranker.domain.recipe import PartBlend
 from ranker.serving.ranking.parts import OWN_PARTS, POPULARITY
 
 TOP = 10
@@ -37,7 +37,7 @@ Weights = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class BlendCase:
     """One shopper: parts divided by their scales, of all products that compete."""
 
     parts: Mapping[str, Doubles]
@@ -72,7 +72,7 @@ class Cases:
 _DISCOUNTS: Doubles = 1 / np.log2(np.arange(2, TOP + 2))
 
 
-def gathered(shoppers: Iterable[Case]) -> Cases:
+def gathered(shoppers: Iterable[BlendCase]) -> Cases:
     """Cases of those shoppers who want something. The memory is that of the pools, not of the
     catalog's."""
     cases = [(case, _pool(case)) for case in shoppers if case.wanted.any()]
@@ -91,7 +91,7 @@ def gathered(shoppers: Iterable[Case]) -> Cases:
     return Cases(parts, wanted, best)
 
 
-def choose(cases: Cases, given: Blend, *, seed: int = 0) -> Blend:
+def choose(cases: Cases, given: PartBlend, *, seed: int = 0) -> PartBlend:
     """The blend that orders these cases best, or the one that is given if none is clearly better.
 
     A part that the given blend leaves out may come in; popularity, which stands alone, stays. Fewer
@@ -113,7 +113,7 @@ def choose(cases: Cases, given: Blend, *, seed: int = 0) -> Blend:
     share = total / sum(found.values())
     kept = {POPULARITY: given.weights.get(POPULARITY, 0.0)}
     weights = {name: round(weight * share, 3) for name, weight in found.items() if weight > 0}
-    return Blend(weights | kept, "validation", len(cases.best))
+    return PartBlend(weights | kept, "validation", len(cases.best))
 
 
 class _Search:
@@ -175,7 +175,7 @@ def _clearly_above(gains: Doubles, others: Doubles) -> bool:
     return bool(differences.mean() > error)
 
 
-def _pool(case: Case) -> Ints:
+def _pool(case: BlendCase) -> Ints:
     """Rows of the products that some part puts among its first, and of all that is wanted."""
     firsts = [np.flatnonzero(case.wanted)]
     for values in case.parts.values():

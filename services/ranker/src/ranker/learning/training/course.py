@@ -15,17 +15,23 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from ranker.domain.errors import DataInsufficient
-from ranker.domain.log import Log
-from ranker.domain.model import Metric, Model
+from ranker.domain.log import EventColumns
+from ranker.domain.model import Model, ModelMetric
 from ranker.domain.recipe import Recipe
 from ranker.domain.report import Protocol, Report
-from ranker.learning.evaluation.evaluate import CANDIDATE, REGULARS, Options, Production, evaluate
+from ranker.learning.evaluation.evaluate import (
+    CANDIDATE,
+    REGULARS,
+    EvaluationOptions,
+    Production,
+    evaluate,
+)
 from ranker.learning.evaluation.splits import split_globally
-from ranker.learning.training.ablation import Chosen, ablate, of_photos
+from ranker.learning.training.ablation import BlendChoice, ablate, of_photos
 from ranker.learning.training.blend import choose
 from ranker.learning.training.describing import described
 from ranker.learning.training.fitting import Fitted, Progress, fitted
-from ranker.learning.training.learning import Learned
+from ranker.learning.training.learning import ImpressionFit
 from ranker.learning.training.refit import State, refitted
 from ranker.learning.training.search import Budget, search
 from ranker.learning.training.subject import Given, check
@@ -35,7 +41,7 @@ NO_SEARCH = Budget(0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TrainingOrder:
     """What a training is asked for."""
 
     recipe: Recipe
@@ -50,18 +56,18 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained(Chosen):
+class Trained(BlendChoice):
     """A trained model and what is known of it, of its recipe among others as it was chosen."""
 
     fitted: Fitted
-    learned: Learned | None
+    learned: ImpressionFit | None
     """What impressions said of the blend; None = there was no record of answers."""
     report: Report
 
 
 def train(
     given: Given,
-    order: Order,
+    order: TrainingOrder,
     production: Production | None,
     progress: Progress,
     now_micros: int,
@@ -73,7 +79,7 @@ def train(
     given = given if chosen.attributes else replace(given, attributes={})
     share = _share(given.log, order.base)
 
-    def fit(log: Log, heard: Progress) -> Fitted:
+    def fit(log: EventColumns, heard: Progress) -> Fitted:
         if order.base is not None:
             return refitted(given.at(log), order.base, heard)
         return fitted(given.at(log), chosen.recipe, heard)
@@ -83,7 +89,7 @@ def train(
         given.products,
         lambda log: _served(fit(log, steps.fit()), _learned(given, log, chosen.recipe)).model,
         production,
-        Options(protocols=(Protocol.GLOBAL,), share=share, recipe=chosen.recipe),
+        EvaluationOptions(protocols=(Protocol.GLOBAL,), share=share, recipe=chosen.recipe),
         progress=lambda *_: None,  # measuring takes little beside fitting
         now_micros=now_micros,
     )
@@ -99,7 +105,7 @@ def train(
     return Trained(**known, fitted=made, learned=learned, report=report)
 
 
-def _learned(given: Given, log: Log, recipe: Recipe) -> Learned | None:
+def _learned(given: Given, log: EventColumns, recipe: Recipe) -> ImpressionFit | None:
     """What answers teach of the blend that were served while these events happened: an evaluation
     asks for later ones."""
     if given.shown is None:
@@ -107,7 +113,7 @@ def _learned(given: Given, log: Log, recipe: Recipe) -> Learned | None:
     return given.shown.learned(recipe.blend, int(log.time[-1]) + 1, seed=recipe.seed)
 
 
-def _served(made: Fitted, learned: Learned | None) -> Fitted:
+def _served(made: Fitted, learned: ImpressionFit | None) -> Fitted:
     """The model with the blend and the calibration that were learned."""
     if learned is None:
         return made
@@ -115,7 +121,7 @@ def _served(made: Fitted, learned: Learned | None) -> Fitted:
     return replace(made, model=replace(made.model, blend=blend, calibration=calibration))
 
 
-def _share(log: Log, base: State | None) -> float:
+def _share(log: EventColumns, base: State | None) -> float:
     """How much of the events is held out. What goes on from a model is measured on the newer half
     of what is new to it, for all else it has seen; DataInsufficient when nothing is new."""
     if base is None:
@@ -126,19 +132,19 @@ def _share(log: Log, base: State | None) -> float:
     return min(SHARE, new / len(log) / 2)
 
 
-def _choose(given: Given, order: Order, steps: "_Steps") -> Chosen:
+def _choose(given: Given, order: TrainingOrder, steps: "_Steps") -> BlendChoice:
     """What validation says, inside the part that evaluation does not ask for."""
     if order.base is not None or not (order.budget.trials or order.ablation):
-        return Chosen(order.recipe, order.attributes)
+        return BlendChoice(order.recipe, order.attributes)
     inside = given.at(split_globally(given.log, SHARE).before)
     try:
         measured = validation(inside, order.recipe)
         return _chosen(measured, order, steps)
     except DataInsufficient:  # too little to choose by: it is taken as it was given
-        return Chosen(order.recipe, order.attributes)
+        return BlendChoice(order.recipe, order.attributes)
 
 
-def _chosen(measured: Validation, order: Order, steps: "_Steps") -> Chosen:
+def _chosen(measured: Validation, order: TrainingOrder, steps: "_Steps") -> BlendChoice:
     model = measured.fitted(order.recipe, steps.fit())
 
     def fit(recipe: Recipe, with_attributes: bool = True) -> Model:
@@ -150,21 +156,21 @@ def _chosen(measured: Validation, order: Order, steps: "_Steps") -> Chosen:
 
     found, trials = search(score, order.recipe, order.budget)
     if not order.ablation:
-        return Chosen(found, order.attributes, trials)
+        return BlendChoice(found, order.attributes, trials)
     best = fit(found) if trials else model
     blend = choose(measured.cases(best), found.blend, seed=found.seed)
     best = replace(best, blend=dict(blend.weights))
     return replace(ablate(measured, replace(found, blend=blend), best, fit), trials=trials)
 
 
-def metrics_of(report: Report) -> tuple[Metric, ...]:
+def metrics_of(report: Report) -> tuple[ModelMetric, ...]:
     """The figures that a list of models shows: of regular shoppers, and popularity's beside."""
     found = []
     for system in report.trials[0].systems if report.trials else ():
         prefix = {CANDIDATE: "", "popularity": "popularity_"}.get(system.name)
         if prefix is not None:
             found += [
-                Metric(prefix + figure.name, figure.value, figure.sample_count)
+                ModelMetric(prefix + figure.name, figure.value, figure.sample_count)
                 for part in system.slices
                 if part.name == REGULARS
                 for figure in part.figures
@@ -182,7 +188,7 @@ FITS_OF_ABLATION = 6
 class _Steps:
     """Reports how far a training is, in epochs of about as many fits as it will take."""
 
-    def __init__(self, progress: Progress, order: Order) -> None:
+    def __init__(self, progress: Progress, order: TrainingOrder) -> None:
         self._progress = progress
         self._epochs = order.recipe.epochs
         fits = 2  # evaluation's and the last one

@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 
 from ranker.domain.arrays import Doubles, Floats, Ints, indicators
 from ranker.domain.features import LOOK_KIND, Product, feature_names
-from ranker.domain.model import Model, ProductFeatures, Segments
+from ranker.domain.model import Model, ProductFeatures, ShopperSegments
 from ranker.domain.signals import Interests
 from ranker.learning.training.neighbours import places
 from ranker.serving.profiles.affinities import of_sums
@@ -70,7 +70,7 @@ def product_features(
 
 def segments(
     vectors: Floats, described: ProductFeatures, liked: tuple[Ints, Ints, Doubles], seed: int
-) -> Segments | None:
+) -> ShopperSegments | None:
     """Groups of shoppers by what they like; None = there are too few for groups.
 
     `liked` are rows of shoppers, rows of products and weights of interests; robots are to be left
@@ -108,7 +108,7 @@ def segments(
     strengths = of_sums(
         summed, np.maximum(weights, 1e-12), described.shares.astype(np.float64)
     ).strengths
-    return Segments(
+    return ShopperSegments(
         mean=mean,
         centroids=centroids,
         shares=(np.bincount(members, minlength=len(centroids)) / len(members)).astype(np.float32),

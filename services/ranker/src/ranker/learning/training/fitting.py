@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranker.adapters.lightfm import Learned, learn
+from ranker.adapters.lightfm import LearnedFactors, learn
 from ranker.domain.arrays import Doubles, Floats, Neighbours
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.features import ID_KIND
@@ -24,7 +24,7 @@ from ranker.learning.training.items import item_item
 from ranker.learning.training.looks import Explained, learn_looks
 from ranker.learning.training.matrices import CHUNK
 from ranker.learning.training.neighbours import places
-from ranker.learning.training.subject import Given, Subject, subject_of
+from ranker.learning.training.subject import Given, TrainingMatrices, subject_of
 from ranker.serving.ranking import fold_in, parts
 
 Progress = Callable[[int, int], None]
@@ -37,7 +37,7 @@ class Fitted:
 
     model: Model
     """Without a version: that follows from what the manifest says."""
-    learned: Learned
+    learned: LearnedFactors
     shopper_names: tuple[str, ...]
     """Of the rows of `learned.shoppers`: pseudonyms, then shared attributes. Those of
     `learned.items` are the model's `feature_names`."""
@@ -76,7 +76,9 @@ def fitted(
     return assembled(subject, learned, beside)
 
 
-def assembled(subject: Subject, learned: Learned, beside: Model | None = None) -> Fitted:
+def assembled(
+    subject: TrainingMatrices, learned: LearnedFactors, beside: Model | None = None
+) -> Fitted:
     """The model of all products: products and shoppers as sums of their features, and the parts
     beside them; see `fitted`."""
     recipe, matrix, sizes = subject.recipe, subject.items.matrix, subject.items.sizes
@@ -134,7 +136,7 @@ def assembled(subject: Subject, learned: Learned, beside: Model | None = None) -
 
 
 def _looks(
-    subject: Subject, learned: Learned, shoppers: Floats
+    subject: TrainingMatrices, learned: LearnedFactors, shoppers: Floats
 ) -> tuple[Looks | None, Explained | None]:
     """What photos say of products that nobody likes, scaled as the recipe says."""
     photos, scale = subject.photos, subject.recipe.style_scale
@@ -151,7 +153,7 @@ def _looks(
     return looks, explained
 
 
-def _add_looks(vectors: Floats, looks: Looks, subject: Subject) -> None:
+def _add_looks(vectors: Floats, looks: Looks, subject: TrainingMatrices) -> None:
     """To the vectors of products that nobody likes and that have a photo."""
     if subject.photos is None:
         return
@@ -163,7 +165,7 @@ def _add_looks(vectors: Floats, looks: Looks, subject: Subject) -> None:
         vectors[some] += looks.of(subject.photos.vectors[rows[some]])
 
 
-def _parts(subject: Subject, beside: Model | None) -> dict[str, Any]:
+def _parts(subject: TrainingMatrices, beside: Model | None) -> dict[str, Any]:
     """The parts beside LightFM's; those of `beside` where it is there."""
     if beside is not None:
         names = ("item_item", "bought_together", "popularity", "trend")
@@ -182,9 +184,9 @@ def _dense(values: npt.NDArray[np.float32]) -> Floats:
 
 
 TREND_HALF_LIFE_DAYS = 14.0
-"""After how many days a liking counts half as a recent one."""
+"""After how many days an affinity counts half as a recent one."""
 TREND_SHRINKAGE = 10.0
-"""Recent likings that each product is given on top of its own, so that few move nothing."""
+"""Recent affinities that each product is given on top of its own, so that few move nothing."""
 
 
 def popularity(found: Interests, item_ids: Sequence[str]) -> Floats:
@@ -198,7 +200,7 @@ def trend(found: Interests, item_ids: Sequence[str]) -> Floats:
     product had kept its share of all time: 1 = twice as much, 0 = steady.
 
     An interest is recent by a half-life of 14 days before the newest one. Both sides get ten
-    likings of the usual weight on top, so that a product with few likings counts as steady.
+    affinities of the usual weight on top, so that a product with few affinities counts as steady.
     """
     if not len(found):
         return np.zeros(len(item_ids), np.float32)
@@ -225,10 +227,10 @@ SOME_SHOPPERS, SOME_ITEMS = 200, 5_000
 SIZED = parts.DEFAULT_BLEND
 """How the parts that a score's scale is the size of are put together."""
 HALF_SURE = 20.0
-"""Pairs of likings of one shopper, a product, at which item_item counts half. Divided by its size
-alone, what few pairs teach would count as much as what many do. On shares of MovieLens-100k (the
-training part, newcomers after 3 events) it costs .02 of nDCG@10 at 4 to 7 pairs a product, neither
-gains nor costs at 16, and gains .02 at 50 and .045 at 340."""
+"""Pairs of affinities of one shopper, a product, at which item_item counts half. Divided by its
+size alone, what few pairs teach would count as much as what many do. On shares of MovieLens-100k
+(the training part, newcomers after 3 events) it costs .02 of nDCG@10 at 4 to 7 pairs a product,
+neither gains nor costs at 16, and gains .02 at 50 and .045 at 340."""
 
 
 def score_scale(model: Model, interests: Interests) -> float:
@@ -266,9 +268,9 @@ def part_scales(model: Model, interests: Interests) -> dict[str, float]:
 
 
 def sureness(interests: Interests) -> float:
-    """How much the likings say of products that go together, 0 to 1, see `HALF_SURE`."""
-    likings = np.bincount(interests.actor)
-    pairs = (likings * (likings - 1)).sum() / 2 / len(np.unique(interests.item))
+    """How much the affinities say of products that go together, 0 to 1, see `HALF_SURE`."""
+    affinities = np.bincount(interests.actor)
+    pairs = (affinities * (affinities - 1)).sum() / 2 / len(np.unique(interests.item))
     return float(pairs / (pairs + HALF_SURE))
 
 

@@ -1,17 +1,17 @@
 """Products that speak for others, learned from who liked what and in which order (SciPy, extra
 `train`).
 
-A shopper's last likings j, each fading by its age, say ``Σ_j d_j · W[j, i]`` of product i.
+A shopper's last affinities j, each fading by its age, say ``Σ_j d_j · W[j, i]`` of product i.
 
 TRANSITION is a ridge regression of what comes next on what came before (SLIT: Choi, Kim, Lee, Shim,
-Lee 2021, arXiv 2103.16104). At each liking t of a shopper, s_t holds the products liked before it,
+Lee 2021, arXiv 2103.16104). At each affinity t of a shopper, s_t holds the products liked before,
 faded exactly as serving fades them, and n_t the next few from it on::
 
     W = argmin Σ_t v_t ‖n_t − s_t W‖² + λ ‖W‖²,   W[i, i] = 0
       = P (C − diag γ),   P = (A + λI)⁻¹,  A = Σ v_t s_tᵀ s_t,  C = Σ v_t s_tᵀ n_t,
                           γ_i = (P C)[i, i] / P[i, i]
 
-v_t is the interest's weight. EASE is the same with all of a shopper's likings in the place of both
+v_t is the interest's weight. EASE is the same with all of a shopper's affinities instead of both
 (Steck 2019, arXiv 1905.03375): it knows no order. Both need memory and time that grow with the
 square and the cube of the products. KNN does not: it is the cosine of what came before with what
 comes next, C[j, i] / √(A[j, j] · B[i, i]) with B = Σ v_t n_tᵀ n_t, shrunk where little is known; a
@@ -30,58 +30,58 @@ from ranker.domain.arrays import Doubles, Ints, Neighbours
 from ranker.domain.recipe import ItemItem, Recipe
 from ranker.domain.signals import Interests
 from ranker.learning.training.neighbours import blocks, dense_rows, gathered, places, sparse_rows
-from ranker.serving.ranking.fold_in import WINDOWS, Window
+from ranker.serving.ranking.fold_in import WINDOWS, HistoryWindow
 
-NEXT = Window(5, 0.7)
-"""How many next likings are foretold, and how fast they fade."""
+NEXT = HistoryWindow(5, 0.7)
+"""How many next affinities are foretold, and how fast they fade."""
 DENSE_ITEMS = 10_000
 """Liked products up to which a regression is solved: 10,000 take 3.2 GB and some minutes."""
 MOST_LIKINGS = 1_000_000
-"""Likings that teach, the newest of all shoppers'."""
+"""Affinities that teach, the newest of all shoppers'."""
 MOST_OF_ONE = 1_000
-"""Likings of one shopper that teach, the newest."""
+"""Affinities of one shopper that teach, the newest."""
 SHRINKAGE = 4.0
-"""KNN: likings that each product is given on top of its own, so that rare ones say less."""
+"""KNN: affinities that each product is given on top of its own, so that rare ones say less."""
 _BLOCK = 100_000
-"""Likings whose windows are held at once: 60 MB."""
+"""Affinities whose windows are held at once: 60 MB."""
 _PAIRS = 20_000_000
 """Pairs of products that are held at once: 240 MB."""
 
 
 @dataclass(frozen=True, slots=True)
-class Likings:
-    """One shopper's likings after another's, each shopper's oldest first."""
+class AffinitySequence:
+    """One shopper's affinities after another's, each shopper's oldest first."""
 
     owner: Ints
-    """(likings,)"""
+    """(affinities,)"""
     item: Ints
-    """(likings,) places in `items`"""
+    """(affinities,) places in `items`"""
     weight: Doubles
-    """(likings,) above 0, at most 1"""
+    """(affinities,) above 0, at most 1"""
     items: Ints
     """(liked products,) rows of the model, rising"""
 
     def __len__(self) -> int:
         return len(self.owner)
 
-    def part(self, rows: slice) -> "Likings":
+    def part(self, rows: slice) -> "AffinitySequence":
         """Only these, with the same places."""
-        return Likings(self.owner[rows], self.item[rows], self.weight[rows], self.items)
+        return AffinitySequence(self.owner[rows], self.item[rows], self.weight[rows], self.items)
 
 
 def item_item(found: Interests, item_ids: Sequence[str], recipe: Recipe) -> Neighbours | None:
-    """Row j: what a liking of product j says of others; None = the recipe turns it off.
+    """Row j: what an affinity of product j says of others; None = the recipe turns it off.
 
-    `item_ids` are the model's. Products of which no liking is known have empty rows. The same
+    `item_ids` are the model's. Products of which no affinity is known have empty rows. The same
     input gives the same neighbours bit for bit on one machine.
     """
     if recipe.item_item is ItemItem.OFF:
         return None
-    likings = likings_of(found, item_ids)
-    if len(np.unique(likings.owner)) == len(likings):  # nobody likes two
+    affinities = affinities_of(found, item_ids)
+    if len(np.unique(affinities.owner)) == len(affinities):  # nobody likes two
         return gathered((), np.zeros(0, np.int64), len(item_ids))
-    rows = _KINDS[kind_for(recipe.item_item, len(likings.items))](likings, recipe)
-    return gathered(rows, likings.items, len(item_ids))
+    rows = _KINDS[kind_for(recipe.item_item, len(affinities.items))](affinities, recipe)
+    return gathered(rows, affinities.items, len(item_ids))
 
 
 def kind_for(asked: ItemItem, liked_products: int) -> ItemItem:
@@ -89,8 +89,8 @@ def kind_for(asked: ItemItem, liked_products: int) -> ItemItem:
     return ItemItem.KNN if liked_products > DENSE_ITEMS else asked
 
 
-def likings_of(found: Interests, item_ids: Sequence[str]) -> Likings:
-    """The newest likings of products in `item_ids`, by (time, product) for each shopper."""
+def affinities_of(found: Interests, item_ids: Sequence[str]) -> AffinitySequence:
+    """The newest affinities of products in `item_ids`, by (time, product) for each shopper."""
     row = places(found.items, item_ids)[found.item]
     order = np.lexsort((row, found.time, found.actor))
     order = order[row[order] >= 0]
@@ -100,34 +100,34 @@ def likings_of(found: Interests, item_ids: Sequence[str]) -> Likings:
         moment = np.partition(found.time[order], -MOST_LIKINGS)[-MOST_LIKINGS]
         order = order[found.time[order] >= moment]
     items, item = np.unique(row[order], return_inverse=True)
-    return Likings(found.actor[order], item, found.weight[order], items)
+    return AffinitySequence(found.actor[order], item, found.weight[order], items)
 
 
-def _transitions(likings: Likings, recipe: Recipe) -> Iterator[Any]:
-    count = len(likings.items)
+def _transitions(affinities: AffinitySequence, recipe: Recipe) -> Iterator[Any]:
+    count = len(affinities.items)
     gram, moved = np.zeros((count, count)), np.zeros((count, count))
-    for block in _whole_shoppers(likings):
+    for block in _whole_shoppers(affinities):
         before, after, weights = windows(block)
         weighed = before.multiply(weights[:, np.newaxis]).tocsr()
         gram += (weighed.T @ before).toarray()
         moved += (weighed.T @ after).toarray()
-    return dense_rows(_ridge(gram, moved, recipe.transition_penalty), *_kept(likings, recipe))
+    return dense_rows(_ridge(gram, moved, recipe.transition_penalty), *_kept(affinities, recipe))
 
 
-def _together(likings: Likings, recipe: Recipe) -> Iterator[Any]:
+def _together(affinities: AffinitySequence, recipe: Recipe) -> Iterator[Any]:
     import scipy.sparse as sp
 
-    owners, owner = np.unique(likings.owner, return_inverse=True)
-    shape = (len(owners), len(likings.items))
-    likes = sp.csr_matrix((np.sqrt(likings.weight), (owner, likings.item)), shape)
+    owners, owner = np.unique(affinities.owner, return_inverse=True)
+    shape = (len(owners), len(affinities.items))
+    likes = sp.csr_matrix((np.sqrt(affinities.weight), (owner, affinities.item)), shape)
     gram = (likes.T @ likes).toarray()
-    return dense_rows(_ridge(gram, gram, recipe.ease_penalty), *_kept(likings, recipe))
+    return dense_rows(_ridge(gram, gram, recipe.ease_penalty), *_kept(affinities, recipe))
 
 
-def _cosines(likings: Likings, recipe: Recipe) -> Iterator[Any]:
+def _cosines(affinities: AffinitySequence, recipe: Recipe) -> Iterator[Any]:
     import scipy.sparse as sp
 
-    parts = [windows(block) for block in _whole_shoppers(likings)]
+    parts = [windows(block) for block in _whole_shoppers(affinities)]
     before = sp.vstack([part[0] for part in parts], format="csr")
     after = sp.vstack([part[1] for part in parts], format="csr")
     weights = np.concatenate([part[2] for part in parts])
@@ -142,48 +142,51 @@ def _cosines(likings: Likings, recipe: Recipe) -> Iterator[Any]:
         found = sp.csr_matrix(
             (found.data[others], (found.row[others], found.col[others])), found.shape
         )
-        yield from sparse_rows(found, *_kept(likings, recipe))
+        yield from sparse_rows(found, *_kept(affinities, recipe))
 
 
 _KINDS = {ItemItem.TRANSITION: _transitions, ItemItem.EASE: _together, ItemItem.KNN: _cosines}
 
 
-def windows(likings: Likings, past: Window = WINDOWS.item_item) -> tuple[Any, Any, Doubles]:
-    """What came before each liking that has a before, what comes next from it on (both CSR,
-    (likings, products), the latter's rows adding up to 1), and the weights of those likings."""
+def windows(
+    affinities: AffinitySequence, past: HistoryWindow = WINDOWS.item_item
+) -> tuple[Any, Any, Doubles]:
+    """Return what precedes each affinity that is not a shopper's first, what follows from it on,
+    and its weight: two CSR matrices (affinities, products), the rows of the second adding up to 1,
+    and a column (affinities,)."""
     import scipy.sparse as sp
 
-    before = _shifted(likings, range(1, past.items + 1), past.decay)
-    after = _shifted(likings, range(0, -NEXT.items, -1), NEXT.decay)
+    before = _shifted(affinities, range(1, past.items + 1), past.decay)
+    after = _shifted(affinities, range(0, -NEXT.items, -1), NEXT.decay)
     after = sp.diags_array(1 / np.asarray(after.sum(axis=1)).ravel()) @ after
     some = np.flatnonzero(np.diff(before.indptr))
-    return before[some], sp.csr_matrix(after)[some], likings.weight[some]
+    return before[some], sp.csr_matrix(after)[some], affinities.weight[some]
 
 
-def _shifted(likings: Likings, steps: range, decay: float) -> Any:
-    """(likings, products): at row t what the shopper liked `steps` earlier, fading in order."""
+def _shifted(affinities: AffinitySequence, steps: range, decay: float) -> Any:
+    """(affinities, products): at row t what the shopper liked `steps` earlier, fading in order."""
     import scipy.sparse as sp
 
-    row = np.arange(len(likings))
+    row = np.arange(len(affinities))
     rows, items, weights = [], [], []
     for faded, step in enumerate(steps):
         source = row - step
-        there = (source >= 0) & (source < len(likings))
-        there[there] = likings.owner[source[there]] == likings.owner[row[there]]
+        there = (source >= 0) & (source < len(affinities))
+        there[there] = affinities.owner[source[there]] == affinities.owner[row[there]]
         rows.append(row[there])
-        items.append(likings.item[source[there]])
+        items.append(affinities.item[source[there]])
         weights.append(np.full(int(there.sum()), decay**faded))
-    shape = (len(likings), len(likings.items))
+    shape = (len(affinities), len(affinities.items))
     values = (np.concatenate(weights), (np.concatenate(rows), np.concatenate(items)))
     return sp.csr_matrix(values, shape)
 
 
-def _whole_shoppers(likings: Likings) -> Iterator[Likings]:
-    """All likings in blocks that cut nobody in two."""
-    _, lengths = np.unique(likings.owner, return_counts=True)
+def _whole_shoppers(affinities: AffinitySequence) -> Iterator[AffinitySequence]:
+    """All affinities in blocks that cut nobody in two."""
+    _, lengths = np.unique(affinities.owner, return_counts=True)
     starts = np.concatenate(([0], np.cumsum(lengths)))
     for block in blocks(lengths, _BLOCK):
-        yield likings.part(slice(int(starts[block.start]), int(starts[block.stop])))
+        yield affinities.part(slice(int(starts[block.start]), int(starts[block.stop])))
 
 
 def _ridge(gram: Doubles, moved: Doubles, penalty: float) -> Doubles:
@@ -197,5 +200,5 @@ def _ridge(gram: Doubles, moved: Doubles, penalty: float) -> Doubles:
     return weights
 
 
-def _kept(likings: Likings, recipe: Recipe) -> tuple[Ints, int]:
-    return likings.items, recipe.neighbours
+def _kept(affinities: AffinitySequence, recipe: Recipe) -> tuple[Ints, int]:
+    return affinities.items, recipe.neighbours

@@ -12,17 +12,17 @@ from ranker.adapters import model_store as artifact
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import Catalog
 from ranker.domain.errors import BaseUnusable, DataInsufficient, ModelCorrupt
-from ranker.domain.log import Log, log_of
-from ranker.domain.model import ROBOTS_METRIC, Metric, ModelRecord
+from ranker.domain.log import EventColumns, log_of
+from ranker.domain.model import ROBOTS_METRIC, ModelMetric, ModelRecord
 from ranker.domain.recipe import Recipe, recipe_of
 from ranker.events.record.events import EventRecord
 from ranker.events.record.feedback import FeedbackRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.shoppers import ShopperRecord
 from ranker.events.record.tables import JOBS
-from ranker.learning.evaluation.evaluate import Fit, Options, Production, evaluate
+from ranker.learning.evaluation.evaluate import EvaluationOptions, Fit, Production, evaluate
 from ranker.learning.training import shown
-from ranker.learning.training.course import Order, Trained, metrics_of, train
+from ranker.learning.training.course import Trained, TrainingOrder, metrics_of, train
 from ranker.learning.training.fitting import Progress, fitted
 from ranker.learning.training.refit import State, state_arrays, state_of
 from ranker.learning.training.search import Budget
@@ -35,7 +35,7 @@ from servicekit.telemetry import get_logger
 LIBRARIES = ("rectools-lightfm", "numpy", "scipy", "optuna")
 
 
-class Workshop:
+class TrainingInputs:
     """Where trainings and evaluations get what they work on, and leave what they made."""
 
     def __init__(self, database: Database, catalog: Catalog, store: ModelStore) -> None:
@@ -109,22 +109,24 @@ class Workshop:
         return model.version
 
 
-async def run(job_id: str, usual: Mapping[str, Any], workshop: Workshop, progress: Progress) -> str:
+async def run(
+    job_id: str, usual: Mapping[str, Any], inputs: TrainingInputs, progress: Progress
+) -> str:
     """Train for the job, keep the model, and return its version. `usual`: see `order_of`."""
-    job = await workshop.jobs.get(job_id)
-    given = await workshop.given(job.catalog_id)
+    job = await inputs.jobs.get(job_id)
+    given = await inputs.given(job.catalog_id)
     order, base = order_of(job.params, usual), ""
     if job.params.get("incremental"):
-        base, state, attributes = await workshop.base(job.catalog_id)
+        base, state, attributes = await inputs.base(job.catalog_id)
         order = replace(order, recipe=state.recipe, base=state, attributes=attributes)
     if not order.attributes:
         given = replace(given, attributes={})
-    production = await workshop.production(job.catalog_id, given)
+    production = await inputs.production(job.catalog_id, given)
     made = train(given, order, production, progress, now_micros())
-    return await workshop.keep(job.catalog_id, given, made, base)
+    return await inputs.keep(job.catalog_id, given, made, base)
 
 
-async def evaluate_again(job_id: str, workshop: Workshop, progress: Progress) -> dict[str, str]:
+async def evaluate_again(job_id: str, inputs: TrainingInputs, progress: Progress) -> dict[str, str]:
     """Measure a model's recipe for the job on what happened until now, and keep what was found; the
     model's version and the verdict.
 
@@ -132,13 +134,13 @@ async def evaluate_again(job_id: str, workshop: Workshop, progress: Progress) ->
     it, and the model is compared with the one that serves now. ModelNotFound, ModelCorrupt,
     DataInsufficient when there is no event at all.
     """
-    job = await workshop.jobs.get(job_id)
-    model = await workshop.registry.get(job.catalog_id, str(job.params["model_version"]))
-    manifest = workshop.store.manifest(*model.key)
-    given = await workshop.given(job.catalog_id)
+    job = await inputs.jobs.get(job_id)
+    model = await inputs.registry.get(job.catalog_id, str(job.params["model_version"]))
+    manifest = inputs.store.manifest(*model.key)
+    given = await inputs.given(job.catalog_id)
     if not len(given.log):
         raise DataInsufficient("there are no events to measure by")
-    production = await workshop.production(job.catalog_id, given)
+    production = await inputs.production(job.catalog_id, given)
     if production is not None and production.version == model.version:
         production = None  # nothing is learned from comparing it with itself
     report = evaluate(
@@ -146,19 +148,19 @@ async def evaluate_again(job_id: str, workshop: Workshop, progress: Progress) ->
         given.products,
         refitting(given, manifest),
         production,
-        Options(recipe=recipe_in(manifest)),
+        EvaluationOptions(recipe=recipe_in(manifest)),
         progress=progress,
         now_micros=now_micros(),
     )
-    await workshop.registry.keep_report(job.catalog_id, model.version, report)
+    await inputs.registry.keep_report(job.catalog_id, model.version, report)
     return {"model_version": model.version, "verdict": report.verdict.value}
 
 
-def order_of(params: Mapping[str, Any], usual: Mapping[str, Any]) -> Order:
+def order_of(params: Mapping[str, Any], usual: Mapping[str, Any]) -> TrainingOrder:
     """What the job asks for; what its parameters leave open is as in `usual`."""
     recipe = recipe_of(usual["recipe"] | params.get("recipe", {}))
     given = {**usual, **params}
-    return Order(
+    return TrainingOrder(
         recipe=replace(recipe, seed=int(params.get("seed", 0))),
         budget=Budget(int(given["search_trials"]), float(given["search_seconds"])),
         ablation=bool(given["ablation"]),
@@ -202,13 +204,13 @@ def _about(given: Given, made: Trained, base: str) -> dict[str, Any]:
     }
 
 
-def _robots(made: Trained) -> Iterable[Metric]:
+def _robots(made: Trained) -> Iterable[ModelMetric]:
     count = int(made.fitted.interests.robots.sum())
     if count:
-        yield Metric(ROBOTS_METRIC, float(count), made.fitted.shopper_count)
+        yield ModelMetric(ROBOTS_METRIC, float(count), made.fitted.shopper_count)
 
 
-def _data(log: Log, made: Trained) -> dict[str, Any]:
+def _data(log: EventColumns, made: Trained) -> dict[str, Any]:
     return {
         "event_count": len(log),
         "shopper_count": made.fitted.shopper_count,

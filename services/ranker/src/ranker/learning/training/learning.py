@@ -19,7 +19,7 @@ from ranker.domain.arrays import Doubles, Flags, Ints, part
 from ranker.domain.events import EventType
 from ranker.domain.feedback import Feedback
 from ranker.domain.model import Calibration
-from ranker.domain.recipe import Blend
+from ranker.domain.recipe import PartBlend
 from ranker.learning.feedback import clicks
 from ranker.learning.feedback.clicks import ClickModel
 from ranker.serving.ranking.parts import OWN_PARTS, POPULARITY
@@ -71,10 +71,10 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class ImpressionFit:
     """What impressions say."""
 
-    blend: Blend
+    blend: PartBlend
     """The learned one, or the default."""
     calibration: Calibration | None
     decisions: tuple[str, ...]
@@ -107,10 +107,10 @@ class _Shown:
 def learn(
     feedback: Feedback,
     blends: Mapping[str, Mapping[str, float]],
-    default: Blend,
+    default: PartBlend,
     event: EventType = EventType.CLICK,
     seed: int = 0,
-) -> Learned:
+) -> ImpressionFit:
     """What the impressions say of blend and scores; the default and no calibration where they are
     too few.
 
@@ -132,12 +132,12 @@ def learn(
             f" {LEAST_EVENTS:,}",
             "calibration: none, for the same reason",
         )
-        return Learned(default, None, decisions, count, events)
+        return ImpressionFit(default, None, decisions, count, events)
     model = clicks.fit(fitting.parts, fitting.place, fitting.chosen, fitting.weight)
     blend, gain, why = _choose(part(shown, second), fitting, model, default, seed)
     scores = _columns(shown, blend.weights).sum(axis=1)
     calibration, reliability, said = _calibrate(part(shown, third), scores[third], model, event)
-    return Learned(
+    return ImpressionFit(
         blend,
         calibration,
         (why, said),
@@ -187,8 +187,8 @@ def _columns(shown: _Shown, weights: Mapping[str, float]) -> Doubles:
 
 
 def _choose(
-    held_out: _Shown, fitting: _Shown, model: ClickModel, default: Blend, seed: int
-) -> tuple[Blend, Gain | None, str]:
+    held_out: _Shown, fitting: _Shown, model: ClickModel, default: PartBlend, seed: int
+) -> tuple[PartBlend, Gain | None, str]:
     """The learned blend if it is surely better on the slice that was held out, else the default."""
     weights = _weights(fitting, model, default)
     choices = len(np.unique(held_out.answer[held_out.chosen > 0]))
@@ -200,11 +200,11 @@ def _choose(
     if gain.lower <= 0:
         why = f"the learned one is not surely better: {gained}"
         return default, gain, f"blend: {default.learned_from}; {why}"
-    blend = Blend({**default.weights, **weights}, "impressions", len(fitting.chosen))
+    blend = PartBlend({**default.weights, **weights}, "impressions", len(fitting.chosen))
     return blend, gain, f"blend: learned from impressions; choices stand higher by {gained}"
 
 
-def _weights(fitting: _Shown, model: ClickModel, default: Blend) -> dict[str, float]:
+def _weights(fitting: _Shown, model: ClickModel, default: PartBlend) -> dict[str, float]:
     """The model's weights in the blend's terms.
 
     Only their ratio to the similarities' matters, which a blend does not touch: those are worth 1.

@@ -1,8 +1,8 @@
 """What a photo says of a product that nobody likes yet. NumPy only.
 
-LightFM learns a vector e_i for each product's own id: what its likings say beyond the features that
-it shares with others. A new product has none, and a kernel ridge regression predicts it from the
-photo::
+LightFM learns a vector e_i for each product's own id: what its affinities say beyond the features
+that it shares with others. A new product has none, and a kernel ridge regression predicts it from
+the photo::
 
     e_i ≈ Σ_l effect_l · exp(−|photo_i − photo_l|² / width) − offset
                                         over the products that are liked and have a photo

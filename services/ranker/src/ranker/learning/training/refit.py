@@ -1,7 +1,7 @@
 """Goes on from a model that was trained before, with what happened since.
 
 LightFM's part is not learned anew: features keep their vectors and Adagrad's sums, new ones begin
-as in a training, and a few passes go over the newer likings and a sample of the older ones
+as in a training, and a few passes go over the newer affinities and a sample of the older ones
 (rehearsal against forgetting: Robins 1995). The other parts of a model are computed from all
 events, which is cheap. It pays where trainings take long and much of the catalog and of the
 shoppers stay; what changed in the recipe, and what old events say by now, only a full training
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranker.adapters.lightfm import Learned, Side, fresh, learn
+from ranker.adapters.lightfm import LearnedFactors, Side, fresh, learn
 from ranker.adapters.packing import pack_texts, unpack_texts
 from ranker.domain.arrays import Ints, part
 from ranker.domain.errors import BaseUnusable
@@ -29,7 +29,7 @@ from ranker.learning.training.subject import Given, subject_of
 EPOCHS_SHARE = 0.25
 """Of the recipe's epochs, at least one."""
 REHEARSED = 1.0
-"""Older likings for each newer one."""
+"""Older affinities for each newer one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class State:
     """What a training leaves for the next one."""
 
     recipe: Recipe
-    learned: Learned
+    learned: LearnedFactors
     item_names: tuple[str, ...]
     """Of the rows of `learned.items`."""
     shopper_names: tuple[str, ...]
@@ -53,7 +53,7 @@ def refitted(given: Given, base: State, progress: Progress | None = None) -> Fit
     same = _same_space(given, base.style)
     subject = subject_of(given, recipe, base.style if same else None)
     rng = np.random.default_rng(recipe.seed)
-    start = Learned(
+    start = LearnedFactors(
         _carried(base.learned.items, base.item_names, subject.items.names, rng),
         _carried(base.learned.shoppers, base.shopper_names, subject.shoppers.names, rng),
     )
@@ -122,7 +122,7 @@ def state_of(
     """The state again; BaseUnusable when the arrays do not fit together."""
     try:
         names = {name: unpack_texts(f"{name}_names", arrays) for name in ("item", "shopper")}
-        learned = Learned(
+        learned = LearnedFactors(
             _side(arrays, "items", len(names["item"]), recipe.dimension),
             _side(arrays, "shoppers", len(names["shopper"]), recipe.dimension),
         )

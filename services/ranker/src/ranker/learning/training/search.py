@@ -29,13 +29,13 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class RecipeTrial:
     parameters: Mapping[str, Any]
     score: float | None
     """None = it could not be fitted."""
 
 
-def search(score: Score, recipe: Recipe, budget: Budget) -> tuple[Recipe, tuple[Trial, ...]]:
+def search(score: Score, recipe: Recipe, budget: Budget) -> tuple[Recipe, tuple[RecipeTrial, ...]]:
     if budget.trials < 1:
         return recipe, ()
     import optuna
@@ -44,7 +44,7 @@ def search(score: Score, recipe: Recipe, budget: Budget) -> tuple[Recipe, tuple[
     drawn = min(10, 1 + budget.trials // 3)  # before TPE has anything to go by
     sampler = optuna.samplers.TPESampler(seed=recipe.seed, n_startup_trials=drawn)
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    trials: list[Trial] = []
+    trials: list[RecipeTrial] = []
     end = time.monotonic() + budget.seconds
     while len(trials) < budget.trials and (not trials or time.monotonic() < end):
         if trials:
@@ -53,7 +53,7 @@ def search(score: Score, recipe: Recipe, budget: Budget) -> tuple[Recipe, tuple[
         else:
             one, tried = None, recipe
         value = _score(score, tried)
-        trials.append(Trial({name: getattr(tried, name) for name in SEARCHED}, value))
+        trials.append(RecipeTrial({name: getattr(tried, name) for name in SEARCHED}, value))
         if one is not None:
             study.tell(one, value, state=optuna.trial.TrialState.FAIL if value is None else None)
     best = max(trials, key=lambda trial: -math.inf if trial.score is None else trial.score)

@@ -8,11 +8,11 @@ from ranker.adapters.model_store import ModelStore
 from ranker.domain.events import DAY_MICROS, EventType
 from ranker.domain.feedback import Feedback
 from ranker.domain.online import Period
-from ranker.domain.recipe import Blend
+from ranker.domain.recipe import PartBlend
 from ranker.events.record.feedback import FeedbackRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.learning.feedback import answered
-from ranker.learning.training.learning import Learned, learn
+from ranker.learning.training.learning import ImpressionFit, learn
 
 MOST_ANSWERS = 20_000
 """The newest ones of which something was shown; with ten products each, 200,000 impressions."""
@@ -28,8 +28,12 @@ class Shown:
     """By model version what its parts were weighed with."""
 
     def learned(
-        self, default: Blend, until_micros: int, event: EventType = EventType.CLICK, seed: int = 0
-    ) -> Learned:
+        self,
+        default: PartBlend,
+        until_micros: int,
+        event: EventType = EventType.CLICK,
+        seed: int = 0,
+    ) -> ImpressionFit:
         """What answers before then teach; `default` and no calibration where they are too few.
         `event`: CLICK or PURCHASE, what a choice is."""
         before = self.feedback.part(self.feedback.micros < until_micros)
@@ -50,7 +54,7 @@ async def read(
     return Shown(shown, await answered.blends(catalog_id, shown.versions, registry, store))
 
 
-def about(found: Learned) -> dict[str, Any]:
+def about(found: ImpressionFit) -> dict[str, Any]:
     """For the manifest: all that is not in the model itself."""
     known = asdict(replace(found, calibration=None))
     return {name: one for name, one in known.items() if name not in ("blend", "calibration")}

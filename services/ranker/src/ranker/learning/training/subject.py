@@ -9,7 +9,7 @@ from ranker.adapters.lightfm import Liked
 from ranker.domain.arrays import Floats, Ints, stacked
 from ranker.domain.errors import DataInsufficient
 from ranker.domain.features import Product, Vectors
-from ranker.domain.log import Log
+from ranker.domain.log import EventColumns
 from ranker.domain.recipe import Loss, Recipe
 from ranker.domain.signals import Interests, interests
 from ranker.learning.training import matrices
@@ -21,7 +21,7 @@ from ranker.learning.training.shown import Shown
 class Given:
     """What there is to learn from, in any order."""
 
-    log: Log
+    log: EventColumns
     products: Sequence[Product]
     vectors: Vectors | None = None
     """Of the products' photos; None = no style is learned."""
@@ -30,13 +30,13 @@ class Given:
     shown: Shown | None = None
     """What was answered and what came of it; None = no blend is learned from it."""
 
-    def at(self, log: Log) -> "Given":
+    def at(self, log: EventColumns) -> "Given":
         """The same with these events."""
         return replace(self, log=log)
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class TrainingMatrices:
     """What is to be learned: rows of features and who likes what."""
 
     recipe: Recipe
@@ -61,7 +61,7 @@ class Subject:
     styles: Floats | None
     """(items, style dimension)"""
     interests: Interests
-    log: Log
+    log: EventColumns
 
 
 def check(given: Given, recipe: Recipe) -> None:
@@ -72,7 +72,9 @@ def check(given: Given, recipe: Recipe) -> None:
         raise DataInsufficient("nobody likes any product of this catalog yet")
 
 
-def subject_of(given: Given, recipe: Recipe, style: matrices.Style | None = None) -> Subject:
+def subject_of(
+    given: Given, recipe: Recipe, style: matrices.Style | None = None
+) -> TrainingMatrices:
     """`style`: the one to go on with; None = learn it. DataInsufficient."""
     products = sorted(given.products, key=lambda product: product.product_id)
     ids = tuple(product.product_id for product in products)
@@ -100,7 +102,7 @@ def subject_of(given: Given, recipe: Recipe, style: matrices.Style | None = None
         wrong = _wrong_answers(found, row_of, (people, warm), liked, recipe.seed)
         times = np.concatenate([times, np.zeros(len(wrong.item), np.int64)])
         liked = stacked(liked, wrong)
-    return Subject(
+    return TrainingMatrices(
         recipe=recipe,
         item_ids=ids,
         items=matrices.of_products(products, recipe.attribute_keys, recipe.shared_scale).used_by(
@@ -123,7 +125,7 @@ def _wrong_answers(
     found: Interests, row_of: Ints, axes: tuple[Ints, Ints], liked: Liked, seed: int
 ) -> Liked:
     """What the logistic loss is to learn as wrong: what people hid or rated low, and for each
-    liking a product drawn evenly among those that somebody likes. `axes`: the shoppers' codes and
+    affinity a product drawn evenly among those that somebody likes. `axes`: the shoppers' codes and
     products' rows behind the rows of `liked`."""
     people, warm = axes
     shopper, item = (

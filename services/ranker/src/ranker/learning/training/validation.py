@@ -16,7 +16,7 @@ from ranker.domain.recipe import Recipe
 from ranker.learning.evaluation import metrics, systems
 from ranker.learning.evaluation.baselines import popularity
 from ranker.learning.evaluation.splits import Task, split_globally, tasks
-from ranker.learning.training.blend import Case, Cases, gathered
+from ranker.learning.training.blend import BlendCase, Cases, gathered
 from ranker.learning.training.fitting import Progress, fitted
 from ranker.learning.training.subject import Given
 from ranker.serving.ranking import parts
@@ -55,7 +55,7 @@ class Validation:
         """The same shoppers with the parts of their scores, to choose a blend by."""
         return gathered(self._cases(model))
 
-    def _cases(self, model: Model) -> Iterator[Case]:
+    def _cases(self, model: Model) -> Iterator[BlendCase]:
         known, wanted = self.task.known, self.task.wanted
         served = self._served(model)
         for row, shopper in enumerate(served.people(known)):
@@ -67,7 +67,7 @@ class Validation:
             scaled = {
                 name: values[competes] / parts.scale(model, name) for name, values in raw.items()
             }
-            yield Case(scaled, asked[competes])
+            yield BlendCase(scaled, asked[competes])
 
     def gains(self, model: Model) -> Doubles:
         """(shoppers,) nDCG@10 (Järvelin, Kekäläinen 2002) of the products that are liked after,

@@ -7,7 +7,7 @@ share of everybody's interest that goes to such products::
 
 The first factor is the share beyond what chance would give, of what could be beyond it (as in
 Cohen's kappa, 1960): 0 = they like it as everybody does, 1 = they like nothing else. The second one
-discounts what rests on little: after two such likings that are certain, half is believed.
+discounts what rests on little: after two such affinities that are certain, half is believed.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from ranker.domain.arrays import Doubles, Ints
 from ranker.domain.model import ProductFeatures
 
 HALF_BELIEVED = 2.0
-"""Certain likings after which half of what they say is believed."""
+"""Certain affinities after which half of what they say is believed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Likings:
+class Affinities:
     """Features of the products that somebody likes."""
 
     shares: Doubles
@@ -31,23 +31,23 @@ class Likings:
     """(names,) 0 to 1"""
 
 
-def likings(described: ProductFeatures, rows: Ints, weights: Doubles) -> Likings:
+def affinities(described: ProductFeatures, rows: Ints, weights: Doubles) -> Affinities:
     """Of who likes the products in these rows by these weights (above 0)."""
     total = weights.sum()
     if not total:
         nothing = np.zeros(len(described.names))
-        return Likings(nothing, nothing)
+        return Affinities(nothing, nothing)
     places, counts = _spread(described, rows)
     each = np.repeat(weights, counts)
     summed = np.bincount(described.features[places], each, len(described.names)).astype(np.float64)
     return of_sums(summed, total, described.shares.astype(np.float64))
 
 
-def of_sums(summed: Doubles, total: Doubles | float, usual: Doubles) -> Likings:
+def of_sums(summed: Doubles, total: Doubles | float, usual: Doubles) -> Affinities:
     """By the weights that go to each feature, (…, names), and in all, (…, 1)."""
     shares = summed / total
     beyond = np.maximum(shares - usual, 0.0) / np.maximum(1.0 - usual, 1e-9)
-    return Likings(shares, np.clip(beyond, 0.0, 1.0) * (summed / (summed + HALF_BELIEVED)))
+    return Affinities(shares, np.clip(beyond, 0.0, 1.0) * (summed / (summed + HALF_BELIEVED)))
 
 
 def with_feature(described: ProductFeatures, rows: Ints, feature: int) -> Ints:

@@ -15,14 +15,14 @@ from ranker.domain import features
 from ranker.domain.arrays import Doubles, Floats, Ints
 from ranker.domain.errors import ProductUnknown
 from ranker.domain.events import DAY_MICROS, EventType, History
-from ranker.domain.log import Log, log_of
+from ranker.domain.log import EventColumns, log_of
 from ranker.domain.messages import money
 from ranker.domain.messages import profile_pb as pb
-from ranker.domain.model import Model, ProductFeatures, Segments
+from ranker.domain.model import Model, ProductFeatures, ShopperSegments
 from ranker.domain.signals import Signals, interests, robots, sessions
 from ranker.ports import HistoryReader
-from ranker.serving.profiles.affinities import likings, with_feature
-from ranker.serving.profiles.texts import Words
+from ranker.serving.profiles.affinities import affinities, with_feature
+from ranker.serving.profiles.texts import ProfileWords
 from servicekit.requests import timestamp
 
 LEAST_EVENTS, MOST_EVENTS = 1_000, 10_000
@@ -45,7 +45,7 @@ async def read(catalog_id: str, actor: str, reader: HistoryReader, signals: Sign
 
 
 def of_shopper(
-    history: History, model: Model | None, signals: Signals, words: Words, now_micros: int
+    history: History, model: Model | None, signals: Signals, words: ProfileWords, now_micros: int
 ) -> pb.ShopperProfile:
     log = log_of(history.recent)
     found = interests(log, signals, now_micros)
@@ -77,7 +77,7 @@ def of_shopper(
     )
 
 
-def segments_of(model: Model, words: Words) -> list[pb.Segment]:
+def segments_of(model: Model, words: ProfileWords) -> list[pb.Segment]:
     """All groups of shoppers that the model knows, the largest first."""
     found = model.segments
     places = range(0 if found is None else len(found.shares))
@@ -85,7 +85,7 @@ def segments_of(model: Model, words: Words) -> list[pb.Segment]:
 
 
 def of_product(
-    product_id: str, model: Model | None, popularity: float, words: Words
+    product_id: str, model: Model | None, popularity: float, words: ProfileWords
 ) -> pb.ProductProfile:
     """The profile of a product; `popularity` is its share of the most popular one's, now.
     ProductUnknown."""
@@ -142,10 +142,10 @@ class _Evidence:
 
 
 def _affinities(
-    described: ProductFeatures, evidence: _Evidence, words: Words
+    described: ProductFeatures, evidence: _Evidence, words: ProfileWords
 ) -> Iterator[pb.Affinity]:
     """The strongest first, few of a kind."""
-    found = likings(described, evidence.rows, evidence.weights)
+    found = affinities(described, evidence.rows, evidence.weights)
     taken = Counter[str]()
     for feature in _strongest(found.strengths):
         kind, _, _ = words.feature(described.names[feature])
@@ -171,7 +171,7 @@ def _strongest(strengths: Doubles | Floats) -> list[int]:
 
 
 def _affinity(
-    described: ProductFeatures, feature: int, words: Words, **measured: Any
+    described: ProductFeatures, feature: int, words: ProfileWords, **measured: Any
 ) -> pb.Affinity:
     """`measured`: the message's other fields."""
     kind, key, value = words.feature(described.names[feature])
@@ -185,7 +185,9 @@ def _affinity(
     )
 
 
-def _activity(log: Log, signals: Signals, words: Words, now_micros: int) -> pb.Activity | None:
+def _activity(
+    log: EventColumns, signals: Signals, words: ProfileWords, now_micros: int
+) -> pb.Activity | None:
     if not len(log):
         return None
     first, last = int(log.time[0]), int(log.time[-1])
@@ -205,7 +207,7 @@ def _activity(log: Log, signals: Signals, words: Words, now_micros: int) -> pb.A
 
 
 def _segment_of(
-    model: Model | None, rows: Ints, weights: Doubles, words: Words
+    model: Model | None, rows: Ints, weights: Doubles, words: ProfileWords
 ) -> pb.Segment | None:
     """The group whose interests are nearest; None = none is known, or nothing of the shopper."""
     if model is None or model.segments is None or not len(rows):
@@ -217,7 +219,9 @@ def _segment_of(
     )
 
 
-def _segment(model: Model, segments: Segments, place: int, words: Words) -> pb.Segment:
+def _segment(
+    model: Model, segments: ShopperSegments, place: int, words: ProfileWords
+) -> pb.Segment:
     described, strengths = model.product_features, segments.strengths[place]
     strongest = _strongest(strengths)[:SEGMENT_FEATURES]
     found = [
@@ -245,7 +249,7 @@ def _style(model: Model, row: int) -> tuple[list[float], list[str]]:
     return model.styles[row].tolist(), similar
 
 
-def _sentences(profile: pb.ProductProfile, band: str, words: Words) -> Iterator[str]:
+def _sentences(profile: pb.ProductProfile, band: str, words: ProfileWords) -> Iterator[str]:
     if profile.category_path:
         yield words.say("IN_CATEGORY", value=profile.category_path)
     if profile.brand:

@@ -77,7 +77,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-class Words:
+class ProfileWords:
     """The words of one language; those of English where a language is not there."""
 
     def __init__(self, language_code: str) -> None:

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from ranker.domain.arrays import Ints
-from ranker.serving.ranking.diversity import Arrangement, Cause, RankPolicy
+from ranker.serving.ranking.diversity import Arrangement, MoveCause, RankPolicy
 from ranker.serving.ranking.rank import ScoredCandidates
 from sightline_rules.controls import Control, apply_boosts, seats
 
@@ -42,11 +42,11 @@ def controlled(
     before = np.arange(len(rows))
     before[free] = line.pinned + rest.order
     order = places[before]
-    moves: dict[Cause, Ints] = {}
+    moves: dict[MoveCause, Ints] = {}
     for cause, steps in rest.moves.items():
         moves[cause] = np.zeros(len(rows), np.int64)
         moves[cause][free] = steps
-    moves[Cause.CONTROL] = order - before
+    moves[MoveCause.CONTROL] = order - before
     propensities = np.ones(len(rows))
     propensities[free] = rest.propensities
     return Arrangement(order, moves, propensities), line.raised, left

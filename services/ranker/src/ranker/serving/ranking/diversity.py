@@ -31,7 +31,7 @@ from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates
 from sightline_rules.categories import join, split
 
 
-class Cause(StrEnum):
+class MoveCause(StrEnum):
     """What moves a product; the names are those of Move.Cause without its prefix."""
 
     CONTROL = "CONTROL"
@@ -104,7 +104,7 @@ class Arrangement:
 
     order: Ints
     """Places (from 0) in the ranking, in their new order."""
-    moves: Mapping[Cause, Ints]
+    moves: Mapping[MoveCause, Ints]
     """By cause, in the order of the steps: how many places up (> 0) or down each went; along
     `order`. All together they sum to the place in the ranking less the new one."""
     propensities: Doubles
@@ -113,7 +113,7 @@ class Arrangement:
     @property
     def explored(self) -> frozenset[int]:
         """The places (from 0) that were given away for products to be seen at."""
-        moved = self.moves.get(Cause.EXPLORATION)
+        moved = self.moves.get(MoveCause.EXPLORATION)
         return frozenset(() if moved is None else np.flatnonzero(moved > 0).tolist())
 
 
@@ -178,16 +178,16 @@ def arrange(shelf: RankedColumns, policy: RankPolicy, seed: bytes) -> Arrangemen
     steps = _Steps(count)
     relevance = _relevance(shelf, policy, window)
     if policy.popularity and shelf.shares is not None:
-        steps.take(Cause.POPULARITY, np.argsort(-relevance, kind="stable"))
+        steps.take(MoveCause.POPULARITY, np.argsort(-relevance, kind="stable"))
     if policy.diversity:
-        steps.take(Cause.DIVERSITY, _diverse(shelf, relevance, steps.order[:window], policy))
+        steps.take(MoveCause.DIVERSITY, _diverse(shelf, relevance, steps.order[:window], policy))
     _cap(steps, shelf, policy, window)
     propensities = np.ones(count)
     if policy.exploration_places:
         order, propensities = explored(
             steps.order, shelf.new, policy.exploration_places, shelf.ids, seed
         )
-        steps.take(Cause.EXPLORATION, order)
+        steps.take(MoveCause.EXPLORATION, order)
     return Arrangement(
         order=steps.order,
         moves={cause: moved[steps.order] for cause, moved in steps.moves.items()},
@@ -200,10 +200,10 @@ class _Steps:
 
     def __init__(self, count: int) -> None:
         self.order: Ints = np.arange(count)
-        self.moves: dict[Cause, Ints] = {}
+        self.moves: dict[MoveCause, Ints] = {}
         """By cause, of each product in the order of the ranking."""
 
-    def take(self, cause: Cause, order: Ints) -> None:
+    def take(self, cause: MoveCause, order: Ints) -> None:
         """Change the first places into this order; the others stay."""
         changed = np.concatenate([order, self.order[len(order) :]])
         self.moves[cause] = _places(self.order) - _places(changed)
@@ -281,10 +281,10 @@ def _cap(steps: _Steps, shelf: RankedColumns, policy: RankPolicy, window: int) -
         for level, most in policy.category_caps
     ]
     if rules:
-        steps.take(Cause.CATEGORY_CAP, _capped(before, policy.cap_places, rules))
+        steps.take(MoveCause.CATEGORY_CAP, _capped(before, policy.cap_places, rules))
     if policy.brand_cap:
         rules.append((shelf.brands[:window], policy.brand_cap))
-        steps.take(Cause.BRAND_CAP, _capped(before, policy.cap_places, rules))
+        steps.take(MoveCause.BRAND_CAP, _capped(before, policy.cap_places, rules))
 
 
 def _capped(order: Ints, places: int, rules: Sequence[tuple[Sequence[str], int]]) -> Ints:

@@ -36,7 +36,7 @@ BASKET = frozenset({EventType.ADD_TO_CART, EventType.PURCHASE})
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class HistoryWindow:
     """How far back a part looks, and how fast what it sees fades."""
 
     items: int
@@ -46,19 +46,19 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Windows:
+class HistoryWindows:
     """How much of a shopper's last events each part sees. Products unknown to the model take no
     place, so that a view of one of them does not dilute the rest."""
 
-    session: Window = Window(5)
+    session: HistoryWindow = HistoryWindow(5)
     """On MovieLens-100k nDCG@10 of unseen users was .1744, .2271, .2277 and .2319 with the last 1,
     3, 5 and 10; with trained users the best was 5."""
-    item_item: Window = Window(50, 0.95)
+    item_item: HistoryWindow = HistoryWindow(50, 0.95)
     """As far back, and as fading, as the transitions were learned (learning/training/items.py)."""
-    bought_together: Window = Window(10)
+    bought_together: HistoryWindow = HistoryWindow(10)
 
 
-WINDOWS = Windows()
+WINDOWS = HistoryWindows()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def of(
     actor: str | None,
     products: Sequence[str],
     bought: Sequence[str] = (),
-    windows: Windows = WINDOWS,
+    windows: HistoryWindows = WINDOWS,
     *,
     attributes: Sequence[tuple[str, str]] = (),
     idle_micros: int = 0,
@@ -158,7 +158,7 @@ def freshness(idle_micros: int) -> float:
 
 
 def _last_products(
-    model: Model, products: Sequence[str], window: Window, first: float = 1.0
+    model: Model, products: Sequence[str], window: HistoryWindow, first: float = 1.0
 ) -> LastProducts:
     known = (model.item_rows[item] for item in products if item in model.item_rows)
     rows = list(islice(known, window.items))

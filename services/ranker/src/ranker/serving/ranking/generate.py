@@ -21,7 +21,7 @@ SAMPLE_SPARE = 10
 draws."""
 
 
-class Basis(StrEnum):
+class CandidateBasis(StrEnum):
     """What candidates were chosen by, as NominateResponse.Basis without its prefix."""
 
     NOTHING = "UNSPECIFIED"
@@ -37,7 +37,7 @@ class Generated:
     product_ids: tuple[str, ...]
     scores: tuple[float, ...]
     """Falling; of no fixed range."""
-    basis: Basis
+    basis: CandidateBasis
 
 
 async def generate(
@@ -56,7 +56,7 @@ async def generate(
         return by_behaviour(shopper, model, top_k, left_out)
     popular = await reader.most_popular(catalog_id, top_k + len(left_out))
     kept = [pair for pair in popular if pair[0] not in left_out][:top_k]
-    basis = Basis.POPULARITY if kept else Basis.NOTHING
+    basis = CandidateBasis.POPULARITY if kept else CandidateBasis.NOTHING
     return Generated(tuple(item for item, _ in kept), tuple(share for _, share in kept), basis)
 
 
@@ -135,5 +135,5 @@ def _generated(shopper: FoldIn, model: Model, rows: Ints, scores: Floats) -> Gen
     return Generated(
         product_ids=itemgetter(0, 0, *rows.tolist())(model.item_ids)[2:],
         scores=tuple(scores.tolist()),
-        basis=Basis.SESSION if shopper.long_term is None else Basis.LONG_TERM,
+        basis=CandidateBasis.SESSION if shopper.long_term is None else CandidateBasis.LONG_TERM,
     )

@@ -12,14 +12,14 @@ import numpy.typing as npt
 
 from ranker.domain.arrays import Doubles, Ints
 from ranker.domain.model import Model
-from ranker.serving.ranking.diversity import Arrangement, Cause
+from ranker.serving.ranking.diversity import Arrangement, MoveCause
 from ranker.serving.ranking.rank import ScoredCandidates, calibrated
 from sightline_rules.controls import Control, apply_pins
 from sightline_rules.grouping import grouped
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class CollapseKeys:
     """What says which products are near-duplicates: of the request's own products, `own` of them,
     and after them of the candidates."""
 
@@ -32,7 +32,9 @@ class Likeness:
     """(pairs, 2) rows of candidates that are known to show the same picture"""
 
 
-def collapsed(order: Ints, likeness: Likeness | None) -> tuple[Ints, Mapping[int, Sequence[int]]]:
+def collapsed(
+    order: Ints, likeness: CollapseKeys | None
+) -> tuple[Ints, Mapping[int, Sequence[int]]]:
     """Of an order, rows of candidates, best first: the places of those that stay; and by such a
     place the rows of those that collapsed into it. What is like one of the request's own products
     does not stay. Without a likeness all do."""
@@ -50,7 +52,7 @@ def collapsed(order: Ints, likeness: Likeness | None) -> tuple[Ints, Mapping[int
     return np.array([place - own for place in found.kept if place >= own], np.int64), members
 
 
-def _seated(order: Ints, likeness: Likeness) -> Ints:
+def _seated(order: Ints, likeness: CollapseKeys) -> Ints:
     """The known pairs by their seats; those of which one is not in the order are left out."""
     seats = np.full(len(likeness.families) - likeness.own, -1, np.int64)
     seats[order] = np.arange(len(order)) + likeness.own
@@ -60,13 +62,13 @@ def _seated(order: Ints, likeness: Likeness) -> Ints:
 
 
 @dataclass(frozen=True, slots=True)
-class RankOrder:
+class FinalOrder:
     """Products, best first; every column has one entry for each."""
 
     ranking: ScoredCandidates
     score_ranks: Ints
     """Places by the raw score alone, from 1."""
-    moves: Mapping[Cause, Ints]
+    moves: Mapping[MoveCause, Ints]
     """By what moved any product how far it moved each."""
     propensities: Doubles
     chances: Doubles | None
@@ -88,7 +90,7 @@ class RankOrder:
         """Whether any does not stand where its score would put it."""
         return bool((self.score_ranks != np.arange(1, len(self) + 1)).any())
 
-    def first(self, count: int) -> "RankOrder":
+    def first(self, count: int) -> "FinalOrder":
         """Only the first `count`; 0 = all."""
         if count in (0, len(self)):
             return self
@@ -106,10 +108,10 @@ class RankOrder:
 def order_of(
     ranking: ScoredCandidates,
     arrangement: Arrangement,
-    likeness: Likeness | None,
+    likeness: CollapseKeys | None,
     model: Model | None,
     controls: Sequence[Control] = (),
-) -> RankOrder:
+) -> FinalOrder:
     """What the arrangement of a ranking leaves; `likeness`: what near-duplicates collapse by, None
     = they do not. `controls`: whose pins get their places, once these have."""
     places, members = collapsed(ranking.rows[arrangement.order], likeness)
@@ -119,14 +121,14 @@ def order_of(
         at = {row: place for place, row in enumerate(rows)}
         seats = np.array([at[row] for row in apply_pins(rows, controls)], np.int64)
         places = places[seats]
-        moves[Cause.CONTROL] = moves[Cause.CONTROL].copy()
-        moves[Cause.CONTROL][places] += seats - np.arange(len(seats))
+        moves[MoveCause.CONTROL] = moves[MoveCause.CONTROL].copy()
+        moves[MoveCause.CONTROL][places] += seats - np.arange(len(seats))
     explored = arrangement.explored
     if explored and (likeness is not None or controls):
         explored = frozenset(n for n, place in enumerate(places.tolist()) if place in explored)
     order = arrangement.order[places]
     kept = ranking.take(order)
-    return RankOrder(
+    return FinalOrder(
         ranking=kept,
         score_ranks=order + 1,
         moves={cause: steps[places] for cause, steps in moves.items() if steps.any()},

@@ -37,7 +37,7 @@ from ranker.serving.ranking.parts import POPULARITY, UNKNOWN, Items
 
 
 @dataclass(frozen=True, slots=True)
-class Photos:
+class CandidatePhotos:
     """What candidates look like."""
 
     space_version: str
@@ -60,7 +60,7 @@ class RankCandidates:
     created_micros: Ints | None = None
     """When the catalog first stored each, microseconds since 1970 (UTC), 0 = unknown; None = not
     given."""
-    photos: Photos | None = None
+    photos: CandidatePhotos | None = None
     """None = not given."""
 
 
@@ -158,7 +158,7 @@ def represent(candidates: RankCandidates, model: Model) -> Items:
     return items
 
 
-def _add_looks(items: Items, places: Ints, photos: Photos, model: Model) -> None:
+def _add_looks(items: Items, places: Ints, photos: CandidatePhotos, model: Model) -> None:
     """Add what photos say of these candidates, as training does of products that nobody likes."""
     looks, dimension = model.looks, photos.vectors.shape[1]
     if looks is None or photos.space_version != model.style_space:

@@ -43,7 +43,15 @@ import numpy as np
 
 from ranker.domain.counting import ALL, BOUGHT, LONG_DAYS, SHORT_DAYS, VIEWED, as_of, gap_days
 from ranker.domain.events import DAY_MICROS, EventType, History, Interaction
-from ranker.domain.recommenders import Anchors, Asked, Counted, Near, Recommender, Scope, Source
+from ranker.domain.recommenders import (
+    AnchorSource,
+    Counted,
+    CountScope,
+    CountsQuery,
+    Near,
+    Recommender,
+    RequestAnchors,
+)
 from ranker.domain.signals import Signals, recent_products
 from ranker.serving.ranking.fold_in import basket
 
@@ -74,7 +82,7 @@ class Wanted:
     """What lists are asked for."""
 
     recommenders: Sequence[Recommender]
-    scope: Scope
+    scope: CountScope
     top_k: int
     left_out: Collection[str]
     """Products that are in no list."""
@@ -90,18 +98,18 @@ class RecommenderList:
     """0 to 1, falling."""
 
 
-def from_trail(source: Source, trail: Sequence[Interaction]) -> tuple[str, ...]:
+def from_trail(source: AnchorSource, trail: Sequence[Interaction]) -> tuple[str, ...]:
     """A shopper's anchors of this source, newest first; `trail` is newest first."""
     found: dict[str, None] = {}
     bought: set[str] = set()
     for one in trail:
-        if source is Source.VIEWED and one.type in _LOOKS:
+        if source is AnchorSource.VIEWED and one.type in _LOOKS:
             found.setdefault(one.product_id)
         elif one.type is EventType.PURCHASE:
             bought.add(one.product_id)
-            if source is Source.BOUGHT:
+            if source is AnchorSource.BOUGHT:
                 found.setdefault(one.product_id)
-        elif (source, one.type) == (Source.CART, EventType.ADD_TO_CART) and (
+        elif (source, one.type) == (AnchorSource.CART, EventType.ADD_TO_CART) and (
             one.product_id not in bought
         ):
             found.setdefault(one.product_id)
@@ -109,7 +117,7 @@ def from_trail(source: Source, trail: Sequence[Interaction]) -> tuple[str, ...]:
 
 
 def gone_by(
-    anchors: Anchors | None, trail: Sequence[Interaction], hidden: Collection[str]
+    anchors: RequestAnchors | None, trail: Sequence[Interaction], hidden: Collection[str]
 ) -> tuple[str, ...]:
     """The anchors that a request goes by; none = it goes by the shopper's last products."""
     if anchors is None or anchors.product_ids:
@@ -133,10 +141,12 @@ def near(
     return {name: anchors or own[name] for name in names if name in KINDS}
 
 
-def asked(wanted: Wanted, near: Mapping[Recommender, Sequence[str]], actor: str | None) -> Asked:
+def asked(
+    wanted: Wanted, near: Mapping[Recommender, Sequence[str]], actor: str | None
+) -> CountsQuery:
     """What has to be read for these lists; `near`: by recommender whose others it names."""
     names, spare = set(wanted.recommenders), len(wanted.left_out)
-    return Asked(
+    return CountsQuery(
         near=[(KINDS[name], item) for name, items in near.items() for item in items],
         scope=wanted.scope,
         trending=MOST_RECENT + spare if Recommender.TRENDING in names else 0,
@@ -239,5 +249,5 @@ def _median(gaps: Mapping[int, int]) -> float | None:
 
 
 def _recently_viewed(trail: Sequence[Interaction], left_out: Collection[str]) -> Scores:
-    items = [item for item in from_trail(Source.VIEWED, trail) if item not in left_out]
+    items = [item for item in from_trail(AnchorSource.VIEWED, trail) if item not in left_out]
     return {item: 1 / place for place, item in enumerate(items, 1)}

@@ -13,7 +13,7 @@ from itertools import islice
 
 from ranker.domain.events import History, Interaction
 from ranker.domain.model import Model
-from ranker.domain.recommenders import Anchors
+from ranker.domain.recommenders import RequestAnchors
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.ports import HistoryReader
 from ranker.serving.ranking import fold_in, recommenders
@@ -114,7 +114,7 @@ class Shoppers:
         catalog_id: str,
         actor: str | None,
         known: KnownShopper,
-        anchors: Anchors | None,
+        anchors: RequestAnchors | None,
         *,
         with_trail: bool = False,
     ) -> tuple[KnownShopper, ResolvedAnchors]:

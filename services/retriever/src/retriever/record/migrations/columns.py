@@ -3,6 +3,7 @@
 from functools import partial
 
 import sqlalchemy as sa
+from alembic import op
 
 from servicekit import schema
 
@@ -10,6 +11,20 @@ TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 """Sorts by code point."""
 
 texts = partial(schema.texts, kind=TEXT)
+
+
+def add_numbers(table: str, *names: str) -> None:
+    """Add columns of numbers that are NULL in existing rows, and in those that the last release
+    writes."""
+    for name in names:
+        op.add_column(table, sa.Column(name, sa.BigInteger()))
+
+
+def add_texts(table: str, *names: str) -> None:
+    """Add columns of texts that are NULL in existing rows, and in those that the last release
+    writes."""
+    for name in names:
+        op.add_column(table, sa.Column(name, TEXT))
 
 
 def of_product() -> sa.ForeignKeyConstraint:

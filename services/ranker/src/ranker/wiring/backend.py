@@ -13,12 +13,13 @@ import grpc
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import IDEMPOTENT, CollaborativeIndex
 from ranker.events.record.models import ModelRegistry
-from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
+from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, METADATA, MIGRATIONS
 from ranker.learning.promotion import prune
 from ranker.settings import LogSettings, WorkerSettings
 from ranker.workers.jobs import MAX_ATTEMPTS
 from servicekit.channel import connect
 from servicekit.jobs import Jobs
+from servicekit.migrations import settle
 from servicekit.peers import PeerCredentials
 from servicekit.sql import Database
 
@@ -62,6 +63,11 @@ async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
     finally:
         await channel.close(None)
         database.close()
+
+
+def settle_record(database: Database, settings: WorkerSettings) -> None:
+    """Bring the record's schema to this release, or wait until another process has."""
+    settle(database, METADATA, settings)
 
 
 def log_access(settings: LogSettings) -> "Access | None":

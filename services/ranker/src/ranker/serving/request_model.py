@@ -7,7 +7,7 @@ from ranker.ports import Models
 
 
 @dataclass(frozen=True, slots=True)
-class ServedModel:
+class RequestModel:
     """The model of a request, and what stands in for the one that should have answered."""
 
     model: Model | None
@@ -21,7 +21,7 @@ class ServedModel:
         return self.model.version if self.model else ""
 
 
-def choose_model(models: Models, catalog_id: str, pinned: str) -> ServedModel:
+def choose_model(models: Models, catalog_id: str, pinned: str) -> RequestModel:
     """Return the model of version `pinned` if it is loaded, else the promoted one.
 
     Before the first promotion nothing is lost: similarity and popularity are all there is.
@@ -30,5 +30,5 @@ def choose_model(models: Models, catalog_id: str, pinned: str) -> ServedModel:
     model = found or models.serving(catalog_id)
     wanted = pinned and (model is None or model.version != pinned)
     if not wanted and (model or not models.refused(catalog_id)):
-        return ServedModel(model)
-    return ServedModel(model, "the promoted model" if model else "similarity and popularity")
+        return RequestModel(model)
+    return RequestModel(model, "the promoted model" if model else "similarity and popularity")

@@ -1,4 +1,4 @@
-"""Answers of the record, kept for as long as it says the same."""
+"""Cache of the record's answers, valid until the next commit."""
 
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
@@ -6,19 +6,17 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Answers(Generic[T]):
-    """Answers of the record, each kept until anybody commits anything."""
+class CommitCache(Generic[T]):
+    """Cache of answers, dropped as a whole at the next commit."""
 
     def __init__(self, version: Callable[[], int | None]) -> None:
-        """`version`: see Database.version; while it is None, nothing is kept."""
+        """`version`: see Database.version; while it is None, nothing is cached."""
         self._version = version
         self._held: tuple[int, dict[Hashable, T]] = (0, {})
 
     async def get(self, question: Hashable, ask: Callable[[], Awaitable[T | None]]) -> T | None:
-        """The answer to the question: the one that is kept, or what `ask` brings; None is not kept.
-
-        Callers may ask for what there is not, and so for anything.
-        """
+        """Return the cached answer, or the one that `ask` gives. None is not cached, as callers can
+        ask for any number of things that do not exist."""
         version = self._version()  # before asking: a commit meanwhile makes the answer too old
         if version is None:
             return await ask()

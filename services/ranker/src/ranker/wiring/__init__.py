@@ -1,0 +1,1 @@
+"""Builds the ranker's processes from adapters, use cases and edges."""

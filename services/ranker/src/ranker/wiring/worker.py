@@ -1,0 +1,136 @@
+"""The loops of the ranker's worker."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from functools import partial
+from typing import Any
+
+from ranker.adapters.backup_files import BackupFiles
+from ranker.adapters.export_store import ExportStore
+from ranker.adapters.retriever import Catalog
+from ranker.domain.errors import PurgeUnnoted
+from ranker.events import export, purge
+from ranker.events.backups import purges
+from ranker.events.export import EXPORT
+from ranker.events.purge import PURGE
+from ranker.events.record.answers import AnswerLog
+from ranker.events.record.events import EventRecord
+from ranker.events.record.grouping import GroupRecord
+from ranker.events.record.selections import SelectionRecord
+from ranker.events.record.tables import JOBS
+from ranker.events.retention import SWEEPING, Sweeper, days_by_type
+from ranker.learning.feedback import health
+from ranker.learning.publish import PUBLISH, Publication, PublishedModels
+from ranker.settings import WorkerSettings
+from ranker.wiring.backend import Backend, log_access
+from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
+from ranker.workers.health import Watch
+from ranker.workers.jobs import Do, train_command, trainings, work
+from ranker.workers.landing import Landing
+from ranker.workers.loops import repeat
+from ranker.workers.nightly import Nightly
+from ranker.workers.publishing import Publisher
+from servicekit.clock import now_micros
+from servicekit.jobs import Job
+from servicekit.keyring import signing_keys
+from servicekit.retention import forget_jobs
+
+LOOK_SECONDS = 30.0
+"""How often, at least, it is asked whether a night has come or a look at feedback is due."""
+
+
+def loops(
+    settings: WorkerSettings, made: Backend, stop: asyncio.Event
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """All that a worker does, until `stop` is set."""
+    jobs, registry, catalogs = made.jobs, made.registry, settings.catalogs
+    pace = (settings.lease_seconds, settings.poll_seconds)
+    models = PublishedModels(registry, made.store)
+    selections = SelectionRecord(made.database, settings.signals)
+    does = jobs_of(settings, made, selections, stop)
+    yield work(jobs, does, *pace, stop, tidy=made.prune)
+    publications: dict[str, Do] = {
+        PUBLISH: lambda job: Publication(job, models, made.index, jobs, stop).run()
+    }
+    yield work(jobs, publications, *pace, stop, name="ranker-publisher")
+    sweeper = Sweeper(
+        catalogs,
+        days_by_type(settings.event_days, settings.impression_days),
+        selections.expire,
+        AnswerLog(made.database).sweep,
+        now_micros,
+    )
+    counting = partial(count, made.database, settings.signals, stop)
+    yield repeat(counting, settings.count_seconds, stop, "nothing counted", COUNTING)
+    grouper = Grouper(
+        GroupRecord(made.database),
+        catalogs,
+        Catalog(made.channel).some,
+        settings.count_refresh_seconds,
+    )
+    yield repeat(grouper.look, settings.count_seconds, stop, "products not grouped", GROUPING)
+    forget = partial(forget_jobs, made.database, JOBS, settings.job_days)
+    for sweep, alive in ((partial(sweeper.sweep, stop), SWEEPING), (forget, "")):
+        yield repeat(sweep, settings.sweep_seconds, stop, "nothing swept", alive)
+    yield from optional_loops(settings, made, models, stop)
+
+
+def jobs_of(
+    settings: WorkerSettings, made: Backend, selections: SelectionRecord, stop: asyncio.Event
+) -> dict[str, Do]:
+    """Return what the worker does for each kind of job but publications."""
+    jobs, exports = made.jobs, ExportStore(settings.export_store)
+    return {
+        **trainings(jobs, train_command, stop),
+        PURGE: noted(settings, lambda job: purge.run(job, selections, jobs, stop)),
+        EXPORT: lambda job: export.run(
+            job, selections, exports.folder(job.catalog_id, job.id), jobs, stop
+        ),
+    }
+
+
+def noted(settings: WorkerSettings, do: Do) -> Do:
+    """The same, and a note of each purge beside the backups, where there are some."""
+    if not settings.backups:
+        return do
+    keys = signing_keys(settings.backup_keys_file)
+
+    async def done(job: Job) -> dict[str, str]:
+        result = await do(job)
+        try:
+            files = BackupFiles(settings.backups, keys())
+            await asyncio.to_thread(purges.note, files, job)
+        except OSError as error:
+            raise PurgeUnnoted from error
+        return result
+
+    return done
+
+
+def optional_loops(
+    settings: WorkerSettings, made: Backend, models: PublishedModels, stop: asyncio.Event
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """What can be turned off."""
+    jobs, registry, catalogs = made.jobs, made.registry, settings.catalogs
+    if settings.publish:
+        follow = Publisher(jobs, registry, catalogs).follow
+        yield repeat(follow, settings.poll_seconds, stop, "models not published", "publishing")
+    if settings.auto_promote:
+        hour, events = settings.auto_promote_hour, EventRecord(made.database)
+        nightly = Nightly(hour, jobs, registry, events, models.load, now_micros)
+        for catalog_id in catalogs:
+            look = partial(nightly.look, catalog_id)
+            yield repeat(
+                *(look, LOOK_SECONDS, stop, "night not worked on", f"nights of {catalog_id}"),
+                catalog_id=catalog_id,
+            )
+    if (access := log_access(settings)) is not None:
+        from ranker.adapters.kafka import EventLog  # the extra `kafka`
+
+        record = EventRecord(made.database, settings.signals, late=True)
+        yield Landing(EventLog(access, settings.kafka_group), record.append, now_micros).run(stop)
+    if every := settings.health_seconds:
+        days, reference = settings.health_days, settings.health_reference_days
+        compared = partial(health.windows, days=days, reference_days=reference)
+        watch = Watch(made.database, made.store, catalogs, every, compared)
+        yield repeat(watch.look, min(every, LOOK_SECONDS), stop, "feedback not looked at")

@@ -1,0 +1,92 @@
+"""Columns in memory: what each holds, and what filters and facets ask of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from retriever.columns.arrays import Flags, Ints
+from retriever.columns.lookups import Lookups
+from sightline_rules.fields import Field
+from sightline_rules.filters import Filter, Leaf, Money
+
+Cells: TypeAlias = Mapping[str, Any]
+"""Cells of a product's SQL columns, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedFacet:
+    """Field whose values a facet counts."""
+
+    field: str
+    most: int
+    """Values in the answer."""
+    below: str = ""
+    """Of a category: the path whose next level is counted; empty: the topmost level."""
+    bounds: tuple[Money, ...] = ()
+    """Of money: where ranges begin, rising, of one currency; none: STEPS times powers of ten."""
+
+
+Said: TypeAlias = tuple[str, Filter]
+"""A value for people, and the filter that passes the products which have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountedColumn:
+    """Codes of a field's values at some places."""
+
+    asked: AskedFacet
+    codes: Ints
+    """By place; -1: no value."""
+    read: Callable[[int], Sequence[Said]]
+    """Returns the values that a code stands for: none, one or several."""
+    ranged: bool = False
+    """True: codes rise with the value, and the facet answers all of them in this order."""
+
+
+class AskedColumn(Protocol):
+    """Column at some places, as it was when a filter was asked: safe to read in a thread."""
+
+    @property
+    def steps(self) -> int:
+        """Return the work: values compared, of which a text of 64 characters is one."""
+
+    def look_up(self) -> None:
+        """Compare what all conditions on the column can share. Raises DeadlineExceeded."""
+
+    def flags(self, leaf: Leaf) -> Flags:
+        """Return by place whether it passes one of the conditions. Call `look_up` first."""
+
+
+class Column(Protocol):
+    """Values of one field, by place. Not for several threads."""
+
+    field: Field
+
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of its arrays and texts that no other product shares."""
+
+    def grow(self, size: int) -> None:
+        """Make room for `size` places."""
+
+    def fill(self, places: Sequence[int], rows: Sequence[Cells]) -> None:
+        """Store the cells of products at their places."""
+
+    def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> AskedColumn:
+        """Return what conditions on the field need of some places."""
+
+    def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:
+        """Return the values at some places for a facet. Only of kinds that are countable."""
+
+    def cells(self, places: Ints) -> list[list[Any]]:
+        """Return the cells at some places, a list for each column of CandidateColumns."""
+
+
+def grown(values: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    """Return an array of `size` with the same beginning. The old one stays as it is for threads."""
+    made = np.zeros(size, values.dtype)
+    made[: len(values)] = values
+    return made

@@ -1,0 +1,215 @@
+"""Columns of numbers: times, numbers and amounts, compared as arrays."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from retriever.columns.arrays import Flags, Ints
+from retriever.columns.coded import Coded
+from retriever.columns.column import AskedFacet, Cells, CountedColumn, Said, grown
+from retriever.columns.lookups import Lookups
+from sightline_rules.fields import Field
+from sightline_rules.filters import (
+    All,
+    Comparison,
+    Existence,
+    Leaf,
+    Membership,
+    Money,
+    Operator,
+    Time,
+    Value,
+)
+from sightline_rules.kinds import NumberKind
+
+NONE: Final = -1
+"""Number of a product that has none. Only times can be negative, and they are always known."""
+MICROS = 1_000_000
+STEPS = (1, 2, 5)
+"""Beginnings of the ranges of amounts, times powers of ten."""
+_COMPARE: dict[Operator, Callable[[npt.NDArray[Any], float], Flags]] = {
+    Operator.EQUAL: np.equal,
+    Operator.NOT_EQUAL: np.not_equal,
+    Operator.LESS: np.less,
+    Operator.LESS_OR_EQUAL: np.less_equal,
+    Operator.GREATER: np.greater,
+    Operator.GREATER_OR_EQUAL: np.greater_equal,
+}
+
+
+class NumberColumn:
+    """Times in microseconds since 1970, or numbers in steps of their kind."""
+
+    def __init__(self, field: Field) -> None:
+        self.field = field
+        (self._name,) = field.stored
+        kind = field.kind
+        self._steps = kind.steps if isinstance(kind, NumberKind) else 0
+        self.values: Ints = np.zeros(0, np.int64)
+        """By place; NONE: a number that is unknown."""
+
+    @property
+    def nbytes(self) -> int:
+        return self.values.nbytes
+
+    def grow(self, size: int) -> None:
+        self.values = grown(self.values, size)
+
+    def fill(self, places: Sequence[int], rows: Sequence[Cells]) -> None:
+        name = self._name
+        self.values[places] = [NONE if (held := row[name]) is None else held for row in rows]
+
+    def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> "_Numbers":  # noqa: ARG002
+        values = self.values[places]
+        if self._steps:
+            return _Numbers(len(leaves), values / self._steps, values != NONE)
+        return _Numbers(len(leaves), values, np.ones(len(values), np.bool_))
+
+    def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:  # noqa: ARG002
+        raise AssertionError(f"{asked.field} cannot be counted: the table of fields refuses it")
+
+    def cells(self, places: Ints) -> list[list[int]]:
+        return [self.values[places].tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """Numbers that conditions compare at once: nothing is looked up."""
+
+    conditions: int
+    values: npt.NDArray[Any]
+    known: Flags
+
+    @property
+    def steps(self) -> int:
+        return self.conditions * len(self.values) // 64
+
+    def look_up(self) -> None:
+        pass
+
+    def flags(self, leaf: Leaf) -> Flags:
+        match leaf:
+            case Existence():
+                return self.known
+            case Comparison(_, operator, value):
+                return self.known & _COMPARE[operator](self.values, _number(value))
+            case Membership(_, values):
+                numbers = np.array([*map(_number, values)], self.values.dtype)
+                return np.asarray(self.known & np.isin(self.values, numbers), np.bool_)
+
+
+def _number(value: Value) -> float:
+    return value.micros if isinstance(value, Time) else float(value)  # type: ignore[arg-type]
+
+
+class MoneyColumn:
+    """Amounts in millionths, with the codes of their currencies."""
+
+    def __init__(self, field: Field) -> None:
+        self.field = field
+        self._micros, self._currency = field.stored
+        self.values: Ints = np.zeros(0, np.int64)
+        """By place; NONE: unknown."""
+        self.codes: npt.NDArray[np.int16] = np.zeros(0, np.int16)
+        """Currencies by place."""
+        self.currencies = Coded()
+
+    @property
+    def nbytes(self) -> int:
+        return self.values.nbytes + self.codes.nbytes
+
+    def grow(self, size: int) -> None:
+        self.values, self.codes = grown(self.values, size), grown(self.codes, size)
+
+    def fill(self, places: Sequence[int], rows: Sequence[Cells]) -> None:
+        name, code = self._micros, self.currencies.code
+        self.values[places] = [NONE if (held := row[name]) is None else held for row in rows]
+        self.codes[places] = [
+            code("" if row[name] is None else row[self._currency]) for row in rows
+        ]
+
+    def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> "_Amounts":  # noqa: ARG002
+        values, codes = self.values[places], self.codes[places]
+        return _Amounts(len(leaves), values, values != NONE, codes, self.currencies)
+
+    def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:
+        micros, codes, texts = self.values[places], self.codes[places], self.currencies.texts
+        known = micros != NONE
+        if asked.bounds:
+            currency = asked.bounds[0].currency
+            same = known & (codes == self.currencies.known(currency))
+            bounds = np.array([each.micros for each in asked.bounds], np.int64)
+        else:
+            usual = np.bincount(codes[known]).argmax() if known.any() else 0
+            currency = texts[int(usual)] if texts else ""
+            same = known & (codes == usual)
+            bounds = _bounds(int(micros[same].max(initial=0)))
+        ranges = np.where(same, np.searchsorted(bounds, micros, side="right") - 1, -1)
+
+        def read(code: int) -> Sequence[Said]:
+            return [_range(asked.field, bounds, code, currency)]
+
+        return CountedColumn(asked, ranges, read, ranged=True)
+
+    def cells(self, places: Ints) -> list[list[Any]]:
+        texts = self.currencies.texts
+        codes: list[int] = self.codes[places].tolist()
+        return [self.values[places].tolist(), [texts[code] for code in codes]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Amounts(_Numbers):
+    codes: npt.NDArray[np.int16]
+    currencies: Coded
+
+    def flags(self, leaf: Leaf) -> Flags:
+        match leaf:
+            case Existence():
+                return self.known
+            case Comparison(_, operator, Money() as money):
+                return self._in(money.currency) & _COMPARE[operator](self.values, money.micros)
+            case Membership(_, values):
+                return self._among(values)
+            case _:
+                raise AssertionError("an amount is compared with money")
+
+    def _among(self, values: Sequence[Value]) -> Flags:
+        micros = dict[str, list[int]]()
+        for value in values:
+            if isinstance(value, Money) and self.currencies.known(value.currency) >= 0:
+                micros.setdefault(value.currency, []).append(value.micros)
+        found = np.zeros(len(self.values), np.bool_)
+        for currency, some in micros.items():
+            found |= self._in(currency) & np.isin(self.values, np.array(some, np.int64))
+        return found
+
+    def _in(self, currency: str) -> Flags:
+        same = np.equal(self.codes, self.currencies.known(currency))
+        return np.asarray(self.known & same, np.bool_)
+
+
+def _bounds(most: int) -> Ints:
+    """Return 0, then 1, 2, 5, 10, … units up to the dearest, in millionths."""
+    found, power = [0], MICROS
+    while power <= most:
+        found += [step * power for step in STEPS if step * power <= most]
+        power *= 10
+    return np.array(found, np.int64)
+
+
+def _range(field: str, bounds: Ints, place: int, currency: str) -> Said:
+    low, last = int(bounds[place]), place == len(bounds) - 1
+    from_low = Comparison(field, Operator.GREATER_OR_EQUAL, Money(currency, low))
+    if last:
+        return f"{_units(low)} {currency} and more", from_low
+    high = int(bounds[place + 1])
+    below = Comparison(field, Operator.LESS, Money(currency, high))
+    return f"{_units(low)}–{_units(high)} {currency}", All((from_low, below))
+
+
+def _units(micros: int) -> str:
+    units, rest = divmod(micros, MICROS)
+    return str(units) if not rest else f"{units}.{rest:06d}".rstrip("0")

@@ -1,0 +1,123 @@
+"""Values of fields as the record stores them: one codec for each kind.
+
+A field has three forms: the value in a product's content, the cells of its SQL columns, and the
+fact that filters ask for. Readers are bound to the keys of a row once, so that reading a row looks
+up neither field nor kind.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from retriever.domain.product import Attribute
+from sightline_rules import categories, kinds
+from sightline_rules.facts import Facts, by_key
+from sightline_rules.fields import FILTERED, Field
+from sightline_rules.filters import AttributeValue, Money, Time
+
+Reader: TypeAlias = Callable[[Any], Any]
+"""Reads a field's value, or its fact, from a row."""
+Key: TypeAlias = Callable[[str], Any]
+"""Maps the name of a column to the key of its cell in a row: its place, or the name itself."""
+
+
+def cells(field: Field, value: Any) -> dict[str, Any]:
+    """Return the cells of a value of a product's content, by column."""
+    match field.kind:
+        case kinds.CategoryKind():
+            stored: tuple[Any, ...] = (categories.join(value),)
+        case kinds.TextsKind():
+            stored = (json.dumps(value, ensure_ascii=False),)
+        case kinds.AttributesKind():
+            pairs = [[item.key, item.value] for item in value]
+            stored = (json.dumps(pairs, ensure_ascii=False),)
+        case kinds.ChoiceKind():
+            stored = (str(value),)
+        case kinds.MoneyKind():
+            stored = (None, None) if value is None else (value.micros, value.currency)
+        case kinds.NumberKind(_, _) as kind:
+            stored = (None if value is None else round(value * kind.steps),)
+        case _:
+            stored = (value,)
+    return dict(zip(field.stored, stored, strict=True))
+
+
+def value_reader(field: Field, key: Key) -> Reader:
+    """Return a reader of the field's value in a product's content."""
+    place, *more = map(key, field.stored)
+    match field.kind:
+        case kinds.CategoryKind():
+            return lambda row: categories.split(row[place])
+        case kinds.TextsKind():
+            return lambda row: texts(row[place])
+        case kinds.AttributesKind():
+            return lambda row: attributes(row[place])
+        case kinds.ChoiceKind(choices):
+            return lambda row: choices(row[place])
+        case _:
+            return _reader(field, place, *more)
+
+
+def fact_reader(field: Field, key: Key) -> Reader:
+    """Return a reader of the field's fact."""
+    place, *more = map(key, field.stored)
+    match field.kind:
+        case kinds.TextsKind() | kinds.AttributesKind() | kinds.ChoiceKind():
+            fact = fact_of_text(field)
+            return lambda row: fact(row[place])
+        case kinds.TimeKind():
+            return lambda row: Time(row[place])
+        case _:
+            return _reader(field, place, *more)
+
+
+def fact_of_text(field: Field) -> Callable[[str], Any]:
+    """Return the function from the stored text of a field to its fact."""
+    match field.kind:
+        case kinds.TextsKind():
+            return lambda text: frozenset(json.loads(text))
+        case kinds.AttributesKind():
+            return keyed
+        case kinds.ChoiceKind(choices):
+            return choices
+        case _:
+            return str
+
+
+def _reader(field: Field, place: Any, *more: Any) -> Reader:
+    """Return a reader of a kind whose value is also its fact."""
+    match field.kind:
+        case kinds.MoneyKind():
+            (currency,) = more
+            return lambda row: (
+                None if (micros := row[place]) is None else Money(row[currency], micros)
+            )
+        case kinds.NumberKind() as kind:
+            steps = kind.steps
+            return lambda row: None if (held := row[place]) is None else held / steps
+        case _:
+            return lambda row: row[place]
+
+
+def facts_reader(key: Key) -> Callable[[Any], Facts]:
+    """Return a reader of all facts of a row."""
+    bound = [(field.name, fact_reader(field, key)) for field in FILTERED]
+    return lambda row: Facts(**{name: read(row) for name, read in bound})
+
+
+@lru_cache(maxsize=10_000)  # most products share theirs with others, or have none
+def texts(text: str) -> tuple[str, ...]:
+    """Return the texts in a cell, in their order."""
+    return tuple(json.loads(text))
+
+
+@lru_cache(maxsize=10_000)
+def attributes(text: str) -> tuple[Attribute, ...]:
+    """Return the attributes in a cell, in their order."""
+    return tuple(Attribute(key, value) for key, value in json.loads(text))
+
+
+def keyed(text: str) -> Mapping[str, tuple[AttributeValue, ...]]:
+    """Return the attributes in a cell by their keys."""
+    return by_key(json.loads(text))

@@ -1,0 +1,9 @@
+"""Units of products in stock."""
+
+from retriever.record.migrations.columns import add_numbers
+
+revision, down_revision = "0018", "0017"
+
+
+def upgrade() -> None:
+    add_numbers("products", "stock")

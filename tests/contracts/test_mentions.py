@@ -1,0 +1,80 @@
+"""Paths and modules that pages name exist."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {
+    path.name: path
+    for folder in ("services/*/src/*", "client/src/*", "kit/src/*", "rules/src/*")
+    for path in ROOT.glob(folder)
+    if (path / "__init__.py").exists()
+}
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "*/README.md", "services/*/README.md", "deploy/**/*.md")
+    for path in ROOT.glob(pattern)
+    if path.name != "CHANGELOG.md" and not any(part.startswith(".") for part in path.parts)
+)
+TOPS = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+NAMES = {
+    path.name.removesuffix(".py") for package in PACKAGES.values() for path in package.iterdir()
+}
+TOKEN = re.compile(r"`([^`\s]+)`")
+MODULE_IN_PARENTHESES = re.compile(r"\(`([a-z_]+)`(?:, `([a-z_]+)`)?\)")
+
+
+def exists(path: str, page: Path) -> bool:
+    """Whether the path is a file, folder or module below the page, the top or a package."""
+    bare = path.rstrip("/")
+    roots = [ROOT, page.parent, *PACKAGES.values()]
+    return any(any(root.glob(name)) for root in roots for name in (bare, f"{bare}.py"))
+
+
+def is_path(token: str) -> bool:
+    first, slash, _ = token.partition("/")
+    plain = re.fullmatch(r"[\w.*-]+(/[\w.*-]+)*/?", token)
+    return bool(plain and slash and first in TOPS | NAMES)
+
+
+def missing(page: Path, text: str) -> Iterator[str]:
+    for token in TOKEN.findall(re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
+        first, *rest = token.split(".")
+        if first in PACKAGES and rest and re.fullmatch(r"[\w.]+", token):
+            if not module_exists(PACKAGES[first], rest):
+                yield token
+        elif is_path(token) and not exists(token, page):
+            yield token
+
+
+def module_exists(package: Path, names: list[str]) -> bool:
+    """Whether the names lead to a module, or to something that a module has."""
+    for at, name in enumerate(names):
+        if (package / name).is_dir():
+            package /= name
+            continue
+        module = package / f"{name}.py"
+        rest = names[at + 1 :] if module.exists() else names[at:]
+        source = (module if module.exists() else package / "__init__.py").read_text()
+        return not rest or re.search(rf"\b{rest[0]}\b", source) is not None
+    return True
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_names_paths_and_modules_that_exist(page: Path) -> None:
+    assert not list(missing(page, page.read_text()))
+
+
+def test_the_readme_names_modules_of_the_services() -> None:
+    named = MODULE_IN_PARENTHESES.findall((ROOT / "README.md").read_text())
+    modules = {path.stem for package in PACKAGES.values() for path in package.rglob("*")}
+    assert not {name for pair in named for name in pair if name} - modules
+
+
+def test_a_module_that_is_called_otherwise_now_is_found() -> None:
+    text = "`services/ranker/nominate`, `gateway.recommend.nominate.x`, `services/gateway`"
+    found = list(missing(ROOT / "README.md", text))
+    assert found == ["services/ranker/nominate", "gateway.recommend.nominate.x"]
