@@ -130,7 +130,7 @@ def answer() -> recommendation_service_pb2.RecommendResponse:
         degradations=[
             answer_pb2.Degradation(
                 stage="rank",
-                cause=answer_pb2.Cause.RANKER_UNAVAILABLE,
+                cause=answer_pb2.Degradation.CAUSE_RANKER_UNAVAILABLE,
                 substitute="order of similarity",
             )
         ],
@@ -195,7 +195,7 @@ def explanation() -> recommendation_service_pb2.ExplainRecommendationResponse:
             )
         ],
         score_rank=3,
-        moves=[answer_pb2.Move(cause=answer_pb2.MoveCause.BRAND_CAP, places=-9)],
+        moves=[answer_pb2.Move(cause=answer_pb2.Move.CAUSE_BRAND_CAP, places=-9)],
         reasons=[answer_pb2.Reason(code="MATCHES_TASTE", text="Fits your taste")],
     )
     return pb.ExplainRecommendationResponse(

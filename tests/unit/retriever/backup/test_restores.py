@@ -149,7 +149,7 @@ async def test_what_a_backfill_waited_for_waits_as_after_a_write(
 ) -> None:
     new = generation(name="two", space_version="v2", collection=shaped("two"))
     made = await here.record.register(new)
-    await here.record.want_some(made, "", 100)
+    await here.record.enqueue_missing(made, "", 100)
     there = place("there")
     await there.restore(await here.back_up())
     (two,) = [g for g in await there.record.generations("default") if g.name == "two"]

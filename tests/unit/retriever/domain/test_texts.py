@@ -292,8 +292,8 @@ async def test_a_second_version_is_backfilled_and_verified(
     assert (second.active, second.of_texts) == (False, True)
     assert await counts(record, "new") == (0, 0, 0)
     assert await record.photo_count(second) == 3
-    assert await record.want_some(second, "", 2) == "b"
-    assert await record.want_some(second, "b", 2) is None
+    assert await record.enqueue_missing(second, "", 2) == "b"
+    assert await record.enqueue_missing(second, "b", 2) is None
     assert await embed(record, second, embedder) == ["Red", "White"]
     await record.write("default", [write("a", title="Rosé")])
     await applied(record, second, engine)
@@ -326,7 +326,7 @@ async def test_a_cancelled_backfill_takes_back_what_waits_for_it_alone(
 ) -> None:
     await generations.create("default", Order("text", "new", "t2"), "p", record)
     second = await record.find_generation("default", "new")
-    await record.want_some(second, "", 10)
+    await record.enqueue_missing(second, "", 10)
     await record.write("default", [write("a", title="Rosé")])
     await backfill.take_back(second, record)
     assert await embed(record, second, embedder) == ["Rosé"]
@@ -340,10 +340,10 @@ async def test_a_backfill_finds_a_text_whose_vector_is_of_a_former_one(
     await record.write("default", [write("a", title="Rosé")])
     await embed(record, made, embedder)
     embedder.poison.clear()
-    await record.want_failed(made)
+    await record.retry_failed(made)
     await backfill.take_back(made, record)
     assert await counts(record) == (2, 0, 0)
-    await record.want_some(made, "", 10)
+    await record.enqueue_missing(made, "", 10)
     assert await embed(record, made, embedder) == ["Rosé"]
 
 

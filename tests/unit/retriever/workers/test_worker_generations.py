@@ -113,7 +113,7 @@ async def test_what_a_killed_backfill_left_is_taken_back_when_it_was_cancelled(
     made = await second(bench)
     job = await generations.backfill("default", "two", bench.record, jobs, request_id="")
     assert await jobs.claim((generations.BACKFILL,), "killed", 0.1) is not None
-    await bench.record.want_some(made, "", 10)
+    await bench.record.enqueue_missing(made, "", 10)
     await jobs.cancel(job.id)
     async with bench.working():
         async with asyncio.timeout(SECONDS):

@@ -7,7 +7,7 @@ ServiceError
 │   ├── TextInvalid              TEXT_INVALID               no characters, or too many
 │   ├── BoxInvalid               BOX_INVALID                no rectangle within a photo
 │   ├── ViewsInvalid             VIEWS_INVALID              fewer than none, or too many
-│   ├── SubjectUnsearchable      SUBJECT_SEARCH_UNAVAILABLE find_subject without the extra `opencv`
+│   ├── SubjectUnsearchable      SUBJECT_SEARCH_UNAVAILABLE  the extra `opencv` is not installed
 │   ├── PhotoUndecodable         IMAGE_UNDECODABLE          not a whole photo of a format we take
 │   ├── PhotoTooLarge            IMAGE_TOO_LARGE            over the cap on bytes, pixels or memory
 │   └── (servicekit.fetch)       URI_FORBIDDEN              nothing is fetched from there

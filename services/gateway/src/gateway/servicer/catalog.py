@@ -9,6 +9,7 @@ from gateway.model.errors import ProductNotFound
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
+from servicekit import access
 from servicekit.keyring import SigningKeys
 from servicekit.requests import page_size
 from servicekit.server import Context
@@ -51,6 +52,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
                 catalog_id=catalog_id,
                 request_id=request.request_id,
                 product_ids=[request.product_id],
+                unshown=_is_operator(),
             ),
         )
         if not answer.products:
@@ -74,6 +76,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
                 page_token=self._tokens.opened(request),
                 view=retriever_pb.PRODUCT_VIEW_FULL,
                 doubted_only=request.doubted_only,
+                unshown=_is_operator(),
             ),
         )
         token = self._tokens.sealed(request, answer.next_page_token)
@@ -91,3 +94,8 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             ),
         )
         return answer.image
+
+
+def _is_operator() -> bool:
+    """Return whether the current caller has the operator's role."""
+    return access.Role.OPERATE in access.caller.get().roles

@@ -36,7 +36,7 @@ async def backfill(job: Job, record: BackfillRecord, jobs: Jobs) -> dict[str, An
     generation = await record.find_generation(job.catalog_id, job.params["generation"])
     try:
         if job.attempts == 1:
-            await record.want_failed(generation)
+            await record.retry_failed(generation)
         total = await _want_all(job, generation, record, jobs)
         backlog = await _await_vectors(job, generation, total, record, jobs)
         await _await_index(job, generation, total, record, jobs)
@@ -60,7 +60,7 @@ async def _want_all(job: Job, generation: Generation, record: BackfillRecord, jo
     await jobs.progress(job.id, job.done, total)
     after: str | None = ""
     while after is not None:
-        after = await record.want_some(generation, after, WANT)
+        after = await record.enqueue_missing(generation, after, WANT)
         await jobs.progress(job.id, job.done, total)
     return total
 

@@ -251,7 +251,9 @@ def read_offers(connection: Connection, catalog_id: str) -> list[EmbeddingSpace]
 # Backfills
 
 
-def want_some(connection: Connection, generation: Generation, after: str, limit: int) -> str | None:
+def enqueue_missing(
+    connection: Connection, generation: Generation, after: str, limit: int
+) -> str | None:
     if generation.given:
         return None
     # A write that is under way may bring or take away a product that has one of the photos.
@@ -271,7 +273,7 @@ def want_some(connection: Connection, generation: Generation, after: str, limit:
     return ids[-1] if len(ids) == limit else None
 
 
-def want_failed(connection: Connection, generation: Generation) -> None:
+def retry_failed(connection: Connection, generation: Generation) -> None:
     anew = {"failed": False, "attempts": 0, "next_attempt": 0, "reason": "", "backfill": True}
     which = pending_of(generation), pending.c.failed
     connection.execute(sa.update(pending).where(*which).values(anew))
