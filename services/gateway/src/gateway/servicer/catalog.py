@@ -44,7 +44,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     async def GetProduct(
         self, request: pb.GetProductRequest, context: Context
     ) -> product_pb2.Product:
-        """One product."""
+        """Return one product."""
         catalog_id = admit(request, self._catalogs)
         answer = await self._call(
             self._products.BatchGetProducts,
@@ -62,7 +62,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     async def ListProducts(
         self, request: pb.ListProductsRequest, context: Context
     ) -> pb.ListProductsResponse:
-        """Products page by page."""
+        """List products page by page."""
         request.catalog_id = admit(request, self._catalogs)
         page_size(request.page_size, 0, MOST_LISTED)
         answer = await self._call(
@@ -85,7 +85,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     async def GetImage(
         self, request: pb.GetImageRequest, context: Context
     ) -> product_pb2.ProductImage:
-        """A photo's bytes."""
+        """Return a photo's bytes."""
         catalog_id = admit(request, self._catalogs)
         answer = await self._call(
             self._products.GetImage,
