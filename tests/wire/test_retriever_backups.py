@@ -139,7 +139,9 @@ class Shop:
 
 
 def result(job: job_pb2.Job, name: str) -> str:
-    return next(item.value for item in job.results if item.name == name)
+    found = {item.name: item.value for item in job.results}
+    assert name in found, job
+    return found[name]
 
 
 def wine(number: int) -> product_pb2.Product:

@@ -192,7 +192,7 @@ def invalid(field: str, description: str, *, reason: str = "REQUEST_INVALID") ->
 
 
 def check_answered(sent: int, answered: int) -> None:
-    """ServerFault unless every item was answered for: nobody could say which ones were."""
+    """Raise ServerFault unless every item has an answer: it is not known which ones have."""
     if sent != answered:
         message = f"{sent} items were sent, and the suite answered for {answered}"
         raise make(Failure(code=grpc.StatusCode.INTERNAL, message=message))

@@ -184,6 +184,13 @@ FIELDS: tuple[Field, ...] = (
         shape=4,
     ),
     Field(
+        name="cost",
+        kind=MoneyKind(),
+        summary="Cost of one unit to the shop, for scores alone.",
+        candidate=("cost_micros", "cost_currencies"),
+        shown=False,
+    ),
+    Field(
         name="language_code",
         kind=TextKind(64),
         summary="BCP 47 code of title and description.",

@@ -274,7 +274,7 @@ def test_the_target_may_come_from_the_environment(gateway: FakeGateway) -> None:
 
 
 def test_help_teaches_the_exit_codes_and_examples() -> None:
-    assert "Exit codes: 0 done; 1 refused or failed" in flat(call("--help").output)
+    assert "Exit codes: 0 done; 1 rejected or failed" in flat(call("--help").output)
     assert "sightline recommend --image" in flat(call("recommend", "--help").output)
 
 

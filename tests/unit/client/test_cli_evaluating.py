@@ -84,7 +84,7 @@ def test_the_page_explains_itself_and_trusts_no_name(line: Line, tmp_path: Path)
     text = page.read_text()
     assert "<b>EASE</b>" not in text
     assert "&lt;b&gt;EASE" in text
-    for words in ("Exposure by brand", "Smallest effect", "Appendix", "There was nobody to ask"):
+    for words in ("Exposure by brand", "Smallest effect", "Appendix", "No shopper was measured"):
         assert words in text
     assert "http" not in text.replace("http://www.w3.org", "")
     assert "<script" not in text

@@ -68,7 +68,7 @@ def test_only_the_first_refused_rows_are_reported_one_by_one(
     path.write_text(EVENTS + "".join(f"e{n},LOOK,p,u,,,\n" for n in range(50)))
     result = line("events", "import", str(path))
     assert flat(result.stderr).count("Row ") == 10
-    assert "50 refused" in result.stdout
+    assert "50 rejected" in result.stdout
     assert len((tmp_path / "e.rejected.csv").read_text().splitlines()) == 51
 
 

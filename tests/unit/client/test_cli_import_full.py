@@ -46,7 +46,7 @@ def test_full_deletes_nothing_while_a_row_has_no_id_that_can_be_read(shop: Shop)
     shop.write("w1,One,", "w2,Two,", ",Three,")
     result = shop.run("--mode", "full")
     assert result.exit_code == 1
-    assert "Nothing is deleted: 1 refused row has no id" in flat(result.stderr)
+    assert "Nothing is deleted: 1 rejected row has no id" in flat(result.stderr)
     assert len(shop.gateway.products) == 3
     shop.run("--mode", "full", "--force")
     assert set(shop.gateway.products) == {"w1", "w2"}

@@ -54,7 +54,7 @@ def test_an_import_shows_rows_their_speed_and_the_time_that_is_left(
     assert code == 1, shown
     assert "1,999 products stored" in printed
     assert "importing" in shown
-    (*early, last) = re.findall(r"([\d,]+) rows, ([\d,]+)/s, 1 refused", shown)
+    (*early, last) = re.findall(r"([\d,]+) rows, ([\d,]+)/s, 1 rejected", shown)
     assert last[0] == "2,000"
     assert any(0 < int(rows.replace(",", "")) < 2000 for rows, _ in early), "only the end was shown"
     assert any(int(speed.replace(",", "")) > 0 for _, speed in early)

@@ -73,7 +73,7 @@ def test_every_migration_writes_all_rows(
         Path(name).write_text(example.read_text("utf-8") if "\n" not in text else text, "utf-8")
     done = CliRunner().invoke(app, shlex.split(line)[1:])
     assert done.exit_code == 0, done.output
-    assert "refused" not in done.output
+    assert " rejected" not in done.output
     assert " duplicates" not in done.output or " 0 duplicates" in done.output
 
 

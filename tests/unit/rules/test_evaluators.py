@@ -120,7 +120,7 @@ def test_columns_of_memory_and_of_whole_products_are_one_message(
     ours = ProductTable([ProductRow("p", cells(held), 0)])
     said = column_messages.columns(ours, [0])
     whole = columns_of_rows([product_messages.row(held)]).blocks[0][0]
-    for field in HELD:
+    for field in (field for field in HELD if field.shown):
         for name in field.candidate:
             assert list(getattr(said, name) or getattr(whole, name)) == list(getattr(whole, name))
 

@@ -37,20 +37,22 @@ app = Commands(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help=flowing("""Load a shop into a Sightline suite, ask it for recommendations, and run it.
+    help=flowing(
+        """Load a shop into a Sightline suite, ask it for recommendations, and run it.
 
     A first round: `sightline config check`, `sightline products import FILE --images DIR`,
     `sightline products status --wait`, `sightline recommend --image PHOTO`,
     `sightline events import FILE`, `sightline models train --promote`.
 
-    Every command that asks the suite takes --target (else the environment's SIGHTLINE_TARGET, else
-    127.0.0.1:8600, where `make up` puts the gateway), --token-file (who asks, else
+    Every command that calls the suite takes --target (else the environment's SIGHTLINE_TARGET, else
+    127.0.0.1:8600, where `make up` puts the gateway), --token-file (the caller's token, else
     SIGHTLINE_TOKEN_FILE or SIGHTLINE_TOKEN), --catalog (the shop) and --json (for programs).
 
-    Exit codes: 0 done; 1 refused or failed, with the field and the fix on standard error;
+    Exit codes: 0 done; 1 rejected or failed, with the field and the fix on standard error;
     2 wrong usage; 130 interrupted. `sightline --install-completion` teaches your shell the
     commands.
-    """),
+    """
+    ),
 )
 app.command("recommend")(recommend.recommend)
 app.command("explain")(explain.explain)

@@ -121,7 +121,8 @@ def money(value: catalog.Money) -> MoneyMessage:
 
 
 def timestamp(value: datetime) -> Timestamp:
-    """UTC. A time without a zone is refused: nobody can know which instant it is."""
+    """Convert a time. InvalidRequest without a zone, as its instant is not known, and beyond the
+    years 1 to 9999."""
     if value.tzinfo is None:
         raise invalid("time", f"{value.isoformat()} has no time zone")
     message = Timestamp()

@@ -23,7 +23,7 @@ class Delimited:
     def __init__(self, path: Path, known: Collection[str], encoding: str = "") -> None:
         """``known``: column names that show the separator; where none is found, what separates the
         most shows it. ``encoding``: empty = UTF-8, or UTF-16 with a mark. FileRefused for an
-        encoding that nobody knows, and for columns of one name."""
+        unknown encoding, and for columns of one name."""
         csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_FIELD))
         given = _known(encoding) if encoding else ""
         self.total = path.stat().st_size

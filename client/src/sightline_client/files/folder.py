@@ -44,7 +44,7 @@ class PhotoTree:
             yield _row(self.done, path.relative_to(self._root))
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: no file is open."""
 
     def _photos(self) -> Iterator[Path]:
         self.not_followed = self.not_photos = 0

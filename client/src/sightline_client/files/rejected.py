@@ -1,4 +1,4 @@
-"""The rows that were refused, in a file that can be fixed and imported again."""
+"""Rejected rows, in a file that can be fixed and imported again."""
 
 import csv
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Rejected:
         self._writer: Any = None
         self.count = 0
         """Rows written."""
-        if self.path.exists():  # somebody may be fixing what an earlier run wrote
+        if self.path.exists():  # an earlier run wrote it, and a user may be fixing it
             self.path.replace(self.path.with_name(f"{self.path.name}~"))
 
     def add(self, row: Row, error: SightlineError) -> None:

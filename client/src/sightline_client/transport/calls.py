@@ -1,6 +1,6 @@
 """The gateway's calls as they are on the wire: a message in, a message out, errors typed.
 
-``SightlineClient`` is easier to use; this is for whoever wants the messages themselves, as the
+``SightlineClient`` is easier to use; this is for programs that want the messages themselves, as the
 command line does for ``--json``.
 """
 
@@ -50,7 +50,7 @@ class Calls:
         token: str | None = None,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        """``token``: who calls; None = nobody is named. ValueError where a header can't hold it."""
+        """``token``: the caller's; None = none is sent. ValueError where a header can't hold it."""
         if token is not None:
             check(token)
         self.target = target
@@ -114,7 +114,7 @@ class Calls:
         """Return the error that a failed call raises."""
         typed = from_rpc_error(error)
         if isinstance(typed, Unavailable) and not typed.reason:
-            # gRPC's own words, without details: nobody was there to say more.
+            # gRPC's own words, without details: no server answered.
             return make(
                 replace(
                     typed.failure,

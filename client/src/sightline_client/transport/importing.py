@@ -51,7 +51,7 @@ class Line(Generic[S]):
     product: product_pb2.Product
     """What to store. With an ``error`` only its id counts."""
     source: S
-    """What the row was made from, for whoever reports on it."""
+    """What the row was made from, for reports."""
     error: SightlineError | None = None
     """Why it can't be stored. It is sent as a product without a title, which is refused: so the
     import's count of rows stays whole, and a FULL one does not delete what the row speaks of."""
@@ -86,7 +86,7 @@ class Sender:
     timeout: float
     """Seconds for one call."""
     patience: float
-    """Seconds for which a batch is tried again while the suite is away or busy."""
+    """Seconds for which a batch is retried while the suite is unavailable or busy."""
     report: Callable[[SightlineError, float], None] | None = None
     """Hears before every such wait why, and how many seconds are left."""
 

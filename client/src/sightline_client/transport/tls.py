@@ -30,4 +30,4 @@ def _try(ca: Path | None, cert: Path | None, key: Path | None) -> None:
     if ca is not None:
         context.load_verify_locations(ca)
     if cert is not None:
-        context.load_cert_chain(cert, key, password="")  # an empty one asks nobody for it
+        context.load_cert_chain(cert, key, password="")  # empty: no prompt

@@ -18,7 +18,7 @@ class ScoreFeature:
 
     name: str
     """kind=value: "brand=Aurora", "product=wine-7" (one of the shopper's), "signals[0]", "style",
-    "bias" (what anybody likes of it), "other"."""
+    "bias" (of the product, for every shopper), "other"."""
     value: float
 
 

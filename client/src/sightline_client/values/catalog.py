@@ -32,7 +32,7 @@ class Money:
 
 
 def money(amount: int | str | Decimal, currency: str) -> Money:
-    """``money("12.50", "EUR")``. A float is refused: 12.1 is not what it seems in binary."""
+    """Return ``money("12.50", "EUR")``. TypeError for a float, which is not exact in binary."""
     if isinstance(amount, float):
         raise TypeError(f'write money("{amount}", "{currency}"): a float is not an exact amount')
     return Money(Decimal(amount), currency)
@@ -106,11 +106,11 @@ class UpsertOutcome:
 
     product_id: str
     etag: str = ""
-    """Mark of what is stored now; "" when it was refused."""
+    """Mark of what is stored now; "" when it was rejected."""
     image_ids: tuple[str, ...] = ()
     """Ids of its photos, in order."""
     error: SightlineError | None = None
-    """Why it was refused; None = stored."""
+    """Why it was rejected; None = stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class UpsertReport:
 
     stored_count: int
     failures: tuple[UpsertOutcome, ...]
-    """The refused ones, each with its error."""
+    """The rejected ones, each with its error."""
     index_token: str
     """A search with it as ``min_index_token`` sees every stored one."""
 
@@ -159,7 +159,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class OfferFailure:
-    """An offer that was refused."""
+    """An offer that was rejected."""
 
     product_id: str
     error: SightlineError
@@ -211,7 +211,7 @@ class ImportState:
 
 @dataclass(frozen=True, slots=True)
 class RowFailure:
-    """A row of an import that was refused."""
+    """A row of an import that was rejected."""
 
     row_number: int
     product_id: str

@@ -1,4 +1,4 @@
-"""Controls: what somebody decides about products in place of their scores."""
+"""Controls: decisions about products that override their scores."""
 
 from dataclasses import dataclass
 from datetime import datetime

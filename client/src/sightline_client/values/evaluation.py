@@ -69,7 +69,7 @@ class EvaluationSlice:
     name: str
     """"regulars", "new_shoppers" or "new_items"."""
     figures: tuple[EvaluationFigure, ...]
-    """Empty = there was nobody to ask."""
+    """Empty = no shopper was measured."""
 
     def figure(self, name: str) -> EvaluationFigure | None:
         """Return the figure of this name; None = it was not measured."""

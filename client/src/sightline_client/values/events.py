@@ -66,12 +66,12 @@ class Visitor:
     proof: str
     """Shows that the id is the visitor's, when it is merged into a user."""
     expire_time: datetime | None
-    """Until when the proof is good."""
+    """Until when the proof is valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventFailure:
-    """An event that was refused."""
+    """An event that was rejected."""
 
     event_id: str
     error: SightlineError

@@ -114,7 +114,7 @@ class GenerationState(StrEnum):
 
 
 class IndexMetric(StrEnum):
-    """How near two vectors are."""
+    """Similarity of two vectors."""
 
     UNKNOWN = "UNKNOWN"
     COSINE = "COSINE"
@@ -209,13 +209,14 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """An administrative or destructive call that somebody made."""
+    """An administrative or destructive call."""
 
     entry_id: str
     time: datetime | None
     """When it had ended."""
     caller: str
-    """What the caller's key is called, or the ``sub`` of its token; "anyone" = nobody was asked."""
+    """What the caller's key is called, or the ``sub`` of its token; "anyone" = the gateway has no
+    keys."""
     method: str
     """E.g. "sightline.gateway.v1.AdminService/DropGeneration"."""
     catalog: str

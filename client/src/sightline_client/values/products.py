@@ -69,6 +69,8 @@ class Product:
     """Number of ratings. None = unknown."""
     stock: int | None = None
     """Units in stock. None = unknown."""
+    cost: Money | None = None
+    """Cost of one unit to the shop, for scores alone. None = unknown. No answer has it."""
 
 
 class F:
@@ -206,6 +208,7 @@ FIELDS: tuple[ProductField, ...] = (
         column="stock",
         filtered=True,
     ),
+    ProductField(name="cost", kind=FieldKind.MONEY, attribute="cost", wire="cost", column="cost"),
     ProductField(
         name="language_code",
         kind=FieldKind.TEXT,

@@ -9,7 +9,7 @@ from sightline_client.values.catalog import Money
 
 
 class AffinityKind(StrEnum):
-    """What somebody likes."""
+    """What a shopper likes."""
 
     UNKNOWN = "UNKNOWN"
     CATEGORY = "CATEGORY"

@@ -56,7 +56,7 @@ class TrainingRecipe:
     style_dimension: int | None = None
     """Length of the visual style; 0 = none."""
     style_scale: float | None = None
-    """How much photos say of products that nobody likes yet; 1 = as it was learned, 0 = nothing."""
+    """Weight of photos for products without likes; 1 = as learned, 0 = none."""
     shared_scale: float | None = None
     """How large the features are that products share, where the product's own id is 1."""
     item_item: ItemItem = ItemItem.UNKNOWN

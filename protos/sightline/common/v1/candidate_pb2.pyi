@@ -41,6 +41,8 @@ class CandidateColumns(google.protobuf.message.Message):
     RATING_TENTHS_FIELD_NUMBER: builtins.int
     RATING_COUNTS_FIELD_NUMBER: builtins.int
     STOCKS_FIELD_NUMBER: builtins.int
+    COST_MICROS_FIELD_NUMBER: builtins.int
+    COST_CURRENCIES_FIELD_NUMBER: builtins.int
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Product ids, no duplicates. Its length is the number of candidates; every other column that is not
@@ -101,6 +103,14 @@ class CandidateColumns(google.protobuf.message.Message):
     def stocks(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """Units in stock; -1 = unknown."""
 
+    @property
+    def cost_micros(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Costs of one unit in millionths of the currency's unit; -1 = unknown. For scores alone."""
+
+    @property
+    def cost_currencies(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """ISO 4217 codes of the costs; "" = unknown."""
+
     def __init__(
         self,
         *,
@@ -118,8 +128,10 @@ class CandidateColumns(google.protobuf.message.Message):
         rating_tenths: collections.abc.Iterable[builtins.int] | None = ...,
         rating_counts: collections.abc.Iterable[builtins.int] | None = ...,
         stocks: collections.abc.Iterable[builtins.int] | None = ...,
+        cost_micros: collections.abc.Iterable[builtins.int] | None = ...,
+        cost_currencies: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["attributes", b"attributes", "availabilities", b"availabilities", "brands", b"brands", "category_paths", b"category_paths", "create_time_micros", b"create_time_micros", "currencies", b"currencies", "image_hashes", b"image_hashes", "parent_ids", b"parent_ids", "price_micros", b"price_micros", "product_ids", b"product_ids", "rating_counts", b"rating_counts", "rating_tenths", b"rating_tenths", "stocks", b"stocks", "tags", b"tags"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attributes", b"attributes", "availabilities", b"availabilities", "brands", b"brands", "category_paths", b"category_paths", "cost_currencies", b"cost_currencies", "cost_micros", b"cost_micros", "create_time_micros", b"create_time_micros", "currencies", b"currencies", "image_hashes", b"image_hashes", "parent_ids", b"parent_ids", "price_micros", b"price_micros", "product_ids", b"product_ids", "rating_counts", b"rating_counts", "rating_tenths", b"rating_tenths", "stocks", b"stocks", "tags", b"tags"]) -> None: ...
 
 Global___CandidateColumns: typing_extensions.TypeAlias = CandidateColumns
 

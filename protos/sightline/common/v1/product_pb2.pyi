@@ -162,6 +162,7 @@ class Product(google.protobuf.message.Message):
     RATING_FIELD_NUMBER: builtins.int
     RATING_COUNT_FIELD_NUMBER: builtins.int
     STOCK_FIELD_NUMBER: builtins.int
+    COST_FIELD_NUMBER: builtins.int
     product_id: builtins.str
     """The shop's own id: opaque UTF-8 in NFC, 1 to 128 bytes, no control characters."""
     parent_id: builtins.str
@@ -231,6 +232,13 @@ class Product(google.protobuf.message.Message):
         photo is embedded by a fitted space that has a head. Read only.
         """
 
+    @property
+    def cost(self) -> google.type.money_pb2.Money:
+        """Cost of one unit to the shop, not negative, at most six decimals; absent = unknown, or not shown. Scores
+        use it, and no answer has it. Only callers with ROLE_OPERATE read it; a write of the whole product without
+        it removes it.
+        """
+
     def __init__(
         self,
         *,
@@ -254,9 +262,10 @@ class Product(google.protobuf.message.Message):
         rating: builtins.float | None = ...,
         rating_count: builtins.int | None = ...,
         stock: builtins.int | None = ...,
+        cost: google.type.money_pb2.Money | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_rating", b"_rating", "_rating_count", b"_rating_count", "_stock", b"_stock", "category_doubt", b"category_doubt", "create_time", b"create_time", "price", b"price", "rating", b"rating", "rating_count", b"rating_count", "stock", b"stock", "update_time", b"update_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_rating", b"_rating", "_rating_count", b"_rating_count", "_stock", b"_stock", "attributes", b"attributes", "availability", b"availability", "brand", b"brand", "category_doubt", b"category_doubt", "category_path", b"category_path", "create_time", b"create_time", "description", b"description", "etag", b"etag", "images", b"images", "language_code", b"language_code", "parent_id", b"parent_id", "price", b"price", "product_id", b"product_id", "rating", b"rating", "rating_count", b"rating_count", "stock", b"stock", "tags", b"tags", "title", b"title", "update_time", b"update_time", "uri", b"uri"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_rating", b"_rating", "_rating_count", b"_rating_count", "_stock", b"_stock", "category_doubt", b"category_doubt", "cost", b"cost", "create_time", b"create_time", "price", b"price", "rating", b"rating", "rating_count", b"rating_count", "stock", b"stock", "update_time", b"update_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_rating", b"_rating", "_rating_count", b"_rating_count", "_stock", b"_stock", "attributes", b"attributes", "availability", b"availability", "brand", b"brand", "category_doubt", b"category_doubt", "category_path", b"category_path", "cost", b"cost", "create_time", b"create_time", "description", b"description", "etag", b"etag", "images", b"images", "language_code", b"language_code", "parent_id", b"parent_id", "price", b"price", "product_id", b"product_id", "rating", b"rating", "rating_count", b"rating_count", "stock", b"stock", "tags", b"tags", "title", b"title", "update_time", b"update_time", "uri", b"uri"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_rating", b"_rating"]) -> typing.Literal["rating"] | None: ...
     @typing.overload

@@ -152,6 +152,7 @@ class BatchGetProductsRequest(google.protobuf.message.Message):
     VIEW_FIELD_NUMBER: builtins.int
     EXPLAIN_FILTER_FIELD_NUMBER: builtins.int
     TITLE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    UNSHOWN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -160,6 +161,8 @@ class BatchGetProductsRequest(google.protobuf.message.Message):
     """Rows or columns. Default: rows."""
     explain_filter: builtins.bool
     """Whether the answer says, of each product that did not pass, why (`rejections`). Default: no."""
+    unshown: builtins.bool
+    """Whether rows hold what only operators read. Default: no."""
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """1 to 1,000 ids."""
@@ -184,9 +187,10 @@ class BatchGetProductsRequest(google.protobuf.message.Message):
         view: Global___ProductView.ValueType = ...,
         explain_filter: builtins.bool = ...,
         title_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        unshown: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "explain_filter", b"explain_filter", "filter", b"filter", "product_ids", b"product_ids", "request_id", b"request_id", "title_product_ids", b"title_product_ids", "view", b"view"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "explain_filter", b"explain_filter", "filter", b"filter", "product_ids", b"product_ids", "request_id", b"request_id", "title_product_ids", b"title_product_ids", "unshown", b"unshown", "view", b"view"]) -> None: ...
 
 Global___BatchGetProductsRequest: typing_extensions.TypeAlias = BatchGetProductsRequest
 
@@ -371,6 +375,7 @@ class ListProductsRequest(google.protobuf.message.Message):
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     VIEW_FIELD_NUMBER: builtins.int
     DOUBTED_ONLY_FIELD_NUMBER: builtins.int
+    UNSHOWN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -385,6 +390,8 @@ class ListProductsRequest(google.protobuf.message.Message):
     """Rows or columns. Default: rows."""
     doubted_only: builtins.bool
     """Only products with a `category_doubt`. Default: all."""
+    unshown: builtins.bool
+    """Whether rows hold what only operators read. Default: no."""
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
         """Only products that pass; absent = all."""
@@ -400,9 +407,10 @@ class ListProductsRequest(google.protobuf.message.Message):
         page_token: builtins.str = ...,
         view: Global___ProductView.ValueType = ...,
         doubted_only: builtins.bool = ...,
+        unshown: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "doubted_only", b"doubted_only", "filter", b"filter", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id", "view", b"view"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "doubted_only", b"doubted_only", "filter", b"filter", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id", "unshown", b"unshown", "view", b"view"]) -> None: ...
 
 Global___ListProductsRequest: typing_extensions.TypeAlias = ListProductsRequest
 

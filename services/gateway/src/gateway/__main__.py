@@ -28,23 +28,23 @@ async def main(
 
 
 def scenes_of(settings: GatewaySettings) -> SceneFiles:
-    """The scenes that there are. Raises ScenesInvalid."""
+    """Return the scenes of the built-in and the configured folder. Raises ScenesInvalid."""
     return SceneFiles(settings.scenes_folder, catalogs=settings.catalogs)
 
 
 def experiments_of(settings: GatewaySettings) -> None:
-    """Raises ExperimentsInvalid where a file of one is bad."""
+    """Check the files of experiments. Raises ExperimentsInvalid."""
     if settings.experiments_folder is not None:
         experiments.read(settings.experiments_folder, settings.catalogs, scenes_of(settings))
 
 
 def keys_of(settings: GatewaySettings) -> SigningKeys:
-    """What signs tokens. Raises Unreadable."""
+    """Return the keys that sign tokens. Raises Unreadable."""
     return signing_keys(settings.token_keys_file)
 
 
 def start() -> None:
-    """The `python -m gateway` command."""
+    """Run the command `python -m gateway`."""
     settings = startup.load(
         GatewaySettings,
         scenes_of,

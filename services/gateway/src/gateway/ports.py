@@ -36,23 +36,31 @@ class EmbedderPort(Protocol):
         space: str,
         views: int = 0,
     ) -> peers.EmbeddedSignals:
-        """A vector or an error for each signal, all into one space; an empty version = its default
-        one. `views`: of each photo; 0 = the space's own number."""
+        """Return a vector or an error for each signal, all in one space.
+
+        `space_version`: empty is the default one. `views`: of each photo; 0 is the space's own
+        number.
+        """
 
     async def spaces(self, catalog_id: str) -> Sequence[EmbedderSpace]:
-        """The spaces as they are now."""
+        """Return the spaces as they are now."""
 
     async def classify(
         self, catalog_id: str, photo: Signal, top_k: int
     ) -> tuple[Classification, Subject | None]:
-        """What a photo is of by the catalog's newest head, and where its subject is if that is to
-        be looked for. Raises ServiceError for the photo too."""
+        """Classify a photo by the catalog's newest classifier, and find its subject where asked
+        for.
+
+        Raises ServiceError for the photo too.
+        """
 
     async def compare(
         self, catalog_id: str, photo: Signal, other: bytes, space_version: str
     ) -> peers.HeatMap:
-        """Where a shopper's photo and one of the catalog's are alike; an empty version = the
-        default one. Raises ServiceError for the photos too."""
+        """Compare a shopper's photo with one of the catalog's; an empty version is the default one.
+
+        Raises ServiceError for the photos too.
+        """
 
 
 class RetrieverPort(Protocol):
@@ -68,57 +76,58 @@ class RetrieverPort(Protocol):
         exclude: Sequence[str],
         min_index_token: str,
     ) -> peers.NearestProducts:
-        """The `top_k` products nearest to a vector, to the product of that id, or to several
-        together.
+        """Return the `top_k` products nearest to a vector, to a product, or to several together.
 
-        Near-duplicates of one another count as one and come all.
+        Near-duplicates of one another count as one, and all are returned.
         """
 
     async def keywords(
         self, catalog_id: str, text: str, scope: AnswerScope, *, top_k: int, exclude: Sequence[str]
     ) -> peers.NearestProducts:
-        """The `top_k` products whose words match a text best, their similarities 0 to 1.
+        """Return the `top_k` products whose words match a text best, with similarities 0 to 1.
 
-        Near-duplicates of one another count as one and come all.
+        Near-duplicates of one another count as one, and all are returned.
         """
 
     async def columns(
         self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
     ) -> ProductColumns:
-        """Those of up to 1,000 products that exist and pass, in the order asked."""
+        """Return those of up to 1,000 products that exist and pass, in the order asked."""
 
     async def categories(self, catalog_id: str, ids: Sequence[str]) -> Mapping[str, str]:
-        """Of up to 1,000 products, those that exist, with their written category paths."""
+        """Return the written category paths of those of up to 1,000 products that exist."""
 
     async def checked(
         self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
     ) -> peers.CheckedProducts:
-        """The same, and why the others of them are left out."""
+        """Return the products as `columns` does, and why the others are left out."""
 
     async def newest(self, catalog_id: str, scope: AnswerScope, count: int) -> ProductColumns:
-        """The newest products that pass, newest first."""
+        """Return the newest products that pass, newest first."""
 
     async def products(
         self, catalog_id: str, ids: Sequence[str], scope: AnswerScope, titles: Sequence[str] = ()
     ) -> peers.ProductRows:
-        """Those of up to 1,000 products that exist and pass, whole, in the order asked; and the
-        titles of up to 1,000 others, whether they pass or not."""
+        """Return whole products, those of up to 1,000 that exist and pass, in the order asked.
+
+        `titles`: up to 1,000 products whose titles are returned, whether they pass or not.
+        """
 
     async def facets(
         self, catalog_id: str, asked: Sequence[FacetRequest], scope: AnswerScope
     ) -> tuple[Facet, ...]:
-        """How many products that pass have each value of some fields."""
+        """Count how many products that pass have each value of some fields."""
 
     async def count(self, catalog_id: str, space: str) -> IndexState:
-        """What record and index hold of a space, and which version of it."""
+        """Return what record and index hold of a space, and its version."""
 
     async def photo(self, catalog_id: str, image_id: str) -> bytes:
-        """The file of a product's photo."""
+        """Return the file of a product's photo."""
 
     async def rejection(
         self, catalog_id: str, product_id: str, scope: AnswerScope
     ) -> Rejection | None:
-        """Why a product that exists does not pass; None = it does."""
+        """Return why a product that exists does not pass; None: it passes."""
 
 
 class RankerPort(Protocol):
@@ -136,38 +145,42 @@ class RankerPort(Protocol):
         recommenders: peers.Recommenders = peers.NO_RECOMMENDERS,
         model_version: str = "",
     ) -> peers.RankerCandidates:
-        """Products that fit the shopper's behaviour, popular ones when there is none; and the lists
-        of `recommenders`.
+        """Return products by the shopper's behaviour, else popular ones, and the lists of
+        `recommenders`.
 
-        `accept_vectors`: of a large catalog the shopper's vectors will do. `model_version`: as of
-        RankRequest.
+        `accept_vectors`: of a large catalog the shopper's vectors are enough. `model_version`: as
+        of RankRequest.
         """
 
     async def rank(self, order: peers.RankRequest) -> peers.Ranked:
-        """The candidates ordered, hidden ones dropped."""
+        """Rank the candidates; hidden ones are dropped."""
 
     async def reasons(self, order: peers.ReasonRequest) -> peers.Reasoned:
-        """Reasons of up to 200 products that were ranked before."""
+        """Return reasons of up to 200 products that were ranked before."""
 
     async def answer(self, catalog_id: str, asked: peers.AnswerRange) -> AnswerRecord:
-        """A kept answer with those of its products; ANSWER_RECORD_MISSING when there is none. Its
-        shopper is None."""
+        """Return a kept answer with a part of its products; its shopper is None.
+
+        Raises ANSWER_RECORD_MISSING.
+        """
 
     async def newest_answers(
         self, catalog_id: str, scene: str, since_micros: int, limit: int
     ) -> Sequence[str]:
-        """Ids of a scene's newest answers, served at that time or later."""
+        """Return ids of a scene's newest answers, served at that time or later."""
 
     async def replay(
         self, catalog_id: str, answer_id: str, limit: int, rules: peers.ReplayRules | None = None
     ) -> RankerReplay:
-        """A kept answer ranked once more, and by other rules; its first products.
-        ANSWER_RECORD_MISSING, ANSWER_RECORD_OUTDATED."""
+        """Rank a kept answer once more, and by other rules; return its first products.
+
+        Raises ANSWER_RECORD_MISSING, ANSWER_RECORD_OUTDATED.
+        """
 
     async def control_counts(
         self, catalog_id: str, day: int, names: Sequence[str]
     ) -> Mapping[str, int]:
-        """In how many answers of the day (since 1970, UTC) each of up to 1,000 controls acted."""
+        """Count the day's answers (UTC, since 1970) that each of up to 1,000 controls changed."""
 
 
 class RecordQueue(Protocol):
@@ -177,27 +190,27 @@ class RecordQueue(Protocol):
         """Take a record; False = the queue is full, and it was dropped."""
 
     def find(self, catalog_id: str, answer_id: str) -> AnswerRecord | None:
-        """A record that was taken and is not handed over yet."""
+        """Return a record that was taken and is not handed over yet; None: there is none."""
 
 
 class SceneSource(Protocol):
     """The scenes that can be asked for."""
 
     def get(self, name: str, catalog_id: str = "") -> Scene:
-        """The scene as it is now for a catalog; empty = "default". Raises SceneNotFound."""
+        """Return the scene as it is now for a catalog; empty: "default". Raises SceneNotFound."""
 
     def names(self, catalog_id: str = "") -> tuple[str, ...]:
         """Their names, sorted."""
 
     def text(self, name: str, catalog_id: str = "") -> str:
-        """The file of a scene; empty = "default". Raises SceneNotFound."""
+        """Return the file of a scene; empty: "default". Raises SceneNotFound."""
 
 
 class ArmAssignment(Protocol):
     """Knows which arm answers whom."""
 
     def answering(self, query: RequestQuery, time_micros: int) -> tuple[str, tuple[str, ...]]:
-        """The scene that answers, and the arms that have it so."""
+        """Return the scene that answers, and the arms that chose it."""
 
 
 class ExperimentKeeper(Protocol):
@@ -208,7 +221,7 @@ class ExperimentKeeper(Protocol):
         and was changed."""
 
     async def experiments(self, catalog_id: str) -> Sequence[RunningExperiment]:
-        """Those that are kept."""
+        """Return the experiments that are kept."""
 
 
 class MatchCodec(Protocol):

@@ -144,7 +144,7 @@ def _snapshots(settings: GatewaySettings, connections: Mapping[Peer, Connection]
 
 
 def access_of(settings: GatewaySettings) -> AccessPolicy:
-    """Who may call. Raises Unreadable."""
+    """Return who may call. Raises Unreadable."""
     kinds: list[TokenKind] = []
     if settings.keys_file is not None:
         kinds.append(Keys(settings.keys_file))
@@ -163,7 +163,7 @@ def access_of(settings: GatewaySettings) -> AccessPolicy:
 
 
 def listeners(settings: GatewaySettings, access: AccessPolicy) -> list[Listener]:
-    """The public port, and the administrative one where there is one. Raises Unreadable."""
+    """Return the public port, and the administrative one if configured. Raises Unreadable."""
     tls = certificates_of(settings)
 
     def on(port: int, who: AccessPolicy) -> Listener:
@@ -176,7 +176,7 @@ def listeners(settings: GatewaySettings, access: AccessPolicy) -> list[Listener]
 
 
 def certificates_of(settings: GatewaySettings) -> Certificates | None:
-    """With which it speaks to callers; None = in plain text. Raises Unreadable."""
+    """Return the certificates for callers; None: plain text. Raises Unreadable."""
     if settings.tls_folder is None:
         return None
     return Certificates(settings.tls_folder, settings.tls_callers_ca_file, "callers")

@@ -104,8 +104,8 @@ Token: TypeAlias = Annotated[
     typer.Option(
         envvar="SIGHTLINE_TOKEN",
         metavar="TOKEN",
-        help="Says who asks, to a gateway that asks for it. Other users of the machine can see it"
-        " in the list of processes: --token-file is safer.",
+        help="Token of the caller, for a gateway with keys. Other users of the machine can see"
+        " it in the list of processes: --token-file is safer.",
     ),
 ]
 TokenFile: TypeAlias = Annotated[
@@ -113,7 +113,7 @@ TokenFile: TypeAlias = Annotated[
     typer.Option(
         envvar="SIGHTLINE_TOKEN_FILE",
         metavar="FILE",
-        help="The same from the first line of a file.",
+        help="File whose first line is the token.",
     ),
 ]
 Tls: TypeAlias = Annotated[
@@ -121,7 +121,7 @@ Tls: TypeAlias = Annotated[
     typer.Option(
         "--tls",
         envvar="SIGHTLINE_TLS",
-        help="Speak TLS, to a gateway whose certificate a public authority signed.",
+        help="Use TLS; a public authority signed the gateway's certificate.",
     ),
 ]
 Ca: TypeAlias = Annotated[
@@ -129,7 +129,7 @@ Ca: TypeAlias = Annotated[
     typer.Option(
         envvar="SIGHTLINE_CA_FILE",
         metavar="FILE",
-        help="Speak TLS, to a gateway whose certificate one of these authorities (PEM) signed.",
+        help="Use TLS; one of these authorities (PEM) signed the gateway's certificate.",
     ),
 ]
 Cert: TypeAlias = Annotated[
@@ -137,7 +137,7 @@ Cert: TypeAlias = Annotated[
     typer.Option(
         envvar="SIGHTLINE_CERT_FILE",
         metavar="FILE",
-        help="Speak TLS and show this certificate (PEM), to a gateway that asks for one; with"
+        help="Use TLS with this client certificate (PEM), for a gateway that requires one; with"
         " --key.",
     ),
 ]
@@ -152,17 +152,17 @@ Timeout: TypeAlias = Annotated[
         min=0.001,
         max=86_400,
         metavar="SECONDS",
-        help="Give up after this long. The suite keeps to it and reports what it left out.",
+        help="Deadline of the call. The suite keeps to it and reports what it left out.",
     ),
 ]
 Json: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print the answer as JSON. One call's answer is the contract's message in Protobuf's"
-        " standard JSON mapping"
-        " (lowerCamelCase names, 64-bit integers as strings, durations like"
-        ' "0.012s"), every field present; work of several calls prints figures of its own.',
+        help="Print the answer as JSON. One call's answer is the contract's message in"
+        " Protobuf's standard JSON mapping (lowerCamelCase names, 64-bit integers as strings,"
+        ' durations like "0.012s"), with every field; a command of several calls prints figures'
+        " of its own.",
     ),
 ]
 FIELDS = ", ".join(field.name for field in FILTERED if field.kind is not FieldKind.ATTRIBUTES)
@@ -198,7 +198,8 @@ File: TypeAlias = Annotated[
 ]
 Newest: TypeAlias = Annotated[int, number("N", "How many, newest first.", 1, 1000)]
 Force: TypeAlias = Annotated[
-    bool, typer.Option("--force", help="Do it. Without it the command only shows what it would do.")
+    bool,
+    typer.Option("--force", help="Do it. Without this option the command shows what it would do."),
 ]
 InFlight: TypeAlias = Annotated[
     int,
@@ -209,7 +210,7 @@ Ignore: TypeAlias = Annotated[
     typer.Option(
         "--ignore",
         metavar="COLUMN",
-        help="A column of the file to pass over. May be given several times.",
+        help="A column of the file to ignore. May be given several times.",
     ),
 ]
 

@@ -21,7 +21,7 @@ from sightline_client.cli.show.tables import plain
 
 
 class _Rows(ProgressColumn):
-    """Rows so far, how many a second, how many refused."""
+    """Rows so far, rows per second, rejected rows."""
 
     def render(self, task: Task) -> Text:
         rows, refused = task.fields["rows"], task.fields["refused"]
@@ -29,7 +29,7 @@ class _Rows(ProgressColumn):
             return Text("")
         speed = rows / task.elapsed if task.elapsed else 0.0
         speed_text = f"{rows:,} rows, {speed:,.0f}/s"
-        return Text(speed_text + (f", {refused:,} refused" if refused else ""))
+        return Text(speed_text + (f", {refused:,} rejected" if refused else ""))
 
 
 class Meter:

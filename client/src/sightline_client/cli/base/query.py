@@ -57,7 +57,7 @@ Part: TypeAlias = Annotated[
 ]
 FindSubject: TypeAlias = Annotated[
     bool,
-    typer.Option("--find-subject", help="Look for the photo's subject, and show where it is."),
+    typer.Option("--find-subject", help="Detect the photo's subject, and show where it is."),
 ]
 Top: TypeAlias = Annotated[
     int,
@@ -71,26 +71,31 @@ class SignalGroup(OptionGroup):
 
     image: Annotated[
         list[Path] | None,
-        typer.Option("--image", help="Query image. May be given several times.", **_PHOTOS),
+        typer.Option("--image", help="Photo to be near to. May be given several times.", **_PHOTOS),
     ] = None
     image_uri: Annotated[
         list[str] | None,
         options.words(
             "--image-uri",
             metavar="URI",
-            help="Where the suite fetches a query image, if its settings allow that address.",
+            help="Address of a photo to be near to, which the suite fetches if its settings"
+            " allow that.",
         ),
     ] = None
     product: Annotated[
         list[str] | None,
-        options.words("--product", metavar="ID", help="Query product. May be given several times."),
+        options.words(
+            "--product", metavar="ID", help="Product to be near to. May be given several times."
+        ),
     ] = None
-    text: Annotated[str | None, options.words("--text", metavar="WORDS", help="Query text.")] = None
+    text: Annotated[
+        str | None, options.words("--text", metavar="WORDS", help="Words to be near to.")
+    ] = None
     not_image: Annotated[
         list[Path] | None,
         typer.Option(
             "--not-image",
-            help="A photo of what is not wanted. May be given several times.",
+            help="Photo to be far from. May be given several times.",
             **_PHOTOS,
         ),
     ] = None
@@ -99,7 +104,7 @@ class SignalGroup(OptionGroup):
         options.words(
             "--not-text",
             metavar="WORDS",
-            help="Words for what is not wanted. May be given several times.",
+            help="Words to be far from. May be given several times.",
         ),
     ] = None
     not_product: Annotated[
@@ -107,7 +112,7 @@ class SignalGroup(OptionGroup):
         options.words(
             "--not-product",
             metavar="ID",
-            help="A product that is not wanted, nor what is like it. May be given several times.",
+            help="Product to be far from; it is left out too. May be given several times.",
         ),
     ] = None
     not_weight: Annotated[
@@ -117,7 +122,7 @@ class SignalGroup(OptionGroup):
             min=0.01,
             max=100,
             metavar="WEIGHT",
-            help="How much each --not-… counts against what is wanted, which counts 1.",
+            help="Weight of each --not-…; what to be near to has weight 1.",
         ),
     ] = AWAY_WEIGHT
     box: Part = None
@@ -162,7 +167,8 @@ class RequestGroup(FilterGroup, SignalGroup):
         str | None, options.words(metavar="ID", help="The customer to recommend to.")
     ] = None
     visitor: Annotated[
-        str | None, options.words(metavar="ID", help="A visitor who is not logged in.")
+        str | None,
+        options.words(metavar="ID", help="The visitor to recommend to, who is not logged in."),
     ] = None
     scene: Annotated[
         str, options.words(metavar="NAME", help="The plan to answer by; empty = the default one.")
@@ -183,7 +189,7 @@ class RequestGroup(FilterGroup, SignalGroup):
         list[str] | None,
         options.words(
             metavar="VALUE",
-            help="Whom the shopper follows, such as an author. May be given several times.",
+            help="A value that the shopper follows, such as an author. May be given several times.",
         ),
     ] = None
     language: Annotated[
@@ -200,8 +206,8 @@ class RequestGroup(FilterGroup, SignalGroup):
         list[str] | None,
         options.words(
             metavar="ID=AMOUNT",
-            help="A product to move up: by what is added to its relevance, which is 0 to 1 among"
-            " the best 100. May be given several times.",
+            help="A product to move up, and the amount to add to its relevance, which is 0 to 1"
+            " among the best 100. May be given several times.",
         ),
     ] = None
     bury: Annotated[

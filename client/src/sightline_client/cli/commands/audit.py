@@ -20,11 +20,12 @@ def audit(
     ] = "",
     top: options.Newest = 50,
     page: Annotated[
-        str, options.words(metavar="TOKEN", help="Go on where a list ended that named this token.")
+        str,
+        options.words(metavar="TOKEN", help="Continue a list, from the token that it ended with."),
     ] = "",
     suite: Suite,
 ) -> None:
-    """List who made which administrative or destructive call, newest first.
+    """List administrative and destructive calls with their callers, newest first.
 
     [bold]Examples[/bold]
 

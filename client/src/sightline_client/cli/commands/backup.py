@@ -18,7 +18,7 @@ app = Commands(no_args_is_help=True, help="Copy a catalog into one file, and res
 
 @app.command()
 def create(*, wait: options.Wait = True, suite: Suite) -> None:
-    """Copy the catalog, as it is at one moment, while it is written to.
+    """Copy a snapshot of the catalog; writes may continue meanwhile.
 
     Products, photos, vectors and index generations go into one file where the suite's setting
     RETRIEVER_BACKUPS says.
@@ -57,7 +57,7 @@ def delete(
     backup: Annotated[str, options.argument("BACKUP", "As `backup list` shows it.")],
     suite: Suite,
 ) -> None:
-    """Delete a backup. One that is not there counts as deleted.
+    """Delete a backup. One that does not exist counts as deleted.
 
     [bold]Example[/bold]
 
@@ -86,7 +86,7 @@ def restore(
         bool,
         typer.Option(
             "--force",
-            help="Also into a catalog that holds products: those that the backup does not hold are"
+            help="Restore into a catalog that holds products; those that the backup lacks are"
             " deleted.",
         ),
     ] = False,
@@ -94,8 +94,8 @@ def restore(
         bool,
         typer.Option(
             "--accept-unsigned",
-            help="Also a backup that none of the operator's keys signed: whoever could write its"
-            " file decides what the catalog holds then.",
+            help="Accept a backup that none of the operator's keys signed. Its content is not"
+            " proven to be the suite's own.",
         ),
     ] = False,
     wait: options.Wait = True,

@@ -50,9 +50,9 @@ def check(
         typer.Option(
             metavar="NAME",
             callback=_services,
-            help="Check, instead, what this service would make of the environment: its settings,"
-            " and the files of keys, tokens and certificates that they name. It has to be installed"
-            " here. May be given several times.",
+            help="Check instead this service's settings in the environment, and the files of"
+            " keys, tokens and certificates that they name. The service must be installed here."
+            " May be given several times.",
         ),
     ] = None,
     suite: Suite = QUICK,

@@ -35,10 +35,10 @@ def command(
         typer.Argument(metavar="[VERSION]", help="As `models list` shows it; none: the newest."),
     ] = "",
     show: Annotated[
-        bool, typer.Option("--show", help="Only show what its last evaluation found.")
+        bool, typer.Option("--show", help="Show its last evaluation, without a new one.")
     ] = False,
     html: Annotated[
-        Path | None, typer.Option("--html", dir_okay=False, help="Write a page with plots, too.")
+        Path | None, typer.Option("--html", dir_okay=False, help="Write a page with plots.")
     ] = None,
     events: Annotated[
         Path | None,
@@ -51,7 +51,7 @@ def command(
     split: Annotated[
         SplitChoice | None,
         typer.Option(
-            help="At one moment for everyone, or the last events of each shopper; default both.",
+            help="At one time for all shoppers, or the last events of each shopper; default both.",
             rich_help_panel="Without a suite",
         ),
     ] = None,
@@ -67,17 +67,17 @@ def command(
     seed: Annotated[
         int,
         typer.Option(
-            min=0, max=2**32 - 1, help="Of the training.", rich_help_panel="Without a suite"
+            min=0, max=2**32 - 1, help="Seed of the training.", rich_help_panel="Without a suite"
         ),
     ] = 0,
     ignore: options.Ignore = None,
     suite: Suite,
 ) -> None:
-    """Measure a model on events that were held out, beside the model that serves and classic
-    recommenders, and say whether it may serve.
+    """Measure a model on held-out events, beside the serving model and classic recommenders, and
+    decide whether it may serve.
 
-    With --events and --products nothing has to run: the model is trained and measured here, by the
-    ranker's package, which a clone of the project installs (make setup) and no release.
+    With --events and --products no suite is needed: the ranker's package trains and measures the
+    model on this machine. A clone of the project installs it (make setup), a release does not.
 
     [bold]Examples[/bold]
 

@@ -50,9 +50,9 @@ def import_(
     (2026-03-01T12:00:00Z, or seconds since 1970), value (of a RATING: 0 to 5), quantity, unit_price
     with currency, order_id, position, scene, attribution_token, query.
 
-    A bad row never stops the rest: it is reported with its number and kept in FILE.rejected.csv (or
-    .jsonl) with what is wrong; fix that file and import it. Interrupted, run it again: duplicates
-    are counted as such.
+    An invalid row never stops the rest: it is reported with its number and kept with its error in
+    FILE.rejected.csv (or .jsonl); fix that file and import it. After an interrupt, run the command
+    again: duplicates are counted as such.
 
     [bold]Examples[/bold]
 
@@ -121,7 +121,7 @@ def purge(
     force: options.Force = False,
     suite: Suite = PATIENT,
 ) -> None:
-    """Count the events that fit every condition; with --force, delete them.
+    """Count the events that match every condition; with --force, delete them.
 
     [bold]Examples[/bold]
 
@@ -156,17 +156,16 @@ def export(
     before: Annotated[datetime | None, options.moment("Only events before this time.")] = None,
     type: Types = None,
     order_ids: Annotated[
-        bool, typer.Option("--order-ids", help="Orders by their own ids, not hashed.")
+        bool,
+        typer.Option("--order-ids", help="Write ids of orders in plain text instead of hashed."),
     ] = False,
-    queries: Annotated[
-        bool, typer.Option("--queries", help="With what was typed in searches.")
-    ] = False,
+    queries: Annotated[bool, typer.Option("--queries", help="Include search terms.")] = False,
     wait: options.Wait = True,
     suite: Suite,
 ) -> None:
     """Write events to Parquet files, on the ranker's side; people are pseudonyms in them.
 
-    What could say who somebody is, is left out unless an option asks for it.
+    Data that may identify a person is left out unless an option includes it.
 
     [bold]Examples[/bold]
 
@@ -199,7 +198,7 @@ def export(
 
 @app.command()
 def visitor(*, suite: Suite) -> None:
-    """Make an id for a visitor who has none yet, with the proof that `events merge` takes.
+    """Create an id for a visitor who has none yet, with the proof that `events merge` takes.
 
     [bold]Example[/bold]
 
@@ -214,17 +213,17 @@ def visitor(*, suite: Suite) -> None:
 @app.command()
 def merge(
     *,
-    visitor: Annotated[str, options.argument("VISITOR", "Whose events move.")],
-    user: Annotated[str, options.argument("USER", "To which customer.")],
+    visitor: Annotated[str, options.argument("VISITOR", "The visitor to merge.")],
+    user: Annotated[str, options.argument("USER", "The customer to merge into.")],
     proof: Annotated[
-        str, options.words(metavar="PROOF", help="What `events visitor` gave with the id.")
+        str,
+        options.words(metavar="PROOF", help="The proof that `events visitor` printed with the id."),
     ] = "",
     suite: Suite,
 ) -> None:
-    """Make a visitor's events, and those to come, a customer's: after a login.
+    """Merge a visitor into a customer after login: past and later events are the customer's.
 
-    A suite with keys for its tokens wants the visitor's proof, unless the caller's key has the role
-    privacy.
+    A suite with keys requires the visitor's proof, unless the caller's key has the role privacy.
 
     [bold]Example[/bold]
 

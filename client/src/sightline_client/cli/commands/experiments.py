@@ -15,14 +15,14 @@ from sightline_client.cli.show import experiments as shown
 from sightline_client.cli.show.tables import counted
 from sightline_client.values.experiments import ExperimentUnit
 
-app = Commands(no_args_is_help=True, help="Read split tests of scenes.")
+app = Commands(no_args_is_help=True, help="Show experiments: split tests of scenes.")
 
 Name: TypeAlias = Annotated[str, options.argument("NAME", "The experiment.")]
 
 
 @app.command("list")
 def list_(*, suite: Suite) -> None:
-    """List the experiments, those that began last first.
+    """List the experiments, latest start first.
 
     [bold]Example[/bold]
 
@@ -33,8 +33,8 @@ def list_(*, suite: Suite) -> None:
 
 @app.command()
 def show(*, name: Name, suite: Suite = PATIENT) -> None:
-    """Show how the arms fare, and what follows. Look as often as you like: the intervals hold at
-    all readings together.
+    """Show how the arms perform, and the conclusion. Read it as often as you like: the intervals
+    hold at all readings together.
 
     [bold]Examples[/bold]
 

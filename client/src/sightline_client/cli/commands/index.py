@@ -18,7 +18,7 @@ from sightline_client.values.operations import Generation, IndexKind, IndexMetri
 
 app = Commands(
     no_args_is_help=True,
-    help="Roll a new version of the embedding model out, and back; repair an index.",
+    help="Roll out a new version of the embedding model, roll it back, repair an index.",
 )
 
 Name = Annotated[
@@ -34,7 +34,7 @@ _KINDS = [str(each) for each in IndexKind if each is not IndexKind.UNKNOWN]
 def list_(
     *,
     space: Space = "",
-    dropped: Annotated[bool, typer.Option("--dropped", help="Also those dropped.")] = False,
+    dropped: Annotated[bool, typer.Option("--dropped", help="List dropped ones too.")] = False,
     suite: Suite,
 ) -> None:
     """List the generations, oldest first, and which one searches use.
@@ -63,7 +63,7 @@ def create(
         ),
     ] = "",
     metric: Annotated[
-        str, typer.Option(metavar="|".join(_METRICS), help="How near two vectors are.")
+        str, typer.Option(metavar="|".join(_METRICS), help="Similarity of two vectors.")
     ] = "COSINE",
     kind: Annotated[
         str, typer.Option(metavar="|".join(_KINDS), help="Exact (FLAT), or by a graph (HNSW).")
@@ -105,8 +105,8 @@ def create(
 
 @app.command()
 def backfill(*, name: Name, wait: options.Wait = True, suite: Suite) -> None:
-    """Embed every stored photo that a generation lacks. Interrupted or cancelled, it goes on where
-    it was.
+    """Embed every stored photo that a generation lacks. After an interrupt or a cancellation, run
+    it again to continue.
 
     [bold]Example[/bold]
 
@@ -126,8 +126,8 @@ def verify(
     min_recall: Annotated[float, options.number("SHARE", "Least recall; 0 = 0.98.", 0, 1)] = 0.0,
     suite: Suite,
 ) -> None:
-    """Prove a generation: recall against exact search, photos embedded again, counts. Exit code 0 =
-    it passed.
+    """Verify a generation: recall against exact search, photos embedded again, counts. Exit code 0
+    = it passed.
 
     [bold]Example[/bold]
 
@@ -156,11 +156,14 @@ def activate(
     *,
     name: Name,
     force: Annotated[
-        bool, typer.Option("--force", help="Whatever its verification says; it is logged.")
+        bool,
+        typer.Option(
+            "--force", help="Activate without regard to its verification; this is logged."
+        ),
     ] = False,
     suite: Suite,
 ) -> None:
-    """Make a generation the one that searches use, at once and without a failed request.
+    """Make searches use a generation, at once and without a failed request.
 
     [bold]Example[/bold]
 
@@ -171,7 +174,7 @@ def activate(
 
 @app.command()
 def rollback(*, space: Space = "visual", suite: Suite) -> None:
-    """Make the generation active again that was so before the present one.
+    """Activate again the generation that was active before the present one.
 
     [bold]Example[/bold]
 
@@ -205,9 +208,9 @@ def upgrade_(
     ] = "",
     suite: Suite,
 ) -> None:
-    """Roll a version of a space out: create, backfill, verify, activate. Interrupted, it goes on
-    where it was when it is run again. The new generation is searched as the active one is: same
-    kind, metric and parameters; create it first to have others.
+    """Roll out a version of a space: create, backfill, verify, activate. After an interrupt, run it
+    again to continue. The new generation has the kind, metric and parameters of the active one; for
+    others, create it first.
 
     [bold]Examples[/bold]
 
@@ -237,7 +240,7 @@ def rebuild(
     wait: options.Wait = True,
     suite: Suite,
 ) -> None:
-    """Make an index that lost its data hold again what the record says.
+    """Rebuild an index that lost its data, from the record.
 
     No photo is embedded again. It ends when the index holds everything.
 

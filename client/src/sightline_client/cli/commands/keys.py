@@ -13,10 +13,10 @@ from sightline_client.cli.base import running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.work import keys
 
-app = Commands(no_args_is_help=True, help="Make keys, by which the gateway knows its callers.")
+app = Commands(no_args_is_help=True, help="Make keys, which identify callers to the gateway.")
 
 ROLES = tuple(name.removeprefix("ROLE_").lower() for name in access_pb2.Role.keys()[1:])
-"""But for the one that nobody has."""
+"""All roles but the one that no key has."""
 EVERY = "*"
 _NAME = re.compile(r"[\w.@:/-]{1,128}")
 _CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -68,14 +68,15 @@ def _listed(value: str) -> list[str]:
 def new(
     *,
     name: Annotated[
-        str, typer.Option(metavar="NAME", callback=_named, help="Who will call; once in a file.")
+        str,
+        typer.Option(metavar="NAME", callback=_named, help="Name of the caller; unique in a file."),
     ],
     roles: Annotated[
         str,
         typer.Option(
             metavar="LIST",
             callback=_roles,
-            help=f"What they may do, with commas between: {', '.join(ROLES)}.",
+            help=f"The caller's roles, with commas between: {', '.join(ROLES)}.",
         ),
     ],
     catalogs: Annotated[
@@ -89,7 +90,7 @@ def new(
         typer.Option(
             metavar="DAY",
             callback=_day,
-            help="The first day (UTC) on which the key is no longer good; none = it always is.",
+            help="The first day (UTC) on which the key is invalid; none = it never expires.",
         ),
     ] = "",
     file: Annotated[
@@ -97,16 +98,16 @@ def new(
         typer.Option(
             metavar="FILE",
             dir_okay=False,
-            help="The gateway's file of keys, to which the key is added; it is made if it is"
+            help="The gateway's file of keys: the key is added, and the file is created if"
             " missing. Without it the key is printed for you to add.",
         ),
     ] = None,
 ) -> None:
-    """Make a token for somebody who calls the gateway, and the key by which the gateway knows it.
+    """Make a token for a caller of the gateway, and the key that identifies it.
 
-    It asks no suite. The first line printed is the token, which is shown this once and kept
-    nowhere: the key holds its hash alone. GATEWAY_KEYS_FILE names the file of keys to the gateway,
-    which takes up changes without a restart.
+    It contacts no suite. The first line printed is the token, which is shown once and stored
+    nowhere: the key holds its hash only. GATEWAY_KEYS_FILE names the file of keys to the gateway,
+    which reloads it without a restart.
 
     [bold]Example[/bold]
 

@@ -60,7 +60,8 @@ def import_(
             exists=True,
             file_okay=False,
             metavar="DIR",
-            help="Where the photos are that FILE names; else beside FILE. Nothing outside is read.",
+            help="Folder of the photos that FILE names; default: beside FILE. Nothing outside"
+            " is read.",
         ),
     ] = None,
     mode: Annotated[
@@ -71,22 +72,22 @@ def import_(
         bool,
         typer.Option(
             "--dry-run",
-            help="Write nothing, and check every row as far as can be seen without the suite:"
-            " columns, values, photos' paths and sizes. Photos are not decoded. With full, the"
-            " suite is asked what would be deleted.",
+            help="Write nothing; check columns, values, photos' paths and sizes of every row."
+            " Photos are not decoded. With full, also count what would be deleted.",
         ),
     ] = False,
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="With full: delete even more than the suite's set share of the catalog."
+            "--force",
+            help="With full: delete even more than the suite's limit, a share of the catalog.",
         ),
     ] = False,
     import_id: Annotated[
         str,
         typer.Option(
             metavar="ID",
-            help="The import's id; else it is made from the content.",
+            help="The import's id; default: from a hash of the content.",
             callback=options.text,
         ),
     ] = "",
@@ -101,11 +102,10 @@ def import_(
     backorder), images (paths or addresses, | between), tags (| between), attributes (JSON:
     {"country": "Italy", "abv": 13.5}), parent_id, language, description, uri.
 
-    Interrupted, it goes on where it stopped when the same command is run again. A bad row never
-    stops the rest: it is reported with its number and kept in FILE.rejected.csv (or .jsonl) with
-    what is wrong; fix that file and import it, with --images where there was one. Untouched, its
-    rows are refused again. Then the exit code is 1. An earlier file of rejected rows is kept as
-    FILE.rejected.csv~.
+    After an interrupt, the same command continues where it stopped. An invalid row never stops the
+    rest: it is reported with its number and kept with its error in FILE.rejected.csv (or .jsonl),
+    and the exit code is 1. Fix that file and import it, with the same --images. Unchanged rows are
+    rejected again. An earlier file of rejected rows is kept as FILE.rejected.csv~.
 
     [bold]Examples[/bold]
 

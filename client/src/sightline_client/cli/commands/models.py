@@ -26,7 +26,7 @@ app = Commands(no_args_is_help=True, help="Train ranking models and choose the o
 UNPROVEN, INSUFFICIENT = "MODEL_UNPROVEN", "TRAINING_DATA_INSUFFICIENT"
 
 ForcePromotion = Annotated[
-    bool, typer.Option("--force", help="Whatever its evaluation says; this is logged.")
+    bool, typer.Option("--force", help="Promote without regard to its evaluation; this is logged.")
 ]
 
 app.command("evaluate")(evaluating.command)
@@ -47,13 +47,14 @@ def train(  # noqa: C901, PLR0915 - an argument an option
         int | None, options.number("N", "Recipes to try on a validation split.", 0, 10_000)
     ] = None,
     search_seconds: Annotated[
-        float | None, options.number("S", "How long to begin new tries.", 1, 604_800)
+        float | None, options.number("S", "Seconds in which new trials may begin.", 1, 604_800)
     ] = None,
     ablation: Annotated[
-        bool | None, typer.Option(help="Find out what each part adds; what adds nothing is off.")
+        bool | None,
+        typer.Option(help="Measure what each part adds, and turn off parts that add nothing."),
     ] = None,
     incremental: Annotated[
-        bool, typer.Option("--incremental", help="Go on from the model that serves.")
+        bool, typer.Option("--incremental", help="Continue from the serving model.")
     ] = False,
     loss: Annotated[
         TrainingLoss | None,
@@ -71,9 +72,9 @@ def train(  # noqa: C901, PLR0915 - an argument an option
 ) -> None:
     """Train a model over all events and products.
 
-    What is not given is as the installation's settings say. `models show` shows the result.
-    With --promote a model whose evidence is not enough yet is kept, whatever serves goes on, and
-    the command reports what is missing and ends with 0.
+    Options that are not given follow the installation's settings. `models show` shows the result.
+    With --promote, a model without enough evidence is kept but does not serve; the command reports
+    what is missing and exits with 0.
 
     [bold]Examples[/bold]
 
@@ -199,7 +200,7 @@ def promote(
     suite: Suite,
 ) -> None:
     """Make a model the serving one, at once and without a failed request, if its evaluation passed
-    against the model that serves now.
+    against the present serving model.
 
     [bold]Example[/bold]
 
@@ -218,7 +219,7 @@ def publish(
         ),
     ] = "",
     rewrite: Annotated[
-        bool, typer.Option("--rewrite", help="Also if it is published already.")
+        bool, typer.Option("--rewrite", help="Publish again if it is published already.")
     ] = False,
     wait: options.Wait = True,
     suite: Suite,
@@ -236,7 +237,7 @@ def publish(
 
 @app.command()
 def rollback(*, suite: Suite) -> None:
-    """Make the model that served before the present one the serving one again.
+    """Make the model serve again that served before the present one.
 
     [bold]Example[/bold]
 
@@ -247,8 +248,8 @@ def rollback(*, suite: Suite) -> None:
 
 @app.command()
 def demote(*, suite: Suite) -> None:
-    """Let no model serve, as before the first promotion: answers come from similarity, popularity
-    and novelty. Nothing is deleted; `models promote` puts it back.
+    """Take the serving model out of service: answers come from similarity, popularity and novelty.
+    Nothing is deleted; `models promote` restores it.
 
     [bold]Example[/bold]
 

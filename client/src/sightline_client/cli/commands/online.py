@@ -9,14 +9,16 @@ from sightline_client.cli.show import online_report
 
 def command(
     *,
-    days: Annotated[int, options.number("N", "Of the answers of the last N days.", 1, 365)] = 7,
+    days: Annotated[
+        int, options.number("N", "Report on the answers of the last N days.", 1, 365)
+    ] = 7,
     conversion_days: Annotated[
         int, options.number("N", "A purchase counts up to N days after the click.", 1, 90)
     ] = 7,
     suite: Suite,
 ) -> None:
-    """Show how answers fared: clicks, purchases and hides by model, estimates of other orders, and
-    what drifted.
+    """Report on answers: clicks, purchases and hides by model, estimates for other orders, and
+    drift.
 
     [bold]Examples[/bold]
 

@@ -11,7 +11,7 @@ from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import listings, tables
 from sightline_client.convert import from_wire
 
-app = Commands(no_args_is_help=True, help="Take photos down that may not be shown any more.")
+app = Commands(no_args_is_help=True, help="Take photos down that must not be shown any more.")
 
 ImageId = Annotated[
     str, options.argument("IMAGE", "The photo: the SHA-256 of its bytes, as products show it.")
@@ -22,15 +22,13 @@ ImageId = Annotated[
 def take_down(
     *,
     image: ImageId,
-    reason: Annotated[
-        str, options.words(metavar="TEXT", help="Why, for whoever reads the list.")
-    ] = "",
+    reason: Annotated[str, options.words(metavar="TEXT", help="Reason, kept in the list.")] = "",
     suite: Suite,
 ) -> None:
-    """Take a photo down, at once: from its products, from the index and from where photos are kept.
+    """Take a photo down, at once: remove it from its products, the index and the store of photos.
 
-    Its products stay. The same photo is refused until the takedown is lifted. Backups that were
-    made before still hold it: `sightline backup delete` those that may not.
+    Its products stay. The same photo is rejected until the takedown is lifted. Earlier backups
+    still hold it: delete them with `sightline backup delete` if they must not.
 
     [bold]Example[/bold]
 
@@ -53,7 +51,7 @@ def _taken_down(message: photo_service_pb2.TakeDownPhotoResponse) -> Text:
 
 @app.command()
 def lift(*, image: ImageId, suite: Suite) -> None:
-    """Let a photo be stored again that was taken down. It does not come back by itself.
+    """Allow a photo that was taken down to be stored again. It is not restored.
 
     [bold]Example[/bold]
 
@@ -68,7 +66,7 @@ def lift(*, image: ImageId, suite: Suite) -> None:
 
 @app.command("taken-down")
 def taken_down(*, top: options.Newest = 20, suite: Suite) -> None:
-    """List the photos that may not be stored, by their ids.
+    """List the photos that were taken down, by their ids.
 
     [bold]Example[/bold]
 

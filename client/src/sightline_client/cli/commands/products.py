@@ -21,7 +21,7 @@ from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.values.catalog import Order
 
-app = Commands(no_args_is_help=True, help="Load and keep the catalog.")
+app = Commands(no_args_is_help=True, help="Import, read, change and delete products.")
 
 _PAGE = 200
 _DELETE = 1000

@@ -63,15 +63,17 @@ def product(
 def set_(
     *,
     who: Who,
-    attributes: Annotated[list[str], options.argument("KEY=VALUE...", "All that is to be kept.")],
+    attributes: Annotated[
+        list[str], options.argument("KEY=VALUE...", "All attributes to be stored.")
+    ],
     consent: Annotated[
         bool,
-        typer.Option("--consent", help="The shopper consents to have this kept and used."),
+        typer.Option("--consent", help="The shopper consents to storage and use."),
     ] = False,
     visitor: Visitor = False,
     suite: Suite,
 ) -> None:
-    """Keep what a shopper shares of themselves, in place of all that was kept before.
+    """Replace the attributes that a shopper shared.
 
     [bold]Example[/bold]
 
@@ -88,7 +90,7 @@ def set_(
 
 @app.command()
 def clear(*, who: Who, visitor: Visitor = False, suite: Suite) -> None:
-    """Delete what a shopper shared of themselves: the consent is withdrawn.
+    """Delete a shopper's attributes and withdraw the consent.
 
     [bold]Example[/bold]
 
@@ -100,7 +102,7 @@ def clear(*, who: Who, visitor: Visitor = False, suite: Suite) -> None:
 
 @app.command()
 def segments(*, language: Language = "", suite: Suite) -> None:
-    """Show the groups of shoppers with like interests that the serving model knows.
+    """Show the groups of shoppers with similar interests that the serving model knows.
 
     [bold]Example[/bold]
 

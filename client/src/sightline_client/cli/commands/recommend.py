@@ -46,8 +46,9 @@ def recommend(
         LeastQuality | None,
         typer.Option(
             "--min-answer-quality",
-            help="Fail rather than take a poorer answer: of a snapshot, of popular products in"
-            " place of what is asked for, or without a part such as the ranker.",
+            help="Least quality of the answer; a poorer one is an error. snapshot: products"
+            " read earlier; fallback: popular products instead; reduced: without a part such as"
+            " the ranker.",
         ),
     ] = None,
     html: Annotated[

@@ -16,10 +16,10 @@ def replay(
     top: Annotated[int, options.number("N", "Show the first N places.", 1, 200)] = 20,
     suite: Suite,
 ) -> None:
-    """Compute an answer once more from its record, and say whether it is the same bit for bit.
+    """Compute an answer again from its record, and compare the two bit for bit.
 
-    Where it is not, or where the same request would meet something else today, it says what is
-    gone or differs. Searches are not repeated: photos are not kept.
+    It names what differs, and what is missing or has changed since. Searches are not repeated:
+    photos are not stored.
 
     [bold]Examples[/bold]
 

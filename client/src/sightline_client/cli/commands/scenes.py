@@ -14,7 +14,7 @@ from sightline_client.cli.base.suite import QUICK, Suite
 from sightline_client.cli.show import scene_page, scenes
 from sightline_client.files.model import FileRefused
 
-app = Commands(no_args_is_help=True, help="Look at scenes, and at what changing one would do.")
+app = Commands(no_args_is_help=True, help="Show scenes, and the effect of a change.")
 
 DIFF_SECONDS = 120.0
 DIFF = Suite(timeout=DIFF_SECONDS)
@@ -25,13 +25,13 @@ File = Annotated[
 ]
 Name = Annotated[
     str,
-    options.words("--as", metavar="SCENE", help="The scene that it is; empty: the file's name."),
+    options.words("--as", metavar="SCENE", help="The scene's name; empty: the file's name."),
 ]
 
 
 @app.command("list")
 def list_(*, suite: Suite = QUICK) -> None:
-    """List the scenes that can be asked for.
+    """List the scenes.
 
     [bold]Examples[/bold]
 
@@ -67,7 +67,8 @@ def show(
 
 @app.command()
 def check(*, file: File, name: Name = "", suite: Suite = QUICK) -> None:
-    """Say whether the gateway would take a file, and which entries it changes. It is not used.
+    """Say whether the gateway would accept a file, and which entries it changes. The file is not
+    applied.
 
     [bold]Examples[/bold]
 
@@ -97,11 +98,11 @@ def diff(
         datetime | None, options.moment(f"Only answers from this time on{options.ZONE}")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option("--html", dir_okay=False, help="Write a page, too.")
+        Path | None, typer.Option("--html", dir_okay=False, help="Write a page.")
     ] = None,
     suite: Suite = DIFF,
 ) -> None:
-    """Show what a changed scene would have answered: recorded answers ranked once more by it.
+    """Rank recorded answers again by a changed scene, and show what differs.
 
     Says which places change, and which products, brands and categories are shown more or less.
 

@@ -48,7 +48,7 @@ def search(
     ] = Sort.NEAREST,
     suite: Suite,
 ) -> None:
-    """Find the nearest products, not ranked for anyone.
+    """Find the nearest products, not ranked for a shopper.
 
     [bold]Examples[/bold]
 

@@ -20,7 +20,7 @@ from sightline_client.values.operations import JobState
 
 app = Commands(
     no_args_is_help=True,
-    help="Learn a space from the catalog's own photos, and bring it into use.",
+    help="Fit a space on the catalog's own photos, and promote it.",
 )
 
 REFUSED = "PROMOTION_REFUSED"
@@ -30,7 +30,7 @@ PROMOTION = Suite(timeout=PROMOTION_SECONDS)
 
 Version = Annotated[str, options.argument("VERSION", "Or the model, as `spaces list` shows it.")]
 Force = Annotated[
-    bool, typer.Option("--force", help="Whatever its evaluation says; this is logged.")
+    bool, typer.Option("--force", help="Promote without regard to its evaluation; this is logged.")
 ]
 
 
@@ -55,16 +55,14 @@ def fit(
             help="Products with this tag show shoppers' own photos; may be given again.",
         ),
     ] = None,
-    promote: Annotated[
-        bool, typer.Option("--promote", help="Bring it into service if it is better.")
-    ] = False,
+    promote: Annotated[bool, typer.Option("--promote", help="Promote it if it is better.")] = False,
     force: Force = False,
     wait: options.Wait = True,
     suite: Suite,
 ) -> None:
     """Fit a space on the catalog's photos: products with several, variants, categories, titles.
 
-    `spaces show` shows the result; `spaces promote` and `index upgrade` bring it into use.
+    `spaces show` shows the result; `spaces promote` and `index upgrade` put it into service.
 
     [bold]Examples[/bold]
 
@@ -120,7 +118,9 @@ def fit(
 @app.command("list")
 def list_(
     *,
-    all_: Annotated[bool, typer.Option("--all", help="Also candidates and retired ones.")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="List candidates and retired ones too.")
+    ] = False,
     suite: Suite,
 ) -> None:
     """List the spaces that can be embedded into.
@@ -134,7 +134,7 @@ def list_(
 
 @app.command()
 def show(*, version: Version, suite: Suite) -> None:
-    """Show what a space is, and what fitting it found.
+    """Show a space, and the results of its fit.
 
     [bold]Example[/bold]
 
@@ -156,8 +156,8 @@ def show(*, version: Version, suite: Suite) -> None:
 
 @app.command()
 def promote(*, version: Version, force: Force = False, suite: Suite = PROMOTION) -> None:
-    """Bring a fitted space into service, if it is better than what it was compared with. Searches
-    use it after `index upgrade`.
+    """Promote a fitted space, if it is better than the one it was compared with. Searches use it
+    after `index upgrade`.
 
     [bold]Example[/bold]
 
@@ -168,7 +168,7 @@ def promote(*, version: Version, force: Force = False, suite: Suite = PROMOTION)
 
 @app.command()
 def retire(*, version: Version, suite: Suite = PROMOTION) -> None:
-    """Take a fitted space out of service; refused while an index generation stands on it.
+    """Take a fitted space out of service. Rejected while an index generation uses it.
 
     [bold]Example[/bold]
 

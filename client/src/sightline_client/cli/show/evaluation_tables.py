@@ -65,7 +65,7 @@ def _slices(trial: EvaluationTrial) -> Iterable[RenderableType]:
         parts = ((system, system.slice(name)) for system in trial.systems)
         asked = [(system, part) for system, part in parts if part is not None and part.figures]
         if not asked:
-            yield Text(f"{name}: nobody to ask.", style="dim")
+            yield Text(f"{name}: no shopper was measured.", style="dim")
             continue
         count = asked[0][1].figures[0].sample_count
         rows: Iterable[Iterable[str | Text]] = (

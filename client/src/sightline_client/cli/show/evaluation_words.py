@@ -12,7 +12,7 @@ FIGURES = {
     "hit@10": "hit@10: share of shoppers with at least one hit among the first ten.",
     "auc": "AUC: chance that something liked later stands before something that is not; 0.5 is by"
     " chance.",
-    "coverage@10": "coverage: share of the catalog that is among anybody's first ten.",
+    "coverage@10": "coverage: share of the catalog that is among a shopper's first ten.",
     "novelty@10": "novelty: how rare a liking of the listed products is, in bits; more = rarer.",
     "diversity@10": "diversity: how unlike each other the first ten are by their features; 0 to 1.",
     "popularity@10": "popularity: share of shoppers who like a listed product.",
@@ -26,7 +26,7 @@ SLICES = {
     "regulars": "Shoppers with a history: what the verdict rests on.",
     "new_shoppers": "Shoppers without one, given their first three later interests and asked for"
     " the rest.",
-    "new_items": "Regulars asked for products that nobody liked before, among those alone.",
+    "new_items": "Regulars, measured on products that had no likes before.",
 }
 
 INTERVALS = (
@@ -49,7 +49,7 @@ def split(trial: evaluation.EvaluationTrial) -> str:
     counts += f" out, {trial.product_count:,} products"
     if trial.protocol is evaluation.SplitProtocol.GLOBAL:
         moment = f" at {trial.split_time:%Y-%m-%d %H:%M}Z" if trial.split_time else ""
-        return f"Global split in time{moment}: {counts}. Nothing of the future is known of anybody."
+        return f"Global split in time{moment}: {counts}. No later event is used for any shopper."
     return (
         f"Per-user tails, the last {trial.share:.0%} of each shopper's events: {counts}. An"
         " appendix, for comparison with published figures: others' future is known."

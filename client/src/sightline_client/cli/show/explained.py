@@ -33,13 +33,13 @@ CAUSES = MappingProxyType(
 
 CAPTION = (
     "Each part of a raw score by what it comes from; the lines of a part add up to it. product=:"
-    " one of the shopper's own; signals[n]: what was asked with, from 0; bias: what anybody likes"
-    " of it; other: what has no name of its own."
+    " one of the shopper's own; signals[n]: what was asked with, from 0; bias: of the"
+    " product, for every shopper; other: all the rest."
 )
 
 BRANCHES_CAPTION = (
     "Lists that candidates come from, one for each signal and one for the shopper. similarity:"
-    " cosine, −1 to 1; whoever is less near than the last one is not named. –: not known"
+    " cosine, −1 to 1; a product less near than the last one is not in the list. –: not known"
 )
 
 

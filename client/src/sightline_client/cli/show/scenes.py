@@ -40,7 +40,7 @@ def checked(value: pb.CheckSceneResponse) -> RenderableType:
     """Show whether a file would be accepted."""
     if not value.valid:
         wrong = [Text(plain(line(each)), style="red") for each in value.problems]
-        return Group(Text("It would be refused, and the scene before it goes on:"), *wrong)
+        return Group(Text("It would be rejected, and the present scene stays in use:"), *wrong)
     return Group(
         Text(f"It would be taken as version {value.version}.", style="green"),
         *(Text(plain(line(each)), style="yellow") for each in value.warnings),

@@ -21,7 +21,7 @@ from sightline_client.transport.importing import read_ahead
 from sightline_client.transport.pipeline import in_flight
 
 _SECONDS = 30.0
-"""Seconds for which a request is tried again while the suite is away or busy."""
+"""Seconds for which a request is retried while the suite is unavailable or busy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class FileColumns(OptionGroup):
         typer.Option(
             "--set",
             metavar="OURS=VALUE",
-            help="What a column of ours holds in every row, such as currency=EUR or"
+            help="Value of one of our columns in every row, such as currency=EUR or"
             " 'images={id}.jpg'. May be given several times.",
         ),
     ] = None
@@ -54,12 +54,15 @@ class FileColumns(OptionGroup):
         str,
         typer.Option(
             metavar="NAME",
-            help="Whose export it is, where its columns do not show it; none: as they are.",
+            help="Kind of export, if the columns do not show it; none: read the columns as they"
+            " are.",
         ),
     ] = ""
     encoding: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Of a text file that is no UTF-8, such as cp1252."),
+        typer.Option(
+            metavar="NAME", help="Encoding of a text file that is no UTF-8, such as cp1252."
+        ),
     ] = ""
 
 

@@ -1,4 +1,4 @@
-"""What to do about rows that were refused: their file, and the command that imports it."""
+"""What to do about rejected rows: their file, and the command that imports it."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from sightline_client.cli.show import tables
 
 def refused(count: int) -> str:
     """Return how a summary ends; "." = no row was rejected."""
-    return f"; {count:,} refused." if count else "."
+    return f"; {count:,} rejected." if count else "."
 
 
 def show(

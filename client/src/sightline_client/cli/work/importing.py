@@ -32,7 +32,7 @@ from sightline_client.transport.importing import Line, Sender, read_ahead, send_
 from sightline_client.values.catalog import ImportMode
 
 SHOWN = 10
-"""Refused rows that are reported one by one; the file of refused rows has them all."""
+"""Rejected rows that are reported one by one; the file of rejected rows has all."""
 _MOST_RUNS = 10_000
 _SAMPLE = 5
 """Products to delete that are named; --json has up to 20."""
@@ -292,7 +292,7 @@ def report_row(count: int, row: Row, error: SightlineError, item_id: str) -> Non
         text = Text.assemble((f"Row {row.number:,}", "bold"), f"{name}: {plain(error.reason)}: ")
         running.say(text.append(plain(problem(error))))
     elif count == SHOWN + 1:
-        running.say(Text("… more refused rows are in the file of rejected rows."))
+        running.say(Text("… more rejected rows are in their file."))
 
 
 async def _may_close(
@@ -306,7 +306,7 @@ async def _may_close(
         outcome.closing = await _closed(client, request)
     _report_deletion(outcome.closing)
     if outcome.unnamed and outcome.closing.delete_count and not plan.force:
-        rows = counted(outcome.unnamed, "refused row has", "refused rows have")
+        rows = counted(outcome.unnamed, "rejected row has", "rejected rows have")
         running.say(
             Text(
                 f"Nothing is deleted: {rows} no"

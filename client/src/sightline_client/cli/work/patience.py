@@ -1,5 +1,5 @@
-"""Waits for a suite that is away, and says so: first whether it is there at all, then, in the
-middle of long work, that it does not answer."""
+"""Waits for a suite that is unavailable, and says so: first whether it is there at all, then, in
+the middle of long work, that it does not answer."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 UNREACHABLE = "GATEWAY_UNREACHABLE"
 LONG = 120.0
-"""Seconds for which a batch is tried again while the suite is away or busy."""
+"""Seconds for which a batch is retried while the suite is unavailable or busy."""
 _FIRST = 2.0
 """Seconds for which the first call is: nothing has begun yet that would be lost."""
 _FIRST_TIMEOUT = 10.0
@@ -32,7 +32,7 @@ async def reach(client: SightlineClient) -> None:
 
 
 class Patience:
-    """Tries calls again while the suite is away. However many wait, it is reported once."""
+    """Retries calls while the suite is unavailable. Reported once, for any number of calls."""
 
     def __init__(self, seconds: float = LONG) -> None:
         self.seconds = seconds

@@ -57,7 +57,7 @@ class _Owner:
     waiting: deque[Entry] = field(default_factory=deque)
 
     async def peek(self) -> Entry | None:
-        """The newest entry that was not shown; None = there is none."""
+        """Return the newest entry that was not shown; None: there is none."""
         while not self.waiting:
             if self.read and self.following:
                 # `last` stays: a page of a list that grew begins with what was shown before.
@@ -75,22 +75,23 @@ class _Owner:
         return not fresh and (not self.last or entry.id < self.last)
 
     def take(self) -> Entry:
-        """The entry that `peek` answered, now shown."""
+        """Return the entry that `peek` returned and count it as shown."""
         entry = self.waiting.popleft()
         self.last = entry.id
         return entry
 
     def place(self) -> Place:
-        """Where to go on."""
+        """Return the place from which the next page goes on."""
         return None if self.ended else (self.token, self.last)
 
 
 async def merged(
     owners: Mapping[str, Fetch], *, about: Sequence[str], size: int, token: str
 ) -> tuple[list[Entry], str]:
-    """A page of all owners' entries, and the token of the next one; empty = this is the last.
+    """Return a page of all owners' entries and the token of the next one; empty: this is the last.
 
-    `about`: what the list is of; a token is good for the same list only. PageTokenInvalid.
+    `about`: the list's name and filters; a token is valid for the same list only. Raises
+    PageTokenInvalid.
     """
     context = hashlib.sha256(json.dumps([*about]).encode()).hexdigest()[:16]
     bound: int | None = None
@@ -118,7 +119,7 @@ async def merged(
 
 
 def _read(token: str, context: str, owners: Mapping[str, Fetch]) -> tuple[int, dict[str, Place]]:
-    """What `merged` put into its token."""
+    """Return what `merged` put into its token."""
     match unpack_token(token):
         case [int(version), str(given), int(bound), dict(places)] if (
             (version, given) == (VERSION, context)

@@ -60,8 +60,10 @@ async def suite_state(
     model: Coroutine[object, object, str],
     seconds: float,
 ) -> SuiteState:
-    """The suite's status, but for scenes and versions, by what its peers answer to these questions;
-    none is waited for longer than `seconds`."""
+    """Return the suite's status by what its peers answer to these questions.
+
+    None is waited for longer than `seconds`.
+    """
     embedder, retriever, of_texts, ranker = await asyncio.gather(
         _ask(spaces, Peer.EMBEDDER, seconds),
         _ask(images, Peer.RETRIEVER, seconds),
@@ -105,9 +107,10 @@ async def _ask(job: Coroutine[object, object, T], peer: Peer, seconds: float) ->
 def _visual(
     spaces: Sequence[EmbedderSpace], held: str
 ) -> tuple[EmbedderSpace | None, EmbedderSpace | None]:
-    """The visual space's default version, which is listed first, and the one that searches need.
+    """Return the visual space's default version and the one that searches need.
 
-    They need the one that the index holds; where it is not served, the default one.
+    They need the one that the index holds; where it is not served, the default one. The default one
+    is listed first.
     """
     versions = [item for item in spaces if item.space == VISUAL]
     first = next(
@@ -117,7 +120,7 @@ def _visual(
 
 
 def _texts(count: IndexState) -> IndexState:
-    """What the index has of texts; without a generation none is indexed, waits or failed."""
+    """Return what the index has of texts; without a generation all counts are 0."""
     if count is _UNKNOWN or count.space is not None:
         return count
     return IndexState(advice=count.advice)
@@ -135,7 +138,7 @@ def _triton(error: ServiceError | None, visual: EmbedderSpace | None) -> Service
 
 
 def _milvus(retriever: _Reply[IndexState]) -> ServiceError | None:
-    """Milvus as the retriever sees it."""
+    """Return why Milvus does not work, as the retriever sees it; None: it works."""
     if retriever.error is not None:
         return Unavailable(
             "not known: the retriever does not answer", reason="RETRIEVER_UNAVAILABLE"

@@ -36,11 +36,11 @@ class CallerKey(BaseModel):
     expires: datetime | date | None = None
 
     def caller(self) -> Caller:
-        """Who has it."""
+        """Return the caller that has the key."""
         return Caller.of(self.name, self.roles, self.catalogs)
 
     def good(self, now: datetime) -> bool:
-        """Whether it is not expired."""
+        """Return whether the key has not expired."""
         end = self.expires
         if end is None:
             return True
@@ -64,18 +64,18 @@ class Keys:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Reads the file; raises Unreadable."""
+        """Read the file. Raises Unreadable."""
         self._now = now
         self._held = Reloaded(lambda: [path], lambda: _read(path), clock=clock)
 
     def caller(self, token: str) -> Caller | None:
-        """Who has this token; None = nobody, or nobody any more."""
+        """Return the caller that has this token; None: no caller has it, or it has expired."""
         key = self._held.get().get(hashlib.sha256(token.encode()).hexdigest())
         return key.caller() if key is not None and key.good(self._now()) else None
 
 
 def _read(path: Path) -> Mapping[str, CallerKey]:
-    """By hash."""
+    """Return the keys by their hash."""
     try:
         file = _File.model_validate(tomllib.loads(path.read_text("utf-8")))
     except ValidationError as error:

@@ -29,7 +29,7 @@ class PublishedKeys:
     """The keys at an address."""
 
     def __init__(self, address: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Fetches them; where that fails there are none until it does not."""
+        """Fetch the keys; where that fails there are none until a later fetch succeeds."""
         self._address, self._clock = address, clock
         self._keys: jwt.PyJWKSet | None = None
         self._looked = clock()
@@ -37,7 +37,7 @@ class PublishedKeys:
         self._look()
 
     def get(self) -> jwt.PyJWKSet:
-        """Those of now, or of a moment ago. Raises KeyError while there are none."""
+        """Return the current keys, or recent ones. Raises KeyError while there are none."""
         if self._keys is None or self._clock() - self._looked >= FRESH_SECONDS:
             self.refresh()
         if self._keys is None:
@@ -66,7 +66,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def fetch(address: str) -> bytes:
-    """What a web server has there. Raises OSError, ValueError."""
+    """Fetch a file from a web server. Raises OSError, ValueError."""
     end = time.monotonic() + SECONDS
     body = b""
     opener = urllib.request.build_opener(_NoRedirects)

@@ -66,7 +66,7 @@ class SignedTokens:
         return self._of(said)
 
     def _named(self, kid: str) -> jwt.PyJWK:
-        """The key of that name. Raises KeyError."""
+        """Return the key of that name. Raises KeyError."""
         try:
             return self._keys()[kid]
         except KeyError:
@@ -74,7 +74,7 @@ class SignedTokens:
             raise
 
     def _only(self) -> jwt.PyJWK:
-        """The key of a token that names none. Raises KeyError unless there is just one."""
+        """Return the key of a token that names none. Raises KeyError unless there is one."""
         keys = self._keys().keys
         if len(keys) != 1:
             raise KeyError
@@ -88,7 +88,7 @@ class SignedTokens:
 
 
 def _words(claim: object) -> frozenset[str]:
-    """Of a claim that is a list, or words in a row."""
+    """Return the words of a claim that is a list, or a text of words."""
     if isinstance(claim, str):
         return frozenset(claim.split())
     return (
@@ -99,7 +99,7 @@ def _words(claim: object) -> frozenset[str]:
 
 
 def public_keys(path: Path) -> Reloaded[jwt.PyJWKSet]:
-    """The keys in a JWKS file. Raises Unreadable."""
+    """Return the keys of a JWKS file. Raises Unreadable."""
     return Reloaded(lambda: [path], lambda: _read(path))
 
 

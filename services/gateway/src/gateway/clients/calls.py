@@ -48,8 +48,10 @@ class PeerCaller:
         self._longest = longest
 
     async def twice(self, method: UnaryUnaryMultiCallable[Q, A], request: Q) -> A:
-        """The answer of a unary call that changes nothing: one that is late is made once more.
-        Raises ServiceError."""
+        """Make a unary call that changes nothing; one that is late is made a second time.
+
+        Raises ServiceError.
+        """
         if method not in self._hedging:
             self._hedging[method] = Hedging(self.peer, self._hedge_share)
         return await self._hedging[method].call(lambda: self.call(method, request))
@@ -57,7 +59,10 @@ class PeerCaller:
     async def call(
         self, method: UnaryUnaryMultiCallable[Q, A], request: Q, *, note: bool = False
     ) -> A:
-        """The answer of a unary call; raises ServiceError. `note`: the peer's version, too."""
+        """Make a unary call. Raises ServiceError.
+
+        `note`: keep the peer's version, too.
+        """
         if self.breaker is not None and self.breaker.hangs:
             raise PeerUnavailable(self.peer)
         try:
@@ -78,7 +83,7 @@ class PeerCaller:
         return answer
 
     async def stream(self, method: UnaryStreamMultiCallable[Q, A], request: Q) -> AsyncIterator[A]:
-        """The answers of a streaming call, for as long as the caller's deadline lasts."""
+        """Yield the answers of a streaming call, for as long as the caller's deadline lasts."""
         call = method(request, timeout=deadlines.budget(self._reserve))
         try:
             async for answer in call:
@@ -98,6 +103,6 @@ class PeerCaller:
             self.breaker.suspect()
 
     def _error(self, error: grpc.aio.AioRpcError) -> ServiceError:
-        """The peer's own error; PeerUnavailable where it gave none, because it is gone."""
+        """Return the peer's own error, or PeerUnavailable where it gave none."""
         reported = from_rpc_error(error)
         return PeerUnavailable(self.peer) if reported.reason in _GONE else reported

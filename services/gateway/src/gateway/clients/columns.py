@@ -49,7 +49,7 @@ _UNKNOWN: Mapping[str, Any] = {"product_ids": "", "image_hashes": NO_HASH} | {
 
 
 def columns(message: candidate_pb2.CandidateColumns) -> ProductColumns:
-    """What is said of products; raises Internal where columns differ in length."""
+    """Return the columns of a message. Raises Internal where they differ in length."""
     count = len(message.product_ids)
     if any(len(getattr(message, name)) not in (0, count) for name in _UNKNOWN):
         raise Internal("the retriever's columns differ in length", reason="INTERNAL")
@@ -64,7 +64,7 @@ def columns(message: candidate_pb2.CandidateColumns) -> ProductColumns:
 
 
 def columns_message(value: ProductColumns) -> candidate_pb2.CandidateColumns:
-    """The message of what is said of products: as it came, where they all came together."""
+    """Return the message of columns; those that came in one message are returned as it came."""
     kept = [_kept(cast(Message, source), rows) for source, rows in value.blocks]
     if len(kept) == 1:
         return kept[0]
@@ -81,7 +81,7 @@ def columns_message(value: ProductColumns) -> candidate_pb2.CandidateColumns:
 
 
 def _kept(message: Message, rows: Sequence[int]) -> Message:
-    """Only these rows, rising, of columns."""
+    """Return only these rows, rising, of columns."""
     if len(rows) == len(message.product_ids):
         return message
     kept, wanted = Message(), frozenset(rows)
@@ -127,12 +127,12 @@ def _cells(field: Field, product: Any) -> tuple[Any, ...]:
 
 
 def columns_of_rows(products: Sequence[ProductRow]) -> ProductColumns:
-    """The columns of whole products."""
+    """Return the columns of whole products."""
     return columns(columns_of(products))
 
 
 def order_message(order: AnswerOrder) -> pb.AnsweredColumns:
-    """A whole order that the ranker did not make, packed: nothing in it was moved or calibrated."""
+    """Pack a whole order that the ranker did not make: no moves, no calibrated scores."""
     return pb.AnsweredColumns(
         product_ids=order.product_ids,
         raw_scores=_packed(order.raw_scores),
@@ -147,7 +147,7 @@ def order_message(order: AnswerOrder) -> pb.AnsweredColumns:
 
 
 def order_of(message: pb.AnsweredColumns, offset: int, total: int) -> AnswerOrder:
-    """A part of an order that begins at `offset`."""
+    """Return the part of an order that begins at `offset`."""
     ids, collapsed = list(message.product_ids), iter(message.collapsed_product_ids)
     moves = [(column.cause, column.places) for column in message.moves]
     return AnswerOrder(
@@ -170,7 +170,7 @@ def order_of(message: pb.AnsweredColumns, offset: int, total: int) -> AnswerOrde
 
 
 def _bits(message: pb.AnsweredColumns) -> Iterator[int]:
-    """The branches of each product, by our own bits; one that is not known any more is none."""
+    """Yield the branches of each product, by our bits; a branch that is not known has none."""
     own = {name: 1 << bit for bit, name in enumerate(Branch)}
     ours = [own.get(cast(Branch, name), 0) for name in message.branch_names]
     for bits in message.branches:

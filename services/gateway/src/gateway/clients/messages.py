@@ -21,7 +21,7 @@ from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 
 
 def shopper(message: event_pb2.Shopper) -> Shopper | None:
-    """The shopper; None = nobody in particular."""
+    """Return the shopper; None: the request names none."""
     match message.WhichOneof("identity"):
         case "user_id":
             return Shopper(Identity.USER, message.user_id)
@@ -31,7 +31,7 @@ def shopper(message: event_pb2.Shopper) -> Shopper | None:
 
 
 def shopper_message(value: Shopper | None) -> event_pb2.Shopper | None:
-    """The message of a shopper; None stays None, and the field absent."""
+    """Return the message of a shopper; None stays None, and the field absent."""
     if value is None:
         return None
     if value.kind is Identity.USER:
@@ -237,9 +237,10 @@ def answered_message(value: AnsweredProduct | None) -> answers_pb.AnsweredProduc
 
 
 def work(timings: Iterable[answer_pb2.StageTiming]) -> float | None:
-    """Seconds that a peer worked by its own clock: what its stages cover together; None = not said.
+    """Return the seconds that a peer worked by its own clock; None: it does not say.
 
-    Stages may nest and run side by side, so their times are not simply added up.
+    Stages may nest and run side by side, so the time that they cover together is measured, not
+    their sum.
     """
     spans = sorted(
         [(begin := _seconds(item.start), begin + _seconds(item.total)) for item in timings]
@@ -254,7 +255,7 @@ def work(timings: Iterable[answer_pb2.StageTiming]) -> float | None:
 
 
 def seconds(timings: Iterable[answer_pb2.StageTiming], stage: str) -> float:
-    """What a peer's stages of one name took together."""
+    """Return the seconds that a peer's stages of one name took together."""
     return sum(_seconds(item.total) for item in timings if item.stage == stage)
 
 
@@ -263,6 +264,6 @@ def _seconds(message: duration_pb2.Duration) -> float:
 
 
 def score_event(value: Score | None) -> event_pb2.EventType.ValueType:
-    """Of which event a score is the chance; UNSPECIFIED = there is none."""
+    """Return the event that a score is the chance of; UNSPECIFIED: there is none."""
     number = event_pb2.EVENT_TYPE_UNSPECIFIED if value is None else value.event
     return cast(event_pb2.EventType.ValueType, int(number))

@@ -252,14 +252,14 @@ class RankerClient(RankerPort, ExperimentKeeper):
         return next((version for version, state in states.items() if state == promoted), "")
 
     async def has_model(self, catalog_id: str, version: str) -> bool:
-        """Whether it can rank by a model of this version."""
+        """Return whether the ranker can rank by a model of this version."""
         states = await self._model_states(catalog_id)
         return states.get(version, models_pb.Model.STATE_PRUNED) != models_pb.Model.STATE_PRUNED
 
     async def _model_states(
         self, catalog_id: str, *, note: bool = False
     ) -> Mapping[str, models_pb.Model.State.ValueType]:
-        """Of the newest models, by version."""
+        """Return the states of the newest models, by version."""
         request = models_pb.ListModelsRequest(catalog_id=catalog_id, page_size=MOST_MODELS)
         answer = await self._caller.call(self._models.ListModels, request, note=note)
         return {item.model_version: item.state for item in answer.models}
@@ -299,8 +299,10 @@ def _weights(weights: Mapping[str, float]) -> list[ranking_pb.PartWeight]:
 def _lost(
     stage: str, pinned: str, answer: ranking_pb.RankResponse | ranking_pb.NominateResponse
 ) -> tuple[Degradation, ...]:
-    """What the ranker says is lost. One of a release before 0.15 does not say that it passed over
-    the pinned model."""
+    """Return the degradations that the ranker reports.
+
+    A ranker before 0.15 does not report that it ignored the pinned model, so that is added here.
+    """
     found = messages.degradation_list(answer.degradations)
     cause = DegradationCause.MODEL_NOT_READY
     if pinned in ("", answer.model_version) or any(item.cause == cause for item in found):

@@ -16,7 +16,7 @@ _BRANCHES = [str(branch) for branch in Branch]
 
 
 def draft_of(record: AnswerRecord, candidates: FusedCandidates) -> ranking_pb.AnswerDraft:
-    """What the ranker keeps of an answer, beside what it knows itself."""
+    """Return the record of an answer without what the ranker knows itself."""
     return ranking_pb.AnswerDraft(
         answer_id=record.answer_id,
         request_digest=record.request_digest,
@@ -32,7 +32,7 @@ def draft_of(record: AnswerRecord, candidates: FusedCandidates) -> ranking_pb.An
 
 
 def message_of(record: AnswerRecord) -> answers_pb.AnswerRecord:
-    """A whole record, of an answer that the ranker did not rank."""
+    """Return the message of a whole record, of an answer that the ranker did not rank."""
     return answers_pb.AnswerRecord(
         answer_id=record.answer_id,
         request_digest=record.request_digest,
@@ -52,7 +52,7 @@ def message_of(record: AnswerRecord) -> answers_pb.AnswerRecord:
 
 
 def record_of(message: answers_pb.AnswerRecord, offset: int) -> AnswerRecord:
-    """A record from a place of its order on."""
+    """Return a record from a place of its order on."""
     return AnswerRecord(
         answer_id=message.answer_id,
         request_digest=message.request_digest,

@@ -147,10 +147,10 @@ class RetrieverClient(RetrieverPort):
         return dict(zip(held, paths, strict=True))
 
     async def newest(self, catalog_id: str, scope: AnswerScope, count: int) -> ProductColumns:
-        """The newest products that pass, newest first, of the MOST_PAGES first pages.
+        """Return the newest products that pass, newest first, of the MOST_PAGES first pages.
 
-        A page may be short, or empty, and yet not the last: the retriever looks at so many
-        products for each.
+        A page may be short, or empty, and yet not the last, as the retriever looks at a fixed
+        number of products for each.
         """
         request = products_pb.ListProductsRequest(
             catalog_id=catalog_id,
@@ -209,7 +209,7 @@ class RetrieverClient(RetrieverPort):
         return None
 
     async def count(self, catalog_id: str, space: str) -> IndexState:
-        """What record and index hold of a space."""
+        """Return what record and index hold of a space."""
         request = vectors_pb.CountRequest(catalog_id=catalog_id, space=space)
         answer = await self._caller.call(self._vectors.Count, request, note=True)
         return IndexState(
@@ -226,7 +226,7 @@ class RetrieverClient(RetrieverPort):
         )
 
     async def holding(self, catalog_id: str, space_version: str) -> tuple[str, ...]:
-        """The index generations of a version that are not dropped, by name."""
+        """Return the names of a version's index generations that are not dropped."""
         request = index_pb.ListGenerationsRequest(catalog_id=catalog_id)
         answer = await self._caller.call(self._index.ListGenerations, request)
         return tuple(
@@ -270,9 +270,9 @@ def _rejection(message: products_pb.Rejection) -> Rejection:
 
 
 def filter_of(scope: AnswerScope) -> filter_pb2.Filter | None:
-    """The filter to send: the caller's own and what else the scope asks for.
+    """Return the filter to send: the caller's own and the other conditions of the scope.
 
-    Added so that the caller's own filter keeps its paths and is nested no deeper wherever possible.
+    Where possible the caller's filter keeps its paths and is nested no deeper.
     """
     own = scope.filter.message if scope.filter is not None else None
     if own is not None and not isinstance(own, filter_pb2.Filter):
@@ -320,7 +320,7 @@ def _equal(field: str, **value: Any) -> filter_pb2.Filter:
 
 
 def _as_sent(error: InvalidArgument, scope: AnswerScope) -> InvalidArgument:
-    """The error with the paths of the filter as the caller sent it."""
+    """Return the error with the paths of the filter as the caller sent it."""
     sent = filter_of(scope)
     wrapped = (
         scope.filter is not None

@@ -99,12 +99,12 @@ class AnswerOrder:
         return [name for name, _ in self.parts] == [FUSED]
 
     def branches_at(self, place: int) -> tuple[Branch, ...]:
-        """The branches that named the product at this place of the whole order."""
+        """Return the branches that named the product at this place of the whole order."""
         return branches_of(self.branches[place - self.offset]) if self.branches else ()
 
     def reasons_at(self, place: int) -> tuple[Reason, ...] | None:
-        """Why the product at this place of the whole order is there, from the ranker; None = nobody
-        asked."""
+        """Return the ranker's reasons for the product at this place of the whole order; None: they
+        were not asked for."""
         row = place - self.offset
         if row < len(self.reasons):
             return self.reasons[row]
@@ -116,7 +116,7 @@ class AnswerOrder:
         reasons: tuple[Reason, ...] = (),
         contributions: Mapping[str, Contributions] | None = None,
     ) -> AnsweredProduct:
-        """The product at this place of the whole order, with these reasons."""
+        """Return the product at this place of the whole order, with these reasons."""
         row = place - self.offset
         return AnsweredProduct(
             product_id=self.product_ids[row],

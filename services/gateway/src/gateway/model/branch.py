@@ -58,5 +58,5 @@ SPACES: Mapping[Branch, str] = MappingProxyType(
 
 @cache
 def branches_of(bits: int) -> tuple[Branch, ...]:
-    """The branches of these bits, in the order of Branch."""
+    """Return the branches of these bits, in the order of Branch."""
     return tuple(branch for bit, branch in enumerate(Branch) if bits >> bit & 1)

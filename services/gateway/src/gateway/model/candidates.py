@@ -49,8 +49,10 @@ class CandidateList:
         return self.columns.product_ids
 
     def ordered(self, less: Mapping[str, float] = MappingProxyType({})) -> Sequence[int]:
-        """Rows, best first: by falling similarity less what each product has in `less`, equal
-        ones by product id; else as given."""
+        """Return rows, best first, by falling similarity less what each product has in `less`.
+
+        Equal ones are ordered by product id; a list without similarities keeps its order.
+        """
         if not self.similarities:
             return range(len(self.ids))
         worth = [
@@ -60,7 +62,7 @@ class CandidateList:
 
 
 def falling(values: Sequence[float], ids: Sequence[str]) -> list[int]:
-    """Places by falling value, equal ones by product id."""
+    """Return places by falling value, equal ones by product id."""
     rows = list(range(len(ids)))
     if len(set(values)) < len(rows):
         rows.sort(key=ids.__getitem__)
@@ -107,7 +109,7 @@ class FusedCandidates:
         return {product_id: place for place, product_id in enumerate(self.columns.product_ids)}
 
     def joined(self, more: ProductColumns) -> "FusedCandidates":
-        """With other products behind them that no branch named."""
+        """Return the candidates with other products behind them that no branch named."""
         count = len(more.product_ids)
         held = len(self.columns.product_ids)
         return replace(
@@ -125,7 +127,7 @@ class FusedCandidates:
         )
 
     def picked(self, places: Sequence[int]) -> "FusedCandidates":
-        """Only the candidates at these places, in this order."""
+        """Return only the candidates at these places, in this order."""
         at = {place: number for number, place in enumerate(places)}
         pairs = ((at.get(one), at.get(other)) for one, other in self.same_pictures)
         return FusedCandidates(

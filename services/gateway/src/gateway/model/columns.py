@@ -28,8 +28,10 @@ class ProductColumns:
     that count."""
 
     def read(self, name: str, unknown: T) -> list[T]:
-        """What the columns of this name say, `unknown` where one says nothing. For what is read
-        seldom: the others are fields here."""
+        """Return the column of this name, with `unknown` for products without a value.
+
+        It copies; the columns that are read often are fields.
+        """
         found: list[T] = []
         for source, rows in self.blocks:
             held = getattr(source, name)
@@ -46,7 +48,7 @@ class ProductColumns:
 
 
 def gathered(parts: Sequence[tuple[ProductColumns, Sequence[int]]]) -> ProductColumns:
-    """Rows, rising, of several columns behind each other."""
+    """Return rows, rising, of several columns behind each other."""
     parts = [(columns, rows) for columns, rows in parts if len(rows)]
     if len(parts) == 1 and len(parts[0][1]) == len(parts[0][0].product_ids):
         return parts[0][0]  # as it came: nothing of it has to be made anew
@@ -60,8 +62,8 @@ def gathered(parts: Sequence[tuple[ProductColumns, Sequence[int]]]) -> ProductCo
 
 
 def _joined(blocks: Iterable[Block]) -> list[Block]:
-    """The blocks, those as one that go on where the one before ends: lists that were read together
-    would else be copied apart."""
+    """Merge consecutive blocks of one source, so that lists that were read together are copied
+    together."""
     joined = list[Block]()
     for source, rows in blocks:
         goes_on = joined and joined[-1][0] is source and joined[-1][1][-1] < rows[0]

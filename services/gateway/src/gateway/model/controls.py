@@ -42,7 +42,7 @@ Problem = tuple[str, str]
 
 
 def micros_of(value: object) -> object:
-    """A file's time as microseconds since 1970 (UTC); anything else as it is. ValueError."""
+    """Convert a time to microseconds since 1970 (UTC); other values stay. Raises ValueError."""
     if not isinstance(value, datetime):
         return value
     if value.tzinfo is None:
@@ -55,8 +55,7 @@ Moment = Annotated[int, BeforeValidator(micros_of)]
 
 
 def filter_of(value: object) -> object:
-    """The filter that a file's text stands for; anything else that is no filter is refused.
-    ValueError."""
+    """Parse the filter of a file's text; filters and None stay. Raises ValueError."""
     if value is None or isinstance(value, CallersFilter):
         return value
     if isinstance(value, str):
@@ -159,14 +158,14 @@ class ActiveControl:
 
 
 def consistent(controls: tuple[ControlRule, ...]) -> tuple[ControlRule, ...]:
-    """The controls; ValueError with the fields that are wrong or contradict one another."""
+    """Return the controls. Raises ValueError with the invalid or contradicting fields."""
     if found := [f"{path} {problem}" for path, problem in problems(controls)]:
         raise ValueError("; ".join(found))
     return controls
 
 
 def problems(controls: Sequence[ControlRule]) -> Iterator[Problem]:
-    """What is wrong with the controls of one list, by field: "[0].place"."""
+    """Yield what is wrong with the controls of one list, by field: "[0].place"."""
     if len(controls) > MOST_CONTROLS:
         yield f"[{MOST_CONTROLS}]", f"is one too many: at most {MOST_CONTROLS}"
     names = Counter(control.name for control in controls)
@@ -186,7 +185,7 @@ def problems(controls: Sequence[ControlRule]) -> Iterator[Problem]:
 
 
 def _own(control: ControlRule) -> Iterator[Problem]:
-    """What is wrong with a control's numbers and times."""
+    """Yield what is wrong with a control's numbers and times."""
     pins, boosts = control.kind is Kind.PIN, control.kind is Kind.BOOST
     last = LAST_PLACE + 1 - len(control.product_ids)
     if pins and not 1 <= control.place <= last:
@@ -206,7 +205,7 @@ def _own(control: ControlRule) -> Iterator[Problem]:
 
 
 def _subject(control: ControlRule) -> Iterator[Problem]:
-    """What is wrong with what a control is about."""
+    """Yield what is wrong with a control's products or filter."""
     ids, pins = control.product_ids, control.kind is Kind.PIN
     most = MOST_PINNED if pins else MOST_PRODUCTS
     if control.filter is not None:
@@ -240,7 +239,8 @@ _AGAINST = {
 
 
 def _contradictions(controls: Sequence[ControlRule]) -> Iterator[Problem]:
-    """Controls that hold at the same time and want different things of one product or place."""
+    """Yield controls that are active at the same time and contradict each other on a product or
+    place."""
     for index, control in enumerate(controls):
         for other in controls[:index]:
             if not _meet(control, other):
@@ -255,7 +255,7 @@ def _contradictions(controls: Sequence[ControlRule]) -> Iterator[Problem]:
 
 
 def _meet(one: ControlRule, other: ControlRule) -> bool:
-    """Whether there is a moment at which both hold."""
+    """Return whether both are active at some moment."""
     ends = [each.end_time for each in (one, other) if each.end_time]
     return not ends or max(one.start_time, other.start_time) < min(ends)
 

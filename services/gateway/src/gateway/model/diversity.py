@@ -17,7 +17,7 @@ Place = Annotated[int, Field(ge=2, le=200)]
 
 
 def _pairs(caps: object) -> object:
-    """The entries of a file's table; a list is none."""
+    """Convert a file's table to pairs; a list stays."""
     if isinstance(caps, list):
         raise ValueError("must be a table: level = number")  # noqa: TRY004 (pydantic collects it)
     return tuple(caps.items()) if isinstance(caps, dict) else caps

@@ -79,7 +79,7 @@ class ExperimentFile:
 
 
 def conflict(one: ExperimentFile, other: ExperimentFile) -> str:
-    """Why two experiments can't both be: the field, and the problem; empty = they can."""
+    """Return the field and the problem that rule out two experiments together; empty: none."""
     ended = (one.end and one.end <= other.start) or (other.end and other.end <= one.start)
     if one.catalog != other.catalog or ended:
         return ""
@@ -109,8 +109,8 @@ class RunningExperiment:
     """Where each arm ends, 0 to 1, its scene (empty = the one that was asked for), and its name."""
 
     def arm_of(self, unit: Shopper) -> tuple[str, tuple[str, ...]] | None:
-        """The unit's arm, its scene and name, the same at all times and everywhere; None = it is
-        not in the experiment."""
+        """Return the scene and name of the unit's arm, always the same; None: it is not in the
+        experiment."""
         start, end = self.part
         if end - start < 1 and not start <= place(self.layer, unit) < end:
             return None
@@ -150,6 +150,6 @@ def _micros(time: datetime) -> int:
 
 
 def place(seed: str, unit: Shopper) -> float:
-    """Where the unit stands, 0 to below 1: uniform, and independent of that by another seed."""
+    """Return the unit's place, 0 to below 1: uniform, and independent of that by another seed."""
     key = f"{seed}\n{unit.kind}\n{unit.id}".encode("utf-8", "surrogatepass")
     return (int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) >> 11) / 2**53

@@ -55,13 +55,14 @@ class StageFailure:
 
 
 def failure_of(stage: str, peer: Peer, error: ServiceError) -> StageFailure:
-    """What a peer's failure in a stage means; raises it when it is the caller's own."""
+    """Return a peer's failure in a stage; raise the error when it is the caller's own."""
     unreachable = peer if isinstance(error, PeerUnavailable) else None
     return StageFailure(stage, cause_of(peer, error), unreachable)
 
 
 def cause_of(peer: Peer, error: ServiceError) -> DegradationCause:
-    """What a peer's failure means for the answer; raises it when it is the caller's own."""
+    """Return why an answer is degraded by a peer's failure; raise the error when it is the caller's
+    own."""
     if isinstance(error, QuotaExhausted):  # of the gateway's own caller: no answer is worse
         raise error
     known = BY_REASON.get(error.reason)

@@ -31,7 +31,7 @@ class CallersFilter:
 
 
 def carried(message: Filter) -> CallersFilter:
-    """The filter as it came."""
+    """Return a caller's filter as it came."""
     return CallersFilter(
         message=message,
         content=message.SerializeToString(deterministic=True),
@@ -41,7 +41,7 @@ def carried(message: Filter) -> CallersFilter:
 
 
 def _category(message: Filter) -> tuple[str, ...]:
-    """The category that every product has which passes; empty = none, or one of several."""
+    """Return the category that all passing products have; empty: none, or one of several."""
     held = message.all.filters if message.HasField("all") else (message,)
     for each in held:
         equal = each.comparison.operator == EQUAL
@@ -64,7 +64,7 @@ def _names(message: Filter, field: str) -> bool:
 
 
 def problems(value: CallersFilter, path: str, *, negated: bool) -> Iterator[tuple[str, str]]:
-    """What is wrong with a filter, or with its opposite as a part of another one, by path."""
+    """Yield what is wrong with a filter, or with its negation as a part of another one, by path."""
     message: Any = value.message
     if message.WhichOneof("expression") is None:
         yield path, "is required: it says nothing"
@@ -76,7 +76,7 @@ def problems(value: CallersFilter, path: str, *, negated: bool) -> Iterator[tupl
 
 
 def too_large(excluded: Sequence[CallersFilter]) -> str:
-    """Why a request can't exclude what passes these filters, each of which is good; "" = it can."""
+    """Return why a request can't exclude the matches of these valid filters; "": it can."""
     try:
         opposites = tuple(Not(read(each.message)) for each in excluded)
         filter_checks.check(All(opposites))
@@ -86,7 +86,7 @@ def too_large(excluded: Sequence[CallersFilter]) -> str:
 
 
 def of_words(text: str) -> CallersFilter:
-    """The filter that a text stands for, as the command line writes filters. Raises ValueError."""
+    """Parse a filter as the command line writes it. Raises ValueError."""
     try:
         return carried(Filter(**_table(parsed(text))))
     except FilterInvalidError as error:
@@ -95,7 +95,7 @@ def of_words(text: str) -> CallersFilter:
 
 
 def _table(condition: rules.Filter) -> dict[str, Any]:
-    """The fields of a filter's message."""
+    """Return the fields of a filter's message."""
     match condition:
         case rules.All(filters):
             return {"all": {"filters": [_table(each) for each in filters]}}

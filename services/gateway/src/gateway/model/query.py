@@ -18,7 +18,7 @@ ALONE = -1
 
 
 def photo_path(index: int, part: str) -> str:
-    """The path of a field of the signal at this place, or of a request about one photo."""
+    """Return the path of a field of the signal at this place, or of a request about one photo."""
     return part if index == ALONE else f"signals[{index}].{part}"
 
 
@@ -27,7 +27,7 @@ FIRST_ANCHOR = -2
 
 
 def asked_at(place: int) -> str:
-    """The path of the product that a request names at this place."""
+    """Return the path of the product that a request names at this place."""
     if place <= FIRST_ANCHOR:
         return f"anchor_product_ids[{FIRST_ANCHOR - place}]"
     return f"signals[{place}].product_id"
@@ -152,7 +152,7 @@ class RequestQuery:
         return tuple(dict.fromkeys((*self.anchors, *near)))[:MOST_ANCHORS]
 
     def near_to(self, anchors: tuple[str, ...]) -> "RequestQuery":
-        """The same with the first of these anchors as products to be near to."""
+        """Return the query with the first of these anchors as product signals."""
         known = {signal.product_id for signal in self.signals}
         near = [
             Signal(FIRST_ANCHOR - place, SignalKind.PRODUCT, product_id=product_id)

@@ -44,7 +44,7 @@ NOTHING = BranchResult()
 
 
 def merged(results: Iterable[BranchResult]) -> BranchResult:
-    """All results as one, in their order."""
+    """Merge results into one, in their order."""
     parts = [result for result in results if result is not NOTHING]
     if len(parts) < 2:
         return parts[0] if parts else NOTHING
@@ -64,5 +64,5 @@ def merged(results: Iterable[BranchResult]) -> BranchResult:
 
 
 def failed(stage: str, peer: Peer, error: ServiceError) -> BranchResult:
-    """The result of a branch whose peer failed; raises the error when it is the caller's own."""
+    """Return the result of a failed branch; raise the error when it is the caller's own."""
     return BranchResult(failures=(failure_of(stage, peer, error),))

@@ -10,8 +10,10 @@ _BY_LAST = ("session", "item_item", "bought_together")
 
 
 def problems(scene: Scene) -> Iterator[str]:
-    """Why the scene can't be used: what it contradicts itself in, or that it has nothing to answer
-    with. Each begins with the entry."""
+    """Yield why the scene can't be used: contradictions, or nothing to answer with.
+
+    Each begins with the entry.
+    """
     used, tables = scene.used, _tables(scene)
     if not used and not (scene.popular_fallback or scene.new_fallback):
         yield "branches: none is used, and both fallbacks are off: nothing can be answered"
@@ -35,7 +37,7 @@ def problems(scene: Scene) -> Iterator[str]:
 
 
 def warnings(scene: Scene) -> Iterator[str]:
-    """What of a scene that can be used has no effect. Each begins with the entry."""
+    """Yield entries of a usable scene that have no effect. Each begins with the entry."""
     used, tables = scene.used, _tables(scene)
     for name, weights in tables.items():
         if not _live(scene, weights):
@@ -56,7 +58,7 @@ def warnings(scene: Scene) -> Iterator[str]:
 
 
 def _tables(scene: Scene) -> Mapping[str, Mapping[str, float]]:
-    """The tables of parts that can come to be used."""
+    """Return the tables of parts that can be used."""
     without = {"parts_without_signals": scene.parts_without_signals}
     if scene.used & ABOUT:
         return {"parts_with_signals": scene.parts_with_signals, **without}
@@ -64,6 +66,6 @@ def _tables(scene: Scene) -> Mapping[str, Mapping[str, float]]:
 
 
 def _live(scene: Scene, weights: Mapping[str, float]) -> bool:
-    """Whether some score can be other than 0."""
+    """Return whether a score can be other than 0."""
     live = {*BEHAVIOUR, FRESHNESS, *scene.used.intersection(SCORED)}
     return any(weight > 0 for part, weight in weights.items() if part in live)

@@ -37,8 +37,10 @@ class CatalogSnapshot:
     )
 
     def passing(self, scope: AnswerScope, ids: Iterable[str]) -> Iterator[ProductRow]:
-        """Those of these products that it holds and proves to pass, in their order. Raises
-        FilterInvalid."""
+        """Yield those of these products that the snapshot proves to pass, in their order.
+
+        Raises FilterInvalid.
+        """
         condition = condition_of(scope)
         return (
             self.rows[product_id]
@@ -91,7 +93,7 @@ def _shared_levels(one: ProductRow, other: ProductRow) -> int:
 
 
 def condition_of(scope: AnswerScope) -> filters.Filter:
-    """What the record would be asked, as a value. Raises FilterInvalid."""
+    """Return the scope's conditions as one filter. Raises FilterInvalid."""
     parts: list[filters.Filter] = [_BUYABLE] if scope.buyable_only else []
     if scope.created_micros is not None:
         created = filters.Time(scope.created_micros)

@@ -19,7 +19,7 @@ from sightline_rules.grouping import NO_PAIRS, Grouped, grouped
 
 
 def collapse(candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:
-    """A whole order without near-duplicates of better products and of the query's own."""
+    """Return a whole order without near-duplicates of better products and of the query's own."""
     groups, own = _groups(candidates, order), len(candidates.own.product_ids)
     kept = [place - own for place in groups.kept if place >= own]
     if len(kept) == len(order.product_ids):
@@ -31,7 +31,7 @@ def collapse(candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:
 
 
 def picked(order: AnswerOrder, rows: Sequence[int]) -> AnswerOrder:
-    """Only these rows of a whole order, in this order."""
+    """Return only these rows of a whole order, in this order."""
     held = {column.name: getattr(order, column.name) for column in fields(AnswerOrder)}
     columns: dict[str, Any] = {
         name: [values[row] for row in rows if row < len(values)]
@@ -49,8 +49,8 @@ def picked(order: AnswerOrder, rows: Sequence[int]) -> AnswerOrder:
 
 
 def collapsed_into(candidates: FusedCandidates, order: AnswerOrder, product_id: str) -> str:
-    """The better product, or the query's own, that a product of the order is a near-duplicate of;
-    "" = none."""
+    """Return the better product, or the query's own, that a product is a near-duplicate of; "":
+    none."""
     ids = [*candidates.own.product_ids, *order.product_ids]
     place = ids.index(product_id)
     into = _groups(candidates, order).into[place]
@@ -58,7 +58,7 @@ def collapsed_into(candidates: FusedCandidates, order: AnswerOrder, product_id: 
 
 
 def _groups(candidates: FusedCandidates, order: AnswerOrder) -> Grouped:
-    """The query's own products, then the order, in groups of near-duplicates."""
+    """Group the query's own products, then the order, by near-duplicates."""
     places, own = candidates.places, candidates.own
     rows = [places[product_id] for product_id in order.product_ids]
     at = {place: number for number, place in enumerate(rows, start=len(own.product_ids))}

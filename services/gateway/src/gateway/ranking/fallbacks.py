@@ -46,11 +46,10 @@ def degradations(
     named: Sequence[Branch],
     snapshot_micros: int = 0,
 ) -> tuple[Degradation, ...]:
-    """What is degraded, with its fallback, once each: our own failures, then what peers report.
+    """Return what is degraded, with its substitute, once each, in the order of the stages.
 
-    In the order of the stages, in whatever order they ended.
-    `named` are the branches that did name candidates; `snapshot_micros`: when the products that are
-    shown were read, 0 = now.
+    Our own failures come before what peers report. `named`: the branches that named candidates.
+    `snapshot_micros`: when the products that are shown were read, 0: now.
     """
     once: dict[tuple[str, int], Degradation] = {}
     for failure in sorted(failures, key=_place):
@@ -67,7 +66,7 @@ def degradations(
 def reasons_for(
     branches: Collection[Branch], given: tuple[Reason, ...], language_code: str = ""
 ) -> tuple[Reason, ...]:
-    """The ranker's reasons, else our own; only the gateway knows that a product is new."""
+    """Return the ranker's reasons, else our own; only the gateway knows that a product is new."""
     if not given:
         codes = [OWN_CODES[branch] for branch in branches] or [FEATURED]
         return tuple(own_reason(code, language_code) for code in codes)

@@ -17,9 +17,9 @@ def signals(
     half_life_hours: float,
     now_micros: int,
 ) -> Mapping[str, Sequence[float]]:
-    """By part that has a weight one value for each candidate, 0 to 1; NaN = none.
+    """Return one value for each candidate, 0 to 1, by part that has a weight; NaN: none.
 
-    A product is 1 fresh when the catalog first stores it, and half as much each half-life later.
+    A product's freshness is 1 when the catalog first stores it, and halves each half-life.
     """
     found: dict[str, Sequence[float]] = {}
     created = candidates.columns.create_time_micros

@@ -30,9 +30,10 @@ K = 60
 def weighted(
     listings: Sequence[CandidateList], weights: Mapping[Branch, float]
 ) -> tuple[CandidateList, ...]:
-    """The listings with factors such that those of what is wanted sum to their branch's weight.
+    """Return the listings with factors such that those of wanted signals sum to their branch's
+    weight.
 
-    So a branch counts the same however many signals it was given. Without a weight it counts 1.
+    So a branch counts the same for any number of signals. A branch without a weight counts 1.
     """
     factors = {
         item.branch: weights.get(item.branch, 1.0) / _total(listings, item.branch)
@@ -42,15 +43,15 @@ def weighted(
 
 
 def _total(listings: Sequence[CandidateList], branch: Branch) -> float:
-    """What a branch's weights are set against: those of what is wanted in it, else among all
-    signals, else 1."""
+    """Return the sum that a branch's weights are divided by: that of wanted signals in it, else of
+    all signals, else 1."""
     wanted = [item for item in listings if not item.negative]
     mine = sum(item.weight for item in wanted if item.branch is branch)
     return mine or sum(item.weight for item in wanted if item.branch in SIMILARITY_BRANCHES) or 1.0
 
 
 def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) -> FusedCandidates:
-    """The `most` best products of all listings, without those left out.
+    """Return the `most` best products of all listings, without those left out.
 
     Equal scores are ordered by product id.
     """
@@ -104,14 +105,14 @@ def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) 
 
 
 def _at(listing: CandidateList, places: Mapping[str, int]) -> list[int | None]:
-    """The places of a list's products among the candidates; None = it is none."""
+    """Return the places of a list's products among the candidates; None: it is no candidate."""
     return list(map(places.get, listing.ids))
 
 
 def _table(
     listings: Sequence[CandidateList], left_out: Sequence[str]
 ) -> tuple[Mapping[str, int], ProductColumns]:
-    """The candidates' places, as they are named, and what is known of them."""
+    """Return the candidates' places in the order in which they are named, and their columns."""
     places: dict[str, int] = {}
     blocks: list[tuple[ProductColumns, Sequence[int]]] = []
     unwanted = frozenset(left_out)
@@ -132,7 +133,7 @@ def _has_cosines(listing: CandidateList) -> bool:
 
 
 def _penalties(listings: Sequence[CandidateList], branch: Branch) -> Mapping[str, float]:
-    """What negative signals take off the products' similarities in a branch."""
+    """Return what negative signals take off the products' similarities in a branch."""
     penalties: dict[str, float] = {}
     for item in _near(listings, branch):
         if item.negative and _has_cosines(item):
@@ -167,12 +168,11 @@ def _subtract(
 def _similarities(
     listings: Sequence[CandidateList], branch: Branch, places: Mapping[str, int]
 ) -> Sequence[float]:
-    """For each product the weighted mean of its similarities to the branch's signals, less what it
-    has of those that are not wanted.
+    """Return for each product the weighted mean of its similarities to the branch's signals.
 
-    A signal whose list does not hold a product counts with the list's lowest similarity, as the
-    product can't have more, or with 0 where it is a list of words. NaN = no list of the branch
-    names it; empty = the branch has none.
+    Similarities to unwanted signals are subtracted. A signal whose list does not hold a product
+    counts with the list's lowest similarity, as the product can't have more, or with 0 where it is
+    a list of words. NaN: no list of the branch names it; empty: the branch has none.
     """
     contributions, known = _contributions(listings, branch, places)
     rows = zip(zip(*contributions, strict=True), known, strict=True)
@@ -182,8 +182,11 @@ def _similarities(
 def by_signal(
     listings: Sequence[CandidateList], order: Sequence[str]
 ) -> Mapping[str, tuple[Contributions, ...]]:
-    """By similarity branch, of each product, what share of its similarity each signal adds, by the
-    signal's name; none where the branch did not name it, or where the similarity is 0."""
+    """Return by similarity branch and product the share of its similarity that each signal adds.
+
+    Shares are by the signal's name; none where the branch did not name the product, or where the
+    similarity is 0.
+    """
     found: dict[str, tuple[Contributions, ...]] = {}
     places = {product_id: place for place, product_id in enumerate(order)}
     for branch in SIMILARITY_BRANCHES:
@@ -210,20 +213,22 @@ def _shares(names: Sequence[str], contributions: Sequence[float]) -> Contributio
 
 
 def _near(listings: Sequence[CandidateList], branch: Branch) -> list[CandidateList]:
-    """The branch's lists that have similarities."""
+    """Return the branch's lists that have similarities."""
     return [item for item in listings if item.branch is branch and len(item.similarities)]
 
 
 def _floor(listing: CandidateList) -> float:
-    """What a product that the list does not name has at most; one without the words has nothing."""
+    """Return the highest similarity of products not in the list; 0 for a list of words."""
     return 0.0 if listing.branch is Branch.KEYWORDS else min(listing.similarities)
 
 
 def _contributions(
     listings: Sequence[CandidateList], branch: Branch, places: Mapping[str, int]
 ) -> tuple[list[list[float]], list[bool]]:
-    """What each of the branch's signals adds to the similarity of each product, and whether any
-    list of the branch names the product; no columns = the branch has no lists."""
+    """Return what each of the branch's signals adds to each product, and whether a list names it.
+
+    No columns: the branch has no lists.
+    """
     lists = _near(listings, branch)
     known, contributions = [False] * len(places if lists else ()), list[list[float]]()
     total = _total(listings, branch) if lists else 1.0

@@ -15,7 +15,7 @@ MOST_TOGETHER = 5
 
 
 def proposals(classification: Classification) -> tuple[Proposal, ...]:
-    """The likeliest first, of equal ones the narrower; none when nothing fits the photo.
+    """Return proposals, the likeliest first, of equal ones the narrower; none when nothing fits.
 
     The chances are those of the guesses alone, so they are at most too small.
     """
@@ -32,7 +32,7 @@ def proposals(classification: Classification) -> tuple[Proposal, ...]:
 
 
 def _chances(guesses: Iterable[CategoryGuess]) -> dict[tuple[str, ...], float]:
-    """Of every category of the guesses and all above them."""
+    """Return the chance of every category of the guesses and of all above them."""
     chances: dict[tuple[str, ...], float] = {}
     for guess in guesses:
         for depth in range(1, len(guess.category_path) + 1):
@@ -42,8 +42,10 @@ def _chances(guesses: Iterable[CategoryGuess]) -> dict[tuple[str, ...], float]:
 
 
 def _together(guesses: Iterable[CategoryGuess]) -> Proposal | None:
-    """The fewest full paths that reach ENOUGH together; None = one alone does, or too many would
-    be needed."""
+    """Return the fewest full paths that reach ENOUGH together.
+
+    None: one alone does, or too many would be needed.
+    """
     best = sorted(guesses, key=lambda guess: -guess.probability)[:MOST_TOGETHER]
     for count, chance in enumerate(accumulate(guess.probability for guess in best), start=1):
         if chance >= ENOUGH:

@@ -30,7 +30,7 @@ Key = Callable[[int], tuple[bool, float | str]]
 def in_order(
     order: AnswerOrder, columns: ProductColumns, sort: SearchSort, nearest: int
 ) -> AnswerOrder:
-    """A whole order with its first `nearest` products sorted; equal ones stay as they were."""
+    """Return a whole order with its first `nearest` products sorted, stably."""
     made = _KEYS.get(sort)
     if made is None:
         return order

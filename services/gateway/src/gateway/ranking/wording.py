@@ -140,19 +140,19 @@ MATCHES: Mapping[str, Mapping[str, str]] = {
 
 @lru_cache(256)
 def own_reason(code: str, language_code: str) -> Reason:
-    """A reason of the gateway's own."""
+    """Return a reason of the gateway's own."""
     return Reason(code=code, text=_of(OWN, language_code)[code])
 
 
 def named_products(reasons: Iterable[Iterable[Reason]]) -> list[str]:
-    """The products that reasons name and can be worded with, each once."""
+    """Return the products whose titles the reasons need, each once."""
     titled = TITLED["en"]
     found = {each.product_id: None for some in reasons for each in some if each.code in titled}
     return [product_id for product_id in found if product_id]
 
 
 def titled(reason: Reason, titles: Mapping[str, str], language_code: str) -> Reason:
-    """The reason with the title of the product that it names; as it is where there is none."""
+    """Return the reason with its product's title; unchanged where there is no title."""
     template = _of(TITLED, language_code).get(reason.code) if reason.parameters else None
     title = titles.get(reason.product_id) if template else None
     if not template or not title:
@@ -162,7 +162,7 @@ def titled(reason: Reason, titles: Mapping[str, str], language_code: str) -> Rea
 
 
 def outcome(value: ProductExplanation, language_code: str) -> str:
-    """What became of a product, as a sentence."""
+    """Return what became of a product, as a sentence."""
     key: str = value.outcome
     known: dict[str, object] = {"into": value.collapsed_into}
     if value.placed is not None:
@@ -182,7 +182,7 @@ def outcome(value: ProductExplanation, language_code: str) -> str:
 
 
 def matched(match: Match, language_code: str) -> str:
-    """How good the best match is, as a sentence."""
+    """Return how good the best match is, as a sentence."""
     name = match.outcome.name
     texts = _of(MATCHES, language_code)
     text = texts.get(f"{name}/{match.branch}") or texts.get(name, "")

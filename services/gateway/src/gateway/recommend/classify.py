@@ -10,7 +10,7 @@ from servicekit.errors import ServiceError
 
 
 async def classify(question: Question, deps: RequestDependencies) -> Classified:
-    """The answer of the classifier of the catalog's newest fitted space.
+    """Classify a photo by the catalog's newest fitted space.
 
     Raises the caller's own errors, CLASSIFIER_UNAVAILABLE where there is none, and what the
     embedder fails with.

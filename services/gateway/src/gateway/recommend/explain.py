@@ -41,8 +41,10 @@ from servicekit.errors import ServiceError
 async def explain(
     query: RequestQuery, product_id: str, deps: RequestDependencies
 ) -> ProductExplanation:
-    """What became of the product. Raises what `recommend` raises, and RequestInvalid for a page
-    token."""
+    """Return what became of the product.
+
+    Raises what `recommend` raises, and RequestInvalid for a page token.
+    """
     check(query, deps.catalogs)
     check_product(query, product_id)
     run = begin(replace(query, explain=True), deps)
@@ -65,7 +67,7 @@ async def explain(
 
 
 async def _read(run: Run, product_id: str) -> tuple[ProductRow | None, ProductColumns]:
-    """The product as the record has it, whatever the request's filter."""
+    """Return the product as the record has it, whatever the request's filter."""
     retriever, catalog_id = run.peers.retriever, run.query.catalog_id
     rows = (await retriever.products(catalog_id, [product_id], AnswerScope())).rows
     columns = await retriever.columns(catalog_id, [product_id], AnswerScope())
@@ -73,7 +75,7 @@ async def _read(run: Run, product_id: str) -> tuple[ProductRow | None, ProductCo
 
 
 async def _left_out(run: Run, product_id: str) -> ProductExplanation | None:
-    """What keeps the product out before anything is searched; None = nothing does."""
+    """Return what leaves the product out before anything is searched; None: nothing does."""
     if product_id in run.query.left_out:
         by_control = product_id in excluded_ids(run.plan.controls)
         return ProductExplanation(
@@ -95,7 +97,7 @@ async def _left_out(run: Run, product_id: str) -> ProductExplanation | None:
 async def _placed(
     run: Run, row: ProductRow, columns: ProductColumns, anchors: ResolvedAnchors
 ) -> ProductExplanation:
-    """What becomes of a product that may be answered."""
+    """Return what becomes of a product that may be answered."""
     product_id = row.product_id
     listings = await find(run, anchors)
     if product_id in run.left_out:  # by anchors that the ranker found just now
@@ -121,7 +123,7 @@ async def _placed(
         return replace(explanation, outcome=await _dropped(run, candidates, product_id))
 
     def split(results: Sequence[AnswerResult]) -> Sequence[AnswerResult]:
-        """By signal, also the product's own, which the listings may lack."""
+        """Split contributions by signal, the product's too, which the listings may lack."""
         found: list[AnswerResult] = []
         for item in results:
             lists = reaching if item.row.product_id == product_id else listings
@@ -140,7 +142,7 @@ async def _placed(
 
 
 async def _ordered(run: Run, candidates: FusedCandidates) -> AnswerOrder:
-    """The whole order, near-duplicates included, pinned products first."""
+    """Return the whole order, near-duplicates included, pinned products first."""
     asked = replace(rank_order(run, candidates), collapse=False, pins_first=True)
     ranked = await rank(run, asked)
     if ranked is None:
@@ -152,8 +154,10 @@ async def _ordered(run: Run, candidates: FusedCandidates) -> AnswerOrder:
 async def _reaching(
     run: Run, listings: Sequence[CandidateList], columns: ProductColumns
 ) -> tuple[CandidateList, ...]:
-    """The listings, each extended down to the product: with its similarity to
-    their signals, which the index gives when it is asked for this product alone."""
+    """Return the listings, each extended down to the product with its similarity.
+
+    The index gives the similarity when it is asked for this product alone.
+    """
     product_id = columns.product_ids[0]
     if all(not item.similarities or product_id in item.columns.product_ids for item in listings):
         return tuple(listings)
@@ -173,8 +177,10 @@ async def _reaching(
 def _extended(
     listing: CandidateList, columns: ProductColumns, alone: CandidateList
 ) -> CandidateList:
-    """A listing with the product as its last; as it is where it has the product, or the one `alone`
-    lacks it."""
+    """Return a listing with the product as its last.
+
+    It is unchanged where it has the product, or the one `alone` lacks it.
+    """
     (product_id,), ids = columns.product_ids, list(alone.columns.product_ids)
     if product_id in listing.columns.product_ids or product_id not in ids:
         return listing
@@ -195,7 +201,7 @@ def _with(columns: ProductColumns, one: ProductColumns) -> ProductColumns:
 def _with_product(
     candidates: FusedCandidates, columns: ProductColumns, reaching: Sequence[CandidateList]
 ) -> FusedCandidates:
-    """The candidates with one more, the last of them, that no branch named."""
+    """Return the candidates with one more behind them that no branch named."""
     whole = fuse(reaching, (), sys.maxsize)
     place = whole.places.get(columns.product_ids[0])
     return replace(
@@ -214,7 +220,7 @@ def _with_product(
 
 
 async def _dropped(run: Run, candidates: FusedCandidates, product_id: str) -> ProductOutcome:
-    """Why the ranker left out a candidate."""
+    """Return why the ranker left out a candidate."""
     if not run.plan.scene.drop_seen:
         return ProductOutcome.HIDDEN
     alone = candidates.picked([candidates.places[product_id]])
@@ -229,7 +235,7 @@ def _against(
     row: ProductRow,
     split: Callable[[Sequence[AnswerResult]], Sequence[AnswerResult]],
 ) -> ProductExplanation:
-    """The product's place against what the first page shows."""
+    """Return the product's place, compared with what the first page shows."""
     results = split(page.results)
     last = results[-1] if results else None
     for result in results:
@@ -245,7 +251,7 @@ def _against(
 
 
 def _verdict(product_id: str, listing: CandidateList, reaching: CandidateList) -> BranchVerdict:
-    """Where a listing has the product."""
+    """Return where a listing has the product."""
     near = dict(zip(reaching.columns.product_ids, reaching.similarities, strict=False))
     return BranchVerdict(
         branch=listing.branch,

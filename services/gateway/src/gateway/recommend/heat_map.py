@@ -26,10 +26,11 @@ class HeatMapQuery:
 
 
 async def heat_map(asked: HeatMapQuery, deps: RequestDependencies) -> tuple[str, HeatMap]:
-    """The product's photo that was compared, by its id, and where it is alike, by the version of
-    the space that searches use.
+    """Compare a photo with a product's; return the id of the product's photo, and where they are
+    alike.
 
-    Raises the caller's own errors, NoPhoto, HEAT_MAP_UNAVAILABLE, and what peers fail with.
+    By the version of the space that searches use. Raises the caller's own errors, NoPhoto,
+    HEAT_MAP_UNAVAILABLE, and what peers fail with.
     """
     check_heat_map(asked.catalog_id, asked.photo, asked.product_id, deps.catalogs)
     with deps.in_time():
@@ -51,7 +52,7 @@ async def heat_map(asked: HeatMapQuery, deps: RequestDependencies) -> tuple[str,
 
 
 def _image(row: ProductRow, wanted: str) -> str:
-    """The photo that is meant. Raises NoPhoto, RequestInvalid."""
+    """Return the id of the product's photo to compare. Raises NoPhoto, RequestInvalid."""
     ids = [image.image_id for image in row.images]
     if not ids:
         raise NoPhoto

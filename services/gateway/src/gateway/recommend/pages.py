@@ -74,14 +74,15 @@ async def read_page(
     served: int = 0,
     whole: bool = False,
 ) -> AnswerPage:
-    """A page of products from `offset` on, as the record has them now.
+    """Return a page of products from `offset` on, as the record has them now.
 
-    A product that vanished or no longer passes is skipped and the next one takes its place and
-    rank. Where the record can't be read, those are shown that the snapshot proves to pass. Raises
-    NothingAvailable when there are none, or with `whole` not a page of them; a record that fails
-    halfway, without a snapshot, leaves a short page, and that is noted. Titles for the reasons come
-    with it. Reasons that nobody asked for, as of later pages, are asked for now; without them the
-    sentence is plainer.
+    A product that vanished or no longer passes is skipped, and the next one takes its place and
+    rank. Where the record can't be read, products of the snapshot that it proves to pass are shown.
+    Reasons that were not asked for, as of later pages, are asked for now; without them the sentence
+    is plainer.
+
+    Raises NothingAvailable when there is no product, or with `whole` less than a page. A record
+    that fails halfway, without a snapshot, leaves a short page, and that is noted.
     """
     shown, titles, offset = await _read(run, order, rest, offset)
     if run.trace.snapshot_micros and len(shown) < (run.query.results_a_page if whole else 1):
@@ -102,7 +103,7 @@ async def read_page(
 async def _read(
     run: Run, order: AnswerOrder, rest: Rest | None, offset: int
 ) -> tuple[list[_Shown], dict[str, str], int]:
-    """The products of the page, titles of those that their reasons name, and where it ends."""
+    """Return the page's products, titles of those that their reasons name, and where it ends."""
     size, shown, titles = run.query.results_a_page, list[_Shown](), dict[str, str]()
     # What a control excludes since the first page is out of the next ones too.
     count, excluded = size, frozenset(run.query.exclude_product_ids)
@@ -137,8 +138,10 @@ async def _read(
 
 
 async def _rows(run: Run, ids: Sequence[str], named: Sequence[str]) -> ProductRows:
-    """Those of the products that pass, as the record has them now, else as the snapshot has them.
-    Raises ServiceError where there is none."""
+    """Return those of the products that pass, from the record, else from the snapshot.
+
+    Raises ServiceError where neither can be read.
+    """
     copy = run.snapshot
     try:
         gone = run.trace.snapshot_listed and Peer.RETRIEVER in run.trace.unreachable
@@ -205,8 +208,10 @@ async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
 
 
 async def later_page(run: Run) -> RecommendAnswer:
-    """A page read from the answer's record; what may be shown, and what the shopper hid or has seen
-    meanwhile, is checked anew."""
+    """Return a page read from the answer's record.
+
+    Which products may be shown, and which the shopper hid or has seen meanwhile, is checked again.
+    """
     here = read_page_token(
         run.query.page_token, run.digests.callers, run.deps.keys(), run.time_micros
     )
@@ -242,7 +247,7 @@ async def later_page(run: Run) -> RecommendAnswer:
 
 
 async def _recorded(run: Run, here: PageStart) -> AnswerRecord:
-    """The record that a page token points to, if it is this request's, from its place on."""
+    """Return the record of a page token from its place on, if it is this request's."""
     record = run.deps.answers.find(run.query.catalog_id, here.answer_id)
     if record is None:
         try:
@@ -279,7 +284,7 @@ def next_page(run: Run, record: AnswerRecord, page: AnswerPage, match: Match | N
 
 
 def attribution(run: Run, record: AnswerRecord) -> str:
-    """The token that joins events to this answer."""
+    """Return the token that joins events to this answer."""
     return attribution_token(
         AnswerAttribution(
             answer_id=record.answer_id,

@@ -14,7 +14,7 @@ SPARE = 10
 
 
 def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
-    """The plan of a request that has `seconds` in all."""
+    """Return the plan of a request that has `seconds` in all."""
     kinds = {signal.kind for signal in query.signals}
     wanted = {
         Branch.VISUAL: bool(kinds & {SignalKind.IMAGE, SignalKind.IMAGE_URI, SignalKind.PRODUCT}),
@@ -60,7 +60,7 @@ def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
 
 
 def scened(query: RequestQuery, scene: Scene) -> RequestQuery:
-    """The query as its scene has it: with its anchors left out, and searched by, or not."""
+    """Return the query with its anchors left out, and searched by, as its scene says."""
     if query.followed and not scene.followed_attribute:
         raise RequestInvalid.at("followed", "this scene names no attribute to follow by")
     if query.anchors and not scene.answer_anchors:
@@ -70,7 +70,7 @@ def scened(query: RequestQuery, scene: Scene) -> RequestQuery:
 
 
 def is_anchored(query: RequestQuery, scene: Scene) -> bool:
-    """Whether a request is about products: its own, or those that the scene looks for."""
+    """Return whether a request is about products: its own, or those that the scene infers."""
     looks = scene.anchors_from is not AnchorSource.REQUEST and query.shopper is not None
     return bool(query.about) or looks
 
@@ -78,10 +78,9 @@ def is_anchored(query: RequestQuery, scene: Scene) -> bool:
 def weights_of(
     scene: Scene, named: Collection[Branch], parts: Iterable[str]
 ) -> Mapping[str, float]:
-    """How much each part of raw scores counts, by the branches that named candidates and the parts
-    that branches gave.
+    """Return the weights of the parts of raw scores, by the branches that named candidates.
 
-    Where all signals are negative, they count as they do otherwise.
+    Where all signals are negative, the parts that branches gave keep their weights.
     """
     if not ABOUT.isdisjoint(named):
         return scene.parts_with_signals
@@ -94,9 +93,9 @@ def weights_of(
 
 
 def scope_of(query: RequestQuery, scene: Scene) -> AnswerScope:
-    """Which products may be answered.
+    """Return which products may be answered.
 
-    What can't be bought is left out, unless the scene shows it or the caller's own filter names
+    Products out of stock are left out, unless the scene shows them or the caller's own filter names
     availability.
     """
     named = query.filter is not None and query.filter.names_availability

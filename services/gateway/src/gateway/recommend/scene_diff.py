@@ -115,7 +115,7 @@ async def scene_diff(
     ranker: RankerPort,
     retriever: RetrieverPort,
 ) -> SceneDiff:
-    """How the answers would change. Raises ServiceError when a peer fails."""
+    """Return how a scene's recorded answers would change. Raises ServiceError when a peer fails."""
     ids = await ranker.newest_answers(
         sample.catalog_id, sample.scene, sample.since_micros, sample.answers
     )
@@ -162,7 +162,7 @@ async def _asked(
 async def _rows(
     catalog_id: str, asked: Sequence[_Asked], retriever: RetrieverPort
 ) -> Mapping[str, ProductRow]:
-    """The products as they are now, by id."""
+    """Return the products as they are now, by id."""
     ids = sorted({item for each in asked for item in each.product_ids})
     rows: dict[str, ProductRow] = {}
     for start in range(0, len(ids), MOST_READ):
@@ -240,7 +240,7 @@ def _exposure(orders: Iterable[Sequence[str]]) -> Shares:
 def _exposures(
     before: Shares, after: Shares, rows: Mapping[str, ProductRow]
 ) -> Iterable[ExposureChange]:
-    """Of each dimension those whose share changes most."""
+    """Yield of each dimension those whose share changes most."""
     kinds: Mapping[str, Callable[[str], str]] = {
         "product": str,
         "brand": lambda item: rows[item].brand if item in rows else "",
@@ -281,7 +281,7 @@ def _figures(
 
 
 def gini(shares: Sequence[float]) -> float:
-    """How unevenly something is shared: 0 = all have the same, towards 1 = one has it all."""
+    """Return the Gini coefficient of shares: 0, all equal, towards 1, one has all."""
     ordered, count, total = sorted(shares), len(shares), sum(shares)
     if not total:
         return 0.0
@@ -290,7 +290,7 @@ def gini(shares: Sequence[float]) -> float:
 
 
 def entry_changes(current: Scene | None, changed: Scene) -> Iterable[SceneEntryChange]:
-    """The entries that both have differently; none where there is nothing to compare with."""
+    """Yield the entries that differ; none where there is no scene to compare with."""
     if current is None:
         return
     before, after = (dict(_entries(_by_name(one))) for one in (current, changed))
@@ -304,7 +304,7 @@ def entry_changes(current: Scene | None, changed: Scene) -> Iterable[SceneEntryC
 
 
 def _by_name(scene: Scene) -> Mapping[str, Any]:
-    """Its entries; controls by their names."""
+    """Return a scene's entries; controls by their names."""
     controls = {each.name: each.said for each in scene.controls}
     return asdict(replace(scene, controls=())) | {"controls": controls}
 

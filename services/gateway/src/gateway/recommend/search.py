@@ -14,7 +14,7 @@ from servicekit import deadlines
 
 
 async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer:
-    """The nearest products; the answer reports what is degraded.
+    """Return the nearest products; the answer reports what is degraded.
 
     Raises the caller's own errors, and NothingAvailable when no signal could be followed.
     """

@@ -32,7 +32,7 @@ MOST_VALUE = 512
 def check(
     query: RequestQuery, declared: Collection[str], *, signals_required: bool = False
 ) -> None:
-    """Raises what is wrong with a Recommend or Search request; all bad fields at once.
+    """Raise RequestInvalid with all bad fields of a Recommend or Search request.
 
     Photos are only measured here: the embedder decides whether they decode.
     """
@@ -45,7 +45,7 @@ def check(
 
 
 def check_product(query: RequestQuery, product_id: str) -> None:
-    """Raises what is wrong with a question about one product of the answer to a request."""
+    """Raise RequestInvalid for a bad question about a product of the answer to a request."""
     violations = list(_id_violations(product_id, "product_id"))
     if query.page_token:
         violations.append(
@@ -56,7 +56,7 @@ def check_product(query: RequestQuery, product_id: str) -> None:
 
 
 def check_question(question: Question, declared: Collection[str]) -> None:
-    """Raises what is wrong with a question about one photo; all bad fields at once."""
+    """Raise RequestInvalid with all bad fields of a question about one photo."""
     catalog(question.catalog_id, declared)
     violations = list(_long_texts((("request_id", question.request_id, MOST_REQUEST_ID),)))
     if not 0 <= question.top_k <= MOST_GUESSES:
@@ -70,7 +70,7 @@ def check_question(question: Question, declared: Collection[str]) -> None:
 def check_heat_map(
     catalog_id: str, photo: Signal, product_id: str, declared: Collection[str]
 ) -> None:
-    """Raises what is wrong with a question about a photo and a product."""
+    """Raise RequestInvalid with all bad fields of a question about a photo and a product."""
     catalog(catalog_id, declared)
     violations = list(_photo_violations(photo))
     violations += _id_violations(product_id, "product_id")
@@ -169,7 +169,7 @@ def _texts(query: RequestQuery) -> tuple[tuple[str, str, int], ...]:
 
 
 def _long_texts(texts: Iterable[tuple[str, str, int]]) -> Iterator[FieldViolation]:
-    """Of texts, each with its field and the most characters that it may have."""
+    """Yield texts that are too long; each is given with its field and its most characters."""
     for name, value, most in texts:
         if len(value) > most:
             yield FieldViolation(name, f"is longer than {most} characters")
@@ -201,7 +201,7 @@ def _content_violations(signal: Signal) -> Iterator[FieldViolation]:
 
 
 def _part_violations(signal: Signal) -> Iterator[FieldViolation]:
-    """What is wrong with the part of a photo to search by."""
+    """Yield what is wrong with the part of a photo to search by."""
     box, find = (photo_path(signal.index, part) for part in ("box", "find_subject"))
     if not signal.is_photo and (signal.box is not None or signal.find_subject):
         yield FieldViolation(find if signal.box is None else box, "goes with a photo only")
@@ -221,7 +221,7 @@ def _box_violations(box: Box, path: str) -> Iterator[FieldViolation]:
 
 
 def _is_web_address(uri: str) -> bool:
-    """Whether the embedder is worth asking; it decides what may be fetched."""
+    """Return whether an address is well-formed; the embedder decides what may be fetched."""
     return len(uri) <= MOST_URI and uri.lower().startswith(("http://", "https://"))
 
 

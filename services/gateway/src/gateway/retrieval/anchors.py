@@ -27,8 +27,7 @@ class ResolvedAnchors:
 
 
 async def resolve_anchors(run: Run) -> tuple[Run, ResolvedAnchors]:
-    """The run with its anchors and within the categories that its scene wants, as all that follows
-    has to have it."""
+    """Return the run with its anchors, and within the categories that its scene wants."""
     asked = run.query
     run, given = await infer_anchors(run)
     run, kept = await exclude_anchor_categories(run)
@@ -36,8 +35,10 @@ async def resolve_anchors(run: Run) -> tuple[Run, ResolvedAnchors]:
 
 
 async def infer_anchors(run: Run) -> tuple[Run, FromRanker | None]:
-    """Where the scene has to know the anchors before anything else, and the request names none:
-    the run with them, and what the ranker answered on the way."""
+    """Infer the anchors of a request that names none, where the scene needs them first.
+
+    Return the run with them, and what the ranker answered.
+    """
     scene, query = run.plan.scene, run.query
     named = query.about or scene.anchors_from is AnchorSource.REQUEST or query.shopper is None
     if named or not (scene.anchors_look_alike or scene.other_categories):
@@ -54,8 +55,10 @@ async def infer_anchors(run: Run) -> tuple[Run, FromRanker | None]:
 
 
 async def exclude_anchor_categories(run: Run) -> tuple[Run, BranchResult]:
-    """The run kept to other categories than its anchors', where the scene wants that; and which
-    anchors the catalog does not hold."""
+    """Exclude the anchors' categories where the scene wants that.
+
+    Return the run, and which anchors the catalog does not hold.
+    """
     level = run.plan.scene.other_categories
     if not level or not run.query.about:
         return run, NOTHING
@@ -66,14 +69,14 @@ async def exclude_anchor_categories(run: Run) -> tuple[Run, BranchResult]:
 
 
 def unsearched(run: Run) -> Mapping[int, str]:
-    """The products that the request is about and nothing is searched by, by their places."""
+    """Return the products that the request is about and does not search by, by place."""
     searched = Branch.VISUAL in run.plan.branches
     near = {signal.index for signal in run.query.signals} if searched else ()
     return {place: item for place, item in _places(run.query).items() if place not in near}
 
 
 async def missing(run: Run, places: Mapping[int, str]) -> BranchResult:
-    """Which of these the catalog does not hold."""
+    """Return which of these products the catalog does not hold."""
     return (await _categories(run, places))[1]
 
 
@@ -85,8 +88,11 @@ def _places(query: RequestQuery) -> Mapping[int, str]:
 async def _categories(
     run: Run, places: Mapping[int, str]
 ) -> tuple[Mapping[str, str], BranchResult]:
-    """The written category paths of the products that the catalog holds, whether they may be
-    answered or not; and those that it does not."""
+    """Return the written category paths of the products that the catalog holds, and those it does
+    not.
+
+    Products are found whether they may be answered or not.
+    """
     ids = list(dict.fromkeys(places.values()))
     try:
         async with run.trace.stage("anchors", run.plan.ends.candidates):

@@ -56,10 +56,10 @@ async def find(run: Run, anchors: ResolvedAnchors | None = None) -> tuple[Candid
 
 
 async def search(run: Run) -> tuple[CandidateList, ...]:
-    """What the signals alone name.
+    """Return what the signals alone name.
 
-    Raises when no signal could be followed: SpaceMissing when none of them has a space, else
-    NothingAvailable.
+    Raises SpaceMissing when no signal has a space, else NothingAvailable when none could be
+    followed.
     """
     near, counted = await in_parallel(near_signals(run), count_facets(run))
     result = run.trace.note(merged([near, counted]))
@@ -73,7 +73,7 @@ async def search(run: Run) -> tuple[CandidateList, ...]:
 
 
 async def near_signals(run: Run) -> BranchResult:
-    """What is near to the signals that could be followed."""
+    """Return what is near to the signals that could be followed."""
     return merged(await in_parallel(*(_near(run, branch) for branch in _signalled(run))))
 
 
@@ -86,7 +86,7 @@ async def _near(run: Run, branch: Branch) -> BranchResult:
 
 
 def _refuse_if_all_missing(query: RequestQuery, missing: Mapping[int, str]) -> None:
-    """Where nothing is left of what is wanted; what is not wanted may be missing."""
+    """Raise ProductNotFound where the catalog holds none of the wanted products."""
     wanted = {signal.index for signal in query.wanted}
     wanted |= {FIRST_ANCHOR - place for place in range(len(query.anchors))}
     if wanted and wanted <= missing.keys():

@@ -22,10 +22,10 @@ REFUSED = frozenset({"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "URI_FORBIDDEN", *P
 async def embed(
     run: Run, branch: Branch, signals: Sequence[Signal], until: float, *, again: bool
 ) -> tuple[list[tuple[Signal, Vector]], BranchResult]:
-    """The vectors of those signals that could be embedded, and what is to be noted.
+    """Return the vectors of those signals that could be embedded, and what is to be noted.
 
-    `again`: with the default version when the one that was learned is not served any more. Raises
-    the caller's own errors.
+    `again`: embed by the default version when the learned one is no longer served. Raises the
+    caller's own errors.
     """
     if not signals:
         return [], NOTHING
@@ -77,14 +77,14 @@ def _is_not_served(item: Vector | ServiceError) -> bool:
 
 
 def _cause(signal: Signal, error: ServiceError) -> DegradationCause:
-    """What one signal's failure means; a photo that is none, or not to be had, is the caller's."""
+    """Return what a signal's failure means; raise it where its photo is unusable."""
     if refused := photo_error(signal, error):
         raise refused
     return cause_of(Peer.EMBEDDER, error)
 
 
 def photo_error(photo: Signal, error: ServiceError) -> ServiceError | None:
-    """The embedder's error about a photo, with the path of its field; else None."""
+    """Return the embedder's error about a photo, with the path of its field; else None."""
     if error.reason in REFUSED:
         part = PARTS.get(error.reason, photo.kind)
         return ImageRefused(photo.index, part, error.reason, error.message)

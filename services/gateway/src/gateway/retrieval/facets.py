@@ -9,7 +9,7 @@ FACETS = "facets"
 
 
 async def count_facets(run: Run) -> BranchResult:
-    """The facets asked for; none where they could not be had, which is noted."""
+    """Return the facets asked for; a failure is noted."""
     if not run.query.facets:
         return NOTHING
     try:

@@ -23,10 +23,10 @@ from sightline_rules.grouping import grouped
 
 
 async def fall_back(run: Run, candidates: RankerCandidates | None) -> tuple[CandidateList, ...]:
-    """What is popular, then, until a page is full, what is newest, in the filter's scope.
+    """Return what is popular, then, until a page is full, what is newest, in the filter's scope.
 
-    `candidates` are popular ones that the ranker gave for the shopper; None = it was not asked.
-    Raises NothingAvailable.
+    `candidates`: popular ones that the ranker gave for the shopper; None: it was not asked. Raises
+    NothingAvailable.
     """
     if Peer.RETRIEVER in run.trace.unreachable:
         # Whatever the ranker gave could not be looked up.
@@ -43,8 +43,8 @@ async def fall_back(run: Run, candidates: RankerCandidates | None) -> tuple[Cand
 async def filled_up(
     run: Run, listings: tuple[CandidateList, ...], candidates: RankerCandidates
 ) -> tuple[CandidateList, ...]:
-    """The listings and, where they name too few for some pages, behind them what is popular, then
-    what is newest."""
+    """Return the listings and, where they name too few for some pages, what is popular, then
+    newest."""
     known = {product_id for item in listings for product_id in item.ids}
     if len(known) >= run.plan.top_k or Peer.RETRIEVER in run.trace.unreachable:
         return listings
@@ -55,7 +55,7 @@ async def filled_up(
 
 
 def _last(run: Run) -> tuple[CandidateList, ...]:
-    """What the snapshot proves to pass. Raises NothingAvailable."""
+    """Return what the snapshot proves to pass. Raises NothingAvailable."""
     listings = list_snapshot(run)
     if not listings:
         raise NothingAvailable(run.trace.causes)
@@ -123,7 +123,7 @@ async def _popular(run: Run, candidates: RankerCandidates | None) -> BranchResul
 
 
 async def _newest(run: Run, before: tuple[CandidateList, ...]) -> BranchResult:
-    """The newest products that pass the filter, going on after those of `before`."""
+    """Return the newest products that pass the filter, behind those of `before`."""
     if not run.plan.scene.new_fallback or Peer.RETRIEVER in run.trace.unreachable:
         return NOTHING
     known = frozenset(product_id for listing in before for product_id in listing.ids)
@@ -143,7 +143,7 @@ async def _newest(run: Run, before: tuple[CandidateList, ...]) -> BranchResult:
 
 
 def distinct_count(columns: ProductColumns, left_out: Collection[str]) -> int:
-    """How many products stay of those not left out, near-duplicates counted as one."""
+    """Count the products that are not left out, near-duplicates as one."""
     rows = [row for row, item in enumerate(columns.product_ids) if item not in left_out]
     families, hashes = columns.families, columns.image_hashes
     shown = [hashes[row] for row in rows] if hashes else [NO_HASH] * len(rows)

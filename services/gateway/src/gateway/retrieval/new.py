@@ -27,12 +27,12 @@ DAY_MICROS = 86_400_000_000
 
 
 async def newest(run: Run) -> BranchResult:
-    """The newest products that pass, as candidates like any others."""
+    """Return the newest products that pass, as candidates like any others."""
     return await _listed(run, Branch.NEW, run.plan.scope)
 
 
 async def of_followed(run: Run) -> BranchResult:
-    """The newest products by those whom the shopper follows."""
+    """Return the newest products by the values that the shopper follows."""
     attribute = (run.plan.scene.followed_attribute, run.query.followed)
     return await _listed(run, Branch.FOLLOWED, replace(run.plan.scope, attribute=attribute))
 
@@ -49,8 +49,10 @@ async def _listed(run: Run, branch: Branch, scope: AnswerScope) -> BranchResult:
 
 
 async def new_products(run: Run) -> BranchResult:
-    """The newest products that pass and are new by the scene's measure, behind what else is named;
-    no list = none is, or they could not be had."""
+    """Return the newest products that pass and are new by the scene's measure.
+
+    They come behind what else is named. No list: none is new, or they could not be read.
+    """
     since = run.time_micros - run.plan.scene.diversity.exploration_days * DAY_MICROS
     try:
         async with run.trace.stage("retrieve", run.plan.ends.candidates):

@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 async def in_parallel(*jobs: Coroutine[object, object, T]) -> list[T]:
-    """The results of all jobs; the first error cancels the others and is raised as it is."""
+    """Return the results of all jobs; the first error cancels the others and is raised as it is."""
     if len(jobs) == 1:
         return [await jobs[0]]
     try:

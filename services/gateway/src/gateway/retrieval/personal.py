@@ -41,7 +41,7 @@ FromRanker = tuple[RankerCandidates | None, BranchResult]
 
 
 async def ask_ranker(run: Run) -> FromRanker:
-    """What the ranker names by behaviour and by the scene's recommenders, in one call."""
+    """Ask the ranker for products by behaviour and by the scene's recommenders, in one call."""
     personal = BRANCH in run.plan.branches
     return await generate(
         run,
@@ -54,10 +54,10 @@ async def ask_ranker(run: Run) -> FromRanker:
 
 
 async def by_behaviour(run: Run, given: FromRanker | None = None) -> BranchResult:
-    """What fits the shopper: of a large catalog out of the index, if that holds the model's
-    products, else as the ranker generates it; and what recommenders name.
+    """Return what fits the shopper, and what recommenders name.
 
-    `given`: what the ranker answered already.
+    Of a large catalog it comes from the index, if that holds the model's products, else from the
+    ranker. `given`: what the ranker answered already.
     """
     candidates, notes = given or await ask_ranker(run)
     if candidates is not None and candidates.vectors:
@@ -87,9 +87,9 @@ async def by_behaviour(run: Run, given: FromRanker | None = None) -> BranchResul
 
 
 async def _looked_up(run: Run, candidates: RankerCandidates) -> BranchResult:
-    """Of each list that the ranker gave what passes the filter; no list = they could not be read.
+    """Return of each of the ranker's lists what passes the filter; no list: they could not be read.
 
-    All are read at once: where they are more than one read takes, the best of each.
+    All are read at once; where they are more than one read takes, the best of each.
     """
     lists = candidates.lists
     named = [candidates.product_ids, *(item.product_ids for item in lists)]
@@ -116,7 +116,7 @@ async def _looked_up(run: Run, candidates: RankerCandidates) -> BranchResult:
 
 
 def picked(columns: ProductColumns, ids: Collection[str]) -> ProductColumns:
-    """Those of these products that there are columns of, in the columns' order."""
+    """Return the columns of those of these products that have some, in the columns' order."""
     if len(ids) >= len(columns.product_ids) and set(columns.product_ids) <= set(ids):
         return columns
     wanted = frozenset(ids)
@@ -125,7 +125,7 @@ def picked(columns: ProductColumns, ids: Collection[str]) -> ProductColumns:
 
 
 def recommenders_of(run: Run, *, only: bool = False) -> Recommenders:
-    """What else than the shopper's behaviour the ranker goes by."""
+    """Return what the ranker goes by beside the shopper's behaviour."""
     names, anchors = run.plan.recommenders, anchors_of(run)
     if not names and not anchors:
         return NO_RECOMMENDERS
@@ -134,7 +134,7 @@ def recommenders_of(run: Run, *, only: bool = False) -> Recommenders:
 
 
 def anchors_of(run: Run) -> RequestAnchors:
-    """What the request is about, as far as it is known."""
+    """Return what the request is about, as far as it is known."""
     ids = run.query.about or run.trace.anchors
     if ids or run.query.shopper is None:
         return RequestAnchors(ids)
@@ -142,8 +142,10 @@ def anchors_of(run: Run) -> RequestAnchors:
 
 
 async def _near_shopper(run: Run, candidates: RankerCandidates) -> BranchResult:
-    """What the index holds near the shopper; no list = it could not be searched, or holds the
-    products of no model that the ranker has."""
+    """Return what the index holds near the shopper.
+
+    No list: it could not be searched, or holds the products of no model that the ranker has.
+    """
     try:
         found = await _searched(run, candidates)
     except ServiceError as error:
@@ -157,8 +159,10 @@ async def _near_shopper(run: Run, candidates: RankerCandidates) -> BranchResult:
 
 
 async def _searched(run: Run, candidates: RankerCandidates) -> NearestProducts | None:
-    """The products best for the shopper; None = the index holds those of no model that the ranker
-    has. Raises ServiceError."""
+    """Return the best products for the shopper; None: the index holds no model that the ranker has.
+
+    Raises ServiceError.
+    """
     vectors = {vector.space_version: vector for vector in candidates.vectors}
     catalog_id, versions = run.query.catalog_id, run.deps.versions
     version = versions.of(catalog_id, BRANCH)

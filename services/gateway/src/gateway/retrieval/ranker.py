@@ -23,9 +23,9 @@ async def generate(
     accept_vectors: bool = False,
     recommenders: Recommenders = NO_RECOMMENDERS,
 ) -> tuple[RankerCandidates | None, BranchResult]:
-    """The ranker's candidates, None where they could not be had; and what is to be noted.
+    """Return the ranker's candidates, None where it failed, and what is to be noted.
 
-    `branch`: what fails with them, beside the recommenders.
+    `branch`: the branch that fails with them, beside the recommenders.
     """
     popular = shopper is None and recommenders is NO_RECOMMENDERS
     try:
@@ -52,8 +52,10 @@ async def generate(
 async def look_up(
     run: Run, ids: Sequence[str], branch: str, until: float
 ) -> tuple[ProductColumns | None, BranchResult]:
-    """The columns of the first 1,000 products that pass the filter, None where the record could not
-    be read; and what is to be noted."""
+    """Return the columns of the first 1,000 products that pass the filter, and what is to be noted.
+
+    None: the record could not be read.
+    """
     if not ids:
         return ProductColumns(), NOTHING
     try:

@@ -40,9 +40,10 @@ _PART = re.compile(r"blend\.parts\[(\d+)\]\.product_id")
 
 
 async def similar(run: Run, branch: Branch) -> BranchResult:
-    """What is near to the branch's signals that could be followed.
+    """Return what is near to the branch's signals that could be followed.
 
-    All from one generation of the index: another one may become active between two searches.
+    All of it is from one generation of the index: another one may become active between two
+    searches.
     """
     for _ in range(MOST_ROUNDS):
         result = await _near_all(run, branch)
@@ -73,9 +74,9 @@ async def _near_all(run: Run, branch: Branch) -> BranchResult:
 
 
 async def takes_texts(run: Run) -> bool:
-    """Whether texts can be searched for in the visual space: its version takes some.
+    """Return whether texts can be searched for in the visual space.
 
-    Which version the index holds may not be known yet; then it is taken to be one that does, and
+    While the version that the index holds is not known, it is assumed to be one that takes texts;
     the index's refusal corrects it.
     """
     catalog_id, versions, space = run.query.catalog_id, run.deps.versions, SPACES[Branch.VISUAL]
@@ -115,8 +116,11 @@ async def _near_product(run: Run, branch: Branch, signal: Signal) -> BranchResul
 
 
 async def _near_embedded(run: Run, branch: Branch, signals: Sequence[Signal]) -> BranchResult:
-    """What is near to photos or texts; embedded a second time when the index holds another version
-    of the space than the embedder's default one, or than was known."""
+    """Return what is near to photos or texts.
+
+    They are embedded a second time when the index holds another version of the space than they were
+    embedded by.
+    """
     vectors, notes = await embed(run, branch, signals, run.plan.ends.embed, again=True)
     first = await in_parallel(*(_near_vector(run, branch, item, again=True) for item in vectors))
     results = [notes, *(near for near in first if near is not None)]
@@ -131,8 +135,10 @@ async def _near_embedded(run: Run, branch: Branch, signals: Sequence[Signal]) ->
 async def _near_vector(
     run: Run, branch: Branch, embedded: tuple[Signal, Vector], *, again: bool
 ) -> BranchResult | None:
-    """The products near to a vector; None = the index holds another version of the space. `again`:
-    whether it may be embedded once more, else that is a failure."""
+    """Return the products near to a vector; None: the index holds another version of the space.
+
+    `again`: whether it may be embedded once more; else that is a failure.
+    """
     signal, vector = embedded
     try:
         return await _near_signal(run, branch, signal, vector)
@@ -143,7 +149,7 @@ async def _near_vector(
 
 
 def _learn(run: Run, space: str, error: ServiceError) -> bool:
-    """Whether a refusal names the version of the space that the index holds; it is remembered."""
+    """Return whether a refusal names the version that the index holds, and remember it."""
     held = error.metadata.get("held", "")
     if error.reason != "INDEX_VERSION_MISMATCH" or not held:
         return False
@@ -154,7 +160,7 @@ def _learn(run: Run, space: str, error: ServiceError) -> bool:
 async def _near_signal(
     run: Run, branch: Branch, signal: Signal, near: Vector | str
 ) -> BranchResult:
-    """The products near to one signal. Raises ServiceError."""
+    """Return the products near to one signal. Raises ServiceError."""
     found = await search(run, near, run.query.left_out, run.query.min_index_token)
     listing = listing_of(branch, signal.strength, found, signal)
     return result_of(run, listing, found)
@@ -163,7 +169,7 @@ async def _near_signal(
 def listing_of(
     branch: Branch, weight: float, found: NearestProducts, near: Signal | None = None
 ) -> CandidateList:
-    """The list of what a search found near to one signal, or to several (None)."""
+    """Return the list of what a search found near to one signal, or to several (None)."""
     return CandidateList(
         branch,
         weight,
@@ -178,7 +184,7 @@ def listing_of(
 
 
 def result_of(run: Run, listing: CandidateList, found: NearestProducts) -> BranchResult:
-    """A search's list, with what it was in words."""
+    """Return a search's list, with the search in words."""
     away = ", away from it" if listing.negative else ""
     step = f"{listing.branch}: top {run.plan.top_k}{away} ({found.plan or 'plan not known'})"
     return BranchResult((listing,), found=(found,), steps=(step,))
@@ -187,7 +193,7 @@ def result_of(run: Run, listing: CandidateList, found: NearestProducts) -> Branc
 async def search(
     run: Run, near: Vector | str | VectorBlend, exclude: Sequence[str], min_index_token: str = ""
 ) -> NearestProducts:
-    """What the index holds near to something. Raises ServiceError."""
+    """Search the index. Raises ServiceError."""
     async with run.trace.stage("retrieve", run.plan.ends.candidates) as note:
         found = await run.peers.retriever.search(
             run.query.catalog_id,
@@ -205,14 +211,16 @@ async def search(
 
 
 async def _near_together(run: Run, branch: Branch, signals: Sequence[Signal]) -> BranchResult:
-    """What is near to wanted signals together; where they cancel out, to each of them."""
+    """Return what is near to wanted signals together; where they cancel out, to each of them."""
     near = await _near_blend(run, branch, signals)
     return await _near_each(run, branch, signals) if near is None else near
 
 
 async def _near_blend(run: Run, branch: Branch, signals: Sequence[Signal]) -> BranchResult | None:
-    """What is near to signals put together; those that failed are left out. None = they cancel
-    out."""
+    """Return what is near to signals put together; None: they cancel out.
+
+    Signals that failed are left out.
+    """
     nears: dict[int, Vector | str] = {
         signal.index: signal.product_id for signal in signals if signal.kind is SignalKind.PRODUCT
     }
@@ -250,7 +258,7 @@ async def _near_blend(run: Run, branch: Branch, signals: Sequence[Signal]) -> Br
 
 
 def _missing(error: ServiceError, signals: Sequence[Signal]) -> Mapping[int, str]:
-    """The products that the catalog does not hold, by their signals' places."""
+    """Return the products that the catalog does not hold, by their signals' places."""
     if error.reason != "PRODUCT_NOT_FOUND":
         return {}
     rows = (_PART.fullmatch(violation.field) for violation in error.violations)

@@ -88,7 +88,7 @@ class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
     async def ListModels(
         self, request: ranker_pb.ListModelsRequest, context: Context
     ) -> ranker_pb.ListModelsResponse:
-        """The ranking models, newest first."""
+        """List the ranking models, newest first."""
         page_size(request.page_size, 0, MOST_LISTED)
         answer: ranker_pb.ListModelsResponse = await self._list_models(request)
         return answer
@@ -96,7 +96,7 @@ class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
     async def ListExperiments(
         self, request: experiments_pb.ListExperimentsRequest, context: Context
     ) -> experiments_pb.ListExperimentsResponse:
-        """The experiments, with what is wrong with this gateway's files of them."""
+        """List the experiments, with what is wrong with this gateway's files of them."""
         request.catalog_id = admit(request, self._catalogs)
         if self._experiments is not None:
             await self._experiments.refresh()
@@ -107,7 +107,7 @@ class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
     async def ListAuditEntries(
         self, request: audit_pb.ListAuditEntriesRequest, context: Context
     ) -> audit_pb.ListAuditEntriesResponse:
-        """Who made which administrative or destructive call."""
+        """List administrative and destructive calls with their callers."""
         request.catalog_id = admit(request, self._catalogs)
         return await self._audit.entries(request)
 

@@ -150,7 +150,7 @@ def replayed(value: ReplayedAnswer, request_id: str) -> pb.ReplayRecommendationR
 def explanation(
     value: ProductExplanation, language_code: str, request_id: str
 ) -> pb.ExplainRecommendationResponse:
-    """The answer to ExplainRecommendation."""
+    """Return the answer to ExplainRecommendation."""
     outcome = pb.ExplainRecommendationResponse.Outcome.Value(f"OUTCOME_{value.outcome}")
     rejection = value.rejection
     return pb.ExplainRecommendationResponse(
@@ -189,7 +189,7 @@ def _score(value: AnswerResult | None) -> pb.ExplainedScore | None:
 
 
 def classification(value: Classified, request_id: str) -> pb.ClassifyResponse:
-    """The answer to Classify."""
+    """Return the answer to Classify."""
     return pb.ClassifyResponse(
         classification=cast(photo_pb2.Classification, value.classification),
         proposals=[proposal_message(item) for item in value.proposals],
@@ -199,7 +199,7 @@ def classification(value: Classified, request_id: str) -> pb.ClassifyResponse:
 
 
 def proposal_message(value: Proposal) -> pb.FilterProposal:
-    """A filter that passes what is in one of the categories."""
+    """Return a filter that passes what is in one of the categories."""
     paths = [categories.join(path) for path in value.paths]
     return pb.FilterProposal(
         filter=_filter(paths), text=_text(paths), probability=value.probability
@@ -217,6 +217,6 @@ def _filter(paths: list[str]) -> filter_pb2.Filter:
 
 
 def _text(paths: list[str]) -> str:
-    """The same as the command line writes filters."""
+    """Return the filter as the command line writes it."""
     quoted = (path.replace("\\", "\\\\").replace('"', '\\"') for path in paths)
     return " OR ".join(f'category = "{path}"' for path in quoted)

@@ -54,7 +54,8 @@ class AuditLog:
         raise refused[-1]
 
     async def entries(self, request: pb.ListAuditEntriesRequest) -> pb.ListAuditEntriesResponse:
-        """The entries of all owners, newest first; one that does not answer fails the call."""
+        """Return the entries of all owners, newest first; an owner that does not answer fails the
+        call."""
         size = page_size(request.page_size, DEFAULT_PAGE, MOST_LISTED)
         found, token = await listings.merged(
             {name: _lister(owner, request) for name, owner in self._owners.items()},

@@ -9,6 +9,7 @@ from gateway.model.errors import ProductNotFound
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
+from servicekit import access
 from servicekit.keyring import SigningKeys
 from servicekit.requests import page_size
 from servicekit.server import Context
@@ -43,7 +44,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     async def GetProduct(
         self, request: pb.GetProductRequest, context: Context
     ) -> product_pb2.Product:
-        """One product."""
+        """Return one product."""
         catalog_id = admit(request, self._catalogs)
         answer = await self._call(
             self._products.BatchGetProducts,
@@ -51,6 +52,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
                 catalog_id=catalog_id,
                 request_id=request.request_id,
                 product_ids=[request.product_id],
+                unshown=_is_operator(),
             ),
         )
         if not answer.products:
@@ -60,7 +62,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     async def ListProducts(
         self, request: pb.ListProductsRequest, context: Context
     ) -> pb.ListProductsResponse:
-        """Products page by page."""
+        """List products page by page."""
         request.catalog_id = admit(request, self._catalogs)
         page_size(request.page_size, 0, MOST_LISTED)
         answer = await self._call(
@@ -74,6 +76,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
                 page_token=self._tokens.opened(request),
                 view=retriever_pb.PRODUCT_VIEW_FULL,
                 doubted_only=request.doubted_only,
+                unshown=_is_operator(),
             ),
         )
         token = self._tokens.sealed(request, answer.next_page_token)
@@ -82,7 +85,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     async def GetImage(
         self, request: pb.GetImageRequest, context: Context
     ) -> product_pb2.ProductImage:
-        """A photo's bytes."""
+        """Return a photo's bytes."""
         catalog_id = admit(request, self._catalogs)
         answer = await self._call(
             self._products.GetImage,
@@ -91,3 +94,8 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             ),
         )
         return answer.image
+
+
+def _is_operator() -> bool:
+    """Return whether the current caller has the operator's role."""
+    return access.Role.OPERATE in access.caller.get().roles

@@ -69,7 +69,7 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
     async def CreateVisitor(
         self, request: pb.CreateVisitorRequest, context: Context
     ) -> pb.CreateVisitorResponse:
-        """An id for a new visitor, with a proof."""
+        """Create an id for a new visitor, with a proof."""
         return visitors.created(admit(request, self._catalogs), self._keys())
 
     async def MergeShopper(

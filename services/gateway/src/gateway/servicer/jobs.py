@@ -42,13 +42,16 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
             self._owners[str(peer)] = caller, job_service_pb2_grpc.JobServiceStub(channel)
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> job_pb2.Job:
-        """One job."""
+        """Return one job."""
         caller, stub = self._owner(request)
         return await caller.call(stub.GetJob, request)
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
-        """The jobs of all owners, newest first. An owner that does not answer fails the call:
-        a list without its jobs would look complete."""
+        """List the jobs of all owners, newest first.
+
+        An owner that does not answer fails the call, as a list without its jobs would look
+        complete.
+        """
         request.catalog_id = admit(request, self._catalogs)
         entries, token = await listings.merged(
             {name: self._lister(owner, request) for name, owner in self._owners.items()},
@@ -88,13 +91,13 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
     async def WatchJob(
         self, request: pb.WatchJobRequest, context: Context
     ) -> AsyncIterator[job_pb2.Job]:
-        """The job at every change until it has ended."""
+        """Yield the job at every change until it has ended."""
         caller, stub = self._owner(request)
         async for job in caller.stream(stub.WatchJob, request):
             yield job
 
     def _owner(self, request: Any) -> Owner:
-        """The owner of the request's job; raises NotFound (JOB_NOT_FOUND)."""
+        """Return the owner of the request's job. Raises NotFound (JOB_NOT_FOUND)."""
         request.catalog_id = admit(request, self._catalogs)
         owner = self._owners.get(request.job_id.partition("/")[0])
         if owner is None:

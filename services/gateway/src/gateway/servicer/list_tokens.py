@@ -23,7 +23,10 @@ class ListTokens:
     clock: Clock = now_micros
 
     def opened(self, request: Any) -> str:
-        """The token that the list's owner gave; empty = the first page. Raises PageTokenInvalid."""
+        """Return the token that the list's owner gave; empty: the first page.
+
+        Raises PageTokenInvalid.
+        """
         if not request.page_token:
             return ""
         try:
@@ -33,7 +36,7 @@ class ListTokens:
         return token.decode()
 
     def sealed(self, request: Any, token: str) -> str:
-        """What the caller gets for an owner's token; empty = this is the last page."""
+        """Return the caller's token for an owner's token; empty: this is the last page."""
         end = self.clock() + GOOD_MICROS
         return token and self.keys().seal(self._about(request), token.encode(), end)
 

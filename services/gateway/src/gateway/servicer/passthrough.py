@@ -34,7 +34,7 @@ class PublicRoute:
 
 
 def _routes(peer: Peer, service: str, names: str) -> dict[str, PublicRoute]:
-    """Routes to calls of the same names, of a peer's service."""
+    """Return routes to calls of the same names, of a peer's service."""
     return {
         name: PublicRoute(peer, f"sightline.{peer}.v1.{service}/{name}") for name in names.split()
     }
@@ -119,9 +119,9 @@ class Passthrough:
                 setattr(servicer, name, self._method(public, name))
 
     def call(self, public: ServiceDescriptor, name: str) -> Call:
-        """The routed call of that name, in the public messages.
+        """Return the routed call of that name, in the public messages.
 
-        It refuses requests for no catalog of ours; raises ServiceError.
+        It rejects requests for an unknown catalog and raises ServiceError.
         """
         route, method = ROUTES[public.full_name][name], public.methods_by_name[name]
         channel, caller = self._connections[route.peer]
@@ -152,7 +152,7 @@ class Passthrough:
         return paged
 
     def versions(self) -> dict[str, str]:
-        """By peer, the version that it last answered a call of its status with; "" = unknown."""
+        """Return the version that each peer last reported with its status; "": unknown."""
         return {peer.value: caller.version for peer, (_, caller) in self._connections.items()}
 
     def _method(self, public: ServiceDescriptor, name: str) -> Any:
@@ -165,8 +165,11 @@ class Passthrough:
 
 
 def _depends(request: Any) -> bool:
-    """Whether a write goes by what was read: a second try would meet its own first one, or what
-    others wrote over that, and report ETAG_MISMATCH of a write that was done."""
+    """Return whether a write depends on what was read.
+
+    A second try would meet its own first one, or what others wrote over that, and report
+    ETAG_MISMATCH of a write that was done.
+    """
     products = [*getattr(request, "products", ())]
     products += [update.product for update in getattr(request, "updates", ())]
     return any(product.etag for product in products)

@@ -77,7 +77,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     async def Recommend(
         self, request: pb.RecommendRequest, context: Context
     ) -> pb.RecommendResponse:
-        """Ranked, explained products."""
+        """Recommend ranked, explained products."""
         request_id = take_request_id(request.request_id)
         answer = await recommend(queries.recommend_query(request), self._deps)
         _note(answer.versions.scene, len(answer.results), answer.degradations)
@@ -92,7 +92,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         return answers.recommendation(answer, request.language_code, request_id)
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
-        """Candidates, fused but not ranked."""
+        """Search for candidates, fused but not ranked."""
         request_id = take_request_id(request.request_id)
         found = await search(queries.search_query(request), self._deps)
         _note(found.versions.scene, len(found.results), found.degradations)
@@ -105,7 +105,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     async def ExplainRecommendation(
         self, request: pb.ExplainRecommendationRequest, context: Context
     ) -> pb.ExplainRecommendationResponse:
-        """Why a product is, or is not, in the answer to a request."""
+        """Explain why a product is, or is not, in the answer to a request."""
         request_id = take_request_id(request.request.request_id)
         query = queries.recommend_query(request.request)
         found = await explain(query, request.product_id, self._deps)
@@ -114,13 +114,13 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     async def ReplayRecommendation(
         self, request: pb.ReplayRecommendationRequest, context: Context
     ) -> pb.ReplayRecommendationResponse:
-        """An answer computed once more from its record."""
+        """Compute an answer once more from its record."""
         catalog_id = admit(request, self._deps.catalogs)
         found = await replay(request.attribution_token, catalog_id, request.top_k, self._deps)
         return answers.replayed(found, take_request_id(request.request_id))
 
     async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:
-        """What a photo is of, with filters to search on with."""
+        """Classify a photo, with filters to search on with."""
         request_id = take_request_id(request.request_id)
         return answers.classification(
             await classify(queries.question(request), self._deps), request_id
@@ -129,7 +129,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     async def DrawHeatMap(
         self, request: pb.DrawHeatMapRequest, context: Context
     ) -> pb.DrawHeatMapResponse:
-        """Which regions make a photo and a product similar."""
+        """Draw which regions make a photo and a product similar."""
         request_id = take_request_id(request.request_id)
         image_id, found = await heat_map(queries.comparison(request), self._deps)
         return pb.DrawHeatMapResponse(

@@ -8,7 +8,10 @@ from servicekit.requests import RequestInvalid, enter
 
 
 def admit(request: Any, catalogs: Collection[str]) -> str:
-    """The request's catalog; raises CatalogNotFound or RequestInvalid. Takes the request id."""
+    """Return the request's catalog and accept its request id.
+
+    Raises CatalogNotFound, RequestInvalid.
+    """
     if len(request.request_id) > validate.MOST_REQUEST_ID:
         raise RequestInvalid.at(
             "request_id", f"is longer than {validate.MOST_REQUEST_ID} characters"

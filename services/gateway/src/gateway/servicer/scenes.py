@@ -34,14 +34,14 @@ class SceneCalls:
     async def ListScenes(
         self, request: pb.ListScenesRequest, context: Context
     ) -> pb.ListScenesResponse:
-        """The scenes that can be asked for."""
+        """List the scenes that can be asked for."""
         catalog_id = admit(request, self._catalogs)
         names = self._scenes.names(catalog_id)
         found = (self._scenes.get(name, catalog_id) for name in names)
         return pb.ListScenesResponse(scenes=map(_file, found))
 
     async def GetScene(self, request: pb.GetSceneRequest, context: Context) -> pb.SceneFile:
-        """A scene with its file."""
+        """Return a scene with its file."""
         catalog_id = admit(request, self._catalogs)
         found = _file(self._scenes.get(request.scene, catalog_id))
         found.toml = self._scenes.text(request.scene, catalog_id)
@@ -50,7 +50,7 @@ class SceneCalls:
     async def CheckScene(
         self, request: pb.CheckSceneRequest, context: Context
     ) -> pb.CheckSceneResponse:
-        """Whether a file would be taken, and what it would change."""
+        """Check whether a file would be accepted, and say what it would change."""
         catalog_id = admit(request, self._catalogs)
         name = request.scene or DEFAULT
         try:
@@ -79,7 +79,7 @@ class SceneCalls:
     async def DiffScene(
         self, request: pb.DiffSceneRequest, context: Context
     ) -> pb.DiffSceneResponse:
-        """What a changed scene would have answered."""
+        """Return what a changed scene would have answered."""
         catalog_id = admit(request, self._catalogs)
         name = request.scene or DEFAULT
         _within("answer_count", request.answer_count, scene_diff.MOST_ANSWERS)
@@ -103,7 +103,8 @@ class SceneCalls:
         )
 
     async def _gone(self, catalog_id: str, model: str) -> list[pb.SceneProblem]:
-        """That the ranker can't rank by the model that is pinned; nothing while it does not say."""
+        """Warn that the ranker can't rank by the pinned model; empty while the ranker does not
+        answer."""
         try:
             if not model or await self._ranker.has_model(catalog_id, model):
                 return []

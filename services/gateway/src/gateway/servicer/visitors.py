@@ -19,7 +19,7 @@ GOOD_MICROS: Final = 400 * 86_400 * 1_000_000
 
 
 def created(catalog_id: str, keys: KeyRing) -> pb.CreateVisitorResponse:
-    """A visitor that there was not before."""
+    """Return a new visitor."""
     visitor_id, end = secrets.token_hex(16), now_micros() + GOOD_MICROS
     proof = keys.seal(_about(catalog_id, visitor_id), b"", end)
     answer = pb.CreateVisitorResponse(visitor_id=visitor_id, visitor_proof=proof)
@@ -28,10 +28,10 @@ def created(catalog_id: str, keys: KeyRing) -> pb.CreateVisitorResponse:
 
 
 def check_proof(request: pb.MergeShopperRequest, keys: KeyRing) -> None:
-    """Raises VisitorProofInvalid when the proof is not the visitor's, or is needed and not there.
+    """Raise VisitorProofInvalid when the proof is not the visitor's, or is required and missing.
 
-    It is not needed from who may read and delete what is known of any shopper, nor while anybody
-    could make one.
+    It is not required from callers that may read and delete the data of any shopper, nor while
+    tokens are not signed.
     """
     trusted = Role.PRIVACY in access.caller.get().roles or not keys.secret
     if trusted and not request.visitor_proof:

@@ -70,6 +70,6 @@ class AnswerQueue:
         return self._queued.offer((catalog_id, record))
 
     def find(self, catalog_id: str, answer_id: str) -> AnswerRecord | None:
-        """A record that was taken and is not handed over yet."""
+        """Return a record that was taken and is not handed over yet; None: there is none."""
         found = self._queued.find((catalog_id, answer_id))
         return None if found is None else found[1]

@@ -45,7 +45,10 @@ class ExperimentsInvalid(Unreadable):
 def read(
     folder: Path, catalogs: Collection[str], scenes: SceneSource
 ) -> tuple[ExperimentFile, ...]:
-    """What the files say. Raises ExperimentsInvalid when one is bad, or two can't both be."""
+    """Return the experiments of the files.
+
+    Raises ExperimentsInvalid when one is bad, or two contradict each other.
+    """
     if not folder.is_dir():
         raise ExperimentsInvalid(f"{folder} is not a folder")
     found = {path: _file(path) for path in sorted(folder.glob("*.toml"))}
@@ -89,7 +92,7 @@ class RunningExperiments:
         keeper: ExperimentKeeper,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Reads all files; raises ExperimentsInvalid when one is bad."""
+        """Read all files. Raises ExperimentsInvalid when one is bad."""
         self._catalogs, self._scenes, self._keeper, self._clock = catalogs, scenes, keeper, clock
         self._files = Reloaded(
             lambda: folder.glob("*.toml"),
@@ -114,8 +117,7 @@ class RunningExperiments:
             raise
 
     def answering(self, query: RequestQuery, time_micros: int) -> tuple[str, tuple[str, ...]]:
-        """The scene that answers, and the arms that have it so: none for who is nobody, as there is
-        no unit."""
+        """Return the scene that answers, and the arms that chose it; no arms without a shopper."""
         if self._files.get() is not self._taken and self._clock() >= self._next_try:
             self._next_try = self._clock() + AGAIN_SECONDS
             # In a context of its own: it is no one request's, and has not its deadline.
@@ -132,14 +134,14 @@ class RunningExperiments:
         return query.scene, ()
 
     def _there(self, scene: str, catalog_id: str) -> bool:
-        """Whether an arm's scene is still there: else the request is answered without the arm."""
+        """Return whether an arm's scene exists; else the request is answered without the arm."""
         try:
             return not scene or self._scenes.get(scene, catalog_id) is not None
         except SceneNotFound:
             return False
 
     async def refresh(self) -> None:
-        """Has the ranker keep what the files say, where that is new. Raises nothing."""
+        """Register new experiments of the files with the ranker. Raises nothing."""
         async with self._lock:
             wanted = self._files.get()
             if wanted is self._taken:

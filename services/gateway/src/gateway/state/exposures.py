@@ -55,8 +55,10 @@ class Exposures:
         self._looking: dict[str, asyncio.Task[None]] = {}
 
     async def of(self, catalog_id: str, names: Sequence[str], ask: Ask) -> Mapping[str, int]:
-        """The counts of these and of others; only who is first with one of them on a day waits for
-        the ranker."""
+        """Return the counts of these and of others.
+
+        Only the first request of a day for one of them waits for the ranker.
+        """
         held, now = self._today(catalog_id), self._clock()
         if not held.names.issuperset(names):
             together = held.names.union(names)

@@ -26,14 +26,14 @@ class Pins:
         self._held: dict[Key, tuple[float, ProductColumns]] = {}
 
     def of(self, catalog_id: str, ids: Sequence[str], scope: AnswerScope) -> ProductColumns | None:
-        """Those of all of them; None = not known of one."""
+        """Return the columns of all of these products; None: one is not known."""
         read, columns = self._held.get((catalog_id, tuple(ids), scope), (0.0, None))
         return columns if self._clock() - read < FRESH_SECONDS else None
 
     def keep(
         self, catalog_id: str, ids: Sequence[str], scope: AnswerScope, columns: ProductColumns
     ) -> None:
-        """What was read, where all of them pass."""
+        """Keep what was read, where all of them pass."""
         if len(columns.product_ids) == len(ids):
             key = (catalog_id, tuple(ids), scope)
             self._held.pop(key, None)  # so that it is the newest
@@ -42,5 +42,5 @@ class Pins:
                 del self._held[next(iter(self._held))]
 
     def forget(self, product_id: str) -> None:
-        """It does not pass any more."""
+        """Forget a product that no longer passes."""
         self._held = {key: held for key, held in self._held.items() if product_id not in key[1]}

@@ -36,15 +36,15 @@ class SpaceVersions:
         self._known: dict[tuple[str, str], str] = {}
 
     def of(self, catalog_id: str, space: str) -> str:
-        """The version to embed with; empty = the embedder's default one."""
+        """Return the version to embed with; empty: the embedder's default one."""
         return self._known.get((catalog_id, space), "")
 
     def learn(self, catalog_id: str, space: str, version: str) -> None:
-        """The index holds this one."""
+        """Remember that the index holds this version."""
         self._known[catalog_id, space] = version
 
     def forget(self, catalog_id: str, space: str) -> None:
-        """The embedder does not serve it."""
+        """Forget a version that the embedder does not serve."""
         self._known.pop((catalog_id, space), None)
 
 
@@ -86,7 +86,7 @@ class RequestDependencies:
     pins: Pins = field(default_factory=Pins)
 
     def in_time(self) -> AbstractContextManager[None]:
-        """Ends what is inside in time for the caller's deadline, or the default one."""
+        """End what is inside in time for the caller's deadline, or the default one."""
         left = deadlines.remaining()
         given = self.default_seconds if left is None else min(left, self.longest_seconds)
         return deadlines.within(max(given - self.reserve_seconds, 0.0))

@@ -26,7 +26,7 @@ class TextQuerySpaces:
     async def of(
         self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[EmbedderSpace]]]
     ) -> tuple[str, ...]:
-        """The versions that take texts, the default one first.
+        """Return the versions that take texts, the default one first.
 
         Only the first request of a catalog waits for the embedder; while it does not answer the
         list stays as it was, at first empty.
@@ -41,7 +41,8 @@ class TextQuerySpaces:
     def _look(
         self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[EmbedderSpace]]]
     ) -> asyncio.Task[tuple[str, ...]]:
-        """One look for all who want it; it goes on when they have given up."""
+        """Return the lookup of a catalog that all requests share; it goes on when they have given
+        up."""
         task = self._looking.get(catalog_id)
         if task is None:
             task = self._looking[catalog_id] = asyncio.create_task(self._asked(catalog_id, ask))

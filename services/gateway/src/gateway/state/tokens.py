@@ -94,7 +94,7 @@ class Digests:
 
 
 def digests(query: RequestQuery) -> Digests:
-    """The digests of a request."""
+    """Return the digests of a request."""
     whole = hashlib.sha256()
     _add(whole, _asked(query))
     stored = whole.digest()
@@ -105,12 +105,12 @@ def digests(query: RequestQuery) -> Digests:
 
 
 def seed_of(request_digest: bytes) -> int:
-    """The seed, 0 to 2⁶⁴ − 1, of everything drawn by chance in answering that request."""
+    """Return the seed, 0 to 2⁶⁴ − 1, of everything drawn by chance in answering that request."""
     return int.from_bytes(request_digest[:8], "big")
 
 
 def _add(whole: "hashlib._Hash", fields: Iterator[bytes]) -> None:
-    """Each field goes in with its length, so that no two requests are spelt alike."""
+    """Add each field with its length, so that no two requests have the same bytes."""
     for field in fields:
         whole.update(len(field).to_bytes(4, "big"))
         whole.update(field)
@@ -154,23 +154,24 @@ def _how(signal: Signal) -> str:
 
 
 def attribution_token(attribution: AnswerAttribution, keys: KeyRing, expire_micros: int) -> str:
-    """The token, good until then (microseconds since 1970, UTC); at most about 400 characters."""
+    """Return the token, valid until then (microseconds since 1970, UTC), of at most about 400
+    characters."""
     content = _ATTRIBUTION.dump_json(attribution, by_alias=True, exclude_defaults=True)
     return keys.seal(_FOR_EVENTS, content, expire_micros)
 
 
 def read_attribution_token(token: str, keys: KeyRing, now_micros: int) -> AnswerAttribution:
-    """A token's content; raises ValueError, of which TokenExpired is one."""
+    """Return a token's content. Raises ValueError, of which TokenExpired is one."""
     return _ATTRIBUTION.validate_json(keys.open(_FOR_EVENTS, token, now_micros))
 
 
 def attributed(
     token: str, catalog_id: str, happened_micros: int, keys: KeyRing
 ) -> tuple[AnswerAttribution | None, Attributed]:
-    """The answer that an event of this catalog is joined to, None for none, and why.
+    """Return the answer that an event of this catalog is joined to, None for none, and why.
 
-    `happened_micros`: when the event happened, microseconds since 1970 (UTC). An event that
-    arrives late is joined; one that happened after the token's end is not.
+    `happened_micros`: when the event happened, microseconds since 1970 (UTC). An event that arrives
+    late is joined; one that happened after the token's end is not.
     """
     try:
         content = read_attribution_token(token, keys, happened_micros)
@@ -184,14 +185,14 @@ def attributed(
 
 
 def page_token(page: PageStart, keys: KeyRing, expire_micros: int) -> str:
-    """The token of a later page, good until then (microseconds since 1970, UTC)."""
+    """Return the token of a later page, valid until then (microseconds since 1970, UTC)."""
     return keys.seal(_FOR_PAGES, _PAGE.dump_json(page, by_alias=True), expire_micros)
 
 
 def read_page_token(token: str, request: bytes, keys: KeyRing, now_micros: int) -> PageStart:
-    """Where the page begins; raises PageTokenInvalid, and AnswerMissing when it has expired.
+    """Return where the page begins. Raises PageTokenInvalid, AnswerMissing when it has expired.
 
-    `request` is the digest of the request that the token came with: it must be the one that the
+    `request`: the digest of the request that the token came with, which must be the one that the
     token was made for.
     """
     try:

@@ -139,7 +139,7 @@ class RequestTrace:
         self.failures.append(failure_of(stage, peer, error))
 
     def _searched(self, found: NearestProducts) -> None:
-        """Of several indexes, the one that lags most counts."""
+        """Note a search; of several indexes, the freshness of the one that lags most is kept."""
         self.reported += found.degradations
         if found.space is not None and found.space not in self.spaces:
             self.spaces.append(found.space)

@@ -97,7 +97,7 @@ async def sweep(
 async def _count(
     catalog_id: str, condition: Filter, before: int, record: DeletionRecord
 ) -> tuple[int, tuple[str, ...]]:
-    """How many products pass, and some of them."""
+    """Return how many products pass, and some of them."""
     count, sample = 0, tuple[str, ...]()
     after: tuple[int, str] | None = None
     while True:

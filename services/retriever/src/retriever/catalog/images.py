@@ -51,7 +51,7 @@ async def _take(given: ImageDraft, path: str, uploads: Uploads) -> Image:
 
 
 async def stored_photo(catalog_id: str, image_id: str, photos: Photos) -> bytes | None:
-    """A photo's bytes; None = the store lost or damaged them. Raises PhotosUnavailable."""
+    """Return a photo's bytes; None = the store lost or damaged them. Raises PhotosUnavailable."""
     try:
         return await photos.get(catalog_id, image_id)
     except (ImageNotFound, ImageDamaged):

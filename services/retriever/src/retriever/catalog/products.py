@@ -1,7 +1,7 @@
-"""The catalog: products in, out, listed and deleted.
+"""Use cases of the catalog: store, read, list and delete products.
 
-Each use case takes its collaborators as parameters. Photos are checked and durable before the
-transaction that mentions them begins; a write is acknowledged when that transaction is committed.
+Each takes its collaborators as parameters. Photos are checked and durable before the transaction
+that mentions them begins; a write is acknowledged after its commit.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ MAX_DELETE = 1_000
 MAX_PAGE = 1_000
 DEFAULT_PAGE = 50
 MAX_SCAN = 5_000
-"""Products looked at for one page: a filter that few pass gives short pages, not slow ones."""
+"""Products scanned for one page: a selective filter gives short pages, not slow ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Found:
 async def upsert(
     catalog_id: str, drafts: Sequence[ProductDraft], record: CatalogRecord, photos: Photos
 ) -> tuple[list[Stored | ServiceError], int]:
-    """Store products, each with an outcome of its own; and the record's newest seq."""
+    """Store products. Return an outcome for each, and the record's newest seq."""
     check_count("products", len(drafts), MAX_UPSERT)
     again = repeated([draft.product_id for draft in drafts], "products[{}].product_id")
     async with uploading(catalog_id, photos, record) as uploads:
@@ -84,8 +84,10 @@ async def batch_get(
     *,
     beside: Sequence[str] = (),
 ) -> Found:
-    """Products by id; an id asked for twice is answered twice. `beside`: products that the columns
-    are to hold too, whatever the filter says."""
+    """Return products by id; a repeated id is answered each time.
+
+    `beside`: products that the columns hold too, whatever the filter says.
+    """
     check_count("product_ids", len(product_ids), MAX_GET)
     view = await columns.of(catalog_id, list(dict.fromkeys([*product_ids, *beside])))
     places = view.table.places(product_ids)
@@ -101,7 +103,7 @@ async def batch_get(
 async def rejections(
     catalog_id: str, product_ids: Sequence[str], condition: Filter, record: CatalogRecord
 ) -> dict[str, Rejection]:
-    """Why products do not pass a filter, of those that do not."""
+    """Return why products fail a filter, of those that do."""
     held = await record.get(catalog_id, list(dict.fromkeys(product_ids)))
 
     def why() -> dict[str, Rejection]:
@@ -125,7 +127,10 @@ async def list_products(
     page_token: str,
     mismatched_only: bool = False,
 ) -> Page:
-    """A page of the products that pass. A page may be short, or empty, and yet not the last."""
+    """Return a page of the products that pass.
+
+    A page may be short or empty without being the last.
+    """
     wanted = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE)
     context = _list_context(catalog_id, order, condition, mismatched_only=mismatched_only)
     place = requests.page_place(page_token, (context,), int, str)
@@ -151,7 +156,7 @@ async def list_products(
 async def delete(
     catalog_id: str, product_ids: Sequence[str], record: CatalogRecord
 ) -> tuple[int, int]:
-    """How many of the products existed, and the record's newest seq."""
+    """Delete products. Return how many existed, and the record's newest seq."""
     check_count("product_ids", len(product_ids), MAX_DELETE)
     return await record.delete(catalog_id, product_ids)
 
@@ -159,7 +164,7 @@ async def delete(
 async def get_image(
     catalog_id: str, image_id: str, record: CatalogRecord, photos: Photos
 ) -> tuple[Image, bytes]:
-    """A stored photo and its bytes."""
+    """Return a stored photo and its bytes."""
     image = await record.image(catalog_id, image_id)
     if image is None:
         raise ImageNotFound("image_id")
@@ -170,7 +175,7 @@ async def get_image(
 
 
 def repeated(product_ids: Sequence[str], path: str) -> dict[int, FieldViolation]:
-    """What is wrong with each place that names a product of a place before; `path` has a {}."""
+    """Return the violation of each place whose product id occurs before; `path` has a {}."""
     first: dict[str, int] = {}
     wrong = {}
     for index, product_id in enumerate(product_ids):
@@ -187,7 +192,7 @@ async def prepare(
     uploads: Uploads,
     wrong: FieldViolation | None = None,
 ) -> ProductWrite | ServiceError:
-    """The write, with its new photos stored; or why not. `wrong`: what is known to be wrong."""
+    """Return the write, with its new photos stored, or its error. `wrong`: a known violation."""
     if wrong is not None:
         return ProductInvalid(wrong)
     try:
@@ -204,7 +209,7 @@ async def prepare(
 def _list_context(
     catalog_id: str, order: Order, condition: Filter, *, mismatched_only: bool = False
 ) -> str:
-    """What a page token is good for: the same list only."""
+    """Return the hash that binds a page token to its list."""
     asked = (catalog_id, order, condition, *(["doubted"] if mismatched_only else []))
     return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
 
@@ -214,7 +219,7 @@ def _position(order: Order, product: Product) -> tuple[int, str]:
 
 
 def _checked_place(time: int, product_id: str) -> tuple[int, str]:
-    """A place that a product can have: a token is no secret, and a caller may make one."""
+    """Return a valid position of a product: callers may forge tokens. Raises PageTokenInvalid."""
     try:
         ids.check_id(product_id)
     except ids.IdInvalidError as error:

@@ -70,7 +70,7 @@ async def lift(catalog_id: str, image_id: str, record: TakedownRecord) -> bool:
 async def list_takedowns(
     catalog_id: str, record: TakedownRecord, *, size: int, token: str
 ) -> tuple[list[Takedown], str]:
-    """A page of takedowns by their photos' ids, and the token of the next one."""
+    """Return a page of takedowns by their photos' ids, and the next page's token."""
     size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
     after = "".join(page_place(token, (catalog_id, "takedowns"), str))
     found = await record.takedowns(catalog_id, after, size + 1)

@@ -82,7 +82,7 @@ class Uploads:
 async def uploading(
     catalog_id: str, photos: Photos, record: UploadRecord
 ) -> AsyncIterator[Uploads]:
-    """Uploads for the body, whose `keep` takes what was written."""
+    """Provide uploads for the body, whose `keep` takes what was written."""
     uploads = Uploads(catalog_id, photos)
     try:
         yield uploads

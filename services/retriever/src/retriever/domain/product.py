@@ -71,6 +71,7 @@ class ProductDraft:
     rating: float | None = None
     rating_count: float | None = None
     stock: float | None = None
+    cost: Amount | None = None
     images: tuple[ImageDraft, ...] = ()
     language_code: str = ""
     uri: str = ""
@@ -97,6 +98,8 @@ class ProductContent:
     """Whole number; None: unknown."""
     stock: float | None = None
     """Units, a whole number; None: unknown."""
+    cost: Money | None = None
+    """None: unknown. Only operators read it."""
     image_ids: tuple[str, ...] = ()
     """Best first, no duplicates."""
     language_code: str = ""

@@ -1,4 +1,4 @@
-"""What backups ask of the record and of the place where they are kept."""
+"""The record and the backup store, as backups use them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,80 +28,80 @@ class Snapshot(Protocol):
     def generations(self) -> Sequence[Generation]: ...
 
     def count(self, table: Table) -> int:
-        """How many rows a table has."""
+        """Return the number of a table's rows."""
 
     def rows(self, table: Table) -> Iterator[Sequence[Row]]:
-        """A table's rows by its key, in batches."""
+        """Yield a table's rows by its key, in batches."""
 
 
 T = TypeVar("T")
 
 
 class BackupRecord(DeletionRecord, GenerationsRecord, Protocol):
-    """The record as backups see it."""
+    """The record, as backups use it."""
 
     def archived(self) -> tuple[Table, ...]:
-        """The tables of an archive, in its order."""
+        """Return the tables of an archive, in order."""
 
     async def snapshot(self, catalog_id: str, take: Callable[[Snapshot], T]) -> T:
-        """What `take`, in a thread, makes of the catalog at one commit; writes go on."""
+        """Return `take` of the catalog at one commit, run in a thread; writes go on."""
 
     def check_archived(self, row: Row, image_ids: Sequence[str]) -> None:
-        """Whether the catalog takes such a product. Raises BackupDamaged."""
+        """Raise BackupDamaged unless the catalog accepts such a product."""
 
     async def restore_images(self, catalog_id: str, rows: Sequence[Row]) -> None:
-        """Make photos known whose bytes are stored."""
+        """Register photos whose bytes are stored."""
 
     async def restore_vectors(self, catalog_id: str, rows: Sequence[Row]) -> None:
-        """Store vectors, whatever was there."""
+        """Store vectors and overwrite existing ones."""
 
     async def restore_products(
         self, catalog_id: str, before: int, batch: Sequence[tuple[Row, Sequence[str]]]
     ) -> None:
-        """Store products with their photos' ids, but for those written whole since a commit."""
+        """Store products with their photos' ids, except those written whole since a commit."""
 
     async def restore_pending(self, catalog_id: str, rows: Sequence[Row]) -> None:
-        """Say of photos that wait how often they failed."""
+        """Restore the number of failed attempts of pending photos."""
 
     async def reach(self, catalog_id: str, commit: int) -> None:
-        """Let the next commit's number be greater: index tokens stay good."""
+        """Make the next commit's number greater than `commit`: index tokens stay valid."""
 
 
 class Upload(Protocol):
-    """A file that nobody sees before it is whole. To be closed either way."""
+    """A file that becomes visible when it is complete. It has to be committed or aborted."""
 
     file: IO[bytes]
 
     async def commit(self) -> None:
-        """Make it durable under its name. Raises BackupsUnavailable, BackupsFull."""
+        """Make the file durable under its name. Raises BackupsUnavailable, BackupsFull."""
 
     async def abort(self) -> None:
-        """Leave nothing of it."""
+        """Delete the file."""
 
 
 class BackupStore(Protocol):
-    """The place of backups. Every call raises BackupsUnavailable."""
+    """The store of backups. Every call raises BackupsUnavailable."""
 
     def keys(self) -> KeyRing:
-        """What signs the backups."""
+        """Return the keys that sign backups."""
 
     def spool_folder(self) -> Path | None:
-        """Where large files may stand for a while; None = wherever the system puts them."""
+        """Return the folder of large temporary files; None = the system's."""
 
     async def names(self, catalog_id: str) -> list[str]:
-        """The ids of a catalog's backups, newest first."""
+        """Return the ids of a catalog's backups, newest first."""
 
     async def used(self, catalog_id: str) -> tuple[int, int]:
-        """How many backups a catalog has, and their bytes."""
+        """Return the number of a catalog's backups, and their bytes."""
 
     async def delete(self, catalog_id: str, backup_id: str) -> int:
-        """Bytes of the backup that is gone now; 0 = there was none."""
+        """Delete a backup and return its bytes; 0 = there was none."""
 
     async def open(self, catalog_id: str, backup_id: str) -> tuple[IO[bytes], int]:
-        """A backup to read, and its bytes. Raises BackupNotFound."""
+        """Open a backup; return it and its bytes. Raises BackupNotFound."""
 
     async def begin(self, catalog_id: str, backup_id: str) -> Upload:
-        """A new backup to write; what an earlier attempt left of it is gone."""
+        """Begin a new backup; remains of an earlier attempt are deleted."""
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Work that reads or writes these files, in a thread. Raises BackupsFull too."""
+        """Run work on these files in a thread. Raises BackupsFull too."""

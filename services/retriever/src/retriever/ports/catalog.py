@@ -1,4 +1,4 @@
-"""What the catalog's use cases ask of the record."""
+"""The record, as the catalog's use cases use it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -10,25 +10,28 @@ from servicekit.errors import ServiceError
 
 
 class UploadRecord(Protocol):
-    """The record as those see it who store photos for it."""
+    """The record, as uploads of photos use it."""
 
     async def unknown_for_good(self, catalog_id: str, image_ids: Sequence[str]) -> list[str]:
-        """Those of some photos that the record does not know, now that every write to the catalog
-        has ended that was under way."""
+        """Return the photos that the record does not know, after every write to the catalog in
+        progress has ended."""
 
 
 class CatalogRecord(UploadRecord, Protocol):
-    """The record as the catalog's use cases see it."""
+    """The record, as the catalog's use cases use it."""
 
     async def write(
         self, catalog_id: str, writes: Sequence[product.ProductWrite]
     ) -> tuple[list[product.Stored | ServiceError], int]:
-        """One transaction; an outcome for each, and the record's newest seq afterwards."""
+        """Write products in one transaction.
+
+        Return an outcome for each, and the record's newest seq.
+        """
 
     async def change(
         self, catalog_id: str, changes: Sequence[product.ProductChange]
     ) -> tuple[list[product.Stored | ServiceError], int]:
-        """Read, change and write back in one transaction; else like `write`."""
+        """Read, change and write products in one transaction; else like `write`."""
 
     async def offer(
         self, catalog_id: str, offers: Sequence[product.Offer]
@@ -36,10 +39,10 @@ class CatalogRecord(UploadRecord, Protocol):
         """Set prices and availability of products, none twice; else like `write`."""
 
     async def delete(self, catalog_id: str, product_ids: Sequence[str]) -> tuple[int, int]:
-        """How many existed, and the record's newest seq afterwards."""
+        """Delete products. Return how many existed, and the record's newest seq."""
 
     async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, product.Product]:
-        """The products that exist."""
+        """Return the products that exist."""
 
     async def page(
         self,
@@ -50,112 +53,122 @@ class CatalogRecord(UploadRecord, Protocol):
         *,
         mismatched_only: bool = False,
     ) -> list[product.Product]:
-        """Products in order behind the key (create time or 0, product id). `mismatched_only`: of
-        which some photo contradicts the category."""
+        """Return products in order after the key (create time or 0, product id).
+
+        `mismatched_only`: those of which a photo contradicts the category.
+        """
 
     async def category_mismatches(
         self, catalog_id: str, products: Sequence[product.Product]
     ) -> dict[str, CategoryMismatch]:
-        """By product, the photo that contradicts its category most; none where none does."""
+        """Return by product the photo that contradicts its category most, of products with such
+        photos."""
 
     async def image(self, catalog_id: str, image_id: str) -> product.Image | None:
-        """What is known of a photo."""
+        """Return the record of a photo, or None."""
 
 
 class ImportRecord(UploadRecord, Protocol):
-    """The record as imports see it. Raises ImportNotFound where nothing else is said."""
+    """The record, as imports use it. Calls raise ImportNotFound unless stated otherwise."""
 
     async def open_import(
         self, catalog_id: str, import_id: str, mode: ImportMode, active_seconds: float
     ) -> ImportProgress:
-        """Begin it unless it is known; how far it is. Raises ImportModeMismatch only.
+        """Begin an import unless it is known; return its progress. Raises ImportModeMismatch only.
 
-        Another import that is open and took rows within `active_seconds` counts as under way.
+        Another open import that took rows within `active_seconds` counts as in progress.
         """
 
     async def decided(
         self, catalog_id: str, import_id: str, numbers: Sequence[int]
     ) -> frozenset[int]:
-        """Those of some rows that were decided. Raises ImportClosed too."""
+        """Return the rows that were decided. Raises ImportClosed too."""
 
     async def import_rows(
         self, catalog_id: str, import_id: str, rows: Sequence[ImportRow]
     ) -> tuple[list[product.Stored | ServiceError], ImportProgress, int]:
         """Decide rows, ascending by number, in one transaction. Raises ImportClosed too.
 
-        An outcome for each, how far the import is, and the record's newest seq afterwards.
+        Returns an outcome for each, the import's progress, and the record's newest seq.
         """
 
     async def close_import(
         self, catalog_id: str, import_id: str, *, share: float, dry_run: bool, sample: int
     ) -> Closing:
-        """Close it unless `dry_run`; a closed one answers as it did. Raises ImportDeletesTooMuch
-        beyond `share` of the catalog."""
+        """Close an import unless `dry_run`; a closed one gives the same answer again.
+
+        Raises ImportDeletesTooMuch beyond `share` of the catalog.
+        """
 
     async def drop_rows(self, catalog_id: str, import_id: str, limit: int) -> int:
-        """Forget up to `limit` outcomes of a closed import; how many there were."""
+        """Delete up to `limit` outcomes of a closed import; return their number."""
 
 
 class TakedownRecord(Protocol):
     """The record of photos that were taken down."""
 
     async def taken_down(self, catalog_id: str, image_ids: Sequence[str]) -> frozenset[str]:
-        """Those of some photos that were."""
+        """Return the photos that were taken down."""
 
     async def take_down(
         self, catalog_id: str, image_id: str, reason: str
     ) -> tuple[product.Takedown, list[str]]:
-        """Take a photo from all products and forget it; the products that had it. Taken down again
-        it keeps the first reason."""
+        """Remove a photo from all products and delete it. Return the takedown and the products that
+        had it.
+
+        Repeated takedowns keep the first reason.
+        """
 
     async def lift_takedown(self, catalog_id: str, image_id: str) -> bool:
-        """Whether it had been taken down; now it is not."""
+        """End a takedown. Return whether there was one."""
 
     async def takedowns(self, catalog_id: str, after: str, limit: int) -> list[product.Takedown]:
-        """By their photos' ids, behind one."""
+        """Return takedowns by their photos' ids, after one."""
 
 
 class UnnamedRecord(TakedownRecord, Protocol):
-    """The record as those see it who delete photos that no product has."""
+    """The record, as the deletion of unused photos uses it."""
 
     async def unnamed(self, catalog_id: str, after: str, limit: int) -> tuple[list[str], str]:
-        """Of the next photos behind one, those that no product has; and the last one that was
-        looked at, empty at the end."""
+        """Scan the next photos after one.
+
+        Return those that no product has, and the last one scanned, empty at the end.
+        """
 
     async def unknown(self, catalog_id: str, image_ids: Sequence[str]) -> list[str]:
-        """Those of some photos that the record does not know."""
+        """Return the photos that the record does not know."""
 
     async def note_unnamed(self, catalog_id: str, image_ids: Sequence[str]) -> None:
-        """Note that no product has these, from now on if that is news."""
+        """Note that no product has these photos, from now unless noted before."""
 
     async def forget_named(self, catalog_id: str) -> None:
-        """Take back what was noted of photos that a product has again."""
+        """Remove notes of photos that a product has again."""
 
     async def overdue(self, catalog_id: str, before: int, limit: int) -> list[str]:
-        """Some photos that were noted before that time."""
+        """Return some photos that were noted before a time."""
 
     async def drop_unnamed(self, catalog_id: str, image_ids: Sequence[str]) -> list[str]:
-        """Forget noted photos; those of them that still no product has."""
+        """Delete noted photos from the record; return those that still no product has."""
 
 
 class DeletionRecord(Protocol):
-    """The record as those see it who remove many products."""
+    """The record, as deletions of many products use it."""
 
     async def commit_number(self, catalog_id: str) -> int:
-        """A new number of the commit sequence: what is written whole from now on has it or more."""
+        """Return a new commit number: later writes of whole products have it or a greater one."""
 
     async def tally(self, catalog_id: str, part: product.CatalogPart) -> product.Tally:
-        """Which products of a part there are."""
+        """Return the products in a part of the catalog."""
 
     async def sweep(self, catalog_id: str, part: product.CatalogPart) -> product.Tally:
-        """The same, and delete them in the same transaction."""
+        """Return and delete the products in a part of the catalog, in one transaction."""
 
 
 class HashRecord(Protocol):
-    """The record as those see it who hash photos that were stored before photos were hashed."""
+    """The record, as the hashing of older photos uses it."""
 
     async def unhashed(self, catalog_id: str, limit: int) -> list[str]:
-        """Ids of some photos that have no perceptual hash yet."""
+        """Return ids of some photos without a perceptual hash."""
 
     async def save_hashes(self, catalog_id: str, hashes: Mapping[str, int]) -> None:
         """Store the perceptual hashes of photos, by their ids."""

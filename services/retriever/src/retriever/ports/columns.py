@@ -1,4 +1,4 @@
-"""What the record gives to columns: rows of products and of photos, and what changed since."""
+"""The record, as columns in memory read it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,32 +55,32 @@ class Changes:
 
 
 class ColumnRecord(Protocol):
-    """The record as columns see it."""
+    """The record, as columns read it."""
 
     def version(self) -> int | None:
-        """Another number after every commit; None where that is not known."""
+        """Return a number that changes with every commit; None if unknown."""
 
     async def written(self, catalog_id: str, after: int | None) -> Changes:
-        """What was written after a commit; None = everything there is."""
+        """Return what was written after a commit; None = everything."""
 
     async def product_rows(self, catalog_id: str, product_ids: Sequence[str]) -> list[ProductRow]:
-        """Those of the products that exist."""
+        """Return the products that exist."""
 
     async def photo_rows(
         self, generation: Generation, product_ids: Sequence[str] | None
     ) -> list[PhotoRow]:
-        """The rows that a generation should hold of these products; None = of all."""
+        """Return the rows that a generation should hold of these products; None = of all."""
 
     async def vectors_of_rows(self, generation: Generation, row_ids: Sequence[str]) -> MatchingRows:
-        """Those of the rows that the generation should hold."""
+        """Return the rows that the generation should hold, with their vectors."""
 
     async def words(
         self, catalog_id: str, product_ids: Sequence[str] | None
     ) -> list[tuple[str, Words]]:
-        """The words of these products, of those that exist; None = of all."""
+        """Return the words of these products, of those that exist; None = of all."""
 
     async def row_count(self, generation: Generation, most: int | None = None) -> int:
-        """How many rows the index should hold; of more than `most`, so many."""
+        """Return the number of expected rows, at most `most`."""
 
     async def product_count(self, catalog_id: str, most: int) -> int:
-        """How many products there are; of more than `most`, so many."""
+        """Return the number of products, at most `most`."""

@@ -1,4 +1,4 @@
-"""What the use cases ask of the embedder."""
+"""The embedder."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Protocol
@@ -16,7 +16,7 @@ class SpaceTrainer(Protocol):
     def fit(
         self, catalog_id: str, plan: FitPlan, total: int, photos: AsyncIterator[FitPhoto]
     ) -> AsyncIterator[FitProgress]:
-        """Fit a space on `total` photos; yields how far it is, last what it became.
+        """Fit a space on `total` photos; yield its progress, last its result.
 
         Raises EmbedderUnavailable, and the embedder's own errors.
         """
@@ -26,13 +26,15 @@ class Embedder(SpaceTrainer, Protocol):
     """The embedder."""
 
     async def spaces(self, catalog_id: str) -> list[EmbeddingSpace]:
-        """Every version of every space that it offers now. Raises EmbedderUnavailable."""
+        """Return every version of every space that it serves now. Raises EmbedderUnavailable."""
 
     async def categories(
         self, catalog_id: str, space: str, version: str
     ) -> frozenset[CategoryPath]:
-        """The full paths that a version's head knows; none when it has none. Raises
-        EmbedderUnavailable."""
+        """Return the full paths that a version's head knows; empty without a head.
+
+        Raises EmbedderUnavailable.
+        """
 
     async def embed(
         self,
@@ -44,9 +46,10 @@ class Embedder(SpaceTrainer, Protocol):
         classify: bool = False,
         shoppers: Collection[int] = (),
     ) -> list[GivenVector | ServiceError]:
-        """A vector or an error for each photo (bytes) or text. `classify`: with what each photo is
-        of. `shoppers`: places of the photos that shoppers took; the others are the catalog's.
+        """Return a vector or an error for each photo (bytes) or text. `classify`: with the photos'
+        classifications. `shoppers`: places of the photos that shoppers took; others are the
+        catalog's.
 
-        Raises EmbedderUnavailable or another ServiceError. VersionMismatch for each when it does
-        not serve the version.
+        Raises EmbedderUnavailable or another ServiceError. Each is VersionMismatch when the version
+        is not served.
         """

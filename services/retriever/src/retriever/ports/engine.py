@@ -1,4 +1,4 @@
-"""What the use cases ask of the vector index."""
+"""The vector index."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -17,26 +17,27 @@ class VectorIndex(Protocol):
     async def create(
         self, collection: str, dimension: int, parameters: IndexParameters = EXACT
     ) -> None:
-        """Make it, searchable at once; nothing when it exists."""
+        """Create a collection, searchable at once; does nothing if it exists."""
 
     async def load(self, collection: str) -> None: ...
 
     async def upsert(
         self, collection: str, rows: Sequence[IndexRow], parameters: IndexParameters = EXACT
     ) -> None:
-        """Visible to the next search. Raises IndexRefused too. `parameters`: those of `create`.
+        """Write rows, visible to the next search. Raises IndexRefused too. `parameters`: those of
+        `create`.
 
         Of a collection with partitions, a row that was there may be missing meanwhile.
         """
 
     async def delete(self, collection: str, row_ids: Sequence[str]) -> None:
-        """Ids that it does not hold are passed over."""
+        """Delete rows; unknown ids are ignored."""
 
     async def scan(self, collection: str, low: str, high: str) -> dict[str, int] | None:
-        """Row id → seq where low ≤ id < high; None = too many for one answer."""
+        """Return row id → seq where low ≤ id < high; None = too many for one answer."""
 
     async def count(self, collection: str, *, latest: bool = True) -> int:
-        """How many rows it holds. Without `latest`: as a search without it sees them."""
+        """Return the number of rows. Without `latest`: as a search without it sees them."""
 
     async def search(
         self,
@@ -50,18 +51,21 @@ class VectorIndex(Protocol):
         parameters: IndexParameters = EXACT,
         of: Slice = WHOLE,
     ) -> list[Hit]:
-        """At most `limit` rows for each vector, a row once with its best similarity, best first.
+        """Return at most `limit` rows for each vector, a row once with its best similarity, best
+        first.
 
-        Rows that pass `condition` are never left out; a few that do not pass may be in. `latest`:
-        sees every row whose upsert has returned, which a cluster otherwise shows a little later.
-        `parameters`: those of `create`, `ef` aside. With HNSW rows can be left out, and under a
-        narrow filter many are, unless it `compares`. `of`: rows of other slices are left out.
+        Rows that pass `condition` are never left out; a few that do not pass may be included.
+        `latest`: sees every row whose upsert has returned, which a cluster otherwise shows a little
+        later. `parameters`: those of `create`, `ef` aside. With HNSW rows can be left out, and
+        under a narrow filter many are, unless it `compares`. `of`: rows of other slices are left
+        out.
         """
 
     async def compares(self) -> bool:
-        """Whether an HNSW search compares all that pass where at most 7% of a collection do.
+        """Return whether an HNSW search compares all passing rows where at most 7% of a collection
+        pass.
 
-        Not answered = no.
+        False while unknown.
         """
 
     async def matching_ids(
@@ -73,19 +77,20 @@ class VectorIndex(Protocol):
         *,
         latest: bool = False,
     ) -> list[str] | None:
-        """Ids of all rows that pass `condition`, and perhaps a few others; None = more than `most`.
+        """Return ids of all rows that pass `condition`, and perhaps a few others; None = more than
+        `most`.
 
         `latest`: as in `search`.
         """
 
     async def flush(self, collection: str) -> None:
-        """Bring rows from memory into a shape that is fast to search.
+        """Write rows from memory into a form that is fast to search.
 
-        An absent collection may be passed over.
+        An absent collection may be ignored.
         """
 
     async def flush_holds_up(self) -> bool:
-        """Whether writes wait for a flush, about a second: a server's. As far as is known."""
+        """Return whether writes wait about a second for a flush, as those of a server do."""
 
     async def drop(self, collection: str) -> None:
-        """Forget the collection and its rows; nothing when it does not exist."""
+        """Delete the collection and its rows; does nothing if it does not exist."""

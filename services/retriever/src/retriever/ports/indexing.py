@@ -1,4 +1,4 @@
-"""What those who make vectors and fill the index ask of the record."""
+"""The record, as embedding and indexing use it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
@@ -15,68 +15,70 @@ from servicekit.errors import ServiceError
 
 
 class LagRecord(GenerationsRecord, Protocol):
-    """The record as it is read to measure how far the index is behind."""
+    """The record, as measurements of the index's lag use it."""
 
     async def mismatch_counts(self, catalogs: Sequence[str]) -> Mapping[str, int]:
-        """How many products have a photo that contradicts their category, by catalog; of those
-        where any has."""
+        """Return by catalog the number of products with a photo that contradicts their category,
+        where there are any."""
 
 
 class BackfillRecord(GenerationsRecord, Protocol):
-    """The record as backfills see it, and those who clear up after a generation."""
+    """The record, as backfills and the removal of generations use it."""
 
     async def enqueue_missing(self, generation: Generation, after: str, limit: int) -> str | None:
-        """Make those pending of the next `limit` photos or products that lack a vector; where to go
-        on, None = the end."""
+        """Enqueue those of the next `limit` photos or products that lack a vector.
+
+        Return where to go on; None = the end.
+        """
 
     async def retry_failed(self, generation: Generation) -> None:
-        """Make those pending again that could not be embedded."""
+        """Enqueue items again that could not be embedded."""
 
     async def backlog(self, generation: Generation) -> Backlog:
-        """What the backfill waits for."""
+        """Return the items that the backfill waits for."""
 
     async def photo_count(self, generation: Generation) -> int:
-        """Photos that the catalog's products have; products, where their texts are embedded;
-        vectors that were given, where callers give them."""
+        """Return the number of photos of the catalog's products; of products, where their texts are
+        embedded; of given vectors, where callers give them."""
 
     async def end_backfill(self, generation: Generation) -> None:
-        """The generation is ready; photos that fail still are tried on as any other."""
+        """Mark the generation as ready; failed photos are retried like any other."""
 
     async def take_back(self, generation: Generation, limit: int) -> int:
-        """Forget up to `limit` of what waits for the backfill alone; how much it was."""
+        """Delete up to `limit` items that only the backfill waits for; return their number."""
 
     async def discard(self, generation: Generation, limit: int) -> int:
-        """Forget up to `limit` vectors, or what waits for one, of a dropped generation's version.
+        """Delete up to `limit` vectors, or pending items, of a dropped generation's version.
 
-        None of them while another live generation has the version.
+        None while another live generation has the version.
         """
 
 
 class VerificationRecord(MatchRecord, Protocol):
-    """The record as a verification sees it."""
+    """The record, as a verification uses it."""
 
     async def embedded_texts(
         self, generation: Generation, product_ids: Sequence[str]
     ) -> dict[str, tuple[str, Floats]]:
-        """By product, the text and the vector that was made of it; not of texts that wait."""
+        """Return by product the embedded text and its vector; not of pending texts."""
 
     async def save_verification(self, generation: Generation, found: Verification) -> None:
-        """Keep what was found."""
+        """Store the result of a verification."""
 
 
 class IndexRecord(RowsRecord, Protocol):
-    """The record as the worker sees it."""
+    """The record, as the worker uses it."""
 
     def version(self) -> int | None:
-        """Another number after every write, without waiting; None = it is not known."""
+        """Return a number that changes with every write, without waiting; None = unknown."""
 
     async def waiting(
         self, catalogs: Sequence[str], spaces: Sequence[str], kinds: Sequence[str]
     ) -> Waiting:
-        """Whether there is work: photos of these spaces, changes, jobs of these kinds."""
+        """Return what work there is: photos of these spaces, changes, jobs of these kinds."""
 
     async def save_offers(self, catalog_id: str, offered: Sequence[EmbeddingSpace]) -> None:
-        """Keep what the embedder serves now."""
+        """Store the spaces that the embedder serves now."""
 
     async def mark(
         self,
@@ -86,45 +88,45 @@ class IndexRecord(RowsRecord, Protocol):
         check_wanted: bool | None = None,
         collection: str | None = None,
     ) -> None:
-        """Change what is given."""
+        """Change the given properties."""
 
     async def advance(self, generation: Generation, change: Change) -> Generation:
-        """Note that everything up to a change is in the collection."""
+        """Note that the collection holds everything up to a change."""
 
     async def expected(
         self, generation: Generation, low: str, high: str
     ) -> dict[str, tuple[int, str]]:
-        """Row id → (seq, product id) of the rows it should hold with low ≤ id < high."""
+        """Return row id → (seq, product id) of the expected rows with low ≤ id < high."""
 
     async def due(self, generation: Generation, limit: int) -> list[Pending]:
-        """What to embed now, that first which waits longest."""
+        """Return items to embed now, the longest waiting first."""
 
     async def tagged(
         self, catalog_id: str, image_ids: Sequence[str], tags: Collection[str]
     ) -> frozenset[str]:
-        """Those of the photos that a product with one of the tags has."""
+        """Return the photos of products with one of the tags."""
 
     async def texts(self, generation: Generation, product_ids: Sequence[str]) -> dict[str, str]:
-        """The texts of those products that exist; empty = it has none."""
+        """Return the texts of existing products; empty = a product has none."""
 
     async def postpone(
         self, generation: Generation, item_ids: Sequence[str], seconds: float, reason: str
     ) -> None:
-        """Count a failed attempt and try again later."""
+        """Count a failed attempt and schedule a retry."""
 
     async def give_up(self, generation: Generation, item_ids: Sequence[str], reason: str) -> None:
-        """What can't be embedded; it is not tried again."""
+        """Mark items as not embeddable; they are not retried."""
 
     async def drop_blank(self, generation: Generation, product_ids: Sequence[str]) -> None:
-        """Products that wait and have no text, or are gone; a vector that one had goes too."""
+        """Remove pending products without text, or deleted ones, and their vectors."""
 
     async def forget(self, generation: Generation, image_ids: Sequence[str]) -> None:
-        """Photos that no product has any more."""
+        """Remove photos that no product has any more."""
 
     async def save_vectors(
         self, generation: Generation, writes: Sequence[VectorWrite]
     ) -> tuple[list[ServiceError | None], int]:
-        """Store vectors; the products that have the photos go into the outbox."""
+        """Store vectors; the photos' products go into the outbox."""
 
     async def judge(
         self,
@@ -132,7 +134,7 @@ class IndexRecord(RowsRecord, Protocol):
         classifications: Mapping[str, Classification],
         known: Collection[CategoryPath],
     ) -> None:
-        """Note which photos contradict their products' categories, and which do not any more.
+        """Update which photos contradict their products' categories.
 
         `classifications`: by photo, by the generation's version. `known`: as in
         domain/category_mismatch.py.
@@ -140,17 +142,17 @@ class IndexRecord(RowsRecord, Protocol):
 
 
 class LabelRecord(Protocol):
-    """The record, as it is read to fit a space."""
+    """The record, as fits of a space read it."""
 
     async def labels(
         self, catalog_id: str, after: str, limit: int
     ) -> tuple[list[Label], str | None]:
-        """The photos of the first `limit` products behind `after`; and the last of these products,
-        None = there were none."""
+        """Return the photos of the first `limit` products after `after`, and the last of these
+        products; None = there were none."""
 
 
 class Leader(Protocol):
-    """Whether this process may write to the index: one at a time does."""
+    """Leadership of this process: one at a time writes to the index."""
 
     def left(self) -> float:
-        """Seconds for which no other process can lead; 0 from the moment one might."""
+        """Return the seconds for which no other process can lead; 0 once another one may."""

@@ -26,7 +26,13 @@ from retriever.record import parts
 from retriever.record.generations import live_generations, photo_versions
 from retriever.record.hashes import to_signed
 from retriever.record.keywords import put_words
-from retriever.record.products import content_etag, content_values, read_products
+from retriever.record.products import (
+    UNSHOWN,
+    content_etag,
+    content_values,
+    read_products,
+    unshown_of,
+)
 from retriever.record.session import ROWS, Entry, Session
 from retriever.record.tables import images, pending, products, vectors
 from retriever.record.texts import want_texts
@@ -38,6 +44,7 @@ _KNOWN = sa.select(
     products.c.etag,
     products.c.create_time,
     products.c.touched,
+    *(products.c[name] for name in UNSHOWN),
 ).where(parts.among(products, "product_id"))
 _VARIANTS = (
     sa.select(products.c.parent_id, sa.func.count().label("number"))
@@ -98,6 +105,8 @@ class _Known:
     etag: str
     create_time: int
     touched: int
+    unshown: tuple[Any, ...]
+    """Cells of UNSHOWN, which the etag leaves out."""
     rows: set[str] = field(default_factory=set)
     """Ids of its index rows."""
 
@@ -145,7 +154,9 @@ class Batch:
         named = {content.product_id for content in contents}
         parents = {content.parent_id for content in contents} - {""}
         known = {
-            row.product_id: _Known(row.parent_id, row.etag, row.create_time, row.touched)
+            row.product_id: _Known(
+                row.parent_id, row.etag, row.create_time, row.touched, unshown_of(row._mapping)
+            )
             for row in self._session.look_up(_KNOWN, named | parents)
         }
         for row in self._session.look_up(ROWS, named & known.keys()):
@@ -187,7 +198,8 @@ class Batch:
             for image_id in write.new_images
             if image_id in target.given_up
         ]
-        if known is None or known.etag != etag:
+        unshown = unshown_of(content_values(content))
+        if known is None or (known.etag, known.unshown) != (etag, unshown):
             wrong = self._wrong_parent(content, f"{write.path}.parent_id")
             if wrong is not None:
                 return wrong
@@ -227,6 +239,7 @@ class Batch:
             etag=etag,
             create_time=known.create_time if known else self._session.now,
             touched=self._seq if whole or known is None else known.touched,
+            unshown=unshown_of(content_values(content)),
             rows=rows,
         )
         before = known.rows if known else set[str]()

@@ -212,6 +212,15 @@ def content_etag(content: product.ProductContent) -> str:
     return values_etag(content_values(content), content.image_ids)
 
 
+UNSHOWN = tuple(name for field in WRITTEN if not field.shown for name in field.stored)
+"""Columns that no etag covers: callers read etags, and could find out these values by trying."""
+
+
+def unshown_of(values: Any) -> tuple[Any, ...]:
+    """Return the cells of UNSHOWN, of a mapping by column."""
+    return tuple(values[name] for name in UNSHOWN)
+
+
 def content_etags(content: product.ProductContent) -> tuple[str, str]:
     """Return the etag of a content, and the one that release 0.15 computes, which knows none of the
     fields that were added later."""
@@ -226,6 +235,8 @@ def values_etag(values: Mapping[str, Any], image_ids: Sequence[str]) -> str:
     A field that was added later is covered where the product has it, so that the etags of products
     without it stay what they were.
     """
-    covered = {k: v for k, v in values.items() if v is not None or k not in _ADDED}
+    covered = {
+        k: v for k, v in values.items() if k not in UNSHOWN and (v is not None or k not in _ADDED)
+    }
     text = json.dumps([covered, image_ids], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -158,6 +158,15 @@ def _encoder(kind: Kind) -> Callable[[Any], Any]:
 
 
 _ENCODED = tuple((field.wire, _encoder(field.kind)) for field in WRITTEN if field.shown)
+_UNSHOWN = tuple((field.wire, _encoder(field.kind)) for field in WRITTEN if not field.shown)
+
+
+def with_unshown(message: product_pb2.Product, product: Product) -> product_pb2.Product:
+    """Return a copy of a product's message that also has the fields that only operators read."""
+    found = {name: encode(getattr(product.content, name)) for name, encode in _UNSHOWN}
+    made = product_pb2.Product(**found)
+    made.MergeFrom(message)
+    return made
 
 
 def _mismatch(value: CategoryMismatch) -> product_pb2.CategoryDoubt:

@@ -1,6 +1,6 @@
 """ProductService on gRPC: translate, call the use case, translate back."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress
@@ -89,7 +89,8 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         rows = await self._rows.read(catalog, table, found.places)
         # What was written since the columns were read may not pass any more.
         passing = await each_passes(condition, (held.facts for held, _ in rows), len(rows))
-        response.products.extend(compress((message for _, message in rows), passing))
+        chosen = compress(rows, passing)
+        response.products.extend(_messages(chosen, unshown=request.unshown))
         return response
 
     async def ListProducts(
@@ -113,7 +114,8 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             places = [place for place in table.places(ids).tolist() if place >= 0]
             response.columns.CopyFrom(column_messages.columns(table, places))
         else:
-            response.products.extend(m for _, m in await self._rows.of(catalog, page.products))
+            rows = await self._rows.of(catalog, page.products)
+            response.products.extend(_messages(rows, unshown=request.unshown))
         return response
 
     async def CountFacets(
@@ -235,6 +237,12 @@ class ProductServicer(products_grpc.ProductServiceServicer):
 
 _Read = tuple[Product, product_pb2.Product]
 """A product and its message."""
+
+
+def _messages(rows: Iterable[_Read], *, unshown: bool) -> Iterator[product_pb2.Product]:
+    """Yield the messages of products, with `unshown` those that operators read."""
+    for product, message in rows:
+        yield product_messages.with_unshown(message, product) if unshown else message
 
 
 class _Row(NamedTuple):

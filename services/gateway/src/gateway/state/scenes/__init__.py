@@ -48,8 +48,10 @@ class SceneFiles:
         clock: Callable[[], float] = time.monotonic,
         catalogs: Collection[str] | None = None,
     ) -> None:
-        """Reads all files; raises ScenesInvalid when one is bad. `catalogs`: those that there are;
-        None = not known."""
+        """Read all files. Raises ScenesInvalid when one is bad.
+
+        `catalogs`: the known ones; None: not known.
+        """
         self._folder = folder
         self._scenes = Reloaded(
             lambda: chain.from_iterable(map(_files, (*_shared(folder), *_own(folder)))),
@@ -59,8 +61,10 @@ class SceneFiles:
         )
 
     def get(self, name: str, catalog_id: str = "") -> Scene:
-        """The scene as its file has it now for a catalog; empty = "default". Raises
-        SceneNotFound."""
+        """Return the scene as its file has it now for a catalog; empty: "default".
+
+        Raises SceneNotFound.
+        """
         scenes = self._scenes.get()
         scene = scenes.get(catalog_id, scenes[""]).get(name or DEFAULT)
         if scene is None:
@@ -68,7 +72,7 @@ class SceneFiles:
         return scene
 
     def text(self, name: str, catalog_id: str = "") -> str:
-        """The file of a scene; empty = "default". Raises SceneNotFound."""
+        """Return the file of a scene; empty: "default". Raises SceneNotFound."""
         file = f"{self.get(name, catalog_id).name}.toml"
         own = [self._folder / catalog_id] if self._folder and catalog_id else []
         paths = [folder / file for folder in (*_shared(self._folder), *own)]
@@ -85,12 +89,12 @@ def _files(folder: Path) -> Sequence[Path]:
 
 
 def _shared(folder: Path | None) -> Sequence[Path]:
-    """The folders of scenes of all catalogs: those of the later ones replace the others."""
+    """Return the folders of scenes of all catalogs: those of the later ones replace the others."""
     return [Path(__file__).parent, *([folder] if folder is not None else [])]
 
 
 def _own(folder: Path | None) -> Sequence[Path]:
-    """The folders of single catalogs. A mounted folder has hidden ones beside them."""
+    """Return the folders of single catalogs. A mounted folder has hidden ones beside them."""
     if folder is None or not folder.is_dir():
         return ()
     return sorted(each for each in folder.iterdir() if each.is_dir() and each.name[0] != ".")
@@ -99,7 +103,7 @@ def _own(folder: Path | None) -> Sequence[Path]:
 def _read(
     folder: Path | None, catalogs: Collection[str] | None
 ) -> Mapping[str, Mapping[str, Scene]]:
-    """The scenes by catalog; "" = those of every other one."""
+    """Return the scenes by catalog; "": those of every other one."""
     for each in _shared(folder):
         if not each.is_dir():
             raise ScenesInvalid(f"{each} is not a folder")

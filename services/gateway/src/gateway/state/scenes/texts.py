@@ -20,8 +20,10 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 def read(name: str, text: str) -> Scene:
-    """The scene of that name that a file with this text would be; SceneInvalid, with every entry
-    that is wrong."""
+    """Parse the scene of that name from a file's text.
+
+    Raises SceneInvalid with every invalid entry.
+    """
     if not NAME.fullmatch(name):
         raise SceneInvalid.at("scene", "is not 1 to 64 of a-z, 0-9, _ and -")
     content = text.encode()

@@ -69,7 +69,7 @@ class Snapshots:
         self._task: asyncio.Task[None] | None = None
 
     def get(self, catalog_id: str) -> CatalogSnapshot | None:
-        """The catalog's; None = there is none, or it is too old."""
+        """Return the catalog's snapshot; None: there is none, or it is too old."""
         held = self._held.get(catalog_id)
         if held is None:
             return None

@@ -51,7 +51,7 @@ class SnapshotFiles:
     """Reads what ProductRow.SerializeToString returned."""
 
     def load(self, catalog_id: str) -> CatalogSnapshot | None:
-        """The catalog's; None = there is none that can be used."""
+        """Return the catalog's snapshot; None: there is no usable file."""
         path = self._path(catalog_id)
         try:
             return self._read(path, catalog_id)

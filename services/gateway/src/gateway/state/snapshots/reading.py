@@ -34,8 +34,11 @@ class SnapshotSource:
     category_products: int = 50
 
     async def read(self, catalog_id: str, former: CatalogSnapshot | None) -> CatalogSnapshot:
-        """The products as the record has them now. What is popular comes from the ranker, and while
-        that does not answer in full from `former`. Raises ServiceError."""
+        """Return the products as the record has them now.
+
+        The ranker says what is popular; while it does not answer in full, `former` does. Raises
+        ServiceError.
+        """
         began = time.time()
         popular = await self._popular(catalog_id, former)
         newest = await self._newest(catalog_id, _BUYABLE, self.products)
@@ -76,7 +79,7 @@ class SnapshotSource:
         return (await self.retriever.newest(catalog_id, scope, count)).product_ids
 
     async def _rows(self, catalog_id: str, ids: Iterable[str]) -> dict[str, ProductRow]:
-        """Those that exist and can be bought."""
+        """Return the products that exist and are not out of stock, by id."""
         wanted, rows = list(dict.fromkeys(ids)), dict[str, ProductRow]()
         for begin in range(0, len(wanted), AT_ONCE):
             part = wanted[begin : begin + AT_ONCE]
@@ -86,12 +89,12 @@ class SnapshotSource:
 
 
 def _category(row: ProductRow) -> str:
-    """Its top one; empty = none."""
+    """Return the product's top category; empty: none."""
     return row.category_path[0] if row.category_path else ""
 
 
 def _bounded(rows: dict[str, ProductRow]) -> dict[str, ProductRow]:
-    """The first ones, as far as there is room."""
+    """Return the first products that fit into MOST_BYTES."""
     left, kept = MOST_BYTES, dict[str, ProductRow]()
     for product_id, row in rows.items():
         left -= row.ByteSize()
