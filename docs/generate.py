@@ -27,7 +27,7 @@ from typer.cli import get_docs_for_click
 from docs import platforms
 from embedder.settings import EmbedderSettings
 from gateway.settings import GatewaySettings
-from ranker.settings import RankerSettings, TrainSettings, WorkerSettings
+from ranker.settings import RankerSettings, RecipeFile, TrainSettings, WorkerSettings
 from retriever.search.recall.metrics import RecallCollector
 from retriever.search.recall.watchdog import Watchdog
 from retriever.settings import RetrieverSettings
@@ -84,7 +84,18 @@ def _settings() -> str:
         processes = len(classes) > 1
         headers = ["variable", "default", "range", *(["read by"] if processes else []), "meaning"]
         parts += [f"## {service.capitalize()}", _table(headers, _variables(classes))]
+    parts += [
+        "## Recipe of trainings",
+        "Keys of the TOML file that `RANKER_RECIPE_FILE` names. All bad keys are reported at once.",
+        _table(["key", "default", "range", "meaning"], _recipe()),
+    ]
     return "\n\n".join(parts) + "\n"
+
+
+def _recipe() -> Iterator[list[str]]:
+    """Yield a row for each key of a recipe's file."""
+    for name, field in sorted(RecipeFile.model_fields.items()):
+        yield [f"`{name}`", _default(field), _range(field), _line(field.description or "")]
 
 
 def _variables(classes: Sequence[type[ServiceSettings]]) -> Iterator[list[str]]:
