@@ -57,7 +57,8 @@ class Models(Protocol):
         """Return the catalog's promoted model; None if there is none or it can't be loaded."""
 
     def pinned(self, catalog_id: str, version: str) -> Model | None:
-        """Return the model of this version if it is loaded, else start loading it and return None."""
+        """Return the model of this version if it is loaded, else start loading it and return
+        None."""
 
     def refused(self, catalog_id: str) -> bool:
         """Return whether the promoted model can't be loaded."""

@@ -87,7 +87,8 @@ class BackupFiles:
 
     @contextmanager
     def unpacked(self, backup_id: str, name: str, facts: Mapping[str, Any]) -> Iterator[IO[bytes]]:
-        """Open a file that `packed` wrote; raise BackupRefused after the block if it has changed."""
+        """Open a file that `packed` wrote; raise BackupRefused after the block if it has
+        changed."""
         try:
             with self._files.open(self._at(backup_id, name), "rb") as file:
                 hashed = Hashed(file)

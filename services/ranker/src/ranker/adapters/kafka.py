@@ -206,7 +206,8 @@ class EventLog:
         self._consumer.subscribe([access.topic])
 
     def next(self, most: int, seconds: float) -> list[Message]:
-        """Return the next messages as soon as there are any, none after `seconds`; LogUnavailable."""
+        """Return the next messages as soon as there are any, none after `seconds`;
+        LogUnavailable."""
         first = self._consumer.poll(seconds)
         found = [] if first is None else [first, *self._consumer.consume(most - 1, 0)]
         errors = [error for one in found if (error := one.error()) is not None]

@@ -200,7 +200,8 @@ class Catalog:
         return tuple(products[item] for item in sorted(products))
 
     async def some(self, catalog_id: str, product_ids: Sequence[str]) -> Mapping[str, Product]:
-        """Return those of up to 1,000 products that exist, by id. Does not wait for the retriever."""
+        """Return those of up to 1,000 products that exist, by id. Does not wait for the
+        retriever."""
         request = product_service_pb2.BatchGetProductsRequest(
             catalog_id=catalog_id,
             product_ids=product_ids,

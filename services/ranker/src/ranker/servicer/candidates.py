@@ -96,7 +96,8 @@ def _part_problems(given: Sequence[pb.PartColumn], count: int) -> Iterable[tuple
 
 
 def likeness_of(request: pb.RankRequest) -> CollapseKeys:
-    """Return the keys by which near-duplicates among checked candidates collapse; RequestInvalid."""
+    """Return the keys by which near-duplicates among checked candidates collapse;
+    RequestInvalid."""
     own, columns, pairs = request.query_products, request.candidates, request.same_pictures
     count = len(columns.product_ids)
     check_range("query_products.product_ids", len(own.product_ids), 0, MOST_OWN)

@@ -40,7 +40,8 @@ def restore_models(
 def restore_record(
     manifest: BackupManifest, backup_id: str, database: Database, files: BackupFiles
 ) -> None:
-    """Restore the record in one transaction and migrate it to this release; BackupRefused, OSError."""
+    """Restore the record in one transaction and migrate it to this release; BackupRefused,
+    OSError."""
     with database.engine.begin() as connection:
         dumps.begin_anew(connection, manifest.revision)
         if {table.name for table in manifest.tables} != set(dumps.tables(connection)):

@@ -78,7 +78,8 @@ class EventRecord:
         return await self._db.read(lambda connection: numbered(connection, catalog_id, sequences))
 
     async def _read(self, work: Callable[[Connection], T], *, few: bool) -> T:
-        """Return what `work` reads; `few` rows are read without a thread, whose hop takes longer."""
+        """Return what `work` reads; `few` rows are read without a thread, whose hop takes
+        longer."""
         if few and self._db.local:
             with suppress(StoreBusy):  # another process starts or ends: threads wait for it
                 return self._db.read_local(work)
@@ -106,7 +107,8 @@ class EventRecord:
     async def events_of(
         self, catalog_id: str, actor: str, *, limit: int, before: tuple[int, int] | None
     ) -> tuple[StoredEvent, ...]:
-        """Return a shopper's events, newest first, older than (time, sequence) `before` if given."""
+        """Return a shopper's events, newest first, older than (time, sequence) `before` if
+        given."""
         t = EVENTS.c
         statement = (
             sa.select(EVENTS)

@@ -88,7 +88,8 @@ class ModelRegistry(TableRecord):
         await self._db.write(write)
 
     async def before(self, catalog_id: str) -> tuple[ModelRecord, int]:
-        """Return the model that served before, and the promotion that replaced it; ModelNotFound."""
+        """Return the model that served before, and the promotion that replaced it;
+        ModelNotFound."""
         promotions = await self._db.read(lambda connection: _promotions(connection, catalog_id))
         if len(promotions) < 2:
             raise ModelNotFound("no model served before the present one")

@@ -53,7 +53,8 @@ def collapsed(
 
 
 def _seated(order: Ints, likeness: CollapseKeys) -> Ints:
-    """Return the known pairs by their places; pairs with a product outside the order are left out."""
+    """Return the known pairs by their places; pairs with a product outside the order are left
+    out."""
     seats = np.full(len(likeness.families) - likeness.own, -1, np.int64)
     seats[order] = np.arange(len(order)) + likeness.own
     pairs = seats[likeness.same_pictures]
