@@ -1,7 +1,8 @@
 """Writes docs/reference from the code: `python -m docs.generate`; `--check` compares.
 
 Settings come from the services' settings classes, metrics from the registry that their modules
-register with, commands from the command line itself, platforms from the locks.
+register with, commands from the command line itself, fields from their table, platforms from the
+locks.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from typer.cli import get_docs_for_click
 
-from docs import platforms
+from docs import fields, platforms
 from embedder.settings import EmbedderSettings
 from gateway.settings import GatewaySettings
 from ranker.settings import RankerSettings, RecipeFile, TrainSettings, WorkerSettings
@@ -64,6 +65,7 @@ def pages() -> dict[str, str]:
         "settings.md": _settings(),
         "metrics.md": _metrics(),
         "cli.md": _commands(),
+        "fields.md": "\n\n".join(["# Fields of a product", MARK, f"{fields.page()}\n"]),
         "platforms.md": f"{platforms.page()}\n",
     }
 
