@@ -78,8 +78,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     passthrough = Passthrough(settings.catalogs, connections, once[0], keys)
     log = AuditLog(connections, keys)
     answers = AnswerQueue(ranking.record, settings.answer_queue_products)
-    beside = _beside(settings, known)
-    snapshots = _snapshots(settings, beside)
+    snapshots = _snapshots(settings, beside := _beside(settings, known))
     snapshots.start()
     folder = settings.experiments_folder
     experiments = RunningExperiments(folder, settings.catalogs, scenes, ranking) if folder else None
@@ -98,9 +97,8 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         *_routed(settings, passthrough, connections, keys),
     )
     bindings = [Binding.of(servicer) for servicer in servicers]
-    audit = Audit(log.append, settings.catalogs)
     channels = [once, *connections.values(), *beside.values()]
-    return Gateway(bindings, audit, answers, snapshots, channels)
+    return Gateway(bindings, Audit(log.append, settings.catalogs), answers, snapshots, channels)
 
 
 def _routed(
