@@ -47,16 +47,16 @@ from bench.cases import (
     training,
     watchdog,
 )
-from bench.cases.drill import Failed
+from bench.cases.drill import DrillFailed
 from bench.harness import docs, machine, report
-from bench.harness.model import Result
+from bench.harness.model import BenchResult
 from bench.peers.embedders import ServerRefused
 from examples.wines.loading import LoadingFailed
 from examples.wines.local import terminable
 from local_suite.model import SuiteError
 from sightline_client import SightlineError
 
-BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
+BENCHES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "ablation": ablation.run,
     "accuracy": accuracy.run,
     "capacity": capacity.run,
@@ -111,7 +111,7 @@ LONG = (
 """The others that have goals: one to four minutes each, the last two seven and ten, as they fill a
 million rows first."""
 
-FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
+FULL: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     **BENCHES,
     "capacity": capacity.full,
     "embedding": embedding.full,
@@ -126,7 +126,9 @@ FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
 }
 """With those that take hours in place of their short forms."""
 
-SAMPLES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {"ablation": ablation.sample}
+SAMPLES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
+    "ablation": ablation.sample
+}
 """For quick looks, whose figures are not to be published."""
 
 
@@ -153,7 +155,14 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         console.print("Interrupted; everything that was started is stopped.")
         return 130
-    except (Failed, LoadingFailed, ServerRefused, SightlineError, SuiteError, OSError) as error:
+    except (
+        DrillFailed,
+        LoadingFailed,
+        ServerRefused,
+        SightlineError,
+        SuiteError,
+        OSError,
+    ) as error:
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
         console.print(Text(f"The bench failed: {error}{notes}", style="bold red"))
         return 1
@@ -178,7 +187,9 @@ def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, Sequence[str]
     return parsed, names
 
 
-def _run(console: Console, kept: str, bench: Callable[[Callable[[str], None]], Result]) -> Result:
+def _run(
+    console: Console, kept: str, bench: Callable[[Callable[[str], None]], BenchResult]
+) -> BenchResult:
     """Run a bench, print what it found and write it under the name `kept`."""
     described, commit, began = machine.describe(), machine.commit(), time.monotonic()
     result = bench(lambda line: console.print(Text(line, style="dim")))

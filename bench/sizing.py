@@ -56,7 +56,7 @@ SEARCHES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class ShopSize:
     """How much there is, and how it is held. A row is a photo's vector."""
 
     rows: int
@@ -147,7 +147,7 @@ def tables() -> dict[str, str]:
         "million": _shops(1_000_000, 1024),
         "twenty million": _shops(20_000_000, 4096),
         "checked": _checked(),
-        "shops": sizing_shops.table(Shop),
+        "shops": sizing_shops.table(ShopSize),
     }
 
 
@@ -169,7 +169,7 @@ def _shops(rows: int, segment: int) -> str:
     lines = []
     for dimension in (80, 256, 1_280):
         for kind in WIDTHS:
-            shop = Shop(rows, dimension, kind, segment)
+            shop = ShopSize(rows, dimension, kind, segment)
             sizes = (shop.copy, shop.memory)
             disks = (shop.store, shop.record)
             lines.append(

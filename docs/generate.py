@@ -1,7 +1,8 @@
 """Writes docs/reference from the code: `python -m docs.generate`; `--check` compares.
 
 Settings come from the services' settings classes, metrics from the registry that their modules
-register with, commands from the command line itself, platforms from the locks.
+register with, commands from the command line itself, fields from their table, platforms from the
+locks.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from typer.cli import get_docs_for_click
 
-from docs import platforms
+from docs import fields, platforms
 from embedder.settings import EmbedderSettings
 from gateway.settings import GatewaySettings
-from ranker.settings import RankerSettings, TrainSettings, WorkerSettings
+from ranker.settings import RankerSettings, RecipeFile, TrainSettings, WorkerSettings
 from retriever.search.recall.metrics import RecallCollector
 from retriever.search.recall.watchdog import Watchdog
 from retriever.settings import RetrieverSettings
@@ -64,6 +65,7 @@ def pages() -> dict[str, str]:
         "settings.md": _settings(),
         "metrics.md": _metrics(),
         "cli.md": _commands(),
+        "fields.md": "\n\n".join(["# Fields of a product", MARK, f"{fields.page()}\n"]),
         "platforms.md": f"{platforms.page()}\n",
     }
 
@@ -84,7 +86,18 @@ def _settings() -> str:
         processes = len(classes) > 1
         headers = ["variable", "default", "range", *(["read by"] if processes else []), "meaning"]
         parts += [f"## {service.capitalize()}", _table(headers, _variables(classes))]
+    parts += [
+        "## Recipe of trainings",
+        "Keys of the TOML file that `RANKER_RECIPE_FILE` names. All bad keys are reported at once.",
+        _table(["key", "default", "range", "meaning"], _recipe()),
+    ]
     return "\n\n".join(parts) + "\n"
+
+
+def _recipe() -> Iterator[list[str]]:
+    """Yield a row for each key of a recipe's file."""
+    for name, field in sorted(RecipeFile.model_fields.items()):
+        yield [f"`{name}`", _default(field), _range(field), _line(field.description or "")]
 
 
 def _variables(classes: Sequence[type[ServiceSettings]]) -> Iterator[list[str]]:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import simpy
 
-from bench.capacity.inputs import EMBEDDER, GATEWAY, RANKER, RETRIEVER, USER, Work
+from bench.capacity.inputs import EMBEDDER, GATEWAY, RANKER, RETRIEVER, USER, AnswerWork
 from bench.capacity.pods import EmbedderPod, Pod
 from gateway.model.scene import Budgets
 
@@ -38,18 +38,18 @@ class Outcomes:
 
 
 @dataclass(slots=True)
-class Shop:
+class SimulatedShop:
     """What requests meet: a pod of each service, picked by who calls, and how long work takes."""
 
     env: simpy.Environment
     random: Random
     pick: Callable[[str, Pod | None], Pod | None]
-    work: Mapping[str, Work]
+    work: Mapping[str, AnswerWork]
     deadline: float
     outcomes: Outcomes = field(default_factory=Outcomes)
 
 
-def ask(shop: Shop, kind: str) -> Steps:
+def ask(shop: SimulatedShop, kind: str) -> Steps:
     """Send one request and record how it ended."""
     env, began = shop.env, shop.env.now
     gateway = shop.pick(GATEWAY, None)
@@ -68,7 +68,7 @@ def ask(shop: Shop, kind: str) -> Steps:
     shop.outcomes.add(began, env.now - began, end)
 
 
-def _answer(shop: Shop, kind: str, gateway: Pod) -> Steps:
+def _answer(shop: SimulatedShop, kind: str, gateway: Pod) -> Steps:
     """Run the gateway's steps of one request. Return how it ended."""
     work, began = shop.work[kind], shop.env.now
     # One factor for all stages: latencies at one caller differ as their sum does.
@@ -107,7 +107,7 @@ def _ends(began: float, deadline: float) -> dict[str, float]:
 
 
 def _side_by_side(
-    shop: Shop,
+    shop: SimulatedShop,
     caller: Pod,
     asked: Sequence[tuple[str, float]],
     factor: float,
@@ -142,7 +142,9 @@ def _end(leave: Callable[[bool], None], event: simpy.Event) -> None:
     leave(bool(event.value))
 
 
-def _embed(shop: Shop, caller: Pod, work: Work, factor: float, until: float) -> Steps:
+def _embed(
+    shop: SimulatedShop, caller: Pod, work: AnswerWork, factor: float, until: float
+) -> Steps:
     """Embed a photo by embedder and Triton. Return whether the vector came by `until`."""
     env = shop.env
     pod = shop.pick(EMBEDDER, caller)

@@ -32,12 +32,12 @@ def with_reserve(some: Thresholds) -> Thresholds:
 
 _UP = hpa.Rule(pods=2, percent=100, seconds=60)
 _DOWN = hpa.Rule(pods=1, percent=25, seconds=60)
-_PODS = hpa.Behaviour(2, 20, _UP, _DOWN)
-BEHAVIOUR: Mapping[str, hpa.Behaviour] = {
+_PODS = hpa.AutoscalerBehaviour(2, 20, _UP, _DOWN)
+BEHAVIOUR: Mapping[str, hpa.AutoscalerBehaviour] = {
     GATEWAY: _PODS,
     RETRIEVER: _PODS,
     RANKER: _PODS,
-    EMBEDDER: hpa.Behaviour(2, 10, _UP, _DOWN),
-    TRITON: hpa.Behaviour(1, 8, hpa.Rule(1, 100, 60), hpa.Rule(1, 0, 120), 600.0),
+    EMBEDDER: hpa.AutoscalerBehaviour(2, 10, _UP, _DOWN),
+    TRITON: hpa.AutoscalerBehaviour(1, 8, hpa.Rule(1, 100, 60), hpa.Rule(1, 0, 120), 600.0),
 }
 """minReplicas, maxReplicas and behavior of the manifests."""

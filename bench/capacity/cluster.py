@@ -11,16 +11,16 @@ from typing import Any, TypeAlias
 import simpy
 
 from bench.capacity import answering
-from bench.capacity.hpa import Autoscaler, Behaviour
-from bench.capacity.inputs import EMBEDDER, GATEWAY, SERVICES, TRITON, Assumed, Work
+from bench.capacity.hpa import Autoscaler, AutoscalerBehaviour
+from bench.capacity.inputs import EMBEDDER, GATEWAY, SERVICES, TRITON, AnswerWork, Assumed
 from bench.capacity.pods import CPU, EmbedderPod, Engine, Pod, TritonPod
-from bench.capacity.signals import Seen, Thresholds, wish
+from bench.capacity.signals import ServiceSignals, Thresholds, wish
 
 Steps: TypeAlias = Generator[simpy.Event, Any, None]
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class ScalingPolicy:
     """How many pods there are."""
 
     name: str
@@ -28,7 +28,7 @@ class Policy:
     """To begin with."""
     thresholds: Thresholds = field(default_factory=dict)
     """By which services are scaled; none = they are not."""
-    behaviour: Mapping[str, Behaviour] = field(default_factory=dict)
+    behaviour: Mapping[str, AutoscalerBehaviour] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +131,8 @@ class Cluster:
     def __init__(
         self,
         load: Load,
-        policy: Policy,
-        work: Mapping[str, Work],
+        policy: ScalingPolicy,
+        work: Mapping[str, AnswerWork],
         assumed: Assumed,
         *,
         seed: int,
@@ -147,7 +147,9 @@ class Cluster:
         self.services: dict[str, Service] = {}
         for name in SERVICES:
             self.services[name] = Service(self, name, policy.pods[name])
-        self.shop = answering.Shop(self.env, self.random, self._pick, work, assumed.deadline)
+        self.shop = answering.SimulatedShop(
+            self.env, self.random, self._pick, work, assumed.deadline
+        )
         self.counts: list[tuple[float, dict[str, int]]] = []
         """Pods that exist, by time."""
 
@@ -222,7 +224,7 @@ class Cluster:
         scaler, service = Autoscaler(behaviour), self.services[name]
         yield self.env.timeout(self.random.uniform(2, 3) * self.assumed.sync)
         while True:
-            seen = Seen(
+            seen = ServiceSignals(
                 self.env.now,
                 self.assumed.window,
                 service.wanted,

@@ -60,7 +60,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Behaviour:
+class AutoscalerBehaviour:
     """`minReplicas`, `maxReplicas` and `behavior` of an autoscaler."""
 
     least: int
@@ -71,7 +71,7 @@ class Behaviour:
     """Seconds whose highest wish holds."""
     up_window: float = 0.0
 
-    def faster(self, pace: float) -> "Behaviour":
+    def faster(self, pace: float) -> "AutoscalerBehaviour":
         """Return the behaviour with all durations divided by `pace`."""
         return replace(
             self,
@@ -86,7 +86,7 @@ class Behaviour:
 class Autoscaler:
     """One HorizontalPodAutoscaler: wishes in, pods out."""
 
-    behaviour: Behaviour
+    behaviour: AutoscalerBehaviour
     wishes: deque[tuple[float, int]] = field(default_factory=deque)
     changes: deque[tuple[float, int]] = field(default_factory=deque)
     """When how many pods were added, or taken (below 0)."""

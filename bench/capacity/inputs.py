@@ -53,7 +53,7 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class AnswerWork:
     """Seconds of a processor that one kind of answer takes, by stage; 0 = it has no such stage."""
 
     gateway: float
@@ -114,7 +114,7 @@ def spread_of(kind: str) -> float:
 
 
 @cache
-def work(kind: str) -> Work:
+def work(kind: str) -> AnswerWork:
     """Return the work of one kind of answer.
 
     What a process spends on two calls is divided in proportion to the calls' durations.
@@ -127,7 +127,7 @@ def work(kind: str) -> Work:
     retriever, ranker = processor(kind, RETRIEVER), processor(kind, RANKER)
     photo = kind == PHOTO
     others = ("other", "milvus", "retriever-worker", "ranker-worker")
-    return Work(
+    return AnswerWork(
         gateway=processor(kind, GATEWAY),
         embed=processor(kind, EMBEDDER) if photo else 0.0,
         infer=processor(kind, TRITON) if photo else 0.0,
@@ -141,7 +141,7 @@ def work(kind: str) -> Work:
 
 
 @cache
-def large_work(kind: str) -> Work:
+def large_work(kind: str) -> AnswerWork:
     """Return the work of one kind of answer among 100,000 products.
 
     Answers by photo were not measured there: they grow as answers by product do.

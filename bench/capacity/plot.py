@@ -7,7 +7,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.capacity.runs import Run
+from bench.capacity.runs import SimulationRun
 
 COLOURS = {
     "signals": "#1b6ca8",
@@ -23,7 +23,7 @@ ROWS = (
 )
 
 
-def picture(runs: Sequence[Run]) -> str:
+def picture(runs: Sequence[SimulationRun]) -> str:
     """Return an SVG of the runs. Equal runs give equal bytes."""
     loads = list(dict.fromkeys(each.load for each in runs))
     with matplotlib.rc_context({"svg.hashsalt": "sightline", "svg.fonttype": "none"}):
@@ -46,7 +46,7 @@ def picture(runs: Sequence[Run]) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def _lines(axes: Axes, runs: Sequence[Run], name: str, times: float) -> None:
+def _lines(axes: Axes, runs: Sequence[SimulationRun], name: str, times: float) -> None:
     for each in runs[:1] if name == "rate" else runs:
         x = _time(each.series)
         y = [value * times for value in each.series[name]]

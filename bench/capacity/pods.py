@@ -41,7 +41,7 @@ class Pod:
         """Calls under way, and seconds of those that have ended."""
         self.turns: dict[str, int] = {}
         """Where its round robin over the pods of another service is."""
-        self.samples: deque[Sample] = deque(maxlen=8)
+        self.samples: deque[PodSample] = deque(maxlen=8)
         self._limit = ConcurrencyLimit(MOST_CALLS, clock=lambda: self.env.now)
         self._free = [env.now] * processors
         self._given = 0.0
@@ -81,8 +81,8 @@ class Pod:
             return self.env.timeout(finish - now, True)
         return self.env.timeout(max(until - now, 0.0), False)
 
-    def sample(self) -> "Sample":
-        return Sample(self.env.now, self.calls, self.spent, self.used(), self._limit.limit)
+    def sample(self) -> "PodSample":
+        return PodSample(self.env.now, self.calls, self.spent, self.used(), self._limit.limit)
 
     def wait(self) -> float:
         """Return the seconds that work which arrives now would wait."""
@@ -108,7 +108,7 @@ class Pod:
 
 
 @dataclass(slots=True)
-class Sample:
+class PodSample:
     """What Prometheus reads of a pod at one time."""
 
     at: float
@@ -138,7 +138,7 @@ class EmbedderPod(Pod):
         self._waiting: deque[tuple[simpy.Event, float, float]] = deque()
         self.waited, self.decoded = 0.0, 0.0
 
-    def sample(self) -> Sample:
+    def sample(self) -> PodSample:
         return replace(super().sample(), waited=self.waited, decoded=self.decoded)
 
     def decode(self, seconds: float, until: float) -> simpy.Event:
@@ -223,7 +223,7 @@ class TritonPod(Pod):
         self._alarm = inf
         self.queued, self.served, self.computed = 0.0, 0, 0.0
 
-    def sample(self) -> Sample:
+    def sample(self) -> PodSample:
         return replace(
             super().sample(),
             pending=len(self._queue),  # nv_inference_pending_request_count

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bench.capacity.answering import ANSWERED, DEGRADED, FAILED, SHED, Outcomes
 from bench.capacity.chosen import BEHAVIOUR, THRESHOLDS, with_reserve
-from bench.capacity.cluster import Cluster, Policy
+from bench.capacity.cluster import Cluster, ScalingPolicy
 from bench.capacity.inputs import (
     EMBEDDER,
     GATEWAY,
@@ -24,8 +24,8 @@ from bench.capacity.inputs import (
     RETRIEVER,
     SERVICES,
     TRITON,
+    AnswerWork,
     Assumed,
-    Work,
     work,
 )
 from bench.capacity.pods import CPU, Engine
@@ -45,18 +45,18 @@ KEPT = ROOT / ".cache" / "capacity"
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class SimulationJob:
     """One run."""
 
     load: str
-    policy: Policy
+    policy: ScalingPolicy
     seed: int
     assumed: Assumed = field(default_factory=Assumed)
     engine: Engine = CPU
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SimulationRun:
     """What came of it."""
 
     load: str
@@ -86,7 +86,7 @@ class Run:
 
 
 def needs(
-    rate: float, mix: Mapping[str, float], works: Callable[[str], Work] = work
+    rate: float, mix: Mapping[str, float], works: Callable[[str], AnswerWork] = work
 ) -> dict[str, float]:
     """Return the number of pods of each service that a rate keeps busy all the time."""
     found = dict.fromkeys(SERVICES, 0.0)
@@ -104,7 +104,7 @@ def needs(
 
 
 def planned(
-    rate: float, mix: Mapping[str, float], works: Callable[[str], Work] = work
+    rate: float, mix: Mapping[str, float], works: Callable[[str], AnswerWork] = work
 ) -> dict[str, int]:
     """Return the pods for a rate at the planned use of processors, at least the autoscaler's
     minimum.
@@ -115,16 +115,18 @@ def planned(
     }
 
 
-def scaled(load: str, thresholds: Thresholds = THRESHOLDS, name: str = "signals") -> Policy:
+def scaled(load: str, thresholds: Thresholds = THRESHOLDS, name: str = "signals") -> ScalingPolicy:
     """Return the policy that scales by thresholds.
 
     It begins with the pods that the load then needs.
     """
     found = LOADS[load]
-    return Policy(name, planned(found.rate(0), found.mix), with_reserve(thresholds), BEHAVIOUR)
+    return ScalingPolicy(
+        name, planned(found.rate(0), found.mix), with_reserve(thresholds), BEHAVIOUR
+    )
 
 
-def policies(load: str) -> list[Policy]:
+def policies(load: str) -> list[ScalingPolicy]:
     """Return the policies that are compared.
 
     The fixed numbers are planned for the highest rate of all loads and for a day's mean.
@@ -132,13 +134,13 @@ def policies(load: str) -> list[Policy]:
     mix = LOADS[load].mix
     return [
         scaled(load),
-        Policy("CPU 60%", scaled(load).pods, by_processor(60), BEHAVIOUR),
-        Policy("fixed, by peak", planned(peak(load), mix)),
-        Policy("fixed, by mean", planned(MEAN, mix)),
+        ScalingPolicy("CPU 60%", scaled(load).pods, by_processor(60), BEHAVIOUR),
+        ScalingPolicy("fixed, by peak", planned(peak(load), mix)),
+        ScalingPolicy("fixed, by mean", planned(MEAN, mix)),
     ]
 
 
-def run(job: Job) -> Run:
+def run(job: SimulationJob) -> SimulationRun:
     """Simulate one job and return its summary."""
     load = LOADS[job.load]
     works = {kind: work(kind) for kind in KINDS}
@@ -151,7 +153,7 @@ def run(job: Job) -> Run:
     counted = began >= load.since
     answered = counted & ((ends == ANSWERED) | (ends == DEGRADED))
     share = {end: float(np.mean(ends[counted] == end)) for end in (DEGRADED, SHED, FAILED)}
-    return Run(
+    return SimulationRun(
         load=job.load,
         policy=job.policy.name,
         seed=job.seed,
@@ -203,7 +205,7 @@ def _series(cluster: Cluster, began: Array, seconds: Array, ends: Array) -> dict
     return found
 
 
-def all_of(jobs: Sequence[Job], kept: Path = KEPT) -> list[Run]:
+def all_of(jobs: Sequence[SimulationJob], kept: Path = KEPT) -> list[SimulationRun]:
     """Run all jobs, one process for each core, and return their results in order.
 
     Results do not depend on the number of processes; those that the same code computed before are
@@ -217,14 +219,14 @@ def all_of(jobs: Sequence[Job], kept: Path = KEPT) -> list[Run]:
     return [pickle.loads(path.read_bytes()) for path in paths]  # noqa: S301, which we wrote
 
 
-def _keep(given: tuple[Path, Job]) -> None:
+def _keep(given: tuple[Path, SimulationJob]) -> None:
     path, job = given
     unfinished = path.with_suffix(f".{os.getpid()}")
     unfinished.write_bytes(pickle.dumps(run(job)))
     unfinished.replace(path)
 
 
-def _key(job: Job) -> str:
+def _key(job: SimulationJob) -> str:
     """Return the cache key of a job: a digest of the job, its inputs and the simulation's code."""
     code = b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in CODE)
     loads = LOADS[job.load].mix

@@ -9,14 +9,14 @@ from operator import attrgetter
 
 from bench.capacity import hpa
 from bench.capacity.inputs import EMBEDDER, GATEWAY, RETRIEVER, SERVICES, TRITON
-from bench.capacity.pods import Pod, Sample
+from bench.capacity.pods import Pod, PodSample
 
 Thresholds = Mapping[str, Mapping[str, float]]
 """By service and trigger."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ServiceSignals:
     """What can be known of one service at a time."""
 
     now: float
@@ -32,7 +32,7 @@ class Seen:
     def ready(self) -> list[Pod]:
         return [pod for pod in self.live if pod.ready <= self.now and not pod.lost(self.now)]
 
-    def samples(self, pod: Pod) -> list[Sample]:
+    def samples(self, pod: Pod) -> list[PodSample]:
         return [each for each in pod.samples if each.at > self.now - self.window]
 
     def averages(self, name: str) -> list[float]:
@@ -58,7 +58,7 @@ def _mean(values: Iterable[float]) -> float:
     return sum(given) / len(given) if given else 0.0
 
 
-def _rate(samples: list[Sample], name: str) -> float:
+def _rate(samples: list[PodSample], name: str) -> float:
     if len(samples) < 2:
         return 0.0
     first, last = samples[0], samples[-1]
@@ -66,20 +66,20 @@ def _rate(samples: list[Sample], name: str) -> float:
     return change / (last.at - first.at)
 
 
-def _averaged(value: Callable[[Seen], float]) -> Callable[[Seen, float], int]:
+def _averaged(value: Callable[[ServiceSignals], float]) -> Callable[[ServiceSignals, float], int]:
     return lambda seen, threshold: hpa.by_average(seen.wanted, value(seen), threshold)
 
 
-def _calls(seen: Seen) -> float:
+def _calls(seen: ServiceSignals) -> float:
     """Mean calls under way by Little's law: seconds of calls that ended, a second."""
     return seen.rate("spent")
 
 
-def _sampled(seen: Seen) -> float:
+def _sampled(seen: ServiceSignals) -> float:
     return sum(seen.averages("calls"))
 
 
-def _limit(seen: Seen) -> float:
+def _limit(seen: ServiceSignals) -> float:
     """Return the calls under way divided by each pod's learned limit, summed over pods."""
     averages = seen.averages("calls")
     return sum(
@@ -87,18 +87,18 @@ def _limit(seen: Seen) -> float:
     )
 
 
-def _queue(seen: Seen, threshold: float) -> int:
+def _queue(seen: ServiceSignals, threshold: float) -> int:
     served = seen.rate("served")
     value = seen.rate("queued") / served if served else 0.0
     return hpa.by_value(seen.wanted, len(seen.ready), value, threshold)
 
 
-def _cpu(seen: Seen, threshold: float) -> int:
+def _cpu(seen: ServiceSignals, threshold: float) -> int:
     used = seen.used()
     return hpa.by_cpu(seen.wanted, used, len(seen.live) - len(used), threshold)
 
 
-TRIGGERS: Mapping[tuple[str, str], Callable[[Seen, float], int]] = {
+TRIGGERS: Mapping[tuple[str, str], Callable[[ServiceSignals, float], int]] = {
     (EMBEDDER, "waiting"): _averaged(lambda seen: seen.rate("waited")),
     (EMBEDDER, "busy"): _averaged(lambda seen: seen.rate("decoded")),
     (TRITON, "pending"): _averaged(lambda seen: sum(seen.averages("pending"))),
@@ -113,7 +113,7 @@ TRIGGERS: Mapping[tuple[str, str], Callable[[Seen, float], int]] = {
 the gauge, of which a minute has four samples."""
 
 
-def wish(service: str, thresholds: Mapping[str, float], seen: Seen) -> int:
+def wish(service: str, thresholds: Mapping[str, float], seen: ServiceSignals) -> int:
     """Return the highest number of pods that any trigger asks for, as an HPA does."""
     return max(TRIGGERS[service, name](seen, each) for name, each in thresholds.items())
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from bench.capacity.chosen import BEHAVIOUR, THRESHOLDS
-from bench.capacity.cluster import Cluster, Load, Policy
+from bench.capacity.cluster import Cluster, Load, ScalingPolicy
 from bench.capacity.inputs import (
     EMBEDDER,
     GATEWAY,
@@ -32,7 +32,7 @@ SEED = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class PlannedSize:
     """A shop."""
 
     name: str
@@ -41,7 +41,10 @@ class Size:
     """Requests a second at its busiest."""
 
 
-SIZES = (Size("1 M at 100/s", 1_000_000, 100.0), Size("20 M at 2,000/s", 20_000_000, 2_000.0))
+SIZES = (
+    PlannedSize("1 M at 100/s", 1_000_000, 100.0),
+    PlannedSize("20 M at 2,000/s", 20_000_000, 2_000.0),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +67,12 @@ class Sized:
     """Share of requests."""
 
 
-def sized(size: Size) -> Sized:
+def sized(size: PlannedSize) -> Sized:
     """Plan and simulate it."""
     pods = planned(size.rate, MIX, large_work)
     load = Load(size.name, SECONDS, lambda _: size.rate, MIX, since=SETTLED)
     works = {kind: large_work(kind) for kind in KINDS}
-    cluster = Cluster(load, Policy("planned", pods), works, Assumed(), seed=SEED)
+    cluster = Cluster(load, ScalingPolicy("planned", pods), works, Assumed(), seed=SEED)
     found = cluster.run()
     counted = np.array(found.began) >= SETTLED
     seconds, ends = np.array(found.seconds)[counted], np.array(found.ends)[counted]
@@ -90,7 +93,7 @@ def sized(size: Size) -> Sized:
     )
 
 
-def _by_thresholds(size: Size, spent: Mapping[str, float]) -> dict[str, int]:
+def _by_thresholds(size: PlannedSize, spent: Mapping[str, float]) -> dict[str, int]:
     """Goal of each trigger that holds under a steady load."""
     busy = needs(size.rate, MIX, large_work)
     wanted = {name: calls / THRESHOLDS[name]["calls"] for name, calls in spent.items()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from bench.capacity.chosen import BEHAVIOUR, THRESHOLDS
 from bench.capacity.hpa import Rule
 from bench.capacity.inputs import GATEWAY, RETRIEVER, TRITON, Assumed
-from bench.capacity.runs import Job, Run, all_of, scaled
+from bench.capacity.runs import SimulationJob, SimulationRun, all_of, scaled
 from bench.capacity.signals import Thresholds
 
 FLASH, DAY, RUSH = "flash sale", "a day", "a rush of photos"
@@ -33,7 +33,7 @@ class Tried:
     """One set of thresholds: the rush it was put through, and a day."""
 
     thresholds: Thresholds
-    rush: Run
+    rush: SimulationRun
     day_cost: float
 
     @property
@@ -42,14 +42,16 @@ class Tried:
         return keeps(self.rush)
 
 
-def keeps(run: Run) -> bool:
+def keeps(run: SimulationRun) -> bool:
     """Return whether a run keeps the goal."""
     return run.lost + run.degraded <= MOST_LOST and run.p99 <= MOST_P99
 
 
 def tried(load: str, some: Sequence[Thresholds]) -> list[Tried]:
     """Run each thresholds under a load and on a day. Return them with the day's cost."""
-    runs = all_of([Job(name, scaled(name, each), 1) for name in (load, DAY) for each in some])
+    runs = all_of(
+        [SimulationJob(name, scaled(name, each), 1) for name in (load, DAY) for each in some]
+    )
     pairs = zip(some, runs, runs[len(some) :], strict=False)
     return [Tried(each, rush, day.cost) for each, rush, day in pairs]
 
@@ -104,7 +106,7 @@ def _photos(base: Thresholds, busy: float) -> Thresholds:
     return changed(base, triton={**base[TRITON], "busy": busy})
 
 
-def variants() -> dict[str, Job]:
+def variants() -> dict[str, SimulationJob]:
     """Return jobs that differ from the chosen setup in one thing each, under a flash sale."""
     base = scaled(FLASH)
     usual = Assumed()
@@ -118,14 +120,16 @@ def variants() -> dict[str, Job]:
         for name, each in BEHAVIOUR.items()
     }
     return {
-        "as chosen": Job(FLASH, base, 1),
-        "calls by the gauge, four samples a minute": Job(FLASH, scaled(FLASH, sampled), 1),
-        "scraped each 30 s, over 2 minutes": Job(
+        "as chosen": SimulationJob(FLASH, base, 1),
+        "calls by the gauge, four samples a minute": SimulationJob(
+            FLASH, scaled(FLASH, sampled), 1
+        ),
+        "scraped each 30 s, over 2 minutes": SimulationJob(
             FLASH, base, 1, replace(usual, scrape=30.0, window=120.0)
         ),
-        "pods start in 60 s": Job(FLASH, base, 1, replace(usual, start=60.0)),
-        "no connection age: new pods found after 30 minutes": Job(
+        "pods start in 60 s": SimulationJob(FLASH, base, 1, replace(usual, start=60.0)),
+        "no connection age: new pods found after 30 minutes": SimulationJob(
             FLASH, base, 1, replace(usual, unknown=1800.0)
         ),
-        "up by 4 pods or 100% in 30 s": Job(FLASH, replace(base, behaviour=quick), 1),
+        "up by 4 pods or 100% in 30 s": SimulationJob(FLASH, replace(base, behaviour=quick), 1),
     }

@@ -36,7 +36,7 @@ PATIENT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ModelComparison:
     """One kind of request at one number of callers."""
 
     kind: str
@@ -54,10 +54,10 @@ class Compared:
         return rate, median, tail
 
 
-def compared() -> list[Compared]:
+def compared() -> list[ModelComparison]:
     """Compare prediction and measurement in every cell."""
     return [
-        Compared(kind, callers, predicted(kind, callers), measured(kind, callers))
+        ModelComparison(kind, callers, predicted(kind, callers), measured(kind, callers))
         for kind in KINDS
         for callers in CALLERS
     ]
@@ -79,7 +79,7 @@ def predicted(kind: str, callers: int, seed: int = 1) -> tuple[float, float, flo
     }
     triton = pods[TRITON] = TritonPod(env, 2, machine=machine)
     pods[EMBEDDER] = EmbedderPod(env, 2, machine=machine, triton=lambda _: triton, rows=4)
-    shop = answering.Shop(
+    shop = answering.SimulatedShop(
         env=env,
         random=Random(seed),
         pick=lambda name, _: pods[name],
@@ -100,7 +100,7 @@ def predicted(kind: str, callers: int, seed: int = 1) -> tuple[float, float, flo
 
 
 def _caller(
-    shop: answering.Shop, kind: str, own: Pod, others: Pod
+    shop: answering.SimulatedShop, kind: str, own: Pod, others: Pod
 ) -> Generator[simpy.Event, Any, None]:
     """Send requests one after another as one caller.
 

@@ -18,17 +18,17 @@ import numpy as np
 from bench.cases.photo_measures import (
     FITTED,
     MEASURES,
+    DefaultFigures,
     Doubles,
-    Measured,
-    Seen,
-    Task,
+    PhotoFeatures,
+    PhotoTask,
     gain,
     measured,
 )
 from bench.datasets import featured, grocery
 from bench.datasets.featured import Backbone
-from bench.datasets.grocery import Photos
-from bench.harness.model import Interval, Result, Table
+from bench.datasets.grocery import GroceryPhotos
+from bench.harness.model import BenchResult, BenchTable, Interval
 from embedder.domain.recipes import PhotoRecipe, PreprocessStep
 
 Say: TypeAlias = Callable[[str], None]
@@ -43,7 +43,7 @@ TIMED = 48
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class AblationVariant:
     """One thing done otherwise than by default."""
 
     name: str
@@ -53,24 +53,24 @@ class Variant:
     views: int = 1
 
 
-DEFAULT = Variant("default: centre .875")
+DEFAULT = AblationVariant("default: centre .875")
 VARIANTS = (
     DEFAULT,
-    Variant("crop: full side", crop=1.0),
-    Variant("crop: padded", (PreprocessStep.CROP_PAD,), crop=1.0),
-    Variant("crop: subject", (PreprocessStep.CROP_SUBJECT,)),
-    Variant("crops: 4 views", views=4),
-    Variant("white balance: grey world", (PreprocessStep.WHITE_BALANCE_GREY_WORLD,)),
-    Variant("white balance: white patch", (PreprocessStep.WHITE_BALANCE_WHITE_PATCH,)),
-    Variant("denoise: median", (PreprocessStep.DENOISE_MEDIAN,)),
-    Variant("denoise: bilateral", (PreprocessStep.DENOISE_BILATERAL,)),
-    Variant("denoise: non-local means", (PreprocessStep.DENOISE_NL_MEANS,)),
-    Variant("contrast: CLAHE", (PreprocessStep.CONTRAST_CLAHE,)),
+    AblationVariant("crop: full side", crop=1.0),
+    AblationVariant("crop: padded", (PreprocessStep.CROP_PAD,), crop=1.0),
+    AblationVariant("crop: subject", (PreprocessStep.CROP_SUBJECT,)),
+    AblationVariant("crops: 4 views", views=4),
+    AblationVariant("white balance: grey world", (PreprocessStep.WHITE_BALANCE_GREY_WORLD,)),
+    AblationVariant("white balance: white patch", (PreprocessStep.WHITE_BALANCE_WHITE_PATCH,)),
+    AblationVariant("denoise: median", (PreprocessStep.DENOISE_MEDIAN,)),
+    AblationVariant("denoise: bilateral", (PreprocessStep.DENOISE_BILATERAL,)),
+    AblationVariant("denoise: non-local means", (PreprocessStep.DENOISE_NL_MEANS,)),
+    AblationVariant("contrast: CLAHE", (PreprocessStep.CONTRAST_CLAHE,)),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AblationRow:
     """What a variant is worth and costs."""
 
     backbone: str
@@ -88,29 +88,29 @@ class Row:
         return self.gains[FITTED].low > 0 and all(gain.high >= 0 for gain in self.gains.values())
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Measure everything, in about a quarter of an hour. Features are cached in .cache."""
     return _measured(say, None)
 
 
-def sample(say: Say) -> Result:
+def sample(say: Say) -> BenchResult:
     """Measure a part of the photos for a quick look. Its intervals are wide."""
     return _measured(say, SAMPLE)
 
 
-def _measured(say: Say, count: int | None) -> Result:
+def _measured(say: Say, count: int | None) -> BenchResult:
     folder = grocery.find()
     if folder is None:
         missing = f"NOT MEASURED: $SIGHTLINE_DATA/{grocery.FOLDER} is not there"
-        return Result((), {"ablation": None}, warnings=(missing,))
+        return BenchResult((), {"ablation": None}, warnings=(missing,))
     data = grocery.load(folder)
     train = data.train if count is None else _thinned(data.train, count)
     data = replace(data, train=train)
     say("which photos are of one scene")
     seen = featured.heads(featured.backbone(JUDGE), train.paths)
-    task = Task(data, grocery.scenes(seen, train.products))
-    preprocessing: list[Row] = []
-    colours: list[Row] = []
+    task = PhotoTask(data, grocery.scenes(seen, train.products))
+    preprocessing: list[AblationRow] = []
+    colours: list[AblationRow] = []
     for title, name in BACKBONES.items():
         model = featured.backbone(name)
         preprocessing += _preprocessing(title, model, task, say)
@@ -126,12 +126,12 @@ def _measured(say: Say, count: int | None) -> Result:
         "histogram": [_plain(row) for row in colours],
     }
     warnings = () if count is None else (f"a look at {len(train.paths)} photos only",)
-    return Result(tables, figures, warnings=warnings)
+    return BenchResult(tables, figures, warnings=warnings)
 
 
-def _preprocessing(title: str, model: Backbone, task: Task, say: Say) -> list[Row]:
-    rows: list[Row] = []
-    first: Measured | None = None
+def _preprocessing(title: str, model: Backbone, task: PhotoTask, say: Say) -> list[AblationRow]:
+    rows: list[AblationRow] = []
+    first: DefaultFigures | None = None
     timed = task.data.train.paths[:: max(1, len(task.products) // TIMED)]
     inference = _inference(model)
     for variant in VARIANTS:
@@ -140,7 +140,7 @@ def _preprocessing(title: str, model: Backbone, task: Task, say: Say) -> list[Ro
         seen = _seen(model, recipe, variant.views, task)
         found = measured(seen.only([model.blocks[featured.HEAD]]).squared(), seen, task)
         spent = featured.milliseconds(timed, recipe, variant.views) + variant.views * inference
-        first = first or Measured(found, spent)
+        first = first or DefaultFigures(found, spent)
         rows.append(
             _row(
                 title,
@@ -154,7 +154,7 @@ def _preprocessing(title: str, model: Backbone, task: Task, say: Say) -> list[Ro
     return rows
 
 
-def _colours(title: str, model: Backbone, task: Task, say: Say) -> list[Row]:
+def _colours(title: str, model: Backbone, task: PhotoTask, say: Say) -> list[AblationRow]:
     """Return what the histogram adds to the head alone."""
     say(f"{title}, histogram")
     plain = _seen(model, model.recipe, 1, task)
@@ -167,12 +167,12 @@ def _colours(title: str, model: Backbone, task: Task, say: Say) -> list[Row]:
     return rows
 
 
-def _seen(model: Backbone, recipe: PhotoRecipe, views: int, task: Task) -> Seen:
+def _seen(model: Backbone, recipe: PhotoRecipe, views: int, task: PhotoTask) -> PhotoFeatures:
     train, iconic = (
         featured.features(model, photos.paths, recipe, views).mean(axis=1)
         for photos in (task.data.train, task.data.iconic)
     )
-    return Seen(train, iconic)
+    return PhotoFeatures(train, iconic)
 
 
 def _inference(model: Backbone) -> float:
@@ -187,9 +187,9 @@ def _inference(model: Backbone) -> float:
     return 1000 * min(spent[1:]) / featured.BATCH
 
 
-def _thinned(photos: Photos, count: int) -> Photos:
+def _thinned(photos: GroceryPhotos, count: int) -> GroceryPhotos:
     places = np.linspace(0, len(photos.paths) - 1, min(count, len(photos.paths))).astype(int)
-    return Photos([photos.paths[place] for place in places], photos.products[places])
+    return GroceryPhotos([photos.paths[place] for place in places], photos.products[places])
 
 
 def _row(
@@ -199,9 +199,9 @@ def _row(
     default: Mapping[str, Doubles],
     *,
     milliseconds: float,
-    task: Task,
-) -> Row:
-    return Row(
+    task: PhotoTask,
+) -> AblationRow:
+    return AblationRow(
         backbone,
         name,
         {measure: float(hits.mean()) for measure, hits in found.items()},
@@ -210,8 +210,8 @@ def _row(
     )
 
 
-def _table(title: str, rows: Sequence[Row], task: Task) -> Table:
-    return Table(
+def _table(title: str, rows: Sequence[AblationRow], task: PhotoTask) -> BenchTable:
+    return BenchTable(
         title=title,
         headers=("backbone", "what", *MEASURES, "ms of CPU", "pays"),
         rows=tuple(_cells(row) for row in rows),
@@ -223,7 +223,7 @@ def _table(title: str, rows: Sequence[Row], task: Task) -> Table:
     )
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: AblationRow) -> tuple[str, ...]:
     cells = []
     for measure in MEASURES:
         level, above = row.levels[measure], row.gains[measure]
@@ -238,5 +238,5 @@ def _points(above: Interval) -> str:
     return f"{100 * above.value:+.1f} ({100 * above.low:+.1f} to {100 * above.high:+.1f})"
 
 
-def _plain(row: Row) -> dict[str, object]:
+def _plain(row: AblationRow) -> dict[str, object]:
     return {**asdict(row), "pays": row.pays}

@@ -27,14 +27,14 @@ from bench.cases.accuracy_report import (
     SEED,
     VAL_FOUR,
     VAL_ONE,
-    Found,
+    AccuracyFigures,
     goals,
     plain_figures,
     tables_of,
 )
 from bench.datasets import featured, grocery
-from bench.datasets.grocery import Grocery, Photos
-from bench.harness.model import Result, Table
+from bench.datasets.grocery import Grocery, GroceryPhotos
+from bench.harness.model import BenchResult, BenchTable
 from embedder.domain.fitted import (
     CATALOGUE,
     SHOPPER,
@@ -66,9 +66,9 @@ JUDGE = "efficientnet_lite1_features"
 VIEWS = 4
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Measure the photo sets that are present, in four minutes."""
-    found, warnings = Found({}, {}), []
+    found, warnings = AccuracyFigures({}, {}), []
     folder = grocery.find()
     if folder is None:
         warnings.append(f"NOT MEASURED: $SIGHTLINE_DATA/{grocery.FOLDER} is not there")
@@ -79,13 +79,13 @@ def run(say: Say) -> Result:
         found.clothing = _clothes(clothes, say)
     else:
         warnings.append(f"NOT MEASURED: $SIGHTLINE_DATA/{CLOTHING} is not there")
-    return Result(tables_of(found), plain_figures(found), goals(found), tuple(warnings))
+    return BenchResult(tables_of(found), plain_figures(found), goals(found), tuple(warnings))
 
 
 # Groceries
 
 
-def _groceries(data: Grocery, found: Found, say: Say) -> None:
+def _groceries(data: Grocery, found: AccuracyFigures, say: Say) -> None:
     say("groceries: features of the train part and of the iconic photos")
     train = _features(BACKBONE, data.train, VIEWS)
     iconic = _features(BACKBONE, data.iconic, VIEWS)
@@ -149,7 +149,7 @@ def _in_integers(data: Grocery, plain: Floats) -> tuple[SpaceFigure, ...]:
 
 def _doubts(
     labelled: Labelled, fits: doubts.Fits, fitted: FittedSpace, asked: Labelled
-) -> tuple[Table, ...]:
+) -> tuple[BenchTable, ...]:
     """Measure the category-mismatch rule on wrong categories, by the existing heads and by one that
     learned from wrong categories in the first part of the photos.
     """
@@ -186,12 +186,12 @@ class Once:
         return self._known[key][1]
 
 
-def _features(name: str, photos: Photos, views: int) -> Floats:
+def _features(name: str, photos: GroceryPhotos, views: int) -> Floats:
     model = featured.backbone(name)
     return featured.features(model, photos.paths, model.recipe, views)
 
 
-def _off_the_shelf(photos: Photos) -> Floats:
+def _off_the_shelf(photos: GroceryPhotos) -> Floats:
     """Return the unit vectors [n, 1280] of the first views that the embedder serves unfitted."""
     return featured.heads(featured.backbone(OFF_THE_SHELF), photos.paths)
 
@@ -269,7 +269,7 @@ def _clothes(paths: Sequence[Path], say: Say) -> SpaceEvaluation:
     """Cross-validate with each category as one product: a hit is a photo of the same category."""
     say(f"clothing: features and cross-validation of {len(paths):,} photos")
     names = [path.parent.name for path in paths]
-    photos = Photos(paths, np.asarray(numbered(names), np.int64))
+    photos = GroceryPhotos(paths, np.asarray(numbered(names), np.int64))
     labelled = Labelled(
         features=_features(BACKBONE, photos, 1),
         kinds=np.zeros(len(paths), np.int8),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from bench.harness.model import Goal, Interval, Table
+from bench.harness.model import BenchTable, Goal, Interval
 from embedder.domain.fitted import SpaceEvaluation, SpaceFigure
 from embedder.fitting.measuring import (
     CATEGORY,
@@ -30,7 +30,7 @@ VAL_FOUR = "val, four views"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class MissingGoal:
     """A goal of the issue on the part that is not in the folder."""
 
     name: str
@@ -41,14 +41,14 @@ class Wanted:
 
 
 WANTED = (
-    Wanted("test: 1-NN, one view", 0.83, NEAREST, ONE),
-    Wanted("test: 1-NN, several views", 0.87, NEAREST, FOUR),
-    Wanted("test: category", 0.93, CATEGORY, FOUR),
-    Wanted("test: 1-NN, labels that the map has not seen", 0.80, UNSEEN, FOUR),
-    Wanted("test: phone against one iconic photo, top-1", 0.60, ICONIC, FOUR),
-    Wanted("test: phone against one iconic photo, top-5", 0.93, ICONIC_HIT, FOUR),
-    Wanted("test: the same, never seen by the map, top-1", 0.58, UNSEEN_ICONIC, FOUR),
-    Wanted("test: the same, never seen by the map, top-5", 0.93, UNSEEN_ICONIC_HIT, FOUR),
+    MissingGoal("test: 1-NN, one view", 0.83, NEAREST, ONE),
+    MissingGoal("test: 1-NN, several views", 0.87, NEAREST, FOUR),
+    MissingGoal("test: category", 0.93, CATEGORY, FOUR),
+    MissingGoal("test: 1-NN, labels that the map has not seen", 0.80, UNSEEN, FOUR),
+    MissingGoal("test: phone against one iconic photo, top-1", 0.60, ICONIC, FOUR),
+    MissingGoal("test: phone against one iconic photo, top-5", 0.93, ICONIC_HIT, FOUR),
+    MissingGoal("test: the same, never seen by the map, top-1", 0.58, UNSEEN_ICONIC, FOUR),
+    MissingGoal("test: the same, never seen by the map, top-5", 0.93, UNSEEN_ICONIC_HIT, FOUR),
 )
 CAPTION = (
     "95% intervals by the bootstrap over scenes (products where the map has not seen them; photos "
@@ -57,7 +57,7 @@ CAPTION = (
 
 
 @dataclass(slots=True)
-class Found:
+class AccuracyFigures:
     """What was measured; what is absent was not."""
 
     crossed: dict[str, SpaceEvaluation]
@@ -66,13 +66,13 @@ class Found:
     """The val part, by views."""
     integers: tuple[SpaceFigure, ...] = ()
     """The val part, off the shelf in 8-bit integers beside float32."""
-    doubts: tuple[Table, ...] = ()
+    doubts: tuple[BenchTable, ...] = ()
     """What the rule for category mismatches makes of wrong categories."""
     clothing: SpaceEvaluation | None = None
     dimension: int = 0
 
 
-def goals(found: Found) -> tuple[Goal, ...]:
+def goals(found: AccuracyFigures) -> tuple[Goal, ...]:
     """Return the gates on val and the goals for data that the folder lacks."""
     gates = [
         Goal(
@@ -108,7 +108,7 @@ def _gain(figures: Sequence[SpaceFigure]) -> Interval | None:
     return None
 
 
-def _instead(found: Found, wanted: Wanted) -> str:
+def _instead(found: AccuracyFigures, wanted: MissingGoal) -> str:
     """Say what cross-validation and val show in place of the missing test part."""
     crossed = found.crossed.get(wanted.views)
     val = found.val.get(f"val, {wanted.views}", ())
@@ -122,7 +122,7 @@ def _instead(found: Found, wanted: Wanted) -> str:
     return f" [{', '.join(given)}]" if given else ""
 
 
-def tables_of(found: Found) -> tuple[Table, ...]:
+def tables_of(found: AccuracyFigures) -> tuple[BenchTable, ...]:
     rows = [
         (f"groceries, cross-validation, {views}", *_cells(each))
         for views, evaluation in found.crossed.items()
@@ -132,7 +132,7 @@ def tables_of(found: Found) -> tuple[Table, ...]:
     if found.clothing is not None:
         rows += [("clothing, cross-validation", *_cells(each)) for each in found.clothing.figures]
     return (
-        Table(
+        BenchTable(
             title="A learned space beside the off-the-shelf one",
             headers=("photos", "figure", "learned", "off the shelf", "gain", "queries"),
             rows=tuple(rows),
@@ -143,11 +143,11 @@ def tables_of(found: Found) -> tuple[Table, ...]:
     )
 
 
-def _integers_table(figures: Sequence[SpaceFigure]) -> tuple[Table, ...]:
+def _integers_table(figures: Sequence[SpaceFigure]) -> tuple[BenchTable, ...]:
     if not figures:
         return ()
     return (
-        Table(
+        BenchTable(
             title="int8 beside float32, off the shelf, val",
             headers=("figure", "int8", "float32", "gain", "queries"),
             rows=tuple(_cells(each) for each in figures),
@@ -166,7 +166,7 @@ def _cells(figure: SpaceFigure) -> tuple[str, ...]:
     return figure.name, level, f"{figure.baseline:.3f}", gained, f"{figure.queries:,}"
 
 
-def plain_figures(found: Found) -> Mapping[str, object]:
+def plain_figures(found: AccuracyFigures) -> Mapping[str, object]:
     return {
         "accuracy": {
             "backbone": BACKBONE,

@@ -10,28 +10,28 @@ from typing import TypeAlias
 
 from bench.capacity import inputs, plot, runs, sizes, sweep, validation
 from bench.capacity.chosen import BEHAVIOUR, RESERVE, THRESHOLDS
-from bench.capacity.runs import Job, Run
+from bench.capacity.runs import SimulationJob, SimulationRun
 from bench.capacity.scenarios import LOADS, MIX, PHOTOS
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 
 Say: TypeAlias = Callable[[str], None]
 BUSY = 8
 """Callers from which on a rate says what the machine gives."""
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Simulate all loads and policies once."""
     return _result(say, seeds=(1,))
 
 
-def full(say: Say) -> Result:
+def full(say: Say) -> BenchResult:
     """Simulate with several seeds, sweep the thresholds and vary other parameters."""
     chosen, tried = sweep.sweep(say)
     say("what else matters")
     jobs = sweep.variants()
     variants = dict(zip(jobs, runs.all_of(list(jobs.values())), strict=True))
     result = _result(say, seeds=sweep.SEEDS)
-    return Result(
+    return BenchResult(
         tables=(*result.tables, _sweep_table(tried), _variants_table(variants)),
         figures={
             **result.figures,
@@ -56,9 +56,9 @@ def full(say: Say) -> Result:
     )
 
 
-def _result(say: Say, seeds: Sequence[int]) -> Result:
+def _result(say: Say, seeds: Sequence[int]) -> BenchResult:
     jobs = [
-        Job(load, policy, seed)
+        SimulationJob(load, policy, seed)
         for load in LOADS
         for policy in runs.policies(load)
         for seed in seeds
@@ -67,11 +67,11 @@ def _result(say: Say, seeds: Sequence[int]) -> Result:
     found = runs.all_of(jobs)
     say("the model beside what was measured, and two shops")
     held = validation.compared()
-    grouped: dict[tuple[str, str], list[Run]] = {}
+    grouped: dict[tuple[str, str], list[SimulationRun]] = {}
     for each in found:
         grouped.setdefault((each.load, each.policy), []).append(each)
     firsts = [each[0] for each in grouped.values()]
-    return Result(
+    return BenchResult(
         tables=(_held_table(held), _policies_table(grouped)),
         figures={
             "thresholds": THRESHOLDS,
@@ -93,7 +93,7 @@ def _result(say: Say, seeds: Sequence[int]) -> Result:
     )
 
 
-def _figures(found: Run) -> dict[str, object]:
+def _figures(found: SimulationRun) -> dict[str, object]:
     return {name: value for name, value in asdict(found).items() if name != "series"}
 
 
@@ -107,7 +107,8 @@ def _range(values: Sequence[float]) -> Interval:
 
 
 def _goals(
-    held: Sequence[validation.Compared], grouped: Mapping[tuple[str, str], Sequence[Run]]
+    held: Sequence[validation.ModelComparison],
+    grouped: Mapping[tuple[str, str], Sequence[SimulationRun]],
 ) -> list[Goal]:
     goals = []
     for load in (sweep.FLASH, sweep.RUSH):
@@ -142,14 +143,14 @@ def _goals(
     return goals
 
 
-def _held_table(held: Sequence[validation.Compared]) -> Table:
+def _held_table(held: Sequence[validation.ModelComparison]) -> BenchTable:
     rows = []
     for each in held:
         cells = [each.kind, str(each.callers)]
         for one, other, off in zip(each.predicted, each.measured, each.off, strict=True):
             cells.append(f"{one:,.0f} / {other:,.0f} ({off:.2f})")
         rows.append(tuple(cells))
-    return Table(
+    return BenchTable(
         title="The model beside one machine",
         headers=("request", "callers", "requests/s", "p50 ms", "p99 ms"),
         rows=tuple(rows),
@@ -160,9 +161,9 @@ def _held_table(held: Sequence[validation.Compared]) -> Table:
     )
 
 
-def _policies_table(grouped: Mapping[tuple[str, str], Sequence[Run]]) -> Table:
+def _policies_table(grouped: Mapping[tuple[str, str], Sequence[SimulationRun]]) -> BenchTable:
     rows = [(load, policy, *_cells(some)) for (load, policy), some in grouped.items()]
-    return Table(
+    return BenchTable(
         title="Ways to scale",
         headers=(
             *("load", "pods by", "p50 ms", "p99 ms", "no answer %", "a part missing %"),
@@ -174,7 +175,7 @@ def _policies_table(grouped: Mapping[tuple[str, str], Sequence[Run]]) -> Table:
     )
 
 
-def _cells(some: Sequence[Run]) -> tuple[str, ...]:
+def _cells(some: Sequence[SimulationRun]) -> tuple[str, ...]:
     return (
         _spread([1e3 * each.p50 for each in some], ".0f"),
         _spread([1e3 * each.p99 for each in some], ".0f"),
@@ -193,7 +194,7 @@ def _spread(values: Sequence[float], form: str) -> str:
     return middle if ends == (middle, middle) else f"{middle} ({ends[0]}–{ends[1]})"
 
 
-def _sweep_table(tried: Sequence[sweep.Tried]) -> Table:
+def _sweep_table(tried: Sequence[sweep.Tried]) -> BenchTable:
     rows = []
     for each in tried:
         some = each.thresholds
@@ -211,7 +212,7 @@ def _sweep_table(tried: Sequence[sweep.Tried]) -> Table:
                 "yes" if each.keeps else "",
             )
         )
-    return Table(
+    return BenchTable(
         title="The sweep",
         headers=(
             *("load", "gateway, calls", "retriever, calls", "ranker, CPU %"),
@@ -224,8 +225,8 @@ def _sweep_table(tried: Sequence[sweep.Tried]) -> Table:
     )
 
 
-def _variants_table(variants: Mapping[str, Run]) -> Table:
-    return Table(
+def _variants_table(variants: Mapping[str, SimulationRun]) -> BenchTable:
+    return BenchTable(
         title="What else matters in a flash sale",
         headers=(
             *("", "p50 ms", "p99 ms", "no answer %", "a part missing %"),

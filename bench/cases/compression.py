@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.datasets import corpus
-from bench.harness.model import Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Interval
 from bench.harness.statistics import mean
 from bench.peers.raw import Raw
 
@@ -64,7 +64,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class CompressionCost:
     """What one form costs on one set. Every interval is over its queries."""
 
     set: str
@@ -154,7 +154,7 @@ FORMS = (
 # Sets
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Measure the photo sets that are present, and vectors made from a seed."""
     warnings = []
     sets = [synthetic()]
@@ -230,18 +230,18 @@ def _unit(vectors: Floats) -> Floats:
 # Measuring
 
 
-def measure(given: Set) -> list[Cost]:
+def measure(given: Set) -> list[CompressionCost]:
     """Measure every form. float32 comes first, as the others are compared with it."""
     truth = _cosines(given, (given.rows, given.queries))
     right = _right(given, truth)
     return [_cost(given, form, truth, right) for form in FORMS if len(given.fit) >= form.least]
 
 
-def _cost(given: Set, form: Form, truth: Floats, right: Floats | None) -> Cost:
+def _cost(given: Set, form: Form, truth: Floats, right: Floats | None) -> CompressionCost:
     scores = _cosines(given, form.code(given))
     now = _right(given, scores)
     ks = [k for k in KS if k < scores.shape[1]]
-    return Cost(
+    return CompressionCost(
         given.name,
         form.name,
         form.size(given.rows.shape[1]),
@@ -281,7 +281,9 @@ def _right(given: Set, scores: Floats) -> Floats | None:
 # What is said of it
 
 
-def result(sets: Sequence[Set], costs: Sequence[Cost], warnings: tuple[str, ...] = ()) -> Result:
+def result(
+    sets: Sequence[Set], costs: Sequence[CompressionCost], warnings: tuple[str, ...] = ()
+) -> BenchResult:
     """Return tables and figures."""
     rows = tuple(
         (
@@ -302,7 +304,7 @@ def result(sets: Sequence[Set], costs: Sequence[Cost], warnings: tuple[str, ...]
         f" {len(given.fit):,} others"
         for given in sets
     )
-    table = Table(
+    table = BenchTable(
         "Smaller vectors",
         ("vectors", "held as", "bytes", *recall, first, "1-NN", "1-NN lost"),
         rows,
@@ -316,10 +318,10 @@ def result(sets: Sequence[Set], costs: Sequence[Cost], warnings: tuple[str, ...]
         "sets": {s.name: [len(s.fit), len(s.rows), len(s.queries)] for s in sets},
         "costs": [{**asdict(cost), "recalls": _by_k(cost)} for cost in costs],
     }
-    return Result((table,), figures, warnings=warnings)
+    return BenchResult((table,), figures, warnings=warnings)
 
 
-def _by_k(cost: Cost) -> dict[str, object]:
+def _by_k(cost: CompressionCost) -> dict[str, object]:
     return {str(k): asdict(interval) for k, interval in cost.recalls.items()}
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from google.type import money_pb2
 
 from bench.harness.engines import ENGINES, LITE, SERVER, SPACE, VERSION, image_id, product_id
-from bench.harness.model import Goal, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal
 from bench.harness.rig import Filled, Floats, fill, points, product, server, worker
 from bench.harness.statistics import percentile
 from retriever.domain.generation import IndexKind, IndexParameters
@@ -54,7 +54,7 @@ MOST_LAG, LEAST_OFFERS = 1.0, 5_000.0
 
 
 @dataclass(slots=True)
-class Found:
+class ConsistencyFigures:
     """What was seen of one engine. Times in seconds."""
 
     engine: str
@@ -73,7 +73,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class ConsistencyPeers:
     """Whom the bench talks to."""
 
     products: "ProductServiceAsyncStub"
@@ -81,7 +81,7 @@ class Ends:
     metrics: int
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Fill each engine, start server and worker, write and search, stop them."""
     done = []
     for engine, start in ENGINES.items():
@@ -91,20 +91,22 @@ def run(say: Say) -> Result:
     return result(done)
 
 
-async def _measure(engine: str, uri: str, folder: Path) -> Found:
+async def _measure(engine: str, uri: str, folder: Path) -> ConsistencyFigures:
     kind = KINDS[engine]
     filled = await fill(folder, engine, uri, points(COUNT, DIMENSION), IndexParameters(kind=kind))
-    found = Found(engine, f"{DIMENSION}-d {kind}")
+    found = ConsistencyFigures(engine, f"{DIMENSION}-d {kind}")
     with server(filled) as port, worker(filled) as metrics:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            ends = Ends(ProductServiceStub(channel), VectorServiceStub(channel), metrics)
+            ends = ConsistencyPeers(
+                ProductServiceStub(channel), VectorServiceStub(channel), metrics
+            )
             await _first_write(filled, ends)
             await _upserts(found, filled, ends)
             await _offers(found, ends)
     return found
 
 
-async def _first_write(filled: Filled, ends: Ends) -> None:
+async def _first_write(filled: Filled, ends: ConsistencyPeers) -> None:
     """Until the worker leads and has opened the collection."""
     await _upsert([0], filled.vectors[:1], ends)
     token = (await _upsert([0], filled.vectors[1:2], ends)).index_token
@@ -113,7 +115,7 @@ async def _first_write(filled: Filled, ends: Ends) -> None:
     await ends.vectors.Search(request, timeout=60)
 
 
-async def _upserts(found: Found, filled: Filled, ends: Ends) -> None:
+async def _upserts(found: ConsistencyFigures, filled: Filled, ends: ConsistencyPeers) -> None:
     """Upsert products in an open loop, each with a new vector for its photo."""
     vectors = points(int(RATE * (SECONDS + WARM_SECONDS)), filled.vectors.shape[1], seed=2)
     calls = len(vectors) // BATCH
@@ -142,7 +144,7 @@ async def _upserts(found: Found, filled: Filled, ends: Ends) -> None:
 
 
 async def _upsert(
-    numbers: Sequence[int], vectors: Floats, ends: Ends
+    numbers: Sequence[int], vectors: Floats, ends: ConsistencyPeers
 ) -> vector_service_pb2.UpsertVectorsResponse:
     """Upsert products with another title, the photos that they have and the photos' vectors."""
     stamp = time.time_ns()
@@ -189,7 +191,9 @@ def _search(values: Floats) -> vector_service_pb2.SearchRequest:
     return vector_service_pb2.SearchRequest(vector=_vector(values), top_k=1)
 
 
-async def _until_found(product_id: str, values: Floats, since: float, ends: Ends) -> float:
+async def _until_found(
+    product_id: str, values: Floats, since: float, ends: ConsistencyPeers
+) -> float:
     """Return the seconds until a search for a vector, without a token, finds its product at
     distance 0.
     """
@@ -207,7 +211,7 @@ async def _until_found(product_id: str, values: Floats, since: float, ends: Ends
     return PATIENCE
 
 
-async def _gauges(found: Found, ends: Ends, since: float) -> None:
+async def _gauges(found: ConsistencyFigures, ends: ConsistencyPeers, since: float) -> None:
     await asyncio.sleep(since - time.perf_counter())
     while True:
         text = await asyncio.to_thread(_metrics, ends.metrics)
@@ -225,7 +229,7 @@ def _metrics(port: int) -> str:
     return text.decode()
 
 
-async def _offers(found: Found, ends: Ends) -> None:
+async def _offers(found: ConsistencyFigures, ends: ConsistencyPeers) -> None:
     """Send batches of offers one after another, each for other products and at new prices."""
     for number in range(OFFER_BATCHES):
         first = number * OFFERS % COUNT
@@ -244,9 +248,9 @@ async def _offers(found: Found, ends: Ends) -> None:
             raise OSError("the retriever refused an offer")
 
 
-def result(done: Sequence[Found]) -> Result:
+def result(done: Sequence[ConsistencyFigures]) -> BenchResult:
     """Return tables, figures and goals of the measurements."""
-    table = Table(
+    table = BenchTable(
         title=f"{RATE} upserts a second with vectors, {COUNT:,} products",
         headers=(
             "engine",
@@ -268,7 +272,7 @@ def result(done: Sequence[Found]) -> Result:
             "brings them into the index."
         ),
     )
-    return Result(
+    return BenchResult(
         tables=(table,),
         figures={
             "products": COUNT,
@@ -285,7 +289,7 @@ def result(done: Sequence[Found]) -> Result:
     )
 
 
-def _row(found: Found) -> tuple[str, ...]:
+def _row(found: ConsistencyFigures) -> tuple[str, ...]:
     return (
         found.engine,
         found.index,
@@ -299,7 +303,7 @@ def _row(found: Found) -> tuple[str, ...]:
     )
 
 
-def _figures(found: Found) -> dict[str, object]:
+def _figures(found: ConsistencyFigures) -> dict[str, object]:
     return {
         "engine": found.engine,
         "index": found.index,
@@ -315,7 +319,7 @@ def _figures(found: Found) -> dict[str, object]:
     }
 
 
-def _goals(found: Found) -> list[Goal]:
+def _goals(found: ConsistencyFigures) -> list[Goal]:
     where = f"{found.engine}, {found.index}"
     return [
         Goal(f"index lag, p99, {where}", MOST_LAG, "s", percentile(found.lags, 0.99)),

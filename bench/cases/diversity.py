@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from ranker.domain.arrays import Doubles, Floats, Ints
 from ranker.domain.events import EventType, Interaction
 from ranker.domain.log import log_of
@@ -51,11 +51,11 @@ FIGURES = (f"ndcg@{LISTED}", f"diversity@{LISTED}", f"novelty@{LISTED}", f"popul
 Say: TypeAlias = Callable[[str], None]
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Ten seconds, where the data is there."""
     folder = Path(os.environ.get("SIGHTLINE_DATA", "/nonexistent")) / "ml100k"
     if not (folder / "u.data.gz").is_file():
-        return Result(
+        return BenchResult(
             (), {}, _goals(None, None), ("MovieLens-100k is missing in $SIGHTLINE_DATA/ml100k",)
         )
     say("films re-ranked by eight policies")
@@ -115,7 +115,7 @@ def _judged(first: Ints, task: Task) -> Lists:
 
 def _measured(
     figures: dict[str, dict[str, Doubles]], coverage: dict[str, float], cost: dict[str, float]
-) -> Result:
+) -> BenchResult:
     base = _columns(figures["raw score alone"])
     rows, differences = [], {}
     for name, found in figures.items():
@@ -132,8 +132,8 @@ def _measured(
         rows.append((name, *cells, f"{coverage[name]:.3f}", f"{cost[name]:.2f}"))
     mild = intervals(_columns(figures["diversity .2"]) - base)
     headers = ("policy", *FIGURES, f"coverage@{LISTED}", "ms a list")
-    return Result(
-        tables=(Table("MovieLens-100k, re-ranked", headers, tuple(rows), CAPTION),),
+    return BenchResult(
+        tables=(BenchTable("MovieLens-100k, re-ranked", headers, tuple(rows), CAPTION),),
         figures={
             "differences": differences,
             "coverage": coverage,

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bench.harness.model import Interval, Table
+from bench.harness.model import BenchTable, Interval
 from embedder.domain.fitted import SHOPPER, FittedSpace, Floats, Labelled
 from embedder.embedding.classify import classification
 from embedder.fitting import folds
@@ -225,7 +225,7 @@ def _interval(value: float, drawn: Doubles) -> Interval:
 # What is reported
 
 
-def tables(found: Mapping[str, Sequence[Judged]], seed: int) -> tuple[Table, ...]:
+def tables(found: Mapping[str, Sequence[Judged]], seed: int) -> tuple[BenchTable, ...]:
     """Say what limits are worth, and what is called unknown."""
     rows: list[tuple[str, ...]] = []
     for name, photos in found.items():
@@ -235,7 +235,7 @@ def tables(found: Mapping[str, Sequence[Judged]], seed: int) -> tuple[Table, ...
                 _row(name, each) for each in worth(photos, _clusters(name, photos), tried, seed)
             ]
     unknown = [_unknown(name, photos, seed) for name, photos in found.items() if photos]
-    flagged = Table(
+    flagged = BenchTable(
         title="Photos that contradict a category",
         headers=(
             *("photos", "own, at most", "other, at least", "unknown, at least"),
@@ -244,7 +244,7 @@ def tables(found: Mapping[str, Sequence[Judged]], seed: int) -> tuple[Table, ...
         rows=tuple(rows),
         caption=CAPTION,
     )
-    unseen = Table(
+    unseen = BenchTable(
         title="What is called unknown",
         headers=("photos", "called unknown", "flagged under a wrong category", "photos asked"),
         rows=tuple(unknown),

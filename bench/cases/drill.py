@@ -42,12 +42,12 @@ SCENE = "cellar"
 SECONDS = 600.0
 
 
-class Failed(Exception):
+class DrillFailed(Exception):
     """What came back is not what was there."""
 
 
 @dataclass(slots=True)
-class Found:
+class DrillFigures:
     """What a drill came to."""
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -91,12 +91,12 @@ def _with(program: Any, more: Mapping[str, str]) -> Any:
     return replace(program, environment={**program.environment, **chosen})
 
 
-async def drill(suite: Suite, kept: Path, say: Say) -> Found:
+async def drill(suite: Suite, kept: Path, say: Say) -> DrillFigures:
     """Lose everything but the backups in `kept`, restore it and compare.
 
     Raise Failed on a difference.
     """
-    found = Found()
+    found = DrillFigures()
     gateway = suite.addresses()["gateway"]
     async with SightlineClient(gateway, timeout=30) as client:
         say("filling")
@@ -142,7 +142,7 @@ async def _answers(client: SightlineClient) -> list[Answer]:
     answers = [await one for one in asked]
     for answer in answers:
         if answer.degradations:
-            raise Failed(f"an answer is degraded: {answer.degradations}")
+            raise DrillFailed(f"an answer is degraded: {answer.degradations}")
     return [_said(answer) for answer in answers]
 
 
@@ -158,7 +158,7 @@ async def _page(client: SightlineClient, token: str = "") -> Any:
     return await client.recommend(products=WINES[3].id, page_size=5, page_token=token)
 
 
-async def _back_up(suite: Suite, client: SightlineClient, kept: Path, found: Found) -> str:
+async def _back_up(suite: Suite, client: SightlineClient, kept: Path, found: DrillFigures) -> str:
     """Back up everything by the commands that an operator types.
 
     Return the id of the catalog's backup.
@@ -185,7 +185,7 @@ async def _write_on(client: SightlineClient) -> None:
     ]
     async for batch in client.write_events(late):
         if batch.failures:
-            raise Failed(f"an event was refused: {batch.failures}")
+            raise DrillFailed(f"an event was refused: {batch.failures}")
     purge = await client.purge_events(user=FORGOTTEN, force=True)
     await _ended(client, purge.job)
 
@@ -197,7 +197,7 @@ def _lose(suite: Suite) -> None:
         shutil.rmtree(suite.layout.data / folder)
 
 
-def _restore_files(suite: Suite, kept: Path, found: Found) -> None:
+def _restore_files(suite: Suite, kept: Path, found: DrillFigures) -> None:
     """Restore keys and scenes, then events and models, and start the services.
 
     Without the keys no service starts.
@@ -211,7 +211,7 @@ def _restore_files(suite: Suite, kept: Path, found: Found) -> None:
             suite.start(name)
 
 
-async def _restore_catalog(client: SightlineClient, backup_id: str, found: Found) -> None:
+async def _restore_catalog(client: SightlineClient, backup_id: str, found: DrillFigures) -> None:
     with found.timed("catalog"):
         await _ended(client, await client.restore_backup(backup_id))
     with found.timed("index"):
@@ -232,7 +232,7 @@ async def _settled(client: SightlineClient) -> None:
     )
 
 
-async def _count(client: SightlineClient, found: Found) -> None:
+async def _count(client: SightlineClient, found: DrillFigures) -> None:
     """Count what came back and what was lost, by what a purge would delete."""
     everybody = (
         await client.purge_events(before=datetime.now(UTC) + timedelta(days=1))
@@ -272,7 +272,7 @@ def _run(command: list[str], environment: Mapping[str, str]) -> str:
         command, env=dict(environment), capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise Failed(f"{' '.join(command)}: {done.stderr}")
+        raise DrillFailed(f"{' '.join(command)}: {done.stderr}")
     return done.stdout
 
 
@@ -280,7 +280,7 @@ async def _ended(client: SightlineClient, job: Any) -> Any:
     async for state in client.watch_job(job.job_id, timeout=SECONDS):
         job = state
     if job.state is not JobState.SUCCEEDED:
-        raise Failed(f"{job.kind} ended as {job.state}: {job.error}")
+        raise DrillFailed(f"{job.kind} ended as {job.state}: {job.error}")
     return job
 
 
@@ -288,10 +288,12 @@ async def _until(client: SightlineClient, holds: Callable[[Any], bool]) -> None:
     until = time.monotonic() + SECONDS
     while not holds(status := await client.status()):
         if time.monotonic() > until:
-            raise Failed(f"not there after {SECONDS:.0f} s: {status}")
+            raise DrillFailed(f"not there after {SECONDS:.0f} s: {status}")
         await asyncio.sleep(0.1)
 
 
 def _same(what: str, expected: object, found: object) -> None:
     if expected != found:
-        raise Failed(f"{what} are not what they were: {found!r:.500} instead of {expected!r:.500}")
+        raise DrillFailed(
+            f"{what} are not what they were: {found!r:.500} instead of {expected!r:.500}"
+        )

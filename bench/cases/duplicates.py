@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from bench.harness.model import Result, Table
+from bench.harness.model import BenchResult, BenchTable
 from bench.peers.raw import Raw
 from sightline_rules import duplicates
 from sightline_rules.photos import PhotoLimits, inspect
@@ -38,7 +38,7 @@ LIMITS = PhotoLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class MatchRate:
     """How many pairs the rule takes for one picture."""
 
     pairs: int
@@ -49,7 +49,7 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class PairDistances:
     """Pairs of pictures, compared."""
 
     luminance: Array
@@ -58,13 +58,13 @@ class Likeness:
     cosine: Array
     """NaN = was not needed."""
 
-    def rate(self) -> Rate:
+    def rate(self) -> MatchRate:
         """Return how many pairs the product's rule takes for one picture."""
         near = self.colour <= duplicates.COLOUR
         certain = near & (self.luminance <= duplicates.CERTAIN)
         agree = near & (self.luminance <= duplicates.POSSIBLE)
         agree &= self.cosine >= duplicates.COSINE
-        return Rate(len(near), int(certain.sum()), int((certain | agree).sum()))
+        return MatchRate(len(near), int(certain.sum()), int((certain | agree).sum()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +76,12 @@ class Pictures:
     dhashes: Array
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Measure the photo sets that are present."""
     found = find()
     if not all(found.values()):
         warning = "photos are missing in $SIGHTLINE_DATA: see bench/README.md"
-        return Result((), {"copies": None}, warnings=(warning,))
+        return BenchResult((), {"copies": None}, warnings=(warning,))
     raw = Raw()
     copies = _copies(found, raw, say)
     say("pairs of different products")
@@ -189,7 +189,7 @@ RECOLOURED: Mapping[str, tuple[Change, int]] = {
 }
 
 
-def _copies(found: Mapping[str, list[Path]], raw: Raw, say: Say) -> dict[str, Likeness]:
+def _copies(found: Mapping[str, list[Path]], raw: Raw, say: Say) -> dict[str, PairDistances]:
     chance = random.Random(SEED)
     clothing = chance.sample(found["clothing"], min(COPIED, len(found["clothing"])))
     originals = pictures([*clothing, *found["wines"], *found["groceries"]])
@@ -202,7 +202,7 @@ def _copies(found: Mapping[str, list[Path]], raw: Raw, say: Say) -> dict[str, Li
         alike = _compared(originals, copies)
         cosine = (raw.vectors(copies.files) * vectors).sum(axis=1)
         which = colourful if name in RECOLOURED else np.ones(len(cosine), bool)
-        done[name] = Likeness(*(values[which] for values in (*alike, cosine)))
+        done[name] = PairDistances(*(values[which] for values in (*alike, cosine)))
     return done
 
 
@@ -257,7 +257,7 @@ def _ones(values: Array) -> Array:
 # Different products
 
 
-def _others(paths: Sequence[Path], raw: Raw) -> Likeness:
+def _others(paths: Sequence[Path], raw: Raw) -> PairDistances:
     """Compare all pairs. Vectors are computed only for photos whose hashes are near each other."""
     held = pictures(paths)
     parts: list[tuple[Array, Array, Array]] = []
@@ -276,19 +276,19 @@ def _others(paths: Sequence[Path], raw: Raw) -> Likeness:
         for pair in near:
             left, right = vectors[at[int(rows[pair])]], vectors[at[int(columns[pair])]]
             cosine[pair] = float(left @ right)
-    return Likeness(luminance, colour, dhash, cosine)
+    return PairDistances(luminance, colour, dhash, cosine)
 
 
 # What is said of it
 
 
-def result(copies: Mapping[str, Likeness], others: Mapping[str, Likeness]) -> Result:
+def result(copies: Mapping[str, PairDistances], others: Mapping[str, PairDistances]) -> BenchResult:
     """Return tables and figures."""
     every = {
         **copies,
         **{f"different products: {name}": alike for name, alike in others.items()},
     }
-    return Result(
+    return BenchResult(
         tables=(_rates(every), _sweep(copies, others)),
         figures={
             "photos": COPIED,
@@ -314,7 +314,7 @@ class Point:
     """Pairs within so many bits of dHash."""
 
 
-def points(alike: Likeness) -> list[Point]:
+def points(alike: PairDistances) -> list[Point]:
     """Count the pairs that each threshold takes for one picture."""
     found = []
     for bits in THRESHOLDS:
@@ -332,7 +332,7 @@ def points(alike: Likeness) -> list[Point]:
     return found
 
 
-def _rates(measured: Mapping[str, Likeness]) -> Table:
+def _rates(measured: Mapping[str, PairDistances]) -> BenchTable:
     rows = []
     for name, alike in measured.items():
         rate = alike.rate()
@@ -346,7 +346,7 @@ def _rates(measured: Mapping[str, Likeness]) -> Table:
                 "" if np.isnan(alike.cosine).any() else f"{np.percentile(alike.cosine, 5):.2f}",
             )
         )
-    return Table(
+    return BenchTable(
         "Taken for the same picture",
         ("change", "pairs", "hashes alone", "and vectors", "bits p50 / p95", "cosine p5"),
         tuple(rows),
@@ -357,7 +357,7 @@ def _rates(measured: Mapping[str, Likeness]) -> Table:
     )
 
 
-def _sweep(copies: Mapping[str, Likeness], others: Mapping[str, Likeness]) -> Table:
+def _sweep(copies: Mapping[str, PairDistances], others: Mapping[str, PairDistances]) -> BenchTable:
     """Return the table of copies against other products at each threshold."""
     kept = [points(alike) for name, alike in copies.items() if name in CHANGES]
     wrong = [points(alike) for alike in others.values()]
@@ -382,7 +382,7 @@ def _sweep(copies: Mapping[str, Likeness], others: Mapping[str, Likeness]) -> Ta
             shares = [_share(count, of) for count, of in zip(counts, pairs, strict=False)]
             rows.append((str(bits), name, *shares, f"{counts[2]:,}"))
     total = sum(len(alike.luminance) for alike in others.values())
-    return Table(
+    return BenchTable(
         "By threshold",
         ("bits", "rule", "copies", "recoloured", "different products"),
         tuple(rows),

@@ -20,10 +20,10 @@ from typing import TypeAlias
 from bench.cases import engine_speed
 from bench.datasets import unique
 from bench.harness.load import closed_loop
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import median_ratio, percentile, ratio
 from bench.peers import embedders, environments
-from bench.peers.embedders import BARE, OURS, RAW, Contender
+from bench.peers.embedders import BARE, OURS, RAW, EmbeddingContender
 from servicekit.memory import keep_memory
 
 Say: TypeAlias = Callable[[str], None]
@@ -50,7 +50,7 @@ REPEATS = 200
 
 
 @dataclass(slots=True)
-class Cell:
+class EmbeddingCell:
     """One contender with photos of one size and so many clients."""
 
     contender: str
@@ -68,20 +68,20 @@ class Cell:
 
 Asked: TypeAlias = Mapping[tuple[str, int], int]
 """Photos a round, by size and clients."""
-Cells: TypeAlias = Mapping[tuple[str, str, int], Cell]
+Cells: TypeAlias = Mapping[tuple[str, str, int], EmbeddingCell]
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Start everything, measure by turns, stop it."""
     return _run({at: count for at, count in A_ROUND.items() if at[1] in FEW}, SHORTER, say)
 
 
-def full(say: Say) -> Result:
+def full(say: Say) -> BenchResult:
     """Measure with 8 clients too, in more rounds."""
     return _run(A_ROUND, ROUNDS, say)
 
 
-def _run(asked: Asked, rounds: int, say: Say) -> Result:
+def _run(asked: Asked, rounds: int, say: Say) -> BenchResult:
     keep_memory()  # as the embedder does: the raw loop here has the same right to it
     missing = _environment(say)
     say("making photos that no cache knows")
@@ -137,14 +137,14 @@ async def _measure(
 
 
 async def _rounds(
-    contenders: Sequence[Contender],
+    contenders: Sequence[EmbeddingContender],
     files: Mapping[str, list[bytes]],
     asked: Asked,
     rounds: int,
     say: Say,
 ) -> Cells:
     cells = {
-        (each.name, size, clients): Cell(each.name, size, clients)
+        (each.name, size, clients): EmbeddingCell(each.name, size, clients)
         for (size, clients) in asked
         for each in contenders
     }
@@ -159,7 +159,11 @@ async def _rounds(
 
 
 async def _round(
-    contender: Contender, cell: Cell, source: Iterator[bytes], count: int, number: int
+    contender: EmbeddingContender,
+    cell: EmbeddingCell,
+    source: Iterator[bytes],
+    count: int,
+    number: int,
 ) -> None:
     photos = list(islice(source, count))
     before = contender.seconds()
@@ -172,7 +176,7 @@ async def _round(
         cell.tails.append(percentile(latencies, 0.99).value)
 
 
-async def _hits(contender: Contender, files: list[bytes]) -> dict[str, list[float]]:
+async def _hits(contender: EmbeddingContender, files: list[bytes]) -> dict[str, list[float]]:
     """Return the milliseconds of new photos and of a cached one, measured by turns."""
     found: dict[str, list[float]] = {"new": [], "known": []}
     source = unique.unique(files)
@@ -190,12 +194,12 @@ def _result(
     files: Mapping[str, list[bytes]],
     missing: str,
     rounds: int,
-) -> Result:
+) -> BenchResult:
     decoding = engine_speed.decoding()
     engines = engine_speed.engines(files["0.3 MP"])
     warnings = [f"the other servers could not be installed: {missing}"] if missing else []
     sizes = {name: round(sum(map(len, made)) / len(made)) for name, made in files.items()}
-    return Result(
+    return BenchResult(
         tables=(
             *(_table(cells, size, sizes[size]) for size in SIZES),
             engine_speed.decoding_table(decoding),
@@ -255,13 +259,13 @@ def _goals(cells: Cells) -> list[Goal]:
     return goals
 
 
-def _best(cells: Cells, size: str) -> Cell | None:
+def _best(cells: Cells, size: str) -> EmbeddingCell | None:
     """Return the other Python server with the most images a second, or None."""
     found = [cells[name, size, 32] for name in embedders.PEERS if (name, size, 32) in cells]
     return max(found, key=lambda cell: median(cell.rates), default=None)
 
 
-def _table(cells: Cells, size: str, mean_bytes: int) -> Table:
+def _table(cells: Cells, size: str, mean_bytes: int) -> BenchTable:
     rows = []
     for (_, of, clients), cell in cells.items():
         if of != size:
@@ -279,7 +283,7 @@ def _table(cells: Cells, size: str, mean_bytes: int) -> Table:
                 _times(ratio(list(zip(cell.costs, raw.costs, strict=True)))),
             )
         )
-    return Table(
+    return BenchTable(
         title=f"JPEG files of {size} ({mean_bytes / 1e6:.2f} MB) to vectors",
         headers=("clients", "", "images/s", "÷ raw", "p50 ms", "p99 ms", "CPU ms", "÷ raw"),
         rows=tuple(rows),
@@ -294,7 +298,7 @@ def _times(found: Interval) -> str:
     return f"{found.value:.2f} ({found.low:.2f}-{found.high:.2f})"
 
 
-def _hit_table(hits: Mapping[str, Sequence[float]]) -> Table:
+def _hit_table(hits: Mapping[str, Sequence[float]]) -> BenchTable:
     words = {"new": "a photo that is new", "known": "one that came before"}
     rows = []
     for kind, found in hits.items():
@@ -307,7 +311,7 @@ def _hit_table(hits: Mapping[str, Sequence[float]]) -> Table:
                 _times(median_ratio(found, hits["new"])),
             )
         )
-    return Table(
+    return BenchTable(
         title="The embedder's cache, 0.3 MP",
         headers=("", "p50 ms", "p99 ms", "÷ new"),
         rows=tuple(rows),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from bench.datasets import unique
-from bench.harness.model import Goal, Table
+from bench.harness.model import BenchTable, Goal
 from bench.harness.statistics import median_ratio, percentile
 from bench.peers.raw import MODEL, Raw
 from embedder.domain.recipes import PhotoRecipe
@@ -135,7 +135,7 @@ def _gpu_name() -> str:
         return ""
 
 
-def decoding_table(decoded: Mapping[float, tuple[float, list[float]]]) -> Table:
+def decoding_table(decoded: Mapping[float, tuple[float, list[float]]]) -> BenchTable:
     """Return the table of decoding."""
     rows = []
     for megabytes, spent in decoded.values():
@@ -147,7 +147,7 @@ def decoding_table(decoded: Mapping[float, tuple[float, list[float]]]) -> Table:
                 f"{p50.value / megabytes:.1f}",
             )
         )
-    return Table(
+    return BenchTable(
         title="12 megapixels, JPEG to the model's pixels, without a server",
         headers=("MB", "CPU ms", "ms/MB"),
         rows=tuple(rows),
@@ -156,13 +156,13 @@ def decoding_table(decoded: Mapping[float, tuple[float, list[float]]]) -> Table:
     )
 
 
-def engine_tables(engine: Engines) -> list[Table]:
+def engine_tables(engine: Engines) -> list[BenchTable]:
     """Return the tables of the engine builds that are present."""
     tables = []
     if engine.seconds:
         gain = median_ratio(engine.seconds["fp32"], engine.seconds["int8"])
         tables.append(
-            Table(
+            BenchTable(
                 title="int8 beside float32, onnxruntime alone, one thread",
                 headers=("fp32 ms", "int8 ms", "gain", "cosine, mean", "worst"),
                 rows=(
@@ -179,7 +179,7 @@ def engine_tables(engine: Engines) -> list[Table]:
         )
     if engine.gpu:
         tables.append(
-            Table(
+            BenchTable(
                 title="On the GPU, onnxruntime alone",
                 headers=("batch", "images/s", "share of the roofline"),
                 rows=tuple(

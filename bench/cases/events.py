@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from bench.cases.photos import SIGHTLINE
 from bench.harness import processes
-from bench.harness.model import Goal, Interval, Table
+from bench.harness.model import BenchTable, Goal, Interval
 from bench.harness.statistics import percentile
 from examples.wines.loading import LoadingFailed
 from local_suite.suite import Suite
@@ -36,7 +36,7 @@ _FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class FileImport:
     """An import of a file by the command."""
 
     rows: int
@@ -48,16 +48,16 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class EventFigures:
     """What was found."""
 
     rates: Sequence[float]
     """Events a second, chunk by chunk."""
-    small: Sequence[File]
-    long: File
+    small: Sequence[FileImport]
+    long: FileImport
 
 
-def measure(suite: Suite, long: int, say: Say) -> Measured:
+def measure(suite: Suite, long: int, say: Say) -> EventFigures:
     """Write events by the Python client, then import files by the command, one of `long` rows."""
     target = suite.addresses()["gateway"]
     say(f"{ROWS:,} events by the Python client")
@@ -71,7 +71,7 @@ def measure(suite: Suite, long: int, say: Say) -> Measured:
             say(f"a file of {ROWS:,} events, {number + 1} of {SMALL_FILES}")
             small.append(_file(suite, folder, f"small-{number}", ROWS))
         say(f"a file of {long:,} events")
-        return Measured(rates, small, _file(suite, folder, "long", long))
+        return EventFigures(rates, small, _file(suite, folder, "long", long))
 
 
 def make(name: str, count: int) -> Iterator[Event]:
@@ -102,7 +102,7 @@ async def _rates(target: str) -> list[float]:
     return rates
 
 
-def _file(suite: Suite, folder: Path, name: str, rows: int) -> File:
+def _file(suite: Suite, folder: Path, name: str, rows: int) -> FileImport:
     path = folder / f"{name}.csv"
     write(path, name, rows)
     target = suite.addresses()["gateway"]
@@ -111,7 +111,7 @@ def _file(suite: Suite, folder: Path, name: str, rows: int) -> File:
     path.unlink()
     if (written := json.loads(ended.output)["writtenCount"]) != rows:
         raise LoadingFailed(f"{written} of {rows} events were taken in")
-    return File(rows, ended.seconds, ended.peak_bytes, ended.beside_bytes)
+    return FileImport(rows, ended.seconds, ended.peak_bytes, ended.beside_bytes)
 
 
 def write(path: Path, name: str, rows: int) -> None:
@@ -125,7 +125,7 @@ def write(path: Path, name: str, rows: int) -> None:
             table.writerow(row)
 
 
-def goals(found: Measured) -> tuple[Goal, Goal]:
+def goals(found: EventFigures) -> tuple[Goal, Goal]:
     """Return the goals with their verdicts."""
     return (
         Goal(
@@ -145,12 +145,12 @@ def goals(found: Measured) -> tuple[Goal, Goal]:
     )
 
 
-def command_growth(found: Measured) -> Interval:
+def command_growth(found: EventFigures) -> Interval:
     """Return the growth of the command's peak memory."""
     return _growth([file.peak_bytes for file in found.small], found.long.peak_bytes)
 
 
-def ranker_growth(found: Measured) -> Interval:
+def ranker_growth(found: EventFigures) -> Interval:
     """Return the growth of the ranker's peak memory."""
     return _growth([file.ranker_bytes for file in found.small], found.long.ranker_bytes)
 
@@ -165,7 +165,7 @@ def _growth(small: Sequence[int], long: int) -> Interval:
     )
 
 
-def table(found: Measured) -> Table:
+def table(found: EventFigures) -> BenchTable:
     """Return the table for people."""
     rate = percentile(found.rates, 0.5)
     spread = f"{rate.value:,.0f} ({rate.low:,.0f}–{rate.high:,.0f})"
@@ -180,7 +180,7 @@ def table(found: Measured) -> Table:
         )
         for file in (*found.small, found.long)
     ]
-    return Table(
+    return BenchTable(
         title="Events",
         headers=("by", "rows", "events/s", "command MiB", "ranker MiB"),
         rows=tuple(rows),
@@ -192,7 +192,7 @@ def table(found: Measured) -> Table:
     )
 
 
-def figures(found: Measured) -> dict[str, object]:
+def figures(found: EventFigures) -> dict[str, object]:
     """Return all figures, for programs."""
     return {
         "seed": SEED,

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from gateway.model.experiment import ArmFile, ExperimentFile, running
 from gateway.model.query import Identity, Shopper
 from gateway.recommend.recommend import recommend
@@ -58,7 +58,7 @@ Say: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class ArmSums:
     """Of one arm by test and day, of all units so far."""
 
     count: Doubles
@@ -79,7 +79,7 @@ class Sums:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class DailyDecisions:
     """By test and day."""
 
     better: Flags
@@ -92,7 +92,7 @@ class Decided:
         return float((self.better | self.worse).any(axis=1).mean())
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Twenty seconds."""
     random = np.random.default_rng(20)
     say("answers with an experiment and without")
@@ -114,7 +114,7 @@ def run(say: Say) -> Result:
     lifted = {lift: _decided(control, _rates(random, BASE * (1 + lift))) for lift in LIFTS}
     alarms = _alarms(random)
     worst = max(same.values(), key=lambda one: one.rate)
-    return Result(
+    return BenchResult(
         (_same_table(same), _lifted_table(lifted)),
         {
             "false_positives": {name: one.rate for name, one in same.items()},
@@ -170,7 +170,7 @@ async def _spent(deps: RequestDependencies, n: int) -> float:
     return time.process_time() - begun
 
 
-def _hashed(random: np.random.Generator) -> Decided:
+def _hashed(random: np.random.Generator) -> DailyDecisions:
     """Run experiments on the same units, one seed each, with random outcomes."""
     units = [Shopper(Identity.VISITOR, f"visitor {n}") for n in range(HASHED_UNITS)]
     arms = tuple(ArmFile(name, 0.5) for name in ("control", "b"))
@@ -182,21 +182,21 @@ def _hashed(random: np.random.Generator) -> Decided:
         treated[test] = [one.arm_of(unit) == ("", ("aa/b",)) for unit in units]
     did = random.random(treated.shape) < BASE
 
-    def sums(group: Flags) -> Sums:
+    def sums(group: Flags) -> ArmSums:
         counts = group.reshape(shape).sum(axis=2).cumsum(axis=1).astype(float)
         totals = (group & did).reshape(shape).sum(axis=2).cumsum(axis=1).astype(float)
-        return Sums(counts, totals, totals, totals)
+        return ArmSums(counts, totals, totals, totals)
 
     return _decided(sums(~treated), sums(treated), HASHED_UNITS)
 
 
-def _rates(random: np.random.Generator, rate: float) -> Sums:
+def _rates(random: np.random.Generator, rate: float) -> ArmSums:
     counts = np.broadcast_to(A_DAY * np.arange(1.0, DAYS + 1), (TESTS, DAYS))
     totals = random.binomial(A_DAY, rate, (TESTS, DAYS)).cumsum(axis=1).astype(float)
-    return Sums(counts, totals, totals, totals)
+    return ArmSums(counts, totals, totals, totals)
 
 
-def _revenues(random: np.random.Generator, rate: float) -> Sums:
+def _revenues(random: np.random.Generator, rate: float) -> ArmSums:
     buyers = random.binomial(A_DAY, rate, (TESTS, DAYS))
     paid = random.lognormal(*SPEND, int(buyers.sum()))
     ends = np.append(0, buyers.ravel().cumsum())
@@ -205,10 +205,10 @@ def _revenues(random: np.random.Generator, rate: float) -> Sums:
         for values in (paid, paid**2)
     )
     counts = np.broadcast_to(A_DAY * np.arange(1.0, DAYS + 1), (TESTS, DAYS))
-    return Sums(counts, totals, squares, buyers.cumsum(axis=1).astype(float))
+    return ArmSums(counts, totals, squares, buyers.cumsum(axis=1).astype(float))
 
 
-def _decided(control: Sums, arm: Sums, planned: int = PLANNED) -> Decided:
+def _decided(control: ArmSums, arm: ArmSums, planned: int = PLANNED) -> DailyDecisions:
     """Return what the ranker would decide on each day."""
     variance = control.error + arm.error
     units, effect = control.count + arm.count, arm.mean - control.mean
@@ -216,7 +216,7 @@ def _decided(control: Sums, arm: Sums, planned: int = PLANNED) -> Decided:
     enough &= control.positive + arm.positive >= LEAST_POSITIVE
     half = half_width(variance, units, planned)
     naive = enough & (np.abs(effect) > Z95 * np.sqrt(variance))
-    return Decided(enough & (effect > half), enough & (effect < -half), naive)
+    return DailyDecisions(enough & (effect > half), enough & (effect < -half), naive)
 
 
 def _alarms(random: np.random.Generator) -> float:
@@ -229,7 +229,7 @@ def _alarms(random: np.random.Generator) -> float:
     return sum(wrong) / TESTS
 
 
-def _naive(one: Decided) -> float:
+def _naive(one: DailyDecisions) -> float:
     return _ever(one.naive)
 
 
@@ -237,7 +237,7 @@ def _ever(days: Flags) -> float:
     return float(days.any(axis=1).mean())
 
 
-def _days(one: Decided) -> float:
+def _days(one: DailyDecisions) -> float:
     """Mean day of the decision, of tests that come to one."""
     found = one.better[one.better.any(axis=1)]
     return float(found.argmax(axis=1).mean() + 1) if len(found) else float("nan")
@@ -256,7 +256,7 @@ def _percent(share: float) -> str:
     return f"{share:.1%} ({low:.1%} to {high:.1%})"
 
 
-def _same_table(same: dict[str, Decided]) -> Table:
+def _same_table(same: dict[str, DailyDecisions]) -> BenchTable:
     rows = tuple((name, _percent(one.rate), _percent(_naive(one))) for name, one in same.items())
     caption = (
         f"Of {TESTS:,} experiments without an effect, looked at each day ({DAYS} days of {A_DAY}"
@@ -264,10 +264,10 @@ def _same_table(same: dict[str, Decided]) -> Table:
         " ever decided: by the confidence sequence, and by a z-test at 95% that allows one look. In"
         " brackets the 95% interval."
     )
-    return Table("A/A tests", ("metric", "ever decided", "by a z-test"), rows, caption, None)
+    return BenchTable("A/A tests", ("metric", "ever decided", "by a z-test"), rows, caption, None)
 
 
-def _lifted_table(lifted: dict[float, Decided]) -> Table:
+def _lifted_table(lifted: dict[float, DailyDecisions]) -> BenchTable:
     rows = tuple(
         (
             f"{BASE:.0%} → {BASE * (1 + lift):.1%}",
@@ -284,4 +284,4 @@ def _lifted_table(lifted: dict[float, Decided]) -> Table:
         " worse."
     )
     headers = ("rate", "decided", "on day", "z-test on the last day", "wrongly")
-    return Table("Power", headers, rows, caption, None)
+    return BenchTable("Power", headers, rows, caption, None)

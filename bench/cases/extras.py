@@ -22,13 +22,13 @@ import uvloop
 
 import gateway.state.scenes
 from bench.cases.monolith import clothing, contenders, load, metrics
-from bench.cases.monolith.asking import PRODUCT, USER, WORDS, Question, Questions
-from bench.cases.monolith.contenders import SUITE, Contender
+from bench.cases.monolith.asking import PRODUCT, USER, WORDS, LoadQuestion, Questions
+from bench.cases.monolith.contenders import SUITE, AnswerContender
 from bench.cases.monolith.filled import Filling, filled
-from bench.cases.monolith.load import Cells, Plan
+from bench.cases.monolith.load import Cells, LoadPlan
 from bench.cases.monolith.tables import figure
 from bench.harness import processes
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import median_ratio, percentile
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import DEFAULT
@@ -126,7 +126,7 @@ class Beside(Filling):
 class OfShoppers(Questions):
     """The same questions, each by a shopper."""
 
-    def endless(self, kind: str) -> Iterator[Question]:
+    def endless(self, kind: str) -> Iterator[LoadQuestion]:
         """See Questions."""
         for user, question in zip(cycle(self.users), super().endless(kind), strict=False):
             asked = rec.RecommendRequest.FromString(question.message)
@@ -134,17 +134,17 @@ class OfShoppers(Questions):
             yield replace(question, message=asked.SerializeToString())
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Start them, ask them by turns."""
     return _run(ROUNDS, say)
 
 
-def full(say: Say) -> Result:
+def full(say: Say) -> BenchResult:
     """Measure in more rounds."""
     return _run(LONGER, say)
 
 
-def _run(rounds: int, say: Say) -> Result:
+def _run(rounds: int, say: Say) -> BenchResult:
     root, files = clothing.here()
     if not files:
         return result({})
@@ -154,7 +154,7 @@ def _run(rounds: int, say: Say) -> Result:
         say("what reading the snapshot costs")
         reading = _reading(suite)
         questions = OfShoppers(facts.products, facts.users)
-        plan = Plan(questions, (CALLERS,), rounds, SECONDS, KINDS)
+        plan = LoadPlan(questions, (CALLERS,), rounds, SECONDS, KINDS)
         with _paused(suite, OFTEN):
             return result(uvloop.run(_asked(suite, plan, say)), reading)
 
@@ -215,21 +215,21 @@ def _spending(suite: Suite, name: str) -> Callable[[], Mapping[str, float]]:
 
 
 @asynccontextmanager
-async def _contender(suite: Suite, name: str) -> AsyncIterator[Contender]:
+async def _contender(suite: Suite, name: str) -> AsyncIterator[AnswerContender]:
     target = suite.addresses()["gateway" if name == SUITE else name]
     async with grpc.aio.insecure_channel(target) as channel:
         call = contenders.by_channel(channel)
-        yield Contender(name, call, _spending(suite, name), contenders.wrong_message)
+        yield AnswerContender(name, call, _spending(suite, name), contenders.wrong_message)
 
 
-async def _asked(suite: Suite, plan: Plan, say: Say) -> Cells:
+async def _asked(suite: Suite, plan: LoadPlan, say: Say) -> Cells:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         found = [await enter(_contender(suite, name)) for name in (SUITE, *WAYS)]
         return await load.rounds(found, plan, say)
 
 
-def result(cells: Cells, reading: float = 0.0) -> Result:
+def result(cells: Cells, reading: float = 0.0) -> BenchResult:
     """Return the result. `reading`: the milliseconds of reading a snapshot once."""
     seconds = GatewaySettings.model_fields["snapshot_seconds"].default
     costs = {
@@ -258,7 +258,7 @@ def result(cells: Cells, reading: float = 0.0) -> Result:
         )
         for (name, kind), each in costs.items()
     )
-    table = Table(
+    table = BenchTable(
         "Controls, experiments, snapshot",
         ("request, for a shopper", "gateway", "processor ms", "wrong"),
         rows,
@@ -267,7 +267,7 @@ def result(cells: Cells, reading: float = 0.0) -> Result:
         f" every {seconds:g} s.",
     )
     figures = {"costs": {"/".join(key): each for key, each in costs.items()}, "reading_ms": reading}
-    return Result((table,) if rows else (), figures, goals)
+    return BenchResult((table,) if rows else (), figures, goals)
 
 
 def _times(costs: Mapping[tuple[str, str], Sequence[float]], name: str) -> Interval | None:

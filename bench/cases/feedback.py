@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from rich.console import Console
 
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import percentile
 from examples.wines.load import load
 from examples.wines.loading import LoadingFailed
@@ -53,7 +53,7 @@ class Waited:
 Found: TypeAlias = dict[str, Waited]
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Start and fill a suite and measure it, in a minute."""
     with own_suite(say) as suite:
         return result(asyncio.run(_measured(suite.addresses()["gateway"], say)))
@@ -144,14 +144,14 @@ def _ids(answer: Recommendations, part: str = "") -> set[str]:
     }
 
 
-def result(found: Found) -> Result:
+def result(found: Found) -> BenchResult:
     """Return the figures as a table and goals."""
     at_once = [found[name] for name in KINDS]
     firsts = [each for waited in at_once for each in waited.first]
     share = sum(firsts) / len(firsts)
     counted = [each for name in (AGAIN, TOGETHER) for each in found[name].milliseconds]
     whole = [each for waited in at_once for each in waited.milliseconds]
-    return Result(
+    return BenchResult(
         tables=(_table(found),),
         goals=(
             Goal(
@@ -176,7 +176,7 @@ def result(found: Found) -> Result:
     )
 
 
-def _table(found: Found) -> Table:
+def _table(found: Found) -> BenchTable:
     rows = [
         (
             name,
@@ -193,4 +193,4 @@ def _table(found: Found) -> Table:
         " caller. At once: in the first answer after the write. The last two go by counts, which"
         " the ranker's worker takes up every fifth of a second."
     )
-    return Table("From an event to an answer", headers, tuple(rows), caption, section=None)
+    return BenchTable("From an event to an answer", headers, tuple(rows), caption, section=None)

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import percentile
 from retriever.columns.arrays import Ints
 from retriever.columns.conditions import Conditions
@@ -51,7 +51,7 @@ COLUMNS, KEPT, ROWS = "columns", "columns again", "row by row"
 
 
 @dataclass(slots=True)
-class Measured:
+class FilterFigures:
     """What was measured, in milliseconds."""
 
     taken: dict[str, bool] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Measured:
     """From a deadline to the end, by how it was evaluated."""
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Make products and evaluate each filter on them by turns."""
     say(f"{PRODUCTS} products of {MAX_ATTRIBUTES} texts of {TEXT_BYTES} bytes")
     return result(measure(products(PRODUCTS), ROUNDS))
@@ -87,10 +87,10 @@ def spoken(name: str, count: int) -> Filter:
     return Any(tuple(Any(tuple(parts[at : at + 60])) for at in range(0, count, 60)))
 
 
-def measure(shop: Sequence[Facts], rounds: int) -> Measured:
+def measure(shop: Sequence[Facts], rounds: int) -> FilterFigures:
     """Time each filter by the columns and row by row, by turns."""
     table = Columns(row_of(f"p{n}", facts) for n, facts in enumerate(shop))
-    places, found = np.arange(len(shop)), Measured()
+    places, found = np.arange(len(shop)), FilterFigures()
     for name, asked in FILTERS.items():
         condition = spoken(*asked)
         found.taken[name] = _is_taken(condition)
@@ -146,7 +146,7 @@ async def _late(begun: Callable[[], Awaitable[object]]) -> float:
     raise OSError("the products are too few: all of them took less than the deadline")
 
 
-def result(found: Measured) -> Result:
+def result(found: FilterFigures) -> BenchResult:
     """Return tables, figures and goals of the measurements."""
     each = {key: percentile(values, 0.5) for key, values in found.each.items()}
     late = {way: percentile(values, 0.5) for way, values in found.late.items()}
@@ -158,9 +158,9 @@ def result(found: Measured) -> Result:
         )
         for name, taken in found.taken.items()
     )
-    return Result(
+    return BenchResult(
         tables=(
-            Table(
+            BenchTable(
                 "Filters, ms a product",
                 ("filter", "is taken", COLUMNS, KEPT, ROWS),
                 rows,

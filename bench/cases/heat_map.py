@@ -14,7 +14,7 @@ import grpc
 
 from bench.datasets import unique
 from bench.harness import processes
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import median_ratio, percentile
 from bench.peers import embedders
 from sightline.embedder.v1 import embedding_service_pb2 as pb
@@ -30,14 +30,14 @@ EMBED, DRAW = "an embedding", "a heat map"
 
 
 @dataclass(slots=True)
-class Measured:
+class HeatMapFigures:
     """Of each round, by what was asked."""
 
     milliseconds: dict[str, list[float]] = field(default_factory=dict)
     cpu_milliseconds: dict[str, list[float]] = field(default_factory=dict)
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Start Triton and the embedder, call both methods by turns, stop them."""
     files = unique.photos(*_photos())
     with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder, ExitStack() as running:
@@ -54,8 +54,8 @@ def _photos() -> tuple[tuple[int, int], int, float]:
 
 async def _measure(
     port: int, programs: Sequence[int], files: Sequence[bytes], say: Say
-) -> Measured:
-    found, source = Measured(), unique.unique(list(files))
+) -> HeatMapFigures:
+    found, source = HeatMapFigures(), unique.unique(list(files))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
 
@@ -93,7 +93,7 @@ async def _round(
     return 1e3 * clock / A_ROUND, 1e3 * (processes.of_trees(programs) - cpu) / A_ROUND
 
 
-def _result(found: Measured) -> Result:
+def _result(found: HeatMapFigures) -> BenchResult:
     rows = tuple(
         (
             name,
@@ -102,9 +102,9 @@ def _result(found: Measured) -> Result:
         )
         for name in (EMBED, DRAW)
     )
-    return Result(
+    return BenchResult(
         tables=(
-            Table(
+            BenchTable(
                 "A heat map of two photos of 0.3 megapixels, one caller",
                 ("what", "ms", "ms of processor time"),
                 rows,

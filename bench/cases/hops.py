@@ -22,7 +22,7 @@ from typing import Any
 import grpc
 import uvloop
 
-from bench.harness.model import Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Interval
 from bench.harness.statistics import ratio
 from servicekit import channel, deadlines, interceptors, server, telemetry, trace_export
 from servicekit.config import ServerSettings, TraceSettings
@@ -44,7 +44,7 @@ _TRACE = (("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class HopVariant:
     """A pair of processes and what they were made without."""
 
     name: str
@@ -56,23 +56,23 @@ class Variant:
 
 
 VARIANTS = (
-    Variant("bare grpc.aio", _ALL, ours=False),
-    Variant("our channel alone", _ALL),
-    Variant("our server alone", "", ours=False),
-    Variant("both", ""),
-    Variant("both, and a trace comes in", "", traced=True),
-    Variant("both, traces of 1%", "share-0.01"),
-    Variant("both, traces of all", "share-1"),
-    Variant("without the log line", "log"),
-    Variant("without the metric", "metrics"),
-    Variant("without the deadline", "deadline"),
-    Variant("without the request id", "request-id"),
-    Variant("without all four", "log,metrics,deadline,request-id"),
+    HopVariant("bare grpc.aio", _ALL, ours=False),
+    HopVariant("our channel alone", _ALL),
+    HopVariant("our server alone", "", ours=False),
+    HopVariant("both", ""),
+    HopVariant("both, and a trace comes in", "", traced=True),
+    HopVariant("both, traces of 1%", "share-0.01"),
+    HopVariant("both, traces of all", "share-1"),
+    HopVariant("without the log line", "log"),
+    HopVariant("without the metric", "metrics"),
+    HopVariant("without the deadline", "deadline"),
+    HopVariant("without the request id", "request-id"),
+    HopVariant("without all four", "log,metrics,deadline,request-id"),
 )
 
 
 @dataclass(slots=True)
-class Measured:
+class HopFigures:
     """Microseconds of processor time a call, a round each."""
 
     server: list[float] = field(default_factory=list)
@@ -84,12 +84,12 @@ class Measured:
         return [sum(pair) for pair in zip(self.server, self.client, strict=True)]
 
 
-def run(say: Callable[[str], None]) -> Result:
+def run(say: Callable[[str], None]) -> BenchResult:
     """Measure every variant."""
     return result(uvloop.run(_measure(say)))
 
 
-def result(found: dict[int, dict[str, Measured]]) -> Result:
+def result(found: dict[int, dict[str, HopFigures]]) -> BenchResult:
     """Return the result by callers and variant."""
     rows, figures = [], []
     for callers, variants in found.items():
@@ -98,17 +98,17 @@ def result(found: dict[int, dict[str, Measured]]) -> Result:
             times = ratio(list(zip(measured.both, bare.both, strict=True)))
             figures.append({"callers": callers, "variant": name, **_figures(measured, times)})
             rows.append((str(callers), name, *_cells(measured, times)))
-    table = Table(
+    table = BenchTable(
         "A hop",
         ("callers", "variant", "server µs", "client µs", "both µs", "÷ bare"),
         tuple(rows),
         "Processor time of a unary call of 4 KB there and back, medians of rounds by turns; in "
         "brackets the 95% interval of the ratio.",
     )
-    return Result((table,), {"hops": figures})
+    return BenchResult((table,), {"hops": figures})
 
 
-def _figures(measured: Measured, times: Interval) -> dict[str, object]:
+def _figures(measured: HopFigures, times: Interval) -> dict[str, object]:
     return {
         "server_us": median(measured.server),
         "client_us": median(measured.client),
@@ -117,15 +117,15 @@ def _figures(measured: Measured, times: Interval) -> dict[str, object]:
     }
 
 
-def _cells(measured: Measured, times: Interval) -> tuple[str, ...]:
+def _cells(measured: HopFigures, times: Interval) -> tuple[str, ...]:
     each = (measured.server, measured.client, measured.both)
     spread = f"{times.value:.2f} ({times.low:.2f}–{times.high:.2f})"
     return *(f"{median(values):.0f}" for values in each), spread
 
 
-async def _measure(say: Callable[[str], None]) -> dict[int, dict[str, Measured]]:
+async def _measure(say: Callable[[str], None]) -> dict[int, dict[str, HopFigures]]:
     telemetry.request_id.set("0123456789abcdef" * 2)
-    found = {callers: {variant.name: Measured() for variant in VARIANTS} for callers in CALLERS}
+    found = {callers: {variant.name: HopFigures() for variant in VARIANTS} for callers in CALLERS}
     with _servers({variant.without for variant in VARIANTS}) as ports:
         peers = [(variant, _connected(variant, ports[variant.without])) for variant in VARIANTS]
         for callers in CALLERS:
@@ -141,14 +141,14 @@ async def _measure(say: Callable[[str], None]) -> dict[int, dict[str, Measured]]
     return found
 
 
-def _connected(variant: Variant, port: int) -> grpc.aio.Channel:
+def _connected(variant: HopVariant, port: int) -> grpc.aio.Channel:
     address = f"127.0.0.1:{port}"
     if not variant.ours:
         return grpc.aio.insecure_channel(address)
     return channel.connect(address, service_configs=[("bench.Hop", "Call")])
 
 
-async def _round(variant: Variant, peer: grpc.aio.Channel, callers: int) -> tuple[float, float]:
+async def _round(variant: HopVariant, peer: grpc.aio.Channel, callers: int) -> tuple[float, float]:
     call: Any = peer.unary_unary(CALL, None, None)
     spent: Any = peer.unary_unary(SPENT, None, None)
     options: dict[str, Any] = {"metadata": _TRACE} if variant.traced else {}

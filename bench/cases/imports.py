@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from bench.cases import events, photos, text_imports
-from bench.harness.model import Result
+from bench.harness.model import BenchResult
 from bench.peers import sentences
 from examples.wines.local import own_suite
 
@@ -15,17 +15,17 @@ EVERY = 3
 """Of the photos, where all of them would take `make bench` beyond its twenty minutes."""
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Start a suite, measure, stop it."""
     return _run(events.SHORTER, text_imports.SHORTER, EVERY, say)
 
 
-def full(say: Say) -> Result:
+def full(say: Say) -> BenchResult:
     """Measure all photos, and longer files of products and events."""
     return _run(events.LONG, text_imports.LONG, 1, say)
 
 
-def _run(rows: int, products: int, every: int, say: Say) -> Result:
+def _run(rows: int, products: int, every: int, say: Say) -> BenchResult:
     root, files = photos.find()
     files = files[::every]
     with own_suite(say) as suite:
@@ -36,8 +36,8 @@ def _run(rows: int, products: int, every: int, say: Say) -> Result:
 
 
 def result(
-    chunks: list[photos.Chunk], texts: list[text_imports.Chunk], found: events.Measured
-) -> Result:
+    chunks: list[photos.PhotoChunk], texts: list[text_imports.TextChunk], found: events.EventFigures
+) -> BenchResult:
     """Return tables, figures and goals of the measurements."""
     warnings = []
     if not chunks:
@@ -50,7 +50,7 @@ def result(
         warnings.append(
             f"{events.LONG:,} event rows are taken with --full alone: here {found.long.rows:,} were"
         )
-    return Result(
+    return BenchResult(
         tables=(
             *([photos.table(chunks)] if chunks else []),
             *([text_imports.table(texts)] if texts else []),

@@ -24,7 +24,7 @@ from pymilvus import MilvusClient
 from bench.harness import engines, hop
 from bench.harness.engines import ENGINES, SPACE, VERSION
 from bench.harness.load import closed_loop
-from bench.harness.model import Goal, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal
 from bench.harness.rig import TAG, TAGGED, Filled, Floats, fill, points, server
 from bench.harness.statistics import percentile
 from retriever.adapters.milvus import filters
@@ -69,7 +69,7 @@ _ROWS = re.compile(r"1 round, (?P<rows>\d+) rows")
 
 
 @dataclass(slots=True)
-class Case:
+class LatencyCase:
     """One engine, one index and one filter."""
 
     engine: str
@@ -102,7 +102,7 @@ class Throughput:
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class LatencyPeers:
     """The three that are asked."""
 
     filled: Filled
@@ -112,18 +112,18 @@ class Ends:
     call: "grpc.aio.UnaryUnaryMultiCallable[SearchRequest, SearchResponse]"
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Fill each engine, start the retriever before it, measure, stop them."""
     return _run(SHORT, say)
 
 
-def full(say: Say) -> Result:
+def full(say: Say) -> BenchResult:
     """Measure every index."""
     return _run(ASKED, say)
 
 
-def _run(asked: Sequence[tuple[int, IndexKind]], say: Say) -> Result:
-    cases: list[Case] = []
+def _run(asked: Sequence[tuple[int, IndexKind]], say: Say) -> BenchResult:
+    cases: list[LatencyCase] = []
     throughputs: list[Throughput] = []
     for engine, start in ENGINES.items():
         with tempfile.TemporaryDirectory() as folder, start(Path(folder) / "engine") as running:
@@ -137,7 +137,7 @@ def _run(asked: Sequence[tuple[int, IndexKind]], say: Say) -> Result:
                 cases += done
                 throughputs.append(throughput)
     left_out = [
-        Case(engine, _index(*each), name, condition)
+        LatencyCase(engine, _index(*each), name, condition)
         for engine in ENGINES
         for each in ASKED
         if each not in asked
@@ -152,18 +152,18 @@ def _index(dimension: int, kind: IndexKind) -> str:
 
 async def _measure(
     engine: str, uri: str, folder: Path, dimension: int, kind: IndexKind
-) -> tuple[list[Case], Throughput]:
+) -> tuple[list[LatencyCase], Throughput]:
     parameters = IndexParameters(kind=kind)
     filled = await fill(folder, engine, uri, points(COUNT, dimension), parameters)
     queries = points(UNREAD + QUERIES + 2 * LOADED, dimension, seed=1)
     index = _index(dimension, kind)
-    cases = [Case(engine, index, name, asked) for name, asked in _filters().items()]
+    cases = [LatencyCase(engine, index, name, asked) for name, asked in _filters().items()]
     with server(filled) as port, _hop() as hop_port:
         async with (
             grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
             grpc.aio.insecure_channel(f"127.0.0.1:{hop_port}") as empty,
         ):
-            ends = Ends(
+            ends = LatencyPeers(
                 filled,
                 VectorServiceStub(channel),
                 engines.client(uri),
@@ -229,7 +229,7 @@ def _hydration(answer: SearchResponse) -> float:
     return stages["hydrate"].total_seconds() if "hydrate" in stages else 0.0
 
 
-async def _ask(case: Case, query: Floats, ends: Ends) -> None:
+async def _ask(case: LatencyCase, query: Floats, ends: LatencyPeers) -> None:
     """Send one query to the suite, to bare pymilvus and to the empty server."""
     request = _request(query, case.filter)
     begun = time.perf_counter()
@@ -257,7 +257,7 @@ def _request(query: Floats, asked: filter_pb2.Filter | None) -> SearchRequest:
     return SearchRequest(vector=vector, top_k=TOP, filter=asked)
 
 
-def _bare(query: Floats, case: Case, ends: Ends) -> float:
+def _bare(query: Floats, case: LatencyCase, ends: LatencyPeers) -> float:
     """Return the seconds that pymilvus takes for the plan of the suite's answer."""
     plan, rows = _PLAN.match(case.plan), _ROWS.search(case.plan)
     if plan is None or (rows is None and plan["route"] != "in memory"):
@@ -285,7 +285,7 @@ def _bare(query: Floats, case: Case, ends: Ends) -> float:
     return time.perf_counter() - begun
 
 
-def _exact(query: Floats, expression: str, ends: Ends) -> None:
+def _exact(query: Floats, expression: str, ends: LatencyPeers) -> None:
     """Read every matching row with its vector from the engine and compare it here."""
     generation = ends.filled.generation
     found = ends.bare.query(
@@ -300,7 +300,7 @@ def _exact(query: Floats, expression: str, ends: Ends) -> None:
     _ = [found[place] for place in np.argsort(-scores)]
 
 
-async def _load(queries: Floats, clients: int, ends: Ends) -> float:
+async def _load(queries: Floats, clients: int, ends: LatencyPeers) -> float:
     """Return the requests a second of several clients."""
     requests = [_request(query, None) for query in queries]
 
@@ -313,10 +313,12 @@ async def _load(queries: Floats, clients: int, ends: Ends) -> float:
 
 
 def result(
-    cases: Sequence[Case], throughputs: Sequence[Throughput], left_out: Sequence[Case] = ()
-) -> Result:
+    cases: Sequence[LatencyCase],
+    throughputs: Sequence[Throughput],
+    left_out: Sequence[LatencyCase] = (),
+) -> BenchResult:
     """Return tables, figures and goals of the measurements, and goals of omitted cases."""
-    table = Table(
+    table = BenchTable(
         title=f"A search of {COUNT:,} products for {TOP}, p50 in ms",
         headers=("engine", "index", "filter", *PARTS, "ratio", "plan"),
         rows=tuple(_row(case) for case in cases),
@@ -328,7 +330,7 @@ def result(
             "Unread: reading the record while most products were not read before."
         ),
     )
-    loads = Table(
+    loads = BenchTable(
         title="Searches a second, without a filter",
         headers=("engine", "index", "1 client", "8 clients"),
         rows=tuple(
@@ -337,7 +339,7 @@ def result(
         ),
         caption=f"{LOADED} requests each; clients, retriever and engine share the machine.",
     )
-    return Result(
+    return BenchResult(
         tables=(table, loads),
         figures={
             "products": COUNT,
@@ -352,7 +354,7 @@ def result(
     )
 
 
-def _row(case: Case) -> tuple[str, ...]:
+def _row(case: LatencyCase) -> tuple[str, ...]:
     parts = (case.suite, case.hydration, case.unread, case.bare, case.hop)
     ratio = percentile(case.ratios, 0.5)
     return (
@@ -365,7 +367,7 @@ def _row(case: Case) -> tuple[str, ...]:
     )
 
 
-def _figures(case: Case) -> dict[str, object]:
+def _figures(case: LatencyCase) -> dict[str, object]:
     return {
         "engine": case.engine,
         "index": case.index,
@@ -382,7 +384,7 @@ def _figures(case: Case) -> dict[str, object]:
     }
 
 
-def _goals(case: Case) -> list[Goal]:
+def _goals(case: LatencyCase) -> list[Goal]:
     """Return the goal of the ratio, and that of hydration at the goal's number of products."""
     where = f"{case.engine}, {case.index}, {case.name}"
     goals = [

@@ -14,7 +14,7 @@ from statistics import median
 import grpc
 import uvloop
 
-from bench.harness.model import Result, Table
+from bench.harness.model import BenchResult, BenchTable
 from servicekit import channel, telemetry
 from tests.fakes.kit_names import METHOD, Pods, pods
 
@@ -28,7 +28,7 @@ WATCHED = 45.0
 """Seconds for which calls are watched where connections live for ever."""
 
 
-class Caller:
+class PodCaller:
     """Somebody who calls."""
 
     def __init__(self) -> None:
@@ -51,16 +51,16 @@ class Caller:
                 await asyncio.sleep(PAUSE)
 
 
-def run(say: Callable[[str], None]) -> Result:
+def run(say: Callable[[str], None]) -> BenchResult:
     """Add a pod under each age."""
     telemetry.configure_logging("bench", "warning")
     found = {age: uvloop.run(_measure(age, say)) for age in AGES}
-    return Result((table(found),), {"ages": {f"{age:g}": each for age, each in found.items()}})
+    return BenchResult((table(found),), {"ages": {f"{age:g}": each for age, each in found.items()}})
 
 
-def table(found: Mapping[float, Mapping[str, float | None]]) -> Table:
+def table(found: Mapping[float, Mapping[str, float | None]]) -> BenchTable:
     """Return the table of the seconds measured at each connection age."""
-    return Table(
+    return BenchTable(
         "A new pod's share",
         ("connections end after", "half of the callers", "all", "nine tenths of a share", "failed"),
         tuple(_row(age, figures) for age, figures in found.items()),
@@ -76,7 +76,7 @@ def _row(age: float, figures: Mapping[str, float | None]) -> tuple[str, ...]:
 
 async def _measure(age: float, say: Callable[[str], None]) -> dict[str, float | None]:
     say(f"a new pod, connections that end after {age:g} s")
-    callers, end = [Caller() for _ in range(CALLERS)], asyncio.Event()
+    callers, end = [PodCaller() for _ in range(CALLERS)], asyncio.Event()
     async with pods(PODS, age) as shop:
         calling = []
         for each in callers:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from bench.cases.accuracy_report import BACKBONE, CLOTHING, OFF_THE_SHELF, SEED
 from bench.datasets import featured, grocery
 from bench.datasets.grocery import Grocery
-from bench.harness.model import Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Interval
 from embedder.domain.fitted import CATALOGUE, SHOPPER, Floats, Labelled
 from embedder.fitting.bootstrap import ends, resampled
 from embedder.fitting.fit import FitOptions, fit_rows
@@ -60,7 +60,7 @@ PLAIN: Final = "built-in"
 FITTED: Final = "fitted"
 
 
-class Counts:
+class RejectionCounts:
     """How often each query was asked and refused over all draws, by figure and kind."""
 
     def __init__(self, queries: int) -> None:
@@ -72,7 +72,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class MatchCase:
     """A catalog and what is asked of it, in one space."""
 
     near: Floats
@@ -85,16 +85,16 @@ class Case:
     """The product of each of the catalog's photos."""
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Three minutes, where the data is there."""
     folder = grocery.find()
     if folder is None:
         missing = f"NOT MEASURED: $SIGHTLINE_DATA/{grocery.FOLDER} is not there"
-        return Result((), {}, warnings=(missing,))
+        return BenchResult((), {}, warnings=(missing,))
     clothes = sorted((folder.parent / CLOTHING).rglob("*.jpg"))[::CLOTHES_EVERY]
     found = measured(grocery.load(folder), clothes, say)
     asks = {name: {kind: asdict(each) for kind, each in by.items()} for name, by in found.items()}
-    return Result((table(found),), {"shares": asks})
+    return BenchResult((table(found),), {"shares": asks})
 
 
 def measured(data: Grocery, clothes: Sequence[Path], say: Say) -> dict[str, Shares]:
@@ -175,13 +175,15 @@ def _fitted(labelled: Labelled, asked: Floats, held: Booleans) -> list[Floats]:
 # What is near to what
 
 
-def _case(data: Grocery, parts: Sequence[Floats], products: Integers, catalog: str) -> Case:
+def _case(data: Grocery, parts: Sequence[Floats], products: Integers, catalog: str) -> MatchCase:
     train, iconic, asked = parts
     held, photos = (train, data.train) if catalog == PHONE else (iconic, data.iconic)
     count = len(data.iconic.products)
     among = best_of(held @ held.T, photos.products, count)
     among[np.arange(len(held)), photos.products] = -np.inf
-    return Case(best_of(asked @ held.T, photos.products, count), products, among, photos.products)
+    return MatchCase(
+        best_of(asked @ held.T, photos.products, count), products, among, photos.products
+    )
 
 
 def best_of(cosines: Floats, shown: Integers, products: int) -> Floats:
@@ -214,19 +216,21 @@ def figures(near: Floats, own: Floats) -> Mapping[str, Doubles]:
 
 
 def shares(
-    cases: Iterable[Case], draws: Sequence[Booleans], products: Integers
+    cases: Iterable[MatchCase], draws: Sequence[Booleans], products: Integers
 ) -> dict[str, Shares]:
     """Return by figure the rejected share of each kind of query, and how well good queries are
     separated from hopeless ones. Intervals resample products, as photos of one product are
     dependent.
     """
-    counts = Counts(len(products))
+    counts = RejectionCounts(len(products))
     for number, (case, held) in enumerate(zip(cases, draws, strict=True)):
         _count(case, held, counts, np.random.default_rng(number))
     return {name: _share(counts, name, products) for name in counts.areas}
 
 
-def _count(case: Case, held: Booleans, counts: Counts, draw: np.random.Generator) -> None:
+def _count(
+    case: MatchCase, held: Booleans, counts: RejectionCounts, draw: np.random.Generator
+) -> None:
     kept = ~held
     inside = kept[case.shown]
     among = np.where(kept, case.among, -np.inf)[inside].max(axis=1)
@@ -247,7 +251,7 @@ def _count(case: Case, held: Booleans, counts: Counts, draw: np.random.Generator
         counts.areas[name].append(float((column[hopeless][:, None] < column[good]).mean()))
 
 
-def _share(counts: Counts, name: str, products: Integers) -> Shares:
+def _share(counts: RejectionCounts, name: str, products: Integers) -> Shares:
     areas = counts.areas[name]
     low, high = np.quantile(areas, (0.025, 0.975))
     found = {AREA: Interval(float(np.mean(areas)), float(low), float(high))}
@@ -269,14 +273,14 @@ def _interval(sums: Doubles, times: Doubles, products: Integers) -> Interval:
 # What is reported
 
 
-def table(found: Mapping[str, Shares]) -> Table:
+def table(found: Mapping[str, Shares]) -> BenchTable:
     """Return the table, a row for each figure."""
     rows = []
     for name, by in found.items():
         where, _, figure = name.partition(": ")
         cells = (_cell(by.get(kind)) for kind in KINDS)
         rows.append((where, figure, *cells, f"{by[AREA].value:.3f}"))
-    return Table(
+    return BenchTable(
         title="Queries for what the catalog does not hold",
         headers=(
             *("space, catalog", "judged by", "good refused", "hopeless caught"),

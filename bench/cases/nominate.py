@@ -18,7 +18,7 @@ from pymilvus import MilvusClient
 
 from bench.harness import engines
 from bench.harness.engines import ENGINES, LITE, SERVER
-from bench.harness.model import Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Interval
 from bench.harness.statistics import percentile
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
@@ -49,7 +49,7 @@ Say: TypeAlias = Callable[[str], None]
 
 
 @dataclass(slots=True)
-class Case:
+class CandidateCase:
     """What was measured at one size."""
 
     size: int
@@ -64,10 +64,10 @@ class Case:
     array_bytes: int = 0
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Measure every size."""
     cases = asyncio.run(_measure(say))
-    return Result(
+    return BenchResult(
         tables=(_table(cases),),
         figures={
             "settings": {
@@ -82,7 +82,7 @@ def run(say: Say) -> Result:
     )
 
 
-async def _measure(say: Say) -> list[Case]:
+async def _measure(say: Say) -> list[CandidateCase]:
     cases = []
     for engine, sizes in SIZES.items():
         if not engine:
@@ -100,11 +100,11 @@ async def _measure(say: Say) -> list[Case]:
 
 async def _case(
     size: int, engine: str, index: MilvusIndex | None, say: Say, client: MilvusClient | None
-) -> Case:
+) -> CandidateCase:
     """Run rounds of both sources by turns, each request for another shopper."""
     say(f"candidates among {size:,} products, {engine or 'memory alone'}")
     draw = np.random.default_rng(SEED + size)
-    model, case = _model(size, draw), Case(size, engine)
+    model, case = _model(size, draw), CandidateCase(size, engine)
     case.array_bytes = model.item_vectors.nbytes + model.item_biases.nbytes
     kind = IndexKind.FLAT if size <= EXACT_UP_TO else IndexKind.HNSW
     parameters, collection = IndexParameters(Metric.IP, kind), shaped(f"bench_{size}")
@@ -214,7 +214,7 @@ async def _await_graph(client: MilvusClient, collection: str, count: int) -> Non
     client.load_collection(collection)
 
 
-def _table(cases: Sequence[Case]) -> Table:
+def _table(cases: Sequence[CandidateCase]) -> BenchTable:
     rows = tuple(
         (
             f"{case.size:,}",
@@ -229,7 +229,7 @@ def _table(cases: Sequence[Case]) -> Table:
         )
         for case in cases
     )
-    return Table(
+    return BenchTable(
         title="Nominees by behaviour: memory or index",
         headers=(
             "products",
@@ -259,7 +259,7 @@ def _milliseconds(seconds: Sequence[float], share: float) -> str:
     return f"{found.value * 1e3:.2f} ({found.low * 1e3:.2f}-{found.high * 1e3:.2f})"
 
 
-def _figures(case: Case) -> dict[str, object]:
+def _figures(case: CandidateCase) -> dict[str, object]:
     return {
         "products": case.size,
         "engine": case.engine,

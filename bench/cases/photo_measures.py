@@ -22,7 +22,7 @@ MEASURES = (NEAREST, PRECISION, ICONIC, FITTED, FITTED_ICONIC)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PhotoFeatures:
     """What a variant makes of the photos."""
 
     train: Floats
@@ -30,32 +30,34 @@ class Seen:
     iconic: Floats
     """[81, f]."""
 
-    def only(self, blocks: Sequence[slice]) -> "Seen":
+    def only(self, blocks: Sequence[slice]) -> "PhotoFeatures":
         """Return only these blocks of the features."""
         train, iconic = (
             np.concatenate([each[:, block] for block in blocks], axis=1)
             for each in (self.train, self.iconic)
         )
-        return Seen(train, iconic)
+        return PhotoFeatures(train, iconic)
 
-    def squared(self) -> "Seen":
+    def squared(self) -> "PhotoFeatures":
         """Return the squares of the head's roots: the averages that a backbone gives unfitted."""
-        return Seen(self.train**2, self.iconic**2)
+        return PhotoFeatures(self.train**2, self.iconic**2)
 
-    def beside(self, other: "Seen") -> "Seen":
+    def beside(self, other: "PhotoFeatures") -> "PhotoFeatures":
         """Append other features."""
         train = np.concatenate((self.train, other.train), axis=1)
-        return Seen(train, np.concatenate((self.iconic, other.iconic), axis=1))
+        return PhotoFeatures(train, np.concatenate((self.iconic, other.iconic), axis=1))
 
-    def standard(self) -> "Seen":
+    def standard(self) -> "PhotoFeatures":
         """Standardize each feature by the phone photos' mean and deviation, so that blocks can be
         combined.
         """
-        return Seen(standardized(self.train, self.train), standardized(self.iconic, self.train))
+        return PhotoFeatures(
+            standardized(self.train, self.train), standardized(self.iconic, self.train)
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class PhotoTask:
     """Photos that look for their product."""
 
     data: Grocery
@@ -75,14 +77,16 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class DefaultFigures:
     """The default's."""
 
     hits: Mapping[str, Doubles]
     milliseconds: float
 
 
-def measured(off_the_shelf: Seen, fitted: Seen, task: Task) -> dict[str, Doubles]:
+def measured(
+    off_the_shelf: PhotoFeatures, fitted: PhotoFeatures, task: PhotoTask
+) -> dict[str, Doubles]:
     """Return by measure how well each phone photo found its product, 0 to 1 [n].
 
     `off_the_shelf` is compared as it is; `fitted` is projected into a space first.
@@ -109,7 +113,7 @@ def measured(off_the_shelf: Seen, fitted: Seen, task: Task) -> dict[str, Doubles
     return found
 
 
-def _right(products: Labels, task: Task) -> Doubles:
+def _right(products: Labels, task: PhotoTask) -> Doubles:
     return np.asarray(products == task.products, np.float64)
 
 
@@ -125,7 +129,7 @@ def precisions(similar: Floats, wanted: npt.NDArray[np.bool_]) -> Doubles:
     return np.asarray(summed / np.maximum(hits.sum(axis=1), 1))
 
 
-def discriminated(seen: Seen, inside: Labels, task: Task) -> tuple[Floats, Floats]:
+def discriminated(seen: PhotoFeatures, inside: Labels, task: PhotoTask) -> tuple[Floats, Floats]:
     """Project all train and iconic photos by linear discriminant analysis, at unit length.
 
     The within-class scatter is shrunk (J. Friedman, Regularized Discriminant Analysis, JASA 84,

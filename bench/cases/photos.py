@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from bench.harness import processes
-from bench.harness.model import Goal, Interval, Table
+from bench.harness.model import BenchTable, Goal, Interval
 from bench.harness.statistics import ratio
 from bench.peers.raw import Raw
-from bench.peers.sentences import Sentences
+from bench.peers.sentences import SentenceModel
 from examples.wines.loading import LoadingFailed
 from local_suite.processes import marked
 from local_suite.suite import Suite
@@ -40,7 +40,7 @@ _SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class PhotoChunk:
     """What one chunk of photos cost."""
 
     photos: int
@@ -61,7 +61,7 @@ class Chunk:
         return sum(self.programs.values())
 
 
-class Cost(Protocol):
+class ImportCost(Protocol):
     """What a chunk of any kind reports."""
 
     @property
@@ -90,9 +90,9 @@ def chunks(files: Sequence[Path]) -> list[list[Path]]:
     return [first, *(rest[place::CHUNKS] for place in range(CHUNKS))]
 
 
-def measure(suite: Suite, root: Path, files: Sequence[Path], say: Say) -> list[Chunk]:
+def measure(suite: Suite, root: Path, files: Sequence[Path], say: Say) -> list[PhotoChunk]:
     """Send every chunk through the suite and through one process, by turns."""
-    raw, titles, done, held = Raw(), Sentences(threads=1), [], 0
+    raw, titles, done, held = Raw(), SentenceModel(threads=1), [], 0
     for number, part in enumerate(chunks(files)):
         say(f"photos, chunk {number} of {CHUNKS}" if number else "photos, warming up")
         held += len(part)
@@ -103,8 +103,8 @@ def measure(suite: Suite, root: Path, files: Sequence[Path], say: Say) -> list[C
 
 
 def _one(
-    suite: Suite, root: Path, part: Sequence[Path], held: int, *, raw: Raw, titles: Sentences
-) -> Chunk:
+    suite: Suite, root: Path, part: Sequence[Path], held: int, *, raw: Raw, titles: SentenceModel
+) -> PhotoChunk:
     target = suite.addresses()["gateway"]
     with tempfile.TemporaryDirectory(prefix="sightline-photos-") as name:
         folder = Path(name)
@@ -120,7 +120,7 @@ def _one(
         seconds, after = time.perf_counter() - since, spent(suite)
     programs = {name: after[name] - before.get(name, 0.0) for name in after}
     spoken = sorted((path.stem.replace("_", " ").replace("-", " ") for path in part), key=len)
-    return Chunk(
+    return PhotoChunk(
         len(part),
         seconds,
         command.cpu_seconds,
@@ -163,17 +163,17 @@ async def searchable(target: str, photos: int, texts: int, limit: float = _SECON
             await asyncio.sleep(min(max(0.3, left / 200), 3))
 
 
-def goal(done: Sequence[Chunk]) -> Goal:
+def goal(done: Sequence[PhotoChunk]) -> Goal:
     """Return the goal with its verdict, NOT MEASURED without chunks."""
     return Goal(NAME, AT_MOST, "×", _over_raw(done) if done else None)
 
 
-def goal_with_titles(done: Sequence[Chunk]) -> Goal:
+def goal_with_titles(done: Sequence[PhotoChunk]) -> Goal:
     """Return the goal beside photos and titles, as the suite embeds the texts too."""
     return Goal(WITH_TITLES, AT_MOST, "×", _over_both(done) if done else None)
 
 
-def table(done: Sequence[Chunk]) -> Table:
+def table(done: Sequence[PhotoChunk]) -> BenchTable:
     """Return the table for people."""
     speed, total = _speed(done), sum(chunk.photos for chunk in done)
     whole = ratio([(chunk.suite + chunk.command, chunk.raw) for chunk in done])
@@ -191,7 +191,7 @@ def table(done: Sequence[Chunk]) -> Table:
         ("suite ÷ raw with titles", f"{both.value:.2f}", _range(both, 2)),
         ("(suite + command) ÷ raw", f"{whole.value:.2f}", _range(whole, 2)),
     ]
-    return Table(
+    return BenchTable(
         title="Products from a folder of photos",
         headers=("", "a product", "95% interval"),
         rows=tuple(rows),
@@ -203,7 +203,7 @@ def table(done: Sequence[Chunk]) -> Table:
     )
 
 
-def figures(done: Sequence[Chunk]) -> dict[str, object]:
+def figures(done: Sequence[PhotoChunk]) -> dict[str, object]:
     """Return all figures, for programs."""
     return {
         "chunks": [{**asdict(chunk), "suite": chunk.suite} for chunk in done],
@@ -213,7 +213,7 @@ def figures(done: Sequence[Chunk]) -> dict[str, object]:
     }
 
 
-def programs(done: Sequence[Cost]) -> list[tuple[str, float]]:
+def programs(done: Sequence[ImportCost]) -> list[tuple[str, float]]:
     """Return the processor seconds of each program, largest first."""
     total: dict[str, float] = defaultdict(float)
     for chunk in done:
@@ -222,15 +222,15 @@ def programs(done: Sequence[Cost]) -> list[tuple[str, float]]:
     return sorted(total.items(), key=lambda item: -item[1])
 
 
-def _over_raw(done: Sequence[Chunk]) -> Interval:
+def _over_raw(done: Sequence[PhotoChunk]) -> Interval:
     return ratio([(chunk.suite, chunk.raw) for chunk in done])
 
 
-def _over_both(done: Sequence[Chunk]) -> Interval:
+def _over_both(done: Sequence[PhotoChunk]) -> Interval:
     return ratio([(chunk.suite, chunk.raw + chunk.titles) for chunk in done])
 
 
-def _speed(done: Sequence[Chunk]) -> Interval:
+def _speed(done: Sequence[PhotoChunk]) -> Interval:
     return ratio([(chunk.photos, chunk.seconds) for chunk in done])
 
 

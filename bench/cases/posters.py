@@ -12,35 +12,35 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bench.cases.quality import AUC, NDCG, Measured, new_films
+from bench.cases.quality import AUC, NDCG, SystemFigures, new_films
 from bench.datasets import movielens
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from ranker.learning.evaluation.bootstrap import intervals
 
 Say: TypeAlias = Callable[[str], None]
 METRICS = (AUC, NDCG)
 LEAST = {AUC: 0.74, NDCG: 0.29}
 WITH_POSTER, ALL = "films with a poster", "all films"
-Found: TypeAlias = Mapping[str, tuple[Measured, Measured]]
+Found: TypeAlias = Mapping[str, tuple[SystemFigures, SystemFigures]]
 """By which films are new: without posters, and with them."""
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Measure the films with a poster, in a minute. Without the data nothing is measured."""
     return _run((WITH_POSTER,), say)
 
 
-def full(say: Say) -> Result:
+def full(say: Say) -> BenchResult:
     """Measure all films too."""
     return _run((WITH_POSTER, ALL), say)
 
 
-def _run(which: Sequence[str], say: Say) -> Result:
+def _run(which: Sequence[str], say: Say) -> BenchResult:
     path = movielens.folder()
     posters = None if path is None else movielens.posters(path)
     if path is None or posters is None:
         missing = f"$SIGHTLINE_DATA/{movielens.FOLDER}/{movielens.POSTERS} is not there"
-        return Result((), {}, _goals({}), warnings=(f"NOT MEASURED: {missing}",))
+        return BenchResult((), {}, _goals({}), warnings=(f"NOT MEASURED: {missing}",))
     data = movielens.load(path)
     shown = np.isin([one.product_id for one in data.products], posters.product_ids)
     found = {}
@@ -50,10 +50,10 @@ def _run(which: Sequence[str], say: Say) -> Result:
         without, shown_too = new_films(data, None, among), new_films(data, posters, among)
         found[f"{name}, ties by number"] = (without[0], shown_too[0])
         found[name] = (without[1], shown_too[1])
-    return Result((_table(found),), _figures(found), _goals(found))
+    return BenchResult((_table(found),), _figures(found), _goals(found))
 
 
-def _gain(pair: tuple[Measured, Measured], metric: str) -> Interval:
+def _gain(pair: tuple[SystemFigures, SystemFigures], metric: str) -> Interval:
     without, with_them = (one.by_shopper[metric] for one in pair)
     made = intervals((with_them - without)[:, None])
     return Interval(float(made.mean[0]), float(made.low[0]), float(made.high[0]))
@@ -71,7 +71,7 @@ def _goals(found: Found) -> tuple[Goal, ...]:
     return tuple(goals)
 
 
-def _table(found: Found) -> Table:
+def _table(found: Found) -> BenchTable:
     rows = tuple(
         (
             films,
@@ -83,7 +83,9 @@ def _table(found: Found) -> Table:
         for metric in METRICS
     )
     headers = ("new films", "figure", "without posters", "with posters", "difference")
-    return Table("New films and their posters", headers, rows, "With 95% intervals, over shoppers.")
+    return BenchTable(
+        "New films and their posters", headers, rows, "With 95% intervals, over shoppers."
+    )
 
 
 def _figures(found: Found) -> dict[str, object]:

@@ -17,7 +17,7 @@ import numpy as np
 from bench.datasets import movielens
 from bench.datasets.movielens import NEW_FILMS as NEW_FILMS_RECIPE
 from bench.datasets.movielens import RECIPE, SIGNALS, MovieLens
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from ranker.domain.arrays import Doubles, Flags
 from ranker.domain.features import Vectors
 from ranker.domain.model import Model
@@ -51,7 +51,7 @@ Say: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class SystemFigures:
     """A system's figures for a task."""
 
     by_shopper: Mapping[str, Doubles]
@@ -64,10 +64,10 @@ class Measured:
 
 
 @dataclass(slots=True)
-class Found:
+class QualityFigures:
     """Everything that was measured."""
 
-    tests: dict[str, dict[str, Measured]] = field(default_factory=dict)
+    tests: dict[str, dict[str, SystemFigures]] = field(default_factory=dict)
     """By task, then by system."""
     blends: dict[str, Mapping[str, float]] = field(default_factory=dict)
     """By protocol, as chosen on validation."""
@@ -75,13 +75,15 @@ class Found:
     """By protocol: what was left, nDCG@10 with it, and what all parts together have above it."""
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Measure all of it, in some minutes; without the data nothing is measured."""
     path = movielens.folder()
     if path is None:
         missing = f"NOT MEASURED: $SIGHTLINE_DATA/{movielens.FOLDER} is not there"
-        return Result(tables=(), figures={}, goals=_goals(Found()), warnings=(missing,))
-    data, found = movielens.load(path), Found()
+        return BenchResult(
+            tables=(), figures={}, goals=_goals(QualityFigures()), warnings=(missing,)
+        )
+    data, found = movielens.load(path), QualityFigures()
     for protocol in (Protocol.PER_USER_TAIL, Protocol.GLOBAL):
         made = split(data.log, protocol, SHARE)
         say(f"{protocol}: choosing the blend on validation")
@@ -93,14 +95,14 @@ def run(say: Say) -> Result:
             _newcomers(data, made, recipe, found)
     say("films that no training saw")
     found.tests["new films"] = {OURS: new_films(data)[0]}
-    return Result(
+    return BenchResult(
         tables=(*_test_tables(found), *_ablation_tables(found)),
         figures=_figures(found),
         goals=_goals(found),
     )
 
 
-def _chosen(data: MovieLens, made: EventSplit, found: Found) -> Recipe:
+def _chosen(data: MovieLens, made: EventSplit, found: QualityFigures) -> Recipe:
     """Return the recipe with the best blend on validation, and report what each part adds there."""
     inner = split(made.before, made.protocol, SHARE)
     asked = _tasks(data, inner)
@@ -138,7 +140,7 @@ def _ablation(
     return tuple(rows)
 
 
-def _test(data: MovieLens, made: EventSplit, recipe: Recipe, found: Found) -> None:
+def _test(data: MovieLens, made: EventSplit, recipe: Recipe, found: QualityFigures) -> None:
     """Our model and the baselines on what was held out."""
     asked, count = _tasks(data, made), len(data.products)
     classics = baselines.fit_all(asked.training, count)
@@ -153,10 +155,10 @@ def _test(data: MovieLens, made: EventSplit, recipe: Recipe, found: Found) -> No
         }
 
 
-def _newcomers(data: MovieLens, made: EventSplit, recipe: Recipe, found: Found) -> None:
+def _newcomers(data: MovieLens, made: EventSplit, recipe: Recipe, found: QualityFigures) -> None:
     """Leave a fifth of the shoppers out of training and give them their last few events."""
     asked, actors = _tasks(data, made), np.array(made.before.actors)
-    parts: dict[int, list[dict[str, Measured]]] = {count: [] for count in NEWCOMER_EVENTS}
+    parts: dict[int, list[dict[str, SystemFigures]]] = {count: [] for count in NEWCOMER_EVENTS}
     for seed in SEEDS:
         out = np.random.default_rng(seed).permutation(len(actors))[: len(actors) // 5]
         seen = ~np.isin(made.before.actor, out)
@@ -184,14 +186,14 @@ def _newcomers(data: MovieLens, made: EventSplit, recipe: Recipe, found: Found) 
 
 def new_films(
     data: MovieLens, posters: Vectors | None = None, among: Flags | None = None
-) -> tuple[Measured, Measured]:
+) -> tuple[SystemFigures, SystemFigures]:
     """Leave each fifth of the films (`among` them) in turn out of training, and search for them
     among themselves.
 
     They lie anywhere in a shopper's time, so that no shopper is asked in the middle of a visit.
     Return the figures with ties by the films' numbers, and by lot (`ByLot`).
     """
-    items, each = np.array(data.log.items), list[tuple[Measured, Measured]]()
+    items, each = np.array(data.log.items), list[tuple[SystemFigures, SystemFigures]]()
     everything = histories_of(data.log, _rows(data), SIGNALS)
     films = np.arange(len(data.products)) if among is None else np.flatnonzero(among)
     drawn = np.random.default_rng(SEEDS[0]).permutation(films)
@@ -238,7 +240,7 @@ def _measured(
     task: Task,
     training: Histories,
     given: Histories | None = None,
-) -> Measured:
+) -> SystemFigures:
     """`given`: the part of what the task's shoppers are known to like that the scorer is given;
     None = all. What is known does not compete in either case."""
     scores = scorer.scores(task.known if given is None else given)
@@ -246,13 +248,13 @@ def _measured(
     features = features_of(data.products, RECIPE.attribute_keys)
     named = metrics.by_shopper(lists, training, features)
     whole = metrics.of_all_lists(lists, task.candidates)
-    return Measured({name: named[name] for name in SHOWN}, whole[COVERAGE])
+    return SystemFigures({name: named[name] for name in SHOWN}, whole[COVERAGE])
 
 
-def _joined(parts: Sequence[Measured]) -> Measured:
+def _joined(parts: Sequence[SystemFigures]) -> SystemFigures:
     """Several draws as one: all their shoppers, and the mean coverage."""
     columns = {name: np.concatenate([part.by_shopper[name] for part in parts]) for name in SHOWN}
-    return Measured(columns, float(np.mean([part.coverage for part in parts])))
+    return SystemFigures(columns, float(np.mean([part.coverage for part in parts])))
 
 
 def _served(data: MovieLens, model: Model, classics: Sequence[Scorer]) -> systems.Served:
@@ -279,7 +281,7 @@ RETURNING = f"{Protocol.GLOBAL}: regulars"
 NEWCOMERS, NEW_FILMS = "unseen shoppers, 3 events", "new films"
 
 
-def _goals(found: Found) -> tuple[Goal, ...]:
+def _goals(found: QualityFigures) -> tuple[Goal, ...]:
     """Return the goals; without figures nothing is measured.
 
     Levels are those of this very test part, as are the published figures beside them, so the figure
@@ -312,12 +314,12 @@ def _goals(found: Found) -> tuple[Goal, ...]:
     )
 
 
-def _ahead(test: Mapping[str, Measured], rival: str) -> Interval:
+def _ahead(test: Mapping[str, SystemFigures], rival: str) -> Interval:
     """Return how far our nDCG@10 is above the rival's, paired by shopper."""
     return _interval(test[OURS].by_shopper[NDCG] - test[rival].by_shopper[NDCG])
 
 
-def _test_tables(found: Found) -> tuple[Table, ...]:
+def _test_tables(found: QualityFigures) -> tuple[BenchTable, ...]:
     rows = tuple(
         (
             task,
@@ -332,10 +334,10 @@ def _test_tables(found: Found) -> tuple[Table, ...]:
     )
     headers = ("asked", "system", "shoppers", *SHOWN, COVERAGE, "we are ahead by")
     caption = "With 95% intervals (BCa, over shoppers; paired for nDCG@10 ahead of others)."
-    return (Table("What was held out", headers, rows, caption),)
+    return (BenchTable("What was held out", headers, rows, caption),)
 
 
-def _ablation_tables(found: Found) -> tuple[Table, ...]:
+def _ablation_tables(found: QualityFigures) -> tuple[BenchTable, ...]:
     rows = tuple(
         (protocol, name, f"{value:.4f}", "" if name == "all parts" else _words(less))
         for protocol, each in found.ablations.items()
@@ -347,14 +349,14 @@ def _ablation_tables(found: Found) -> tuple[Table, ...]:
     )
     headers = ("protocol", "parts", NDCG, "all parts are ahead by")
     caption = f"On the validation split. The blends chosen there: {blends}."
-    return (Table("What each part adds", headers, rows, caption),)
+    return (BenchTable("What each part adds", headers, rows, caption),)
 
 
 def _words(interval: Interval) -> str:
     return f"{interval.value:.4f} ({interval.low:.4f} to {interval.high:.4f})"
 
 
-def _figures(found: Found) -> dict[str, object]:
+def _figures(found: QualityFigures) -> dict[str, object]:
     return {
         "settings": {"share": SHARE, "seeds": SEEDS, "recipe": RECIPE.json()},
         "blends": {name: dict(weights) for name, weights in found.blends.items()},

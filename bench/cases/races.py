@@ -16,7 +16,7 @@ from lightfm import LightFM
 from threadpoolctl import threadpool_limits
 
 from bench.datasets import shelves
-from bench.harness.model import Interval, Table
+from bench.harness.model import BenchTable, Interval
 from bench.harness.statistics import median_ratio, percentile
 from ranker.domain.arrays import Floats, Ints
 from ranker.domain.events import History
@@ -40,7 +40,7 @@ Say: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittedModels:
     """LightFM's model and ours of the same vectors."""
 
     lightfm: Any
@@ -50,7 +50,7 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class RankingTask:
     """A shopper and what is to be scored for them."""
 
     user: int
@@ -68,7 +68,7 @@ class Race:
     name: str
     of_all: bool
     """Whether LightFM scores every product, or the candidates alone."""
-    ours: Callable[[Fitted, Task], Ints | Sequence[str] | None]
+    ours: Callable[[FittedModels, RankingTask], Ints | Sequence[str] | None]
     """Our work; the best products or their places, best first, where LightFM scores the same."""
     lightfm_seconds: list[float] = field(default_factory=list)
     our_seconds: list[float] = field(default_factory=list)
@@ -101,7 +101,7 @@ def run(products: Sequence[Product], say: Say) -> list[Race]:
     return races
 
 
-def _fit(products: Sequence[Product]) -> Fitted:
+def _fit(products: Sequence[Product]) -> FittedModels:
     """Fit LightFM for a few epochs. Its size matters here, not its accuracy."""
     draw = np.random.default_rng(shelves.SEED)
     named = [feature_names(product, ("country",)) for product in products]
@@ -120,14 +120,16 @@ def _fit(products: Sequence[Product]) -> Fitted:
     lightfm.user_biases[:] = 0  # ours leaves them out: they move no order
     biases, vectors = lightfm.get_item_representations(features)
     made = shelves.model(vectors, biases, lightfm.user_embeddings[0])
-    return Fitted(lightfm, features, parts.by_columns(made))  # as the server loads it
+    return FittedModels(lightfm, features, parts.by_columns(made))  # as the server loads it
 
 
-def _task(fitted: Fitted, products: Sequence[Product], draw: np.random.Generator) -> Task:
+def _task(
+    fitted: FittedModels, products: Sequence[Product], draw: np.random.Generator
+) -> RankingTask:
     user, rows = int(draw.integers(SHOPPERS)), draw.choice(shelves.SIZE, CANDIDATES, replace=False)
     shown = [products[row] for row in rows]
     recent = [products[row].product_id for row in draw.choice(shelves.SIZE, 20, replace=False)]
-    return Task(
+    return RankingTask(
         user=user,
         by_taste=FoldIn(fitted.lightfm.user_embeddings[user]),
         by_all=fold_in.of(fitted.model, shelves.SHOPPER, recent, recent[:5]),
@@ -141,7 +143,7 @@ def _task(fitted: Fitted, products: Sequence[Product], draw: np.random.Generator
     )
 
 
-def _round(race: Race, fitted: Fitted, tasks: Sequence[Task], *, counts: bool) -> None:
+def _round(race: Race, fitted: FittedModels, tasks: Sequence[RankingTask], *, counts: bool) -> None:
     """Score all tasks by LightFM, then all by the ranker."""
     everything, predicted, lightfm_seconds, our_seconds = np.arange(shelves.SIZE), [], [], []
     for task in tasks:
@@ -164,21 +166,21 @@ def _round(race: Race, fitted: Fitted, tasks: Sequence[Task], *, counts: bool) -
         race.our_seconds += our_seconds
 
 
-def _score(fitted: Fitted, task: Task) -> Ints:
+def _score(fitted: FittedModels, task: RankingTask) -> Ints:
     scores = parts.blended(fitted.model, task.by_taste, {parts.TASTE: 1.0}, task.rows)
     return generate.best(scores, TOP_K)
 
 
-def _generate(fitted: Fitted, task: Task) -> Sequence[str]:
+def _generate(fitted: FittedModels, task: RankingTask) -> Sequence[str]:
     return generate.by_behaviour(task.by_taste, fitted.model, TOP_K, frozenset()).product_ids
 
 
-def _rank(fitted: Fitted, task: Task) -> None:
+def _rank(fitted: FittedModels, task: RankingTask) -> None:
     model = fitted.model
     rank.rank(task.candidates, shelves.WEIGHTS, task.by_all, model, None, history=History())
 
 
-def _generate_all(fitted: Fitted, task: Task) -> None:
+def _generate_all(fitted: FittedModels, task: RankingTask) -> None:
     generate.by_behaviour(task.by_all, fitted.model, TOP_K, frozenset())
 
 
@@ -199,9 +201,9 @@ def _same(expected: Floats, best: Ints) -> bool:
     return bool(np.abs(expected[best] - ideal).max() <= NEARLY * np.abs(expected).max())
 
 
-def table(races: Sequence[Race]) -> Table:
+def table(races: Sequence[Race]) -> BenchTable:
     """Return the table for people."""
-    return Table(
+    return BenchTable(
         title="Scores: LightFM.predict and the ranker",
         headers=("work", "LightFM.predict p50 µs", "ranker p50 µs", "times faster", "same best"),
         rows=tuple(

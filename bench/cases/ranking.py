@@ -21,7 +21,7 @@ from bench.cases import races
 from bench.cases.races import CANDIDATES, Say, micros
 from bench.datasets import shelves
 from bench.harness import hop
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import median_ratio
 from ranker.domain.features import Product
 from servicekit.memory import keep_objects
@@ -38,14 +38,14 @@ START_SECONDS = 60.0
 CALL_NAMES = ("scoring", "whole", "empty", "bytes")
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Measure both."""
     products = shelves.products()
     raced = races.run(products, say)
     calls = asyncio.run(_calls(products, say))
     gains = {race.name: race.gain for race in raced}
     scoring = median_ratio(calls["scoring"], calls["empty"])
-    return Result(
+    return BenchResult(
         tables=(races.table(raced), _call_table(calls)),
         goals=(
             _faster(races.SCORE, gains[races.SCORE], 5.0),
@@ -145,7 +145,7 @@ def _servers(folder: str) -> Iterator[tuple[int, ...]]:
             process.wait()
 
 
-def _call_table(calls: Mapping[str, Sequence[float]]) -> Table:
+def _call_table(calls: Mapping[str, Sequence[float]]) -> BenchTable:
     words = {
         "scoring": "scoring alone (history in hand, no reasons)",
         "whole": "all of Rank (history from SQLite, diversity, reasons)",
@@ -163,7 +163,7 @@ def _call_table(calls: Mapping[str, Sequence[float]]) -> Table:
                 f"{ratio.value:.2f} ({ratio.low:.2f}-{ratio.high:.2f})",
             )
         )
-    return Table(
+    return BenchTable(
         title=f"Rank of {CANDIDATES} candidates over gRPC",
         headers=("call", "p50 µs", "p99 µs", "÷ empty call"),
         rows=tuple(rows),

@@ -17,10 +17,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bench.cases.monolith import cases as catalogs
 from bench.cases.monolith import clothing
-from bench.cases.monolith.asking import PAGE_SIZE, PHOTO, PRODUCT, USER, Question, Questions
+from bench.cases.monolith.asking import PAGE_SIZE, PHOTO, PRODUCT, USER, LoadQuestion, Questions
 from bench.cases.monolith.filled import Filling, filled
 from bench.harness.load import closed_loop
-from bench.harness.model import Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Interval
 from bench.harness.statistics import percentile
 from local_suite.suite import Suite
 from sightline.gateway.v1.recommendation_service_pb2 import RecommendResponse
@@ -38,7 +38,7 @@ _TIMEOUT = 30.0
 
 
 @dataclass(slots=True)
-class Case:
+class RequestCase:
     """One kind of request at one number of clients."""
 
     catalog: str
@@ -53,7 +53,7 @@ class Case:
     """Causes of losses, each counted once per answer."""
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Measure each catalog in a suite of its own."""
     made = catalogs.made_filling()
     measured = _measured(catalogs.MADE, made, (), say)
@@ -70,16 +70,18 @@ def run(say: Say) -> Result:
     return result(measured, missing)
 
 
-def _measured(catalog: str, filling: Filling, photos: Sequence[bytes], say: Say) -> list[Case]:
+def _measured(
+    catalog: str, filling: Filling, photos: Sequence[bytes], say: Say
+) -> list[RequestCase]:
     with filled(filling, say) as (suite, facts):
         questions = Questions(facts.products, facts.users, photos)
         return asyncio.run(_measure(catalog, suite, questions, say))
 
 
-async def _measure(catalog: str, suite: Suite, questions: Questions, say: Say) -> list[Case]:
+async def _measure(catalog: str, suite: Suite, questions: Questions, say: Say) -> list[RequestCase]:
     kinds = (FLOOR, *(kind for kind in KINDS if kind in questions.kinds()))
     asked = {kind: questions.endless(kind) for kind in kinds if kind != FLOOR}
-    cases = [Case(catalog, kind, clients) for clients in CLIENTS for kind in kinds]
+    cases = [RequestCase(catalog, kind, clients) for clients in CLIENTS for kind in kinds]
     async with grpc.aio.insecure_channel(suite.addresses()["gateway"]) as channel:
         for number in range(ROUNDS + 1):
             say(f"{catalog}: round {number} of {ROUNDS}" if number else f"{catalog}: warming up")
@@ -89,9 +91,9 @@ async def _measure(catalog: str, suite: Suite, questions: Questions, say: Say) -
 
 
 async def _round(
-    case: Case,
+    case: RequestCase,
     channel: grpc.aio.Channel,
-    asked: Mapping[str, Iterator[Question]],
+    asked: Mapping[str, Iterator[LoadQuestion]],
     *,
     keep: bool,
 ) -> None:
@@ -111,7 +113,7 @@ async def _round(
         return
     questions = await asyncio.to_thread(lambda: list(islice(asked[case.kind], count)))
 
-    async def ask(question: Question) -> RecommendResponse:
+    async def ask(question: LoadQuestion) -> RecommendResponse:
         call = channel.unary_unary(question.method, None, RecommendResponse.FromString)
         answer: RecommendResponse = await call(question.message, timeout=_TIMEOUT)
         return answer
@@ -124,7 +126,7 @@ async def _round(
             note(case, timed.answer)
 
 
-def note(case: Case, answer: RecommendResponse) -> None:
+def note(case: RequestCase, answer: RecommendResponse) -> None:
     """Add an answer's stages and degradations to its case."""
     stages: dict[str, float] = defaultdict(float)
     for timing in answer.stage_timings:
@@ -135,7 +137,7 @@ def note(case: Case, answer: RecommendResponse) -> None:
     case.degraded.update(causes)
 
 
-def result(cases: Sequence[Case], missing: Sequence[str] = ()) -> Result:
+def result(cases: Sequence[RequestCase], missing: Sequence[str] = ()) -> BenchResult:
     """Return tables and figures of the measured cases.
 
     `missing`: what was not measured, and why.
@@ -151,7 +153,7 @@ def result(cases: Sequence[Case], missing: Sequence[str] = ()) -> Result:
         if case.degraded
     }
     warnings = [f"degraded answers, {name}: {causes}" for name, causes in degraded.items()]
-    return Result(
+    return BenchResult(
         tables=(_end_to_end(cases, floors), _per_stage(cases)),
         figures={
             "settings": {
@@ -165,7 +167,9 @@ def result(cases: Sequence[Case], missing: Sequence[str] = ()) -> Result:
     )
 
 
-def _end_to_end(cases: Sequence[Case], floors: Mapping[tuple[str, int], Interval]) -> Table:
+def _end_to_end(
+    cases: Sequence[RequestCase], floors: Mapping[tuple[str, int], Interval]
+) -> BenchTable:
     rows = []
     for case in cases:
         median, tail = percentile(case.latencies, 0.5), percentile(case.latencies, 0.99)
@@ -181,7 +185,7 @@ def _end_to_end(cases: Sequence[Case], floors: Mapping[tuple[str, int], Interval
                 f"{median.value / floors[case.catalog, case.clients].value:.1f}",
             )
         )
-    return Table(
+    return BenchTable(
         title="Recommend, end to end",
         headers=(
             *("catalog", "request", "clients", "n"),
@@ -195,7 +199,7 @@ def _end_to_end(cases: Sequence[Case], floors: Mapping[tuple[str, int], Interval
     )
 
 
-def _per_stage(cases: Sequence[Case]) -> Table:
+def _per_stage(cases: Sequence[RequestCase]) -> BenchTable:
     rows = []
     for case in cases:
         for stage, values in sorted(case.stages.items()):
@@ -211,7 +215,7 @@ def _per_stage(cases: Sequence[Case]) -> Table:
                     _with_interval(tail),
                 )
             )
-    return Table(
+    return BenchTable(
         title="Recommend, per stage",
         headers=("catalog", "request", "clients", "stage", "n", "p50 ms", "p99 ms"),
         rows=tuple(rows),
@@ -220,7 +224,7 @@ def _per_stage(cases: Sequence[Case]) -> Table:
     )
 
 
-def _figures(case: Case, floor: Interval) -> dict[str, object]:
+def _figures(case: RequestCase, floor: Interval) -> dict[str, object]:
     median = percentile(case.latencies, 0.5)
     return {
         "catalog": case.catalog,

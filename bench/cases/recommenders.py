@@ -23,7 +23,7 @@ import numpy as np
 
 from bench.datasets import movielens
 from bench.harness.machine import ROOT
-from bench.harness.model import Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Interval
 from bench.harness.statistics import percentile
 from ranker.domain.events import DAY_MICROS, Event, EventType, StoredEvent
 from ranker.domain.recommenders import CountScope, Recommender
@@ -53,7 +53,7 @@ Say: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class RecommenderCase:
     """One item to be found."""
 
     anchors: tuple[str, ...]
@@ -64,17 +64,17 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RecommenderSplit:
     """What is counted, and what is asked afterwards."""
 
     events: Sequence[StoredEvent]
     """By time."""
-    cases: Sequence[Case]
+    cases: Sequence[RecommenderCase]
     names: Sequence[Recommender]
 
 
 @dataclass(slots=True)
-class Found:
+class RecommenderFigures:
     """Figures of one set of data."""
 
     hits: defaultdict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
@@ -85,9 +85,9 @@ class Found:
     """Of each case: its lists, read and made."""
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Measure both."""
-    found: dict[str, Found] = {}
+    found: dict[str, RecommenderFigures] = {}
     warnings: tuple[str, ...] = ()
     path = movielens.folder()
     if path is None:
@@ -97,10 +97,10 @@ def run(say: Say) -> Result:
         found["MovieLens-100k"] = asyncio.run(_measured([_films(path)]))
     say("X-Wines: counting")
     found["X-Wines"] = asyncio.run(_measured(list(_wines())))
-    return Result(tables=(_table(found),), figures=_figures(found), warnings=warnings)
+    return BenchResult(tables=(_table(found),), figures=_figures(found), warnings=warnings)
 
 
-def _films(path: Path) -> Part:
+def _films(path: Path) -> RecommenderSplit:
     """Return the events until the cut and the films watched in the visits after it."""
     log = movielens.load(path).log
     cut = int(len(log) * (1 - SHARE))
@@ -117,14 +117,14 @@ def _films(path: Path) -> Part:
         film, before = log.items[films[row]], visit[visits[row]]
         if row >= cut and before:
             anchors = tuple(reversed(before[-recommenders.MOST_LAST :]))
-            cases.append(Case(anchors, frozenset(known[people[row]]), film))
+            cases.append(RecommenderCase(anchors, frozenset(known[people[row]]), film))
         before.append(film)
         known[people[row]].add(film)
     draw = np.random.default_rng(SEED).choice(len(cases), min(CASES, len(cases)), replace=False)
-    return Part(events, [cases[place] for place in sorted(draw)], OF_VIEWS)
+    return RecommenderSplit(events, [cases[place] for place in sorted(draw)], OF_VIEWS)
 
 
-def _wines() -> Iterable[Part]:
+def _wines() -> Iterable[RecommenderSplit]:
     """Yield each fifth of the people, asked by the orders of the others."""
     orders: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     with RATINGS.open(newline="") as file:
@@ -143,8 +143,8 @@ def _wines() -> Iterable[Part]:
         for person in sorted(asked):
             *before, wanted = [wine for _, wine in sorted(orders[person])]
             if before:
-                cases.append(Case(tuple(reversed(before)), frozenset(before), wanted))
-        yield Part(counted, cases, OF_ORDERS)
+                cases.append(RecommenderCase(tuple(reversed(before)), frozenset(before), wanted))
+        yield RecommenderSplit(counted, cases, OF_ORDERS)
 
 
 def _event(
@@ -156,8 +156,8 @@ def _event(
     return StoredEvent("default", event, person, "", "", b"", time_micros)
 
 
-async def _measured(parts: Sequence[Part]) -> Found:
-    found = Found()
+async def _measured(parts: Sequence[RecommenderSplit]) -> RecommenderFigures:
+    found = RecommenderFigures()
     for part in parts:
         with tempfile.TemporaryDirectory() as folder:
             url = f"sqlite:///{folder}/ranker.db"
@@ -170,7 +170,7 @@ async def _measured(parts: Sequence[Part]) -> Found:
     return found
 
 
-async def _count(database: Database, part: Part, found: Found) -> None:
+async def _count(database: Database, part: RecommenderSplit, found: RecommenderFigures) -> None:
     """Store the events as they came, and count them as the worker does."""
     record = EventRecord(database)
     for start in range(0, len(part.events), BATCH):
@@ -182,7 +182,7 @@ async def _count(database: Database, part: Part, found: Found) -> None:
     found.events += len(part.events)
 
 
-async def _ask(reader: CountRecord, part: Part, found: Found) -> None:
+async def _ask(reader: CountRecord, part: RecommenderSplit, found: RecommenderFigures) -> None:
     now = max(one.event.time_micros or 0 for one in part.events) + DAY_MICROS // 24
     for case in part.cases:
         began = time.perf_counter()
@@ -195,7 +195,7 @@ async def _ask(reader: CountRecord, part: Part, found: Found) -> None:
             found.hits[one.recommender].append(case.wanted in one.product_ids)
 
 
-def _baselines(part: Part, found: Found) -> None:
+def _baselines(part: RecommenderSplit, found: RecommenderFigures) -> None:
     """Measure the most popular products, and item-kNN over the same people."""
     likes: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for one in part.events:
@@ -234,13 +234,13 @@ def _interval(hits: Sequence[bool]) -> Interval:
     return Interval(float(made.mean[0]), float(made.low[0]), float(made.high[0]))
 
 
-def _table(found: Mapping[str, Found]) -> Table:
+def _table(found: Mapping[str, RecommenderFigures]) -> BenchTable:
     rows = []
     for data, its in found.items():
         for name, hits in its.hits.items():
             one = _interval(hits)
             rows.append((data, name, f"{one.value:.3f}", f"{one.low:.3f} to {one.high:.3f}"))
-    return Table(
+    return BenchTable(
         title="The next item among the first ten",
         headers=("data", "by", "hit@10", "95% interval"),
         rows=tuple(rows),
@@ -248,7 +248,7 @@ def _table(found: Mapping[str, Found]) -> Table:
     )
 
 
-def _figures(found: Mapping[str, Found]) -> dict[str, object]:
+def _figures(found: Mapping[str, RecommenderFigures]) -> dict[str, object]:
     return {
         data: {
             "cases": len(its.answer_seconds),

@@ -20,7 +20,7 @@ from unittest import mock
 import numpy as np
 
 from bench.datasets import shelves
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.ranker_servers import ACTOR, KEY, fill
 from bench.harness.statistics import median_ratio
 from ranker.adapters.model_store import ModelStore
@@ -89,7 +89,7 @@ class _Weighed:
 
 
 @dataclass
-class Measured:
+class ReplayFigures:
     """What came of it, by kind."""
 
     equal: dict[str, list[bool]] = field(default_factory=dict)
@@ -101,16 +101,16 @@ class Measured:
     replay_ms: list[float] = field(default_factory=list)
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Answer, change what is around, and compute again."""
     with tempfile.TemporaryDirectory() as folder:
         return result(asyncio.run(_measured(Path(folder), say)))
 
 
-async def _measured(folder: Path, say: Say) -> Measured:  # noqa: PLR0915 - one run, in order
+async def _measured(folder: Path, say: Say) -> ReplayFigures:  # noqa: PLR0915 - one run, in order
     database = Database(f"sqlite:///{folder}/ranker.db", migrations=MIGRATIONS)
     await asyncio.to_thread(database.migrate)
-    record, found = EventRecord(database), Measured()
+    record, found = EventRecord(database), ReplayFigures()
     await fill(record, now_micros())
     first = shelves.drawn_model(ACTOR)
     second = replace(first, version="lfm-other", item_biases=first.item_biases[::-1].copy())
@@ -173,7 +173,7 @@ def _request(shown: Sequence[Any], name: str, answer_id: str) -> pb.RankRequest:
     return asked
 
 
-async def _costs(ranker: RankingServicer, asked: Requests, found: Measured) -> None:
+async def _costs(ranker: RankingServicer, asked: Requests, found: ReplayFigures) -> None:
     """Measure both ways by turns, alternating the first one."""
     for number in range(WARM_UP + ROUNDS):
         for name, request in asked.items():
@@ -195,7 +195,7 @@ def _nothing(*given: object) -> None:
     """Replace the function that keeps inputs."""
 
 
-def result(found: Measured) -> Result:
+def result(found: ReplayFigures) -> BenchResult:
     """Return the figures as tables and goals."""
     whole = [each for equal in found.equal.values() for each in equal]
     share = sum(whole) / len(whole)
@@ -223,8 +223,8 @@ def result(found: Measured) -> Result:
         " Rank with what replay needs in the record, over that without; a whole answer takes two to"
         " four times Rank's."
     )
-    return Result(
-        tables=(Table("Replay", headers, tuple(rows), caption, section=None),),
+    return BenchResult(
+        tables=(BenchTable("Replay", headers, tuple(rows), caption, section=None),),
         goals=(
             Goal("answers that are bit-equal", None, "", Interval(share, share, share), 1.0),
             Goal(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bench.cases import drill
-from bench.harness.model import Result, Table
+from bench.harness.model import BenchResult, BenchTable
 from examples.wines.local import own
 from ranker.adapters.backup_files import BackupFiles
 from ranker.adapters.model_store import ModelStore
@@ -51,7 +51,7 @@ class Rates:
     """Bytes of the backup."""
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Start a suite, lose it, restore it and measure."""
     with tempfile.TemporaryDirectory(prefix="sightline-drill-") as name:
         kept = Path(name) / "kept"
@@ -122,12 +122,12 @@ async def _fill(record: Database) -> None:
         await append("default", batch, KEY, events.append, now_micros)
 
 
-def result(found: drill.Found, rates: Sequence[Rates]) -> Result:
+def result(found: drill.DrillFigures, rates: Sequence[Rates]) -> BenchResult:
     """Return tables and figures of the measurements, and the extrapolation."""
     steps = tuple((step, f"{seconds:.1f} s") for step, seconds in found.seconds.items())
-    return Result(
+    return BenchResult(
         tables=(
-            Table(
+            BenchTable(
                 title="Everything lost, and brought back",
                 headers=("step", "measured"),
                 rows=(
@@ -163,9 +163,9 @@ def _hours(seconds: float) -> float:
     return seconds / EVENTS * LARGE_EVENTS / 3600
 
 
-def _rate_table(rates: Sequence[Rates]) -> Table:
+def _rate_table(rates: Sequence[Rates]) -> BenchTable:
     catalog = LARGE / CATALOG_RATE / 3600
-    return Table(
+    return BenchTable(
         title="Events",
         headers=("record", "backup", "restore", "bytes an event", "a billion (extrapolated)"),
         rows=tuple(

@@ -19,10 +19,10 @@ import uvloop
 
 from bench.cases.monolith import clothing, contenders, load
 from bench.cases.monolith.asking import PRODUCT, SEARCH, USER, WORDS, Questions
-from bench.cases.monolith.contenders import SUITE, Contender
+from bench.cases.monolith.contenders import SUITE, AnswerContender
 from bench.cases.monolith.filled import Filling, another, filled
-from bench.cases.monolith.load import Cells, Plan, over
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.cases.monolith.load import Cells, LoadPlan, over
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import median_ratio
 from local_suite.health import grpc_serving
 from local_suite.model import Program
@@ -95,7 +95,7 @@ class Safe:
         }
 
     @asynccontextmanager
-    async def contender(self, suite: Suite) -> AsyncIterator[Contender]:
+    async def contender(self, suite: Suite) -> AsyncIterator[AnswerContender]:
         """Yield the guarded suite as a contender that sends a token and a trace."""
         authority = (self.folder / "tls" / "ca.crt").read_bytes()
         credentials = grpc.ssl_channel_credentials(authority)
@@ -103,7 +103,9 @@ class Safe:
         who = (("authorization", f"Bearer {self.token}"), TRACE)
         async with grpc.aio.secure_channel(target, credentials) as channel:
             call = contenders.by_channel(channel, who)
-            yield Contender(GUARDED, call, contenders.spending(suite), contenders.wrong_message)
+            yield AnswerContender(
+                GUARDED, call, contenders.spending(suite), contenders.wrong_message
+            )
 
 
 @contextmanager
@@ -117,31 +119,31 @@ def _both(filling: Filling, say: Say) -> Iterator[tuple[Suite, Suite, Safe, Ques
             yield plain, guarded, safe, Questions(facts.products, facts.users)
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Start both, ask them by turns, as many callers at once."""
     return _run((MANY,), SHORTER, say)
 
 
-def full(say: Say) -> Result:
+def full(say: Say) -> BenchResult:
     """Measure with one caller too, in more rounds."""
     return _run(CALLERS, ROUNDS, say)
 
 
-def _run(callers: Sequence[int], rounds: int, say: Say) -> Result:
+def _run(callers: Sequence[int], rounds: int, say: Say) -> BenchResult:
     root, files = clothing.here()
     if not files:
         return result({}, callers)
     with _both(clothing.filling(root, files), say) as (plain, guarded, safe, questions):
-        plan = Plan(questions, callers=callers, rounds=rounds, kinds=KINDS)
+        plan = LoadPlan(questions, callers=callers, rounds=rounds, kinds=KINDS)
         return result(uvloop.run(_asked(plain, guarded, safe, plan, say)), callers)
 
 
-async def _asked(plain: Suite, guarded: Suite, safe: Safe, plan: Plan, say: Say) -> Cells:
+async def _asked(plain: Suite, guarded: Suite, safe: Safe, plan: LoadPlan, say: Say) -> Cells:
     async with contenders.suite(plain) as one, safe.contender(guarded) as other:
         return await load.rounds([one, other], plan, say)
 
 
-def result(cells: Cells, callers: Sequence[int] = CALLERS) -> Result:
+def result(cells: Cells, callers: Sequence[int] = CALLERS) -> BenchResult:
     """Return the result; without cells nothing was measured."""
     goal = partial(
         Goal, at_most=TIMES, unit="×", missing="there are no photos in $SIGHTLINE_DATA/clothing"
@@ -161,7 +163,7 @@ def result(cells: Cells, callers: Sequence[int] = CALLERS) -> Result:
         )
         for (name, kind, callers), cell in sorted(cells.items(), key=lambda each: each[0][1:])
     )
-    table = Table(
+    table = BenchTable(
         "Safeguards",
         ("request", "callers", "suite", "processor ms", "wrong"),
         rows,
@@ -169,7 +171,7 @@ def result(cells: Cells, callers: Sequence[int] = CALLERS) -> Result:
         "intervals; 3,068 photos of clothing.",
     )
     costs = {"/".join(map(str, key)): cell.costs for key, cell in cells.items()}
-    return Result((table,) if rows else (), {"costs": costs}, goals)
+    return BenchResult((table,) if rows else (), {"costs": costs}, goals)
 
 
 def _together(cells: Cells) -> Interval | None:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.cases.search import measured
-from bench.cases.search_report import LEAST_FILTERED, TOP, Case, Measured, result
+from bench.cases.search_report import LEAST_FILTERED, TOP, EngineFigures, SearchCase, result
 from bench.datasets.corpus import clustered, photographed
 from bench.harness.engines import LITE, SERVER
-from bench.harness.model import Goal, Result
+from bench.harness.model import BenchResult, Goal
 from bench.harness.statistics import median_ratio
 
 Say = Callable[[str], None]
@@ -22,16 +22,16 @@ MOST_GROWTH = 1.5
 """p50 at a million over p50 at ten thousand, of a plain search."""
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """80-d on the server, both sizes in one engine, by turns; about seven minutes on two cores."""
     grown = measured(SERVER, [clustered(FEW, 80), clustered(MANY, 80)], say, faiss=False)
     return result([grown], [growth(grown.cases)])
 
 
-def full(say: Say) -> Result:
+def full(say: Say) -> BenchResult:
     """Measure all sizes, each beside faiss, in two to three hours on two idle cores."""
     shares = (0.5, 0.2, 0.15, 0.1, 0.08, 0.05, 0.005)
-    done: list[Measured] = []
+    done: list[EngineFigures] = []
     grown = measured(
         SERVER,
         [clustered(count, 80, shares=shares) for count in (FEW, 100_000, MANY)],
@@ -48,7 +48,7 @@ def full(say: Say) -> Result:
     return result(done, [growth(grown.cases)])
 
 
-def photos(say: Say) -> Result:
+def photos(say: Say) -> BenchResult:
     """Real photos below SIGHTLINE_DATA on both engines; five minutes on two idle cores."""
     place = os.environ.get("SIGHTLINE_DATA")
     say("photos are embedded")
@@ -59,7 +59,7 @@ def photos(say: Say) -> Result:
     return result([measured(engine, [corpus], say, faiss=True) for engine in (LITE, SERVER)])
 
 
-def growth(cases: Sequence[Case]) -> Goal:
+def growth(cases: Sequence[SearchCase]) -> Goal:
     """Return the goal of a plain search among the most products over one among the fewest."""
     plain = sorted((case for case in cases if case.share == 1.0), key=lambda case: case.count)
     few, many = plain[0], plain[-1]

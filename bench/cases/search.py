@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from bench.cases.search_report import TOP, Case, Costs, Measured, result
+from bench.cases.search_report import TOP, Costs, EngineFigures, SearchCase, result
 from bench.datasets.corpus import Corpus, clustered
 from bench.harness import filling, processes
 from bench.harness.engines import ENGINES, LITE, SERVER, product_id
 from bench.harness.load import closed_loop
-from bench.harness.model import Result
-from bench.peers.bare_search import Bare, Faiss
+from bench.harness.model import BenchResult
+from bench.peers.bare_search import BareMilvus, Faiss
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import Columns
 from retriever.domain.generation import Generation, IndexKind, IndexParameters
@@ -38,15 +38,15 @@ PARAMETERS = IndexParameters(kind=IndexKind.HNSW)
 
 
 @dataclass(slots=True)
-class Shop:
+class SearchShop:
     """A filled record and collection, ready to be searched."""
 
     corpus: Corpus
     generation: Generation
     record: Record
     index: MilvusIndex
-    bare: Bare
-    cases: list[Case]
+    bare: BareMilvus
+    cases: list[SearchCase]
     faiss: Faiss | None = None
     samples: Samples = field(default_factory=Samples)
     columns: Columns = field(init=False)
@@ -56,7 +56,7 @@ class Shop:
         self.columns = Columns(self.record, exact_rows=0, patience=None)
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Fill a record and each engine with 10,000 products of 1,280 dimensions, and search."""
     corpus = clustered(10_000, 1_280)
     done = [measured(name, [corpus], say, faiss=name == LITE) for name in ENGINES]
@@ -70,7 +70,7 @@ def measured(
     *,
     faiss: bool,
     parameters: IndexParameters = PARAMETERS,
-) -> Measured:
+) -> EngineFigures:
     """Measure one engine that holds all of the corpora, asked by turns."""
     with tempfile.TemporaryDirectory() as folder, ENGINES[engine](Path(folder) / "engine") as run:
         return asyncio.run(
@@ -89,7 +89,7 @@ async def _measured(
     say: Say,
     faiss: bool,
     parameters: IndexParameters,
-) -> Measured:
+) -> EngineFigures:
     async with AsyncExitStack() as closing:
         shops, costs = [], []
         for number, corpus in enumerate(corpora):
@@ -106,13 +106,13 @@ async def _measured(
         await _ask_by_turns(shops)
         for shop in shops:
             await _ask_at_once(shop)
-        return Measured([case for shop in shops for case in shop.cases], costs)
+        return EngineFigures([case for shop in shops for case in shop.cases], costs)
 
 
 @contextlib.asynccontextmanager
 async def _opened(
     process: EngineProcess, engine: str, file: Path, corpus: Corpus, parameters: IndexParameters
-) -> AsyncIterator[tuple[Shop, Costs]]:
+) -> AsyncIterator[tuple[SearchShop, Costs]]:
     db = Database(f"sqlite:///{file}.db", migrations="retriever.record.migrations")
     db.migrate()
     record, index = Record(db), MilvusIndex(process.uri, seconds=120)
@@ -128,23 +128,23 @@ async def _opened(
         building, asyncio.to_thread(filling.fill_record, db, made, corpus)
     )
     cases = [
-        Case(engine, len(corpus), corpus.dimension, name, share, condition)
+        SearchCase(engine, len(corpus), corpus.dimension, name, share, condition)
         for share in (1.0, *corpus.shares)
         for name, condition in corpus.conditions(share)
     ]
-    bare = Bare(process.uri, made, TOP)
+    bare = BareMilvus(process.uri, made, TOP)
     assert process.process is not None
     memory = processes.memory_of_tree(process.process.pid)
     costs = Costs(engine, len(corpus), corpus.dimension, inserting, build, recording, 0.0, memory)
     try:
-        yield Shop(corpus, made, record, index, bare, cases), costs
+        yield SearchShop(corpus, made, record, index, bare, cases), costs
     finally:
         bare.close()
         await index.close()
         db.close()
 
 
-async def _ask_by_turns(shops: Sequence[Shop]) -> None:
+async def _ask_by_turns(shops: Sequence[SearchShop]) -> None:
     """Run each query of each case in each way by turns, so that a slow minute affects all alike."""
     for number in range(-WARM_UPS, min(len(shop.corpus.queries) for shop in shops)):
         for shop in shops:
@@ -152,7 +152,7 @@ async def _ask_by_turns(shops: Sequence[Shop]) -> None:
                 await _ask(shop, case, number)
 
 
-async def _ask(shop: Shop, case: Case, number: int) -> None:
+async def _ask(shop: SearchShop, case: SearchCase, number: int) -> None:
     counts = number >= 0
     nearest = shop.corpus.nearest(case.share, TOP)[number]
     expected = [product_id(each) for each in nearest]
@@ -178,7 +178,7 @@ async def _ask(shop: Shop, case: Case, number: int) -> None:
 
 
 async def _search(
-    shop: Shop, case: Case, number: int, stages: dict[str, float]
+    shop: SearchShop, case: SearchCase, number: int, stages: dict[str, float]
 ) -> tuple[list[str], str]:
     """Return the ids of products, nearest first, and the plan."""
 
@@ -196,7 +196,7 @@ async def _search(
     return answer.candidates.product_ids, answer.plan
 
 
-async def _ask_at_once(shop: Shop) -> None:
+async def _ask_at_once(shop: SearchShop) -> None:
     """Measure answers a second with several clients: ours in one event loop, as in the service,
     bare pymilvus in as many threads.
     """
@@ -208,7 +208,7 @@ async def _ask_at_once(shop: Shop) -> None:
         case.bare.rate = len(numbers) / seconds
 
 
-def _ask_bare_at_once(shop: Shop, case: Case) -> float:
+def _ask_bare_at_once(shop: SearchShop, case: SearchCase) -> float:
     """Return the seconds that all queries took together."""
     begun = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as threads:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import percentile
 from bench.peers.bare_search import recall
 from sightline_rules.filters import Filter
@@ -16,7 +16,7 @@ LEAST_PLAIN, LEAST_FILTERED = 0.99, 0.98
 
 
 @dataclass(slots=True)
-class Seen:
+class SearchSamples:
     """What one way to search answered, query by query."""
 
     recalls: list[float] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Case:
+class SearchCase:
     """One filter on one collection."""
 
     engine: str
@@ -49,11 +49,11 @@ class Case:
     name: str
     share: float
     condition: Filter
-    ours: Seen = field(default_factory=Seen)
-    bare: Seen = field(default_factory=Seen)
-    graph: Seen = field(default_factory=Seen)
+    ours: SearchSamples = field(default_factory=SearchSamples)
+    bare: SearchSamples = field(default_factory=SearchSamples)
+    graph: SearchSamples = field(default_factory=SearchSamples)
     """By faiss; nothing seen = not asked."""
-    flat: Seen = field(default_factory=Seen)
+    flat: SearchSamples = field(default_factory=SearchSamples)
     hydrating: list[float] = field(default_factory=list)
     """Seconds of it that the record took."""
     plan: str = ""
@@ -78,18 +78,18 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class EngineFigures:
     """All that one engine's run gave."""
 
-    cases: list[Case]
+    cases: list[SearchCase]
     costs: list[Costs]
 
 
-def result(done: Sequence[Measured], goals: Sequence[Goal] = ()) -> Result:
+def result(done: Sequence[EngineFigures], goals: Sequence[Goal] = ()) -> BenchResult:
     """Return tables, figures and goals of the measurements, followed by other goals."""
     cases = [case for each in done for case in each.cases]
     costs = [cost for each in done for cost in each.costs]
-    return Result(
+    return BenchResult(
         tables=(_recalls(cases), _latencies(cases), _rates(cases), _costs(costs)),
         figures={
             "cases": [_figures(case) for case in cases],
@@ -99,19 +99,19 @@ def result(done: Sequence[Measured], goals: Sequence[Goal] = ()) -> Result:
     )
 
 
-def _place(case: Case) -> tuple[str, str]:
+def _place(case: SearchCase) -> tuple[str, str]:
     return _size(case), case.name
 
 
-def _size(of: Case | Costs) -> str:
+def _size(of: SearchCase | Costs) -> str:
     return f"{of.engine.removeprefix('Milvus ')} {of.count:,} × {of.dimension:,}"
 
 
-def _recalls(cases: Sequence[Case]) -> Table:
-    def shown(seen: Seen) -> Iterator[str]:
+def _recalls(cases: Sequence[SearchCase]) -> BenchTable:
+    def shown(seen: SearchSamples) -> Iterator[str]:
         yield f"{np.mean(seen.recalls):.3f}" if seen.recalls else "–"
 
-    return Table(
+    return BenchTable(
         title=f"Recall of the nearest {TOP} and 10: mean and lowest decile",
         headers=(
             *("engine", "filter", f"@{TOP}", "decile", "@10", "decile"),
@@ -138,11 +138,11 @@ def _recalls(cases: Sequence[Case]) -> Table:
     )
 
 
-def _latencies(cases: Sequence[Case]) -> Table:
-    def shown(seen: Seen, share: float = 0.5) -> str:
+def _latencies(cases: Sequence[SearchCase]) -> BenchTable:
+    def shown(seen: SearchSamples, share: float = 0.5) -> str:
         return f"{1e3 * percentile(seen.seconds, share).value:.1f}" if seen.seconds else "–"
 
-    return Table(
+    return BenchTable(
         title="Milliseconds of a search, one client",
         headers=(
             *("engine", "filter", "p50", "p99", "of it record", "bare p50", "bare p99"),
@@ -168,8 +168,8 @@ def _latencies(cases: Sequence[Case]) -> Table:
     )
 
 
-def _rates(cases: Sequence[Case]) -> Table:
-    return Table(
+def _rates(cases: Sequence[SearchCase]) -> BenchTable:
+    return BenchTable(
         title="Searches a second",
         headers=("engine", "filter", "1 client", "8 clients", "bare 1", "bare 8"),
         rows=tuple(
@@ -186,8 +186,8 @@ def _rates(cases: Sequence[Case]) -> Table:
     )
 
 
-def _costs(costs: Sequence[Costs]) -> Table:
-    return Table(
+def _costs(costs: Sequence[Costs]) -> BenchTable:
+    return BenchTable(
         title="What the collections took",
         headers=("engine", "insert s", "graph s", "record s", "faiss graph s", "engine GiB"),
         rows=tuple(
@@ -209,7 +209,7 @@ def _costs(costs: Sequence[Costs]) -> Table:
     )
 
 
-def _figures(case: Case) -> dict[str, object]:
+def _figures(case: SearchCase) -> dict[str, object]:
     ways = {"ours": case.ours, "bare": case.bare, "faiss": case.graph, "faiss_flat": case.flat}
     return {
         "engine": case.engine,
@@ -222,7 +222,7 @@ def _figures(case: Case) -> dict[str, object]:
     }
 
 
-def _seen_figures(seen: Seen) -> dict[str, float]:
+def _seen_figures(seen: SearchSamples) -> dict[str, float]:
     return {
         "recall": float(np.mean(seen.recalls)),
         "recall_lowest_decile": float(np.percentile(seen.recalls, 10)),
@@ -239,7 +239,7 @@ def _cost_figures(cost: Costs) -> dict[str, object]:
     return {name: getattr(cost, name) for name in Costs.__slots__}
 
 
-def _goal(case: Case) -> Goal:
+def _goal(case: SearchCase) -> Goal:
     """Return the goal of mean recall with its 95% interval by the normal approximation."""
     mean = float(np.mean(case.ours.recalls))
     spread = 1.96 * float(np.std(case.ours.recalls)) / len(case.ours.recalls) ** 0.5

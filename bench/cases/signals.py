@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.datasets import featured, groceries, grocery
-from bench.datasets.groceries import BACKBONE, Photos
+from bench.datasets.groceries import BACKBONE, LabelledPhotos
 from bench.harness import statistics
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.peers import sentences
-from bench.peers.sentences import Sentences
+from bench.peers.sentences import SentenceModel
 from embedder.domain.fitted import Labelled
 from embedder.fitting import fit
 from gateway.model.branch import Branch
@@ -103,7 +103,7 @@ Found: TypeAlias = dict[tuple[str, str], dict[str, Shares]]
 """By space and task, the shares of each system."""
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Measure all of it: minutes when photos are seen for the first time, else seconds."""
     path = grocery.find()
     if path is None or not featured.there(BACKBONE):
@@ -111,7 +111,7 @@ def run(say: Say) -> Result:
         return _result({}, (f"NOT MEASURED: {what}",))
     say("photos through the backbone")
     shelf, asked = groceries.photos(path, "train"), groceries.photos(path, "validation")
-    model = Sentences() if sentences.there() else None
+    model = SentenceModel() if sentences.there() else None
     found: Found = {}
     for space, (products, queries, worded) in _spaces(shelf, asked, model, say):
         found[space, PAIR] = _pairs(products, queries, asked.names)
@@ -138,7 +138,7 @@ class Worded:
 
 
 def _spaces(
-    shelf: Photos, asked: Photos, model: Sentences | None, say: Say
+    shelf: LabelledPhotos, asked: LabelledPhotos, model: SentenceModel | None, say: Say
 ) -> Iterator[tuple[str, tuple[Shelf, Floats, Worded | None]]]:
     ids = [str(row) for row in range(len(shelf.names))]
     names = np.array(shelf.names)
@@ -170,7 +170,7 @@ def _spaces(
     yield "fitted", (Shelf(of_shelf, names, ids), of_asked, worded)
 
 
-def _titles(shelf: Photos, model: Sentences) -> Floats:
+def _titles(shelf: LabelledPhotos, model: SentenceModel) -> Floats:
     """Return the vector of each product's text, as the retriever has it embedded."""
     said = [
         text_of(ProductContent(name, name.replace("-", " "), category_path=category))
@@ -219,7 +219,9 @@ def _away(shelf: Shelf, queries: Floats, names: Sequence[str]) -> dict[str, Shar
     return found
 
 
-def _named(shelf: Shelf, queries: Floats, asked: Photos, worded: Worded) -> dict[str, Shares]:
+def _named(
+    shelf: Shelf, queries: Floats, asked: LabelledPhotos, worded: Worded
+) -> dict[str, Shares]:
     """Search by each photo together with the name of its kind ("Apple")."""
     found: dict[str, Shares] = {}
     for vector, name, category in zip(queries, asked.names, asked.categories, strict=True):
@@ -275,8 +277,8 @@ def _by_vector(shelf: Shelf, parts: Sequence[Part]) -> list[str]:
 # The result
 
 
-def _result(found: Found, missing: tuple[str, ...]) -> Result:
-    return Result(
+def _result(found: Found, missing: tuple[str, ...]) -> BenchResult:
+    return BenchResult(
         tables=tuple(_table(*key, systems) for key, systems in found.items()),
         figures={"signals": list(_figures(found))},
         goals=_goals(found),
@@ -284,10 +286,10 @@ def _result(found: Found, missing: tuple[str, ...]) -> Result:
     )
 
 
-def _table(space: str, task: str, systems: Mapping[str, Shares]) -> Table:
+def _table(space: str, task: str, systems: Mapping[str, Shares]) -> BenchTable:
     first = next(iter(systems.values()))
     away = task == AWAY_FROM
-    return Table(
+    return BenchTable(
         f"{task.capitalize()}, {space} space: share of the first {PLACES}",
         ("", "wanted", f"more than {PHOTO}", *(("not wanted",) if away else ())),
         tuple(

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.harness.engines import generation, image_id
-from bench.harness.model import Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Interval
 from bench.harness.statistics import percentile, ratio
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import Columns
@@ -48,7 +48,7 @@ CONDITIONS: Mapping[str, Filter] = {
 
 
 @dataclass(slots=True)
-class Case:
+class FallbackCase:
     """One size of a catalog."""
 
     rows: int
@@ -65,7 +65,7 @@ class Case:
     """Seconds of NumPy alone, for the plain ones."""
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Fill records one after the other, without an engine, and search them."""
     done = []
     for rows, dimension in SIZES:
@@ -76,7 +76,7 @@ def run(say: Say) -> Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class FallbackShop:
     """A record whose engine is lost."""
 
     record: Record
@@ -89,14 +89,17 @@ class Shop:
         return FallbackChain(self.record, self.index, rows, columns), columns
 
 
-async def measure(folder: str, rows: int, dimension: int) -> Case:
+async def measure(folder: str, rows: int, dimension: int) -> FallbackCase:
     """Fill a record in a folder and search it."""
     db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")
     db.migrate()
     rng = np.random.default_rng(SEED)
     vectors = rng.standard_normal((rows, dimension)).astype(np.float32)
     queries = rng.standard_normal((QUERIES, dimension)).astype(np.float32)
-    shop, case = Shop(Record(db), MilvusIndex(NOBODY), queries), Case(rows, dimension)
+    shop, case = (
+        FallbackShop(Record(db), MilvusIndex(NOBODY), queries),
+        FallbackCase(rows, dimension),
+    )
     try:
         await _fill(shop.record, vectors)
         for _ in range(ROUNDS):
@@ -134,7 +137,7 @@ def _product(number: int) -> ProductWrite:
     return ProductWrite(content, {photo: Image(photo, "image/jpeg", 10, 4, 3)})
 
 
-async def _weigh(case: Case, shop: Shop) -> None:
+async def _weigh(case: FallbackCase, shop: FallbackShop) -> None:
     """Memory of a first search: tracing makes it slow, so it is no part of the times."""
     tracemalloc.start()
     fallback = shop.fallback(case.rows)
@@ -146,7 +149,7 @@ async def _weigh(case: Case, shop: Shop) -> None:
 
 
 async def _ask(
-    shop: Shop, by: tuple[FallbackChain, Columns], vector: Floats, condition: Filter
+    shop: FallbackShop, by: tuple[FallbackChain, Columns], vector: Floats, condition: Filter
 ) -> float:
     """Return the seconds of one search."""
     asked = GivenVector("visual", "bench", len(vector), vector.astype("<f4").tobytes())
@@ -170,12 +173,12 @@ def _bare(vectors: Floats, query: Floats) -> float:
     return time.perf_counter() - begun
 
 
-def result(done: Sequence[Case]) -> Result:
+def result(done: Sequence[FallbackCase]) -> BenchResult:
     """Return the table and figures of the measurements."""
     headers = ("rows", "dimensions", "first, s", "MB held", "MB at most")
-    return Result(
+    return BenchResult(
         tables=(
-            Table(
+            BenchTable(
                 title=f"Searches that the record answers, top {TOP}",
                 headers=(*headers, *CONDITIONS, "NumPy"),
                 rows=tuple(map(_row, done)),
@@ -190,7 +193,7 @@ def result(done: Sequence[Case]) -> Result:
     )
 
 
-def _row(case: Case) -> tuple[str, ...]:
+def _row(case: FallbackCase) -> tuple[str, ...]:
     return (
         f"{case.rows:,}",
         f"{case.dimension:,}",
@@ -206,7 +209,7 @@ def _milliseconds(found: Interval) -> str:
     return f"{1e3 * found.value:.1f} ({1e3 * found.low:.1f} to {1e3 * found.high:.1f})"
 
 
-def _figures(case: Case) -> dict[str, object]:
+def _figures(case: FallbackCase) -> dict[str, object]:
     plain = list(zip(case.searches["plain"], case.bare, strict=True))
     return {
         "rows": case.rows,

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import percentile, ratio
 from ranker.domain.events import Event, EventType, Identity, Shopper, StoredEvent, Written
 from ranker.domain.pseudonyms import Pseudonyms
@@ -54,7 +54,7 @@ DAY_SECONDS = 86_400
 
 
 @dataclass
-class Measured:
+class StoreFigures:
     """What was found on one engine."""
 
     engine: str
@@ -67,7 +67,7 @@ class Measured:
     """Seconds of each read by the shopper's events."""
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Measure each engine that is here."""
     found = {}
     for engine in ENGINES:
@@ -76,7 +76,7 @@ def run(say: Say) -> Result:
                 found[engine] = asyncio.run(_measure(engine, urls, say))
         except NoPostgreSQL as error:
             say(str(error))
-    return Result(
+    return BenchResult(
         tables=(_writes(found.values()), _reads(found.values())),
         figures={"seed": SEED, "stored": STORED, "engines": [vars(one) for one in found.values()]},
         goals=_goals(found),
@@ -96,8 +96,8 @@ def _urls(engine: str) -> Iterator[Sequence[str]]:
             yield [server.url(name) for name in ("ours", "bare")]
 
 
-async def _measure(engine: str, urls: Sequence[str], say: Say) -> Measured:
-    found = Measured(engine)
+async def _measure(engine: str, urls: Sequence[str], say: Say) -> StoreFigures:
+    found = StoreFigures(engine)
     pages = {"checkpoint_pages": CHECKPOINT_PAGES}
     ours, bare = (Database(url, migrations=MIGRATIONS, **pages) for url in urls)
     for database in (ours, bare):
@@ -105,10 +105,10 @@ async def _measure(engine: str, urls: Sequence[str], say: Say) -> Measured:
     say(f"{STORED:,} events into {engine}")
     for database in (ours, bare):
         for start in range(0, STORED, FILLING):
-            await _append(_made("stored", FILLING, start), Bare(database))
+            await _append(_made("stored", FILLING, start), BareWrites(database))
     await ours.write(_analyze)
     say(f"batches of {BATCH:,} and small ones of {CALLERS} callers, on {engine}")
-    record, other = EventRecord(ours), Bare(bare)
+    record, other = EventRecord(ours), BareWrites(bare)
     for number in range(BATCHES + 2):
         batch = _made("timed", BATCH, number * BATCH)
         writers = (record, other) if number % 2 else (other, record)
@@ -125,7 +125,7 @@ async def _measure(engine: str, urls: Sequence[str], say: Say) -> Measured:
     return found
 
 
-class Bare:
+class BareWrites:
     """Writes rows and nothing else: no look for duplicates, no popularity."""
 
     def __init__(self, database: Database) -> None:
@@ -197,13 +197,13 @@ def _made(name: str, count: int, start: int) -> list[Event]:
     ]
 
 
-async def _append(events: Sequence[Event], writer: EventRecord | Bare) -> None:
+async def _append(events: Sequence[Event], writer: EventRecord | BareWrites) -> None:
     done = await taking.append("default", events, KEY, writer.append, now_micros)
     if done.written_count != len(events):
         raise RuntimeError(f"{done.written_count} of {len(events)} events were taken in")
 
 
-async def _timed(events: Sequence[Event], writer: EventRecord | Bare) -> float:
+async def _timed(events: Sequence[Event], writer: EventRecord | BareWrites) -> float:
     since = time.perf_counter()
     await _append(events, writer)
     return time.perf_counter() - since
@@ -248,7 +248,7 @@ async def _histories(record: EventRecord, count: int) -> list[float]:
     return seconds
 
 
-def _goals(found: dict[str, Measured]) -> list[Goal]:
+def _goals(found: dict[str, StoreFigures]) -> list[Goal]:
     goals = []
     for engine in ENGINES:
         one = found.get(engine)
@@ -262,7 +262,7 @@ def _goals(found: dict[str, Measured]) -> list[Goal]:
     return goals
 
 
-def _writes(found: Iterable[Measured]) -> Table:
+def _writes(found: Iterable[StoreFigures]) -> BenchTable:
     rows = []
     for one in found:
         rates = percentile([BATCH / each for each in one.ours], 0.5)
@@ -273,7 +273,7 @@ def _writes(found: Iterable[Measured]) -> Table:
             (one.engine, str(size), str(CALLERS), f"{rate:,.0f}", "", "")
             for size, rate in one.small.items()
         ]
-    return Table(
+    return BenchTable(
         title=f"Events written, {STORED:,} stored",
         headers=(
             "store",
@@ -289,14 +289,14 @@ def _writes(found: Iterable[Measured]) -> Table:
     )
 
 
-def _reads(found: Iterable[Measured]) -> Table:
+def _reads(found: Iterable[StoreFigures]) -> BenchTable:
     rows = []
     for one in found:
         for count, seconds in one.history.items():
             milliseconds = [each * 1e3 for each in seconds]
             spread = (percentile(milliseconds, share) for share in (0.5, 0.95))
             rows.append((one.engine, f"{count:,}", *(_shown(each, 2) for each in spread)))
-    return Table(
+    return BenchTable(
         title=f"Histories read, {STORED:,} events stored",
         headers=("store", "the shopper's events", "p50 ms", "p95 ms"),
         rows=tuple(rows),

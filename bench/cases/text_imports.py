@@ -18,9 +18,9 @@ from typing import TypeAlias
 
 from bench.cases import photos
 from bench.harness import processes
-from bench.harness.model import Goal, Interval, Table
+from bench.harness.model import BenchTable, Goal, Interval
 from bench.harness.statistics import ratio
-from bench.peers.sentences import Sentences
+from bench.peers.sentences import SentenceModel
 from local_suite.suite import Suite
 from retriever.domain.product import Attribute, ProductContent
 from retriever.domain.texts import text_of
@@ -43,7 +43,7 @@ _FOR = ("Women", "Men", "Kids")
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class TextChunk:
     """What one chunk of products cost."""
 
     products: int
@@ -91,11 +91,11 @@ def write(path: Path, products: Sequence[ProductContent]) -> None:
             table.writerow(row)
 
 
-def measure(suite: Suite, count: int, say: Say) -> list[Chunk]:
+def measure(suite: Suite, count: int, say: Say) -> list[TextChunk]:
     """Send every chunk through the suite and through one process, by turns."""
-    single, every = Sentences(threads=1), Sentences()
+    single, every = SentenceModel(threads=1), SentenceModel()
     held, _ = asyncio.run(photos.state(suite.addresses()["gateway"]))
-    done: list[Chunk] = []
+    done: list[TextChunk] = []
     start = 0
     for number, size in enumerate([WARM_UP] + [count // CHUNKS] * CHUNKS):
         say(f"products without photos, chunk {number} of {CHUNKS}: {size:,}")
@@ -108,8 +108,12 @@ def measure(suite: Suite, count: int, say: Say) -> list[Chunk]:
 
 
 def _one(
-    suite: Suite, part: Sequence[ProductContent], held: int, single: Sentences, every: Sentences
-) -> Chunk:
+    suite: Suite,
+    part: Sequence[ProductContent],
+    held: int,
+    single: SentenceModel,
+    every: SentenceModel,
+) -> TextChunk:
     target = suite.addresses()["gateway"]
     with tempfile.TemporaryDirectory(prefix="sightline-texts-") as name:
         path = Path(name) / "products.csv"
@@ -125,17 +129,17 @@ def _one(
     since = time.perf_counter()
     every.vectors(texts)
     raw_seconds = time.perf_counter() - since
-    return Chunk(
+    return TextChunk(
         len(part), seconds, command.cpu_seconds, programs, raw_seconds, single.seconds(texts)
     )
 
 
-def goal(done: Sequence[Chunk]) -> Goal:
+def goal(done: Sequence[TextChunk]) -> Goal:
     """Return the goal with its verdict, NOT MEASURED without chunks."""
     return Goal(RATE, None, "×", _rate(done) if done else None, at_least=AT_LEAST)
 
 
-def table(done: Sequence[Chunk]) -> Table:
+def table(done: Sequence[TextChunk]) -> BenchTable:
     """Return the table for people."""
     total = sum(chunk.products for chunk in done)
     speed = ratio([(chunk.products, chunk.seconds) for chunk in done])
@@ -154,7 +158,7 @@ def table(done: Sequence[Chunk]) -> Table:
         ("the command, ms", _each(sum(chunk.command for chunk in done), total), ""),
         ("suite ÷ raw", f"{over.value:.2f}", _range(over, 2)),
     ]
-    return Table(
+    return BenchTable(
         title="Products without photos from a table",
         headers=("", "a product", "95% interval"),
         rows=tuple(rows),
@@ -166,7 +170,7 @@ def table(done: Sequence[Chunk]) -> Table:
     )
 
 
-def figures(done: Sequence[Chunk]) -> dict[str, object]:
+def figures(done: Sequence[TextChunk]) -> dict[str, object]:
     """Return all figures, for programs."""
     return {
         "chunks": [{**asdict(chunk), "suite": chunk.suite} for chunk in done],
@@ -174,7 +178,7 @@ def figures(done: Sequence[Chunk]) -> dict[str, object]:
     }
 
 
-def _rate(done: Sequence[Chunk]) -> Interval:
+def _rate(done: Sequence[TextChunk]) -> Interval:
     """Return the ratio of rates, which is the inverse ratio of seconds as both embed the same
     texts.
     """

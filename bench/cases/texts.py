@@ -41,10 +41,10 @@ from bench.cases.texts_report import (
     untitled_figures,
 )
 from bench.datasets import asked, featured, groceries, grocery
-from bench.datasets.asked import LANGUAGES, Question
-from bench.harness.model import Result
+from bench.datasets.asked import LANGUAGES, TypedQuestion
+from bench.harness.model import BenchResult
 from bench.peers import sentences
-from bench.peers.sentences import Floats, Sentences
+from bench.peers.sentences import Floats, SentenceModel
 from bench.peers.texts_rivals import (
     FORMS,
     Meanings,
@@ -70,16 +70,16 @@ PLACES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class TextShop:
     """A catalog and what is asked of it."""
 
     name: str
     products: Sequence[ProductContent]
-    questions: Mapping[str, Sequence[Question]]
+    questions: Mapping[str, Sequence[TypedQuestion]]
     """By kind."""
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Measure all of it, in about a minute."""
     missing = []
     shops = [_wines()]
@@ -88,7 +88,7 @@ def run(say: Say) -> Result:
         missing.append(f"NOT MEASURED: $SIGHTLINE_DATA/{grocery.FOLDER} is not there")
     else:
         shops.append(_grocery(path))
-    model = Sentences() if sentences.there() else None
+    model = SentenceModel() if sentences.there() else None
     if model is None:
         missing.append("NOT MEASURED: the text model was not built (make engines)")
     found: Found = {}
@@ -98,7 +98,7 @@ def run(say: Say) -> Result:
     untitled: Untitled = {}
     if path is not None and model is not None and featured.there(groceries.BACKBONE):
         untitled = _untitled(shops[-1], model, groceries.photos(path, "train"))
-    return Result(
+    return BenchResult(
         tables=(*tables_of(found), *looks_table(untitled)),
         figures={"texts": figures_of(found), "untitled": untitled_figures(untitled)},
         goals=goals_of(found),
@@ -109,11 +109,11 @@ def run(say: Say) -> Result:
 # The shops
 
 
-def _wines() -> Shop:
+def _wines() -> TextShop:
     wines = load_wines()
     questions = {
         "typed": [
-            Question(text, frozenset(wine.id for wine in wines if answers(wine)))
+            TypedQuestion(text, frozenset(wine.id for wine in wines if answers(wine)))
             for text, answers in asked.WINES.items()
         ],
     }
@@ -130,10 +130,10 @@ def _wines() -> Shop:
                 attributes=tuple(Attribute(it.key, it.value) for it in made.attributes),
             )
         )
-    return Shop("wines", contents, questions)
+    return TextShop("wines", contents, questions)
 
 
-def _grocery(path: Path) -> Shop:
+def _grocery(path: Path) -> TextShop:
     rows = grocery.classes(path)
     products, described, unnamed = [], [], []
     for row in rows:
@@ -142,21 +142,21 @@ def _grocery(path: Path) -> Shop:
         products.append(ProductContent(name, title, category_path=grocery.category(row)))
         about = path / row["Product Description Path (str)"].lstrip("/")
         text = " ".join(about.read_text(encoding="utf-8").split())
-        described.append(Question(text, frozenset({name})))
-        unnamed.append(Question(_without(text, title), frozenset({name})))
+        described.append(TypedQuestion(text, frozenset({name})))
+        unnamed.append(TypedQuestion(_without(text, title), frozenset({name})))
     by_coarse: dict[str, set[str]] = {}
     for row in rows:
         by_coarse.setdefault(row["Coarse Class Name (str)"], set()).add(row["Class Name (str)"])
-    return Shop(
+    return TextShop(
         "groceries",
         products,
         {
-            "typed": [Question(text, answers) for text, answers in asked.GROCERY.items()],
+            "typed": [TypedQuestion(text, answers) for text, answers in asked.GROCERY.items()],
             "described": described,
             LEARNED: unnamed,
             **{
                 language: [
-                    Question(names[place], frozenset(by_coarse[coarse]))
+                    TypedQuestion(names[place], frozenset(by_coarse[coarse]))
                     for coarse, names in asked.NAMES.items()
                 ]
                 for place, language in enumerate(LANGUAGES)
@@ -179,7 +179,7 @@ def _without(text: str, title: str) -> str:
 # Products without titles
 
 
-def _untitled(shop: Shop, model: Sentences, photos: groceries.Photos) -> Untitled:
+def _untitled(shop: TextShop, model: SentenceModel, photos: groceries.LabelledPhotos) -> Untitled:
     """Measure typed queries where a third of the products has photos and no words.
 
     The space is fitted on all photos and its map from texts on the titles of the other two thirds,
@@ -214,8 +214,8 @@ def _untitled(shop: Shop, model: Sentences, photos: groceries.Photos) -> Untitle
 def _fitted(
     titled: Sequence[ProductContent],
     names: Sequence[str],
-    model: Sentences,
-    photos: groceries.Photos,
+    model: SentenceModel,
+    photos: groceries.LabelledPhotos,
 ) -> tuple[TextMap, Floats]:
     """Return the map from texts, and the mean photo vector of each product of `names`."""
     sentences = np.zeros((len(photos.names), 384), np.float32)
@@ -240,7 +240,7 @@ def _fitted(
 # The systems
 
 
-async def _measure(shop: Shop, model: Sentences | None) -> Found:
+async def _measure(shop: TextShop, model: SentenceModel | None) -> Found:
     with tempfile.TemporaryDirectory() as folder:
         db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")
         db.migrate()
@@ -260,7 +260,7 @@ async def _measure(shop: Shop, model: Sentences | None) -> Found:
 
 
 async def _lists(
-    questions: Sequence[Question],
+    questions: Sequence[TypedQuestion],
     record: Record,
     rivals: "tuple[Rival, Rival]",
     meanings: "Meanings | None",
@@ -292,7 +292,7 @@ async def _lists(
 # The figures
 
 
-def _scores(answers: Sequence[Sequence[str]], questions: Sequence[Question]) -> Scores:
+def _scores(answers: Sequence[Sequence[str]], questions: Sequence[TypedQuestion]) -> Scores:
     pairs = list(zip(answers, questions, strict=True))
     return Scores(
         np.array([_ndcg(answer, question.answers) for answer, question in pairs]),

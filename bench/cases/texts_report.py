@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bench.datasets import asked
 from bench.datasets.asked import LANGUAGES
 from bench.harness import statistics
-from bench.harness.model import Goal, Interval, Table
+from bench.harness.model import BenchTable, Goal, Interval
 from bench.peers.texts_rivals import FORMS, named_lists
 
 TITLES, FIELDS = "BM25 on titles (SQLite)", "BM25 on all fields (SQLite)"
@@ -41,9 +41,9 @@ Found: TypeAlias = dict[tuple[str, str], dict[str, Scores]]
 """By shop and kind, then by system."""
 
 
-def looks_table(untitled: Untitled) -> Iterable[Table]:
+def looks_table(untitled: Untitled) -> Iterable[BenchTable]:
     if untitled:
-        yield Table(
+        yield BenchTable(
             f"Groceries of which a third has photos and no words: {NDCG} of typed queries",
             ("", NDCG, "more than the text space"),
             tuple(
@@ -69,9 +69,9 @@ def untitled_figures(untitled: Untitled) -> list[dict[str, object]]:
     ]
 
 
-def tables_of(found: Found) -> Iterable[Table]:
+def tables_of(found: Found) -> Iterable[BenchTable]:
     kinds = [key for key in found if key[1] not in LANGUAGES]
-    yield Table(
+    yield BenchTable(
         f"Products found by texts: {NDCG} and {HIT}",
         ("", "queries", NDCG, HIT, f"{NDCG}, more than BM25 on titles"),
         tuple(
@@ -90,7 +90,7 @@ def tables_of(found: Found) -> Iterable[Table]:
     )
     spoken = [key for key in found if key[1] in LANGUAGES]
     if spoken:
-        yield Table(
+        yield BenchTable(
             "Groceries named in other languages; titles are English",
             ("", *(system for system in _main(found[spoken[0]]) if system != FIELDS)),
             tuple(
@@ -112,9 +112,9 @@ def tables_of(found: Found) -> Iterable[Table]:
         yield _shares_table(found, kinds)
 
 
-def _shares_table(found: Found, kinds: Sequence[tuple[str, str]]) -> Table:
+def _shares_table(found: Found, kinds: Sequence[tuple[str, str]]) -> BenchTable:
     """Return the table of the weight of words."""
-    return Table(
+    return BenchTable(
         f"How much words count against the text space: {NDCG}",
         ("", *(f"× {share:g}" for share in SHARES)),
         tuple(

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import median_ratio
 from ranker.adapters.lightfm import LearnedFactors, learn
 from ranker.domain.events import EventType
@@ -38,7 +38,7 @@ Say: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class TrainingSize:
     """What a training of one size took."""
 
     products: int
@@ -54,17 +54,17 @@ class Size:
     """Of the whole process."""
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Up to 100,000 products and people."""
     return _measure(say, SIZES)
 
 
-def full(say: Say) -> Result:
+def full(say: Say) -> BenchResult:
     """Up to a million."""
     return _measure(say, FULL_SIZES)
 
 
-def _measure(say: Say, sizes: Sequence[int]) -> Result:
+def _measure(say: Say, sizes: Sequence[int]) -> BenchResult:
     say(f"trainings on {EVENTS:,} events, by turns with LightFM alone")
     ours, bare = _by_turns()
     ratio = median_ratio(ours, bare)
@@ -72,7 +72,7 @@ def _measure(say: Say, sizes: Sequence[int]) -> Result:
     for size in sizes:
         say(f"a training of {size:,} products and people")
         grown.append(_apart(size))
-    return Result(
+    return BenchResult(
         tables=(_ratio_table(ours, bare, ratio), _growth_table(grown)),
         figures={
             "settings": {"seed": SEED, "rounds": ROUNDS, "epochs": RECIPE.epochs},
@@ -176,13 +176,13 @@ def shop(products: int, shoppers: int, events: int) -> Given:
     return Given(log, made)
 
 
-def _apart(size: int) -> Size:
+def _apart(size: int) -> TrainingSize:
     """Train in a process of its own, so that its peak of memory is measured alone."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_train, (size,))
 
 
-def _train(size: int) -> Size:
+def _train(size: int) -> TrainingSize:
     given = shop(size, size, EVENTS_A_SHOPPER * size)
     recipe = replace(RECIPE, epochs=1, item_item=ItemItem.KNN)  # what large catalogues get
     marks = [time.perf_counter()]
@@ -201,11 +201,11 @@ def _train(size: int) -> Size:
     marks.append(time.perf_counter())
     read, epoch, rest = np.diff(marks).tolist()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Size(size, size, len(given.log), read, epoch, rest, peak)
+    return TrainingSize(size, size, len(given.log), read, epoch, rest, peak)
 
 
-def _ratio_table(ours: Sequence[float], bare: Sequence[float], ratio: Interval) -> Table:
-    return Table(
+def _ratio_table(ours: Sequence[float], bare: Sequence[float], ratio: Interval) -> BenchTable:
+    return BenchTable(
         title="A training beside LightFM alone",
         headers=("products", "people", "events", "epochs", "ours s", "LightFM s", "ratio"),
         rows=(
@@ -227,8 +227,8 @@ def _ratio_table(ours: Sequence[float], bare: Sequence[float], ratio: Interval) 
     )
 
 
-def _growth_table(sizes: Sequence[Size]) -> Table:
-    return Table(
+def _growth_table(sizes: Sequence[TrainingSize]) -> BenchTable:
+    return BenchTable(
         title="How trainings grow",
         headers=("products = people", "events", "read s", "an epoch s", "rest s", "peak MiB"),
         rows=tuple(

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.harness.engines import generation, image_id
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import percentile, ratio
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import Columns
@@ -127,7 +127,7 @@ class Bench:
                 await dog.close()
 
 
-def run(say: Callable[[str], None]) -> Result:
+def run(say: Callable[[str], None]) -> BenchResult:
     """Fill a record and Milvus Lite, measure, stop it."""
     with tempfile.TemporaryDirectory() as folder, milvus_lite(Path(folder) / "engine") as engine:
         return result(asyncio.run(measure(engine.uri, Path(folder), say)))
@@ -200,11 +200,11 @@ def _low() -> Iterator[None]:
         planning.EF_FACTOR = before
 
 
-def result(bench: Bench) -> Result:
+def result(bench: Bench) -> BenchResult:
     """Return tables, figures and goals of the measurements."""
     seen = bench.estimated
     assert seen is not None
-    estimating = Table(
+    estimating = BenchTable(
         title=f"An ef that is too low: {COUNT:,} products, a filter that passes {PASSING:.0%}",
         headers=("plan", f"recall@{TOP}", "estimate", "its 95% interval"),
         rows=(
@@ -225,7 +225,7 @@ def result(bench: Bench) -> Result:
         for share, blocks in bench.seconds.items()
     }
     costs = {share: _cost(bench.seconds, share) for share in SHARES[1:]}
-    costing = Table(
+    costing = BenchTable(
         title="What looking costs the searches beside it",
         headers=("share looked at", "p50 ms", "p99 ms", "time, against none looked at"),
         rows=tuple(
@@ -241,7 +241,7 @@ def result(bench: Bench) -> Result:
         ),
         caption=f"{BLOCKS} blocks of {BLOCK} searches of each kind, by turns; one client.",
     )
-    return Result(
+    return BenchResult(
         tables=(estimating, costing),
         figures={
             "products": COUNT,

@@ -152,7 +152,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class TypedQuestion:
     """What is typed and what answers it."""
 
     text: str

@@ -12,7 +12,7 @@ BACKBONE: Final = "efficientnet_lite0_features"
 
 
 @dataclass(frozen=True, slots=True)
-class Photos:
+class LabelledPhotos:
     """Photos with what they show."""
 
     features: Floats
@@ -25,13 +25,13 @@ class Photos:
     """Department and coarse class, e.g. ("Fruit", "Apple")."""
 
 
-def photos(folder: Path, part: Literal["train", "validation"]) -> Photos:
+def photos(folder: Path, part: Literal["train", "validation"]) -> LabelledPhotos:
     """Return the photos of a part. Raise OSError when a file is missing."""
-    chosen: grocery.Photos = getattr(grocery.load(folder), part)
+    chosen: grocery.GroceryPhotos = getattr(grocery.load(folder), part)
     rows = grocery.classes(folder)
     shown = [rows[product] for product in chosen.products.tolist()]
     model = featured.backbone(BACKBONE)
-    return Photos(
+    return LabelledPhotos(
         features=featured.features(model, chosen.paths, model.recipe, 1)[:, 0],
         plain=featured.heads(model, chosen.paths),
         names=[row["Class Name (str)"] for row in shown],

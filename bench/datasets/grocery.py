@@ -26,7 +26,7 @@ it is on the paper's own validation part (2026-11)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Photos:
+class GroceryPhotos:
     """Photos with the product that each shows."""
 
     paths: Sequence[Path]
@@ -38,9 +38,9 @@ class Photos:
 class Grocery:
     """The parts that the data have here; the paper's test part is not among them."""
 
-    train: Photos
-    validation: Photos
-    iconic: Photos
+    train: GroceryPhotos
+    validation: GroceryPhotos
+    iconic: GroceryPhotos
     """One of each product."""
     categories: Sequence[str]
     """Of each product: one of 43."""
@@ -68,7 +68,7 @@ def category(row: Mapping[str, str]) -> tuple[str, str]:
 def load(folder: Path) -> Grocery:
     """Read which photos there are. Raises OSError or ValueError when the data are not whole."""
     rows = classes(folder)
-    iconic = Photos(
+    iconic = GroceryPhotos(
         [folder / row["Iconic Image Path (str)"].lstrip("/") for row in rows],
         np.array([int(row["Class ID (int)"]) for row in rows]),
     )
@@ -76,10 +76,10 @@ def load(folder: Path) -> Grocery:
     return Grocery(_listed(folder, "train"), _listed(folder, "val"), iconic, categories)
 
 
-def _listed(folder: Path, part: str) -> Photos:
+def _listed(folder: Path, part: str) -> GroceryPhotos:
     with (folder / f"{part}.txt").open(newline="") as file:
         rows = [row for row in csv.reader(file) if row]
-    return Photos([folder / row[0] for row in rows], np.array([int(row[1]) for row in rows]))
+    return GroceryPhotos([folder / row[0] for row in rows], np.array([int(row[1]) for row in rows]))
 
 
 def scenes(vectors: Vectors, products: Labels) -> Labels:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bench.harness.machine import ROOT
-from bench.harness.model import Result, Table
+from bench.harness.model import BenchResult, BenchTable
 from bench.harness.report import verdict
 
 EMBEDDER = ROOT / "docs" / "research" / "embedder.md"
@@ -23,7 +23,7 @@ PAGES = {
 """Where each bench's tables are shown."""
 
 
-def write(name: str, result: Result, page: Path | None = None) -> None:
+def write(name: str, result: BenchResult, page: Path | None = None) -> None:
     """Replace what is between the bench's comments by its tables and goals.
 
     Of a bench without a page, or that measured nothing, nothing happens. ValueError when the page
@@ -52,7 +52,7 @@ def marks(name: str) -> tuple[str, str]:
     return f"<!-- bench {name} -->", f"<!-- end of bench {name} -->"
 
 
-def _markdown(table: Table) -> str:
+def _markdown(table: BenchTable) -> str:
     rows = [table.headers, ("---",) * len(table.headers), *table.rows]
     lines = ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
     return "\n".join((f"**{table.title}.** {table.caption}", "", *lines))

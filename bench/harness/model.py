@@ -14,7 +14,7 @@ class Interval:
     high: float
 
 
-class Verdict(StrEnum):
+class GoalVerdict(StrEnum):
     """What came of a goal."""
 
     MET = "MET"
@@ -44,20 +44,20 @@ class Goal:
     """Why there is no figure; shown where there is none."""
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> GoalVerdict:
         """What came of it."""
         if self.measured is None:
-            return Verdict.NOT_MEASURED
+            return GoalVerdict.NOT_MEASURED
         found = self.measured
         low, high = (found.value, found.value) if self.by_figure else (found.low, found.high)
         kept = (self.at_most is None or high <= self.at_most) and (
             self.at_least is None or low >= self.at_least
         )
-        return Verdict.MET if kept else Verdict.MISSED
+        return GoalVerdict.MET if kept else GoalVerdict.MISSED
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class BenchTable:
     """Figures for people."""
 
     title: str
@@ -69,10 +69,10 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class BenchResult:
     """What one bench found."""
 
-    tables: tuple[Table, ...]
+    tables: tuple[BenchTable, ...]
     figures: Mapping[str, object]
     """The same and more for programs; becomes JSON."""
     goals: Sequence[Goal] = field(default=())

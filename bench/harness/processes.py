@@ -32,7 +32,7 @@ class Stat:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedCommand:
     """A command that ended well."""
 
     output: str
@@ -115,7 +115,7 @@ def of_trees(roots: Collection[int]) -> float:
     return by_program(stats, dict.fromkeys(roots, "theirs")).get("theirs", 0.0)
 
 
-def run(command: Sequence[str], beside: int = 0) -> Ended:
+def run(command: Sequence[str], beside: int = 0) -> EndedCommand:
     """Run a command to its end and measure it.
 
     ``beside``: a process that works for it, whose memory is sampled too. Raise CommandFailed with
@@ -140,7 +140,7 @@ def run(command: Sequence[str], beside: int = 0) -> Ended:
         output, complaint = process.communicate()
     if process.returncode:
         raise CommandFailed(f"{command[1]} ended with {process.returncode}: {complaint or output}")
-    return Ended(output, seconds, spent, peak, besides)
+    return EndedCommand(output, seconds, spent, peak, besides)
 
 
 def memory_of_tree(pid: int) -> int:

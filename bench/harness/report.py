@@ -17,7 +17,7 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from bench.harness.model import Goal, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 RAW = "raw"
@@ -30,7 +30,7 @@ _FLAT = re.compile(r"\[\n\s*([^\[\]{}]*?)\n\s*\]")
 """A list of JSON without lists or objects in it, spread over several lines."""
 
 
-def show(console: Console, result: Result, machine: Mapping[str, object]) -> None:
+def show(console: Console, result: BenchResult, machine: Mapping[str, object]) -> None:
     """Print tables, goals, warnings and the machine."""
     for table in result.tables:
         console.print()
@@ -69,7 +69,7 @@ def _figure(value: float) -> str:
 def write(
     folder: Path,
     name: str,
-    result: Result,
+    result: BenchResult,
     *,
     machine: Mapping[str, object],
     versions: Mapping[str, str],
@@ -138,7 +138,7 @@ def _goals(goals: Sequence[Goal]) -> list[dict[str, object]]:
     return [{**asdict(goal), "verdict": goal.verdict} for goal in goals]
 
 
-def _table(value: Table) -> Group:
+def _table(value: BenchTable) -> Group:
     table = RichTable(
         box=box.SIMPLE_HEAD, title=Text(value.title, style="bold"), title_justify="left"
     )

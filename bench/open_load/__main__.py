@@ -26,9 +26,9 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.harness import machine, report
-from bench.harness.model import Result
+from bench.harness.model import BenchResult
 from bench.open_load import schedule, sending
-from bench.open_load.findings import Findings
+from bench.open_load.findings import LoadFindings
 from bench.open_load.schedule import Curve
 from bench.open_load.sending import DEGRADED, WHOLE, Sent, Where
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
@@ -54,8 +54,8 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(highlight=False)
     console.print(Text(f"{curve.most:g} requests/s at most, for {curve.seconds:g} s", style="dim"))
     sent = loaded(where, curve, requests, given.processes, given.seed, fresh=not given.same_photos)
-    found = Findings(curve, sent)
-    report.show(console, Result(tuple(found.tables()), found.figures()), machine.describe())
+    found = LoadFindings(curve, sent)
+    report.show(console, BenchResult(tuple(found.tables()), found.figures()), machine.describe())
     console.print(Text(found.verdict(), style="" if found.kept else "bold red"))
     if given.out:
         asked = {"target": given.target, "requests": str(given.requests), "seed": given.seed}

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from bench.harness.model import Table
+from bench.harness.model import BenchTable
 from bench.open_load.schedule import Curve
 from bench.open_load.sending import DEGRADED, UNSENT, WHOLE, Sent
 
@@ -20,7 +20,7 @@ SLICES = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class LoadFindings:
     """Of all processes together."""
 
     curve: Curve
@@ -90,7 +90,7 @@ class Findings:
                 )
         return found
 
-    def tables(self) -> list[Table]:
+    def tables(self) -> list[BenchTable]:
         """Return tables for people."""
         count = max(len(self.sent.ends), 1)
         ends = [
@@ -100,14 +100,14 @@ class Findings:
         percentiles = [(name, f"{value:,.1f}") for name, value in self.milliseconds().items()]
         rate = len(self.sent.ends) / self.curve.seconds
         return [
-            Table(
+            BenchTable(
                 "What became of the requests",
                 ("end", "requests", "%"),
                 tuple(ends),
                 f"{rate:,.1f} requests/s over {self.curve.seconds:,.0f} s.",
                 None,
             ),
-            Table(
+            BenchTable(
                 "How long answers took",
                 ("", "ms"),
                 tuple(percentiles),

@@ -14,7 +14,7 @@ from retriever.domain.generation import Generation
 from sightline_rules.filters import Filter
 
 
-class Bare:
+class BareMilvus:
     """Asks the engine for the wanted rows, with the generation's own `ef`, and for nothing else."""
 
     def __init__(self, uri: str, generation: Generation, top: int) -> None:

@@ -77,7 +77,7 @@ class ServerRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
+class EmbeddingContender:
     """One way from JPEG bytes to a vector."""
 
     name: str
@@ -131,7 +131,7 @@ def serving(
 
 
 @asynccontextmanager
-async def raw() -> AsyncIterator[Contender]:
+async def raw() -> AsyncIterator[EmbeddingContender]:
     """Decode and onnxruntime in this process."""
     model = Raw()
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -140,11 +140,11 @@ async def raw() -> AsyncIterator[Contender]:
             found = await asyncio.get_running_loop().run_in_executor(pool, model.vectors, [photo])
             return np.asarray(found[0])
 
-        yield Contender(RAW, call, here=True)
+        yield EmbeddingContender(RAW, call, here=True)
 
 
 @asynccontextmanager
-async def bare_triton(pid: int, port: int) -> AsyncIterator[Contender]:
+async def bare_triton(pid: int, port: int) -> AsyncIterator[EmbeddingContender]:
     """Decode in threads of this process, then one request to Triton a photo."""
     model = Raw()
     client = triton.InferenceServerClient(f"127.0.0.1:{port}")
@@ -157,12 +157,14 @@ async def bare_triton(pid: int, port: int) -> AsyncIterator[Contender]:
             result = await client.infer(MODEL.name, [image])
             return np.asarray(result.as_numpy("embedding")[0])
 
-        yield Contender(BARE, call, (pid,), here=True)
+        yield EmbeddingContender(BARE, call, (pid,), here=True)
     await client.close()
 
 
 @asynccontextmanager
-async def sightline(name: str, port: int, pids: tuple[int, ...]) -> AsyncIterator[Contender]:
+async def sightline(
+    name: str, port: int, pids: tuple[int, ...]
+) -> AsyncIterator[EmbeddingContender]:
     """Yield the embedder as a contender, one photo a request."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
@@ -174,7 +176,7 @@ async def sightline(name: str, port: int, pids: tuple[int, ...]) -> AsyncIterato
                 raise ServerRefused(f"the embedder refused a photo: {result.status.message}")
             return np.frombuffer(result.vector.data, "<f4")
 
-        yield Contender(name, call, pids)
+        yield EmbeddingContender(name, call, pids)
 
 
 @contextmanager
@@ -227,7 +229,7 @@ async def _status(port: int) -> int:
 
 
 @asynccontextmanager
-async def http(name: str, pid: int, port: int) -> AsyncIterator[Contender]:
+async def http(name: str, pid: int, port: int) -> AsyncIterator[EmbeddingContender]:
     """Yield a server that accepts a photo by POST as a contender.
 
     Connections are kept, and the client is minimal as it shares the processors.
@@ -253,7 +255,7 @@ async def http(name: str, pid: int, port: int) -> AsyncIterator[Contender]:
         idle.append(link)
         return np.frombuffer(body, "<f4")
 
-    yield Contender(name, call, (pid,))
+    yield EmbeddingContender(name, call, (pid,))
     for _, writer in idle:
         writer.close()
 

@@ -26,7 +26,7 @@ def there(model: Path = MODEL) -> bool:
     return (model / "1" / "model.onnx").is_file()
 
 
-class Sentences:
+class SentenceModel:
     """The text model."""
 
     def __init__(self, model: Path = MODEL, threads: int = 0) -> None:

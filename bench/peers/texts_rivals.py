@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bench.peers.sentences import Sentences
+from bench.peers.sentences import SentenceModel
 from gateway.model.branch import Branch
 from gateway.model.candidates import CandidateList
 from gateway.model.columns import ProductColumns
@@ -57,7 +57,7 @@ class Rival:
 class Meanings:
     """The space of texts, compared exactly."""
 
-    def __init__(self, products: Sequence[ProductContent], model: Sentences) -> None:
+    def __init__(self, products: Sequence[ProductContent], model: SentenceModel) -> None:
         self._model = model
         self._ids = [it.product_id for it in products]
         self._vectors = model.vectors([text_of(it) for it in products])

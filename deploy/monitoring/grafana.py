@@ -9,7 +9,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
-from deploy.monitoring.boards.model import Board, Panel, Row, Variable
+from deploy.monitoring.boards.model import Board, Panel, PanelRow, Variable
 
 HEIGHT = {True: 4, False: 8}
 """Of a panel that is a number, and of lines."""
@@ -54,7 +54,7 @@ def rendered(board: Board) -> str:
     return json.dumps(built.build(), cls=JSONEncoder, indent=1, sort_keys=True) + "\n"
 
 
-def _placed(row: Row, down: int) -> tuple[list[tuple[Panel, models.GridPos]], int]:
+def _placed(row: PanelRow, down: int) -> tuple[list[tuple[Panel, models.GridPos]], int]:
     """Place the row's panels side by side from the height `down` on.
 
     Return them and the next height.

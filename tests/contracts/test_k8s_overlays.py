@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from bench import sizing
-from bench.sizing import GB, Shop
+from bench.sizing import GB, ShopSize
 from embedder.settings import EmbedderSettings
 from embedder.wiring import control_key
 from ranker.domain.pseudonyms import load as load_key
@@ -190,7 +190,7 @@ def test_small_fits_a_laptop_and_shares_nothing_between_nodes() -> None:
 
 def test_small_has_room_for_fifty_thousand_products() -> None:
     """By the page on sizes: three copies where one process is everything."""
-    shop, documents = Shop(50_000, 1_280), overlay("small")
+    shop, documents = ShopSize(50_000, 1_280), overlay("small")
     copies = 3 * shop.rows * shop.row_bytes
     assert f"{copies / GB:.1f} GB" in (K8S / "components/milvus-standalone/milvus.yaml").read_text()
     milvus = main(documents, "milvus")["resources"]
@@ -280,7 +280,7 @@ def test_what_is_kept_lies_in_buckets_that_pods_may_reach(
 
 def test_milvus_of_the_operator_is_the_cluster_of_the_values() -> None:
     (milvus,) = of(overlay("prod"), "Milvus").values()
-    values, shop = read("values-1m.yaml"), Shop(1_000_000, 1_280)
+    values, shop = read("values-1m.yaml"), ShopSize(1_000_000, 1_280)
     parts, groups = milvus["spec"]["components"], len(values["replicaResourceGroups"])
     times = {"queryNode": groups, "streamingNode": groups}
     for part in ("queryNode", "streamingNode", "dataNode", "mixCoord", "proxy"):

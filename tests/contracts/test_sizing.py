@@ -13,7 +13,7 @@ from bench import sizing, sizing_shops
 from bench.capacity import runs
 from bench.capacity.inputs import large_work
 from bench.capacity.scenarios import MIX
-from bench.sizing import Shop
+from bench.sizing import ShopSize
 from bench.sizing_shops import Needs, Prices
 from retriever.adapters.milvus import index as milvus
 from tests.contracts import scaling
@@ -25,7 +25,10 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operate" / "sizing.md").read_text(encoding="utf-8")
 SHOPS = (ROOT / "docs" / "operate" / "sizing-shops.md").read_text(encoding="utf-8")
 CLUSTER = ROOT / "deploy" / "milvus-cluster"
-SIZES = {"values-1m.yaml": Shop(1_000_000, 1_280), "values-20m.yaml": Shop(20_000_000, 1_280)}
+SIZES = {
+    "values-1m.yaml": ShopSize(1_000_000, 1_280),
+    "values-20m.yaml": ShopSize(20_000_000, 1_280),
+}
 UNITS = {"Mi": 2**20, "Gi": 2**30}
 SAFE = (2, 6, 10)
 """Older versions of Milvus have published vulnerabilities."""
@@ -63,7 +66,10 @@ def test_autoscalers_and_memory_have_room_for_the_shops(
     """Of `prod` for the first, and with what the page adds for the second."""
     (block,) = re.findall(r"^```yaml\n(.+?)^```", SHOPS, re.MULTILINE | re.DOTALL)
     number = r"([\d.]+) ?(?:\((\d+)\))?"
-    shops = (overlay("prod"), Shop(1_000_000, 80)), (added(tmp_path, block), Shop(20_000_000, 80))
+    shops = (
+        (overlay("prod"), ShopSize(1_000_000, 80)),
+        (added(tmp_path, block), ShopSize(20_000_000, 80)),
+    )
     for place, (made, shop) in enumerate(shops):
         for name in scaling.SCALED:
             (row,) = re.findall(rf"^\| {name}, pods.+", SHOPS, re.MULTILINE | re.IGNORECASE)
@@ -79,7 +85,7 @@ def test_autoscalers_and_memory_have_room_for_the_shops(
 
 def test_shops_cost_what_their_parts_do() -> None:
     small, large = (Needs(each, 80) for each in sizing_shops.simulated())
-    shop = Shop(1_000_000, 80)
+    shop = ShopSize(1_000_000, 80)
     usual, free = Prices(), Prices(processor=0.0, memory=0.0, disk=0.0)
     assert small.month(shop, free) == 0
     assert small.month(shop, usual) == pytest.approx(
@@ -102,7 +108,7 @@ def test_a_place_that_the_page_lost_is_an_error() -> None:
 
 
 def test_a_row_is_its_vector_and_what_stands_beside_it() -> None:
-    one, other = Shop(10, 100), Shop(10, 100, "int8")
+    one, other = ShopSize(10, 100), ShopSize(10, 100, "int8")
     assert one.row_bytes - other.row_bytes == 300
     assert one.memory == pytest.approx(10 * one.row_bytes * 2 * 2 / 0.72)
     assert sizing.links(32) > sizing.links(16) > 8 * 16
@@ -114,7 +120,7 @@ def test_a_row_is_its_vector_and_what_stands_beside_it() -> None:
 def test_the_cluster_has_the_memory_and_the_processors_that_the_page_asks_for(name: str) -> None:
     values, shop = read(name), SIZES[name]
     user = yaml.safe_load(values["extraConfigFiles"]["user.yaml"])
-    shop = Shop(shop.rows, shop.dimension, segment=user["dataCoord"]["segment"]["maxSize"])
+    shop = ShopSize(shop.rows, shop.dimension, segment=user["dataCoord"]["segment"]["maxSize"])
     node, groups = values["queryNode"], values["replicaResourceGroups"]
     nodes = len(groups) * node["replicas"]
     assert len(groups) == sizing.REPLICAS

@@ -9,12 +9,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money as MoneyMessage
 
 from sightline.common.v1 import filter_pb2, product_pb2
-from sightline_rules.facts import Facts, by_key
+from sightline_rules import kinds
 from sightline_rules.filter_checks import NAMES, kind_of
 from sightline_rules.filters import (
     All,
     Any,
-    AttributeValue,
     Availability,
     Comparison,
     Existence,
@@ -72,23 +71,21 @@ def condition(chance: random.Random, times: tuple[int, ...], depth: int = 0) -> 
 
 
 def _value(field: str, chance: random.Random, times: tuple[int, ...]) -> Value:
-    match field:
-        case "price":
+    match kind_of(field, "field"):
+        case kinds.MoneyKind():
             return Money(chance.choice(CURRENCIES), chance.choice(AMOUNTS))
-        case "availability":
-            return chance.choice(list(Availability))
-        case "create_time" | "update_time":
+        case kinds.ChoiceKind(choices):
+            return chance.choice(list(choices))
+        case kinds.TimeKind():
             return Time(chance.choice(times) + chance.choice((-1, 0, 0, 1)))
-        case "category":
+        case kinds.CategoryKind():
             return " > ".join(chance.choices(LEVELS, k=chance.choice((0, 1, 1, 2, 3))))
-        case "brand":
-            return chance.choice(BRANDS)
-        case "title":
-            return chance.choice(TITLES)
-        case "tags":
-            return chance.choice(TAGS)
-        case _:
+        case kinds.NumberKind():
+            return chance.choice(NUMBERS)
+        case kinds.AttributesKind():
             return chance.choice((*TEXTS, *NUMBERS, True, False))
+        case _:
+            return chance.choice({"brand": BRANDS, "title": TITLES}.get(field, TAGS))
 
 
 def message(filter_: Filter) -> filter_pb2.Filter:
@@ -140,35 +137,3 @@ def money(currency: str, micros: int) -> MoneyMessage:
     """An amount that is not negative."""
     units, rest = divmod(micros, 10**6)
     return MoneyMessage(currency_code=currency, units=units, nanos=rest * 1000)
-
-
-def facts(product: product_pb2.Product) -> Facts:
-    """What the rules may ask of a product that was read."""
-    price = product.price
-    micros = price.units * 10**6 + price.nanos // 1000
-    name = product_pb2.Availability.Name(product.availability).removeprefix("AVAILABILITY_")
-    return Facts(
-        category=" > ".join(product.category_path),
-        brand=product.brand,
-        title=product.title,
-        price=Money(price.currency_code, micros) if product.HasField("price") else None,
-        availability=Availability(name),
-        tags=frozenset(product.tags),
-        attributes=by_key((item.key, _attribute(item)) for item in product.attributes),
-        create_time=Time(_micros(product.create_time)),
-        update_time=Time(_micros(product.update_time)),
-    )
-
-
-def _attribute(item: product_pb2.Attribute) -> AttributeValue:
-    match item.WhichOneof("value"):
-        case "text":
-            return item.text
-        case "number":
-            return item.number
-        case _:
-            return item.flag
-
-
-def _micros(stamp: Timestamp) -> int:
-    return stamp.seconds * 10**6 + stamp.nanos // 1000

@@ -17,6 +17,7 @@ from sightline.gateway.v1.user_event_service_pb2 import (
     WriteEventsRequest,
     WriteEventsResponse,
 )
+from sightline_rules import messages
 from sightline_rules.facts import passes
 from tests.fuzz import conditions
 from tests.fuzz.ledger import Ledger
@@ -83,7 +84,7 @@ async def filters(
 ) -> Outcome:
     """A filter finds the acknowledged products that it passes, and no others."""
     everything = await stored(sender, KEPT)
-    facts = {product.product_id: conditions.facts(product) for product in everything}
+    facts = {product.product_id: messages.facts(product) for product in everything}
     times = tuple({each.create_time.micros for each in facts.values()}) or (0,)
     wrong = compared = found = 0
     for _ in range(count):

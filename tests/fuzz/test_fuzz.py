@@ -32,6 +32,7 @@ from sightline.gateway.v1.catalog_service_pb2 import (
 )
 from sightline.gateway.v1.recommendation_service_pb2 import RecommendRequest, SearchRequest
 from sightline.gateway.v1.user_event_service_pb2 import WriteEventsRequest, WriteEventsResponse
+from sightline_rules import messages
 from sightline_rules.facts import passes
 from sightline_rules.filter_checks import check
 from tests.fuzz import conditions, judge, memory, pictures
@@ -222,7 +223,7 @@ def test_composed_filters_are_right_and_pass_some_products() -> None:
         availability=product_pb2.AVAILABILITY_IN_STOCK,
     )
     drawn = [check(conditions.condition(chance, (0, 1))) for _ in range(500)]
-    passed = sum(passes(condition, conditions.facts(product)) for condition in drawn)
+    passed = sum(passes(condition, messages.facts(product)) for condition in drawn)
     assert 50 < passed < 450
 
 

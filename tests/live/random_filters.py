@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import random
 
+from sightline_rules import kinds
 from sightline_rules.facts import Facts
+from sightline_rules.fields import FILTERED, Field
 from sightline_rules.filter_checks import NAMES, kind_of
 from sightline_rules.filters import (
     All,
     Any,
     AttributeValue,
-    Availability,
     Comparison,
     Existence,
     Filter,
@@ -28,23 +29,27 @@ PATHS = ["", "Wine", "Wine > Red", "Wine > Red > Dry", "Wine > White", "it's > \
 MICROS = [0, 1, 5_000_000, 2**63 - 1]
 TIMES = [0, 1, 1_700_000_000_000_000]
 NUMBERS = [0.0, -1.5, 13.0, 13.000000001, 2015.0, 1e300]
+STEPS = [0.0, 0.1, 1.0, 4.3, 5.0]
+"""Numbers of which products have some."""
 KEYS = ["grape", "abv", "organic", *(f"key_{number}" for number in range(30))]
 
 
 def value(field: str, chance: random.Random) -> Value:
-    match field:
-        case "price":
+    match kind_of(field, "field"):
+        case kinds.MoneyKind():
             return Money(chance.choice(["EUR", "USD"]), chance.choice(MICROS))
-        case "availability":
-            return chance.choice(list(Availability))
-        case "create_time" | "update_time":
+        case kinds.ChoiceKind(choices):
+            return chance.choice(list(choices))
+        case kinds.TimeKind():
             return Time(chance.choice([-1, *TIMES]))
-        case "category":
+        case kinds.CategoryKind():
             return chance.choice([*PATHS, *TEXTS])
-        case "brand" | "title" | "tags":
-            return chance.choice(TEXTS)
-        case _:
+        case kinds.NumberKind():
+            return chance.choice([*NUMBERS, *STEPS])
+        case kinds.AttributesKind():
             return chance.choice([*TEXTS[:4], *NUMBERS, True, False])
+        case _:
+            return chance.choice(TEXTS)
 
 
 def attributes(chance: random.Random) -> dict[str, tuple[AttributeValue, ...]]:
@@ -59,18 +64,30 @@ def attributes(chance: random.Random) -> dict[str, tuple[AttributeValue, ...]]:
 
 
 def facts(chance: random.Random) -> Facts:
-    price = Money(chance.choice(["EUR", "USD"]), chance.choice(MICROS))
-    return Facts(
-        category=chance.choice(PATHS),
-        brand=chance.choice(["", *TEXTS]),
-        title=chance.choice(TEXTS),
-        price=chance.choice([None, price]),
-        availability=chance.choice(list(Availability)),
-        tags=frozenset(chance.sample(TEXTS, chance.randrange(5))),
-        attributes=attributes(chance),
-        create_time=Time(chance.choice(TIMES)),
-        update_time=Time(chance.choice(TIMES)),
-    )
+    return Facts(**{field.name: _fact(field, chance) for field in FILTERED})
+
+
+def _fact(field: Field, chance: random.Random) -> object:
+    match field.kind:
+        case kinds.CategoryKind():
+            return chance.choice(PATHS)
+        case kinds.TextsKind():
+            return frozenset(chance.sample(TEXTS, chance.randrange(5)))
+        case kinds.MoneyKind():
+            price = Money(chance.choice(["EUR", "USD"]), chance.choice(MICROS))
+            return chance.choice([None, price])
+        case kinds.ChoiceKind(choices):
+            return chance.choice(list(choices))
+        case kinds.TimeKind():
+            return Time(chance.choice(TIMES))
+        case kinds.NumberKind(most, decimals):
+            return chance.choice([None, *(n for n in STEPS if round(n, decimals) == n), most])
+        case kinds.AttributesKind():
+            return attributes(chance)
+        case kinds.TextKind(least=least):
+            return chance.choice(TEXTS if least else ["", *TEXTS])
+        case kind:
+            raise AssertionError(f"say here what a {kind.name} may hold")
 
 
 def condition(chance: random.Random, depth: int = 0) -> Filter:

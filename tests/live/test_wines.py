@@ -18,7 +18,7 @@ from PIL import Image
 
 from bench.open_load import __main__ as open_load
 from bench.open_load import schedule
-from bench.open_load.findings import Findings
+from bench.open_load.findings import LoadFindings
 from bench.open_load.sending import WHOLE, Where
 from examples.wines import loading
 from examples.wines.catalogue import Wine, load_ratings, load_wines
@@ -340,5 +340,5 @@ def test_a_load_of_photos_texts_products_and_users_is_answered_whole(
     requests = open_load.read(file, "default", 5)
     # Whether the sender kept its times is left out: other tests share its processors.
     sent = open_load.loaded(Where(gateway, 20.0), curve, requests, 1, seed=2, fresh=True)
-    assert set(sent.ends) == {WHOLE}, Findings(curve, sent).ends
+    assert set(sent.ends) == {WHOLE}, LoadFindings(curve, sent).ends
     assert len(sent.ends) == len(curve.times(seed=2)) > 20

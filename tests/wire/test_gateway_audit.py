@@ -134,9 +134,9 @@ async def front(tmp_path: Path, new_store: NewStore) -> AsyncIterator[Front]:
     keys = tmp_path / "keys.toml"
     keys.write_text("".join(entry(f"the-{role}", role, f'["{role}"]') for role in Role))
     keepers = []
-    for name in ("retriever", "ranker"):
-        migrations = f"{name}.record.migrations"
-        db = Database(new_store(migrations, f"{name}.db"), migrations=migrations)
+    for package in ("retriever", "ranker.events"):
+        migrations = f"{package}.record.migrations"
+        db = Database(new_store(migrations, f"{package}.db"), migrations=migrations)
         keepers.append(Keeper(db))
         await keepers[-1].up()
     retriever, ranker = keepers

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from bench.open_load import findings
 from bench.open_load.__main__ import FAILED, NOT_KEPT, main
-from bench.open_load.findings import Findings
+from bench.open_load.findings import LoadFindings
 from bench.open_load.schedule import Curve
 from bench.open_load.sending import DEGRADED, WHOLE, Where, questions, send
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
@@ -54,10 +54,10 @@ async def shop() -> AsyncIterator[tuple[Shop, Where]]:
     await server.stop(None)
 
 
-async def loaded(where: Where, *scenes: str) -> Findings:
+async def loaded(where: Where, *scenes: str) -> LoadFindings:
     asked = [requests.recommend(catalog="default", scene=scene) for scene in scenes or ("",)]
     sent = await send(where, LOAD.times(1), questions(asked, 1, fresh=True), time.time() + 0.3)
-    return Findings(LOAD, sent)
+    return LoadFindings(LOAD, sent)
 
 
 async def test_a_service_that_stands_still_is_felt_by_all_who_ask_meanwhile(

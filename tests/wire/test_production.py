@@ -68,7 +68,7 @@ def environment(ports: dict[str, int], probes: dict[str, int]) -> dict[str, str]
         "RETRIEVER_MILVUS_URI": "http://127.0.0.1:1",
         "RETRIEVER_EMBEDDER_TARGET": f"127.0.0.1:{ports['embedder']}",
         "RANKER_RETRIEVER_TARGET": f"127.0.0.1:{ports['retriever']}",
-        "RANKER_TRAIN_EPOCHS": "2",
+        "RANKER_RECIPE_FILE": "recipe.toml",
     }
     for name, port in ports.items():
         prefix = name.upper()
@@ -87,6 +87,7 @@ def environment(ports: dict[str, int], probes: dict[str, int]) -> dict[str, str]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made: Path = tmp_path_factory.mktemp("production")
+    (made / "recipe.toml").write_text("epochs = 2")
     show(made, "tls", PEERS_AUTHORITY)
     show(made, "gateway-tls", AUTHORITY)
     for name in ("peers.key", "tokens.keys", "pseudonym.key"):

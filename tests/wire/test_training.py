@@ -35,13 +35,13 @@ async def bought(database: Database, people: range) -> None:
 
 async def train(target: str, url: str, folder: Path, *arguments: str) -> int:
     """The exit status of a training that a timer asks for."""
+    (folder.parent / "recipe.toml").write_text("epochs = 2\nablation = false")
     environment = os.environ | {
         "RANKER_DATABASE_URL": url,
         "RANKER_MODEL_STORE": str(folder),
         "RANKER_RETRIEVER_TARGET": target,
         "RANKER_POLL_SECONDS": "0.05",
-        "RANKER_TRAIN_EPOCHS": "2",
-        "RANKER_TRAIN_ABLATION": "false",
+        "RANKER_RECIPE_FILE": str(folder.parent / "recipe.toml"),
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ranker.train", "--catalog", *arguments), env=environment

@@ -10,22 +10,22 @@ from typing import TypeAlias
 
 from bench.cases.monolith import cases, goals, tables
 from bench.cases.monolith.goals import LARGE, SMALL
-from bench.harness.model import Goal, Result
+from bench.harness.model import BenchResult, Goal
 
 Say: TypeAlias = Callable[[str], None]
 
 
-def run(say: Say) -> Result:
+def run(say: Say) -> BenchResult:
     """Measure the cases that fit five minutes."""
     return result(cases.usual(say))
 
 
-def full(say: Say) -> Result:
+def full(say: Say) -> BenchResult:
     """Measure also 100,000 products on both engines, and 50,000 texts."""
     return result(cases.full(say))
 
 
-def result(found: cases.Found) -> Result:
+def result(found: cases.MonolithShops) -> BenchResult:
     """Return tables, figures and goals of the measurements."""
     measured = [shop for shop in found.shops() if shop.cells]
     beside = [shop for shop in measured if shop not in (found.plain, *found.variants)]
@@ -33,7 +33,7 @@ def result(found: cases.Found) -> Result:
     shown += [tables.end_to_end(shop) for shop in beside]
     if found.plain.cells:
         shown.append(tables.shapes(found.plain, found.variants))
-    return Result(
+    return BenchResult(
         tables=tuple(shown),
         goals=_goals(found),
         figures={
@@ -45,7 +45,7 @@ def result(found: cases.Found) -> Result:
     )
 
 
-def _goals(found: cases.Found) -> list[Goal]:
+def _goals(found: cases.MonolithShops) -> list[Goal]:
     """Return all goals in the order of the table that set them."""
     return [
         *goals.beside_monolith(found.clothing, SMALL),

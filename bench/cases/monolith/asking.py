@@ -30,7 +30,7 @@ RECOMMEND, FIND = f"{_SERVICE}Recommend", f"{_SERVICE}Search"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class LoadQuestion:
     """One question in both forms."""
 
     method: str
@@ -67,7 +67,7 @@ class Questions:
         }
         return tuple(kind for kind, of in asked.items() if of)
 
-    def endless(self, kind: str) -> Iterator[Question]:
+    def endless(self, kind: str) -> Iterator[LoadQuestion]:
         """Yield questions of a kind without end, in a fixed random order."""
         draw = random.Random(f"{SEED}/{kind}")
         if kind == PHOTO:
@@ -82,49 +82,49 @@ class Questions:
         yield from (make(of[place], self.catalog) for place in order)
 
 
-def by_product(product: str, catalog: str = "default") -> Question:
+def by_product(product: str, catalog: str = "default") -> LoadQuestion:
     """Recommend by a product."""
     asked = requests.recommend(products=product, page_size=PAGE_SIZE, catalog=catalog)
     path = f"/recommend/product?product={quote(product, safe='')}&page_size={PAGE_SIZE}"
-    return Question(RECOMMEND, asked.SerializeToString(), get(path))
+    return LoadQuestion(RECOMMEND, asked.SerializeToString(), get(path))
 
 
-def beside(product: str, scene: str, catalog: str = "default") -> Question:
+def beside(product: str, scene: str, catalog: str = "default") -> LoadQuestion:
     """Recommend to an anchor; the monolith does no more than by a product."""
     asked = requests.recommend(anchors=product, scene=scene, page_size=PAGE_SIZE, catalog=catalog)
     least = 0 if scene == SPARSE else PAGE_SIZE
     return replace(by_product(product), message=asked.SerializeToString(), least=least)
 
 
-def for_user(user: str, catalog: str = "default") -> Question:
+def for_user(user: str, catalog: str = "default") -> LoadQuestion:
     """Recommend for a user."""
     asked = requests.recommend(user=user, page_size=PAGE_SIZE, catalog=catalog)
     path = f"/recommend/user?user={quote(user, safe='')}&page_size={PAGE_SIZE}"
-    return Question(RECOMMEND, asked.SerializeToString(), get(path))
+    return LoadQuestion(RECOMMEND, asked.SerializeToString(), get(path))
 
 
-def by_photo(photo: bytes, catalog: str = "default") -> Question:
+def by_photo(photo: bytes, catalog: str = "default") -> LoadQuestion:
     """Recommend by a photo."""
     asked = requests.recommend(images=[photo], page_size=PAGE_SIZE, catalog=catalog)
     head = (
         f"POST /recommend/photo?page_size={PAGE_SIZE} HTTP/1.1\r\nhost: 127.0.0.1\r\n"
         f"content-type: image/jpeg\r\ncontent-length: {len(photo)}\r\n\r\n"
     )
-    return Question(RECOMMEND, asked.SerializeToString(), head.encode() + photo)
+    return LoadQuestion(RECOMMEND, asked.SerializeToString(), head.encode() + photo)
 
 
-def near(product: str, catalog: str = "default") -> Question:
+def near(product: str, catalog: str = "default") -> LoadQuestion:
     """Search by a product."""
     asked = _search(rec.QuerySignal(product_id=product), catalog)
     path = f"/search/product?product={quote(product, safe='')}&page_size={PAGE_SIZE}"
-    return Question(FIND, asked.SerializeToString(), get(path))
+    return LoadQuestion(FIND, asked.SerializeToString(), get(path))
 
 
-def by_text(text: str, catalog: str = "default") -> Question:
+def by_text(text: str, catalog: str = "default") -> LoadQuestion:
     """Search by a text."""
     asked = _search(rec.QuerySignal(text=text), catalog)
     path = f"/search/text?text={quote(text, safe='')}&page_size={PAGE_SIZE}"
-    return Question(FIND, asked.SerializeToString(), get(path))
+    return LoadQuestion(FIND, asked.SerializeToString(), get(path))
 
 
 def _search(near: rec.QuerySignal, catalog: str) -> rec.SearchRequest:

@@ -7,11 +7,11 @@ from typing import TypeAlias
 
 from bench.cases.monolith import clothing, contenders, goals, load, metrics, shoppers, texts
 from bench.cases.monolith.asking import PRODUCT, Questions
-from bench.cases.monolith.filled import Facts, Filling, filled, key, wait
-from bench.cases.monolith.goals import Shop
-from bench.cases.monolith.load import Plan
-from bench.cases.monolith.made import Made, Variants, write
-from bench.cases.monolith.measuring import Case, measured
+from bench.cases.monolith.filled import FilledFacts, Filling, filled, key, wait
+from bench.cases.monolith.goals import MeasuredShop
+from bench.cases.monolith.load import LoadPlan
+from bench.cases.monolith.made import MadeCatalog, Variants, write
+from bench.cases.monolith.measuring import SuiteCase, measured
 from bench.cases.monolith.texts import Speed
 from bench.harness.model import Goal
 from bench.peers import sentences
@@ -33,30 +33,32 @@ CROWD, EVENTS = 1_000, 20_000
 ASKED = 500
 """Different texts."""
 SHAPES = {
-    PLAIN: Made("plain", SHAPE, 256, Variants.NONE),
-    THIRTY: Made("thirty", SHAPE, 256, Variants.THIRTY),
-    FIFTY: Made("fifty", SHAPE, 256, Variants.FIFTY),
-    PICTURE: Made("picture", SHAPE, 256, Variants.PICTURE),
+    PLAIN: MadeCatalog("plain", SHAPE, 256, Variants.NONE),
+    THIRTY: MadeCatalog("thirty", SHAPE, 256, Variants.THIRTY),
+    FIFTY: MadeCatalog("fifty", SHAPE, 256, Variants.FIFTY),
+    PICTURE: MadeCatalog("picture", SHAPE, 256, Variants.PICTURE),
 }
 
 
 @dataclass(slots=True)
-class Found:
+class MonolithShops:
     """What was measured."""
 
-    clothing: Shop
-    made: Shop = field(default_factory=lambda: Shop(MADE, {}, LONG))
-    large: Shop = field(default_factory=lambda: Shop(LARGE, {}, LONG))
-    large_lite: Shop = field(default_factory=lambda: Shop(LARGE_LITE, {}, LONG))
-    texts: Shop = field(default_factory=lambda: Shop(TEXTS, {}, LONG))
-    plain: Shop = field(default_factory=lambda: Shop(PLAIN, {}, LONG))
-    variants: Sequence[Shop] = tuple(Shop(name, {}, LONG) for name in (THIRTY, FIFTY, PICTURE))
+    clothing: MeasuredShop
+    made: MeasuredShop = field(default_factory=lambda: MeasuredShop(MADE, {}, LONG))
+    large: MeasuredShop = field(default_factory=lambda: MeasuredShop(LARGE, {}, LONG))
+    large_lite: MeasuredShop = field(default_factory=lambda: MeasuredShop(LARGE_LITE, {}, LONG))
+    texts: MeasuredShop = field(default_factory=lambda: MeasuredShop(TEXTS, {}, LONG))
+    plain: MeasuredShop = field(default_factory=lambda: MeasuredShop(PLAIN, {}, LONG))
+    variants: Sequence[MeasuredShop] = tuple(
+        MeasuredShop(name, {}, LONG) for name in (THIRTY, FIFTY, PICTURE)
+    )
     embedded: Speed = field(default_factory=Speed)
     columns: Sequence[Goal] = (goals.columns(CLOTHING, None),)
     settings: dict[str, object] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)
 
-    def shops(self) -> list[Shop]:
+    def shops(self) -> list[MeasuredShop]:
         """Return all catalogs."""
         return [
             *(self.clothing, self.made, self.large, self.large_lite, self.texts, self.plain),
@@ -64,14 +66,14 @@ class Found:
         ]
 
 
-def usual(say: Say) -> Found:
+def usual(say: Say) -> MonolithShops:
     """Measure the cases that fit five minutes."""
     found = _first(say, load.CALLERS)
     _made(found, say, kinds=(PRODUCT,))
     return found
 
 
-def full(say: Say) -> Found:
+def full(say: Say) -> MonolithShops:
     """Measure all cases."""
     found = _first(say, load.MORE)
     _made(found, say, CROWD, load.CALLERS)
@@ -81,31 +83,33 @@ def full(say: Say) -> Found:
     return found
 
 
-def _first(say: Say, callers: Sequence[int]) -> Found:
+def _first(say: Say, callers: Sequence[int]) -> MonolithShops:
     """Measure clothing, which all forms include."""
     if problem := contenders.environment():
         raise OSError(f"the monolith's environment can't be made: {problem}")
-    found = Found(Shop(CLOTHING, {}, "there are no photos in $SIGHTLINE_DATA/clothing"))
+    found = MonolithShops(
+        MeasuredShop(CLOTHING, {}, "there are no photos in $SIGHTLINE_DATA/clothing")
+    )
     found.settings = {"rounds": load.ROUNDS, "seconds": load.SECONDS, "callers": callers}
     _clothing(found, say, callers)
     return found
 
 
-def _clothing(found: Found, say: Say, callers: Sequence[int]) -> None:
+def _clothing(found: MonolithShops, say: Say, callers: Sequence[int]) -> None:
     root, files = clothing.here()
     if not files:
         return
     with filled(clothing.filling(root, files), say) as (suite, facts):
         asked = clothing.asked(files)
         questions = Questions(facts.products, facts.users, asked, anchors=facts.products)
-        done = measured(suite, Case(Plan(questions, callers), hops=True), say)
-        found.clothing = Shop(CLOTHING, done.cells)
+        done = measured(suite, SuiteCase(LoadPlan(questions, callers), hops=True), say)
+        found.clothing = MeasuredShop(CLOTHING, done.cells)
         found.columns = (metrics.columns(CLOTHING, suite),)
         found.facts[CLOTHING] = {"filled_seconds": facts.seconds, "bytes": done.moved}
 
 
 def _made(
-    found: Found,
+    found: MonolithShops,
     say: Say,
     crowd: int = 0,
     callers: Sequence[int] = (1,),
@@ -116,40 +120,42 @@ def _made(
         others = {
             name: Questions(made.buyable(), catalog=made.catalog) for name, made in SHAPES.items()
         }
-        plan = Plan(Questions(facts.products, facts.users), callers, rounds=8, kinds=kinds)
-        done = measured(suite, Case(plan, others=others), say)
-        found.made = Shop(MADE, done.cells)
-        found.plain = Shop(PLAIN, done.others[PLAIN])
-        found.variants = [Shop(name, done.others[name]) for name in (THIRTY, FIFTY, PICTURE)]
+        plan = LoadPlan(Questions(facts.products, facts.users), callers, rounds=8, kinds=kinds)
+        done = measured(suite, SuiteCase(plan, others=others), say)
+        found.made = MeasuredShop(MADE, done.cells)
+        found.plain = MeasuredShop(PLAIN, done.others[PLAIN])
+        found.variants = [
+            MeasuredShop(name, done.others[name]) for name in (THIRTY, FIFTY, PICTURE)
+        ]
         found.facts[MADE] = {"filled_seconds": facts.seconds}
 
 
 def made_filling(crowd: int = 0) -> Filling:
     """10,000 products in the default catalog, and the catalogs with variants and without."""
-    return filling("made", [Made("default", 10_000, 256), *SHAPES.values()], crowd)
+    return filling("made", [MadeCatalog("default", 10_000, 256), *SHAPES.values()], crowd)
 
 
-def _large(found: Found, name: str, engine: str, kind: IndexKind, say: Say) -> Shop:
+def _large(found: MonolithShops, name: str, engine: str, kind: IndexKind, say: Say) -> MeasuredShop:
     """100,000 products on one engine."""
-    made = Made("default", 100_000, 80, parameters=IndexParameters(kind=kind))
+    made = MadeCatalog("default", 100_000, 80, parameters=IndexParameters(kind=kind))
     with filled(filling("large", [made], CROWD, engine), say) as (suite, facts):
         questions = Questions(facts.products, facts.users)
-        done = measured(suite, Case(Plan(questions, load.MORE), hops=True), say)
+        done = measured(suite, SuiteCase(LoadPlan(questions, load.MORE), hops=True), say)
         found.facts[name] = {"filled_seconds": facts.seconds, "bytes": done.moved}
         found.columns = (*found.columns, metrics.columns(name, suite))
-        return Shop(name, done.cells, "made vectors: no photo has one like them")
+        return MeasuredShop(name, done.cells, "made vectors: no photo has one like them")
 
 
-def _texts(found: Found, say: Say) -> None:
+def _texts(found: MonolithShops, say: Say) -> None:
     """50,000 products without photos, asked by text."""
     if not sentences.there():
-        found.texts = Shop(TEXTS, {}, "the text model was not built (make engines)")
+        found.texts = MeasuredShop(TEXTS, {}, "the text model was not built (make engines)")
         return
-    made = Made("default", 50_000, 384, text_version=texts.version())
+    made = MadeCatalog("default", 50_000, 384, text_version=texts.version())
     with filled(filling("texts", [made], 0), say) as (suite, facts):
-        plan = Plan(Questions(texts=made.words(ASKED)), callers=(1, 8))
-        done = measured(suite, Case(plan), say)
-        found.texts = Shop(TEXTS, done.cells)
+        plan = LoadPlan(Questions(texts=made.words(ASKED)), callers=(1, 8))
+        done = measured(suite, SuiteCase(plan), say)
+        found.texts = MeasuredShop(TEXTS, done.cells)
         found.embedded = texts.speed(suite, say)
         found.facts[TEXTS] = {
             "filled_seconds": facts.seconds,
@@ -159,7 +165,7 @@ def _texts(found: Found, say: Say) -> None:
 
 
 def filling(
-    name: str, catalogs: Sequence[Made], crowd: int = CROWD, engine: str = "lite"
+    name: str, catalogs: Sequence[MadeCatalog], crowd: int = CROWD, engine: str = "lite"
 ) -> Filling:
     """Return how to fill a suite with made catalogs.
 
@@ -167,7 +173,7 @@ def filling(
     """
     first = catalogs[0]
 
-    def fill(suite: Suite, say: Say) -> Facts:
+    def fill(suite: Suite, say: Say) -> FilledFacts:
         photos = {made.catalog: made.count for made in catalogs if not made.text_version}
         since, users = time.monotonic(), list[str]()
         wait(suite, photos)
@@ -176,7 +182,7 @@ def filling(
             target = suite.addresses()["gateway"]
             users = shoppers.learned(target, first.kinds(), EVENTS, crowd)
             say(f"{name}: trained after {time.monotonic() - since:.0f} s")
-        return Facts(first.buyable(), users, photos)
+        return FilledFacts(first.buyable(), users, photos)
 
     return Filling(
         key(name, list(map(repr, catalogs)), EVENTS, crowd, shoppers.SEED),

@@ -18,8 +18,8 @@ from typing import Any
 import grpc
 
 from bench.cases.monolith import middle
-from bench.cases.monolith.asking import Question
-from bench.cases.monolith.contenders import CHAIN, TIMEOUT, Contender, bare, by_channel, right
+from bench.cases.monolith.asking import LoadQuestion
+from bench.cases.monolith.contenders import CHAIN, TIMEOUT, AnswerContender, bare, by_channel, right
 from bench.harness import hop, processes
 from bench.peers.embedders import serving
 from local_suite.health import grpc_serving
@@ -83,7 +83,7 @@ class _Tap(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         return grpc.unary_unary_rpc_method_handler(on)
 
 
-async def counted(suite: Suite, asked: Mapping[str, Iterator[Question]]) -> dict[str, Bytes]:
+async def counted(suite: Suite, asked: Mapping[str, Iterator[LoadQuestion]]) -> dict[str, Bytes]:
     """Return the bytes of answers to each kind of question, seen by a second gateway whose calls
     are tapped. Raise OSError when it does not start.
     """
@@ -143,7 +143,7 @@ _Seen = Sequence[tuple[str, int, int]]
 
 
 async def _looked(
-    taps: Sequence[_Tap], channel: grpc.aio.Channel, source: Iterator[Question]
+    taps: Sequence[_Tap], channel: grpc.aio.Channel, source: Iterator[LoadQuestion]
 ) -> Bytes:
     call, looks = by_channel(channel), list[tuple[int, int, Sequence[_Seen]]]()
     for number in range(LOOKS + 1):
@@ -206,7 +206,9 @@ def _open(port: int) -> bool:
 
 
 @asynccontextmanager
-async def chain(ports: Mapping[int, int], sizes: Mapping[str, Bytes]) -> AsyncIterator[Contender]:
+async def chain(
+    ports: Mapping[int, int], sizes: Mapping[str, Bytes]
+) -> AsyncIterator[AnswerContender]:
     """Yield the chain as a contender.
 
     Before each round it gets the bytes of an answer of that kind.
@@ -219,7 +221,7 @@ async def chain(ports: Mapping[int, int], sizes: Mapping[str, Bytes]) -> AsyncIt
         ]
         ask = bare(channels[0], middle.CALL)
 
-        async def call(question: Question) -> bytes:
+        async def call(question: LoadQuestion) -> bytes:
             answer: bytes = await ask(question.message, timeout=TIMEOUT)
             return answer
 
@@ -230,4 +232,4 @@ async def chain(ports: Mapping[int, int], sizes: Mapping[str, Bytes]) -> AsyncIt
             for channel, size in zip(last, sizes[kind].answered, strict=True):
                 await bare(channel, hop.KEEP)(bytes(size))
 
-        yield Contender(CHAIN, call, lambda: processes.spent(named), right, use)
+        yield AnswerContender(CHAIN, call, lambda: processes.spent(named), right, use)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.cases import photos
 from bench.cases.monolith import shoppers
-from bench.cases.monolith.filled import Facts, Fill, Filling, Say, key
+from bench.cases.monolith.filled import Fill, FilledFacts, Filling, Say, key
 from bench.cases.monolith.shoppers import learned
 from bench.harness import processes
 from examples.wines import loading, transforms
@@ -36,7 +36,7 @@ def filling(root: Path, files: Sequence[Path]) -> Filling:
 def _fill(root: Path, files: Sequence[Path]) -> Fill:
     """Fill by the public way: the command for a folder, events, a training, its promotion."""
 
-    def imported(suite: Suite, say: Say) -> Facts:
+    def imported(suite: Suite, say: Say) -> FilledFacts:
         target, since = suite.addresses()["gateway"], time.monotonic()
         processes.run(
             [photos.SIGHTLINE, "products", "import", "--folder", str(root), "--target", target]
@@ -48,7 +48,7 @@ def _fill(root: Path, files: Sequence[Path]) -> Fill:
         kinds = asyncio.run(_kinds(target))
         users = learned(target, kinds, EVENTS, SHOPPERS)
         ids = sorted(one for each in kinds.values() for one in each)
-        return Facts(ids, users, {CATALOG: len(files)}, seconds)
+        return FilledFacts(ids, users, {CATALOG: len(files)}, seconds)
 
     return imported
 

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import grpc
 
-from bench.cases.monolith.asking import FIND, PAGE_SIZE, Question, Questions
+from bench.cases.monolith.asking import FIND, PAGE_SIZE, LoadQuestion, Questions
 from bench.harness import processes
 from bench.harness.machine import ROOT
 from bench.peers import environments
@@ -27,7 +27,7 @@ from local_suite.suite import Suite
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from tests.engines import free_port
 
-Call: TypeAlias = Callable[[Question], Awaitable[bytes]]
+Call: TypeAlias = Callable[[LoadQuestion], Awaitable[bytes]]
 _Link: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 SUITE, CHAIN = "the suite", "bare chain of three hops"
@@ -51,14 +51,14 @@ _ENVIRONMENT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
+class AnswerContender:
     """One that answers."""
 
     name: str
     call: Call
     spent: Callable[[], Mapping[str, float]]
     """Processor seconds so far, by process."""
-    check: Callable[[Question, bytes], Counter[str]]
+    check: Callable[[LoadQuestion, bytes], Counter[str]]
     """What is wrong with an answer; empty = nothing."""
     prepare: Callable[[str], Awaitable[None]] | None = None
     """Called with the kind of question before a round of it."""
@@ -77,11 +77,11 @@ def environment() -> str:
 @asynccontextmanager
 async def suite(
     started: Suite, name: str = SUITE, questions: Questions | None = None
-) -> AsyncIterator[Contender]:
+) -> AsyncIterator[AnswerContender]:
     """Yield a running suite as a contender, by its gateway."""
     async with grpc.aio.insecure_channel(started.addresses()["gateway"]) as channel:
         call = by_channel(channel)
-        yield Contender(name, call, spending(started), wrong_message, questions=questions)
+        yield AnswerContender(name, call, spending(started), wrong_message, questions=questions)
 
 
 def spending(started: Suite) -> Callable[[], Mapping[str, float]]:
@@ -94,7 +94,7 @@ def by_channel(channel: grpc.aio.Channel, metadata: Sequence[tuple[str, str]] = 
     """Return a call that sends bytes to a gRPC server and receives bytes."""
     methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
 
-    async def call(question: Question) -> bytes:
+    async def call(question: LoadQuestion) -> bytes:
         method = methods.get(question.method)
         if method is None:
             method = methods.setdefault(question.method, bare(channel, question.method))
@@ -103,13 +103,13 @@ def by_channel(channel: grpc.aio.Channel, metadata: Sequence[tuple[str, str]] = 
                 question.message, timeout=TIMEOUT, metadata=tuple(metadata)
             )
         except grpc.aio.AioRpcError as error:
-            return Failed(error.code().name.encode())
+            return FailedAnswer(error.code().name.encode())
         return answer
 
     return call
 
 
-class Failed(bytes):
+class FailedAnswer(bytes):
     """What stands in the place of an answer that there was none of: the status."""
 
 
@@ -120,9 +120,9 @@ def bare(
     return channel.unary_unary(method, request_serializer=None, response_deserializer=None)
 
 
-def wrong_message(question: Question, answer: bytes) -> Counter[str]:
+def wrong_message(question: LoadQuestion, answer: bytes) -> Counter[str]:
     """Count what a gateway's answer lacks of a whole page without degradations."""
-    if isinstance(answer, Failed):
+    if isinstance(answer, FailedAnswer):
         return Counter([answer.decode()])
     read = rec.SearchResponse if question.method == FIND else rec.RecommendResponse
     message = read.FromString(answer)
@@ -133,7 +133,7 @@ def wrong_message(question: Question, answer: bytes) -> Counter[str]:
     return found
 
 
-def right(_question: Question, _answer: bytes) -> Counter[str]:
+def right(_question: LoadQuestion, _answer: bytes) -> Counter[str]:
     """Accept any answer."""
     return Counter()
 
@@ -163,14 +163,16 @@ def monolith_servers(folder: Path, workers: int, threads: int) -> Iterator[Mappi
 
 
 @asynccontextmanager
-async def monolith_at(ports: Mapping[int, int]) -> AsyncIterator[Contender]:
+async def monolith_at(ports: Mapping[int, int]) -> AsyncIterator[AnswerContender]:
     """Yield the monolith's processes as a contender.
 
     Connections are divided evenly, as by a load balancer without cost.
     """
     named = {pid: f"process {number}" for number, pid in enumerate(ports, 1)}
     links = _Links(tuple(ports.values()))
-    yield Contender(monolith(len(ports)), links.call, lambda: processes.spent(named), wrong_json)
+    yield AnswerContender(
+        monolith(len(ports)), links.call, lambda: processes.spent(named), wrong_json
+    )
     links.close()
 
 
@@ -181,7 +183,7 @@ class _Links:
         self._ports, self._idle = ports, list[_Link]()
         self._made = 0
 
-    async def call(self, question: Question) -> bytes:
+    async def call(self, question: LoadQuestion) -> bytes:
         reader, writer = link = self._idle.pop(0) if self._idle else await self._open()
         writer.write(question.http)
         head = await reader.readuntil(b"\r\n\r\n")
@@ -205,7 +207,7 @@ class _Links:
                 writer.close()
 
 
-def wrong_json(_question: Question, answer: bytes) -> Counter[str]:
+def wrong_json(_question: LoadQuestion, answer: bytes) -> Counter[str]:
     """Count what the monolith's answer lacks."""
     count = len(json.loads(answer)["results"])
     return Counter() if count == PAGE_SIZE else Counter([f"{count} products"])

@@ -39,7 +39,7 @@ _FACTS, _SUITE = "facts.json", "suite"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class FilledFacts:
     """What of a suite is asked."""
 
     products: Sequence[str]
@@ -52,7 +52,7 @@ class Facts:
     """What filling it took, by the wall clock."""
 
 
-Fill: TypeAlias = Callable[[Suite, Say], Facts]
+Fill: TypeAlias = Callable[[Suite, Say], FilledFacts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +98,13 @@ def key(name: str, *content: object) -> str:
 
 
 @contextmanager
-def filled(filling: Filling, say: Say, folder: Path = KEPT) -> Iterator[tuple[Suite, Facts]]:
+def filled(filling: Filling, say: Say, folder: Path = KEPT) -> Iterator[tuple[Suite, FilledFacts]]:
     """Start a filled suite. Yield it with the facts about its content."""
     kept = folder / f"{filling.name}-{filling.engine}"
     if not (kept / _FACTS).is_file():
         say(f"{filling.name}: filled, and kept under .cache for the next run")
         _keep(kept, filling, say)
-    facts = Facts(**json.loads((kept / _FACTS).read_text()))
+    facts = FilledFacts(**json.loads((kept / _FACTS).read_text()))
 
     say(f"{filling.name}: starting")
     with another(filling, filling.programs, folder) as suite:

@@ -25,7 +25,7 @@ COLUMN_BYTES = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class MonolithLimits:
     """By kind of question, beside the monolith."""
 
     cost: Mapping[str, float]
@@ -36,12 +36,12 @@ class Limits:
     """Answers a second on two cores beside two processes, at least."""
 
 
-SMALL = Limits(
+SMALL = MonolithLimits(
     cost={PRODUCT: 3.0, USER: 4.0, PHOTO: 1.35, ANCHORED: 3.0},
     median={PRODUCT: 3.0, USER: 4.0, PHOTO: 1.5, ANCHORED: 3.0},
     rate={PRODUCT: 0.35, USER: 0.25, PHOTO: 0.75, ANCHORED: 0.35},
 )
-LARGE = Limits(
+LARGE = MonolithLimits(
     cost={PRODUCT: 2.0, USER: 1.0, PHOTO: 1.35},
     median={PRODUCT: 2.0, USER: 1.0, PHOTO: 1.5},
     rate={PRODUCT: 0.5, USER: 1.0, PHOTO: 0.75},
@@ -49,7 +49,7 @@ LARGE = Limits(
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class MeasuredShop:
     """A catalog, as goals name it, and what was measured; no cells = nothing was."""
 
     name: str
@@ -62,7 +62,7 @@ class Shop:
         return self.missing or f"{WORDS[kind]} is not asked here"
 
 
-def beside_monolith(shop: Shop, limits: Limits) -> list[Goal]:
+def beside_monolith(shop: MeasuredShop, limits: MonolithLimits) -> list[Goal]:
     """Return the goals of processor time, latency and throughput by kind."""
     goals = []
     for kind, most in limits.cost.items():
@@ -117,7 +117,7 @@ def best(cells: Cells, kind: str, callers: int = BUSY) -> Key:
     return (cheapest.contender if cheapest else monolith(1), kind, callers)
 
 
-def faster(shop: Shop) -> list[Goal]:
+def faster(shop: MeasuredShop) -> list[Goal]:
     """Return the goals of answers a second beside earlier figures."""
     goals = []
     for kind, before in BEFORE.items():
@@ -135,7 +135,7 @@ def faster(shop: Shop) -> list[Goal]:
     return goals
 
 
-def gateway(shop: Shop) -> list[Goal]:
+def gateway(shop: MeasuredShop) -> list[Goal]:
     """Return the goals of the gateway's processor time beside a chain of empty hops."""
     goals = []
     for kind in (PRODUCT, USER):
@@ -156,7 +156,9 @@ def gateway(shop: Shop) -> list[Goal]:
     return goals
 
 
-def variants(plain: Shop, others: Sequence[Shop], kinds: Sequence[str] = (PRODUCT,)) -> list[Goal]:
+def variants(
+    plain: MeasuredShop, others: Sequence[MeasuredShop], kinds: Sequence[str] = (PRODUCT,)
+) -> list[Goal]:
     """p50 at one caller in catalogs of variants beside one without."""
     goals = []
     for shop in others:
@@ -182,7 +184,7 @@ def variants(plain: Shop, others: Sequence[Shop], kinds: Sequence[str] = (PRODUC
     return goals
 
 
-def growth(small: Shop, large: Shop) -> Goal:
+def growth(small: MeasuredShop, large: MeasuredShop) -> Goal:
     """p50 of products in a large catalog beside a small one."""
     return Goal(
         f"{large.name} ÷ {small.name}: {WORDS[PRODUCT]}, p50, one caller",
@@ -193,7 +195,7 @@ def growth(small: Shop, large: Shop) -> Goal:
     )
 
 
-def text(shop: Shop) -> Goal:
+def text(shop: MeasuredShop) -> Goal:
     """Return the goal of a search by text."""
     cell = shop.cells.get((SUITE, TEXT, 1))
     return Goal(

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TypeAlias
 
-from bench.cases.monolith.asking import Question, Questions
-from bench.cases.monolith.contenders import Contender
+from bench.cases.monolith.asking import LoadQuestion, Questions
+from bench.cases.monolith.contenders import AnswerContender
 from bench.harness.load import closed_loop, lasting
 from bench.harness.model import Interval
 from bench.harness.statistics import median_ratio, percentile
@@ -25,7 +25,7 @@ LEAST = 2
 
 
 @dataclass(slots=True)
-class Cell:
+class LoadCell:
     """One contender with one kind of question by so many callers."""
 
     contender: str
@@ -51,11 +51,11 @@ class Cell:
 
 Key: TypeAlias = tuple[str, str, int]
 """Contender, kind, callers."""
-Cells: TypeAlias = Mapping[Key, Cell]
+Cells: TypeAlias = Mapping[Key, LoadCell]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LoadPlan:
     """Who is asked what."""
 
     questions: Questions
@@ -75,14 +75,14 @@ Asked: TypeAlias = Callable[[str, str, int], bool]
 
 
 async def rounds(
-    contenders: Sequence[Contender],
-    plan: Plan,
+    contenders: Sequence[AnswerContender],
+    plan: LoadPlan,
     say: Say,
     asked: Asked = lambda _contender, _kind, _callers: True,
 ) -> Cells:
     """Measure every cell in every round, after a warm-up round that is discarded."""
     cells = {
-        (each.name, kind, callers): Cell(each.name, kind, callers)
+        (each.name, kind, callers): LoadCell(each.name, kind, callers)
         for kind in plan.all_kinds()
         for callers in plan.callers
         for each in contenders
@@ -103,12 +103,17 @@ async def rounds(
 
 
 async def one(
-    contender: Contender, cell: Cell, source: Iterator[Question], seconds: float, *, keep: bool
+    contender: AnswerContender,
+    cell: LoadCell,
+    source: Iterator[LoadQuestion],
+    seconds: float,
+    *,
+    keep: bool,
 ) -> None:
     """Measure one cell in one round."""
-    said = list[tuple[Question, bytes]]()  # what was done is in the order of the ends
+    said = list[tuple[LoadQuestion, bytes]]()  # what was done is in the order of the ends
 
-    async def call(question: Question) -> bytes:
+    async def call(question: LoadQuestion) -> bytes:
         answer = await contender.call(question)
         said.append((question, answer))
         return answer

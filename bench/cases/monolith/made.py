@@ -80,7 +80,7 @@ class Variants(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class MadeCatalog:
     """A catalog to be made."""
 
     catalog: str
@@ -151,7 +151,9 @@ class Made:
         looks = centres[of] + SPREAD * rng.standard_normal((self.count, self.dimension), np.float32)
         # Catalogs that are compared have the same vectors, variants in them or not.
         close = self.variants if self.variants is Variants.THIRD else Variants.THIRTY
-        places = [Made("", self.count, 0, close).place(number) for number in range(self.count)]
+        places = [
+            MadeCatalog("", self.count, 0, close).place(number) for number in range(self.count)
+        ]
         looks = looks[places] + APART * rng.standard_normal(looks.shape, np.float32)
         looks /= np.linalg.norm(looks, axis=1, keepdims=True)
         return np.asarray(looks, np.float32)
@@ -185,7 +187,7 @@ def product_id(number: int) -> str:
     return f"sku-{number:07}"
 
 
-def write(data: Path, catalogs: Sequence[Made]) -> None:
+def write(data: Path, catalogs: Sequence[MadeCatalog]) -> None:
     """Write catalogs into the record of a suite that is not running yet."""
     folder = data / "retriever"
     folder.mkdir(parents=True, exist_ok=True)
@@ -198,7 +200,7 @@ def write(data: Path, catalogs: Sequence[Made]) -> None:
         db.close()
 
 
-async def _write(record: Record, made: Made) -> None:
+async def _write(record: Record, made: MadeCatalog) -> None:
     generation = await record.create_generation(_generation(made))
     vectors = made.vectors()
     for start in range(0, made.count, BATCH):
@@ -215,7 +217,7 @@ async def _write(record: Record, made: Made) -> None:
         await record.save_vectors(generation, given)
 
 
-def _products(made: Made, numbers: range) -> Iterator[ProductWrite]:
+def _products(made: MadeCatalog, numbers: range) -> Iterator[ProductWrite]:
     for number in numbers:
         content = made.content(number)
         images = {}
@@ -226,7 +228,7 @@ def _products(made: Made, numbers: range) -> Iterator[ProductWrite]:
         yield ProductWrite(content, images)
 
 
-def _generation(made: Made) -> Generation:
+def _generation(made: MadeCatalog) -> Generation:
     space = TEXT_SPACE if made.text_version else engines.SPACE
     return Generation(
         catalog_id=made.catalog,

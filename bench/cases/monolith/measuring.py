@@ -12,10 +12,10 @@ import uvloop
 
 from bench.cases.monolith import chain, contenders, load
 from bench.cases.monolith.asking import ANCHORED, PRODUCT, USER, Questions
-from bench.cases.monolith.contenders import CHAIN, SUITE, Contender, monolith
+from bench.cases.monolith.contenders import CHAIN, SUITE, AnswerContender, monolith
 from bench.cases.monolith.export import export
 from bench.cases.monolith.goals import BUSY
-from bench.cases.monolith.load import Cells, Plan
+from bench.cases.monolith.load import Cells, LoadPlan
 from local_suite.suite import Suite
 
 Say: TypeAlias = Callable[[str], None]
@@ -26,10 +26,10 @@ THREADS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class SuiteCase:
     """What is measured of a suite."""
 
-    plan: Plan
+    plan: LoadPlan
     """Of its default catalog, beside the monolith."""
     hops: bool = False
     """Whether the chain is asked too."""
@@ -38,7 +38,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class SuiteFigures:
     """What came of it."""
 
     cells: Cells
@@ -48,7 +48,7 @@ class Measured:
     """Bytes that an answer moves, by kind."""
 
 
-def measured(suite: Suite, case: Case, say: Say) -> Measured:
+def measured(suite: Suite, case: SuiteCase, say: Say) -> SuiteFigures:
     """Everybody started, asked by turns, and stopped."""
     with tempfile.TemporaryDirectory(prefix="sightline-monolith-") as name, ExitStack() as running:
         folder = Path(name)
@@ -65,14 +65,14 @@ def measured(suite: Suite, case: Case, say: Say) -> Measured:
 
 async def _asked(
     suite: Suite,
-    case: Case,
+    case: SuiteCase,
     peers: Sequence[Mapping[int, int]],
     bare: Mapping[int, int],
     say: Say,
-) -> Measured:
+) -> SuiteFigures:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        found: list[Contender] = [await enter(contenders.suite(suite))]
+        found: list[AnswerContender] = [await enter(contenders.suite(suite))]
         found += [await enter(contenders.monolith_at(ports)) for ports in peers]
         moved: dict[str, chain.Bytes] = {}
         if bare:
@@ -84,7 +84,7 @@ async def _asked(
         for name, questions in case.others.items():
             found.append(await enter(contenders.suite(suite, name, questions)))
         cells = await load.rounds(found, case.plan, say, _is_asked(set(moved), set(case.others)))
-    return Measured(
+    return SuiteFigures(
         {key: cell for key, cell in cells.items() if key[0] not in case.others},
         {name: _alone(cells, name) for name in case.others},
         {kind: asdict(each) for kind, each in moved.items()},

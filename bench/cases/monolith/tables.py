@@ -7,9 +7,9 @@ import numpy as np
 
 from bench.cases.monolith.asking import WORDS
 from bench.cases.monolith.contenders import CHAIN, SUITE
-from bench.cases.monolith.goals import BUSY, Shop, best
-from bench.cases.monolith.load import Cell, over
-from bench.harness.model import Interval, Table
+from bench.cases.monolith.goals import BUSY, MeasuredShop, best
+from bench.cases.monolith.load import LoadCell, over
+from bench.harness.model import BenchTable, Interval
 from bench.harness.statistics import median_ratio, percentile
 
 PROGRAMS: Mapping[str, Sequence[str]] = {
@@ -20,7 +20,7 @@ PROGRAMS: Mapping[str, Sequence[str]] = {
 """Columns, and the processes in each; what is in none is `other`."""
 
 
-def end_to_end(shop: Shop) -> Table:
+def end_to_end(shop: MeasuredShop) -> BenchTable:
     """Everybody's figures."""
     rows = []
     for (name, kind, callers), cell in shop.cells.items():
@@ -41,7 +41,7 @@ def end_to_end(shop: Shop) -> Table:
                 f"{median(cell.rates):.0f}",
             )
         )
-    return Table(
+    return BenchTable(
         title=f"{shop.name}: what an answer of ten products costs",
         headers=(
             *("request", "callers", "", "n", "processor ms", "÷ monolith", "p50 ms", "p99 ms"),
@@ -56,7 +56,7 @@ def end_to_end(shop: Shop) -> Table:
     )
 
 
-def by_process(shop: Shop, callers: int = BUSY) -> Table:
+def by_process(shop: MeasuredShop, callers: int = BUSY) -> BenchTable:
     """Return the processor milliseconds of an answer in each of the suite's processes."""
     rows = []
     for (name, kind, at), cell in shop.cells.items():
@@ -75,7 +75,7 @@ def by_process(shop: Shop, callers: int = BUSY) -> Table:
                 times(beside) if beside else "",
             )
         )
-    return Table(
+    return BenchTable(
         title=f"{shop.name}: processor milliseconds of an answer by process, {callers} callers",
         headers=(
             *("request", "in all", *PROGRAMS, "other"),
@@ -88,7 +88,7 @@ def by_process(shop: Shop, callers: int = BUSY) -> Table:
     )
 
 
-def split(cell: Cell) -> dict[str, float]:
+def split(cell: LoadCell) -> dict[str, float]:
     """Median milliseconds of each column of PROGRAMS, and of what is in none."""
     listed = {name: column for column, names in PROGRAMS.items() for name in names}
     rounds: dict[str, list[float]] = {
@@ -101,7 +101,7 @@ def split(cell: Cell) -> dict[str, float]:
     return {column: median(values) for column, values in rounds.items()}
 
 
-def figures(shop: Shop) -> list[dict[str, object]]:
+def figures(shop: MeasuredShop) -> list[dict[str, object]]:
     """Return all figures, for programs."""
     return [
         {
@@ -120,7 +120,7 @@ def figures(shop: Shop) -> list[dict[str, object]]:
     ]
 
 
-def warnings(shops: Sequence[Shop]) -> list[str]:
+def warnings(shops: Sequence[MeasuredShop]) -> list[str]:
     """Return the answers that were not whole."""
     return [
         f"{shop.name}, {WORDS[cell.kind]} by {cell.callers}, {cell.contender}: {dict(cell.wrong)}"
@@ -131,7 +131,7 @@ def warnings(shops: Sequence[Shop]) -> list[str]:
     ]
 
 
-def shapes(plain: Shop, others: Sequence[Shop]) -> Table:
+def shapes(plain: MeasuredShop, others: Sequence[MeasuredShop]) -> BenchTable:
     """Compare catalogs of equal size: with variants, with one picture, and without."""
     rows = []
     for (name, kind, callers), cell in plain.cells.items():
@@ -153,7 +153,7 @@ def shapes(plain: Shop, others: Sequence[Shop]) -> Table:
                     times(median_ratio(found.medians[:count], cell.medians[:count])),
                 )
             )
-    return Table(
+    return BenchTable(
         title="Catalogs with variants, with one picture, and without",
         headers=("request", "callers", "", "processor ms", "÷ without", "p50 ms", "÷ without"),
         rows=tuple(rows),

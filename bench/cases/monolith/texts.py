@@ -11,10 +11,10 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from bench.cases.monolith import metrics
-from bench.cases.monolith.made import Made
+from bench.cases.monolith.made import MadeCatalog
 from bench.harness.model import Goal
 from bench.harness.statistics import ratio
-from bench.peers.sentences import MODEL, Sentences
+from bench.peers.sentences import MODEL, SentenceModel
 from embedder.adapters.triton.description import described
 from embedder.domain.models import version_of
 from examples.wines.loading import LoadingFailed
@@ -58,10 +58,10 @@ class Speed:
 
 def speed(suite: Suite, say: Say) -> Speed:
     """Embed products without photos by the suite, and the same texts by one process, by turns."""
-    raw, found = Sentences(threads=1), Speed()
+    raw, found = SentenceModel(threads=1), Speed()
     for number in range(CHUNKS):
         say(f"texts, chunk {number + 1} of {CHUNKS}")
-        made = Made(f"new{number}", CHUNK, 1)
+        made = MadeCatalog(f"new{number}", CHUNK, 1)
         contents = [made.content(place) for place in range(CHUNK)]
         products = [
             Product(

@@ -44,7 +44,7 @@ def session(path: str) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, options)
 
 
-class Space:
+class ExactSpace:
     """Vectors of products, compared exactly."""
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -62,7 +62,7 @@ class Space:
         return self.index.reconstruct(self.first[product])[None]
 
 
-class Shop:
+class MonolithShop:
     """Everything that answers are made from."""
 
     def __init__(self, folder: Path) -> None:
@@ -92,8 +92,8 @@ class Shop:
         self.tokens.no_padding()
 
     @staticmethod
-    def _space(folder: Path, name: str) -> Space | None:
-        return Space(folder, name) if (folder / f"{name}.npy").exists() else None
+    def _space(folder: Path, name: str) -> ExactSpace | None:
+        return ExactSpace(folder, name) if (folder / f"{name}.npy").exists() else None
 
     def photo(self, data: bytes) -> np.ndarray:
         """Return a photo file's vector [1, dimension]."""
@@ -111,7 +111,7 @@ class Shop:
         }
         return self.words.run(["embedding"], given)[0]
 
-    def near(self, space: Space, vector: np.ndarray, count: int, but: int = -1) -> bytes:
+    def near(self, space: ExactSpace, vector: np.ndarray, count: int, but: int = -1) -> bytes:
         """Return the page of the nearest products, one a group of variants."""
         wanted = FIRST * count
         while True:
@@ -175,7 +175,7 @@ def whole(row: tuple[Any, ...]) -> dict[str, Any]:
     }
 
 
-def made(shop: Shop, threads: int) -> FastAPI:  # noqa: C901 - its routes
+def made(shop: MonolithShop, threads: int) -> FastAPI:  # noqa: C901 - its routes
     """Return the application."""
     app, pool = FastAPI(), ThreadPoolExecutor(threads)
 
@@ -220,7 +220,7 @@ def made(shop: Shop, threads: int) -> FastAPI:  # noqa: C901 - its routes
 if __name__ == "__main__":
     faiss.omp_set_num_threads(1)
     uvicorn.run(
-        made(Shop(Path(sys.argv[1])), int(os.environ["THREADS"])),
+        made(MonolithShop(Path(sys.argv[1])), int(os.environ["THREADS"])),
         host="127.0.0.1",
         port=int(sys.argv[2]),
         loop="uvloop",

@@ -1,4 +1,4 @@
-"""What a call can fail with.
+"""Errors of calls.
 
 SightlineError
 ├── InvalidRequest       the request itself is wrong: ``violations`` name the fields
@@ -33,7 +33,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """What is wrong with one field of a request."""
+    """Error of one field of a request."""
 
     field: str
     """Path of the field, e.g. "filter.all.filters[1].comparison.field"."""
@@ -95,11 +95,11 @@ class NotFound(SightlineError, codes="NOT_FOUND"):
 
 
 class AlreadyExists(SightlineError, codes="ALREADY_EXISTS"):
-    """That id is taken by something else."""
+    """Id already in use."""
 
 
 class Conflict(SightlineError, codes="ABORTED"):
-    """What is stored has changed since it was read."""
+    """Stored content changed since it was read."""
 
 
 class FailedPrecondition(SightlineError, codes="FAILED_PRECONDITION"):

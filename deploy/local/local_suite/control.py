@@ -16,7 +16,7 @@ _ALREADY_STARTED = 60
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ProgramState:
     """What supervisor knows of a program."""
 
     name: str
@@ -30,7 +30,7 @@ class State:
     """Supervisor's own words, such as `Exited too quickly`."""
 
 
-class Control:
+class SupervisorControl:
     """A running supervisor. Every call raises ConnectionError when there is none."""
 
     def __init__(self, socket: Path, groups: Mapping[str, str]) -> None:
@@ -38,10 +38,10 @@ class Control:
         self._socket = socket
         self._groups = groups
 
-    def states(self) -> dict[str, State]:
+    def states(self) -> dict[str, ProgramState]:
         """Return the state of each program by name."""
         return {
-            info["name"]: State(
+            info["name"]: ProgramState(
                 info["name"], info["statename"], info["pid"], info["start"], info["description"]
             )
             for info in self._call("getAllProcessInfo")

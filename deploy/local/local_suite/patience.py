@@ -12,7 +12,7 @@ _WORK_SECONDS = 1.0
 _SAY_SECONDS = 15.0
 
 
-class Patience:
+class StartPatience:
     """How long a start is waited for."""
 
     def __init__(self, spent: Callable[[], float], seconds: float) -> None:

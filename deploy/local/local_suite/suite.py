@@ -19,9 +19,9 @@ from typing import Self
 
 from local_suite import processes
 from local_suite.config import render
-from local_suite.control import Control, State
+from local_suite.control import ProgramState, SupervisorControl
 from local_suite.model import HOST, MARKER, Program, SuiteError, layout, make_key
-from local_suite.patience import Patience
+from local_suite.patience import StartPatience
 
 Report = Callable[[str], None]
 
@@ -73,7 +73,7 @@ class Suite:
         self._facts = dict(facts or {})
         self._report = report
         groups = {program.name: program.group for program in programs}
-        self._control = Control(self.layout.socket, groups)
+        self._control = SupervisorControl(self.layout.socket, groups)
 
     def __enter__(self) -> Self:
         self.up()
@@ -252,7 +252,7 @@ class Suite:
             names = ", ".join(self.programs)
             raise SuiteError(f"there is no program {program!r}; there are {names}") from None
 
-    def _states(self) -> dict[str, State]:
+    def _states(self) -> dict[str, ProgramState]:
         try:
             return self._control.states()
         except ConnectionError as error:
@@ -326,7 +326,9 @@ class Suite:
     def _wait_all(self, seconds: float) -> None:
         waiting = dict(self.programs)
         starts: dict[str, set[int]] = {name: set() for name in waiting}
-        patience = Patience(lambda: processes.spent(processes.marked(self.layout.data)), seconds)
+        patience = StartPatience(
+            lambda: processes.spent(processes.marked(self.layout.data)), seconds
+        )
         while waiting:
             states = self._states()
             for name, program in list(waiting.items()):
@@ -340,7 +342,7 @@ class Suite:
             if waiting:
                 self._wait_on(list(waiting), patience)
 
-    def _wait_on(self, names: Sequence[str], patience: Patience) -> None:
+    def _wait_on(self, names: Sequence[str], patience: StartPatience) -> None:
         time.sleep(_POLL_SECONDS)
         if problem := patience.over():
             tails = "\n".join(self._tail(name) for name in names)

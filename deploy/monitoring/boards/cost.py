@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.monitoring.boards.model import Board, Query, Row, Variable, graph, number
+from deploy.monitoring.boards.model import Board, PanelQuery, PanelRow, Variable, graph, number
 from deploy.monitoring.boards.overview import PROCESSES, RECOMMEND
 
 
@@ -40,8 +40,8 @@ def cost() -> Board:
     )
 
 
-def _recommendations() -> Row:
-    return Row(
+def _recommendations() -> PanelRow:
+    return PanelRow(
         "A recommendation",
         (
             graph(
@@ -49,7 +49,7 @@ def _recommendations() -> Row:
                 "Processor time of each kind of process, divided by the recommendations answered: all work counts, imports "
                 "and training too. Decoders of photos are not in it, nor services of several processes (GATEWAY_PROCESSES above 1).",
                 "s",
-                Query(
+                PanelQuery(
                     f'sum by (job) (rate(process_cpu_seconds_total{{@, job=~"{PROCESSES}"}}[$__rate_interval]))'
                     f" / scalar({RECOMMENDATIONS})",
                     "{{job}}",
@@ -61,7 +61,7 @@ def _recommendations() -> Row:
                 "Recommendations per busy core",
                 "Recommendations a second that one busy core answers, in each service alone. More is cheaper.",
                 "reqps",
-                Query(
+                PanelQuery(
                     f"scalar({RECOMMENDATIONS}) / sum by (job)"
                     f' (rate(process_cpu_seconds_total{{@, job=~"{PROCESSES}"}}[$__rate_interval]))',
                     "{{job}}",
@@ -72,21 +72,21 @@ def _recommendations() -> Row:
                 "Cost an hour",
                 "What the pods that run now cost an hour, by the prices above.",
                 "currencyUSD",
-                Query(PRICED),
+                PanelQuery(PRICED),
                 width=8,
             ),
             number(
                 "Cost of a million recommendations",
                 "The cost an hour, divided by what is answered at the present rate.",
                 "currencyUSD",
-                Query(f"{PRICED} / ({RECOMMENDATIONS} * 3600) * 1e6"),
+                PanelQuery(f"{PRICED} / ({RECOMMENDATIONS} * 3600) * 1e6"),
                 width=8,
             ),
             number(
                 "Cost of the time shown",
                 "Pod-hours within the time above, by the prices above.",
                 "currencyUSD",
-                Query(
+                PanelQuery(
                     f"sum({hours(PODS)}) * $pod_price"
                     f" + (sum({hours(TRITON)}) or vector(0)) * $triton_price"
                 ),
@@ -96,15 +96,15 @@ def _recommendations() -> Row:
     )
 
 
-def _pods() -> Row:
-    return Row(
+def _pods() -> PanelRow:
+    return PanelRow(
         "Pods",
         (
             graph(
                 "Pods by service",
                 "Pods, or processes, of each kind that answer.",
                 "short",
-                Query("sum by (job) (sightline:pods:count{@})", "{{job}}"),
+                PanelQuery("sum by (job) (sightline:pods:count{@})", "{{job}}"),
                 width=12,
                 stacked=True,
             ),
@@ -112,14 +112,14 @@ def _pods() -> Row:
                 "Pod-hours",
                 "Pod-hours of each kind within the time above, up to each moment.",
                 "short",
-                Query(f"sum by (job) ({hours('@')})", "{{job}}"),
+                PanelQuery(f"sum by (job) ({hours('@')})", "{{job}}"),
                 width=12,
             ),
         ),
     )
 
 
-def _requested() -> Row:
+def _requested() -> PanelRow:
     chosen = '@, resource="{}"'
     price = " + ".join(
         f"(sum(kube_pod_container_resource_requests{{{chosen.format(resource)}}}{per})"
@@ -130,7 +130,7 @@ def _requested() -> Row:
             ("nvidia_com_gpu", "", "gpu_price"),
         )
     )
-    return Row(
+    return PanelRow(
         "What Kubernetes sets aside (needs kube-state-metrics and cAdvisor)",
         (
             graph(
@@ -138,7 +138,7 @@ def _requested() -> Row:
                 "What containers use, decoders included, of what they request. Below a half for days: request less, or "
                 "run fewer pods.",
                 "percentunit",
-                Query(
+                PanelQuery(
                     "sum by (container)"
                     ' (rate(container_cpu_usage_seconds_total{@, container!=""}[$__rate_interval]))'
                     " / sum by (container)"
@@ -150,14 +150,14 @@ def _requested() -> Row:
                 "Cost an hour of what is requested",
                 "Cores, memory and GPUs that pods request, by the prices above: what nodes have to have for them.",
                 "currencyUSD",
-                Query(price, "requested"),
+                PanelQuery(price, "requested"),
             ),
             graph(
                 "Use of GPUs",
                 "Share of the time that Triton's GPUs computed something, on average. Below a half for days: fewer or "
                 "smaller GPUs would do.",
                 "percentunit",
-                Query("avg(nv_gpu_utilization{@})", "all"),
+                PanelQuery("avg(nv_gpu_utilization{@})", "all"),
                 most=1.0,
             ),
         ),

@@ -7,8 +7,8 @@ from deploy.monitoring.boards.model import (
     RED,
     Board,
     Panel,
-    Query,
-    Row,
+    PanelQuery,
+    PanelRow,
     graph,
     number,
     rare,
@@ -36,8 +36,8 @@ def embedder() -> Board:
     )
 
 
-def _work() -> Row:
-    return Row("Embedding", (*_work_over_time(), *_work_now()))
+def _work() -> PanelRow:
+    return PanelRow("Embedding", (*_work_over_time(), *_work_now()))
 
 
 def _work_over_time() -> tuple[Panel, ...]:
@@ -58,7 +58,7 @@ def _work_over_time() -> tuple[Panel, ...]:
             "Photos already known",
             "Share of photos that were looked up and had a vector in the cache, or were under way.",
             "percentunit",
-            Query(
+            PanelQuery(
                 'sum(rate(sightline_embedding_cache_total{@, found!="miss"}[$__rate_interval]))'
                 " / sum(rate(sightline_embedding_cache_total{@}[$__rate_interval]))",
                 "known",
@@ -69,7 +69,7 @@ def _work_over_time() -> tuple[Panel, ...]:
             "Rows in an inference",
             "Photos' views or texts that go to Triton together, on average. More is cheaper, and waits longer.",
             "short",
-            Query(
+            PanelQuery(
                 "sum by (model) (rate(sightline_inference_rows_sum{@}[$__rate_interval]))"
                 " / sum by (model) (rate(sightline_inference_rows_count{@}[$__rate_interval]))",
                 "{{model}}",
@@ -107,7 +107,7 @@ def _work_now() -> tuple[Panel, ...]:
             "Triton answers",
             "1 while every embedder reaches Triton.",
             "short",
-            Query("min(sightline_triton_server_up{@})"),
+            PanelQuery("min(sightline_triton_server_up{@})"),
             base=RED,
             limits={1.0: GREEN},
         ),
@@ -115,7 +115,7 @@ def _work_now() -> tuple[Panel, ...]:
             "Models that answer",
             "Share of the last calls of each model that Triton answered.",
             "percentunit",
-            Query("avg(sightline_triton_up{@})"),
+            PanelQuery("avg(sightline_triton_up{@})"),
             base=RED,
             limits={1.0: GREEN},
         ),
@@ -123,7 +123,7 @@ def _work_now() -> tuple[Panel, ...]:
             "Spaces that are ready",
             "Share of the versions of spaces that answered when they were last looked at.",
             "percentunit",
-            Query("avg(sightline_space_ready{@})"),
+            PanelQuery("avg(sightline_space_ready{@})"),
             base=RED,
             limits={1.0: GREEN},
         ),
@@ -131,13 +131,13 @@ def _work_now() -> tuple[Panel, ...]:
             "Memory of the cache",
             "Memory that kept embeddings take, of all embedders together.",
             "bytes",
-            Query("sum(sightline_embedding_cache_bytes{@})"),
+            PanelQuery("sum(sightline_embedding_cache_bytes{@})"),
         ),
     )
 
 
-def _triton() -> Row:
-    return Row(
+def _triton() -> PanelRow:
+    return PanelRow(
         "Triton",
         (
             graph(
@@ -145,13 +145,13 @@ def _triton() -> Row:
                 "Requests that Triton holds and does not compute yet. More than a few for long: more instances, GPUs or "
                 "pods are needed; this is what it is scaled by.",
                 "short",
-                Query("sum by (model) (nv_inference_pending_request_count{@})", "{{model}}"),
+                PanelQuery("sum by (model) (nv_inference_pending_request_count{@})", "{{model}}"),
             ),
             graph(
                 "Time in Triton's queue",
                 "How long a request waits before it is computed, on average.",
                 "s",
-                Query(
+                PanelQuery(
                     "sum by (model) (rate(nv_inference_queue_duration_us{@}[$__rate_interval])) / 1e6"
                     f" / ({DONE} > 0)",
                     "{{model}}",
@@ -161,7 +161,7 @@ def _triton() -> Row:
                 "Time to compute",
                 "How long a request is computed, on average.",
                 "s",
-                Query(
+                PanelQuery(
                     "sum by (model) (rate(nv_inference_compute_infer_duration_us{@}[$__rate_interval])) / 1e6"
                     f" / ({DONE} > 0)",
                     "{{model}}",
@@ -171,13 +171,13 @@ def _triton() -> Row:
                 "Requests answered",
                 "Requests a second that Triton answered, by model.",
                 "reqps",
-                Query(DONE, "{{model}}"),
+                PanelQuery(DONE, "{{model}}"),
             ),
             graph(
                 "Requests failed",
                 "Requests a second that Triton failed, by model.",
                 "reqps",
-                Query(
+                PanelQuery(
                     "sum by (model) (rate(nv_inference_request_failure{@}[$__rate_interval]))",
                     "{{model}}",
                 ),
@@ -187,7 +187,7 @@ def _triton() -> Row:
                 "Rows in a batch",
                 "Rows that Triton computes together, on average.",
                 "short",
-                Query(
+                PanelQuery(
                     "sum by (model) (rate(nv_inference_count{@}[$__rate_interval]))"
                     " / (sum by (model) (rate(nv_inference_exec_count{@}[$__rate_interval])) > 0)",
                     "{{model}}",
@@ -197,22 +197,22 @@ def _triton() -> Row:
     )
 
 
-def _gpus() -> Row:
-    return Row(
+def _gpus() -> PanelRow:
+    return PanelRow(
         "GPUs",
         (
             graph(
                 "Use of GPUs",
                 "Share of the time that each of Triton's GPUs computed something.",
                 "percentunit",
-                Query("nv_gpu_utilization{@}", "{{gpu_uuid}}"),
+                PanelQuery("nv_gpu_utilization{@}", "{{gpu_uuid}}"),
                 most=1.0,
             ),
             graph(
                 "Memory of GPUs",
                 "Share of each GPU's memory that is in use.",
                 "percentunit",
-                Query(
+                PanelQuery(
                     "nv_gpu_memory_used_bytes{@} / nv_gpu_memory_total_bytes{@}",
                     "{{gpu_uuid}}",
                 ),
@@ -223,7 +223,7 @@ def _gpus() -> Row:
                 "Power of GPUs",
                 "What each GPU draws. A GPU that is busy draws near its limit.",
                 "watt",
-                Query("nv_gpu_power_usage{@}", "{{gpu_uuid}}"),
+                PanelQuery("nv_gpu_power_usage{@}", "{{gpu_uuid}}"),
             ),
         ),
     )

@@ -6,8 +6,8 @@ from deploy.monitoring.boards.model import (
     RED,
     YELLOW,
     Board,
-    Query,
-    Row,
+    PanelQuery,
+    PanelRow,
     graph,
     number,
     rare,
@@ -29,8 +29,8 @@ def gateway() -> Board:
     )
 
 
-def _stages() -> Row:
-    return Row(
+def _stages() -> PanelRow:
+    return PanelRow(
         "Where the time goes",
         (
             graph(
@@ -53,15 +53,15 @@ def _stages() -> Row:
                 "Streams that are open",
                 "Long-lived calls: those of callers, and anonymous ones (health and reflection).",
                 "short",
-                Query(f"sum by (of) (sightline_streams{{{OWN}}})", "{{of}}"),
+                PanelQuery(f"sum by (of) (sightline_streams{{{OWN}}})", "{{of}}"),
                 width=6,
             ),
         ),
     )
 
 
-def _records() -> Row:
-    return Row(
+def _records() -> PanelRow:
+    return PanelRow(
         "Records of answers",
         (
             graph(
@@ -81,14 +81,14 @@ def _records() -> Row:
                 "Records that wait",
                 "Records in the gateway's memory that the ranker has not taken yet.",
                 "short",
-                Query("sum(sightline_gateway_answers_waiting{@})", "waiting"),
+                PanelQuery("sum(sightline_gateway_answers_waiting{@})", "waiting"),
             ),
         ),
     )
 
 
-def _state() -> Row:
-    return Row(
+def _state() -> PanelRow:
+    return PanelRow(
         "What the gateway holds",
         (
             graph(
@@ -96,7 +96,7 @@ def _state() -> Row:
                 "How old the copy of popular and new products is that is shown while the catalog can't be read. A minute "
                 "is normal.",
                 "s",
-                Query(
+                PanelQuery(
                     "time() - min by (job) (sightline_gateway_snapshot_timestamp_seconds{@} > 0)",
                     "oldest",
                 ),
@@ -112,34 +112,34 @@ def _state() -> Row:
                 "Products in the snapshot",
                 "Products that can be shown when nothing else can be read.",
                 "short",
-                Query("min(sightline_gateway_snapshot_products{@})"),
+                PanelQuery("min(sightline_gateway_snapshot_products{@})"),
             ),
             number(
                 "Scene files refused",
                 "1 while the scene files are bad and those before them go on: `sightline scenes check` says why.",
                 "short",
-                Query("max(sightline_gateway_scenes_stale{@})"),
+                PanelQuery("max(sightline_gateway_scenes_stale{@})"),
                 limits={1.0: RED},
             ),
             number(
                 "Experiment files refused",
                 "1 while the experiment files are bad, or change what is under way, and those before go on.",
                 "short",
-                Query("max(sightline_gateway_experiments_stale{@})"),
+                PanelQuery("max(sightline_gateway_experiments_stale{@})"),
                 limits={1.0: RED},
             ),
             number(
                 "Audit entries stored nowhere",
                 "Audited calls of the last hour that no store took: their lines in the log are all there is.",
                 "short",
-                Query("sum(increase(sightline_audit_unstored_total{@}[1h]))"),
+                PanelQuery("sum(increase(sightline_audit_unstored_total{@}[1h]))"),
                 limits={1.0: RED},
             ),
             number(
                 "First certificate ends in",
                 "Time until the first of the certificates in use ends. Nothing is shown where connections are plain.",
                 "dtdurations",
-                Query("min(sightline_certificate_expiry_timestamp_seconds{@}) - time()"),
+                PanelQuery("min(sightline_certificate_expiry_timestamp_seconds{@}) - time()"),
                 base=RED,
                 limits={14 * 86400.0: "green"},
             ),

@@ -11,7 +11,7 @@ GREEN, YELLOW, RED = "green", "yellow", "red"
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class PanelQuery:
     """A PromQL expression."""
 
     expr: str
@@ -33,7 +33,7 @@ class Panel:
     title: str
     says: str
     """What the figure is and when to worry, in plain words: the panel's description."""
-    queries: tuple[Query, ...]
+    queries: tuple[PanelQuery, ...]
     unit: str
     """One of UNITS."""
     width: int = 8
@@ -50,7 +50,7 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PanelRow:
     """Panels under one heading."""
 
     title: str
@@ -75,7 +75,7 @@ class Board:
     """Of its file; `sightline-NAME` is its uid."""
     title: str
     says: str
-    rows: tuple[Row, ...]
+    rows: tuple[PanelRow, ...]
     asked: tuple[Variable, ...] = ()
 
     @property
@@ -99,44 +99,44 @@ UNITS = {
 """Grafana's units that are used (`cores` is ours: Grafana appends what it does not know)."""
 
 
-def graph(title: str, says: str, unit: str, *queries: Query, **options: object) -> Panel:
+def graph(title: str, says: str, unit: str, *queries: PanelQuery, **options: object) -> Panel:
     """Return a panel of lines over time."""
     return Panel(title, says, queries, unit, **options)  # type: ignore[arg-type]
 
 
-def number(title: str, says: str, unit: str, *queries: Query, **options: object) -> Panel:
+def number(title: str, says: str, unit: str, *queries: PanelQuery, **options: object) -> Panel:
     """Return a panel of the present value."""
     given = {"width": 4, "number": True} | options
     return Panel(title, says, queries, unit, **given)  # type: ignore[arg-type]
 
 
-def quantiles(histogram: str, labels: str, by: str = "") -> tuple[Query, ...]:
+def quantiles(histogram: str, labels: str, by: str = "") -> tuple[PanelQuery, ...]:
     """Half, 95% and 99% of what a histogram counted took at most so long."""
     groups = f"le, {by}" if by else "le"
     rate = f"sum by ({groups}) (rate({histogram}_bucket{{{labels}}}[$__rate_interval]))"
     name = f" {{{{{by}}}}}" if by else ""
     return tuple(
-        Query(f"histogram_quantile({share}, {rate})", f"p{share:.0%}".rstrip("%") + name)
+        PanelQuery(f"histogram_quantile({share}, {rate})", f"p{share:.0%}".rstrip("%") + name)
         for share in (0.5, 0.95, 0.99)
     )
 
 
-def slowest(histogram: str, labels: str, by: str, share: float = 0.95) -> Query:
+def slowest(histogram: str, labels: str, by: str, share: float = 0.95) -> PanelQuery:
     """Query a quantile of a histogram for each group."""
     rate = f"sum by (le, {by}) (rate({histogram}_bucket{{{labels}}}[$__rate_interval]))"
-    return Query(f"histogram_quantile({share}, {rate})", f"{{{{{by}}}}}")
+    return PanelQuery(f"histogram_quantile({share}, {rate})", f"{{{{{by}}}}}")
 
 
-def rates(counter: str, labels: str, by: str = "", *, legend: str = "") -> Query:
+def rates(counter: str, labels: str, by: str = "", *, legend: str = "") -> PanelQuery:
     """Query a counter's rate a second by label.
 
     `legend` names the lines where the label does not.
     """
     rate = f"(rate({counter}{{{labels}}}[$__rate_interval]))"
     named = legend or (f"{{{{{by}}}}}" if by else "")
-    return Query(f"sum by ({by}) {rate}" if by else f"sum{rate}", named)
+    return PanelQuery(f"sum by ({by}) {rate}" if by else f"sum{rate}", named)
 
 
-def rare(query: Query) -> Query:
+def rare(query: PanelQuery) -> PanelQuery:
     """Query 0 instead of nothing, as a counter has no series before its first count."""
-    return Query(f"{query.expr} or vector(0)", query.legend)
+    return PanelQuery(f"{query.expr} or vector(0)", query.legend)

@@ -7,8 +7,8 @@ from deploy.monitoring.boards.model import (
     RED,
     YELLOW,
     Board,
-    Query,
-    Row,
+    PanelQuery,
+    PanelRow,
     graph,
     number,
     quantiles,
@@ -31,14 +31,16 @@ def overview(found: Slos) -> Board:
     )
 
 
-def _objectives(found: Slos) -> Row:
+def _objectives(found: Slos) -> PanelRow:
     budgets = (
         number(
             name.capitalize(),
             f"{slo.promise} Objective: {slo.objective:g}% over {found.days} days. Shown is what is left of the "
             "budget for exceptions: 100% = nothing spent, below 0 = the objective is missed.",
             "percentunit",
-            Query(f'min by (slo) (sightline:slo_budget_left:ratio{{@, slo="{name}"}})', "left"),
+            PanelQuery(
+                f'min by (slo) (sightline:slo_budget_left:ratio{{@, slo="{name}"}})', "left"
+            ),
             base=RED,
             limits={0.0: YELLOW, 0.25: GREEN},
         )
@@ -49,7 +51,7 @@ def _objectives(found: Slos) -> Row:
         "The share that was bad in the last hour, as a multiple of what the objective allows. At 1 the budget "
         f"lasts exactly {found.days} days; at 14.4 for an hour, or 6 for six hours, somebody is called.",
         "short",
-        Query(
+        PanelQuery(
             "max by (slo) (sightline:slo_error_ratio:1h{@})"
             " / on (slo) (1 - max by (slo) (sightline:slo_objective))",
             "{{slo}}",
@@ -57,12 +59,12 @@ def _objectives(found: Slos) -> Row:
         width=24,
         limits={1.0: YELLOW, 6.0: RED},
     )
-    return Row("Objectives", (*budgets, burning))
+    return PanelRow("Objectives", (*budgets, burning))
 
 
-def _traffic(found: Slos) -> Row:
+def _traffic(found: Slos) -> PanelRow:
     within = 1 - found.slos["latency"].allowed
-    return Row(
+    return PanelRow(
         "What is asked",
         (
             graph(
@@ -103,15 +105,17 @@ def _traffic(found: Slos) -> Row:
                 "Calls that each service works on, and how many it would take at a time (limit). Near its limit a service "
                 "refuses calls (SERVICE_OVERLOADED): it needs more pods.",
                 "short",
-                Query("sum by (service) (sightline_calls_in_flight{@})", "{{service}}"),
-                Query("sum by (service) (sightline_concurrency_limit{@})", "limit of {{service}}"),
+                PanelQuery("sum by (service) (sightline_calls_in_flight{@})", "{{service}}"),
+                PanelQuery(
+                    "sum by (service) (sightline_concurrency_limit{@})", "limit of {{service}}"
+                ),
             ),
             graph(
                 "How far the index is behind",
                 "Age of the oldest write to the catalog that a search does not find yet. Seconds are normal; the "
                 "objective allows a minute.",
                 "s",
-                Query(
+                PanelQuery(
                     "max by (catalog, space) (sightline_index_lag_seconds{@catalog})",
                     "{{catalog}}/{{space}}",
                 ),
@@ -121,8 +125,8 @@ def _traffic(found: Slos) -> Row:
     )
 
 
-def _parts() -> Row:
-    return Row(
+def _parts() -> PanelRow:
+    return PanelRow(
         "What runs",
         (
             graph(
@@ -130,7 +134,7 @@ def _parts() -> Row:
                 "Processes of each kind that Prometheus could read its metrics from. A line that falls is a process "
                 "that ended or hangs.",
                 "short",
-                Query(f'sum by (job) (up{{@, job=~"{PROCESSES}"}})', "{{job}}"),
+                PanelQuery(f'sum by (job) (up{{@, job=~"{PROCESSES}"}})', "{{job}}"),
             ),
             graph(
                 "Processor use",
@@ -144,7 +148,7 @@ def _parts() -> Row:
                 "Memory",
                 "Memory that the processes hold. A line that only climbs, over days, is a leak.",
                 "bytes",
-                Query(
+                PanelQuery(
                     f'sum by (job) (process_resident_memory_bytes{{@, job=~"{PROCESSES}"}})',
                     "{{job}}",
                 ),
@@ -161,14 +165,14 @@ def _parts() -> Row:
                 "Peers that hang",
                 "1 while a service gave up on a peer that does not answer health checks, and serves without it.",
                 "short",
-                Query("max by (job, peer) (sightline_peer_hangs{@})", "{{job}} → {{peer}}"),
+                PanelQuery("max by (job, peer) (sightline_peer_hangs{@})", "{{job}} → {{peer}}"),
                 limits={1.0: RED},
             ),
             number(
                 "Triton answers",
                 "1 while every embedder reaches Triton, which computes embeddings.",
                 "short",
-                Query("min(sightline_triton_server_up{@})"),
+                PanelQuery("min(sightline_triton_server_up{@})"),
                 base=RED,
                 limits={1.0: GREEN},
             ),
@@ -176,7 +180,7 @@ def _parts() -> Row:
                 "Workers that lead",
                 "Workers that write to the index. There must be one.",
                 "short",
-                Query("sum(sightline_index_leader{@})"),
+                PanelQuery("sum(sightline_index_leader{@})"),
                 base=RED,
                 limits={1.0: GREEN},
             ),

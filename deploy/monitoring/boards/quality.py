@@ -7,8 +7,8 @@ from deploy.monitoring.boards.model import (
     RED,
     YELLOW,
     Board,
-    Query,
-    Row,
+    PanelQuery,
+    PanelRow,
     graph,
     number,
     rare,
@@ -29,8 +29,8 @@ def quality(found: Slos) -> Board:
     )
 
 
-def _lost(found: Slos) -> Row:
-    return Row(
+def _lost(found: Slos) -> PanelRow:
+    return PanelRow(
         "What answers lack",
         (
             graph(
@@ -39,7 +39,7 @@ def _lost(found: Slos) -> Row:
                 "cause names the part to look at.",
                 "percentunit",
                 rare(
-                    Query(
+                    PanelQuery(
                         "sum by (cause) (rate(sightline_gateway_degraded_total{@}[$__rate_interval]))"
                         f" / {ANSWERS}",
                         "{{cause}}",
@@ -52,7 +52,7 @@ def _lost(found: Slos) -> Row:
                 "Share of the recommendations of each quality: full = nothing was lost, reduced = a part was, fallback = "
                 "popular products instead, snapshot = from the gateway's copy.",
                 "percentunit",
-                Query(
+                PanelQuery(
                     "sum by (quality) (rate(sightline_gateway_answers_total{@}[$__rate_interval]))"
                     f" / {ANSWERS}",
                     "{{quality}}",
@@ -70,8 +70,8 @@ def _lost(found: Slos) -> Row:
     )
 
 
-def _found() -> Row:
-    return Row(
+def _found() -> PanelRow:
+    return PanelRow(
         "What searches find",
         (
             graph(
@@ -79,7 +79,7 @@ def _found() -> Row:
                 "Share of the nearest products that live searches found, estimated, by how the search was done and what its "
                 "filter passes.",
                 "percentunit",
-                Query(
+                PanelQuery(
                     "min by (catalog, space, plan, filter) (sightline_recall{@catalog})",
                     "{{catalog}}/{{space}} {{plan}}, filter: {{filter}}",
                 ),
@@ -92,15 +92,15 @@ def _found() -> Row:
                 "Both ends of the 95% interval of the lowest estimate. Below the floor is only what has even its upper end "
                 "there.",
                 "percentunit",
-                Query("min(sightline_recall_lower{@catalog})", "at least"),
-                Query("min(sightline_recall_upper{@catalog})", "at most"),
+                PanelQuery("min(sightline_recall_lower{@catalog})", "at least"),
+                PanelQuery("min(sightline_recall_upper{@catalog})", "at most"),
                 most=1.0,
             ),
             graph(
                 "Searches behind the estimate",
                 "Searches of the last hour that each estimate rests on; below 20 nothing is concluded.",
                 "short",
-                Query(
+                PanelQuery(
                     "min by (catalog, space, plan, filter) (sightline_recall_searches{@catalog})",
                     "{{catalog}}/{{space}} {{plan}}, filter: {{filter}}",
                 ),
@@ -109,14 +109,14 @@ def _found() -> Row:
                 "Below the floor",
                 "Kinds of searches whose recall is surely below the floor.",
                 "short",
-                Query("sum(sightline_recall_below_floor{@catalog})"),
+                PanelQuery("sum(sightline_recall_below_floor{@catalog})"),
                 limits={1.0: RED},
             ),
             graph(
                 "Cannot be found yet",
                 "Photos, or texts of products, without a vector: these products are in no search.",
                 "short",
-                Query(
+                PanelQuery(
                     "max by (catalog, space) (sightline_index_pending{@catalog})",
                     "{{catalog}}/{{space}}",
                 ),
@@ -127,7 +127,7 @@ def _found() -> Row:
                 "Share of the products that compete which the serving model named in anybody's first ten, when it was "
                 "trained. A low share: always the same products.",
                 "percentunit",
-                Query(
+                PanelQuery(
                     'max by (catalog) (sightline_model_figure{@catalog, figure="coverage@10"})',
                     "{{catalog}}",
                 ),
@@ -138,8 +138,8 @@ def _found() -> Row:
     )
 
 
-def _matches() -> Row:
-    return Row(
+def _matches() -> PanelRow:
+    return PanelRow(
         "When nothing matches",
         (
             graph(
@@ -147,7 +147,7 @@ def _matches() -> Row:
                 "Share of the answers to photos and texts whose best match is poor or that found nothing. It grows when "
                 "shoppers look for what the shop does not have.",
                 "percentunit",
-                Query(
+                PanelQuery(
                     '(sum(rate(sightline_gateway_matches_total{@, outcome=~"POOR|NOTHING_FOUND"}'
                     "[$__rate_interval])) or vector(0))"
                     " / scalar(sum(rate(sightline_gateway_matches_total{@}[$__rate_interval])))",
@@ -169,8 +169,8 @@ def _matches() -> Row:
     )
 
 
-def _shoppers() -> Row:
-    return Row(
+def _shoppers() -> PanelRow:
+    return PanelRow(
         "What shoppers do",
         (
             graph(
@@ -185,7 +185,7 @@ def _shoppers() -> Row:
                 "figures, by model.",
                 "percentunit",
                 *(
-                    Query(
+                    PanelQuery(
                         f'sum(rate(sightline_gateway_events_total{{@, type="{kind}"}}[$__rate_interval]))'
                         ' / sum(rate(sightline_gateway_events_total{@, type="impression"}[$__rate_interval]))',
                         f"{kind}s",
@@ -204,7 +204,7 @@ def _shoppers() -> Row:
                 "Tokens without an answer",
                 "Share of the events with a token whose answer is not on record.",
                 "percentunit",
-                Query(
+                PanelQuery(
                     "max by (catalog) (sightline_feedback_unjoined_share{@catalog})", "{{catalog}}"
                 ),
                 limits={0.2: RED},
@@ -213,7 +213,7 @@ def _shoppers() -> Row:
                 "Feedback that drifts",
                 "1 while something of the feedback is further from the weeks before than chance explains.",
                 "short",
-                Query(
+                PanelQuery(
                     "max by (catalog, item) (sightline_feedback_drift{@catalog})",
                     "{{catalog}} {{item}}",
                 ),
@@ -224,8 +224,8 @@ def _shoppers() -> Row:
     )
 
 
-def _experiments() -> Row:
-    return Row(
+def _experiments() -> PanelRow:
+    return PanelRow(
         "Experiments",
         (
             graph(
@@ -233,7 +233,7 @@ def _experiments() -> Row:
                 "Pages a second that each arm of an experiment made. Arms with equal shares have equal lines.",
                 "ops",
                 rare(
-                    Query(
+                    PanelQuery(
                         "sum by (experiment, arm)"
                         " (rate(sightline_gateway_experiment_answers_total{@}[$__rate_interval]))",
                         "{{experiment}}/{{arm}}",
@@ -247,7 +247,7 @@ def _experiments() -> Row:
                 "difference is more than chance.",
                 "percentunit",
                 rare(
-                    Query(
+                    PanelQuery(
                         "sum by (experiment, arm)"
                         ' (increase(sightline_gateway_experiment_events_total{@, type="click"}[1d]))'
                         " / sum by (experiment, arm)"

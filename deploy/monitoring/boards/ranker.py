@@ -6,8 +6,8 @@ from deploy.monitoring.boards.model import (
     RED,
     YELLOW,
     Board,
-    Query,
-    Row,
+    PanelQuery,
+    PanelRow,
     graph,
     number,
     rare,
@@ -32,8 +32,8 @@ def ranker() -> Board:
     )
 
 
-def _events() -> Row:
-    return Row(
+def _events() -> PanelRow:
+    return PanelRow(
         "Events and answers",
         (
             graph(
@@ -47,7 +47,7 @@ def _events() -> Row:
                 "How long the oldest event waited that was counted last for recommenders such as trending. Seconds "
                 "are normal.",
                 "s",
-                Query("max(sightline_ranker_count_lag_seconds{@})", "oldest"),
+                PanelQuery("max(sightline_ranker_count_lag_seconds{@})", "oldest"),
                 limits={300.0: YELLOW},
             ),
             graph(
@@ -61,7 +61,7 @@ def _events() -> Row:
                 "Where events come by a log of the Kafka protocol: how long the oldest one of the present batch has "
                 "waited for the record. Below a second is normal; 0 without a log.",
                 "s",
-                Query("max(sightline_ranker_sink_lag_seconds{@})", "oldest"),
+                PanelQuery("max(sightline_ranker_sink_lag_seconds{@})", "oldest"),
                 limits={300.0: YELLOW},
             ),
             graph(
@@ -89,14 +89,14 @@ def _events() -> Row:
                 "Records that wait",
                 "Records of answers in the ranker's memory that are not stored yet.",
                 "short",
-                Query("sum(sightline_ranker_answers_waiting{@})", "waiting"),
+                PanelQuery("sum(sightline_ranker_answers_waiting{@})", "waiting"),
             ),
             graph(
                 "Deleted for age",
                 "Events, and records of answers, of the last day that were deleted because they are older than is kept.",
                 "short",
                 rare(
-                    Query(
+                    PanelQuery(
                         "sum by (kind) (increase(sightline_ranker_expired_total{@}[1d]))",
                         "{{kind}}",
                     )
@@ -106,8 +106,8 @@ def _events() -> Row:
     )
 
 
-def _models() -> Row:
-    return Row(
+def _models() -> PanelRow:
+    return PanelRow(
         "Models",
         (
             graph(
@@ -115,7 +115,7 @@ def _models() -> Row:
                 "Figures of the model that serves: ndcg@10 and hit@10 (how well it orders), auc, coverage@10 (share of the "
                 "products that it names to anybody).",
                 "short",
-                Query(
+                PanelQuery(
                     'max by (catalog, figure) (sightline_model_figure{@catalog, figure!="robots"})',
                     "{{catalog}} {{figure}}",
                 ),
@@ -125,13 +125,13 @@ def _models() -> Row:
                 "Robots",
                 "Shoppers whom the serving model's training took for robots. When it grows, somebody crawls the shop.",
                 "short",
-                Query("sum(max by (catalog) (sightline_robot_shoppers{@catalog}))"),
+                PanelQuery("sum(max by (catalog) (sightline_robot_shoppers{@catalog}))"),
             ),
             number(
                 "Feedback looked at",
                 "How long ago the worker looked at the feedback last. It does each hour.",
                 "dtdurations",
-                Query("time() - max(sightline_feedback_compute_timestamp_seconds{@} > 0)"),
+                PanelQuery("time() - max(sightline_feedback_compute_timestamp_seconds{@} > 0)"),
                 limits={4 * 3600.0: RED},
             ),
         ),

@@ -8,8 +8,8 @@ from deploy.monitoring.boards.model import (
     YELLOW,
     Board,
     Panel,
-    Query,
-    Row,
+    PanelQuery,
+    PanelRow,
     graph,
     number,
     rare,
@@ -35,8 +35,8 @@ def retriever() -> Board:
     )
 
 
-def _index() -> Row:
-    return Row("The index", (*_index_over_time(), *_index_now()))
+def _index() -> PanelRow:
+    return PanelRow("The index", (*_index_over_time(), *_index_now()))
 
 
 def _index_over_time() -> tuple[Panel, ...]:
@@ -45,7 +45,7 @@ def _index_over_time() -> tuple[Panel, ...]:
             "Behind the catalog",
             "Age of the oldest write that the index does not hold. 0 = up to date; the objective allows a minute.",
             "s",
-            Query(
+            PanelQuery(
                 "max by (catalog, space) (sightline_index_lag_seconds{@catalog})",
                 "{{catalog}}/{{space}}",
             ),
@@ -56,7 +56,7 @@ def _index_over_time() -> tuple[Panel, ...]:
             "Photos, or texts of products, that have no vector yet. During an import many; what counts is that they "
             "get fewer.",
             "short",
-            Query(
+            PanelQuery(
                 "max by (catalog, space) (sightline_index_pending{@catalog})",
                 "{{catalog}}/{{space}}",
             ),
@@ -87,7 +87,7 @@ def _index_over_time() -> tuple[Panel, ...]:
             "a restart of the engine; otherwise it loses rows.",
             "short",
             rare(
-                Query(
+                PanelQuery(
                     "sum by (space, kind) (increase(sightline_index_drift_rows_total{@}[1h]))",
                     "{{space}} {{kind}}",
                 )
@@ -109,7 +109,7 @@ def _index_now() -> tuple[Panel, ...]:
             "Workers that lead",
             "There must be one, or nothing new gets into the index.",
             "short",
-            Query("sum(sightline_index_leader{@})"),
+            PanelQuery("sum(sightline_index_leader{@})"),
             base=RED,
             limits={1.0: GREEN},
         ),
@@ -117,27 +117,27 @@ def _index_now() -> tuple[Panel, ...]:
             "Collections lost",
             "Collections that the engine does not answer for now.",
             "short",
-            Query("max(sightline_index_lost{@})"),
+            PanelQuery("max(sightline_index_lost{@})"),
             limits={1.0: RED},
         ),
         number(
             "Versions that do not match",
             "Spaces whose version the embedder does not serve: photos wait.",
             "short",
-            Query("sum(max by (catalog, space) (sightline_space_version_mismatch{@catalog}))"),
+            PanelQuery("sum(max by (catalog, space) (sightline_space_version_mismatch{@catalog}))"),
             limits={1.0: RED},
         ),
         number(
             "Photos in the wrong category",
             "Products whose photo contradicts their category: look at them in the catalog.",
             "short",
-            Query("sum(max by (catalog) (sightline_doubted_products{@catalog}))"),
+            PanelQuery("sum(max by (catalog) (sightline_doubted_products{@catalog}))"),
         ),
     )
 
 
-def _searches() -> Row:
-    return Row(
+def _searches() -> PanelRow:
+    return PanelRow(
         "Searches",
         (
             graph(
@@ -145,7 +145,7 @@ def _searches() -> Row:
                 "Share of the nearest products that live searches found, estimated; the lowest of all plans and filters. "
                 "The floor is RETRIEVER_WATCH_FLOOR, .95 by default.",
                 "percentunit",
-                Query(
+                PanelQuery(
                     "min by (catalog, space) (sightline_recall{@catalog})", "{{catalog}}/{{space}}"
                 ),
                 most=1.0,
@@ -168,26 +168,26 @@ def _searches() -> Row:
                 "Rows in memory",
                 "Vectors in memory that searches compare with, beside the engine's.",
                 "short",
-                Query("sum(sightline_columns_rows{@})"),
+                PanelQuery("sum(sightline_columns_rows{@})"),
             ),
             number(
                 "Products in memory",
                 "Products whose columns are in memory.",
                 "short",
-                Query("sum(sightline_columns_products{@})"),
+                PanelQuery("sum(sightline_columns_products{@})"),
             ),
             number(
                 "Memory of columns",
                 "Memory of these columns, without ids, tags and attributes.",
                 "bytes",
-                Query("sum(sightline_columns_bytes{@})"),
+                PanelQuery("sum(sightline_columns_bytes{@})"),
             ),
         ),
     )
 
 
-def _milvus() -> Row:
-    return Row(
+def _milvus() -> PanelRow:
+    return PanelRow(
         "Milvus",
         (
             graph(
@@ -195,7 +195,7 @@ def _milvus() -> Row:
                 "Searches a second that Milvus' proxies took, by outcome. Milvus has to be scraped too; Milvus Lite has no "
                 "metrics.",
                 "reqps",
-                Query(
+                PanelQuery(
                     'sum by (status) (rate(milvus_proxy_req_count{function_name="Search", status!="total"}[$__rate_interval]))',
                     "{{status}}",
                 ),
@@ -204,7 +204,7 @@ def _milvus() -> Row:
                 "Time of a search in Milvus",
                 "95% of the searches take Milvus' proxies at most so long (milliseconds).",
                 "short",
-                Query(
+                PanelQuery(
                     "histogram_quantile(0.95, sum by (le) (rate(milvus_proxy_sq_latency_bucket"
                     '{query_type="search"}[$__rate_interval])))',
                     "p95",
@@ -216,7 +216,7 @@ def _milvus() -> Row:
                 "95% of the searches wait at most so long for a query node (milliseconds): more of these nodes are needed "
                 "when it grows.",
                 "short",
-                Query(
+                PanelQuery(
                     "histogram_quantile(0.95, sum by (le) (rate(milvus_querynode_sq_queue_latency_bucket"
                     "[$__rate_interval])))",
                     "p95",

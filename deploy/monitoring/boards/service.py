@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from deploy.monitoring.boards.model import Query, Row, graph, rare, rates, slowest
+from deploy.monitoring.boards.model import PanelQuery, PanelRow, graph, rare, rates, slowest
 
 
-def calls(service: str) -> Row:
+def calls(service: str) -> PanelRow:
     """Return the row of a service's calls: rate, latency and outcome."""
     own = f'@, service="{service}"'
-    return Row(
+    return PanelRow(
         "Calls",
         (
             graph(
@@ -36,8 +36,8 @@ def calls(service: str) -> Row:
                 "Calls that are worked on, and how many are taken at a time: near the limit calls are refused and "
                 "more pods are needed.",
                 "short",
-                Query(f"sum(sightline_calls_in_flight{{{own}}})", "under way"),
-                Query(f"sum(sightline_concurrency_limit{{{own}}})", "limit"),
+                PanelQuery(f"sum(sightline_calls_in_flight{{{own}}})", "under way"),
+                PanelQuery(f"sum(sightline_concurrency_limit{{{own}}})", "limit"),
                 width=12,
             ),
             graph(
@@ -51,10 +51,10 @@ def calls(service: str) -> Row:
     )
 
 
-def process(jobs: str, named: str) -> Row:
+def process(jobs: str, named: str) -> PanelRow:
     """Return the row of processor, memory and files of a service's processes."""
     own = f'@, job=~"{jobs}"'
-    return Row(
+    return PanelRow(
         "Processes",
         (
             graph(
@@ -67,7 +67,7 @@ def process(jobs: str, named: str) -> Row:
                 "Memory by process",
                 "Memory that each process holds. A line that only climbs, over days, is a leak.",
                 "bytes",
-                Query(
+                PanelQuery(
                     f"sum by (instance) (process_resident_memory_bytes{{{own}}})", "{{instance}}"
                 ),
             ),
@@ -75,7 +75,7 @@ def process(jobs: str, named: str) -> Row:
                 "Open files by process",
                 "Files and connections that are open, as a share of what the process may open.",
                 "percentunit",
-                Query(
+                PanelQuery(
                     f"max by (instance) (process_open_fds{{{own}}} / process_max_fds{{{own}}})",
                     "{{instance}}",
                 ),

@@ -1,14 +1,18 @@
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from ranker.domain.recipe import Recipe
 from ranker.domain.signals import Signals
-from ranker.settings import RankerSettings, TrainSettings, WorkerSettings
+from ranker.settings import RankerSettings, RecipeFile, TrainSettings, WorkerSettings
 from servicekit.config import load
 from tests.waiting import SECONDS
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_everything_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,9 +34,72 @@ def test_server_worker_and_training_read_the_same_record_and_store(
         assert found.catalogs == ("a", "b")
 
 
-def test_attributes_to_learn_from_are_given_as_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RANKER_TRAIN_ATTRIBUTES", "country,grape,body")
-    assert load(TrainSettings).train_attributes == ("country", "grape", "body")
+def recipe(folder: Path, text: str) -> str:
+    """A file with a recipe."""
+    (folder / "recipe.toml").write_text(text)
+    return str(folder / "recipe.toml")
+
+
+def test_a_recipe_is_a_file_and_what_it_leaves_out_has_its_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = 'attribute_keys = ["country", "body"]\nepochs = 3\nablation = false'
+    monkeypatch.setenv("RANKER_RECIPE_FILE", recipe(tmp_path, text))
+    found = load(TrainSettings)
+    assert found.recipe == Recipe(epochs=3, attribute_keys=("country", "body"))
+    assert (found.training["ablation"], found.training["search_trials"]) == (False, 0)
+
+
+def test_the_file_that_is_shipped_has_every_key_with_its_default() -> None:
+    shipped = tomllib.loads((ROOT / "services/ranker/recipe.toml").read_text())
+    assert shipped.keys() == RecipeFile.model_fields.keys()
+    assert RecipeFile(**shipped) == RecipeFile()
+    assert RecipeFile().recipe(Signals()) == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('epochs = 0\nloss = "best"\ncolour = 1', ["(at epochs)", "(at loss)", "(at colour)"]),
+        ("epochs =", ["RANKER_RECIPE_FILE: Value error, is no TOML"]),
+    ],
+)
+def test_all_that_is_wrong_with_a_recipe_is_reported_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    text: str,
+    said: list[str],
+) -> None:
+    monkeypatch.setenv("RANKER_RECIPE_FILE", recipe(tmp_path, text))
+    with pytest.raises(SystemExit):
+        load(TrainSettings)
+    reported = capsys.readouterr().err
+    assert [one for one in said if one not in reported] == []
+
+
+def test_a_recipe_that_is_not_there_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RANKER_RECIPE_FILE", str(tmp_path / "none.toml"))
+    with pytest.raises(SystemExit):
+        load(TrainSettings)
+    assert "can't be read: No such file" in capsys.readouterr().err
+
+
+def test_the_variables_of_0_15_are_refused_with_the_keys_that_replace_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANKER_TRAIN_EPOCHS", "3")
+    monkeypatch.setenv("RANKER_TRAIN_ATTRIBUTES", "a")
+    monkeypatch.setenv("RANKER_TRAIN_SERVICE_HOST", "10.0.0.1")  # of a Service in Kubernetes
+    with pytest.raises(SystemExit):
+        load(TrainSettings)
+    reported = capsys.readouterr().err
+    assert (
+        "`attribute_keys` for RANKER_TRAIN_ATTRIBUTES, `epochs` for RANKER_TRAIN_EPOCHS" in reported
+    )
+    assert "SERVICE_HOST" not in reported
 
 
 @pytest.mark.parametrize("cls", [RankerSettings, WorkerSettings, TrainSettings])
@@ -53,12 +120,12 @@ def test_every_setting_is_documented(cls: type[RankerSettings]) -> None:
 def test_bad_settings_are_all_reported_at_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("RANKER_TRAIN_EPOCHS", "0")
+    monkeypatch.setenv("RANKER_KEEP_MODELS", "0")
     monkeypatch.setenv("RANKER_LEASE_SECONDS", "no")
     with pytest.raises(SystemExit):
         load(TrainSettings)
     reported = capsys.readouterr().err
-    assert "RANKER_TRAIN_EPOCHS" in reported
+    assert "RANKER_KEEP_MODELS" in reported
     assert "RANKER_LEASE_SECONDS" in reported
 
 
@@ -72,7 +139,7 @@ def test_a_process_reports_all_bad_settings_at_once_and_ends_with_2(module: str)
         "RANKER_CATALOGS": "A B",
     }
     if module == "ranker.worker":
-        bad |= {"RANKER_TRAIN_EPOCHS": "0", "RANKER_RETRIEVER_TARGET": ""}
+        bad |= {"RANKER_RECIPE_FILE": "nowhere.toml", "RANKER_RETRIEVER_TARGET": ""}
     line = [sys.executable, "-m", module]
     done = subprocess.run(
         line, env=os.environ | bad, capture_output=True, text=True, check=False, timeout=SECONDS

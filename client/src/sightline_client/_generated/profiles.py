@@ -1,4 +1,4 @@
-"""What is known of shoppers and products.
+"""Profiles of shoppers and products, and segments.
 
 Made from api/profiles.py by generate_sync.py: change that one and run it.
 """
@@ -10,7 +10,7 @@ from sightline_client.values.profiles import ProductProfile, Segments, ShopperPr
 
 
 class SyncProfileCalls(SyncConnected):
-    """What is known of shoppers and products."""
+    """Profiles of shoppers and products, and segments."""
 
     def shopper_profile(
         self,

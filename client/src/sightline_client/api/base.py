@@ -1,4 +1,4 @@
-"""What every call of the client needs."""
+"""Base of the client's calls."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""What is known of shoppers and products."""
+"""Profiles of shoppers and products, and segments."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from sightline_client.values.profiles import ProductProfile, Segments, ShopperPr
 
 
 class ProfileCalls(Connected):
-    """What is known of shoppers and products."""
+    """Profiles of shoppers and products, and segments."""
 
     async def shopper_profile(
         self,

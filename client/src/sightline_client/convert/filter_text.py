@@ -138,7 +138,7 @@ def _grammar() -> Lark:
 
 
 class _Reader:
-    """Turns the tree into a filter."""
+    """Converter from the parse tree to a filter."""
 
     def __init__(self, text: str, currency: str) -> None:
         self._text = text

@@ -1,5 +1,5 @@
-"""The contract's messages into plain values. A value that this client is too old to know becomes
-UNKNOWN or UNSPECIFIED, never an error."""
+"""Convert the contract's messages to plain values. A value that this client is too old to know
+becomes UNKNOWN or UNSPECIFIED, never an error."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""How messages become plain values: each field of a value comes from the message's field of the
+"""Convert messages to plain values: each field of a value comes from the message's field of the
 same name, and what differs is given.
 
 Both sides are compared where a reader is made, so that a field that can't be read fails the import

@@ -1,5 +1,5 @@
-"""Plain values into the contract's messages. Decides nothing: what is wrong the server refuses,
-but for what a message can't even hold, which is refused here in the same way."""
+"""Convert plain values to the contract's messages. The server rejects invalid values; what no
+message can hold is rejected here, by the same error."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

@@ -31,7 +31,7 @@ _FIELD = re.compile(r'\{([^{}":]+)\}')
 
 @dataclass(frozen=True, slots=True)
 class ColumnMap:
-    """Which column of a file is read as which of ours."""
+    """Map from a file's columns to ours."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
     """Their name, in small letters → ours, or `attributes.NAME`; "" = left out."""

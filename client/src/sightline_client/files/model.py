@@ -1,4 +1,4 @@
-"""What a file is read into, and what can be wrong with it."""
+"""Rows of files, and errors of files and rows."""
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping

@@ -22,7 +22,7 @@ _PART = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a file is read that is not made for us."""
+    """Settings for a file with foreign columns, shape or encoding."""
 
     map: ColumnMap = field(default_factory=ColumnMap)
     shape: Shape | None = None

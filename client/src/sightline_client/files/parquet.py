@@ -45,7 +45,7 @@ class Parquet:
             raise self._refused(error) from error
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the file."""
         self._file.close()
 
     def _refused(self, error: Exception) -> FileRefused:

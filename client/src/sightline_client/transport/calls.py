@@ -22,7 +22,7 @@ from sightline_client.transport.token import check, say_with_calls
 
 
 class PageRequest(Protocol):
-    """Asks for a page of a list."""
+    """Request for a page of a list."""
 
     page_token: str
 

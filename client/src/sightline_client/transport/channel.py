@@ -1,4 +1,4 @@
-"""How the gateway is reached: message cap, retries, keepalive."""
+"""Channel to the gateway: message cap, retries, keepalive."""
 
 import json
 

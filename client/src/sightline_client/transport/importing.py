@@ -67,7 +67,7 @@ class Line(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Decided(Generic[S]):
-    """What became of a batch of rows."""
+    """Outcome of a batch of rows."""
 
     lines: Sequence[Line[S]]
     errors: Sequence[SightlineError | None]
@@ -78,7 +78,7 @@ class Decided(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Where rows go and how long each batch may take."""
+    """Sender of rows: target, and timeout of each batch."""
 
     calls: Calls
     catalog: str

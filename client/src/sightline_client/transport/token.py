@@ -1,4 +1,4 @@
-"""Who calls: a token that goes with every call of a channel."""
+"""Token of the caller, sent with every call of a channel."""
 
 import re
 from collections.abc import Callable

@@ -78,7 +78,7 @@ class _Answered(Generic[M, R]):
 
 @dataclass(frozen=True, slots=True)
 class BatchWriter:
-    """Where items go, and how long each batch may take."""
+    """Writer of batches: target, and timeout of each batch."""
 
     calls: Calls
     catalog: str

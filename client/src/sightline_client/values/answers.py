@@ -14,7 +14,7 @@ from sightline_client.values.signals import Subject
 
 @dataclass(frozen=True, slots=True)
 class ScoreFeature:
-    """What one feature adds to a part of a raw score."""
+    """Contribution of one feature to a part of a raw score."""
 
     name: str
     """kind=value: "brand=Aurora", "product=wine-7" (one of the shopper's), "signals[0]", "style",
@@ -37,7 +37,7 @@ class ScorePart:
 
 
 class MoveCause(StrEnum):
-    """Why a product does not stand where its raw score would put it."""
+    """Cause of a difference between a product's rank and its place by raw score."""
 
     UNKNOWN = "UNKNOWN"
     DIVERSITY = "DIVERSITY"
@@ -61,7 +61,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a product is in the answer."""
+    """Reason why a product is in the answer."""
 
     code: str
     """E.g. "LOOKS_LIKE_QUERY", "SIMILAR_TO_VIEWED", "POPULAR"; show ``text`` for unknown ones."""
@@ -72,7 +72,7 @@ class Reason:
 
 
 class Cause(StrEnum):
-    """Why quality was lost."""
+    """Cause of a loss of quality."""
 
     UNKNOWN = "UNKNOWN"
     EMBEDDER_UNAVAILABLE = "EMBEDDER_UNAVAILABLE"
@@ -87,7 +87,7 @@ class Cause(StrEnum):
 
 
 class AnswerQuality(StrEnum):
-    """How good an answer is against what would be answered with nothing lost."""
+    """Quality of an answer, compared with one for which nothing was lost."""
 
     UNKNOWN = "UNKNOWN"
     SNAPSHOT = "SNAPSHOT"
@@ -101,7 +101,7 @@ class AnswerQuality(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """What a lost dependency cost."""
+    """Effect of a lost dependency."""
 
     stage: str
     """The stage or branch that was lost, e.g. "embed", "visual", "rank"."""
@@ -114,7 +114,7 @@ class Degradation:
 
 @dataclass(frozen=True, slots=True)
 class StageTiming:
-    """How long one stage of the work took."""
+    """Timing of one stage."""
 
     stage: str
     """"embed", "retrieve", "nominate", "hydrate", "rank", …"""
@@ -140,7 +140,7 @@ class SpaceVersion:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Which versions made an answer."""
+    """Versions that made an answer."""
 
     spaces: tuple[SpaceVersion, ...]
     model_version: str
@@ -156,7 +156,7 @@ class Versions:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How fresh the searched index is against the catalog."""
+    """Freshness of the searched index against the catalog."""
 
     index_token: str
     """The newest write that it holds in full."""
@@ -198,7 +198,7 @@ class RecommendedProduct:
 
 
 class MatchOutcome(StrEnum):
-    """What came of the best match."""
+    """Outcome of the best match."""
 
     UNKNOWN = "UNKNOWN"
     GOOD = "GOOD"
@@ -211,7 +211,7 @@ class MatchOutcome(StrEnum):
 
 
 class MatchBasis(StrEnum):
-    """What a match is held against."""
+    """Basis that a match is compared with."""
 
     UNKNOWN = "UNKNOWN"
     REQUEST = "REQUEST"
@@ -228,7 +228,7 @@ class MatchBasis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How near the nearest product is, and what that was held against."""
+    """Similarity of the nearest product, and what it was compared with."""
 
     outcome: MatchOutcome
     basis: MatchBasis

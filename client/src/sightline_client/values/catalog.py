@@ -8,7 +8,7 @@ from sightline_client.errors import SightlineError
 
 
 class Availability(StrEnum):
-    """Whether a product can be bought now."""
+    """Availability for purchase."""
 
     UNSPECIFIED = "UNSPECIFIED"
     """Not said; the catalog stores it as IN_STOCK."""
@@ -102,7 +102,7 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UpsertOutcome:
-    """What became of one product of a batch."""
+    """Outcome of one product of a batch."""
 
     product_id: str
     etag: str = ""
@@ -115,7 +115,7 @@ class UpsertOutcome:
 
 @dataclass(frozen=True, slots=True)
 class UpsertBatch:
-    """What became of one batch, yielded as soon as it is durable."""
+    """Outcomes of one batch, yielded as soon as it is durable."""
 
     outcomes: tuple[UpsertOutcome, ...]
     """One for each product, in order."""
@@ -127,7 +127,7 @@ class UpsertBatch:
 
 @dataclass(frozen=True, slots=True)
 class UpsertReport:
-    """What became of all products."""
+    """Outcomes of all products."""
 
     stored_count: int
     failures: tuple[UpsertOutcome, ...]
@@ -138,7 +138,7 @@ class UpsertReport:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What was deleted."""
+    """Result of a deletion."""
 
     deleted_count: int
     """How many of the ids existed."""
@@ -148,7 +148,7 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What one product costs now and whether it can be bought."""
+    """Price and availability of one product."""
 
     product_id: str
     price: Money | None = None
@@ -167,7 +167,7 @@ class OfferFailure:
 
 @dataclass(frozen=True, slots=True)
 class OfferBatch:
-    """What became of one batch of offers, yielded as soon as it is durable."""
+    """Outcomes of one batch of offers, yielded as soon as it is durable."""
 
     stored_count: int
     failures: tuple[OfferFailure, ...]
@@ -179,7 +179,7 @@ class OfferBatch:
 
 @dataclass(frozen=True, slots=True)
 class OfferReport:
-    """What became of all offers."""
+    """Outcomes of all offers."""
 
     stored_count: int
     failures: tuple[OfferFailure, ...]
@@ -187,7 +187,7 @@ class OfferReport:
 
 
 class ImportMode(StrEnum):
-    """What an import does with products that it does not mention."""
+    """Treatment of products that an import does not mention."""
 
     INCREMENTAL = "INCREMENTAL"
     """They stay as they are."""
@@ -197,7 +197,7 @@ class ImportMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImportState:
-    """How far an import is."""
+    """Progress of an import."""
 
     import_id: str
     mode: ImportMode
@@ -220,7 +220,7 @@ class RowFailure:
 
 @dataclass(frozen=True, slots=True)
 class ImportBatch:
-    """What became of some rows, yielded in the order of the rows as soon as they are durable."""
+    """Outcomes of some rows, yielded in the order of the rows as soon as they are durable."""
 
     last_row: int
     """Number of the last of them."""
@@ -232,7 +232,7 @@ class ImportBatch:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What became of the rows that were sent this time."""
+    """Outcomes of the rows that were sent this time."""
 
     stored_count: int
     failures: tuple[RowFailure, ...]

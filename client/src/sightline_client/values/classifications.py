@@ -1,4 +1,4 @@
-"""What a photo is of, as plain values."""
+"""Categories of photos, as plain values."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class FilterProposal:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What a photo is of, by a head that was learned from the catalog."""
+    """Categories of a photo, by a head that was learned from the catalog."""
 
     guesses: tuple[CategoryGuess, ...]
     """The most likely full paths, best first."""

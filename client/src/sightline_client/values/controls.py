@@ -8,7 +8,7 @@ from sightline_client.values.filters import Filter
 
 
 class ControlKind(StrEnum):
-    """What a control does."""
+    """Kind of a control."""
 
     UNKNOWN = "UNKNOWN"
     PIN = "PIN"
@@ -43,7 +43,7 @@ class Control:
 
 
 class ControlResult(StrEnum):
-    """What became of a control, or of one product that it pins."""
+    """Result of a control, or of one product that it pins."""
 
     UNKNOWN = "UNKNOWN"
     APPLIED = "APPLIED"
@@ -62,7 +62,7 @@ class ControlResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ControlOutcome:
-    """What became of a control, or of one product that it pins."""
+    """Outcome of a control, or of one product that it pins."""
 
     control: str
     scene: str

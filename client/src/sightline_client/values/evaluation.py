@@ -1,4 +1,4 @@
-"""What a model's evaluation found, as plain values."""
+"""Results of a model's evaluation, as plain values."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What the evidence says of serving a model."""
+    """Verdict on serving a model."""
 
     UNKNOWN = "UNKNOWN"
     """Not evaluated, or a verdict that this client is too old to know."""
@@ -19,7 +19,7 @@ class Verdict(StrEnum):
 
 
 class SplitProtocol(StrEnum):
-    """How events were split into what could be learned from and what was asked for."""
+    """Protocol that splits events into training and test data."""
 
     UNKNOWN = "UNKNOWN"
     GLOBAL = "GLOBAL"
@@ -29,7 +29,7 @@ class SplitProtocol(StrEnum):
 
 
 class SystemKind(StrEnum):
-    """What a measured system is."""
+    """Kind of a measured system."""
 
     UNKNOWN = "UNKNOWN"
     CANDIDATE = "CANDIDATE"
@@ -38,7 +38,7 @@ class SystemKind(StrEnum):
 
 
 class ProductionForm(StrEnum):
-    """How the model in production was compared."""
+    """Form in which the model in production was compared."""
 
     UNKNOWN = "UNKNOWN"
     """None served, or a form that this client is too old to know."""
@@ -78,7 +78,7 @@ class EvaluationSlice:
 
 @dataclass(frozen=True, slots=True)
 class BrandExposure:
-    """How much of the places a brand gets; shares from 0 to 1."""
+    """A brand's share of the places; shares from 0 to 1."""
 
     brand: str
     """Empty = products without one, and all other brands."""
@@ -126,7 +126,7 @@ class EvaluationComparison:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationTrial:
-    """What one split of the events showed."""
+    """Results on one split of the events."""
 
     protocol: SplitProtocol
     share: float
@@ -143,7 +143,7 @@ class EvaluationTrial:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a model's evaluation found."""
+    """Results of a model's evaluation."""
 
     model_version: str
     """Empty = evaluated offline."""

@@ -1,4 +1,4 @@
-"""What shoppers do, as plain values."""
+"""Events of shoppers, as plain values."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from sightline_client.values.catalog import Money
 
 
 class EventType(StrEnum):
-    """What a shopper did."""
+    """Type of an event."""
 
     IMPRESSION = "IMPRESSION"
     """A product was shown in a list."""
@@ -79,7 +79,7 @@ class EventFailure:
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """What became of one batch, yielded as soon as it is durable."""
+    """Outcomes of one batch, yielded as soon as it is durable."""
 
     written_count: int
     """How many were new."""
@@ -92,7 +92,7 @@ class EventBatch:
 
 @dataclass(frozen=True, slots=True)
 class EventReport:
-    """What became of all events."""
+    """Outcomes of all events."""
 
     written_count: int
     duplicate_count: int

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class ArmVerdict(StrEnum):
-    """What is known of an arm against the control."""
+    """Verdict on an arm against the control."""
 
     UNSPECIFIED = "UNSPECIFIED"
     """The control itself, or a verdict that this client is too old to know."""
@@ -92,7 +92,7 @@ class MetricReport:
 
 @dataclass(frozen=True, slots=True)
 class ArmReport:
-    """How an arm fares."""
+    """Results of an arm."""
 
     name: str
     exposed_count: int
@@ -106,7 +106,7 @@ class ArmReport:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentReport:
-    """How an experiment fares; it may be read as often as one likes."""
+    """Results of an experiment; valid however often they are read."""
 
     experiment: Experiment
     count_time: datetime
@@ -121,7 +121,7 @@ class ExperimentReport:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentUnit:
-    """What one unit did."""
+    """Events of one unit."""
 
     unit: str
     """A hash that is of no use in another experiment."""

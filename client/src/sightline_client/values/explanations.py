@@ -1,4 +1,4 @@
-"""Why a product is, or is not, in an answer, as plain values."""
+"""Explanations of a product's place in an answer, as plain values."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,7 +8,7 @@ from sightline_client.values.products import Product
 
 
 class Outcome(StrEnum):
-    """What became of the product; the first of these that applies."""
+    """Outcome of the product; the first of these that applies."""
 
     UNKNOWN = "UNKNOWN"
     SHOWN = "SHOWN"
@@ -37,7 +37,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FilterRejection:
-    """Why a filter leaves the product out."""
+    """Condition of a filter that the product fails."""
 
     path: str
     """The condition that decides, e.g. "filter.all.filters[1].comparison"; "" = the scene's."""
@@ -49,7 +49,7 @@ class FilterRejection:
 
 @dataclass(frozen=True, slots=True)
 class BranchVerdict:
-    """What one list of candidates says of the product."""
+    """The product's place in one list of candidates."""
 
     branch: str
     """ "visual", "text", "text_visual", "keywords", "collaborative", "popular", "new"."""
@@ -81,7 +81,7 @@ class ExplainedScore:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Where a product stands in the answer to a request, and why."""
+    """The product's place in the answer to a request, and why."""
 
     outcome: Outcome
     text: str
@@ -105,7 +105,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """Which regions of a photo and of a product's make them similar."""
+    """Regions of a photo and of a product's photo that make them similar."""
 
     png: bytes = field(repr=False)
     """A picture: your photo above, the product's below, as the model sees them. Orange regions make

@@ -8,7 +8,7 @@ from sightline_client.values.filters import Filter
 
 
 class Sort(StrEnum):
-    """In what order the nearest products of a search are answered."""
+    """Order of the nearest products of a search."""
 
     NEAREST = "NEAREST"
     PRICE_RISING = "PRICE_RISING"
@@ -46,7 +46,7 @@ class FacetValue:
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """How many of the products that pass a search's filter have each value of a field."""
+    """Counts of products that pass a search's filter, by the values of a field."""
 
     field: str
     values: tuple[FacetValue, ...]

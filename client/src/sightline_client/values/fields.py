@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class FieldKind(StrEnum):
-    """What a field holds, which says how it is read, compared and shown."""
+    """Kind of a field: how it is read, compared and shown."""
 
     TEXT = "TEXT"
     """Text that a filter compares whole."""

@@ -28,7 +28,7 @@ ATTRIBUTES = "attributes."
 
 
 class Operator(StrEnum):
-    """How a field compares with a value."""
+    """Comparison operator."""
 
     EQUAL = "EQUAL"
     NOT_EQUAL = "NOT_EQUAL"
@@ -101,7 +101,7 @@ class Any(Filter):
 
 @dataclass(frozen=True, slots=True)
 class Not(Filter):
-    """What the condition does not pass."""
+    """Negation of a condition."""
 
     filter: Filter
 

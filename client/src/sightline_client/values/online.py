@@ -41,7 +41,7 @@ class OnlineGroup:
 
 @dataclass(frozen=True, slots=True)
 class AttributionCounts:
-    """Whether events found the answers that led to them."""
+    """Counts of events by whether they matched the answers that led to them."""
 
     token_count: int
     """Events that carried an attribution token."""
@@ -63,7 +63,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class PolicyEstimate:
-    """What a way of ordering earns, or would have earned."""
+    """Estimate of what an order of products earns, or would have earned."""
 
     policy: str
     """"served", "raw_score" or "blend of …"."""
@@ -102,7 +102,7 @@ class DriftItem:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackHealth:
-    """What a worker computed last."""
+    """Latest results of the worker."""
 
     compute_time: datetime
     start_time: datetime
@@ -115,7 +115,7 @@ class FeedbackHealth:
 
 @dataclass(frozen=True, slots=True)
 class OnlineReport:
-    """How answers fared with shoppers."""
+    """Results of answers with shoppers."""
 
     start_time: datetime
     end_time: datetime

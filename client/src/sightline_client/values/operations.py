@@ -13,7 +13,7 @@ from sightline_client.values.trainings import PartAddition, TrainingRecipe
 
 
 class JobState(StrEnum):
-    """Where a job stands."""
+    """State of a job."""
 
     UNKNOWN = "UNKNOWN"
     PENDING = "PENDING"
@@ -104,7 +104,7 @@ class Model:
 
 
 class GenerationState(StrEnum):
-    """Where an index generation stands."""
+    """State of an index generation."""
 
     UNKNOWN = "UNKNOWN"
     BUILDING = "BUILDING"
@@ -124,7 +124,7 @@ class IndexMetric(StrEnum):
 
 
 class IndexKind(StrEnum):
-    """How the engine finds vectors."""
+    """Search method of the engine."""
 
     UNKNOWN = "UNKNOWN"
     FLAT = "FLAT"
@@ -135,7 +135,8 @@ class IndexKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IndexParameters:
-    """How a generation is searched; the numbers count for HNSW alone, 0 = the suite's default."""
+    """Search parameters of a generation; the numbers apply to HNSW only, 0 = the suite's
+    default."""
 
     kind: IndexKind = IndexKind.FLAT
     m: int = 0
@@ -150,7 +151,7 @@ class IndexParameters:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a verification of a generation found."""
+    """Results of a generation's verification."""
 
     passed: bool
     findings: tuple[str, ...]
@@ -261,7 +262,7 @@ class Takedown:
 
 @dataclass(frozen=True, slots=True)
 class ComponentStatus:
-    """How one part of the suite is."""
+    """Status of one part of the suite."""
 
     component: str
     """"gateway", "embedder", "triton", "retriever", "milvus", "ranker"."""
@@ -292,7 +293,7 @@ class EmbedderSpace:
 
 @dataclass(frozen=True, slots=True)
 class RecallEstimate:
-    """How much of the exact nearest rows live searches of one kind found in the last hour."""
+    """Recall of live searches of one kind in the last hour."""
 
     plan: str
     """"flat", "graph", "slices" or "exact"."""
@@ -317,7 +318,7 @@ class RecallEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the suite is. A count of None is not known, because its owner does not answer."""
+    """Status of the suite. A count is None while its owner does not answer."""
 
     components: tuple[ComponentStatus, ...]
     visual_space: SpaceVersion | None
@@ -352,7 +353,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class ProductPurge:
-    """What is, or would be, deleted."""
+    """Products that are, or would be, deleted."""
 
     product_count: int
     sample_product_ids: tuple[str, ...]
@@ -363,7 +364,7 @@ class ProductPurge:
 
 @dataclass(frozen=True, slots=True)
 class EventPurge:
-    """What is, or would be, deleted."""
+    """Events that are, or would be, deleted."""
 
     event_count: int
     first_event_time: datetime | None
@@ -374,7 +375,7 @@ class EventPurge:
 
 @dataclass(frozen=True, slots=True)
 class ImportClose:
-    """What an ended import deletes."""
+    """Products that a closed import deletes."""
 
     state: ImportState
     delete_count: int

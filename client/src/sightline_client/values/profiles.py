@@ -9,7 +9,7 @@ from sightline_client.values.catalog import Money
 
 
 class AffinityKind(StrEnum):
-    """What a shopper likes."""
+    """Kind of an affinity."""
 
     UNKNOWN = "UNKNOWN"
     CATEGORY = "CATEGORY"
@@ -45,7 +45,7 @@ class Affinity:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """How often a shopper comes, by what was looked at."""
+    """Frequency of a shopper's visits, by what was viewed."""
 
     first_event_time: datetime
     last_event_time: datetime
@@ -83,7 +83,7 @@ class Segments:
 
 @dataclass(frozen=True, slots=True)
 class ShopperProfile:
-    """What is known of a shopper."""
+    """Profile of a shopper."""
 
     attributes: Mapping[str, str]
     """What they shared of themselves with their consent."""
@@ -105,7 +105,7 @@ class ShopperProfile:
 
 @dataclass(frozen=True, slots=True)
 class ProductProfile:
-    """What models know of a product."""
+    """Profile of a product in the models."""
 
     product_id: str
     category: str

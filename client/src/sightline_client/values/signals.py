@@ -26,7 +26,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a photo shows most of."""
+    """Main subject of a photo."""
 
     box: Box
     """What was looked at."""
@@ -36,7 +36,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Unlike:
-    """What is not wanted: ``Unlike(texts="leather")``."""
+    """Photos, texts and products to be far from: ``Unlike(texts="leather")``."""
 
     images: "Iterable[Photo]" = ()
     texts: str | Iterable[str] = ()

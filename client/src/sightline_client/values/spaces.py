@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class SpaceState(StrEnum):
-    """Where a space stands."""
+    """State of a space."""
 
     UNKNOWN = "UNKNOWN"
     SERVING = "SERVING"
@@ -17,7 +17,7 @@ class SpaceState(StrEnum):
 
 
 class SpaceVerdict(StrEnum):
-    """Whether a fitted space is better than the one it is compared with."""
+    """Verdict on a fitted space against the one it is compared with."""
 
     UNKNOWN = "UNKNOWN"
     BETTER = "BETTER"
@@ -49,7 +49,7 @@ class SpaceFigure:
 
 @dataclass(frozen=True, slots=True)
 class SpaceEvaluation:
-    """What fitting a space found, by cross-validation."""
+    """Results of a fit, by cross-validation."""
 
     verdict: SpaceVerdict
     text: str

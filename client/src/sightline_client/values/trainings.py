@@ -1,11 +1,11 @@
-"""How ranking models are trained."""
+"""Recipes and results of trainings, as plain values."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class TrainingLoss(StrEnum):
-    """What LightFM minimises."""
+    """Loss that LightFM minimises."""
 
     UNKNOWN = "UNKNOWN"
     """One that this client is too old to know, or not given."""
@@ -17,7 +17,7 @@ class TrainingLoss(StrEnum):
 
 
 class ItemItem(StrEnum):
-    """How products that go together are learned from who liked them."""
+    """Method that learns related products from likes."""
 
     UNKNOWN = "UNKNOWN"
     """One that this client is too old to know, or not given."""
@@ -32,8 +32,8 @@ class ItemItem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecipe:
-    """How a model is trained; what a request leaves None is as the installation's settings say.
-    Ranges stand in the contract's recipe.proto."""
+    """Recipe of a training; None follows the installation's settings. recipe.proto has the
+    ranges."""
 
     loss: TrainingLoss = TrainingLoss.UNKNOWN
     dimension: int | None = None
@@ -69,7 +69,7 @@ class TrainingRecipe:
 
 
 class PartVerdict(StrEnum):
-    """What was found of a part of a model."""
+    """Verdict on a part of a model."""
 
     UNKNOWN = "UNKNOWN"
     ADDS = "ADDS"
@@ -81,7 +81,7 @@ class PartVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PartAddition:
-    """What a part of a model adds, on events of the training's validation split."""
+    """Gain of one part of a model, on the validation split."""
 
     part: str
     """A part of the raw score, or "user_ids", "shopper_attributes", "product_attributes",

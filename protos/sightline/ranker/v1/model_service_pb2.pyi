@@ -44,14 +44,16 @@ class TrainModelRequest(google.protobuf.message.Message):
     """Seed of the training; the same data and seed give the same model, bit for bit. Default 0."""
     search_trials: builtins.int
     """Recipes tried on a validation split, this one among them, before the best is trained: 0 = none but this, up to
-    10,000. Default: RANKER_TRAIN_SEARCH_TRIALS, 0.
+    10,000. Default: `search_trials` of RANKER_RECIPE_FILE, 0.
     """
     search_seconds: builtins.float
     """After how many seconds no further recipe is tried, above 0, up to 604,800. Default:
-    RANKER_TRAIN_SEARCH_SECONDS, 3,600.
+    `search_seconds` of RANKER_RECIPE_FILE, 3,600.
     """
     ablation: builtins.bool
-    """Whether to find out what each part adds, and turn off what adds nothing. Default: RANKER_TRAIN_ABLATION, true."""
+    """Whether to find out what each part adds, and turn off what adds nothing. Default: `ablation` of
+    RANKER_RECIPE_FILE, true.
+    """
     incremental: builtins.bool
     """Go on from the model that serves, by its recipe, with a few passes over what happened since and a sample of what
     happened before. Nothing is searched and no part turned off. The job fails with TRAINING_BASE_UNUSABLE when no

@@ -386,7 +386,7 @@ class ProductProfile(google.protobuf.message.Message):
 
     @property
     def attributes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ShopperAttribute]:
-        """Those of its text attributes that models learn from (RANKER_TRAIN_ATTRIBUTES)."""
+        """Those of its text attributes that models learn from (`attribute_keys` of RANKER_RECIPE_FILE)."""
 
     @property
     def style(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:

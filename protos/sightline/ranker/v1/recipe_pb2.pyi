@@ -22,8 +22,8 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 @typing.final
 class Recipe(google.protobuf.message.Message):
     """How a model is trained. In a request all fields are optional, and what is not given is as the installation's
-    settings say (RANKER_TRAIN_…, whose own defaults are named here); in an answer all are set. A number out of its range
-    is refused.
+    recipe file says (RANKER_RECIPE_FILE; its own defaults are named here); in an answer all are set. A number out of its
+    range is rejected.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -152,7 +152,7 @@ class Recipe(google.protobuf.message.Message):
     """ITEM_ITEM_TRANSITION: its λ, 0.001 to 1,000,000,000. Default 1,600."""
     @property
     def attribute_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Keys of the text attributes of products that become features, up to 100; empty = as the settings say. Default
+        """Keys of the text attributes of products that become features, up to 100; empty = as the recipe file says. Default
         "country", "grape".
         """
 

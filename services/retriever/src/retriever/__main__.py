@@ -56,7 +56,10 @@ def bindings(
     watchdog: Watchdog | None = None,
     columns: Columns | None = None,
 ) -> list[Binding]:
-    """What the server offers. `watchdog`, `columns`: None = new ones, as the settings say."""
+    """Return the services of the server.
+
+    `watchdog`, `columns`: None = new ones, by the settings.
+    """
     columns = columns or columns_of(settings, record)
     watchdog = watchdog or watch(settings, record)
     catalogs, share = settings.catalogs, settings.import_delete_share
@@ -84,7 +87,7 @@ def bindings(
 
 
 def columns_of(settings: RetrieverSettings, record: Record) -> Columns:
-    """The columns of this process."""
+    """Return the columns of this process."""
     return Columns(
         record,
         most_products=settings.columns_products,

@@ -25,7 +25,10 @@ OPEN = (JobState.PENDING, JobState.RUNNING)
 
 
 async def run(settings: RetrieverSettings, database: Database, keep: int) -> bool:
-    """Whether all were made. Only then are old ones deleted, of each catalog by itself."""
+    """Back up all catalogs.
+
+    Return whether all backups succeeded; only then old ones are deleted.
+    """
     jobs, files = wiring.job_queue(database), wiring.backup_files(settings)
     quota = Quota(settings.backup_count, settings.backup_megabytes * 10**6)
     made = True

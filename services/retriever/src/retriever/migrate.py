@@ -15,7 +15,7 @@ MIGRATIONS = "retriever.record.migrations"
 
 
 def opened() -> tuple[Database, MetaData]:
-    """The record's store, as it is."""
+    """Return the record's store, not migrated."""
     settings = checked(RecordSettings)
     return Database(settings.database_url.get_secret_value(), migrations=MIGRATIONS), metadata
 

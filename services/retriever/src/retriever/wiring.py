@@ -18,7 +18,7 @@ from sightline_rules.photos import PhotoLimits
 
 
 def database(settings: RetrieverSettings) -> Database:
-    """The record's store, once its schema is up to date. Blocks until then."""
+    """Return the record's store, once its schema is up to date. Blocks until then."""
     db = Database(
         settings.database_url.get_secret_value(), migrations="retriever.record.migrations"
     )
@@ -27,13 +27,15 @@ def database(settings: RetrieverSettings) -> Database:
 
 
 def job_queue(db: Database) -> Jobs:
-    """The record's jobs."""
+    """Return the record's jobs."""
     return Jobs(db, jobs)
 
 
 def photo_store(settings: RetrieverSettings) -> PhotoStore:
-    """The store of photos, its processes not started yet. Raises SystemExit where memory is too
-    small for them."""
+    """Return the store of photos, its processes not started yet.
+
+    Raises SystemExit if memory does not suffice for them.
+    """
     limits = PhotoLimits(settings.image_max_bytes, settings.image_max_pixels)
     decoders = Decoders.of(settings, photo_work.__name__, settings.image_max_bytes)
     fetcher = Fetcher(FetchPolicy.of(settings, settings.image_max_bytes))
@@ -41,24 +43,24 @@ def photo_store(settings: RetrieverSettings) -> PhotoStore:
 
 
 def backup_files(settings: RetrieverSettings) -> BackupFiles:
-    """The place of backups. Raises Unreadable."""
+    """Return the store of backups. Raises Unreadable."""
     return BackupFiles(settings.backups, backup_keys(settings))
 
 
 def backup_keys(settings: RetrieverSettings) -> SigningKeys:
-    """What signs backups. Raises Unreadable."""
+    """Return the keys that sign backups. Raises Unreadable."""
     return signing_keys(settings.backup_keys_file)
 
 
 def watch(settings: RetrieverSettings, record: RowsRecord) -> Watchdog:
-    """The watchdog of live searches."""
+    """Return the watchdog of live searches."""
     return Watchdog(
         record, share=settings.watch_share, floor=settings.watch_floor, rows=settings.watch_rows
     )
 
 
 def milvus_index(settings: RetrieverSettings) -> MilvusIndex:
-    """The engine's client. To be called where an event loop runs."""
+    """Return the engine's client. Requires a running event loop."""
     return MilvusIndex(
         settings.milvus_uri,
         token=settings.milvus_token.get_secret_value(),

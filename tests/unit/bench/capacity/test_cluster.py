@@ -8,7 +8,7 @@ import pytest
 from bench.capacity import runs
 from bench.capacity.answering import ANSWERED, FAILED, SHED
 from bench.capacity.chosen import BEHAVIOUR
-from bench.capacity.cluster import Cluster, Load, Policy
+from bench.capacity.cluster import Cluster, Load, ScalingPolicy
 from bench.capacity.inputs import (
     GATEWAY,
     KINDS,
@@ -17,8 +17,8 @@ from bench.capacity.inputs import (
     RETRIEVER,
     SERVICES,
     TRITON,
+    AnswerWork,
     Assumed,
-    Work,
     work,
 )
 from bench.capacity.scenarios import DAY, LOADS, MIX, SALE
@@ -29,10 +29,11 @@ TWO = dict.fromkeys(SERVICES, 2)
 
 
 def made(load: Load, pods: dict[str, int], **more: object) -> Cluster:
-    policy = Policy("", pods, **more)  # type: ignore[arg-type]
+    policy = ScalingPolicy("", pods, **more)  # type: ignore[arg-type]
     return Cluster(load, policy, WORK, Assumed(), seed=5)
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_run() -> None:
     one, other = made(STEADY, TWO), made(STEADY, TWO)
     assert one.run() == other.run()
@@ -42,9 +43,9 @@ def test_the_same_seed_is_the_same_run() -> None:
 def test_an_answer_takes_the_sum_of_its_parts_where_nothing_waits() -> None:
     quiet = Load("quiet", 400, lambda _: 1.0, {PRODUCT: 1.0}, since=0)
     even = {PRODUCT: replace(WORK[PRODUCT], spread=0.0)}
-    cluster = Cluster(quiet, Policy("", TWO), {**WORK, **even}, Assumed(), seed=1)
+    cluster = Cluster(quiet, ScalingPolicy("", TWO), {**WORK, **even}, Assumed(), seed=1)
     found = cluster.run()
-    one: Work = WORK[PRODUCT]
+    one: AnswerWork = WORK[PRODUCT]
     assert np.median(found.seconds) == pytest.approx(
         one.gateway + one.search + one.rank + one.hydrate
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.capacity import hpa
-from bench.capacity.hpa import Autoscaler, Behaviour, Rule
+from bench.capacity.hpa import Autoscaler, AutoscalerBehaviour, Rule
 
 FREE = Rule(100, 1000, 15)
 
@@ -46,23 +46,27 @@ def test_pods_that_are_not_ready_count_as_idle_where_more_are_wanted() -> None:
 
 
 def test_scale_down_waits_for_its_window_and_scale_up_does_not() -> None:
-    scaler = Autoscaler(Behaviour(1, 20, FREE, FREE, down_window=300))
+    scaler = Autoscaler(AutoscalerBehaviour(1, 20, FREE, FREE, down_window=300))
     assert scaler.decide(0, 5, 8) == 8
     assert scaler.decide(15, 8, 2) == 8
     assert scaler.decide(299, 8, 2) == 8
     assert scaler.decide(301, 8, 3) == 3, "the wish for 8 is older than the window"
-    assert Autoscaler(Behaviour(1, 20, FREE, FREE)).decide(0, 5, 2) == 5, "it has just started"
+    assert Autoscaler(AutoscalerBehaviour(1, 20, FREE, FREE)).decide(0, 5, 2) == 5, (
+        "it has just started"
+    )
 
 
 def test_scale_up_waits_too_where_it_has_a_window() -> None:
-    scaler = Autoscaler(Behaviour(1, 20, FREE, FREE, up_window=60))
+    scaler = Autoscaler(AutoscalerBehaviour(1, 20, FREE, FREE, up_window=60))
     assert scaler.decide(0, 4, 8) == 4
     assert scaler.decide(30, 4, 6) == 4
     assert scaler.decide(61, 4, 8) == 6, "the least of the last minute"
 
 
 def test_rules_bound_what_comes_within_their_period() -> None:
-    scaler = Autoscaler(Behaviour(1, 50, Rule(4, 100, 60), Rule(1, 25, 60), down_window=0))
+    scaler = Autoscaler(
+        AutoscalerBehaviour(1, 50, Rule(4, 100, 60), Rule(1, 25, 60), down_window=0)
+    )
     assert scaler.decide(0, 2, 40) == 6  # 2 + 4 is more than 2 × 2
     assert scaler.decide(15, 6, 40) == 6
     assert scaler.decide(61, 6, 40) == 12
@@ -73,6 +77,6 @@ def test_rules_bound_what_comes_within_their_period() -> None:
 
 
 def test_least_and_most_hold() -> None:
-    scaler = Autoscaler(Behaviour(2, 6, FREE, FREE, down_window=0))
+    scaler = Autoscaler(AutoscalerBehaviour(2, 6, FREE, FREE, down_window=0))
     assert scaler.decide(0, 4, 40) == 6
     assert scaler.decide(15, 6, 0) == 2

@@ -4,22 +4,22 @@ import pytest
 import simpy
 
 from bench.capacity.inputs import EMBEDDER, GATEWAY, TRITON
-from bench.capacity.pods import Pod, Sample
-from bench.capacity.signals import TRIGGERS, Seen, by_processor, wish
+from bench.capacity.pods import Pod, PodSample
+from bench.capacity.signals import TRIGGERS, ServiceSignals, by_processor, wish
 
 
-def sample(at: float, **figures: float) -> Sample:
+def sample(at: float, **figures: float) -> PodSample:
     given = {"calls": 0, "spent": 0.0, "used": 0.0, "limit": 200.0, **figures}
-    return Sample(at=at, **given)  # type: ignore[arg-type]
+    return PodSample(at=at, **given)  # type: ignore[arg-type]
 
 
-def seen(*pods: list[Sample], now: float = 60.0) -> Seen:
+def seen(*pods: list[PodSample], now: float = 60.0) -> ServiceSignals:
     made = []
     for samples in pods:
         pod = Pod(simpy.Environment(), 1)
         pod.samples.extend(samples)
         made.append(pod)
-    return Seen(now, 60.0, len(made), tuple(made), tuple(made))
+    return ServiceSignals(now, 60.0, len(made), tuple(made), tuple(made))
 
 
 def test_rates_are_of_each_pod_and_added_up() -> None:

@@ -6,24 +6,24 @@ import numpy as np
 import pytest
 
 from bench.cases import ablation, photo_measures
-from bench.cases.photo_measures import Seen, Task
+from bench.cases.photo_measures import PhotoFeatures, PhotoTask
 from bench.datasets import grocery
-from bench.datasets.grocery import Grocery, Labels, Photos
+from bench.datasets.grocery import Grocery, GroceryPhotos, Labels
 
 RNG = np.random.default_rng(0)
 
 
-def task(products: Labels, scenes: Labels) -> Task:
+def task(products: Labels, scenes: Labels) -> PhotoTask:
     names = np.unique(products)
-    train = Photos([Path(str(place)) for place in range(len(products))], products)
-    iconic = Photos([Path(str(name)) for name in names], names)
-    return Task(Grocery(train, train, iconic, ["all"] * len(names)), scenes)
+    train = GroceryPhotos([Path(str(place)) for place in range(len(products))], products)
+    iconic = GroceryPhotos([Path(str(name)) for name in names], names)
+    return PhotoTask(Grocery(train, train, iconic, ["all"] * len(names)), scenes)
 
 
-def clusters(products: Labels, noise: float, width: int = 40) -> tuple[Seen, Labels]:
+def clusters(products: Labels, noise: float, width: int = 40) -> tuple[PhotoFeatures, Labels]:
     centres = np.random.default_rng(1).normal(size=(products.max() + 1, width))
     photos = centres[products] + noise * RNG.normal(size=(len(products), width))
-    return Seen(photos.astype(np.float32), centres.astype(np.float32)), products
+    return PhotoFeatures(photos.astype(np.float32), centres.astype(np.float32)), products
 
 
 def test_photos_of_one_scene_are_no_answer_to_one_another() -> None:
@@ -49,11 +49,12 @@ def test_discrimination_finds_what_noise_that_all_products_share_hides() -> None
     products, draw = np.repeat(np.arange(10), 12), np.random.default_rng(3)
     seen, _ = clusters(products, 0.3)
     shared = draw.normal(size=(len(products), 5)) @ draw.normal(size=(5, 40)) * 10
-    hidden = Seen((seen.train + shared).astype(np.float32), seen.iconic)
+    hidden = PhotoFeatures((seen.train + shared).astype(np.float32), seen.iconic)
     found = photo_measures.measured(hidden, hidden, task(products, np.arange(len(products))))
     assert found[photo_measures.FITTED].mean() > found[photo_measures.NEAREST].mean() + 0.3
 
 
+@pytest.mark.slow
 def test_a_gain_s_interval_is_wider_when_photos_are_of_few_scenes() -> None:
     better, worse = (RNG.random(400) < 0.6).astype(float), (RNG.random(400) < 0.5).astype(float)
     better[:200] = worse[:200]

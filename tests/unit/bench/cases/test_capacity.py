@@ -7,16 +7,16 @@ import pytest
 from bench.capacity import plot, sizes, sweep
 from bench.capacity.chosen import THRESHOLDS, with_reserve
 from bench.capacity.inputs import EMBEDDER, GATEWAY, RETRIEVER, SERVICES
-from bench.capacity.runs import PLANNED, Run
+from bench.capacity.runs import PLANNED, SimulationRun
 from bench.capacity.scenarios import LOADS
 from bench.capacity.signals import TRIGGERS
 from bench.capacity.sweep import MOST_LOST, MOST_P99, Tried, best, changed
-from bench.capacity.validation import Compared
+from bench.capacity.validation import ModelComparison
 from bench.cases import capacity
-from bench.harness.model import Verdict
+from bench.harness.model import GoalVerdict
 
 SERIES = {"minutes": [0.5, 1.5], "rate": [80.0, 90.0], "pods": [9.0, 12.0], "p99": [0.05, 0.06]}
-RUN = Run(
+RUN = SimulationRun(
     load="flash sale",
     policy="signals",
     seed=1,
@@ -31,10 +31,10 @@ RUN = Run(
     by_service=dict.fromkeys(SERVICES, (2.0, 4)),
     series={**SERIES, "not_whole": [0.0, 0.01]},
 )
-HELD = [Compared("photo", 8, (58.0, 130.0, 160.0), (53.0, 140.0, 280.0))]
+HELD = [ModelComparison("photo", 8, (58.0, 130.0, 160.0), (53.0, 140.0, 280.0))]
 
 
-def grouped(**changes: object) -> dict[tuple[str, str], list[Run]]:
+def grouped(**changes: object) -> dict[tuple[str, str], list[SimulationRun]]:
     """Two seeds of each load and policy."""
     some = replace(RUN, **changes)  # type: ignore[arg-type]
     names = ("signals", "CPU 60%", "fixed, by peak", "fixed, by mean")
@@ -56,13 +56,13 @@ def test_tables_show_means_and_what_the_seeds_differ_by() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "verdict"), [({}, Verdict.MET), ({"shed": 0.002}, Verdict.MISSED)]
+    ("changes", "verdict"), [({}, GoalVerdict.MET), ({"shed": 0.002}, GoalVerdict.MISSED)]
 )
-def test_goals_go_by_every_seed(changes: dict[str, float], verdict: Verdict) -> None:
+def test_goals_go_by_every_seed(changes: dict[str, float], verdict: GoalVerdict) -> None:
     goals = capacity._goals(HELD, grouped(**changes))
     assert goals[0].name.startswith("flash sale: not answered whole")
     assert goals[0].verdict is verdict
-    assert goals[-1].verdict is Verdict.MET
+    assert goals[-1].verdict is GoalVerdict.MET
 
 
 def test_the_cheapest_that_keeps_the_goal_is_chosen() -> None:
@@ -99,7 +99,7 @@ def test_the_picture_is_the_same_each_time_and_names_the_policies() -> None:
 
 def test_a_shop_is_planned_and_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizes, "SECONDS", 12.0)
-    found = sizes.sized(sizes.Size("small", 1_000_000, 50.0))
+    found = sizes.sized(sizes.PlannedSize("small", 1_000_000, 50.0))
     assert 0.01 < found.p50 < found.p99 < 1
     assert found.not_whole == 0
     assert all(found.pods[name] >= 1 for name in SERVICES)

@@ -1,12 +1,12 @@
 """What the bench of consistency makes of what it measured."""
 
 from bench.cases import consistency
-from bench.cases.consistency import Found
+from bench.cases.consistency import ConsistencyFigures
 
 
-def found(lag: float = 0.4, offers: float = 8_000, late: float = 0.0) -> Found:
+def found(lag: float = 0.4, offers: float = 8_000, late: float = 0.0) -> ConsistencyFigures:
     number = 100
-    return Found(
+    return ConsistencyFigures(
         "Milvus Lite",
         "80-d FLAT",
         lags=[lag] * number,

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from bench.cases import duplicates
-from bench.cases.duplicates import Likeness, Rate
+from bench.cases.duplicates import MatchRate, PairDistances
 from sightline_rules.duplicates import CERTAIN, COLOUR, COSINE, POSSIBLE, same_picture
 
 LUMINANCE = [0, CERTAIN, CERTAIN + 1, POSSIBLE, POSSIBLE, POSSIBLE + 1, 0, 28]
 COLOURS = [0, COLOUR, 0, 0, 0, 0, COLOUR + 1, 8]
 COSINES = [0.1, 0.5, COSINE, COSINE, COSINE - 0.1, 1.0, 1.0, np.nan]
-ALIKE = Likeness(*(np.array(values) for values in (LUMINANCE, COLOURS, LUMINANCE, COSINES)))
+ALIKE = PairDistances(*(np.array(values) for values in (LUMINANCE, COLOURS, LUMINANCE, COSINES)))
 
 
 def test_the_rates_are_those_of_the_rule() -> None:
@@ -23,7 +23,7 @@ def test_the_rates_are_those_of_the_rule() -> None:
     base = 1 << 63
     alone = [same_picture(base, base ^ other) for _, other, _ in pairs]
     both = [same_picture(base, base ^ other, cosine) for _, other, cosine in pairs]
-    assert ALIKE.rate() == Rate(8, sum(alone), sum(both)) == Rate(8, 2, 4)
+    assert ALIKE.rate() == MatchRate(8, sum(alone), sum(both)) == MatchRate(8, 2, 4)
 
 
 def test_a_threshold_takes_whatever_is_within_it() -> None:

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from bench.cases import events
-from bench.cases.events import File, Measured
+from bench.cases.events import EventFigures, FileImport
 
 MIB = 2**20
 
 
-def found(long_mib: int, rows: int = events.LONG, ranker_mib: int = 500) -> Measured:
-    small = [File(100_000, 10, size * MIB, 5 * size * MIB) for size in (98, 100, 102)]
+def found(long_mib: int, rows: int = events.LONG, ranker_mib: int = 500) -> EventFigures:
+    small = [FileImport(100_000, 10, size * MIB, 5 * size * MIB) for size in (98, 100, 102)]
     rates = [6000.0, 7000, 8000, 7000, 7000, 7100, 7200, 7300, 6900, 6800]
-    return Measured(rates, small, File(rows, 100, long_mib * MIB, ranker_mib * MIB))
+    return EventFigures(rates, small, FileImport(rows, 100, long_mib * MIB, ranker_mib * MIB))
 
 
 def test_ids_differ_between_files_and_within_one() -> None:

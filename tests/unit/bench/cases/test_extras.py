@@ -11,9 +11,9 @@ from bench.cases import extras
 from bench.cases.extras import CONTROLS, EXPERIMENTS, OFTEN, SNAPSHOT, WAYS
 from bench.cases.monolith.asking import PRODUCT, USER
 from bench.cases.monolith.contenders import SUITE
-from bench.cases.monolith.filled import Facts
-from bench.cases.monolith.load import Cell
-from bench.harness.model import Verdict
+from bench.cases.monolith.filled import FilledFacts
+from bench.cases.monolith.load import LoadCell
+from bench.harness.model import GoalVerdict
 from gateway.state.experiments import read
 from gateway.state.scenes import SceneFiles
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
@@ -21,7 +21,7 @@ from sightline.gateway.v1 import recommendation_service_pb2 as rec
 
 def cells(costs: dict[str, list[float]], rate: float = 100.0):
     return {
-        (name, kind, extras.CALLERS): Cell(
+        (name, kind, extras.CALLERS): LoadCell(
             name, kind, extras.CALLERS, costs=values, rates=[rate] * len(values)
         )
         for name, values in costs.items()
@@ -34,10 +34,14 @@ def test_each_way_stands_beside_the_same_round_without_any() -> None:
     costs = {way: [1.02 * each for each in without] for way in WAYS}
     costs[CONTROLS] = [12.0, 20.0, 48.0]
     found = extras.result(cells({SUITE: without, **costs}))
-    assert [goal.verdict for goal in found.goals] == [Verdict.MISSED, Verdict.MET, Verdict.MET]
+    assert [goal.verdict for goal in found.goals] == [
+        GoalVerdict.MISSED,
+        GoalVerdict.MET,
+        GoalVerdict.MET,
+    ]
     measured = [goal.measured.value for goal in found.goals if goal.measured]
     assert measured == pytest.approx([1.2, 1.02, 1.02])
-    assert {goal.verdict for goal in extras.result({}).goals} == {Verdict.NOT_MEASURED}
+    assert {goal.verdict for goal in extras.result({}).goals} == {GoalVerdict.NOT_MEASURED}
 
 
 def test_an_answer_bears_its_share_of_reading_the_snapshot() -> None:
@@ -59,7 +63,9 @@ def test_every_question_is_a_shopper_s() -> None:
 
 
 def test_the_gateways_differ_in_what_is_measured_and_their_files_are_good(tmp_path: Path) -> None:
-    filling = extras.Beside("x", lambda _suite, _say: Facts((), (), {}), ids=["a/b/1", "a/b/2"])
+    filling = extras.Beside(
+        "x", lambda _suite, _say: FilledFacts((), (), {}), ids=["a/b/1", "a/b/2"]
+    )
     programs = {each.name: each for each in filling.programs(tmp_path)}
     gateways = {
         name: programs[name].environment

@@ -1,12 +1,12 @@
 """What the bench of hops makes of what it measured."""
 
 from bench.cases import hops
-from bench.cases.hops import Measured
+from bench.cases.hops import HopFigures
 
 
 def test_each_variant_stands_beside_bare_grpc_of_as_many_callers() -> None:
-    bare = Measured(server=[300, 310, 320], client=[200, 200, 200])
-    both = Measured(server=[450, 460, 470], client=[250, 250, 250])
+    bare = HopFigures(server=[300, 310, 320], client=[200, 200, 200])
+    both = HopFigures(server=[450, 460, 470], client=[250, 250, 250])
     found = hops.result({1: {"bare grpc.aio": bare, "both": both}, 8: {"bare grpc.aio": bare}})
     (table,) = found.tables
     assert [row[:5] for row in table.rows] == [

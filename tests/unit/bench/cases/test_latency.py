@@ -3,13 +3,13 @@
 import pytest
 
 from bench.cases import latency
-from bench.cases.latency import Case, Throughput
+from bench.cases.latency import LatencyCase, Throughput
 from sightline.common.v1 import filter_pb2
 
 
-def case(name: str = "plain", *, suite: float = 0.012, hydration: float = 0.0015) -> Case:
+def case(name: str = "plain", *, suite: float = 0.012, hydration: float = 0.0015) -> LatencyCase:
     number = 20
-    return Case(
+    return LatencyCase(
         "Milvus Lite",
         "80-d FLAT",
         name,
@@ -36,7 +36,9 @@ def test_each_case_has_a_ratio_to_keep_and_hydration_counts_where_nothing_is_fil
     assert [goal.unit for goal in result.goals] == ["", "ms", ""]
     missed = latency.result([case(hydration=0.0021)], [])
     assert [goal.verdict for goal in missed.goals] == ["MET", "MISSED"]
-    left_out = latency.result([], [], [Case("Milvus Lite", "80-d HNSW", "plain", None)]).goals
+    left_out = latency.result(
+        [], [], [LatencyCase("Milvus Lite", "80-d HNSW", "plain", None)]
+    ).goals
     assert [goal.verdict for goal in left_out] == ["NOT MEASURED"] * 2
 
 

@@ -33,14 +33,14 @@ from bench.cases.monolith.asking import (
     SEARCH,
     TEXT,
     USER,
-    Question,
+    LoadQuestion,
     Questions,
 )
-from bench.cases.monolith.contenders import CHAIN, SUITE, Contender, Failed, monolith
-from bench.cases.monolith.goals import SMALL, Shop
-from bench.cases.monolith.load import Cell, Cells, Plan
-from bench.cases.monolith.made import Made, Variants
-from bench.harness.model import Verdict
+from bench.cases.monolith.contenders import CHAIN, SUITE, AnswerContender, FailedAnswer, monolith
+from bench.cases.monolith.goals import SMALL, MeasuredShop
+from bench.cases.monolith.load import Cells, LoadCell, LoadPlan
+from bench.cases.monolith.made import MadeCatalog, Variants
+from bench.harness.model import GoalVerdict
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_rules.filters import Availability
 
@@ -97,30 +97,32 @@ def test_what_an_answer_lacks_is_named() -> None:
     whole = rec.RecommendResponse(results=[rec.RecommendedProduct()] * 10).SerializeToString()
     assert contenders.wrong_message(question, short) == Counter(["1 products"])
     assert contenders.wrong_message(question, whole) == Counter()
-    assert contenders.wrong_message(question, Failed(b"UNAVAILABLE")) == Counter(["UNAVAILABLE"])
+    assert contenders.wrong_message(question, FailedAnswer(b"UNAVAILABLE")) == Counter(
+        ["UNAVAILABLE"]
+    )
     assert contenders.wrong_json(question, b'{"results": []}') == Counter(["0 products"])
 
 
 # Rounds
 
 
-def _contender(name: str, milliseconds: float) -> Contender:
+def _contender(name: str, milliseconds: float) -> AnswerContender:
     used = {"gateway": 0.0}
 
-    async def call(_question: Question) -> bytes:
+    async def call(_question: LoadQuestion) -> bytes:
         used["gateway"] += milliseconds / 1e3
         await asyncio.sleep(0)
         return b""
 
-    def check(_question: Question, _answer: bytes) -> Counter[str]:
+    def check(_question: LoadQuestion, _answer: bytes) -> Counter[str]:
         return Counter(["empty"])
 
-    return Contender(name, call, lambda: dict(used), check)
+    return AnswerContender(name, call, lambda: dict(used), check)
 
 
 def test_processor_time_is_that_of_an_answer_and_the_first_round_is_not_kept() -> None:
     asked = [_contender(SUITE, 30.0), _contender(monolith(1), 2.0)]
-    plan = Plan(Questions(products=["a"]), callers=(1, 4), rounds=2, seconds=0.01)
+    plan = LoadPlan(Questions(products=["a"]), callers=(1, 4), rounds=2, seconds=0.01)
     cells = asyncio.run(load.rounds(asked, plan, lambda _line: None))
     cell = cells[SUITE, PRODUCT, 4]
     assert len(cell.costs) == len(cell.rates) == 2
@@ -136,7 +138,7 @@ def test_a_contender_is_prepared_for_each_kind_and_may_have_questions_of_its_own
     prepared = list[str]()
     seen = list[bytes]()
 
-    async def call(question: Question) -> bytes:
+    async def call(question: LoadQuestion) -> bytes:
         seen.append(question.message)
         return b""
 
@@ -144,8 +146,8 @@ def test_a_contender_is_prepared_for_each_kind_and_may_have_questions_of_its_own
         prepared.append(kind)
 
     own = Questions(products=["mine"], catalog="other")
-    one = Contender("x", call, dict, lambda _q, _a: Counter(), prepare, own)
-    plan = Plan(Questions(products=["a"], users=["u"]), (1,), 1, 0.0, kinds=(PRODUCT,))
+    one = AnswerContender("x", call, dict, lambda _q, _a: Counter(), prepare, own)
+    plan = LoadPlan(Questions(products=["a"], users=["u"]), (1,), 1, 0.0, kinds=(PRODUCT,))
     asyncio.run(load.rounds([one], plan, lambda _line: None))
     assert prepared == [PRODUCT, PRODUCT]
     assert {rec.RecommendRequest.FromString(each).catalog_id for each in seen} == {"other"}
@@ -154,34 +156,36 @@ def test_a_contender_is_prepared_for_each_kind_and_may_have_questions_of_its_own
 def test_an_answer_is_held_against_its_own_question_whichever_ends_first() -> None:
     numbers = itertools.count()
 
-    async def call(question: Question) -> bytes:
+    async def call(question: LoadQuestion) -> bytes:
         for _ in range(next(numbers) % 3):
             await asyncio.sleep(0)
         return question.message
 
-    def check(question: Question, answer: bytes) -> Counter[str]:
+    def check(question: LoadQuestion, answer: bytes) -> Counter[str]:
         return Counter() if question.message == answer else Counter(["another's"])
 
-    plan = Plan(Questions(products=["a", "b", "c", "d", "e"]), (4,), 1, 0.01, kinds=(PRODUCT,))
-    cells = asyncio.run(load.rounds([Contender("x", call, dict, check)], plan, lambda _line: None))
+    plan = LoadPlan(Questions(products=["a", "b", "c", "d", "e"]), (4,), 1, 0.01, kinds=(PRODUCT,))
+    cells = asyncio.run(
+        load.rounds([AnswerContender("x", call, dict, check)], plan, lambda _line: None)
+    )
     assert not cells["x", PRODUCT, 4].wrong
 
 
 # Goals
 
 
-def _cell(name: str, kind: str, callers: int, cost: float, rate: float = 10.0) -> Cell:
-    cell = Cell(name, kind, callers, [cost] * 5, [rate] * 5, [cost] * 5, [cost] * 50)
+def _cell(name: str, kind: str, callers: int, cost: float, rate: float = 10.0) -> LoadCell:
+    cell = LoadCell(name, kind, callers, [cost] * 5, [rate] * 5, [cost] * 5, [cost] * 50)
     cell.programs["gateway"] = [cost / 4] * 5
     return cell
 
 
-def _cells(*cells: Cell) -> Cells:
+def _cells(*cells: LoadCell) -> Cells:
     return {(cell.contender, cell.kind, cell.callers): cell for cell in cells}
 
 
-def _shop() -> Shop:
-    return Shop(
+def _shop() -> MeasuredShop:
+    return MeasuredShop(
         "shop",
         _cells(
             _cell(SUITE, PRODUCT, 8, 8.0, 180.0),
@@ -201,17 +205,19 @@ def test_processor_time_is_compared_with_the_cheaper_monolith() -> None:
     goal = found["shop, recommend by product: processor time ÷ the monolith's, 8 callers"]
     assert goal.measured is not None
     assert goal.measured.value == 8.0
-    assert goal.verdict is Verdict.MISSED
+    assert goal.verdict is GoalVerdict.MISSED
     alone = found["shop, recommend by product: p50 ÷ the monolith's, one caller"]
     assert alone.measured is not None
     assert alone.measured.value == 2.0
-    assert alone.verdict is Verdict.MET
+    assert alone.verdict is GoalVerdict.MET
 
 
 def test_answers_to_anchors_stand_beside_the_monolith_by_product() -> None:
     cells = {**_shop().cells, **_cells(_cell(SUITE, ANCHORED, 8, 2.0, 360.0))}
     found = [
-        goal for goal in goals.beside_monolith(Shop("x", cells), SMALL) if "anchor" in goal.name
+        goal
+        for goal in goals.beside_monolith(MeasuredShop("x", cells), SMALL)
+        if "anchor" in goal.name
     ]
     measured = [goal.measured and goal.measured.value for goal in found]
     assert measured == [2.0, None, 1.0]
@@ -219,7 +225,7 @@ def test_answers_to_anchors_stand_beside_the_monolith_by_product() -> None:
 
 def test_what_was_not_asked_is_not_measured_and_says_why() -> None:
     found = [goal for goal in goals.beside_monolith(_shop(), SMALL) if "user" in goal.name]
-    assert {goal.verdict for goal in found} == {Verdict.NOT_MEASURED}
+    assert {goal.verdict for goal in found} == {GoalVerdict.NOT_MEASURED}
     assert {goal.missing for goal in found} == {"no crowd"}
 
 
@@ -232,22 +238,22 @@ def test_the_gateway_alone_is_compared_with_the_whole_chain() -> None:
 
 def test_answers_a_second_are_compared_with_ten_times_what_they_were() -> None:
     product, user = goals.faster(_shop())
-    assert (product.at_least, product.verdict) == (170.0, Verdict.MET)
-    assert (user.at_least, user.verdict) == (370.0, Verdict.NOT_MEASURED)
+    assert (product.at_least, product.verdict) == (170.0, GoalVerdict.MET)
+    assert (user.at_least, user.verdict) == (370.0, GoalVerdict.NOT_MEASURED)
 
 
 def test_variants_are_compared_with_the_same_cell_without() -> None:
-    plain = Shop("plain", _cells(_cell(SUITE, PRODUCT, 1, 10.0)))
-    with_variants = Shop("variants", _cells(_cell(SUITE, PRODUCT, 1, 12.0)))
+    plain = MeasuredShop("plain", _cells(_cell(SUITE, PRODUCT, 1, 10.0)))
+    with_variants = MeasuredShop("variants", _cells(_cell(SUITE, PRODUCT, 1, 12.0)))
     for goal in goals.variants(plain, [with_variants]):
         assert goal.measured is not None
         assert goal.measured.value == pytest.approx(1.2)
-        assert goal.verdict is Verdict.MET
+        assert goal.verdict is GoalVerdict.MET
 
 
 def test_a_run_without_anything_measures_nothing_and_names_every_goal() -> None:
-    found = result(cases.Found(Shop(cases.CLOTHING, {}, "no photos")))
-    assert {goal.verdict for goal in found.goals} == {Verdict.NOT_MEASURED}
+    found = result(cases.MonolithShops(MeasuredShop(cases.CLOTHING, {}, "no photos")))
+    assert {goal.verdict for goal in found.goals} == {GoalVerdict.NOT_MEASURED}
     assert all(goal.missing for goal in found.goals)
     assert found.tables == ()
 
@@ -271,14 +277,14 @@ def test_processes_that_no_column_names_are_shown_as_others() -> None:
 
 
 def test_a_made_shop_is_the_same_every_time() -> None:
-    one = Made("default", 60, 8)
-    assert one.content(7) == Made("default", 60, 8).content(7)
-    assert np.array_equal(one.vectors(), Made("default", 60, 8).vectors())
+    one = MadeCatalog("default", 60, 8)
+    assert one.content(7) == MadeCatalog("default", 60, 8).content(7)
+    assert np.array_equal(one.vectors(), MadeCatalog("default", 60, 8).vectors())
     assert np.linalg.norm(one.vectors(), axis=1) == pytest.approx(np.ones(60), abs=1e-5)
 
 
 def test_a_third_are_variants_and_a_tenth_can_not_be_bought() -> None:
-    contents = [Made("default", 3_000, 8).content(number) for number in range(3_000)]
+    contents = [MadeCatalog("default", 3_000, 8).content(number) for number in range(3_000)]
     ids = {each.product_id for each in contents}
     parents = [each.parent_id for each in contents if each.parent_id]
     assert len(parents) == 1_000
@@ -291,23 +297,23 @@ def test_a_third_are_variants_and_a_tenth_can_not_be_bought() -> None:
     ("variants", "groups"), [(Variants.NONE, 3_100), (Variants.THIRTY, 100), (Variants.FIFTY, 50)]
 )
 def test_catalogs_with_variants_have_so_many_products(variants: Variants, groups: int) -> None:
-    shop = Made("shop", 3_100, 8, variants)
+    shop = MadeCatalog("shop", 3_100, 8, variants)
     contents = [shop.content(number) for number in range(3_100)]
     assert len({each.parent_id or each.product_id for each in contents}) == groups
 
 
 def test_catalogs_that_are_compared_have_the_same_vectors() -> None:
-    plain, thirty = (Made("x", 310, 8, each) for each in (Variants.NONE, Variants.THIRTY))
+    plain, thirty = (MadeCatalog("x", 310, 8, each) for each in (Variants.NONE, Variants.THIRTY))
     assert np.array_equal(plain.vectors(), thirty.vectors())
 
 
 def test_variants_are_closer_to_one_another_than_to_others() -> None:
-    vectors = Made("x", 310, 64, Variants.THIRTY).vectors()
+    vectors = MadeCatalog("x", 310, 64, Variants.THIRTY).vectors()
     assert (vectors[1:31] @ vectors[0]).min() > (vectors[31:] @ vectors[0]).max()
 
 
 def test_products_of_texts_have_no_photos() -> None:
-    assert Made("x", 10, 8, text_version="v").content(3).image_ids == ()
+    assert MadeCatalog("x", 10, 8, text_version="v").content(3).image_ids == ()
 
 
 def test_every_shopper_of_a_crowd_has_a_history() -> None:
@@ -328,7 +334,7 @@ def test_a_kept_suite_is_named_by_what_it_holds() -> None:
 
 
 def test_the_monolith_is_given_a_shop_s_own_products_and_unit_vectors(tmp_path: Path) -> None:
-    shop = Made("default", 30, 8)
+    shop = MadeCatalog("default", 30, 8)
     made.write(tmp_path / "data", [shop])
     export.from_record(tmp_path / "data", tmp_path / "out")
     vectors = np.load(tmp_path / "out/visual.npy")

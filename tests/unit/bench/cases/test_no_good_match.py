@@ -11,7 +11,7 @@ from bench.cases.no_good_match import (
     NEAREST,
     OWN,
     Booleans,
-    Case,
+    MatchCase,
     best_of,
     shares,
 )
@@ -21,7 +21,7 @@ PRODUCTS, EACH = 40, 5
 DRAW = np.random.default_rng(3)
 
 
-def case(spread: float) -> Case:
+def case(spread: float) -> MatchCase:
     """Products in directions of their own, and photos about each, the wider the more spread."""
     middles = DRAW.standard_normal((PRODUCTS, 32))
 
@@ -34,7 +34,7 @@ def case(spread: float) -> Case:
     held, asked = photos(), photos()
     among = best_of(held @ held.T, products, PRODUCTS)
     among[np.arange(len(products)), products] = -np.inf
-    return Case(best_of(asked @ held.T, products, PRODUCTS), products, among, products)
+    return MatchCase(best_of(asked @ held.T, products, PRODUCTS), products, among, products)
 
 
 def held(count: int) -> Booleans:

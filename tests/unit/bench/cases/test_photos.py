@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from bench.cases import photos
-from bench.cases.photos import Chunk
-from bench.harness.model import Verdict
+from bench.cases.photos import PhotoChunk
+from bench.harness.model import GoalVerdict
 
-CHUNKS = [Chunk(500, 10, 1, {"triton": 12.0, "embedder": 1.0}, 10, 3) for _ in range(6)]
+CHUNKS = [PhotoChunk(500, 10, 1, {"triton": 12.0, "embedder": 1.0}, 10, 3) for _ in range(6)]
 
 
 def test_without_the_folder_nothing_is_measured(
@@ -18,7 +18,7 @@ def test_without_the_folder_nothing_is_measured(
     assert photos.find()[1] == []
     monkeypatch.setenv("SIGHTLINE_DATA", str(tmp_path))
     assert photos.find()[1] == []
-    assert photos.goal([]).verdict is Verdict.NOT_MEASURED
+    assert photos.goal([]).verdict is GoalVerdict.NOT_MEASURED
 
 
 def test_only_photos_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_the_goal_is_the_suite_s_time_over_the_raw_one_s() -> None:
     goal = photos.goal(CHUNKS)
     assert goal.measured is not None
     assert goal.measured.value == pytest.approx(1.3)
-    assert goal.verdict is Verdict.MET
+    assert goal.verdict is GoalVerdict.MET
     titled = photos.goal_with_titles(CHUNKS)
     assert titled.measured is not None
     assert titled.measured.value == pytest.approx(1.0)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from bench.cases import quality
-from bench.cases.quality import Measured
+from bench.cases.quality import SystemFigures
 from bench.datasets import movielens
-from bench.harness.model import Verdict
+from bench.harness.model import GoalVerdict
 from ranker.domain.events import EventType
 
 ITEMS = """1|Toy Story (1995)|01-Jan-1995||http://x|0|0|0|1|1|1|0|0|0|0|0|0|0|0|0|0|0|0|0
@@ -58,7 +58,7 @@ def test_without_the_data_every_goal_is_not_measured(
     monkeypatch.setenv("SIGHTLINE_DATA", given)
     result = quality.run(pytest.fail)
     assert result.goals
-    assert {goal.verdict for goal in result.goals} == {Verdict.NOT_MEASURED}
+    assert {goal.verdict for goal in result.goals} == {GoalVerdict.NOT_MEASURED}
     assert any("$SIGHTLINE_DATA/ml100k" in warning for warning in result.warnings)
 
 
@@ -66,7 +66,7 @@ def test_being_ahead_is_decided_by_pairs() -> None:
     draw = np.random.default_rng(0)
     theirs = draw.random(200)
     each = {
-        name: Measured(dict.fromkeys(quality.SHOWN, values), 0.5)
+        name: SystemFigures(dict.fromkeys(quality.SHOWN, values), 0.5)
         for name, values in ((quality.OURS, theirs + 0.01), ("EASE", theirs))
     }
     ahead = quality._ahead(each, "EASE")

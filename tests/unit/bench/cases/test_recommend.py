@@ -3,7 +3,7 @@
 import pytest
 
 from bench.cases import recommend
-from bench.cases.recommend import Case
+from bench.cases.recommend import RequestCase
 from sightline.common.v1 import answer_pb2
 from tests.fakes import gateway_messages
 
@@ -12,7 +12,7 @@ def test_a_stage_that_ran_twice_is_added_up_within_its_request() -> None:
     answer = gateway_messages.answer()
     second = answer.stage_timings.add(stage="embed")
     second.total.FromMilliseconds(3)
-    case = Case("a shop", "photo", 1)
+    case = RequestCase("a shop", "photo", 1)
     recommend.note(case, answer)
     assert dict(case.stages) == {"embed": [15.0]}
 
@@ -22,8 +22,8 @@ def test_degraded_answers_are_counted_and_warned_of() -> None:
     answer.degradations.add(
         stage="collaborative", cause=answer_pb2.Degradation.CAUSE_RANKER_UNAVAILABLE
     )
-    floor = Case("a shop", "empty call", 1, latencies=[2.0], seconds=1)
-    case = Case("a shop", "photo", 1, latencies=[10.0], seconds=1)
+    floor = RequestCase("a shop", "empty call", 1, latencies=[2.0], seconds=1)
+    case = RequestCase("a shop", "photo", 1, latencies=[10.0], seconds=1)
     recommend.note(case, answer)
     result = recommend.result([floor, case])
     assert result.warnings == (
@@ -32,16 +32,16 @@ def test_degraded_answers_are_counted_and_warned_of() -> None:
 
 
 def test_what_was_not_measured_is_said() -> None:
-    floor = Case("a shop", "empty call", 1, latencies=[2.0], seconds=1)
+    floor = RequestCase("a shop", "empty call", 1, latencies=[2.0], seconds=1)
     assert recommend.result([floor], ["photos: NOT MEASURED"]).warnings == ("photos: NOT MEASURED",)
 
 
 def test_ratios_are_to_the_empty_call_of_as_many_clients() -> None:
     cases = [
-        Case("a shop", "empty call", 1, latencies=[2.0], seconds=1),
-        Case("a shop", "photo", 1, latencies=[10.0], seconds=1),
-        Case("a shop", "empty call", 8, latencies=[5.0], seconds=1),
-        Case("a shop", "photo", 8, latencies=[100.0], seconds=1),
+        RequestCase("a shop", "empty call", 1, latencies=[2.0], seconds=1),
+        RequestCase("a shop", "photo", 1, latencies=[10.0], seconds=1),
+        RequestCase("a shop", "empty call", 8, latencies=[5.0], seconds=1),
+        RequestCase("a shop", "photo", 8, latencies=[100.0], seconds=1),
     ]
     table = recommend.result(cases).tables[0]
     assert [row[-1] for row in table.rows] == ["1.0", "5.0", "1.0", "20.0"]

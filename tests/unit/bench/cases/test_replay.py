@@ -1,10 +1,10 @@
 """What the bench of replays makes of what it measured."""
 
 from bench.cases import replay
-from bench.harness.model import Verdict
+from bench.harness.model import GoalVerdict
 
 
-def measured(**changes: object) -> replay.Measured:
+def measured(**changes: object) -> replay.ReplayFigures:
     values = {
         "equal": {"a": [True, True], "b": [True, True]},
         "with_inputs": {"a": [1.02, 1.02], "b": [2.04, 2.04]},
@@ -13,12 +13,12 @@ def measured(**changes: object) -> replay.Measured:
         "replay_ms": [3.0] * 4,
         **changes,
     }
-    return replay.Measured(**values)  # type: ignore[arg-type]
+    return replay.ReplayFigures(**values)  # type: ignore[arg-type]
 
 
 def test_all_answers_have_to_be_equal_and_their_records_cheap() -> None:
     found = replay.result(measured())
-    assert [goal.verdict for goal in found.goals] == [Verdict.MET, Verdict.MET]
+    assert [goal.verdict for goal in found.goals] == [GoalVerdict.MET, GoalVerdict.MET]
     assert found.tables[0].rows[0][1:] == (
         "2 of 2",
         "1.020 (1.020–1.020)",
@@ -30,5 +30,5 @@ def test_all_answers_have_to_be_equal_and_their_records_cheap() -> None:
 def test_one_answer_that_differs_or_a_dear_record_misses_the_goal() -> None:
     one = replay.result(measured(equal={"a": [True, False], "b": [True, True]}))
     dear = replay.result(measured(with_inputs={"a": [1.2, 1.2], "b": [2.1, 2.1]}))
-    assert [goal.verdict for goal in one.goals] == [Verdict.MISSED, Verdict.MET]
-    assert [goal.verdict for goal in dear.goals] == [Verdict.MET, Verdict.MISSED]
+    assert [goal.verdict for goal in one.goals] == [GoalVerdict.MISSED, GoalVerdict.MET]
+    assert [goal.verdict for goal in dear.goals] == [GoalVerdict.MET, GoalVerdict.MISSED]

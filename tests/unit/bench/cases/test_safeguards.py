@@ -7,22 +7,22 @@ import pytest
 from bench.cases import safeguards
 from bench.cases.monolith.asking import PRODUCT, USER
 from bench.cases.monolith.contenders import SUITE
-from bench.cases.monolith.load import Cell
-from bench.harness.model import Verdict
+from bench.cases.monolith.load import LoadCell
+from bench.harness.model import GoalVerdict
 from local_suite.programs import sightline
 
 
-def cell(name: str, costs: list[float]) -> Cell:
-    return Cell(name, PRODUCT, 8, costs=costs)
+def cell(name: str, costs: list[float]) -> LoadCell:
+    return LoadCell(name, PRODUCT, 8, costs=costs)
 
 
 def test_processor_time_with_safeguards_stands_beside_that_without() -> None:
     plain, guarded = cell(SUITE, [10.0, 10.0, 10.0]), cell(safeguards.GUARDED, [11.0, 11.0, 11.0])
     found = safeguards.result({(each.contender, PRODUCT, 8): each for each in (plain, guarded)})
     verdicts = {goal.name.partition(":")[0]: goal.verdict for goal in found.goals}
-    assert verdicts["of each of these one"] is Verdict.MET
-    assert verdicts["recommend by product, 8 callers"] is Verdict.MET
-    assert verdicts["recommend by product, 1 callers"] is Verdict.NOT_MEASURED
+    assert verdicts["of each of these one"] is GoalVerdict.MET
+    assert verdicts["recommend by product, 8 callers"] is GoalVerdict.MET
+    assert verdicts["recommend by product, 1 callers"] is GoalVerdict.NOT_MEASURED
     assert [row[2:4] for row in found.tables[0].rows] == [
         (SUITE, "10.0 (10.0–10.0)"),
         (safeguards.GUARDED, "11.0 (11.0–11.0)"),
@@ -40,7 +40,7 @@ def test_answers_of_all_kinds_are_added_up_round_by_round() -> None:
     together = safeguards.result(cells).goals[0].measured
     assert together is not None
     assert together.value == pytest.approx(42 / 40)
-    assert safeguards.result({}).goals[0].verdict is Verdict.NOT_MEASURED
+    assert safeguards.result({}).goals[0].verdict is GoalVerdict.NOT_MEASURED
 
 
 def test_every_service_and_worker_is_guarded_and_engines_are_left_alone(tmp_path: Path) -> None:

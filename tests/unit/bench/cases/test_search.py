@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.cases.scale import growth
-from bench.cases.search_report import Case, Costs, Measured, Seen, result
+from bench.cases.search_report import Costs, EngineFigures, SearchCase, SearchSamples, result
 from bench.datasets.corpus import Corpus, clustered, photographed
 from bench.harness import filling
 from bench.harness.engines import product_id
@@ -35,14 +35,16 @@ from tests.fakes.index import FakeIndex
 
 def case(
     name: str, share: float, recalls: list[float], *, count: int = 100, p50: float = 0.01
-) -> Case:
-    seen = Seen(recalls, recalls, [p50] * len(recalls))
+) -> SearchCase:
+    seen = SearchSamples(recalls, recalls, [p50] * len(recalls))
     times = [0.002] * len(recalls)
-    return Case("Milvus Lite", count, 8, name, share, All(), ours=seen, bare=seen, hydrating=times)
+    return SearchCase(
+        "Milvus Lite", count, 8, name, share, All(), ours=seen, bare=seen, hydrating=times
+    )
 
 
-def measured(*cases: Case) -> Measured:
-    return Measured(list(cases), [Costs("Milvus Lite", 100, 8, 1.0, 2.0, 3.0, 0.0, 2**30)])
+def measured(*cases: SearchCase) -> EngineFigures:
+    return EngineFigures(list(cases), [Costs("Milvus Lite", 100, 8, 1.0, 2.0, 3.0, 0.0, 2**30)])
 
 
 def test_goals_are_higher_without_a_filter() -> None:

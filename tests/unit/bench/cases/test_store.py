@@ -3,7 +3,7 @@
 import pytest
 
 from bench.cases import store
-from bench.harness.model import Verdict
+from bench.harness.model import GoalVerdict
 from tests.postgres import NoPostgreSQL
 
 
@@ -32,5 +32,5 @@ def test_an_engine_that_is_not_here_is_not_measured(
     monkeypatch.setattr(store, "postgresql", absent)
     said: list[str] = []
     found = store.run(said.append)
-    assert [goal.verdict for goal in found.goals[3:]] == [Verdict.NOT_MEASURED] * 3
+    assert [goal.verdict for goal in found.goals[3:]] == [GoalVerdict.NOT_MEASURED] * 3
     assert any(line.startswith("NOT MEASURED") for line in said)

@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 
 from bench.cases import text_imports
-from bench.cases.text_imports import Chunk
-from bench.harness.model import Verdict
+from bench.cases.text_imports import TextChunk
+from bench.harness.model import GoalVerdict
 from retriever.domain.texts import text_of
 
-CHUNKS = [Chunk(1_000, 10, 1, {"triton": 6.0, "embedder": 2.0}, 8, 5) for _ in range(6)]
+CHUNKS = [TextChunk(1_000, 10, 1, {"triton": 6.0, "embedder": 2.0}, 8, 5) for _ in range(6)]
 
 
 def test_the_goal_compares_rates_of_the_same_texts() -> None:
     goal = text_imports.goal(CHUNKS)
     assert goal.measured is not None
     assert goal.measured.value == pytest.approx(0.8)
-    assert goal.verdict is Verdict.MET
-    assert text_imports.goal([]).verdict is Verdict.NOT_MEASURED
+    assert goal.verdict is GoalVerdict.MET
+    assert text_imports.goal([]).verdict is GoalVerdict.NOT_MEASURED
 
 
 def test_the_table_gives_milliseconds_a_product() -> None:

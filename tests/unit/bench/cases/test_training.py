@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bench.cases import training
-from bench.harness.model import Verdict
+from bench.harness.model import GoalVerdict
 from ranker.learning.training.subject import subject_of
 
 
@@ -32,7 +32,7 @@ def test_a_measurement_shows_the_ratio_and_each_size(small: None) -> None:
     said: list[str] = []
     result = training._measure(said.append, (60, 90))
     (goal,) = result.goals
-    assert goal.verdict in (Verdict.MET, Verdict.MISSED)
+    assert goal.verdict in (GoalVerdict.MET, GoalVerdict.MISSED)
     assert goal.at_most == training.MOST_RATIO
     assert [row[0] for row in result.tables[1].rows] == ["60", "90"]
     assert len(result.figures["ours_seconds"]) == 2  # type: ignore[arg-type]

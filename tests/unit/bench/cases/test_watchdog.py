@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.cases import watchdog
 from bench.cases.watchdog import BLOCK, BLOCKS, SHARES, Bench, Estimated
-from bench.harness.model import Interval, Verdict
+from bench.harness.model import GoalVerdict, Interval
 
 
 def measured(slower: float, recall: float, estimated: float) -> Bench:
@@ -21,7 +21,7 @@ def measured(slower: float, recall: float, estimated: float) -> Bench:
 
 def test_goals_are_met_by_a_right_estimate_and_no_cost() -> None:
     found = watchdog.result(measured(1.0, 0.9, 0.88))
-    assert [goal.verdict for goal in found.goals] == [Verdict.MET] * 2
+    assert [goal.verdict for goal in found.goals] == [GoalVerdict.MET] * 2
     estimating, costing = found.tables
     assert [row[1:3] for row in estimating.rows] == [("0.900", "0.880")]
     assert [row[-1] for row in costing.rows] == [
@@ -34,5 +34,5 @@ def test_goals_are_met_by_a_right_estimate_and_no_cost() -> None:
 def test_goals_are_missed_one_by_one() -> None:
     for missed, bench in enumerate((measured(1.0, 0.9, 0.8), measured(1.2, 0.9, 0.9))):
         verdicts = [goal.verdict for goal in watchdog.result(bench).goals]
-        assert verdicts.index(Verdict.MISSED) == missed
-        assert verdicts.count(Verdict.MISSED) == 1
+        assert verdicts.index(GoalVerdict.MISSED) == missed
+        assert verdicts.count(GoalVerdict.MISSED) == 1

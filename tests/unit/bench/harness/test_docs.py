@@ -7,9 +7,11 @@ import pytest
 
 from bench.__main__ import BENCHES
 from bench.harness import docs
-from bench.harness.model import Result, Table
+from bench.harness.model import BenchResult, BenchTable
 
-RESULT = Result((Table("Steps", ("what", "1-NN"), (("a | b", "61.0"),), "of 2 photos"),), {})
+RESULT = BenchResult(
+    (BenchTable("Steps", ("what", "1-NN"), (("a | b", "61.0"),), "of 2 photos"),), {}
+)
 
 
 def test_the_tables_replace_what_stood_between_the_comments_and_nothing_else(
@@ -34,7 +36,7 @@ def test_pictures_stand_beside_the_page(tmp_path: Path) -> None:
 
 
 def test_what_was_not_measured_leaves_the_page_as_it_is(tmp_path: Path) -> None:
-    docs.write("ablation", Result((), {}), tmp_path / "absent.md")
+    docs.write("ablation", BenchResult((), {}), tmp_path / "absent.md")
 
 
 def test_a_page_without_the_comments_is_refused(tmp_path: Path) -> None:

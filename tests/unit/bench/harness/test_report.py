@@ -8,10 +8,12 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.harness import report
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 
-RESULT = Result(
-    tables=(Table("End to end", ("request", "p50"), (("photo", "9.0"),), "as the caller sees it"),),
+RESULT = BenchResult(
+    tables=(
+        BenchTable("End to end", ("request", "p50"), (("photo", "9.0"),), "as the caller sees it"),
+    ),
     figures={"cases": [1]},
     goals=(
         Goal("p99", 10, "ms", Interval(9, 8, 9.5)),
@@ -32,7 +34,7 @@ def test_everything_is_printed() -> None:
         assert text in out.getvalue()
 
 
-def written(folder: Path, result: Result = RESULT) -> Path:
+def written(folder: Path, result: BenchResult = RESULT) -> Path:
     return report.write(
         folder / "results",
         "recommend",
@@ -59,7 +61,7 @@ def test_samples_are_named_by_date_and_commit_and_a_summary_by_its_bench(tmp_pat
 
 def test_a_summary_describes_what_has_many_samples(tmp_path: Path) -> None:
     figures = {"ms": [n / 7 for n in range(101)], "rounds": [1, 2.5], "names": ["a"] * 99}
-    path = written(tmp_path, Result((), {"cases": [figures]}))
+    path = written(tmp_path, BenchResult((), {"cases": [figures]}))
     (case,) = json.loads(path.read_text())["cases"]
     assert case["ms"] == {
         **{"samples": 101, "least": 0.0, "p50": 7.14286, "p99": 14.1429},

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.open_load.__main__ import _parser, _where, read
-from bench.open_load.findings import Findings
+from bench.open_load.findings import LoadFindings
 from bench.open_load.schedule import Curve, curve
 from bench.open_load.sending import UNSENT, Sent, questions
 from sightline_client.convert import requests
@@ -30,7 +30,7 @@ def sent(*ends: tuple[str, float, float]) -> Sent:
 
 def test_percentiles_are_of_what_was_answered() -> None:
     some = [("whole", 0.010, 0.0)] * 98 + [("degraded", 0.5, 0.0), ("UNAVAILABLE", 9.0, 0.0)]
-    found = Findings(ONE, sent(*some))
+    found = LoadFindings(ONE, sent(*some))
     assert found.milliseconds()["p50"] == 10.0
     assert found.milliseconds()["max"] == 500.0
     assert found.ends == {"whole": 98, "degraded": 1, "UNAVAILABLE": 1}
@@ -43,14 +43,14 @@ def test_percentiles_are_of_what_was_answered() -> None:
 
 @pytest.mark.parametrize(("end", "late"), [("whole", 0.5), (UNSENT, 0.0)])
 def test_a_sender_that_was_late_does_not_speak_of_the_service(end: str, late: float) -> None:
-    found = Findings(ONE, sent(*[("whole", 0.01, 0.0)] * 98, *[(end, 0.6, late)] * 2))
+    found = LoadFindings(ONE, sent(*[("whole", 0.01, 0.0)] * 98, *[(end, 0.6, late)] * 2))
     assert found.late_share == 0.02
     assert not found.kept
     assert "THE RATE WAS NOT KEPT: 2.00%" in found.verdict()
 
 
 def test_no_answer_has_no_percentiles() -> None:
-    assert Findings(ONE, sent(("UNAVAILABLE", 1.0, 0.0))).milliseconds() == {}
+    assert LoadFindings(ONE, sent(("UNAVAILABLE", 1.0, 0.0))).milliseconds() == {}
 
 
 def test_jpegs_are_never_the_same_twice_and_other_photos_stay() -> None:

@@ -1,1 +1,1 @@
-"""What every command is made of: options, running, progress."""
+"""Base of all commands: options, running, progress."""

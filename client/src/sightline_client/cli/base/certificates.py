@@ -1,4 +1,4 @@
-"""How a command speaks TLS, from its options."""
+"""TLS credentials of a command, from its options."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How far long work is, on standard error."""
+"""Progress of long work, on standard error."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What several commands can be asked with."""
+"""Options for queries, which several commands share."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -67,7 +67,7 @@ Top: TypeAlias = Annotated[
 
 @dataclass(frozen=True)
 class SignalGroup(OptionGroup):
-    """What products are to be near to, and what they are not to be like."""
+    """Options for what products shall be near to, and far from."""
 
     image: Annotated[
         list[Path] | None,
@@ -144,7 +144,7 @@ class SignalGroup(OptionGroup):
 
 @dataclass(frozen=True)
 class FilterGroup(OptionGroup):
-    """Which products come into question, and how many are shown."""
+    """Options for the filter and the number of products."""
 
     filter: options.Filter = ""
     currency: options.Currency = ""
@@ -161,7 +161,7 @@ class FilterGroup(OptionGroup):
 
 @dataclass(frozen=True)
 class RequestGroup(FilterGroup, SignalGroup):
-    """What a recommendation is asked with."""
+    """Options of a recommendation."""
 
     user: Annotated[
         str | None, options.words(metavar="ID", help="The customer to recommend to.")

@@ -19,7 +19,7 @@ from sightline_client.convert.from_wire import evaluation
 
 
 class SplitChoice(StrEnum):
-    """How events are split."""
+    """Way to split events."""
 
     GLOBAL = "global"
     PER_USER_TAIL = "per-user-tail"

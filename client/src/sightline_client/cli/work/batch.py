@@ -35,7 +35,7 @@ class _Question:
 
 @dataclass(slots=True)
 class BatchOutcome:
-    """What came of the file."""
+    """Counts of a batch's lines."""
 
     answered: int = 0
     failed: int = 0

@@ -22,7 +22,7 @@ from sightline_client.transport.threads import in_thread
 
 
 class _Answer(Protocol):
-    """What a call with a batch answers."""
+    """Answer of a call with a batch."""
 
     @property
     def statuses(self) -> Sequence[status_pb2.Status]:
@@ -50,7 +50,7 @@ class _Lot(Generic[M]):
 
 @dataclass(slots=True)
 class SendOutcome:
-    """What came of a file."""
+    """Counts of a file's rows."""
 
     rows: int = 0
     refused: int = 0

@@ -68,7 +68,7 @@ class FileColumns(OptionGroup):
 
 @dataclass(frozen=True, slots=True)
 class FileLayout:
-    """What a command reads out of a file."""
+    """Columns that a command reads, and the exports it knows."""
 
     known: Collection[str]
     """Our columns."""

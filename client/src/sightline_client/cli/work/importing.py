@@ -40,7 +40,7 @@ _SAMPLE = 5
 
 @dataclass(frozen=True, slots=True)
 class ImportSource:
-    """What is imported."""
+    """Source of an import: a file or a folder."""
 
     path: Path
     table: RowTable
@@ -51,7 +51,7 @@ class ImportSource:
 
 @dataclass(frozen=True, slots=True)
 class ImportPlan:
-    """How it is imported."""
+    """Options of an import."""
 
     mode: ImportMode
     import_id: str = ""
@@ -63,7 +63,7 @@ class ImportPlan:
 
 @dataclass(slots=True)
 class ImportOutcome:
-    """What came of it."""
+    """Counts and results of an import."""
 
     closing: catalog_pb2.CloseImportResponse = field(
         default_factory=catalog_pb2.CloseImportResponse

@@ -25,7 +25,7 @@ def new_token() -> str:
 
 @dataclass(frozen=True)
 class CallerKey:
-    """What the gateway is to know of a caller."""
+    """Entry of a caller in the gateway's file of keys."""
 
     name: str
     roles: Sequence[str]

@@ -33,7 +33,7 @@ M = TypeVar("M", bound=Message)
 
 
 class Evaluate(Protocol):
-    """What the package offers."""
+    """Interface of the package that evaluates."""
 
     def __call__(
         self,

@@ -41,7 +41,7 @@ class Step:
 
 @dataclass(slots=True)
 class Upgrade:
-    """What was done so far."""
+    """Progress of an upgrade: its steps so far."""
 
     steps: list[Step] = field(default_factory=list)
     generation: Generation | None = None

@@ -77,7 +77,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The parameters of a training: the settings RANKER_TRAIN_…, which settings.py describes."""
+    """The parameters of a training; settings/recipe.py describes each."""
 
     loss: Loss = Loss.WARP
     dimension: int = 30

@@ -6,12 +6,14 @@ from ranker.settings.processes import (
     TrainSettings,
     WorkerSettings,
 )
+from ranker.settings.recipe import RecipeFile
 from ranker.settings.shared import LogSettings, RecordSettings
 
 __all__ = [
     "BackupSettings",
     "LogSettings",
     "RankerSettings",
+    "RecipeFile",
     "RecordSettings",
     "TrainSettings",
     "WorkerSettings",

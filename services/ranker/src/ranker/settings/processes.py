@@ -1,11 +1,13 @@
 """What each of the ranker's processes reads."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any, cast
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
 
-from ranker.domain.recipe import RANGES, ItemItem, Loss, Recipe
+from ranker.domain.recipe import Recipe
+from ranker.settings.recipe import RecipeFile, read_recipe
 from ranker.settings.shared import (
     PREFIX,
     BackupPlace,
@@ -16,8 +18,6 @@ from ranker.settings.shared import (
 )
 from servicekit.config import Catalogs, PeerSettings, ServerSettings
 from servicekit.retention import JobSettings
-
-RECIPE = Recipe()
 
 
 class BackupSettings(StoreSettings, SignalSettings, KeySettings, BackupPlace):
@@ -137,101 +137,29 @@ class WorkerSettings(
     """So many days before them are the reference."""
 
 
-def _ranged(name: str, default: float) -> Any:
-    """A number of the recipe, of which recipe.py says the least and the most."""
-    least, most = RANGES[name]
-    return Field(default=default, ge=least, le=most)
-
-
 class TrainSettings(WorkerSettings):
-    """A training's own: the recipe, as far as TrainModel does not say otherwise."""
+    """What a training reads beside what the worker does."""
 
     model_config = PREFIX
 
-    train_attributes: tuple[str, ...] = RECIPE.attribute_keys
-    """Keys of the text attributes that become features of a product, as `a,b,c`."""
-
-    train_loss: Loss = RECIPE.loss
-    """What LightFM minimises: warp (the best for the first places of a list), bpr, or logistic,
-    which also learns from what people hide and rate low."""
-
-    train_dimension: int = _ranged("dimension", RECIPE.dimension)
-    """Length of the vectors. 30 on MovieLens-100k; longer ones help from millions of events."""
-
-    train_epochs: int = _ranged("epochs", RECIPE.epochs)
-    """Passes over all interests."""
-
-    train_max_sampled: int = _ranged("max_sampled", RECIPE.max_sampled)
-    """How many products WARP tries to find one that it ranks wrongly."""
-
-    train_learning_rate: float = _ranged("learning_rate", RECIPE.learning_rate)
-    """Step of Adagrad."""
-
-    train_item_alpha: float = _ranged("item_alpha", RECIPE.item_alpha)
-    """L2 penalty on features of products."""
-
-    train_user_alpha: float = _ranged("user_alpha", RECIPE.user_alpha)
-    """L2 penalty on features of shoppers."""
-
-    train_threads: int = _ranged("threads", RECIPE.threads)
-    """Threads of LightFM. With 1 the same data give the same model bit for bit; with more it is
-    faster, and another model each time."""
-
-    train_user_ids: bool = RECIPE.user_ids
-    """Whether each shopper has a feature of their own, beside those of their given attributes."""
-
-    train_style_dimension: int = _ranged("style_dimension", RECIPE.style_dimension)
-    """Length of the visual style, learned from the products' photos; 0 = none."""
-
-    train_style_scale: float = _ranged("style_scale", RECIPE.style_scale)
-    """How much photos say of products that nobody likes yet; 1 = as it was learned, 0 = nothing."""
-
-    train_shared_scale: float = _ranged("shared_scale", RECIPE.shared_scale)
-    """How large the features are that products share, such as a brand, where the id is 1."""
-
-    train_item_item: ItemItem = RECIPE.item_item
-    """How products that go together are learned: transition, ease, knn or off."""
-
-    train_transition_penalty: float = _ranged("transition_penalty", RECIPE.transition_penalty)
-    """The transitions' λ."""
-
-    train_ease_penalty: float = _ranged("ease_penalty", RECIPE.ease_penalty)
-    """EASE's λ."""
-
-    train_neighbours: int = _ranged("neighbours", RECIPE.neighbours)
-    """Most products that are kept of those that go with a product."""
-
-    train_together_support: int = _ranged("together_support", RECIPE.together_support)
-    """Least baskets that two products must share to count as bought together."""
-
-    train_search_trials: int = Field(default=0, ge=0, le=10_000)
-    """Recipes that are tried on a validation split before a model is trained; 0 = none but this."""
-
-    train_search_seconds: float = Field(default=3600.0, gt=0, le=7 * 86400)
-    """After how long no further one is tried."""
-
-    train_ablation: bool = True
-    """Whether a training finds out what each part adds, and turns off what adds nothing. It takes
-    up to five more fits."""
+    recipe_file: Annotated[RecipeFile, NoDecode, BeforeValidator(read_recipe)] = Field(
+        default=cast(Any, ""), validate_default=True
+    )
+    """TOML file with the recipe of trainings: services/ranker/recipe.toml has every key with its
+    default. None: these defaults. What a call of TrainModel gives counts before it."""
 
     @property
     def training(self) -> dict[str, Any]:
-        """What a training goes by as far as its job does not say otherwise, in the words of its
-        parameters."""
+        """Return what a training goes by where its job says nothing, as parameters of jobs."""
+        file = self.recipe_file
         return {
             "recipe": self.recipe.json(),
-            "search_trials": self.train_search_trials,
-            "search_seconds": self.train_search_seconds,
-            "ablation": self.train_ablation,
+            "search_trials": file.search_trials,
+            "search_seconds": file.search_seconds,
+            "ablation": file.ablation,
         }
 
     @property
     def recipe(self) -> Recipe:
-        return Recipe(
-            **{name: getattr(self, f"train_{name}") for name in RANGES},
-            loss=self.train_loss,
-            user_ids=self.train_user_ids,
-            item_item=self.train_item_item,
-            attribute_keys=self.train_attributes,
-            signals=self.signals,
-        )
+        """Return the recipe of the file, with the settings by which events are read."""
+        return self.recipe_file.recipe(self.signals)

@@ -115,7 +115,7 @@ class BackupFiles:
         return await self.run(work)
 
     def _open_new(self, part: str) -> IO[bytes]:
-        """A file that is closed when its upload is committed or aborted."""
+        """Open a file that is closed when its upload is committed or aborted."""
         if self._local:
             return Path(part).open("xb")
         made: IO[bytes] = self._files.open(part, "wb")

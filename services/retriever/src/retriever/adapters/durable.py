@@ -148,7 +148,7 @@ def _opened(root: Path) -> Iterator[int]:
 
 
 def _locks(folder: int, how: int) -> bool:
-    """Whether the folder is locked now; waits for the files that another process writes."""
+    """Lock the folder; return False where the file system has no locks of folders."""
     try:
         fcntl.flock(folder, how)
     except OSError:  # a network's file system may have no locks of folders
@@ -166,7 +166,7 @@ def _write(path: Path, data: bytes) -> Exception | Mark | None:
 
 
 def _renewed(path: Path, data: bytes) -> bool:
-    """Whether a file holds these bytes; if so, it is as new."""
+    """Return whether a file holds these bytes; if so, renew its time."""
     try:
         if path.read_bytes() != data:
             return False

@@ -122,8 +122,8 @@ class EmbedderClient:
         answered, ended = asyncio.Event(), asyncio.Event()
 
         async def in_turn() -> AsyncIterator[FitPhoto]:
-            """A few photos after each answer: who writes while the other side fails learns of a
-            broken stream, and not why."""
+            """Send a few photos after each answer: a sender learns of a broken stream, but not of
+            its cause, if it writes when the peer fails."""
             try:
                 sent = 0
                 async for photo in photos:
@@ -219,7 +219,7 @@ def _item(
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """What a call that fails means."""
+    """Return the error that a failed call stands for."""
     try:
         yield
     except grpc.aio.AioRpcError as error:

@@ -17,7 +17,7 @@ prepare = photos.prepare
 
 
 def order(limits: PhotoLimits) -> bytes:
-    """What is wanted, for `answer` to read."""
+    """Return the encoded order for `answer`."""
     return _ORDER.pack(limits.max_bytes, limits.max_pixels)
 
 
@@ -34,9 +34,10 @@ def answer(asked: bytes, photo: bytes, memory: int) -> Made:
 
 
 def understood(facts: tuple[int, int, int], photo: bytes, limits: PhotoLimits) -> PhotoInfo:
-    """What is known of a photo: its name and kind as its bytes have them, whatever was answered.
+    """Return a photo's properties; id and media type are computed from its bytes, whatever was
+    answered.
 
-    Raises ValueError for what no honest process answers.
+    Raises ValueError for answers that no intact process gives.
     """
     width, height, perceptual_hash = facts
     if not 1 <= width * height <= limits.max_pixels:

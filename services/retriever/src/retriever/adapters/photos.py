@@ -172,7 +172,8 @@ class PhotoStore:
             self._files.pipe_file(path, data)
 
     def _older(self, path: str, before: float) -> bool:
-        """Whether an object was written before a time; False where the store does not say."""
+        """Return whether an object was written before a time; False where the store does not
+        say."""
         try:
             written = self._files.modified(path).timestamp()
         except NotImplementedError:

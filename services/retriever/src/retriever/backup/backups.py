@@ -93,7 +93,7 @@ async def create(
 async def list_backups(
     catalog_id: str, store: BackupStore, *, size: int, token: str
 ) -> tuple[list[Listed], str]:
-    """A page of a catalog's backups, newest first, and the token of the next one."""
+    """Return a page of a catalog's backups, newest first, and the next page's token."""
     size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
     after = page_place(token, (catalog_id,), str)
     names = [name for name in await store.names(catalog_id) if not after or name < after[0]]
@@ -158,13 +158,13 @@ async def ask_restore(
 
 
 def wanted(store: BackupStore, *, unsigned: bool = False) -> KeyRing | None:
-    """The keys of which one must have signed a backup; None = nobody need have."""
+    """Return the keys of which one must have signed a backup; None = no signature is needed."""
     keys = store.keys()
     return keys if keys.secret and not unsigned else None
 
 
 def check_catalog(manifest: Manifest, source: str) -> None:
-    """Raises BackupCatalogMismatch."""
+    """Raise BackupCatalogMismatch unless the backup is of this catalog."""
     if manifest.catalog_id != source:
         raise BackupCatalogMismatch(source, manifest.catalog_id)
 
@@ -228,7 +228,7 @@ async def _copy_photos(
 
 
 def affordable(images: Sequence[Row]) -> Iterator[list[Row]]:
-    """The same photos in groups that fit into memory."""
+    """Yield the photos in groups that fit into memory."""
     group: list[Row] = []
     size = 0
     for row in images:

@@ -98,7 +98,10 @@ async def _restore(
 
 
 def check_tables(reader: ArchiveReader, record: BackupRecord, progress: Progress) -> None:
-    """Whether the record takes all rows, and each names what is there. Raises BackupDamaged."""
+    """Check that the record accepts all rows, and that their references exist.
+
+    Raises BackupDamaged.
+    """
     names = _checked_images(reader.rows("images"))
     for products in _joined(reader):
         progress.add(0)
@@ -166,7 +169,7 @@ def _checked(generations: list[Generation]) -> list[Generation]:
 
 
 def _joined(reader: ArchiveReader) -> Iterator[Products]:
-    """Products with their photos, in batches. Both tables are in the order of products' ids."""
+    """Yield products with their photos, in batches. Both tables are sorted by product id."""
     groups = groupby(
         chain.from_iterable(reader.rows("product_images")), lambda row: row["product_id"]
     )
@@ -223,10 +226,10 @@ async def _put(catalog_id: str, image_id: str, data: bytes, photos: Photos) -> N
 async def _register(
     job: Job, generations: Sequence[Generation], prefix: str, record: BackupRecord
 ) -> int:
-    """A generation with a fresh collection for each that the catalog has none like; how many there
-    was no room for, of which the active ones are the last.
+    """Create a generation with a new collection for each that the catalog has no equal of. Return
+    how many exceeded the limit; active ones are created first.
 
-    The worker fills it from the record. It is the active one if its space has no other.
+    The worker fills it from the record. It is active if its space has no other.
     """
     # Vectors of products are not in the archive: who made them gives them to a generation anew, and
     # the worker makes those of texts anew.
@@ -255,7 +258,7 @@ def _is_full(space: str, known: Sequence[Generation]) -> bool:
 
 
 def _alike(held: Generation, known: Sequence[Generation]) -> Generation | None:
-    """One in service that holds the same vectors and is searched in the same way."""
+    """Return a live generation with the same vectors and search parameters."""
 
     def of(each: Generation) -> tuple[str, str, IndexParameters]:
         return each.space, each.space_version, each.parameters
@@ -265,7 +268,7 @@ def _alike(held: Generation, known: Sequence[Generation]) -> Generation | None:
 
 
 def _name_here(held: Generation, known: Sequence[Generation], job: Job) -> str:
-    """What a generation of the archive is called in the catalog, or will be."""
+    """Return the name that a generation of the archive has, or will have, in the catalog."""
     alike = _alike(held, known)
     if alike is not None:
         return alike.name
@@ -293,7 +296,7 @@ def _made(held: Generation, names: Mapping[str, str], job: Job, prefix: str) -> 
 
 
 async def _write(job: Job, reader: ArchiveReader, deps: Dependencies, progress: Progress) -> None:
-    """Photos and vectors first: the products that come then can be indexed at once."""
+    """Write photos and vectors first: the products that follow can be indexed at once."""
     record, catalog, before = deps.record, job.catalog_id, job.params["before"]
 
     async def each(

@@ -14,7 +14,7 @@ from sightline_rules.duplicates import NO_HASH
 async def take_images(
     given: Sequence[ImageDraft], path: str, uploads: Uploads
 ) -> tuple[tuple[str, ...], dict[str, Image]]:
-    """The ids of a product's photos, no one twice, and the photos whose bytes came, now stored."""
+    """Return the ids of a product's photos, without duplicates, and the newly stored photos."""
     new: dict[str, Image] = {}
     image_ids: dict[str, None] = {}
     for index, item in enumerate(given):

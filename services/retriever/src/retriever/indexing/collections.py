@@ -17,9 +17,9 @@ log = get_logger()
 async def ensure_generation(
     catalog_id: str, space: EmbeddingSpace, prefix: str, record: IndexRecord
 ) -> Generation:
-    """The first generation of a space, made if the space has none at all; it is active at once.
+    """Return the first generation of a space, created active if the space has none at all.
 
-    Later ones are made by an operator, who rolls a new version out.
+    Later ones are created by an operator who rolls a new version out.
     """
     for generation in await record.generations(catalog_id):
         if generation.space == space.space:
@@ -55,18 +55,18 @@ async def open_collection(generation: Generation, index: VectorIndex) -> bool:
 
 
 def has_present_shape(generation: Generation) -> bool:
-    """Whether the generation's collection has the columns that filters are compiled for now."""
+    """Return whether the generation's collection has the columns that filters compile to now."""
     return generation.collection == shaped(generation.collection)
 
 
 async def reshape(
     generation: Generation, record: IndexRecord, index: VectorIndex, leader: Leader
 ) -> Generation:
-    """The generation with a collection of the present shape.
+    """Move a generation to a collection of the present shape, and return it.
 
-    One of an older shape is searched on until a new one holds all that it held; no photo is
-    embedded again. The outbox must not be applied meanwhile: what comes in waits in it. The old
-    collection stays for searches that are under way, until `drop_former`.
+    One of an older shape is searched until the new one holds all of its rows; no photo is embedded
+    again. The outbox must not be applied meanwhile. The old collection stays for searches in
+    progress, until `drop_former`.
     """
     if has_present_shape(generation):
         return generation

@@ -57,7 +57,7 @@ class RecentVectors:
         self._held: OrderedDict[tuple[str, str, str], Floats] = OrderedDict()
 
     def get(self, generation: Generation, text: str) -> Floats | None:
-        """The vector of a text by the generation's version, if it is known."""
+        """Return the vector of a text by the generation's version, if it is known."""
         key = _key(generation, text)
         found = self._held.get(key)
         if found is not None:
@@ -135,14 +135,14 @@ async def embed_pending(
 
 
 def _together(due: Sequence[Pending]) -> list[Pending]:
-    """What goes in one step; what failed before goes alone, so that it fails alone."""
+    """Return the items of one step; an item that failed before goes alone."""
     if due and due[0].attempts:
         return [due[0]]
     return list(takewhile(lambda item: not item.attempts, due))
 
 
 def _parts(items: Iterable[Pending], batch: int) -> Iterator[list[Pending]]:
-    """Each as many as fit one call."""
+    """Yield groups of items that fit one call."""
     part: list[Pending] = []
     size = 0
     for item in items:
@@ -156,7 +156,10 @@ def _parts(items: Iterable[Pending], batch: int) -> Iterator[list[Pending]]:
 
 
 async def _side_by_side(calls: Iterable[Coroutine[Any, Any, Embedded]]) -> Embedded:
-    """What all calls did. A failure is raised once those in flight ended; no other begins."""
+    """Return the results of all calls.
+
+    A failure is raised after those in flight ended; no further one begins.
+    """
     waiting, done = list(calls), list[Embedded]()
     waiting.reverse()
     failures: list[Exception] = []
@@ -279,7 +282,7 @@ async def _call(wanted: Sequence[_Wanted], deps: Dependencies) -> Embedded:
 
 
 async def _shoppers(wanted: Sequence[_Wanted], deps: Dependencies) -> frozenset[int]:
-    """Places of the photos that shoppers took."""
+    """Return the places of the photos that shoppers took."""
     if not deps.shopper_tags or deps.generation.of_texts:
         return frozenset()
     photos = [each.items[0].item_id for each in wanted]
@@ -299,7 +302,7 @@ class Answered:
 async def _embed(
     data: Sequence[bytes | str], deps: Dependencies, shoppers: Collection[int]
 ) -> list[Answered | ServiceError]:
-    """A vector of the generation's version, or an error, for each photo or text."""
+    """Return a vector of the generation's version, or an error, for each photo or text."""
     generation = deps.generation
     try:
         given = await deps.embedder.embed(

@@ -132,7 +132,7 @@ async def _free_name(catalog_id: str, offered: EmbeddingSpace, record: RegistryR
 
 
 def _offered(order: Order, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
-    """The version that is wanted, as the embedder serves it."""
+    """Return the requested version, as the embedder serves it."""
     served = [each for each in offers if each.space == order.space]
     for each in served:
         if each.version == order.space_version or (not order.space_version and each.default):
@@ -144,7 +144,7 @@ def _offered(order: Order, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
 
 
 def _given(order: Order, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
-    """The version of a space of which callers give the vectors. Raises RequestInvalid."""
+    """Return the version of a space whose vectors callers give. Raises RequestInvalid."""
     wrong = []
     if not 1 <= order.dimension <= MAX_DIMENSION:
         wrong.append(FieldViolation("dimension", f"must be 1 to {MAX_DIMENSION:,}, or 0"))
@@ -215,7 +215,7 @@ async def _ask(
 
 
 async def open_jobs(catalog_id: str, kind: str, jobs: Jobs) -> tuple[Job, ...]:
-    """Jobs of this kind that have not ended."""
+    """Return the jobs of this kind that have not ended."""
     return await jobs.list(catalog_id=catalog_id, kinds=(kind,), states=OPEN, limit=1_000)
 
 

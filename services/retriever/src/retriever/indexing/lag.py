@@ -38,9 +38,9 @@ async def keep_measuring(catalogs: Sequence[str], record: LagRecord) -> None:
 
 
 async def measure_lag(catalogs: Sequence[str], record: LagRecord) -> None:
-    """Of the active generations; where catalogs are many, the worst under one label.
+    """Measure the lag of active generations; with many catalogs, report the worst under one label.
 
-    One that is being built lags, and nobody searches it.
+    Generations that are being built are ignored: no search uses them.
     """
     worst: dict[tuple[str, str], tuple[float, int]] = {}
     for outstanding in await record.outstanding(catalogs):
@@ -63,7 +63,7 @@ async def measure_lag(catalogs: Sequence[str], record: LagRecord) -> None:
 
 
 async def _lag(outstanding: Outstanding, record: LagRecord) -> tuple[float, int]:
-    """Seconds that a generation is behind, and what it waits for; mostly nothing."""
+    """Return how many seconds a generation is behind, and what it waits for."""
     if not (outstanding.changes or outstanding.pending):
         return 0.0, 0
     fresh = await record.freshness(outstanding.generation)

@@ -107,7 +107,7 @@ async def delete_rows(
 
 @asynccontextmanager
 async def leading(leader: Leader) -> AsyncIterator[None]:
-    """Lets a call to the engine last as long as no other process may write."""
+    """Cancel the body when another process may write. Raises LeadershipLost."""
     left = leader.left()
     if left <= 0:
         raise LeadershipLost

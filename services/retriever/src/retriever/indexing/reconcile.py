@@ -67,7 +67,7 @@ async def _shown(collection: str, index: VectorIndex) -> None:
 async def _ranges(
     generation: Generation, index: VectorIndex
 ) -> AsyncIterator[tuple[str, str, dict[str, int]]]:
-    """What the index holds, as (low, high, row id → seq) with low ≤ id < high."""
+    """Yield the index's rows as (low, high, row id → seq) with low ≤ id < high."""
     count = await index.count(generation.collection)
     parts = max(1, -(-count // SCAN_ROWS))
     bounds = [_bound(part, parts) for part in range(parts)] + ["g"]
@@ -83,7 +83,7 @@ def _bound(part: int, parts: int) -> str:
 async def _scan(
     generation: Generation, low: str, high: str, index: VectorIndex
 ) -> AsyncIterator[tuple[str, str, dict[str, int]]]:
-    """One range, halved as long as it is too full for one answer."""
+    """Yield the rows of a range, halved while it is too full for one answer."""
     held = await index.scan(generation.collection, low, high)
     if held is not None:
         yield low, high, held

@@ -41,12 +41,13 @@ class Candidates:
 
     @classmethod
     def none(cls, view: View) -> Self:
-        """Nothing was found."""
+        """Return an empty result."""
         return cls(view, (), (), ())
 
     @classmethod
     def of(cls, found: Ordered, top_k: int, collapse: Collapse) -> Self:
-        """The first `top_k` of an order; with Collapse.MARK also their nearest near-duplicates."""
+        """Return the first `top_k` of an order; with Collapse.MARK also their nearest
+        near-duplicates."""
         chosen = found.chosen
         kept = list(chosen.kept[:top_k])
         shown, names = kept, list[tuple[str, ...]]()
@@ -87,9 +88,9 @@ async def first_of_each(
     record: SearchRecord,
     generation: Generation,
 ) -> Ordered:
-    """The products of an engine's hits, each by its nearest one, if the product passes now.
+    """Return the products of an engine's hits, each by its nearest one, if the product passes now.
 
-    A hit of a photo that the product has no more, or of a product that is gone, is passed over.
+    Hits of removed photos or deleted products are ignored.
     """
     places = view.table.places([hit.product_id for hit in hits])
     passing = (places >= 0) & await view.conditions.passing(asked.condition, places)
@@ -120,8 +121,10 @@ async def first_of_each(
 def recorded_vectors(
     view: View, record: SearchRecord, generation: Generation | None
 ) -> FirstVectors:
-    """Vectors of first photos, read from the record. `generation`: whose vectors are compared; None
-    = no photo has one, and hashes decide alone."""
+    """Return vectors of first photos, read from the record.
+
+    `generation`: whose vectors are compared; None = there are none, and hashes decide alone.
+    """
 
     async def firsts(places: Ints) -> dict[int, Floats]:
         if generation is None:

@@ -45,12 +45,11 @@ def most_marked(top_k: int) -> int:
 async def choose(
     table: ProductTable, order: Ints, own: Ints, wanted: int, vectors: FirstVectors | None
 ) -> Chosen:
-    """The products that stay of an order, best first, without near-duplicates of better ones and of
-    the query's own products.
+    """Return products of an order, best first, without near-duplicates of better ones and of the
+    query's own products.
 
-    `order`, `own`: places in the table. Only as much of the order is looked at as it takes to have
-    `wanted` products, if there are so many. `vectors`: None = near-duplicates are products like
-    any other.
+    `order`, `own`: places in the table. Only as much of the order is read as yields `wanted`
+    products. `vectors` None: near-duplicates are kept.
     """
     if vectors is None:
         return Chosen(range(len(order)))
@@ -75,8 +74,10 @@ async def choose(
 async def _grouped(
     table: ProductTable, places: Ints, families: Sequence[int], vectors: FirstVectors
 ) -> Grouped:
-    """An order in groups of near-duplicates. What hashes leave open is asked of vectors once a
-    hash: of those with one hash the best speaks for all."""
+    """Group an order by near-duplicates.
+
+    Where hashes are inconclusive, vectors are compared once a hash: those of its best product.
+    """
     hashes = table.image_hash[places]
     values, bests = np.unique(hashes, return_index=True)
     bests = bests[values != NO_HASH]
@@ -90,8 +91,10 @@ async def _grouped(
 def _agreement(
     hashes: Hashes, places: Ints, bests: Ints, vectors: Mapping[int, Floats]
 ) -> Agree | None:
-    """Whether the vectors of photos agree. `bests`: of each hash that may be asked about, where in
-    the order its best product is."""
+    """Return whether the vectors of photos agree.
+
+    `bests`: by hash, the place of its best product in the order.
+    """
     asked = [best for best in bests.tolist() if int(places[best]) in vectors]
     if not asked:
         return None

@@ -91,7 +91,7 @@ async def nearest(
 
 
 def _staying(view: View, own: Ints) -> list[int]:
-    """Which of the query's products are near-duplicates of none before them."""
+    """Return which of the query's products are not near-duplicates of earlier ones."""
     return grouped(view.table.families(own).tolist(), view.table.image_hash[own]).kept
 
 
@@ -189,9 +189,9 @@ class _Shortlist:
 
 
 def _floor(scores: Scores, count: int) -> np.float32:
-    """A score that at least `count` others reach, and not many more.
+    """Return a score that at least `count` others reach, and not many more.
 
-    The best of each of some equal shares of the scores are fewer to sort than all of them.
+    The maxima of equal parts of the scores are fewer to sort than all scores.
     """
     shares = len(scores) // max(1, len(scores) // (2 * count))
     of_each = scores[: len(scores) // shares * shares].reshape(-1, shares).max(axis=0)
@@ -200,7 +200,7 @@ def _floor(scores: Scores, count: int) -> np.float32:
 
 
 def _with_best(near: _Near, needed: Flags, scores: Scores, more: int) -> Ints:
-    """The rows that are needed, and at most `more` others: near-duplicates, and other photos."""
+    """Return the needed rows and at most `more` others: near-duplicates and further photos."""
     others = near.rows[~needed]
     if len(others) > more:
         others = others[np.argpartition(-scores[others], more - 1)[:more]]
@@ -208,7 +208,7 @@ def _with_best(near: _Near, needed: Flags, scores: Scores, more: int) -> Ints:
 
 
 def _moved(view: View, order: Ints, own: Ints, chosen: Chosen) -> Ints:
-    """The families of products that collapsed into one of another family."""
+    """Return the families of products that collapsed into one of another family."""
     families = view.table.families(order)
     into = dict.fromkeys(range(len(order)), -1)
     into.update((each, each) for each in chosen.kept)
@@ -227,8 +227,8 @@ def _moved(view: View, order: Ints, own: Ints, chosen: Chosen) -> Ints:
 def _in_order(
     view: View, vectors: Vectors, owners: Ints, rows: Ints, scores: Scores
 ) -> tuple[Ints, list[float], list[str]]:
-    """Products of rows, nearest first, equal ones by id, each with its best row's similarity and
-    photo."""
+    """Return the products of rows, nearest first, equal ones by id, each with its best row's
+    similarity and photo."""
     ids = view.table.ids
     places = owners[rows].tolist()
     known = [vectors.key(row) for row in rows.tolist()]

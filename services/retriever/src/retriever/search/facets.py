@@ -15,8 +15,11 @@ from sightline_rules.filters import Filter
 async def count(
     catalog_id: str, condition: Filter, asked: Sequence[AskedFacet], columns: Columns
 ) -> tuple[int, list[Facet]]:
-    """How many products pass, and the facets in the order asked; variants of one parent are one
-    product. Raises ColumnsUnavailable, and DeadlineExceeded when nobody waits any more."""
+    """Return how many products pass, and the facets in the requested order; variants of a parent
+    count as one product.
+
+    Raises ColumnsUnavailable, and DeadlineExceeded when the call is abandoned.
+    """
     view = await columns.view(catalog_id)
     if view is None:
         raise ColumnsUnavailable

@@ -20,7 +20,7 @@ WAIT_STEP = 0.02
 async def resolve(
     query: Query, record: SearchRecord, remaining: Remaining, awaited: Collection[str]
 ) -> GenerationSnapshot:
-    """The generation to search: the one named, else the active one of the space."""
+    """Return the generation to search: the one named, else the active one of the space."""
     space = query.vector.space if query.vector else query.space
     for path, vector in query.given:
         if vector.space != space:
@@ -47,12 +47,12 @@ async def resolve(
 
 
 def write_index_token(catalog_id: str, seq: int) -> str:
-    """An opaque mark of a catalog's commit."""
+    """Return an opaque token of a catalog's commit."""
     return base64.urlsafe_b64encode(f"1:{catalog_id}:{seq}".encode()).decode().rstrip("=")
 
 
 def read_index_token(token: str, catalog_id: str) -> int:
-    """The commit that a token marks. Raises IndexTokenInvalid."""
+    """Return the commit in a token. Raises IndexTokenInvalid."""
     try:
         text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         version, catalog, seq = text.decode().split(":")
@@ -70,15 +70,17 @@ class Wait:
         self._remaining = remaining
 
     async def pause(self) -> None:
-        """Raises StageDeadline when there is no time left to look again."""
+        """Wait before the next look. Raises StageDeadline when no time is left for one."""
         left = self.left()
         if left is not None and left < 2 * WAIT_STEP:
             raise errors.StageDeadline
         await asyncio.sleep(WAIT_STEP)
 
     def left(self) -> float | None:
-        """Seconds until an answer has to be begun; None without end. Raises StageDeadline when a
-        look took all there was: the write is what was waited for, whatever the clock says."""
+        """Return the seconds until an answer has to begin; None without a deadline.
+
+        Raises StageDeadline when a look used up the time: the call waited for the write.
+        """
         try:
             return self._remaining()
         except DeadlineExceeded:
@@ -86,7 +88,7 @@ class Wait:
 
 
 def wanted_write(query: Query) -> int:
-    """The commit that the caller wants to see; 0 = none. Raises IndexTokenInvalid."""
+    """Return the commit that the caller wants to see; 0 = none. Raises IndexTokenInvalid."""
     if not query.min_index_token:
         return 0
     return read_index_token(query.min_index_token, query.catalog_id)
@@ -99,10 +101,8 @@ async def reached(
     remaining: Remaining,
     fallback: FallbackChain | None = None,
 ) -> tuple[Freshness, RecordCopy | None]:
-    """How fresh the generation is, once it holds the write that the caller wants to see.
-
-    With it what holds that write in its place, where the engine is lost and never gets it.
-    """
+    """Return the freshness of the generation, once it holds the write that the caller wants to see,
+    and the fallback that holds it if the engine is lost."""
     wanted, wait = wanted_write(query), Wait(remaining)
     while not _holds(snapshot.freshness, wanted):
         if fallback is not None:
@@ -117,7 +117,7 @@ async def reached(
 async def recorded(
     query: Query, snapshot: GenerationSnapshot, record: SearchRecord, remaining: Remaining
 ) -> Freshness:
-    """How fresh the record itself is, once it holds all vectors up to the write that the caller
+    """Return the freshness of the record, once it holds all vectors up to the write that the caller
     wants to see."""
     wanted, wait = wanted_write(query), Wait(remaining)
     while not _holds(snapshot.record, wanted):
@@ -126,7 +126,7 @@ async def recorded(
 
 
 def _holds(freshness: Freshness, wanted: int) -> bool:
-    """Whether a write is held. Raises IndexTokenInvalid where there was none such."""
+    """Return whether a write is held. Raises IndexTokenInvalid if there was no such write."""
     if wanted > freshness.head:
         raise errors.IndexTokenInvalid
     return freshness.seq >= wanted
@@ -135,7 +135,7 @@ def _holds(freshness: Freshness, wanted: int) -> bool:
 async def _next(
     snapshot: GenerationSnapshot, record: SearchRecord, wait: Wait
 ) -> GenerationSnapshot:
-    """The generation a moment later. Raises StageDeadline, GenerationNotFound."""
+    """Return the generation after a pause. Raises StageDeadline, GenerationNotFound."""
     await wait.pause()
     made = snapshot.generation
     found = await record.generation_snapshot(made.catalog_id, made.space, made.name)

@@ -58,7 +58,7 @@ async def search(
     *,
     columns: Columns | None = None,
 ) -> Answer:
-    """The products that match best; no word, or none that any product has, finds none.
+    """Return the products that match best; none for no word, or none that any product has.
 
     Raises KeywordsInvalid, RequestInvalid.
     """
@@ -88,7 +88,8 @@ class _Matching:
 async def _matching(
     query: Query, asked: Sequence[str], record: SearchRecord, columns: Columns
 ) -> _Matching:
-    """What words find: in memory where a catalog's words are, otherwise by the store."""
+    """Return the products that words match: in memory if a catalog's words are held, else by the
+    store."""
     excluded = frozenset(query.excluded)
     held = await columns.words(query.catalog_id) if asked else None
     if held is not None:
@@ -106,7 +107,7 @@ async def _matching(
 
 
 def check(query: Query) -> None:
-    """Raises KeywordsInvalid, RequestInvalid."""
+    """Raise KeywordsInvalid or RequestInvalid if the request is invalid."""
     if not query.text:
         raise KeywordsInvalid.at("text", "is empty; give what was typed")
     if len(query.text) > MOST_TEXT:

@@ -77,7 +77,7 @@ class Nearest:
     """What the newest round found."""
 
     async def look(self, limit: int, seconds: float | None) -> RoundResult:
-        """A round that asks for `limit` rows, and may take so long."""
+        """Search for `limit` rows within `seconds`."""
         if self.plan.route is Route.EXACT:
             matches = await self._matching_rows(seconds)
             if matches is not None:
@@ -96,7 +96,8 @@ class Nearest:
         return self.last
 
     async def _search_slices(self, limit: int, seconds: float | None) -> list[Hit]:
-        """The best of all slices; one may hold all of them, so each is asked for `limit`."""
+        """Return the best rows of all slices; one may hold all of them, so each is asked for
+        `limit`."""
         slices = [Slice(number, self.plan.slices) for number in range(self.plan.slices)]
         found = await asyncio.gather(*(self._search(limit, seconds, each) for each in slices))
         return sorted(chain.from_iterable(found), key=hit_order)[: limit * len(self.vectors)]
@@ -120,7 +121,8 @@ class Nearest:
         )
 
     async def _make_up(self, hits: list[Hit], limit: int, seconds: float | None) -> RoundResult:
-        """What a graph search that came back short is worth, and what it missed."""
+        """Complete a short result of a graph search by comparing all rows that pass, if they are
+        few."""
         row_ids = await self._ids(seconds)
         if row_ids is None:
             return RoundResult(hits, limit >= MAX_LIMIT)
@@ -129,7 +131,7 @@ class Nearest:
         return await self._compare(await self.record.vectors_of_rows(self.generation, row_ids))
 
     async def _matching_rows(self, seconds: float | None) -> MatchingRows | None:
-        """The rows that pass; None = too many to compare them."""
+        """Return the rows that pass; None = too many to compare them."""
         if self.plan.narrowing is not None:
             found = await self.record.matching_rows(
                 self.generation, self.condition, self.plan.narrowing, MOST_MATCHES
@@ -159,7 +161,7 @@ class Nearest:
 
 
 def compare(matches: MatchingRows, queries: Sequence[Floats], metric: Metric) -> list[Hit]:
-    """All of them as hits, each with its similarity to the nearest query, best first."""
+    """Return all rows as hits, each with its similarity to the nearest query, best first."""
     if not matches.keys:
         return []
     best = exact_scores(np.stack(queries), matches.vectors, metric).max(axis=0)
@@ -184,7 +186,10 @@ async def begin(
     index: VectorIndex,
     samples: Samples,
 ) -> Nearest:
-    """The search with its plan, before its first round. `head`: the record's newest write."""
+    """Return the search with its plan, before its first round.
+
+    `head`: the record's newest write.
+    """
     guess, compares = Estimate(0), False
     if generation.parameters.kind is not IndexKind.FLAT:
         sample = await samples.of(query.catalog_id, head, record)
@@ -217,7 +222,7 @@ async def reach(
     index: VectorIndex,
     record: MatchRecord,
 ) -> T:
-    """The engine's answer. A collection that a restart left out of memory is loaded on the way."""
+    """Return the engine's answer, after loading a collection that a restart left out of memory."""
     try:
         try:
             return await ask()

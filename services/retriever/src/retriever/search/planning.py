@@ -80,10 +80,10 @@ class Sample:
     """The record's newest write when it was drawn."""
 
     def share(self, condition: Filter, clock: Callable[[], float] = time.perf_counter) -> float:
-        """The share of rows that pass, 0 to 1: by as many rows as there is time to look at.
+        """Return the share of rows that pass, 0 to 1, from as many rows as time allows.
 
-        Of 1,000 rows the standard error is 1.6% at 50%, 0.7% at 5% and 0.2% at 0.5%. None that
-        passes says "about half a row": a filter that rows may pass has no share of 0.
+        Of 1,000 rows the standard error is 1.6% at 50%, 0.7% at 5% and 0.2% at 0.5%. If none
+        passes, the share is that of half a row: a filter that rows may pass has no share of 0.
         """
         if not self.facts:
             return 1.0
@@ -150,7 +150,10 @@ class Plan:
     reason: str = ""
 
     def words(self, rounds: int, rows: int, matches: int | None = None) -> str:
-        """One line for people. `matches`: how many were compared, where the last round did so."""
+        """Describe the plan in one line for people.
+
+        `matches`: rows compared, if the last round did so.
+        """
         counted = f"{rounds} {'round' if rounds == 1 else 'rounds'}, {rows} rows"
         match self.route, matches:
             case Route.FLAT, _:
@@ -170,27 +173,28 @@ class Plan:
         return f"graph ef {self.ef}"
 
     def deeper(self, limit: int) -> "Plan":
-        """The plan for a round that asks for more rows."""
+        """Return the plan for a round that asks for more rows."""
         grown = min(MAX_EF, math.ceil(self.ef * limit / self.limit))
         return replace(self, limit=limit, ef=max(limit, grown))
 
 
 def first_limit(top_k: int, excluded: int, overfetch: int) -> int:
-    """Rows that the first round asks for."""
+    """Return the number of rows of the first round."""
     return min(MAX_LIMIT, max(top_k * overfetch + excluded, LEAST_LIMIT))
 
 
 def estimate(condition: Filter, sample: Sample, partitions: int = 0) -> Estimate:
-    """What a sample says of a filter. `partitions`: those of the index."""
+    """Estimate a filter's share of rows from a sample. `partitions`: those of the index."""
     if condition == All():
         return Estimate(sample.rows)
     return replace(_estimate(condition, sample), reach=_reach(condition, sample, partitions))
 
 
 def _reach(condition: Filter, sample: Sample, partitions: int) -> float:
-    """The share of rows in the partitions of the top categories that a filter names.
+    """Return the expected share of rows in the partitions of the top categories that a filter
+    names.
 
-    Which categories share a partition is the engine's secret, so it is what is to be expected.
+    The engine does not tell which categories share a partition.
     """
     named = top_categories(condition) if partitions else None
     if not named:
@@ -217,9 +221,10 @@ def choose(
     *,
     compares: bool = False,
 ) -> Plan:
-    """The plan of a search. `overfetch`: rows asked for, for each product wanted.
+    """Return the plan of a search.
 
-    `compares`: whether the engine compares one by one where few pass, see `VectorIndex.compares`.
+    `overfetch`: rows requested for each product wanted. `compares`: whether the engine compares one
+    by one where few pass, see `VectorIndex.compares`.
     """
     limit = first_limit(top_k, excluded, overfetch)
     if parameters.kind is IndexKind.FLAT:
@@ -242,7 +247,7 @@ def choose(
 
 
 def graph(parameters: IndexParameters, guess: Estimate, limit: int) -> Plan:
-    """The plan where more rows pass than the estimate said."""
+    """Return the plan for more passing rows than estimated."""
     share = max(guess.share, min(1.0, MOST_MATCHES / max(1, guess.rows)))
     ef = max(parameters.ef, limit, min(MAX_EF, math.ceil(EF_FACTOR * limit / share)))
     return Plan(Route.GRAPH, limit, ef, reason=f"{_percent(share)} pass")

@@ -65,7 +65,7 @@ class Query:
 
 
 def check_query(query: Query) -> None:
-    """Raises RequestInvalid."""
+    """Raise RequestInvalid if the query is invalid."""
     wrong = []
     if (query.vector is not None) + bool(query.product_id) + (query.blend is not None) != 1:
         wrong.append(FieldViolation("query", "give a vector, a product_id or a blend"))
@@ -75,7 +75,7 @@ def check_query(query: Query) -> None:
 
 
 def check_limits(top_k: int, excluded: Sequence[str], wrong: Sequence[FieldViolation] = ()) -> None:
-    """Raises RequestInvalid, with what else is wrong."""
+    """Raise RequestInvalid if a limit is out of range, together with other violations."""
     wrong = list(wrong)
     if not 1 <= top_k <= MAX_TOP_K:
         wrong.append(FieldViolation("top_k", f"must be from 1 to {MAX_TOP_K}, or 0"))
@@ -105,11 +105,11 @@ def _blend_violations(parts: Sequence[BlendPart]) -> list[FieldViolation]:
 def query_vectors(
     query: Query, generation: Generation, seeds: Mapping[str, Sequence[Floats]]
 ) -> list[Floats]:
-    """The vector given, those of the product's photos, or one blended of several (none = nothing is
-    near yet).
+    """Return the given vector, those of the product's photos, or one blended of several (none =
+    nothing is near yet).
 
-    `seeds`: vectors of the query's products, those that the catalog holds. Raises ProductNotFound
-    with the path of each other one.
+    `seeds`: vectors of the query's products that the catalog holds. Raises ProductNotFound with the
+    path of each other one.
     """
     if missing := {each for each in query.product_ids if each not in seeds}:
         parts = enumerate(query.blend or ())

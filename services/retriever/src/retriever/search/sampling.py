@@ -39,7 +39,7 @@ class Samples:
         self._kept: dict[str, _Kept] = {}
 
     async def of(self, catalog_id: str, head: int, record: MatchRecord) -> Sample:
-        """The present sample; only the first search of a catalog waits for it.
+        """Return the current sample; only the first search of a catalog waits for it.
 
         `head`: the record's newest write.
         """
@@ -57,7 +57,7 @@ class Samples:
         return age > (CHANGED_SECONDS if changed else AGE_SECONDS)
 
     async def _renew(self, kept: _Kept, catalog_id: str, head: int, record: MatchRecord) -> Sample:
-        """A record that does not answer now is asked again when the next search comes."""
+        """Read the sample again; if the record does not answer, the next search retries."""
         with suppress(ServiceError):
             kept.sample = await self._draw(catalog_id, head, record)
             kept.drawn = self._clock()

@@ -71,7 +71,7 @@ async def search(
     remaining: Remaining,
     measure: Measure = lambda _: contextlib.nullcontext(),
 ) -> Answer:
-    """The nearest products. Errors are those that the proto names."""
+    """Return the nearest products. Raises the errors that the proto names."""
     check_query(query)
     snapshot = await resolve(query, deps.record, remaining, deps.awaited)
     held = await deps.columns.vectors(snapshot.generation)
@@ -89,7 +89,7 @@ async def search(
 async def _in_memory(
     query: Query, generation: Generation, freshness: Freshness, view: View, vectors: Vectors
 ) -> Answer:
-    """By comparing every vector here, where they are held; see exact.py."""
+    """Search by comparing every vector in memory, where they are held; see exact.py."""
     seeds = {
         each: vectors.of(place)
         for each in query.product_ids
@@ -118,7 +118,7 @@ async def _by_engine(
     remaining: Remaining,
     measure: Measure,
 ) -> Answer:
-    """By the engine along a plan, in rounds, and by the record where the engine is lost."""
+    """Search in the engine along a plan, in rounds, or in the record if the engine is lost."""
     generation, record, fallback = snapshot.generation, deps.record, deps.fallback
     freshness, copy = await reached(query, snapshot, record, remaining, fallback)
     seeded = await deps.columns.of(query.catalog_id, query.product_ids)
@@ -175,7 +175,7 @@ async def _by_engine(
 
 
 def _left_out(query: Query) -> set[str]:
-    """Products that are not to be found."""
+    """Return the products to exclude."""
     left_out = set(query.excluded)
     if not query.include_query_product:
         left_out.update(query.product_ids)
@@ -183,7 +183,7 @@ def _left_out(query: Query) -> set[str]:
 
 
 def _own(query: Query, view: View) -> Ints:
-    """Places of the query's products, if their near-duplicates are to be left out."""
+    """Return places of the query's products, if their near-duplicates are to be left out."""
     if query.include_query_product or query.collapse is Collapse.OFF:
         return view.table.places([])
     places = view.table.places(list(dict.fromkeys(query.product_ids)))

@@ -37,8 +37,10 @@ async def count(
     breaker: Breaker | None = None,
     columns: Columns | None = None,
 ) -> Census:
-    """What record and engine hold. `seconds`: how long the engine may take, at most. `columns`: of
-    searches; None = nothing is said of how they go."""
+    """Return the counts of record and engine.
+
+    `seconds`: most time for the engine. `columns`: of searches; None = their state is not reported.
+    """
     snapshot = await record.generation_snapshot(catalog_id, space)
     generation = None if snapshot is None else snapshot.generation
     counts = await record.counts(catalog_id, generation)
@@ -68,7 +70,8 @@ async def _indexed(
     index: VectorIndex,
     seconds: float | None,
 ) -> int:
-    """Rows that the engine holds of a generation; −1 = it does not answer, or lost them all."""
+    """Return the rows that the engine holds of a generation; −1 = it does not answer, or lost them
+    all."""
     try:
         async with asyncio.timeout(seconds):
             if generation is not None:

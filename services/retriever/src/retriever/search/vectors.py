@@ -51,7 +51,7 @@ async def upsert_vectors(
 
 
 def _holder(vector: GivenVector, live: Sequence[Generation]) -> Generation:
-    """A generation of the vector's version: during a roll-out a space has two."""
+    """Return a generation of the vector's version: during a roll-out a space has two."""
     held = [each for each in live if each.space == vector.space]
     if not held:
         raise SpaceUnavailable(vector.space)
@@ -77,10 +77,10 @@ class VectorPage:
 async def list_vectors(
     catalog_id: str, space: str, record: SearchRecord, *, page_size: int, page_token: str
 ) -> VectorPage:
-    """A page of the products that have a vector of the space's active generation.
+    """Return a page of the products that have a vector of the space's active generation.
 
-    Later pages are of the generation that the first was of, also when another one became active:
-    vectors of two versions are not comparable. SpaceUnavailable when there is none, or that one was
+    Later pages use the generation of the first one, even after another became active: vectors of
+    two versions are not comparable. Raises SpaceUnavailable when there is none, or that one was
     dropped meanwhile; PageTokenInvalid.
     """
     wanted, about = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE), (catalog_id, space)

@@ -93,7 +93,8 @@ class EmbeddingLoop:
                 self.failures.fail(key, EmbedderUnavailable())
 
     def _begin(self, outstanding: Outstanding, offers: Sequence[EmbeddingSpace]) -> None:
-        """A step of one version beside those of others: texts wait for no photo's model."""
+        """Begin a step of one version beside those of others: texts do not wait for a photo
+        model."""
         target = outstanding.generation
         key = f"{target.catalog_id} {target.space} {target.space_version}"
         running = self._running.get(key)
@@ -148,8 +149,8 @@ class EmbeddingLoop:
             self.wakes.photos.set()  # there may be more
 
     async def _known(self, target: Generation, offer: EmbeddingSpace) -> frozenset[CategoryPath]:
-        """The categories that a version's head knows, asked once; none when it has no head,
-        or they can't be had now."""
+        """Return the categories that a version's head knows, asked once; empty without a head, or
+        if they can't be read now."""
         if not offer.categories:
             return frozenset()
         key = target.catalog_id, target.space, target.space_version
@@ -158,10 +159,10 @@ class EmbeddingLoop:
         return self._categories[key]
 
     async def _offered(self, catalog: str, live: list[Outstanding]) -> list[EmbeddingSpace]:
-        """What the embedder serves, asked anew after a while and each failure.
+        """Return the spaces that the embedder serves, asked again after a while and each failure.
 
-        The record keeps it for those who create generations. A space that has no index gets one,
-        which joins those that are `live`.
+        They are stored for those who create generations. A space without an index gets one, which
+        joins those that are `live`.
         """
         known = self._offers.get(catalog)
         if known is not None and time.monotonic() - known[0] < SPACE_LOOK_SECONDS:
@@ -186,5 +187,5 @@ class EmbeddingLoop:
 
 
 def _is(offer: EmbeddingSpace, generation: Generation) -> bool:
-    """Whether an offer is the generation's version."""
+    """Return whether an offer is the generation's version."""
     return (offer.space, offer.version) == (generation.space, generation.space_version)

@@ -68,7 +68,8 @@ class CollectionStatus:
     """A comparison with the record that is under way; nothing else is done to it meanwhile."""
 
     def wants_flush(self, now: float, seconds: float, *, quiet: bool) -> bool:
-        """Whether a flush is due: `seconds` after the last one or, `quiet`, the last write."""
+        """Return whether a flush is due: `seconds` after the last one or, `quiet`, the last
+        write."""
         since = self.written if quiet else self.flushed
         return self.unflushed > 0 and now - since > seconds
 
@@ -89,7 +90,7 @@ class IndexLoop:
     """When the engine was last looked at."""
 
     async def step(self) -> bool:
-        """A step of each collection; whether there may be more to do.
+        """Make a step for each collection. Return whether there may be more to do.
 
         Where nothing was written, the record is asked once and the engine once a second.
         """
@@ -114,7 +115,7 @@ class IndexLoop:
                 status.looked = 0.0
 
     def _suspect(self, status: CollectionStatus) -> None:
-        """A collection was not there: compare it, and see what else the engine let go of."""
+        """Compare a collection that was missing, and check what else the engine lost."""
         status.wants_check = True
         for each in self._statuses.values():
             each.looked = 0.0
@@ -135,7 +136,8 @@ class IndexLoop:
         return done
 
     async def _try(self, key: str, status: CollectionStatus, step: Awaitable[bool]) -> bool:
-        """A step for one collection; its failures are waited out and hold up no other one."""
+        """Make a step for one collection; its failures are retried later and do not delay
+        others."""
         LIVENESS.report(INDEXING)  # an engine that answers none is asked for each in turn
         try:
             worked = await step
@@ -199,7 +201,7 @@ class IndexLoop:
         status: CollectionStatus,
         step: Callable[[], Awaitable[bool]],
     ) -> None:
-        """A step beside those for other collections: filling a large one anew takes minutes."""
+        """Make a step beside those for other collections: refilling a large one takes minutes."""
 
         async def work() -> None:
             await self._try(generation.collection, status, step())

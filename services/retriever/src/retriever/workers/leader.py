@@ -27,7 +27,7 @@ class Leadership:
         return max(0.0, self._until - time.monotonic())
 
     async def acquire(self) -> bool:
-        """Whether this process leads now."""
+        """Try to become leader; return whether this process leads now."""
         return await self._extend(self._lease.acquire)
 
     async def keep(self) -> None:

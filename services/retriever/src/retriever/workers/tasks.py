@@ -23,8 +23,11 @@ class Tasks:
         a cancellation that comes at the moment of the answer (python/cpython#86296)."""
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A task of its own. Raises CancelledError when leading is over and the caller's own
-        cancellation was swallowed (see `stopping`)."""
+        """Start a task.
+
+        Raises CancelledError when leading is over and the caller's own cancellation was swallowed
+        (see `stopping`).
+        """
         try:
             return self._group.create_task(work)
         except RuntimeError:  # the group takes no more tasks
@@ -85,11 +88,11 @@ class KeyedBackoff:
         self._failed: dict[str, tuple[Backoff, float]] = {}
 
     def __bool__(self) -> bool:
-        """Whether any key waits, or is to be tried again."""
+        """Return whether any key waits, or is to be tried again."""
         return bool(self._failed)
 
     def ready(self, key: str) -> bool:
-        """Whether it may be tried (again)."""
+        """Return whether a key may be tried (again)."""
         return key not in self._failed or time.monotonic() >= self._failed[key][1]
 
     def succeed(self, key: str) -> None:

@@ -21,7 +21,8 @@ async def tidy(worker: Worker) -> bool:
 
 
 async def _is_copied(catalog: str, worker: Worker) -> bool:
-    """Whether a backup reads the catalog's photos, or a restore brings some that it names later."""
+    """Return whether a backup reads the catalog's photos, or a restore brings some that it
+    registers later."""
     return bool(
         await worker.jobs.list(
             catalog_id=catalog, kinds=backups.KINDS, states=OPEN, limit=1, params=False

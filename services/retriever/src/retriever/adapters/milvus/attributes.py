@@ -45,7 +45,7 @@ class Place:
     """The smallest number of the key, which means several values."""
 
     def number(self, value: AttributeValue) -> int:
-        """The number of one value."""
+        """Return the number of a value of this key."""
         match value:
             case bool():
                 return self.base + 1 + value
@@ -77,7 +77,10 @@ class Place:
 
 @lru_cache(maxsize=4_096)
 def place(key: str) -> Place:
-    """Stored in the index: never change it without a new shape."""
+    """Return the columns and the first number of an attribute's key.
+
+    Stored in the index: never change it without a new shape.
+    """
     key_number, rest = 1 + _hash(key) % _KEYS, _hash(key) // _KEYS
     left, columns = list(ATTRIBUTE), []
     for _ in range(CHOICES):
@@ -87,7 +90,7 @@ def place(key: str) -> Place:
 
 
 def columns(attributes: Mapping[str, tuple[AttributeValue, ...]]) -> dict[str, int]:
-    """What a product's rows hold in ATTRIBUTE; columns that are left out hold NONE."""
+    """Return the values of ATTRIBUTE columns of a product's rows; omitted columns hold NONE."""
     held: dict[str, _Entry] = {}
     for key, values in sorted(attributes.items(), key=lambda item: (len(item[1]), item[0])):
         at = place(key)

@@ -100,7 +100,8 @@ class MilvusIndex:
 
     @asynccontextmanager
     async def _call(self, seconds: float | None = None) -> AsyncIterator[float]:
-        """A slot to call in, the seconds it may take, and our errors instead of the vendor's."""
+        """Acquire a slot for a call, yield its timeout in seconds, and translate the vendor's
+        errors."""
         given = self._seconds if seconds is None else seconds
         try:
             async with asyncio.timeout(given), self._slots:
@@ -217,7 +218,7 @@ class MilvusIndex:
         return _best(answer, parameters.metric)
 
     async def version(self, seconds: float = 5.0) -> str | None:
-        """Of the engine; None while it does not answer."""
+        """Return the engine's version; None while it does not answer."""
         if self._version is None:
             with suppress(IndexUnavailable):
                 async with self._call(seconds) as timeout:
@@ -225,7 +226,7 @@ class MilvusIndex:
         return self._version
 
     async def compares(self) -> bool:
-        """Whether it is no Milvus Lite; False while it does not answer."""
+        """Return whether it is not Milvus Lite; False while it does not answer."""
         found = await self.version(_VERSION_SECONDS)
         return found is not None and not found.startswith(_LITE)
 
@@ -287,7 +288,7 @@ def _row(row: IndexRow) -> dict[str, Any]:
 
 
 def _index(parameters: IndexParameters) -> dict[str, Any]:
-    """What `add_index` takes."""
+    """Return the arguments of `add_index`."""
     kind: dict[str, Any] = {
         "index_type": parameters.kind.value,
         "metric_type": parameters.metric.value,
@@ -298,7 +299,7 @@ def _index(parameters: IndexParameters) -> dict[str, Any]:
 
 
 def _how(parameters: IndexParameters, limit: int) -> dict[str, Any]:
-    """What `search` takes. An `ef` below the limit is refused by servers."""
+    """Return the parameters of `search`. Servers reject an `ef` below the limit."""
     how: dict[str, Any] = {"metric_type": parameters.metric.value}
     if parameters.kind is IndexKind.HNSW:
         how["params"] = {"ef": max(parameters.ef, limit)}
@@ -306,7 +307,8 @@ def _how(parameters: IndexParameters, limit: int) -> dict[str, Any]:
 
 
 def _scale(metric: Metric) -> tuple[float, float]:
-    """What makes `Hit.similarity` of a distance: a factor, and how far from 0 it may then be."""
+    """Return how `Hit.similarity` follows from a distance: a factor, and the valid deviation from
+    0."""
     match metric:
         case Metric.COSINE:
             return 1.0, 1.0  # rounding can leave the engine's cosine a little outside its range
@@ -317,7 +319,7 @@ def _scale(metric: Metric) -> tuple[float, float]:
 
 
 def _best(answer: Any, metric: Metric = Metric.COSINE) -> list[Hit]:
-    """The hits of all query vectors as one list, each row once, best first."""
+    """Merge the hits of all query vectors into one list, each row once, best first."""
     factor, bound = _scale(metric)
     best: dict[str, Hit] = {}
     for hits in answer:
@@ -332,7 +334,7 @@ def _best(answer: Any, metric: Metric = Metric.COSINE) -> list[Hit]:
 
 
 def _hex(bound: str) -> str:
-    """The bound of a scan, sure to be made of our own characters."""
+    """Return the bound of a scan, made of our own characters only."""
     if not all(character in "0123456789abcdefg" for character in bound):
         raise ValueError("a row id is hexadecimal")
     return bound

@@ -49,7 +49,7 @@ class Reader:
             raise self._damaged("is no Parquet file") from error
 
     def rows(self) -> Iterator[list[Row]]:
-        """The rows, in batches. A column that is not in the file is not in the rows."""
+        """Yield the rows, in batches, without columns that the file lacks."""
         try:
             for batch in self._file.iter_batches(batch_size=self._table.batch, use_threads=False):
                 yield batch.to_pylist()

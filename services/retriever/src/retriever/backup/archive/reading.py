@@ -23,13 +23,16 @@ J = TypeVar("J", archive.Manifest, archive.Complete)
 
 
 def manifest_of(members: tar.Members, keys: KeyRing | None) -> archive.Manifest:
-    """The manifest, which comes first. `keys`: one of them must have signed it; None = nobody need
-    have. Raises BackupDamaged, BackupUnsigned, BackupVersionUnsupported."""
+    """Return the manifest, the first member. `keys`: one of them must have signed it; None = no
+    signature is needed.
+
+    Raises BackupDamaged, BackupUnsigned, BackupVersionUnsupported.
+    """
     return _manifest(members, keys)[0]
 
 
 def _manifest(members: tar.Members, keys: KeyRing | None) -> tuple[archive.Manifest, str]:
-    """With its signature."""
+    """Return the manifest and its signature."""
     found, signature = _json(members, archive.MANIFEST, archive.Manifest, keys)
     if found.format_version != archive.FORMAT_VERSION:
         raise BackupVersionUnsupported(f"its format is version {found.format_version}")
@@ -39,7 +42,7 @@ def _manifest(members: tar.Members, keys: KeyRing | None) -> tuple[archive.Manif
 def _json(
     members: tar.Members, name: str, kind: type[J], keys: KeyRing | None, before: str = ""
 ) -> tuple[J, str]:
-    """What a member holds, and its signature; `before`: the one before it."""
+    """Return a member's content and its signature; `before`: the preceding one."""
     members.open(name, archive.MOST_JSON_BYTES)
     data, signature = members.read(), ""
     if members.peek() == name + archive.SIGNATURE:
@@ -99,12 +102,12 @@ class ArchiveReader:
                 raise BackupDamaged(member.name, "does not have the hash that the manifest names")
 
     def rows(self, name: str) -> Iterator[list[archive.Row]]:
-        """The rows of a table, in batches; after `take_tables`."""
+        """Yield the rows of a table, in batches; after `take_tables`."""
         return self._spool.rows(self._tables[name], self.manifest)
 
     def photos(self, images: Sequence[archive.Row]) -> list[tuple[str, bytes]]:
-        """Those of these photos that are in the archive, each checked, with their ids; they come in
-        its order."""
+        """Yield those of these photos that are in the archive, each checked, with their ids, in its
+        order."""
         found = []
         for image in images:
             name = f"photos/{image['image_id']}"
@@ -131,7 +134,7 @@ class ArchiveReader:
         return image["image_id"], data
 
     def end(self) -> archive.Complete:
-        """The archive's end, which must agree with what came. After all photos."""
+        """Check the archive's end against what was read. Call it after all photos."""
         complete, _ = _json(
             self._members, archive.COMPLETE, archive.Complete, self._keys, self._signature
         )

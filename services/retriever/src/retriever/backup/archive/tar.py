@@ -30,7 +30,7 @@ def write(out: IO[bytes], name: str, size: int, time: int, chunks: Iterable[byte
 
 
 def end(out: IO[bytes]) -> None:
-    """What every tar ends with."""
+    """Write the end of a tar file."""
     out.write(bytes(2 * BLOCK))
 
 
@@ -45,7 +45,7 @@ class Members:
         self._ahead: tuple[str, int] | None = None
 
     def peek(self) -> str:
-        """The next member's name; empty = there is none. Raises BackupDamaged."""
+        """Return the next member's name; empty = there is none. Raises BackupDamaged."""
         if self._ahead is None:
             self._ahead = self._header()
         return self._ahead[0]
@@ -64,7 +64,7 @@ class Members:
         return size
 
     def chunks(self) -> Iterator[bytes]:
-        """The member's bytes. Raises BackupDamaged when the file ends before it."""
+        """Yield the member's bytes. Raises BackupDamaged if the file is truncated."""
         while self._left:
             chunk = self._file.read(min(CHUNK, self._left))
             if not chunk:
@@ -76,7 +76,7 @@ class Members:
         self._padding = 0
 
     def read(self) -> bytes:
-        """The member's bytes at once."""
+        """Return all bytes of the member."""
         return b"".join(self.chunks())
 
     def _header(self) -> tuple[str, int]:

@@ -24,7 +24,7 @@ class Spool(ExitStack):
         self.files: dict[str, IO[bytes]] = {}
 
     def add(self, name: str) -> IO[bytes]:
-        """A new file."""
+        """Return a new temporary file for a table."""
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
         made = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - the stack closes it
@@ -33,7 +33,7 @@ class Spool(ExitStack):
         return file
 
     def rows(self, table: archive.Table, manifest: archive.Manifest) -> Iterator[list[archive.Row]]:
-        """The rows of a table that is in, in batches. Raises BackupDamaged."""
+        """Yield the rows of an added table, in batches. Raises BackupDamaged."""
         file = self.files[table.name]
         file.seek(0)
         return parquet.Reader(file, table, manifest.rows(table.name)).rows()
@@ -116,13 +116,13 @@ class Writer:
             )
 
     def photos(self, photos: Sequence[tuple[str, bytes]]) -> None:
-        """Photos by their ids, in order."""
+        """Write photos with their ids, in order."""
         for image_id, data in photos:
             tar.write(self._out, f"photos/{image_id}", len(data), self._time, [data])
             self._photos += 1
 
     def end(self, lost: int) -> None:
-        """What makes it whole."""
+        """Write the end of the archive; `lost`: photos that could not be read."""
         self._json(archive.COMPLETE, archive.Complete(photos=self._photos, lost=lost))
         tar.end(self._out)
 

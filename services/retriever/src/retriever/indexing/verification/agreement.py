@@ -50,9 +50,11 @@ async def embed_again(case: Case, sample: Sequence[IndexRow]) -> Agreement:
 
 
 async def _kinds(case: Case) -> list[Collection[int]]:
-    """As which photos are embedded again, by places that are shoppers': as the catalog's, and as
-    shoppers' where the version knows tags of such. Which of both a photo was when it was embedded
-    its products may not say any more."""
+    """Return the kinds of photos to embed again, by the places of shoppers' photos: as the
+    catalog's and, if the version knows tags of shoppers' photos, as shoppers'.
+
+    The products may no longer tell which kind a photo was when it was embedded.
+    """
     made = case.generation
     offers = await case.tools.embedder.spaces(made.catalog_id)
     version = made.space, made.space_version
@@ -65,7 +67,7 @@ async def _kinds(case: Case) -> list[Collection[int]]:
 async def _photos(
     case: Case, rows: Sequence[IndexRow], found: Agreement
 ) -> list[tuple[bytes | str, Floats]]:
-    """The rows' photos with their stored vectors; those that can't be read are noted."""
+    """Yield the rows' photos with their stored vectors; unreadable ones are noted."""
     read: list[tuple[bytes | str, Floats]] = []
     for row in rows:
         try:
@@ -77,7 +79,7 @@ async def _photos(
 
 
 async def _texts(case: Case, rows: Sequence[IndexRow]) -> list[tuple[bytes | str, Floats]]:
-    """The rows' texts with their stored vectors, those left out that wait for a new one."""
+    """Yield the rows' texts with their stored vectors, except those waiting for a new one."""
     product_ids = [row.product_id for row in rows]
     found = await case.tools.record.embedded_texts(case.generation, product_ids)
     return [*found.values()]
@@ -86,7 +88,10 @@ async def _texts(case: Case, rows: Sequence[IndexRow]) -> list[tuple[bytes | str
 def _compare(
     stored: Floats, results: Sequence[GivenVector | ServiceError], found: Agreement
 ) -> None:
-    """Raises EmbedderUnavailable, VersionMismatch: they say nothing about photo or text."""
+    """Compare stored and new vectors.
+
+    Raises EmbedderUnavailable, VersionMismatch, which are not the items' fault.
+    """
     best = -1.0
     for result in results:
         if isinstance(result, errors.EmbedderUnavailable | errors.VersionMismatch):

@@ -51,7 +51,7 @@ class Neighbours:
 
 
 def _families(rows: Sequence[IndexRow]) -> npt.NDArray[np.str_]:
-    """What each row's product and its variants have in common."""
+    """Return the family of each row's product, shared with its variants."""
     return np.array([row.parent_id or row.product_id for row in rows], np.str_)
 
 

@@ -56,7 +56,7 @@ class Trial:
                 hits[row_id] = float(scores[number, places[row_id]])
 
     def recall(self) -> float:
-        """The share of the exact nearest that were found; 1 when there are none."""
+        """Return the share of the exact nearest that were found; 1 when there are none."""
         wanted = min(self._k, self._passing)
         if not wanted or not self.hits:
             return 1.0
@@ -68,7 +68,7 @@ class Trial:
 
 
 def queries_between(sample: Sequence[IndexRow]) -> Floats:
-    """What to ask for: points between two sampled photos, as a shopper's photo is near to some."""
+    """Return queries between two sampled photos each, as near to some photos as a shopper's."""
     sound = [row.vector for row in sample if is_sound(row.vector)][: QUERIES + 1]
     if not sound:
         return np.empty((0, 0), dtype=np.float32)
@@ -82,7 +82,7 @@ def is_sound(vector: Floats) -> bool:
 
 
 def filters_for(sample: Sequence[IndexRow]) -> list[Filter]:
-    """The condition on a brand or a category that passes about a tenth of the sample."""
+    """Return the condition on a brand or a category that about a tenth of the sample passes."""
     counts: Counter[tuple[str, str]] = Counter()
     for row in sample:
         if row.facts.brand:
@@ -101,7 +101,7 @@ def filters_for(sample: Sequence[IndexRow]) -> list[Filter]:
 
 
 async def newest_commit(case: Case) -> int:
-    """The newest commit that the index holds, with all before it."""
+    """Return the newest commit that the index holds, with all before it."""
     made, record = case.generation, case.tools.record
     present = await record.find_generation(made.catalog_id, made.name)
     head = (await record.freshness(present)).head

@@ -110,7 +110,7 @@ async def _keep(
 
 
 async def draw_sample(case: Case) -> list[IndexRow]:
-    """Rows of different photos, at random but always the same ones for a job."""
+    """Draw rows of different photos at random, the same ones for the same job."""
     start = hashlib.sha256(case.job.id.encode()).hexdigest()[:32]
     size = case.demand.sample_size
     rows: dict[str, IndexRow] = {}
@@ -126,7 +126,8 @@ async def draw_sample(case: Case) -> list[IndexRow]:
 
 
 async def _settled(case: Case) -> tuple[int, int, int]:
-    """Rows of the engine, of the record, and how many may differ for what is being written."""
+    """Return the row counts of engine and record, and the difference that writes in progress
+    allow."""
     made, tools = case.generation, case.tools
     for look in range(SETTLE_LOOKS):
         present = await tools.record.find_generation(made.catalog_id, made.name)
@@ -144,7 +145,7 @@ async def _settled(case: Case) -> tuple[int, int, int]:
 
 
 def _noun(made: Generation) -> str:
-    """What is embedded for a generation."""
+    """Return the noun for what a generation embeds."""
     return "text" if made.of_texts else "photo"
 
 
@@ -175,9 +176,10 @@ def _findings(
 
 
 async def _coverage(case: Case, rows: int) -> list[str]:
-    """Whether its `rows` are fewer than those of the active one of its space.
+    """Return a finding if `rows` are fewer than those of the space's active generation.
 
-    Not for photos that wait, as those of live writes do; activation looks how long.
+    Rows of pending photos, as after live writes, do not count; activation checks how long they
+    wait.
     """
     record, made = case.tools.record, case.generation
     if made.given:  # a version is of the products that its maker knew

@@ -67,7 +67,7 @@ class Breaker:
         """When each collection's newest probe succeeded."""
 
     def lost(self, generation: Generation) -> bool:
-        """Whether the newest probe failed."""
+        """Return whether the newest probe failed."""
         return generation.collection in self._lost
 
     def suspect(self, generation: Generation) -> None:
@@ -80,7 +80,7 @@ class Breaker:
     async def call(
         self, generation: Generation, seconds: float | None, ask: Callable[[], Awaitable[T]]
     ) -> T:
-        """The engine's answer, within so many seconds. Raises IndexUnavailable."""
+        """Return the engine's answer, within `seconds`. Raises IndexUnavailable."""
         if self.lost(generation):
             raise errors.IndexUnavailable
         try:
@@ -91,8 +91,11 @@ class Breaker:
             raise errors.IndexUnavailable from error
 
     async def found_nothing(self, generation: Generation, condition: Filter) -> None:
-        """What a search came back with: an engine that lost its data finds nothing either, until it
-        is filled anew. Raises IndexUnavailable when all rows pass and there should be some."""
+        """Check an empty result: an engine that lost its data finds nothing either, until it is
+        filled again.
+
+        Raises IndexUnavailable when all rows pass and there should be some.
+        """
         if condition != All():
             self.suspect(generation)
         elif not await self._holds_all(generation):
@@ -121,7 +124,7 @@ class Breaker:
             del self._probing[collection]
 
     async def _answers(self, generation: Generation) -> bool:
-        """Whether it can be searched; one that is dropped is nobody's loss."""
+        """Return whether the collection can be searched; a dropped one is no loss."""
         try:
             ask = partial(self._search, generation)
             shown = await reach(generation, ask, self._index, self._record)
@@ -136,7 +139,7 @@ class Breaker:
             return False
 
     async def _holds_all(self, generation: Generation) -> bool:
-        """Whether the engine holds what the record says, but for what is on its way."""
+        """Return whether the engine holds the record's rows, except those on their way."""
         expected = await self._record.row_count(generation, self._most + 1)
         if expected > self._most:
             return True
@@ -148,8 +151,7 @@ class Breaker:
         return held + coming >= WHOLE * expected
 
     async def _search(self, generation: Generation) -> bool:
-        """Whether there is one row, with our patience; a collection that is being loaded takes
-        longer."""
+        """Return whether a search finds a row within the patience of probes."""
         one = np.zeros(generation.dimension, dtype=np.float32)
         one[0] = 1.0
         collection, how = generation.collection, generation.parameters

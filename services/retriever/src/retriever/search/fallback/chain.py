@@ -47,7 +47,10 @@ class FallbackChain:
         remaining: Remaining,
         ask: Callable[[], Awaitable[T]],
     ) -> T:
-        """The engine's answer. `rows`: of the catalog, about. Raises IndexUnavailable."""
+        """Return the engine's answer.
+
+        `rows`: approximate number in the catalog. Raises IndexUnavailable.
+        """
         left = remaining()
         if left is not None and rows <= self.most:
             left *= SHARE
@@ -56,7 +59,8 @@ class FallbackChain:
     async def instead(
         self, generation: Generation, condition: Filter, wanted: int, seconds: float | None
     ) -> RecordCopy | None:
-        """What the record answers from, if it can be read in time; see `RecordFallback.rows`."""
+        """Return rows of the record in place of the engine's, if they can be read in time; see
+        `RecordFallback.rows`."""
         try:
             async with asyncio.timeout(seconds):
                 return await self._record_fallback.rows(generation, condition, wanted)
@@ -66,7 +70,8 @@ class FallbackChain:
     async def meanwhile(
         self, generation: Generation, condition: Filter, wanted: int, seconds: float | None
     ) -> RecordCopy | None:
-        """The same for a search that waits for a write; None = the engine may yet get it."""
+        """Return rows of the record for a search that waits for a write; None = the engine may yet
+        get it."""
         self.breaker.suspect(generation)
         if not self.breaker.lost(generation):
             return None
@@ -87,7 +92,7 @@ class FallbackSearch:
     remaining: Remaining
 
     async def look(self, limit: int) -> RoundResult:
-        """A round that asks for `limit` rows. Raises IndexUnavailable."""
+        """Search for `limit` rows. Raises IndexUnavailable."""
         search = self.nearest
         if self.copy is None:
             try:
@@ -111,7 +116,7 @@ class FallbackSearch:
         return found
 
     def words(self, rounds: int, rows: int) -> str:
-        """What was done, in one line for people."""
+        """Describe what was done, in one line for people."""
         if self.copy is None:
             return self.nearest.plan.words(rounds, rows, self.nearest.last.matches)
         counted = f"{rounds} {'round' if rounds == 1 else 'rounds'}, {rows} rows"

@@ -46,7 +46,7 @@ class RecordCopy:
         return len(self.rows.keys) if isinstance(self.rows, MatchingRows) else len(self.rows)
 
     async def look(self, vectors: Sequence[Floats], metric: Metric, limit: int) -> RoundResult:
-        """The `limit` rows nearest to any of the vectors."""
+        """Return the `limit` rows nearest to any of the vectors."""
         if isinstance(self.rows, MatchingRows):
             hits = await asyncio.to_thread(compare, self.rows, vectors, metric)
         else:
@@ -55,7 +55,7 @@ class RecordCopy:
 
 
 def _best(rows: Vectors, scores: Floats, limit: int) -> list[Hit]:
-    """The `limit` best rows as hits, best first."""
+    """Return the `limit` best rows as hits, best first."""
     held = np.flatnonzero(rows.owners[: len(scores)] >= 0)
     if len(held) > limit:
         held = held[np.argpartition(-scores[held], limit - 1)[:limit]]
@@ -80,7 +80,8 @@ class RecordFallback:
     async def rows(
         self, generation: Generation, condition: Filter, wanted: int
     ) -> RecordCopy | None:
-        """Every row that passes, and perhaps others, in a state that holds the write `wanted`.
+        """Return every row that passes, and perhaps others, in a state that holds the write
+        `wanted`.
 
         None = that write waits for a vector. Raises IndexUnavailable when there are too many.
         """

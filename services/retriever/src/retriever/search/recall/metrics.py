@@ -36,7 +36,7 @@ class RecallCollector(Collector):
         self._catalogs = catalogs
 
     def collect(self) -> Iterable[Metric]:
-        """The present values."""
+        """Yield the current values."""
         groups: dict[tuple[str, ...], list[Verdict]] = {}
         for verdict in self._watchdog.verdicts():
             kind = verdict.kind

@@ -49,7 +49,7 @@ class Subset:
 
     @classmethod
     def of(cls, rows: Sequence[IndexRow], dimension: int, read: float) -> Self:
-        """That of some rows."""
+        """Return the subset of some rows."""
         return cls(
             tuple(row.row_id for row in rows),
             tuple(row.product_id for row in rows),
@@ -75,8 +75,11 @@ class Seen:
 async def read_subset(
     seen: Seen, start: str, rows: int, record: RowsRecord, clock: Callable[[], float]
 ) -> Subset:
-    """The `rows` rows behind a row id, or fewer where vectors are large: those that the index held
-    when it was searched. Ids are hashes, so they are a random sample."""
+    """Read the `rows` rows after a row id, fewer where vectors are large: those that the index held
+    when it was searched.
+
+    Ids are hashes, so they are a random sample.
+    """
     made = seen.nearest.generation
     size = max(1, min(rows, SUBSET_BYTES // (4 * made.dimension)))
     found = [
@@ -89,7 +92,7 @@ async def read_subset(
 
 
 async def compare(seen: Seen, subset: Subset, record: RowsRecord, chance: random.Random) -> Look:
-    """What a subset says of a search."""
+    """Return the recall of a search on a subset."""
     nearest, k = seen.nearest, seen.top_k
     hits = nearest.last.hits
     # Fewer than were asked for: all that pass should be there.
@@ -112,7 +115,7 @@ async def compare(seen: Seen, subset: Subset, record: RowsRecord, chance: random
 
 
 async def passing_share(subset: Subset, condition: Filter) -> float:
-    """The share of rows that a filter passes, 0 to 1."""
+    """Return the share of rows that a filter passes, 0 to 1."""
     facts = subset.facts[:SHARE_ROWS]
     return sum(await each_passes(condition, facts, len(facts))) / max(1, len(facts))
 
@@ -120,7 +123,7 @@ async def passing_share(subset: Subset, condition: Filter) -> float:
 def _nearer(
     vectors: Floats, queries: Sequence[Floats], metric: Metric, least: float
 ) -> Sequence[int]:
-    """Places of the rows that are nearer than `least` to a query, by more than rounding does."""
+    """Return the places of rows that are nearer than `least` to a query, by more than rounding."""
     if not len(vectors):
         return []
     asked = np.stack(queries)
@@ -135,7 +138,7 @@ def _nearer(
 async def pages(
     generation: Generation, start: str, size: int, record: RowsRecord
 ) -> AsyncIterator[list[IndexRow]]:
-    """The `size` rows behind a row id, round the end."""
+    """Yield the `size` rows after a row id, wrapping around at the end."""
     for begin, last in ((start, "g"), ("", start)):  # ids are hexadecimal: all stand before "g"
         after, more = begin, True
         while more and size > 0:
@@ -149,5 +152,5 @@ async def pages(
 
 
 def _number(row_id: str) -> int:
-    """A row's id in less memory."""
+    """Return a row's id as a number, which takes less memory."""
     return int(row_id[:15], 16)

@@ -111,12 +111,12 @@ class Watchdog:
             self._task = asyncio.create_task(self._work(), context=Context())
 
     def verdicts(self) -> list[Verdict]:
-        """What is known of the searches of the last hour. May be called from any thread."""
+        """Return the recall of the last hour's searches. May be called from any thread."""
         oldest = self.clock() - WINDOW_SECONDS
         return [each for each in tuple(self._verdicts.values()) if each.time > oldest]
 
     async def caught_up(self) -> None:
-        """Returns once nothing waits to be looked at."""
+        """Return once no search waits to be checked."""
         if self._task is not None:
             await self._task
 
@@ -152,7 +152,7 @@ class Watchdog:
             await self.record.want_check(seen.nearest.generation)
 
     async def _subset(self, seen: Seen) -> Subset:
-        """The generation's, read again when it is old."""
+        """Return the generation's subset, read again when it is old."""
         made = seen.nearest.generation
         kept = self._subsets.pop(made.collection, None)
         if kept is None or self.clock() - kept.read > AGE_SECONDS:
