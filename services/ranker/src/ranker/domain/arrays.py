@@ -54,14 +54,14 @@ Table = TypeVar("Table", bound=Any)
 
 
 def part(table: Table, rows: Flags | Ints | slice) -> Table:
-    """Only these rows of a table, in their order."""
+    """Return only these rows of a table, in their order."""
     columns = {one.name: getattr(table, one.name) for one in fields(table)}
     taken = {name: one[rows] for name, one in columns.items() if isinstance(one, np.ndarray)}
     return replace(table, **taken)
 
 
 def stacked(*tables: Table) -> Table:
-    """Tables of arrays alone, one after the other; at least one."""
+    """Concatenate tables of arrays alone; at least one."""
     columns = [[getattr(each, one.name) for each in tables] for one in fields(tables[0])]
     made: Table = type(tables[0])(*map(np.concatenate, columns))
     return made

@@ -144,7 +144,7 @@ def bought(day: Day) -> str:
 
 
 def habits(purchases: Iterable[tuple[int, Mapping[str, int]]]) -> str:
-    """What a shopper's purchases, by day, say of how often products are bought, as it is kept."""
+    """Return the intervals between a shopper's purchases of a product, as they are stored."""
     by_product: dict[str, list[int]] = {}
     for day, items in sorted(purchases, key=lambda pair: pair[0]):
         for item in items:
@@ -158,7 +158,7 @@ def habits(purchases: Iterable[tuple[int, Mapping[str, int]]]) -> str:
 
 
 def groups(one: Product) -> tuple[str, ...]:
-    """The groups by which counts of a product are kept, too, as its features are named."""
+    """Return the groups that a product counts for, named like its features."""
     kinds = (f"{CATEGORY_KIND}=", f"{PRICE_KIND}=")
     return tuple(name for name in feature_names(one, ()) if name.startswith(kinds))
 

@@ -57,7 +57,7 @@ class Vectors:
 
 
 def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str, ...]:
-    """The product's features without duplicates, sorted, its own id's first."""
+    """Return the product's features, sorted without duplicates, its id's first."""
     names = {f"category={path}" for path in ancestors(product.category)}
     names.update(f"tag={tag}" for tag in product.tags)
     names.update(
@@ -71,7 +71,7 @@ def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str,
 
 
 def shopper_feature_names(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The features of a shopper who gave these attributes, sorted: ``age_band=25-34``."""
+    """Return the features of a shopper's attributes, sorted: ``age_band=25-34``."""
     return tuple(sorted({f"{key}={value}" for key, value in attributes}))
 
 
@@ -86,8 +86,8 @@ def price_band(price: Money) -> str:
 
 
 def price_range(band: str) -> tuple[Money, Money]:
-    """The least price of a band and the one from which the next begins, rounded to a hundredth;
-    twice 0 for what is free. ValueError unless `price_band` made it."""
+    """Return the least price of a band and that of the next, rounded to a hundredth; twice 0 for
+    free products. ValueError unless `price_band` made it."""
     currency, _, number = band.partition(":")
     if number == "free":
         return Money(0, currency), Money(0, currency)
@@ -97,6 +97,6 @@ def price_range(band: str) -> tuple[Money, Money]:
 
 
 def split(name: str) -> tuple[str, str]:
-    """A feature's kind, without the prefix of attributes, and its value."""
+    """Return a feature's kind, without the prefix of attributes, and its value."""
     kind, _, value = name.partition("=")
     return kind.removeprefix("attribute."), value

@@ -99,7 +99,8 @@ _COUNTS = [field.name for field in fields(OutcomeCounts)][3:]
 
 
 def by_arm(tallies: Iterable[OutcomeCounts]) -> tuple[OutcomeCounts, ...]:
-    """One for each model version, scene and arm: an answer of several arms counts in each."""
+    """Return the counts by model version, scene and arm: an answer of several arms counts in
+    each."""
     found: dict[tuple[str, str, str], OutcomeCounts] = {}
     for tally in tallies:
         for arm in tally.arms.split("\n"):

@@ -34,15 +34,15 @@ class Pseudonyms:
         """Shows whether a store was written with this key. 64 hexadecimal digits."""
 
     def of(self, catalog_id: str, shopper: Shopper) -> str:
-        """The shopper's pseudonym in the catalog, 64 hexadecimal digits."""
+        """Return the shopper's pseudonym in the catalog, 64 hexadecimal digits."""
         return self._pseudonym(catalog_id, shopper.kind, shopper.id)
 
     def of_session(self, catalog_id: str, session_id: str) -> str:
-        """The visit's pseudonym; empty for an unknown visit."""
+        """Return the visit's pseudonym; empty for an unknown visit."""
         return self._pseudonym(catalog_id, Identity.SESSION, session_id) if session_id else ""
 
     def digest(self, catalog_id: str, text: str) -> bytes:
-        """Of what is known of a shopper, to compare it later; 8 bytes that say nothing else."""
+        """Return an 8-byte keyed digest of a text about a shopper, for later comparison."""
         return _mac(self._key, (catalog_id.encode(), b"digest", text.encode()))[:8]
 
     def _pseudonym(self, catalog_id: str, kind: Identity, value: str) -> str:

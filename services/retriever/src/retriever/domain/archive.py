@@ -22,12 +22,15 @@ Row: TypeAlias = dict[str, Any]
 
 
 def signed(name: str, before: str) -> tuple[str, str, str]:
-    """What the signature of a JSON member is about. `before`: the archive's signature before it."""
+    """Return what the signature of a JSON member covers.
+
+    `before`: the archive's signature before it.
+    """
     return "backup", name, before
 
 
 def meaning(error: OSError) -> BackupsFull | BackupsUnavailable:
-    """What an error of the place of backups means to a caller."""
+    """Return the ServiceError that an error of the backup store stands for."""
     return BackupsFull() if error.errno in _FULL else BackupsUnavailable()
 
 
@@ -100,7 +103,7 @@ class Manifest(Strict):
     """The live index generations, as the record held them."""
 
     def rows(self, table: str) -> int:
-        """How many rows a table has; 0 when it is not there."""
+        """Return the number of a table's rows; 0 if the archive lacks it."""
         name = f"tables/{table}.parquet"
         return next((member.rows for member in self.members if member.name == name), 0)
 
@@ -117,13 +120,13 @@ _GENERATION = TypeAdapter(Generation)
 
 
 def dumped(generation: Generation) -> dict[str, Any]:
-    """A generation for a manifest."""
+    """Return a generation as it stands in a manifest."""
     value: dict[str, Any] = _GENERATION.dump_python(generation, mode="json")
     return value
 
 
 def generations_of(manifest: Manifest) -> list[Generation]:
-    """The generations of a manifest. Raises BackupDamaged."""
+    """Return the generations of a manifest. Raises BackupDamaged."""
     try:
         return [_GENERATION.validate_python(value) for value in manifest.generations]
     except ValidationError as error:

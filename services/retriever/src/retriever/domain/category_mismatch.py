@@ -73,10 +73,10 @@ def category_mismatch(
     *,
     limits: Limits = LIMITS,
 ) -> CategoryMismatch | None:
-    """What a photo has against a product's category; None = nothing, or that can't be known.
+    """Return how a photo contradicts a product's category; None = it does not, or that is unknown.
 
-    `known`: the full paths that the head knows. It has no word on a category that is not
-    among them, nor above them: a new one is not contradicted before a head knows it.
+    `known`: the full paths that the head knows. A category that is neither among them nor above one
+    is never contradicted: it may be newer than the head.
     """
     mine = {path for path in known if _within(path, own)}
     if not own or not mine:
@@ -94,8 +94,8 @@ def category_mismatch(
 
 
 def _at_most(seen: Classification, paths: Collection[CategoryPath]) -> float:
-    """The chance of some categories together, at most: one that is not among the guesses has no
-    more than the last of them, and all of those no more than what is left."""
+    """Return an upper bound of the joint probability of some categories: one that is not among the
+    guesses has no more than the last guess, and all of those no more than the remainder."""
     guessed = [guess for guess in seen.guesses if guess.path in paths]
     sure = sum(guess.probability for guess in guessed)
     left = 1.0 - seen.unknown_probability - sum(guess.probability for guess in seen.guesses)
@@ -104,7 +104,7 @@ def _at_most(seen: Classification, paths: Collection[CategoryPath]) -> float:
 
 
 def _related(path: CategoryPath, own: CategoryPath) -> bool:
-    """Whether one lies within the other."""
+    """Return whether one category is within the other."""
     return _within(path, own) or _within(own, path)
 
 

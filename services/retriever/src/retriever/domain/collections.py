@@ -14,19 +14,19 @@ _SHAPED = re.compile(r"(?P<base>.*)_s(?P<shape>[0-9]+)")
 
 
 def shaped(collection: str, shape: int = SHAPE) -> str:
-    """The name of a collection in another shape; the first had no number."""
+    """Return the name of a collection in another shape; the first shape has no number."""
     found = _SHAPED.fullmatch(collection)
     base = found["base"] if found else collection
     return base if shape == 1 else f"{base}_s{shape}"
 
 
 def shape_of(collection: str) -> int:
-    """The shape in a collection's name."""
+    """Return the shape in a collection's name."""
     found = _SHAPED.fullmatch(collection)
     return int(found["shape"]) if found else 1
 
 
 def collection_of(prefix: str, catalog_id: str, space: EmbeddingSpace, name: str) -> str:
-    """The name of a new generation's collection: no two have the same, nor had."""
+    """Return the name of a new generation's collection, which was never used before."""
     key = hashlib.sha256(f"{catalog_id}/{name}/{space.version}".encode()).hexdigest()[:16]
     return shaped(f"{prefix}_{space.space}_{key}")

@@ -220,7 +220,7 @@ class Counts:
 
 
 def check_parameters(given: IndexParameters) -> None:
-    """Raises IndexParametersInvalid."""
+    """Raise IndexParametersInvalid if a parameter is out of range."""
     ranges = [("partitions", given.partitions, 0, MAX_PARTITIONS)]
     if given.kind is IndexKind.HNSW:
         ranges += [

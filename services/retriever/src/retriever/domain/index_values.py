@@ -68,7 +68,7 @@ class Hit:
 
 
 def hit_order(hit: Hit) -> tuple[float, str, str]:
-    """Sorts hits: best first, equal ones always alike."""
+    """Return the sort key of hits: best first, ties in a fixed order."""
     return -hit.similarity, hit.product_id, hit.row_id
 
 

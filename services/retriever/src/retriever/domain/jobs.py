@@ -15,10 +15,11 @@ OPEN = (JobState.PENDING, JobState.RUNNING)
 
 
 def request_key(request_id: str, what: str, *, hashed: bool = False) -> str:
-    """What a job is asked for with: asked again, there is no second one. Empty = each is new.
+    """Return the key that makes a job's creation idempotent; empty = each call creates one.
 
-    One request id may stand for several calls, as it is for logs too: `what` sets them apart, as a
-    hash where it is long."""
+    One request id may stand for several calls, as in logs: `what` distinguishes them, hashed if it
+    is long.
+    """
     if hashed:
         what = hashlib.sha256(what.encode()).hexdigest()[:16]
     return f"{request_id}/{what}" if request_id else ""

@@ -6,5 +6,5 @@ MAX_CATALOG_LABELS = 20
 
 
 def catalog_label(catalog: str, catalogs: Sequence[str]) -> str:
-    """The catalog's name in metrics: where catalogs are many, one for all."""
+    """Return the catalog's label in metrics: with many catalogs, one for all."""
     return catalog if len(catalogs) <= MAX_CATALOG_LABELS else "several"

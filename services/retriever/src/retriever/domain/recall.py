@@ -109,7 +109,7 @@ class Window:
 
 
 def pooled(looks: Sequence[Look]) -> Recall | None:
-    """The estimate from some looks; None = no row was expected."""
+    """Return the pooled estimate of some checks; None = no row was expected."""
     rows = sum(len(look.expected) for look in looks)
     if not rows:
         return None
@@ -121,7 +121,7 @@ def pooled(looks: Sequence[Look]) -> Recall | None:
 
 
 def _design_effect(looks: Sequence[Look], value: float, rows: int) -> float:
-    """By what the estimate's variance is greater than if all rows were independent."""
+    """Return the factor by which the variance exceeds that of independent rows."""
     if len(looks) < 2 or not 0 < value < 1:
         return 1.0
     residuals = sum((look.found - value * len(look.expected)) ** 2 for look in looks)

@@ -48,7 +48,7 @@ LEAST_LENGTH = 1e-4
 
 
 def check_vector(given: GivenVector, dimension: int, path: str) -> Floats:
-    """The vector as float32. Raises VectorInvalid."""
+    """Return the vector as float32. Raises VectorInvalid."""
     if given.dimension != dimension:
         raise VectorInvalid.at(
             f"{path}.dimension", f"is {given.dimension}; the index holds {dimension}"
@@ -70,11 +70,11 @@ def check_vector(given: GivenVector, dimension: int, path: str) -> Floats:
 
 
 def blended(parts: Sequence[tuple[float, Sequence[Floats]]]) -> Floats | None:
-    """One query [d], of unit length, out of parts: each a weight and its vectors, not all zero.
+    """Blend parts, each a weight and its vectors, not all zero, into one query [d] of unit length.
 
-    The sum of weight × unit vector; a part of several vectors (a product's photos) stands for the
-    mean of their unit vectors, one of none counts nothing. None = no part that counts says what is
-    wanted. Raises VectorInvalid when they cancel out.
+    The sum of weight × unit vector; several vectors of a part (a product's photos) stand for the
+    mean of their unit vectors, a part without any is ignored. None = all parts are without vectors
+    or weights above 0. Raises VectorInvalid when they cancel out.
     """
     held = [(weight, _middle(vectors)) for weight, vectors in parts if len(vectors)]
     if not any(weight > 0 for weight, _ in held):
@@ -87,7 +87,7 @@ def blended(parts: Sequence[tuple[float, Sequence[Floats]]]) -> Floats | None:
 
 
 def _middle(vectors: Sequence[Floats]) -> Floats:
-    """The unit vector amid some; float64. Photos that are each other's opposite have none: zero."""
+    """Return the normalised mean of unit vectors, float64; zero if they cancel out."""
     rows = np.stack(vectors).astype(np.float64)
     mean = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).mean(axis=0)
     length = float(np.linalg.norm(mean))
@@ -98,7 +98,7 @@ Scores = npt.NDArray[np.float64]
 
 
 def exact_scores(queries: Floats, vectors: Floats, metric: Metric) -> Scores:
-    """How near each vector is to each query: more is nearer."""
+    """Return the similarity of each vector to each query: greater is nearer."""
     left, right = queries.astype(np.float64), vectors.astype(np.float64)
     dots: Scores = left @ right.T
     if metric is Metric.IP:

@@ -14,7 +14,8 @@ from retriever.record.tables import outbox, pending, product_images, products, s
 
 
 def _freshness_statement() -> sa.Select[Any]:
-    """One statement: what leaves `pending` for the outbox meanwhile must not be missed in both."""
+    """Return a single statement, so that an item that moves from `pending` to the outbox is not
+    missed in both."""
     s, o, p = sequences.c, outbox.c, pending.c
     catalog: sa.BindParameter[str] = sa.bindparam("catalog_id")
     head = (
@@ -43,11 +44,11 @@ def _freshness_statement() -> sa.Select[Any]:
 
 
 def holds_up() -> sa.ColumnElement[bool]:
-    """Whether the writes of a pending photo and after it count as not held.
+    """Return the condition that a pending photo delays visibility of its write and later ones.
 
-    Not when the photo fails for a reason of its own: it may be tried for a quarter of an hour, and
-    every search that is to see a write would wait for it. An outage that lasts through so many
-    attempts is taken for the photo's own too: it may be what brings the embedder down.
+    Not when the photo fails for a reason of its own: it may be retried for a quarter of an hour,
+    and every search that waits for a write would wait for it. An outage that lasts through as many
+    attempts counts as the photo's own: the photo may be what crashes the embedder.
     """
     p = pending.c
     outage = sa.and_(p.reason.in_(OUTAGES), p.attempts < MAX_ATTEMPTS)
@@ -83,7 +84,7 @@ FOREVER = 2**62
 def read_generation_snapshot(
     connection: Connection, catalog_id: str, space: str, name: str = ""
 ) -> GenerationSnapshot | None:
-    """A generation with its freshness, of one moment."""
+    """Return a generation with its freshness, of one moment."""
     generation = read_generation(connection, catalog_id, space, name)
     if generation is None:
         return None
@@ -93,7 +94,7 @@ def read_generation_snapshot(
 
 
 def read_counts(connection: Connection, catalog_id: str, generation: Generation | None) -> Counts:
-    """How much the record holds, and how much a generation lacks; None = one that lacks all."""
+    """Return the record's counts, and what a generation lacks; None = it lacks everything."""
 
     def number(table: sa.Table, *which: sa.ColumnElement[bool]) -> int:
         mine = sa.select(sa.func.count()).where(table.c.catalog_id == catalog_id, *which)

@@ -51,7 +51,7 @@ LACKING = sa.exists().where(
 
 
 def _outstanding_statement() -> sa.Select[Any]:
-    """One statement for all catalogs, as whoever is idle asks it again and again."""
+    """Return one statement for all catalogs, as idle workers repeat it."""
     g = generations.c
     version = {name: g[name] for name in ("catalog_id", "space", "space_version")}
     waiting = sa.exists().where(on(pending, **version), ~pending.c.failed)
@@ -111,7 +111,7 @@ def _to_verification(text: str) -> Verification | None:
 
 
 def generation_values(generation: Generation) -> dict[str, Any]:
-    """A generation as a row."""
+    """Return a generation as a row."""
     parameters = asdict(generation.parameters)
     values = {each.name: getattr(generation, each.name, None) for each in generations.columns}
     values["metric"] = parameters.pop("metric")
@@ -127,7 +127,7 @@ def verification_text(verification: Verification | None) -> str:
 
 
 def photo_versions(live: Iterable[Generation]) -> list[Generation]:
-    """A live generation of each version of a space whose vectors are those of photos."""
+    """Return a live generation of each version of a space with vectors of photos."""
     photos = {(each.space, each.space_version): each for each in live if not each.of_products}
     return list(photos.values())
 
@@ -183,7 +183,8 @@ def want(
 
 
 def item_of(target: Generation) -> sa.Column[str]:
-    """What is embedded for a generation: photos, or the texts of products, named by these."""
+    """Return the column of the items that a generation embeds: photos, or products for their
+    texts."""
     return products.c.product_id if target.of_texts else product_images.c.image_id
 
 

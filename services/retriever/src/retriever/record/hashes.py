@@ -33,7 +33,7 @@ def to_signed(perceptual_hash: int) -> int:
 
 
 def from_signed(stored: int | None) -> int:
-    """The inverse of to_signed; 0 where nothing is stored yet."""
+    """Convert a stored value back; the inverse of to_signed. 0 where nothing is stored yet."""
     return (stored or 0) % (2 * _SIGN)
 
 
@@ -43,7 +43,7 @@ def read_unhashed(connection: Connection, catalog_id: str, limit: int) -> list[s
 
 
 def write_hashes(connection: Connection, catalog_id: str, hashes: Mapping[str, int]) -> list[str]:
-    """The products that have these photos, by id."""
+    """Store perceptual hashes of photos. Return the products that have these photos, by id."""
     rows = [
         {"of_catalog": catalog_id, "of_image": image_id, "hashed": to_signed(value)}
         for image_id, value in hashes.items()

@@ -92,7 +92,7 @@ def open_import(  # noqa: PLR0917 - a call of the record, with the time
 
 
 def open_state(connection: Connection, catalog_id: str, import_id: str) -> sa.Row[Any]:
-    """The row of an open import. Raises ImportNotFound, ImportClosed."""
+    """Return the row of an open import. Raises ImportNotFound, ImportClosed."""
     known = _find(connection, catalog_id, import_id)
     if known is None:
         raise errors.ImportNotFound
@@ -104,7 +104,7 @@ def open_state(connection: Connection, catalog_id: str, import_id: str) -> sa.Ro
 def read_decided(
     connection: Connection, catalog_id: str, import_id: str, numbers: Sequence[int]
 ) -> dict[int, Stored | ServiceError]:
-    """The outcomes of those of some rows that were decided."""
+    """Return the outcomes of decided rows."""
     c = import_rows.c
     query = sa.select(c.row_number, c.product_id, c.stored, c.outcome).where(
         *_of(import_rows, catalog_id, import_id), c.row_number.in_(numbers)
@@ -174,7 +174,7 @@ def _decide(batch: Batch, row: ImportRow, taken: dict[str, int]) -> Stored | Ser
 def _rows_of(
     connection: Connection, catalog_id: str, import_id: str, product_ids: Sequence[str]
 ) -> dict[str, int]:
-    """Which rows of the import stored these products."""
+    """Return the rows of the import that stored these products."""
     c = import_rows.c
     found: dict[str, int] = {}
     for chunk in chunks(product_ids):
@@ -186,7 +186,7 @@ def _rows_of(
 
 
 def _rows_done(connection: Connection, catalog_id: str, import_id: str, done: int) -> int:
-    """The last row up to which all are decided, given that all up to `done` are."""
+    """Return the last row up to which all are decided, given that all up to `done` are."""
     while True:
         values = {"catalog_id": catalog_id, "import_id": import_id, "done": done}
         following = connection.execute(_FOLLOWING, values).scalars().all()
@@ -271,7 +271,7 @@ def _progress(row: sa.Row[Any]) -> ImportProgress:
 
 
 def _bounded(error: ServiceError) -> ServiceError:
-    """The error as it is kept: a hostile row can't fill the disk with what is wrong."""
+    """Cut an error to the stored size: a hostile row can't fill the disk with its violations."""
     if error.code in PASSING:
         return error
     return BY_CODE[error.code](

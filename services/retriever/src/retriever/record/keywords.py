@@ -113,7 +113,7 @@ def fill(connection: Connection) -> None:
 
 
 def _content(row: Any) -> ProductContent:
-    """What of a product has words."""
+    """Return a row as product content, with the fields that have words."""
     return ProductContent(
         row.product_id,
         row.title,
@@ -165,7 +165,7 @@ def _likeliest(
     likelihood: sa.ColumnElement[float],
     condition: Filter,
 ) -> Sequence[str]:
-    """The likeliest products of a query, of those that pass what an index can say of the filter."""
+    """Return the likeliest products of a query, filtered by what an index can tell."""
     for part in indexed_parts(condition):
         query = query.where(sa.exists().where(parts.same(keywords, products), holds(part)))
     query = query.order_by(likelihood.desc(), keywords.c.product_id).limit(MOST_TRIED)
@@ -173,7 +173,7 @@ def _likeliest(
 
 
 def _term(catalog_id: str, word: str) -> str:
-    """A word as the store's index has it. No word holds the point."""
+    """Return a word as the store's index has it. No word contains the point."""
     return f"{catalog_id}·{word}"
 
 
@@ -184,7 +184,8 @@ class _SQLite:
     catalog_id: str
 
     def having(self, words: Sequence[str], *, every: bool = False) -> sa.Select[Any]:
-        """A row for each of the catalog's products that has any of the words, or every one."""
+        """Return a statement for the catalog's products that have any of the words, or all of
+        them."""
         # Words have nothing but letters, digits and marks: none can end the quotes.
         terms = (f'"{_term(self.catalog_id, word)}"' for word in words)
         index = sa.table("keywords_index", sa.column("rowid"))
@@ -203,7 +204,7 @@ class _SQLite:
         )
 
     def likelihood(self, rarities: Mapping[str, float]) -> sa.ColumnElement[float]:  # noqa: ARG002
-        """What to order them by, about as `match` does."""
+        """Return an SQL expression to sort them by, approximately as `match` does."""
         return -sa.literal_column(f"bm25(keywords_index, {_BY_COLUMN})", sa.Float)
 
 

@@ -42,7 +42,7 @@ def put(
 
 
 def inserting(dialect: str, table: sa.Table) -> Any:
-    """An INSERT that can say what happens where the key exists."""
+    """Return an INSERT that supports a conflict clause."""
     insert: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
     return insert(table)
 
@@ -62,7 +62,7 @@ def _put(dialect: str, table: sa.Table, keep: bool, but: str) -> Any:
 
 
 def among(table: sa.Table, column: str) -> sa.ColumnElement[bool]:
-    """Rows of a catalog with one of some values; for `look_up`."""
+    """Return the condition of a catalog's rows with one of some values; for `look_up`."""
     return sa.and_(
         table.c.catalog_id == sa.bindparam("catalog_id"),
         table.c[column].in_(sa.bindparam("among", expanding=True)),
@@ -72,7 +72,7 @@ def among(table: sa.Table, column: str) -> sa.ColumnElement[bool]:
 def look_up(
     connection: Connection, statement: sa.Select[Any], among: Iterable[str], of: Mapping[str, Any]
 ) -> Iterator[sa.Row[Any]]:
-    """What a statement that is built once finds for some values, in no order."""
+    """Return the rows of a prebuilt statement for some values, in any order."""
     for chunk in chunks(list(dict.fromkeys(among))):
         yield from connection.execute(statement, {**of, "among": chunk})
 
@@ -86,7 +86,7 @@ def same(left: sa.Table, right: sa.Table) -> sa.ColumnElement[bool]:
 
 
 def version_of(generation: Generation) -> dict[str, str]:
-    """The generation's version: of rows, and of statements that are built once."""
+    """Return the generation's version as values of rows and parameters of prebuilt statements."""
     return {
         "catalog_id": generation.catalog_id,
         "space": generation.space,
@@ -111,7 +111,7 @@ def _vector_where(**version: Any) -> sa.ColumnElement[bool]:
 
 
 def vector_of(generation: Generation) -> sa.ColumnElement[bool]:
-    """Joins a product's photo with its vector of the generation's version."""
+    """Return the join of a product's photo with its vector of the generation's version."""
     return _vector_where(space=generation.space, space_version=generation.space_version)
 
 
@@ -130,7 +130,7 @@ class RowSource:
     """Of the photo among its product's."""
 
     def select(self, *columns: Any) -> sa.Select[Any]:
-        """Columns of a version's rows; `version_of` gives the values."""
+        """Return a SELECT of a version's rows; `version_of` gives the values."""
         mine = self.row.c.catalog_id == sa.bindparam("catalog_id")
         query = sa.select(*columns).select_from(self.joined)
         return query.where(mine, on(self.vector, **BOUND_VERSION))
@@ -158,13 +158,13 @@ ROWS: Mapping[bool, RowSource] = {
 def count(
     connection: Connection, rows: sa.Select[Any], most: int | None, of: Mapping[str, Any]
 ) -> int:
-    """How many rows there are; of more than `most`, so many."""
+    """Return the number of rows, at most `most`."""
     counted = sa.select(sa.func.count()).select_from(rows.limit(most).subquery())
     return int(connection.execute(counted, of).scalar_one())
 
 
 def held_by(generation: Generation, table: sa.Table) -> sa.ColumnElement[bool]:
-    """Whether a vector is of the generation's version."""
+    """Return the condition that a vector is of the generation's version."""
     return on(table, **version_of(generation))
 
 
@@ -190,7 +190,7 @@ def pending_row(target: Generation, item_id: str, seq: int, now: int) -> dict[st
 
 
 def photo_rows(catalog_id: str, product_id: str, image_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """A product's photos in order, as rows of `product_images`."""
+    """Return a product's photos in order, as rows of `product_images`."""
     return [
         {
             "catalog_id": catalog_id,

@@ -39,7 +39,7 @@ LONGEST_WAIT = 30_000_000
 
 
 def find(connection: Connection, catalog_id: str, name: str) -> Generation:
-    """A generation, dropped or not. Raises GenerationNotFound."""
+    """Return a generation, dropped or not. Raises GenerationNotFound."""
     for generation in all_generations(connection, catalog_id):
         if generation.name == name:
             return generation
@@ -121,7 +121,7 @@ def activate(
 
 
 def _objection(connection: Connection, generation: Generation, now: int) -> str:
-    """Why it should not be made active; empty = it may."""
+    """Return why a generation should not be activated; empty = it may."""
     if generation.state is GenerationState.BUILDING:
         return "no backfill of this generation has ended"
     if generation.verification is None:
@@ -199,7 +199,7 @@ def read_statuses(
 
 
 def _counts(connection: Connection, generation: Generation) -> tuple[int, int, int]:
-    """Photos, or products, that have a vector, wait for it, were given up."""
+    """Return the photos, or products, that are embedded, pending, and given up."""
     table = product_vectors if generation.of_products else vectors
     held = held_by(generation, table)
     number, of = sa.func.count(), pending_of(generation)

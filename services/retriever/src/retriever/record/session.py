@@ -85,11 +85,11 @@ class Session:
         )
 
     def taken_down(self, image_ids: Iterable[str]) -> frozenset[str]:
-        """Those of some photos that were taken down."""
+        """Return the photos that were taken down."""
         return frozenset(row.image_id for row in self.look_up(TAKEN_DOWN, image_ids))
 
     def take(self, count: int = 1) -> range:
-        """The numbers of so many new commits."""
+        """Reserve the numbers of `count` new commits, and return them."""
         taken = range(self.head + 1, self.head + 1 + count)
         if taken:
             self.head += count
@@ -209,15 +209,15 @@ class Session:
         return [None if write.product_id in digests else ProductNotFound() for write in writes]
 
     def _digests(self, generation: Generation, product_ids: Sequence[str]) -> dict[str, str]:
-        """Of those products that exist, the digests of their texts; empty where these are nothing
-        to the generation."""
+        """Return by existing product the digest of its text; "" where the generation does not embed
+        texts."""
         if generation.of_texts:
             found = read_products(self.connection, self.catalog_id, product_ids)
             return {name: digest_of(text_of(each.content)) for name, each in found.items()}
         return {row.product_id: "" for row in self.look_up(_EXISTING, product_ids)}
 
     def _lives(self, generation: Generation) -> bool:
-        """Whether the version has a generation still: it may have been dropped meanwhile."""
+        """Return whether the version still has a live generation."""
         return self.connection.execute(_LIVES, parts.version_of(generation)).first() is not None
 
     def _put_vectors(
@@ -290,7 +290,7 @@ def sweep(connection: Connection, now: int, catalog_id: str, part: CatalogPart) 
 
 
 def take_number(connection: Connection, now: int, catalog_id: str) -> int:
-    """A new number of the commit sequence."""
+    """Return a new number of the commit sequence."""
     return Session(connection, catalog_id, now).take()[0]
 
 

@@ -65,13 +65,13 @@ class RecordSnapshot:
     generations: Sequence[Generation]
 
     def count(self, table: Table) -> int:
-        """How many rows a table has."""
+        """Return the number of a table's rows."""
         source = _SOURCES[table.name]
         query = sa.select(sa.func.count()).where(self._archived(source))
         return int(self.connection.execute(query).scalar_one())
 
     def rows(self, table: Table) -> Iterator[Sequence[Row]]:
-        """A table's rows by its key, in batches."""
+        """Yield a table's rows by its key, in batches."""
         source = _SOURCES[table.name]
         query = (
             sa.select(*(source.c[column.name] for column in table.columns))

@@ -56,7 +56,7 @@ Call = Callable[Concatenate["Record", P], Coroutine[Any, Any, T]]
 
 
 def _reads(work: Callable[Concatenate[Connection, P], T]) -> Call[P, T]:
-    """The call that does `work` on one state of the store."""
+    """Return the method that runs `work` on one snapshot of the store."""
 
     async def call(store: "Record", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await store._db.read(lambda connection: work(connection, *args, **kwargs))
@@ -65,7 +65,7 @@ def _reads(work: Callable[Concatenate[Connection, P], T]) -> Call[P, T]:
 
 
 def _writes(work: Callable[Concatenate[Connection, P], T]) -> Call[P, T]:
-    """The call that does `work` in a transaction, which is committed before it returns."""
+    """Return the method that runs `work` in a transaction, and returns after its commit."""
 
     async def call(store: "Record", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await store._db.write(lambda connection: work(connection, *args, **kwargs))
@@ -74,7 +74,7 @@ def _writes(work: Callable[Concatenate[Connection, P], T]) -> Call[P, T]:
 
 
 def _reads_now(work: Callable[Concatenate[Connection, int, P], T]) -> Call[P, T]:
-    """The same as `_reads`, of work that needs the time."""
+    """Return a method as `_reads` does, for work that needs the time."""
 
     async def call(store: "Record", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await store._db.read(
@@ -85,7 +85,7 @@ def _reads_now(work: Callable[Concatenate[Connection, int, P], T]) -> Call[P, T]
 
 
 def _writes_now(work: Callable[Concatenate[Connection, int, P], T]) -> Call[P, T]:
-    """The same as `_writes`, of work that needs the time."""
+    """Return a method as `_writes` does, for work that needs the time."""
 
     async def call(store: "Record", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await store._db.write(

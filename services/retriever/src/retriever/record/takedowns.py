@@ -20,7 +20,7 @@ _TAKEDOWN = sa.select(takedowns.c.image_id, takedowns.c.reason, takedowns.c.crea
 def read_taken_down(
     connection: Connection, catalog_id: str, image_ids: Iterable[str]
 ) -> frozenset[str]:
-    """Those of some photos that were taken down."""
+    """Return the photos that were taken down."""
     found = parts.look_up(connection, TAKEN_DOWN, image_ids, {"catalog_id": catalog_id})
     return frozenset(row.image_id for row in found)
 
@@ -28,7 +28,7 @@ def read_taken_down(
 def read_takedowns(
     connection: Connection, catalog_id: str, after: str, limit: int
 ) -> list[Takedown]:
-    """Takedowns by their photos' ids, behind one."""
+    """Return takedowns by their photos' ids, after one."""
     t = takedowns.c
     mine = t.catalog_id == catalog_id, t.image_id > after
     query = _TAKEDOWN.where(*mine).order_by(t.image_id).limit(limit)

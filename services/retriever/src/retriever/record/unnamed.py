@@ -28,8 +28,10 @@ _KNOWN = sa.select(images.c.image_id).where(parts.among(images, "image_id"))
 def read_unnamed(
     connection: Connection, catalog_id: str, after: str, limit: int
 ) -> tuple[list[str], str]:
-    """Of the next photos behind one, those that no product has; and the last one that was looked
-    at, empty at the end."""
+    """Scan the next photos after one.
+
+    Return those that no product has, and the last one scanned, empty at the end.
+    """
     values = {"catalog_id": catalog_id, "after": after, "most": limit}
     rows = connection.execute(_PAGE, values).all()
     last = rows[-1].image_id if len(rows) == limit else ""
@@ -37,7 +39,7 @@ def read_unnamed(
 
 
 def read_unknown(connection: Connection, catalog_id: str, image_ids: Sequence[str]) -> list[str]:
-    """Those of some photos that the record does not know."""
+    """Return the photos that the record does not know."""
     found = parts.look_up(connection, _KNOWN, image_ids, {"catalog_id": catalog_id})
     known = {row.image_id for row in found}
     return [image_id for image_id in image_ids if image_id not in known]
@@ -46,7 +48,8 @@ def read_unknown(connection: Connection, catalog_id: str, image_ids: Sequence[st
 def read_unknown_for_good(
     connection: Connection, catalog_id: str, image_ids: Sequence[str]
 ) -> list[str]:
-    """The same, once every write to the catalog has ended that was under way."""
+    """Return the photos that the record does not know, after every write to the catalog in progress
+    has ended."""
     queue_up(connection, catalog_id)
     return read_unknown(connection, catalog_id, image_ids)
 
@@ -60,7 +63,7 @@ def note_unnamed(
 
 
 def forget_named(connection: Connection, catalog_id: str) -> None:
-    """Photos that a product has again are none of them."""
+    """Remove the notes of photos that a product has again."""
     has = sa.exists().where(
         parts.on(product_images, catalog_id=unnamed.c.catalog_id, image_id=unnamed.c.image_id)
     )
@@ -68,7 +71,7 @@ def forget_named(connection: Connection, catalog_id: str) -> None:
 
 
 def read_overdue(connection: Connection, catalog_id: str, before: int, limit: int) -> list[str]:
-    """Photos that no product had since before that time."""
+    """Return photos that no product has had since before a time."""
     mine = unnamed.c.catalog_id == catalog_id, unnamed.c.since < before
     return list(
         connection.execute(sa.select(unnamed.c.image_id).where(*mine).limit(limit)).scalars()

@@ -22,7 +22,7 @@ from servicekit.jobs import claimable
 
 
 def _waiting_statement() -> sa.Select[bool, bool, bool]:
-    """One statement for all catalogs: it is what an idle worker does."""
+    """Return one statement for all catalogs, as idle workers repeat it."""
     g, p = generations.c, pending.c
     now: sa.BindParameter[int] = sa.bindparam("now")
     live = sa.and_(
@@ -54,14 +54,15 @@ def _due_statement() -> sa.Select[Any]:
 
 
 def _due_texts_statement() -> sa.Select[Any]:
-    """Of products that are gone too: the worker finds out as it looks for their texts."""
+    """Return the statement of pending texts, including deleted products: the worker notices when it
+    reads their texts."""
     c = pending.c
     size, used = sa.literal(0).label("size"), sa.true().label("used")
     return _due_of(sa.select(c.image_id, size, c.attempts, used).select_from(pending))
 
 
 def _due_of(found: sa.Select[Any]) -> sa.Select[Any]:
-    """Those of a version that can be tried now, the oldest first."""
+    """Return the items of a version that can be tried now, the oldest first."""
     c = pending.c
     due = found.where(
         on(pending, catalog_id=sa.bindparam("catalog_id"), **BOUND_VERSION),
@@ -166,7 +167,7 @@ def give_up(
 
 
 def forget(connection: Connection, generation: Generation, image_ids: Sequence[str]) -> None:
-    """Photos that no product has any more wait no more."""
+    """Stop embedding pending photos that no product has any more."""
     use = sa.exists().where(
         product_images.c.catalog_id == pending.c.catalog_id,
         product_images.c.image_id == pending.c.image_id,

@@ -12,7 +12,7 @@ from sightline_rules.rejections import Rejection
 
 
 def condition(message: filter_pb2.Filter) -> filters.Filter:
-    """A filter, checked. Raises FilterInvalid."""
+    """Parse and check a filter. Raises FilterInvalid."""
     try:
         return messages.condition(message)
     except filters.FilterInvalidError as error:
@@ -20,24 +20,24 @@ def condition(message: filter_pb2.Filter) -> filters.Filter:
 
 
 def required_condition(message: filter_pb2.Filter) -> filters.Filter:
-    """A filter that says something, checked. Raises RequestInvalid, FilterInvalid."""
+    """Parse and check a filter that must not be empty. Raises RequestInvalid, FilterInvalid."""
     if message.WhichOneof("expression") is None:
         raise RequestInvalid.at("filter", "is required; {all: {}} passes every product")
     return condition(message)
 
 
 def rejection(product_id: str, found: Rejection) -> product_service_pb2.Rejection:
-    """Why a product does not pass a filter."""
+    """Return the message of a rejection."""
     fields = common_fields(product_service_pb2.Rejection.DESCRIPTOR, found)
     return product_service_pb2.Rejection(**fields, product_id=product_id)
 
 
 def packed(message: filter_pb2.Filter) -> str:
-    """A filter as text, for a job's parameters."""
+    """Pack a filter as text, for a job's parameters."""
     return base64.b64encode(message.SerializeToString(deterministic=True)).decode()
 
 
 def unpacked(text: str) -> filters.Filter:
-    """What `packed` made of a filter that says something."""
+    """Unpack a filter that `packed` returned; it is not empty."""
     data = base64.b64decode(text, validate=True)
     return required_condition(filter_pb2.Filter.FromString(data))

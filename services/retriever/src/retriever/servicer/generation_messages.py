@@ -24,7 +24,7 @@ _INDEX_KIND = values_by_number(
 def generation_order(
     message: index_service_pb2.CreateGenerationRequest, space: str
 ) -> GenerationOrder:
-    """A generation as it is wanted; `space` where none is named. Raises IndexParametersInvalid."""
+    """Parse a requested generation; `space` is the default. Raises IndexParametersInvalid."""
     metric = _METRIC.get(message.metric)
     kind = _INDEX_KIND.get(message.parameters.kind)
     if metric is None:
@@ -49,7 +49,7 @@ def generation_order(
 
 
 def demand(message: index_service_pb2.VerifyGenerationRequest) -> Demand:
-    """How a generation is to be verified."""
+    """Parse the demands of a verification."""
     return Demand(
         sample_size=message.sample_size or DEFAULT_SAMPLE,
         k=message.k or DEFAULT_K,
@@ -58,7 +58,7 @@ def demand(message: index_service_pb2.VerifyGenerationRequest) -> Demand:
 
 
 def generation(status: GenerationStatus) -> index_service_pb2.Generation:
-    """A generation."""
+    """Return a generation as a message."""
     found = status.generation
     kept = None if found.verification is None else _verification(found.verification)
     fields = common_fields(index_service_pb2.Generation.DESCRIPTOR, found) | {

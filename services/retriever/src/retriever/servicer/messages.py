@@ -48,7 +48,8 @@ def value_of(values: Mapping[int, E], number: int, field: str) -> E:
 
 
 def common_fields(message: Descriptor, value: object) -> dict[str, Anything]:
-    """The fields of a message that a value has too, under the same names; so have their enums."""
+    """Return the fields of a message that `value` has under the same names, enums as their
+    labels."""
     common = [field for field in message.fields if hasattr(value, field.name)]
     found = {field.name: getattr(value, field.name) for field in common}
     enums = {field.name: field.enum_type for field in common if field.enum_type}
@@ -56,19 +57,19 @@ def common_fields(message: Descriptor, value: object) -> dict[str, Anything]:
 
 
 def status(outcome: object) -> status_pb2.Status:
-    """An item's status; what is no ServiceError went well."""
+    """Return an item's status; OK for anything but a ServiceError."""
     if isinstance(outcome, ServiceError):
         return to_status(outcome)
     return status_pb2.Status(code=code_pb2.OK)
 
 
 def job(found: Job) -> job_pb2.Job:
-    """A job."""
+    """Return a job as a message."""
     return job_message(found, JOB_OWNER)
 
 
 def timings(stages: Iterable[Stage]) -> list[answer_pb2.StageTiming]:
-    """How long each stage took; stages of one name are added up."""
+    """Return the time of each stage; stages of one name are added up."""
     sums: dict[str, tuple[float, float]] = {}
     for stage in stages:
         start, total = sums.get(stage.name, (stage.start, 0.0))

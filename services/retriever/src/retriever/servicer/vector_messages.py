@@ -15,17 +15,17 @@ _COLLAPSE = values_by_number(vector_service_pb2.Collapse.DESCRIPTOR, Collapse, C
 
 
 def collapse(number: int) -> Collapse:
-    """What becomes of near-duplicates. Raises RequestInvalid."""
+    """Parse the mode for near-duplicates. Raises RequestInvalid."""
     return value_of(_COLLAPSE, number, "collapse")
 
 
 def vector(message: vector_pb2.Vector) -> GivenVector:
-    """A vector as it came."""
+    """Parse a vector."""
     return GivenVector(message.space, message.space_version, message.dimension, message.data)
 
 
 def blend(message: vector_service_pb2.Blend) -> tuple[BlendPart, ...]:
-    """The parts of a blend as they came."""
+    """Parse the parts of a blend."""
     return tuple(
         BlendPart(
             weight=part.weight,
@@ -37,19 +37,20 @@ def blend(message: vector_service_pb2.Blend) -> tuple[BlendPart, ...]:
 
 
 def space_version(generation: Generation) -> answer_pb2.SpaceVersion:
-    """Which generation was searched."""
+    """Return the searched generation as a message."""
     return answer_pb2.SpaceVersion(
         space=generation.space, version=generation.space_version, generation=generation.name
     )
 
 
 def nearest_cosines(generation: Generation) -> tuple[float, ...]:
-    """What the catalog's own photos have to their nearest other product; empty = not measured."""
+    """Return the cosines of the catalog's own photos to their nearest other product; empty = not
+    measured."""
     return generation.verification.nearest_cosines if generation.verification else ()
 
 
 def freshness(found: Freshness, token: str, now: int) -> answer_pb2.IndexFreshness:
-    """How fresh an index is at `now`, in microseconds since 1970."""
+    """Return the freshness of an index at `now`, in microseconds since 1970."""
     message = answer_pb2.IndexFreshness(
         index_token=token, index_time_micros=found.time, pending=found.pending
     )
@@ -59,7 +60,7 @@ def freshness(found: Freshness, token: str, now: int) -> answer_pb2.IndexFreshne
 
 
 def index_lost(substitute: str) -> list[answer_pb2.Degradation]:
-    """What an answer says that does not rest on the index; empty = it does."""
+    """Return the degradations of an answer that does not rest on the index; none if it does."""
     if not substitute:
         return []
     cause = answer_pb2.Degradation.CAUSE_INDEX_UNAVAILABLE
@@ -69,7 +70,7 @@ def index_lost(substitute: str) -> list[answer_pb2.Degradation]:
 def recalls(
     verdicts: Iterable[Verdict], generation: Generation | None
 ) -> list[answer_pb2.RecallEstimate]:
-    """What the watchdog knows of a generation."""
+    """Return the watchdog's recall of a generation."""
     name = generation.collection if generation is not None else ""
     found = [each for each in verdicts if each.kind.collection == name]
     return [
@@ -92,5 +93,5 @@ def recalls(
 def given_vectors(
     vectors: Iterable[vector_service_pb2.ImageVector],
 ) -> list[tuple[str, str, GivenVector]]:
-    """Product id, image id and vector of each."""
+    """Parse product id, image id and vector of each item."""
     return [(item.product_id, item.image_id, vector(item.vector)) for item in vectors]

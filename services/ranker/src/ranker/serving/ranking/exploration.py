@@ -65,7 +65,7 @@ def explored(
 def _pool(
     order: Ints, new: npt.NDArray[np.bool_], places: Sequence[int]
 ) -> tuple[int, list[int], list[int]]:
-    """How many of the places can be given away, the tail behind them, and the new ones in it."""
+    """Return how many places can be given away, the tail behind them, and its new products."""
     for k in range(len(places), 0, -1):
         tail = order[max(places[k - 1] - k, 0) :].tolist()
         pool = [product for product in tail if new[product]]
@@ -77,7 +77,7 @@ def _pool(
 def _tail_chances(
     tail: Sequence[int], chosen: frozenset[int], members: frozenset[int]
 ) -> list[float]:
-    """The propensities of those in the tail that were not drawn, in their order."""
+    """Return the propensities of the tail's products that were not drawn, in their order."""
     m, k = len(members), len(chosen)
     ways = math.comb(m, k)
     known: dict[tuple[int, int, bool], float] = {}
@@ -98,6 +98,6 @@ def _tail_chances(
 
 
 def _lot(product_id: str, seed: bytes) -> bytes:
-    """What products are drawn by, smallest first: without a preference, and of the id alone."""
+    """Return the key that products are drawn by, smallest first: uniform, and of the id alone."""
     text = product_id.encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, key=seed, digest_size=16).digest()
