@@ -150,6 +150,7 @@ def problems(given: pb.AnsweredColumns) -> Iterable[tuple[str, str]]:
 
 
 def _table(rows: Sequence[Mapping[Name, Value]]) -> dict[Name, list[Value | int]]:
-    """By name, in the order in which names come up, the value in each row; 0 where it has none."""
+    """Return the value in each row by name, in the order in which names appear; 0 where a row
+    has none."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: [row.get(name, 0) for row in rows] for name in names}

@@ -41,8 +41,9 @@ def numbers(column: bytes) -> Doubles:
 
 
 def indicators(named: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], Ints, Ints]:
-    """Rows of names, each once a row, as those of a sparse matrix (CSR) of ones: the names of its
-    columns, sorted; where each row starts; and the columns of each row's names, rising."""
+    """Return rows of names as a sparse matrix (CSR) of ones: the sorted names of its columns,
+    the start of each row, and the rising columns of each row's names. Names are unique within a
+    row."""
     names = tuple(sorted({name for row in named for name in row}))
     columns = {name: column for column, name in enumerate(names)}
     places = [place for row in named for place in sorted(columns[name] for name in row)]

@@ -76,10 +76,8 @@ def shopper_feature_names(attributes: Iterable[tuple[str, str]]) -> tuple[str, .
 
 
 def price_band(price: Money) -> str:
-    """The price's half-octave within its currency: 10, 14.1, 20, 28.3, … start new ones near 10.
-
-    Bands grow with the price, because a difference of one euro means more at 5 than at 500.
-    """
+    """Return the price's half-octave within its currency: bands begin near 10, 14.1, 20, 28.3,
+    … They grow with the price, because one euro means more at 5 than at 500."""
     if price.micros <= 0:
         return f"{price.currency}:free"
     return f"{price.currency}:{math.floor(2 * math.log2(price.micros / 1e6))}"

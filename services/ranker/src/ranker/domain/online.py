@@ -55,7 +55,7 @@ class OutcomeCounts:
     shown_answers: int = 0
     """Of which something was reported as shown."""
     shoppers: int = 0
-    """To whom something was shown; an answer to nobody in particular is a shopper of its own."""
+    """To whom something was shown; an answer without a shopper counts as one of its own."""
     weight_squares: float = 0.0
     """Σ w² of the impressions."""
     shown: Sums = Sums()
@@ -126,11 +126,9 @@ def _rate(tally: OutcomeCounts, sums: Sums) -> ImpressionRate:
 
 
 def _size(tally: OutcomeCounts, sums: Sums, share: float) -> float:
-    """Of how many independent impressions the share is as sure.
-
-    A shopper's reactions to products depend on each other, so the variance is that of a ratio of
-    sums over shoppers (the linearisation of a cluster sample; Cochran 1977, ch. 6).
-    """
+    """Return the number of independent impressions that would make the share as certain. A
+    shopper's reactions depend on each other, so the variance is that of a ratio of sums over
+    shoppers (linearisation of a cluster sample; Cochran 1977, ch. 6)."""
     total, people = tally.shown.weight, tally.shoppers
     if not total:
         return 0.0
@@ -143,11 +141,8 @@ def _size(tally: OutcomeCounts, sums: Sums, share: float) -> float:
 
 
 def wilson(share: float, size: float) -> tuple[float, float]:
-    """The 95% interval of a share that was seen in `size` independent trials (Wilson 1927).
-
-    `size` may be an effective one, of trials that are weighted or that depend on each other; 0 =
-    nothing is known: 0 to 1.
-    """
+    """Return the 95% interval of a share seen in `size` independent trials (Wilson 1927).
+    `size` may be effective, for weighted or dependent trials; 0 gives 0 to 1."""
     if size <= 0:
         return 0.0, 1.0
     square = Z95 * Z95 / size

@@ -51,12 +51,10 @@ class Pseudonyms:
 
 
 def load(path: Path, *, create: bool) -> Pseudonyms:
-    """The pseudonyms under the key in `path` (64 hexadecimal digits).
-
-    With `create` a missing file is written first, readable by its owner only; of two processes
-    that start at once, one writes it and both read the same. KeyUnusable when it is missing,
-    malformed or one that is guessed: whoever has the key finds people by their ids.
-    """
+    """Return the pseudonyms under the key in `path` (64 hexadecimal digits). With `create` a
+    missing file is written first, readable by its owner only; of two processes that start at
+    once, one writes it and both read the same. KeyUnusable if it is missing, malformed or
+    guessable: with the key, people can be found by their ids."""
     if create and not path.exists():
         _create(path)
     try:

@@ -85,8 +85,8 @@ def selection_of(catalog_id: str, given: Mapping[str, Any]) -> Selection:
 
 
 def fits(selection: Selection, stored: StoredEvent, owner: str) -> bool:
-    """Whether an event is one of these that is not in the record yet, where it would be `owner`'s:
-    what `conditions` asks in SQL."""
+    """Return whether an event that is not in the record yet fits, filed under `owner`: the same
+    as `conditions` in SQL."""
     s, event, time = selection, stored.event, stored.event.time_micros or 0
     return (
         stored.catalog_id == s.catalog_id

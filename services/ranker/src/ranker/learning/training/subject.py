@@ -31,7 +31,7 @@ class Given:
     """What was answered and what came of it; None = no blend is learned from it."""
 
     def at(self, log: EventColumns) -> "Given":
-        """The same with these events."""
+        """Return the same data with these events."""
         return replace(self, log=log)
 
 
@@ -69,7 +69,7 @@ def check(given: Given, recipe: Recipe) -> None:
     found = interests(given.log, recipe.signals)
     liked = {found.items[item] for item in np.unique(found.item).tolist()}
     if not liked.intersection(product.product_id for product in given.products):
-        raise DataInsufficient("nobody likes any product of this catalog yet")
+        raise DataInsufficient("no shopper likes any product of this catalog yet")
 
 
 def subject_of(
@@ -83,7 +83,7 @@ def subject_of(
     rows = row_of[found.item]
     known = rows >= 0
     if not known.any():
-        raise DataInsufficient("nobody likes any product of this catalog yet")
+        raise DataInsufficient("no shopper likes any product of this catalog yet")
     vectors = given.vectors
     style = style or matrices.learn_style(vectors, recipe.style_dimension, matrices.STYLE_SIZE)
     of_items = None if style is None or vectors is None else matrices.styles_of(style, vectors, ids)
@@ -124,9 +124,9 @@ def subject_of(
 def _wrong_answers(
     found: Interests, row_of: Ints, axes: tuple[Ints, Ints], liked: Liked, seed: int
 ) -> Liked:
-    """What the logistic loss is to learn as wrong: what people hid or rated low, and for each
-    affinity a product drawn evenly among those that somebody likes. `axes`: the shoppers' codes and
-    products' rows behind the rows of `liked`."""
+    """Return negatives for the logistic loss: what people hid or rated low, and for each
+    affinity a random product that some shopper likes. `axes`: codes of shoppers and rows of
+    products behind the rows of `liked`."""
     people, warm = axes
     shopper, item = (
         place_in(people, found.disliked_actor),

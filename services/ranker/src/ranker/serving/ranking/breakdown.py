@@ -168,7 +168,7 @@ def again(
 
 
 def split(evidence: Evidence) -> dict[str, tuple[Contributions, ...]]:
-    """By part the contributions to each ranked product's value, without parts that are one.
+    """Return by part the contributions to each ranked product's value, without parts that are one.
 
     They sum to the value, to 1e-6 × the sum of their absolute values.
     """

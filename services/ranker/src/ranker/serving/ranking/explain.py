@@ -131,7 +131,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
 def explain(
     evidence: Evidence, language_code: str, explored: frozenset[int] = frozenset()
 ) -> tuple[tuple[RankReason, ...], ...]:
-    """Reasons of each ranked product, strongest first; none where nothing speaks for it.
+    """Return the reasons of each ranked product, strongest first.
 
     `language_code` is BCP 47; languages that we do not have get English. `explored` are the places
     (from 0) of products that stand there to be seen.

@@ -18,10 +18,10 @@ from ranker.domain.events import DAY_MICROS
 
 
 def seed_of(seed: int, actor: str | None, visit: str, time_micros: int) -> bytes:
-    """What the draws of an answer follow from: 64 bytes.
+    """Return the seed of an answer's random draws, 64 bytes.
 
-    A request's own seed is the same for everybody and for ever, and chance that always says the
-    same is none: shopper, visit and day (UTC) join in.
+    Shopper, visit and day (UTC) are part of it: the request's own seed may be a constant, which
+    would make every draw the same.
     """
     drawn = (seed, actor or "", visit, time_micros // DAY_MICROS)
     return hashlib.blake2b(repr(drawn).encode("utf-8", "surrogatepass")).digest()
@@ -34,8 +34,10 @@ def explored(
     ids: Sequence[str],
     seed: bytes,
 ) -> tuple[Ints, Doubles]:
-    """The order with new products drawn into `places` (from 1, rising), and each one's propensity:
-    the probability, over all seeds, of standing where it stands. `new` and `ids` are by product.
+    """Return the order with new products drawn into `places` (from 1, rising), and propensities.
+
+    A propensity is a product's probability, over all seeds, of standing where it stands. `new` and
+    `ids` are by product.
 
     With k places, the last of them P, the first P − k of the order take the other seats up to P.
     The k are drawn evenly and without repetition from the m new products among all the others, the
