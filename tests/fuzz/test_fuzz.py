@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from gateway.model import controls
-from gateway.servicer.controls import of_request
+from gateway.servicer.queries import controls_of
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import event_pb2, product_pb2
 from sightline.common.v1.import_pb2 import ImportState
@@ -197,7 +197,7 @@ def test_every_call_is_drawn_and_every_composed_catalog_is_ours() -> None:
 
 def _are_right(request: RecommendRequest) -> bool:
     try:
-        return not [*controls.problems(of_request(request.controls))]
+        return not [*controls.problems(controls_of(request.controls))]
     except RequestInvalid:
         return False
 
