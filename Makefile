@@ -79,7 +79,7 @@ check: .venv/.synced ## Of that what is quick and needs no engine or model: lint
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint quick
 
 quick: .venv/.synced
-	$(BIN)/python -m pytest -q -n 3 -m "not slow" --durations 5 tests/contracts tests/unit
+	$(BIN)/python -m pytest -q -n 2 -m "not slow" --durations 5 tests/contracts tests/unit
 
 bench: setup ## Measure; prints tables and writes JSON under bench/results/
 	$(BIN)/python -m bench

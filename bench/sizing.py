@@ -57,7 +57,7 @@ SEARCHES = 100
 
 @dataclass(frozen=True, slots=True)
 class ShopSize:
-    """How much there is, and how it is held. A row is a photo's vector."""
+    """Size of a catalog and how it is stored. A row is a photo's vector."""
 
     rows: int
     dimension: int

@@ -21,7 +21,7 @@ Steps: TypeAlias = Generator[simpy.Event, Any, None]
 
 @dataclass(frozen=True, slots=True)
 class ScalingPolicy:
-    """How many pods there are."""
+    """Number of pods: fixed, or by triggers."""
 
     name: str
     pods: Mapping[str, int]

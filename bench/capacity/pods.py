@@ -109,7 +109,7 @@ class Pod:
 
 @dataclass(slots=True)
 class PodSample:
-    """What Prometheus reads of a pod at one time."""
+    """Prometheus' sample of a pod at one time."""
 
     at: float
     calls: int

@@ -46,7 +46,7 @@ KEPT = ROOT / ".cache" / "capacity"
 
 @dataclass(frozen=True, slots=True)
 class SimulationJob:
-    """One run."""
+    """Inputs of one simulation."""
 
     load: str
     policy: ScalingPolicy
@@ -57,7 +57,7 @@ class SimulationJob:
 
 @dataclass(frozen=True, slots=True)
 class SimulationRun:
-    """What came of it."""
+    """Summary of one simulation."""
 
     load: str
     policy: str

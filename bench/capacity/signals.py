@@ -17,7 +17,7 @@ Thresholds = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class ServiceSignals:
-    """What can be known of one service at a time."""
+    """Signals of one service at a time."""
 
     now: float
     window: float

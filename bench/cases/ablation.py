@@ -44,7 +44,7 @@ TIMED = 48
 
 @dataclass(frozen=True, slots=True)
 class AblationVariant:
-    """One thing done otherwise than by default."""
+    """One deviation from the default."""
 
     name: str
     steps: tuple[PreprocessStep, ...] = ()
@@ -71,7 +71,7 @@ VARIANTS = (
 
 @dataclass(frozen=True, slots=True)
 class AblationRow:
-    """What a variant is worth and costs."""
+    """Gain and cost of a variant."""
 
     backbone: str
     name: str

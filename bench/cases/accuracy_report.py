@@ -31,7 +31,7 @@ VAL_FOUR = "val, four views"
 
 @dataclass(frozen=True, slots=True)
 class MissingGoal:
-    """A goal of the issue on the part that is not in the folder."""
+    """A goal on a part that the folder lacks."""
 
     name: str
     at_least: float
@@ -58,7 +58,7 @@ CAPTION = (
 
 @dataclass(slots=True)
 class AccuracyFigures:
-    """What was measured; what is absent was not."""
+    """Measured figures; absent ones were not measured."""
 
     crossed: dict[str, SpaceEvaluation]
     """Groceries by cross-validation, by views."""

@@ -74,7 +74,7 @@ class ConsistencyFigures:
 
 @dataclass(frozen=True, slots=True)
 class ConsistencyPeers:
-    """Whom the bench talks to."""
+    """Stubs and port of the services that the bench calls."""
 
     products: "ProductServiceAsyncStub"
     vectors: "VectorServiceAsyncStub"

@@ -43,12 +43,12 @@ SECONDS = 600.0
 
 
 class DrillFailed(Exception):
-    """What came back is not what was there."""
+    """Restored data differs from what was backed up."""
 
 
 @dataclass(slots=True)
 class DrillFigures:
-    """What a drill came to."""
+    """Figures of a drill."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     """By step: those of the backup begin with `backup`."""

@@ -39,7 +39,7 @@ LIMITS = PhotoLimits()
 
 @dataclass(frozen=True, slots=True)
 class MatchRate:
-    """How many pairs the rule takes for one picture."""
+    """Pairs that the rule takes for one picture."""
 
     pairs: int
     by_hash: int

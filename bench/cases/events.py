@@ -49,7 +49,7 @@ class FileImport:
 
 @dataclass(frozen=True, slots=True)
 class EventFigures:
-    """What was found."""
+    """Figures of event imports."""
 
     rates: Sequence[float]
     """Events a second, chunk by chunk."""

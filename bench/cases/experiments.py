@@ -80,7 +80,7 @@ class ArmSums:
 
 @dataclass(frozen=True, slots=True)
 class DailyDecisions:
-    """By test and day."""
+    """Decisions by test and day."""
 
     better: Flags
     worse: Flags

@@ -52,7 +52,7 @@ COLUMNS, KEPT, ROWS = "columns", "columns again", "row by row"
 
 @dataclass(slots=True)
 class FilterFigures:
-    """What was measured, in milliseconds."""
+    """Figures in milliseconds."""
 
     taken: dict[str, bool] = field(default_factory=dict)
     """Whether a filter may be asked."""

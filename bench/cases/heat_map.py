@@ -31,7 +31,7 @@ EMBED, DRAW = "an embedding", "a heat map"
 
 @dataclass(slots=True)
 class HeatMapFigures:
-    """Of each round, by what was asked."""
+    """Figures of each round, by call."""
 
     milliseconds: dict[str, list[float]] = field(default_factory=dict)
     cpu_milliseconds: dict[str, list[float]] = field(default_factory=dict)

@@ -103,7 +103,7 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class LatencyPeers:
-    """The three that are asked."""
+    """The three servers that are called."""
 
     filled: Filled
     vectors: "VectorServiceAsyncStub"

@@ -29,7 +29,7 @@ WATCHED = 45.0
 
 
 class PodCaller:
-    """Somebody who calls."""
+    """One caller and its connections."""
 
     def __init__(self) -> None:
         self.found: float | None = None

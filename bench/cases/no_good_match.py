@@ -73,7 +73,7 @@ class RejectionCounts:
 
 @dataclass(frozen=True, slots=True)
 class MatchCase:
-    """A catalog and what is asked of it, in one space."""
+    """A catalog and its queries in one space."""
 
     near: Floats
     """[queries, products]: the best cosine of a query to a product's photos."""

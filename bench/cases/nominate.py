@@ -50,7 +50,7 @@ Say: TypeAlias = Callable[[str], None]
 
 @dataclass(slots=True)
 class CandidateCase:
-    """What was measured at one size."""
+    """Figures at one size of the catalog."""
 
     size: int
     engine: str

@@ -23,7 +23,7 @@ MEASURES = (NEAREST, PRECISION, ICONIC, FITTED, FITTED_ICONIC)
 
 @dataclass(frozen=True, slots=True)
 class PhotoFeatures:
-    """What a variant makes of the photos."""
+    """Features of the photos by one variant."""
 
     train: Floats
     """[n, f]: the mean over views."""

@@ -41,7 +41,7 @@ _SECONDS = 180.0
 
 @dataclass(frozen=True, slots=True)
 class PhotoChunk:
-    """What one chunk of photos cost."""
+    """Cost of one chunk of photos."""
 
     photos: int
     seconds: float
@@ -62,7 +62,7 @@ class PhotoChunk:
 
 
 class ImportCost(Protocol):
-    """What a chunk of any kind reports."""
+    """Figures that every kind of chunk has."""
 
     @property
     def programs(self) -> Mapping[str, float]:

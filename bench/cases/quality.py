@@ -65,7 +65,7 @@ class SystemFigures:
 
 @dataclass(slots=True)
 class QualityFigures:
-    """Everything that was measured."""
+    """All figures of the bench."""
 
     tests: dict[str, dict[str, SystemFigures]] = field(default_factory=dict)
     """By task, then by system."""

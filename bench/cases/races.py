@@ -51,7 +51,7 @@ class FittedModels:
 
 @dataclass(frozen=True, slots=True)
 class RankingTask:
-    """A shopper and what is to be scored for them."""
+    """A shopper and the candidates to score."""
 
     user: int
     by_taste: FoldIn

@@ -54,7 +54,7 @@ Say: TypeAlias = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class RecommenderCase:
-    """One item to be found."""
+    """A query and the item that it should find."""
 
     anchors: tuple[str, ...]
     """Newest first."""
@@ -65,7 +65,7 @@ class RecommenderCase:
 
 @dataclass(frozen=True, slots=True)
 class RecommenderSplit:
-    """What is counted, and what is asked afterwards."""
+    """Events to count and the queries after them."""
 
     events: Sequence[StoredEvent]
     """By time."""

@@ -90,7 +90,7 @@ class _Weighed:
 
 @dataclass
 class ReplayFigures:
-    """What came of it, by kind."""
+    """Figures by kind of request."""
 
     equal: dict[str, list[bool]] = field(default_factory=dict)
     with_inputs: dict[str, list[float]] = field(default_factory=dict)

@@ -17,7 +17,7 @@ LEAST_PLAIN, LEAST_FILTERED = 0.99, 0.98
 
 @dataclass(slots=True)
 class SearchSamples:
-    """What one way to search answered, query by query."""
+    """Recalls and seconds of one way to search, by query."""
 
     recalls: list[float] = field(default_factory=list)
     """Of the first 100."""
@@ -79,7 +79,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class EngineFigures:
-    """All that one engine's run gave."""
+    """Figures of one engine."""
 
     cases: list[SearchCase]
     costs: list[Costs]

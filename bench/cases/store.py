@@ -55,7 +55,7 @@ DAY_SECONDS = 86_400
 
 @dataclass
 class StoreFigures:
-    """What was found on one engine."""
+    """Figures of one engine."""
 
     engine: str
     ours: list[float] = field(default_factory=list)

@@ -44,7 +44,7 @@ _FOR = ("Women", "Men", "Kids")
 
 @dataclass(frozen=True, slots=True)
 class TextChunk:
-    """What one chunk of products cost."""
+    """Cost of one chunk of products."""
 
     products: int
     seconds: float

@@ -71,7 +71,7 @@ PLACES = 10
 
 @dataclass(frozen=True, slots=True)
 class TextShop:
-    """A catalog and what is asked of it."""
+    """A catalog and its queries."""
 
     name: str
     products: Sequence[ProductContent]

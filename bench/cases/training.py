@@ -39,7 +39,7 @@ Say: TypeAlias = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class TrainingSize:
-    """What a training of one size took."""
+    """Time and memory of a training of one size."""
 
     products: int
     shoppers: int

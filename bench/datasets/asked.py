@@ -153,7 +153,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class TypedQuestion:
-    """What is typed and what answers it."""
+    """A typed query and the products that answer it."""
 
     text: str
     answers: frozenset[str]

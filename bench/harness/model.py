@@ -1,4 +1,4 @@
-"""What a bench gives back."""
+"""Values that a bench returns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class Interval:
 
 
 class GoalVerdict(StrEnum):
-    """What came of a goal."""
+    """Outcome of a goal."""
 
     MET = "MET"
     """The whole interval is within the limit, or the figure where it decides."""
@@ -70,7 +70,7 @@ class BenchTable:
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """What one bench found."""
+    """Tables, figures and goals of one bench."""
 
     tables: tuple[BenchTable, ...]
     figures: Mapping[str, object]

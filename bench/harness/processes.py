@@ -33,7 +33,7 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class EndedCommand:
-    """A command that ended well."""
+    """A command that ended with 0."""
 
     output: str
     seconds: float

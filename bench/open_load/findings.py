@@ -21,7 +21,7 @@ SLICES = 60
 
 @dataclass(frozen=True, slots=True)
 class LoadFindings:
-    """Of all processes together."""
+    """Findings of all processes together."""
 
     curve: Curve
     sent: Sent

@@ -59,7 +59,7 @@ def test_what_is_safe_is_not_complained_of(process: str, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("process", "changes", "named"),
     [
-        ("gateway", {"TLS_FOLDER": UNSET}, ["GATEWAY_HOST: plain text"]),
+        ("gateway", {"TLS_FOLDER": UNSET}, ["GATEWAY_HOST: 10.0.0.7 is served"]),
         (
             "gateway",
             {"KEYS_FILE": UNSET},
@@ -74,7 +74,7 @@ def test_what_is_safe_is_not_complained_of(process: str, monkeypatch: pytest.Mon
             ["GATEWAY_EMBEDDER_TARGET", "GATEWAY_RETRIEVER_TARGET", "GATEWAY_RANKER_TARGET"],
         ),
         ("gateway", {"TLS_FOLDER": UNSET, "HOST": "127.0.0.1"}, []),
-        ("embedder", {"PEER_TLS_FOLDER": UNSET}, ["EMBEDDER_HOST: plain text"]),
+        ("embedder", {"PEER_TLS_FOLDER": UNSET}, ["EMBEDDER_HOST: 10.0.0.7 is served"]),
         ("embedder", {"PEER_TLS_FOLDER": UNSET, "HOST": "localhost"}, []),
         (
             "embedder",

@@ -90,6 +90,7 @@ def test_a_secret_may_stand_in_a_file(
     assert refused.count("can't be read") == len(secrets_of(settings))
 
 
+@pytest.mark.slow
 def test_nothing_reads_what_python_would_run() -> None:
     """Whoever writes a pickle decides what its reader does."""
     read = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}

@@ -83,6 +83,7 @@ def test_every_package_of_a_lock_has_its_hash(lock: str) -> None:
             assert all(file["hash"].startswith("sha256:") for file in files), package["name"]
 
 
+@pytest.mark.slow
 def test_numbers_are_of_a_numpy_that_is_kept_up() -> None:
     """NumPy 2 and a pyarrow that needs it; only Triton's wheel holds the old one back."""
     held = {lock: locked(lock)["numpy"] for lock in LOCKS if "numpy" in locked(lock)}

@@ -37,6 +37,7 @@ def test_a_change_costs_the_hand_written_files_that_it_touched(
     assert f"HEAD: {len(COUNTED)} files" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_tree_is_described_whole(capsys: pytest.CaptureFixture[str]) -> None:
     trends.report()
     shown = capsys.readouterr().out

@@ -1,6 +1,7 @@
 """A scripted ranker on the wire."""
 
 import struct
+import time
 from typing import Any
 
 from google.rpc import status_pb2
@@ -41,6 +42,8 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
         self.reason = answer_pb2.Reason(code="LOOKS_LIKE_QUERY", text="alike")
         self.draws = False
         """Whether the first two change places, by a draw from four."""
+        self.burns = 0.0
+        """Seconds of processor time that it spends on an order."""
 
     async def Nominate(self, request, context):
         await self.script.take("Nominate", request, context)
@@ -60,6 +63,9 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
         return answer
 
     async def Rank(self, request, context):
+        until = time.thread_time() + self.burns
+        while time.thread_time() < until:
+            pass
         await self.script.take("Rank", request, context)
         ids = list(request.candidates.product_ids)
         weights = {item.part: item.weight for item in request.weights}

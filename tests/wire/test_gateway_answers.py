@@ -37,6 +37,15 @@ async def test_a_photo_is_answered_with_parts_reasons_timings_and_versions(suite
     assert stages["retrieve"].start.ToMicroseconds() >= stages["embed"].total.ToMicroseconds()
 
 
+async def test_an_answer_says_what_it_cost_and_its_peers_add_to_it(suite):
+    alone = (await suite.recommendation.Recommend(photo())).request_cost_ms
+    suite.ranker.bindings[0].servicer.burns = 0.05
+    busy = (await suite.recommendation.Recommend(photo())).request_cost_ms
+
+    assert alone > 0
+    assert busy >= 50
+
+
 async def test_moves_are_answered_and_recorded_with_the_propensities_of_draws(suite):
     suite.ranker.bindings[0].servicer.draws = True
     answer = await suite.recommendation.Recommend(photo(explain=True, page_size=2))

@@ -42,7 +42,7 @@ SHAPES = {
 
 @dataclass(slots=True)
 class MonolithShops:
-    """What was measured."""
+    """Measured catalogs."""
 
     clothing: MeasuredShop
     made: MeasuredShop = field(default_factory=lambda: MeasuredShop(MADE, {}, LONG))

@@ -52,7 +52,7 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class AnswerContender:
-    """One that answers."""
+    """A system that answers requests."""
 
     name: str
     call: Call
@@ -110,7 +110,7 @@ def by_channel(channel: grpc.aio.Channel, metadata: Sequence[tuple[str, str]] = 
 
 
 class FailedAnswer(bytes):
-    """What stands in the place of an answer that there was none of: the status."""
+    """Status of a failed call, in the place of its answer."""
 
 
 def bare(

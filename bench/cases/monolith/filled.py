@@ -40,7 +40,7 @@ _FACTS, _SUITE = "facts.json", "suite"
 
 @dataclass(frozen=True, slots=True)
 class FilledFacts:
-    """What of a suite is asked."""
+    """Content of a filled suite that questions use."""
 
     products: Sequence[str]
     """Ids of those that can be bought, in a fixed order; of the default catalog."""

@@ -56,7 +56,7 @@ Cells: TypeAlias = Mapping[Key, LoadCell]
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """Who is asked what."""
+    """Questions, callers and rounds of a load."""
 
     questions: Questions
     callers: Sequence[int] = CALLERS

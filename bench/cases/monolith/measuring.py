@@ -27,7 +27,7 @@ THREADS = 2
 
 @dataclass(frozen=True, slots=True)
 class SuiteCase:
-    """What is measured of a suite."""
+    """A suite and how it is measured."""
 
     plan: LoadPlan
     """Of its default catalog, beside the monolith."""
@@ -39,7 +39,7 @@ class SuiteCase:
 
 @dataclass(frozen=True, slots=True)
 class SuiteFigures:
-    """What came of it."""
+    """Figures of a suite and its contenders."""
 
     cells: Cells
     others: Mapping[str, Cells]

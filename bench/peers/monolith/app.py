@@ -63,7 +63,7 @@ class ExactSpace:
 
 
 class MonolithShop:
-    """Everything that answers are made from."""
+    """Data and models of the monolith."""
 
     def __init__(self, folder: Path) -> None:
         self.ids = orjson.loads((folder / "ids.json").read_bytes())

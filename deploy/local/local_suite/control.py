@@ -17,7 +17,7 @@ _ALREADY_STARTED = 60
 
 @dataclass(frozen=True, slots=True)
 class ProgramState:
-    """What supervisor knows of a program."""
+    """Supervisor's state of a program."""
 
     name: str
     state: str

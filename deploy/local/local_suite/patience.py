@@ -13,7 +13,7 @@ _SAY_SECONDS = 15.0
 
 
 class StartPatience:
-    """How long a start is waited for."""
+    """Limits of waiting for a start."""
 
     def __init__(self, spent: Callable[[], float], seconds: float) -> None:
         """`spent`: seconds of processor time of all processes so far; `seconds`: at most."""

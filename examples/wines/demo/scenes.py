@@ -240,7 +240,7 @@ def _newcomer_figures(measured: Sequence[Newcomer], groups: dict[str, list[Wine]
         caption="Mean rank (1 = top) of all wines of the type among all 100, after so many views of"
         " wines of that type; “others”: without the viewed wines themselves. Lower is nearer to"
         " the top; 50.5 would be chance. A visitor without views gets what is popular and"
-        " then, newest first, the wines that nobody liked.",
+        " then, newest first, wines without likes.",
     )
 
 

@@ -83,7 +83,7 @@ def _faults(played: Played) -> Iterator[str]:
     known = {played.before, played.after}
     named = {name for item in played.seen for name in item.generations}
     if strange := named - known:
-        yield f"answers name generations that nobody made: {', '.join(sorted(strange))}"
+        yield f"answers name unknown generations: {', '.join(sorted(strange))}"
     yield from (f"no answer came from {name}" for name in sorted(known - named))
     if mixed := sum(len(item.generations) > 1 for item in played.seen):
         yield f"{mixed:,} answers come from two generations"

@@ -36,7 +36,7 @@ class ForkServer:
     """The process that others are forked from, started on first use."""
 
     def __init__(self, module: str, room: int) -> None:
-        """`module` answers, as decoding_process.py says; `room`: bytes shared with each process."""
+        """Serve `module` (see decoding_process.py); `room`: bytes shared with each process."""
         self.room = room
         self._module = module
         self._process: subprocess.Popen[bytes] | None = None

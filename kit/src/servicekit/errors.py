@@ -158,7 +158,7 @@ class PermissionDenied(ServiceError, code=Code.PERMISSION_DENIED):
 
 
 class Unimplemented(ServiceError, code=Code.UNIMPLEMENTED):
-    """This server has no such call."""
+    """The server has no such call."""
 
 
 class DataLoss(ServiceError, code=Code.DATA_LOSS):

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 from prometheus_client import Histogram
 
-from servicekit import access, deadlines, telemetry, tracing
+from servicekit import access, costs, deadlines, telemetry, tracing
 from servicekit.access import AccessPolicy
 from servicekit.audit import Audit, about
 from servicekit.config import ServerSettings
@@ -125,7 +125,9 @@ def _wrap(
         observed = _Observed(method, context)
         try:
             observed.admit()
-            answer = await entrance.carry(lambda request: inner(request, context), context)
+            answer = await costs.Measured(
+                entrance.carry(lambda request: inner(request, context), context), observed.cost
+            )
         except BaseException as error:
             await observed.note(error)
             await observed.fail(error)
@@ -215,7 +217,10 @@ class _Method:
 class _Observed:
     """One call from its arrival to its end. Runs in the call's own task, and so in its context."""
 
-    __slots__ = ("_admitted", "_call", "_context", "_metadata", "_method", "_request_id", "_start")
+    __slots__ = (
+        *("_admitted", "_call", "_context", "_metadata", "_method", "_request_id", "_start"),
+        "cost",
+    )
 
     def __init__(self, method: _Method, context: Any) -> None:
         self._method, self._context = method, context
@@ -226,6 +231,8 @@ class _Observed:
             if isinstance(value, str)
         }
         self._request_id, self._admitted = "", False
+        self.cost = costs.Cost()
+        costs.current.set(self.cost)
         self._call: tracing.CallSpan | None = None
         telemetry.service_name.set(method.service)
         deadlines.start(context.time_remaining())
@@ -255,8 +262,7 @@ class _Observed:
     def end(self, code: Code, error: BaseException | None = None) -> None:
         """Count and log the call."""
         seconds = time.perf_counter() - self._start
-        if telemetry.request_id.get() != self._request_id:  # the message itself brought one
-            self._context.set_trailing_metadata(self._trailer())
+        self._context.set_trailing_metadata(self._trailer())  # the message may bring a request id
         self._method.seconds(code).observe(seconds, tracing.exemplar())
         ms = round(seconds * 1000, 2)
         if code is Code.OK and not self._method.quiet:
@@ -306,9 +312,12 @@ class _Observed:
 
     def _trailer(self) -> tuple[tuple[str, str], ...]:
         """Return the trailers of every answer: the request id and, for admitted callers, this
-        version."""
+        version and what the call cost so far."""
         named = (REQUEST_ID_KEY, telemetry.request_id.get())
-        return (named, (VERSION_KEY, _VERSION)) if self._admitted else (named,)
+        if not self._admitted:
+            return (named,)
+        spent = (costs.COST_KEY, str(round(self.cost.seconds * 1e6)))
+        return (named, (VERSION_KEY, _VERSION), spent)
 
 
 def _let_go(error: BaseException | None) -> None:

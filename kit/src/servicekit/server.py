@@ -13,7 +13,7 @@ import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from servicekit import processes, telemetry
+from servicekit import costs, processes, telemetry
 from servicekit.access import OPEN, AccessPolicy
 from servicekit.audit import Audit
 from servicekit.config import ServerSettings, SharedServerSettings
@@ -139,6 +139,7 @@ async def start(
 
     Raises OSError when a port is taken.
     """
+    costs.install(asyncio.get_running_loop())
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
     limits = CallLimits(service, settings)  # of all ports together
 

@@ -32,7 +32,7 @@ class Facts:
     _values: Mapping[str, Anything]
 
     def __init__(self, **values: Anything) -> None:
-        """Fields that are left out are unknown. Raises TypeError if a name is no filtered field."""
+        """Keep the given fields; others are unknown. Raises TypeError for an unknown field name."""
         if not values.keys() <= _UNKNOWN.keys():
             raise TypeError(f"no fields: {', '.join(sorted(values.keys() - _UNKNOWN.keys()))}")
         object.__setattr__(self, "_values", {**_UNKNOWN, **values})

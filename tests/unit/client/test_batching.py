@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,7 @@ def cut(
     return asyncio.run(run())
 
 
+@pytest.mark.slow
 @given(
     items=st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 20)), max_size=40),
     max_count=st.integers(1, 5),

@@ -45,6 +45,7 @@ def shown(folder: Path) -> tuple[str, ...]:
     return ("--cert", str(folder / "tls.crt"), "--key", str(folder / "tls.key"))
 
 
+@pytest.mark.slow
 def test_who_is_believed_answers_whom_it_believes(
     target: str, strict: bool, ours: Path, others: Path
 ) -> None:

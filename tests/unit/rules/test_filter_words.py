@@ -30,6 +30,7 @@ def same(text: str) -> None:
     assert [passes(found, each) for each in PRODUCTS] == [passes(meant, each) for each in PRODUCTS]
 
 
+@pytest.mark.slow
 @given(conditions)
 def test_what_a_rejection_says_can_be_read(condition):
     same(words(condition))

@@ -100,11 +100,13 @@ CANDIDATES = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(CANDIDATES)
 def test_columns_are_grouped_as_products_are(candidates: list[Candidate]) -> None:
     assert collapse(candidates) == collapsing.collapse(candidates)
 
 
+@pytest.mark.slow
 @given(CANDIDATES)
 def test_what_stays_collapses_no_further(candidates: list[Candidate]) -> None:
     kept = [candidates[group.place] for group in collapse(candidates)]
@@ -117,6 +119,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grouping, "_BLOCK", 4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_blocks")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CANDIDATES)

@@ -38,6 +38,7 @@ def hashed(image: Image.Image, name: str = "JPEG", **options: object) -> int:
     return inspect(encoded(image, name, **options), LIMITS).perceptual_hash
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_copies_in_every_format_and_size_have_the_same_picture(name: str) -> None:
     whole = hashed(scene(), "PNG")

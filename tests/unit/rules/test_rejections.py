@@ -131,6 +131,7 @@ conditions = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(conditions)
 def test_words_mean_to_the_command_line_what_the_condition_means(condition):
     """Read as the command line reads filters, they say the same again."""

@@ -62,7 +62,7 @@ def test_every_fault_is_reported() -> None:
         "1 answers come from no generation",
     )
     assert with_one(replace(good, generations=("odd",), key="w2")) == (
-        "answers name generations that nobody made: odd",
+        "answers name unknown generations: odd",
     )
     assert with_one(replace(good, scores=(0.9, 0.5))) == (
         "1 answers are not those of the generation that they name",

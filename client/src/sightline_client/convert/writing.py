@@ -38,14 +38,20 @@ def writer(
     """
     names = {field.name: given.get(field.name, field.name) for field in fields(kind)}  # type: ignore[arg-type]
     renamed = {name: wire for name, wire in names.items() if isinstance(wire, str)}
-    convert = {name: (wire, field_converter(message, wire)) for name, wire in renamed.items()}
+    known = message.DESCRIPTOR.fields_by_name
+    convert = [(name, wire, field_converter(message, wire)) for name, wire in renamed.items()]
+    steps = [(*step, known[step[1]].has_presence) for step in convert]
     whole = {wire: make for wire, make in given.items() if callable(make)}
     if unknown := given.keys() - {*names, *message.DESCRIPTOR.fields_by_name}:
         raise TypeError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
 
     def write(value: V) -> M:
-        sent = ((wire, make(getattr(value, name))) for name, (wire, make) in convert.items())
-        found = {wire: part for wire, part in sent if part is not None}
+        found = {}
+        for name, wire, make, presence in steps:
+            part = getattr(value, name)
+            # Elsewhere an empty value is the message's default.
+            if part is not None if presence else part:
+                found[wire] = make(part)
         return message(**found, **{wire: make(value) for wire, make in whole.items()})
 
     register(message, write)

@@ -93,6 +93,8 @@ class Mapped(Wrapped):
     def __init__(self, table: RowTable, by: ColumnMap, known: Collection[str]) -> None:
         super().__init__(table)
         self._by, self._known = by, known
+        self._nested = {theirs.partition(".")[0] for theirs in by.columns if "." in theirs}
+        """Columns of theirs that the map names values within: such an object is none of ours."""
         self.how = repr((sorted(by.columns.items()), sorted(by.constants.items())))
         """What decides what a row becomes."""
         named = [by.columns.get(name, name) for name in table.columns]
@@ -108,7 +110,12 @@ class Mapped(Wrapped):
         small = {name.lower(): value for name, value in cells.items()}
         by = self._by.columns
         own = (name for name in small if name in self._known or name.startswith(NOTE))
-        made: dict[str, object] = {name: small[name] for name in own if name not in by}
+        made: dict[str, object] = {
+            name: small[name]
+            for name in own
+            if name not in by
+            and not (name in self._nested and isinstance(small[name], dict | list))
+        }
         for theirs, ours in self._by.columns.items():
             value = _at(small, theirs)
             if value is None or value == "" or not ours:

@@ -287,6 +287,8 @@ class Recommendations:
     """Arms of experiments that answered, "EXPERIMENT/ARM" each."""
     control_outcomes: tuple[ControlOutcome, ...] = ()
     """What became of the controls of the request and of its scene, on the first page."""
+    request_cost_ms: float = 0.0
+    """Processor time that the suite spent on the answer, in milliseconds; engines do not count."""
 
 
 @dataclass(frozen=True, slots=True)

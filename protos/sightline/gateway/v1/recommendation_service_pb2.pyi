@@ -402,6 +402,7 @@ class RecommendResponse(google.protobuf.message.Message):
     CONTROL_OUTCOMES_FIELD_NUMBER: builtins.int
     EXPERIMENT_ARMS_FIELD_NUMBER: builtins.int
     MATCH_FIELD_NUMBER: builtins.int
+    REQUEST_COST_MS_FIELD_NUMBER: builtins.int
     no_good_match: builtins.bool
     """Nothing in the catalog is near the signals: results are the nearest there are."""
     hidden_count: builtins.int
@@ -414,6 +415,12 @@ class RecommendResponse(google.protobuf.message.Message):
     """The id under which logs speak of this request."""
     quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType
     """How good this page is; what it lacks is named in `degradations`."""
+    request_cost_ms: builtins.float
+    """Processor time in milliseconds that the suite spent on this answer, summed over the gateway and the calls that it
+    made: more than 0, and more than the answer took where work ran side by side. Not counted: inference, the vector
+    engine and databases, parsing and sending of messages, decoding of photos in processes of their own, calls that
+    failed, and what is done after the answer. Work that requests share counts for the one that starts it.
+    """
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RecommendedProduct]:
         """Best first."""
@@ -473,9 +480,10 @@ class RecommendResponse(google.protobuf.message.Message):
         control_outcomes: collections.abc.Iterable[sightline.gateway.v1.control_pb2.ControlOutcome] | None = ...,
         experiment_arms: collections.abc.Iterable[builtins.str] | None = ...,
         match: Global___Match | None = ...,
+        request_cost_ms: builtins.float = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___RecommendResponse: typing_extensions.TypeAlias = RecommendResponse
 

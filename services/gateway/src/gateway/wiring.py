@@ -37,6 +37,9 @@ from sightline.common.v1.product_pb2 import Product
 VERSION = version("sightline-gateway")
 
 
+CLIENTS = {Peer.EMBEDDER: embedder, Peer.RETRIEVER: retriever, Peer.RANKER: ranker}
+
+
 @dataclass(frozen=True, slots=True)
 class Gateway:
     """The parts of a gateway that is ready to serve."""
@@ -57,32 +60,109 @@ class Gateway:
 
 
 def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> Gateway:
-    """Connect the parts. To be called where an event loop runs. `keys`: what signs tokens. Raises
-    Unreadable."""
-    clients = {Peer.EMBEDDER: embedder, Peer.RETRIEVER: retriever, Peer.RANKER: ranker}
+    """Connect the parts. To be called where an event loop runs.
+
+    `keys`: what signs tokens. Raises Unreadable.
+    """
     known = peers.PeerCredentials.of(settings)
     connections = {
-        peer: _connect(settings, peer, known, of.IDEMPOTENT) for peer, of in clients.items()
+        peer: _connect(settings, peer, known, of.IDEMPOTENT) for peer, of in CLIENTS.items()
     }
-    embedding = embedder.EmbedderClient(*connections[Peer.EMBEDDER])
-    retrieving = retriever.RetrieverClient(*connections[Peer.RETRIEVER])
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
+    clients = PeerClients(
+        embedder.EmbedderClient(*connections[Peer.EMBEDDER]),
+        retriever.RetrieverClient(*connections[Peer.RETRIEVER]),
+        ranking,
+    )
     once = _connect(settings, Peer.RETRIEVER, known, ())
     passthrough = Passthrough(settings.catalogs, connections, once[0], keys)
     log = AuditLog(connections, keys)
     answers = AnswerQueue(ranking.record, settings.answer_queue_products)
-    # Over connections of their own: reads beside requests must not count as slow requests, nor have
-    # a peer that starts be looked for less often.
-    beside = {
-        peer: _connect(settings, peer, known, clients[peer].IDEMPOTENT)
-        for peer in (Peer.RETRIEVER, Peer.RANKER)
-    }
-    snapshots = _snapshots(settings, beside)
+    snapshots = _snapshots(settings, beside := _beside(settings, known))
     snapshots.start()
     folder = settings.experiments_folder
     experiments = RunningExperiments(folder, settings.catalogs, scenes, ranking) if folder else None
-    deps = RequestDependencies(
-        peers=PeerClients(embedding, retrieving, ranking),
+    deps = _dependencies(
+        settings,
+        clients,
+        scenes,
+        answers=answers,
+        keys=keys,
+        snapshots=snapshots,
+        experiments=experiments,
+    )
+    servicers = (
+        recommendation.RecommendationServicer(deps),
+        _admin(settings, passthrough, connections, scenes, log, experiments=experiments),
+        *_routed(settings, passthrough, connections, keys),
+    )
+    bindings = [Binding.of(servicer) for servicer in servicers]
+    channels = [once, *connections.values(), *beside.values()]
+    return Gateway(bindings, Audit(log.append, settings.catalogs), answers, snapshots, channels)
+
+
+def _routed(
+    settings: GatewaySettings,
+    passthrough: Passthrough,
+    connections: Mapping[Peer, Connection],
+    keys: SigningKeys,
+) -> tuple[object, ...]:
+    """Return the servicers that pass calls on; the passthrough gives two of them some calls."""
+    return (
+        catalog.CatalogServicer(  # type: ignore[abstract]
+            settings.catalogs, passthrough, *connections[Peer.RETRIEVER], keys
+        ),
+        events.UserEventServicer(settings.catalogs, passthrough, keys),  # type: ignore[abstract]
+        jobs.JobProxyServicer(settings.catalogs, connections, keys),
+    )
+
+
+def _admin(
+    settings: GatewaySettings,
+    passthrough: Passthrough,
+    connections: Mapping[Peer, Connection],
+    scenes: SceneFiles,
+    log: AuditLog,
+    *,
+    experiments: RunningExperiments | None,
+) -> admin.AdminServicer:
+    return admin.AdminServicer(  # type: ignore[abstract]
+        settings.catalogs,
+        passthrough,
+        scenes=scenes,
+        embedder=embedder.EmbedderClient(*connections[Peer.EMBEDDER]),
+        ranker=ranker.RankerClient(*connections[Peer.RANKER]),
+        retriever=retriever.RetrieverClient(*connections[Peer.RETRIEVER]),
+        audit=log,
+        status_seconds=settings.status_seconds,
+        service_version=VERSION,
+        experiments=experiments,
+    )
+
+
+def _beside(settings: GatewaySettings, known: peers.PeerCredentials) -> dict[Peer, Connection]:
+    """Connect once more for reads beside requests.
+
+    They must not count as slow requests, nor make requests look less often for a peer that starts.
+    """
+    return {
+        peer: _connect(settings, peer, known, CLIENTS[peer].IDEMPOTENT)
+        for peer in (Peer.RETRIEVER, Peer.RANKER)
+    }
+
+
+def _dependencies(
+    settings: GatewaySettings,
+    clients: PeerClients,
+    scenes: SceneFiles,
+    *,
+    answers: AnswerQueue,
+    keys: SigningKeys,
+    snapshots: Snapshots,
+    experiments: RunningExperiments | None,
+) -> RequestDependencies:
+    return RequestDependencies(
+        peers=clients,
         scenes=scenes,
         answers=answers,
         matches=MatchMessages(),
@@ -96,31 +176,6 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         snapshot_of=snapshots.get,
         experiments=experiments,
     )
-    # The passthrough gives three of them the calls that they do not have themselves.
-    servicers = (
-        recommendation.RecommendationServicer(deps),
-        catalog.CatalogServicer(  # type: ignore[abstract]
-            settings.catalogs, passthrough, *connections[Peer.RETRIEVER], keys
-        ),
-        events.UserEventServicer(settings.catalogs, passthrough, keys),  # type: ignore[abstract]
-        admin.AdminServicer(  # type: ignore[abstract]
-            settings.catalogs,
-            passthrough,
-            scenes=scenes,
-            embedder=embedding,
-            ranker=ranking,
-            retriever=retrieving,
-            audit=log,
-            status_seconds=settings.status_seconds,
-            service_version=VERSION,
-            experiments=experiments,
-        ),
-        jobs.JobProxyServicer(settings.catalogs, connections, keys),
-    )
-    bindings = [Binding.of(servicer) for servicer in servicers]
-    audit = Audit(log.append, settings.catalogs)
-    channels = [once, *connections.values(), *beside.values()]
-    return Gateway(bindings, audit, answers, snapshots, channels)
 
 
 def _snapshots(settings: GatewaySettings, connections: Mapping[Peer, Connection]) -> Snapshots:

@@ -104,7 +104,7 @@ class BackupCommand:
 
 
 def _row(backup_id: str, about: manifest.BackupManifest) -> dict[str, Any]:
-    """A backup in a few words."""
+    """Return a summary of a backup."""
     return {
         "backup": backup_id,
         "time": datetime.fromtimestamp(about.create_micros / 10**6, UTC).isoformat(),
@@ -119,7 +119,7 @@ def _row(backup_id: str, about: manifest.BackupManifest) -> dict[str, Any]:
 
 
 def _time(text: str) -> datetime:
-    """A time with its zone, as ISO 8601 has it."""
+    """Parse a time with its zone in ISO 8601; ValueError."""
     found = datetime.fromisoformat(text)
     if found.tzinfo is None:
         raise ValueError

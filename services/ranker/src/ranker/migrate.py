@@ -13,7 +13,7 @@ from servicekit.startup import checked
 
 
 def opened() -> tuple[Database, MetaData]:
-    """The record's store, as it is."""
+    """Open the record's store as it is."""
     settings = checked(RecordSettings)
     return Database(settings.database_url.get_secret_value(), migrations=MIGRATIONS), METADATA
 

@@ -57,7 +57,7 @@ def evaluate(
 
 
 def interaction(event: event_pb2.Event) -> Interaction:
-    """The event as training reads it. The shopper's id stays as it is: nothing is stored."""
+    """Convert an event to what training reads. The shopper's id stays: nothing is stored."""
     shopper = event.shopper
     return Interaction(
         actor=f"{shopper.WhichOneof('identity')} {shopper.user_id or shopper.visitor_id}",

@@ -25,13 +25,13 @@ class HistoryReader(Protocol):
     """Reads what a shopper did."""
 
     async def history(self, catalog_id: str, actor: str, *, limit: int, with_seen: bool) -> History:
-        """The shopper's history, at most `limit` recent events."""
+        """Return the shopper's history with at most `limit` recent events."""
 
     async def popularity(self, catalog_id: str, product_ids: Sequence[str]) -> Doubles:
-        """For each product its share of the most popular one's count, 0 to 1."""
+        """Return for each product its share of the most popular one's count, 0 to 1."""
 
     async def most_popular(self, catalog_id: str, count: int) -> tuple[tuple[str, float], ...]:
-        """The most popular products with that share, best first; ties by id."""
+        """Return the most popular products with their shares, best first; ties by id."""
 
 
 class EventReader(HistoryReader, Protocol):
@@ -47,21 +47,22 @@ class CountReader(Protocol):
     """Reads what was counted of everybody's events."""
 
     async def counted(self, catalog_id: str, asked: CountsQuery) -> Counted:
-        """All that was asked, of one moment."""
+        """Return everything that the query asks for, as of one moment."""
 
 
 class Models(Protocol):
     """The models that serve now, and others by their versions."""
 
     def serving(self, catalog_id: str) -> Model | None:
-        """The catalog's model; None = none is promoted, or none could be loaded."""
+        """Return the catalog's promoted model; None if there is none or it can't be loaded."""
 
     def pinned(self, catalog_id: str, version: str) -> Model | None:
-        """The model of this version; None = it is not at hand, and is loaded if it can be."""
+        """Return the model of this version if it is loaded, else start loading it and return
+        None."""
 
     def refused(self, catalog_id: str) -> bool:
-        """Whether a model is promoted that can't be loaded."""
+        """Return whether the promoted model can't be loaded."""
 
     def former(self, catalog_id: str) -> Model | None:
-        """The one that served before it, whose products the index may still hold; None = there is
-        none, or nobody searches the index for its products."""
+        """Return the model that served before, whose products the index may still hold; None if
+        there is none or the index is not searched."""

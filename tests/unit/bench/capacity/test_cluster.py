@@ -33,6 +33,7 @@ def made(load: Load, pods: dict[str, int], **more: object) -> Cluster:
     return Cluster(load, policy, WORK, Assumed(), seed=5)
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_run() -> None:
     one, other = made(STEADY, TWO), made(STEADY, TWO)
     assert one.run() == other.run()

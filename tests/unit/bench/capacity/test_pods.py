@@ -21,6 +21,7 @@ def erlang_c(servers: int, load: float) -> float:
     return last / (sum(terms) + last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("servers", "load"), [(1, 0.6), (2, 1.5), (4, 3.2)])
 def test_waits_are_those_of_the_closed_formula(servers: int, load: float) -> None:
     env, random, waits = simpy.Environment(), Random(7), []

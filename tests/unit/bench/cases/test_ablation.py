@@ -54,6 +54,7 @@ def test_discrimination_finds_what_noise_that_all_products_share_hides() -> None
     assert found[photo_measures.FITTED].mean() > found[photo_measures.NEAREST].mean() + 0.3
 
 
+@pytest.mark.slow
 def test_a_gain_s_interval_is_wider_when_photos_are_of_few_scenes() -> None:
     better, worse = (RNG.random(400) < 0.6).astype(float), (RNG.random(400) < 0.5).astype(float)
     better[:200] = worse[:200]

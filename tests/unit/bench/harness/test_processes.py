@@ -30,6 +30,7 @@ def test_a_process_that_is_gone_is_left_out() -> None:
     assert processes.read([2**22 + 1]) == {}
 
 
+@pytest.mark.slow
 def test_a_command_s_time_memory_and_output_are_measured() -> None:
     code = "import time\nx = b'1' * 2**26\ne = time.process_time() + .3\n"
     code += "while time.process_time() < e: pass\nprint('done')"

@@ -16,6 +16,7 @@ def test_the_median_and_the_tail_are_nearest_ranks() -> None:
     assert percentile(values, 0.99).value == 99
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.sampled_from([0.5, 0.9, 0.99]))
 def test_every_figure_was_measured_and_lies_within_its_interval(
     values: list[float], share: float

@@ -31,6 +31,7 @@ def error(one: Pixels, other: Pixels) -> float:
     return float(np.abs(one.astype(float) - other).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [step for step in PreprocessStep if step.kind != "crop"])
 def test_each_step_gives_a_model_s_input_again_always_the_same(step: PreprocessStep) -> None:
     before = photo()

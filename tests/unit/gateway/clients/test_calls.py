@@ -8,7 +8,7 @@ import pytest
 from gateway.clients.calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
-from servicekit import deadlines
+from servicekit import costs, deadlines
 from servicekit.errors import DeadlineExceeded
 from tests.waiting import until
 
@@ -24,6 +24,19 @@ class Suspicious:
         self.suspected += 1
 
 
+class Call:
+    """A call under way, with its trailers."""
+
+    def __init__(self, answer, trailers=()) -> None:
+        self._answer, self._trailers = answer, trailers
+
+    def __await__(self):
+        return self._answer.__await__()
+
+    async def trailing_metadata(self):
+        return self._trailers
+
+
 class Method:
     """A call of a stub, whose answers take so long or fail so, one after another."""
 
@@ -33,7 +46,7 @@ class Method:
 
     def __call__(self, request, timeout):
         self.asked += 1
-        return self._answer(self.asked, next(self._answers))
+        return Call(self._answer(self.asked, next(self._answers)))
 
     async def _answer(self, number, answer):
         if isinstance(answer, grpc.StatusCode):
@@ -91,3 +104,15 @@ async def test_a_late_answer_is_asked_for_twice_where_that_is_allowed():
     once = Method(0.2)
     assert await caller().twice(once, None) == 1
     assert once.asked == 1
+
+
+async def test_what_a_peers_answer_cost_counts_for_the_call():
+    spent = costs.Cost()
+    costs.current.set(spent)
+
+    async def answer() -> int:
+        return 7
+
+    method = lambda request, timeout: Call(answer(), [(costs.COST_KEY, "2000")])  # noqa: E731
+    assert await caller().call(method, None) == 7
+    assert spent.seconds == 0.002

@@ -12,7 +12,9 @@ from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.ranker.v1 import answer_service_pb2
 
 NAMES = [field.name for field in candidate_pb2.CandidateColumns.DESCRIPTOR.fields]
-UNKNOWN = {"price_micros": -1}
+UNKNOWN = {"price_micros": -1, "cost_micros": -1, "rating_tenths": -1}
+UNKNOWN |= {"rating_counts": -1, "stocks": -1}
+NUMBERS = (*UNKNOWN, "image_hashes", "create_time_micros", "availabilities")
 
 
 def said(message, name, row):
@@ -20,9 +22,8 @@ def said(message, name, row):
     column = getattr(message, name)
     if len(column):
         return str(column[row])
-    match name:
-        case "price_micros" | "image_hashes" | "create_time_micros" | "availabilities":
-            return str(UNKNOWN.get(name, 0))
+    if name in NUMBERS:
+        return str(UNKNOWN.get(name, 0))
     return ""
 
 
@@ -40,7 +41,7 @@ def messages(draw, prefix="p"):
                     message.tags.add(values=[f"tag {row}"] * draw(st.integers(0, 2)))
                 case "attributes":
                     message.attributes.add().values.add(key="k", number=row)
-                case "parent_ids" | "category_paths" | "brands" | "currencies":
+                case "parent_ids" | "category_paths" | "brands" | "currencies" | "cost_currencies":
                     getattr(message, name).append(f"{name} {prefix}{row}")
                 case "availabilities":
                     message.availabilities.append(row % 4)

@@ -146,6 +146,7 @@ def test_a_scenes_file_has_the_same_controls(tmp_path):
     assert own.filter.message.comparison.value.text == "Aurora"
 
 
+@pytest.mark.slow
 @given(conditions)
 def test_a_filters_words_make_the_message_that_means_the_same(condition):
     assert read(of_words(words(condition)).message) == parsed(words(condition))

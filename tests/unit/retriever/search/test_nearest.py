@@ -94,9 +94,7 @@ async def made(record: Record, index: Forgetful) -> Generation:
     return await follow(found, record, index, *photos)
 
 
-async def ask(
-    condition: Filter, record: Record, index: FakeIndex, top_k: int = 5
-) -> FoundNearest:
+async def ask(condition: Filter, record: Record, index: FakeIndex, top_k: int = 5) -> FoundNearest:
     vector = GivenVector("visual", VERSION, DIMENSION, vector_of(b"x").tobytes())
     query = SearchQuery("default", vector=vector, condition=condition, top_k=top_k)
     return await search.search(query, searcher(record, index), lambda: None)

@@ -107,7 +107,7 @@ class SpaceVersionUnavailable(errors.FailedPrecondition, reason="SPACE_VERSION_U
     """No model serves this version of the space now."""
 
     def __init__(self, space: str, served: Sequence[str]) -> None:
-        """`served`: the versions that are, the default one first."""
+        """Name the versions that are `served`, the default one first."""
         versions = ",".join(served)
         super().__init__(
             f"this version of the space {space} is not served; served: {versions or 'none'}",
@@ -172,7 +172,7 @@ class FitInvalid(errors.FailedPrecondition, reason="FIT_INVALID"):
 
 
 class FitUnavailable(errors.FailedPrecondition, reason="FIT_UNAVAILABLE"):
-    """This service is not set up to fit spaces; the text says what is missing."""
+    """The service is not configured to fit spaces; the message names what is missing."""
 
 
 class FitInProgress(errors.Unavailable, reason="FIT_IN_PROGRESS"):

@@ -57,7 +57,7 @@ class Learn(Protocol):
     def __call__(
         self, data: Labelled, rows: Rows, options: FitOptions, seed: int, *, texts: bool = True
     ) -> FittedSpace:
-        """Raises FitInvalid."""
+        """Fit a space to these rows of the photos. Raise FitInvalid when they do not allow it."""
 
 
 @dataclass(frozen=True, slots=True)

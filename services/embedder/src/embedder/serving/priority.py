@@ -111,7 +111,7 @@ class ModelQueue:
     def __init__(
         self, most: int, ahead: int = AHEAD, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """At most `most` items of each priority at once; of all of them at most `ahead` run."""
+        """Limit each priority to `most` items at once, and all of them to `ahead` running ones."""
         self._most = most
         self._clock = clock
         self.running = PrioritySemaphore(ahead, reserved=ahead // 4)

@@ -69,8 +69,10 @@ class ServedSpaces:
     def __init__(
         self, fixed: Mapping[str, Sequence[ServedModel]], fitted: FittedModels | None = None
     ) -> None:
-        """`fixed`: models in the settings by space, each space's default one first; `fitted`:
-        models of fitted spaces, of the space `visual`; None = there are none."""
+        """Serve `fixed` models by space, each space's default one first, and `fitted` ones.
+
+        Fitted models belong to the space `visual`; None = there are none.
+        """
         self._fixed = fixed
         self._fitted = fitted
 

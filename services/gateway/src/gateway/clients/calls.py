@@ -9,7 +9,7 @@ from grpc.aio import UnaryStreamMultiCallable, UnaryUnaryMultiCallable
 
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
-from servicekit import deadlines
+from servicekit import costs, deadlines
 from servicekit.breaker import CircuitBreaker
 from servicekit.errors import ServiceError
 from servicekit.hedging import Hedging
@@ -68,8 +68,10 @@ class PeerCaller:
         try:
             call = method(request, timeout=deadlines.budget(self._reserve, self._longest))
             answer = await call
+            trailers = await call.trailing_metadata()
+            costs.add_trailer(trailers)
             if note:
-                self.version = str(dict(await call.trailing_metadata()).get(VERSION_KEY, ""))
+                self.version = str(dict(trailers).get(VERSION_KEY, ""))
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 self._suspect()

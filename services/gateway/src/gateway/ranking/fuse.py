@@ -76,8 +76,6 @@ def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) 
                     nearest[spot] = near
                     image_ids[spot] = listing.image_ids[row] if listing.image_ids else ""
     _subtract(fused, listings, places)
-    own = gathered([(item.own, range(len(item.own.product_ids))) for item in listings if item.own])
-    firsts = [row for row, item in enumerate(own.product_ids) if item not in own.product_ids[:row]]
     order = falling(fused, columns.product_ids)
     candidates = FusedCandidates(
         columns=columns,
@@ -86,22 +84,40 @@ def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) 
         branches=branches,
         nearest=nearest,
         image_ids=image_ids,
-        similarities={
-            branch: values
-            for branch in SCORED
-            if (values := _similarities(listings, branch, places))
-        },
-        own=gathered([(own, firsts)]),
-        same_pictures=[
-            (places[one], places[other])
-            for item in listings
-            for one, others in zip(item.ids, item.collapsed, strict=False)
-            if others
-            for other in others
-            if one in places and other in places
-        ],
+        similarities=_by_branch(listings, places),
+        own=_own(listings),
+        same_pictures=_same_pictures(listings, places),
     )
     return candidates if count <= most else candidates.picked(sorted(order[:most]))
+
+
+def _by_branch(
+    listings: Sequence[CandidateList], places: Mapping[str, int]
+) -> dict[Branch, Sequence[float]]:
+    """Return the candidates' similarities by branch that has some."""
+    found = {branch: _similarities(listings, branch, places) for branch in SCORED}
+    return {branch: values for branch, values in found.items() if values}
+
+
+def _own(listings: Sequence[CandidateList]) -> ProductColumns:
+    """Return the query's own products, each once."""
+    own = gathered([(item.own, range(len(item.own.product_ids))) for item in listings if item.own])
+    firsts = [row for row, item in enumerate(own.product_ids) if item not in own.product_ids[:row]]
+    return gathered([(own, firsts)])
+
+
+def _same_pictures(
+    listings: Sequence[CandidateList], places: Mapping[str, int]
+) -> list[tuple[int, int]]:
+    """Return the places of pairs that a search found to show the same picture."""
+    return [
+        (places[one], places[other])
+        for item in listings
+        for one, others in zip(item.ids, item.collapsed, strict=False)
+        if others
+        for other in others
+        if one in places and other in places
+    ]
 
 
 def _at(listing: CandidateList, places: Mapping[str, int]) -> list[int | None]:

@@ -122,14 +122,7 @@ async def _placed(
     if product_id not in order.product_ids:
         return replace(explanation, outcome=await _dropped(run, candidates, product_id))
 
-    def split(results: Sequence[AnswerResult]) -> Sequence[AnswerResult]:
-        """Split contributions by signal, the product's too, which the listings may lack."""
-        found: list[AnswerResult] = []
-        for item in results:
-            lists = reaching if item.row.product_id == product_id else listings
-            found += split_by_signal(lists, (item,))
-        return found
-
+    split = _splitter(product_id, reaching, listings)
     if into := collapsed_into(candidates, order, product_id):
         alone = AnswerResult(row, 0, order.product(list(order.product_ids).index(product_id)))
         (placed,) = split([alone])
@@ -139,6 +132,21 @@ async def _placed(
     products = apply_pins(candidates, collapsed(run, candidates, order))
     page = await read_page(run, products)
     return _against(page, explanation, products, row, split)
+
+
+def _splitter(
+    product_id: str, reaching: Sequence[CandidateList], listings: Sequence[CandidateList]
+) -> Callable[[Sequence[AnswerResult]], Sequence[AnswerResult]]:
+    """Return what splits contributions by signal, the product's too, which listings may lack."""
+
+    def split(results: Sequence[AnswerResult]) -> Sequence[AnswerResult]:
+        found: list[AnswerResult] = []
+        for item in results:
+            lists = reaching if item.row.product_id == product_id else listings
+            found += split_by_signal(lists, (item,))
+        return found
+
+    return split
 
 
 async def _ordered(run: Run, candidates: FusedCandidates) -> AnswerOrder:

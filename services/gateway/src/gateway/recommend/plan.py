@@ -15,20 +15,6 @@ SPARE = 10
 
 def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
     """Return the plan of a request that has `seconds` in all."""
-    kinds = {signal.kind for signal in query.signals}
-    wanted = {
-        Branch.VISUAL: bool(kinds & {SignalKind.IMAGE, SignalKind.IMAGE_URI, SignalKind.PRODUCT}),
-        Branch.TEXT: SignalKind.TEXT in kinds,
-        Branch.TEXT_VISUAL: SignalKind.TEXT in kinds,
-        Branch.KEYWORDS: SignalKind.TEXT in kinds,
-        Branch.COLLABORATIVE: query.shopper is not None or bool(query.anchors),
-        Branch.NEW: True,
-        Branch.TRENDING: True,
-        Branch.BEST_SELLERS: True,
-        Branch.FOLLOWED: bool(query.followed),
-        **dict.fromkeys(sorted(ANCHORED), is_anchored(query, scene)),
-        **dict.fromkeys(sorted(OF_SHOPPERS), query.shopper is not None),
-    }
     explores = bool(scene.diversity.exploration_places) and not query.signals
     top_k = min(
         max(round(query.results_a_page * scene.over_fetch), scene.least_candidates),
@@ -39,7 +25,7 @@ def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
         scene=scene,
         branches=tuple(
             branch
-            for branch, asked in wanted.items()
+            for branch, asked in _asked(query, scene).items()
             if asked and (scene.branches[branch] > 0 or (branch is Branch.NEW and explores))
         ),
         top_k=top_k,
@@ -57,6 +43,24 @@ def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
             answer=seconds,
         ),
     )
+
+
+def _asked(query: RequestQuery, scene: Scene) -> Mapping[Branch, bool]:
+    """Return whether a request gives each branch something to go by, in the branches' order."""
+    kinds = {signal.kind for signal in query.signals}
+    return {
+        Branch.VISUAL: bool(kinds & {SignalKind.IMAGE, SignalKind.IMAGE_URI, SignalKind.PRODUCT}),
+        Branch.TEXT: SignalKind.TEXT in kinds,
+        Branch.TEXT_VISUAL: SignalKind.TEXT in kinds,
+        Branch.KEYWORDS: SignalKind.TEXT in kinds,
+        Branch.COLLABORATIVE: query.shopper is not None or bool(query.anchors),
+        Branch.NEW: True,
+        Branch.TRENDING: True,
+        Branch.BEST_SELLERS: True,
+        Branch.FOLLOWED: bool(query.followed),
+        **dict.fromkeys(sorted(ANCHORED), is_anchored(query, scene)),
+        **dict.fromkeys(sorted(OF_SHOPPERS), query.shopper is not None),
+    }
 
 
 def scened(query: RequestQuery, scene: Scene) -> RequestQuery:

@@ -14,6 +14,7 @@ from gateway.model.match import Match
 from gateway.model.response import Classified, Proposal, RecommendAnswer, SearchAnswer
 from gateway.ranking import wording
 from gateway.recommend.replay import ReplayedAnswer
+from servicekit import costs
 from servicekit.requests import timestamp
 from sightline.common.v1 import answer_pb2, facet_pb2, filter_pb2, photo_pb2, product_pb2
 from sightline.gateway.v1 import control_pb2
@@ -45,6 +46,7 @@ def recommendation(
     )
     for result in value.results:
         _fill(result, response.results.add())
+    response.request_cost_ms = costs.spent_ms()
     return response
 
 

@@ -37,7 +37,7 @@ class Hashed:
         return self._take(self._file.read(size))
 
     def flush(self) -> None:
-        """The file's own end does it."""
+        """Do nothing: closing the file flushes it."""
 
     def _take(self, data: bytes) -> bytes:
         self._digest.update(data)
@@ -62,22 +62,22 @@ class BackupFiles:
         self._keys = keys
 
     def ids(self) -> list[str]:
-        """Of the backups that are whole, newest first."""
+        """Return the ids of complete backups, newest first."""
         return [one for one in self._names("") if self._files.exists(self._at(one, MANIFEST))]
 
     def begun(self) -> list[str]:
-        """Of all, also those that are under way or were cut short; newest first."""
+        """Return the ids of all backups, complete or not, newest first."""
         return [one for one in self._names("") if one != NOTES]
 
     def delete(self, backup_id: str) -> None:
-        """The manifest first: what is left of it is no backup."""
+        """Delete a backup, the manifest first: without it the rest is no backup."""
         with suppress(FileNotFoundError):
             self._files.rm_file(self._at(backup_id, MANIFEST))
         self._files.rm(self._at(backup_id), recursive=True)
 
     @contextmanager
     def packed(self, backup_id: str, name: str) -> Iterator[tuple[IO[bytes], Hashed]]:
-        """A new file whose content is compressed; what it came to is known behind the block."""
+        """Open a new compressed file; its size and hash are known after the block."""
         with self._new(self._at(backup_id, name)) as file:
             hashed = Hashed(file)
             with gzip.GzipFile(
@@ -87,7 +87,8 @@ class BackupFiles:
 
     @contextmanager
     def unpacked(self, backup_id: str, name: str, facts: Mapping[str, Any]) -> Iterator[IO[bytes]]:
-        """What `packed` wrote; BackupRefused at the block's end where it is not what it was."""
+        """Open a file that `packed` wrote; raise BackupRefused after the block if it has
+        changed."""
         try:
             with self._files.open(self._at(backup_id, name), "rb") as file:
                 hashed = Hashed(file)
@@ -100,14 +101,14 @@ class BackupFiles:
         _check(name, hashed.facts, facts)
 
     def put(self, backup_id: str, name: str, content: bytes) -> Mapping[str, Any]:
-        """A new file; its facts."""
+        """Write a new file and return its facts."""
         with self._new(self._at(backup_id, name)) as file:
             hashed = Hashed(file)
             hashed.write(content)
         return hashed.facts
 
     def get(self, backup_id: str, name: str, facts: Mapping[str, Any]) -> bytes:
-        """A file that is what the manifest says; BackupRefused."""
+        """Return a file's content; BackupRefused unless it matches the manifest."""
         content = self._content(self._at(backup_id, name))
         found = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         _check(name, found, facts)
@@ -136,7 +137,7 @@ class BackupFiles:
         return found
 
     def notes(self) -> Sequence[str]:
-        """Names of all notes of purges."""
+        """Return the names of all notes of purges."""
         return [name for name in self._names(NOTES) if name.endswith(".json")]
 
     def forget_note(self, name: str) -> None:
@@ -162,8 +163,7 @@ class BackupFiles:
 
     @contextmanager
     def _new(self, path: str) -> Iterator[IO[bytes]]:
-        """A file that is durable behind the block, and not there where the block was left by an
-        error."""
+        """Open a file that is durable after the block, and removed if the block raises."""
         self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
         draft = f"{path}.part" if self._local else path
         with self._opened(draft) as file:

@@ -8,7 +8,7 @@ from servicekit.errors import ServiceError
 
 @contextmanager
 def as_os_errors() -> Iterator[None]:
-    """OSError for the errors of vendors (botocore, aiohttp, gcsfs, …), which are none."""
+    """Raise OSError for vendors' errors (botocore, aiohttp, gcsfs, …) that are none."""
     try:
         yield
     except (ImportError, OSError, ServiceError):

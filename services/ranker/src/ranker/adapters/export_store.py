@@ -28,7 +28,7 @@ CHUNK_BYTES = 2**20
 
 
 def apart(work: Callable[P, T]) -> Callable[P, Awaitable[T]]:
-    """The same beside the event loop; ExportUnwritable."""
+    """Return `work` as a coroutine function that runs in a thread; ExportUnwritable."""
 
     @functools.wraps(work)
     async def done(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -74,7 +74,7 @@ class ExportFolder:
 
     @apart
     def names(self) -> Sequence[str]:
-        """Of the files that are whole."""
+        """Return the names of complete files."""
         self._files.invalidate_cache(self._path)
         try:
             found = self._files.ls(self._path, detail=False)
@@ -84,12 +84,12 @@ class ExportFolder:
 
     @apart
     def begin(self) -> "ExportFile":
-        """A new file; what a killed attempt left unfinished is gone."""
+        """Open a new file, after deleting what a killed attempt left."""
         return ExportFile(self, self._open())
 
     @apart
     def describe(self, name: str) -> Part:
-        """The file as it lies there."""
+        """Return the facts of a stored file."""
         from ranker.adapters.parquet import row_count
 
         digest = hashlib.sha256()
@@ -102,7 +102,7 @@ class ExportFolder:
 
     @apart
     def put(self, name: str, content: bytes) -> None:
-        """A small file, whole and durable."""
+        """Write a small file durably."""
         with self._open() as file:
             file.write(content)
             self.publish(file, name)
@@ -155,7 +155,7 @@ class ExportFile:
 
     @apart
     def add(self, rows: Sequence[Sequence[Any]]) -> None:
-        """One more row group."""
+        """Append a row group."""
         self._writer.add(rows)
 
     @apart

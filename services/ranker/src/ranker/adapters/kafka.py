@@ -43,9 +43,9 @@ class Access:
     """SASL mechanism."""
 
     def client(self) -> dict[str, Any]:
-        """The client's settings. Of the folder's files `ca.crt` (else the system's authorities),
-        `tls.crt` with `tls.key`, and `username` with `password` are used where they are. Raises
-        Unreadable."""
+        """Return the client's settings; Unreadable. `ca.crt` of the folder (else the system's
+        authorities), `tls.crt` with `tls.key`, and `username` with `password` are used where they
+        exist."""
         found = {"bootstrap.servers": ",".join(self.brokers), "client.id": "sightline-ranker"}
         if self.folder is None:
             return found
@@ -66,7 +66,7 @@ class Access:
         return found
 
     def check(self) -> None:
-        """Raises Unreadable when no client can be made of it."""
+        """Raise Unreadable if these settings make no client."""
         try:
             Producer({**self.client(), "log_level": 0}).close()
         except KafkaException as error:
@@ -90,7 +90,7 @@ class _Sent:
         self.done: asyncio.Future[KafkaError | None] = self._loop.create_future()
 
     def reported(self, error: KafkaError | None, _message: Message) -> None:
-        """What became of one of them; called by the thread that polls."""
+        """Note the delivery of one message; runs in the polling thread."""
         self._left -= 1
         self._error = self._error or error
         if not self._left:
@@ -136,7 +136,7 @@ class KafkaSink:
         self._polling.start()
 
     async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
-        """Each is NEW once the brokers have it. LogUnavailable, DeadlineExceeded."""
+        """Append events; each is NEW once the brokers have it. LogUnavailable, DeadlineExceeded."""
         seconds = deadlines.budget(RESERVE_SECONDS, self._seconds)
         sent = _Sent(len(events))
         try:
@@ -157,7 +157,7 @@ class KafkaSink:
         return (Written.NEW,) * len(events)
 
     def _renew(self, error: KafkaError | None) -> None:
-        """A client that lost count of what it sent is of no more use."""
+        """Replace a client that lost its sequence of messages."""
         if error is not None and error.fatal():
             telemetry.get_logger().warning("client of the log made anew", error=error.name())
             self._producer = self._make(self._settings)
@@ -206,7 +206,7 @@ class EventLog:
         self._consumer.subscribe([access.topic])
 
     def next(self, most: int, seconds: float) -> list[Message]:
-        """What comes next, as soon as there is anything; empty = nothing came in this time.
+        """Return the next messages as soon as there are any, none after `seconds`;
         LogUnavailable."""
         first = self._consumer.poll(seconds)
         found = [] if first is None else [first, *self._consumer.consume(most - 1, 0)]
@@ -219,8 +219,7 @@ class EventLog:
         return good
 
     def commit(self) -> None:
-        """All that was read is done: nobody of the group reads it again. LogUnavailable, and it is
-        read again perhaps."""
+        """Commit everything that was read; LogUnavailable, after which it may be read again."""
         places = [TopicPartition(self._topic, *one) for one in self._read.items()]
         self._read.clear()
         try:
@@ -238,7 +237,7 @@ class EventLog:
             self._away = error
 
     def _still_away(self) -> KafkaError | None:
-        """Why nothing came, as long as no broker answers."""
+        """Return why nothing arrives while no broker answers, else None."""
         if self._away is not None:
             with contextlib.suppress(KafkaException):
                 self._consumer.list_topics(self._topic, timeout=POLL_SECONDS)

@@ -60,7 +60,7 @@ class LearnedFactors:
 
 
 def fresh(features: int, dimension: int, rng: np.random.Generator) -> Side:
-    """Features that nothing is known of: small random vectors, as LightFM draws them."""
+    """Return untrained features: small random vectors, as LightFM draws them."""
     vectors = ((rng.random((features, dimension)) - 0.5) / dimension).astype(np.float32)
     return Side(
         vectors,

@@ -80,13 +80,13 @@ class ModelStore:
         return hashlib.sha256(manifest).hexdigest()
 
     def read(self, catalog_id: str, version: str, manifest_sha256: str) -> Model:
-        """The model, after its hashes were found right; ModelCorrupt otherwise."""
+        """Return the model after checking its hashes; ModelCorrupt."""
         manifest, arrays = self._opened(catalog_id, version, manifest_sha256, ARRAYS)
         with _well_formed(version):
             return model_of(arrays, manifest, version)
 
     def manifest(self, catalog_id: str, version: str, manifest_sha256: str) -> Mapping[str, Any]:
-        """What is said of the model; ModelCorrupt."""
+        """Return the model's manifest; ModelCorrupt."""
         content = self._get(posixpath.join(self._folder(catalog_id, version), MANIFEST))
         if hashlib.sha256(content).hexdigest() != manifest_sha256:
             raise ModelCorrupt(f"the manifest of model {version} is not the one that was recorded")
@@ -102,14 +102,14 @@ class ModelStore:
     def read_state(
         self, catalog_id: str, version: str, manifest_sha256: str
     ) -> tuple[Mapping[str, Any], Mapping[str, AnyArray]]:
-        """The manifest, and what a training can go on from; ModelCorrupt, also when the model has
-        no state."""
+        """Return the manifest and the state that a training can continue from; ModelCorrupt, also
+        without a state."""
         return self._opened(catalog_id, version, manifest_sha256, STATE)
 
     def _opened(
         self, catalog_id: str, version: str, manifest_sha256: str, name: str
     ) -> tuple[Mapping[str, Any], Mapping[str, AnyArray]]:
-        """The manifest and the arrays of a file that it names."""
+        """Return the manifest and the arrays of a file that it names; ModelCorrupt."""
         manifest = self.manifest(catalog_id, version, manifest_sha256)
         with _well_formed(version):
             recorded = manifest["files"].get(name)
@@ -125,7 +125,7 @@ class ModelStore:
     def files(
         self, catalog_id: str, version: str, manifest_sha256: str
     ) -> Iterator[tuple[str, bytes]]:
-        """All files of the model as they are, the manifest last; ModelCorrupt."""
+        """Yield all files of the model, the manifest last; ModelCorrupt."""
         recorded = self.manifest(catalog_id, version, manifest_sha256)["files"]
         for name, sha256 in (*recorded.items(), (MANIFEST, manifest_sha256)):
             blob = self._get(posixpath.join(self._folder(catalog_id, version), name))
@@ -188,24 +188,22 @@ def _well_formed(version: str) -> Iterator[None]:
 
 
 def version_of(model: Model, about: Mapping[str, Any]) -> str:
-    """A name that follows from the arrays and from all that the manifest says (`about`).
-
-    So the files of a version never change: one that serves is not replaced under its name.
-    """
+    """Return a version derived from the arrays and the manifest (`about`), so that the files of a
+    version never change."""
     digest = hashlib.sha256(dump_arrays(arrays_of(model)))
     digest.update(json.dumps([words_of(model), about], sort_keys=True).encode())
     return f"lfm-{digest.hexdigest()[:16]}"
 
 
 def dump_arrays(arrays: Mapping[str, AnyArray]) -> bytes:
-    """An npz; the same arrays give the same bytes."""
+    """Return an npz; equal arrays give equal bytes."""
     out = io.BytesIO()
     np.savez(out, **cast("dict[str, Any]", arrays))
     return out.getvalue()
 
 
 def load_arrays(blob: bytes) -> dict[str, AnyArray]:
-    """The arrays of an npz; ValueError when it is none or holds pickled objects."""
+    """Return the arrays of an npz; ValueError if it is none or holds pickled objects."""
     try:
         with np.load(io.BytesIO(blob), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}

@@ -47,7 +47,7 @@ MAY_BE_NAN = frozenset({"styles"})
 
 
 def arrays_of(model: Model) -> dict[str, AnyArray]:
-    """All arrays of a model by name."""
+    """Return all arrays of a model by name."""
     actors = sorted(model.actor_rows, key=lambda actor: model.actor_rows[actor])
     texts = {name: actors if name == "actors" else getattr(model, name) for name in TEXTS}
     found = {name: getattr(model, name) for name in ARRAYS if getattr(model, name) is not None}
@@ -79,7 +79,7 @@ _PARTS = fields(Neighbours)
 
 
 def words_of(model: Model) -> dict[str, Any]:
-    """What the manifest says of a model beside its arrays; JSON."""
+    """Return what the manifest says beside the arrays, as JSON values."""
     words: dict[str, Any] = {
         "attribute_keys": list(model.attribute_keys),
         "score_scale": model.score_scale,
@@ -100,7 +100,7 @@ def words_of(model: Model) -> dict[str, Any]:
 
 
 def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: str) -> Model:
-    """The model of these arrays; ValueError or KeyError when they do not fit together."""
+    """Build the model of these arrays; ValueError or KeyError if they do not fit together."""
     texts = {name: unpack_texts(name, arrays) for name in TEXTS if name in arrays}
     sizes = {
         "items": len(texts["item_ids"]),
@@ -141,7 +141,7 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
 
 
 def _array(name: str, array: AnyArray, of: Sequence[str], sizes: dict[str, int]) -> AnyArray:
-    """The array, if it is of these sizes, of which those that are not known yet are learned."""
+    """Return the array after checking its sizes; records sizes that are not known yet."""
     if array.dtype != np.float32 or array.ndim != len(of):
         raise ValueError(f"{name} is not float32 of {len(of)} dimensions")
     for size, length in zip(of, array.shape, strict=True):
@@ -202,7 +202,7 @@ def _neighbours(name: str, arrays: Mapping[str, AnyArray], rows: int, columns: i
 
 
 def _check_rows(name: str, starts: AnyArray, items: AnyArray, rows: int, columns: int) -> None:
-    """ValueError unless these are the rows of a sparse matrix of that size."""
+    """Raise ValueError unless these are the rows of a sparse matrix of that size."""
     if starts.dtype != np.int64 or items.dtype != np.int32:
         raise ValueError(f"{name} is of other types")
     if starts.shape != (rows + 1,) or items.ndim != 1:
@@ -251,7 +251,7 @@ def _rows(names: Sequence[str]) -> dict[str, int]:
 
 
 def pack_texts(name: str, texts: Sequence[str]) -> dict[str, AnyArray]:
-    """Texts as one UTF-8 blob and the offsets into it."""
+    """Pack texts into one UTF-8 blob and its offsets."""
     encoded = [text.encode() for text in texts]
     offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
     return {
@@ -261,7 +261,7 @@ def pack_texts(name: str, texts: Sequence[str]) -> dict[str, AnyArray]:
 
 
 def unpack_texts(name: str, arrays: Mapping[str, AnyArray]) -> tuple[str, ...]:
-    """The texts; ValueError or KeyError when they do not fit, or one is there twice."""
+    """Return the texts; ValueError or KeyError if they do not fit or repeat."""
     blob = arrays[name].tobytes()
     offsets = arrays[f"{name}_offsets"].tolist()
     if offsets[0] != 0 or offsets[-1] != len(blob) or offsets != sorted(offsets):

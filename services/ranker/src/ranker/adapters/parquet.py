@@ -27,7 +27,7 @@ class ParquetWriter:
         self._writer = parquet.ParquetWriter(file, _SCHEMA, compression="zstd")
 
     def add(self, rows: Sequence[Sequence[Any]]) -> None:
-        """One more row group, of values of `COLUMNS`; there is at least one."""
+        """Append a row group of values of `COLUMNS`; at least one row."""
         columns = zip(*rows, strict=True)
         arrays = [
             pa.array(values, field.type) for values, field in zip(columns, _SCHEMA, strict=True)
@@ -40,5 +40,5 @@ class ParquetWriter:
 
 
 def row_count(file: IO[bytes]) -> int:
-    """How many rows a file has, by what comes last in it."""
+    """Return the number of rows from the file's footer."""
     return int(parquet.ParquetFile(file).metadata.num_rows)

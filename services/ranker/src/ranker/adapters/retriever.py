@@ -62,7 +62,7 @@ class CollaborativeIndex:
         self._jobs = job_service_pb2_grpc.JobServiceStub(channel)
 
     async def generations(self, catalog_id: str) -> Sequence[Published]:
-        """Those of the space, oldest first, dropped ones too."""
+        """Return the generations of the space, oldest first, dropped ones too."""
         request = index_service_pb2.ListGenerationsRequest(
             catalog_id=catalog_id, space=SPACE, include_dropped=True
         )
@@ -128,7 +128,7 @@ class CollaborativeIndex:
         return str(job.job_id)
 
     async def ended(self, catalog_id: str, job_id: str) -> bool:
-        """Whether such a job has ended. PublishIncomplete when it did not succeed."""
+        """Return whether the job has ended; PublishIncomplete if it failed."""
         request = job_service_pb2.GetJobRequest(catalog_id=catalog_id, job_id=job_id)
         job = await answered(self._jobs.GetJob(request, timeout=CALL_SECONDS))
         if job.state in OPEN:
@@ -148,7 +148,7 @@ class CollaborativeIndex:
 
 
 async def answered(call: Awaitable[T]) -> T:
-    """The answer, or what the retriever says as a ServiceError."""
+    """Return the answer, or raise the retriever's error as a ServiceError."""
     try:
         return await call
     except grpc.aio.AioRpcError as error:
@@ -188,7 +188,7 @@ class Catalog:
         self._vectors = vector_service_pb2_grpc.VectorServiceStub(channel)
 
     async def products(self, catalog_id: str) -> tuple[Product, ...]:
-        """All products, sorted by id."""
+        """Return all products, sorted by id."""
         request = product_service_pb2.ListProductsRequest(
             catalog_id=catalog_id,
             page_size=PAGE_SIZE,
@@ -200,8 +200,8 @@ class Catalog:
         return tuple(products[item] for item in sorted(products))
 
     async def some(self, catalog_id: str, product_ids: Sequence[str]) -> Mapping[str, Product]:
-        """Those of up to 1,000 products that there are, by id. A retriever that is away is not
-        waited for."""
+        """Return those of up to 1,000 products that exist, by id. Does not wait for the
+        retriever."""
         request = product_service_pb2.BatchGetProductsRequest(
             catalog_id=catalog_id,
             product_ids=product_ids,
@@ -211,10 +211,8 @@ class Catalog:
         return {one.product_id: one for one in products_of(answer.columns, "columns")}
 
     async def vectors(self, catalog_id: str) -> Vectors | None:
-        """The vectors of all products' photos; None = there are none.
-
-        They are held in memory: 4 bytes × dimension for each product.
-        """
+        """Return the vectors of all products' photos, None without any: 4 bytes × dimension for
+        each product in memory."""
         request = vector_service_pb2.ListVectorsRequest(
             catalog_id=catalog_id, space=VISUAL, page_size=PAGE_SIZE
         )
@@ -237,7 +235,7 @@ class Catalog:
 
 
 async def _pages(call: Callable[..., Awaitable[Any]], request: Any) -> AsyncIterator[Any]:
-    """All pages of a list. A retriever that is only just starting is waited for."""
+    """Yield all pages of a list; waits for a retriever that is starting."""
     while True:
         page = await answered(call(request, timeout=PAGE_SECONDS, wait_for_ready=True))
         yield page

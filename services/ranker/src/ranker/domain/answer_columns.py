@@ -40,7 +40,7 @@ def page(record: pb.AnswerRecord, offset: int, limit: int, *, as_columns: bool) 
 
 
 def cut(whole: pb.AnsweredColumns, start: int, end: int) -> pb.AnsweredColumns:
-    """The columns of the products from `start` to before `end`."""
+    """Return the columns of the products from `start` to before `end`."""
     count = len(whole.product_ids)
     if start <= 0 and end >= count:
         return whole
@@ -65,7 +65,7 @@ def cut(whole: pb.AnsweredColumns, start: int, end: int) -> pb.AnsweredColumns:
 
 
 def of_products(products: Sequence[pb.AnsweredProduct]) -> pb.AnsweredColumns:
-    """Products as columns, without their reasons."""
+    """Return products as columns, without their reasons."""
     parts = _table([{part.name: part.value for part in one.parts} for one in products])
     moves = _table([{move.cause: move.places for move in one.moves} for one in products])
     named = dict.fromkeys(name for one in products for name in one.branches)
@@ -95,7 +95,7 @@ def of_products(products: Sequence[pb.AnsweredProduct]) -> pb.AnsweredColumns:
 
 
 def to_products(given: pb.AnsweredColumns) -> Iterable[pb.AnsweredProduct]:
-    """The products of whole columns, one by one; no reasons are kept."""
+    """Yield the products of whole columns; reasons are not kept."""
     parts = [(part.name, numbers(part.values).tolist()) for part in given.parts]
     moves = [(column.cause, column.places) for column in given.moves]
     bounds = [0, *accumulate(given.collapsed_counts)]
@@ -123,7 +123,7 @@ def to_products(given: pb.AnsweredColumns) -> Iterable[pb.AnsweredProduct]:
 
 
 def problems(given: pb.AnsweredColumns) -> Iterable[tuple[str, str]]:
-    """What is wrong with columns that came from elsewhere, by field."""
+    """Yield what is invalid in columns of another origin, as (field, problem)."""
     count = len(given.product_ids)
     if count > MOST_PRODUCTS:
         yield "product_ids", f"has more than {MOST_PRODUCTS} entries"
@@ -150,6 +150,7 @@ def problems(given: pb.AnsweredColumns) -> Iterable[tuple[str, str]]:
 
 
 def _table(rows: Sequence[Mapping[Name, Value]]) -> dict[Name, list[Value | int]]:
-    """By name, in the order in which names come up, the value in each row; 0 where it has none."""
+    """Return the value in each row by name, in the order in which names appear; 0 where a row
+    has none."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: [row.get(name, 0) for row in rows] for name in names}

@@ -41,8 +41,9 @@ def numbers(column: bytes) -> Doubles:
 
 
 def indicators(named: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], Ints, Ints]:
-    """Rows of names, each once a row, as those of a sparse matrix (CSR) of ones: the names of its
-    columns, sorted; where each row starts; and the columns of each row's names, rising."""
+    """Return rows of names as a sparse matrix (CSR) of ones: the sorted names of its columns,
+    the start of each row, and the rising columns of each row's names. Names are unique within a
+    row."""
     names = tuple(sorted({name for row in named for name in row}))
     columns = {name: column for column, name in enumerate(names)}
     places = [place for row in named for place in sorted(columns[name] for name in row)]
@@ -54,14 +55,14 @@ Table = TypeVar("Table", bound=Any)
 
 
 def part(table: Table, rows: Flags | Ints | slice) -> Table:
-    """Only these rows of a table, in their order."""
+    """Return only these rows of a table, in their order."""
     columns = {one.name: getattr(table, one.name) for one in fields(table)}
     taken = {name: one[rows] for name, one in columns.items() if isinstance(one, np.ndarray)}
     return replace(table, **taken)
 
 
 def stacked(*tables: Table) -> Table:
-    """Tables of arrays alone, one after the other; at least one."""
+    """Concatenate tables of arrays alone; at least one."""
     columns = [[getattr(each, one.name) for each in tables] for one in fields(tables[0])]
     made: Table = type(tables[0])(*map(np.concatenate, columns))
     return made

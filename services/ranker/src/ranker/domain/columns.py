@@ -24,11 +24,8 @@ COLUMNS = (
 
 
 def products_of(columns: candidate_pb2.CandidateColumns, path: str) -> Sequence[Product]:
-    """The products, in their order; RequestInvalid when a column's length does not fit.
-
-    `path` names the columns' field in violations. A product is read each time it is asked for:
-    most requests need only a few of them.
-    """
+    """Return the products in their order, each read when it is used: most requests need only a
+    few. RequestInvalid if a column's length does not fit; `path` names the columns' field."""
     check_lengths(columns, path)
     return _Lazily(len(columns.product_ids), lambda place: _product(columns, place))
 

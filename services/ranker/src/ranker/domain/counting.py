@@ -69,8 +69,8 @@ def unit(said: Interaction) -> Unit:
 
 
 def days(said: Iterable[Interaction], signals: Signals) -> dict[Unit, Day]:
-    """What these days count; `said` holds all their events of interest. Days that count nothing are
-    left out."""
+    """Return what these days count; `said` holds all their events of interest. Days without
+    counts are left out."""
     # As if each day were a shopper of its own.
     apart = (
         one._replace(actor=f"{one.time_micros // DAY_MICROS} {one.actor}")
@@ -92,7 +92,7 @@ def days(said: Iterable[Interaction], signals: Signals) -> dict[Unit, Day]:
 
 
 def _day(log: EventColumns, rows: Sequence[int], liked: Flags, visits: Ints) -> Day:
-    """What one day counts, by its rows of the log, oldest first."""
+    """Return what one day counts by its rows of the log, oldest first."""
     viewed: dict[int, dict[str, None]] = {}
     ordered: dict[int, dict[str, None]] = {}
     pieces: Counter[str] = Counter()
@@ -127,13 +127,13 @@ def _last(group: dict[str, None], item: str) -> None:
 
 
 def _groups(found: Mapping[int, Mapping[str, None]]) -> Groups:
-    """The groups of two products and more, as far as their products count; each sorted."""
+    """Return the groups of two or more products that count, each sorted."""
     last = (list(group)[-MOST_TOGETHER:] for group in found.values())
     return sorted(sorted(group) for group in last if len(group) > 1)
 
 
 def content(day: Day, segments: Sequence[str]) -> str:
-    """The day as it is kept, for shoppers of these segments."""
+    """Return the day as it is stored, for shoppers of these segments."""
     if not (day.liked or day.bought or day.visits or day.baskets):
         return NOTHING
     return _text([day.visits, day.baskets, day.liked, day.bought, list(segments)])
@@ -144,7 +144,7 @@ def bought(day: Day) -> str:
 
 
 def habits(purchases: Iterable[tuple[int, Mapping[str, int]]]) -> str:
-    """What a shopper's purchases, by day, say of how often products are bought, as it is kept."""
+    """Return the intervals between a shopper's purchases of a product, as they are stored."""
     by_product: dict[str, list[int]] = {}
     for day, items in sorted(purchases, key=lambda pair: pair[0]):
         for item in items:
@@ -158,7 +158,7 @@ def habits(purchases: Iterable[tuple[int, Mapping[str, int]]]) -> str:
 
 
 def groups(one: Product) -> tuple[str, ...]:
-    """The groups by which counts of a product are kept, too, as its features are named."""
+    """Return the groups that a product counts for, named like its features."""
     kinds = (f"{CATEGORY_KIND}=", f"{PRICE_KIND}=")
     return tuple(name for name in feature_names(one, ()) if name.startswith(kinds))
 
@@ -204,7 +204,7 @@ class CountChanges:
 
 
 def _together(groups: Groups) -> set[tuple[str, str]]:
-    """All pairs, both ways, each product beside itself, and once ALL beside ALL."""
+    """Return all ordered pairs, each product beside itself, and ALL beside ALL once."""
     found = {(one, other) for group in groups for one in group for other in group}
     return found | {(ALL, ALL)} if found else found
 
@@ -218,7 +218,7 @@ def decayed(numbers: Ints, counts: Ints, half_life_days: float) -> float:
 
 
 def as_of(logs: Sequence[float], half_life_days: float, now_micros: int) -> Doubles:
-    """What such counts have decayed to."""
+    """Return the decayed counts at `now_micros`."""
     age = now_micros / DAY_MICROS - ORIGIN_DAY - 0.5
     found: Doubles = np.exp2(np.array(logs, np.float64) - age / half_life_days)
     return found

@@ -100,7 +100,7 @@ class Findings:
 
 
 def findings(design: Design, arms: Sequence[ArmCounts]) -> Findings:
-    """What follows from the arms' figures; the control is the first."""
+    """Return what follows from the arms' figures; the control is the first."""
     evidence = mismatch_evidence([arm.exposed for arm in arms], design.shares)
     found = [ArmFindings(arms[0], {}, None)]
     for arm in arms[1:]:
@@ -124,7 +124,7 @@ def findings(design: Design, arms: Sequence[ArmCounts]) -> Findings:
 def effect_of(
     control: ArmCounts, arm: ArmCounts, metric: str, planned: int, alpha: float = ALPHA
 ) -> Effect | None:
-    """The difference with its confidence sequence; None = too little is known."""
+    """Return the difference with its confidence sequence; None if too little is known."""
     pair = (control, arm)
     positive = sum(one.samples[BASED_ON.get(metric, metric)].total for one in pair)
     samples = [one.samples[metric] for one in pair]
@@ -138,7 +138,7 @@ def effect_of(
 
 
 def _better(metric: str, effect: Effect) -> Effect:
-    """The effect with what is better above 0."""
+    """Return the effect with improvements above 0."""
     if metric in LOWER_IS_BETTER:
         return Effect(-effect.value, -effect.upper, -effect.lower)
     return effect

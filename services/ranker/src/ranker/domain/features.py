@@ -57,7 +57,7 @@ class Vectors:
 
 
 def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str, ...]:
-    """The product's features without duplicates, sorted, its own id's first."""
+    """Return the product's features, sorted without duplicates, its id's first."""
     names = {f"category={path}" for path in ancestors(product.category)}
     names.update(f"tag={tag}" for tag in product.tags)
     names.update(
@@ -71,23 +71,21 @@ def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str,
 
 
 def shopper_feature_names(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The features of a shopper who gave these attributes, sorted: ``age_band=25-34``."""
+    """Return the features of a shopper's attributes, sorted: ``age_band=25-34``."""
     return tuple(sorted({f"{key}={value}" for key, value in attributes}))
 
 
 def price_band(price: Money) -> str:
-    """The price's half-octave within its currency: 10, 14.1, 20, 28.3, … start new ones near 10.
-
-    Bands grow with the price, because a difference of one euro means more at 5 than at 500.
-    """
+    """Return the price's half-octave within its currency: bands begin near 10, 14.1, 20, 28.3,
+    … They grow with the price, because one euro means more at 5 than at 500."""
     if price.micros <= 0:
         return f"{price.currency}:free"
     return f"{price.currency}:{math.floor(2 * math.log2(price.micros / 1e6))}"
 
 
 def price_range(band: str) -> tuple[Money, Money]:
-    """The least price of a band and the one from which the next begins, rounded to a hundredth;
-    twice 0 for what is free. ValueError unless `price_band` made it."""
+    """Return the least price of a band and that of the next, rounded to a hundredth; twice 0 for
+    free products. ValueError unless `price_band` made it."""
     currency, _, number = band.partition(":")
     if number == "free":
         return Money(0, currency), Money(0, currency)
@@ -97,6 +95,6 @@ def price_range(band: str) -> tuple[Money, Money]:
 
 
 def split(name: str) -> tuple[str, str]:
-    """A feature's kind, without the prefix of attributes, and its value."""
+    """Return a feature's kind, without the prefix of attributes, and its value."""
     kind, _, value = name.partition("=")
     return kind.removeprefix("attribute."), value

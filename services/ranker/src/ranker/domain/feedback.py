@@ -77,7 +77,7 @@ class Feedback:
         return len(self.answer)
 
     def part(self, rows: Flags) -> "Feedback":
-        """Only these rows, in their order, with the same codes."""
+        """Return only these rows, in their order, with the same codes."""
         return part(self, rows)
 
     @property
@@ -91,7 +91,7 @@ _COLUMNS = tuple(
 
 
 def feedback_of(answers: Iterable[LoggedAnswer]) -> Feedback:
-    """The answers as columns. They may come in any order."""
+    """Return the answers, in any order, as columns."""
     found = sorted(answers, key=lambda one: (one.answer_micros, one.answer_id))
     versions = sorted({one.model_version for one in found})
     names = sorted({name for answer in found for name in answer.parts})

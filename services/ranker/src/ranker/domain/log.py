@@ -45,7 +45,7 @@ class EventColumns:
         return len(self.time)
 
     def part(self, rows: npt.NDArray[np.bool_] | Ints | slice) -> "EventColumns":
-        """Only these rows, in their order, with the same codes."""
+        """Return only these rows, in their order, with the same codes."""
         return part(self, rows)
 
     def is_type(self, *types: EventType) -> npt.NDArray[np.bool_]:
@@ -54,14 +54,14 @@ class EventColumns:
 
 
 def is_type(codes: Ints, *types: EventType) -> npt.NDArray[np.bool_]:
-    """For each of these places in `TYPES` whether it is one of these types'."""
+    """Return a mask of the places in `TYPES` that are of these types."""
     wanted = np.zeros(len(TYPES), dtype=np.bool_)
     wanted[[TYPES.index(one) for one in types]] = True
     return wanted[codes]
 
 
 def log_of(interactions: Iterable[Interaction]) -> EventColumns:
-    """The events as columns. They may come in any order."""
+    """Return the events, in any order, as columns."""
     rows = sorted(interactions, key=lambda one: (one.time_micros, one.event_id))
     actors, actor = _coded([one.actor for one in rows])
     items, item = _coded([one.product_id for one in rows])

@@ -33,12 +33,12 @@ class OfLaterRelease(Exception):
 
 
 def key(stored: StoredEvent) -> bytes:
-    """What keeps a shopper's events in their order: those of one key are read as written."""
+    """Return the message key: events of one key are read in the order written."""
     return f"{stored.catalog_id}/{stored.actor}".encode()
 
 
 def packed(stored: StoredEvent) -> bytes:
-    """The event as one line of JSON."""
+    """Return the event as one line of JSON."""
     event, price = stored.event, stored.event.unit_price
     message: dict[str, Any] = {"format": FORMAT}
     message |= {name: getattr(stored, name) for name in _OF_STORED}
@@ -49,7 +49,7 @@ def packed(stored: StoredEvent) -> bytes:
 
 
 def unpacked(message: bytes) -> StoredEvent:
-    """The event that `packed` made the message of. Illegible, OfLaterRelease."""
+    """Return the event of a message from `packed`; Illegible, OfLaterRelease."""
     try:
         found = json.loads(message)
         if found["format"] > FORMAT:

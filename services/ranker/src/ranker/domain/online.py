@@ -99,7 +99,8 @@ _COUNTS = [field.name for field in fields(OutcomeCounts)][3:]
 
 
 def by_arm(tallies: Iterable[OutcomeCounts]) -> tuple[OutcomeCounts, ...]:
-    """One for each model version, scene and arm: an answer of several arms counts in each."""
+    """Return the counts by model version, scene and arm: an answer of several arms counts in
+    each."""
     found: dict[tuple[str, str, str], OutcomeCounts] = {}
     for tally in tallies:
         for arm in tally.arms.split("\n"):
@@ -125,11 +126,9 @@ def _rate(tally: OutcomeCounts, sums: Sums) -> ImpressionRate:
 
 
 def _size(tally: OutcomeCounts, sums: Sums, share: float) -> float:
-    """Of how many independent impressions the share is as sure.
-
-    A shopper's reactions to products depend on each other, so the variance is that of a ratio of
-    sums over shoppers (the linearisation of a cluster sample; Cochran 1977, ch. 6).
-    """
+    """Return the number of independent impressions that would make the share as certain. A
+    shopper's reactions depend on each other, so the variance is that of a ratio of sums over
+    shoppers (linearisation of a cluster sample; Cochran 1977, ch. 6)."""
     total, people = tally.shown.weight, tally.shoppers
     if not total:
         return 0.0
@@ -142,11 +141,8 @@ def _size(tally: OutcomeCounts, sums: Sums, share: float) -> float:
 
 
 def wilson(share: float, size: float) -> tuple[float, float]:
-    """The 95% interval of a share that was seen in `size` independent trials (Wilson 1927).
-
-    `size` may be an effective one, of trials that are weighted or that depend on each other; 0 =
-    nothing is known: 0 to 1.
-    """
+    """Return the 95% interval of a share seen in `size` independent trials (Wilson 1927).
+    `size` may be effective, for weighted or dependent trials; 0 gives 0 to 1."""
     if size <= 0:
         return 0.0, 1.0
     square = Z95 * Z95 / size

@@ -34,15 +34,15 @@ class Pseudonyms:
         """Shows whether a store was written with this key. 64 hexadecimal digits."""
 
     def of(self, catalog_id: str, shopper: Shopper) -> str:
-        """The shopper's pseudonym in the catalog, 64 hexadecimal digits."""
+        """Return the shopper's pseudonym in the catalog, 64 hexadecimal digits."""
         return self._pseudonym(catalog_id, shopper.kind, shopper.id)
 
     def of_session(self, catalog_id: str, session_id: str) -> str:
-        """The visit's pseudonym; empty for an unknown visit."""
+        """Return the visit's pseudonym; empty for an unknown visit."""
         return self._pseudonym(catalog_id, Identity.SESSION, session_id) if session_id else ""
 
     def digest(self, catalog_id: str, text: str) -> bytes:
-        """Of what is known of a shopper, to compare it later; 8 bytes that say nothing else."""
+        """Return an 8-byte keyed digest of a text about a shopper, for later comparison."""
         return _mac(self._key, (catalog_id.encode(), b"digest", text.encode()))[:8]
 
     def _pseudonym(self, catalog_id: str, kind: Identity, value: str) -> str:
@@ -51,12 +51,10 @@ class Pseudonyms:
 
 
 def load(path: Path, *, create: bool) -> Pseudonyms:
-    """The pseudonyms under the key in `path` (64 hexadecimal digits).
-
-    With `create` a missing file is written first, readable by its owner only; of two processes
-    that start at once, one writes it and both read the same. KeyUnusable when it is missing,
-    malformed or one that is guessed: whoever has the key finds people by their ids.
-    """
+    """Return the pseudonyms under the key in `path` (64 hexadecimal digits). With `create` a
+    missing file is written first, readable by its owner only; of two processes that start at
+    once, one writes it and both read the same. KeyUnusable if it is missing, malformed or
+    guessable: with the key, people can be found by their ids."""
     if create and not path.exists():
         _create(path)
     try:

@@ -106,7 +106,7 @@ class Recipe:
     signals: Signals = field(default_factory=Signals)
 
     def json(self) -> dict[str, Any]:
-        """For a manifest; `recipe_of` reads it back."""
+        """Return the recipe for a manifest; `recipe_of` reads it back."""
         return asdict(self)
 
 
@@ -114,6 +114,6 @@ _RECIPE = TypeAdapter(Recipe)
 
 
 def recipe_of(content: Mapping[str, Any]) -> Recipe:
-    """What `json` made, also in another release: what is not known there is passed over, and what
-    is not said has its default. ValueError when a value makes no sense."""
+    """Build the recipe that `json` made, also in another release: unknown keys are ignored, missing
+    ones have their defaults. ValueError if a value is invalid."""
     return _RECIPE.validate_python(content)

@@ -73,20 +73,20 @@ _SELECTION = TypeAdapter(Selection)
 
 
 def params(selection: Selection) -> dict[str, Any]:
-    """What a job has to know, as JSON values. People appear as pseudonyms."""
+    """Return the job's parameters as JSON values. People appear as pseudonyms."""
     given = asdict(selection)
     del given["catalog_id"]
     return given
 
 
 def selection_of(catalog_id: str, given: Mapping[str, Any]) -> Selection:
-    """What `params` was made of; what else the job knows is passed over."""
+    """Return the selection that `params` was made of; other parameters are ignored."""
     return _SELECTION.validate_python({**given, "catalog_id": catalog_id})
 
 
 def fits(selection: Selection, stored: StoredEvent, owner: str) -> bool:
-    """Whether an event is one of these that is not in the record yet, where it would be `owner`'s:
-    what `conditions` asks in SQL."""
+    """Return whether an event that is not in the record yet fits, filed under `owner`: the same
+    as `conditions` in SQL."""
     s, event, time = selection, stored.event, stored.event.time_micros or 0
     return (
         stored.catalog_id == s.catalog_id
@@ -101,9 +101,8 @@ def fits(selection: Selection, stored: StoredEvent, owner: str) -> bool:
 
 
 def request_key(request_id: str, selection: Selection, *more: str) -> str:
-    """What makes a job be asked for once: the request's id, its conditions and what `more` it asks
-    for, so that an id that is used again for others never stands in its way. Empty without an
-    id."""
+    """Return the key by which a job is requested once: of the request's id, its conditions and
+    `more`, so that an id reused for other conditions makes another job. Empty without an id."""
     if not request_id:
         return ""
     # What came in between two tries makes no other request.

@@ -30,9 +30,9 @@ def half_width(variance: Doubles, units: Doubles, planned: float, alpha: float =
 
 
 def mismatch_evidence(counts: Sequence[float], shares: Sequence[float]) -> float:
-    """How much likelier these counts are by other shares than by these, as a Bayes factor whose
-    chance of ever reaching x is 1/x where the shares are right (Lindon, Malek 2022, "Anytime-valid
-    inference for multinomial count data"): the prior is a Dirichlet around the shares."""
+    """Return a Bayes factor against these shares, whose probability of ever reaching x is 1/x
+    where the shares are right (Lindon, Malek 2022, "Anytime-valid inference for multinomial
+    count data"); the prior is a Dirichlet around the shares."""
     whole = math.fsum(shares)
     pairs = [(count, share / whole) for count, share in zip(counts, shares, strict=True)]
     log = math.lgamma(_CONCENTRATION) - math.lgamma(_CONCENTRATION + sum(counts))

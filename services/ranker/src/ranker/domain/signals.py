@@ -121,8 +121,8 @@ def event_weights(
 
 
 def interests(log: EventColumns, signals: Signals = DEFAULTS, now: int | None = None) -> Interests:
-    """What the shoppers of the log like and dislike as of `now` (microseconds since 1970, UTC;
-    None = the time of the newest event). An event that lies ahead of it counts as new."""
+    """Return what shoppers like and dislike as of `now` (microseconds since 1970, UTC; None: the
+    time of the newest event). Events after it count as new."""
     weight = event_weights(log.type, log.value, log.quantity, signals)
     pairs, pair = np.unique(log.actor * max(len(log.items), 1) + log.item, return_inverse=True)
 
@@ -204,11 +204,9 @@ def sessions(log: EventColumns, gap_minutes: float = DEFAULTS.session_gap_minute
 def recent_products(
     events: Sequence[Interaction], hidden: frozenset[str], signals: Signals = DEFAULTS
 ) -> tuple[str, ...]:
-    """One shopper's products of interest, newest first, each once; `events` are newest first.
-
-    Those of `interests`, which also weighs them: each request asks for them, and of a few events
-    this takes a tenth of the time. The newest event that says anything decides.
-    """
+    """Return one shopper's products of interest, newest first without duplicates; `events` are
+    newest first. The newest event that says anything decides. Equals the products of
+    `interests` at a tenth of the time, as each request needs them."""
     speaking = {kind for kind, weight in signals.weights.items() if weight > 0}
     decided: dict[str, int | None] = dict.fromkeys(hidden)
     for event in events:
@@ -225,7 +223,7 @@ def recent_products(
 
 
 def _ages(time: Ints, log: EventColumns, signals: Signals, now: int | None) -> Doubles:
-    """By what the weights of events of these times are multiplied, above 0, at most 1."""
+    """Return the factors of the weights of events of these times, above 0, at most 1."""
     if not len(time) or not signals.half_life_days:
         return np.ones(len(time))
     age = np.maximum((log.time[-1] if now is None else now) - time, 0)
@@ -234,7 +232,7 @@ def _ages(time: Ints, log: EventColumns, signals: Signals, now: int | None) -> D
 
 
 def _capped(actor: Ints, weight: Doubles, flagged: Flags, most: float) -> Doubles:
-    """The weights with those of flagged actors made smaller, so that they add up to `most`."""
+    """Return the weights, with those of flagged actors scaled to add up to `most`."""
     totals = np.bincount(actor, weight, minlength=len(flagged))
     factors = np.where(flagged, np.minimum(1.0, most / np.maximum(totals, 1e-300)), 1.0)
     capped: Doubles = weight * factors[actor]
@@ -242,7 +240,7 @@ def _capped(actor: Ints, weight: Doubles, flagged: Flags, most: float) -> Double
 
 
 def _hasty(log: EventColumns, most: int) -> Ints:
-    """Codes of the actors who looked at more than `most` pages within 60 seconds."""
+    """Return the codes of actors who looked at more than `most` pages within 60 seconds."""
     views = log.is_type(EventType.VIEW, EventType.CLICK)
     actor, time = log.actor[views], log.time[views]
     order = np.lexsort((time, actor))

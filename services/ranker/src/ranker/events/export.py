@@ -37,13 +37,13 @@ _ORDER, _QUERY = ([one.name for one in COLUMNS].index(name) for name in ("order_
 
 
 def params_of(extent: Selection, *, order_ids: bool, queries: bool) -> dict[str, Any]:
-    """What the job has to know: `order_ids`, `queries`: which of them to write as they are."""
+    """Return the job's parameters; `order_ids`, `queries`: write these columns as they are."""
     shown = {"order_ids": order_ids, "queries": queries, "order_salt": secrets.token_hex(16)}
     return {**params(extent), **shown}
 
 
 def _shown(job: Job, row: Sequence[Any]) -> Sequence[Any]:
-    """A row without what was not asked for."""
+    """Return a row without the columns that were not asked for."""
     given, shown = job.params, list(row)
     if not given.get("order_ids") and row[_ORDER]:
         salt = str(given.get("order_salt", job.id)).encode()

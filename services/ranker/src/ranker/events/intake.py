@@ -72,7 +72,7 @@ async def append(
 
 
 def check(event: Event, now_micros: int) -> ServiceError | None:
-    """What is wrong with the event, against the limits of the Event message; None = nothing."""
+    """Return the error of an event outside the limits of the Event message, else None."""
     violations = tuple(FieldViolation(*pair) for pair in _problems(event))
     if violations:
         return EventInvalid(*violations)
@@ -137,7 +137,7 @@ def _text(
     unit: str = "bytes",
     control: bool = False,
 ) -> list[tuple[str, str]]:
-    """Problems of a text of at most `most` bytes of UTF-8, or characters."""
+    """Return the problems of a text of at most `most` bytes of UTF-8, or characters."""
     if not text:
         return [(path, "is required")] if required else []
     if len(text) <= most and text.isascii() and text.isprintable():
@@ -203,8 +203,8 @@ def digest(event: Event, actor: str, session: str) -> bytes:
 
 
 def sampled(stored: StoredEvent, share: float) -> StoredEvent | None:
-    """The event with the share that it stands for; None = it is left out. `share`: above 0, at
-    most 1. Only impressions are ever left out."""
+    """Return the event with its sample share (above 0, at most 1); None: it is not kept. Only
+    impressions are sampled."""
     if stored.event.type is not EventType.IMPRESSION or share >= 1:
         return stored
     return replace(stored, sample_share=share) if _draw(stored) < share else None

@@ -30,8 +30,8 @@ LONGEST_PAUSE, BUSY_PAUSE = 0.1, 1.0
 def params(
     selection: Selection, counted: PurgeCount, received_micros: int | None = None
 ) -> dict[str, Any]:
-    """What a job has to know, as JSON values: it deletes what was counted; with `received_micros`
-    what was taken in up to then, be it in the record or not yet."""
+    """Return the job's parameters as JSON values. It deletes what was counted; with
+    `received_micros`, what was taken in until then, whether in the record yet or not."""
     if received_micros is None:
         selection = replace(selection, last_sequence=counted.last_sequence)
     else:

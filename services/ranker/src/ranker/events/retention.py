@@ -32,7 +32,7 @@ EXPIRED = Counter(
 
 
 def days_by_type(event_days: float, impression_days: float) -> Mapping[EventType, float]:
-    """For how many days each type is kept; types that are kept for ever are left out."""
+    """Return the retention of each type in days; types that are kept for ever are left out."""
     days = {one: event_days for one in EventType if one not in WISHES}
     days[EventType.IMPRESSION] = impression_days or event_days
     return {one: number for one, number in days.items() if number > 0}

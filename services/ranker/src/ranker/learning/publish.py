@@ -51,18 +51,18 @@ class PublishedModels:
         self._store = store
 
     async def load(self, catalog_id: str, version: str) -> Model:
-        """The model; ModelNotFound, ModelCorrupt."""
+        """Return the model; ModelNotFound, ModelCorrupt."""
         found = await self._registry.get(catalog_id, version)
         return await asyncio.to_thread(self._store.read, *found.key)
 
     async def serving(self, catalog_id: str) -> str:
-        """The version that serves; empty = none does."""
+        """Return the serving version; empty if none serves."""
         found = await self._registry.serving(catalog_id)
         return found.version if found else ""
 
 
 def params(version: str, *, rewrite: bool = False) -> dict[str, Any]:
-    """What a job has to know, as JSON values."""
+    """Return the job's parameters as JSON values."""
     return {"model_version": version, "rewrite": rewrite}
 
 
@@ -99,13 +99,13 @@ class Publication:
         }
 
     async def _find(self, version: str) -> Published | None:
-        """The newest live generation of a version."""
+        """Return the newest live generation of a version."""
         known = await self._ask(self.index.generations)
         live = [one for one in known if one.live and one.version == version]
         return live[-1] if live else None
 
     async def _generation(self, model: Model) -> Published:
-        """The generation of the model's version, created if there is none."""
+        """Return the generation of the model's version, creating it if there is none."""
         dimension, graph = model.item_vectors.shape[1] + 1, len(model.item_ids) > EXACT_UP_TO
         while (found := await self._find(model.version)) is None:
             known = await self._ask(self.index.generations)
@@ -193,7 +193,7 @@ class Publication:
     async def _ask(
         self, call: Callable[Concatenate[str, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """The retriever's answer on this catalog; it is asked again until it answers."""
+        """Call the retriever on this catalog until it answers, and return the answer."""
         while True:
             if self.stop.is_set():
                 raise Interrupted

@@ -78,7 +78,7 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
     async def _left_out(
         self, catalog_id: str, request: pb.GetAnswerRequest, record: pb.AnswerRecord
     ) -> list[str]:
-        """Products of the page that Rank would drop now."""
+        """Return the products of the page that Rank would drop now."""
         who = actor(request.shopper, catalog_id, self.pseudonyms)
         if who is None:
             return []
@@ -161,7 +161,7 @@ T = TypeVar("T")
 
 
 def named_problems(answer_id: str, digest: bytes, arms: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """What is wrong with what names an answer, by field."""
+    """Yield what is invalid in the fields that name an answer, as (field, problem)."""
     if not ANSWER_ID.fullmatch(answer_id):
         yield "answer_id", "is not 1 to 64 of A-Z, a-z, 0-9, _ and -"
     if len(digest) not in (0, DIGEST_BYTES):
@@ -192,8 +192,8 @@ def _column_problems(draft: ranking_pb.AnswerDraft, count: int) -> Iterable[tupl
 def stored(
     message: pb.AnswerRecord, catalog_id: str, who: str | None, key_id: str, keep_micros: int
 ) -> StoredAnswer:
-    """A checked record as it is kept, with `who` apart from its content; `keep_micros`: for how
-    long, unless it says so itself. The message is changed into that content."""
+    """Return a checked record as it is stored, with the shopper `who` apart from its content.
+    `keep_micros` applies where the record has no expiry. Changes the message."""
     message.ClearField("shopper")
     message.inputs_version = VERSION
     if message.products:

@@ -33,7 +33,7 @@ MOST_PATH = MAX_LEVELS * MAX_LEVEL_CHARACTERS + (MAX_LEVELS - 1) * len(SEPARATOR
 
 
 def candidates_of(request: pb.RankRequest) -> rank.RankCandidates:
-    """The candidates with their signals; RequestInvalid."""
+    """Return the candidates with their signals; RequestInvalid."""
     columns = request.candidates
     ids = tuple(columns.product_ids)
     check_range("candidates.product_ids", len(ids), 1, MOST_CANDIDATES)
@@ -64,7 +64,7 @@ def candidates_of(request: pb.RankRequest) -> rank.RankCandidates:
 def explained_of(
     request: pb.GiveReasonsRequest,
 ) -> tuple[rank.RankCandidates, Mapping[str, Doubles]]:
-    """Products to explain and the parts of their scores; RequestInvalid."""
+    """Return the products to explain and the parts of their scores; RequestInvalid."""
     columns, given = request.candidates, request.parts
     ids = tuple(columns.product_ids)
     check_range("candidates.product_ids", len(ids), 1, MOST_EXPLAINED)
@@ -96,7 +96,8 @@ def _part_problems(given: Sequence[pb.PartColumn], count: int) -> Iterable[tuple
 
 
 def likeness_of(request: pb.RankRequest) -> CollapseKeys:
-    """What near-duplicates among checked candidates collapse by; RequestInvalid."""
+    """Return the keys by which near-duplicates among checked candidates collapse;
+    RequestInvalid."""
     own, columns, pairs = request.query_products, request.candidates, request.same_pictures
     count = len(columns.product_ids)
     check_range("query_products.product_ids", len(own.product_ids), 0, MOST_OWN)
@@ -143,7 +144,7 @@ def _id_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
 
 
 def _path_problems(paths: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """Every level becomes a feature with all above it: a deep path would take the memory."""
+    """Yield paths that are too deep: each level becomes a feature, which takes memory."""
     bad = {
         path for path in set(paths) if len(path) > MOST_PATH or path.count(SEPARATOR) >= MAX_LEVELS
     }

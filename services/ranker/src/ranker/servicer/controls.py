@@ -15,7 +15,7 @@ KINDS = {"place": Kind.PIN, "boost": Kind.BOOST, "bury": Kind.BURY}
 
 
 def controls_of(message: pb.Controls, count: int) -> tuple[Control, ...]:
-    """The controls of a request of so many candidates; RequestInvalid."""
+    """Return the controls of a request with `count` candidates; RequestInvalid."""
     given = message.controls
     if not given:
         return ()
@@ -51,7 +51,7 @@ def _problems(control: pb.Control, count: int) -> Iterable[tuple[str, str]]:
 
 
 def name_problems(names: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """What is wrong with the names of controls."""
+    """Yield what is invalid in the names of controls, as (field, problem)."""
     if len(names) > MOST_CONTROLS or max(Counter(names).values(), default=0) > 1:
         yield "controls", f"are more than {MOST_CONTROLS}, or name one twice"
     if not all(0 < len(name) <= MOST_NAME and name.isprintable() for name in names):

@@ -146,7 +146,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         return requests.job_message(job)
 
     def _named(self, catalog_id: str, path: str, message: event_pb2.Shopper, kind: Identity) -> str:
-        """The pseudonym of whom the message names, who must be of this kind; RequestInvalid."""
+        """Return the pseudonym of the shopper, who must be of this kind; RequestInvalid."""
         who = requests.shopper(message)
         if who is None or who.kind is not kind:
             problem = f"is required: a {Identity.VISITOR} becomes a {Identity.USER}"
@@ -155,7 +155,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         return self.pseudonyms.of(catalog_id, who)
 
     async def _selection(self, catalog_id: str, request: pb.PurgeEventsRequest) -> Selection:
-        """What fits; RequestInvalid, also when nothing was said."""
+        """Return the selection; RequestInvalid, also without any condition."""
         given = bool(request.types or request.product_id)
         if not (given or request.HasField("before_time") or request.HasField("shopper")):
             conditions = ("before_time", "types", "product_id", "shopper")
@@ -180,7 +180,7 @@ def _time(
     request: pb.PurgeEventsRequest | pb.ExportEventsRequest,
     field: Literal["from_time", "before_time"],
 ) -> int | None:
-    """The time that this field gives; RequestInvalid."""
+    """Return the time that this field gives, in microseconds since 1970; RequestInvalid."""
     if not request.HasField(field):  # type: ignore[arg-type]
         return None
     try:
@@ -198,7 +198,7 @@ def _types(request: pb.PurgeEventsRequest | pb.ExportEventsRequest) -> tuple[Eve
 
 
 def _event(message: event_pb2.Event) -> Event | ServiceError:
-    """The event as it is, or why it can't even be read."""
+    """Return the event of the message, or the error by which it is rejected."""
     try:
         return Event(
             event_id=message.event_id,

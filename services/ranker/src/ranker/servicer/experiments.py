@@ -133,7 +133,7 @@ def _arm_problems(one: pb.Experiment) -> Iterable[tuple[str, str]]:
 def _to_keep(
     given: Sequence[pb.Experiment], kept: Sequence[Kept], now: int
 ) -> Iterable[pb.Experiment]:
-    """What is to be written. ExperimentChanged."""
+    """Yield the experiments to write; ExperimentChanged."""
     former = {one.name: _experiment(one) for one in kept}
     changes = [
         FieldViolation(f"experiments[{place}].{field}", f"{one.name}: {problem}")
@@ -152,7 +152,7 @@ def _to_keep(
 
 
 def _changes(former: pb.Experiment, one: pb.Experiment) -> Iterable[tuple[str, str]]:
-    """What may not change, with its field."""
+    """Yield changes that are forbidden, as (field, problem)."""
     began = f"the experiment began at {former.start_time.ToJsonString()}; use another name"
     for field in pb.Experiment.DESCRIPTOR.fields:
         if field.name == "arms":

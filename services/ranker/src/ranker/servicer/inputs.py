@@ -104,7 +104,7 @@ def _keep_request(
 def _keep_columns(
     kept: candidate_pb2.CandidateColumns, request: ranking_pb.RankRequest, ranking: ScoredCandidates
 ) -> None:
-    """What the order hung on of what is said of the candidates."""
+    """Keep those columns of the candidates that the order depends on."""
     given, policy = request.candidates, request.diversity
     if request.collapse:
         if any(given.parent_ids):
@@ -130,7 +130,7 @@ def _keep_described(
     rows: Iterable[int],
     names: Iterable[str],
 ) -> None:
-    """The columns of these names, of these rows alone."""
+    """Keep the named columns for `rows`, with an empty value in all other rows."""
     wanted = frozenset(rows)
     for name in names:
         column: Sequence[object] = getattr(given, name)
@@ -141,7 +141,7 @@ def _keep_described(
 
 
 def _places(count: int, order: FinalOrder) -> tuple[Ints, Ints]:
-    """Where the ordered and their near-duplicates stand among the candidates; and the others."""
+    """Return the candidates' rows of the order and its near-duplicates, and all other rows."""
     named = order.ranking.rows
     if order.members:
         members = [row for each in order.members for row in each]
@@ -152,7 +152,7 @@ def _places(count: int, order: FinalOrder) -> tuple[Ints, Ints]:
 
 
 def asked_again(record: pb.AnswerRecord) -> ranking_pb.RankRequest:
-    """The request that the record's order was computed from, for a shopper who is not named."""
+    """Return the request that the record's order was computed from, for an anonymous shopper."""
     inputs, columns = record.inputs, record.columns
     asked = ranking_pb.RankRequest()
     asked.CopyFrom(inputs.request)
@@ -174,7 +174,7 @@ def asked_again(record: pb.AnswerRecord) -> ranking_pb.RankRequest:
 
 
 def changed(asked: ranking_pb.RankRequest, change: pb.ReplayChange) -> ranking_pb.RankRequest:
-    """The request by other rules; of products that the change describes, by what it says."""
+    """Return the request with the changed weights, diversity and product columns."""
     found = ranking_pb.RankRequest()
     found.CopyFrom(asked)
     found.ClearField("weights")

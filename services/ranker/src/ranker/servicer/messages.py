@@ -55,7 +55,7 @@ NAMES = {
 
 
 def message_of(kind: type[M], value: object, **given: object) -> M:
-    """The value, a dataclass or a mapping, as a message; `given`: fields that it does not have."""
+    """Convert a dataclass or mapping to a message; `given` adds fields that it does not have."""
     made: dict[str, Any] = {}
     for field in kind.DESCRIPTOR.fields:
         found: Any = given.pop(field.name) if field.name in given else _attribute(value, field.name)
@@ -101,12 +101,12 @@ _MORE = 0x80
 
 
 def doubles(field_number: int, values: Doubles) -> bytes:
-    """A `repeated double` field of a message, to be given to its `MergeFromString`."""
+    """Encode a `repeated double` field for a message's `MergeFromString`."""
     return _head(field_number, 8 * len(values)) + values.astype("<f8", copy=False).tobytes()
 
 
 def of_floats(column: Sequence[float]) -> Doubles:
-    """The numbers of a message's `repeated float` field."""
+    """Return the numbers of a message's `repeated float` field."""
     alone = pb.BranchSignal()
     alone.similarities.MergeFrom(column)
     data = alone.SerializeToString()

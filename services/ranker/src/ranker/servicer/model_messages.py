@@ -31,8 +31,7 @@ _PLAIN = (*RANGES, "user_ids")
 
 
 def params_of(request: pb.TrainModelRequest) -> dict[str, Any]:
-    """The job's parameters: what the request says, and nothing of what it leaves open.
-    RequestInvalid."""
+    """Return the job's parameters: only what the request sets. RequestInvalid."""
     refuse(_problems(request))
     params: dict[str, Any] = {"seed": request.seed}
     if recipe := _given(request.recipe):
@@ -46,7 +45,7 @@ def params_of(request: pb.TrainModelRequest) -> dict[str, Any]:
 
 
 def _given(message: recipe_pb2.Recipe) -> dict[str, Any]:
-    """What the message says of a recipe; JSON."""
+    """Return what the message sets of a recipe, as JSON values."""
     given = {name: getattr(message, name) for name in _PLAIN if _has(message, name)}
     for name, kind in _ENUMS.items():
         number = getattr(message, name)
@@ -109,7 +108,7 @@ DEFAULT_CONVERSION_DAYS, MOST_CONVERSION_DAYS = 7, 90
 
 
 def period(request: online_report_pb2.GetOnlineReportRequest, now_micros: int) -> Period:
-    """What the request asks for; RequestInvalid."""
+    """Return the period that the request asks for; RequestInvalid."""
     check_range("days", request.days, 0, MOST_DAYS)
     check_range("conversion_days", request.conversion_days, 0, MOST_CONVERSION_DAYS)
     days = request.days or DEFAULT_DAYS
@@ -123,7 +122,7 @@ def period(request: online_report_pb2.GetOnlineReportRequest, now_micros: int) -
 def report_message(
     asked: Period, found: Online, looked: Health | None
 ) -> online_report_pb2.OnlineReport:
-    """The counts as a message, with what a worker found last; None = nothing yet."""
+    """Return the counts as a message, with the worker's last findings; None: there are none yet."""
     return message_of(
         online_report_pb2.OnlineReport,
         asked,

@@ -131,7 +131,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         return job_message(job)
 
     async def _named(self, catalog_id: str, version: str) -> ModelRecord:
-        """The model of this version, the newest for none; ModelNotFound."""
+        """Return the model of this version, without one the newest; ModelNotFound."""
         if version:
             return await self.registry.get(catalog_id, version)
         newest = await self.registry.list(catalog_id, limit=1, before=None)

@@ -87,7 +87,7 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
 
 
 def _given(messages: Sequence[pb.ShopperAttribute]) -> dict[str, str]:
-    """The attributes by key; RequestInvalid, which never repeats a text."""
+    """Return the attributes by key; RequestInvalid, which never repeats a text."""
     problems = []
     if len(messages) > MOST_ATTRIBUTES:
         problems.append(("attributes", f"has more than {MOST_ATTRIBUTES} entries"))

@@ -18,7 +18,7 @@ _SOURCES = {pb.Anchors.Source.Value(f"SOURCE_{one}"): one for one in AnchorSourc
 
 
 def anchors_of(request: Any) -> RequestAnchors | None:
-    """What the request is about; None = nothing. RequestInvalid."""
+    """Return the request's anchors, None without any; RequestInvalid."""
     if not request.HasField("anchors"):
         return None
     given: pb.Anchors = request.anchors
@@ -44,7 +44,7 @@ def _anchor_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
 
 
 def recommenders_of(names: Sequence[str]) -> tuple[Recommender, ...]:
-    """The recommenders of these names; RequestInvalid."""
+    """Return the recommenders of these names; RequestInvalid."""
     check_range("recommenders", len(names), 0, MOST_RECOMMENDERS)
     if not names:
         return ()
@@ -58,7 +58,7 @@ def recommenders_of(names: Sequence[str]) -> tuple[Recommender, ...]:
 
 
 def scope_of(request: Any) -> CountScope:
-    """Of which part of the shop lists are wanted; RequestInvalid."""
+    """Return the part of the shop whose counts are wanted; RequestInvalid."""
     if not request.HasField("scope"):
         return CountScope()
     given: pb.CountScope = request.scope

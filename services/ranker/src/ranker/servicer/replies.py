@@ -28,7 +28,7 @@ MOST_DAYS = 3650.0
 
 
 def policy_of(message: pb.Diversity) -> RankPolicy:
-    """What the request asks for; RequestInvalid."""
+    """Return the policy that the request asks for; RequestInvalid."""
     refuse(_problems(message), "diversity.")
     return RankPolicy(
         diversity=message.diversity,
@@ -72,8 +72,8 @@ def _exploration_problems(places: Sequence[int]) -> Iterable[tuple[str, str]]:
 
 
 def add_moves(answer: pb.RankResponse, order: FinalOrder) -> None:
-    """What moved the products: nothing where the order is that of the scores, and no draw could
-    change it."""
+    """Add what moved the products, unless the order is that of the scores and no draw could change
+    it."""
     if order.moves or order.drawn or order.moved:
         answer.score_ranks.extend(order.score_ranks.tolist())
     if order.moves or order.drawn:
@@ -138,7 +138,7 @@ Answer = pb.RankResponse | pb.GiveReasonsResponse
 def add_parts(
     answer: Answer, parts: Mapping[str, Doubles], made_of: Mapping[str, Sequence[Contributions]]
 ) -> None:
-    """The parts of scores, with what their values are made of."""
+    """Add the parts of scores with the contributions to each."""
     for name, values in parts.items():
         column = answer.parts.add(name=name)
         column.MergeFromString(doubles(column.VALUES_FIELD_NUMBER, values))
@@ -158,7 +158,7 @@ def add_reasons(answer: Answer, reasons: Iterable[Sequence[RankReason]]) -> None
 
 
 def score_event(model: Model | None) -> event_pb2.EventType.ValueType:
-    """Of which event calibrated scores are the chance."""
+    """Return the event whose probability the calibrated scores are."""
     if model is None or model.calibration is None:
         return event_pb2.EVENT_TYPE_UNSPECIFIED
     return NUMBERS[model.calibration.event]

@@ -36,7 +36,7 @@ def shopper(message: event_pb2.Shopper) -> Shopper | None:
 def actor(
     message: event_pb2.Shopper, catalog_id: str, pseudonyms: Pseudonyms, *, required: bool = False
 ) -> str | None:
-    """The pseudonym of whom the message names; None = nobody. RequestInvalid."""
+    """Return the pseudonym of the shopper, None where none is named; RequestInvalid."""
     who = shopper(message)
     if who is None:
         if required:

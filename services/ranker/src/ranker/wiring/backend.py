@@ -44,7 +44,7 @@ class Backend:
 
 @asynccontextmanager
 async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
-    """All of it, closed at the end. The record's schema is as it was left."""
+    """Open the backend, and close it at the end. Migrates nothing."""
     database = Database(
         settings.database_url.get_secret_value(),
         migrations=MIGRATIONS,
@@ -71,8 +71,8 @@ def settle_record(database: Database, settings: WorkerSettings) -> None:
 
 
 def log_access(settings: LogSettings) -> "Access | None":
-    """How the log of events is reached; None = there is none. Raises Unreadable where its files
-    can't be used."""
+    """Return how to reach the log of events, None without one; Unreadable if its files are
+    unusable."""
     if not settings.kafka_brokers:
         return None
     from ranker.adapters.kafka import Access  # the extra `kafka`

@@ -52,7 +52,7 @@ CLOSE_SECONDS = 5.0
 
 
 def check_file(settings: RankerSettings) -> None:
-    """Raises Unreadable where the key's file can't be used; one that is made yet can."""
+    """Raise Unreadable if the key's file is unusable; a missing one may be created."""
     if not settings.create_key:
         try:
             pseudonyms.load(settings.key_file, create=False)
@@ -61,8 +61,8 @@ def check_file(settings: RankerSettings) -> None:
 
 
 async def open_key(database: Database, settings: RankerSettings) -> Pseudonyms:
-    """The key that the store is bound to; KeyUnusable. A store that was written with some key
-    never gets a new one by itself."""
+    """Return the key that the store is bound to; KeyUnusable. A store that has a key never gets a
+    new one."""
     create = settings.create_key and not await has_key(database)
     found = pseudonyms.load(settings.key_file, create=create)
     await check_key(database, found)
@@ -70,7 +70,7 @@ async def open_key(database: Database, settings: RankerSettings) -> Pseudonyms:
 
 
 def open_sink(settings: RankerSettings) -> "KafkaSink | None":
-    """Where events go first; None = into the record."""
+    """Return the log that events go to first; None: they go into the record."""
     access = log_access(settings)
     if access is None:
         return None

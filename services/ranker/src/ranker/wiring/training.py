@@ -73,7 +73,7 @@ async def ask(catalog_id: str, *, incremental: bool, promote: bool) -> int:
 
 
 async def _end(jobs: Jobs, job: Job, seconds: float, stop: asyncio.Event) -> JobState:
-    """The state that the job ends in, or has when `stop` is set."""
+    """Wait for the job's end or for `stop`, and return its state."""
     while True:
         state = (await jobs.get(job.id)).state
         if state in ENDED or stop.is_set():

@@ -42,7 +42,7 @@ LOOK_SECONDS = 30.0
 def loops(
     settings: WorkerSettings, made: Backend, stop: asyncio.Event
 ) -> Iterator[Coroutine[Any, Any, None]]:
-    """All that a worker does, until `stop` is set."""
+    """Yield the loops of a worker; each ends when `stop` is set."""
     jobs, registry, catalogs = made.jobs, made.registry, settings.catalogs
     pace = (settings.lease_seconds, settings.poll_seconds)
     models = PublishedModels(registry, made.store)
@@ -90,7 +90,7 @@ def jobs_of(
 
 
 def noted(settings: WorkerSettings, do: Do) -> Do:
-    """The same, and a note of each purge beside the backups, where there are some."""
+    """Return `do` with a note of each purge beside the backups, if there are backups."""
     if not settings.backups:
         return do
     keys = signing_keys(settings.backup_keys_file)
@@ -110,7 +110,7 @@ def noted(settings: WorkerSettings, do: Do) -> Do:
 def optional_loops(
     settings: WorkerSettings, made: Backend, models: PublishedModels, stop: asyncio.Event
 ) -> Iterator[Coroutine[Any, Any, None]]:
-    """What can be turned off."""
+    """Yield the loops that settings can disable."""
     jobs, registry, catalogs = made.jobs, made.registry, settings.catalogs
     if settings.publish:
         follow = Publisher(jobs, registry, catalogs).follow

@@ -68,7 +68,8 @@ class Grouper:
     _not_before: float = field(init=False, default=0.0)
 
     async def look(self) -> None:
-        """Counts go on where the retriever is away; their products are in no groups then."""
+        """Ask for groups of counted products; failures of the retriever are logged, and counting
+        goes on."""
         if time.monotonic() < self._not_before:
             return
         for catalog_id in self.catalogs:

@@ -117,7 +117,7 @@ class Watch:
         )
 
     async def _model(self, serving: ModelRecord | None) -> Model | None:
-        """The serving model; None where there is none, or none that can be read."""
+        """Return the serving model; None if there is none or it can't be read."""
         if serving is None:
             return None
         try:
@@ -126,7 +126,7 @@ class Watch:
             return None
 
     async def _candidate(self, catalog_id: str, serving: str) -> Candidate | None:
-        """The newest model, if it is another than the one that serves."""
+        """Return the newest model unless it is the one that serves."""
         newest = await self._registry.list(catalog_id, limit=1, before=None)
         if not newest or newest[0].version == serving:
             return None

@@ -59,13 +59,13 @@ class TrainingDied(Exception):
 
 
 def train_command(job_id: str) -> Sequence[str]:
-    """A training in this Python, which ends when this process does."""
+    """Return the command of a training, which ends when this process does."""
     parent = str(os.getpid())
     return (sys.executable, "-m", "ranker.train", "--job", job_id, "--parent", parent)
 
 
 def trainings(jobs: Jobs, command: Command, stop: asyncio.Event) -> dict[str, Do]:
-    """Trainings and evaluations, each by a process of its own."""
+    """Return the jobs that train and evaluate, each in its own process."""
     return dict.fromkeys((TRAIN, EVALUATE), partial(_supervise, jobs, command, stop))
 
 
@@ -164,10 +164,8 @@ async def _supervise(jobs: Jobs, command: Command, stop: asyncio.Event, job: Job
 async def _lines(
     process: asyncio.subprocess.Process, stop: asyncio.Event
 ) -> AsyncIterator[dict[str, Any]]:
-    """The process's JSON lines, and an empty one each second of silence so that a cancel is seen.
-
-    Ends with the process, or at once when `stop` is set.
-    """
+    """Yield the process's lines of JSON, and an empty one each silent second so that a cancel is
+    seen. Ends with the process, or at once when `stop` is set."""
     assert process.stdout is not None  # noqa: S101 - asked for above
     reading = asyncio.ensure_future(process.stdout.readline())
     try:
@@ -186,7 +184,7 @@ async def _lines(
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
-    """The line as JSON; empty for what a library printed."""
+    """Return the line as JSON; {} for output of a library."""
     try:
         found = json.loads(line)
     except ValueError:

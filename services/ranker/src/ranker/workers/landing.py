@@ -76,7 +76,7 @@ class Landing:
             await self.look()
 
     async def look(self) -> None:
-        """One batch: what is held, or else what comes next."""
+        """Store one batch: the held one, else the next."""
         LIVENESS.report(LANDING)
         self._held = self._held or await asyncio.to_thread(self.log.next, BATCH, WAIT_SECONDS)
         if not self._held:
@@ -93,8 +93,8 @@ class Landing:
 
 
 def _event(message: LogMessage) -> StoredEvent | None:
-    """The message's event; None, and a line in our log, for what no ranker wrote. OfLaterRelease,
-    for which all waits until this worker is of that release."""
+    """Return the message's event; None, with a log line, if no ranker wrote it. Raises
+    OfLaterRelease, for which the topic waits for a newer worker."""
     try:
         stored = unpacked(message.value() or b"")
         someone = Shopper(Identity.USER, stored.actor)

@@ -8,6 +8,7 @@ up neither field nor kind.
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from retriever.domain.product import Attribute
@@ -97,7 +98,7 @@ def _reader(field: Field, place: Any, *more: Any) -> Reader:
             steps = kind.steps
             return lambda row: None if (held := row[place]) is None else held / steps
         case _:
-            return lambda row: row[place]
+            return itemgetter(place)
 
 
 def facts_reader(key: Key) -> Callable[[Any], Facts]:

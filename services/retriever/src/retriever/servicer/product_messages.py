@@ -1,7 +1,8 @@
 """Products, photos and imports: protos to values and back."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import Any, TypeAlias
 
 from google.type import money_pb2
 
@@ -14,6 +15,7 @@ from retriever.domain.product import (
     ImageDraft,
     OfferDraft,
     Product,
+    ProductContent,
     ProductDraft,
     ProductOrder,
     Stored,
@@ -59,26 +61,35 @@ def draft(product: product_pb2.Product) -> ProductDraft:
             ImageDraft(image.content, image.image_id, image.uri) for image in product.images
         ),
         etag=product.etag,
-        **{field.wire: _drafted(field, product) for field in WRITTEN},
+        **{name: read(product) for name, read in _READERS},
     )
 
 
-def _drafted(field: Field, product: product_pb2.Product) -> Any:
-    """Return one field as a caller gave it, unchecked."""
-    value = getattr(product, field.wire)
+def _reader(field: Field) -> Callable[[product_pb2.Product], Any]:
+    """Return a reader of one field of a message, as a caller gave it, unchecked."""
+    name = field.wire
+    get = attrgetter(name)
     match field.kind:
         case kinds.CategoryKind() | kinds.TextsKind():
-            return tuple(value)
+            return lambda product: tuple(get(product))
         case kinds.AttributesKind():
-            return tuple((item.key, _attribute(item)) for item in value)
+            return lambda product: tuple((item.key, _attribute(item)) for item in get(product))
         case kinds.ChoiceKind() as kind:
-            return messages.AVAILABILITY.get(value) if value else kind.default
+            default, known = kind.default, messages.AVAILABILITY.get
+            return lambda product: known(number) if (number := get(product)) else default
         case kinds.MoneyKind():
-            return _amount(value) if product.HasField(field.wire) else None  # type: ignore[arg-type]
+            return lambda product: _amount(get(product)) if _has(product, name) else None
         case kinds.NumberKind():
-            return float(value) if product.HasField(field.wire) else None  # type: ignore[arg-type]
+            return lambda product: float(get(product)) if _has(product, name) else None
         case _:
-            return value
+            return get
+
+
+def _has(product: Any, name: str) -> bool:
+    return bool(product.HasField(name))
+
+
+_READERS = tuple((field.wire, _reader(field)) for field in WRITTEN)
 
 
 def update(message: product_service_pb2.ProductUpdate) -> UpdateDraft:
@@ -135,36 +146,48 @@ def row(product: Product, mismatch: CategoryMismatch | None = None) -> product_p
         create_time=timestamp(product.create_time),
         update_time=timestamp(product.update_time),
         etag=product.etag,
-        **{name: encode(getattr(content, name)) for name, encode in _ENCODED},
+        **_encoded(content, _SHOWN),
     )
     if mismatch is not None:
         message.category_doubt.CopyFrom(_mismatch(mismatch))
     return message
 
 
-def _encoder(kind: Kind) -> Callable[[Any], Any]:
-    """Return the function from a field's value to its message; None leaves the field out."""
+Encoder: TypeAlias = Callable[[Any], Any] | None
+"""Function from a field's value to its message; None: the value is its message."""
+
+
+def _encoder(kind: Kind) -> Encoder:
     match kind:
         case kinds.AttributesKind():
             return lambda value: [attribute(item.key, item.value) for item in value]
         case kinds.ChoiceKind():
             return messages.AVAILABILITY_NUMBER.__getitem__
         case kinds.MoneyKind():
-            return lambda value: None if value is None else money_message(value)
+            return money_message
         case kinds.NumberKind(decimals=0):
-            return lambda value: None if value is None else int(value)
+            return int
         case _:
-            return lambda value: value
+            return None
 
 
-_ENCODED = tuple((field.wire, _encoder(field.kind)) for field in WRITTEN if field.shown)
+_SHOWN = tuple((field.wire, _encoder(field.kind)) for field in WRITTEN if field.shown)
 _UNSHOWN = tuple((field.wire, _encoder(field.kind)) for field in WRITTEN if not field.shown)
+
+
+def _encoded(content: ProductContent, fields: Iterable[tuple[str, Encoder]]) -> dict[str, Any]:
+    """Return the messages of the fields that the product has."""
+    found = {}
+    for name, encode in fields:
+        value = getattr(content, name)
+        if value is not None:
+            found[name] = value if encode is None else encode(value)
+    return found
 
 
 def with_unshown(message: product_pb2.Product, product: Product) -> product_pb2.Product:
     """Return a copy of a product's message that also has the fields that only operators read."""
-    found = {name: encode(getattr(product.content, name)) for name, encode in _UNSHOWN}
-    made = product_pb2.Product(**found)
+    made = product_pb2.Product(**_encoded(product.content, _UNSHOWN))
     made.MergeFrom(message)
     return made
 

@@ -72,7 +72,7 @@ class BackupManifest(BackupJson):
 
 
 def read(files: BackupFiles, backup_id: str, *, unsigned: bool) -> BackupManifest:
-    """The manifest of a backup; BackupRefused."""
+    """Return the manifest of a backup; BackupRefused."""
     found: dict[str, Any] = files.get_signed(backup_id, MANIFEST, unsigned=unsigned)
     if found.get("format") == FORMAT and found.get("format_version") != FORMAT_VERSION:
         raise BackupRefused("BACKUP_VERSION_UNSUPPORTED", "a newer release made it")

@@ -13,7 +13,7 @@ from servicekit.sql import Database
 
 
 def check(manifest: BackupManifest, database: Database, key: Pseudonyms, *, force: bool) -> None:
-    """Raises BackupRefused where the backup is not for this place."""
+    """Raise BackupRefused if the backup does not fit this installation."""
     if not dumps.is_known(manifest.revision):
         why = f"its tables are of revision {manifest.revision}, of a newer release"
         raise BackupRefused("BACKUP_VERSION_UNSUPPORTED", why)
@@ -32,7 +32,7 @@ def check(manifest: BackupManifest, database: Database, key: Pseudonyms, *, forc
 def restore_models(
     manifest: BackupManifest, backup_id: str, store: ModelStore, files: BackupFiles
 ) -> None:
-    """Raises BackupRefused, OSError."""
+    """Restore the files of models; BackupRefused, OSError."""
     for one in manifest.models:
         store.put(one.catalog_id, one.version, one.name, files.get(backup_id, one.file, dict(one)))
 
@@ -40,7 +40,8 @@ def restore_models(
 def restore_record(
     manifest: BackupManifest, backup_id: str, database: Database, files: BackupFiles
 ) -> None:
-    """All or nothing; then on to this release's tables. Raises BackupRefused, OSError."""
+    """Restore the record in one transaction and migrate it to this release; BackupRefused,
+    OSError."""
     with database.engine.begin() as connection:
         dumps.begin_anew(connection, manifest.revision)
         if {table.name for table in manifest.tables} != set(dumps.tables(connection)):

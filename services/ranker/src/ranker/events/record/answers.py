@@ -73,7 +73,7 @@ class AnswerLog(TableRecord):
         return await write_beside_others(self._db, work, answers)
 
     async def read(self, catalog_id: str, answer_id: str, now_micros: int) -> bytes | None:
-        """The content; None when there is none or it has expired."""
+        """Return the content; None if there is none or it has expired."""
         t = ANSWERS.c
         statement = sa.select(t.content).where(
             t.catalog_id == catalog_id, t.answer_id == answer_id, t.expires_micros > now_micros
@@ -89,7 +89,7 @@ class AnswerLog(TableRecord):
     async def newest(
         self, catalog_id: str, scene: str, *, since_micros: int, now_micros: int, limit: int
     ) -> Sequence[str]:
-        """Ids of the newest answers of a scene that have not expired."""
+        """Return the ids of the newest stored answers of a scene that have not expired."""
         t = ANSWERS.c
         statement = (
             sa.select(t.answer_id)
@@ -101,7 +101,7 @@ class AnswerLog(TableRecord):
         return await self._db.read(lambda connection: connection.execute(statement).scalars().all())
 
     async def exposures(self, catalog_id: str, day: int, names: Sequence[str]) -> Mapping[str, int]:
-        """In how many answers of a day (since 1970, UTC) each of these controls acted."""
+        """Return the number of answers of a day (since 1970, UTC) in which each control acted."""
         t = EXPOSURES.c
         statement = sa.select(t.name, t.exposures).where(
             t.catalog_id == catalog_id, t.day == day, t.name.in_(names)
@@ -208,7 +208,7 @@ class AnswerQueue:
         return await self._log.write(new, self._now())
 
     async def read(self, catalog_id: str, answer_id: str) -> bytes | None:
-        """The content, stored or not yet; None when there is none or it has expired."""
+        """Return the content, stored or queued; None if there is none or it has expired."""
         waiting = self._queued.find((catalog_id, answer_id))
         if waiting is not None:
             return waiting.content if waiting.expires_micros > self._now() else None
@@ -222,7 +222,7 @@ class AnswerQueue:
     async def newest(
         self, catalog_id: str, scene: str, since_micros: int, limit: int
     ) -> Sequence[str]:
-        """Ids of the newest answers of a scene that are stored."""
+        """Return the ids of the newest stored answers of a scene."""
         now = self._now()
         return await self._log.newest(
             catalog_id, scene, since_micros=since_micros, now_micros=now, limit=limit

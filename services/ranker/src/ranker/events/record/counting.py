@@ -79,13 +79,13 @@ def fold(connection: Connection, signals: Signals, most: int = BATCH) -> Folded:
 
 
 def waits(connection: Connection) -> bool:
-    """Whether anything is to be counted."""
+    """Return whether days wait to be counted."""
     return connection.execute(sa.select(COUNT_QUEUE.c.sequence).limit(1)).first() is not None
 
 
 def alone(connection: Connection, *, wait: bool) -> bool:
-    """Whether nobody else writes counts until the transaction ends. Writers of SQLite are alone
-    anyway."""
+    """Lock the counts until the transaction ends, and return whether that worked. SQLite has
+    one writer anyway."""
     if connection.dialect.name != "postgresql":
         return True
     name = crc32(b"counts")
@@ -151,7 +151,7 @@ def _replace(
 
 
 def _kept(connection: Connection, catalog_id: str, units: Sequence[Unit]) -> dict[Unit, Kept]:
-    """What is kept of these units."""
+    """Return what is stored for these units."""
     t = COUNT_UNITS.c
     found: dict[Unit, Kept] = {}
     for chunk in _chunks(units):
@@ -167,7 +167,7 @@ def _kept(connection: Connection, catalog_id: str, units: Sequence[Unit]) -> dic
 def _segments(
     connection: Connection, catalog_id: str, actors: set[str]
 ) -> dict[str, Sequence[str]]:
-    """The segments of those of the shoppers who gave something of themselves."""
+    """Return the segments of those shoppers who gave attributes."""
     t = ATTRIBUTES.c
     given: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for chunk in _chunks(sorted(actors)):
@@ -180,7 +180,7 @@ def _segments(
 
 
 def _habits(connection: Connection, catalog_id: str, actors: Sequence[str]) -> dict[Unit, Kept]:
-    """What the purchases of these shoppers say together."""
+    """Return the intervals of these shoppers' purchases, summed."""
     t = COUNT_UNITS.c
     purchases: defaultdict[str, list[tuple[int, Mapping[str, int]]]] = defaultdict(list)
     for chunk in _chunks(actors):
@@ -277,7 +277,7 @@ def _add_days(
 def _days(
     connection: Connection, catalog_id: str, items: Sequence[str]
 ) -> dict[tuple[str, str], list[list[int]]]:
-    """By product and segment the rows of COUNT_DAYS: day, shoppers, pieces."""
+    """Return the rows of COUNT_DAYS by product and segment: day, shoppers, pieces."""
     t = COUNT_DAYS.c
     found: dict[tuple[str, str], list[list[int]]] = {}
     for chunk in _chunks(items):
@@ -291,7 +291,7 @@ def _days(
 def groups_of(
     connection: Connection, catalog_id: str, items: Sequence[str]
 ) -> dict[str, Sequence[str]]:
-    """The groups that products are in, of those that were ever counted."""
+    """Return the groups of those products that were ever counted."""
     t = COUNT_PRODUCTS.c
     found: dict[str, Sequence[str]] = {}
     for chunk in _chunks(items):
@@ -303,7 +303,7 @@ def groups_of(
 
 
 def _logs(table: Any) -> dict[str, float]:
-    """The decayed counts of a product's days."""
+    """Return the decayed counts of a product's days."""
     day, shoppers, pieces = table.T
     return {
         "log_short": counting.decayed(day, shoppers, SHORT_DAYS),

@@ -30,7 +30,7 @@ class CountRecord(TableRecord):
     """Also a ports.CountReader."""
 
     async def counted(self, catalog_id: str, asked: CountsQuery) -> Counted:
-        """All that was asked, of one state of the record."""
+        """Return everything that was asked, from one state of the record."""
         now = now_micros()
 
         def read(connection: Connection) -> Counted:
@@ -66,7 +66,8 @@ def _counted(connection: Connection, catalog_id: str, asked: CountsQuery, now: i
 def _near(
     connection: Connection, given: Mapping[str, Any], asked: Sequence[tuple[str, str]]
 ) -> Sequence[Near]:
-    """The others of these, and how many days were counted of each kind (ALL beside ALL)."""
+    """Return the neighbours of these products, and the days counted of each kind (ALL beside
+    ALL)."""
     wanted = [*asked, *((kind, ALL) for kind in sorted({kind for kind, _ in asked}))]
     kinds, items = map(list, zip(*wanted, strict=True))
     lists = _lists(connection, kinds=kinds, items=items)
@@ -78,7 +79,7 @@ def _near(
 def _ranked(
     by: str, connection: Connection, given: Mapping[str, Any], asked: CountsQuery, count: int
 ) -> Sequence[Sequence[Any]]:
-    """The first products by a decayed count within the scope."""
+    """Return the first products by a decayed count within the scope."""
     if not count:
         return ()
     scope: CountScope = asked.scope
@@ -113,7 +114,7 @@ def _gaps(
 
 
 def _lists(connection: Connection, **values: Sequence[str]) -> dict[str, Any]:
-    """Lists as parameters."""
+    """Return lists as parameters of a statement."""
     if connection.dialect.name == "postgresql":
         return {name: list(its) for name, its in values.items()}
     return {name: json.dumps(its) for name, its in values.items()}

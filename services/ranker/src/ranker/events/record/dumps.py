@@ -31,27 +31,27 @@ _NOTHING = "\\N"
 
 @contextmanager
 def snapshot(database: Database) -> Iterator[Connection]:
-    """One state of the store, for as long as the block takes."""
+    """Open one state of the store for the duration of the block."""
     options: dict[str, Any] = {} if database.local else {"isolation_level": "REPEATABLE READ"}
     with database.engine.execution_options(**options).connect() as connection, connection.begin():
         yield connection
 
 
 def tables(connection: Connection) -> list[str]:
-    """All tables but that of the revision, none before one that it refers to."""
+    """Return all tables but that of the revision, in the order of their references."""
     found = sa.inspect(connection).get_sorted_table_and_fkc_names()
     return [name for name, _ in found if name not in (None, REVISIONS)]
 
 
 def revision(connection: Connection) -> str:
-    """The schema's; empty where there are no tables."""
+    """Return the schema's revision, empty without tables."""
     if not sa.inspect(connection).has_table(REVISIONS):
         return ""
     return str(connection.exec_driver_sql(f"SELECT version_num FROM {REVISIONS}").scalar())
 
 
 def is_known(wanted: str) -> bool:
-    """Whether this release can make the schema of this revision."""
+    """Return whether this release can migrate to this revision."""
     try:
         return ScriptDirectory.from_config(_config()).get_revision(wanted) is not None
     except CommandError:
@@ -59,7 +59,7 @@ def is_known(wanted: str) -> bool:
 
 
 def is_empty(connection: Connection) -> bool:
-    """Whether nobody's events, answers or models are in the store."""
+    """Return whether the store holds no events, answers and models."""
     there = sa.inspect(connection).has_table
     return not any(
         there(table.name)
@@ -164,7 +164,8 @@ def columns_of(connection: Connection, table: str) -> list[str]:
 
 
 def sequences(connection: Connection) -> dict[str, int]:
-    """By table the highest number that was ever given, which a purge may have taken away."""
+    """Return the highest number that was ever assigned, by table; a purge may have removed its
+    row."""
     if connection.dialect.name == "sqlite":
         found = connection.exec_driver_sql("SELECT name, seq FROM sqlite_sequence").all()
         return {str(name): int(last) for name, last in found}
@@ -195,7 +196,7 @@ def _counter(connection: Connection, table: str) -> str | None:
 
 
 def _driver(connection: Connection) -> Any:
-    """The driver's own connection: rows by the million, past SQLAlchemy's treatment of each."""
+    """Return the driver's connection, which reads millions of rows faster than SQLAlchemy."""
     return connection.connection.driver_connection
 
 
@@ -208,7 +209,7 @@ def _listed(columns: Sequence[str]) -> str:
 
 
 def _kinds(connection: Connection, table: str) -> dict[str, type]:
-    """By column what it holds."""
+    """Return the type of each column."""
     return {
         column["name"]: next(kind for sql, kind in _KINDS if isinstance(column["type"], sql))
         for column in sa.inspect(connection).get_columns(table)

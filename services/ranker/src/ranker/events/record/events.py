@@ -74,11 +74,12 @@ class EventRecord:
         return await self._read(read, few=not with_seen and limit <= FEW)
 
     async def numbered(self, catalog_id: str, sequences: Sequence[int]) -> dict[int, Interaction]:
-        """Events by the record's numbers; those that are still there."""
+        """Return the events with these numbers that are still there."""
         return await self._db.read(lambda connection: numbered(connection, catalog_id, sequences))
 
     async def _read(self, work: Callable[[Connection], T], *, few: bool) -> T:
-        """What `work` reads; `few` rows where the request is, as a hop to a thread takes longer."""
+        """Return what `work` reads; `few` rows are read without a thread, whose hop takes
+        longer."""
         if few and self._db.local:
             with suppress(StoreBusy):  # another process starts or ends: threads wait for it
                 return self._db.read_local(work)
@@ -106,7 +107,8 @@ class EventRecord:
     async def events_of(
         self, catalog_id: str, actor: str, *, limit: int, before: tuple[int, int] | None
     ) -> tuple[StoredEvent, ...]:
-        """A shopper's events, newest first; older than (time, sequence) `before` when given."""
+        """Return a shopper's events, newest first, older than (time, sequence) `before` if
+        given."""
         t = EVENTS.c
         statement = (
             sa.select(EVENTS)
@@ -124,7 +126,7 @@ class EventRecord:
         return tuple(_stored(row) for row in await self._db.read(read))
 
     async def interactions(self, catalog_id: str) -> tuple[Interaction, ...]:
-        """All events that speak for or against a product, by time, then event id."""
+        """Return all events that speak for or against a product, by time, then event id."""
         t = EVENTS.c
         statement = (
             sa.select(*INTERACTION)
@@ -136,7 +138,7 @@ class EventRecord:
 
 
 def kind_of(event_type: EventType) -> str:
-    """What the history index files the type under."""
+    """Return the kind that the history index files the type under."""
     if event_type in INTEREST:
         return KIND_INTEREST
     if event_type in (EventType.HIDE, EventType.UNHIDE):
@@ -167,7 +169,7 @@ def _append(
 
 
 def _to_owners(connection: Connection, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
-    """The events, those of merged visitors as the users' they are."""
+    """Return the events, those of merged visitors under their users."""
     whose: dict[tuple[str, str], str] = {}
     for catalog_id in sorted({stored.catalog_id for stored in events}):
         gate(connection, catalog_id, alone=False)
@@ -199,7 +201,7 @@ def _insert(connection: Connection, events: Sequence[StoredEvent], signals: Sign
 
 
 def _digests(connection: Connection, events: Sequence[StoredEvent]) -> dict[tuple[str, str], bytes]:
-    """Digests of the stored events among these, by catalog and id."""
+    """Return the digests of those of the events that are stored, by catalog and id."""
     t = EVENTS.c
     ids: defaultdict[str, set[str]] = defaultdict(set)
     for stored in events:
@@ -222,7 +224,7 @@ def _interaction(stored: StoredEvent) -> Interaction:
 
 
 def _row(stored: StoredEvent, interaction: Interaction) -> tuple[Any, ...]:
-    """In the order of _COLUMNS."""
+    """Return the values in the order of _COLUMNS."""
     event, price = stored.event, stored.event.unit_price
     special = {
         "type": interaction.type.value,

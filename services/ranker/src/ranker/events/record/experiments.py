@@ -87,21 +87,22 @@ class ExperimentRecord(TableRecord):
         return await self._db.write(write)
 
     async def all(self, catalog_id: str) -> tuple[Kept, ...]:
-        """Those that began last first."""
+        """Return all experiments, the latest begun first."""
         return await self._db.read(lambda connection: _all(connection, catalog_id))
 
     async def get(self, catalog_id: str, name: str) -> bytes | None:
-        """The content of one; None = there is none."""
+        """Return the content of an experiment; None if there is none."""
         t = EXPERIMENTS.c
         statement = sa.select(t.content).where(t.catalog_id == catalog_id, t.name == name)
         return await self._db.read(lambda connection: connection.execute(statement).scalar())
 
     async def counts(self, extent: Extent) -> tuple[tuple[ArmCounts, ...], int]:
-        """What the arms' units did, and how many units saw several arms, which are in none."""
+        """Return what the arms' units did, and the number of units that saw several arms, which
+        are excluded."""
         return await self._db.read(lambda connection: _counts(connection, extent))
 
     async def units(self, extent: Extent, *, after: str, limit: int) -> tuple[Unit, ...]:
-        """Units whose time is over, by their pseudonyms, from behind one on."""
+        """Return units whose time is over by pseudonym, after `after`."""
         x = _exposed(extent)
         statement = (
             _units(extent, x)
@@ -166,8 +167,8 @@ def _flag(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
 
 
 def _exposed(extent: Extent) -> sa.Subquery:
-    """Who saw an answer of an arm, and when first. A click without an impression exposes nobody:
-    else what an arm leads to would decide who is counted in it."""
+    """Select the units that saw an answer of an arm, and when first. A click without an
+    impression exposes no unit: otherwise an arm's effect would decide who is counted in it."""
     e = EVENTS.c
     return (
         sa.select(
@@ -195,7 +196,7 @@ def _counted(extent: Extent, x: sa.Subquery) -> tuple[sa.ColumnElement[bool], ..
 
 
 def _units(extent: Extent, x: sa.Subquery) -> sa.Select[Any]:
-    """What each unit did in its time."""
+    """Select what each unit did in its time."""
     events = EVENTS.alias()
     e = events.c
     paid = sa.cast(e.unit_price_micros, sa.Double) / 1e6

@@ -38,10 +38,8 @@ class FeedbackRecord(TableRecord):
     async def answers(
         self, catalog_id: str, period: Period, limit: int
     ) -> AsyncIterator[tuple[KeptAnswer, ...]]:
-        """The period's newest answers of which something was shown, at most `limit`, newest first.
-
-        In batches: a record is as large as its candidates are many.
-        """
+        """Yield at most `limit` of the period's newest answers with impressions, newest first,
+        in batches: a record grows with its candidates."""
         ids = await self._db.read(lambda c: _shown(c, catalog_id, period, limit))
         for start in range(0, len(ids), BATCH):
             read = partial(_read, catalog_id=catalog_id, period=period, ids=ids[start:][:BATCH])
@@ -78,8 +76,8 @@ def _read(
 
 
 def _outcomes(catalog_id: str, period: Period, ids: Sequence[str]) -> sa.Select[Any]:
-    """By answer and product: the impression's weight, the first place that was reported, whether it
-    was clicked, and whether it was bought in time."""
+    """Select by answer and product: the impression's weight, the first reported place, whether
+    it was clicked, and whether it was bought in time."""
     e = EVENTS.c
 
     clicked, shown = first(EventType.CLICK), first(EventType.IMPRESSION)

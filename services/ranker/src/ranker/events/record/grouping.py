@@ -16,8 +16,8 @@ from ranker.events.record.tables import COUNT_PRODUCTS, COUNT_RATES
 
 class GroupRecord(TableRecord):
     async def due(self, catalog_id: str, before_micros: int, limit: int) -> Sequence[str]:
-        """Products of which the retriever was not asked since then: first those of which it never
-        was."""
+        """Return products that the retriever was not asked for since then, those never asked
+        for first."""
         t = COUNT_PRODUCTS.c
         statement = (
             sa.select(t.product_id)

@@ -34,7 +34,7 @@ _TYPES = {one.value: one for one in EventType}
 
 
 def interaction_of(row: Sequence[Any]) -> Interaction:
-    """What a row of INTERACTION says."""
+    """Return the interaction of a row of INTERACTION."""
     actor, product_id, kind, *rest = row
     return Interaction(actor, product_id, _TYPES[kind], *rest)
 
@@ -42,7 +42,7 @@ def interaction_of(row: Sequence[Any]) -> Interaction:
 def history(
     connection: Connection, catalog_id: str, actor: str, limit: int, *, with_seen: bool
 ) -> History:
-    """The shopper's history, at most `limit` recent events."""
+    """Return the shopper's history with at most `limit` recent events."""
     given = {"catalog_id": catalog_id, "actor": actor}
     found: dict[str, list[Sequence[Any]]] = {}
     for part, *row in _HISTORY.of(connection, {**given, "newest": limit}):
@@ -65,7 +65,7 @@ def history(
 def numbered(
     connection: Connection, catalog_id: str, sequences: Sequence[int]
 ) -> dict[int, Interaction]:
-    """The catalog's events of these numbers; those that are still there."""
+    """Return the catalog's events with these numbers that are still there."""
     t = EVENTS.c
     statement = sa.select(t.sequence, *INTERACTION).where(
         t.catalog_id == catalog_id, t.sequence.in_(sequences)
@@ -88,11 +88,9 @@ _MERGED = (
 
 
 def _newest(kind: str, *columns: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
-    """The shopper's events of a kind, newest first.
-
-    The kind stands in the statement: SQLite makes a new plan for each value of a parameter that an
-    index is restricted by, which took a millisecond.
-    """
+    """Select the shopper's events of a kind, newest first. The kind is part of the statement:
+    SQLite plans anew for each value of a parameter that restricts an index, which took a
+    millisecond."""
     t = EVENTS.c
     return (
         sa.select(*columns)
@@ -115,7 +113,7 @@ def _whose() -> sa.ColumnElement[str]:
 
 
 def _other_rows(name: str, **columns: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
-    """Rows that are no events, in some of the columns of those that are."""
+    """Select rows of another table in some of the columns of events."""
     nothing = {one.name: sa.cast(sa.null(), one.type) for one in _COLUMNS}
     return sa.select(
         _part(name), *(columns.get(each, null).label(each) for each, null in nothing.items())

@@ -42,10 +42,9 @@ class JoinedWrites(Generic[Item, Outcome]):
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, items: Sequence[Item]) -> tuple[Outcome, ...]:
-        """The items' outcomes, once they are on disk; what `Database.write` raises.
-
-        A batch that the database refuses fails alone. Cancelled, it may still be written.
-        """
+        """Write the items and return their outcomes once they are on disk; raises what
+        `Database.write` raises. A batch that the database rejects fails alone. A cancelled one
+        may still be written."""
         done: asyncio.Future[tuple[Outcome, ...]] = asyncio.get_running_loop().create_future()
         self._waiting.append((items, done))
         if self._writing is None or self._writing.done():

@@ -19,7 +19,7 @@ from servicekit.jobs import JobState
 
 
 def purged(connection: Connection, events: Sequence[StoredEvent]) -> frozenset[int]:
-    """Places of the events that a purge covers, by when they were taken in."""
+    """Return the places of the events that a purge covers, by the time they were taken in."""
     found: set[int] = set()
     for catalog_id in sorted({stored.catalog_id for stored in events}):
         gate(connection, catalog_id, alone=False)
@@ -37,7 +37,7 @@ def purged(connection: Connection, events: Sequence[StoredEvent]) -> frozenset[i
 
 
 def _asked(connection: Connection, catalog_id: str, since_micros: int) -> list[Selection]:
-    """What was asked to be purged since then, and not taken back."""
+    """Return the purges requested since then that were not cancelled."""
     t = JOBS.c
     statement = sa.select(t.params).where(
         t.kind == PURGE,

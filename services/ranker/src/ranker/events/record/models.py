@@ -36,7 +36,7 @@ class ModelRegistry(TableRecord):
         await self._db.write(lambda connection: upsert(connection, MODELS, [row]))
 
     async def get(self, catalog_id: str, version: str) -> ModelRecord:
-        """The model; ModelNotFound."""
+        """Return the model; ModelNotFound."""
         statement = _SELECT.where(*_named(catalog_id, version))
         row = await self._db.read(lambda connection: connection.execute(statement).first())
         if row is None:
@@ -46,7 +46,7 @@ class ModelRegistry(TableRecord):
     async def list(
         self, catalog_id: str, *, limit: int, before: tuple[int, str] | None
     ) -> tuple[ModelRecord, ...]:
-        """Models, newest first; older than (trained, version) `before` when given."""
+        """Return models, newest first, older than (trained, version) `before` if given."""
         t = MODELS.c
         statement = (
             _SELECT.where(t.catalog_id == catalog_id)
@@ -88,8 +88,8 @@ class ModelRegistry(TableRecord):
         await self._db.write(write)
 
     async def before(self, catalog_id: str) -> tuple[ModelRecord, int]:
-        """The model that served before the present one, and the promotion that took its place;
-        ModelNotFound when there was none."""
+        """Return the model that served before, and the promotion that replaced it;
+        ModelNotFound."""
         promotions = await self._db.read(lambda connection: _promotions(connection, catalog_id))
         if len(promotions) < 2:
             raise ModelNotFound("no model served before the present one")
@@ -135,7 +135,7 @@ class ModelRegistry(TableRecord):
         return await self._db.write(write)
 
     async def promoted(self, catalogs: Sequence[str]) -> Mapping[str, ModelRecord]:
-        """The promoted model of each catalog that has one."""
+        """Return the promoted model of each catalog that has one."""
         statement = _SELECT.where(PROMOTIONS.c.version.is_not(None)).where(
             MODELS.c.catalog_id.in_(catalogs)
         )
@@ -143,12 +143,12 @@ class ModelRegistry(TableRecord):
         return {row.catalog_id: _record(row) for row in rows}
 
     async def serving(self, catalog_id: str) -> ModelRecord | None:
-        """The promoted model; None = there is none."""
+        """Return the promoted model; None if there is none."""
         return (await self.promoted((catalog_id,))).get(catalog_id)
 
     async def former(self, catalog_id: str, version: str) -> ModelRecord | None:
-        """The model that served last before this one, also where a rollback took it back; None =
-        none did."""
+        """Return the model that served last before this one, also after a rollback; None if none
+        did."""
         t = MODELS.c
         statement = (
             _SELECT.where(t.catalog_id == catalog_id, t.version != version)
@@ -160,7 +160,7 @@ class ModelRegistry(TableRecord):
         return None if row is None else _record(row)
 
     async def answering(self, catalog_id: str, since_micros: int) -> frozenset[str]:
-        """Versions that answers have been ranked by since, promoted or pinned."""
+        """Return the versions that ranked answers since then, promoted or pinned."""
         t = ANSWERS.c
         served = (t.catalog_id == catalog_id, t.answer_micros >= since_micros)
         statement = sa.select(t.model_version).where(*served).distinct()
@@ -218,7 +218,7 @@ class ModelRegistry(TableRecord):
         await self._db.write(lambda connection: upsert(connection, EVALUATIONS, [row]))
 
     async def report(self, catalog_id: str, version: str) -> Mapping[str, Any]:
-        """What was found of a model, as the JSON of a Report; EvaluationMissing."""
+        """Return the findings on a model as the JSON of a Report; EvaluationMissing."""
         t = EVALUATIONS.c
         statement = sa.select(t.content).where(t.catalog_id == catalog_id, t.version == version)
         content = await self._db.read(lambda connection: connection.execute(statement).scalar())
@@ -264,7 +264,7 @@ def _serve(connection: Connection, catalog_id: str, version: str, now_micros: in
 def _promotions(
     connection: Connection, catalog_id: str, count: int = 2
 ) -> Sequence[sa.Row[int, str]]:
-    """The newest promotions that no rollback took back, the serving model's first."""
+    """Return the newest promotions that no rollback took back, the serving model's first."""
     t = PROMOTION_LOG.c
     statement = (
         sa.select(t.sequence, t.version)

@@ -32,11 +32,12 @@ MOST_PRODUCTS = 20_000
 
 class OnlineRecord(TableRecord):
     async def counts(self, catalog_id: str, period: Period) -> Online:
-        """What the period's answers led to, and how many of its events found their answer."""
+        """Return what the period's answers led to, and how many of its events found their
+        answer."""
         return await self._db.read(lambda connection: _counts(connection, catalog_id, period))
 
     async def joined(self, catalog_id: str, period: Period) -> JoinCounts:
-        """How many of the period's events found their answer."""
+        """Return how many of the period's events found their answer."""
         return await self._db.read(lambda connection: _join(connection, catalog_id, period))
 
     async def activity(self, catalog_id: str, window: DayWindow) -> CatalogActivity:
@@ -48,7 +49,8 @@ class OnlineRecord(TableRecord):
         await self._db.write(lambda connection: upsert(connection, HEALTH, [row]))
 
     async def kept(self, catalog_id: str) -> tuple[int, str] | None:
-        """When it was computed last (microseconds since 1970, UTC) and what; None = never."""
+        """Return the last report and its time (microseconds since 1970, UTC); None if there is
+        none."""
         t = HEALTH.c
         statement = sa.select(t.computed_micros, t.content).where(t.catalog_id == catalog_id)
         row = await self._db.read(lambda connection: connection.execute(statement).first())
@@ -95,7 +97,7 @@ _COUNTS = (
 
 
 def _outcomes(catalog_id: str, period: Period) -> sa.Select[Any]:
-    """By kind of answer the sums over shoppers, and the squares and products of theirs."""
+    """Select the sums over shoppers, with squares and products, by kind of answer."""
     s = _shoppers(catalog_id, period).subquery().c
     names = (*_COUNTS, "weight_squares")
     sums: list[sa.ColumnElement[Any]] = [sa.func.sum(s[name]).label(name) for name in names]
@@ -112,7 +114,7 @@ def _outcomes(catalog_id: str, period: Period) -> sa.Select[Any]:
 
 
 def _shoppers(catalog_id: str, period: Period) -> sa.Select[Any]:
-    """By kind of answer and shopper, sums over the products of the answers."""
+    """Select the sums over products of the answers, by kind of answer and shopper."""
     p = _products(catalog_id, period).subquery().c
     shown, unseen = p.shown.is_not(None), p.shown.is_(None)
     happened = {
@@ -140,9 +142,9 @@ def _shoppers(catalog_id: str, period: Period) -> sa.Select[Any]:
 
 
 def _products(catalog_id: str, period: Period) -> sa.Select[Any]:
-    """When each product of the period's answers was first shown, clicked, bought and hidden; null =
-    never. `weight`: of its impression, 0 without one. `shopper`: an answer to nobody in particular
-    is a shopper of its own."""
+    """Select when each product of the period's answers was first shown, clicked, bought and
+    hidden; null: never. `weight` is the impression's, 0 without one. An answer without a
+    shopper counts as a shopper of its own."""
     a, e = ANSWERS.c, EVENTS.c
     shopper = sa.case((a.actor == "", a.answer_id), else_=a.actor).label("shopper")
     kind = (a.answer_id, a.model_version, a.scene, a.arms)
@@ -166,7 +168,8 @@ def _products(catalog_id: str, period: Period) -> sa.Select[Any]:
 
 
 def _joined(catalog_id: str, period: Period) -> sa.Select[int, Any, int]:
-    """Events of the period with a token; those that name an answer; those whose answer is kept."""
+    """Select the number of the period's events with a token, of those that name an answer, and
+    of those whose answer is stored."""
     a, e = ANSWERS.c, EVENTS.c
     counts = sa.select(
         sa.func.count(),
@@ -179,21 +182,22 @@ def _joined(catalog_id: str, period: Period) -> sa.Select[int, Any, int]:
 
 
 def led_to() -> sa.ColumnElement[bool]:
-    """Which answer led to which events. That there is one is said for the index's sake."""
+    """Return the condition that joins answers to the events they led to; the answer id is
+    tested for the index's sake."""
     a, e = ANSWERS.c, EVENTS.c
     same = (e.catalog_id == a.catalog_id, e.answer_id == a.answer_id)
     return sa.and_(*same, e.answer_id != "")
 
 
 def served(catalog_id: str, period: Period) -> tuple[sa.ColumnElement[bool], ...]:
-    """What the period's answers are found by."""
+    """Return the conditions of the period's answers."""
     a = ANSWERS.c
     since, before = a.answer_micros >= period.start_micros, a.answer_micros < period.end_micros
     return a.catalog_id == catalog_id, since, before
 
 
 def first(event_type: EventType) -> sa.ColumnElement[int]:
-    """When the first of several events of this type happened; null = there is none."""
+    """Return the time of the first event of this type; null without any."""
     return sa.func.min(sa.case((EVENTS.c.type == event_type, EVENTS.c.time_micros)))
 
 
@@ -229,7 +233,7 @@ def _types(
 
 
 def _new_shoppers(connection: Connection, catalog_id: str, window: DayWindow) -> int:
-    """Those who did something in the window and nothing before it."""
+    """Return the number of shoppers with events in the window and none before."""
     e, before = EVENTS.c, EVENTS.alias().c
     earlier = sa.exists().where(
         before.catalog_id == catalog_id,
@@ -245,7 +249,7 @@ def _new_shoppers(connection: Connection, catalog_id: str, window: DayWindow) ->
 def _people(
     connection: Connection, happened: tuple[sa.ColumnElement[bool], ...]
 ) -> tuple[int, Moments]:
-    """How many did something, and what they rated."""
+    """Return the number of active shoppers, and the moments of their ratings."""
     e = EVENTS.c
     rated = sa.case((e.type == EventType.RATING, e.value))
     sums = (sa.func.count(rated), sa.func.sum(rated), sa.func.sum(rated * rated))

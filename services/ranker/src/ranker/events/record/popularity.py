@@ -105,7 +105,7 @@ def keep_log_counts(connection: Connection, catalog_id: str, counts: Mapping[str
 
 
 def shares(connection: Connection, catalog_id: str, product_ids: Sequence[str]) -> Doubles:
-    """For each product its share of the most popular one's count, 0 to 1."""
+    """Return for each product its share of the most popular one's count, 0 to 1."""
     given = {"catalog_id": catalog_id}
     ((most,),) = _MOST.of(connection, given)
     if most is None:
@@ -122,7 +122,7 @@ def shares(connection: Connection, catalog_id: str, product_ids: Sequence[str]) 
 def most_popular(
     connection: Connection, catalog_id: str, count: int
 ) -> tuple[tuple[str, float], ...]:
-    """The most popular products with that share, best first; ties by id."""
+    """Return the most popular products with their shares, best first; ties by id."""
     found = _FIRST.of(connection, {"catalog_id": catalog_id, "count": count})
     return tuple((item, 2.0 ** (log - found[0][1])) for item, log in found)
 
@@ -130,7 +130,7 @@ def most_popular(
 def stored_on(
     connection: Connection, catalog_id: str, days: Iterable[Day]
 ) -> Iterable[Interaction]:
-    """The stored events of interest of these shoppers on these days."""
+    """Return the stored events of interest of these shoppers on these days."""
     asked = sorted({(actor, day * DAY_MICROS) for _, actor, day in days})
     if not asked:
         return ()
@@ -190,5 +190,5 @@ _COUNTS = {
 
 
 def summed(gains: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """By product the sum of these, all as base-2 logarithms."""
+    """Return the sums by product, all as base-2 logarithms."""
     return {product: float(np.logaddexp2.reduce(each)) for product, each in gains.items()}

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def inserting(connection: Connection) -> Any:
-    """The dialect's own `insert`, which knows conflicts."""
+    """Return the dialect's own `insert`, which supports conflicts."""
     return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
 
 
@@ -35,8 +35,8 @@ def upsert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, 
 async def write_beside_others(
     database: Database, work: Callable[[Connection, Sequence[Item]], T], items: Sequence[Item]
 ) -> T:
-    """What `work` returns, which leaves out what is there already. Where another process wrote one
-    of them meanwhile (PostgreSQL), it is done again."""
+    """Return the result of `work`, which skips existing rows; repeat it if another process wrote
+    one meanwhile (PostgreSQL)."""
     try:
         return await database.write(lambda connection: work(connection, items))
     except sa.exc.IntegrityError:
@@ -58,7 +58,7 @@ class RowsStatement:
         self._compiled: dict[str, Any] = {}
 
     def of(self, connection: Connection, given: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        """All rows, in the driver's own values. Errors are those of `Connection.execute`."""
+        """Return all rows in the driver's own values; errors are those of `Connection.execute`."""
         dialect = connection.dialect
         made = self._compiled.get(dialect.name)
         if made is None:

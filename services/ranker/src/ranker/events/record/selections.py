@@ -48,7 +48,7 @@ class SelectionRecord:
         return await self._db.read(lambda connection: owner(connection, catalog_id, actor))
 
     async def last_sequence(self, catalog_id: str) -> int:
-        """The newest event's place in the record's own order; 0 = there is none."""
+        """Return the newest event's number; 0 in an empty record."""
         newest = sa.select(sa.func.max(EVENTS.c.sequence)).where(EVENTS.c.catalog_id == catalog_id)
         return await self._db.read(lambda connection: connection.execute(newest).scalar()) or 0
 
@@ -64,7 +64,7 @@ class SelectionRecord:
         return PurgeCount(row[0], row[1], row[2], row[3] or 0)
 
     async def rows(self, selection: Selection, after: int, limit: int) -> Sequence[Sequence[Any]]:
-        """The next events after this place in the record's order, as values of `COLUMNS`."""
+        """Return the next events after this number as values of `COLUMNS`."""
         t = EVENTS.c
         statement = (
             sa.select(*(t[one.stored] for one in COLUMNS))
@@ -89,7 +89,7 @@ class SelectionRecord:
 
 
 def conditions(selection: Selection) -> Iterable[sa.ColumnElement[bool]]:
-    """What events that fit are found by."""
+    """Yield the conditions of events that fit."""
     t = EVENTS.c
     yield t.catalog_id == selection.catalog_id
     if selection.from_micros is not None:
@@ -131,8 +131,8 @@ def _delete(
 
 
 def batch_query(selection: Selection, place: PurgePlace, limit: int) -> sa.Select[*tuple[Any, ...]]:
-    """The next events that fit: first, product by product, those that count in popularity; then
-    the others."""
+    """Select the next events that fit: first those that count in popularity, product by
+    product, then the others."""
     t = EVENTS.c
     statement = sa.select(*INTERACTION, t.sequence).where(*conditions(selection)).limit(limit)
     if not place.counted:
@@ -189,7 +189,7 @@ def _counted_anew(
 def expired(
     catalog_id: str, event_type: EventType, before_micros: int, limit: int
 ) -> sa.Select[*tuple[Any, ...]]:
-    """The oldest events of a type, through the index events_age."""
+    """Select the oldest events of a type through the index events_age."""
     t = EVENTS.c
     return (
         sa.select(*INTERACTION, t.sequence)
@@ -225,6 +225,6 @@ def _expire(
 def _counted(
     connection: Connection, catalog_id: str, said: Sequence[Interaction], signals: Signals
 ) -> dict[popularity.Day, float]:
-    """What the events that are there count on the days of these, which count at all."""
+    """Return what the remaining events count on the days of these."""
     days = popularity.by_day(said, signals)
     return popularity.by_day(popularity.stored_on(connection, catalog_id, days), signals)

@@ -84,7 +84,7 @@ class ShopperRecord(TableRecord):
         return await self._db.write(replace)
 
     async def attributes(self, catalog_id: str) -> dict[str, tuple[str, ...]]:
-        """By pseudonym the names of the features that each shopper's attributes are."""
+        """Return the feature names of each shopper's attributes, by pseudonym."""
         t = ATTRIBUTES.c
         statement = sa.select(t.actor, t.key, t.value).where(t.catalog_id == catalog_id)
         rows = await self._db.read(lambda connection: connection.execute(statement).all())
@@ -100,7 +100,7 @@ def owner(connection: Connection, catalog_id: str, actor: str) -> str:
 
 
 def owners(connection: Connection, catalog_id: str, actors: Iterable[str]) -> Mapping[str, str]:
-    """The users that visitors among `actors` are; only those that were merged."""
+    """Return the users of those of `actors` that are merged visitors."""
     t = ALIASES.c
     statement = sa.select(t.visitor, t.actor).where(
         t.catalog_id == catalog_id, t.visitor.in_(sorted(set(actors)))
@@ -148,7 +148,7 @@ def _move_attributes(connection: Connection, catalog_id: str, visitor: str, user
 
 
 async def has_key(database: Database) -> bool:
-    """Whether the store was written with some key already."""
+    """Return whether the store was written with a key."""
     statement = sa.select(KEYS.c.key_id).limit(1)
     return await database.read(lambda connection: connection.execute(statement).first() is not None)
 

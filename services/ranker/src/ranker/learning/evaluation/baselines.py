@@ -59,7 +59,7 @@ class Popularity:
     name: str = POPULARITY
 
     def scores(self, shoppers: Histories) -> Doubles:
-        """Each product's count."""
+        """Return each product's count."""
         return np.broadcast_to(self.counts, (len(shoppers), len(self.counts)))
 
 
@@ -93,7 +93,7 @@ class Cosine:
     name: str = "item-kNN"
 
     def scores(self, shoppers: Histories) -> Doubles:
-        """A product says nothing of itself."""
+        """Score by similar products; a product adds nothing to itself."""
         liked = _matrix(shoppers, self.unit.shape[1])
         own = liked.multiply(np.asarray(self.unit.power(2).sum(axis=0)))
         return _dense((liked @ self.unit.T) @ self.unit - own)
@@ -120,7 +120,7 @@ class SessionNeighbours:
     name: str = "V-SKNN"
 
     def scores(self, shoppers: Histories) -> Doubles:
-        """Neighbours' likeness times rarity."""
+        """Return the neighbours' likeness times rarity."""
         step = max(1, _BLOCK // max(len(self.actors), 1))
         starts = range(0, len(shoppers), step)
         parts = [shoppers.take(np.arange(len(shoppers))[start : start + step]) for start in starts]
@@ -141,7 +141,7 @@ class SessionNeighbours:
 
 
 def popularity(training: Histories, item_count: int) -> Popularity:
-    """How many shoppers like each product."""
+    """Count the shoppers who like each product."""
     return Popularity(np.bincount(training.items, minlength=item_count).astype(np.float64))
 
 

@@ -46,8 +46,8 @@ def intervals(columns: Doubles, *, seed: int = 0) -> Intervals:
 
 
 def smallest_effect(differences: Doubles) -> float:
-    """The smallest true mean that these paired differences, (shoppers,), would show four times in
-    five: (z_{1−α/2} + z_{.8}) · s / √n. Infinite for fewer than two shoppers."""
+    """Return the smallest true mean that these paired differences, (shoppers,), would detect
+    with a power of 80%: (z_{1−α/2} + z_{.8}) · s / √n. Infinite for fewer than two shoppers."""
     if len(differences) < 2:
         return float("inf")
     z = _NORMAL.inv_cdf(0.5 + CONFIDENCE / 2) + _NORMAL.inv_cdf(POWER)
@@ -69,7 +69,7 @@ def _resampled(columns: Doubles, seed: int) -> Doubles:
 
 
 def _places(below: float, acceleration: float) -> tuple[float, float]:
-    """Which quantiles of the draws are the interval's ends."""
+    """Return the quantiles of the draws at the interval's ends."""
     edge = 1 / (2 * REPLICATES)  # all draws on one side would be an infinite correction
     bias = _NORMAL.inv_cdf(min(max(below, edge), 1 - edge))
 

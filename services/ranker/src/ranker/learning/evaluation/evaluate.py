@@ -110,7 +110,7 @@ def evaluate(
 
 
 def _rival(production: Production | None, made: EventSplit) -> tuple[Fit | None, ProductionAs]:
-    """Production as something that did not see what is asked for."""
+    """Return production as a system that has not seen the held-out events."""
     if production is None:
         return None, ProductionAs.NONE
     moment = made.moment_micros
@@ -176,7 +176,7 @@ class _Bench:
     def _comparisons(
         self, figures: Mapping[str, Doubles], *, decisive: bool
     ) -> tuple[SystemComparison, ...]:
-        """The candidate against each other system; none decides unless `decisive`."""
+        """Compare the candidate with each other system; none decides unless `decisive`."""
         if CANDIDATE not in figures:
             return ()
         return tuple(
@@ -193,7 +193,8 @@ class _Bench:
         )
 
     def _measure(self, scorer: Scorer, kind: SystemKind) -> tuple[System, Doubles | None]:
-        """The system's figures, and what decides by regular; None = there are none."""
+        """Return the system's figures, and the deciding one by regular shopper; None without
+        regulars."""
         slices, regulars, deciding = [], None, None
         for name, task in {
             REGULARS: self._tasks.regulars,
@@ -218,7 +219,7 @@ class _Bench:
         return System(scorer.name, kind, tuple(slices), exposures), deciding
 
     def _exposures(self, lists: Lists) -> tuple[Exposure, ...]:
-        """The brands with most places, then all others as one."""
+        """Return the brands with most places, then all others as one."""
         brands = sorted({product.brand for product in self._products if product.brand})
         codes = {brand: code for code, brand in enumerate(brands)} | {"": len(brands)}
         groups: Ints = np.array([codes[product.brand] for product in self._products])
@@ -257,7 +258,7 @@ def _figures(
 
 
 def _bounded(asked: SplitQuestions, items: int, seed: int) -> SplitQuestions:
-    """The same questions for no more shoppers than can be scored, drawn by chance."""
+    """Return the questions for a random sample of as many shoppers as can be scored."""
     most = int(min(MOST_SHOPPERS, max(MOST_SCORES // max(items, 1), 1)))
     generator = np.random.default_rng(seed)
 
@@ -273,7 +274,7 @@ def _bounded(asked: SplitQuestions, items: int, seed: int) -> SplitQuestions:
 
 
 def _shopper_count(trial: SplitReport) -> int:
-    """Regulars who were asked."""
+    """Return the number of regular shoppers who were asked."""
     counts = (
         figure.sample_count
         for system in trial.systems

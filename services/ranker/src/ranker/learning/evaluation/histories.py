@@ -58,11 +58,11 @@ class Histories:
         return idle
 
     def of(self, row: int) -> Ints:
-        """What this shopper likes, oldest first."""
+        """Return what this shopper likes, oldest first."""
         return self.items[self.starts[row] : self.starts[row + 1]]
 
     def take(self, rows: Sequence[int] | Ints) -> "Histories":
-        """Only these shoppers, in this order."""
+        """Return only these shoppers, in this order."""
         rows = np.asarray(rows, dtype=np.int64)
         lengths = self.lengths[rows]
         starts = np.concatenate(([0], np.cumsum(lengths)))
@@ -70,28 +70,27 @@ class Histories:
         return self._with(rows, starts, places)
 
     def where_actor(self, actors: Set[str]) -> "Histories":
-        """Only those of these shoppers that are here, in the present order."""
+        """Return only the shoppers with these pseudonyms, in the present order."""
         return self.take([row for row, actor in enumerate(self.actors) if actor in actors])
 
     def newest(self, count: int) -> "Histories":
-        """Only the newest `count` products of each shopper."""
+        """Return only the newest `count` products of each shopper."""
         return self._where(self.ages < count)
 
     def oldest(self, count: int) -> "Histories":
-        """Only the first `count` products of each shopper."""
+        """Return only the first `count` products of each shopper."""
         return self._where(np.arange(len(self.items)) - self.starts[self.rows] < count)
 
     def newer_half(self) -> "Histories":
-        """The newer half of each shopper's products, and one more where they are odd."""
+        """Return the newer half of each shopper's products, rounded up."""
         return self._where(self.ages < np.repeat((self.lengths + 1) // 2, self.lengths))
 
     def only(self, items: Flags) -> "Histories":
-        """Only products of which `items`, (products,), is true."""
+        """Return only the products for which `items`, (products,), is true."""
         return self._where(items[self.items])
 
     def without(self, other: "Histories") -> "Histories":
-        """Less the (shopper, product) pairs that `other` has, and less those who like nothing
-        else."""
+        """Remove the (shopper, product) pairs of `other`, and shoppers without any other."""
         places = {actor: row for row, actor in enumerate(other.actors)}
         width = 1 + max(self.items.max(initial=0), other.items.max(initial=0))
         known = np.array([places.get(actor, -1) for actor in self.actors], dtype=np.int64)
@@ -104,7 +103,7 @@ class Histories:
         return self._with(left, np.concatenate(([0], np.cumsum(lengths[left]))), keep)
 
     def _with(self, actors: Ints, starts: Ints, interests: Ints | Flags) -> "Histories":
-        """These shoppers and these of the interests."""
+        """Return these shoppers with only these of the interests."""
         return replace(
             self,
             actors=tuple(self.actors[row] for row in actors),
@@ -116,7 +115,7 @@ class Histories:
 
 
 def joined(first: Histories, second: Histories) -> Histories:
-    """What shoppers like by either, who have no interest in common."""
+    """Join two histories, which share no interest."""
     actors = tuple(sorted({*first.actors, *second.actors}))
     places = {actor: row for row, actor in enumerate(actors)}
     owners = [
@@ -136,8 +135,8 @@ def joined(first: Histories, second: Histories) -> Histories:
 def histories_of(
     log: EventColumns, item_rows: Mapping[str, int], signals: Signals = DEFAULTS
 ) -> Histories:
-    """What the shoppers of these events like, by (time, product); products that are not in
-    `item_rows` are passed over."""
+    """Return what the shoppers of these events like, by (time, product); products outside
+    `item_rows` are ignored."""
     found = interests(log, signals)
     rows = np.array([item_rows.get(item, UNKNOWN) for item in log.items], dtype=np.int64)
     items = rows[found.item]

@@ -59,7 +59,7 @@ class Lists:
 def order(
     scores: Floats | Doubles, known: Histories, wanted: Histories, candidates: Flags
 ) -> Lists:
-    """Lists by `scores`, (shoppers, items); ties by row. What is known does not compete."""
+    """Return lists by `scores`, (shoppers, items); ties by row. Known products are left out."""
     shape = (len(known), max(CUTOFFS))
     first, hits = np.full(shape, NOBODY), np.zeros(shape, dtype=bool)
     auc = np.empty(len(known))
@@ -76,11 +76,7 @@ def order(
 
 
 def by_shopper(lists: Lists, training: Histories, features: sp.csr_matrix) -> dict[str, Doubles]:
-    """Each figure for each shopper, (shoppers,).
-
-    `training`: what the trained shoppers like; `features`: (items, features) with rows of length 1,
-    or 0 for a product without features, which is like no other.
-    """
+    """Return each figure for each shopper, (shoppers,)."""
     likers = np.bincount(training.items, minlength=features.shape[0])
     shares = likers / max(len(training), 1)
     rarity = -np.log2(np.maximum(likers, 1) / max(likers.sum(), 1))
@@ -137,7 +133,7 @@ def gini(counts: Ints) -> float:
 
 
 def _best(scores: Floats | Doubles, rows: Ints, count: int) -> Ints:
-    """The `count` of `rows` with the highest scores, best first, ties by row."""
+    """Return the `count` of `rows` with the highest scores, best first, ties by row."""
     if len(rows) > count:
         place = len(rows) - count
         floor = np.partition(scores[rows], place)[place]

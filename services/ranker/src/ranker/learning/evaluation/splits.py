@@ -38,7 +38,7 @@ class EventSplit:
 
 
 def split(log: EventColumns, protocol: Protocol, share: float) -> EventSplit:
-    """The events split by this protocol; `share` of them, above 0 and below 1, are held out."""
+    """Split the events by this protocol; `share` of them, above 0 and below 1, are held out."""
     return {Protocol.GLOBAL: split_globally, Protocol.PER_USER_TAIL: split_tails}[protocol](
         log, share
     )
@@ -99,7 +99,8 @@ NEWCOMER_EVENTS = 3
 
 
 def tasks(made: EventSplit, items: Sequence[str], signals: Signals = DEFAULTS) -> SplitQuestions:
-    """The questions that a split asks over the products `items`; `signals`: what is an affinity."""
+    """Return the questions that a split asks over the products `items`; `signals` define
+    affinities."""
     rows = {item: row for row, item in enumerate(items)}
     before, after = (histories_of(part, rows, signals) for part in (made.before, made.after))
     wanted = after.without(before)

@@ -43,7 +43,7 @@ class Served:
         return made
 
     def people(self, shoppers: Histories) -> Iterator[FoldIn]:
-        """The shoppers by the model, as they are when they ask."""
+        """Yield the shoppers folded into the model, as they are when they ask."""
         idle = shoppers.idle
         for row, actor in enumerate(shoppers.actors):
             newest = slice(shoppers.starts[row], shoppers.starts[row + 1])
@@ -61,8 +61,8 @@ class Served:
 
 
 def served(name: str, model: Model, products: Sequence[Product], otherwise: Popularity) -> Served:
-    """How the model is served over these products. Those that it does not know are represented by
-    their features, as they are in a request."""
+    """Return the model as it is served over these products; unknown ones are represented by their
+    features, as they are in a request."""
     ids = tuple(product.product_id for product in products)
     nothing = np.zeros(len(ids))
     items = represent(RankCandidates(ids, products, {}, nothing), model)
@@ -70,7 +70,8 @@ def served(name: str, model: Model, products: Sequence[Product], otherwise: Popu
 
 
 def lists(scorer: Scorer, task: Task) -> Lists:
-    """What the scorer puts first for the task's shoppers, of whom there is at least one."""
+    """Return the scorer's first products for the task's shoppers, of whom there is at least
+    one."""
     block = max(1, _BLOCK // max(len(task.candidates), 1))
     blocks = []
     for start in range(0, len(task.known), block):

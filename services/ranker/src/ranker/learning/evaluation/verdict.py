@@ -40,8 +40,8 @@ def compare(
     decides: bool,
     seed: int = 0,
 ) -> SystemComparison:
-    """Both systems' figures of the same shoppers, (shoppers,), at least one. `margin`: how much
-    less than the other's mean is no worse, as a share of it; 0 = it has to be better."""
+    """Compare two systems by figures of the same shoppers, (shoppers,), at least one. `margin`:
+    the share of the other's mean that the candidate may lose; 0: it has to be better."""
     differences = candidate - other
     found = bootstrap.intervals(differences[:, None], seed=seed)
     low, high = float(found.low[0]), float(found.high[0])
@@ -61,7 +61,8 @@ def compare(
 
 
 def decide(comparisons: Sequence[SystemComparison], shoppers: int) -> tuple[ModelVerdict, str]:
-    """The verdict of those comparisons that decide, and why. `shoppers`: how many they rest on."""
+    """Return the verdict of the deciding comparisons, and its reason. `shoppers`: how many they
+    rest on."""
     deciding = [one for one in comparisons if one.decides]
     if not deciding:
         return ModelVerdict.INCONCLUSIVE, (

@@ -22,10 +22,8 @@ MOST_PRODUCTS = 200
 async def feedback(
     batches: AsyncIterator[Sequence[KeptAnswer]], *, shown_only: bool = False
 ) -> Feedback:
-    """The answers as columns, read batch by batch; batches and their answers come newest first.
-
-    `shown_only`: candidates that nobody was shown are left out, which most are.
-    """
+    """Return the answers as columns, read batch by batch, newest first. `shown_only`: leave out
+    candidates that were not shown, which most are."""
     found: list[Feedback] = []
     async for batch in batches:
         columns = feedback_of(map(_answer, batch))
@@ -51,7 +49,7 @@ def _answer(kept: KeptAnswer) -> LoggedAnswer:
 async def blends(
     catalog_id: str, versions: Iterable[str], registry: ModelRegistry, store: ModelStore
 ) -> dict[str, Mapping[str, float]]:
-    """By model version what its parts were weighed with; without those whose files are gone."""
+    """Return the blend of each model version; versions without files are left out."""
     found: dict[str, Mapping[str, float]] = {}
     for version in versions:
         weights: Mapping[str, float] = {}

@@ -58,7 +58,8 @@ def groups(place: Ints) -> Ints:
 
 
 def fit(parts: Doubles, place: Ints, clicked: Doubles, weight: Doubles) -> ClickModel:
-    """The most likely model of (rows, parts), places from 1, clicks (0 or 1) and rows' weights."""
+    """Return the most likely model of (rows, parts), places from 1, clicks (0 or 1) and rows'
+    weights."""
     from scipy.optimize import minimize  # of the extra `train`: what serves learns nothing
 
     spread = parts.std(axis=0)
@@ -95,12 +96,12 @@ class _Problem:
         self._penalty[1 + count :, 1 + count :] = SMOOTH * (steps.T @ steps)[1:, 1:]
 
     def start(self) -> Doubles:
-        """No weights, all places alike, the mean chance."""
+        """Return the initial parameters: no weights, all places alike, the mean probability."""
         share = np.clip(self._clicked @ self._weight / self._weight.sum(), 1e-4, 1 - 1e-4)
         return np.concatenate([[np.log(share / (1 - share))], np.zeros(len(self.bounds) - 1)])
 
     def loss(self, at: Doubles) -> tuple[float, Doubles]:
-        """What is to be as small as may be, and its gradient."""
+        """Return the loss to minimise and its gradient."""
         count = self._linear.shape[1]
         attraction = _sigmoid(self._linear @ at[:count])
         seen = np.exp(np.append(0.0, at[count:]))[self._group]

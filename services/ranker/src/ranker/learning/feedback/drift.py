@@ -148,7 +148,7 @@ def share(
 
 
 def psi(reference: Doubles, present: Doubles) -> float:
-    """Population stability index of two counts by bin."""
+    """Return the population stability index of two counts by bin."""
     p, q = (
         (counts + SMOOTHING) / (counts.sum() + SMOOTHING * len(counts))
         for counts in (reference, present)
@@ -157,7 +157,7 @@ def psi(reference: Doubles, present: Doubles) -> float:
 
 
 def psi_threshold(bins: int, reference_count: int, count: int) -> float:
-    """From where on neither chance explains a PSI nor is it too small to matter."""
+    """Return the PSI above which drift is neither chance nor negligible."""
     degrees = max(bins - 1, 1)
     # The χ² quantile by Wilson and Hilferty 1931.
     ninth = 2 / (9 * degrees)

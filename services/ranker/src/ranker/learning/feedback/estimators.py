@@ -83,7 +83,7 @@ class Estimates:
 
 
 def estimate(logged: LoggedShows, clip: float = CLIP) -> Estimates:
-    """All three estimates, or why there are none."""
+    """Return all three estimates, or why there are none."""
     raw = logged.target / logged.propensity
     weights, total = np.minimum(raw, clip), logged.weight.sum()
     mass = logged.weight * weights

@@ -63,7 +63,7 @@ class Health:
 
 
 def windows(now_micros: int, days: int, reference_days: int) -> ComparedWindows:
-    """The last `days` whole days, and so many before them."""
+    """Return the last `days` whole days, and `reference_days` before them."""
     end = now_micros // DAY_MICROS * DAY_MICROS
     start = end - days * DAY_MICROS
     return ComparedWindows(
@@ -80,8 +80,8 @@ def drifts(
     model: Model | None,
     scores: tuple[Doubles, Doubles],
 ) -> tuple[DriftFinding, ...]:
-    """What is watched, one after another. `model` serves; `scores`: of its answers' first places,
-    before and now."""
+    """Return the drift of everything that is watched. `model` serves; `scores` are those of its
+    answers' first places, before and now."""
     people, days = (reference.shoppers, present.shoppers), compared.reference.days
     # The reference begins with the first day of which anything is known.
     known = range(min((day for day, _ in reference.types), default=days.stop), days.stop)
@@ -120,7 +120,8 @@ def _of_products(
     model: Model | None,
     people: tuple[int, int],
 ) -> tuple[DriftFinding, ...]:
-    """What the serving model does not know, and the mixes of what it does."""
+    """Return the drift of products: those unknown to the serving model, and the mixes of the
+    known."""
     if model is None:
         words = "NOT MEASURED: no model serves"
         names = ("unknown_product_share", *FEATURES)
@@ -167,8 +168,8 @@ def _unknown(activity: CatalogActivity, model: Model) -> tuple[int, int]:
 
 
 def _features(activity: CatalogActivity, model: Model, kind: str) -> Mapping[str, float]:
-    """Interests by value of this kind of feature; of nested values, such as categories, the
-    deepest counts."""
+    """Return interests by value of this kind of feature; of nested values, such as categories,
+    the deepest counts."""
     counts: Counter[str] = Counter()
     described = model.product_features
     if described is None:

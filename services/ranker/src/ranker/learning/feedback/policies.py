@@ -34,10 +34,8 @@ def policies(
     blends: Mapping[str, Mapping[str, float]],
     candidate: tuple[str, Mapping[str, float]] | None = None,
 ) -> tuple[OrderPolicy, ...]:
-    """What was served, the order by raw score alone, and the candidate's blend of the same parts.
-
-    `blends`: by model version what its parts were weighed with. `candidate`: (name, blend).
-    """
+    """Return what was served, the order by raw score alone, and the candidate's blend of the
+    same parts. `blends`: by model version. `candidate`: (name, blend)."""
     predictor = _Predictor(feedback)
     found = [OrderPolicy(SERVED, estimate(_logged(feedback, predictor)))]
     scores = {RAW_SCORE: feedback.raw_score}
@@ -73,7 +71,7 @@ class _Predictor:
         )
 
     def chance(self, rows: Ints, place: Ints) -> Doubles:
-        """Of a click on the products of these rows, did they stand at these places."""
+        """Return the click probability of these rows at these places."""
         chances = np.zeros(len(rows))
         if self._models is not None:
             for half, model in enumerate(self._models):
@@ -83,8 +81,8 @@ class _Predictor:
 
 
 def _logged(feedback: Feedback, predictor: _Predictor, order: Ints | None = None) -> LoggedShows:
-    """What was shown as the estimators want it. `order`: the policy's, as rows by answer and place;
-    None = what was served, for which no chance has to be known."""
+    """Return the impressions for the estimators. `order`: the policy's, as rows by answer and
+    place; None: what was served, which needs no propensity."""
     rows = np.flatnonzero(feedback.shown & ((feedback.propensity > 0) | (order is None)))
     place = feedback.rank[rows]
     if order is None:

@@ -93,8 +93,8 @@ PRODUCT_ATTRIBUTES, STYLE = "product_attributes", "style"
 
 
 def _features(given: Given, recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """The features there are that may add nothing, with what a recipe without them has; what
-    shoppers gave is no matter of the recipe."""
+    """Return the features that may add nothing, with the changes of a recipe without them;
+    shoppers' attributes are not part of a recipe."""
     known: tuple[tuple[str, bool, dict[str, Any]], ...] = (
         (PRODUCT_ATTRIBUTES, bool(recipe.attribute_keys), {"attribute_keys": ()}),
         (SHOPPER_ATTRIBUTES, bool(given.attributes), {}),
@@ -106,11 +106,9 @@ def _features(given: Given, recipe: Recipe) -> dict[str, dict[str, Any]]:
 def _parts(
     measured: Validation, model: Model, gains: Doubles
 ) -> tuple[Mapping[str, float], Sequence[Addition]]:
-    """The weights that are left, and what each part adds to the others.
-
-    Of several that add nothing only the one that adds least goes at a time: two parts that say the
-    same would otherwise both go. Popularity stays: it is there for those of whom nothing is known.
-    """
+    """Return the remaining weights, and what each part adds to the others. Only the part that
+    adds least is removed at a time: of two parts that say the same, one stays. Popularity stays
+    for unknown shoppers."""
     weights = dict(model.blend)
     found_parts: dict[str, Addition] = {}
     while True:
@@ -128,7 +126,7 @@ def _parts(
 
 
 def of_photos(found: Explained) -> Addition:
-    """What photos add: the share that they explain of products that they were not learned from."""
+    """Return what photos add: the share that they explain of products outside the training."""
     return Addition(
         part=STYLE,
         metric="explained",
@@ -143,7 +141,7 @@ def of_photos(found: Explained) -> Addition:
 
 
 def _blended(recipe: Recipe, weights: Mapping[str, float]) -> Recipe:
-    """The recipe with these weights, without learning what counts nothing."""
+    """Return the recipe with these weights, without learning parts that count nothing."""
     blend = replace(recipe.blend, weights={part: one for part, one in weights.items() if one > 0})
     off = weights.get("item_item", 0.0) <= 0
     return replace(recipe, blend=blend, item_item=ItemItem.OFF if off else recipe.item_item)

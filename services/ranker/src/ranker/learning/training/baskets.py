@@ -30,10 +30,9 @@ _PAIRS = 20_000_000
 
 
 def bought_together(log: EventColumns, item_ids: Sequence[str], recipe: Recipe) -> Neighbours:
-    """Row j: what buying j says of others, the `recipe.neighbours` most likely.
-
-    `item_ids` are the model's; products that are bought with no other often enough have empty rows.
-    """
+    """Return in row j what buying product j says of others, the `recipe.neighbours` most
+    likely. `item_ids` are the model's; products that are rarely bought with others have empty
+    rows."""
     import scipy.sparse as sp
 
     basket, item = _contents(log, places(log.items, item_ids))
@@ -57,8 +56,8 @@ def bought_together(log: EventColumns, item_ids: Sequence[str], recipe: Recipe) 
 
 
 def _contents(log: EventColumns, row: Ints) -> tuple[Ints, Ints]:
-    """Baskets, numbered from 0, and the products in them: each pair once; only baskets of two or
-    more products. `row`: of each of the log's items, -1 = not one of the model's."""
+    """Return baskets, numbered from 0, and their products: unique pairs of baskets with two or
+    more products. `row`: of each of the log's items, -1: not in the model."""
     log = log.part(log.is_type(*BASKET) & (row[log.item] >= 0))
     bought = log.is_type(EventType.PURCHASE)
     pair = log.actor * max(len(log.items), 1) + log.item

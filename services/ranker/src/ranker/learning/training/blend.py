@@ -73,8 +73,8 @@ _DISCOUNTS: Doubles = 1 / np.log2(np.arange(2, TOP + 2))
 
 
 def gathered(shoppers: Iterable[BlendCase]) -> Cases:
-    """Cases of those shoppers who want something. The memory is that of the pools, not of the
-    catalog's."""
+    """Return the cases of shoppers who want something; the memory is that of the pools, not of
+    the catalog."""
     cases = [(case, _pool(case)) for case in shoppers if case.wanted.any()]
     names = sorted({name for case, _ in cases for name in case.parts})
     width = max([TOP, *(len(pool) for _, pool in cases)])
@@ -92,11 +92,9 @@ def gathered(shoppers: Iterable[BlendCase]) -> Cases:
 
 
 def choose(cases: Cases, given: PartBlend, *, seed: int = 0) -> PartBlend:
-    """The blend that orders these cases best, or the one that is given if none is clearly better.
-
-    A part that the given blend leaves out may come in; popularity, which stands alone, stays. Fewer
-    than LEAST_SHOPPERS choose nothing.
-    """
+    """Return the blend that orders these cases best, or the given one if none is clearly
+    better. Parts that the given blend leaves out may come in; popularity stays. Fewer than
+    LEAST_SHOPPERS choose nothing."""
     names = [name for name in OWN_PARTS if name in cases.parts and name != POPULARITY]
     start = {name: given.weights.get(name, 0.0) for name in names}
     if len(cases.best) < LEAST_SHOPPERS or not names or not any(start.values()):
@@ -143,7 +141,7 @@ class _Search:
 
 
 def _changed(weights: Weights, name: str) -> list[dict[str, float]]:
-    """The weights with another value of one; one that counts nothing comes in by small shares."""
+    """Return the weights with other values of one; a zero weight grows by small shares."""
     typical = max(weights.values())
     base = (
         [step * weights[name] for step in _STEPS]
@@ -169,14 +167,14 @@ def _parsimonious(cases: Cases, weights: Weights) -> dict[str, float]:
 
 
 def _clearly_above(gains: Doubles, others: Doubles) -> bool:
-    """Whether the mean difference is more than one standard error, paired by shopper."""
+    """Return whether the mean difference, paired by shopper, exceeds one standard error."""
     differences = gains - others
     error = differences.std(ddof=1) / np.sqrt(len(differences))
     return bool(differences.mean() > error)
 
 
 def _pool(case: BlendCase) -> Ints:
-    """Rows of the products that some part puts among its first, and of all that is wanted."""
+    """Return the rows of each part's first products, and of all wanted ones."""
     firsts = [np.flatnonzero(case.wanted)]
     for values in case.parts.values():
         count = min(POOL, len(values))

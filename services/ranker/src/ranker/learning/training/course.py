@@ -106,15 +106,15 @@ def train(
 
 
 def _learned(given: Given, log: EventColumns, recipe: Recipe) -> ImpressionFit | None:
-    """What answers teach of the blend that were served while these events happened: an evaluation
-    asks for later ones."""
+    """Return the blend learned from answers served during these events: evaluation uses later
+    ones."""
     if given.shown is None:
         return None
     return given.shown.learned(recipe.blend, int(log.time[-1]) + 1, seed=recipe.seed)
 
 
 def _served(made: Fitted, learned: ImpressionFit | None) -> Fitted:
-    """The model with the blend and the calibration that were learned."""
+    """Return the model with the learned blend and calibration."""
     if learned is None:
         return made
     blend, calibration = dict(learned.blend.weights), learned.calibration
@@ -122,8 +122,8 @@ def _served(made: Fitted, learned: ImpressionFit | None) -> Fitted:
 
 
 def _share(log: EventColumns, base: State | None) -> float:
-    """How much of the events is held out. What goes on from a model is measured on the newer half
-    of what is new to it, for all else it has seen; DataInsufficient when nothing is new."""
+    """Return the share of events to hold out; DataInsufficient. A continued model is measured
+    on the newer half of its new events, as it has seen all others."""
     if base is None:
         return SHARE
     new = len(log) - int(np.searchsorted(log.time, base.last_event_micros, "right"))
@@ -133,7 +133,7 @@ def _share(log: EventColumns, base: State | None) -> float:
 
 
 def _choose(given: Given, order: TrainingOrder, steps: "_Steps") -> BlendChoice:
-    """What validation says, inside the part that evaluation does not ask for."""
+    """Return what validation chooses, within the part that evaluation does not use."""
     if order.base is not None or not (order.budget.trials or order.ablation):
         return BlendChoice(order.recipe, order.attributes)
     inside = given.at(split_globally(given.log, SHARE).before)
@@ -148,7 +148,7 @@ def _chosen(measured: Validation, order: TrainingOrder, steps: "_Steps") -> Blen
     model = measured.fitted(order.recipe, steps.fit())
 
     def fit(recipe: Recipe, with_attributes: bool = True) -> Model:
-        """Only LightFM's part differs between recipes here."""
+        """Fit a recipe; only LightFM's part differs between recipes here."""
         return measured.fitted(recipe, steps.fit(), with_attributes=with_attributes, beside=model)
 
     def score(recipe: Recipe) -> float:
@@ -164,7 +164,7 @@ def _chosen(measured: Validation, order: TrainingOrder, steps: "_Steps") -> Blen
 
 
 def metrics_of(report: Report) -> tuple[ModelMetric, ...]:
-    """The figures that a list of models shows: of regular shoppers, and popularity's beside."""
+    """Return the figures for lists of models: those of regular shoppers, with popularity's."""
     found = []
     for system in report.trials[0].systems if report.trials else ():
         prefix = {CANDIDATE: "", "popularity": "popularity_"}.get(system.name)
@@ -198,7 +198,7 @@ class _Steps:
         self._begun = 0
 
     def fit(self) -> Progress:
-        """For the next fit; there may be more or fewer than were foreseen."""
+        """Return the progress of the next fit; there may be more or fewer than expected."""
         begun = min(self._begun, self._total - 2 * self._epochs)
         self._begun = begun + self._epochs
         return self._from(begun)

@@ -28,7 +28,7 @@ LEAST_SHOPPERS = 20
 
 
 def described(model: Model, products: Sequence[Product], found: Interests, seed: int) -> Model:
-    """The model with descriptions of its products and of groups of shoppers."""
+    """Return the model with descriptions of its products and groups of shoppers."""
     products = sorted(products, key=lambda product: product.product_id)
     rows = places(found.items, model.item_ids)[found.item]
     known = rows >= 0
@@ -50,9 +50,9 @@ def product_features(
     interest: Doubles,
     seed: int,
 ) -> ProductFeatures:
-    """What each of the products is. `products` are sorted by id, `styles` (products, …) has a NaN
-    row where there is no photo, `interest` (products,) is what everybody's interest in each adds up
-    to."""
+    """Return the features of each product. `products` are sorted by id, `styles` (products, …)
+    has NaN rows for products without a photo, `interest` (products,) sums all shoppers'
+    interests."""
     looks = _looks([one.product_id for one in products], styles, seed)
     named = [
         [*feature_names(product, attribute_keys)[1:], *look]
@@ -71,11 +71,8 @@ def product_features(
 def segments(
     vectors: Floats, described: ProductFeatures, liked: tuple[Ints, Ints, Doubles], seed: int
 ) -> ShopperSegments | None:
-    """Groups of shoppers by what they like; None = there are too few for groups.
-
-    `liked` are rows of shoppers, rows of products and weights of interests; robots are to be left
-    out of them.
-    """
+    """Return groups of shoppers by what they like; None if there are too few. `liked` are rows
+    of shoppers, rows of products and weights of interests, without robots."""
     import scipy.sparse as sp
 
     shopper, item, weight = liked
@@ -118,7 +115,7 @@ def segments(
 
 
 def _looks(ids: Sequence[str], styles: Floats | None, seed: int) -> list[tuple[str, ...]]:
-    """For each product the name of the group that looks like it; none without a photo."""
+    """Return the name of the group that each product looks like; none without a photo."""
     looks: list[tuple[str, ...]] = [() for _ in ids]
     if styles is None:
         return looks
@@ -157,10 +154,8 @@ class Clusters:
 
 
 def clusters(points: Floats, counts: Iterable[int], seed: int) -> Clusters | None:
-    """The best of so many groups by silhouette; of equally good ones the first.
-
-    None when there are no two different points, or no count from 2 to their number.
-    """
+    """Return the best clustering by silhouette among these counts; ties go to the first. None
+    without two different points, or without a count from 2 to their number."""
     rng = np.random.default_rng(seed)
     sample = _drawn(points, SAMPLE, rng)
     judged = _drawn(sample, JUDGED, rng)
@@ -184,8 +179,8 @@ def nearest(points: Floats, centroids: Floats) -> Ints:
 
 
 def silhouette(distances: Doubles, members: Ints) -> float:
-    """The mean silhouette of points with these (points, points) distances; a point that is alone in
-    its group counts 0, and so does everything where there is one group."""
+    """Return the mean silhouette of points with these (points, points) distances; singletons
+    count 0, and one group gives 0."""
     groups, members = np.unique(members, return_inverse=True)
     if len(groups) < 2:
         return 0.0
@@ -206,7 +201,8 @@ def silhouette(distances: Doubles, members: Ints) -> float:
 
 
 def _fitted(points: Floats, count: int, rng: np.random.Generator) -> Floats:
-    """The centroids of the best of several starts (k-means++, Arthur and Vassilvitskii 2007)."""
+    """Return the centroids of the best of several starts (k-means++, Arthur and Vassilvitskii
+    2007)."""
     with warnings.catch_warnings():
         # A centroid that lost all its points stays where it is.
         warnings.filterwarnings("ignore", "One of the clusters is empty")
@@ -217,7 +213,7 @@ def _fitted(points: Floats, count: int, rng: np.random.Generator) -> Floats:
 
 
 def _by_size(points: Floats, found: Clusters) -> Clusters:
-    """The groups of all points, the largest first, without empty ones."""
+    """Return the groups of all points, the largest first, without empty ones."""
     members = nearest(points, found.centroids)
     sizes = np.bincount(members, minlength=len(found.centroids))
     order = np.argsort(-sizes, kind="stable")[: int((sizes > 0).sum())]

@@ -79,8 +79,8 @@ def fitted(
 def assembled(
     subject: TrainingMatrices, learned: LearnedFactors, beside: Model | None = None
 ) -> Fitted:
-    """The model of all products: products and shoppers as sums of their features, and the parts
-    beside them; see `fitted`."""
+    """Build the model of all products: products and shoppers as sums of features, and the other
+    parts; see `fitted`."""
     recipe, matrix, sizes = subject.recipe, subject.items.matrix, subject.items.sizes
     shared = len(subject.actors) if recipe.user_ids else 0
     shared_names = subject.shoppers.names[shared:]
@@ -138,7 +138,7 @@ def assembled(
 def _looks(
     subject: TrainingMatrices, learned: LearnedFactors, shoppers: Floats
 ) -> tuple[Looks | None, Explained | None]:
-    """What photos say of products that nobody likes, scaled as the recipe says."""
+    """Return what photos say of products without affinities, scaled as the recipe says."""
     photos, scale = subject.photos, subject.recipe.style_scale
     if photos is None or subject.style is None or not scale:
         return None, None
@@ -154,7 +154,7 @@ def _looks(
 
 
 def _add_looks(vectors: Floats, looks: Looks, subject: TrainingMatrices) -> None:
-    """To the vectors of products that nobody likes and that have a photo."""
+    """Add what photos say to the vectors of products without affinities."""
     if subject.photos is None:
         return
     rows = places(subject.item_ids, subject.photos.product_ids)
@@ -166,7 +166,7 @@ def _add_looks(vectors: Floats, looks: Looks, subject: TrainingMatrices) -> None
 
 
 def _parts(subject: TrainingMatrices, beside: Model | None) -> dict[str, Any]:
-    """The parts beside LightFM's; those of `beside` where it is there."""
+    """Return the parts beside LightFM's, those of `beside` if given."""
     if beside is not None:
         names = ("item_item", "bought_together", "popularity", "trend")
         return {name: getattr(beside, name) for name in names}
@@ -234,8 +234,8 @@ neither gains nor costs at 16, and gains .02 at 50 and .045 at 340."""
 
 
 def score_scale(model: Model, interests: Interests) -> float:
-    """The 99th percentile of the size of behavioural scores, over up to 1,000 shoppers and 20,000
-    products evenly taken."""
+    """Return the 99th percentile of the size of behavioural scores, over up to 1,000 shoppers
+    and 20,000 products, evenly spaced."""
     queries = [
         parts.query(model, fold_in.of(model, actor, liked), SIZED)
         for actor, liked in _newest_first(interests, SHOPPERS)
@@ -248,9 +248,9 @@ def score_scale(model: Model, interests: Interests) -> float:
 
 
 def part_scales(model: Model, interests: Interests) -> dict[str, float]:
-    """By part the 99th percentile of the size of its raw scores where it has any, over up to 200
-    shoppers, as they are right after their newest interest, and 5,000 products evenly taken;
-    item_item's is the larger the fewer pairs it was learned from (`HALF_SURE`)."""
+    """Return the 99th percentile of the size of each part's nonzero raw scores, over up to 200
+    shoppers right after their newest interest and 5,000 products, evenly spaced. That of
+    item_item grows the fewer pairs it was learned from (`HALF_SURE`)."""
     step = -(-len(model.item_ids) // SOME_ITEMS)
     items = parts.all_items(model).at(np.arange(0, len(model.item_ids), step))
     sizes: defaultdict[str, list[Doubles]] = defaultdict(list)
@@ -268,7 +268,7 @@ def part_scales(model: Model, interests: Interests) -> dict[str, float]:
 
 
 def sureness(interests: Interests) -> float:
-    """How much the affinities say of products that go together, 0 to 1, see `HALF_SURE`."""
+    """Return how certain item_item is, 0 to 1, see `HALF_SURE`."""
     affinities = np.bincount(interests.actor)
     pairs = (affinities * (affinities - 1)).sum() / 2 / len(np.unique(interests.item))
     return float(pairs / (pairs + HALF_SURE))

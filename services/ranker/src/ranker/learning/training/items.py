@@ -65,16 +65,14 @@ class AffinitySequence:
         return len(self.owner)
 
     def part(self, rows: slice) -> "AffinitySequence":
-        """Only these, with the same places."""
+        """Return only these rows, with the same places."""
         return AffinitySequence(self.owner[rows], self.item[rows], self.weight[rows], self.items)
 
 
 def item_item(found: Interests, item_ids: Sequence[str], recipe: Recipe) -> Neighbours | None:
-    """Row j: what an affinity of product j says of others; None = the recipe turns it off.
-
-    `item_ids` are the model's. Products of which no affinity is known have empty rows. The same
-    input gives the same neighbours bit for bit on one machine.
-    """
+    """Return in row j what an affinity of product j says of others; None if the recipe disables
+    it. `item_ids` are the model's; products without affinities have empty rows. Equal input
+    gives equal bits on one machine."""
     if recipe.item_item is ItemItem.OFF:
         return None
     affinities = affinities_of(found, item_ids)
@@ -85,12 +83,13 @@ def item_item(found: Interests, item_ids: Sequence[str], recipe: Recipe) -> Neig
 
 
 def kind_for(asked: ItemItem, liked_products: int) -> ItemItem:
-    """What is learned where `asked` is wanted: KNN in place of regressions that are too large."""
+    """Return what is learned for `asked`: KNN in place of regressions that are too large."""
     return ItemItem.KNN if liked_products > DENSE_ITEMS else asked
 
 
 def affinities_of(found: Interests, item_ids: Sequence[str]) -> AffinitySequence:
-    """The newest affinities of products in `item_ids`, by (time, product) for each shopper."""
+    """Return the newest affinities of products in `item_ids`, by (time, product) for each
+    shopper."""
     row = places(found.items, item_ids)[found.item]
     order = np.lexsort((row, found.time, found.actor))
     order = order[row[order] >= 0]
@@ -182,7 +181,7 @@ def _shifted(affinities: AffinitySequence, steps: range, decay: float) -> Any:
 
 
 def _whole_shoppers(affinities: AffinitySequence) -> Iterator[AffinitySequence]:
-    """All affinities in blocks that cut nobody in two."""
+    """Yield all affinities in blocks of whole shoppers."""
     _, lengths = np.unique(affinities.owner, return_counts=True)
     starts = np.concatenate(([0], np.cumsum(lengths)))
     for block in blocks(lengths, _BLOCK):

@@ -48,7 +48,7 @@ class TrainingInputs:
         self._catalog = catalog
 
     async def given(self, catalog_id: str) -> Given:
-        """Everything that there is to learn from now."""
+        """Read everything that there is to learn from now."""
         products = await self._catalog.products(catalog_id)
         vectors = await self._catalog.vectors(catalog_id)
         attributes = await self._shoppers.attributes(catalog_id)
@@ -63,7 +63,8 @@ class TrainingInputs:
         return Given(log, products, vectors, attributes, answers)
 
     async def production(self, catalog_id: str, given: Given) -> Production | None:
-        """The model that serves, to be compared with; None = none does, or its files are bad."""
+        """Return the serving model to compare with; None if none serves or its files are
+        corrupt."""
         record = await self.registry.serving(catalog_id)
         if record is None:
             return None
@@ -76,8 +77,8 @@ class TrainingInputs:
         return Production(record.version, model, record.last_event_micros, fit)
 
     async def base(self, catalog_id: str) -> tuple[str, State, bool]:
-        """The model that serves as a state to go on from: its version, and whether it knows what
-        shoppers gave. BaseUnusable."""
+        """Return the serving model as a state to continue from: its version, and whether it
+        uses shoppers' attributes. BaseUnusable."""
         record = await self.registry.serving(catalog_id)
         if record is None:
             raise BaseUnusable("no model serves that an incremental training could begin from")
@@ -157,7 +158,7 @@ async def evaluate_again(job_id: str, inputs: TrainingInputs, progress: Progress
 
 
 def order_of(params: Mapping[str, Any], usual: Mapping[str, Any]) -> TrainingOrder:
-    """What the job asks for; what its parameters leave open is as in `usual`."""
+    """Return what the job asks for; missing parameters are as in `usual`."""
     recipe = recipe_of(usual["recipe"] | params.get("recipe", {}))
     given = {**usual, **params}
     return TrainingOrder(
@@ -168,24 +169,24 @@ def order_of(params: Mapping[str, Any], usual: Mapping[str, Any]) -> TrainingOrd
 
 
 def recipe_in(manifest: Mapping[str, Any]) -> Recipe:
-    """The recipe that a manifest names; an older release wrote a part of it as parameters."""
+    """Return the recipe of a manifest; older releases wrote a part of it as parameters."""
     return recipe_of(manifest.get("recipe") or manifest.get("parameters", {}))
 
 
 def refitting(given: Given, manifest: Mapping[str, Any]) -> Fit:
-    """Learns from some of the given events by the recipe of the manifest."""
+    """Return a function that trains on some of the given events by the manifest's recipe."""
     recipe = recipe_in(manifest)
     subject = given if attributes_used(manifest) else replace(given, attributes={})
     return lambda log: fitted(subject.at(log), recipe).model
 
 
 def attributes_used(manifest: Mapping[str, Any]) -> bool:
-    """Whether what shoppers gave took part in a training."""
+    """Return whether shoppers' attributes took part in a training."""
     return bool(manifest.get("attributes", True))
 
 
 def _about(given: Given, made: Trained, base: str) -> dict[str, Any]:
-    """What the manifest says of a training; nothing that differs between two on the same data."""
+    """Return what the manifest says of a training: equal for equal data."""
     return {
         "recipe": made.recipe.json(),
         "attributes": made.attributes,

@@ -111,13 +111,10 @@ def learn(
     event: EventType = EventType.CLICK,
     seed: int = 0,
 ) -> ImpressionFit:
-    """What the impressions say of blend and scores; the default and no calibration where they are
-    too few.
-
-    `blends`: by version the blend that its parts were weighed with; impressions of other versions
-    are left out, and of those that gave nothing to a part of the default: it is not in their
-    records. `event`: CLICK or PURCHASE, what a choice is.
-    """
+    """Learn blend and calibration from impressions; too few give the default and no
+    calibration. `blends`: by version the blend that its parts were weighed with; other
+    versions, and those that left out a part of the default, are ignored. `event`: CLICK or
+    PURCHASE."""
     names = [name for name in OWN_PARTS if name != POPULARITY and default.weights.get(name)]
     usable = {one: blend for one, blend in blends.items() if all(map(blend.get, names))}
     shown = _shown(feedback, usable, event)
@@ -153,7 +150,7 @@ def learn(
 def _shown(
     feedback: Feedback, blends: Mapping[str, Mapping[str, float]], event: EventType
 ) -> _Shown:
-    """The impressions whose parts can be compared."""
+    """Return the impressions whose parts can be compared."""
     known = np.array([version in blends for version in feedback.versions], np.bool_)
     rows = feedback.impressions
     rows = rows.part(known[rows.version])
@@ -172,7 +169,7 @@ def _shown(
 
 
 def _slices(shown: _Shown) -> tuple[Flags, Flags, Flags]:
-    """Which rows are in each slice; answers stay whole, and earlier ones come first."""
+    """Return a mask for each slice; answers stay whole, and earlier ones come first."""
     codes = np.unique(shown.answer)
     ends = [int(len(codes) * share) for share in SLICES]
     place = np.searchsorted(codes, shown.answer)
@@ -180,7 +177,7 @@ def _slices(shown: _Shown) -> tuple[Flags, Flags, Flags]:
 
 
 def _columns(shown: _Shown, weights: Mapping[str, float]) -> Doubles:
-    """The parts as this blend weighs them."""
+    """Return the parts as this blend weighs them."""
     factors = np.ones(shown.parts.shape[1])
     factors[: len(shown.names)] = [weights.get(name, 0.0) for name in shown.names]
     return shown.parts * factors
@@ -189,7 +186,8 @@ def _columns(shown: _Shown, weights: Mapping[str, float]) -> Doubles:
 def _choose(
     held_out: _Shown, fitting: _Shown, model: ClickModel, default: PartBlend, seed: int
 ) -> tuple[PartBlend, Gain | None, str]:
-    """The learned blend if it is surely better on the slice that was held out, else the default."""
+    """Return the learned blend if it is significantly better on the held-out slice, else the
+    default."""
     weights = _weights(fitting, model, default)
     choices = len(np.unique(held_out.answer[held_out.chosen > 0]))
     if choices < LEAST_COMPARED:
@@ -205,11 +203,8 @@ def _choose(
 
 
 def _weights(fitting: _Shown, model: ClickModel, default: PartBlend) -> dict[str, float]:
-    """The model's weights in the blend's terms.
-
-    Only their ratio to the similarities' matters, which a blend does not touch: those are worth 1.
-    Where they say nothing, scores keep the size that they have by the default.
-    """
+    """Return the model's weights relative to those of similarities, which a blend does not
+    change and which count 1. Where similarities say nothing, scores keep their size."""
     similar = np.mean(fitting.parts[:, -1] != 0) >= SIMILAR_SHARE and model.weights[-1] > 0
     own = model.weights[: len(fitting.names)]
     if similar:
@@ -232,8 +227,8 @@ def _gain(
     default: Mapping[str, float],
     seed: int,
 ) -> Gain:
-    """How much higher the choices stand; a choice far down, where few look, counts for those who
-    did not look (Joachims, Swaminathan, Schnabel 2017, WSDM). Paired bootstrap over answers."""
+    """Return by how many places choices rise, weighed by the inverse examination probability
+    (Joachims, Swaminathan, Schnabel 2017, WSDM), with a paired bootstrap over answers."""
     correction = shown.chosen * shown.weight
     correction = correction * np.minimum(1 / model.looked_at(shown.place), MOST_CORRECTION)
     ranks = [_ranks(shown.answer, _columns(shown, one).sum(axis=1)) for one in (weights, default)]
@@ -284,11 +279,9 @@ def _calibrate(
 def _isotonic(
     scores: Doubles, chosen: Doubles, seen: Doubles, weight: Doubles
 ) -> tuple[Doubles, Doubles]:
-    """Knots of the isotonic regression of what was chosen on scores, of bins of equal number.
-
-    A product that few looked at is a smaller trial: a group's chance is its choices over how often
-    it was looked at. Neighbours that fall are pooled (Ayer et al. 1955).
-    """
+    """Return the knots of the isotonic regression of choices on scores, in bins of equal
+    number. A trial is weighed by its examination probability; falling neighbours are pooled
+    (Ayer et al. 1955)."""
     order = np.argsort(scores, kind="stable")
     bins = np.array_split(order, min(BINS, len(order)))
 

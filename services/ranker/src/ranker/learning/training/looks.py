@@ -89,7 +89,7 @@ def _distances(photos: Floats) -> Doubles:
 def _tried(
     photos: Floats, landmarks: Floats, width: float, wanted: Doubles, shoppers: Floats
 ) -> tuple[Looks, Explained]:
-    """What is learned with this width."""
+    """Return what is learned with this width."""
     nothing = np.zeros((len(landmarks), wanted.shape[1]), np.float32)
     looks = Looks(landmarks, nothing, nothing[0], width)
     values, axes = np.linalg.eigh(looks.near(landmarks).astype(np.float64))
@@ -126,8 +126,8 @@ class _Ridge:
         return found
 
     def missed(self, penalty: float) -> Doubles:
-        """What each row misses that is predicted from all others, their means too: by means that
-        hold a row itself, photos that say nothing would seem to say something."""
+        """Return each row's error when predicted from all others, means included: means that
+        hold the row itself would make useless photos seem informative."""
         kept = self.sizes**2 / (self.sizes**2 + penalty)
         fitted = (self.left * kept) @ (self.left.T @ self.wanted)
         own_share = 1 / len(fitted) + self.left**2 @ kept
@@ -136,7 +136,7 @@ class _Ridge:
 
 
 def _chosen(ridge: _Ridge, shoppers: Floats, width: float) -> Explained:
-    """The largest penalty that is within one standard error of the best (Breiman et al. 1984)."""
+    """Return the largest penalty within one standard error of the best (Breiman et al. 1984)."""
     second = shoppers.astype(np.float64).T @ shoppers / len(shoppers)
     values, axes = np.linalg.eigh(second)
     moved = axes * np.sqrt(np.maximum(values, 0))  # a vector's error by how it moves scores

@@ -27,7 +27,7 @@ class Features:
     """(names,) how large each feature is where it is there"""
 
     def used_by(self, rows: npt.NDArray[Any]) -> "Features":
-        """The same rows, with only those columns that some of `rows` have."""
+        """Return the same rows with only the columns that some of `rows` have."""
         used = np.unique(self.matrix[rows].indices)
         names = tuple(self.names[column] for column in used)
         return Features(names, self.matrix[:, used].tocsr(), self.sizes[used])
@@ -36,7 +36,7 @@ class Features:
 def of_products(
     products: Sequence[Product], attribute_keys: Sequence[str], shared_scale: float
 ) -> Features:
-    """The products' features: 1 for their own ids, `shared_scale` for what they share."""
+    """Return the products' features: 1 for their own ids, `shared_scale` for shared ones."""
     named = [feature_names(product, attribute_keys) for product in products]
     matrix, names = _indicators(named)
     own = np.array([name.startswith(f"{ID_KIND}=") for name in names], dtype=bool)
@@ -48,10 +48,8 @@ def of_products(
 def of_shoppers(
     actors: Sequence[str], attributes: Mapping[str, Sequence[str]], *, with_ids: bool
 ) -> Features:
-    """The shoppers' features: their own ids first, row by row, if asked for, then what they share.
-
-    `attributes`: the names of each one's given attributes, by pseudonym.
-    """
+    """Return the shoppers' features: their own ids first if `with_ids`, row by row, then shared
+    ones. `attributes`: feature names by pseudonym."""
     import scipy.sparse as sp
 
     known = shared_attributes(attributes)
@@ -64,7 +62,7 @@ def of_shoppers(
 
 
 def shared_attributes(attributes: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """The same without those that fewer than `LEAST_SHARED` shoppers have."""
+    """Return the attributes that at least `LEAST_SHARED` shoppers have."""
     counts = Counter(name for names in attributes.values() for name in {*names})
     return {
         actor: tuple(sorted(name for name in {*names} if counts[name] >= LEAST_SHARED))
@@ -105,11 +103,9 @@ class Style:
 
 
 def learn_style(given: Vectors | None, dimension: int, scale: float) -> Style | None:
-    """The first `dimension` principal axes, or fewer where the photos differ in fewer.
-
-    None = no vectors, no difference between them, or no style is wanted. An axis points to where
-    its largest component is positive, so that the same photos give the same axes.
-    """
+    """Return the first `dimension` principal axes, or fewer where the photos differ in fewer;
+    None without vectors, differences or a wanted style. The largest component of an axis is
+    positive, so that equal photos give equal axes."""
     if given is None or not dimension or len(given.product_ids) < 2:
         return None
     vectors = given.vectors
@@ -126,7 +122,7 @@ def learn_style(given: Vectors | None, dimension: int, scale: float) -> Style | 
 
 
 def _principal(vectors: Floats, mean: Doubles) -> tuple[Doubles, Doubles]:
-    """Variances, falling, and their axes as rows; of the smaller of both Gram matrices."""
+    """Return the variances, falling, and their axes as rows, by the smaller Gram matrix."""
     count, width = vectors.shape
     if count <= width:
         centred = vectors - mean

@@ -19,10 +19,8 @@ def places(ids: Sequence[str], among: Sequence[str]) -> Ints:
 
 
 def strongest(items: Ints, weights: Floats, most: int) -> Row:
-    """The `most` of them whose weights are largest in size, by product; ties by product, zeros out.
-
-    Negative weights stay: in a regression they take back what other products said too much.
-    """
+    """Return the `most` weights that are largest in size, by product; ties by product, without
+    zeros. Negative weights stay: in a regression they correct other products."""
     there = np.flatnonzero(weights)
     if len(there) > most:
         order = np.lexsort((items[there], -np.abs(weights[there])))
@@ -32,20 +30,20 @@ def strongest(items: Ints, weights: Floats, most: int) -> Row:
 
 
 def dense_rows(weights: npt.NDArray[np.float64], items: Ints, most: int) -> Iterator[Row]:
-    """The strongest of each row; column c stands for product ``items[c]``."""
+    """Yield the strongest of each row; column c stands for product ``items[c]``."""
     for row in weights:
         yield strongest(items, row.astype(np.float32), most)
 
 
 def sparse_rows(weights: Any, items: Ints, most: int) -> Iterator[Row]:
-    """The same of a CSR matrix."""
+    """Yield the strongest of each row of a CSR matrix."""
     for start, end in zip(weights.indptr[:-1], weights.indptr[1:], strict=True):
         row = slice(int(start), int(end))
         yield strongest(items[weights.indices[row]], weights.data[row].astype(np.float32), most)
 
 
 def blocks(sizes: Ints, most: int) -> Iterator[slice]:
-    """Runs of neighbouring rows whose `sizes` add up to at most `most`, or single rows."""
+    """Yield runs of neighbouring rows whose `sizes` sum to at most `most`, or single rows."""
     begin, total = 0, 0
     for row, size in enumerate(sizes.tolist()):
         if total + size > most and row > begin:
@@ -57,7 +55,7 @@ def blocks(sizes: Ints, most: int) -> Iterator[slice]:
 
 
 def gathered(rows: Iterable[Row], owners: Ints, item_count: int) -> Neighbours:
-    """Rows as one; row k is of the product ``owners[k]``, which rise; other products have none."""
+    """Join rows; row k is of the product ``owners[k]``, which rise; other products have none."""
     found = list(rows)
     lengths = np.zeros(item_count, dtype=np.int64)
     lengths[owners] = [len(items) for items, _ in found]

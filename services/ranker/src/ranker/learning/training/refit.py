@@ -48,7 +48,7 @@ class State:
 
 
 def refitted(given: Given, base: State, progress: Progress | None = None) -> Fitted:
-    """The model of all events, by the recipe of `base`. DataInsufficient, TrainingDiverged."""
+    """Continue `base` on all events by its recipe; DataInsufficient, TrainingDiverged."""
     recipe = base.recipe
     same = _same_space(given, base.style)
     subject = subject_of(given, recipe, base.style if same else None)
@@ -73,7 +73,8 @@ def refitted(given: Given, base: State, progress: Progress | None = None) -> Fit
 
 
 def _same_space(given: Given, style: Style | None) -> bool:
-    """Whether the style's axes still mean something: vectors of two spaces are not comparable."""
+    """Return whether the style's axes are still valid: vectors of two spaces are not
+    comparable."""
     return (
         style is not None
         and given.vectors is not None
@@ -84,7 +85,7 @@ def _same_space(given: Given, style: Style | None) -> bool:
 def _carried(
     side: Side, names: Sequence[str], wanted: Sequence[str], rng: np.random.Generator
 ) -> Side:
-    """The rows of `wanted`; fresh ones for names that are new."""
+    """Return the rows of `wanted`, fresh ones for new names."""
     rows = places(wanted, names)
     known = rows >= 0
     made = fresh(len(wanted), side.vectors.shape[1], rng)
@@ -94,7 +95,7 @@ def _carried(
 
 
 def _to_learn(times: Ints, last: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Places of the newer pairs, and of as many older ones, drawn evenly; rising."""
+    """Return the places of the newer pairs, and of a random sample of older ones; rising."""
     newer, older = np.flatnonzero(times > last), np.flatnonzero(times <= last)
     count = min(len(older), round(REHEARSED * len(newer)))
     drawn = rng.choice(older, count, replace=False) if count else older[:0]
@@ -105,7 +106,7 @@ def _to_learn(times: Ints, last: int, rng: np.random.Generator) -> npt.NDArray[n
 
 
 def state_arrays(found: Fitted) -> dict[str, npt.NDArray[Any]]:
-    """The state that a training leaves, less what its manifest and model say."""
+    """Return the state of a training, without what manifest and model hold."""
     sides = {"items": found.learned.items, "shoppers": found.learned.shoppers}
     arrays: dict[str, npt.NDArray[Any]] = {
         f"{name}_{one.name}": getattr(side, one.name)
@@ -119,7 +120,7 @@ def state_arrays(found: Fitted) -> dict[str, npt.NDArray[Any]]:
 def state_of(
     arrays: Mapping[str, npt.NDArray[Any]], model: Model, recipe: Recipe, last_event_micros: int
 ) -> State:
-    """The state again; BaseUnusable when the arrays do not fit together."""
+    """Return the state of these arrays; BaseUnusable if they do not fit together."""
     try:
         names = {name: unpack_texts(f"{name}_names", arrays) for name in ("item", "shopper")}
         learned = LearnedFactors(

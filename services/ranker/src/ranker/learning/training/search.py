@@ -68,7 +68,7 @@ def _score(score: Score, recipe: Recipe) -> float | None:
 
 
 def _suggested(trial: Any, recipe: Recipe) -> dict[str, Any]:
-    """Parameters of LightFM, around what has been good on MovieLens and the wines."""
+    """Suggest parameters of LightFM, around what is good on MovieLens and the wines."""
     found: dict[str, Any] = {
         "dimension": trial.suggest_int("dimension", 8, 128, log=True),
         "epochs": trial.suggest_int("epochs", 5, 60, log=True),

@@ -34,8 +34,8 @@ class Shown:
         event: EventType = EventType.CLICK,
         seed: int = 0,
     ) -> ImpressionFit:
-        """What answers before then teach; `default` and no calibration where they are too few.
-        `event`: CLICK or PURCHASE, what a choice is."""
+        """Learn from answers before `until_micros`; too few give `default` and no calibration.
+        `event`: CLICK or PURCHASE."""
         before = self.feedback.part(self.feedback.micros < until_micros)
         return learn(before, self.blends, default, event, seed)
 
@@ -55,6 +55,6 @@ async def read(
 
 
 def about(found: ImpressionFit) -> dict[str, Any]:
-    """For the manifest: all that is not in the model itself."""
+    """Return for the manifest what is not in the model itself."""
     known = asdict(replace(found, calibration=None))
     return {name: one for name, one in known.items() if name not in ("blend", "calibration")}

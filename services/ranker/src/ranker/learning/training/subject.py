@@ -31,7 +31,7 @@ class Given:
     """What was answered and what came of it; None = no blend is learned from it."""
 
     def at(self, log: EventColumns) -> "Given":
-        """The same with these events."""
+        """Return the same data with these events."""
         return replace(self, log=log)
 
 
@@ -124,9 +124,9 @@ def subject_of(
 def _wrong_answers(
     found: Interests, row_of: Ints, axes: tuple[Ints, Ints], liked: Liked, seed: int
 ) -> Liked:
-    """What the logistic loss is to learn as wrong: what people hid or rated low, and for each
-    affinity a product drawn evenly among those that somebody likes. `axes`: the shoppers' codes and
-    products' rows behind the rows of `liked`."""
+    """Return negatives for the logistic loss: what people hid or rated low, and for each
+    affinity a random product that some shopper likes. `axes`: codes of shoppers and rows of
+    products behind the rows of `liked`."""
     people, warm = axes
     shopper, item = (
         place_in(people, found.disliked_actor),

@@ -46,13 +46,13 @@ class Validation:
         with_attributes: bool = True,
         beside: Model | None = None,
     ) -> Model:
-        """The model of the events before, with or without what shoppers gave; `beside` as for
-        `fitted`. DataInsufficient, TrainingDiverged."""
+        """Fit a model on the earlier events, with or without shoppers' attributes; `beside` as
+        for `fitted`. DataInsufficient, TrainingDiverged."""
         given = self.given if with_attributes else replace(self.given, attributes={})
         return fitted(given, recipe, progress, beside=beside).model
 
     def cases(self, model: Model) -> Cases:
-        """The same shoppers with the parts of their scores, to choose a blend by."""
+        """Return the same shoppers with the parts of their scores, to choose a blend by."""
         return gathered(self._cases(model))
 
     def _cases(self, model: Model) -> Iterator[BlendCase]:
@@ -81,8 +81,7 @@ class Validation:
 
 
 def validation(given: Given, recipe: Recipe) -> Validation:
-    """The last fifth of what is given, in time, held out; DataInsufficient when nobody could be
-    asked."""
+    """Hold out the last fifth of the data in time; DataInsufficient if no shopper can be asked."""
     made = split_globally(given.log, SHARE)
     ids = sorted(product.product_id for product in given.products)
     task = tasks(made, ids, recipe.signals).ongoing

@@ -124,8 +124,8 @@ class LiveModels:
         get_logger().info("model serving", model_version=record.version)
 
     async def _before(self, catalog_id: str, model: Model) -> Model | None:
-        """The model that served before this one, which may be at hand; None also when it can't be
-        loaded: the overlap is then without it."""
+        """Return the model that served before this one; None if there is none or it can't be
+        loaded."""
         if len(model.item_ids) <= self._in_memory_items:
             return None
         record = await self._promotions.former(catalog_id, model.version)
@@ -147,7 +147,7 @@ class LiveModels:
         return await self._ready(await self._promotions.get(catalog_id, version))
 
     async def _ready(self, record: ModelRecord) -> Model:
-        """The model as requests are answered by it; ModelCorrupt."""
+        """Return the model prepared for requests; ModelCorrupt."""
         model = await self._loaded(record)
         if COLUMNS_FROM <= len(model.item_ids) <= self._in_memory_items:
             model = await asyncio.to_thread(by_columns, model)

@@ -45,7 +45,7 @@ class PinnedModels:
         self._task: asyncio.Task[None] | None = None
 
     def get(self, catalog_id: str, version: str) -> Model | None:
-        """The model; None = it is not at hand, and is loaded if it can be."""
+        """Return the model if it is loaded, else start loading it and return None."""
         key, now = (catalog_id, version), self._clock()
         if key in self._held:
             _, model = self._held.pop(key)

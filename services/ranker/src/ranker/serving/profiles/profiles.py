@@ -39,7 +39,7 @@ NOTABLE_TREND = 0.5
 
 
 async def read(catalog_id: str, actor: str, reader: HistoryReader, signals: Signals) -> History:
-    """The history that a shopper's profile is computed from."""
+    """Read the history that a shopper's profile is computed from."""
     limit = min(max(LEAST_EVENTS, signals.robot_events_a_day + 1), MOST_EVENTS)
     return await reader.history(catalog_id, actor, limit=limit, with_seen=False)
 
@@ -78,7 +78,7 @@ def of_shopper(
 
 
 def segments_of(model: Model, words: ProfileWords) -> list[pb.Segment]:
-    """All groups of shoppers that the model knows, the largest first."""
+    """Return all groups of shoppers that the model knows, the largest first."""
     found = model.segments
     places = range(0 if found is None else len(found.shares))
     return [_segment(model, found, place, words) for place in places if found is not None]
@@ -87,8 +87,8 @@ def segments_of(model: Model, words: ProfileWords) -> list[pb.Segment]:
 def of_product(
     product_id: str, model: Model | None, popularity: float, words: ProfileWords
 ) -> pb.ProductProfile:
-    """The profile of a product; `popularity` is its share of the most popular one's, now.
-    ProductUnknown."""
+    """Return a product's profile; ProductUnknown. `popularity` is its share of the most popular
+    one's count."""
     described = None if model is None else model.product_features
     row = None if model is None else model.item_rows.get(product_id)
     if model is None or described is None or row is None:
@@ -144,7 +144,7 @@ class _Evidence:
 def _affinities(
     described: ProductFeatures, evidence: _Evidence, words: ProfileWords
 ) -> Iterator[pb.Affinity]:
-    """The strongest first, few of a kind."""
+    """Yield the strongest affinities first, few of a kind."""
     found = affinities(described, evidence.rows, evidence.weights)
     taken = Counter[str]()
     for feature in _strongest(found.strengths):
@@ -165,7 +165,7 @@ def _affinities(
 
 
 def _strongest(strengths: Doubles | Floats) -> list[int]:
-    """Features worth showing, the strongest first."""
+    """Return the features worth showing, the strongest first."""
     order = np.argsort(-strengths, kind="stable")
     return [int(feature) for feature in order[strengths[order] >= LEAST_STRENGTH]]
 
@@ -209,7 +209,7 @@ def _activity(
 def _segment_of(
     model: Model | None, rows: Ints, weights: Doubles, words: ProfileWords
 ) -> pb.Segment | None:
-    """The group whose interests are nearest; None = none is known, or nothing of the shopper."""
+    """Return the group with the nearest interests; None if no group or no interest is known."""
     if model is None or model.segments is None or not len(rows):
         return None
     share = (weights / weights.sum()).astype(np.float32)
@@ -239,7 +239,7 @@ def _segment(
 
 
 def _style(model: Model, row: int) -> tuple[list[float], list[str]]:
-    """A product's style and the products that look most like it, nearest first."""
+    """Return a product's style and the products that look most like it, nearest first."""
     if model.styles is None or np.isnan(model.styles[row]).any():
         return [], []
     distances = ((model.styles - model.styles[row]) ** 2).sum(axis=1)

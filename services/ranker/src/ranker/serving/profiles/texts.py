@@ -85,14 +85,14 @@ class ProfileWords:
         self._texts = TEXTS.get(language_code.partition("-")[0].lower(), TEXTS["en"])
 
     def say(self, what: str, **named: object) -> str:
-        """The sentence `what` with these values."""
+        """Return the sentence `what` with these values."""
         return self._texts[what].format(**named)
 
     def join(self, parts: Sequence[str]) -> str:
         return self._texts["join"].join(parts)
 
     def feature(self, name: str) -> tuple[str, str, str]:
-        """Of a feature its kind, the attribute's key where it is one, and its value in words."""
+        """Return a feature's kind, its attribute's key if it is one, and its value in words."""
         kind, _, value = name.partition("=")
         if kind.startswith(features.ATTRIBUTE_KIND):
             return ATTRIBUTE, kind.removeprefix(features.ATTRIBUTE_KIND), value

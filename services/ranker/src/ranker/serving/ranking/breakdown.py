@@ -94,9 +94,9 @@ class Evidence:
         return known and self.model is not None and self.shopper.long_term is not None
 
     def features(self, places: Sequence[int]) -> Mapping[int, list[tuple[str, float]]]:
-        """What the features of the ranked products at these places add to their raw taste: those
-        that the model made a vector of, else those that a product has and the model knows. What
-        photos say is one. Empty = no part is of taste."""
+        """Return what the features of the ranked products at these places add to their raw taste:
+        the features that the model made a vector of, else those that a product has and the model
+        knows. Photos count as one feature. Empty: no part is of taste."""
         model, taste = self.model, self.shopper.long_term
         if model is None or taste is None or not self.tastes or not places:
             return {}
@@ -119,7 +119,8 @@ class Evidence:
     def _add_photos(
         self, taste: Floats, places: Sequence[int], found: Sequence[dict[str, float]]
     ) -> None:
-        """Of products that nobody liked in training, what is left of their taste is the photo's."""
+        """Add the photos' share for products without likes in training: what is left of their
+        taste."""
         rows, items = self.ranking.rows[list(places)], self.ranking.items
         if items is None:
             return
@@ -131,7 +132,7 @@ class Evidence:
                 sums[STYLE_KIND] = left
 
     def _made_of(self, model: Model, candidate: int) -> tuple[npt.NDArray[np.int32], Floats]:
-        """Rows of features with how much of each makes up a candidate's vector."""
+        """Return the rows of features that make up a candidate's vector, with their weights."""
         item = model.item_rows.get(self.candidates.ids[candidate])
         if item is not None and model.item_features is not None:
             made = model.item_features
@@ -149,8 +150,8 @@ def again(
     shopper: FoldIn,
     model: Model | None,
 ) -> Evidence:
-    """What explains the parts that products were `given` when they were ranked, as far as it is
-    known now. A part of which nothing is known is left out."""
+    """Return evidence for the parts that products were `given` when they were ranked. Parts of
+    which nothing is known any more are left out."""
     factors = parts.factors(model, weights, anchored=shopper.anchored) if model else {}
     similarities = {
         name: values / weights[name]
@@ -167,7 +168,7 @@ def again(
 
 
 def split(evidence: Evidence) -> dict[str, tuple[Contributions, ...]]:
-    """By part the contributions to each ranked product's value, without parts that are one.
+    """Return by part the contributions to each ranked product's value, without parts that are one.
 
     They sum to the value, to 1e-6 × the sum of their absolute values.
     """
@@ -194,7 +195,7 @@ def _by_product(evidence: Evidence, part: str) -> tuple[Contributions, ...]:
 
 
 def _whole(named: Sequence[tuple[str, float]], value: float, rest: str) -> Contributions:
-    """The largest of the named contributions, and as `rest` what they leave of the value."""
+    """Return the largest of the named contributions, and the rest of the value under `rest`."""
     largest = sorted((one for one in named if one[1]), key=lambda one: -abs(one[1]))[
         :MOST_CONTRIBUTIONS
     ]

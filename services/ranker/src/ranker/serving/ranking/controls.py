@@ -29,9 +29,9 @@ def controlled(
     controls: Sequence[Control],
     arrange: Arrange,
 ) -> tuple[Arrangement, frozenset[int], ScoredCandidates]:
-    """Ranked candidates with the pinned first and the buried last, and between them the others as
-    `arrange` has them; the rows that boosts moved up; and those others as `arrange` was given
-    them."""
+    """Arrange candidates under controls: pinned ones first, buried ones last. Return the
+    arrangement, the rows that boosts moved up, and the candidates in between as `arrange` got them.
+    """
     rows = ranking.rows.tolist()
     line = apply_boosts(rows, ranking.raw_scores.tolist(), controls)
     at = {row: place for place, row in enumerate(rows)}
@@ -53,7 +53,7 @@ def controlled(
 
 
 def _beside(policy: RankPolicy, taken: Collection[int]) -> RankPolicy:
-    """The policy for the products beside those that have the `taken` places."""
+    """Return the policy for the products beside those that have the `taken` places."""
     if not taken or not policy.active:
         return policy
     capped = sum(place <= policy.cap_places for place in taken)

@@ -127,8 +127,8 @@ def arranged(
     seed: bytes,
     now_micros: int,
 ) -> Arrangement:
-    """Ranked candidates in the order that the policy asks for. `popularity` is a share (0 to 1) for
-    each candidate; None = not read, and nothing moves for it."""
+    """Arrange ranked candidates as the policy asks. `popularity` is a share (0 to 1) for each
+    candidate; None: not read, and popularity moves nothing."""
     if not policy.active:
         count = len(ranking.rows)
         return Arrangement(np.arange(count), {}, np.ones(count))
@@ -145,7 +145,7 @@ def shelf_of(
     *,
     now_micros: int,
 ) -> RankedColumns:
-    """What is known of ranked candidates; see `arranged`."""
+    """Return the columns of ranked candidates that the policy reads; see `arranged`."""
     rows = ranking.rows
     window = rows[: policy.window]
     products = [candidates.products[row] for row in window.tolist()]
@@ -172,7 +172,7 @@ def _styles(model: Model | None, ids: Sequence[str]) -> Floats | None:
 
 
 def arrange(shelf: RankedColumns, policy: RankPolicy, seed: bytes) -> Arrangement:
-    """The products in the order that the policy asks for; the same seed gives the same one."""
+    """Arrange the products as the policy asks; equal seeds give equal orders."""
     count = len(shelf.ids)
     window = min(policy.window, count)
     steps = _Steps(count)
@@ -211,7 +211,7 @@ class _Steps:
 
 
 def _places(order: Ints) -> Ints:
-    """Place of each product in an order: the inverse permutation."""
+    """Return the place of each product in an order: the inverse permutation."""
     places = np.empty_like(order)
     places[order] = np.arange(len(order))
     return places
@@ -228,7 +228,7 @@ def _relevance(shelf: RankedColumns, policy: RankPolicy, window: int) -> Doubles
 
 
 def _diverse(shelf: RankedColumns, relevance: Doubles, order: Ints, policy: RankPolicy) -> Ints:
-    """The window by maximal marginal relevance; of equal ones the first in `order` goes first."""
+    """Order the window by maximal marginal relevance; ties go to the first in `order`."""
     window = len(order)
     alike = similarity(shelf.categories[:window], shelf.styles)[np.ix_(order, order)]
     worth = (1 - policy.diversity) * relevance[order]
@@ -288,11 +288,9 @@ def _cap(steps: _Steps, shelf: RankedColumns, policy: RankPolicy, window: int) -
 
 
 def _capped(order: Ints, places: int, rules: Sequence[tuple[Sequence[str], int]]) -> Ints:
-    """The order with at most so many products of a group in its first places.
-
-    A rule is the group of each product ("" = none) and the most of one group. Whoever is over the
-    cap waits; where nothing else is left, those that wait follow in their order.
-    """
+    """Return the order with a cap on each group in its first places. A rule is the group of each
+    product ("" = none) and the most of one group. Products above a cap wait, and follow in their
+    order where nothing else is left."""
     taken: dict[int, None] = {}
     counts = [Counter[str]() for _ in rules]
     for product in order.tolist():

@@ -131,7 +131,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
 def explain(
     evidence: Evidence, language_code: str, explored: frozenset[int] = frozenset()
 ) -> tuple[tuple[RankReason, ...], ...]:
-    """Reasons of each ranked product, strongest first; none where nothing speaks for it.
+    """Return the reasons of each ranked product, strongest first.
 
     `language_code` is BCP 47; languages that we do not have get English. `explored` are the places
     (from 0) of products that stand there to be seen.
@@ -160,7 +160,7 @@ def explain(
 
 @lru_cache(4096)
 def _reason(language_code: str, code: str, parameters: Parameters) -> RankReason:
-    """The reason with its sentence: hundreds of products share a few."""
+    """Return the reason with its sentence, cached: hundreds of products share a few."""
     texts = TEXTS.get(language_code.partition("-")[0].lower(), TEXTS["en"])
     named = dict(parameters)
     template = texts.get(f"{code}/{named.get('feature', '')}") or texts.get(code)
@@ -169,7 +169,7 @@ def _reason(language_code: str, code: str, parameters: Parameters) -> RankReason
 
 
 def _speaking(parts: Doubles) -> list[list[int]]:
-    """For each row of (products, parts) the columns that deserve a reason, largest first."""
+    """Return the columns that deserve a reason for each row of (products, parts), largest first."""
     least = LEAST_SHARE * np.maximum(parts, 0).sum(axis=1, keepdims=True)
     speaks = ((parts > 0) & (parts >= least)).tolist()
     order = np.argsort(-parts, axis=1, kind="stable")[:, :LARGEST].tolist()
@@ -205,7 +205,7 @@ def _evidence_of(
 def _behind(
     evidence: Evidence, place: int, part: str, source: Sequence[str]
 ) -> tuple[str, Parameters]:
-    """The reason that a part by last products gives."""
+    """Return the reason for a part that rests on last products."""
     if part == SESSION:
         terms = evidence.terms[part][place]
         if evidence.ranking.parts[part][place] - terms.sum() > terms.max():
@@ -216,8 +216,8 @@ def _behind(
 
 
 def _sources(evidence: Evidence, part: str) -> tuple[str, ...]:
-    """The last product, other than itself, that adds most to each ranked product's part; "" = none
-    adds anything."""
+    """Return the last product, other than itself, that adds most to each ranked product's part; ""
+    if none adds anything."""
     terms, last = evidence.terms[part].copy(), evidence.last_products[part]
     columns = {item: column for column, item in enumerate(last)}
     for place, row in enumerate(evidence.ranking.rows.tolist()):
@@ -231,7 +231,7 @@ def _sources(evidence: Evidence, part: str) -> tuple[str, ...]:
 
 
 def _strongest_feature(features: Sequence[tuple[str, float]]) -> Parameters:
-    """The feature, other than the product itself, that adds most to the taste part."""
+    """Return the feature, other than the product's id, that adds most to the taste part."""
     named = [one for one in features if not one[0].startswith(_ID)]
     name, gain = max(named, key=lambda one: one[1], default=("", 0.0))
     if gain <= 0:

@@ -18,10 +18,10 @@ from ranker.domain.events import DAY_MICROS
 
 
 def seed_of(seed: int, actor: str | None, visit: str, time_micros: int) -> bytes:
-    """What the draws of an answer follow from: 64 bytes.
+    """Return the seed of an answer's random draws, 64 bytes.
 
-    A request's own seed is the same for everybody and for ever, and chance that always says the
-    same is none: shopper, visit and day (UTC) join in.
+    Shopper, visit and day (UTC) are part of it: the request's own seed may be a constant, which
+    would make every draw the same.
     """
     drawn = (seed, actor or "", visit, time_micros // DAY_MICROS)
     return hashlib.blake2b(repr(drawn).encode("utf-8", "surrogatepass")).digest()
@@ -34,8 +34,10 @@ def explored(
     ids: Sequence[str],
     seed: bytes,
 ) -> tuple[Ints, Doubles]:
-    """The order with new products drawn into `places` (from 1, rising), and each one's propensity:
-    the probability, over all seeds, of standing where it stands. `new` and `ids` are by product.
+    """Return the order with new products drawn into `places` (from 1, rising), and propensities.
+
+    A propensity is a product's probability, over all seeds, of standing where it stands. `new` and
+    `ids` are by product.
 
     With k places, the last of them P, the first P − k of the order take the other seats up to P.
     The k are drawn evenly and without repetition from the m new products among all the others, the
@@ -65,7 +67,7 @@ def explored(
 def _pool(
     order: Ints, new: npt.NDArray[np.bool_], places: Sequence[int]
 ) -> tuple[int, list[int], list[int]]:
-    """How many of the places can be given away, the tail behind them, and the new ones in it."""
+    """Return how many places can be given away, the tail behind them, and its new products."""
     for k in range(len(places), 0, -1):
         tail = order[max(places[k - 1] - k, 0) :].tolist()
         pool = [product for product in tail if new[product]]
@@ -77,7 +79,7 @@ def _pool(
 def _tail_chances(
     tail: Sequence[int], chosen: frozenset[int], members: frozenset[int]
 ) -> list[float]:
-    """The propensities of those in the tail that were not drawn, in their order."""
+    """Return the propensities of the tail's products that were not drawn, in their order."""
     m, k = len(members), len(chosen)
     ways = math.comb(m, k)
     known: dict[tuple[int, int, bool], float] = {}
@@ -98,6 +100,6 @@ def _tail_chances(
 
 
 def _lot(product_id: str, seed: bytes) -> bytes:
-    """What products are drawn by, smallest first: without a preference, and of the id alone."""
+    """Return the key that products are drawn by, smallest first: uniform, and of the id alone."""
     text = product_id.encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, key=seed, digest_size=16).digest()

@@ -108,10 +108,10 @@ def of(
     attributes: Sequence[tuple[str, str]] = (),
     idle_micros: int = 0,
 ) -> FoldIn:
-    """The shopper by a model. `products` are those of interest, `bought` those of them that were
-    bought or put into the cart, both newest first and each once; `attributes` what they gave of
-    themselves, which stands for those who were not in training. `idle_micros`: how long ago the
-    newest one was. Without a long-term vector nothing fades with it, as nothing else is known."""
+    """Fold a shopper into a model. `products` are those of interest, `bought` those of them that
+    were bought or put into the cart, both newest first without duplicates. `attributes` stand for
+    shoppers who were not in training. `idle_micros` is the age of the newest event; without a
+    long-term vector nothing fades with it."""
     long_term = _long_term(model, actor, attributes)
     fresh = 1.0 if long_term is None else freshness(idle_micros)
     recent = _last_products(model, products, windows.session, fresh)
@@ -135,7 +135,7 @@ def of(
 def _long_term(
     model: Model, actor: str | None, attributes: Sequence[tuple[str, str]]
 ) -> Floats | None:
-    """What training learned of the shopper, else of those who gave the same attributes."""
+    """Return the shopper's trained vector, else that of shoppers with the same attributes."""
     row = model.actor_rows.get(actor) if actor is not None else None
     if row is not None:
         learned: Floats = model.actor_vectors[row]
@@ -151,8 +151,8 @@ def _long_term(
 
 
 def freshness(idle_micros: int) -> float:
-    """What last interests count for after so long, above 0, at most 1. Whole hours count, so that
-    an answer does not change from one second to the next."""
+    """Return the weight of last interests after this time, above 0, at most 1. Whole hours count,
+    so that answers are stable from one second to the next."""
     hours = max(idle_micros, 0) // HOUR_MICROS
     return float(max(0.5 ** (hours / FRESH_HALF_LIFE_HOURS), 1e-6))
 
@@ -173,7 +173,7 @@ def by_history(
     now_micros: int | None = None,
     signals: Signals = DEFAULTS,
 ) -> FoldIn:
-    """The vectors of a shopper with this history by a model, as of `now_micros`."""
+    """Fold in a shopper with this history as of `now_micros`."""
     if model is None:
         return FoldIn()
     products = recent_products(history.recent, history.hidden, signals)
@@ -191,8 +191,8 @@ def by_history(
 def by_anchors(
     model: Model | None, actor: str | None, history: History, anchors: Sequence[str]
 ) -> FoldIn:
-    """The shopper as if these products, of which the first counts most, were the last that they
-    were interested in, and in the cart."""
+    """Fold in a shopper as if the anchors, of which the first counts most, were their last products
+    of interest and in the cart."""
     if model is None:
         return FoldIn(anchored=True)
     whose, given = history.actor or actor, history.attributes
@@ -200,12 +200,12 @@ def by_anchors(
 
 
 def idle(history: History, now_micros: int | None) -> int:
-    """How long before `now_micros` the newest event was, in microseconds; None = right after it."""
+    """Return the age of the newest event at `now_micros` in microseconds; None: zero."""
     newest = history.recent[0].time_micros if history.recent else 0
     return 0 if now_micros is None else now_micros - newest
 
 
 def basket(events: Sequence[Interaction], products: Sequence[str]) -> tuple[str, ...]:
-    """Those of the products of interest that these events buy or put into the cart, in order."""
+    """Return the products of interest that these events buy or put into the cart, in order."""
     taken = {event.product_id for event in events if event.type in BASKET}
     return tuple(item for item in products if item in taken)

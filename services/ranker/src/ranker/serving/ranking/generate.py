@@ -50,7 +50,7 @@ async def generate(
     top_k: int,
     exclude: Collection[str],
 ) -> Generated:
-    """At most `top_k` products, neither excluded nor hidden; none when nobody did anything yet."""
+    """Return at most `top_k` products, neither excluded nor hidden; none in an empty record."""
     left_out = history.hidden.union(exclude)
     if model is not None and shopper.personal:
         return by_behaviour(shopper, model, top_k, left_out)
@@ -61,8 +61,8 @@ async def generate(
 
 
 def by_behaviour(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) -> Generated:
-    """The best of all products. Exact; the score is rank.py's where each part of behaviour weighs
-    1 and no other counts."""
+    """Return the best of all products, exactly. The score is rank.py's where each part of behaviour
+    weighs 1 and no other counts."""
     factors = parts.factors(model, anchored=shopper.anchored)
     scores = parts.blended(model, shopper, factors)
     dropped = _rows(model, left_out)
@@ -73,7 +73,7 @@ def by_behaviour(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) 
 
 
 def by_neighbours(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) -> Generated:
-    """The best of the products that go with the shopper's last ones, by the same score.
+    """Return the best of the products that go with the shopper's last ones, by the same score.
 
     They are what a search of the collaborative space can't see: with them it misses nothing but
     what the trend alone would lift, as far as neighbours speak for a product and never against it.
@@ -88,7 +88,7 @@ def by_neighbours(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str])
 
 
 def best(scores: Floats, count: int) -> Ints:
-    """Places of the `count` highest scores, falling, ties by place; exact.
+    """Return the places of the `count` highest scores, falling, ties by place; exact.
 
     A sample says where the best begin; only what lies above is sorted. Of 50,000 scores that finds
     100 in 40 µs, np.partition in 356 µs. Where the sample misled, np.partition does it.
@@ -106,17 +106,15 @@ def best(scores: Floats, count: int) -> Ints:
 
 
 def _bound(sample: Floats, count: int) -> float | None:
-    """A score that at least `count` of those behind the sample reach, as far as is known; None =
-    there are too few to know."""
+    """Return a score that at least `count` of the scores behind the sample are likely to reach;
+    None if the sample is too small."""
     place = 2 * (count // SAMPLE_STEP) + SAMPLE_SPARE
     return float(np.partition(sample, -place)[-place]) if place < len(sample) else None
 
 
 def _first(values: Floats, count: int) -> Ints:
-    """Places of the `count` lowest values, rising, ties by place.
-
-    A stable sort takes three times as long, so it is left to values of which some are equal.
-    """
+    """Return the places of the `count` lowest values, rising, ties by place. A stable sort takes
+    three times as long, so it is used only where values are equal."""
     order: Ints = np.argsort(values)[: count + 1]
     rising = values[order]
     if (rising[1:] == rising[:-1]).any():
@@ -125,7 +123,7 @@ def _first(values: Floats, count: int) -> Ints:
 
 
 def _rows(model: Model, items: Set[str]) -> list[int]:
-    """Rows of those that the model knows."""
+    """Return the rows of the items that the model knows."""
     return [model.item_rows[item] for item in items if item in model.item_rows]
 
 

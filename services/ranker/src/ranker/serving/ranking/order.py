@@ -35,9 +35,9 @@ class CollapseKeys:
 def collapsed(
     order: Ints, likeness: CollapseKeys | None
 ) -> tuple[Ints, Mapping[int, Sequence[int]]]:
-    """Of an order, rows of candidates, best first: the places of those that stay; and by such a
-    place the rows of those that collapsed into it. What is like one of the request's own products
-    does not stay. Without a likeness all do."""
+    """Collapse near-duplicates in `order`, rows of candidates, best first. Return the places that
+    stay, and by place the rows that collapsed into it. Products like one of the request's own are
+    dropped. Without keys all stay."""
     if likeness is None:
         return np.arange(len(order)), {}
     own = likeness.own
@@ -53,7 +53,8 @@ def collapsed(
 
 
 def _seated(order: Ints, likeness: CollapseKeys) -> Ints:
-    """The known pairs by their seats; those of which one is not in the order are left out."""
+    """Return the known pairs by their places; pairs with a product outside the order are left
+    out."""
     seats = np.full(len(likeness.families) - likeness.own, -1, np.int64)
     seats[order] = np.arange(len(order)) + likeness.own
     pairs = seats[likeness.same_pictures]
@@ -91,7 +92,7 @@ class FinalOrder:
         return bool((self.score_ranks != np.arange(1, len(self) + 1)).any())
 
     def first(self, count: int) -> "FinalOrder":
-        """Only the first `count`; 0 = all."""
+        """Return only the first `count` products; 0: all."""
         if count in (0, len(self)):
             return self
         return replace(
@@ -112,8 +113,8 @@ def order_of(
     model: Model | None,
     controls: Sequence[Control] = (),
 ) -> FinalOrder:
-    """What the arrangement of a ranking leaves; `likeness`: what near-duplicates collapse by, None
-    = they do not. `controls`: whose pins get their places, once these have."""
+    """Return the final order of an arranged ranking. `likeness`: keys by which near-duplicates
+    collapse; None: they do not. `controls`: their pins are applied last."""
     places, members = collapsed(ranking.rows[arrangement.order], likeness)
     moves = dict(arrangement.moves)
     if controls:

@@ -55,31 +55,28 @@ class Items:
     """(n,) row of each in the model, or UNKNOWN; None = they are all of the model's, in order"""
 
     def take(self, values: Doubles) -> Doubles:
-        """The entries of these products, (n,), out of one a product of the model; 0 where the model
-        does not know the product."""
+        """Return the values of these products, (n,), from one value a product of the model; 0 for
+        unknown products."""
         if self.rows is None:
             return values
         return np.where(self.rows == UNKNOWN, 0.0, values[self.rows])
 
     def at(self, places: Ints) -> "Items":
-        """Only the products at these places."""
+        """Return only the products at these places."""
         rows = places if self.rows is None else self.rows[places]
         return Items(self.vectors[places], self.biases[places], rows)
 
 
 def all_items(model: Model) -> Items:
-    """Every product of the model; copies nothing."""
+    """Return every product of the model without a copy."""
     return Items(model.item_vectors, model.item_biases)
 
 
 def raw_parts(
     model: Model, shopper: FoldIn, items: Items, wanted: Container[str] = OWN_PARTS
 ) -> dict[str, Doubles]:
-    """By name the parts that there are for this shopper, each (n,), before weights and scales.
-
-    Popularity is the model's own; a part of which nothing is known is left out, as are those that
-    are not wanted.
-    """
+    """Return the parts that exist for this shopper by name, each (n,), before weights and scales.
+    Popularity is the model's own; unknown and unwanted parts are left out."""
     parts: dict[str, Doubles] = {}
     if shopper.long_term is not None and TASTE in wanted:
         parts[TASTE] = (items.vectors @ shopper.long_term + items.biases).astype(np.float64)
@@ -99,12 +96,10 @@ def raw_parts(
 def factors(
     model: Model, weights: Mapping[str, float] | None = None, *, anchored: bool = False
 ) -> dict[str, float]:
-    """By part what a raw part is multiplied with; a part that counts nothing is left out.
-
-    `weights` are the scene's, where an absent part counts 0; None = all parts count 1. Popularity
-    stands beside no other behaviour: a blend that gives it nothing leaves it as it is. So it does
-    with parts that go by anchors (`anchored`): it was learned on what shoppers did last.
-    """
+    """Return what each raw part is multiplied with; parts that count nothing are left out.
+    `weights` are the scene's, where an absent part counts 0; None: all parts count 1. Popularity
+    and parts by anchors (`anchored`) count even where the blend gives them nothing, as it was
+    learned on what shoppers did last."""
     blend = model.blend or DEFAULT_BLEND
     alone = (POPULARITY, *(ANCHORED if anchored else ()))
     blend = {**blend, **{name: blend.get(name) or 1.0 for name in alone}}
@@ -117,25 +112,22 @@ def factors(
 
 
 def scale(model: Model, part: str) -> float:
-    """What the raw part is divided by, so that parts are of one size."""
+    """Return the divisor that brings raw parts to one size."""
     usual = model.score_scale if part in (TASTE, SESSION) else 1.0
     return model.part_scales.get(part, usual)
 
 
 def weighed(parts: Mapping[str, Doubles], factors: Mapping[str, float]) -> dict[str, Doubles]:
-    """The parts of a score: those of the raw ones that count."""
+    """Multiply the raw parts that count by their factors."""
     return {name: factors[name] * values for name, values in parts.items() if name in factors}
 
 
 def blended(
     model: Model, shopper: FoldIn, factors: Mapping[str, float], rows: Ints | None = None
 ) -> Floats:
-    """The scores of the products in these rows of the model, (n,), or of all: the sum of the
-    weighed parts.
-
-    Taste and session are one product of the vectors with one query, and all is summed in place, so
-    that this costs a third of the parts; it differs from their sum by single precision.
-    """
+    """Return the scores of these rows of the model, or of all, (n,): the sum of the weighed parts.
+    Taste and session are one product with one query, summed in place, at a third of the cost of the
+    parts; the result differs from their sum by single precision."""
     vector, bias = query(model, shopper, factors)
     scores: Floats
     if rows is None and model.item_columns is not None:
@@ -154,8 +146,8 @@ def blended(
 
 
 def by_columns(model: Model) -> Model:
-    """The model with its vectors by component too, for as much memory again: so one query meets
-    50,000 products of 30 dimensions in 60 µs, row by row in 125 µs (one thread, 2026-11)."""
+    """Return the model with its vectors by component too, at twice the memory: one query then takes
+    60 µs for 50,000 products of 30 dimensions, and 125 µs by row (one thread, 2026-11)."""
     columns = np.vstack([model.item_vectors.T, model.item_biases])
     return replace(model, item_columns=np.ascontiguousarray(columns))
 
@@ -175,12 +167,10 @@ def query(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> tuple[
 
 
 def terms(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
-    """What each of the last products adds to the raw parts that rest on them, by part.
-
-    Each is (n, products of the part's last): session by `shopper.recent`, item_item by
-    `shopper.liked`, bought_together by `shopper.bought`. A row's sum is the raw part, less the
-    product's bias in the session of those without a long-term vector.
-    """
+    """Return what each last product adds to the raw parts that rest on them, by part. Each is (n,
+    products of the part's last): session by `shopper.recent`, item_item by `shopper.liked`,
+    bought_together by `shopper.bought`. A row's sum is the raw part, less the product's bias in the
+    session of shoppers without a long-term vector."""
     found = {}
     if shopper.session is not None:
         recent = shopper.recent
@@ -192,7 +182,7 @@ def terms(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
 
 
 def neighbour_rows(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> Ints:
-    """Rows of the products that are neighbours of the last ones in a part that counts, sorted."""
+    """Return the sorted rows of the last products' neighbours in the parts that count."""
     found = [
         _gathered(neighbours, last)[0]
         for name, neighbours, last in _neighbourly(model, shopper)
@@ -202,7 +192,7 @@ def neighbour_rows(model: Model, shopper: FoldIn, factors: Mapping[str, float]) 
 
 
 def _neighbourly(model: Model, shopper: FoldIn) -> list[tuple[str, Neighbours, LastProducts]]:
-    """The parts by neighbours that there are for this shopper, with whose neighbours count."""
+    """Return the parts by neighbours for this shopper, with the products whose neighbours count."""
     candidates = (
         (ITEM_ITEM, model.item_item, shopper.liked),
         (BOUGHT_TOGETHER, model.bought_together, shopper.bought),
@@ -220,8 +210,7 @@ def _add(scores: Floats, factor: float, values: Doubles | Floats, rows: Ints | N
 
 
 def _of(rows: Ints | None, values: Floats) -> Floats:
-    """What products have of a value each; all rows are the model's, and to check that once more
-    takes as long as to read them."""
+    """Return the values of these rows. Rows are valid: checking them costs as much as reading."""
     return values if rows is None else values.take(rows, axis=0, mode="clip")
 
 
@@ -237,7 +226,7 @@ def _spread(neighbours: Neighbours, last: LastProducts) -> Doubles:
 
 
 def _lookup(neighbours: Neighbours, last: LastProducts, items: Items) -> Doubles:
-    """The contributions of `_spread`, for every product of the items and of the last, (n, last)."""
+    """Return the contributions of `_spread` for every product and every last product, (n, last)."""
     count = len(neighbours.starts) - 1
     rows = np.arange(count) if items.rows is None else items.rows
     places = np.full(count, UNKNOWN)
@@ -253,8 +242,8 @@ def _lookup(neighbours: Neighbours, last: LastProducts, items: Items) -> Doubles
 def _gathered(
     neighbours: Neighbours, last: LastProducts
 ) -> tuple[npt.NDArray[np.int32], Floats, Ints]:
-    """The neighbours of all of the last products, one after the other: rows of products, how much
-    each last one speaks for them, and which of the last it is."""
+    """Return the neighbours of all last products one after another: rows, weights, and the index of
+    the last product."""
     starts = neighbours.starts[last.rows]
     counts = neighbours.starts[last.rows + 1] - starts
     columns = np.repeat(np.arange(len(counts)), counts)

@@ -78,7 +78,7 @@ class ScoredCandidates:
     """All candidates as the model sees them, in their own order; None = no part needed it."""
 
     def take(self, places: Ints | slice) -> "ScoredCandidates":
-        """Only what stands at these places, in their order."""
+        """Return only the candidates at these places, in their order."""
         return dataclasses.replace(
             self,
             rows=self.rows[places],
@@ -127,14 +127,14 @@ def rank(
 
 
 def needs_popularity(weights: Mapping[str, float], shopper: FoldIn) -> bool:
-    """Whether popularity counts for this shopper."""
+    """Return whether popularity counts for this shopper."""
     return weights.get(POPULARITY, 0.0) > 0 and not shopper.personal
 
 
 def similarity_parts(
     similarities: Mapping[str, Doubles], weights: Mapping[str, float]
 ) -> dict[str, Doubles]:
-    """One part for each branch that has a weight."""
+    """Return one part for each branch that has a weight."""
     return {
         branch: weights[branch] * np.where(np.isnan(values), 0.0, values)
         for branch, values in similarities.items()
@@ -143,7 +143,7 @@ def similarity_parts(
 
 
 def represent(candidates: RankCandidates, model: Model) -> Items:
-    """Candidates as the model sees them, known to it or not."""
+    """Represent candidates by the model's vectors, or by those of their features."""
     count = len(candidates.ids)
     rows = np.fromiter(map(model.item_rows.get, candidates.ids, repeat(UNKNOWN)), np.int64, count)
     items = Items(model.item_vectors[rows], model.item_biases[rows], rows)
@@ -170,7 +170,7 @@ def _add_looks(items: Items, places: Ints, photos: CandidatePhotos, model: Model
 
 
 def calibrated(model: Model | None, raw_scores: Doubles) -> Doubles | None:
-    """The chance of the model's calibrated event for each score; None = not calibrated yet."""
+    """Return the probability of the calibrated event for each score; None if not calibrated."""
     if model is None or model.calibration is None:
         return None
     knots = model.calibration
@@ -178,15 +178,15 @@ def calibrated(model: Model | None, raw_scores: Doubles) -> Doubles | None:
 
 
 def _among(ids: Sequence[str], group: Collection[str]) -> Flags:
-    """Which of the ids are in the group, (ids,)."""
+    """Return a mask of the ids that are in the group, (ids,)."""
     if not group:
         return np.zeros(len(ids), dtype=bool)
     return np.fromiter(map(group.__contains__, ids), bool, len(ids))
 
 
 def _order(candidates: RankCandidates, scores: Doubles) -> Ints:
-    """All rows, best first. What settles equal scores is looked at only where there are some:
-    comparing ids takes as long as everything else."""
+    """Return all rows, best first. Ties are broken only where there are some: comparing ids takes
+    as long as everything else."""
     order: Ints = np.argsort(-scores)
     if (np.diff(scores[order]) == 0).any():
         order = np.lexsort((np.array(candidates.ids), -candidates.fused, -scores))

@@ -99,7 +99,7 @@ class RecommenderList:
 
 
 def from_trail(source: AnchorSource, trail: Sequence[Interaction]) -> tuple[str, ...]:
-    """A shopper's anchors of this source, newest first; `trail` is newest first."""
+    """Return a shopper's anchors of this source, newest first; `trail` is newest first."""
     found: dict[str, None] = {}
     bought: set[str] = set()
     for one in trail:
@@ -119,7 +119,7 @@ def from_trail(source: AnchorSource, trail: Sequence[Interaction]) -> tuple[str,
 def gone_by(
     anchors: RequestAnchors | None, trail: Sequence[Interaction], hidden: Collection[str]
 ) -> tuple[str, ...]:
-    """The anchors that a request goes by; none = it goes by the shopper's last products."""
+    """Return the anchors of a request; empty: the shopper's last products apply."""
     if anchors is None or anchors.product_ids:
         return () if anchors is None else anchors.product_ids
     if anchors.source is None:
@@ -131,8 +131,8 @@ def gone_by(
 def near(
     names: Iterable[Recommender], anchors: Sequence[str], history: History, signals: Signals
 ) -> dict[Recommender, Sequence[str]]:
-    """By recommender the products whose others it names: the anchors, else the shopper's last
-    products."""
+    """Return by recommender the products whose neighbours are wanted: the anchors, else the
+    shopper's last products."""
     last = () if anchors else recent_products(history.recent, history.hidden, signals)
     own = {
         Recommender.CO_VIEW: last[:MOST_LAST],
@@ -144,7 +144,7 @@ def near(
 def asked(
     wanted: Wanted, near: Mapping[Recommender, Sequence[str]], actor: str | None
 ) -> CountsQuery:
-    """What has to be read for these lists; `near`: by recommender whose others it names."""
+    """Return the counts to read for these lists; `near`: products by recommender."""
     names, spare = set(wanted.recommenders), len(wanted.left_out)
     return CountsQuery(
         near=[(KINDS[name], item) for name, items in near.items() for item in items],
@@ -162,7 +162,7 @@ def lists(
     trail: Sequence[Interaction],
     now_micros: int,
 ) -> list[RecommenderList]:
-    """The lists in the order in which they were asked for."""
+    """Return the lists in the order of `wanted`."""
     made: Mapping[Recommender, Callable[[], Scores]] = {
         Recommender.TRENDING: lambda: _trending(counted, now_micros),
         Recommender.BEST_SELLERS: lambda: _best_sellers(counted),
@@ -181,7 +181,7 @@ def lists(
 
 
 def _together(near: Iterable[Near], kind: str, anchors: Sequence[str]) -> Scores:
-    """What stood beside the anchors more often than elsewhere."""
+    """Score products that stood beside the anchors more often than elsewhere."""
     theirs: defaultdict[str, list[Near]] = defaultdict(list)
     for one in near:
         if one.kind == kind:
@@ -239,7 +239,7 @@ def _reorder(counted: Counted, today: int) -> Scores:
 
 
 def _median(gaps: Mapping[int, int]) -> float | None:
-    """In days; None without any."""
+    """Return the median in days; None without any."""
     half, below = sum(gaps.values()) / 2, 0
     for gap, count in sorted(gaps.items()):
         below += count

@@ -73,9 +73,9 @@ class Shoppers:
         now_micros: int | None = None,
         token: str = "",
     ) -> KnownShopper:
-        """What is known of a shopper as of `now_micros` (None = right after their newest event);
-        `actor` None = nobody in particular. What `token` stands for is not read again, unless what
-        was seen is asked for, which nobody remembers."""
+        """Return what is known of a shopper as of `now_micros`; None: right after their newest
+        event. `actor` None stands for no shopper. The history behind `token` is not read again,
+        unless seen products are wanted, which are not remembered."""
         if actor is None:
             return replace(NOBODY, model=model)
         known = self._recall(token, catalog_id, actor)
@@ -92,18 +92,18 @@ class Shoppers:
     def by(
         self, model: Model | None, actor: str | None, history: History, now_micros: int | None
     ) -> FoldIn:
-        """A shopper with this history, by a model."""
+        """Fold a shopper with this history into a model."""
         return fold_in.by_history(model, actor, history, now_micros, self.signals)
 
     def about(self, known: KnownShopper, actor: str | None, anchors: Sequence[str]) -> KnownShopper:
-        """What is known, for a request about these products; as it is where there are none."""
+        """Return what is known for a request about these products; unchanged without any."""
         if not anchors:
             return known
         shopper = fold_in.by_anchors(known.model, actor, known.history, anchors)
         return replace(known, shopper=shopper)
 
     async def trail(self, catalog_id: str, actor: str | None, limit: int) -> Sequence[Interaction]:
-        """A shopper's newest events of interest, newest first."""
+        """Return a shopper's newest events of interest, newest first."""
         if actor is None:
             return ()
         found = await self._reader.history(catalog_id, actor, limit=limit, with_seen=False)
@@ -129,7 +129,7 @@ class Shoppers:
         return self.about(known, actor, found), ResolvedAnchors(found, trail)
 
     def remember(self, catalog_id: str, actor: str | None, known: KnownShopper) -> str:
-        """A token for what was read of the shopper; "" of nobody."""
+        """Remember what was read and return its token; "" without a shopper."""
         if actor is None:
             return ""
         now, held = self._clock(), self._remembered
@@ -148,6 +148,6 @@ class Shoppers:
 
     @staticmethod
     def _as_fresh(known: KnownShopper, now_micros: int | None) -> bool:
-        """Whether last interests count now as they did then."""
+        """Return whether last interests weigh now what they weighed then."""
         then, now = (fold_in.idle(known.history, at) for at in (known.now_micros, now_micros))
         return fold_in.freshness(then) == fold_in.freshness(now)

@@ -1,0 +1,145 @@
+"""Processor time of a call: what its tasks and threads spent on it, and its peers report.
+
+Tasks of several calls interleave on one thread, so a clock around a call would count the others
+too. Each step of a call's own tasks is measured by itself: the call is driven step by step, and so
+are the tasks that it starts. Work that it gives to the loop's threads is measured there.
+
+Not counted: parsing and serializing by gRPC, threads and processes other than the loop's, engines
+and databases, and calls to peers that fail. Work that several calls share counts for the call that
+starts it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import Context, ContextVar
+from typing import Any, TypeVar
+
+COST_KEY = "x-sightline-cost-us"
+"""Trailer with the microseconds that an answer cost."""
+
+T = TypeVar("T")
+
+
+class Cost:
+    """Processor time of one call so far."""
+
+    __slots__ = ("_began", "_parts", "_seconds")
+
+    def __init__(self) -> None:
+        self._seconds, self._began = 0.0, 0.0
+        self._parts: list[float] = []
+        """Seconds by threads and peers; threads append, which is atomic."""
+
+    def add(self, seconds: float) -> None:
+        """Add what a thread or a peer spent."""
+        self._parts.append(seconds)
+
+    def begin(self) -> None:
+        """Note the start of a step."""
+        self._began = time.thread_time()
+
+    def end(self) -> None:
+        """Add the step that ends."""
+        self._seconds += time.thread_time() - self._began
+        self._began = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """What was spent, the current step included."""
+        running = time.thread_time() - self._began if self._began else 0.0
+        return self._seconds + running + sum(self._parts)
+
+
+current: ContextVar[Cost | None] = ContextVar("cost", default=None)
+"""The cost of the call that runs; None: none is measured."""
+
+
+def spent_ms() -> float:
+    """Return the milliseconds spent on the current call so far; 0: it is not measured."""
+    cost = current.get()
+    return 0.0 if cost is None else cost.seconds * 1e3
+
+
+def add_trailer(trailers: Any) -> None:
+    """Add the cost that a peer's trailers report; nothing where they have none."""
+    cost = current.get()
+    if cost is None or trailers is None:
+        return
+    for key, value in trailers:
+        if key == COST_KEY and str(value).isdecimal():
+            cost.add(int(value) / 1e6)
+
+
+class Measured(Coroutine[Any, Any, T]):
+    """A coroutine whose steps are measured."""
+
+    __slots__ = ("_cost", "_work")
+
+    def __init__(self, work: Coroutine[Any, Any, T], cost: Cost) -> None:
+        self._work, self._cost = work, cost
+
+    def send(self, value: Any) -> Any:
+        """Run to where it waits next."""
+        self._cost.begin()
+        try:
+            return self._work.send(value)
+        finally:
+            self._cost.end()
+
+    def throw(self, *raised: Any) -> Any:
+        """Raise an error where it waits and run on."""
+        self._cost.begin()
+        try:
+            return self._work.throw(*raised)
+        finally:
+            self._cost.end()
+
+    def close(self) -> None:
+        """End it."""
+        self._work.close()
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self  # what `await` asks of an iterator
+
+    def __iter__(self) -> "Measured[T]":
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+
+def _task(
+    loop: asyncio.AbstractEventLoop, work: Any, context: Context | None = None
+) -> "asyncio.Task[Any]":
+    """Make a task; one that a measured call starts is measured as a part of it."""
+    cost = current.get() if context is None else context.get(current)
+    if cost is not None and asyncio.iscoroutine(work):
+        work = Measured(work, cost)
+    return asyncio.Task(work, loop=loop, context=context)
+
+
+class MeasuringExecutor(ThreadPoolExecutor):
+    """Threads that add what they spend to the call that asks for it."""
+
+    def submit(self, work: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
+        """Run `work` in a thread."""
+        cost = current.get()
+        if cost is None:
+            return super().submit(work, *args, **kwargs)
+        return super().submit(_timed, cost, work, *args, **kwargs)
+
+
+def _timed(cost: Cost, work: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+    began = time.thread_time()
+    try:
+        return work(*args, **kwargs)
+    finally:
+        cost.add(time.thread_time() - began)
+
+
+def install(loop: asyncio.AbstractEventLoop) -> None:
+    """Have a loop's tasks and threads measured, where a call is."""
+    loop.set_task_factory(_task)
+    loop.set_default_executor(MeasuringExecutor(thread_name_prefix="asyncio"))
