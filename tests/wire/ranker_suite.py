@@ -152,8 +152,10 @@ async def suite(
         monkeypatch.setenv("RANKER_DATABASE_URL", url)
         monkeypatch.setenv("RANKER_MODEL_STORE", store_url)
         monkeypatch.setenv("RANKER_RETRIEVER_TARGET", target)
-        (tmp_path / "recipe.toml").write_text("epochs = 10")
-        monkeypatch.setenv("RANKER_RECIPE_FILE", str(tmp_path / "recipe.toml"))
+        recipe = tmp_path / "recipe" / "recipe.toml"  # tests read other files of tmp_path
+        recipe.parent.mkdir()
+        recipe.write_text("epochs = 10")
+        monkeypatch.setenv("RANKER_RECIPE_FILE", str(recipe))
         queue = AnswerQueue(AnswerLog(database), now_micros)
         offered = bindings(settings, database, key, live, store, answers=queue, sink=event_sink)
         server = await start(offered, settings, "ranker")

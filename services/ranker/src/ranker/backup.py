@@ -140,7 +140,9 @@ def parser() -> argparse.ArgumentParser:
     again = commands.add_parser("purges", help="do again what was purged since a time")
     again.add_argument("--since", type=_time, required=True, help="such as 2026-11-23T09:00:00Z")
     for one in (restore, again):
-        one.add_argument("--accept-unsigned", action="store_true", help="whoever made it")
+        one.add_argument(
+            "--accept-unsigned", action="store_true", help="accept files without a valid signature"
+        )
     return made
 
 

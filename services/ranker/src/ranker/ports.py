@@ -44,7 +44,7 @@ class EventReader(HistoryReader, Protocol):
 
 
 class CountReader(Protocol):
-    """Reads what was counted of everybody's events."""
+    """Reads counts of all shoppers' events."""
 
     async def counted(self, catalog_id: str, asked: CountsQuery) -> Counted:
         """Return everything that the query asks for, as of one moment."""

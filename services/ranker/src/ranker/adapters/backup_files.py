@@ -122,7 +122,7 @@ class BackupFiles:
         self.put(folder, name, data)
 
     def get_signed(self, folder: str, name: str, *, unsigned: bool) -> dict[str, Any]:
-        """JSON that one of the keys signed, or nobody where that is `unsigned` or without keys."""
+        """Return JSON signed by one of the keys, or any with `unsigned` or without keys."""
         data = self._content(self._at(folder, name))
         try:
             if self._keys.secret and not unsigned:

@@ -94,7 +94,7 @@ class _Sent:
         self._left -= 1
         self._error = self._error or error
         if not self._left:
-            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
+            with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._end)
 
     def _end(self) -> None:

@@ -39,7 +39,7 @@ class ProductFeatures:
     features: npt.NDArray[np.int32]
     """(features of all,) places in `names`, rising within a product"""
     shares: Floats
-    """(names,) share of everybody's interest that went to products with the feature, 0 to 1"""
+    """(names,) share of all shoppers' interest that went to products with the feature, 0 to 1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ class ModelRecord:
 
 
 ROBOTS_METRIC = "robots"
-"""Of a model: how many of its shoppers were taken for robots; left out where nobody was."""
+"""Of a model: how many of its shoppers were taken for robots; left out if there are none."""
 
 
 @dataclass(frozen=True, slots=True)

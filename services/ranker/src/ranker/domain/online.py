@@ -55,7 +55,7 @@ class OutcomeCounts:
     shown_answers: int = 0
     """Of which something was reported as shown."""
     shoppers: int = 0
-    """To whom something was shown; an answer to nobody in particular is a shopper of its own."""
+    """To whom something was shown; an answer without a shopper counts as one of its own."""
     weight_squares: float = 0.0
     """Σ w² of the impressions."""
     shown: Sums = Sums()

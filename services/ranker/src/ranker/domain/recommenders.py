@@ -59,7 +59,7 @@ class CountsQuery:
     best: int = 0
     """How many of those that sold most; 0 = none."""
     actor: str = ""
-    """Whose purchases; empty = nobody's."""
+    """Pseudonym of the shopper whose purchases are read; empty: no purchases."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,7 @@ class Publication:
                 return serving == version
 
     async def _tidy_up(self, version: str) -> None:
-        """Drop the oldest generations that nobody needs; they can be published again."""
+        """Drop the oldest generations that are not needed; they can be published again."""
         serving = await self.models.serving(self.job.catalog_id)
         known = await self._ask(self.index.generations)
         live = [one for one in known if one.live]

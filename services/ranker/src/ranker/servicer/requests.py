@@ -24,7 +24,7 @@ VERSION = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def shopper(message: event_pb2.Shopper) -> Shopper | None:
-    """Whom the message names; None = nobody. Checks nothing."""
+    """Return the shopper that the message names, None without one. Checks nothing."""
     named = message.WhichOneof("identity")
     if named == "user_id":
         return Shopper(Identity.USER, message.user_id)

@@ -34,7 +34,7 @@ class RankerSettings(ServerSettings, StoreSettings, SignalSettings, KeySettings,
 
     create_key: bool = False
     """Whether a missing key file is made at the first start. For one machine only: replicas need
-    the same key, and a key that appears by itself is a key that nobody has a copy of."""
+    the same key, and a generated key has no copy."""
 
     nominate_in_memory_items: int = Field(default=200_000, ge=0)
     """Products of a model up to which candidates come out of memory; of a larger one the gateway
@@ -55,7 +55,7 @@ class RankerSettings(ServerSettings, StoreSettings, SignalSettings, KeySettings,
         yield from super().unsafe()
         if self.create_key:
             name = self.variable("create_key")
-            yield f"{name}: nobody has a copy of a key that appears by itself: make one, unset this"
+            yield f"{name}: a generated key has no copy: make one, unset this"
 
 
 class WorkerSettings(

@@ -65,7 +65,7 @@ class RecipeFile(BaseModel):
     """Length of the visual style, learned from the products' photos; 0 = none."""
 
     style_scale: float = _ranged("style_scale", DEFAULT.style_scale)
-    """How much photos say of products that nobody likes yet; 1 = as it was learned, 0 = nothing."""
+    """How much photos say of products without likes; 1: as learned, 0: nothing."""
 
     shared_scale: float = _ranged("shared_scale", DEFAULT.shared_scale)
     """How large the features are that products share, such as a brand, where the id is 1."""

@@ -20,7 +20,7 @@ def check(manifest: BackupManifest, database: Database, key: Pseudonyms, *, forc
     if manifest.key_fingerprint not in ("", key.fingerprint):
         why = (
             f"its pseudonyms were made with the key {manifest.key_id}, and RANKER_KEY_FILE is"
-            f" {key.key_id}: nobody's history would be found. Restore the keys first"
+            f" {key.key_id}: no shopper's history would be found. Restore the keys first"
         )
         raise BackupRefused("BACKUP_KEY_MISMATCH", why)
     with dumps.snapshot(database) as connection:

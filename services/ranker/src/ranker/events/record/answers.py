@@ -50,7 +50,7 @@ class StoredAnswer:
     catalog_id: str
     answer_id: str
     actor: str
-    """Pseudonym of the shopper; empty = nobody in particular."""
+    """Pseudonym of the shopper; empty: no shopper is named."""
     key_id: str
     content: bytes
     """Without any id of a person."""
@@ -81,7 +81,7 @@ class AnswerLog(TableRecord):
         return await self._db.read(lambda connection: connection.execute(statement).scalar())
 
     async def owner(self, catalog_id: str, answer_id: str) -> str:
-        """Pseudonym of whose it is; empty = nobody's, or there is none."""
+        """Return the pseudonym of the answer's shopper; empty: no shopper, or no answer."""
         t = ANSWERS.c
         statement = sa.select(t.actor).where(t.catalog_id == catalog_id, t.answer_id == answer_id)
         return await self._db.read(lambda connection: connection.execute(statement).scalar()) or ""
@@ -215,7 +215,7 @@ class AnswerQueue:
         return await self._log.read(catalog_id, answer_id, self._now())
 
     async def owner(self, catalog_id: str, answer_id: str) -> str:
-        """Pseudonym of whose it is; empty = nobody's, or there is none."""
+        """Return the pseudonym of the answer's shopper; empty: no shopper, or no answer."""
         waiting = self._queued.find((catalog_id, answer_id))
         return await self._log.owner(catalog_id, answer_id) if waiting is None else waiting.actor
 

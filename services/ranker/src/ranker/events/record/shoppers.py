@@ -165,6 +165,6 @@ async def check_key(database: Database, pseudonyms: Pseudonyms) -> None:
 
     if not await database.write(bind):
         raise KeyUnusable(
-            "the record's pseudonyms were made with another key: with this one nobody's history "
+            "the record's pseudonyms were made with another key: with this one no history "
             "would be found; give the former key, or start with an empty record"
         )

@@ -19,7 +19,7 @@ class Histories:
     """
 
     actors: tuple[str, ...]
-    """Pseudonyms, sorted; nobody without a product."""
+    """Pseudonyms, sorted, of shoppers with a product."""
     starts: Ints
     """(actors + 1,)"""
     items: Ints

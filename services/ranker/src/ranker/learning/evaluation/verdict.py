@@ -66,7 +66,7 @@ def decide(comparisons: Sequence[SystemComparison], shoppers: int) -> tuple[Mode
     deciding = [one for one in comparisons if one.decides]
     if not deciding:
         return ModelVerdict.INCONCLUSIVE, (
-            "There is nothing to measure by: nobody with a history liked anything new in the part"
+            "There is nothing to measure: no shopper with a history liked anything in the part"
             " that was held out, or there was too little to learn from before it."
         )
     verdicts = {one.verdict for one in deciding}

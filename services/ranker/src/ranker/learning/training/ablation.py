@@ -66,7 +66,7 @@ class BlendChoice:
     trials: tuple[RecipeTrial, ...] = ()
     """What a search tried; empty = nothing was searched."""
     additions: tuple[Addition, ...] = ()
-    """What each part adds; empty = nobody could be asked, or it was not wanted."""
+    """What each part adds; empty: no shopper could be asked, or it was not wanted."""
 
 
 def ablate(measured: Validation, recipe: Recipe, model: Model, refitted: Refitted) -> BlendChoice:

@@ -62,7 +62,7 @@ def fitted(
 
     `beside`: a model of the same events and products, and of the same recipe but for LightFM's part
     of it: the other parts are taken from there, as they may take longer than LightFM's.
-    DataInsufficient when nobody likes any of the products; TrainingDiverged.
+    DataInsufficient if no shopper likes any of the products; TrainingDiverged.
     """
     subject = subject_of(given, recipe)
     learned = learn(

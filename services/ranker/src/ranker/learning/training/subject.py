@@ -69,7 +69,7 @@ def check(given: Given, recipe: Recipe) -> None:
     found = interests(given.log, recipe.signals)
     liked = {found.items[item] for item in np.unique(found.item).tolist()}
     if not liked.intersection(product.product_id for product in given.products):
-        raise DataInsufficient("nobody likes any product of this catalog yet")
+        raise DataInsufficient("no shopper likes any product of this catalog yet")
 
 
 def subject_of(
@@ -83,7 +83,7 @@ def subject_of(
     rows = row_of[found.item]
     known = rows >= 0
     if not known.any():
-        raise DataInsufficient("nobody likes any product of this catalog yet")
+        raise DataInsufficient("no shopper likes any product of this catalog yet")
     vectors = given.vectors
     style = style or matrices.learn_style(vectors, recipe.style_dimension, matrices.STYLE_SIZE)
     of_items = None if style is None or vectors is None else matrices.styles_of(style, vectors, ids)

@@ -87,7 +87,7 @@ def validation(given: Given, recipe: Recipe) -> Validation:
     task = tasks(made, ids, recipe.signals).ongoing
     if not len(task.known):
         raise DataInsufficient(
-            "nobody liked something after the split in time and something else before that"
+            "no shopper liked one product before and another after the split in time"
         )
     rows = range(0, len(task.known), -(-len(task.known) // MOST_SHOPPERS))
     some = replace(task, known=task.known.take(rows), wanted=task.wanted.take(rows))

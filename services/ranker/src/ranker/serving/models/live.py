@@ -54,7 +54,7 @@ class LiveModels:
         in_memory_items: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`in_memory_items`: products up to which nobody needs the model before."""
+        """`in_memory_items`: products up to which the model before is not kept."""
         self._catalogs = tuple(catalogs)
         self._promotions = promotions
         self._load = load

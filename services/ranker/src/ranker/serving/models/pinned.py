@@ -22,7 +22,7 @@ BUSY_SECONDS = 10.0
 """One that was asked for so lately makes no room for another: else three in turn would be loaded
 all the time."""
 IDLE_SECONDS = 600.0
-"""After which one goes that nobody asks for."""
+"""After which a model that is not asked for is dropped."""
 
 Key: TypeAlias = tuple[str, str]
 """Catalog and version."""
@@ -59,7 +59,7 @@ class PinnedModels:
         return None
 
     def tidy(self) -> None:
-        """Let go of what nobody asks for any more."""
+        """Drop models that are not asked for any more."""
         now = self._clock()
         self._held = {key: one for key, one in self._held.items() if now - one[0] < IDLE_SECONDS}
         self._refused = {key: until for key, until in self._refused.items() if now < until}

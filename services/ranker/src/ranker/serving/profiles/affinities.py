@@ -23,7 +23,7 @@ HALF_BELIEVED = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Affinities:
-    """Features of the products that somebody likes."""
+    """Features of the products that a shopper likes."""
 
     shares: Doubles
     """(names,) of their interest, 0 to 1"""

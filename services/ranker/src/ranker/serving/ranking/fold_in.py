@@ -90,7 +90,7 @@ class FoldIn:
     bought: LastProducts = NOTHING
     """Bought or put into the cart: what is bought with these counts."""
     anchored: bool = False
-    """Whether the last products are those that a request is about, whoever it is for."""
+    """Whether the last products are the anchors of a request."""
 
     @property
     def personal(self) -> bool:
