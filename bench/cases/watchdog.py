@@ -27,7 +27,7 @@ from retriever.search import planning
 from retriever.search.query import SearchQuery
 from retriever.search.recall.watchdog import LEAST_LOOKS, Watchdog
 from retriever.search.sampling import Samples
-from retriever.search.search import NearestProducts, Searcher, search
+from retriever.search.search import FoundNearest, Searcher, search
 from servicekit.sql import Database
 from sightline_rules.filters import Comparison, Money, Operator
 from tests.engines import milvus_lite
@@ -76,7 +76,7 @@ class Bench:
     seconds: dict[float, list[list[float]]] = field(default_factory=dict)
     """Of each share that is looked at: of each block, of each search."""
 
-    async def search(self, dog: Watchdog) -> tuple[NearestProducts, Floats]:
+    async def search(self, dog: Watchdog) -> tuple[FoundNearest, Floats]:
         """Search for a new random point, watched by `dog`. Return the answer and the point."""
         place = self.random.integers(0, COUNT)
         noise = 0.5 * self.random.standard_normal(DIMENSION)
@@ -88,7 +88,7 @@ class Bench:
         dog.see(query, answer)
         return answer, vector
 
-    def recall(self, answer: NearestProducts, vector: Floats) -> float:
+    def recall(self, answer: FoundNearest, vector: Floats) -> float:
         """Return the recall of an answer against all matching products."""
         passing = self.vectors[: int(PASSING * COUNT)]
         scores = exact_scores(vector[None], passing, self.generation.parameters.metric)[0]
