@@ -24,7 +24,7 @@ from retriever.columns.keeper import Columns
 from retriever.domain.generation import Generation, IndexKind, IndexParameters
 from retriever.domain.vectors import GivenVector
 from retriever.record import Record
-from retriever.search.query import Query
+from retriever.search.query import SearchQuery
 from retriever.search.sampling import Samples
 from retriever.search.search import Searcher, search
 from servicekit.sql import Database
@@ -190,7 +190,7 @@ async def _search(
 
     vector = shop.corpus.queries[number]
     asked = GivenVector("visual", "bench", len(vector), vector.astype("<f4").tobytes())
-    query = Query("default", vector=asked, condition=case.condition, top_k=TOP)
+    query = SearchQuery("default", vector=asked, condition=case.condition, top_k=TOP)
     deps = Searcher(shop.record, shop.index, shop.columns, samples=shop.samples)
     answer = await search(query, deps, lambda: None, measure)
     return answer.candidates.product_ids, answer.plan

@@ -21,7 +21,7 @@ from retriever.domain.product import Image, ProductContent, ProductWrite
 from retriever.domain.vectors import GivenVector, VectorWrite
 from retriever.record import Record
 from retriever.search.fallback.chain import FallbackChain
-from retriever.search.query import Query
+from retriever.search.query import SearchQuery
 from retriever.search.search import Searcher, search
 from servicekit.sql import Database
 from sightline_rules.filters import All, Comparison, Filter, Operator
@@ -153,7 +153,7 @@ async def _ask(
 ) -> float:
     """Return the seconds of one search."""
     asked = GivenVector("visual", "bench", len(vector), vector.astype("<f4").tobytes())
-    query = Query("default", vector=asked, condition=condition, top_k=TOP)
+    query = SearchQuery("default", vector=asked, condition=condition, top_k=TOP)
     begun = time.perf_counter()
     fallback, columns = by
     deps = Searcher(shop.record, shop.index, columns, fallback=fallback)

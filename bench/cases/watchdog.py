@@ -24,10 +24,10 @@ from retriever.domain.vectors import Floats, GivenVector, VectorWrite, exact_sco
 from retriever.indexing.outbox import apply_outbox
 from retriever.record import Record
 from retriever.search import planning
-from retriever.search.query import Query
+from retriever.search.query import SearchQuery
 from retriever.search.recall.watchdog import LEAST_LOOKS, Watchdog
 from retriever.search.sampling import Samples
-from retriever.search.search import Answer, Searcher, search
+from retriever.search.search import FoundNearest, Searcher, search
 from servicekit.sql import Database
 from sightline_rules.filters import Comparison, Money, Operator
 from tests.engines import milvus_lite
@@ -76,19 +76,19 @@ class Bench:
     seconds: dict[float, list[list[float]]] = field(default_factory=dict)
     """Of each share that is looked at: of each block, of each search."""
 
-    async def search(self, dog: Watchdog) -> tuple[Answer, Floats]:
+    async def search(self, dog: Watchdog) -> tuple[FoundNearest, Floats]:
         """Search for a new random point, watched by `dog`. Return the answer and the point."""
         place = self.random.integers(0, COUNT)
         noise = 0.5 * self.random.standard_normal(DIMENSION)
         vector = np.asarray(self.vectors[place] + noise, np.float32)
         asked = GivenVector("visual", "bench", DIMENSION, vector.astype("<f4").tobytes())
-        query = Query("default", vector=asked, condition=CHEAP, top_k=TOP)
+        query = SearchQuery("default", vector=asked, condition=CHEAP, top_k=TOP)
         deps = Searcher(self.record, self.index, self.columns, samples=self.samples)
         answer = await search(query, deps, lambda: None)
         dog.see(query, answer)
         return answer, vector
 
-    def recall(self, answer: Answer, vector: Floats) -> float:
+    def recall(self, answer: FoundNearest, vector: Floats) -> float:
         """Return the recall of an answer against all matching products."""
         passing = self.vectors[: int(PASSING * COUNT)]
         scores = exact_scores(vector[None], passing, self.generation.parameters.metric)[0]

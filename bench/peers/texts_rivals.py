@@ -70,7 +70,7 @@ class Meanings:
 
 
 async def by_words(record: Record, text: str) -> Scored:
-    query = keywords.Query("default", text, top_k=LISTED, collapse=Collapse.OFF)
+    query = keywords.KeywordQuery("default", text, top_k=LISTED, collapse=Collapse.OFF)
     answer = await keywords.search(query, record)
     found = answer.candidates
     return list(zip(found.product_ids, found.similarities, strict=True))

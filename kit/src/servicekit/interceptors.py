@@ -233,7 +233,7 @@ class _Observed:
         self._request_id, self._admitted = "", False
         self.cost = costs.Cost()
         costs.current.set(self.cost)
-        self._call: tracing.Call | None = None
+        self._call: tracing.CallSpan | None = None
         telemetry.service_name.set(method.service)
         deadlines.start(context.time_remaining())
         tracing.arrived(self._metadata)
@@ -403,7 +403,7 @@ _FOLLOWED: set[asyncio.Task[None]] = set()
 _AS_WISHED = (grpc.StatusCode.OK, grpc.StatusCode.CANCELLED)
 
 
-async def _follow(begun: Any, span: tracing.Opened) -> None:
+async def _follow(begun: Any, span: tracing.OpenSpan) -> None:
     """End the span of a call when the call ends."""
     code = await begun.code()
     span.answered(*_numbered(Code(code.name)), failed=code not in _AS_WISHED)

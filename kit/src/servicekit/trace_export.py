@@ -130,7 +130,7 @@ def start(service: str, settings: TraceSettings) -> None:
     provider = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False)
     _running = Outbox(OTLPSpanExporter(settings.traces_endpoint), MOST_WAITING)
     provider.add_span_processor(_running)
-    followed = tracing.Rate(settings.traces_followed())
+    followed = tracing.SpanRate(settings.traces_followed())
     tracing.record(
         tracing.Recording(provider.get_tracer("sightline"), settings.traces_share, followed)
     )

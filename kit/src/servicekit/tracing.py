@@ -52,7 +52,7 @@ Value = str | int | float | list[str]
 """Value of an attribute."""
 
 
-class Rate:
+class SpanRate:
     """Rate limit; the unused part of a second is carried over."""
 
     def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -77,7 +77,7 @@ class Recording:
     tracer: trace.Tracer
     share: float
     """Share of calls without a trace context that begin a recorded trace, 0 to 1."""
-    followed: Rate
+    followed: SpanRate
     """Rate limit of traces that callers start."""
 
 
@@ -90,7 +90,7 @@ def record(how: Recording | None) -> None:
     _recording = how
 
 
-class Opened:
+class OpenSpan:
     """A span in progress."""
 
     __slots__ = ("_span", "_token")
@@ -130,7 +130,7 @@ class Opened:
         self._span.set_status(StatusCode.ERROR)
 
 
-class Call(Opened):
+class CallSpan(OpenSpan):
     """The root span of one call, or of one job, in this process."""
 
     __slots__ = ("_left",)
@@ -151,7 +151,7 @@ class Call(Opened):
         super().end(error)
 
 
-_call: ContextVar[Call | None] = ContextVar("recorded_call", default=None)
+_call: ContextVar[CallSpan | None] = ContextVar("recorded_call", default=None)
 
 
 def arrived(metadata: Mapping[str, str]) -> None:
@@ -162,7 +162,7 @@ def arrived(metadata: Mapping[str, str]) -> None:
         otel_context.attach(_PROPAGATOR.extract(metadata))
 
 
-def served(method: str) -> Call | None:
+def served(method: str) -> CallSpan | None:
     """Begin the span of a call to `method`; None if it is not recorded.
 
     To be called after authentication. A call with a trace context is recorded when that is sampled,
@@ -182,7 +182,7 @@ def served(method: str) -> Call | None:
     elif random.random() >= how.share:  # noqa: S311 - no secret
         _attach_unrecorded(None)
         return None
-    return Call(how.tracer.start_span(method, kind=SpanKind.SERVER, attributes=_rpc(method)))
+    return CallSpan(how.tracer.start_span(method, kind=SpanKind.SERVER, attributes=_rpc(method)))
 
 
 def _attach_unrecorded(came: SpanContext | None) -> None:
@@ -203,7 +203,7 @@ def child(
     name: str,
     kind: SpanKind = SpanKind.INTERNAL,
     attributes: Mapping[str, Value] | None = None,
-) -> Opened | None:
+) -> OpenSpan | None:
     """Begin a span within the current call; None if that is not recorded.
 
     `name` is a fixed word.
@@ -211,10 +211,10 @@ def child(
     call = _call.get()
     if call is None or _recording is None or not call.room():
         return None
-    return Opened(_recording.tracer.start_span(name, kind=kind, attributes=attributes))
+    return OpenSpan(_recording.tracer.start_span(name, kind=kind, attributes=attributes))
 
 
-def calling(method: str, attributes: Mapping[str, Value] | None = None) -> Opened | None:
+def calling(method: str, attributes: Mapping[str, Value] | None = None) -> OpenSpan | None:
     """Begin the span of a call to a peer.
 
     Beyond the limit of spans, the peer records none either.
@@ -223,7 +223,7 @@ def calling(method: str, attributes: Mapping[str, Value] | None = None) -> Opene
     if call is None:
         return None
     begun = child(method, CLIENT, _rpc(method) | dict(attributes or {}))
-    return begun or Opened(_unrecorded(_place()))
+    return begun or OpenSpan(_unrecorded(_place()))
 
 
 def part(name: str, ago: float, duration: float) -> None:
@@ -251,12 +251,12 @@ def within(
     name: str,
     kind: SpanKind = SpanKind.INTERNAL,
     attributes: Mapping[str, Value] | None = None,
-) -> AbstractContextManager[Opened | None]:
+) -> AbstractContextManager[OpenSpan | None]:
     """Return a context manager that records its body as a span; see `child`."""
     return _held(begun) if (begun := child(name, kind, attributes)) else _NOTHING
 
 
-def asking(method: str, attributes: Mapping[str, Value]) -> AbstractContextManager[Opened | None]:
+def asking(method: str, attributes: Mapping[str, Value]) -> AbstractContextManager[OpenSpan | None]:
     """Return a context manager that records its body as a call of a peer; see `calling`."""
     return _held(begun) if (begun := calling(method, attributes)) else _NOTHING
 
@@ -265,7 +265,7 @@ _NOTHING = nullcontext[None]()
 
 
 @contextmanager
-def _held(begun: Opened) -> Iterator[Opened]:
+def _held(begun: OpenSpan) -> Iterator[OpenSpan]:
     try:
         yield begun
     except BaseException as error:
@@ -284,7 +284,7 @@ def job(kind: str, catalog_id: str, job_id: str) -> Iterator[None]:
     came = {"traceparent": os.environ.get(_VARIABLE, "")}
     context = _PROPAGATOR.extract(came, otel_context.Context())
     about = {"sightline.job": kind, CATALOG: catalog_id, "sightline.job_id": job_id}
-    begun = Call(_recording.tracer.start_span(f"job {kind}", context, attributes=about))
+    begun = CallSpan(_recording.tracer.start_span(f"job {kind}", context, attributes=about))
     try:
         with _held(begun):
             yield

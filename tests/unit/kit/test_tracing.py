@@ -165,7 +165,7 @@ async def test_a_callers_state_goes_on_unless_it_is_long() -> None:
 async def test_callers_can_not_have_everything_recorded(
     collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracing, "Rate", partial(tracing.Rate, clock=lambda: 0.0))
+    monkeypatch.setattr(tracing, "SpanRate", partial(tracing.SpanRate, clock=lambda: 0.0))
     given = GatewaySettings(
         traces_endpoint=collector.endpoint, traces_share=0.0, traces_per_second=2.0
     )
@@ -181,13 +181,13 @@ async def test_callers_can_not_have_everything_recorded(
 
 def test_a_rate_saves_up_one_second() -> None:
     now = [0.0]
-    rate = tracing.Rate(2.0, lambda: now[0])
+    rate = tracing.SpanRate(2.0, lambda: now[0])
     assert [rate.take() for _ in range(3)] == [True, True, False]
     now[0] = 0.5
     assert [rate.take() for _ in range(2)] == [True, False]
     now[0] = 60.0
     assert [rate.take() for _ in range(3)] == [True, True, False]
-    assert not tracing.Rate(0.0).take()
+    assert not tracing.SpanRate(0.0).take()
 
 
 async def test_who_is_not_admitted_has_nothing_recorded(collector: Collector) -> None:

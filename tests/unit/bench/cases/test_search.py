@@ -25,7 +25,7 @@ from retriever.domain.generation import (
 )
 from retriever.domain.vectors import GivenVector, exact_scores
 from retriever.record import Record
-from retriever.search.query import Query
+from retriever.search.query import SearchQuery
 from retriever.search.search import Searcher, search
 from servicekit.sql import Database
 from sightline_rules.facts import passes
@@ -126,7 +126,7 @@ async def test_a_record_that_was_filled_in_bulk_is_searched_like_any_other(
     deps = Searcher(record, index, Columns(record, exact_rows=0, patience=None))
     for share in (1.0, 0.5):
         for _, condition in corpus.conditions(share):
-            query = Query("default", vector=vector, condition=condition, top_k=10)
+            query = SearchQuery("default", vector=vector, condition=condition, top_k=10)
             answer = await search(query, deps, lambda: None)
             assert answer.candidates.product_ids == [
                 product_id(n) for n in corpus.nearest(share, 10)[0]

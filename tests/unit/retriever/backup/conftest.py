@@ -15,7 +15,7 @@ from retriever.catalog import products
 from retriever.catalog.takedowns import PermittedPhotos
 from retriever.domain.collections import shaped
 from retriever.domain.generation import IndexKind, IndexParameters, Metric, Verification
-from retriever.domain.product import Amount, ImageDraft, Offer, Order, Product, ProductDraft
+from retriever.domain.product import Amount, ImageDraft, Offer, Product, ProductDraft, ProductOrder
 from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
 from retriever.wiring import job_queue
@@ -70,9 +70,9 @@ class Place:
     store: BackupFiles
 
     @property
-    def deps(self) -> backups.Dependencies:
+    def deps(self) -> backups.BackupTools:
         photos = PermittedPhotos(self.photos, self.record)
-        return backups.Dependencies(self.record, photos, self.store, self.jobs)
+        return backups.BackupTools(self.record, photos, self.store, self.jobs)
 
     async def stock(self, number: int = 3, catalog: str = "default", first: int = 0) -> None:
         """Products with two photos each, the first one shared by all, all but the last embedded."""
@@ -128,7 +128,7 @@ class Place:
         return result
 
     async def products(self, catalog: str = "default") -> list[Product]:
-        found = await self.record.page(catalog, Order.PRODUCT_ID, None, 1_000)
+        found = await self.record.page(catalog, ProductOrder.PRODUCT_ID, None, 1_000)
         return [replace(product, seq=0) for product in found]
 
     async def rows(self, name: str, catalog: str = "default") -> list[Any]:

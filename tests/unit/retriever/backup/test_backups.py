@@ -14,7 +14,7 @@ import pytest
 
 from retriever.adapters.backup_files import BackupFiles
 from retriever.backup import backups
-from retriever.domain.archive import Table
+from retriever.domain.archive import ArchiveTable
 from retriever.domain.errors import (
     BackupDamaged,
     BackupNotFound,
@@ -45,7 +45,7 @@ async def test_a_backup_is_of_one_commit_while_writes_go_on(
     loop, before = asyncio.get_running_loop(), await here.products()
     read = RecordSnapshot.rows
 
-    def interrupted(snapshot: RecordSnapshot, table: Table) -> Iterator[Any]:
+    def interrupted(snapshot: RecordSnapshot, table: ArchiveTable) -> Iterator[Any]:
         if table.name == "product_images":  # in the thread of the transaction
             asyncio.run_coroutine_threadsafe(here.stock(2, first=5), loop).result(10)
         return read(snapshot, table)

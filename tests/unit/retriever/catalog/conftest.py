@@ -120,7 +120,7 @@ class Shop:
             catalog,
             self.record,
             condition=All(),
-            order=products.Order.PRODUCT_ID,
+            order=products.ProductOrder.PRODUCT_ID,
             page_size=1_000,
             page_token="",
         )

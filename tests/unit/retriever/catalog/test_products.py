@@ -12,7 +12,7 @@ import pytest
 from retriever.catalog import products
 from retriever.columns.keeper import Columns
 from retriever.domain.errors import PhotosFull, ProductInvalid
-from retriever.domain.product import Amount, ImageDraft, Order, ProductDraft, Stored
+from retriever.domain.product import Amount, ImageDraft, ProductDraft, ProductOrder, Stored
 from retriever.domain.validation import check_product
 from retriever.record import Record
 from servicekit.errors import ServiceError
@@ -156,7 +156,7 @@ async def stock(record: Record, clock: Clock, number: int) -> None:
         await products.upsert("default", [draft(f"p{n:02}", brand=brand)], record, FakePhotos())
 
 
-async def pages(record: Record, order: Order, condition: object = None) -> list[list[str]]:
+async def pages(record: Record, order: ProductOrder, condition: object = None) -> list[list[str]]:
     found, token = [], ""
     while True:
         page = await products.list_products(
@@ -176,30 +176,35 @@ async def pages(record: Record, order: Order, condition: object = None) -> list[
 async def test_pages_follow_one_another(record: Record, clock: Clock) -> None:
     await stock(record, clock, 10)
     names = [f"p{n:02}" for n in range(10)]
-    assert await pages(record, Order.PRODUCT_ID) == [names[:4], names[4:8], names[8:]]
-    newest = await pages(record, Order.NEWEST)
+    assert await pages(record, ProductOrder.PRODUCT_ID) == [names[:4], names[4:8], names[8:]]
+    newest = await pages(record, ProductOrder.NEWEST)
     assert [name for page in newest for name in page] == names[::-1]
 
 
 async def test_pages_of_a_filter_are_full(record: Record, clock: Clock) -> None:
     await stock(record, clock, 10)
     odd = Comparison("brand", Operator.EQUAL, "odd")
-    assert [len(page) for page in await pages(record, Order.PRODUCT_ID, odd)] == [4, 1]
+    assert [len(page) for page in await pages(record, ProductOrder.PRODUCT_ID, odd)] == [4, 1]
 
 
 async def test_a_page_token_is_good_for_its_own_list_only(record: Record, clock: Clock) -> None:
     await stock(record, clock, 10)
     first = await products.list_products(
-        "default", record, condition=All(), order=Order.PRODUCT_ID, page_size=4, page_token=""
+        "default",
+        record,
+        condition=All(),
+        order=ProductOrder.PRODUCT_ID,
+        page_size=4,
+        page_token="",
     )
     odd = Comparison("brand", Operator.EQUAL, "odd")
     for catalog, order, condition, token in (
-        ("default", Order.NEWEST, All(), first.next_token),
-        ("default", Order.PRODUCT_ID, odd, first.next_token),
-        ("other", Order.PRODUCT_ID, All(), first.next_token),
-        ("default", Order.PRODUCT_ID, All(), "bm9uc2Vuc2U"),
-        ("default", Order.PRODUCT_ID, All(), "é"),
-        ("default", Order.PRODUCT_ID, All(), "[" * 5_000),
+        ("default", ProductOrder.NEWEST, All(), first.next_token),
+        ("default", ProductOrder.PRODUCT_ID, odd, first.next_token),
+        ("other", ProductOrder.PRODUCT_ID, All(), first.next_token),
+        ("default", ProductOrder.PRODUCT_ID, All(), "bm9uc2Vuc2U"),
+        ("default", ProductOrder.PRODUCT_ID, All(), "é"),
+        ("default", ProductOrder.PRODUCT_ID, All(), "[" * 5_000),
     ):
         with pytest.raises(PageTokenInvalid):
             await products.list_products(
@@ -216,7 +221,12 @@ async def test_a_page_token_is_good_for_its_own_list_only(record: Record, clock:
 async def test_a_page_size_out_of_range_is_refused(record: Record, size: int) -> None:
     with pytest.raises(PageSizeInvalid):
         await products.list_products(
-            "default", record, condition=All(), order=Order.NEWEST, page_size=size, page_token=""
+            "default",
+            record,
+            condition=All(),
+            order=ProductOrder.NEWEST,
+            page_size=size,
+            page_token="",
         )
 
 
@@ -237,7 +247,7 @@ async def test_a_forged_place_in_a_list_is_a_wrong_token(
 ) -> None:
     """The rest of a token is no secret: a caller can put any place behind it."""
     await stock(record, clock, 3)
-    asked = {"condition": All(), "order": Order.NEWEST, "page_size": 1}
+    asked = {"condition": All(), "order": ProductOrder.NEWEST, "page_size": 1}
     first = await products.list_products("default", record, page_token="", **asked)  # type: ignore[arg-type]
     version, context, *_ = json.loads(base64.urlsafe_b64decode(first.next_token + "=="))
     forged = base64.urlsafe_b64encode(json.dumps([version, context, *place]).encode()).decode()

@@ -11,7 +11,7 @@ import pytest
 from retriever.catalog import products
 from retriever.columns import off_loop
 from retriever.columns.off_loop import INLINE_STEPS, each_passes, filter_steps
-from retriever.domain.product import CatalogPart, Order
+from retriever.domain.product import CatalogPart, ProductOrder
 from retriever.record import Record
 from retriever.record import products as record_products
 from servicekit import deadlines
@@ -109,7 +109,7 @@ def matching(record: Record) -> Awaitable[object]:
 
 def listed(record: Record) -> Awaitable[object]:
     return products.list_products(
-        "default", record, condition=WIDE, order=Order.NEWEST, page_size=1_000, page_token=""
+        "default", record, condition=WIDE, order=ProductOrder.NEWEST, page_size=1_000, page_token=""
     )
 
 

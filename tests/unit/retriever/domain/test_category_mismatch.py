@@ -18,7 +18,7 @@ from retriever.domain.category_mismatch import (
     category_mismatch,
 )
 from retriever.domain.generation import Generation
-from retriever.domain.product import Order
+from retriever.domain.product import ProductOrder
 from retriever.indexing.embedding import embed_pending
 from retriever.record import Record
 from sightline_rules.filters import All
@@ -102,7 +102,7 @@ async def listed(record: Record) -> list[str]:
         "default",
         record,
         condition=All(),
-        order=Order.PRODUCT_ID,
+        order=ProductOrder.PRODUCT_ID,
         page_size=10,
         page_token="",
         mismatched_only=True,

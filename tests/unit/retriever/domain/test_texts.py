@@ -22,7 +22,7 @@ from retriever.indexing.verification.case import Tools
 from retriever.indexing.verification.verify import verify
 from retriever.record import Record
 from retriever.search import search, stats
-from retriever.search.query import Query
+from retriever.search.query import SearchQuery
 from retriever.wiring import job_queue
 from servicekit.errors import InvalidArgument
 from servicekit.jobs import Job, Jobs
@@ -354,9 +354,9 @@ async def test_products_are_near_by_vector_and_by_product(
     await embed(record, made, embedder)
     await applied(record, made, engine)
     vector = GivenVector("text", "t1", 6, vector_of("White", 6, "t1").tobytes())
-    query = Query("default", vector=vector, top_k=1)
+    query = SearchQuery("default", vector=vector, top_k=1)
     answer = await search.search(query, searcher(record, engine), lambda: None)
     assert answer.candidates.product_ids == ["b"]
-    query = Query("default", product_id="a", space="text", top_k=5)
+    query = SearchQuery("default", product_id="a", space="text", top_k=5)
     answer = await search.search(query, searcher(record, engine), lambda: None)
     assert answer.candidates.product_ids == ["b"]

@@ -14,7 +14,7 @@ from retriever.adapters.embedder import EmbedderClient
 from retriever.domain.errors import EmbedderUnavailable, PhotosUnavailable
 from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress, Label
 from retriever.indexing import fits
-from retriever.indexing.fits import FIT, Dependencies
+from retriever.indexing.fits import FIT, FitTools
 from retriever.record import Record
 from retriever.wiring import job_queue
 from servicekit.errors import FailedPrecondition, ServiceError
@@ -112,7 +112,7 @@ class Shop:
         await fits.ask("default", plan(**fields), self.jobs, request_id="")
         job = await self.jobs.claim([FIT], "me", 60)
         assert job is not None
-        deps = Dependencies(self.record, self.photos, self.embedder, self.jobs)
+        deps = FitTools(self.record, self.photos, self.embedder, self.jobs)
         await self.jobs.finish(job.id, await fits.fit(job, deps))
         return await self.jobs.get(job.id), self.embedder.fitted[-1][1]
 

@@ -5,7 +5,7 @@ import pytest
 
 from retriever.domain.generation import Metric
 from retriever.domain.index_values import IndexRow
-from retriever.indexing.verification.neighbours import LEAST, Neighbours
+from retriever.indexing.verification.neighbours import LEAST, PhotoNeighbours
 from sightline_rules.facts import Facts
 
 COUNT = 50
@@ -18,7 +18,7 @@ def row(place: int, angle: float, *, image: str = "", parent: str = "") -> Index
 
 
 def measured(rows, sample=None, metric: Metric = Metric.COSINE) -> tuple[float, ...]:
-    found = Neighbours(rows if sample is None else sample, metric)
+    found = PhotoNeighbours(rows if sample is None else sample, metric)
     for start in range(0, len(rows), 7):
         found.look(rows[start : start + 7])
     return found.cosines()

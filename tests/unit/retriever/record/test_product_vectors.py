@@ -19,7 +19,7 @@ from retriever.indexing.verification.case import Tools
 from retriever.indexing.verification.verify import verify
 from retriever.record import Record
 from retriever.search import search
-from retriever.search.query import Query
+from retriever.search.query import SearchQuery
 from retriever.search.vectors import upsert_vectors
 from retriever.wiring import job_queue
 from servicekit.jobs import Jobs
@@ -205,7 +205,7 @@ async def test_it_is_verified_activated_and_searched_by_inner_product(
     assert result["passed"] == "true"
     status = await generations.activate("default", "c1", record, force=False)
     assert (status.generation.active, status.generation.forced) == (True, False)
-    query = Query("default", vector=given("", 1, 0, 1)[2], top_k=2)
+    query = SearchQuery("default", vector=given("", 1, 0, 1)[2], top_k=2)
     answer = await search.search(query, searcher(record, engine), lambda: None)
     rows = answer.candidates
     found = list(zip(rows.product_ids, rows.similarities, rows.image_ids, strict=True))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from retriever.domain.errors import EtagMismatch, ImageNotFound
-from retriever.domain.product import Order, Stored
+from retriever.domain.product import ProductOrder, Stored
 from retriever.record import Record, metadata
 from retriever.record.tables import ENGINES_OWN
 from servicekit.sql import Database
@@ -115,7 +115,7 @@ async def test_without_price_is_not_a_price_of_zero(record: Record) -> None:
 
 async def test_ids_sort_by_code_point(record: Record) -> None:
     await put(record, *(write(name) for name in ("b", "a", "B", "é", "葡")))
-    page = await record.page("default", Order.PRODUCT_ID, None, 10)
+    page = await record.page("default", ProductOrder.PRODUCT_ID, None, 10)
     assert [product.content.product_id for product in page] == ["B", "a", "b", "é", "葡"]
 
 

@@ -11,8 +11,8 @@ from retriever.domain.vectors import GivenVector
 from retriever.indexing.outbox import apply_outbox
 from retriever.record import Record
 from retriever.search import search
-from retriever.search.query import Query
-from retriever.search.search import Answer
+from retriever.search.query import SearchQuery
+from retriever.search.search import FoundNearest
 from tests.fakes.index import DIMENSION, VERSION, Always, FakeIndex, vector_of
 from tests.unit.retriever.conftest import generation, vectors, write
 from tests.unit.retriever.rows import searcher
@@ -23,8 +23,8 @@ def given(data: bytes, **fields: object) -> GivenVector:
     return replace(made, **fields)  # type: ignore[arg-type]
 
 
-def near(data: bytes, **fields: object) -> Query:
-    return replace(Query("default", vector=given(data)), **fields)  # type: ignore[arg-type]
+def near(data: bytes, **fields: object) -> SearchQuery:
+    return replace(SearchQuery("default", vector=given(data)), **fields)  # type: ignore[arg-type]
 
 
 def forever() -> float | None:
@@ -58,11 +58,11 @@ async def follow(made: Generation, record: Record, index: FakeIndex, *photos: by
     return done.generation
 
 
-def own(answer: Answer) -> list[str]:
+def own(answer: FoundNearest) -> list[str]:
     """The query's products whose near-duplicates were left out."""
     return [answer.candidates.view.table.ids[place] for place in answer.own]
 
 
-async def names(query: Query, record: Record, index: FakeIndex) -> list[str]:
+async def names(query: SearchQuery, record: Record, index: FakeIndex) -> list[str]:
     answer = await search.search(query, searcher(record, index), forever)
     return answer.candidates.product_ids

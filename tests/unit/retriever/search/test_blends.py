@@ -10,15 +10,15 @@ from retriever.domain.errors import ProductNotFound, VectorInvalid, VersionMisma
 from retriever.domain.generation import Generation
 from retriever.record import Record
 from retriever.search import search
-from retriever.search.query import BlendPart, Query
+from retriever.search.query import BlendPart, SearchQuery
 from servicekit.requests import RequestInvalid
 from tests.fakes.index import FakeIndex
 from tests.unit.retriever.rows import searcher
 from tests.unit.retriever.search.conftest import forever, given, names, own, stock
 
 
-def blend(*parts: BlendPart, **fields: object) -> Query:
-    return replace(Query("default", blend=parts), **fields)  # type: ignore[arg-type]
+def blend(*parts: BlendPart, **fields: object) -> SearchQuery:
+    return replace(SearchQuery("default", blend=parts), **fields)  # type: ignore[arg-type]
 
 
 def part(weight: float, data: bytes = b"", product_id: str = "", **fields: object) -> BlendPart:

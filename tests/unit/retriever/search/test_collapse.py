@@ -18,8 +18,8 @@ from retriever.domain.vectors import Floats, GivenVector, VectorWrite
 from retriever.record import Record
 from retriever.search import collapse, search
 from retriever.search.candidates import most_marked
-from retriever.search.query import Query
-from retriever.search.search import Answer
+from retriever.search.query import SearchQuery
+from retriever.search.search import FoundNearest
 from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, same_picture
 from sightline_rules.photos import image_id
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
@@ -78,14 +78,14 @@ async def stock(
     await follow(made, record, index)
 
 
-QUERY = Query("default", GivenVector("visual", VERSION, DIMENSION, turned(1.0).tobytes()))
+QUERY = SearchQuery("default", GivenVector("visual", VERSION, DIMENSION, turned(1.0).tobytes()))
 
 
-async def asked(record: Record, index: FakeIndex, query: Query = QUERY) -> Answer:
+async def asked(record: Record, index: FakeIndex, query: SearchQuery = QUERY) -> FoundNearest:
     return await search.search(query, searcher(record, index), forever)
 
 
-def reported(answer: Answer) -> dict[str, tuple[str, ...]]:
+def reported(answer: FoundNearest) -> dict[str, tuple[str, ...]]:
     found = answer.candidates
     return dict(zip(found.product_ids, found.collapsed, strict=True))
 
@@ -182,11 +182,11 @@ async def test_near_duplicates_of_the_querys_own_product_are_left_out_as_it_is(
     made: Generation, record: Record, index: FakeIndex
 ) -> None:
     await stock(made, record, index, {**SHOP, "shirt": Item(0.5, PICTURE)})
-    query = Query("default", product_id="blue")
+    query = SearchQuery("default", product_id="blue")
     answer = await asked(record, index, query)
     assert reported(answer) == {"copy": ("twin",), "hat": (), "coat": ()}
     assert own(answer) == ["blue"]
-    twin = await asked(record, index, Query("default", product_id="copy"))
+    twin = await asked(record, index, SearchQuery("default", product_id="copy"))
     assert reported(twin) == {"blue": ("red",), "hat": (), "coat": ()}
 
 
@@ -194,7 +194,7 @@ async def test_asked_for_the_querys_own_product_answers_for_its_near_duplicates(
     made: Generation, record: Record, index: FakeIndex
 ) -> None:
     await stock(made, record, index, SHOP)
-    query = Query("default", product_id="blue", include_query_product=True)
+    query = SearchQuery("default", product_id="blue", include_query_product=True)
     answer = await asked(record, index, query)
     assert reported(answer)["blue"] == ("red",)
     assert own(answer) == []
@@ -204,7 +204,7 @@ async def test_with_collapse_off_only_the_product_itself_is_left_out(
     made: Generation, record: Record, index: FakeIndex
 ) -> None:
     await stock(made, record, index, SHOP)
-    query = Query("default", product_id="blue", collapse=Collapse.OFF)
+    query = SearchQuery("default", product_id="blue", collapse=Collapse.OFF)
     answer = await asked(record, index, query)
     assert "red" in answer.candidates.product_ids
     assert own(answer) == []

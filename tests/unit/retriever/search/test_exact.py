@@ -22,7 +22,7 @@ from retriever.record import Record
 from retriever.search import exact, search
 from retriever.search.candidates import Candidates, most_marked
 from retriever.search.collapse import SPARE
-from retriever.search.query import BlendPart, Query
+from retriever.search.query import BlendPart, SearchQuery
 from sightline_rules.facts import Facts
 from sightline_rules.filters import All, Filter
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex
@@ -277,16 +277,16 @@ def vector_given(seed: int) -> GivenVector:
     return GivenVector("visual", VERSION, DIMENSION, values.tobytes())
 
 
-def queries(items: Sequence[Item]) -> list[Query]:
-    one = Query("default", vector=vector_given(1))
+def queries(items: Sequence[Item]) -> list[SearchQuery]:
+    one = SearchQuery("default", vector=vector_given(1))
     found = [one, replace(one, top_k=3), replace(one, condition=CONDITIONS[1])]
     if len(items) > 2:
         names = [it.product_id for it in items[:3]]
         found += [
-            Query("default", product_id=names[0]),
-            Query("default", product_id=names[1], include_query_product=True, top_k=4),
+            SearchQuery("default", product_id=names[0]),
+            SearchQuery("default", product_id=names[1], include_query_product=True, top_k=4),
             replace(one, excluded=tuple(names), condition=CONDITIONS[2]),
-            Query(
+            SearchQuery(
                 "default",
                 blend=(
                     BlendPart(1.0, vector_given(2)),

@@ -26,7 +26,7 @@ from retriever.record import Record
 from retriever.record import keywords as stored
 from retriever.record.tables import keywords as table
 from retriever.search import keywords
-from retriever.search.keywords import Query
+from retriever.search.keywords import KeywordQuery
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
 from servicekit.requests import RequestInvalid
@@ -78,7 +78,7 @@ def found(shop: Record, columns: Columns) -> Found:
 
 
 async def _found(record: Record, columns: Columns, text: str, **fields: Any) -> list[str]:
-    answer = await keywords.search(Query("default", text, **fields), record, columns=columns)
+    answer = await keywords.search(KeywordQuery("default", text, **fields), record, columns=columns)
     similarities = list(answer.candidates.similarities)
     assert similarities == sorted(similarities, reverse=True)
     assert all(0 < value < 1 for value in similarities)
@@ -345,7 +345,7 @@ async def test_words_in_memory_say_what_the_store_says(
         await record.delete("default", ids[: int(random.integers(3))])
         text = " ".join(random.choice([*WORDS, "wine", "nothing"], int(random.integers(1, 5))))
         brand: Filter = Comparison("brand", Operator.EQUAL, "b1")
-        query = Query(
+        query = KeywordQuery(
             "default",
             text,
             condition=brand if random.random() < 0.5 else keywords.EVERYTHING,

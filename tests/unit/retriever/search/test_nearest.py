@@ -15,9 +15,9 @@ from retriever.domain.vectors import Floats, GivenVector
 from retriever.record import Record
 from retriever.search import nearest, planning, search
 from retriever.search.nearest import compare
-from retriever.search.query import Query
+from retriever.search.query import SearchQuery
 from retriever.search.sampling import Samples
-from retriever.search.search import Answer
+from retriever.search.search import FoundNearest
 from servicekit.sql import Database
 from sightline_rules.filters import All, Any, Comparison, Filter, Membership, Money, Operator
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
@@ -94,9 +94,9 @@ async def made(record: Record, index: Forgetful) -> Generation:
     return await follow(found, record, index, *photos)
 
 
-async def ask(condition: Filter, record: Record, index: FakeIndex, top_k: int = 5) -> Answer:
+async def ask(condition: Filter, record: Record, index: FakeIndex, top_k: int = 5) -> FoundNearest:
     vector = GivenVector("visual", VERSION, DIMENSION, vector_of(b"x").tobytes())
-    query = Query("default", vector=vector, condition=condition, top_k=top_k)
+    query = SearchQuery("default", vector=vector, condition=condition, top_k=top_k)
     return await search.search(query, searcher(record, index), lambda: None)
 
 
@@ -107,7 +107,7 @@ def expected(numbers: Iterable[int], count: int) -> list[str]:
     ][:count]
 
 
-def names(answer: Answer) -> list[str]:
+def names(answer: FoundNearest) -> list[str]:
     return answer.candidates.product_ids
 
 

@@ -14,7 +14,7 @@ from retriever.search.planning import (
     MAX_EF,
     MAX_LIMIT,
     MOST_MATCHES,
-    Estimate,
+    FilterEstimate,
     Narrowing,
     Plan,
     Route,
@@ -45,51 +45,51 @@ CHEAP = Comparison("price", Operator.LESS, Money("EUR", 10))
 TAGGED = Comparison("tags", Operator.CONTAINS, "new")
 
 
-def chosen(guess: Estimate, parameters: IndexParameters = HNSW) -> Plan:
+def chosen(guess: FilterEstimate, parameters: IndexParameters = HNSW) -> Plan:
     return choose(parameters, guess, top_k=100, excluded=0, overfetch=2)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.05, 0.0001])
 def test_a_flat_generation_is_searched_as_it_is(share: float) -> None:
-    plan = chosen(Estimate(100_000, share, Narrowing(BRAND, 10)), FLAT)
+    plan = chosen(FilterEstimate(100_000, share, Narrowing(BRAND, 10)), FLAT)
     assert (plan.route, plan.limit) == (Route.FLAT, 200)
     assert plan.words(2, 400) == "flat, 2 rounds, 400 rows"
 
 
 @pytest.mark.parametrize(("share", "ef"), [(1.0, 1_200), (0.5, 2_400), (0.2, 6_000), (0.1, 12_000)])
 def test_ef_grows_as_fewer_rows_pass(share: float, ef: int) -> None:
-    plan = chosen(Estimate(1_000_000, share))
+    plan = chosen(FilterEstimate(1_000_000, share))
     assert (plan.route, plan.ef) == (Route.GRAPH, ef)
     assert plan.reason == f"about {share:.0%} pass"
 
 
 def test_ef_is_bounded() -> None:
-    assert chosen(Estimate(10_000_000, 0.001)).ef == MAX_EF
-    assert chosen(Estimate(10_000, 0.3)).ef == 4_000
-    assert chosen(Estimate(10_000, 0.01)).ef == 5_000, "half of the rows find all"
-    assert chosen(Estimate(20, 0.5)).ef == 200, "an engine refuses less than the limit"
+    assert chosen(FilterEstimate(10_000_000, 0.001)).ef == MAX_EF
+    assert chosen(FilterEstimate(10_000, 0.3)).ef == 4_000
+    assert chosen(FilterEstimate(10_000, 0.01)).ef == 5_000, "half of the rows find all"
+    assert chosen(FilterEstimate(20, 0.5)).ef == 200, "an engine refuses less than the limit"
     keen = IndexParameters(kind=IndexKind.HNSW, ef=30_000)
-    assert chosen(Estimate(10_000, 0.5), keen).ef == 30_000, "what the operator asked for"
+    assert chosen(FilterEstimate(10_000, 0.5), keen).ef == 30_000, "what the operator asked for"
 
 
 def test_few_matches_of_an_indexed_part_are_read_from_the_record() -> None:
-    plan = chosen(Estimate(100_000, 0.005, Narrowing(BRAND, 600)))
+    plan = chosen(FilterEstimate(100_000, 0.005, Narrowing(BRAND, 600)))
     assert (plan.route, plan.narrowing) == (Route.EXACT, BRAND)
     assert plan.words(1, 500, 500) == "exact over 500 matches, 1 round, 500 rows, by brand"
-    many = Estimate(100_000, (EXACT_ROWS + 1) / 100_000, Narrowing(BRAND, EXACT_ROWS + 1))
+    many = FilterEstimate(100_000, (EXACT_ROWS + 1) / 100_000, Narrowing(BRAND, EXACT_ROWS + 1))
     assert chosen(many).route is Route.GRAPH
-    costly = Estimate(10_000, 0.02, Narrowing(BRAND, MOST_MATCHES + 1))
+    costly = FilterEstimate(10_000, 0.02, Narrowing(BRAND, MOST_MATCHES + 1))
     assert chosen(costly).route is Route.GRAPH, "the part alone passes too many"
 
 
 def test_matches_that_no_graph_would_find_are_reported_by_the_engine() -> None:
-    plan = chosen(Estimate(100_000, 0.001))
+    plan = chosen(FilterEstimate(100_000, 0.001))
     assert (plan.route, plan.narrowing) == (Route.EXACT, None)
-    assert chosen(Estimate(100_000, EXACT_ROWS / 100_000)).route is Route.EXACT
-    assert chosen(Estimate(10_000, 0.01)).route is Route.GRAPH
+    assert chosen(FilterEstimate(100_000, EXACT_ROWS / 100_000)).route is Route.EXACT
+    assert chosen(FilterEstimate(10_000, 0.01)).route is Route.GRAPH
 
 
-def comparing(guess: Estimate) -> Plan:
+def comparing(guess: FilterEstimate) -> Plan:
     return choose(HNSW, guess, top_k=100, excluded=0, overfetch=2, compares=True)
 
 
@@ -97,7 +97,7 @@ def comparing(guess: Estimate) -> Plan:
 def test_an_engine_that_compares_is_asked_for_slices_of_which_few_rows_pass(
     share: float, slices: int
 ) -> None:
-    plan = comparing(Estimate(100_000, share))
+    plan = comparing(FilterEstimate(100_000, share))
     assert (plan.route, plan.slices) == (Route.SLICES, slices)
     assert plan.ef >= min(MAX_EF, 6 * 200 / share), "for a share that was estimated too low"
     reported = "1 slice" if slices == 1 else f"{slices} slices"
@@ -105,17 +105,17 @@ def test_an_engine_that_compares_is_asked_for_slices_of_which_few_rows_pass(
 
 
 def test_a_graph_is_walked_where_many_rows_pass() -> None:
-    assert comparing(Estimate(100_000, 0.41)).route is Route.GRAPH
-    assert comparing(Estimate(1_000_000, 0.2)).route is Route.GRAPH, "too many to compare"
-    assert comparing(Estimate(20_000_000, 0.08)).slices == 2, "but no graph finds 8%"
-    few = comparing(Estimate(100_000, 0.005, Narrowing(BRAND, 600)))
+    assert comparing(FilterEstimate(100_000, 0.41)).route is Route.GRAPH
+    assert comparing(FilterEstimate(1_000_000, 0.2)).route is Route.GRAPH, "too many to compare"
+    assert comparing(FilterEstimate(20_000_000, 0.08)).slices == 2, "but no graph finds 8%"
+    few = comparing(FilterEstimate(100_000, 0.005, Narrowing(BRAND, 600)))
     assert few.route is Route.EXACT, "the record is quicker yet"
 
 
 def test_a_partition_is_all_that_a_search_of_its_category_walks_past() -> None:
-    guess = Estimate(1_000_000, 0.05, reach=0.1)
+    guess = FilterEstimate(1_000_000, 0.05, reach=0.1)
     assert (guess.density, guess.reached) == (0.5, 100_000)
-    assert Estimate(1_000_000, 0.5, reach=0.1).density == 1.0, "a sample may be wrong"
+    assert FilterEstimate(1_000_000, 0.5, reach=0.1).density == 1.0, "a sample may be wrong"
     plan = comparing(guess)
     assert (plan.route, plan.ef) == (Route.GRAPH, 2_400)
 
@@ -131,10 +131,10 @@ def test_what_a_search_of_a_category_reaches_of_partitions(monkeypatch: pytest.M
 
 
 def test_an_estimate_that_was_wrong_is_taken_for_the_least_it_can_be() -> None:
-    plan = graph(HNSW, Estimate(100_000, 0.001), 200)
+    plan = graph(HNSW, FilterEstimate(100_000, 0.001), 200)
     assert plan.route is Route.GRAPH
     assert plan.ef == MAX_EF
-    assert graph(HNSW, Estimate(0, 0.5), 200).ef == 1_200
+    assert graph(HNSW, FilterEstimate(0, 0.5), 200).ef == 1_200
 
 
 def test_a_deeper_round_widens_the_walk() -> None:
@@ -189,7 +189,7 @@ def test_a_sample_shows_shares_and_the_narrowest_part(monkeypatch: pytest.Monkey
     assert guess.narrowing == Narrowing(BRAND, pytest.approx(5_000))
     assert guess.share == pytest.approx(0.01)
     assert guess.matches == pytest.approx(1_000)
-    assert estimate(All(), sample()) == Estimate(100_000)
+    assert estimate(All(), sample()) == FilterEstimate(100_000)
     nobody = Comparison("brand", Operator.EQUAL, "nobody")
     assert estimate(nobody, sample()).share > 0, "there may be some"
     assert estimate(BRAND, Sample((), 0)).matches == 0

@@ -26,7 +26,7 @@ from retriever.domain.vectors import GivenVector, check_vector
 from retriever.record import Record
 from retriever.search import search, stats
 from retriever.search.freshness import read_index_token, write_index_token
-from retriever.search.query import Query
+from retriever.search.query import SearchQuery
 from servicekit.errors import DeadlineExceeded
 from servicekit.requests import RequestInvalid
 from sightline_rules.filters import Comparison, Money, Operator
@@ -142,14 +142,14 @@ async def test_a_product_without_vectors_finds_nothing(
 ) -> None:
     await stock(made, record, index, {"a": [b"1"]})
     await record.write("default", [write("bare")])
-    assert await names(Query("default", product_id="bare"), record, index) == []
+    assert await names(SearchQuery("default", product_id="bare"), record, index) == []
 
 
 async def test_left_out_products_take_no_place(
     made: Generation, record: Record, index: FakeIndex
 ) -> None:
     await stock(made, record, index, {"a": [b"1", b"2"], "b": [b"3"], "c": [b"4"]})
-    query = Query("default", product_id="a", top_k=1, excluded=("b",))
+    query = SearchQuery("default", product_id="a", top_k=1, excluded=("b",))
     assert await names(query, record, index) == ["c"]
     itself = replace(query, include_query_product=True)
     assert await names(itself, record, index) == ["a"]
@@ -183,14 +183,14 @@ async def test_every_wrong_question_is_distinguished(
     made: Generation, record: Record, index: FakeIndex
 ) -> None:
     for query, error in (
-        (Query("default"), RequestInvalid),
+        (SearchQuery("default"), RequestInvalid),
         (near(b"1", product_id="a"), RequestInvalid),
         (near(b"1", top_k=0), RequestInvalid),
         (near(b"1", top_k=1_001), RequestInvalid),
         (near(b"1", excluded=("x",) * 1_001), RequestInvalid),
-        (Query("default", product_id="nobody"), ProductNotFound),
-        (Query("default", product_id="a", space="text"), SpaceUnavailable),
-        (Query("other", product_id="a"), SpaceUnavailable),
+        (SearchQuery("default", product_id="nobody"), ProductNotFound),
+        (SearchQuery("default", product_id="a", space="text"), SpaceUnavailable),
+        (SearchQuery("other", product_id="a"), SpaceUnavailable),
         (near(b"1", generation="nobody"), GenerationNotFound),
         (near(b"1", vector=given(b"1", space_version="v0")), VersionMismatch),
         (near(b"1", vector=given(b"1", dimension=3)), VectorInvalid),

@@ -14,9 +14,9 @@ from retriever.domain.product import (
     Attribute,
     Image,
     ImageDraft,
-    Order,
     Product,
     ProductContent,
+    ProductOrder,
     Stored,
 )
 from retriever.servicer import column_messages, filter_messages, product_messages, vector_messages
@@ -353,8 +353,8 @@ def test_what_a_person_writes_means_the_same_to_the_service(text: str, names: st
 
 
 def test_orders_and_views_of_the_future_are_refused() -> None:
-    assert product_messages.order(0) is Order.PRODUCT_ID
-    assert product_messages.order(2) is Order.NEWEST
+    assert product_messages.order(0) is ProductOrder.PRODUCT_ID
+    assert product_messages.order(2) is ProductOrder.NEWEST
     with pytest.raises(RequestInvalid):
         product_messages.order(99)
     assert not product_messages.as_columns(0)

@@ -49,7 +49,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Dependencies:
+class BackupTools:
     """What both jobs work with."""
 
     record: BackupRecord
@@ -172,7 +172,7 @@ def check_catalog(manifest: Manifest, source: str) -> None:
 # Done
 
 
-async def back_up(job: Job, deps: Dependencies, service_version: str) -> Mapping[str, Any]:
+async def back_up(job: Job, deps: BackupTools, service_version: str) -> Mapping[str, Any]:
     """Do a job of kind BACKUP; its results. Raises JobCancelled, JobClaimLost."""
     progress = Progress()
     work = _back_up(job, deps, progress, service_version)
@@ -180,7 +180,7 @@ async def back_up(job: Job, deps: Dependencies, service_version: str) -> Mapping
 
 
 async def _back_up(
-    job: Job, deps: Dependencies, progress: Progress, service_version: str
+    job: Job, deps: BackupTools, progress: Progress, service_version: str
 ) -> Mapping[str, Any]:
     tables, store = deps.record.archived(), deps.store
     with Spool(store.spool_folder()) as spool:
@@ -210,7 +210,7 @@ async def _back_up(
 
 
 async def _copy_photos(
-    job: Job, rows: Iterator[list[Row]], writer: Writer, deps: Dependencies, progress: Progress
+    job: Job, rows: Iterator[list[Row]], writer: Writer, deps: BackupTools, progress: Progress
 ) -> int:
     """Put the photos into the archive; how many are lost."""
     lost = 0

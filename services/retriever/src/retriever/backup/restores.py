@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from retriever.backup.archive.reading import ArchiveReader
 from retriever.backup.archive.writing import Spool
-from retriever.backup.backups import Dependencies, affordable, check_catalog, wanted
+from retriever.backup.backups import BackupTools, affordable, check_catalog, wanted
 from retriever.catalog.deletions import sweep
 from retriever.domain.archive import MANIFEST, Row, generations_of
 from retriever.domain.collections import collection_of
@@ -53,7 +53,7 @@ _SPACE = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _IMAGE = re.compile(r"[0-9a-f]{64}")
 
 
-async def restore(job: Job, deps: Dependencies, prefix: str) -> Mapping[str, Any]:
+async def restore(job: Job, deps: BackupTools, prefix: str) -> Mapping[str, Any]:
     """Do a job of kind RESTORE; its results. Raises JobCancelled, JobClaimLost.
 
     `prefix`: what the names of collections begin with.
@@ -63,7 +63,7 @@ async def restore(job: Job, deps: Dependencies, prefix: str) -> Mapping[str, Any
 
 
 async def _restore(
-    job: Job, deps: Dependencies, prefix: str, progress: Progress
+    job: Job, deps: BackupTools, prefix: str, progress: Progress
 ) -> Mapping[str, Any]:
     store, record = deps.store, deps.record
     file, _ = await store.open(job.params["source"], job.params["backup_id"])
@@ -207,7 +207,7 @@ def _damaged(table: str, description: str) -> BackupDamaged:
 
 
 async def _take_photos(
-    job: Job, reader: ArchiveReader, deps: Dependencies, progress: Progress
+    job: Job, reader: ArchiveReader, deps: BackupTools, progress: Progress
 ) -> None:
     """Store the photos, each checked. They are named by their hash and count for nothing yet."""
     batches = reader.rows("images")
@@ -295,7 +295,7 @@ def _made(held: Generation, names: Mapping[str, str], job: Job, prefix: str) -> 
     )
 
 
-async def _write(job: Job, reader: ArchiveReader, deps: Dependencies, progress: Progress) -> None:
+async def _write(job: Job, reader: ArchiveReader, deps: BackupTools, progress: Progress) -> None:
     """Write photos and vectors first: the products that follow can be indexed at once."""
     record, catalog, before = deps.record, job.catalog_id, job.params["before"]
 

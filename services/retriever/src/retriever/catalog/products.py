@@ -16,7 +16,14 @@ from retriever.catalog.uploads import Uploads, uploading
 from retriever.columns.keeper import Columns, View
 from retriever.columns.off_loop import each_passes, filter_steps, off_loop
 from retriever.domain.errors import ImageNotFound, ProductInvalid
-from retriever.domain.product import Image, Order, Product, ProductDraft, ProductWrite, Stored
+from retriever.domain.product import (
+    Image,
+    Product,
+    ProductDraft,
+    ProductOrder,
+    ProductWrite,
+    Stored,
+)
 from retriever.domain.validation import check_product
 from retriever.ports.catalog import CatalogRecord
 from retriever.ports.photos import Photos
@@ -46,7 +53,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundProducts:
     """Products asked for by id, in the order asked."""
 
     view: View
@@ -83,7 +90,7 @@ async def batch_get(
     columns: Columns,
     *,
     beside: Sequence[str] = (),
-) -> Found:
+) -> FoundProducts:
     """Return products by id; a repeated id is answered each time.
 
     `beside`: products that the columns hold too, whatever the filter says.
@@ -92,7 +99,7 @@ async def batch_get(
     view = await columns.of(catalog_id, list(dict.fromkeys([*product_ids, *beside])))
     places = view.table.places(product_ids)
     passing = await view.conditions.passing(condition, places)
-    return Found(
+    return FoundProducts(
         view,
         places[passing].tolist(),
         [product_ids[row] for row in np.flatnonzero(places < 0).tolist()],
@@ -122,7 +129,7 @@ async def list_products(
     record: CatalogRecord,
     *,
     condition: Filter,
-    order: Order,
+    order: ProductOrder,
     page_size: int,
     page_token: str,
     mismatched_only: bool = False,
@@ -207,15 +214,15 @@ async def prepare(
 
 
 def _list_context(
-    catalog_id: str, order: Order, condition: Filter, *, mismatched_only: bool = False
+    catalog_id: str, order: ProductOrder, condition: Filter, *, mismatched_only: bool = False
 ) -> str:
     """Return the hash that binds a page token to its list."""
     asked = (catalog_id, order, condition, *(["doubted"] if mismatched_only else []))
     return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
 
 
-def _position(order: Order, product: Product) -> tuple[int, str]:
-    return (product.create_time if order is Order.NEWEST else 0, product.content.product_id)
+def _position(order: ProductOrder, product: Product) -> tuple[int, str]:
+    return (product.create_time if order is ProductOrder.NEWEST else 0, product.content.product_id)
 
 
 def _checked_place(time: int, product_id: str) -> tuple[int, str]:

@@ -44,7 +44,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ArchiveColumn:
     """One column of a table."""
 
     name: str
@@ -53,11 +53,11 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ArchiveTable:
     """One table of the record, without what belongs to the place where it is kept."""
 
     name: str
-    columns: tuple[Column, ...]
+    columns: tuple[ArchiveColumn, ...]
     batch: int
     """Rows that are in memory at once, and in one row group."""
 

@@ -233,7 +233,7 @@ class CatalogPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class PartTally:
     """What a look at a part of the catalog found."""
 
     product_ids: tuple[str, ...]
@@ -242,7 +242,7 @@ class Tally:
     """Where to go on; None = that was all."""
 
 
-class Order(StrEnum):
+class ProductOrder(StrEnum):
     """The order of a list."""
 
     PRODUCT_ID = "product_id"

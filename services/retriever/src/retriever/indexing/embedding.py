@@ -76,7 +76,7 @@ def _key(generation: Generation, text: str) -> tuple[str, str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Dependencies:
+class EmbeddingTools:
     """What a version's photos or texts are embedded with."""
 
     generation: Generation
@@ -121,7 +121,7 @@ async def embed_pending(
     so that one that brings the embedder down holds up no other. Raises VersionMismatch when the
     embedder's version is not the generation's any more: they stay pending.
     """
-    deps = Dependencies(
+    deps = EmbeddingTools(
         generation, record, photos, embedder, known, recent or RecentVectors(), shopper_tags
     )
     due = _together(await record.due(generation, batch * calls))
@@ -184,7 +184,7 @@ async def _side_by_side(calls: Iterable[Coroutine[Any, Any, Embedded]]) -> Embed
 # Texts
 
 
-async def _embed_texts(due: Sequence[Pending], batch: int, deps: Dependencies) -> Embedded:
+async def _embed_texts(due: Sequence[Pending], batch: int, deps: EmbeddingTools) -> Embedded:
     """Embed what texts are due, each once; products without one wait no more."""
     generation, record = deps.generation, deps.record
     texts = await record.texts(generation, [item.item_id for item in due])
@@ -218,7 +218,7 @@ def _of_text(text: str, vector: Floats, items: Iterable[Pending]) -> list[Vector
 # Photos
 
 
-async def _embed_photos(part: Sequence[Pending], deps: Dependencies) -> Embedded:
+async def _embed_photos(part: Sequence[Pending], deps: EmbeddingTools) -> Embedded:
     """Embed photos that fit one call; those that can't be read (any more, or now) fail.
 
     Raises PhotosUnavailable when none could be read; these photos then wait like all others.
@@ -247,7 +247,7 @@ async def _embed_photos(part: Sequence[Pending], deps: Dependencies) -> Embedded
 # One call
 
 
-async def _call(wanted: Sequence[_Wanted], deps: Dependencies) -> Embedded:
+async def _call(wanted: Sequence[_Wanted], deps: EmbeddingTools) -> Embedded:
     """Have photos or texts embedded, and store what came of it in one transaction."""
     generation, record = deps.generation, deps.record
     data = [each.content for each in wanted]
@@ -281,7 +281,7 @@ async def _call(wanted: Sequence[_Wanted], deps: Dependencies) -> Embedded:
     return Embedded(len(writes), failed)
 
 
-async def _shoppers(wanted: Sequence[_Wanted], deps: Dependencies) -> frozenset[int]:
+async def _shoppers(wanted: Sequence[_Wanted], deps: EmbeddingTools) -> frozenset[int]:
     """Return the places of the photos that shoppers took."""
     if not deps.shopper_tags or deps.generation.of_texts:
         return frozenset()
@@ -300,7 +300,7 @@ class Answered:
 
 
 async def _embed(
-    data: Sequence[bytes | str], deps: Dependencies, shoppers: Collection[int]
+    data: Sequence[bytes | str], deps: EmbeddingTools, shoppers: Collection[int]
 ) -> list[Answered | ServiceError]:
     """Return a vector of the generation's version, or an error, for each photo or text."""
     generation = deps.generation

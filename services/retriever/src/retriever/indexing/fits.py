@@ -36,7 +36,7 @@ AHEAD: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Dependencies:
+class FitTools:
     """What the job works with."""
 
     record: LabelRecord
@@ -80,7 +80,7 @@ async def ask(catalog_id: str, wanted: FitPlan, jobs: Jobs, *, request_id: str) 
     return await jobs.create(FIT, catalog_id, asdict(wanted), request_id)
 
 
-async def fit(job: Job, deps: Dependencies) -> Mapping[str, Any]:
+async def fit(job: Job, deps: FitTools) -> Mapping[str, Any]:
     """Do a job of this kind; its results.
 
     Raises JobCancelled, JobClaimLost, EmbedderUnavailable, PhotosUnavailable, and why the embedder
@@ -90,7 +90,7 @@ async def fit(job: Job, deps: Dependencies) -> Mapping[str, Any]:
     return await reporting(_fit(job, deps, progress), job, progress, deps.jobs)
 
 
-async def _fit(job: Job, deps: Dependencies, progress: Progress) -> Mapping[str, Any]:
+async def _fit(job: Job, deps: FitTools, progress: Progress) -> Mapping[str, Any]:
     wanted = FitPlan(
         **{**job.params, "shopper_photo_tags": tuple(job.params["shopper_photo_tags"])}
     )
@@ -165,7 +165,7 @@ async def _pages(catalog_id: str, record: LabelRecord) -> AsyncIterator[list[Lab
 
 
 async def _read(
-    catalog_id: str, wanted: FitPlan, chosen: _Chosen, deps: Dependencies
+    catalog_id: str, wanted: FitPlan, chosen: _Chosen, deps: FitTools
 ) -> AsyncIterator[FitPhoto]:
     """Yield the photos; what their store has lost is left out and counted."""
     tags = frozenset(wanted.shopper_photo_tags)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
-from retriever.domain.archive import Row, Table
+from retriever.domain.archive import ArchiveTable, Row
 from retriever.domain.generation import Generation
 from retriever.ports.catalog import DeletionRecord
 from retriever.ports.generations import GenerationsRecord
@@ -27,10 +27,10 @@ class Snapshot(Protocol):
     @property
     def generations(self) -> Sequence[Generation]: ...
 
-    def count(self, table: Table) -> int:
+    def count(self, table: ArchiveTable) -> int:
         """Return the number of a table's rows."""
 
-    def rows(self, table: Table) -> Iterator[Sequence[Row]]:
+    def rows(self, table: ArchiveTable) -> Iterator[Sequence[Row]]:
         """Yield a table's rows by its key, in batches."""
 
 
@@ -40,7 +40,7 @@ T = TypeVar("T")
 class BackupRecord(DeletionRecord, GenerationsRecord, Protocol):
     """The record, as backups use it."""
 
-    def archived(self) -> tuple[Table, ...]:
+    def archived(self) -> tuple[ArchiveTable, ...]:
         """Return the tables of an archive, in order."""
 
     async def snapshot(self, catalog_id: str, take: Callable[[Snapshot], T]) -> T:

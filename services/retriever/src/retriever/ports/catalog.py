@@ -47,7 +47,7 @@ class CatalogRecord(UploadRecord, Protocol):
     async def page(
         self,
         catalog_id: str,
-        order: product.Order,
+        order: product.ProductOrder,
         after: tuple[int, str] | None,
         limit: int,
         *,
@@ -157,10 +157,10 @@ class DeletionRecord(Protocol):
     async def commit_number(self, catalog_id: str) -> int:
         """Return a new commit number: later writes of whole products have it or a greater one."""
 
-    async def tally(self, catalog_id: str, part: product.CatalogPart) -> product.Tally:
+    async def tally(self, catalog_id: str, part: product.CatalogPart) -> product.PartTally:
         """Return the products in a part of the catalog."""
 
-    async def sweep(self, catalog_id: str, part: product.CatalogPart) -> product.Tally:
+    async def sweep(self, catalog_id: str, part: product.CatalogPart) -> product.PartTally:
         """Return and delete the products in a part of the catalog, in one transaction."""
 
 

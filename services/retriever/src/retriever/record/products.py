@@ -115,7 +115,7 @@ def read_products(
 def read_page(
     connection: Connection,
     catalog_id: str,
-    order: product.Order,
+    order: product.ProductOrder,
     after: tuple[int, str] | None,
     limit: int,
     *,
@@ -125,7 +125,7 @@ def read_page(
     query = sa.select(c.product_id).where(c.catalog_id == catalog_id).limit(limit)
     if mismatched_only:
         query = query.where(MISMATCHED)
-    if order is product.Order.NEWEST:
+    if order is product.ProductOrder.NEWEST:
         query = query.order_by(c.create_time.desc(), c.product_id)
         if after is not None:
             same = sa.and_(c.create_time == after[0], c.product_id > after[1])
@@ -171,7 +171,9 @@ def passing(rows: Iterable[Any], condition: Filter) -> Iterator[Any]:
             yield row
 
 
-def read_part(connection: Connection, catalog_id: str, part: product.CatalogPart) -> product.Tally:
+def read_part(
+    connection: Connection, catalog_id: str, part: product.CatalogPart
+) -> product.PartTally:
     c = products.c
     place = sa.tuple_(c.touched, c.product_id)
     query = (
@@ -185,7 +187,7 @@ def read_part(connection: Connection, catalog_id: str, part: product.CatalogPart
     rows = connection.execute(query).all()
     passed = tuple(row.product_id for row in passing(rows, part.condition))
     last = (rows[-1].touched, rows[-1].product_id) if len(rows) == part.limit else None
-    return product.Tally(passed, last)
+    return product.PartTally(passed, last)
 
 
 def read_image(connection: Connection, catalog_id: str, image_id: str) -> product.Image | None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from retriever.domain.errors import GenerationNotFound, ImageNotFound, ProductNotFound
 from retriever.domain.generation import Generation, GenerationState
-from retriever.domain.product import CatalogPart, Tally
+from retriever.domain.product import CatalogPart, PartTally
 from retriever.domain.texts import digest_of, text_of
 from retriever.domain.vectors import VectorWrite
 from retriever.record import parts, tables
@@ -282,7 +282,7 @@ def delete(
     return session.delete(list(dict.fromkeys(product_ids))), session.head
 
 
-def sweep(connection: Connection, now: int, catalog_id: str, part: CatalogPart) -> Tally:
+def sweep(connection: Connection, now: int, catalog_id: str, part: CatalogPart) -> PartTally:
     session = Session(connection, catalog_id, now)
     found = read_part(connection, catalog_id, part)
     session.delete(found.product_ids)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.archive import Column, Kind, Row, Table
+from retriever.domain.archive import ArchiveColumn, ArchiveTable, Kind, Row
 from retriever.domain.generation import TEXT_SPACE, Generation
 from retriever.ports.backup import Snapshot
 from retriever.record.generations import live_generations
@@ -33,13 +33,13 @@ _BATCHES = {"vectors": 512, "products": 500}
 _OTHERS = 2_000
 
 
-def _table(of: sa.Table, own: frozenset[str]) -> Table:
+def _table(of: sa.Table, own: frozenset[str]) -> ArchiveTable:
     columns = tuple(
-        Column(column.name, _kind(column), bool(column.nullable))
+        ArchiveColumn(column.name, _kind(column), bool(column.nullable))
         for column in of.columns
         if column.name not in own
     )
-    return Table(of.name, columns, _BATCHES.get(of.name, _OTHERS))
+    return ArchiveTable(of.name, columns, _BATCHES.get(of.name, _OTHERS))
 
 
 def _kind(column: sa.Column[Any]) -> Kind:
@@ -64,13 +64,13 @@ class RecordSnapshot:
     time: int
     generations: Sequence[Generation]
 
-    def count(self, table: Table) -> int:
+    def count(self, table: ArchiveTable) -> int:
         """Return the number of a table's rows."""
         source = _SOURCES[table.name]
         query = sa.select(sa.func.count()).where(self._archived(source))
         return int(self.connection.execute(query).scalar_one())
 
-    def rows(self, table: Table) -> Iterator[Sequence[Row]]:
+    def rows(self, table: ArchiveTable) -> Iterator[Sequence[Row]]:
         """Yield a table's rows by its key, in batches."""
         source = _SOURCES[table.name]
         query = (

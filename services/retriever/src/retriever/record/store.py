@@ -5,7 +5,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from retriever.domain.archive import Table
+from retriever.domain.archive import ArchiveTable
 from retriever.domain.generation import GenerationSnapshot
 from retriever.record import (
     batch,
@@ -154,7 +154,7 @@ class Record:
     drop_rows = _writes(imports.drop_rows)
 
     # Backups
-    def archived(self) -> tuple[Table, ...]:
+    def archived(self) -> tuple[ArchiveTable, ...]:
         return snapshots.ARCHIVED
 
     check_archived = staticmethod(restoring.check)

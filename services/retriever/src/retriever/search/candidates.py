@@ -15,7 +15,7 @@ from retriever.domain.vectors import Floats
 from retriever.ports.search import SearchRecord
 from retriever.search.collapse import FirstVectors, choose, most_marked
 from retriever.search.exact import Ordered
-from retriever.search.query import MAX_TOP_K, Query
+from retriever.search.query import MAX_TOP_K, SearchQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def _fairly(groups: Sequence[Sequence[int]], most: int) -> list[list[int]]:
 async def first_of_each(
     view: View,
     hits: Sequence[Hit],
-    asked: Query,
+    asked: SearchQuery,
     left_out: Collection[str],
     own: Ints,
     *,

@@ -10,7 +10,7 @@ from retriever.domain.generation import Freshness, GenerationSnapshot
 from retriever.ports.search import SearchRecord
 from retriever.search.fallback.chain import FallbackChain, Remaining
 from retriever.search.fallback.from_record import RecordCopy
-from retriever.search.query import Query
+from retriever.search.query import SearchQuery
 from servicekit.errors import DeadlineExceeded
 
 WAIT_STEP = 0.02
@@ -18,7 +18,7 @@ WAIT_STEP = 0.02
 
 
 async def resolve(
-    query: Query, record: SearchRecord, remaining: Remaining, awaited: Collection[str]
+    query: SearchQuery, record: SearchRecord, remaining: Remaining, awaited: Collection[str]
 ) -> GenerationSnapshot:
     """Return the generation to search: the one named, else the active one of the space."""
     space = query.vector.space if query.vector else query.space
@@ -87,7 +87,7 @@ class Wait:
             raise errors.StageDeadline from None
 
 
-def wanted_write(query: Query) -> int:
+def wanted_write(query: SearchQuery) -> int:
     """Return the commit that the caller wants to see; 0 = none. Raises IndexTokenInvalid."""
     if not query.min_index_token:
         return 0
@@ -95,7 +95,7 @@ def wanted_write(query: Query) -> int:
 
 
 async def reached(
-    query: Query,
+    query: SearchQuery,
     snapshot: GenerationSnapshot,
     record: SearchRecord,
     remaining: Remaining,
@@ -115,7 +115,7 @@ async def reached(
 
 
 async def recorded(
-    query: Query, snapshot: GenerationSnapshot, record: SearchRecord, remaining: Remaining
+    query: SearchQuery, snapshot: GenerationSnapshot, record: SearchRecord, remaining: Remaining
 ) -> Freshness:
     """Return the freshness of the record, once it holds all vectors up to the write that the caller
     wants to see."""

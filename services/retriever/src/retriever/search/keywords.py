@@ -31,7 +31,7 @@ MOST_TEXT = 4_096
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class KeywordQuery:
     """What is searched for."""
 
     catalog_id: str
@@ -43,7 +43,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class KeywordAnswer:
     """What a search found, best first."""
 
     candidates: Candidates
@@ -52,12 +52,12 @@ class Answer:
 
 
 async def search(
-    query: Query,
+    query: KeywordQuery,
     record: SearchRecord,
     measure: Measure = lambda _: contextlib.nullcontext(),
     *,
     columns: Columns | None = None,
-) -> Answer:
+) -> KeywordAnswer:
     """Return the products that match best; none for no word, or none that any product has.
 
     Raises KeywordsInvalid, RequestInvalid.
@@ -70,7 +70,7 @@ async def search(
     with measure("hydrate"):
         found = await _ordered(query, matching, record)
     candidates = Candidates.of(found, query.top_k, query.collapse)
-    return Answer(candidates, f"words: {len(asked)} asked, {found.rows} products match")
+    return KeywordAnswer(candidates, f"words: {len(asked)} asked, {found.rows} products match")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class _Matching:
 
 
 async def _matching(
-    query: Query, asked: Sequence[str], record: SearchRecord, columns: Columns
+    query: KeywordQuery, asked: Sequence[str], record: SearchRecord, columns: Columns
 ) -> _Matching:
     """Return the products that words match: in memory if a catalog's words are held, else by the
     store."""
@@ -106,7 +106,7 @@ async def _matching(
     return _Matching(view, places[there], [named[row][1] for row in there.tolist()], len(named))
 
 
-def check(query: Query) -> None:
+def check(query: KeywordQuery) -> None:
     """Raise KeywordsInvalid or RequestInvalid if the request is invalid."""
     if not query.text:
         raise KeywordsInvalid.at("text", "is empty; give what was typed")
@@ -115,7 +115,7 @@ def check(query: Query) -> None:
     check_limits(query.top_k, query.excluded)
 
 
-async def _ordered(query: Query, found: _Matching, record: SearchRecord) -> Ordered:
+async def _ordered(query: KeywordQuery, found: _Matching, record: SearchRecord) -> Ordered:
     async def firsts(places: Ints) -> Mapping[int, Floats]:
         # Its vectors say of doubtful pairs of photos whether they are one picture.
         looks = await record.generation(query.catalog_id, DEFAULT_SPACE)

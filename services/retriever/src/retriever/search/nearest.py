@@ -25,14 +25,14 @@ from retriever.ports.search import MatchRecord
 from retriever.search.planning import (
     MAX_LIMIT,
     MOST_MATCHES,
-    Estimate,
+    FilterEstimate,
     Plan,
     Route,
     choose,
     estimate,
     graph,
 )
-from retriever.search.query import Query
+from retriever.search.query import SearchQuery
 from retriever.search.sampling import Samples
 from sightline_rules.filters import All, Filter
 
@@ -42,7 +42,7 @@ OVERFETCH = 2
 T = TypeVar("T")
 
 
-class Caller(Protocol):
+class EngineCaller(Protocol):
     """Makes a call to the engine, and what has to be done when its collection is not there."""
 
     async def __call__(self, ask: Callable[[], Awaitable[T]], /) -> T: ...
@@ -65,14 +65,14 @@ class Nearest:
     """One search under way."""
 
     plan: Plan
-    guess: Estimate
+    guess: FilterEstimate
     generation: Generation
     vectors: Sequence[Floats]
     condition: Filter
     latest: bool
     record: MatchRecord
     index: VectorIndex
-    call: Caller
+    call: EngineCaller
     last: RoundResult = field(default_factory=lambda: RoundResult([], complete=True))
     """What the newest round found."""
 
@@ -175,7 +175,7 @@ def compare(matches: MatchingRows, queries: Sequence[Floats], metric: Metric) ->
 
 
 async def begin(
-    query: Query,
+    query: SearchQuery,
     generation: Generation,
     head: int,
     *,
@@ -190,7 +190,7 @@ async def begin(
 
     `head`: the record's newest write.
     """
-    guess, compares = Estimate(0), False
+    guess, compares = FilterEstimate(0), False
     if generation.parameters.kind is not IndexKind.FLAT:
         sample = await samples.of(query.catalog_id, head, record)
         guess = estimate(query.condition, sample, generation.parameters.partitions)

@@ -106,7 +106,7 @@ class Narrowing:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class FilterEstimate:
     """What is thought of a filter in a catalog."""
 
     rows: int
@@ -183,10 +183,10 @@ def first_limit(top_k: int, excluded: int, overfetch: int) -> int:
     return min(MAX_LIMIT, max(top_k * overfetch + excluded, LEAST_LIMIT))
 
 
-def estimate(condition: Filter, sample: Sample, partitions: int = 0) -> Estimate:
+def estimate(condition: Filter, sample: Sample, partitions: int = 0) -> FilterEstimate:
     """Estimate a filter's share of rows from a sample. `partitions`: those of the index."""
     if condition == All():
-        return Estimate(sample.rows)
+        return FilterEstimate(sample.rows)
     return replace(_estimate(condition, sample), reach=_reach(condition, sample, partitions))
 
 
@@ -203,18 +203,18 @@ def _reach(condition: Filter, sample: Sample, partitions: int) -> float:
     return share + (1 - share) * min(1.0, len(named) / partitions)
 
 
-def _estimate(condition: Filter, sample: Sample) -> Estimate:
+def _estimate(condition: Filter, sample: Sample) -> FilterEstimate:
     parts = indexed_parts(condition)[:MAX_TRIED]
     known = [Narrowing(part, sample.rows * sample.share(part)) for part in parts]
     narrowest = min(known, key=lambda each: each.rows, default=None)
     if narrowest is not None and narrowest.part == condition:
-        return Estimate(sample.rows, narrowest.rows / max(1, sample.rows), narrowest)
-    return Estimate(sample.rows, sample.share(condition), narrowest)
+        return FilterEstimate(sample.rows, narrowest.rows / max(1, sample.rows), narrowest)
+    return FilterEstimate(sample.rows, sample.share(condition), narrowest)
 
 
 def choose(
     parameters: IndexParameters,
-    guess: Estimate,
+    guess: FilterEstimate,
     top_k: int,
     excluded: int,
     overfetch: int,
@@ -246,7 +246,7 @@ def choose(
     return Plan(Route.GRAPH, limit, ef, reason=reason)
 
 
-def graph(parameters: IndexParameters, guess: Estimate, limit: int) -> Plan:
+def graph(parameters: IndexParameters, guess: FilterEstimate, limit: int) -> Plan:
     """Return the plan for more passing rows than estimated."""
     share = max(guess.share, min(1.0, MOST_MATCHES / max(1, guess.rows)))
     ef = max(parameters.ef, limit, min(MAX_EF, math.ceil(EF_FACTOR * limit / share)))

@@ -30,7 +30,7 @@ class BlendPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class SearchQuery:
     """What is searched for. Exactly one of vector, product_id and blend is given."""
 
     catalog_id: str
@@ -64,7 +64,7 @@ class Query:
         ]
 
 
-def check_query(query: Query) -> None:
+def check_query(query: SearchQuery) -> None:
     """Raise RequestInvalid if the query is invalid."""
     wrong = []
     if (query.vector is not None) + bool(query.product_id) + (query.blend is not None) != 1:
@@ -103,7 +103,7 @@ def _blend_violations(parts: Sequence[BlendPart]) -> list[FieldViolation]:
 
 
 def query_vectors(
-    query: Query, generation: Generation, seeds: Mapping[str, Sequence[Floats]]
+    query: SearchQuery, generation: Generation, seeds: Mapping[str, Sequence[Floats]]
 ) -> list[Floats]:
     """Return the given vector, those of the product's photos, or one blended of several (none =
     nothing is near yet).

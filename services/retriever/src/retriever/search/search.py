@@ -24,7 +24,7 @@ from retriever.search.fallback.chain import FallbackChain, FallbackSearch, Remai
 from retriever.search.freshness import reached, recorded, resolve, wanted_write
 from retriever.search.nearest import Nearest, begin
 from retriever.search.planning import MAX_LIMIT
-from retriever.search.query import Query, check_query, query_vectors
+from retriever.search.query import SearchQuery, check_query, query_vectors
 from retriever.search.sampling import Samples
 
 REFILL = 4
@@ -34,7 +34,7 @@ Measure = Callable[[str], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FoundNearest:
     """What a search found."""
 
     candidates: Candidates
@@ -66,11 +66,11 @@ class Searcher:
 
 
 async def search(
-    query: Query,
+    query: SearchQuery,
     deps: Searcher,
     remaining: Remaining,
     measure: Measure = lambda _: contextlib.nullcontext(),
-) -> Answer:
+) -> FoundNearest:
     """Return the nearest products. Raises the errors that the proto names."""
     check_query(query)
     snapshot = await resolve(query, deps.record, remaining, deps.awaited)
@@ -87,8 +87,8 @@ async def search(
 
 
 async def _in_memory(
-    query: Query, generation: Generation, freshness: Freshness, view: View, vectors: Vectors
-) -> Answer:
+    query: SearchQuery, generation: Generation, freshness: Freshness, view: View, vectors: Vectors
+) -> FoundNearest:
     """Search by comparing every vector in memory, where they are held; see exact.py."""
     seeds = {
         each: vectors.of(place)
@@ -108,16 +108,16 @@ async def _in_memory(
     )
     plan = f"in memory, {found.rows} {'row' if found.rows == 1 else 'rows'} compared"
     candidates = Candidates.of(found, query.top_k, query.collapse)
-    return Answer(candidates, generation, freshness, plan, own.tolist())
+    return FoundNearest(candidates, generation, freshness, plan, own.tolist())
 
 
 async def _by_engine(
-    query: Query,
+    query: SearchQuery,
     snapshot: GenerationSnapshot,
     deps: Searcher,
     remaining: Remaining,
     measure: Measure,
-) -> Answer:
+) -> FoundNearest:
     """Search in the engine along a plan, in rounds, or in the record if the engine is lost."""
     generation, record, fallback = snapshot.generation, deps.record, deps.fallback
     freshness, copy = await reached(query, snapshot, record, remaining, fallback)
@@ -169,12 +169,12 @@ async def _by_engine(
         limit = min(MAX_LIMIT, limit * REFILL)
     plan, copy = attempt.words(rounds, rows), attempt.copy
     if copy is None:
-        return Answer(candidates, generation, freshness, plan, own.tolist(), nearest)
+        return FoundNearest(candidates, generation, freshness, plan, own.tolist(), nearest)
     fresh, rests_on = copy.freshness, copy.words
-    return Answer(candidates, generation, fresh, plan, own.tolist(), substitute=rests_on)
+    return FoundNearest(candidates, generation, fresh, plan, own.tolist(), substitute=rests_on)
 
 
-def _left_out(query: Query) -> set[str]:
+def _left_out(query: SearchQuery) -> set[str]:
     """Return the products to exclude."""
     left_out = set(query.excluded)
     if not query.include_query_product:
@@ -182,7 +182,7 @@ def _left_out(query: Query) -> set[str]:
     return left_out
 
 
-def _own(query: Query, view: View) -> Ints:
+def _own(query: SearchQuery, view: View) -> Ints:
     """Return places of the query's products, if their near-duplicates are to be left out."""
     if query.include_query_product or query.collapse is Collapse.OFF:
         return view.table.places([])

@@ -8,7 +8,7 @@ from retriever.domain.errors import CollectionAbsent, CollectionReleased, IndexU
 from retriever.domain.generation import Counts, Freshness, Generation
 from retriever.ports.engine import VectorIndex
 from retriever.ports.search import SearchRecord
-from retriever.search.fallback.breaker import Breaker
+from retriever.search.fallback.breaker import CollectionBreaker
 
 NO_COLLECTION = "none"
 """A name that no collection has."""
@@ -34,7 +34,7 @@ async def count(
     index: VectorIndex,
     *,
     seconds: float | None = None,
-    breaker: Breaker | None = None,
+    breaker: CollectionBreaker | None = None,
     columns: Columns | None = None,
 ) -> Census:
     """Return the counts of record and engine.

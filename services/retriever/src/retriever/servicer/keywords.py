@@ -28,7 +28,7 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
     async def SearchKeywords(
         self, request: keywords_pb.SearchKeywordsRequest, context: Context
     ) -> vectors_pb.SearchResponse:
-        query = keywords.Query(
+        query = keywords.KeywordQuery(
             catalog_id=enter(request.catalog_id, request.request_id, self.catalogs),
             text=request.text,
             condition=filter_messages.condition(request.filter),

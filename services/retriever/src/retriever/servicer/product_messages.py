@@ -14,10 +14,10 @@ from retriever.domain.product import (
     Image,
     ImageDraft,
     OfferDraft,
-    Order,
     Product,
     ProductContent,
     ProductDraft,
+    ProductOrder,
     Stored,
 )
 from retriever.servicer import messages
@@ -33,8 +33,8 @@ from sightline_rules.kinds import Kind
 
 _ORDER = messages.values_by_number(
     product_service_pb2.ListProductsRequest.Order.DESCRIPTOR,
-    Order,
-    Order.PRODUCT_ID,
+    ProductOrder,
+    ProductOrder.PRODUCT_ID,
 )
 _IMPORT_MODE = messages.values_by_number(
     import_pb2.ImportMode.DESCRIPTOR, ImportMode, ImportMode.INCREMENTAL
@@ -225,7 +225,7 @@ def import_state(progress: ImportProgress) -> import_pb2.ImportState:
     return import_pb2.ImportState(**fields)
 
 
-def order(number: int) -> Order:
+def order(number: int) -> ProductOrder:
     """A list's order. Raises RequestInvalid."""
     return messages.value_of(_ORDER, number, "order")
 

@@ -6,7 +6,7 @@ from retriever.domain.generation import Freshness, Generation
 from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import GivenVector
 from retriever.search.query import BlendPart
-from retriever.search.recall.watchdog import Verdict
+from retriever.search.recall.watchdog import RecallVerdict
 from retriever.servicer.messages import value_of, values_by_number
 from sightline.common.v1 import answer_pb2, vector_pb2
 from sightline.retriever.v1 import vector_service_pb2
@@ -68,7 +68,7 @@ def index_lost(substitute: str) -> list[answer_pb2.Degradation]:
 
 
 def recalls(
-    verdicts: Iterable[Verdict], generation: Generation | None
+    verdicts: Iterable[RecallVerdict], generation: Generation | None
 ) -> list[answer_pb2.RecallEstimate]:
     """Return the watchdog's recall of a generation."""
     name = generation.collection if generation is not None else ""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.search import stats, vectors
-from retriever.search.fallback.breaker import Breaker
+from retriever.search.fallback.breaker import CollectionBreaker
 from retriever.search.freshness import write_index_token
-from retriever.search.query import DEFAULT_TOP_K, Query
+from retriever.search.query import DEFAULT_TOP_K, SearchQuery
 from retriever.search.recall.watchdog import Watchdog
 from retriever.search.search import Searcher, search
 from retriever.servicer import column_messages, filter_messages, vector_messages
@@ -33,7 +33,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
 
     catalogs: Collection[str]
     searcher: Searcher
-    breaker: Breaker
+    breaker: CollectionBreaker
     """Of the engine; open while it is lost."""
     index_seconds: float
     """How long the engine may take when a caller sets no deadline."""
@@ -44,7 +44,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
     ) -> vectors_pb.SearchResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         given = request.WhichOneof("query")
-        query = Query(
+        query = SearchQuery(
             catalog_id=catalog,
             vector=vector_messages.vector(request.vector) if given == "vector" else None,
             product_id=request.product_id,

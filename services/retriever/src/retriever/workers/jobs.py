@@ -103,7 +103,7 @@ class JobLoop:
     async def _result(self, job: Job) -> Mapping[str, Any]:
         worker, record, jobs = self.worker, self.worker.record, self.worker.jobs
         photos = PermittedPhotos(worker.photos, record)
-        copying = backups.Dependencies(record, photos, worker.backups, jobs)
+        copying = backups.BackupTools(record, photos, worker.backups, jobs)
         match job.kind:
             case generations.BACKFILL:
                 return await backfill.backfill(job, record, jobs)
@@ -115,7 +115,7 @@ class JobLoop:
             case rebuild.REBUILD:
                 return await rebuild.rebuild(job, record, jobs, self.checks)
             case fits.FIT:
-                fitting = fits.Dependencies(record, worker.photos, worker.embedder, jobs)
+                fitting = fits.FitTools(record, worker.photos, worker.embedder, jobs)
                 return await fits.fit(job, fitting)
             case backups.BACKUP:
                 return await backups.back_up(job, copying, version("sightline-retriever"))

@@ -9,7 +9,7 @@ import pytest
 from retriever.domain.errors import IndexUnavailable
 from retriever.domain.generation import Generation
 from retriever.record import Record
-from retriever.search.fallback.breaker import Breaker, reach
+from retriever.search.fallback.breaker import CollectionBreaker, reach
 from tests.fakes.index import DIMENSION, FakeIndex
 from tests.unit.retriever.conftest import generation
 from tests.waiting import until
@@ -29,18 +29,18 @@ async def made(record: Record, index: FakeIndex) -> Generation:
 
 
 @pytest.fixture
-def breaker(record: Record, index: FakeIndex) -> Breaker:
+def breaker(record: Record, index: FakeIndex) -> CollectionBreaker:
     """One that waits for nothing."""
-    return Breaker(record, index, patience=0.05, pause=0.001)
+    return CollectionBreaker(record, index, patience=0.05, pause=0.001)
 
 
-async def count(breaker: Breaker, made: Generation, index: FakeIndex) -> int:
+async def count(breaker: CollectionBreaker, made: Generation, index: FakeIndex) -> int:
     return await breaker.call(made, 0.05, lambda: index.count(made.collection))
 
 
 @pytest.mark.parametrize("how", ["down", "hung"])
 async def test_an_engine_that_does_not_answer_is_lost_until_it_does(
-    how: str, made: Generation, breaker: Breaker, index: FakeIndex
+    how: str, made: Generation, breaker: CollectionBreaker, index: FakeIndex
 ) -> None:
     assert await count(breaker, made, index) == 0
     assert not breaker.lost(made)
@@ -54,7 +54,7 @@ async def test_an_engine_that_does_not_answer_is_lost_until_it_does(
 
 
 async def test_a_call_that_was_given_too_little_time_proves_nothing(
-    made: Generation, breaker: Breaker, index: FakeIndex
+    made: Generation, breaker: CollectionBreaker, index: FakeIndex
 ) -> None:
     async def slow() -> int:
         await asyncio.sleep(0.5)
@@ -69,7 +69,7 @@ async def test_a_call_that_was_given_too_little_time_proves_nothing(
 
 
 async def test_a_lost_engine_is_not_called(
-    made: Generation, breaker: Breaker, index: FakeIndex
+    made: Generation, breaker: CollectionBreaker, index: FakeIndex
 ) -> None:
     index.down = True
     breaker.suspect(made)
@@ -85,7 +85,7 @@ async def test_a_lost_engine_is_not_called(
 
 
 async def test_one_collection_is_no_proof_against_others(
-    made: Generation, breaker: Breaker, record: Record, index: FakeIndex
+    made: Generation, breaker: CollectionBreaker, record: Record, index: FakeIndex
 ) -> None:
     other = await record.create_generation(
         generation(name="other", collection="other_s2", active=False)
@@ -97,7 +97,7 @@ async def test_one_collection_is_no_proof_against_others(
 
 
 async def test_a_probe_loads_what_a_restart_left_out_of_memory(
-    made: Generation, breaker: Breaker, record: Record, index: FakeIndex
+    made: Generation, breaker: CollectionBreaker, record: Record, index: FakeIndex
 ) -> None:
     index.down = True
     breaker.suspect(made)
@@ -112,7 +112,7 @@ async def test_a_probe_loads_what_a_restart_left_out_of_memory(
 
 
 async def test_a_dropped_generation_is_probed_no_more(
-    made: Generation, breaker: Breaker, record: Record, index: FakeIndex
+    made: Generation, breaker: CollectionBreaker, record: Record, index: FakeIndex
 ) -> None:
     second = await record.create_generation(
         generation(name="second", collection="second_s2", active=False)
@@ -126,7 +126,7 @@ async def test_a_dropped_generation_is_probed_no_more(
 async def test_several_suspicions_ask_once(
     made: Generation, record: Record, index: FakeIndex
 ) -> None:
-    still = Breaker(record, index, pause=100)
+    still = CollectionBreaker(record, index, pause=100)
     for _ in range(5):
         still.suspect(made)
     await until(lambda: bool(index.limits))

@@ -14,11 +14,11 @@ from retriever.domain.generation import Generation
 from retriever.ports.columns import PhotoRow
 from retriever.record import Record
 from retriever.search import search, stats
-from retriever.search.fallback.breaker import Breaker
+from retriever.search.fallback.breaker import CollectionBreaker
 from retriever.search.fallback.chain import FallbackChain
 from retriever.search.freshness import write_index_token
-from retriever.search.query import Query
-from retriever.search.search import Answer
+from retriever.search.query import SearchQuery
+from retriever.search.search import FoundNearest
 from servicekit.sql import Database
 from sightline_rules.filters import Comparison, Operator
 from tests.fakes.index import DIMENSION, FakeIndex
@@ -55,21 +55,21 @@ def read_whole(record: Record) -> Columns:
 
 def patient(fallback: FallbackChain, record: Record, index: FakeIndex) -> FallbackChain:
     """One whose probes wait for nothing."""
-    fallback.breaker = Breaker(record, index, fallback.most, patience=0.05, pause=0.001)
+    fallback.breaker = CollectionBreaker(record, index, fallback.most, patience=0.05, pause=0.001)
     return fallback
 
 
 async def ask(
-    query: Query,
+    query: SearchQuery,
     record: Record,
     index: FakeIndex,
     fallback: FallbackChain,
     seconds: float | None = None,
-) -> Answer:
+) -> FoundNearest:
     return await search.search(query, searcher(record, index, fallback=fallback), lambda: seconds)
 
 
-def names(answer: Answer) -> list[str]:
+def names(answer: FoundNearest) -> list[str]:
     return answer.candidates.product_ids
 
 

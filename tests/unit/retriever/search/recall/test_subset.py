@@ -22,7 +22,7 @@ from retriever.domain.index_values import Hit, IndexRow
 from retriever.domain.recall import Look
 from retriever.domain.vectors import Floats
 from retriever.search.nearest import MatchingRows, Nearest, RoundResult, compare
-from retriever.search.planning import Estimate, Plan, Route
+from retriever.search.planning import FilterEstimate, Plan, Route
 from retriever.search.recall import subset as module
 from retriever.search.recall.subset import Seen, read_subset
 from sightline_rules.facts import Facts, passes
@@ -80,7 +80,7 @@ def searched(
     generation = replace(MADE, parameters=replace(HNSW, metric=metric))
     plan = Plan(Route.GRAPH, 2 * k, 100)
     nearest = Nearest(
-        plan, Estimate(1_000), generation, [query], condition, False, None, None, None,  # type: ignore[arg-type]
+        plan, FilterEstimate(1_000), generation, [query], condition, False, None, None, None,  # type: ignore[arg-type]
         RoundResult(hits, complete=len(hits) < 2 * k),
     )  # fmt: skip
     return Seen(nearest, k, 1, 100.0)

@@ -14,15 +14,15 @@ from retriever.domain.generation import Freshness, Generation
 from retriever.domain.index_values import IndexRow
 from retriever.domain.recall import WINDOW_SECONDS
 from retriever.search.planning import Plan, Route
-from retriever.search.query import Query
+from retriever.search.query import SearchQuery
 from retriever.search.recall import watchdog
 from retriever.search.recall.watchdog import Watchdog
-from retriever.search.search import Answer
+from retriever.search.search import FoundNearest
 from tests.unit.retriever.search.recall.test_subset import MADE, RED, Rows, rows_of, searched
 
 NEW = Freshness(1, 1, 0, 0, 0)
 EVERYTHING = rows_of(400)
-QUERY = Query("default", top_k=20)
+QUERY = SearchQuery("default", top_k=20)
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Watched:
             self.record, share=1.0, rest=0.0, clock=self.clock, chance=random.Random(1)
         )
 
-    def answer(self, condition: object = None) -> Answer:
+    def answer(self, condition: object = None) -> FoundNearest:
         """A search's, that misses other rows each time."""
         held: Sequence[IndexRow] = [r for r in EVERYTHING if self.random.random() >= self.lost]
         query = self.random.standard_normal(8).astype(np.float32)
@@ -61,7 +61,7 @@ class Watched:
         nearest.guess = replace(nearest.guess, share=share)
         nearest.generation = self.generation
         nearest.plan = Plan(self.route, 40, 100)
-        return Answer([], self.generation, NEW, "", nearest=nearest)
+        return FoundNearest([], self.generation, NEW, "", nearest=nearest)
 
     async def search(self, times: int, condition: object = None) -> None:
         """So many searches, each looked at."""
@@ -122,7 +122,7 @@ async def test_a_share_is_looked_at_and_what_can_not_wait_is_let_go() -> None:
     watched.dog.share = 1.0
     for _ in range(watchdog.QUEUE + 3):
         watched.dog.see(QUERY, watched.answer())
-    watched.dog.see(QUERY, Answer([], MADE, NEW, ""))  # not answered by the engine
+    watched.dog.see(QUERY, FoundNearest([], MADE, NEW, ""))  # not answered by the engine
     assert watched.dog.let_go == 3
     await watched.dog.close()
 

@@ -6,7 +6,7 @@ from typing import IO, Any
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet
 
-from retriever.domain.archive import Kind, Row, Table
+from retriever.domain.archive import ArchiveTable, Kind, Row
 from retriever.domain.errors import BackupDamaged, BackupVersionUnsupported
 
 _TYPES = {
@@ -21,7 +21,7 @@ MOST_GROUP_BYTES = 256 * 2**20
 MOST_GROUP_ROWS = 10_000
 
 
-def write(file: IO[bytes], table: Table, batches: Iterable[Sequence[Row]]) -> int:
+def write(file: IO[bytes], table: ArchiveTable, batches: Iterable[Sequence[Row]]) -> int:
     """Write a table, a row group for each batch; how many rows it has."""
     schema = pa.schema(
         [pa.field(c.name, _TYPES[c.kind], nullable=c.nullable) for c in table.columns]
@@ -38,7 +38,7 @@ def write(file: IO[bytes], table: Table, batches: Iterable[Sequence[Row]]) -> in
 class Reader:
     """A table's file. Whatever is wrong with it is BackupDamaged."""
 
-    def __init__(self, file: IO[bytes], table: Table, rows: int) -> None:
+    def __init__(self, file: IO[bytes], table: ArchiveTable, rows: int) -> None:
         """Looks at the file's own description: columns, sizes, number of rows."""
         self._table = table
         try:

@@ -66,7 +66,7 @@ class ArchiveReader:
         self,
         file: IO[bytes],
         spool: Spool,
-        tables: Sequence[archive.Table],
+        tables: Sequence[archive.ArchiveTable],
         keys: KeyRing | None,
     ) -> None:
         """`keys`: see manifest_of."""

@@ -32,7 +32,9 @@ class Spool(ExitStack):
         self.files[name] = file
         return file
 
-    def rows(self, table: archive.Table, manifest: archive.Manifest) -> Iterator[list[archive.Row]]:
+    def rows(
+        self, table: archive.ArchiveTable, manifest: archive.Manifest
+    ) -> Iterator[list[archive.Row]]:
         """Yield the rows of an added table, in batches. Raises BackupDamaged."""
         file = self.files[table.name]
         file.seek(0)
@@ -41,7 +43,7 @@ class Spool(ExitStack):
 
 def fill(
     spool: Spool,
-    tables: Sequence[archive.Table],
+    tables: Sequence[archive.ArchiveTable],
     snapshot: Snapshot,
     progress: Progress,
     *,
@@ -52,7 +54,7 @@ def fill(
     progress.total = sum(rows.values()) + rows.get("images", 0)
     photo_bytes = 0
 
-    def counted(table: archive.Table) -> Iterator[Sequence[archive.Row]]:
+    def counted(table: archive.ArchiveTable) -> Iterator[Sequence[archive.Row]]:
         nonlocal photo_bytes
         for batch in snapshot.rows(table):
             if table.name == "images":
@@ -74,7 +76,7 @@ def fill(
 
 
 def _member(
-    spool: Spool, table: archive.Table, batches: Iterator[Sequence[archive.Row]]
+    spool: Spool, table: archive.ArchiveTable, batches: Iterator[Sequence[archive.Row]]
 ) -> archive.Member:
     try:
         file = spool.add(table.name)

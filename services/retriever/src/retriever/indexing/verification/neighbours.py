@@ -21,7 +21,7 @@ MOST = 1_000
 """Photos of the sample, at most: each is compared with every row."""
 
 
-class Neighbours:
+class PhotoNeighbours:
     """The nearest photo of another product, for each photo of a sample."""
 
     def __init__(self, sample: Sequence[IndexRow], metric: Metric) -> None:

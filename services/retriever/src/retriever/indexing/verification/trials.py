@@ -10,9 +10,9 @@ from retriever.domain.generation import Metric
 from retriever.domain.index_values import IndexRow
 from retriever.domain.vectors import Floats, Scores, exact_scores
 from retriever.indexing.verification.case import Case
-from retriever.indexing.verification.neighbours import Neighbours
+from retriever.indexing.verification.neighbours import PhotoNeighbours
 from retriever.search.nearest import begin
-from retriever.search.query import Query
+from retriever.search.query import SearchQuery
 from sightline_rules.facts import passes
 from sightline_rules.filters import Comparison, Filter, Operator
 
@@ -114,7 +114,7 @@ async def run_searches(case: Case, trial: Trial) -> None:
     catalog = case.generation.catalog_id
     for vector in trial.queries:
         nearest = await begin(
-            Query(catalog, condition=trial.condition, top_k=case.demand.k),
+            SearchQuery(catalog, condition=trial.condition, top_k=case.demand.k),
             case.generation,
             trial.newest,
             vectors=[vector],
@@ -129,7 +129,7 @@ async def run_searches(case: Case, trial: Trial) -> None:
     await case.advance()
 
 
-async def exact_pass(case: Case, trials: Sequence[Trial], neighbours: Neighbours) -> int:
+async def exact_pass(case: Case, trials: Sequence[Trial], neighbours: PhotoNeighbours) -> int:
     """Look at every row of the record once; how many vectors are unsound."""
     unsound, after = 0, ""
     while page := await case.tools.record.row_page(case.generation, after, PAGE):
@@ -141,7 +141,7 @@ async def exact_pass(case: Case, trials: Sequence[Trial], neighbours: Neighbours
 
 
 def _look(
-    page: Sequence[IndexRow], metric: Metric, trials: Sequence[Trial], neighbours: Neighbours
+    page: Sequence[IndexRow], metric: Metric, trials: Sequence[Trial], neighbours: PhotoNeighbours
 ) -> int:
     """Take a page's rows into account; how many of them are unsound."""
     sound = [row for row in page if is_sound(row.vector)]

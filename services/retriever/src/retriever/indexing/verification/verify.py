@@ -21,7 +21,7 @@ from retriever.domain.product import MAX_PHOTOS
 from retriever.indexing.generations import Demand
 from retriever.indexing.verification.agreement import Agreement, embed_again
 from retriever.indexing.verification.case import Case, Tools
-from retriever.indexing.verification.neighbours import Neighbours
+from retriever.indexing.verification.neighbours import PhotoNeighbours
 from retriever.indexing.verification.trials import (
     Trial,
     exact_pass,
@@ -67,7 +67,7 @@ async def verify(job: Job, tools: Tools) -> dict[str, Any]:
     for trial in trials:
         await run_searches(case, trial)
     sound = [row for row in sample if is_sound(row.vector)]
-    neighbours = Neighbours(sound, generation.parameters.metric)
+    neighbours = PhotoNeighbours(sound, generation.parameters.metric)
     unsound = await exact_pass(case, trials, neighbours)
     recalls = [trial.recall() for trial in trials]
     indexed, expected, slack = await _settled(case)

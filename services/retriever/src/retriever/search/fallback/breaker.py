@@ -42,7 +42,7 @@ log = get_logger()
 T = TypeVar("T")
 
 
-class Breaker:
+class CollectionBreaker:
     """The collections that the engine does not answer for, as one process sees it."""
 
     def __init__(

@@ -10,7 +10,7 @@ from retriever.domain.errors import IndexUnavailable
 from retriever.domain.generation import Generation
 from retriever.ports.engine import VectorIndex
 from retriever.ports.search import SearchRecord
-from retriever.search.fallback.breaker import Breaker
+from retriever.search.fallback.breaker import CollectionBreaker
 from retriever.search.fallback.from_record import MOST_ROWS, RecordCopy, RecordFallback
 from retriever.search.nearest import Nearest, RoundResult
 from sightline_rules.filters import Filter
@@ -37,7 +37,7 @@ class FallbackChain:
         """`most`: rows of a generation, at most, that the record answers from; 0 = never.
         `columns`: those of the process; None = some of its own."""
         self.most = most
-        self.breaker = Breaker(record, index, most)
+        self.breaker = CollectionBreaker(record, index, most)
         self._record_fallback = RecordFallback(record, columns, most)
 
     async def call(

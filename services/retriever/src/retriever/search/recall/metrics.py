@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from retriever.domain.metrics import catalog_label
-from retriever.search.recall.watchdog import Verdict, Watchdog
+from retriever.search.recall.watchdog import RecallVerdict, Watchdog
 
 
 class RecallCollector(Collector):
@@ -37,7 +37,7 @@ class RecallCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield the current values."""
-        groups: dict[tuple[str, ...], list[Verdict]] = {}
+        groups: dict[tuple[str, ...], list[RecallVerdict]] = {}
         for verdict in self._watchdog.verdicts():
             kind = verdict.kind
             catalog = catalog_label(kind.catalog_id, self._catalogs)

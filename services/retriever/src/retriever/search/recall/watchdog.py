@@ -25,9 +25,9 @@ from retriever.domain.recall import WINDOW_SECONDS, FilterClass, Look, Recall, W
 from retriever.ports.generations import RowsRecord
 from retriever.search.nearest import Nearest
 from retriever.search.planning import Route
-from retriever.search.query import Query
+from retriever.search.query import SearchQuery
 from retriever.search.recall.subset import Seen, Subset, compare, passing_share, read_subset
-from retriever.search.search import Answer
+from retriever.search.search import FoundNearest
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 
@@ -60,7 +60,7 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RecallVerdict:
     """What is known of searches of one kind."""
 
     kind: Kind
@@ -95,9 +95,9 @@ class Watchdog:
     _task: asyncio.Task[None] | None = None
     _subsets: dict[str, Subset] = field(default_factory=dict)
     _windows: dict[Kind, Window] = field(default_factory=dict)
-    _verdicts: dict[Kind, Verdict] = field(default_factory=dict)
+    _verdicts: dict[Kind, RecallVerdict] = field(default_factory=dict)
 
-    def see(self, query: Query, answer: Answer) -> None:
+    def see(self, query: SearchQuery, answer: FoundNearest) -> None:
         """Take note of an answered search; returns at once."""
         nearest = answer.nearest
         if nearest is None or not nearest.vectors or self.chance.random() >= self.share:
@@ -110,7 +110,7 @@ class Watchdog:
             # In a context of its own: the search's deadline and its request's id are not ours.
             self._task = asyncio.create_task(self._work(), context=Context())
 
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[RecallVerdict]:
         """Return the recall of the last hour's searches. May be called from any thread."""
         oldest = self.clock() - WINDOW_SECONDS
         return [each for each in tuple(self._verdicts.values()) if each.time > oldest]
@@ -187,7 +187,7 @@ class Watchdog:
                 recall=round(recall.value, 4),
                 upper=round(recall.upper, 4),
             )
-        self._verdicts[kind] = Verdict(kind, recall, below, look.time)
+        self._verdicts[kind] = RecallVerdict(kind, recall, below, look.time)
         return fell
 
 
