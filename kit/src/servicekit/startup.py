@@ -59,7 +59,7 @@ def observe(service: str, settings: TraceSettings, level: str) -> None:
 async def check_engine(
     settings: ServiceSettings, engine: str, version: Callable[[], Awaitable[str | None]], least: str
 ) -> None:
-    """In production, exit with status 2 if an engine is older than `least`.
+    """Exit with status 2 if an engine is older than `least`, in production.
 
     An engine that does not answer (None) does not prevent the start: it is asked again in the
     background until it does.

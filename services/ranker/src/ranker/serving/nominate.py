@@ -82,8 +82,11 @@ class Nominate:
         counts: CountReader | None,
         in_memory_items: int,
     ) -> None:
-        """`counts`: None leaves recommenders out. `in_memory_items`: up to so many products of a
-        model, candidates come from memory even if the caller can search the index."""
+        """Set the sources of candidates.
+
+        `counts`: None leaves recommenders out. `in_memory_items`: for models of at most so many
+        products, candidates come from memory even if the caller can search the index.
+        """
         self._reader, self._models, self._shoppers = reader, models, shoppers
         self._counts, self._in_memory_items = counts, in_memory_items
 

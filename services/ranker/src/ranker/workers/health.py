@@ -60,8 +60,11 @@ class Watch:
         *,
         clock: Callable[[], int] = now_micros,
     ) -> None:
-        """`compared`: what is compared with what as of a moment, which `clock` says: microseconds
-        since 1970 (UTC)."""
+        """Set what is watched and how often.
+
+        `compared`: returns the windows to compare at a time of `clock` (microseconds since 1970,
+        UTC).
+        """
         self._catalogs, self._every_seconds = catalogs, every_seconds
         self._store, self._compared, self._clock = store, compared, clock
         self._answers = FeedbackRecord(database)

@@ -44,7 +44,7 @@ class EmbedderClient:
     def __init__(
         self, target: str, peers: PeerCredentials = NO_CREDENTIALS, *, seconds: float = 60.0
     ) -> None:
-        """Connects on first use. `seconds`: the longest that one call may take, but for a fit."""
+        """Prepare a channel that connects on first use. `seconds`: timeout of calls except fits."""
         self._channel = connect(target, peers=peers, service_configs=idempotent(pb))
         self._stub = pb_grpc.EmbeddingServiceStub(self._channel)
         self._spaces = space_service_pb2_grpc.SpaceServiceStub(self._channel)

@@ -34,7 +34,7 @@ class PermittedPhotos:
         return await self.photos.fetch(uri)
 
     async def put(self, catalog_id: str, image_id: str, data: bytes) -> Mark | None:
-        """Raises ImageTakenDown too."""
+        """Store a photo; see Photos. Raise ImageTakenDown if it was taken down."""
         if await self.record.taken_down(catalog_id, [image_id]):
             raise ImageTakenDown
         return await self.photos.put(catalog_id, image_id, data)
@@ -52,7 +52,7 @@ class PermittedPhotos:
 async def take_down(
     catalog_id: str, image_id: str, reason: str, record: TakedownRecord, photos: Photos
 ) -> tuple[Takedown, list[str]]:
-    """Take a photo down, stored or not; the takedown, and the products that had the photo."""
+    """Take a photo down, stored or not. Return the takedown and the products that had it."""
     _check(image_id)
     if len(reason) > MOST_REASON:
         raise RequestInvalid.at("reason", f"has more than {MOST_REASON} characters")

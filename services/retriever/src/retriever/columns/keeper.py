@@ -20,13 +20,13 @@ from retriever.domain.vectors import Floats
 from retriever.ports.columns import ColumnRecord, PhotoRow
 
 MOST_PRODUCTS = 1_000_000
-"""Products of a catalog whose columns are held: some 300 MB."""
+"""Products of a catalog, at most, whose columns are held: about 300 MB."""
 EXACT_ROWS = 100_000
 """Rows of a generation up to which they are compared in memory."""
 EXACT_BYTES = 512 * 2**20
-"""Bytes of vectors of a generation that are held."""
+"""Bytes of a generation's vectors, at most, that are held."""
 MOST_GENERATIONS = 4
-"""Of a catalog, whose vectors are held: one for each space, and another one during a roll-out."""
+"""Generations of a catalog whose vectors are held: one per space, one more during a roll-out."""
 PATIENCE = 1.0
 """Seconds that a search waits for columns; after that the engine and the record answer it."""
 COUNT_SECONDS = 10.0
@@ -48,19 +48,19 @@ class View:
 
     @classmethod
     def of(cls, table: ProductTable) -> Self:
-        """A table with nothing looked up yet."""
+        """Return a view of a table, with no condition evaluated yet."""
         return cls(table, Conditions(table))
 
 
 class Ended(Enum):
-    """What became of work that a caller waited for."""
+    """Outcome of waiting for work."""
 
     NOW = "now"
-    """It began after it was asked for: it saw all that was committed by then."""
+    """It began after the call, so it read all commits made before the call."""
     BEFORE = "before"
-    """It was under way already."""
+    """It had begun before the call."""
     LATE = "late"
-    """It goes on."""
+    """It still runs: the wait timed out."""
 
 
 @dataclass(slots=True)
@@ -68,11 +68,11 @@ class _Catalog:
     view: View
     head: int
     version: int | None = None
-    """Of the store, before the columns were last brought up to date."""
+    """The store's version before the last update of the columns."""
     vectors: dict[str, Vectors] = field(default_factory=dict)
-    """By collection, that last which was searched last."""
+    """By collection, the most recently searched one last."""
     words: WordIndex | None = None
-    """None = nobody asked by words."""
+    """None: no search has used words yet."""
 
 
 class Columns:
@@ -88,10 +88,13 @@ class Columns:
         patience: float | None = PATIENCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`most_products`: of a catalog whose columns are held; 0 = none are, and the record is
-        read for each search. `exact_rows`, `exact_bytes`: up to which a generation's vectors are
-        held too; 0 = none are, and the engine answers every search. `patience`: seconds that a
-        caller waits for what is being read; None = until it is."""
+        """Set the limits; nothing is read until the first call.
+
+        `most_products`: largest catalog whose columns are held; 0 holds none, and every search
+        reads the record. `exact_rows`, `exact_bytes`: largest generation whose vectors are held; 0
+        holds none, and the engine answers every search. `patience`: seconds that a caller waits
+        for columns being read; None waits until they are read.
+        """
         self.exact_rows = exact_rows if most_products else 0
         self._record = record
         self._most = most_products
@@ -108,13 +111,15 @@ class Columns:
         self._measure()
 
     async def view(self, catalog_id: str) -> View | None:
-        """The columns of all products as the record has them now; None = they are too many, or not
-        read yet."""
+        """Return the columns of all products at the record's newest commit.
+
+        Return None if the catalog has too many products, or the columns are not read yet.
+        """
         catalog = await self._current(catalog_id, self._until())
         return None if catalog is None else catalog.view
 
     async def of(self, catalog_id: str, product_ids: Sequence[str]) -> View:
-        """Columns that hold those of the products that exist, and perhaps others."""
+        """Return columns that hold the existing ones of these products, and possibly others."""
         view = await self.view(catalog_id)
         if view is not None:
             return view
@@ -123,9 +128,11 @@ class Columns:
     async def vectors(
         self, generation: Generation, most: int | None = None, *, wait: bool = False
     ) -> tuple[View, Vectors] | None:
-        """Columns, and the vectors of a generation, as the record has them now; None = they are
-        more than `most`, or than usual, or not read yet. `wait`: until they are read, however long
-        that takes."""
+        """Return the columns and a generation's vectors at the record's newest commit.
+
+        Return None if the generation has more than `most` rows (None: the usual limit), or they
+        are not read yet. `wait`: wait without a time limit until they are read.
+        """
         rows = self.bound(generation, most)
         until = None if wait else self._until()
         catalog = await self._current(generation.catalog_id, until) if rows else None
@@ -145,8 +152,10 @@ class Columns:
         return catalog.view, held
 
     async def words(self, catalog_id: str) -> tuple[View, WordIndex] | None:
-        """Columns, and the words of all products, as the record has them now; None = they are too
-        many (EXACT_ROWS), or not read yet."""
+        """Return the columns and the words of all products at the record's newest commit.
+
+        Return None if the catalog has more than `exact_rows` products, or they are not read yet.
+        """
         until = self._until()
         catalog = await self._current(catalog_id, until) if self.exact_rows else None
         if catalog is None or len(catalog.view.table) > self.exact_rows:
@@ -162,17 +171,17 @@ class Columns:
         return None if words is None or words.head < head else (catalog.view, words)
 
     def bound(self, generation: Generation, most: int | None = None) -> int:
-        """Rows of a generation, at most, whose vectors are held. `most`: instead of the usual."""
+        """Return the limit of rows of a generation that is held. `most` replaces `exact_rows`."""
         rows = self.exact_rows if most is None else most
         return min(rows, self._bytes // (4 * generation.dimension))
 
     async def warm(self, generations: Sequence[Generation]) -> None:
-        """Read what searches of these generations will want, however long it takes."""
+        """Read what searches of these generations need, without a time limit."""
         for generation in generations:
             await self.vectors(generation, wait=True)
 
     async def _hold(self, generation: Generation, catalog: _Catalog, rows: int) -> None:
-        """Have a generation's vectors as the record has them now, unless they are too many."""
+        """Bring a generation's vectors up to date with the record, unless they are too many."""
         held = catalog.vectors.pop(generation.collection, None)
         if held is None:
             if await self._record.row_count(generation, rows + 1) > rows:
@@ -188,7 +197,7 @@ class Columns:
             del catalog.vectors[next(iter(catalog.vectors))]
 
     async def _hold_words(self, catalog_id: str, catalog: _Catalog) -> None:
-        """Have the words of a catalog's products as the record has them now."""
+        """Bring the words of a catalog's products up to date with the record."""
         head, table, held = catalog.head, catalog.view.table, catalog.words
         if held is None or held.worn:
             rows = await self._record.words(catalog_id, None)
@@ -205,7 +214,7 @@ class Columns:
         return None if self._patience is None else self._clock() + self._patience
 
     async def _current(self, catalog_id: str, until: float | None) -> _Catalog | None:
-        """A catalog's columns, brought up to date; None = they are too many, or not read yet."""
+        """Return a catalog's columns, up to date; None if they are too many or not read yet."""
         ended = Ended.BEFORE
         while self._most:
             version, held = self._record.version(), self._catalogs.get(catalog_id)
@@ -222,8 +231,10 @@ class Columns:
     async def _run(
         self, catalog_id: str, name: str, work: Callable[[], Awaitable[None]], until: float | None
     ) -> Ended:
-        """Have work done, one at a time for a catalog, that goes on when its caller gives up: it
-        serves the next one. Raises what it raises."""
+        """Run work, one at a time per catalog. Raise what it raises.
+
+        The work continues when its caller stops waiting at `until`, and serves the next caller.
+        """
         task = self._running.get((catalog_id, name))
         began = task is None
         if task is None:
@@ -245,10 +256,10 @@ class Columns:
     def _end(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
         del self._running[key]
         if not task.cancelled():
-            task.exception()  # whoever waits gets it; when nobody does, the next search tries
+            task.exception()  # a waiting caller gets it; without one, the next search tries
 
     async def _bring_up(self, catalog_id: str) -> None:
-        """Have a catalog's columns as the record has them now, unless they are too many."""
+        """Bring a catalog's columns up to date with the record, unless they are too many."""
         version = self._record.version()  # before reading: a commit meanwhile is read again
         held = self._catalogs.get(catalog_id)
         if held is not None:

@@ -1,8 +1,8 @@
 """The vectors of one generation in memory, beside the products that they are of.
 
-Rows are only ever added: a vector that changed is a new row, and its old one belongs to no product
-any more. So a comparison may run in a thread while the next write is taken in. When many rows are
-dead, the others are taken over into new `Vectors`, and whoever compares goes on with the old ones.
+Rows are append-only: a changed vector is a new row, and its old row is dead (owned by no product).
+So a comparison may run in a thread during the next write. When many rows are dead, the others are
+copied into new `Vectors`; comparisons under way continue on the old ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,13 +24,13 @@ Scores = npt.NDArray[np.float32]
 
 
 class Vectors:
-    """Rows of a generation. Not for several threads, but for `compare`."""
+    """Rows of a generation. Not thread-safe, except for `compare`."""
 
     def __init__(self, generation: Generation) -> None:
         self.generation = generation
         self.metric = generation.parameters.metric
         self.head = 0
-        """All commits up to this one are in here."""
+        """The newest commit included: all earlier ones are included too."""
         self._matrix: Floats = np.zeros((_FIRST, generation.dimension), np.float32)
         self._owner: Ints = np.full(_FIRST, NOBODY, np.int64)
         self._keys: list[PhotoRow] = []
@@ -39,35 +39,35 @@ class Vectors:
         self._dead = 0
 
     def __len__(self) -> int:
-        """How many rows there are that belong to a product."""
+        """Return the number of rows that belong to a product."""
         return len(self._keys) - self._dead
 
     @property
     def owners(self) -> Ints:
-        """By row, the place of the product that it is of; NOBODY = it is dead."""
+        """The place of each row's product; NOBODY marks a dead row."""
         return self._owner[: len(self._keys)]
 
     def key(self, row: int) -> PhotoRow:
-        """What a row is called."""
+        """Return the photo and product of a row."""
         return self._keys[row]
 
     def of(self, place: int) -> list[Floats]:
-        """The vectors of a product's photos in order, of unit length if cosines are compared."""
+        """Return the vectors of a product's photos, in order; with cosine, of unit length."""
         return [self._matrix[row] for row in self._of.get(place, ())]
 
     def first(self, place: int) -> Floats | None:
-        """The vector of a product's first photo; None = it has none."""
+        """Return the vector of a product's first photo; None if that photo has no vector."""
         for row in self._of.get(place, ()):
             if self._keys[row].position == 0:
                 return np.asarray(self._matrix[row])
         return None
 
     def held(self, place: int) -> dict[str, int]:
-        """By row id, the commit that wrote each vector of a product."""
+        """Return by row id the commit that wrote each vector of a product."""
         return {self._keys[row].row_id: self._keys[row].seq for row in self._of.get(place, ())}
 
     def put(self, place: int, rows: Sequence[PhotoRow], fresh: Mapping[str, Floats]) -> None:
-        """Let these be all rows of a product. `fresh`: vectors by row id, of those that changed."""
+        """Replace all rows of a product. `fresh`: vectors by row id, of those that changed."""
         before = {self._keys[row].row_id: row for row in self._of.pop(place, ())}
         mine = []
         for key in sorted(rows, key=lambda each: each.position):
@@ -88,8 +88,8 @@ class Vectors:
         self.put(place, (), {})
 
     def compare(self, queries: Sequence[Floats], rows: slice = slice(None)) -> Scores:
-        """How near each of these rows is to the nearest query, as Hit.similarity has it: more is
-        nearer."""
+        """Return the similarity (Hit.similarity; more is nearer) of each row to its nearest query,
+        shape (rows,)."""
         matrix = self._matrix[: len(self._keys)][rows]
         asked = np.stack(queries).astype(np.float32)
         if self.metric is Metric.COSINE:
@@ -123,7 +123,7 @@ class Vectors:
             self._dead += 1
 
     def compacted(self) -> "Vectors":
-        """These rows without the dead ones, where they are many; else itself."""
+        """Return a copy without the dead rows if these are many; otherwise return self."""
         if self._dead <= max(LEAST_DEAD, len(self._keys) // 4):
             return self
         kept = np.flatnonzero(self.owners != NOBODY)
@@ -142,7 +142,7 @@ def loaded(
     rows: Sequence[PhotoRow],
     fresh: Mapping[str, Floats],
 ) -> Vectors:
-    """All rows of a generation, of the products that a table has."""
+    """Return a generation's rows, of the products that are in the table."""
     vectors = Vectors(generation)
     by_product: dict[int, list[PhotoRow]] = {}
     for row in rows:

@@ -1,11 +1,10 @@
 """The words of a catalog's products in memory: which have a word, and how often.
 
-A search adds up what each word says of the products that have it, on arrays, and so compares all
-of them, where the store's full-text search compares the likeliest. Their figures are the same
-(domain/words.py).
+A search sums the scores of each word's products on arrays, and so compares all of them, where the
+store's full-text search compares the likeliest. Both compute the same scores (domain/words.py).
 
-Rows are only ever added: a product whose words changed is a new row, and its old one belongs to
-nobody. When many are dead, the index is to be made anew.
+Rows are append-only: a product whose words changed gets a new row, and its old row is dead (owned
+by no product). When many rows are dead, the index has to be rebuilt.
 """
 
 from array import array
@@ -43,25 +42,25 @@ class WordIndex:
 
     def __init__(self) -> None:
         self.head = 0
-        """All commits up to this one are in here."""
+        """The newest commit included: all earlier ones are included too."""
         self._owner = array("q")
         """By row, the place of the product that it is of; NOBODY = it is dead."""
         self._row: dict[int, int] = {}
-        """By place."""
+        """The row of each product, by its place."""
         self._postings: dict[str, tuple[array[int], array[float]]] = {}
         """By word, the rows that have it, and how often (words.frequencies)."""
 
     def __len__(self) -> int:
-        """How many products there are."""
+        """Return the number of products."""
         return len(self._row)
 
     @property
     def worn(self) -> bool:
-        """Whether so many rows are dead that it is to be made anew."""
+        """Whether so many rows are dead that the index has to be rebuilt."""
         return len(self._owner) - len(self._row) > max(LEAST_DEAD, len(self._row) // 4)
 
     def put(self, place: int, words: Words) -> None:
-        """Let these be a product's words."""
+        """Replace a product's words."""
         self.remove(place)
         row = self._row[place] = len(self._owner)
         self._owner.append(place)
@@ -77,8 +76,11 @@ class WordIndex:
             self._owner[row] = NOBODY
 
     def asked(self, words: Sequence[str]) -> "Postings":
-        """What is known of these words now: copies, at most 50 MB (32 words that 100,000 products
-        have), which takes the event loop 10 ms; usually a hundredth of that."""
+        """Return a copy of the postings of these words, for a thread.
+
+        At most 50 MB (32 words that 100,000 products have), copied in 10 ms on the event loop;
+        usually a hundredth of that.
+        """
         rows = [self._postings.get(word, ((), ())) for word in words]
         found = {
             word: (np.array(having, np.int64), np.array(often, np.float64))
@@ -96,15 +98,15 @@ class Postings:
     found: Mapping[str, tuple[Ints, Frequencies]]
     """By word, the rows that have it, and how often."""
     products: int
-    """How many there are in all."""
+    """The catalog's number of products."""
 
     @property
     def steps(self) -> int:
-        """What there is to do: numbers to add up, of which 64 take as long as a look at a text."""
+        """The cost in steps of `off_loop`: 64 additions take as long as one look at a text."""
         return (len(self.owners) + sum(len(rows) for rows, _ in self.found.values())) // 64
 
     def matching(self) -> tuple[Ints, Matches]:
-        """Places of the products that the words select, and how well each matches (0 to 1)."""
+        """Return the places of the products that the words select, and their matches (0 to 1)."""
         alive = {word: self._alive(*each) for word, each in self.found.items()}
         counts = {word: min(len(rows), MOST_COUNTED) for word, (rows, _) in alive.items()}
         total = min(self.products, MOST_PRODUCTS)
@@ -126,8 +128,10 @@ class Postings:
 async def best(
     postings: Postings, table: ProductTable, passing: Passing, excluded: Collection[str]
 ) -> tuple[Ints, Matches]:
-    """Where products are in the table that words select and that pass, and how well each matches
-    (0 to 1), best first, equal ones by id; at most MOST_FOUND."""
+    """Return the places of passing products that the words select, and their matches (0 to 1).
+
+    Best first, equal ones by id; at most MOST_FOUND.
+    """
     places, matches = await off_loop(postings.steps, postings.matching)
     kept = await passing(places) & ~np.isin(places, table.places(list(excluded)))
     places, matches = places[kept], matches[kept]
@@ -135,7 +139,7 @@ async def best(
 
 
 def indexed(table: ProductTable, words: Iterable[tuple[str, Words]]) -> WordIndex:
-    """The words of the products that a table has."""
+    """Return an index of the words of the products that are in the table."""
     index = WordIndex()
     for product_id, held in words:
         place = table.place(product_id)
@@ -145,7 +149,7 @@ def indexed(table: ProductTable, words: Iterable[tuple[str, Words]]) -> WordInde
 
 
 def _selected(rows: Mapping[str, Ints], counts: Mapping[str, int], size: int) -> Ints:
-    """The rows, of `size`, of products that the words select."""
+    """Return the rows of products that the words select. `size`: the number of all rows."""
     chosen, every = selecting(counts)
     times = np.zeros(size, np.int16)
     for word in chosen:

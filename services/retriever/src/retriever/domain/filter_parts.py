@@ -1,4 +1,4 @@
-"""What the parts of a filter say of the products that pass."""
+"""Bounds on the products that pass a filter, from its parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Part = Comparison | Membership
 
 
 def indexed_parts(condition: Filter) -> list[Part]:
-    """What of a filter has to hold in any case and stands in an index of the record."""
+    """Return the parts that every match satisfies and an index of the record can look up."""
     match condition:
         case All(parts):
             return [found for part in parts for found in indexed_parts(part)]
@@ -36,11 +36,11 @@ class MatchingRows:
     keys: Sequence[tuple[str, str, str]]
     """Of each: its row id, product id and image id."""
     vectors: Floats
-    """A line each."""
+    """Shape (rows, dimension)."""
 
 
 def top_categories(condition: Filter) -> frozenset[str] | None:
-    """The top categories outside of which nothing passes; None = it may be any."""
+    """Return the top categories that contain every match; None if a match may be in any."""
     match condition:
         case All(parts):
             known = [found for part in parts if (found := top_categories(part)) is not None]

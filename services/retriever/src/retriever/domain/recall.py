@@ -2,8 +2,9 @@
 
 The estimator. Take a random subset of the rows. A search answered k rows, the last of them with
 similarity t. Every row that passes its filter and is nearer than t should be among them; of the
-subset's rows that can be said exactly, at the price of the subset. So each search says how many
-rows of the subset were expected and how many of these were found, and over many searches
+subset's rows that can be checked exactly, at the cost of a scan of the subset. So each search gives
+the number of the subset's rows that were expected and the number of these that were found, and over
+many searches
 
     recall = found rows / expected rows
 
@@ -16,9 +17,9 @@ rows than it was asked for, all that pass are expected.
 The interval is Wilson's (95%) with an effective number of observations: that of the expected rows,
 divided by how much more the searches differ than independent rows would (Kish's design effect from
 the ratio's linearised variance), and at most the number of different rows that were expected: one
-that the index lost is missed by every search near it. It says nothing of the rows outside the
-subset but what a random draw says of them. It is looked at after every search, so that a recall
-just above the floor is taken for less now and then; one well above it is not.
+that the index lost is missed by every search near it. For rows outside the subset
+it holds as far as a random draw represents them. It is evaluated after every search, so a recall
+just above the floor occasionally appears below it; one well above it does not.
 """
 
 import math
@@ -44,7 +45,7 @@ class FilterClass(StrEnum):
     """How much of a catalog a filter passes."""
 
     NONE = "none"
-    """There is none, or everything passes."""
+    """No filter, or one that passes everything."""
     WIDE = "wide"
     """20% and more."""
     MIDDLE = "middle"
@@ -53,7 +54,7 @@ class FilterClass(StrEnum):
 
     @classmethod
     def of(cls, share: float) -> Self:
-        """That of a filter that passes this share, 0 to 1."""
+        """Return the class of a filter that passes this share (0 to 1) of a catalog."""
         if share >= 1:
             return cls.NONE
         if share >= WIDE:

@@ -51,31 +51,31 @@ _UNSPACED = re.compile(
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a product's text, in their order."""
+    """Return the words of a product's text, in their order."""
     return [word for run in _runs(text) for word in (_pieces(run, singles=True))]
 
 
 def asked_words(text: str) -> tuple[str, ...]:
-    """The words of a query, each once, at most MOST_ASKED; empty = it has none."""
+    """Return the words of a query without duplicates, at most MOST_ASKED."""
     found = dict.fromkeys(word for run in _runs(text) for word in _pieces(run, singles=False))
     return tuple(found)[:MOST_ASKED]
 
 
 def fold(text: str) -> str:
-    """The text with its letters folded."""
+    """Return the text with its letters folded (see the module)."""
     lower = unicodedata.normalize("NFKC", text).casefold()
     bare = _ACCENTS.sub("", unicodedata.normalize("NFD", lower))
     return unicodedata.normalize("NFC", bare).translate(_WHOLE)
 
 
 def _runs(text: str) -> list[str]:
-    """Runs of letters, digits and marks, each of one kind of script."""
+    """Split into runs of letters, digits and marks, each either spaced or unspaced script."""
     spaced = "".join([letter if _belongs(letter) else " " for letter in fold(text)])
     return _UNSPACED.sub(r" \1 ", spaced).split()
 
 
 def _pieces(run: str, *, singles: bool) -> list[str]:
-    """The words of a run. `singles`: with the characters of an unspaced one."""
+    """Return the words of a run. `singles`: of an unspaced run, its single characters too."""
     if not _UNSPACED.match(run):
         return [run[:LONGEST]]
     pairs = [run[place : place + 2] for place in range(len(run) - 1)]
@@ -116,14 +116,18 @@ def words_in(content: ProductContent) -> Words:
 
 
 def rarity(count: int, of: int) -> float:
-    """How much a word counts that `count` of so many products have: BM25's inverse document
-    frequency, above 0."""
+    """Return the weight of a word that `count` of `of` products have.
+
+    BM25's inverse document frequency, above 0.
+    """
     return math.log(1 + max(of - count, 0) / (count + 0.5) + 0.5 / (count + 0.5))
 
 
 def frequencies(words: Words, asked: Container[str] | None = None) -> dict[str, float]:
-    """How often a product has each word, its counts by field weighted and divided by the field's
-    length. `asked`: of these words alone; None = of all."""
+    """Return each word's frequency: its counts per field, weighted and divided by field length.
+
+    `asked`: only these words; None: all words.
+    """
     found: dict[str, float] = {}
     for text, weight, typical in zip(words, WEIGHTS.values(), _TYPICAL, strict=True):
         held = text.split(" ")
@@ -135,15 +139,15 @@ def frequencies(words: Words, asked: Container[str] | None = None) -> dict[str, 
 
 
 def saturated(frequency: Frequency) -> Frequency:
-    """What a frequency says: 0 to below 1."""
+    """Saturate a frequency: return a score from 0 to below 1."""
     return frequency / (_SATURATION + frequency)
 
 
 def match(asked: Mapping[str, float], words: Words) -> float:
-    """How well a product answers words of these rarities: 0 (it has none) to below 1.
+    """Score a product for words of these rarities: 0 (it has none of them) to below 1.
 
-    The rarities' weighted mean of what each word says: BM25F (Robertson, Zaragoza 2009, 3.6), its
-    frequency saturating at 1. So the figure does not depend on what else is found.
+    The mean of the words' saturated frequencies, weighted by rarity: BM25F (Robertson, Zaragoza
+    2009, 3.6), with saturation at 1. So the score does not depend on the other products found.
     """
     found = frequencies(words, asked)
     matched = sum(rare * saturated(found.get(word, 0.0)) for word, rare in asked.items())
@@ -151,10 +155,10 @@ def match(asked: Mapping[str, float], words: Words) -> float:
 
 
 def selecting(counts: Mapping[str, int]) -> tuple[list[str], bool]:
-    """Which of some words select products, and whether one has to have all of them.
+    """Return the words that select products, and whether a product must have all of them.
 
-    Any of the rarer ones; where all are common, all. `counts`: how many products have each, up to
-    MOST_COUNTED.
+    A product with any of the rarer words is selected; if all words are common, one with all of
+    them. `counts`: number of products per word, up to MOST_COUNTED.
     """
     there = [word for word, count in counts.items() if count]
     rarer = [word for word in there if counts[word] < MOST_COUNTED]

@@ -164,7 +164,7 @@ class Batch:
         return known
 
     def _read_variants(self, contents: Sequence[ProductContent]) -> Counter[str]:
-        """How many variants those products have that may become variants themselves."""
+        """Return the number of variants of each written product that names a parent."""
         becoming = {content.product_id for content in contents if content.parent_id}
         return Counter(
             {row.parent_id: row.number for row in self._session.look_up(_VARIANTS, becoming)}
@@ -182,7 +182,10 @@ class Batch:
     # Decisions
 
     def write(self, write: ProductWrite, *, whole: bool = True) -> Stored | ServiceError:
-        """Store one product; an error leaves everything as it was. `whole`: not a part of it."""
+        """Store one product, or return an error and change nothing.
+
+        `whole`: the write holds the whole product, not only changed fields.
+        """
         content, etag = write.content, content_etag(write.content)
         known = self._known.get(content.product_id)
         # What it would leave may be there already: the same write, sent again (RFC 9110, 13.1.1).
@@ -218,7 +221,11 @@ class Batch:
         self._touched.append(product_id)
 
     def _wrong_parent(self, content: ProductContent, path: str) -> ProductInvalid | None:
-        """Variants are one level deep, so that no cycle can be. An unknown parent may come yet."""
+        """Return an error if the parent is a variant, or this product has variants itself.
+
+        Variants are one level deep, which excludes cycles. An unknown parent is allowed: it may be
+        written later.
+        """
         if not content.parent_id:
             return None
         parent = self._known.get(content.parent_id)
@@ -268,7 +275,7 @@ class Batch:
         self._written[content.product_id] = first, content
 
     def _want(self, image_ids: Iterable[str]) -> None:
-        """Make those photos pending that lack a vector; those that are stay as they are."""
+        """Make photos without a vector pending; leave already pending ones unchanged."""
         for target in self._targets:
             for image_id in image_ids:
                 if image_id not in target.embedded:
@@ -276,7 +283,7 @@ class Batch:
                     self._wanted.setdefault(key, row)
 
     def _try_again(self, target: _Target, image_id: str) -> None:
-        """A photo whose bytes were given anew: what was lost or damaged may be whole now."""
+        """Make a given-up photo pending again: its bytes were sent anew and may be intact now."""
         target.given_up.discard(image_id)
         key, row = self._pending_row(target, image_id)
         self._retried[key] = row

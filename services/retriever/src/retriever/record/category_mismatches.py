@@ -74,7 +74,7 @@ def judge(
 def read_mismatches(
     connection: Connection, catalog_id: str, products: Sequence[Product]
 ) -> dict[str, CategoryMismatch]:
-    """By product, the mismatch with the least chance of its category; of equal ones the first
+    """Return by product the mismatch whose category is least probable; of equals, the first
     photo's."""
     held = {product.content.product_id: product.content for product in products}
     worst: dict[str, tuple[float, int, CategoryMismatch]] = {}

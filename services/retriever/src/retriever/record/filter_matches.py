@@ -30,7 +30,7 @@ _BITS = 128
 
 
 def _by(column: str) -> dict[bool, sa.Select[Any]]:
-    """Rows with some values in a column; by whether a generation is of products."""
+    """Return statements for rows by values of a column, by Generation.of_products."""
     return {
         given: of.select(of.row.c.row_id, of.row.c.product_id, of.image_id, of.vector.c.data).where(
             parts.among(of.row, column)
@@ -84,7 +84,7 @@ def _read(
 
 
 def holds(part: Part) -> sa.ColumnElement[bool]:
-    """The part as a condition that an index of `products` answers."""
+    """Return the part as a condition that an index of `products` can look up."""
     c = products.c
     match part:
         case Comparison("price", operator, Money(currency, micros)):
@@ -102,7 +102,10 @@ def holds(part: Part) -> sa.ColumnElement[bool]:
 
 
 def _within(path: str) -> sa.ColumnElement[bool]:
-    """The category or one below it: a path that goes on with the separator, which ends in " "."""
+    """Return a condition for a category and those below it.
+
+    Those below continue the path with the separator, which ends in " ".
+    """
     below, category = path + categories.SEPARATOR, products.c.category
     end = below[:-1] + chr(ord(below[-1]) + 1)
     # As the index has it: with a bound number it would not be known for the same expression.

@@ -1,4 +1,4 @@
-"""What the index should hold of a generation."""
+"""The rows that the index should hold of a generation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from retriever.record.tables import products
 
 
 def _rows(of: parts.RowSource) -> sa.Select[Any]:
-    """Rows with their vectors and products."""
+    """Return a statement for rows with their vectors and products."""
     seq = of.vector.c.seq.label("vector_seq")
     found = of.select(of.row.c.row_id, of.image_id, of.vector.c.data, seq, products)
     return found.join(products, parts.same(of.row, products))

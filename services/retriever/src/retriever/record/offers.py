@@ -25,7 +25,7 @@ _SET_OFFER = (
 
 
 def _offered(offer: Offer) -> dict[str, Any]:
-    """The values that an offer sets."""
+    """Return the column values that an offer sets."""
     values: dict[str, Any] = {}
     if offer.price is not None:
         values |= {"price_micros": offer.price.micros, "currency": offer.price.currency}
@@ -37,8 +37,10 @@ def _offered(offer: Offer) -> dict[str, Any]:
 def offer(
     connection: Connection, now: int, catalog_id: str, offers: Sequence[Offer]
 ) -> tuple[list[Stored | ServiceError], int]:
-    """Set price and availability; no product twice. What changes nothing takes no number. With the
-    newest commit."""
+    """Set prices and availabilities. Return an outcome per offer, and the newest commit.
+
+    A product may occur once. An offer that changes nothing makes no commit.
+    """
     session = Session(connection, catalog_id, now)
     held = read_contents(connection, catalog_id, [offer.product_id for offer in offers])
     outcomes: list[Stored | ServiceError] = []
@@ -59,7 +61,7 @@ def offer(
 
 
 def _set_offers(session: Session, changed: Sequence[tuple[Mapping[str, Any], str]]) -> None:
-    """`changed`: values of products, each with its new etag."""
+    """Store changed prices and availabilities. `changed`: values and new etag per product."""
     rows = [
         {
             **{name: values[name] for name in _OFFER},

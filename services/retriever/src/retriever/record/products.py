@@ -71,7 +71,7 @@ class StoredContent:
 def read_contents(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
 ) -> dict[str, StoredContent]:
-    """By id, undecoded: for those who change a few values of many products."""
+    """Return contents by product id as stored, for changes to a few values of many products."""
     photos = _image_ids(connection, catalog_id, product_ids)
     found: dict[str, StoredContent] = {}
     for row in look_up(connection, _PRODUCTS, product_ids, {"catalog_id": catalog_id}):
@@ -84,7 +84,7 @@ def read_contents(
 def _image_ids(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
 ) -> dict[str, list[str]]:
-    """By product, the ids of its photos in order."""
+    """Return by product id the ids of its photos, in order."""
     photos: dict[str, list[str]] = {}
     found = look_up(connection, _IMAGE_IDS, product_ids, {"catalog_id": catalog_id})
     for row in found:
@@ -162,8 +162,7 @@ _read_facts = stored.facts_reader(str)
 
 
 def passing(rows: Iterable[Any], condition: Filter) -> Iterator[Any]:
-    """Those of some rows with FACTS that pass. Raises DeadlineExceeded when nobody waits for them
-    any more."""
+    """Yield the rows (with FACTS) that pass. Raise DeadlineExceeded after the caller's deadline."""
     everything = condition == All()
     for row in rows:
         deadlines.check()

@@ -84,7 +84,7 @@ def put_images(connection: Connection, now: int, catalog_id: str, rows: Sequence
 
 
 def put_vectors(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
-    """Vectors; products here that have the photos already go into the outbox."""
+    """Store vectors of photos, and put existing products with these photos into the outbox."""
     session = Session(connection, catalog_id, now)
 
     def version(row: Row) -> tuple[str, str]:
@@ -118,8 +118,11 @@ def put_products(
     before: int,
     batch: Sequence[tuple[Row, Sequence[str]]],
 ) -> None:
-    """Products with the ids of their photos, but for those that were written whole since `before`:
-    by a caller, who knows better, or by an attempt before this one."""
+    """Store products with the ids of their photos.
+
+    Products written whole after commit `before` stay as they are: a caller's write is newer than
+    the backup, and a row of an earlier attempt is restored already.
+    """
     session = Session(connection, catalog_id, now)
     named = [row["product_id"] for row, _ in batch]
     newer = {row.product_id for row in session.look_up(_TOUCHED, named) if row.touched > before}
@@ -138,7 +141,7 @@ def put_products(
 
 
 def _without(row: Row, image_ids: Sequence[str], gone: frozenset[str]) -> tuple[Row, Sequence[str]]:
-    """A product without photos that were taken down."""
+    """Return a product's row and photos without those that were taken down."""
     if gone.isdisjoint(image_ids):
         return row, image_ids
     left = [image_id for image_id in image_ids if image_id not in gone]
@@ -150,7 +153,7 @@ def _written(
     chosen: Sequence[tuple[Row, Sequence[str]]],
     former: Mapping[str, set[str]],
 ) -> Iterator[Entry]:
-    """Store the rows; the outbox's entries for them."""
+    """Store the rows, and yield their entries for the outbox."""
     connection, of = session.connection, {"catalog_id": session.catalog_id}
     seqs = session.take(len(chosen))
     rows = [

@@ -79,7 +79,7 @@ class Session:
     def look_up(
         self, statement: sa.Select[Any], values: Iterable[str], **of: str
     ) -> Iterator[sa.Row[Any]]:
-        """What a statement finds of the catalog for some values, in no order."""
+        """Yield the rows that a statement finds in the catalog for some values, unordered."""
         return parts.look_up(
             self.connection, statement, values, {**of, "catalog_id": self.catalog_id}
         )
@@ -99,7 +99,7 @@ class Session:
         return taken
 
     def place_photos(self, product_ids: Iterable[str], placed: Sequence[Mapping[str, Any]]) -> None:
-        """Let products have these photos in place of those that they had; `placed`: photo_rows."""
+        """Replace the photos of products. `placed`: their rows, from `photo_rows`."""
         c = tables.product_images.c
         for chunk in parts.chunks(sorted(product_ids)):
             mine = c.catalog_id == self.catalog_id, c.product_id.in_(chunk)
@@ -119,7 +119,7 @@ class Session:
             )
 
     def delete(self, product_ids: Sequence[str]) -> int:
-        """How many of these products, no one twice, existed."""
+        """Delete products, each listed once. Return the number that existed."""
         c = tables.products.c
         gone: list[str] = []
         removed: dict[str, list[str]] = {}
@@ -147,7 +147,7 @@ class Session:
     def write_vectors(
         self, generation: Generation, writes: Sequence[VectorWrite]
     ) -> list[ServiceError | None]:
-        """Store vectors of a generation's version; what failed of each."""
+        """Store vectors of a generation's version. Return an error or None for each write."""
         if not self._lives(generation):
             return [GenerationNotFound() for _ in writes]
         if generation.of_products:
@@ -175,7 +175,7 @@ class Session:
     ) -> list[ServiceError | None]:
         """Store vectors of products themselves; the last one of a product stays.
 
-        One that was made of another text than the product has by now is passed over: it waits on.
+        A vector of an outdated text is skipped: the product stays pending.
         """
         named = {write.product_id: write for write in writes}
         digests = self._digests(generation, list(named))
@@ -226,7 +226,7 @@ class Session:
         writes: Sequence[VectorWrite],
         users: Mapping[str, Iterable[str]],
     ) -> None:
-        """`users`: the products that have a photo."""
+        """Store vectors of photos. `users`: by photo, the products that have it."""
         waited = self._embedded(generation, [write.image_id for write in writes])
         rows: dict[str, dict[str, Any]] = {}
         entries: list[Entry] = []
@@ -246,7 +246,7 @@ class Session:
         self.note(entries)
 
     def _embedded(self, generation: Generation, image_ids: Sequence[str]) -> dict[str, int]:
-        """These photos or products wait no more; the commits that had made those wait that did."""
+        """Delete pending rows of photos or products. Return, by id, the commits that made them."""
         waited: dict[str, int] = {}
         for chunk in parts.chunks(image_ids):
             gone = (
@@ -277,7 +277,7 @@ class Session:
 def delete(
     connection: Connection, now: int, catalog_id: str, product_ids: Sequence[str]
 ) -> tuple[int, int]:
-    """How many of these products existed, and the newest commit."""
+    """Delete products. Return the number that existed, and the newest commit."""
     session = Session(connection, catalog_id, now)
     return session.delete(list(dict.fromkeys(product_ids))), session.head
 

@@ -84,7 +84,10 @@ class RecordSnapshot:
             yield [dict(row) for row in batch]
 
     def _archived(self, source: sa.Table) -> sa.ColumnElement[bool]:
-        """Not products that wait for the vectors of their texts: a restore embeds these anew."""
+        """Return the condition of archived rows.
+
+        Products pending for their texts are left out: a restore embeds these again.
+        """
         mine: sa.ColumnElement[bool] = source.c.catalog_id == self.catalog_id
         return sa.and_(mine, source.c.space != TEXT_SPACE) if source is pending else mine
 

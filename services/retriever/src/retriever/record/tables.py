@@ -54,7 +54,7 @@ def _of_field(field: Field) -> Iterable[sa.Column[Any]]:
 
 
 def _of_product() -> sa.ForeignKeyConstraint:
-    """Goes with its product."""
+    """Return a foreign key that deletes a row with its product."""
     product = ["products.catalog_id", "products.product_id"]
     return sa.ForeignKeyConstraint(["catalog_id", "product_id"], product, ondelete="CASCADE")
 

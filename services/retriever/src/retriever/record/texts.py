@@ -36,7 +36,7 @@ def want_texts(
     live: Iterable[Generation],
     written: Mapping[str, tuple[int, ProductContent]],
 ) -> None:
-    """Of products just written, make those pending whose text has no vector yet.
+    """Make written products pending whose text has no vector yet.
 
     `live`: every live generation. `written`: by product id, the commit and what it wrote. One that
     fails, or was given up, is tried anew.
@@ -53,7 +53,7 @@ def want_texts(
             mine = parts.held_by(target, product_vectors), product_vectors.c.product_id.in_(chunk)
             former = parts.pending_of(target, chunk), sa.or_(pending.c.failed, ~holds_up())
             session.connection.execute(sa.update(product_vectors).where(*mine).values(digest=""))
-            # What failed may have failed for its former text; nobody waits for these.
+            # A failure may be due to the former text; no caller waits for these.
             session.connection.execute(sa.delete(pending).where(*former))
         rows = [parts.pending_row(target, name, written[name][0], session.now) for name in changed]
         parts.put(session.connection, pending, rows, keep=True, but="backfill")
@@ -62,7 +62,7 @@ def want_texts(
 def drop_blank(
     connection: Connection, now: int, generation: Generation, product_ids: Sequence[str]
 ) -> None:
-    """Of products that wait, those without a text wait no more, and have no vector either."""
+    """Delete the pending rows and vectors of those of the products that have no text."""
     session = Session(connection, generation.catalog_id, now)
     texts = read_texts(connection, generation, product_ids)
     blank = [name for name in product_ids if not texts.get(name)]

@@ -60,8 +60,10 @@ async def nearest(
     collapse: Collapse,
     own: Ints,
 ) -> Ordered:
-    """The products nearest to any of the queries that pass. `own`: places of products whose
-    near-duplicates are left out."""
+    """Return the passing products nearest to any of the queries, nearest first.
+
+    `own`: places of products whose near-duplicates are left out.
+    """
     if not queries:
         nothing = view.table.places([])
         return Ordered(view, nothing, (), (), Chosen(()), 0)
@@ -153,7 +155,7 @@ class _Shortlist:
         self._rows, self._places = self._rows[seen], self._places[seen]
 
     async def nearest(self, wanted: int, *, by_family: bool) -> _Near:
-        """All rows that are at least as near as the nearest of the `wanted`-th group.
+        """Return all rows that are at least as near as the best row of the `wanted`-th group.
 
         `by_family`: groups are families; otherwise products.
         """

@@ -93,7 +93,7 @@ _READERS = tuple((field.wire, _reader(field)) for field in WRITTEN)
 
 
 def update(message: product_service_pb2.ProductUpdate) -> UpdateDraft:
-    """A change as it came."""
+    """Return a change as received, unchecked."""
     return UpdateDraft(
         product=draft(message.product),
         mask=tuple(message.update_mask.paths),
@@ -102,7 +102,7 @@ def update(message: product_service_pb2.ProductUpdate) -> UpdateDraft:
 
 
 def offer(message: product_service_pb2.Offer) -> OfferDraft:
-    """An offer as it came."""
+    """Return an offer as received, unchecked."""
     stays = message.availability == product_pb2.AVAILABILITY_UNSPECIFIED
     availability = messages.AVAILABILITY.get(message.availability)
     return OfferDraft(
@@ -114,7 +114,7 @@ def offer(message: product_service_pb2.Offer) -> OfferDraft:
 
 
 def import_mode(number: int) -> ImportMode:
-    """What an import does with products that it does not hold. Raises RequestInvalid."""
+    """Return an import's mode. Raise RequestInvalid if it is unknown."""
     return messages.value_of(_IMPORT_MODE, number, "mode")
 
 
@@ -205,13 +205,13 @@ def _mismatch(value: CategoryMismatch) -> product_pb2.CategoryDoubt:
 
 
 def image_message(image: Image, content: bytes = b"") -> product_pb2.ProductImage:
-    """A photo, with or without its bytes."""
+    """Return a photo, with or without its bytes."""
     fields = messages.common_fields(product_pb2.ProductImage.DESCRIPTOR, image)
     return product_pb2.ProductImage(**fields, content=content)
 
 
 def outcome(given_id: str, result: Stored | ServiceError) -> product_service_pb2.UpsertResult:
-    """What became of one product."""
+    """Return the result of writing one product."""
     made = product_service_pb2.UpsertResult(status=messages.status(result), product_id=given_id)
     if isinstance(result, Stored):
         made.etag = result.etag
@@ -220,18 +220,18 @@ def outcome(given_id: str, result: Stored | ServiceError) -> product_service_pb2
 
 
 def import_state(progress: ImportProgress) -> import_pb2.ImportState:
-    """How far an import is."""
+    """Return the state of an import."""
     fields = messages.common_fields(import_pb2.ImportState.DESCRIPTOR, progress)
     return import_pb2.ImportState(**fields)
 
 
 def order(number: int) -> ProductOrder:
-    """A list's order. Raises RequestInvalid."""
+    """Return a list's order. Raise RequestInvalid if it is unknown."""
     return messages.value_of(_ORDER, number, "order")
 
 
 def as_columns(view: int) -> bool:
-    """Whether columns are asked for. Raises RequestInvalid."""
+    """Return whether the view is of columns. Raise RequestInvalid if it is unknown."""
     if view not in _VIEWS:
         raise RequestInvalid.at("view", "is not one of the known values")
     return view == product_service_pb2.PRODUCT_VIEW_COLUMNS

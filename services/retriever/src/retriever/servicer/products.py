@@ -247,19 +247,19 @@ def _messages(rows: Iterable[_Read], *, unshown: bool) -> Iterator[product_pb2.P
 
 class _Row(NamedTuple):
     mark: tuple[int, int]
-    """Its table's number and its stamp there when it was read, or before."""
+    """The number of the product's table and its stamp there, taken at or before the read."""
     read: _Read
 
 
 class _Rows:
-    """Products as messages, each kept until it is written to."""
+    """A cache of products as messages; an entry is valid until its product is written."""
 
     def __init__(self, record: ProductRecord) -> None:
         self._record = record
         self._kept: dict[tuple[str, str], _Row] = {}
 
     async def read(self, catalog: str, table: ProductTable, places: Sequence[int]) -> list[_Read]:
-        """Those of the products at these places that there are, in the order asked."""
+        """Return the existing ones of the products at these places, in the given order."""
         if len(self._kept) > MOST_ROWS:
             self._kept = {}
         marks = {table.ids[p]: (table.number, int(table.stamp[p])) for p in places}
@@ -274,7 +274,7 @@ class _Rows:
         return [rows[table.ids[p]] for p in places if table.ids[p] in rows]
 
     async def of(self, catalog: str, products: Sequence[Product]) -> list[_Read]:
-        """Products that were read just now."""
+        """Return products, just read, with their messages."""
         mismatches = await self._record.category_mismatches(catalog, products) if products else {}
         return [
             (each, product_messages.row(each, mismatches.get(each.content.product_id)))

@@ -70,18 +70,18 @@ class Backoff:
         self._next = first
 
     def reset(self) -> None:
-        """After a success."""
+        """Start again from the first wait, after a success."""
         self._next = self._first
 
     def fail(self) -> float:
-        """How long to wait after this failure."""
+        """Return the seconds to wait after this failure, and double the next wait."""
         seconds = self._next
         self._next = min(self._longest, self._next * 2)
         return seconds
 
 
 class KeyedBackoff:
-    """A backoff for each key: what fails waits, and holds up nothing else."""
+    """A backoff for each key: a failing key waits without delaying others."""
 
     def __init__(self, first: float, longest: float) -> None:
         self._waits = first, longest
@@ -96,7 +96,7 @@ class KeyedBackoff:
         return key not in self._failed or time.monotonic() >= self._failed[key][1]
 
     def succeed(self, key: str) -> None:
-        """After a success."""
+        """Forget a key's failures, after a success."""
         self._failed.pop(key, None)
 
     def fail(self, key: str, error: Exception) -> None:

@@ -166,7 +166,7 @@ def ease(training: Histories, item_count: int) -> ItemToItem | None:
 
 
 def session_neighbours(training: Histories, item_count: int) -> SessionNeighbours:
-    """V-SKNN over the last MOST_SESSIONS shoppers."""
+    """Return V-SKNN over the last MOST_SESSIONS shoppers."""
     pool = training.take(np.arange(len(training))[-MOST_SESSIONS:])
     likes = _matrix(pool, item_count)
     unit = sp.csr_matrix(sp.diags_array(1 / np.sqrt(np.maximum(pool.lengths, 1))) @ likes)
@@ -176,8 +176,11 @@ def session_neighbours(training: Histories, item_count: int) -> SessionNeighbour
 
 
 def sequential_rules(training: Histories, item_count: int) -> ItemToItem:
-    """j then i, d steps later, makes a rule that weighs 1/d (Kamehkhosh, Jannach, Ludewig 2017),
-    drawn from the last ten products, each decayed by its age in the same way."""
+    """Return sequential rules (Kamehkhosh, Jannach, Ludewig 2017).
+
+    Item i, d steps after item j, adds 1/d to the rule from j to i. Scores sum over the last ten
+    products, each decayed by its age in the same way.
+    """
     owners = training.rows
     rules = sp.csr_matrix((item_count, item_count))
     for step in range(1, RULE_STEPS + 1):

@@ -116,7 +116,7 @@ def popularity_lift(lists: Lists, known: Histories, training: Histories) -> floa
 
 
 def exposure(lists: Lists, groups: Ints, count: int) -> Doubles:
-    """(groups,) share of the first places that each group of products gets; `groups`: (items,)."""
+    """Return each group's share of the first places, (groups,). `groups`: by item, (items,)."""
     first = lists.first[:, :LISTED]
     places = np.bincount(groups[first[first != NOBODY]], minlength=count)
     shares: Doubles = places / max(places.sum(), 1)
@@ -124,7 +124,7 @@ def exposure(lists: Lists, groups: Ints, count: int) -> Doubles:
 
 
 def gini(counts: Ints) -> float:
-    """Gini's coefficient of counts; 0 when there are none."""
+    """Return Gini's coefficient of counts; 0 when all counts are 0."""
     if not counts.sum():
         return 0.0
     ranked = np.sort(counts)

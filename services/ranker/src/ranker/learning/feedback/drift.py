@@ -108,7 +108,7 @@ def scores(item: str, reference: Doubles, present: Doubles) -> DriftFinding:
 def volume(
     item: str, reference: Sequence[int], present: Sequence[int], *, least: float
 ) -> DriftFinding:
-    """z of the mean of whole days' counts; it matters from `least`, a share of the reference's."""
+    """Compare mean counts per whole day (z). `least`: relevant change, relative to `reference`."""
     sizes = (len(reference), len(present))
     before = np.array(reference, np.float64)
     if sizes[0] < LEAST_DAYS or sizes[1] < 1 or before.sum() < LEAST_COUNT:
@@ -122,7 +122,7 @@ def volume(
 
 
 def mean(item: str, reference: Moments, present: Moments, *, least: float) -> DriftFinding:
-    """z of the difference of two means (Welch); it matters from `least`."""
+    """Compare two means (Welch's z). `least`: the smallest relevant difference."""
     sizes = (reference.count, present.count)
     if min(sizes) < LEAST_COUNT:
         return _too_little(item, "z", sizes)
@@ -136,7 +136,7 @@ def mean(item: str, reference: Moments, present: Moments, *, least: float) -> Dr
 def share(
     item: str, reference: tuple[int, int], present: tuple[int, int], *, least: float
 ) -> DriftFinding:
-    """z of the difference of two shares, (of which, of all); it matters from `least`."""
+    """Compare two shares (z), each (count, total). `least`: the smallest relevant difference."""
     sizes = (reference[1], present[1])
     if min(sizes) < LEAST_COUNT:
         return _too_little(item, "z", sizes)

@@ -5,7 +5,7 @@ uses what all have: plain columns, FLAT and HNSW, COSINE, L2 and IP, upsert, del
 range of the id.
 What was found with pymilvus 3.0.2 and Milvus Lite 3.2.2 (2026-11):
 
-- AsyncMilvusClient connects on first use, fails within 10 ms when nobody listens, finds a restarted
+- AsyncMilvusClient connects on first use, fails within 10 ms if none listens, finds a restarted
   engine by itself, and can be cancelled. Its retries end at `timeout`; a cap of our own stands
   around every call all the same.
 - A NaN or an all-zero query vector, and a wrong dimension, come back as results or as code 1: the
@@ -83,10 +83,9 @@ class MilvusIndex:
     def __init__(
         self, uri: str, *, token: str = "", seconds: float = 10.0, parallel: int = 8
     ) -> None:
-        """Connects on first use, in the event loop of that use.
+        """Prepare a client that connects on first use, in the event loop of that use.
 
-        `seconds`: how long a call may take that is given no other time. `parallel`: most calls at
-        a time.
+        `seconds`: default timeout of a call. `parallel`: maximum number of concurrent calls.
         """
         self._client = AsyncMilvusClient(
             uri, token=token, timeout=seconds, dedicated=True, grpc_options=dict(_CHANNEL)

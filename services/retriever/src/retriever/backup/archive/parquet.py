@@ -39,7 +39,7 @@ class Reader:
     """A table's file. Whatever is wrong with it is BackupDamaged."""
 
     def __init__(self, file: IO[bytes], table: ArchiveTable, rows: int) -> None:
-        """Looks at the file's own description: columns, sizes, number of rows."""
+        """Check the file's metadata: columns, sizes, number of rows. Raise BackupDamaged."""
         self._table = table
         try:
             self._file: Any = parquet.ParquetFile(file, pre_buffer=False)

@@ -55,7 +55,7 @@ def downgrade() -> None:
 
 
 def _termed(row: str, field: str) -> str:
-    """A field of a row, its catalog's id before each word."""
+    """Return SQL of a field of a row, with its catalog's id before each word."""
     before = f"{row}.catalog_id || '·'"
     words = f"replace({row}.{field}, ' ', ' ' || {before})"
     return f"CASE {row}.{field} WHEN '' THEN '' ELSE {before} || {words} END"
