@@ -18,6 +18,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.clients.calls import PeerCaller
 from gateway.clients.embedder import EmbedderClient
+from gateway.clients.matches import MatchMessages
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model.branch import Branch
@@ -228,6 +229,7 @@ def deps(to_retriever: grpc.aio.Channel, to_ranker: grpc.aio.Channel) -> Request
         peers=PeerClients(embedder, retriever, ranker),
         scenes=SceneFiles(),
         answers=AnswerQueue(ranker, 0),
+        matches=MatchMessages(),
         catalogs=frozenset({"default"}),
         service_version="0",
         default_seconds=10.0,

@@ -27,6 +27,12 @@ def add_texts(table: str, *names: str) -> None:
         op.add_column(table, sa.Column(name, TEXT))
 
 
+def drop_columns(table: str, *names: str) -> None:
+    """Drop columns."""
+    for name in names:
+        op.drop_column(table, name)
+
+
 def of_product() -> sa.ForeignKeyConstraint:
     """Goes with its product."""
     product = ["products.catalog_id", "products.product_id"]
