@@ -58,7 +58,7 @@ def bindings(
 ) -> list[Binding]:
     """Return the services of the server.
 
-    `watchdog`, `columns`: None = new ones, by the settings.
+    `watchdog`, `columns`: None: create new ones by the settings.
     """
     columns = columns or columns_of(settings, record)
     watchdog = watchdog or watch(settings, record)

@@ -35,7 +35,7 @@ class BackupFiles:
     """See BackupStore in ports/backup.py."""
 
     def __init__(self, url: str, keys: SigningKeys = open_keys) -> None:
-        """`url`: a folder, or what fsspec takes (`s3://bucket/prefix`)."""
+        """Prepare the place. `url`: a folder, or a URL of fsspec (`s3://bucket/prefix`)."""
         self.keys = keys
         self._files, self._root = fsspec.core.url_to_fs(url)
         self._local = isinstance(self._files, LocalFileSystem)
@@ -85,7 +85,7 @@ class BackupFiles:
         return await self.run(work)
 
     def _size(self, path: str) -> int:
-        """0 = there is no such file."""
+        """Return a file's size in bytes; 0 if it does not exist."""
         try:
             return int(self._files.size(path))
         except FileNotFoundError:

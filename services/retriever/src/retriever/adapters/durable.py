@@ -198,7 +198,7 @@ def discard(path: Path, before: float) -> bool:
 
 
 def _place(path: Path, data: bytes) -> Mark | None:
-    """Write a file; its mark if none stood there and the file system keeps times to the ns."""
+    """Write a file. Return its mark if it is new and the file system keeps times to the ns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     try:

@@ -53,7 +53,7 @@ class PhotoStore:
         decoders: Decoders | None = None,
         fetcher: Fetcher | None = None,
     ) -> None:
-        """`url`: a folder, or what fsspec takes (`s3://bucket/prefix`).
+        """Prepare the store. `url`: a folder, or a URL of fsspec (`s3://bucket/prefix`).
 
         Photos are looked at in `decoders`, by default two processes that the first photo starts.
         By default nothing may be fetched.

@@ -65,7 +65,7 @@ class Quota:
     count: int = 100
     """Including those in progress."""
     size: int = 0
-    """Bytes, from which on none is begun; 0 = any."""
+    """Bytes at which no further backup is begun; 0: no limit."""
 
 
 # Asked for
@@ -158,7 +158,7 @@ async def ask_restore(
 
 
 def wanted(store: BackupStore, *, unsigned: bool = False) -> KeyRing | None:
-    """Return the keys of which one must have signed a backup; None = no signature is needed."""
+    """Return the keys of which one must have signed a backup; None: no signature is needed."""
     keys = store.keys()
     return keys if keys.secret and not unsigned else None
 
@@ -173,7 +173,7 @@ def check_catalog(manifest: Manifest, source: str) -> None:
 
 
 async def back_up(job: Job, deps: BackupTools, service_version: str) -> Mapping[str, Any]:
-    """Do a job of kind BACKUP; its results. Raises JobCancelled, JobClaimLost."""
+    """Do a job of kind BACKUP. Return its results. Raise JobCancelled, JobClaimLost."""
     progress = Progress()
     work = _back_up(job, deps, progress, service_version)
     return await reporting(work, job, progress, deps.jobs)
@@ -212,7 +212,7 @@ async def _back_up(
 async def _copy_photos(
     job: Job, rows: Iterator[list[Row]], writer: Writer, deps: BackupTools, progress: Progress
 ) -> int:
-    """Put the photos into the archive; how many are lost."""
+    """Put the photos into the archive. Return the number of lost ones."""
     lost = 0
     while batch := await deps.store.run(lambda: next(rows, None)):
         for group in affordable(batch):

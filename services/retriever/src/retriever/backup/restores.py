@@ -54,7 +54,7 @@ _IMAGE = re.compile(r"[0-9a-f]{64}")
 
 
 async def restore(job: Job, deps: BackupTools, prefix: str) -> Mapping[str, Any]:
-    """Do a job of kind RESTORE; its results. Raises JobCancelled, JobClaimLost.
+    """Do a job of kind RESTORE. Return its results. Raise JobCancelled, JobClaimLost.
 
     `prefix`: what the names of collections begin with.
     """

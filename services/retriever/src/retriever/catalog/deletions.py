@@ -62,7 +62,7 @@ async def purge(
 
 
 async def delete(job: Job, condition: Filter, record: DeletionRecord, jobs: Jobs) -> int:
-    """Do a job of these kinds; how many products it deleted in all, also before a kill.
+    """Do a job of these kinds. Return the number of products deleted, also before a kill.
 
     Raises JobCancelled, JobClaimLost.
     """

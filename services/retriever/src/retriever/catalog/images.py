@@ -51,7 +51,7 @@ async def _take(given: ImageDraft, path: str, uploads: Uploads) -> Image:
 
 
 async def stored_photo(catalog_id: str, image_id: str, photos: Photos) -> bytes | None:
-    """Return a photo's bytes; None = the store lost or damaged them. Raises PhotosUnavailable."""
+    """Return a photo's bytes; None if they are lost or damaged. Raise PhotosUnavailable."""
     try:
         return await photos.get(catalog_id, image_id)
     except (ImageNotFound, ImageDamaged):
@@ -59,7 +59,7 @@ async def stored_photo(catalog_id: str, image_id: str, photos: Photos) -> bytes 
 
 
 async def hash_photos(catalog_id: str, limit: int, record: HashRecord, photos: Photos) -> int:
-    """Hash up to `limit` photos; how many there were. Raises PhotosUnavailable.
+    """Hash up to `limit` photos. Return their number. Raise PhotosUnavailable.
 
     A photo that is lost or can't be decoded any more has no hash, and is not tried again.
     """

@@ -49,7 +49,7 @@ class Page:
 
     products: list[Product]
     next_token: str
-    """Empty = this is the last page."""
+    """Empty on the last page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ async def take_down(
 
 
 async def lift(catalog_id: str, image_id: str, record: TakedownRecord) -> bool:
-    """Let a photo be stored again; whether it had been taken down."""
+    """Let a photo be stored again. Return whether it had been taken down."""
     _check(image_id)
     return await record.lift_takedown(catalog_id, image_id)
 

@@ -69,7 +69,7 @@ class Texts:
         judge: Judge,
         lookups: Lookups,
     ) -> None:
-        """`texts`: by code; may grow. `fact`: from a text to the field's fact."""
+        """Set the texts to judge. `texts`: by code, may grow. `fact`: converts a text."""
         size = int(codes.max(initial=-1)) + 1
         self._texts, self._codes, self._lookups = texts, codes, lookups
         self._fact, self._judge = fact, judge

@@ -73,7 +73,7 @@ def category_mismatch(
     *,
     limits: Limits = LIMITS,
 ) -> CategoryMismatch | None:
-    """Return how a photo contradicts a product's category; None = it does not, or that is unknown.
+    """Return how a photo contradicts a product's category; None: it does not, or unknown.
 
     `known`: the full paths that the head knows. A category that is neither among them nor above one
     is never contradicted: it may be newer than the head.

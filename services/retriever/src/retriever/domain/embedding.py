@@ -15,7 +15,7 @@ class Pending:
     item_id: str
     """The photo's id; in a generation of texts, the product's."""
     size: int
-    """Bytes of the photo; 0 = it is a text."""
+    """Bytes of the photo; 0: it is a text."""
     attempts: int
     used: bool
     """Whether a product still has it; of a text, not looked up."""

@@ -119,14 +119,14 @@ class Generation:
     applied_seq: int = 0
     """Every outbox entry up to this one is in the collection."""
     applied_time: int = 0
-    """When the newest of these was written, microseconds since 1970 (UTC); 0 = none yet."""
+    """When the newest of these was written, microseconds since 1970 (UTC); 0: none yet."""
     check_wanted: bool = True
     """Whether someone noticed that the engine may have lost rows."""
     parameters: IndexParameters = EXACT
     activated: int = 0
-    """When it was last made active, microseconds since 1970 (UTC); 0 = never."""
+    """When it was last made active, microseconds since 1970 (UTC); 0: never."""
     predecessor: str = ""
-    """The generation that was active before it; empty = there was none, or it was rolled back."""
+    """The generation that was active before it; empty: none, or it was rolled back."""
     forced: bool = False
     """Whether its last activation was forced past its verification."""
     verification: Verification | None = None
@@ -190,9 +190,9 @@ class Freshness:
     head: int
     """The record's newest write."""
     time: int
-    """When the newest wholly indexed record was written, microseconds since 1970; 0 = none."""
+    """When the newest wholly indexed record was written, microseconds since 1970; 0: none."""
     oldest_open: int
-    """When the oldest write was made that is not in the generation; 0 = it holds all."""
+    """When the oldest write missing in the generation was made; 0: it holds all."""
     pending: int
     """Photos pending embedding."""
 

@@ -35,7 +35,7 @@ class ImportRow:
 
     number: int
     product_id: str
-    """Its product; empty = its id is not one."""
+    """Its product; empty: its id is not valid."""
     write: ProductWrite | ServiceError | None
     """The product to store, or the error. None: decided by an earlier request."""
 

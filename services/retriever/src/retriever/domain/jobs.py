@@ -42,7 +42,7 @@ class Progress:
         self._stopped.set()
 
     def add(self, number: int) -> None:
-        """So many units more are done. Raises StoppedError."""
+        """Add finished units. Raise StoppedError if the work was stopped."""
         if self._stopped.is_set():
             raise StoppedError
         self.done += number

@@ -120,7 +120,7 @@ class Image:
     height: int
     """Pixels, upright."""
     perceptual_hash: int = 0
-    """See sightline_rules.duplicates; 0 = none, or not hashed yet."""
+    """See sightline_rules.duplicates; 0: none, or not hashed yet."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class ProductWrite:
     new_images: Mapping[str, Image]
     """Photos whose bytes came with it, by id; the others must be stored already."""
     etag: str = ""
-    """Write only over this content; empty = over whatever is stored."""
+    """Etag that the stored content must have; empty: any."""
     path: str = "product"
     """Where the request holds it, for field violations."""
 
@@ -190,7 +190,7 @@ class ProductChange:
     new_images: Mapping[str, Image]
     """As in ProductWrite."""
     etag: str = ""
-    """Change only this content; empty = whatever is stored."""
+    """Etag that the stored content must have; empty: any."""
     path: str = "product"
     """Where the request holds it, for field violations."""
 
@@ -201,9 +201,9 @@ class OfferDraft:
 
     product_id: str
     price: Amount | None = None
-    """None = stays as it is."""
+    """None: unchanged."""
     availability: Availability | None = None
-    """None = stays as it is."""
+    """None: unchanged."""
     availability_known: bool = True
     """Whether the number that was given is an availability."""
 
@@ -214,9 +214,9 @@ class Offer:
 
     product_id: str
     price: Money | None
-    """None = stays as it is."""
+    """None: unchanged."""
     availability: Availability | None
-    """None = stays as it is."""
+    """None: unchanged."""
 
 
 @dataclass(frozen=True, slots=True)

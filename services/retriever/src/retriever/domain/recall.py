@@ -110,7 +110,7 @@ class Window:
 
 
 def pooled(looks: Sequence[Look]) -> Recall | None:
-    """Return the pooled estimate of some checks; None = no row was expected."""
+    """Return the pooled estimate of some checks; None: no row was expected."""
     rows = sum(len(look.expected) for look in looks)
     if not rows:
         return None
@@ -131,7 +131,7 @@ def _design_effect(looks: Sequence[Look], value: float, rows: int) -> float:
 
 
 def wilson(share: float, count: float) -> tuple[float, float]:
-    """Wilson's score interval of a share of `count` observations; count > 0."""
+    """Return Wilson's score interval of a share of `count` observations; count > 0."""
     square = Z * Z / count
     middle = (share + square / 2) / (1 + square)
     half = Z / (1 + square) * math.sqrt(share * (1 - share) / count + square / (4 * count))

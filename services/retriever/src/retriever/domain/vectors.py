@@ -37,10 +37,10 @@ class VectorWrite:
     """Empty where a product has one vector."""
     vector: Floats
     product_id: str = ""
-    """The product that must have the photo; empty = any may."""
+    """The product that must have the photo; empty: any."""
     digest: str = ""
-    """Of the text that it was made of; it is not stored if the product's is another by now. Empty =
-    of the text as it is."""
+    """Digest of the embedded text; the vector is not stored if the product's text has changed.
+    Empty: of the present text."""
 
 
 LEAST_LENGTH = 1e-4
@@ -73,8 +73,8 @@ def blended(parts: Sequence[tuple[float, Sequence[Floats]]]) -> Floats | None:
     """Blend parts, each a weight and its vectors, not all zero, into one query [d] of unit length.
 
     The sum of weight × unit vector; several vectors of a part (a product's photos) stand for the
-    mean of their unit vectors, a part without any is ignored. None = all parts are without vectors
-    or weights above 0. Raises VectorInvalid when they cancel out.
+    mean of their unit vectors, a part without any is ignored. Return None if all parts are without
+    vectors or weights above 0. Raise VectorInvalid if they cancel out.
     """
     held = [(weight, _middle(vectors)) for weight, vectors in parts if len(vectors)]
     if not any(weight > 0 for weight, _ in held):

@@ -1,1 +1,1 @@
-"""How vectors are made, and how the index follows the record."""
+"""Creation of vectors, and application of the record's changes to the index."""

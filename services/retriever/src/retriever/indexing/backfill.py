@@ -55,7 +55,7 @@ async def take_back(generation: Generation, record: BackfillRecord) -> None:
 
 
 async def _want_all(job: Job, generation: Generation, record: BackfillRecord, jobs: Jobs) -> int:
-    """Make pending what the generation lacks; how many photos there are in all."""
+    """Make the items that the generation lacks pending. Return the number of all photos."""
     total = await record.photo_count(generation)
     await jobs.progress(job.id, job.done, total)
     after: str | None = ""
@@ -68,7 +68,7 @@ async def _want_all(job: Job, generation: Generation, record: BackfillRecord, jo
 async def _await_vectors(
     job: Job, generation: Generation, total: int, record: BackfillRecord, jobs: Jobs
 ) -> Backlog:
-    """Until every photo is embedded, or fails for a reason of its own."""
+    """Wait until every photo is embedded or has failed for good. Return the backlog."""
     while True:
         backlog = await record.backlog(generation)
         await jobs.progress(job.id, max(0, total - backlog.waiting), total)
@@ -81,7 +81,7 @@ async def _await_vectors(
 async def _await_index(
     job: Job, generation: Generation, total: int, record: BackfillRecord, jobs: Jobs
 ) -> None:
-    """Until the collection holds what was embedded by now."""
+    """Wait until the collection holds every vector of the record's present head."""
     wanted = (await record.freshness(generation)).head
     while True:
         generation = await record.find_generation(generation.catalog_id, generation.name)

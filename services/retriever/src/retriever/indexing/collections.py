@@ -43,7 +43,7 @@ async def ensure_generation(
 
 
 async def open_collection(generation: Generation, index: VectorIndex) -> bool:
-    """Make sure that the collection exists and is in memory; whether it already was."""
+    """Make sure that the collection exists and is in memory. Return whether it already was."""
     match await index.state(generation.collection):
         case CollectionState.LOADED:
             return True

@@ -1,4 +1,4 @@
-"""Photos and texts that wait for their vectors are embedded, several calls at a time.
+"""Embedding of pending photos and texts, several calls at a time.
 
 A step can die at any point: what has no vector in the record by then is pending still.
 """

@@ -81,7 +81,7 @@ async def ask(catalog_id: str, wanted: FitPlan, jobs: Jobs, *, request_id: str) 
 
 
 async def fit(job: Job, deps: FitTools) -> Mapping[str, Any]:
-    """Do a job of this kind; its results.
+    """Do a job of this kind. Return its results.
 
     Raises JobCancelled, JobClaimLost, EmbedderUnavailable, PhotosUnavailable, and why the embedder
     can't fit a space on these photos.
@@ -120,7 +120,7 @@ class _Chosen:
     families: Collection[str]
     total: int
     groups: Mapping[str, str]
-    """Of photos that show the same picture as others: what they share, by their ids."""
+    """By photo id, a key shared by photos of the same picture."""
     lost: int = 0
     """Photos that their store has no more."""
 

@@ -51,12 +51,12 @@ class Order:
 
     space: str
     name: str = ""
-    """Empty = one is made."""
+    """Empty: one is generated."""
     space_version: str = ""
-    """Empty = the embedder's default one."""
+    """Empty: the embedder's default version."""
     parameters: IndexParameters = EXACT
     dimension: int = 0
-    """Given for a space whose vectors callers give, one a product; 0 = the embedder's."""
+    """Given for a space with vectors from callers, one per product; 0: the embedder's."""
 
 
 @dataclass(frozen=True, slots=True)

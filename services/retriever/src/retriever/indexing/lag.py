@@ -1,4 +1,4 @@
-"""How far the index is behind, as metrics.
+"""Metrics of the index's lag.
 
 Measured by the server and by the worker: the worker's measuring ends with the worker, and the lag
 grows just then.

@@ -1,4 +1,4 @@
-"""How the index follows the record: changes from the outbox, applied in order.
+"""Application of the outbox: the record's changes, applied to the index in order.
 
 A step can die at any point: the record says afterwards what is left to do, and doing a step twice
 leaves the same index. One process at a time runs them (`Leader`).

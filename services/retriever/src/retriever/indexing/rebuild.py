@@ -20,8 +20,10 @@ class Checks(Protocol):
     """The comparisons of index and record, which only the worker's own loop makes."""
 
     def want(self, collection: str) -> Callable[[], int | None]:
-        """Have a collection compared once more, made anew if need be. What is returned says, when
-        called, how many rows were fixed by then; None = it is not done yet."""
+        """Request another comparison of a collection, which creates it again if necessary.
+
+        Return a function that returns the number of fixed rows, or None until it is done.
+        """
 
 
 async def ask(
@@ -36,7 +38,7 @@ async def ask(
 
 
 async def rebuild(job: Job, record: IndexRecord, jobs: Jobs, checks: Checks) -> Mapping[str, Any]:
-    """Do such a job; its results. Raises JobCancelled, JobClaimLost.
+    """Do such a job. Return its results. Raises JobCancelled, JobClaimLost.
 
     Comparisons that fail, because the engine is away, are made again by the worker's loop: the job
     waits for them.

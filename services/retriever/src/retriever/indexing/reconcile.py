@@ -56,7 +56,7 @@ async def reconcile(
 
 
 async def _shown(collection: str, index: VectorIndex) -> None:
-    """Until searches, which may be a little behind, find what was written; not for ever."""
+    """Wait until searches, which may lag, find the written rows; at most SHOWN_SECONDS."""
     held = await index.count(collection)
     with suppress(TimeoutError):
         async with asyncio.timeout(SHOWN_SECONDS):

@@ -86,7 +86,7 @@ class BackupStore(Protocol):
         """Return the keys that sign backups."""
 
     def spool_folder(self) -> Path | None:
-        """Return the folder of large temporary files; None = the system's."""
+        """Return the folder of large temporary files; None: the system's default."""
 
     async def names(self, catalog_id: str) -> list[str]:
         """Return the ids of a catalog's backups, newest first."""
@@ -95,7 +95,7 @@ class BackupStore(Protocol):
         """Return the number of a catalog's backups, and their bytes."""
 
     async def delete(self, catalog_id: str, backup_id: str) -> int:
-        """Delete a backup and return its bytes; 0 = there was none."""
+        """Delete a backup and return its bytes; 0 if it did not exist."""
 
     async def open(self, catalog_id: str, backup_id: str) -> tuple[IO[bytes], int]:
         """Open a backup; return it and its bytes. Raises BackupNotFound."""

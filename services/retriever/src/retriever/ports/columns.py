@@ -61,7 +61,7 @@ class ColumnRecord(Protocol):
         """Return a number that changes with every commit; None if unknown."""
 
     async def written(self, catalog_id: str, after: int | None) -> Changes:
-        """Return what was written after a commit; None = everything."""
+        """Return the changes after a commit; None: everything."""
 
     async def product_rows(self, catalog_id: str, product_ids: Sequence[str]) -> list[ProductRow]:
         """Return the products that exist."""
@@ -69,7 +69,7 @@ class ColumnRecord(Protocol):
     async def photo_rows(
         self, generation: Generation, product_ids: Sequence[str] | None
     ) -> list[PhotoRow]:
-        """Return the rows that a generation should hold of these products; None = of all."""
+        """Return the rows that a generation should hold of these products; None: of all."""
 
     async def vectors_of_rows(self, generation: Generation, row_ids: Sequence[str]) -> MatchingRows:
         """Return the rows that the generation should hold, with their vectors."""
@@ -77,7 +77,7 @@ class ColumnRecord(Protocol):
     async def words(
         self, catalog_id: str, product_ids: Sequence[str] | None
     ) -> list[tuple[str, Words]]:
-        """Return the words of these products, of those that exist; None = of all."""
+        """Return the words of the existing ones of these products; None: of all."""
 
     async def row_count(self, generation: Generation, most: int | None = None) -> int:
         """Return the number of expected rows, at most `most`."""

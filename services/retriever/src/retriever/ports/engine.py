@@ -34,7 +34,7 @@ class VectorIndex(Protocol):
         """Delete rows; unknown ids are ignored."""
 
     async def scan(self, collection: str, low: str, high: str) -> dict[str, int] | None:
-        """Return row id → seq where low ≤ id < high; None = too many for one answer."""
+        """Return row id → seq where low ≤ id < high; None: too many for one answer."""
 
     async def count(self, collection: str, *, latest: bool = True) -> int:
         """Return the number of rows. Without `latest`: as a search without it sees them."""

@@ -17,7 +17,7 @@ class GenerationsRecord(Protocol):
     """The generations of catalogs."""
 
     async def generation(self, catalog_id: str, space: str, name: str = "") -> Generation | None:
-        """Return the generation of this name, or the active one; None = there is none."""
+        """Return the generation of this name, or the active one; None if it does not exist."""
 
     async def generations(self, catalog_id: str) -> list[Generation]:
         """Return every live generation, oldest first."""
@@ -88,7 +88,7 @@ class RegistryRecord(GenerationsRecord, Protocol):
     async def statuses(
         self, catalog_id: str, space: str = "", *, dropped: bool = False
     ) -> list[GenerationStatus]:
-        """Return the generations of a space (empty = of all), oldest first."""
+        """Return the generations of a space (empty: of all), oldest first."""
 
     async def offers(self, catalog_id: str) -> list[EmbeddingSpace]:
         """Return the spaces that the embedder served when the worker last asked."""

@@ -28,7 +28,7 @@ class BackfillRecord(GenerationsRecord, Protocol):
     async def enqueue_missing(self, generation: Generation, after: str, limit: int) -> str | None:
         """Enqueue those of the next `limit` photos or products that lack a vector.
 
-        Return where to go on; None = the end.
+        Return the position to continue at; None at the end.
         """
 
     async def retry_failed(self, generation: Generation) -> None:
@@ -70,7 +70,7 @@ class IndexRecord(RowsRecord, Protocol):
     """The record, as the worker uses it."""
 
     def version(self) -> int | None:
-        """Return a number that changes with every write, without waiting; None = unknown."""
+        """Return a number that changes with every write, without waiting; None: unknown."""
 
     async def waiting(
         self, catalogs: Sequence[str], spaces: Sequence[str], kinds: Sequence[str]
@@ -107,7 +107,7 @@ class IndexRecord(RowsRecord, Protocol):
         """Return the photos of products with one of the tags."""
 
     async def texts(self, generation: Generation, product_ids: Sequence[str]) -> dict[str, str]:
-        """Return the texts of existing products; empty = a product has none."""
+        """Return the texts of existing products; empty: the product has no text."""
 
     async def postpone(
         self, generation: Generation, item_ids: Sequence[str], seconds: float, reason: str
@@ -148,7 +148,7 @@ class LabelRecord(Protocol):
         self, catalog_id: str, after: str, limit: int
     ) -> tuple[list[Label], str | None]:
         """Return the photos of the first `limit` products after `after`, and the last of these
-        products; None = there were none."""
+        products; None if there were none."""
 
 
 class Leader(Protocol):

@@ -25,7 +25,7 @@ class MatchRecord(RowsRecord, Protocol):
     ) -> MatchingRows | None:
         """Return the rows that pass, found by an indexed part of the filter.
 
-        None = more than `most` products pass that part.
+        Return None if more than `most` products pass that part.
         """
 
     async def vectors_of_rows(self, generation: Generation, row_ids: Sequence[str]) -> MatchingRows:

@@ -126,7 +126,10 @@ class Batch:
     """Products to write within a session."""
 
     def __init__(self, session: Session, contents: Iterable[ProductContent]) -> None:
-        """`contents` holds every product, parent and photo that the writes will name."""
+        """Read the stored state that decisions need.
+
+        `contents` holds every product, parent and photo that the writes will name.
+        """
         contents = list(contents)
         self._session = session
         self._seq = session.head

@@ -10,7 +10,7 @@ class CommitCache(Generic[T]):
     """Cache of answers, dropped as a whole at the next commit."""
 
     def __init__(self, version: Callable[[], int | None]) -> None:
-        """`version`: see Database.version; while it is None, nothing is cached."""
+        """Create an empty cache. `version`: see Database.version; None disables caching."""
         self._version = version
         self._held: tuple[int, dict[Hashable, T]] = (0, {})
 

@@ -94,7 +94,7 @@ def read_generation_snapshot(
 
 
 def read_counts(connection: Connection, catalog_id: str, generation: Generation | None) -> Counts:
-    """Return the record's counts, and what a generation lacks; None = it lacks everything."""
+    """Return the record's counts, and what a generation lacks; None: it lacks everything."""
 
     def number(table: sa.Table, *which: sa.ColumnElement[bool]) -> int:
         mine = sa.select(sa.func.count()).where(table.c.catalog_id == catalog_id, *which)

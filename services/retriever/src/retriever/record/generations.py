@@ -189,7 +189,7 @@ def item_of(target: Generation) -> sa.Column[str]:
 
 
 def _lacking(target: Generation) -> tuple[sa.Column[str], sa.Select[Any]]:
-    """`item_of`, and where it lacks a vector of the generation's version."""
+    """Return `item_of`, and a SELECT of items that lack a vector of the generation's version."""
     item = item_of(target)
     if target.of_texts:
         held = product_vectors

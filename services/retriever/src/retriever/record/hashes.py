@@ -28,12 +28,12 @@ _USERS = sa.select(product_images.c.product_id).where(among(product_images, "ima
 
 
 def to_signed(perceptual_hash: int) -> int:
-    """64 bits as SQL's signed numbers hold them."""
+    """Convert 64 unsigned bits to a signed number, as SQL stores it."""
     return perceptual_hash - 2 * _SIGN if perceptual_hash >= _SIGN else perceptual_hash
 
 
 def from_signed(stored: int | None) -> int:
-    """Convert a stored value back; the inverse of to_signed. 0 where nothing is stored yet."""
+    """Convert a stored value back; the inverse of to_signed. Return 0 for None (not hashed yet)."""
     return (stored or 0) % (2 * _SIGN)
 
 

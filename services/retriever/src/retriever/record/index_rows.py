@@ -35,7 +35,7 @@ def _page(of: parts.RowSource) -> sa.Select[Any]:
 
 _INDEX_ROWS = {given: _rows_of_products(of) for given, of in parts.ROWS.items()}
 _INDEX_PAGE = {given: _page(of) for given, of in parts.ROWS.items()}
-"""By whether a generation is of products."""
+"""Statements by Generation.of_products."""
 
 
 def read_index_rows(

@@ -152,7 +152,7 @@ ROWS: Mapping[bool, RowSource] = {
         sa.literal(0).label("position"),
     ),
 }
-"""By whether a generation is of products."""
+"""Row sources by Generation.of_products."""
 
 
 def count(

@@ -196,7 +196,7 @@ def read_image(connection: Connection, catalog_id: str, image_id: str) -> produc
 
 
 def _to_image(row: Sequence[Any]) -> product.Image:
-    """`row`: _PHOTO."""
+    """Return the photo in a row of _PHOTO."""
     image_id, media_type, size, width, height, hashed = row
     return product.Image(image_id, media_type, size, width, height, from_signed(hashed))
 

@@ -121,7 +121,7 @@ def activate(
 
 
 def _objection(connection: Connection, generation: Generation, now: int) -> str:
-    """Return why a generation should not be activated; empty = it may."""
+    """Return why a generation should not be activated; empty if it may."""
     if generation.state is GenerationState.BUILDING:
         return "no backfill of this generation has ended"
     if generation.verification is None:

@@ -53,7 +53,7 @@ _EXISTING = sa.select(tables.products.c.product_id).where(
 
 
 def queue_up(connection: Connection, catalog_id: str) -> int:
-    """Wait until no other transaction writes to the catalog; the number of its newest commit.
+    """Wait until no other transaction writes to the catalog. Return its newest commit.
 
     PostgreSQL: the catalog's writers queue here. SQLite: BEGIN IMMEDIATE did it.
     """
@@ -173,7 +173,7 @@ class Session:
     def _write_given(
         self, generation: Generation, writes: Sequence[VectorWrite]
     ) -> list[ServiceError | None]:
-        """Store vectors of products themselves; the last one of a product stays.
+        """Store vectors of products themselves; the last one of a product wins.
 
         A vector of an outdated text is skipped: the product stays pending.
         """

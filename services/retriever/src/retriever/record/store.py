@@ -99,7 +99,7 @@ class Record:
     """The record's calls; ports/ documents each."""
 
     def __init__(self, db: Database, clock: Clock = now_micros) -> None:
-        """`clock`: microseconds since 1970 (UTC)."""
+        """Wrap a database. `clock`: microseconds since 1970 (UTC)."""
         self._db, self._clock = db, clock
         self._snapshots: CommitCache[GenerationSnapshot] = CommitCache(db.version)
 

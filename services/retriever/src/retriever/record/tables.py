@@ -153,7 +153,7 @@ mismatches = sa.Table(
     sa.Index("doubts_image", "catalog_id", "image_id"),
 )
 """Photos that contradict their product's category (domain/category_mismatch.py).
-`category`: the one that it was about. `instead`: what they rather look like; empty = like none."""
+`category`: the one contradicted. `instead`: the more probable one; empty: no known one."""
 
 vectors = sa.Table(
     "vectors",

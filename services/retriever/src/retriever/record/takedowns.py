@@ -38,7 +38,7 @@ def read_takedowns(
 def take_down(
     connection: Connection, now: int, catalog_id: str, image_id: str, reason: str
 ) -> tuple[Takedown, list[str]]:
-    """Take a photo from every product and forget it; the products that had it. Taken down again,
+    """Take a photo from every product. Return the products that had it. Taken down again,
     it keeps the first reason."""
     session = Session(connection, catalog_id, now)
     row = {"catalog_id": catalog_id, "image_id": image_id, "reason": reason, "create_time": now}
@@ -71,6 +71,6 @@ def forget(connection: Connection, catalog_id: str, image_ids: Sequence[str]) ->
 
 
 def lift(connection: Connection, catalog_id: str, image_id: str) -> bool:
-    """Let a photo be stored again; whether it had been taken down."""
+    """Let a photo be stored again. Return whether it had been taken down."""
     mine = parts.on(takedowns, catalog_id=catalog_id, image_id=image_id)
     return bool(connection.execute(sa.delete(takedowns).where(mine)).rowcount)

@@ -85,7 +85,7 @@ _APPLIED = sa.delete(outbox).where(
 )
 _WAITING = _waiting_statement()
 _DUE = {False: _due_statement(), True: _due_texts_statement()}
-"""By whether a generation is of texts."""
+"""Statements by Generation.of_texts."""
 _CHANGES = (
     sa.select(outbox.c.seq, outbox.c.product_id, outbox.c.removed, outbox.c.time)
     .where(outbox.c.catalog_id == sa.bindparam("catalog_id"), outbox.c.seq > sa.bindparam("after"))

@@ -27,9 +27,9 @@ class Candidates:
     """In the view's table."""
     similarities: Sequence[float]
     image_ids: Sequence[str]
-    """The photo that matched best; empty = the product has one vector itself."""
+    """The photo that matched best; empty: the vector is the product's own."""
     collapsed: Sequence[tuple[str, ...]] = ()
-    """The near-duplicates of each; empty = they were not looked for."""
+    """The near-duplicates of each; empty: not searched for."""
     group_count: int = 0
     """Number of products, near-duplicates counted as one; up to top_k of them are here."""
 
@@ -71,7 +71,7 @@ class Candidates:
 
 
 def _fairly(groups: Sequence[Sequence[int]], most: int) -> list[list[int]]:
-    """So many of each group, at most, that they are not more than `most` in all."""
+    """Cut the groups to the same length, so that they hold at most `most` products in all."""
     if sum(map(len, groups)) <= most:
         return [list(group) for group in groups]
     each = max(1, most // max(1, len(groups)))
@@ -123,7 +123,7 @@ def recorded_vectors(
 ) -> FirstVectors:
     """Return vectors of first photos, read from the record.
 
-    `generation`: whose vectors are compared; None = there are none, and hashes decide alone.
+    `generation`: whose vectors are compared; None: only hashes are compared.
     """
 
     async def firsts(places: Ints) -> dict[int, Floats]:

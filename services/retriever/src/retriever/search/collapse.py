@@ -37,8 +37,10 @@ class Chosen:
 
 
 def most_marked(top_k: int) -> int:
-    """Near-duplicates, at most, that stay beside what they collapse into, for callers who may drop
-    that: a shop with thirty variants a product is not thirty times the work."""
+    """Return the most near-duplicates kept beside the product that they collapse into.
+
+    Callers may drop that product. The limit bounds the work for shops with many variants.
+    """
     return 20 + top_k // 4
 
 

@@ -88,7 +88,7 @@ class Wait:
 
 
 def wanted_write(query: SearchQuery) -> int:
-    """Return the commit that the caller wants to see; 0 = none. Raises IndexTokenInvalid."""
+    """Return the commit that the caller wants to see; 0: none. Raise IndexTokenInvalid."""
     if not query.min_index_token:
         return 0
     return read_index_token(query.min_index_token, query.catalog_id)

@@ -131,7 +131,7 @@ class Nearest:
         return await self._compare(await self.record.vectors_of_rows(self.generation, row_ids))
 
     async def _matching_rows(self, seconds: float | None) -> MatchingRows | None:
-        """Return the rows that pass; None = too many to compare them."""
+        """Return the rows that pass; None: too many to compare."""
         if self.plan.narrowing is not None:
             found = await self.record.matching_rows(
                 self.generation, self.condition, self.plan.narrowing, MOST_MATCHES

@@ -24,7 +24,7 @@ class Census:
     generation: Generation | None
     freshness: Freshness | None
     advice: str = ""
-    """What to do as it has outgrown the way in which it is searched; empty = nothing."""
+    """Advice for an index too large for its search parameters; empty: none."""
 
 
 async def count(

@@ -71,7 +71,7 @@ class VectorPage:
     means: list[tuple[str, Floats]]
     """The mean of each product's photo vectors, or its own vector; ascending product ids."""
     next_token: str
-    """Empty = this is the last page."""
+    """Empty on the last page."""
 
 
 async def list_vectors(

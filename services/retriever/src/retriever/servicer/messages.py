@@ -24,7 +24,7 @@ E = TypeVar("E", bound=Enum)
 def values_by_number(
     of: EnumDescriptor, values: Iterable[E], unspecified: E | None = None
 ) -> Mapping[int, E]:
-    """Our values by a proto's numbers: both have the same names. `unspecified`: what 0 means."""
+    """Map a proto enum's numbers to values of the same names. `unspecified`: the value of 0."""
     found = {of.values_by_name[_label(of, value)].number: value for value in values}
     return found if unspecified is None else {0: unspecified, **found}
 
@@ -41,7 +41,7 @@ JOB_OWNER = "retriever/"
 
 
 def value_of(values: Mapping[int, E], number: int, field: str) -> E:
-    """Our value of a proto's number. Raises RequestInvalid."""
+    """Return the value of a proto's number. Raise RequestInvalid if it has none."""
     if number not in values:
         raise RequestInvalid.at(field, "is not one of the known values")
     return values[number]

@@ -44,8 +44,7 @@ def space_version(generation: Generation) -> answer_pb2.SpaceVersion:
 
 
 def nearest_cosines(generation: Generation) -> tuple[float, ...]:
-    """Return the cosines of the catalog's own photos to their nearest other product; empty = not
-    measured."""
+    """Return quantiles of photos' cosines to their nearest other product; empty: unmeasured."""
     return generation.verification.nearest_cosines if generation.verification else ()
 
 

@@ -49,14 +49,14 @@ class CollectionStatus:
 
     wants_check: bool = True
     looked: float = 0.0
-    """When its state was last looked at; 0 = it has to be now."""
+    """Time of the last look at its state; 0: a look is due now."""
     checked: float = 0.0
     flushed: float = 0.0
     unflushed: int = 0
     """Rows written since then."""
     written: float = 0.0
     applied: float = 0.0
-    """When changes were last applied; 0 = there may be more."""
+    """Time of the last application of changes; 0: there may be more."""
     since: float = field(default_factory=time.monotonic)
     compared: float = 0.0
     """When the last comparison with the record that succeeded began."""
@@ -85,7 +85,7 @@ class IndexLoop:
     """Versions of which more waits to be embedded than one call takes."""
     failures: KeyedBackoff = field(default_factory=lambda: KeyedBackoff(0.1, 2.0))
     _statuses: dict[str, CollectionStatus] = field(default_factory=dict)
-    """By collection."""
+    """The state of each collection, by its name."""
     _looked: float = 0.0
     """When the engine was last looked at."""
 
@@ -150,7 +150,7 @@ class IndexLoop:
         return worked
 
     async def follow(self, outstanding: Outstanding, status: CollectionStatus) -> bool:
-        """Apply changes to one collection, or do what else is due; whether there is more."""
+        """Apply changes to one collection, or other due work. Return whether there are more."""
         generation = outstanding.generation
         if not has_present_shape(generation):
             self._beside(generation, status, lambda: self._reshape(generation))
@@ -176,7 +176,7 @@ class IndexLoop:
         return False
 
     async def _apply(self, generation: Generation, status: CollectionStatus, now: float) -> bool:
-        """Apply the oldest changes; whether there may be more."""
+        """Apply the oldest changes. Return whether there may be more."""
         done = await apply_outbox(
             generation, self.worker.record, self.worker.index, self.worker.leadership
         )

@@ -49,7 +49,7 @@ class JobLoop:
     checks: rebuild.Checks
 
     async def do_next(self, kinds: Sequence[str]) -> bool:
-        """Do the oldest job of some kinds; whether there was one."""
+        """Do the oldest job of some kinds. Return whether there was one."""
         job = await self._claim(kinds)
         if job is None:
             return False
@@ -62,7 +62,7 @@ class JobLoop:
         return True
 
     async def begin_next(self) -> bool:
-        """Begin the oldest job of those that run side by side; whether there was one."""
+        """Begin the oldest job of those that run side by side. Return whether there was one."""
         job = await self._claim(SIDE_BY_SIDE)
         if job is None:
             await self._tidy_up()
@@ -96,7 +96,7 @@ class JobLoop:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _work_on(self, job: Job) -> Mapping[str, Any]:
-        """Do a job; its result."""
+        """Do a job. Return its result."""
         with tracing.job(job.kind, job.catalog_id, job.id):
             return await self._result(job)
 

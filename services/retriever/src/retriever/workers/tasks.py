@@ -100,7 +100,7 @@ class KeyedBackoff:
         self._failed.pop(key, None)
 
     def fail(self, key: str, error: Exception) -> None:
-        """After a failure."""
+        """Note a key's failure, log it, and delay the key's next attempt."""
         backoff = self._failed[key][0] if key in self._failed else Backoff(*self._waits)
         seconds = backoff.fail()
         self._failed[key] = backoff, time.monotonic() + seconds

@@ -133,6 +133,6 @@ def _hash(text: str) -> int:
 
 
 def _ordered(number: float) -> int:
-    """64 bits that stand in the order of the numbers; 0 and −0 are one."""
+    """Return 64 bits that sort as the numbers do; 0 and −0 are equal."""
     (bits,) = struct.unpack(">Q", struct.pack(">d", number + 0.0))
     return int(bits ^ (2**64 - 1) if bits >> 63 else bits | 2**63)

@@ -22,7 +22,7 @@ MOST_GROUP_ROWS = 10_000
 
 
 def write(file: IO[bytes], table: ArchiveTable, batches: Iterable[Sequence[Row]]) -> int:
-    """Write a table, a row group for each batch; how many rows it has."""
+    """Write a table, a row group for each batch. Return the number of rows."""
     schema = pa.schema(
         [pa.field(c.name, _TYPES[c.kind], nullable=c.nullable) for c in table.columns]
     )

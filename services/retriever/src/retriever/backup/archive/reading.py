@@ -69,7 +69,7 @@ class ArchiveReader:
         tables: Sequence[archive.ArchiveTable],
         keys: KeyRing | None,
     ) -> None:
-        """`keys`: see manifest_of."""
+        """Prepare to read an archive. `keys`: see manifest_of."""
         self._members = tar.Members(file)
         self._spool = spool
         self._tables = {table.name: table for table in tables}

@@ -45,13 +45,13 @@ class Members:
         self._ahead: tuple[str, int] | None = None
 
     def peek(self) -> str:
-        """Return the next member's name; empty = there is none. Raises BackupDamaged."""
+        """Return the next member's name; empty at the end. Raise BackupDamaged."""
         if self._ahead is None:
             self._ahead = self._header()
         return self._ahead[0]
 
     def open(self, name: str, most: int) -> int:
-        """Go to the next member, which must be this one; its bytes. Raises BackupDamaged."""
+        """Go to the next member, which must be this one. Return its bytes. Raise BackupDamaged."""
         found = self.peek()
         size = self._ahead[1] if self._ahead else 0
         if found != name:

@@ -18,7 +18,7 @@ class Spool(ExitStack):
     """Tables as files that have no name: they end with the process, however it ends."""
 
     def __init__(self, folder: Path | None) -> None:
-        """`folder`: where there is room for them; None = the system's place for such files."""
+        """Prepare the files. `folder`: a place with room for them; None: the system's default."""
         super().__init__()
         self._folder = folder
         self.files: dict[str, IO[bytes]] = {}
@@ -49,7 +49,7 @@ def fill(
     *,
     service_version: str,
 ) -> archive.Manifest:
-    """Write the tables of a snapshot; the manifest of the archive to be. Blocks."""
+    """Write the tables of a snapshot. Return the manifest of the future archive. Blocks."""
     rows = {table.name: snapshot.count(table) for table in tables}
     progress.total = sum(rows.values()) + rows.get("images", 0)
     photo_bytes = 0
@@ -110,7 +110,7 @@ class Writer:
         self._photos = 0
 
     def begin(self, spool: Spool, progress: Progress) -> None:
-        """Manifest and tables. Raises StoppedError."""
+        """Write manifest and tables. Raise StoppedError."""
         self._json(archive.MANIFEST, self._manifest)
         for member, file in zip(self._manifest.members, spool.files.values(), strict=True):
             tar.write(

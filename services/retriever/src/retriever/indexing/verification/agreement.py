@@ -105,7 +105,7 @@ def _compare(
 
 
 def _cosine(left: Floats, right: Floats) -> float:
-    """−1 when the two can't be compared."""
+    """Return the cosine of two vectors; −1 if they can't be compared."""
     if left.shape != right.shape:
         return -1.0
     lengths = float(np.linalg.norm(left)) * float(np.linalg.norm(right))

@@ -37,6 +37,6 @@ class Case:
     samples: Samples = field(default_factory=Samples)
 
     async def advance(self, count: int = 0) -> None:
-        """Say how far it is. Raises JobCancelled, JobClaimLost."""
+        """Report progress after `count` more items. Raise JobCancelled, JobClaimLost."""
         self.done += count
         await self.tools.jobs.progress(self.job.id, min(self.done, self.total), self.total)

@@ -25,8 +25,10 @@ class PhotoNeighbours:
     """The nearest photo of another product, for each photo of a sample."""
 
     def __init__(self, sample: Sequence[IndexRow], metric: Metric) -> None:
-        """`sample`: sound rows. Nothing is measured in spaces that compare by another metric than
-        the cosine."""
+        """Prepare the queries. `sample`: sound rows.
+
+        Nothing is measured in spaces with another metric than the cosine.
+        """
         asked = sample[:MOST] if metric is Metric.COSINE else ()
         self._queries = np.array([row.vector for row in asked])
         self._families, self._pictures = _families(asked), _pictures(asked)
@@ -43,7 +45,7 @@ class PhotoNeighbours:
         self._best = np.maximum(self._best, scores.max(axis=1))
 
     def cosines(self) -> tuple[float, ...]:
-        """Below which cosine each of NEAREST_SHARES of them lie; empty = too few to say."""
+        """Return the quantiles NEAREST_SHARES of the cosines; empty: too few photos to tell."""
         found = self._best[np.isfinite(self._best)]
         if len(found) < LEAST:
             return ()

@@ -30,7 +30,7 @@ class Trial:
     """Searches under one condition, with their exact results from the pass over the record."""
 
     def __init__(self, condition: Filter, queries: Floats, k: int, newest: int) -> None:
-        """`newest`: rows of later commits may be missing, as the index did not hold them then."""
+        """Prepare a trial. `newest`: the index did not hold later commits; they may be missing."""
         self.condition = condition
         self.queries = queries
         self.hits: list[dict[str, float]] = []
@@ -130,7 +130,7 @@ async def run_searches(case: Case, trial: Trial) -> None:
 
 
 async def exact_pass(case: Case, trials: Sequence[Trial], neighbours: PhotoNeighbours) -> int:
-    """Look at every row of the record once; how many vectors are unsound."""
+    """Examine every row of the record once. Return the number of unsound vectors."""
     unsound, after = 0, ""
     while page := await case.tools.record.row_page(case.generation, after, PAGE):
         after = page[-1].row_id
@@ -143,7 +143,7 @@ async def exact_pass(case: Case, trials: Sequence[Trial], neighbours: PhotoNeigh
 def _look(
     page: Sequence[IndexRow], metric: Metric, trials: Sequence[Trial], neighbours: PhotoNeighbours
 ) -> int:
-    """Take a page's rows into account; how many of them are unsound."""
+    """Add a page's rows. Return the number of unsound ones."""
     sound = [row for row in page if is_sound(row.vector)]
     neighbours.look(sound)
     queries = trials[0].queries

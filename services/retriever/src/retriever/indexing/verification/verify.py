@@ -1,4 +1,4 @@
-"""Whether a generation is as good as it should be: a job of the worker.
+"""Verification of a generation's quality: a job of the worker.
 
 - Photos of a sample are embedded again from the stored bytes: their vectors must agree.
 - The index is asked for neighbours, plain and under a filter; a pass over the record's vectors says
@@ -92,7 +92,7 @@ async def verify(job: Job, tools: Tools) -> dict[str, Any]:
 async def _keep(
     generation: Generation, found: Verification, record: VerificationRecord
 ) -> dict[str, Any]:
-    """Put the findings into the registry; the job's result."""
+    """Put the findings into the registry. Return the job's result."""
     await record.save_verification(generation, found)
     log.info(
         "generation verified",

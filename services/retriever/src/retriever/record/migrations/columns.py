@@ -34,6 +34,6 @@ def drop_columns(table: str, *names: str) -> None:
 
 
 def of_product() -> sa.ForeignKeyConstraint:
-    """Goes with its product."""
+    """Return a foreign key that deletes a row with its product."""
     product = ["products.catalog_id", "products.product_id"]
     return sa.ForeignKeyConstraint(["catalog_id", "product_id"], product, ondelete="CASCADE")

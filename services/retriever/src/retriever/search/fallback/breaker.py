@@ -54,8 +54,11 @@ class CollectionBreaker:
         patience: float = PROBE_SECONDS,
         pause: float = PAUSE_SECONDS,
     ) -> None:
-        """`most`: a generation of at most so many rows, once lost, is so until the engine holds all
-        of it: one that lost its data answers before it is filled anew."""
+        """Create a breaker with no collection lost.
+
+        `most`: a lost generation of at most so many rows counts as lost until the engine holds all
+        of it, because an engine that lost its data answers before it is filled again.
+        """
         self._record = record
         self._index = index
         self._most = most
@@ -105,7 +108,7 @@ class CollectionBreaker:
             raise errors.IndexUnavailable
 
     async def _probe(self, generation: Generation) -> None:
-        """Until it succeeds, or the generation is dropped."""
+        """Probe until the engine answers, or the generation is dropped."""
         begun, collection = time.monotonic(), generation.collection
         try:
             while not await self._answers(generation):

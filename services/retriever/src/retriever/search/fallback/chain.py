@@ -34,8 +34,11 @@ class FallbackChain:
         most: int = MOST_ROWS,
         columns: Columns | None = None,
     ) -> None:
-        """`most`: rows of a generation, at most, that the record answers from; 0 = never.
-        `columns`: those of the process; None: create new ones."""
+        """Create the chain.
+
+        `most`: largest generation, in rows, that the record answers from; 0: never. `columns`:
+        those of the process; None: create new ones.
+        """
         self.most = most
         self.breaker = CollectionBreaker(record, index, most)
         self._record_fallback = RecordFallback(record, columns, most)
@@ -70,8 +73,10 @@ class FallbackChain:
     async def meanwhile(
         self, generation: Generation, condition: Filter, wanted: int, seconds: float | None
     ) -> RecordCopy | None:
-        """Return rows of the record for a search that waits for a write; None = the engine may yet
-        get it."""
+        """Return rows of the record for a search that waits for a write.
+
+        Return None if the engine is not lost, and may still receive the write.
+        """
         self.breaker.suspect(generation)
         if not self.breaker.lost(generation):
             return None
@@ -84,7 +89,7 @@ class FallbackSearch:
 
     nearest: Nearest
     wanted: int
-    """The write that it has to see; 0 = none."""
+    """The write that it has to see; 0: none."""
     fallback: FallbackChain | None
     """None: only the engine answers."""
     copy: RecordCopy | None

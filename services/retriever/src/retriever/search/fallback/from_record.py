@@ -72,7 +72,7 @@ class RecordFallback:
     def __init__(
         self, record: SearchRecord, columns: Columns | None = None, most: int = MOST_ROWS
     ) -> None:
-        """`most`: rows of a generation, at most, that are held; 0 = none are."""
+        """Prepare the search. `most`: largest generation, in rows, that is held; 0: none is."""
         self._most = most
         self._record = record
         self._columns = columns or Columns(record)
@@ -83,7 +83,7 @@ class RecordFallback:
         """Return every row that passes, and perhaps others, in a state that holds the write
         `wanted`.
 
-        None = that write waits for a vector. Raises IndexUnavailable when there are too many.
+        Return None if that write waits for a vector. Raise IndexUnavailable if they are too many.
         """
         snapshot = await self._record.generation_snapshot(
             generation.catalog_id, generation.space, generation.name

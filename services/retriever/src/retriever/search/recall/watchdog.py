@@ -169,7 +169,7 @@ class Watchdog:
             self._verdicts.pop(kind, None)
 
     def _judge(self, kind: Kind, look: Look) -> bool:
-        """Take a look into account; whether searches of the kind fell below the floor by it."""
+        """Add a check. Return whether it brought searches of the kind below the floor."""
         window = self._windows.setdefault(kind, Window())
         window.add(look)
         recall = pooled(window.looks)
