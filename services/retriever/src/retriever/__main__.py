@@ -97,7 +97,7 @@ def columns_of(settings: RetrieverSettings, record: Record) -> Columns:
 
 
 WARM_SECONDS = 30.0
-"""How long a start waits for that at most: calls are answered without it, only slower."""
+"""Longest wait for that at startup, in seconds: calls are answered without it, only slower."""
 
 
 async def warm(columns: Columns, record: Record, catalogs: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""What both processes, the server and the worker, are built from."""
+"""Collaborators that both processes, the server and the worker, are built from."""
 
 from retriever.adapters import photo_work
 from retriever.adapters.backup_files import BackupFiles

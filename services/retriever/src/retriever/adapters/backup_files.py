@@ -1,7 +1,7 @@
-"""Where backups lie: <root>/<catalog>/<backup id>.tar, in a folder or a bucket.
+"""Files of backups: <root>/<catalog>/<backup id>.tar, in a folder or a bucket.
 
-A file is written under another name, which nobody lists, and gets its own once it is whole and
-durable. What a killed attempt left is deleted by the next one at the same backup.
+A file is written under a temporary name, which listings leave out, and renamed once it is whole and
+durable. Leftovers of a killed attempt are deleted by the next attempt at the same backup.
 """
 
 import asyncio

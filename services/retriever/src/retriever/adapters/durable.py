@@ -22,11 +22,11 @@ MOST_BYTES = 64 * 2**20
 """A group takes no more files once it has so many bytes."""
 
 ASIDE = ".old-"
-"""What the name of a file begins with that is about to be deleted."""
+"""Name prefix of a file that is about to be deleted."""
 
 Mark: TypeAlias = tuple[int, int]
-"""Inode and time of change, in ns since 1970, of a file that nobody gave again since it was new:
-whoever makes one writes an odd time, whoever renews it an even one."""
+"""Inode and modification time (ns since 1970) of a new file that was not written again since: the
+first write sets an odd time, a renewal an even one."""
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -41,7 +41,7 @@ class DurableFolder:
     """Writes files below one folder of a local file system; for one event loop."""
 
     def __init__(self, root: Path) -> None:
-        """`root` is made when the first file is written."""
+        """Prepare a writer; the first write creates `root`."""
         self._root = root
         self._waiting: list[_Waiting] = []
         self._writer: asyncio.Task[None] | None = None
@@ -52,10 +52,10 @@ class DurableFolder:
         self._thread.shutdown(wait=True)
 
     async def write(self, path: Path, data: bytes) -> Mark | None:
-        """Return once file and name would survive a power cut. Raises OSError.
+        """Return once file and name would survive a power cut. Raise OSError.
 
-        A reader sees the file whole or not at all. One that holds these bytes stays as it is. Of a
-        file that was not there, what `take_back` asks for, where the file system can tell.
+        A reader sees the file whole or not at all. A file that holds these bytes is only renewed.
+        Return a new file's mark for `take_back`, if the file system has locks of folders.
         """
         loop = asyncio.get_running_loop()
         self._waiting.append(_Waiting(path, data, loop.create_future()))
@@ -65,12 +65,12 @@ class DurableFolder:
         return await done
 
     async def take_back(self, path: Path, mark: Mark) -> bool:
-        """Delete a file that nobody gave again since; whether it was deleted. Raises OSError."""
+        """Delete a file unless it was written again since. Return whether it was. Raise OSError."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, take_back, self._root, path, mark)
 
     async def _write_all(self) -> None:
-        """Group after group, until nothing waits."""
+        """Write group after group, until no file waits."""
         loop = asyncio.get_running_loop()
         while self._waiting:
             group = self._next_group()
@@ -119,11 +119,10 @@ def write(root: Path, files: Sequence[tuple[Path, bytes]]) -> list[Exception | M
 
 
 def take_back(root: Path, path: Path, mark: Mark) -> bool:
-    """Delete a file that nobody gave again since it got its mark; whether it was deleted. Raises
-    OSError.
+    """Delete a file unless it was written again since it got its mark.
 
-    Whoever gives it again at this moment, in another process, has the folder locked: it was seen,
-    or it finds the file gone and writes it anew.
+    Return whether it was deleted. A process that writes it again at this moment locks the folder:
+    either its write is seen here, or it finds the file gone and creates it. Raise OSError.
     """
     with _opened(root) as folder:
         if not _locks(folder, fcntl.LOCK_EX):
@@ -178,13 +177,13 @@ def _renewed(path: Path, data: bytes) -> bool:
 
 
 def discard(path: Path, before: float) -> bool:
-    """Delete a file unless it was written or renewed since a time, seconds since 1970 (UTC);
-    whether it was deleted. Raises OSError.
+    """Delete a file unless it was written or renewed since `before`, seconds since 1970 (UTC).
 
-    Whoever renews it meanwhile finds it gone and writes it anew, or is seen.
+    Return whether it was deleted. A concurrent renewal either is seen here, or finds the file gone
+    and writes it again. Raise OSError.
     """
     aside = path.with_name(f"{ASIDE}{path.name}")
-    aside.unlink(missing_ok=True)  # of who was killed at it
+    aside.unlink(missing_ok=True)  # left by a killed process
     try:
         if path.stat().st_mtime >= before:
             return False

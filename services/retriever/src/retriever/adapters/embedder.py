@@ -32,7 +32,7 @@ _GONE = frozenset(
         "SPACE_UNAVAILABLE",
     }
 )
-"""Reasons that say nothing about the photos."""
+"""Error reasons that are not about the photos."""
 FIT_WINDOW = 8
 """Photos that the embedder answers together; see SpaceService.FitSpace."""
 _NOT_SERVED = "SPACE_VERSION_UNAVAILABLE"

@@ -167,7 +167,7 @@ class PhotoStore:
 
     def _put_object(self, path: str, data: bytes) -> None:
         # A bucket shows an object whole or not at all. One that is old is written again, so that
-        # nobody deletes it for its age before the record names it.
+        # it is not deleted for its age before the record names it.
         if not self._files.exists(path) or self._older(path, time.time() - RENEW_SECONDS):
             self._files.pipe_file(path, data)
 

@@ -40,7 +40,7 @@ DEFAULT_PAGE, MAX_PAGE = 50, 200
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A backup of a list: its manifest, or what is wrong with it."""
+    """A listed backup: its manifest, or the error of reading it."""
 
     backup_id: str
     size: int
@@ -50,7 +50,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class BackupTools:
-    """What both jobs work with."""
+    """Collaborators of both jobs."""
 
     record: BackupRecord
     photos: Photos
@@ -60,10 +60,10 @@ class BackupTools:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What the backups of one catalog may come to."""
+    """Quota of the backups of one catalog."""
 
     count: int = 100
-    """Those that are being made included."""
+    """Including those in progress."""
     size: int = 0
     """Bytes, from which on none is begun; 0 = any."""
 
@@ -126,7 +126,7 @@ async def ask_restore(
     unsigned: bool = False,
     request_id: str,
 ) -> Job:
-    """Ask for a restore; `unsigned`: also of what nobody signed. Raises BackupNotFound,
+    """Ask for a restore; `unsigned`: accept an unsigned one. Raises BackupNotFound,
     BackupUnsigned, BackupCatalogMismatch, CatalogNotEmpty.
 
     A request that is sent again with its id is answered with its job, whatever is there by then.

@@ -1,4 +1,4 @@
-"""Photos that nothing names are deleted: left by a write that failed, or without a product since.
+"""Deletion of unused photos: those of a failed write, and those that no product has any more.
 
 An upload stores the bytes before the transaction that names them. So a photo goes only once no
 product had it for days, by the record's own notes of it, and its bytes only if none came meanwhile:

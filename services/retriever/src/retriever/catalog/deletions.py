@@ -1,8 +1,8 @@
-"""Many products at once: purges, and what a full import did not hold.
+"""Deletion of many products: purges, and products that a full import did not contain.
 
 Both delete only products that were last written whole (by an upsert or an import) before they were
-asked for: what comes in meanwhile stays, whoever sends it. Deleting is a job, in batches, each a
-transaction: it can be cancelled between two, and goes on after a kill.
+asked for: products written meanwhile stay. Deleting is a job, in batches, each a transaction: it
+can be cancelled between two, and continues after a kill.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ EVERYTHING = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """What is or would be deleted."""
+    """The products that a deletion deletes, or would delete."""
 
     count: int
     sample: tuple[str, ...]

@@ -1,6 +1,6 @@
 """Imports: a caller's file, row by row, in batches that may be sent again.
 
-A full import ends with the deletion of what it did not hold: every product that nobody wrote whole
+A full import ends with the deletion of products that it did not contain: those not written whole
 since it was opened, or since another import was opened that was under way then. So two imports of
 one catalog at once delete nothing of each other's, nor of an upsert's in between.
 """
@@ -31,7 +31,7 @@ DROP = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of some rows."""
+    """Outcomes of some rows."""
 
     outcomes: list[Stored | ServiceError]
     progress: ImportProgress
@@ -41,7 +41,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """What an ended import deletes, or would delete."""
+    """The products that closing an import deletes, or would delete."""
 
     progress: ImportProgress
     delete_count: int

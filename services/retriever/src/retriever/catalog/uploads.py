@@ -1,10 +1,10 @@
-"""The photos of one write: those that it was the first to store go at once where it fails.
+"""The photos of one write: new ones are deleted at once if the write fails.
 
 Photos are stored before the record names them. A write that is refused then, or whose caller
-leaves, deletes what it stored, unless somebody gave the same bytes meanwhile or the record knows
-them. The record says so once no write to the catalog is under way; the store knows whether bytes
-came again. Where neither can tell, photos stay for `collecting` to find: those in a bucket, of a
-process that was killed, and of a time in which the record did not answer.
+disconnects, deletes what it stored, unless the same bytes were stored again meanwhile or the record
+names them. The record is asked once no write to the catalog is under way; the store knows whether
+bytes were stored again. Where neither can tell, photos stay for `collecting`: those in a bucket, of
+a process that was killed, and of a time in which the record did not answer.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from servicekit.errors import ServiceError
 from sightline_rules.photos import PhotoInfo
 
 SECONDS = 10.0
-"""How long it may take to ask the record, whatever was left of the call."""
+"""Timeout of asking the record, in seconds, independent of the call's deadline."""
 
 TAKEN_BACK = Counter(
     "sightline_photos_taken_back_total", "Photos of failed writes that were deleted at once."
@@ -45,7 +45,7 @@ class Uploads:
     async def put(self, image_id: str, data: bytes) -> None:
         """Store a photo, once. Raises what Photos.put does."""
         if image_id not in self._puts:
-            # It ends whatever becomes of its caller: what nobody waited for would be nobody's.
+            # It ends even if its caller is cancelled: otherwise no upload would delete the bytes.
             putting = self._photos.put(self._catalog_id, image_id, data)
             self._puts[image_id] = asyncio.ensure_future(putting)
         await asyncio.shield(self._puts[image_id])

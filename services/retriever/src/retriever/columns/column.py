@@ -1,4 +1,4 @@
-"""Columns in memory: what each holds, and what filters and facets ask of it."""
+"""Columns in memory: their values, and the queries of filters and facets."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,9 +39,9 @@ class CountedColumn:
 
     asked: AskedFacet
     codes: Ints
-    """By place; -1: no value."""
+    """The code at each place; -1: no value."""
     read: Callable[[int], Sequence[Said]]
-    """Returns the values that a code stands for: none, one or several."""
+    """Returns the values of a code: none, one or several."""
     ranged: bool = False
     """True: codes rise with the value, and the facet answers all of them in this order."""
 

@@ -65,7 +65,7 @@ class AskedFilter:
     places: int
     """Number of places."""
     columns: Mapping[str, AskedColumn]
-    """By field."""
+    """The filter's columns by field."""
 
     @property
     def steps(self) -> int:

@@ -30,7 +30,7 @@ MOST_GENERATIONS = 4
 PATIENCE = 1.0
 """Seconds that a search waits for columns; after that the engine and the record answer it."""
 COUNT_SECONDS = 10.0
-"""How long a generation counts as too large before it is counted again."""
+"""Seconds for which a generation counts as too large before it is counted again."""
 READ_ROWS = 4_096
 """Vectors that are read at a time: 20 MB of 1,280 dimensions."""
 
@@ -41,7 +41,7 @@ ROWS = Gauge("sightline_columns_rows", "Vectors in memory that searches compare 
 
 @dataclass(slots=True)
 class View:
-    """A catalog's columns at hand."""
+    """A catalog's columns, with conditions evaluated on them."""
 
     table: ProductTable
     conditions: Conditions

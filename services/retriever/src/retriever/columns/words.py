@@ -44,7 +44,7 @@ class WordIndex:
         self.head = 0
         """The newest commit included: all earlier ones are included too."""
         self._owner = array("q")
-        """By row, the place of the product that it is of; NOBODY = it is dead."""
+        """The place of each row's product; NOBODY marks a dead row."""
         self._row: dict[int, int] = {}
         """The row of each product, by its place."""
         self._postings: dict[str, tuple[array[int], array[float]]] = {}
@@ -94,7 +94,7 @@ class Postings:
     """Some words of a catalog at one moment, for a thread to work on."""
 
     owners: Ints
-    """By row, the place of the product that it is of; NOBODY = it is dead."""
+    """The place of each row's product; NOBODY marks a dead row."""
     found: Mapping[str, tuple[Ints, Frequencies]]
     """By word, the rows that have it, and how often."""
     products: int

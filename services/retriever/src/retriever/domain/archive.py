@@ -1,4 +1,4 @@
-"""What an archive holds."""
+"""The contents of an archive."""
 
 import errno
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ FORMAT: Final = "sightline.catalogue"
 FORMAT_VERSION = 1
 MANIFEST, COMPLETE = "manifest.json", "complete.json"
 SIGNATURE = ".hmac"
-"""What the member behind a JSON one is called after: who signed it (servicekit.keyring)."""
+"""Name suffix of the member after a JSON one, which holds its signature (servicekit.keyring)."""
 MOST_JSON_BYTES = 4 * 2**20
 MOST_GENERATIONS = 1_000
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -35,7 +35,7 @@ def meaning(error: OSError) -> BackupsFull | BackupsUnavailable:
 
 
 class Kind(StrEnum):
-    """What a column holds."""
+    """Type of a column's values."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -86,7 +86,7 @@ class Member(Strict):
 
 
 class Manifest(Strict):
-    """What the archive holds."""
+    """The archive's table of contents."""
 
     format: Literal["sightline.catalogue"] = FORMAT
     format_version: int
@@ -109,7 +109,7 @@ class Manifest(Strict):
 
 
 class Complete(Strict):
-    """The archive's end: what became of the photos."""
+    """The archive's end: counts of its photos."""
 
     photos: Count
     lost: Count

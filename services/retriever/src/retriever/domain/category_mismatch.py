@@ -24,7 +24,7 @@ class CategoryGuess:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What a photo is of, by a head learned from the catalog."""
+    """A photo's category, classified by a head learned from the catalog."""
 
     guesses: tuple[CategoryGuess, ...]
     """The likeliest full paths, best first."""
@@ -39,9 +39,9 @@ class CategoryMismatch:
     probability: float
     """The chance that the photo is of that category, at most."""
     instead: CategoryGuess | None
-    """What it rather looks like; None = like none that is known."""
+    """The more probable category; None: no known one."""
     space_version: str
-    """Of the space whose head says so."""
+    """Version of the space whose head classified it."""
 
 
 OWN_AT_MOST = 0.02

@@ -1,4 +1,4 @@
-"""What waits for its vector, and the space versions that the embedder offers."""
+"""Items pending for their vectors, and the space versions that the embedder offers."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ OUTAGES = ("EMBEDDER_UNAVAILABLE", "PHOTO_STORE_UNAVAILABLE")
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A photo, or a product's text, that waits for its vector."""
+    """A photo, or a product's text, that is pending for its vector."""
 
     item_id: str
-    """Of the photo; in a generation of texts, of the product."""
+    """The photo's id; in a generation of texts, the product's."""
     size: int
     """Bytes of the photo; 0 = it is a text."""
     attempts: int
@@ -32,6 +32,6 @@ class EmbeddingSpace:
     default: bool = True
     """Whether photos are embedded with it that name no version."""
     categories: int = 0
-    """How many its head knows; 0 = it has none."""
+    """Number of categories that its head knows; 0: it has no head."""
     shopper_photo_tags: frozenset[str] = frozenset()
     """Tags of products whose photos are shoppers', as the version was fitted."""

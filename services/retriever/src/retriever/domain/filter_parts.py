@@ -34,7 +34,7 @@ class MatchingRows:
     """Rows that pass a filter, with their vectors."""
 
     keys: Sequence[tuple[str, str, str]]
-    """Of each: its row id, product id and image id."""
+    """Row id, product id and image id of each row."""
     vectors: Floats
     """Shape (rows, dimension)."""
 

@@ -24,7 +24,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class FitPlan:
-    """How a space is to be fitted; see FitSpaceRequest in fit_service.proto."""
+    """Parameters of fitting a space; see FitSpaceRequest in fit_service.proto."""
 
     backbone: str
     max_dimension: int
@@ -47,12 +47,12 @@ class FitPhoto:
 
 @dataclass(frozen=True, slots=True)
 class FitProgress:
-    """How far the embedder is with fitting a space."""
+    """Progress of the embedder in fitting a space."""
 
     done: int
     """Photos."""
     skipped: int
     version: str = ""
-    """Of the space that was fitted; empty = not done yet."""
+    """Version of the fitted space; empty: not done yet."""
     model: str = ""
     verdict: str = ""

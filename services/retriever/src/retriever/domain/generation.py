@@ -21,7 +21,7 @@ class GenerationState(StrEnum):
 
 
 class Metric(StrEnum):
-    """How near two vectors are. `Hit.similarity` says what its numbers mean."""
+    """Similarity of two vectors; see `Hit.similarity` for its numbers."""
 
     COSINE = "COSINE"
     L2 = "L2"
@@ -29,17 +29,17 @@ class Metric(StrEnum):
 
 
 class IndexKind(StrEnum):
-    """How the engine finds neighbours."""
+    """Algorithm by which the engine finds neighbours."""
 
     FLAT = "FLAT"
-    """It compares with every row: exact, also under a filter."""
+    """Compares with every row: exact, also under a filter."""
     HNSW = "HNSW"
-    """It walks a graph: much quicker from some 10,000 rows on, and it can miss rows."""
+    """Walks a graph: much faster from about 10,000 rows on; can miss rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexParameters:
-    """How a collection is indexed and searched. `ef` may differ from search to search."""
+    """Parameters of indexing and searching a collection. `ef` may differ between searches."""
 
     metric: Metric = Metric.COSINE
     kind: IndexKind = IndexKind.FLAT
@@ -55,23 +55,23 @@ class IndexParameters:
 
 
 MAX_DIMENSION = 32_768
-"""What Milvus takes."""
+"""Largest dimension that Milvus accepts."""
 MAX_PARTITIONS = 64
-"""What a Milvus server makes of a partition key that says nothing of it."""
+"""Number of partitions that a Milvus server creates for a partition key by default."""
 EXACT = IndexParameters()
 """Every row compared by its cosine."""
 
 
 NEAREST_SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Of Verification.nearest_cosines, as the contract has them."""
+"""Quantiles of Verification.nearest_cosines, as in the contract."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a verification of a generation found."""
+    """Findings of a verification of a generation."""
 
     findings: tuple[str, ...]
-    """What is wrong, one sentence each."""
+    """Faults, one sentence each."""
     sample_count: int
     """Photos that were embedded again."""
     least_agreement: float
@@ -79,11 +79,11 @@ class Verification:
     recall: float
     """Share of the exact nearest neighbours that the index finds, 0 to 1."""
     filtered_recall: float | None
-    """The same under a filter; None = none passes a part of the catalog."""
+    """The same under a filter; None: no filter passed a suitable share of the catalog."""
     k: int
     """Neighbours that were asked for."""
     record_count: int
-    """Rows that the record says the index should hold."""
+    """Rows that the index should hold according to the record."""
     index_count: int
     """Rows that the engine holds."""
     unsound_count: int
@@ -173,7 +173,7 @@ class GenerationStatus:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What a backfill still waits for."""
+    """Items that a backfill still waits for."""
 
     waiting: int
     """Photos pending embedding, those left out that fail for a reason of their own."""
@@ -183,7 +183,7 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How far a generation is behind the record."""
+    """Lag of a generation behind the record."""
 
     seq: int
     """The newest write that the generation holds in full, with all before it."""
@@ -203,14 +203,14 @@ class GenerationSnapshot:
 
     generation: Generation
     freshness: Freshness
-    """Of the engine's collection."""
+    """Lag of the engine's collection."""
     record: Freshness
-    """Of the record itself: it lacks only what waits for its vector."""
+    """Lag of the record itself: only items pending for their vectors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much a catalog's record holds."""
+    """Counts of a catalog's record."""
 
     products: int
     images: int

@@ -8,7 +8,7 @@ from servicekit.errors import ServiceError
 
 
 class ImportMode(StrEnum):
-    """What an import does with products that it does not hold."""
+    """Treatment of products that an import does not contain."""
 
     INCREMENTAL = "INCREMENTAL"
     """They stay."""
@@ -18,7 +18,7 @@ class ImportMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImportProgress:
-    """How far an import is."""
+    """Progress of an import."""
 
     import_id: str
     mode: ImportMode
@@ -37,12 +37,12 @@ class ImportRow:
     product_id: str
     """Its product; empty = its id is not one."""
     write: ProductWrite | ServiceError | None
-    """What to store, or why not. None = it was decided before."""
+    """The product to store, or the error. None: decided by an earlier request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """What closing an import deletes, or would delete."""
+    """The products that closing an import deletes, or would delete."""
 
     progress: ImportProgress
     delete_count: int

@@ -1,4 +1,4 @@
-"""Rows of the index, hits of a search, and what the index lacks."""
+"""Rows of the index, hits of a search, and changes that the index lacks."""
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -8,7 +8,7 @@ from sightline_rules.facts import Facts
 
 
 class Collapse(StrEnum):
-    """What becomes of near-duplicates in an answer; see vector_service.proto."""
+    """Treatment of near-duplicates in an answer; see vector_service.proto."""
 
     DROP = "DROP"
     MARK = "MARK"
@@ -52,7 +52,7 @@ class IndexRow:
     vector: Floats
     """float32, of the generation's dimension, finite and not all zero."""
     parent_id: str = ""
-    """Of which product it is a variant; empty = of none."""
+    """The product of which it is a variant; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)

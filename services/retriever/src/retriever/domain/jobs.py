@@ -30,7 +30,7 @@ class StoppedError(Exception):
 
 
 class Progress:
-    """How far long work is, shared between threads."""
+    """Progress of long work, shared between threads."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -49,7 +49,7 @@ class Progress:
 
 
 REPORT_SECONDS = 0.3
-"""How often a job says how far it is, which keeps its claim."""
+"""Seconds between a job's progress reports, which renew its claim."""
 T = TypeVar("T")
 
 

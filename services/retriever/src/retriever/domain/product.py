@@ -64,10 +64,10 @@ class ProductDraft:
     brand: str = ""
     price: Amount | None = None
     availability: Availability | None = Availability.IN_STOCK
-    """None = a number that is no availability."""
+    """None: a number that is not a known availability."""
     tags: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str | float | bool | None], ...] = ()
-    """Key and value; None = no value was given."""
+    """Key and value; None: no value was given."""
     rating: float | None = None
     rating_count: float | None = None
     stock: float | None = None
@@ -80,7 +80,7 @@ class ProductDraft:
 
 @dataclass(frozen=True, slots=True)
 class ProductContent:
-    """What a product says of itself, checked. Its photos are given by their ids."""
+    """A product's content, checked. Its photos are given by their ids."""
 
     product_id: str
     title: str
@@ -163,7 +163,7 @@ class ProductWrite:
 
     content: ProductContent
     new_images: Mapping[str, Image]
-    """Those of its photos whose bytes came with it, by id; the others must be stored already."""
+    """Photos whose bytes came with it, by id; the others must be stored already."""
     etag: str = ""
     """Write only over this content; empty = over whatever is stored."""
     path: str = "product"
@@ -184,7 +184,7 @@ class ProductChange:
     """A product to change in part."""
 
     content: ProductContent
-    """Its id, and the new values of `fields`; what else it says counts for nothing."""
+    """Its id, and the new values of `fields`; other fields are ignored."""
     fields: frozenset[str]
     """Names of fields of ProductContent."""
     new_images: Mapping[str, Image]
@@ -227,19 +227,19 @@ class CatalogPart:
     before: int
     """The commit."""
     after: tuple[int, str] | None
-    """Where to go on; None = the beginning."""
+    """Position to continue at; None: the beginning."""
     limit: int
-    """How many are looked at."""
+    """Most products to examine."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartTally:
-    """What a look at a part of the catalog found."""
+    """Result of examining a part of the catalog."""
 
     product_ids: tuple[str, ...]
-    """Of those that pass."""
+    """Ids of the products that pass."""
     after: tuple[int, str] | None
-    """Where to go on; None = that was all."""
+    """Position to continue at; None: the end."""
 
 
 class ProductOrder(StrEnum):

@@ -1,4 +1,4 @@
-"""How much of the exact nearest rows live searches find, estimated from a few rows of the index.
+"""Estimator of live searches' recall, from a random subset of the index's rows.
 
 The estimator. Take a random subset of the rows. A search answered k rows, the last of them with
 similarity t. Every row that passes its filter and is nearer than t should be among them; of the
@@ -17,9 +17,9 @@ rows than it was asked for, all that pass are expected.
 The interval is Wilson's (95%) with an effective number of observations: that of the expected rows,
 divided by how much more the searches differ than independent rows would (Kish's design effect from
 the ratio's linearised variance), and at most the number of different rows that were expected: one
-that the index lost is missed by every search near it. For rows outside the subset
-it holds as far as a random draw represents them. It is evaluated after every search, so a recall
-just above the floor occasionally appears below it; one well above it does not.
+that the index lost is missed by every search near it. For rows outside the subset it holds as far
+as a random draw represents them. It is evaluated after every search, so a recall just above the
+floor occasionally appears below it; one well above it does not.
 """
 
 import math
@@ -31,9 +31,9 @@ from statistics import median_low
 from typing import Self
 
 Z = 1.96
-"""Of a normal distribution, 95% lie within so many standard deviations."""
+"""95% of a normal distribution lie within so many standard deviations."""
 WINDOW_SECONDS = 3_600.0
-"""How old a look may get."""
+"""Age at which a look is dropped."""
 MOST_ROWS = 5_000
 """Expected rows of a window, about: 200 kB. Beyond, the oldest look goes."""
 MOST_LOOKS = 5_000
@@ -42,7 +42,7 @@ NARROW = 0.01
 
 
 class FilterClass(StrEnum):
-    """How much of a catalog a filter passes."""
+    """Classes of filters by the share of a catalog that they pass."""
 
     NONE = "none"
     """No filter, or one that passes everything."""
@@ -64,12 +64,12 @@ class FilterClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the subset says of one search."""
+    """An exact check of one search on the subset."""
 
     expected: tuple[int, ...]
     """Rows of the subset that the search should have found; a number for each."""
     found: int
-    """How many of them it found."""
+    """Number of them that it found."""
     k: int
     """Rows that it was asked for."""
     time: float

@@ -34,7 +34,7 @@ _PIECES = re.compile(r"[^\W_]+")
 _CAMERA = frozenset(
     ("dcim", "dsc", "dscf", "dscn", "image", "img", "photo", "pic", "picture", "pxl", "screenshot")
 )
-"""What cameras and phones begin the names of files with."""
+"""Prefixes of file names that cameras and phones write."""
 _HASH = re.compile(r"(?=.*\d)[0-9a-f]{16,}")
 _NUMBER = re.compile(r"\d{5,}")
 """Shorter ones may be a year, or the title of a book."""

@@ -26,7 +26,7 @@ class GivenVector:
     dimension: int
     data: bytes
     classification: Classification | None = None
-    """What the photo is of, where the embedder was asked."""
+    """The photo's category, if the embedder was asked for it."""
 
 
 @dataclass(frozen=True, slots=True)

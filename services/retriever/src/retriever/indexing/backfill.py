@@ -1,4 +1,4 @@
-"""What the worker does for a roll-out: backfill a generation; clear up after a dropped one.
+"""The worker's part of a roll-out: backfill a generation; clean up after a dropped one.
 
 Both go in steps, each a transaction, so that they can die anywhere and go on. A backfill only makes
 photos pending; the worker embeds them as it embeds all others, and live writes go on meanwhile.
@@ -20,9 +20,9 @@ WANT = 1_000
 FORGET = 1_000
 """Vectors or waiting photos deleted in one transaction."""
 LOOK_SECONDS = 0.5
-"""How often a backfill looks how far it is; also renews its claim."""
+"""Seconds between checks of a backfill's progress, which also renew its claim."""
 SEARCHES_END_SECONDS = 10.0
-"""How long a dropped generation's collection stays for searches that are under way."""
+"""Seconds for which a dropped generation's collection stays for searches under way."""
 
 log = get_logger()
 
@@ -49,7 +49,7 @@ async def backfill(job: Job, record: BackfillRecord, jobs: Jobs) -> dict[str, An
 
 
 async def take_back(generation: Generation, record: BackfillRecord) -> None:
-    """Forget what waits for a backfill alone."""
+    """Delete pending items that only the backfill waits for."""
     while await record.take_back(generation, FORGET):
         pass
 

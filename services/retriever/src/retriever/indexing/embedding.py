@@ -30,7 +30,7 @@ FIRST_RETRY = 1.0
 LONGEST_RETRY = 300.0
 """Seconds."""
 DOUBLINGS = 20
-"""Of the wait, at most: an outage may last through any number of attempts."""
+"""Limit on doublings of the wait: an outage may last through any number of attempts."""
 RECENT = 4_096
 """Texts whose vectors are kept: 6 MB at 384 dimensions."""
 
@@ -39,7 +39,7 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """What one step of embedding did."""
+    """Result of one step of embedding."""
 
     stored: int = 0
     failed: int = 0
@@ -77,7 +77,7 @@ def _key(generation: Generation, text: str) -> tuple[str, str, str]:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingTools:
-    """What a version's photos or texts are embedded with."""
+    """Collaborators and parameters for embedding a version's photos or texts."""
 
     generation: Generation
     record: IndexRecord
@@ -92,7 +92,7 @@ class EmbeddingTools:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A photo or a text, and what waits for its vector."""
+    """A photo or a text, and the items pending for its vector."""
 
     content: bytes | str
     items: Sequence[Pending]
@@ -292,11 +292,11 @@ async def _shoppers(wanted: Sequence[_Wanted], deps: EmbeddingTools) -> frozense
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What the embedder made of a photo or text."""
+    """The embedder's result for a photo or text."""
 
     vector: Floats
     classification: Classification | None
-    """What the photo is of; None = the embedder did not say."""
+    """The photo's category; None: the embedder returned none."""
 
 
 async def _embed(

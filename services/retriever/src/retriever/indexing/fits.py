@@ -37,7 +37,7 @@ AHEAD: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class FitTools:
-    """What the job works with."""
+    """Collaborators of the job."""
 
     record: LabelRecord
     photos: Photos

@@ -61,7 +61,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """How a generation is to be verified."""
+    """Parameters of verifying a generation."""
 
     sample_size: int = DEFAULT_SAMPLE
     k: int = DEFAULT_K

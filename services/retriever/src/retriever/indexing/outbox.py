@@ -25,7 +25,7 @@ UPSERT_ROWS = 256
 """Rows of one call: 1.3 MB of vectors at 1,280 dimensions."""
 DELETE_ROWS = 1_000
 LOST = (errors.IndexUnavailable, errors.CollectionAbsent, errors.CollectionReleased)
-"""What a call to the engine raises when it has gone or was started anew."""
+"""Errors of a call to an engine that is lost or was restarted."""
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class LeadershipLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What one step through the outbox did."""
+    """Result of one step through the outbox."""
 
     generation: Generation
     """As it is after that."""

@@ -1,4 +1,4 @@
-"""An index that lost its data, made whole from the record when an operator says so."""
+"""Rebuilding an index that lost its data from the record, at an operator's request."""
 
 import asyncio
 from collections.abc import Callable, Mapping

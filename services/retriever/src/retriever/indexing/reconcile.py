@@ -1,4 +1,4 @@
-"""The index compared with the record, and what differs written again."""
+"""Reconciliation: compare the index with the record and write differing rows again."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ SHOWN_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How the index differed from the record."""
+    """Differences between the index and the record."""
 
     upserted: int = 0
     """Rows that were missing or of an older state."""

@@ -1,1 +1,1 @@
-"""What the use cases ask of the record and of the adapters."""
+"""Interfaces of the record and the adapters, as the use cases need them."""

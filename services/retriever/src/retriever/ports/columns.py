@@ -32,14 +32,14 @@ class PhotoRow(NamedTuple):
     image_id: str
     """Empty where the product itself has the vector."""
     position: int
-    """Of the photo among its product's, from 0."""
+    """Position of the photo among its product's, from 0."""
     seq: int
     """The commit that wrote the vector."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What was written to a catalog since a commit."""
+    """Changes of a catalog since a commit."""
 
     head: int
     """The newest commit when this was read: all up to it is in here."""

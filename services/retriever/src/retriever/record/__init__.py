@@ -2,8 +2,8 @@
 
 Everything that an acknowledged write promises is one transaction here. Each write takes the next
 number of its catalog's commit sequence; the number's row is locked until the commit, so numbers
-become visible in order, also on PostgreSQL. Times are microseconds since 1970 (UTC). What a call of
-the record does is said in `ports`.
+become visible in order, also on PostgreSQL. Times are microseconds since 1970 (UTC). `ports`
+documents the record's calls.
 
 A write leaves an outbox entry. Every generation applies the entries in order and remembers the
 last one (`applied_seq`); an entry that every live generation holds is deleted. A photo, or a

@@ -99,7 +99,7 @@ def change_products(
 
 @dataclass(slots=True)
 class _Known:
-    """What the decisions ask of a product that is stored, or will be."""
+    """Facts that decisions need about a product that is stored, or will be."""
 
     parent_id: str
     etag: str

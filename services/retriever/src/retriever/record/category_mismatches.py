@@ -1,7 +1,7 @@
-"""Which photos contradict the categories of their products.
+"""Photos that contradict the categories of their products.
 
 A mismatch is kept with the category that it was about and holds while the product has that category
-and that photo: whoever changes one of them has nothing to clear.
+and that photo: a change of either has nothing to clear.
 """
 
 from collections.abc import Collection, Mapping, Sequence

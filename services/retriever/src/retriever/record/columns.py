@@ -1,4 +1,4 @@
-"""What columns in memory are made of, and what changed since a commit; one vector a product."""
+"""Data of the columns in memory, and changes since a commit; one vector per product."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby

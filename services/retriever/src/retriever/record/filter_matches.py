@@ -1,4 +1,4 @@
-"""What passes a filter, read from the record: by its indexes, and a sample of all."""
+"""Rows that pass a filter, read from the record by its indexes, and a random sample of rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import eq, ge, gt, le, lt
@@ -24,9 +24,9 @@ _ORDERED: Mapping[Operator, Callable[[Any, int], sa.ColumnElement[bool]]] = {
     Operator.GREATER_OR_EQUAL: ge,
     Operator.EQUAL: eq,
 }
-"""What an index answers of prices."""
+"""Comparisons of prices that an index can look up."""
 _BITS = 128
-"""Of a row's id."""
+"""Bits of a row's id."""
 
 
 def _by(column: str) -> dict[bool, sa.Select[Any]]:

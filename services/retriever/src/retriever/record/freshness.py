@@ -1,4 +1,4 @@
-"""How far a generation is behind the record, and how much the record holds."""
+"""Lag of a generation behind the record, and counts of the record."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Index generations: what they should hold, what they lack."""
+"""Index generations: the rows they should hold and those they lack."""
 
 import json
 from collections.abc import Iterable, Sequence

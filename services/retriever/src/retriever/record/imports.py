@@ -1,4 +1,4 @@
-"""Imports: what they decided, row by row, and what closing them leaves behind.
+"""Imports: their decisions by row, and the result of closing them.
 
 A row is decided once. Its outcome is kept while the import is open, so that a row that is sent
 again is answered as it was. A row that failed for a passing reason (a full disk, say) is not
@@ -32,7 +32,7 @@ PASSING = frozenset(
         Code.DATA_LOSS,
     }
 )
-"""What may go better next time: such a row stays undecided."""
+"""Errors that may pass: such a row stays undecided."""
 MOST_VIOLATIONS = 20
 MOST_TEXT = 300
 """Characters of one text of a refusal."""

@@ -102,7 +102,7 @@ BOUND_VERSION: Mapping[str, Any] = {
 
 
 PHOTO = on(images, catalog_id=product_images.c.catalog_id, image_id=product_images.c.image_id)
-"""Joins a product's photo with what is known of it."""
+"""Condition that joins a product's photo with its stored photo."""
 
 
 def _vector_where(**version: Any) -> sa.ColumnElement[bool]:
@@ -117,17 +117,17 @@ def vector_of(generation: Generation) -> sa.ColumnElement[bool]:
 
 @dataclass(frozen=True, slots=True)
 class RowSource:
-    """What the index's rows are made of."""
+    """Tables from which the index's rows are read."""
 
     row: sa.Table
-    """It names them."""
+    """The table with the rows' ids."""
     vector: sa.Table
     joined: sa.FromClause
     """Both."""
     image_id: sa.ColumnElement[str]
     """Empty where the product itself has the vector."""
     position: sa.ColumnElement[int]
-    """Of the photo among its product's."""
+    """Position of the photo among its product's."""
 
     def select(self, *columns: Any) -> sa.Select[Any]:
         """Return a SELECT of a version's rows; `version_of` gives the values."""

@@ -23,7 +23,7 @@ from servicekit.errors import ServiceError
 from sightline_rules import ids
 
 Entry: TypeAlias = tuple[int, str, int, Iterable[str]]
-"""Of the outbox: commit, product, the commit that it is a part of, ids of index rows taken away."""
+"""Outbox entry: commit, product, the commit that it is part of, ids of removed index rows."""
 _HEAD = (
     sa.select(tables.sequences.c.seq)
     .where(tables.sequences.c.catalog_id == sa.bindparam("catalog_id"))
@@ -37,7 +37,7 @@ _ADVANCE = (
 ROWS = sa.select(tables.product_images.c.product_id, tables.product_images.c.row_id).where(
     parts.among(tables.product_images, "product_id")
 )
-"""Of products, for `look_up`."""
+"""Statement for the rows of products, for `look_up`."""
 USERS = sa.select(tables.product_images.c.image_id, tables.product_images.c.product_id).where(
     parts.among(tables.product_images, "image_id")
 )

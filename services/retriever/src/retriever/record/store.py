@@ -96,7 +96,7 @@ def _writes_now(work: Callable[Concatenate[Connection, int, P], T]) -> Call[P, T
 
 
 class Record:
-    """The record's calls; ports/ says what each does."""
+    """The record's calls; ports/ documents each."""
 
     def __init__(self, db: Database, clock: Clock = now_micros) -> None:
         """`clock`: microseconds since 1970 (UTC)."""

@@ -1,4 +1,4 @@
-"""Photos that no product has: since when, and what goes of them."""
+"""Photos that no product has: the time since when, and their deletion."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,4 +1,4 @@
-"""What the worker has to do: photos to embed, changes to bring into the index.
+"""The worker's tasks: photos to embed, changes to bring into the index.
 
 Every statement is built once: the worker asks all day, and building took longer than answering.
 """

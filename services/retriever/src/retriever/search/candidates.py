@@ -1,4 +1,4 @@
-"""The products that a search answers, as columns: where they are, how near, what they stand for."""
+"""The products of a search's answer, as columns: place, similarity and near-duplicates."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Candidates:
     collapsed: Sequence[tuple[str, ...]] = ()
     """The near-duplicates of each; empty = they were not looked for."""
     group_count: int = 0
-    """How many products there are if near-duplicates are one, of which up to top_k are here."""
+    """Number of products, near-duplicates counted as one; up to top_k of them are here."""
 
     @property
     def product_ids(self) -> list[str]:

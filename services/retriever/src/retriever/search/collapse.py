@@ -1,6 +1,6 @@
 """Near-duplicates among the products that a search found; the rule is sightline_rules.duplicates.
 
-Where hashes leave open whether two photos are one picture, the photos' vectors say it.
+Where hashes leave open whether two photos are one picture, the photos' vectors decide.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from sightline_rules.grouping import Agree, Grouped, Hashes, doubtful, grouped
 SPARE = 32
 """Families, beyond those wanted, whose pictures are compared at first: some show the same."""
 WIDER = 4
-"""How many times more families are looked at when that was too few."""
+"""Factor by which more families are examined when there were too few."""
 INLINE_PRODUCTS = 512
 """Products that are compared without leaving the event loop: 1 ms (one core, 2026-11)."""
 
@@ -29,11 +29,11 @@ one."""
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Which of some products stay, as places in their order, best first."""
+    """The products that stay, as indexes into the given order, best first."""
 
     kept: Sequence[int]
     members: dict[int, list[int]] = field(default_factory=dict)
-    """By one that stays, its near-duplicates, best first; none = it has none."""
+    """Near-duplicates of each product that stays, best first; no entry: none."""
 
 
 def most_marked(top_k: int) -> int:

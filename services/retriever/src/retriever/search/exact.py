@@ -23,8 +23,8 @@ from sightline_rules.filters import Filter
 from sightline_rules.grouping import Hashes, grouped
 
 WIDER = 4
-"""How many rows are looked at for each group that is wanted, and how many times more of them when
-that was too few."""
+"""Rows examined per wanted group, and the factor by which more are examined when these were too
+few."""
 
 INLINE_NUMBERS = 8_000_000
 """Numbers that are compared without leaving the event loop: 3 ms (one core, 2026-11)."""
@@ -40,13 +40,13 @@ class Ordered:
     places: Ints
     """In the view's table."""
     similarities: Sequence[float]
-    """Of each one's best photo."""
+    """Similarity of each product's best photo."""
     image_ids: Sequence[str]
-    """That photo; empty = the product has one vector itself."""
+    """That photo; empty: the vector is the product's own."""
     chosen: Chosen
-    """What near-duplicates leave of them."""
+    """The products left after collapsing near-duplicates."""
     rows: int
-    """How many rows were compared."""
+    """Number of rows compared."""
 
 
 async def nearest(
@@ -121,9 +121,9 @@ class _Near:
 
 
 class _Shortlist:
-    """Looks at the nearest rows alone, and at more of them as long as too few pass.
+    """The nearest rows, extended while too few of them pass.
 
-    So what a search does beside comparing doesn't grow with the catalog.
+    So the cost of a search beside comparing does not grow with the catalog.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Which generation is searched, and how fresh it is: searches can wait for a write."""
+"""Choice of the generation to search, and its freshness: searches can wait for a write."""
 
 import asyncio
 import base64

@@ -32,7 +32,7 @@ MOST_TEXT = 4_096
 
 @dataclass(frozen=True, slots=True)
 class KeywordQuery:
-    """What is searched for."""
+    """Query of a keyword search."""
 
     catalog_id: str
     text: str
@@ -44,7 +44,7 @@ class KeywordQuery:
 
 @dataclass(frozen=True, slots=True)
 class KeywordAnswer:
-    """What a search found, best first."""
+    """Result of a keyword search, best first."""
 
     candidates: Candidates
     """`similarities`: how well each matches, 0 to 1 (words.match)."""

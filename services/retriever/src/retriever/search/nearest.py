@@ -43,21 +43,21 @@ T = TypeVar("T")
 
 
 class EngineCaller(Protocol):
-    """Makes a call to the engine, and what has to be done when its collection is not there."""
+    """Calls the engine, and handles an absent collection."""
 
     async def __call__(self, ask: Callable[[], Awaitable[T]], /) -> T: ...
 
 
 @dataclass(frozen=True, slots=True)
 class RoundResult:
-    """What a round found."""
+    """Result of a round."""
 
     hits: list[Hit]
     """Best first."""
     complete: bool
     """Whether no other round would find more."""
     matches: int | None = None
-    """How many rows were compared one by one; None = the engine searched."""
+    """Number of rows compared one by one; None: the engine searched."""
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Nearest:
     index: VectorIndex
     call: EngineCaller
     last: RoundResult = field(default_factory=lambda: RoundResult([], complete=True))
-    """What the newest round found."""
+    """Result of the newest round."""
 
     async def look(self, limit: int, seconds: float | None) -> RoundResult:
         """Search for `limit` rows within `seconds`."""
@@ -227,7 +227,7 @@ async def reach(
         try:
             return await ask()
         except CollectionReleased:
-            # Whoever notices a restarted engine has the worker compare index and record.
+            # After an engine's restart the worker has to compare index and record.
             await record.want_check(generation)
             await index.load(generation.collection)
             return await ask()

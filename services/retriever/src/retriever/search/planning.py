@@ -1,4 +1,4 @@
-"""How a search is done: pure rules, from what is known of the catalog to a plan.
+"""Search planning: pure rules from facts about the catalog to a plan.
 
 A FLAT generation compares every row and needs no plan. In an HNSW one the engine walks a graph,
 and a filter hides most of what it walks past: with `ef` at 200, recall@100 under a filter that
@@ -54,13 +54,13 @@ MOST_COMPARED = 100_000
 """Rows that pass, at most by the estimate, that more slices leave to the engine to compare. Of more
 its graph finds enough (.996 at a million rows of which 15% pass), in a fifth of the time."""
 LOOK_SECONDS = 0.0005
-"""How long one look at a sample may take."""
+"""Longest time of one evaluation of a sample, in seconds."""
 LOOK_STEP = 32
 """Texts and values looked at between two looks at the clock, or one product."""
 
 
 class Route(StrEnum):
-    """How rows are found."""
+    """Method of finding rows."""
 
     FLAT = "flat"
     GRAPH = "graph"
@@ -73,9 +73,9 @@ class Sample:
     """Some rows of a catalog, in random order."""
 
     facts: tuple[Facts, ...]
-    """Of the product of each row."""
+    """Facts of the product of each row."""
     rows: int
-    """How many rows there are, about."""
+    """Estimated number of rows."""
     head: int = 0
     """The record's newest write when it was drawn."""
 
@@ -107,7 +107,7 @@ class Narrowing:
 
 @dataclass(frozen=True, slots=True)
 class FilterEstimate:
-    """What is thought of a filter in a catalog."""
+    """Estimates about a filter in a catalog."""
 
     rows: int
     """Rows of the catalog, about."""
@@ -136,7 +136,7 @@ class FilterEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a search is done."""
+    """Plan of a search."""
 
     route: Route
     limit: int
@@ -146,7 +146,7 @@ class Plan:
     slices: int = 1
     """SLICES: ranges of row ids that are searched side by side."""
     narrowing: Part | None = None
-    """EXACT: what the record is asked by; None = the engine returns the matches."""
+    """EXACT: the part to query the record by; None: the engine returns the matches."""
     reason: str = ""
 
     def words(self, rounds: int, rows: int, matches: int | None = None) -> str:

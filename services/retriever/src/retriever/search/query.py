@@ -1,4 +1,4 @@
-"""What is searched for, checked, and the vectors that it is searched with."""
+"""Queries, checked, and their vectors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class BlendPart:
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """What is searched for. Exactly one of vector, product_id and blend is given."""
+    """A query. Exactly one of vector, product_id and blend is given."""
 
     catalog_id: str
     vector: GivenVector | None = None

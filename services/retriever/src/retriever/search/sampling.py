@@ -18,9 +18,9 @@ from servicekit.errors import ServiceError
 SIZE = 1_000
 """Rows of a sample: about 2 MB of memory a catalog."""
 AGE_SECONDS = 60.0
-"""How old a sample may get."""
+"""Maximum age of a sample, in seconds."""
 CHANGED_SECONDS = 1.0
-"""How old when there were writes since and the catalog is hardly larger than the sample."""
+"""The same, in seconds, after writes to a catalog hardly larger than the sample."""
 SMALL = 4 * SIZE
 
 

@@ -28,14 +28,14 @@ from retriever.search.query import SearchQuery, check_query, query_vectors
 from retriever.search.sampling import Samples
 
 REFILL = 4
-"""How many times more rows the next round asks for when products are missing."""
+"""Factor of rows that the next round asks for when products are missing."""
 Measure = Callable[[str], AbstractContextManager[None]]
 """Times a stage."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundNearest:
-    """What a search found."""
+    """Result of a search."""
 
     candidates: Candidates
     """Nearest first."""
@@ -45,14 +45,14 @@ class FoundNearest:
     own: Sequence[int] = ()
     """Places in the columns of the query's products, where their near-duplicates were left out."""
     nearest: Nearest | None = None
-    """How the rows were found, for the watchdog; None = not by the engine."""
+    """How the rows were found, for the watchdog; None: not by the engine."""
     substitute: str = ""
-    """What it rests on as the index is lost, for people; empty = on the index."""
+    """Description of the source used while the index is lost; empty: the index."""
 
 
 @dataclass(frozen=True, slots=True)
 class Searcher:
-    """What the searches of one process work with."""
+    """Collaborators of the searches of one process."""
 
     record: SearchRecord
     index: VectorIndex
@@ -62,7 +62,7 @@ class Searcher:
     the write may be the catalog's first."""
     samples: Samples = field(default_factory=Samples)
     fallback: FallbackChain | None = None
-    """What answers when the engine is lost; None = nothing does."""
+    """Fallback while the engine is lost; None: no fallback."""
 
 
 async def search(

@@ -1,4 +1,4 @@
-"""How much of a catalog is in a space's index."""
+"""Coverage of a catalog by a space's index."""
 
 import asyncio
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ NO_COLLECTION = "none"
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """How much of a catalog is in a space's index."""
+    """Counts of a catalog and of what a space's index holds of it."""
 
     counts: Counts
     indexed: int
@@ -39,7 +39,7 @@ async def count(
 ) -> Census:
     """Return the counts of record and engine.
 
-    `seconds`: most time for the engine. `columns`: of searches; None = their state is not reported.
+    `seconds`: most time for the engine. `columns`: of searches; None: their state is not reported.
     """
     snapshot = await record.generation_snapshot(catalog_id, space)
     generation = None if snapshot is None else snapshot.generation

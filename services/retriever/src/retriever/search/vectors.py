@@ -69,7 +69,7 @@ class VectorPage:
     generation: Generation
     """Whose version the vectors are of: the same on every page."""
     means: list[tuple[str, Floats]]
-    """By product id, rising: the mean of its photos' vectors, or its own."""
+    """The mean of each product's photo vectors, or its own vector; ascending product ids."""
     next_token: str
     """Empty = this is the last page."""
 

@@ -32,7 +32,7 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
     record: RegistryRecord
     jobs: Jobs
     prefix: str
-    """What the names of collections begin with."""
+    """Prefix of the names of collections."""
 
     async def CreateGeneration(
         self, request: pb.CreateGenerationRequest, context: Context

@@ -1,4 +1,4 @@
-"""Protos to values and back. Decides nothing but what can't be said in our values at all."""
+"""Conversion between protos and values. Rejects only what the values cannot represent."""
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -37,7 +37,7 @@ AVAILABILITY = values_by_number(product_pb2.Availability.DESCRIPTOR, Availabilit
 AVAILABILITY_NUMBER: Mapping[str, Anything] = {value: n for n, value in AVAILABILITY.items()}
 MICROS = 1_000_000
 JOB_OWNER = "retriever/"
-"""What stands in front of the ids of the retriever's jobs."""
+"""Prefix of the ids of the retriever's jobs."""
 
 
 def value_of(values: Mapping[int, E], number: int, field: str) -> E:

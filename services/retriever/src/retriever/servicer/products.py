@@ -42,7 +42,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     photos: Photos
     jobs: Jobs
     import_delete_share: float
-    """What of a catalog an import may delete without force, 0 to 1."""
+    """Share of a catalog that an import may delete without `force`, 0 to 1."""
     columns: Columns
 
     @cached_property

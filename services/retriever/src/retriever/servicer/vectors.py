@@ -22,9 +22,9 @@ from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 RESERVE_SECONDS = 0.03
 """Kept back of a deadline to answer that the engine did not."""
 LONGEST_SECONDS = 10.0
-"""How long a search may take whose caller set no deadline: it may wait for a write in vain."""
+"""Timeout of a search without a deadline, in seconds: it may wait for a write in vain."""
 COUNT_SECONDS = 1.0
-"""How long the engine may take to count: less than those wait who ask whether it answers."""
+"""Timeout of the engine's count, in seconds: shorter than its callers' timeouts."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
     catalogs: Collection[str]
     searcher: Searcher
     breaker: CollectionBreaker
-    """Of the engine; open while it is lost."""
+    """Breaker of the engine; open while it is lost."""
     index_seconds: float
-    """How long the engine may take when a caller sets no deadline."""
+    """Timeout of the engine for calls without a deadline, in seconds."""
     watchdog: Watchdog
 
     async def Search(

@@ -1,4 +1,4 @@
-"""What the worker's loops work with."""
+"""Collaborators of the worker's loops."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -82,7 +82,7 @@ class Worker:
     leadership: Leadership
     jobs: Jobs
     name: str
-    """Of this process alone; see servicekit.leases.worker_id."""
+    """Id of this process; see servicekit.leases.worker_id."""
     backups: BackupStore
     read_filter: Callable[[str], Filter]
     """The filter of a purge, from the job's parameters."""

@@ -49,11 +49,11 @@ class EmbeddingLoop:
     """Versions of which the last step was at least one full call: as in an import."""
     failures: KeyedBackoff = field(default_factory=lambda: KeyedBackoff(0.2, 5.0))
     _offers: dict[str, tuple[float, list[EmbeddingSpace]]] = field(default_factory=dict)
-    """What the embedder serves, and when it was asked, by catalog."""
+    """Versions that the embedder serves, and the time of asking, by catalog."""
     _categories: dict[tuple[str, str, str], frozenset[CategoryPath]] = field(default_factory=dict)
     """The categories that versions know, by catalog, space and version."""
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    """Steps that are under way, by what they embed with."""
+    """Steps under way, by the generation and version that they embed."""
 
     async def step(self) -> bool:
         """Begin a step of each version that is not under way and has photos or texts pending."""

@@ -1,4 +1,4 @@
-"""The loop that keeps collections as the record says: opened, up to date, compared, flushed."""
+"""The loop that maintains collections: opens, updates, compares and flushes them."""
 
 import asyncio
 import heapq
@@ -26,7 +26,7 @@ all, so one of them shows it, and when it is not, all others are asked for."""
 ENGINE_TURN_LOOKS = 30
 """Looks in which each collection has its turn: some are asked for at a time where more are."""
 FORMER_SECONDS = 60.0
-"""How long a collection of an earlier shape stays for searches that are under way."""
+"""Seconds for which a collection of an earlier shape stays for searches under way."""
 BUSY_SECONDS = 0.25
 """Least time between two applications of changes while more waits to be embedded than one call
 takes: a step costs 10 ms whether it brings one row or a hundred."""
@@ -45,7 +45,7 @@ log = get_logger()
 
 @dataclass(slots=True)
 class CollectionStatus:
-    """What the worker knows of a collection. Times are of time.monotonic()."""
+    """The worker's state of a collection. Times are of time.monotonic()."""
 
     wants_check: bool = True
     looked: float = 0.0

@@ -34,7 +34,7 @@ SIDE_BY_SIDE = (
 backups and restores, which take disk and memory."""
 KINDS = (*deletions.KINDS, *backups.KINDS, *SIDE_BY_SIDE)
 VERIFY_PATIENCE_SECONDS = 60.0
-"""How long a verification waits for the embedder or the engine before it fails."""
+"""Seconds that a verification waits for the embedder or the engine before it fails."""
 RETRY_SECONDS = 1.0
 
 log = get_logger()

@@ -25,12 +25,12 @@ from servicekit.telemetry import get_logger
 
 NOTHING = Waiting(photos=False, changes=False, jobs=False)
 LOOK_SECONDS = 1.0
-"""How often the record is looked at though it did not change: for what falls due by the clock."""
+"""Seconds between reads of an unchanged record, for work that falls due by the clock."""
 EMBED_TURN_SECONDS = 5.0
 INDEX_TURN_SECONDS = 1.0
-"""How often a loop takes a turn though nothing waits: for what is due by the clock."""
+"""Seconds between turns of an idle loop, for work that is due by the clock."""
 HASH_TURN_SECONDS = 60.0
-"""How often photos are looked for that were stored before photos were hashed."""
+"""Seconds between searches for photos stored before photos were hashed."""
 LEADING = "leader"
 """See servicekit.liveness: a worker that waits for its turn, or looks what there is to do."""
 HASHED_PHOTOS = 8

@@ -1,4 +1,4 @@
-"""What the worker deletes by the clock: photos that nothing names, and jobs that ended long ago."""
+"""Scheduled deletion: photos that no product has, and jobs that ended long ago."""
 
 import time
 

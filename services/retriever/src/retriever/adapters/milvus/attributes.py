@@ -38,7 +38,7 @@ _TOP = 2**_VALUE_BITS - 1
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the values of a key stand, and as what."""
+    """The column and the code range of a key's values."""
 
     columns: tuple[str, ...]
     base: int

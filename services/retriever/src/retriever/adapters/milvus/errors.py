@@ -1,4 +1,4 @@
-"""What pymilvus's errors mean."""
+"""Translation of pymilvus's errors."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -53,7 +53,7 @@ TYPES: Mapping[type[MilvusException], type[Exception] | None] = MappingProxyType
         vendor.ParamError: errors.IndexRefused,
     }
 )
-"""Every error class of pymilvus, None = its code says it; a test proves it complete."""
+"""Every error class of pymilvus; None: its code decides. A test proves the table complete."""
 
 
 def translate(error: Exception) -> Exception:

@@ -59,9 +59,9 @@ _VECTOR = "vector"
 LEAST_VERSION = "2.6.10"
 """Earlier servers do whatever they are asked to on their metrics port (CVE-2026-26190)."""
 _LITE = "milvus_lite"
-"""How the version of Milvus Lite begins."""
+"""Prefix of Milvus Lite's version."""
 _VERSION_SECONDS = 0.2
-"""How long a search waits to learn what the engine is: one that hangs answers nothing else."""
+"""Timeout of a search's request for the engine's version, in seconds: a hang fails the search."""
 # It logs every failed call with the request's text, at ERROR, through handlers of its own.
 for _name in ("pymilvus", "pymilvus.milvus_client", "pymilvus.bulk_writer"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
@@ -78,7 +78,7 @@ _CHANNEL: Mapping[str, int] = MappingProxyType(
 
 
 class MilvusIndex:
-    """The collections of one engine; see `VectorIndex` for what each call promises."""
+    """The collections of one engine; see `VectorIndex` for the contract of each call."""
 
     def __init__(
         self, uri: str, *, token: str = "", seconds: float = 10.0, parallel: int = 8

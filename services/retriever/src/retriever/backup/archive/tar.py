@@ -1,4 +1,4 @@
-"""The little of tar that an archive needs: plain files, one after another.
+"""The subset of tar that an archive needs: plain files in sequence.
 
 Python's tarfile writes and reads more: links, devices, headers of any size. What a reader does not
 know it cannot be led astray by.

@@ -17,7 +17,7 @@ EMBED = 16
 
 @dataclass(slots=True)
 class Agreement:
-    """How the stored vectors agree with those embedded again."""
+    """Agreement of the stored vectors with those embedded again."""
 
     count: int = 0
     least: float = 1.0

@@ -1,4 +1,4 @@
-"""A verification under way, and what it works with."""
+"""A verification under way, and its collaborators."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ from servicekit.jobs import Job, Jobs
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a verification leans on."""
+    """Collaborators of a verification."""
 
     record: VerificationRecord
     photos: Photos

@@ -23,11 +23,11 @@ QUERIES = 100
 EQUAL = 1e-5
 """Similarities that differ by less are equal."""
 PASSING = (0.01, 0.6)
-"""What part of the sample a filter has to pass to be tried."""
+"""Share of the sample that a filter has to pass to be tried."""
 
 
 class Trial:
-    """Searches under one condition, and what the pass over the record says of them."""
+    """Searches under one condition, with their exact results from the pass over the record."""
 
     def __init__(self, condition: Filter, queries: Floats, k: int, newest: int) -> None:
         """`newest`: rows of later commits may be missing, as the index did not hold them then."""

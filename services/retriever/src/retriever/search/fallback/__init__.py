@@ -1,1 +1,1 @@
-"""What answers a search while the engine does not."""
+"""Fallbacks of a search while the engine does not answer."""

@@ -1,8 +1,8 @@
-"""Whether the engine answers for a collection.
+"""Circuit breaker for the engine's answers from a collection.
 
 A call that fails is no proof that the engine is lost: its caller may have given it 20 ms. So a
 failure only raises suspicion, and a probe beside the requests, a search for one row, decides. While
-probes fail, searches fail over at once, and nobody waits for an engine that hangs. (Breakers of
+probes fail, searches fail over at once, without waiting for an engine that hangs. (Breakers of
 libraries send a request to find out, which then waits in vain, and count failures however little
 time a call was given.)
 """
@@ -28,7 +28,7 @@ from servicekit.telemetry import get_logger
 from sightline_rules.filters import All, Filter
 
 PROBE_SECONDS = 1.0
-"""How long an engine that is not lost may take to answer a probe."""
+"""Timeout of a probe, in seconds."""
 PAUSE_SECONDS = 0.5
 """Between two probes."""
 

@@ -1,4 +1,4 @@
-"""What answers a search: the engine, else the record, else an error says that both are lost."""
+"""Order of sources of a search: the engine, then the record, then an error that both are lost."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,8 +16,8 @@ from retriever.search.nearest import Nearest, RoundResult
 from sightline_rules.filters import Filter
 
 SHARE = 0.5
-"""What part of the time that is left a call to the engine may take where the record could answer
-in its place."""
+"""Share of the remaining time that a call to the engine may take where the record could answer
+instead."""
 
 Remaining = Callable[[], float | None]
 
@@ -35,7 +35,7 @@ class FallbackChain:
         columns: Columns | None = None,
     ) -> None:
         """`most`: rows of a generation, at most, that the record answers from; 0 = never.
-        `columns`: those of the process; None = some of its own."""
+        `columns`: those of the process; None: create new ones."""
         self.most = most
         self.breaker = CollectionBreaker(record, index, most)
         self._record_fallback = RecordFallback(record, columns, most)
@@ -86,9 +86,9 @@ class FallbackSearch:
     wanted: int
     """The write that it has to see; 0 = none."""
     fallback: FallbackChain | None
-    """None = the engine alone answers."""
+    """None: only the engine answers."""
     copy: RecordCopy | None
-    """What the record answers from; None = the engine answers."""
+    """Rows of the record to search; None: the engine searches."""
     remaining: Remaining
 
     async def look(self, limit: int) -> RoundResult:

@@ -1,4 +1,4 @@
-"""What answers a search when the engine does not: the record, exactly, where it is small enough.
+"""Exact search of the record while the engine does not answer, for small enough sets of rows.
 
 The vectors of a generation of up to `most` rows are held in memory and kept up to date, see
 columns. In a larger one a search is answered only where a part of its filter that the record has an
@@ -32,9 +32,9 @@ class RecordCopy:
     """Rows as they stand in the record."""
 
     rows: MatchingRows | Vectors
-    """Those that pass a part of the filter, or all of a generation."""
+    """Rows that pass a part of the filter, or all rows of a generation."""
     freshness: Freshness
-    """Of these rows: they hold every write but those whose photos wait for a vector."""
+    """Lag of these rows: they lack only writes whose photos are pending for a vector."""
 
     @property
     def words(self) -> str:
@@ -99,7 +99,7 @@ class RecordFallback:
                 return RecordCopy(found, freshness)
         held = None
         if self._most:
-            # Nobody else answers, and the caller says how long it waits.
+            # No other source is left, and the caller's deadline limits the wait.
             held = await self._columns.vectors(generation, self._most, wait=True)
         if held is None:
             raise IndexUnavailable

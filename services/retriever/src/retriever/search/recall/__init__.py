@@ -1,1 +1,1 @@
-"""Watches live searches: do they find what an exact search would?"""
+"""Recall of live searches, measured against exact ones."""

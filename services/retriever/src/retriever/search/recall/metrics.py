@@ -1,4 +1,4 @@
-"""What the watchdog knows, as metrics."""
+"""Metrics of the recall watchdog."""
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
@@ -11,7 +11,7 @@ from retriever.search.recall.watchdog import RecallVerdict, Watchdog
 
 
 class RecallCollector(Collector):
-    """What the watchdog knows, as metrics, at the moment they are read."""
+    """Collector of the watchdog's metrics, computed when they are read."""
 
     _GAUGES: Sequence[tuple[str, str, str]] = (
         (

@@ -1,6 +1,6 @@
-"""An exact look at a search: by a random subset of the rows that it should have found them among.
+"""An exact check of a search against a random subset of the generation's rows.
 
-See domain/recall.py for what such looks say together.
+See domain/recall.py for the estimate over such checks.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ PAGE = 250
 SUBSET_BYTES = 16 * 2**20
 """Vectors of one subset, at most."""
 SHARE_ROWS = 256
-"""Rows that show what share a filter passes, where the plan did not have to know."""
+"""Rows for estimating the share that a filter passes, if the plan did not estimate it."""
 MOST_CHECKED = 64
 """Rows, at most, that one look reads again from the record."""
 EQUAL = 1e-5

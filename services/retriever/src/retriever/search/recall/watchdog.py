@@ -1,15 +1,15 @@
-"""Watches live searches: do they find what an exact search would?
+"""Recall of live searches, measured against exact ones.
 
-A share of all searches is looked at again, after its answer and in the background: compared
+A share of all searches is checked again, after its answer and in the background: compared
 exactly with a subset of the generation's rows (domain/recall.py has the estimate). The subset is
 drawn at random when this process first needs it and stays the same, except that its rows are read
 again every few minutes. A row counts only while it is as it was when it was read, and was in the
 index by then: what is being written or deleted is no miss.
 
-Where searches of a generation, under filters of one class, find less than the floor, surely,
-the log and the metrics say so, and the worker is asked to compare the engine with the record. No
-search is changed by it: equal queries have equal plans in every process. Replicas watch on their
-own.
+Where the recall of a generation's searches, under filters of one class, is certainly below the
+floor, the log and the metrics show it, and the worker is asked to compare the engine with the
+record. No search is changed by it: equal queries have equal plans in every process. Each replica
+watches its own searches.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 
 AGE_SECONDS = 300.0
-"""How long a subset's rows are taken as they were read."""
+"""Seconds after which a subset's rows are read again."""
 SETTLE_SECONDS = 10.0
 """From the reading of rows until searches are expected to find them: a cluster shows them late."""
 MOST_SUBSETS = 8
@@ -61,14 +61,14 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class RecallVerdict:
-    """What is known of searches of one kind."""
+    """Checks of searches of one kind."""
 
     kind: Kind
     recall: Recall
     below_floor: bool
     """Whether even the upper end of the interval is."""
     time: float
-    """Of the newest search, monotonic seconds."""
+    """Time of the newest search, monotonic seconds."""
 
 
 @dataclass(slots=True)
@@ -77,11 +77,11 @@ class Watchdog:
 
     record: RowsRecord
     share: float = 0.01
-    """Of searches that are looked at, 0 to 1; 0 = none."""
+    """Share of searches that are checked, 0 to 1; 0: none."""
     floor: float = 0.95
     """Recall below which something is wrong."""
     rows: int = 2_000
-    """Of a subset."""
+    """Rows of a subset."""
     settle: float = SETTLE_SECONDS
     rest: float = REST
     clock: Callable[[], float] = time.monotonic
