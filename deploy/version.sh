@@ -2,7 +2,7 @@
 # The version, which stands in many places, from the repository's root.
 #   deploy/version.sh              prints it: the newest in CHANGELOG.md
 #   deploy/version.sh check [V]    exits 1 and names each place that says another (V: by default the above)
-#   deploy/version.sh write V      writes it everywhere, and heads CHANGELOG.md with it
+#   deploy/version.sh write V      writes it everywhere, and heads CHANGELOG.md with it: what is unreleased is then its
 set -eu
 cd "$(dirname "$0")/.."
 newest=$(sed -nE 's/^## ([0-9]+\.[0-9]+\.[0-9]+).*/\1/p' CHANGELOG.md | head -n 1)
@@ -32,7 +32,13 @@ place() { # sed's address, what stands before the version, files
 case "$do" in
   print) echo "$newest" && exit ;;
   check) [ "$newest" = "$version" ] || { echo "CHANGELOG.md: its newest section is of $newest, not of $version" >&2 && bad=1; } ;;
-  write) [ "$newest" = "$version" ] || sed -i "0,/^## /s/^## /## $version\n\n## /" CHANGELOG.md ;;
+  write)
+    if grep -q '^## Unreleased$' CHANGELOG.md; then
+      sed -i "s/^## Unreleased$/## $version/" CHANGELOG.md
+    elif [ "$newest" != "$version" ]; then
+      sed -i "0,/^## /s/^## /## $version\n\n## /" CHANGELOG.md
+    fi
+    ;;
   *) echo "deploy/version.sh [check|write] [VERSION]" >&2 && exit 2 ;;
 esac
 # shellcheck disable=SC2086
