@@ -177,7 +177,7 @@ def _method(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
 
 
 def _shell(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    """Signature and docstring."""
+    """Return a function's signature and docstring."""
     returns = ast.unparse(node.returns) if node.returns else "None"
     returns = returns.replace("AsyncIterator[", "Iterator[").replace("Batches[", "SyncBatches[")
     arguments = ast.unparse(node.args)

@@ -7,7 +7,7 @@ from deploy.monitoring.boards.overview import PROCESSES, RECOMMEND
 
 
 def hours(labels: str) -> str:
-    """Pod-hours of the time that the board shows: pods are counted each 30 seconds."""
+    """Query pod-hours of the board's time range: pods are counted every 30 seconds."""
     return f"sum_over_time(sightline:pods:count{{{labels}}}[$__range]) * 30 / 3600"
 
 

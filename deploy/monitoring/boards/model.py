@@ -111,7 +111,7 @@ def number(title: str, says: str, unit: str, *queries: PanelQuery, **options: ob
 
 
 def quantiles(histogram: str, labels: str, by: str = "") -> tuple[PanelQuery, ...]:
-    """Half, 95% and 99% of what a histogram counted took at most so long."""
+    """Query the 50th, 95th and 99th percentile of a histogram."""
     groups = f"le, {by}" if by else "le"
     rate = f"sum by ({groups}) (rate({histogram}_bucket{{{labels}}}[$__rate_interval]))"
     name = f" {{{{{by}}}}}" if by else ""

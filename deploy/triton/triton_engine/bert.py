@@ -79,7 +79,7 @@ class _Network(Transformer):
         return self.norm(x, "embeddings.LayerNorm")
 
     def _unseen(self, words: str) -> str:
-        """0 where there is a word and much less where there is none: [N, 1, 1, T]."""
+        """Add the attention mask: 0 at words and UNSEEN at padding, [N, 1, 1, T]."""
         inner = self.constant("inner", np.array([1, 2], np.int64))
         x = self.add("Unsqueeze", [words, inner], "mask.over_heads")
         one = self.constant("one", np.float32(1))

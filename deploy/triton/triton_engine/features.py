@@ -22,7 +22,7 @@ HISTOGRAM: Final = "hsv_histogram"
 
 
 def side_of(size: int, block: str) -> int:
-    """Height and width of a block's map: what strides of 2 leave of the input."""
+    """Return height and width of a block's map, after the strides of 2 before it."""
     return -(-size // (1 << _HALVED[block]))
 
 

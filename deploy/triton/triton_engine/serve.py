@@ -249,7 +249,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Become the server."""
+    """Replace this process by the server."""
     options = parse(arguments)
     try:
         if options.models == build.MODELS:

@@ -47,7 +47,7 @@ class Transformer(Graph):
         )
 
     def split(self, x: str, width: int, order: list[int]) -> str:
-        """[N, T, d] into heads of `width`, in this order of dimensions."""
+        """Add a split of [N, T, d] into heads of `width`, transposed to `order`."""
         parts = self.constant(f"{x}.parts", np.array([0, 0, self.heads, width], np.int64))
         return self.add(
             "Transpose", [self.add("Reshape", [x, parts], f"{x}.split")], f"{x}.heads", perm=order

@@ -195,7 +195,7 @@ class _Network(Transformer):
         self.add("Identity", [self._first(self._mlp(seen, HEAD + "layernorm", HEAD))], OUTPUT)
 
     def _first(self, x: str) -> str:
-        """[N, T, d] to its first token, [N, d]."""
+        """Add the selection of the first token of [N, T, d]: [N, d]."""
         return self.add("Gather", [x, self.constant("zero", np.array(0))], "first", axis=1)
 
     def _activate(self, x: str, name: str) -> str:

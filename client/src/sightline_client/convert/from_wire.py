@@ -67,7 +67,7 @@ def _by_name(messages: Iterable[_Named]) -> Mapping[str, str]:
 
 
 def _amount(message: MoneyMessage) -> Decimal:
-    """Exact: units and nanos are integers."""
+    """Return the exact amount: units and nanos are integers."""
     return Decimal(message.units) + Decimal(message.nanos).scaleb(-9)
 
 

@@ -105,8 +105,10 @@ def _same(value: object) -> object:
 
 
 def _member(kind: type[StrEnum], wire: EnumDescriptor) -> Callable[[int], StrEnum | None]:
-    """Our name for a number; for one that has none, UNKNOWN, UNSPECIFIED, or None in a kind
-    without either."""
+    """Return a function from a number to the enum's member.
+
+    Unknown numbers become UNKNOWN or UNSPECIFIED, or None in an enum without either.
+    """
     prefix = wire.values_by_number[0].name.removesuffix("UNSPECIFIED")
     ours = kind.__members__
     known = {

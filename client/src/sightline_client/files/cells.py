@@ -54,7 +54,7 @@ def required(cells: Cells, name: str) -> str:
 
 
 def texts(cells: Cells, name: str, separator: str) -> list[str]:
-    """Several texts: joined by the separator, or a list."""
+    """Return the texts of a cell: a list, or text split at the separator."""
     value = cells.get(name)
     if isinstance(value, list | tuple):
         return [required({name: item}, name) for item in value]

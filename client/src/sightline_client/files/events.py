@@ -45,7 +45,7 @@ def event(row: Cells) -> event_pb2.Event:
 
 
 def _said(row: Cells, name: str) -> bool:
-    """Zero is something, and so are empty bytes."""
+    """Return whether a row has a value. Zero and empty bytes are values."""
     value = row.get(name)
     return value is not None and value != ""
 

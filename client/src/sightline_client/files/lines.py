@@ -76,7 +76,7 @@ def _row(number: int, line: bytes) -> Row:
 
 
 def parse(text: bytes | str) -> object:
-    """JSON with exact decimals. ValueError for NaN and Infinity, which JSON does not have."""
+    """Parse JSON with exact decimals. Raise ValueError for NaN and Infinity."""
     decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
     return json.loads(decoded, parse_float=Decimal, parse_constant=_no_number)
 

@@ -42,7 +42,7 @@ class ColumnMap:
         return bool(self.columns or self.constants)
 
     def read(self, found: Iterable[str], known: Collection[str]) -> list[str]:
-        """Our columns that a file's become, its notes too."""
+        """Return the columns that a file's columns are mapped to, with notes."""
         ours = [*(self.columns.get(name, name) for name in found), *self.columns.values()]
         return [name for name in dict.fromkeys(ours) if name in known or name.startswith(NOTE)]
 

@@ -225,7 +225,7 @@ def _ga4(cells: Mapping[str, object]) -> Iterator[Cells]:
 
 @_by_row
 def _retail(cells: Mapping[str, object]) -> Iterator[Cells]:
-    """User events of the Retail API, as JSON Lines: one of ours for each product of a row."""
+    """Convert a user event of the Retail API: yield one event for each product of a row."""
     kind = _RETAIL.get(str(cells.get("eventtype")))
     if kind is None:
         return
@@ -255,7 +255,7 @@ def _who(user: object, visitor: object) -> Cells:
 
 
 def _param(params: Mapping[str, object], name: str) -> object:
-    """GA4 has a field for each type of value, of which one is set."""
+    """Return a parameter's value. GA4 has a field for each type of value, of which one is set."""
     value = params.get(name)
     found = value.values() if isinstance(value, Mapping) else (value,)
     text = next((each for each in found if each not in (None, "")), "")

@@ -66,6 +66,6 @@ def _asked(error: SightlineError) -> float:
 
 
 def _hopeless(error: SightlineError) -> bool:
-    """Too large stays too large, a full disk stays full: only a wait that is asked for helps."""
+    """Return whether a retry is useless: exhausted resources without a wait asked by the server."""
     exhausted = error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     return exhausted and error.retry_after is None

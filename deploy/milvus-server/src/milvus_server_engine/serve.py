@@ -131,7 +131,7 @@ def watch(server: subprocess.Popen[bytes], metrics_port: int, ready: Callable[[]
 
 
 def end(server: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, then SIGKILL."""
+    """End the server: SIGTERM, then SIGKILL after STOP_SECONDS."""
     server.terminate()
     try:
         server.wait(STOP_SECONDS)

@@ -200,7 +200,7 @@ class SceneSource(Protocol):
         """Return the scene as it is now for a catalog; empty: "default". Raises SceneNotFound."""
 
     def names(self, catalog_id: str = "") -> tuple[str, ...]:
-        """Their names, sorted."""
+        """Return the scenes' names, sorted."""
 
     def text(self, name: str, catalog_id: str = "") -> str:
         """Return the file of a scene; empty: "default". Raises SceneNotFound."""

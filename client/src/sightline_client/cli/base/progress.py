@@ -42,7 +42,7 @@ class Meter:
     def at(
         self, done: float, total: float | None = None, rows: int | None = None, refused: int = 0
     ) -> None:
-        """So much is done, of so much in all."""
+        """Show that `done` of `total` is done."""
         self._progress.update(
             self._task, completed=done, total=total or None, rows=rows, refused=refused
         )

@@ -169,6 +169,6 @@ class _Axis:
         return round(self._start + share * (self._end - self._start), 2)
 
     def ticks(self) -> tuple[tuple[float, str], ...]:
-        """Five places with their values."""
+        """Return five positions on the axis with their values."""
         values = (self._low + self._span * step / 4 for step in range(5))
         return tuple((self.at(value), f"{value:.3f}") for value in values)

@@ -170,7 +170,7 @@ def _forget(names: Sequence[str]) -> None:
 
 
 def _write(key: str, value: object) -> None:
-    """Best effort: a home that can't be written to costs the memory alone."""
+    """Keep a value in the home folder, or remove it (None). Ignore errors of the file system."""
     path = _memory()
     kept: dict[str, object] = {}
     with suppress(OSError, ValueError):

@@ -133,7 +133,7 @@ def _over(weights: Floats, values: Floats) -> Floats:
 
 
 def _along(maps: Floats, weights: npt.NDArray[np.floating[Any]]) -> Floats:
-    """Σ_c weights[v, c] · maps[v, c, h, w], as [views, h, w]."""
+    """Return Σ_c weights[v, c] · maps[v, c, h, w], as [views, h, w]."""
     views, channels, height, width = maps.shape
     flat = weights.astype(np.float32)[:, None, :] @ maps.reshape(views, channels, height * width)
     return np.asarray(flat.reshape(views, height, width), np.float32)
@@ -156,7 +156,7 @@ def spread(grid: Floats, size: Sequence[int]) -> Floats:
 
 
 def _overlaps(have: int, want: int) -> Floats:
-    """[want, have] which share of each of `have` cells lies in each of `want` cells."""
+    """Return the share of each of `have` cells that lies in each of `want` cells, [want, have]."""
     edges = np.arange(want + 1) * have / want
     cells = np.arange(have)
     low = np.maximum(edges[:-1, None], cells)

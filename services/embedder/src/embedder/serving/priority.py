@@ -43,7 +43,7 @@ class PrioritySemaphore:
     """Priority semaphore: N permits, FIFO within a priority."""
 
     def __init__(self, permits: int, reserved: int = 0) -> None:
-        """Bulk work leaves `reserved` of the `permits` free; at least one permit is open to it."""
+        """Create a semaphore. Bulk work leaves `reserved` of the `permits` free, fewer than all."""
         if not 0 <= reserved < permits:
             raise ValueError("at least one permit has to be open to bulk work")
         self._free = permits

@@ -127,7 +127,7 @@ def _texts(count: IndexState) -> IndexState:
 
 
 def _triton(error: ServiceError | None, visual: EmbedderSpace | None) -> ServiceError | None:
-    """Triton as the embedder sees it."""
+    """Return why Triton does not work, as the embedder sees it; None: it works."""
     if error is not None:
         return Unavailable("not known: the embedder does not answer", reason="EMBEDDER_UNAVAILABLE")
     if visual is None:

@@ -11,11 +11,11 @@ class TokenKind(Protocol):
     """Tokens of one kind."""
 
     def caller(self, token: str) -> Caller | None:
-        """Whose token it is; None = it is not a good one of this kind."""
+        """Return the caller of a token; None if the token is not valid, or of another kind."""
 
 
 class Admission:
-    """Admits callers by their tokens; a call that names no role in its proto is made by nobody."""
+    """Admission of callers by their tokens. RPCs without a role annotation are denied."""
 
     def __init__(self, kinds: Sequence[TokenKind]) -> None:
         self._kinds = kinds

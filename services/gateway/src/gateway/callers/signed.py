@@ -48,7 +48,7 @@ class SignedTokens:
         self._keys, self._claims, self._unknown = keys, claims, unknown
 
     def caller(self, token: str) -> Caller | None:
-        """Whose token it is; None = it is not good."""
+        """Return the caller of a token; None if the token is not valid."""
         try:
             head = jwt.get_unverified_header(token)
             key = self._named(head["kid"]) if "kid" in head else self._only()

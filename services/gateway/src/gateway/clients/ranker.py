@@ -246,7 +246,7 @@ class RankerClient(RankerPort, ExperimentKeeper):
         return [running_of(each) for each in answer.experiments]
 
     async def serving_model(self, catalog_id: str) -> str:
-        """Version of the serving model; empty = none."""
+        """Return the version of the serving model; empty: none."""
         states = await self._model_states(catalog_id, note=True)
         promoted = models_pb.Model.STATE_PROMOTED
         return next((version for version, state in states.items() if state == promoted), "")

@@ -49,7 +49,7 @@ class CatalogSnapshot:
         )
 
     def _facts_of(self, product_id: str) -> Facts | None:
-        """Made when they are first asked for, which happens in need alone."""
+        """Return a product's facts, parsed on first use; None if unknown or invalid."""
         if product_id in self.rows and product_id not in self._facts:
             try:
                 self._facts[product_id] = messages.facts(self.rows[product_id])

@@ -301,5 +301,5 @@ def attribution(run: Run, record: AnswerRecord) -> str:
 
 
 def _end(run: Run, record: AnswerRecord) -> int:
-    """Until when the answer's tokens are good, microseconds since 1970 (UTC)."""
+    """Return the expiry of the answer's tokens, microseconds since 1970 (UTC)."""
     return record.expire_micros or run.time_micros + round(run.deps.answer_seconds * 1e6)

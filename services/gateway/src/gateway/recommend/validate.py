@@ -212,7 +212,7 @@ def _part_violations(signal: Signal) -> Iterator[FieldViolation]:
 
 
 def _box_violations(box: Box, path: str) -> Iterator[FieldViolation]:
-    """NaN fails every comparison, and so is refused."""
+    """Yield the violation of an invalid box. NaN fails every comparison, and so is invalid."""
     if not (0 <= box.left < box.right <= 1 and 0 <= box.top < box.bottom <= 1):
         yield FieldViolation(
             path,

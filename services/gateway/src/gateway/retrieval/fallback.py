@@ -102,7 +102,7 @@ def _fills_a_page(run: Run, listing: CandidateList) -> bool:
 
 
 async def _popular(run: Run, candidates: RankerCandidates | None) -> BranchResult:
-    """Popular products that pass the filter; no list = there are none, or they could not be had."""
+    """Return popular products that pass the filter; no list: none, or unavailable."""
     if not run.plan.scene.popular_fallback:
         return NOTHING
     asked, until, notes = run.plan.generated, run.plan.ends.fallback, NOTHING

@@ -73,7 +73,7 @@ class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
     async def GetStatus(
         self, request: pb.GetStatusRequest, context: Context
     ) -> pb.GetStatusResponse:
-        """Health and status of the suite."""
+        """Return health and status of the suite."""
         catalog_id = admit(request, self._catalogs)
         status = await suite_state(
             self._embedder.spaces(catalog_id),

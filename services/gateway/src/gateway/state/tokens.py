@@ -144,7 +144,10 @@ def _content(signal: Signal) -> bytes:
 
 
 def _how(signal: Signal) -> str:
-    """Empty for a signal that is wanted, of all of its photo: its digest is as it always was."""
+    """Encode a signal's sign, box and subject search for its digest.
+
+    Empty for a positive signal of a whole photo, which keeps digests of earlier versions valid.
+    """
     away = "|away" if signal.negative else ""
     part = signal.box
     box = ""

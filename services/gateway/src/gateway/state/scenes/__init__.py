@@ -79,7 +79,7 @@ class SceneFiles:
         return [path.read_text(encoding="utf-8") for path in paths if path.is_file()][-1]
 
     def names(self, catalog_id: str = "") -> tuple[str, ...]:
-        """Their names, sorted."""
+        """Return the scenes' names, sorted."""
         scenes = self._scenes.get()
         return tuple(sorted(scenes.get(catalog_id, scenes[""])))
 
