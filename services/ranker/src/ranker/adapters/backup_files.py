@@ -115,7 +115,7 @@ class BackupFiles:
         return content
 
     def put_signed(self, folder: str, name: str, content: Mapping[str, Any]) -> None:
-        """JSON, its signature before it."""
+        """Store JSON, after its signature."""
         data = json.dumps(content, indent=1, sort_keys=True).encode()
         if self._keys.secret:
             self.put(folder, name + SIGNATURE, self._keys.sign(_about(folder, name), data).encode())

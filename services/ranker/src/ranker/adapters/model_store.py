@@ -180,7 +180,7 @@ class ModelStore:
 
 @contextmanager
 def _well_formed(version: str) -> Iterator[None]:
-    """ModelCorrupt for whatever is raised: JSON, zip and npy have many ways to be wrong."""
+    """Raise ModelCorrupt for any error in the block: JSON, zip and npy raise many types."""
     try:
         yield
     except Exception as error:

@@ -31,7 +31,7 @@ def products_of(columns: candidate_pb2.CandidateColumns, path: str) -> Sequence[
 
 
 def check_lengths(columns: candidate_pb2.CandidateColumns, path: str) -> None:
-    """RequestInvalid unless each column is empty or as long as the ids."""
+    """Raise RequestInvalid unless each column is empty or as long as the ids."""
     count = len(columns.product_ids)
     lengths = {name: len(getattr(columns, name)) for name in COLUMNS}
     wrong = [

@@ -164,7 +164,7 @@ def groups(one: Product) -> tuple[str, ...]:
 
 
 def gap_of(length: int) -> int:
-    """So many days, 1 or more, in quarter octaves: at most 9% off, and a few dozen numbers."""
+    """Convert days, 1 or more, to quarter octaves: at most 9% off, and a few dozen numbers."""
     return round(4 * math.log2(length))
 
 
@@ -210,8 +210,10 @@ def _together(groups: Groups) -> set[tuple[str, str]]:
 
 
 def decayed(numbers: Ints, counts: Ints, half_life_days: float) -> float:
-    """Base-2 logarithm of the counts of these days, each halved for every half-life that it lies
-    before the noon of ORIGIN_DAY, and doubled for those after it; −∞ = none."""
+    """Return the base-2 logarithm of the days' decayed counts; −∞ without any.
+
+    A count is halved for each half-life before the noon of ORIGIN_DAY, doubled for each after.
+    """
     some = counts > 0
     logs: Doubles = np.log2(counts[some]) + (numbers[some] - ORIGIN_DAY) / half_life_days
     return float(np.logaddexp2.reduce(logs, initial=-math.inf))

@@ -135,7 +135,7 @@ _NOTHING = ProductOutcome(shown=False, weight=0.0, position=0, clicked=False, bo
 
 
 def joined(batches: Sequence[Feedback]) -> Feedback:
-    """Several as one; each holds other answers than the rest, and later ones than those before."""
+    """Join batches with disjoint answers, each later than those of the batch before."""
     if not batches:
         return feedback_of(())
     names = tuple(sorted({name for batch in batches for name in batch.part_names}))

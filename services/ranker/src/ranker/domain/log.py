@@ -49,7 +49,7 @@ class EventColumns:
         return part(self, rows)
 
     def is_type(self, *types: EventType) -> npt.NDArray[np.bool_]:
-        """(events,) whether each is of one of these types."""
+        """Return a mask of the events of these types, (events,)."""
         return is_type(self.type, *types)
 
 

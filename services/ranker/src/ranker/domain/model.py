@@ -78,14 +78,14 @@ class Looks:
     """Squared distance at which nearness falls to 1/e."""
 
     def near(self, vectors: Floats) -> Floats:
-        """(n, landmarks) of (n, vector dimension), 0 to 1."""
+        """Return nearness to the landmarks, (n, landmarks), 0 to 1, of (n, vector dimension)."""
         squares = (vectors**2).sum(axis=1)[:, None] + (self.photos**2).sum(axis=1)
         distances = np.maximum(squares - 2 * (vectors @ self.photos.T), 0)
         found: Floats = np.exp(distances / -np.float32(self.width))
         return found
 
     def of(self, vectors: Floats) -> Floats:
-        """(n, dimension)"""
+        """Return the effects of these vectors' looks, (n, dimension)."""
         found: Floats = self.near(vectors) @ self.effects - self.offset
         return found
 

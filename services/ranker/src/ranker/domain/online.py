@@ -112,7 +112,7 @@ def by_arm(tallies: Iterable[OutcomeCounts]) -> tuple[OutcomeCounts, ...]:
 
 
 def rates(tally: OutcomeCounts) -> tuple[ImpressionRate, ImpressionRate, ImpressionRate]:
-    """Click-through, conversion and hide rate of the impressions."""
+    """Return click-through, conversion and hide rate of the impressions."""
     clicked, bought, hidden = (
         _rate(tally, sums) for sums in (tally.clicked, tally.bought, tally.hidden)
     )

@@ -90,6 +90,6 @@ def _create(path: Path) -> None:
 
 
 def _mac(key: bytes, parts: Iterable[bytes]) -> bytes:
-    """HMAC over `parts`, each after its length: no two lists of parts give the same bytes."""
+    """Return the HMAC over `parts`, each after its length, which makes the input unambiguous."""
     message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
     return hmac.digest(key, message, "sha256")

@@ -17,7 +17,7 @@ _CONCENTRATION = 1000.0
 
 
 def half_width(variance: Doubles, units: Doubles, planned: float, alpha: float = ALPHA) -> Doubles:
-    """Half the width of the confidence sequence of a mean's difference.
+    """Return half the width of the confidence sequence of a mean's difference.
 
     `variance`: of the difference's estimate; `units` that it rests on. A normal mixture (Robbins
     1970; of differences, Johari et al. 2017) as the asymptotic confidence sequence of

@@ -107,7 +107,7 @@ class Interests:
 def event_weights(
     kind: Ints, value: Doubles, quantity: Ints, signals: Signals = DEFAULTS
 ) -> Doubles:
-    """(events,) the chance that each event by itself means an affinity, 0 to 1, ages apart.
+    """Return each event's chance of meaning an affinity, (events,), 0 to 1, without ageing.
 
     `kind` holds places in `TYPES`, `value` NaN where none was given.
     """
@@ -127,7 +127,7 @@ def interests(log: EventColumns, signals: Signals = DEFAULTS, now: int | None = 
     pairs, pair = np.unique(log.actor * max(len(log.items), 1) + log.item, return_inverse=True)
 
     def newest(rows: Flags) -> Ints:
-        """(pairs,) the last of these rows of each pair; −1 = none."""
+        """Return the last of these rows of each pair, (pairs,); −1: none."""
         last = np.full(len(pairs), -1, dtype=np.int64)
         last[pair[rows]] = np.flatnonzero(rows)  # of several assignments the last one stays
         return last
@@ -158,7 +158,7 @@ def interests(log: EventColumns, signals: Signals = DEFAULTS, now: int | None = 
 
 
 def robots(log: EventColumns, signals: Signals = DEFAULTS) -> Flags:
-    """(actors,) who did more than a person can on some day, or in some minute."""
+    """Flag actors, (actors,), with more events in a day or minute than a person can make."""
     rows = np.flatnonzero(log.is_type(*INTEREST))
     actor, day = log.actor[rows], log.time[rows] // DAY_MICROS
     most = (signals.robot_events_a_day, signals.robot_products_a_day, signals.robot_views_a_minute)
@@ -180,7 +180,7 @@ def robots(log: EventColumns, signals: Signals = DEFAULTS) -> Flags:
 
 
 def sessions(log: EventColumns, gap_minutes: float = DEFAULTS.session_gap_minutes) -> Ints:
-    """(events,) the visit of each event, numbered from 0; a visit is of one shopper.
+    """Return the visit of each event, (events,), numbered from 0; a visit is of one shopper.
 
     Events of one session id are one visit. An event without an id belongs to the visit of the
     shopper's event before it, unless more than `gap_minutes` lie between them.

@@ -112,7 +112,7 @@ def _go_on(stop: asyncio.Event) -> None:
 
 
 def _last(name: str) -> int:
-    """Up to which event a file goes."""
+    """Return the sequence number of the last event of a file."""
     found = _PART.fullmatch(name)
     assert found is not None  # noqa: S101 - only such names come here
     return int(found[1])

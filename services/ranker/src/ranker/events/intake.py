@@ -179,9 +179,11 @@ def _stored(catalog_id: str, event: Event, pseudonyms: Pseudonyms, now: int) -> 
 
 
 def digest(event: Event, actor: str, session: str) -> bytes:
-    """SHA-256 of the content as given, 32 bytes: a time that was left out stays left out, so that
-    a retry without one is the same content. So is one whose token had expired meanwhile: what was
-    read out of it is not in here."""
+    """Return the SHA-256 of the content as given, 32 bytes.
+
+    An omitted time stays omitted, so that a retry without one has the same digest. Values read
+    from a token are left out, so that a retry after its expiry has the same digest.
+    """
     price = event.unit_price
     content = [
         event.event_id,
@@ -211,8 +213,10 @@ def sampled(stored: StoredEvent, share: float) -> StoredEvent | None:
 
 
 def _draw(stored: StoredEvent) -> float:
-    """Between 0 and 1, the same for all impressions of an answer; where none is named, for all of
-    a shopper's visit."""
+    """Draw a number from 0 to 1, the same for all impressions of an answer.
+
+    Without a named answer it is the same for a shopper's whole visit.
+    """
     event = stored.event
     answer = event.answer_id or event.attribution_token or f"{stored.actor} {stored.session}"
     digest = hashlib.sha256(f"{stored.catalog_id} {answer}".encode()).digest()

@@ -22,7 +22,7 @@ FORCE = "promote it with force if you know better"
 
 
 def require_proof(model: ModelRecord, serving: ModelRecord | None) -> None:
-    """ModelUnproven unless the model's evaluation passed against what serves now, or it serves."""
+    """Raise ModelUnproven unless the model serves, or its evaluation against that one passed."""
     serves = serving.version if serving else ""
     if model.version == serves:
         return

@@ -173,7 +173,7 @@ def named_problems(answer_id: str, digest: bytes, arms: Sequence[str]) -> Iterab
 
 
 def check_draft(draft: ranking_pb.AnswerDraft, count: int) -> None:
-    """RequestInvalid unless an answer of `count` candidates can be kept so."""
+    """Raise RequestInvalid unless the draft fits an answer of `count` candidates."""
     named = named_problems(draft.answer_id, draft.request_digest, draft.arms)
     refuse([*named, *_column_problems(draft, count)], "record.")
 

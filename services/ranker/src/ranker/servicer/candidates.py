@@ -118,7 +118,7 @@ def likeness_of(request: pb.RankRequest) -> CollapseKeys:
 
 
 def weights_of(given: Sequence[pb.PartWeight]) -> dict[str, float]:
-    """Weight of each part; RequestInvalid."""
+    """Return the weight of each part. Raise RequestInvalid."""
     names = Counter(weight.part for weight in given)
     for place, weight in enumerate(given):
         path = f"weights[{place}]."

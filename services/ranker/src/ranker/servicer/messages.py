@@ -119,7 +119,7 @@ def _head(field_number: int, size: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; all but the last have the highest bit set."""
+    """Encode seven bits per byte, lowest first; all but the last byte have the top bit set."""
     found = bytearray()
     while value >= _MORE:
         found.append(value % _MORE | _MORE)

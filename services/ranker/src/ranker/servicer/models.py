@@ -140,7 +140,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         return newest[0]
 
     async def _check(self, model: ModelRecord) -> None:
-        """ModelCorrupt, or ModelNotFound when the files were pruned."""
+        """Raise ModelCorrupt if the files are damaged, ModelNotFound if they were pruned."""
         if model.pruned_micros is not None:
             raise ModelNotFound("the files of this model were pruned: train anew")
         await asyncio.to_thread(self.store.read, *model.key)

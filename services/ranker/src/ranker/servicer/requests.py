@@ -47,20 +47,20 @@ def actor(
 
 
 def check_shopper(path: str, who: Shopper) -> None:
-    """RequestInvalid unless the id has a length that ids may have."""
+    """Raise RequestInvalid unless the id has 1 to MOST_ID_BYTES bytes."""
     if not 0 < len(who.id.encode()) <= MOST_ID_BYTES:
         raise RequestInvalid.at(f"{path}.{who.kind}_id", f"is not 1 to {MOST_ID_BYTES} bytes long")
 
 
 def refuse(problems: Iterable[tuple[str, str]], path: str = "") -> None:
-    """RequestInvalid when there are any: (field, problem); `path` goes before the fields."""
+    """Raise RequestInvalid if any (field, problem) is given. `path`: prefix of the fields."""
     found = [FieldViolation(path + field, problem) for field, problem in problems]
     if found:
         raise RequestInvalid(*found)
 
 
 def check_product_id(product_id: str) -> None:
-    """RequestInvalid unless it may be the id of a product."""
+    """Raise RequestInvalid unless it is a valid product id."""
     try:
         check_id(product_id)
     except IdInvalidError as error:
@@ -74,12 +74,12 @@ def check_version(version: str) -> None:
 
 
 def check_range(path: str, given: int, least: int, most: int) -> None:
-    """RequestInvalid unless `given` is within both bounds."""
+    """Raise RequestInvalid unless `given` is within both bounds, inclusive."""
     if not least <= given <= most:
         raise RequestInvalid.at(path, f"is not within {least} and {most}")
 
 
 def check_request_id(request_id: str) -> None:
-    """RequestInvalid when it is too long to be kept."""
+    """Raise RequestInvalid if it is longer than MOST_REQUEST_ID characters."""
     if len(request_id) > MOST_REQUEST_ID:
         raise RequestInvalid.at("request_id", f"is longer than {MOST_REQUEST_ID} characters")

@@ -92,7 +92,7 @@ class EventRecord:
         )
 
     async def most_popular(self, catalog_id: str, count: int) -> tuple[tuple[str, float], ...]:
-        """They are read anew once anything was written."""
+        """Return the most popular products, cached until the next write."""
         version = self._db.version()
         held = self._popular.get((catalog_id, count))
         if held is not None and version is not None and held[0] == version:

@@ -74,7 +74,7 @@ def numbered(
 
 
 def _age(row: Sequence[Any]) -> tuple[int, int]:
-    """Time, then sequence."""
+    """Return a row's sort key: time, then sequence."""
     return row[5], row[0]
 
 

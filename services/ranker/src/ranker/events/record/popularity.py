@@ -54,8 +54,10 @@ def add(
 
 
 def by_day(said: Iterable[Interaction], signals: Signals) -> dict[Day, float]:
-    """Base-2 logarithms of what counts: for each product, shopper and day the strongest event.
-    Those that say nothing for a product are left out."""
+    """Return base-2 logarithms of the strongest event of each product, shopper and day.
+
+    Events without interest in a product are left out.
+    """
     counted = [one for one in said if one.type in INTEREST]
     if not counted:
         return {}
@@ -75,7 +77,7 @@ def by_day(said: Iterable[Interaction], signals: Signals) -> dict[Day, float]:
 
 
 def sums(said: Iterable[Interaction], signals: Signals) -> dict[str, float]:
-    """Base-2 logarithms of what these events count by product; those that count."""
+    """Return base-2 logarithms of these events' counts by product, without zero counts."""
     gains: dict[str, list[float]] = {}
     for (product, _, _), gain in by_day(said, signals).items():
         gains.setdefault(product, []).append(gain)
@@ -85,7 +87,7 @@ def sums(said: Iterable[Interaction], signals: Signals) -> dict[str, float]:
 def log_counts(
     connection: Connection, catalog_id: str, product_ids: Sequence[str], *, lock: bool = False
 ) -> dict[str, float]:
-    """Base-2 logarithms of the products' counts; those that have one."""
+    """Return base-2 logarithms of the counts of those products that have one."""
     t = POPULARITY.c
     statement = sa.select(t.product_id, t.log_count).where(
         t.catalog_id == catalog_id, t.product_id.in_(product_ids)

@@ -44,7 +44,7 @@ class SelectionRecord:
         self._signals = signals
 
     async def owner(self, catalog_id: str, actor: str) -> str:
-        """Under whose pseudonym the events of `actor` are kept."""
+        """Return the pseudonym under which the events of `actor` are kept."""
         return await self._db.read(lambda connection: owner(connection, catalog_id, actor))
 
     async def last_sequence(self, catalog_id: str) -> int:
@@ -178,7 +178,7 @@ def withdraw(
 def _counted_anew(
     connection: Connection, catalog_id: str, items: Sequence[str], signals: Signals
 ) -> dict[str, float]:
-    """Base-2 logarithms of the products' counts as their events make them; none without events."""
+    """Return base-2 logarithms of counts, recomputed from events; none without events."""
     t = EVENTS.c
     statement = sa.select(*INTERACTION).where(
         t.catalog_id == catalog_id, _COUNTED, t.product_id.in_(items)

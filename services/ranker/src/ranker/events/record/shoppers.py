@@ -95,7 +95,7 @@ class ShopperRecord(TableRecord):
 
 
 def owner(connection: Connection, catalog_id: str, actor: str) -> str:
-    """Under whose pseudonym the events of `actor` are kept: the user's, or their own."""
+    """Return the pseudonym under which an actor's events are kept: the user's, or their own."""
     return owners(connection, catalog_id, (actor,)).get(actor, actor)
 
 

@@ -46,8 +46,10 @@ class Scorer(Protocol):
         """As reports show it."""
 
     def scores(self, shoppers: Histories) -> Floats | Doubles:
-        """(shoppers, items) higher = better; of no fixed range. A shopper's history is what they
-        like, oldest first."""
+        """Return scores, (shoppers, items), higher is better, without a fixed range.
+
+        A shopper's history holds liked products, oldest first.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +67,18 @@ class Popularity:
 
 @dataclass(frozen=True, slots=True)
 class ItemToItem:
-    """What all liked products say of each other product, added up."""
+    """Item-to-item weights, summed over a shopper's liked products."""
 
     name: str
     weights: sp.csr_matrix | Doubles
-    """(items, items) row j: what an affinity of j says"""
+    """(items, items), row j: weights of other products given an affinity for j."""
     last: int | None = None
-    """How many of the newest products speak; None = all."""
+    """Number of newest products that count; None: all."""
     decay: Callable[[Doubles], Doubles] = np.ones_like
-    """By how many newer products there are, how much each speaks."""
+    """A product's factor by the number of newer products."""
 
     def scores(self, shoppers: Histories) -> Doubles:
-        """Σ_j decay_j · weights[j, i] over the shopper's products j."""
+        """Return Σ_j decay_j · weights[j, i] over the shopper's products j, (shoppers, items)."""
         spoken = shoppers if self.last is None else shoppers.newest(self.last)
         values = self.decay(spoken.ages.astype(np.float64))
         return _dense(_matrix(spoken, self.weights.shape[0], values) @ self.weights)
@@ -146,14 +148,14 @@ def popularity(training: Histories, item_count: int) -> Popularity:
 
 
 def item_knn(training: Histories, item_count: int) -> Cosine:
-    """Cosine of the products' columns."""
+    """Return item-kNN by the cosine of the products' columns."""
     likes = _matrix(training.newest(MOST_INTERESTS), item_count)
     norms = np.sqrt(np.maximum(np.asarray(likes.sum(axis=0))[0], 1.0))
     return Cosine(sp.csr_matrix(likes @ sp.diags_array(1 / norms)))
 
 
 def ease(training: Histories, item_count: int) -> ItemToItem | None:
-    """EASE (Steck 2019, arXiv 1905.03375); None above MOST_DENSE_ITEMS products."""
+    """Return EASE (Steck 2019, arXiv 1905.03375); None above MOST_DENSE_ITEMS products."""
     if item_count > MOST_DENSE_ITEMS:
         return None
     likes = _matrix(training.newest(MOST_INTERESTS), item_count)
@@ -203,7 +205,7 @@ def fit_all(training: Histories, item_count: int) -> tuple[Scorer, ...]:
 
 
 def _matrix(shoppers: Histories, item_count: int, values: Doubles | None = None) -> sp.csr_matrix:
-    """(shoppers, items) with `values` of each interest; None = 1."""
+    """Return a matrix of interests, (shoppers, items). `values`: of each interest; None: 1."""
     filled = np.ones(len(shoppers.items)) if values is None else values
     shape = (len(shoppers), item_count)
     return sp.csr_matrix((filled, shoppers.items, shoppers.starts), shape)

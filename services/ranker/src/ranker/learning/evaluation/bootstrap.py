@@ -30,7 +30,7 @@ class Intervals:
 
 
 def intervals(columns: Doubles, *, seed: int = 0) -> Intervals:
-    """BCa intervals of the means of `columns`, (shoppers, columns), at least one shopper."""
+    """Return BCa intervals of the means of `columns`, (shoppers, columns); not empty."""
     means = columns.mean(axis=0)
     draws = _resampled(columns, seed)
     centred = columns - means
@@ -55,7 +55,7 @@ def smallest_effect(differences: Doubles) -> float:
 
 
 def _resampled(columns: Doubles, seed: int) -> Doubles:
-    """(REPLICATES, columns) means over as many shoppers drawn with replacement."""
+    """Return bootstrap means, (REPLICATES, columns), of shoppers drawn with replacement."""
     generator = np.random.default_rng(seed)
     count = len(columns)
     block = max(1, min(REPLICATES, _BLOCK // count))

@@ -239,7 +239,7 @@ class _Bench:
 
 
 def features_of(products: Sequence[Product], attribute_keys: Sequence[str]) -> sp.csr_matrix:
-    """(products, features) rows of length 1: what products share, but not their own ids."""
+    """Return feature rows of length 1, (products, features), without the products' own ids."""
     named = [feature_names(product, attribute_keys)[1:] for product in products]
     names, starts, places = indicators(named)
     values = [1 / np.sqrt(len(row)) for row in named for _ in row]

@@ -94,7 +94,7 @@ def by_shopper(lists: Lists, training: Histories, features: sp.csr_matrix) -> di
 
 
 def of_all_lists(lists: Lists, candidates: Flags) -> dict[str, float]:
-    """Coverage and Gini's coefficient."""
+    """Return coverage and Gini's coefficient of all lists, by name."""
     first = lists.first[:, :LISTED]
     counts = np.bincount(first[first != NOBODY], minlength=len(candidates))[candidates]
     return {
@@ -152,7 +152,7 @@ def _auc(wanted: Floats | Doubles, others: Floats | Doubles) -> float:
 
 
 def accuracy(lists: Lists, k: int) -> Mapping[str, Doubles]:
-    """(shoppers,) the figures by the first k places."""
+    """Return the figures of the first k places by name, each (shoppers,)."""
     hits = lists.hits[:, :k].astype(np.float64)
     places = np.arange(1, k + 1)
     discounts = 1 / np.log2(places + 1)
@@ -170,7 +170,10 @@ def accuracy(lists: Lists, k: int) -> Mapping[str, Doubles]:
 
 
 def _diversity(first: Ints, features: sp.csr_matrix) -> Doubles:
-    """1 − mean cosine of a list's pairs; their cosines add up to (|Σ v|² − Σ |v|²) / 2."""
+    """Return 1 − mean cosine of a list's pairs, (lists,).
+
+    The cosines of a list's pairs add up to (|Σ v|² − Σ |v|²) / 2.
+    """
     rows, places = np.nonzero(first != NOBODY)
     shape = (len(first), features.shape[0])
     lists = sp.csr_matrix((np.ones(len(rows)), (rows, first[rows, places])), shape)

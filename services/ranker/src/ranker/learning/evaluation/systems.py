@@ -34,7 +34,7 @@ class Served:
     factors: Mapping[str, float]
 
     def scores(self, shoppers: Histories) -> Doubles:
-        """(shoppers, items)"""
+        """Return scores, (shoppers, items)."""
         made = self.otherwise.scores(shoppers).copy()
         for row, shopper in enumerate(self.people(shoppers)):
             if shopper.personal:

@@ -40,11 +40,11 @@ class ClickModel:
     """(groups of places,) θ, above 0 to 1; along `PLACES`"""
 
     def attraction(self, parts: Doubles) -> Doubles:
-        """(rows,) the chance of a click when it is looked at, of (rows, parts)."""
+        """Return the chance of a click on examined products, (rows,), of (rows, parts)."""
         return _sigmoid(self.intercept + parts @ self.weights)
 
     def looked_at(self, place: Ints) -> Doubles:
-        """(rows,) θ of the places, from 1."""
+        """Return the chance of examination θ at places, (rows,). Places count from 1."""
         found: Doubles = self.examination[groups(place)]
         return found
 
@@ -53,7 +53,7 @@ class ClickModel:
 
 
 def groups(place: Ints) -> Ints:
-    """(rows,) which group of `PLACES` each place, from 1, is in."""
+    """Return the group of `PLACES` of each place, (rows,). Places count from 1."""
     return np.searchsorted(PLACES, place, side="right") - 1
 
 

@@ -65,8 +65,10 @@ def mix(
     *,
     sizes: tuple[int, int] | None = None,
 ) -> DriftFinding:
-    """PSI of two counts by value. `sizes`: independent observations behind each, such as shoppers;
-    None = every count is one."""
+    """Compare two counts by value (PSI).
+
+    `sizes`: independent observations behind each, such as shoppers; None: every count is one.
+    """
     before, now = (int(sum(counts.values())) for counts in (reference, present))
     sizes = (before, now) if sizes is None else (min(before, sizes[0]), min(now, sizes[1]))
     if min(sizes) < LEAST_COUNT:
@@ -91,7 +93,7 @@ def mix(
 
 
 def scores(item: str, reference: Doubles, present: Doubles) -> DriftFinding:
-    """PSI of two samples of numbers, by deciles of the reference."""
+    """Compare two samples of numbers (PSI), by deciles of the reference."""
     sizes = (len(reference), len(present))
     if min(sizes) < LEAST_COUNT:
         return _too_little(item, "psi", sizes)

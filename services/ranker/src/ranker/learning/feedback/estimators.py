@@ -129,7 +129,7 @@ def _refusal(known: Estimates, logged: LoggedShows, mass: Doubles) -> str:
 
 
 def _ratio(above: Doubles, below: Doubles, answer: Ints) -> RewardEstimate:
-    """Σ above / Σ below with the interval of a ratio of sums over answers (delta method)."""
+    """Return Σ above / Σ below with its interval over answers (delta method)."""
     total = float(below.sum())
     value = float(above.sum()) / total
     _, codes = np.unique(answer, return_inverse=True)

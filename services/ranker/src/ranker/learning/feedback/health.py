@@ -106,7 +106,7 @@ def drifts(
 
 
 def top_scores(feedback: Feedback, version: str) -> Doubles:
-    """Raw scores of the first places of this version's answers."""
+    """Return raw scores of the first places of this version's answers."""
     if version not in feedback.versions:
         return np.zeros(0)
     served = feedback.version == feedback.versions.index(version)

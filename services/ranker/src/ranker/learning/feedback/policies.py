@@ -103,7 +103,7 @@ def _logged(feedback: Feedback, predictor: _Predictor, order: Ints | None = None
 
 
 def _order(answer: Ints, scores: Doubles, rank: Ints) -> Ints:
-    """(rows,) rows by answer, then by falling score, then as they were answered."""
+    """Return rows ordered by answer, then falling score, then original rank, (rows,)."""
     order: Ints = np.lexsort((rank, -scores, answer))
     return order
 
@@ -111,8 +111,10 @@ def _order(answer: Ints, scores: Doubles, rank: Ints) -> Ints:
 def _reweighed(
     feedback: Feedback, blends: Mapping[str, Mapping[str, float]], blend: Mapping[str, float]
 ) -> Doubles | None:
-    """(rows,) scores by another blend of the same parts; None where one of its parts was left out
-    of some answers, for then it is not known."""
+    """Return scores by another blend of the same parts, (rows,).
+
+    Return None if some answers lack one of its parts: then the scores are unknown.
+    """
     scores = np.zeros(len(feedback))
     for column, name in enumerate(feedback.part_names):
         factors = np.ones(len(feedback.versions))

@@ -59,7 +59,7 @@ class Cases:
     """(shoppers,) the discounted cumulative gain of a perfect order"""
 
     def gains(self, weights: Weights) -> Doubles:
-        """(shoppers,) nDCG@10 (Järvelin, Kekäläinen 2002) of the blend; ties by place."""
+        """Return nDCG@10 (Järvelin, Kekäläinen 2002) of the blend, (shoppers,); ties by place."""
         scores = np.zeros(self.wanted.shape)
         for name, values in self.parts.items():
             if weight := weights.get(name, 0.0):
@@ -153,7 +153,7 @@ def _changed(weights: Weights, name: str) -> list[dict[str, float]]:
 
 
 def _parsimonious(cases: Cases, weights: Weights) -> dict[str, float]:
-    """Without parts that add nothing to what is left; the least useful goes first."""
+    """Drop parts that add nothing to the remaining ones, the least useful first."""
     here = dict(weights)
     while sum(weight > 0 for weight in here.values()) > 1:
         gains = cases.gains(here)

@@ -173,7 +173,7 @@ def clusters(points: Floats, counts: Iterable[int], seed: int) -> Clusters | Non
 
 
 def nearest(points: Floats, centroids: Floats) -> Ints:
-    """(points,) the nearest centroid of each."""
+    """Return the nearest centroid of each point, (points,)."""
     found: Ints = vq(points, centroids)[0].astype(np.int64)
     return found
 

@@ -190,14 +190,16 @@ TREND_SHRINKAGE = 10.0
 
 
 def popularity(found: Interests, item_ids: Sequence[str]) -> Floats:
-    """(items,) share of the most popular product's interest, 0 to 1; all 0 where there is none."""
+    """Return interest relative to the most popular product, (items,), 0 to 1; 0 without any."""
     total = _sum_by_item(found, item_ids, found.weight)
     return (total / (total.max(initial=0.0) or 1.0)).astype(np.float32)
 
 
 def trend(found: Interests, item_ids: Sequence[str]) -> Floats:
-    """(items,) base-2 logarithm of the interest of the last weeks over what it would be if every
-    product had kept its share of all time: 1 = twice as much, 0 = steady.
+    """Return the trend of each product, (items,): 1: interest doubled, 0: steady.
+
+    It is the base-2 logarithm of the interest of the last weeks over the interest expected from
+    the product's share of all time.
 
     An interest is recent by a half-life of 14 days before the newest one. Both sides get ten
     affinities of the usual weight on top, so that a product with few affinities counts as steady.
@@ -275,7 +277,7 @@ def sureness(interests: Interests) -> float:
 
 
 def _newest_first(interests: Interests, most: int) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Up to so many shoppers, evenly taken, each with what they like, newest first; ties by
+    """Yield up to `most` shoppers, evenly taken, each with liked products, newest first; ties by
     product."""
     actors = np.unique(interests.actor)
     for actor in actors[:: -(-len(actors) // most)].tolist():

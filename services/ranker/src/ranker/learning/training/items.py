@@ -163,7 +163,7 @@ def windows(
 
 
 def _shifted(affinities: AffinitySequence, steps: range, decay: float) -> Any:
-    """(affinities, products): at row t what the shopper liked `steps` earlier, fading in order."""
+    """Return in row t what the shopper liked `steps` earlier, decayed, (affinities, products)."""
     import scipy.sparse as sp
 
     row = np.arange(len(affinities))
@@ -189,7 +189,7 @@ def _whole_shoppers(affinities: AffinitySequence) -> Iterator[AffinitySequence]:
 
 
 def _ridge(gram: Doubles, moved: Doubles, penalty: float) -> Doubles:
-    """W of the formula at the top; no product speaks for itself."""
+    """Return W of the module's formula, with a zero diagonal."""
     gram = gram.copy()
     gram[np.diag_indices_from(gram)] += penalty
     inverse = np.linalg.inv(gram)

@@ -243,8 +243,10 @@ def _gain(
 
 
 def _ranks(answer: Ints, scores: Doubles) -> Doubles:
-    """(rows,) the place of each row within its answer by score, from 1; ties share their mean
-    place, so that no order gains by how they are broken."""
+    """Return the place of each row within its answer by score, (rows,), from 1.
+
+    Ties share their mean place, so that no order gains by tie-breaking.
+    """
     _, codes = np.unique(np.stack([answer, -scores]), axis=1, return_inverse=True)
     ranks: Doubles = rankdata(codes.ravel()) - np.searchsorted(np.sort(answer), answer)
     return ranks
@@ -298,7 +300,7 @@ def _isotonic(
 
 
 def _reliability(predicted: Doubles, chosen: Doubles) -> tuple[Bin, ...]:
-    """Ten groups of equal number by predicted chance."""
+    """Return bins of ten groups of equal size by predicted chance."""
     groups = np.array_split(np.argsort(predicted, kind="stable"), 10)
     return tuple(
         Bin(float(predicted[rows].mean()), float(chosen[rows].mean()), len(rows))

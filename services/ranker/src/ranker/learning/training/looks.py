@@ -80,7 +80,7 @@ def learn_looks(
 
 
 def _distances(photos: Floats) -> Doubles:
-    """(pairs,) squared"""
+    """Return squared distances of all pairs of photos, (pairs,)."""
     squares = (photos.astype(np.float64) ** 2).sum(axis=1)
     found: Doubles = squares[:, None] + squares - 2 * (photos @ photos.T)
     return found[np.triu_indices(len(photos), 1)]

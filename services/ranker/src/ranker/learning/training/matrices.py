@@ -71,7 +71,7 @@ def shared_attributes(attributes: Mapping[str, Sequence[str]]) -> dict[str, tupl
 
 
 def _indicators(named: Sequence[Sequence[str]]) -> tuple[Any, tuple[str, ...]]:
-    """1 where a row has a name; the columns' names, sorted."""
+    """Return a matrix with 1 where a row has a name, and the columns' names, sorted."""
     import scipy.sparse as sp
 
     names, starts, places = indicators(named)
@@ -97,7 +97,7 @@ class Style:
     space_version: str
 
     def of(self, vectors: Floats) -> Floats:
-        """(n, style dimension) of (n, vector dimension)."""
+        """Project vectors, (n, vector dimension), to styles, (n, style dimension)."""
         styles: Floats = ((vectors - self.mean) @ self.axes.T).astype(np.float32)
         return styles
 
@@ -140,7 +140,7 @@ def _principal(vectors: Floats, mean: Doubles) -> tuple[Doubles, Doubles]:
 
 
 def styles_of(style: Style, given: Vectors, item_ids: Sequence[str]) -> Floats:
-    """(items, style dimension) in the order of `item_ids`; a NaN row = no photo."""
+    """Return styles in the order of `item_ids`, (items, style dimension); NaN: no photo."""
     rows = {item: row for row, item in enumerate(given.product_ids)}
     found = [(row, rows[item]) for row, item in enumerate(item_ids) if item in rows]
     styles = np.full((len(item_ids), len(style.axes)), np.nan, np.float32)

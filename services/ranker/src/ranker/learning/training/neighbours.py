@@ -13,7 +13,7 @@ Row = tuple[Ints, Floats]
 
 
 def places(ids: Sequence[str], among: Sequence[str]) -> Ints:
-    """(ids,) the place of each in `among`; -1 = it is not there."""
+    """Return the place of each id in `among`, (ids,); -1: absent."""
     known = {one: place for place, one in enumerate(among)}
     return np.array([known.get(one, -1) for one in ids], dtype=np.int64)
 

@@ -65,7 +65,7 @@ class TrainingMatrices:
 
 
 def check(given: Given, recipe: Recipe) -> None:
-    """DataInsufficient when there is nothing to learn from."""
+    """Raise DataInsufficient if no shopper likes any of the products."""
     found = interests(given.log, recipe.signals)
     liked = {found.items[item] for item in np.unique(found.item).tolist()}
     if not liked.intersection(product.product_id for product in given.products):
@@ -146,6 +146,6 @@ def _wrong_answers(
 
 
 def place_in(codes: Ints, wanted: Ints) -> Ints:
-    """(wanted,) the place of each in `codes`, which rise; -1 = it is not there."""
+    """Return the place of each in the ascending `codes`, (wanted,); -1: absent."""
     found = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
     return np.where(codes[found] == wanted, found, -1)

@@ -70,8 +70,10 @@ class Validation:
             yield BlendCase(scaled, asked[competes])
 
     def gains(self, model: Model) -> Doubles:
-        """(shoppers,) nDCG@10 (Järvelin, Kekäläinen 2002) of the products that are liked after,
-        among all that are not liked before, as the model is served."""
+        """Return nDCG@10 (Järvelin, Kekäläinen 2002) of the model as served, (shoppers,).
+
+        Products liked later are the relevant ones, among all that were not liked before.
+        """
         return metrics.accuracy(systems.lists(self._served(model), self.task), TOP)[METRIC]
 
     def _served(self, model: Model) -> systems.Served:

@@ -143,11 +143,11 @@ class LiveModels:
             return None
 
     async def _named(self, catalog_id: str, version: str) -> Model:
-        """ModelNotFound, ModelCorrupt."""
+        """Return the model of a version. Raise ModelNotFound, ModelCorrupt."""
         return await self._ready(await self._promotions.get(catalog_id, version))
 
     async def _ready(self, record: ModelRecord) -> Model:
-        """Return the model prepared for requests; ModelCorrupt."""
+        """Return the model prepared for requests. Raise ModelCorrupt."""
         model = await self._loaded(record)
         if COLUMNS_FROM <= len(model.item_ids) <= self._in_memory_items:
             model = await asyncio.to_thread(by_columns, model)

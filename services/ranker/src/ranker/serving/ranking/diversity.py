@@ -164,7 +164,7 @@ def shelf_of(
 
 
 def _styles(model: Model | None, ids: Sequence[str]) -> Floats | None:
-    """(n, style dimension); NaN where the model does not know a product, or no photo of it."""
+    """Return styles, (n, style dimension); NaN: the model has no photo of the product."""
     if model is None or model.styles is None or not len(model.styles):
         return None
     rows = np.array([model.item_rows.get(item, UNKNOWN) for item in ids], dtype=np.int64)
@@ -218,7 +218,7 @@ def _places(order: Ints) -> Ints:
 
 
 def _relevance(shelf: RankedColumns, policy: RankPolicy, window: int) -> Doubles:
-    """(window,) 0 to 1, less what popularity costs; 0 for all when their scores are equal."""
+    """Return scores scaled to 0 to 1 less popularity's penalty, (window,); equal scores: 0."""
     scores = shelf.raw_scores[:window]
     spread = float(np.ptp(scores)) if window else 0.0
     relevance = (scores - scores.min()) / spread if spread > 0 else np.zeros(window)
@@ -242,7 +242,7 @@ def _diverse(shelf: RankedColumns, relevance: Doubles, order: Ints, policy: Rank
 
 
 def similarity(categories: Sequence[str], styles: Floats | None) -> Doubles:
-    """(n, n) how alike products are, 0 to 1: the mean of what both of a pair are known by."""
+    """Return similarities of products, (n, n), 0 to 1: the mean over features both have."""
     shared, known = _shared_levels(categories)
     if styles is not None:
         lengths = np.linalg.norm(styles, axis=1)
@@ -255,8 +255,8 @@ def similarity(categories: Sequence[str], styles: Floats | None) -> Doubles:
 
 
 def _shared_levels(categories: Sequence[str]) -> tuple[Doubles, Doubles]:
-    """(n, n) levels that two paths share over those of the longer one; and 1 where both have a
-    path, else 0."""
+    """Return shared levels of two paths over those of the longer one, (n, n), and 1 where both
+    have a path, else 0."""
     paths = [split(path) for path in categories]
     depths = np.array([len(path) for path in paths], dtype=np.int64)
     deepest = int(depths.max(initial=0))
@@ -274,7 +274,7 @@ def _shared_levels(categories: Sequence[str]) -> tuple[Doubles, Doubles]:
 
 
 def _cap(steps: _Steps, shelf: RankedColumns, policy: RankPolicy, window: int) -> None:
-    """Category caps, then brand caps on top of them: both hold, and each move has one cause."""
+    """Apply category caps, then brand caps on top: both hold, and each move has one cause."""
     before = steps.order[:window]
     rules: list[tuple[Sequence[str], int]] = [
         ([join(split(path)[:level]) for path in shelf.categories[:window]], most)

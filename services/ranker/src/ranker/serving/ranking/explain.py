@@ -186,7 +186,7 @@ def _evidence_of(
     sources: Mapping[str, Sequence[str]],
     liked: Mapping[int, Sequence[tuple[str, float]]],
 ) -> tuple[str, Parameters]:
-    """Code and parameters of the reason that a part gives for a ranked product."""
+    """Return code and parameters of the reason that a part gives for a ranked product."""
     if part in sources:
         return _behind(evidence, place, part, sources[part])
     if part == TASTE:

@@ -153,7 +153,7 @@ def by_columns(model: Model) -> Model:
 
 
 def query(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> tuple[Floats, float]:
-    """Taste and session as one vector q, (dimension,), and the factor b of biases.
+    """Return taste and session as one vector q, (dimension,), and the factor b of biases.
 
     ``item_vectors @ q + b * item_biases`` is what the two parts add to every score.
     """
@@ -215,7 +215,7 @@ def _of(rows: Ints | None, values: Floats) -> Floats:
 
 
 def _spread(neighbours: Neighbours, last: LastProducts) -> Doubles:
-    """Σ_j decay_j · weights[j, i] for every product i of the model, (items,).
+    """Return Σ_j decay_j · weights[j, i] for every product i of the model, (items,).
 
     A count over all products takes 10 µs for 50,000 of them and 70 µs for a million (10 × 200
     neighbours), less than looking candidates up in the neighbours' lists.

@@ -198,7 +198,7 @@ def _together(near: Iterable[Near], kind: str, anchors: Sequence[str]) -> Scores
 
 
 def likelier(days: int, anchors: int, others: int, both: int) -> float:
-    """s_j(i) out of n, n_j, n_i and n_ji; never below 0."""
+    """Return s_j(i) from n, n_j, n_i and n_ji; at least 0."""
     without = (others - both) / (days - anchors) if days > anchors else 0.0
     return max(both / anchors - without, 0.0) * anchors / (anchors + WEIGHT)
 
