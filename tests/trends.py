@@ -36,7 +36,7 @@ PACKAGES = {
     "tests": "tests",
 }
 GENERATED = re.compile(
-    r"_pb2|/_generated/|^docs/reference/|image\.binpb$|\.lock$|released\.toml$|\.svg$"
+    r"_pb2|/_generated/|/values/products\.py$|^docs/reference/|image\.binpb$|\.lock$|released\.toml$|\.svg$"
     r"|^deploy/monitoring/(dashboards/|slo\.rules\.yaml)|^bench/results/"
 )
 MIGRATIONS = re.compile(r"/migrations/|/versions/\d")
