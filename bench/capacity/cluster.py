@@ -154,7 +154,7 @@ class Cluster:
         """Pods that exist, by time."""
 
     def run(self) -> answering.Outcomes:
-        """Until the load is over."""
+        """Simulate until the load is over."""
         self.env.process(self._arrivals())
         self.env.process(self._scrapes())
         for name, thresholds in self.policy.thresholds.items():

@@ -36,11 +36,11 @@ class ServiceSignals:
         return [each for each in pod.samples if each.at > self.now - self.window]
 
     def averages(self, name: str) -> list[float]:
-        """avg_over_time(…) of each pod."""
+        """Return avg_over_time(…) of each pod."""
         return [_mean(map(attrgetter(name), self.samples(pod))) for pod in self.pods]
 
     def rate(self, name: str) -> float:
-        """sum(rate(…))"""
+        """Return sum(rate(…)) over all pods."""
         return sum(_rate(self.samples(pod), name) for pod in self.pods)
 
     def used(self) -> list[float]:
@@ -71,7 +71,7 @@ def _averaged(value: Callable[[ServiceSignals], float]) -> Callable[[ServiceSign
 
 
 def _calls(seen: ServiceSignals) -> float:
-    """Mean calls under way by Little's law: seconds of calls that ended, a second."""
+    """Return mean calls under way by Little's law: seconds of ended calls, per second."""
     return seen.rate("spent")
 
 

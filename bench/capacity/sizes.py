@@ -94,7 +94,7 @@ def sized(size: PlannedSize) -> Sized:
 
 
 def _by_thresholds(size: PlannedSize, spent: Mapping[str, float]) -> dict[str, int]:
-    """Goal of each trigger that holds under a steady load."""
+    """Return the replicas that each service's trigger holds under a steady load."""
     busy = needs(size.rate, MIX, large_work)
     wanted = {name: calls / THRESHOLDS[name]["calls"] for name, calls in spent.items()}
     wanted[RANKER] = busy[RANKER] / (THRESHOLDS[RANKER]["cpu"] / 100)
@@ -104,7 +104,7 @@ def _by_thresholds(size: PlannedSize, spent: Mapping[str, float]) -> dict[str, i
 
 
 def _gpus(rate: float) -> int:
-    """Full batches are what a busy GPU makes."""
+    """Return the GPUs needed at this rate, with full batches, and one spare."""
     photos = rate * MIX[PHOTO]
     a_photo = GPU.a_batch / GPU.most + GPU.share * large_work(PHOTO).infer
     return max(math.ceil(photos * a_photo / PLANNED), 1) + 1

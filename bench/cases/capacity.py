@@ -102,7 +102,7 @@ def _exact(value: float) -> Interval:
 
 
 def _range(values: Sequence[float]) -> Interval:
-    """Mean, lowest and highest of the seeds."""
+    """Return mean, lowest and highest of the seeds."""
     return Interval(sum(values) / len(values), min(values), max(values))
 
 

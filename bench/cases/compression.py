@@ -93,22 +93,24 @@ def _rounded(kind: type[np.float16 | np.float32]) -> Callable[[Set], Coded]:
 
 
 def _symmetric(given: Set) -> Coded:
-    """−127 to 127 times a scale of each dimension's own; queries stay as they are."""
+    """Quantise rows to −127 to 127 with a scale per dimension; queries are unchanged."""
     scale = np.maximum(np.abs(given.fit).max(axis=0), 1e-9) / 127
     return _whole(given.rows, scale) * scale, given.queries
 
 
 def _between(given: Set) -> Coded:
-    """0 to 255 between each dimension's least and greatest, as SQ8 of an engine's index."""
+    """Quantise to 0 to 255 between each dimension's minimum and maximum, as an index's SQ8."""
     low = given.fit.min(axis=0)
     step = np.maximum(given.fit.max(axis=0) - low, 1e-9) / 255
     return np.clip(np.rint((given.rows - low) / step), 0, 255) * step + low, given.queries
 
 
 def _one_scale(given: Set) -> Coded:
-    """−127 to 127 by one scale for all, rows and queries: an engine's own type for int8 compares
-    the bare numbers, so that dimensions must keep their proportion. Beyond the 99.9th percentile
-    numbers are cut off."""
+    """Quantise rows and queries to −127 to 127 with one scale.
+
+    An engine's int8 type compares the bare numbers, so dimensions must keep their proportion.
+    Numbers beyond the 99.9th percentile are clipped.
+    """
     scale = np.full(given.fit.shape[1], np.quantile(np.abs(given.fit), 0.999) / 127)
     return _whole(given.rows, scale), _whole(given.queries, scale)
 
@@ -205,7 +207,7 @@ def _halves(vectors: Floats, labels: Labels) -> Set:
 
 
 def _groceries(root: Path, raw: Raw) -> Set:
-    """Half of the training photos to fit on, the other half to find, the validation's to ask."""
+    """Return half of the training photos to fit on, the other half to find, validation to ask."""
 
     def part(name: str) -> tuple[Floats, Labels]:
         with (root / name).open(newline="") as file:

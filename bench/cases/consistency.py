@@ -107,7 +107,7 @@ async def _measure(engine: str, uri: str, folder: Path) -> ConsistencyFigures:
 
 
 async def _first_write(filled: Filled, ends: ConsistencyPeers) -> None:
-    """Until the worker leads and has opened the collection."""
+    """Wait until the worker leads and has opened the collection."""
     await _upsert([0], filled.vectors[:1], ends)
     token = (await _upsert([0], filled.vectors[1:2], ends)).index_token
     request = _search(filled.vectors[1])

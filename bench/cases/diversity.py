@@ -52,7 +52,7 @@ Say: TypeAlias = Callable[[str], None]
 
 
 def run(say: Say) -> BenchResult:
-    """Ten seconds, where the data is there."""
+    """Measure in ten seconds, if the data is present."""
     folder = Path(os.environ.get("SIGHTLINE_DATA", "/nonexistent")) / "ml100k"
     if not (folder / "u.data.gz").is_file():
         return BenchResult(

@@ -220,7 +220,7 @@ async def _restore_catalog(client: SightlineClient, backup_id: str, found: Drill
 
 
 async def _settled(client: SightlineClient) -> None:
-    """Until searches see all that was written, and a model serves."""
+    """Wait until searches see all writes, and a model serves."""
     await _until(
         client,
         lambda status: (

@@ -131,7 +131,7 @@ def _cropped(share: float) -> Change:
 
 
 def _text(image: Image.Image, _: random.Random) -> Image.Image:
-    """Large, across the middle, 43% opaque."""
+    """Draw a large text across the middle, 43% opaque."""
     layer = Image.new("RGBA", image.size)
     font = ImageFont.load_default(size=max(14, image.width // 8))
     ImageDraw.Draw(layer).text(
@@ -236,7 +236,7 @@ def _dhash(data: bytes) -> int:
 
 
 def _compared(one: Pictures, other: Pictures) -> tuple[Array, Array, Array]:
-    """Luminance, colour and dHash: in how many bits they differ."""
+    """Return the differing bits of luminance, colour and dHash."""
     differ = one.hashes ^ other.hashes
     colours = np.uint64((1 << duplicates.COLOUR_BITS) - 1)
     return (

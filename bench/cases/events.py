@@ -75,7 +75,7 @@ def measure(suite: Suite, long: int, say: Say) -> EventFigures:
 
 
 def make(name: str, count: int) -> Iterator[Event]:
-    """So many events by 5,000 customers about 3,000 products; ids begin with ``name``."""
+    """Yield `count` events by 5,000 customers about 3,000 products; ids begin with ``name``."""
     draw = random.Random(f"{SEED}/{name}")
     for number in range(count):
         yield Event(

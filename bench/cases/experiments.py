@@ -93,7 +93,7 @@ class DailyDecisions:
 
 
 def run(say: Say) -> BenchResult:
-    """Twenty seconds."""
+    """Measure experiments, in twenty seconds."""
     random = np.random.default_rng(20)
     say("answers with an experiment and without")
     cost = asyncio.run(_cost())
@@ -238,7 +238,7 @@ def _ever(days: Flags) -> float:
 
 
 def _days(one: DailyDecisions) -> float:
-    """Mean day of the decision, of tests that come to one."""
+    """Return the mean day of the decision, over tests that reach one."""
     found = one.better[one.better.any(axis=1)]
     return float(found.argmax(axis=1).mean() + 1) if len(found) else float("nan")
 

@@ -160,7 +160,7 @@ def _run(rounds: int, say: Say) -> BenchResult:
 
 
 def _gateway(program: Program, name: str, environment: Mapping[str, str]) -> Program:
-    """Another gateway, of that name and on ports of its own."""
+    """Return another gateway, of that name and on ports of its own."""
     ports = {purpose: free_port() for purpose in program.ports}
     named = {
         "GATEWAY_PORT": str(ports["grpc"]),

@@ -82,7 +82,7 @@ def products(count: int) -> list[Facts]:
 
 
 def spoken(name: str, count: int) -> Filter:
-    """So many conditions that no product meets, and which therefore are all looked at."""
+    """Return a filter of `count` conditions that no product meets: all are evaluated."""
     parts = [Comparison(name, Operator.CONTAINS, f"Wörter {n}") for n in range(count)]
     return Any(tuple(Any(tuple(parts[at : at + 60])) for at in range(0, count, 60)))
 

@@ -37,7 +37,7 @@ class PodCaller:
         self.failed = 0
 
     async def call(self, target: str, end: asyncio.Event) -> None:
-        """Again and again, over connections of its own."""
+        """Call repeatedly until `end`, over connections of its own."""
         async with channel.connect(target) as peer:
             ask = peer.unary_unary(METHOD, None, None)
             while not end.is_set():

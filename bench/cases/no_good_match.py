@@ -86,7 +86,7 @@ class MatchCase:
 
 
 def run(say: Say) -> BenchResult:
-    """Three minutes, where the data is there."""
+    """Measure in three minutes, if the data is present."""
     folder = grocery.find()
     if folder is None:
         missing = f"NOT MEASURED: $SIGHTLINE_DATA/{grocery.FOLDER} is not there"
@@ -143,7 +143,7 @@ def _features(paths: Sequence[Path]) -> Floats:
 
 
 def _labelled(data: Grocery) -> Labelled:
-    """Phone photos, then the studio ones, to fit on."""
+    """Return phone photos, then studio ones, to fit on."""
     scenes = grocery.scenes(_plain(data.train.paths), data.train.products)
     products = np.concatenate([data.train.products, data.iconic.products])
     return Labelled(

@@ -204,7 +204,7 @@ async def _fill(
 
 
 async def _await_graph(client: MilvusClient, collection: str, count: int) -> None:
-    """Until the server has its graph in memory: till then it compares one by one."""
+    """Wait until the server has its graph in memory: before, it compares one by one."""
     end = time.monotonic() + BUILD_SECONDS
     while int(client.describe_index(collection, "vector").get("indexed_rows", 0)) < count:
         if time.monotonic() > end:

@@ -141,7 +141,7 @@ def _ablation(
 
 
 def _test(data: MovieLens, made: EventSplit, recipe: Recipe, found: QualityFigures) -> None:
-    """Our model and the baselines on what was held out."""
+    """Test our model and the baselines on held-out events."""
     asked, count = _tasks(data, made), len(data.products)
     classics = baselines.fit_all(asked.training, count)
     model = fitted(Given(made.before, data.products), recipe).model
@@ -252,7 +252,7 @@ def _measured(
 
 
 def _joined(parts: Sequence[SystemFigures]) -> SystemFigures:
-    """Several draws as one: all their shoppers, and the mean coverage."""
+    """Join several draws: all their shoppers, and the mean coverage."""
     columns = {name: np.concatenate([part.by_shopper[name] for part in parts]) for name in SHOWN}
     return SystemFigures(columns, float(np.mean([part.coverage for part in parts])))
 

@@ -23,7 +23,7 @@ MOST_GROWTH = 1.5
 
 
 def run(say: Say) -> BenchResult:
-    """80-d on the server, both sizes in one engine, by turns; about seven minutes on two cores."""
+    """Measure 80-d on the server, both sizes in one engine, by turns; about seven minutes."""
     grown = measured(SERVER, [clustered(FEW, 80), clustered(MANY, 80)], say, faiss=False)
     return result([grown], [growth(grown.cases)])
 
@@ -49,7 +49,7 @@ def full(say: Say) -> BenchResult:
 
 
 def photos(say: Say) -> BenchResult:
-    """Real photos below SIGHTLINE_DATA on both engines; five minutes on two idle cores."""
+    """Measure real photos below SIGHTLINE_DATA on both engines; five minutes on two idle cores."""
     place = os.environ.get("SIGHTLINE_DATA")
     say("photos are embedded")
     corpus = photographed(Path(place), MOST_PHOTOS) if place else None

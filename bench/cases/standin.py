@@ -138,7 +138,7 @@ def _product(number: int) -> ProductWrite:
 
 
 async def _weigh(case: FallbackCase, shop: FallbackShop) -> None:
-    """Memory of a first search: tracing makes it slow, so it is no part of the times."""
+    """Measure the memory of a first search, outside of the times: tracing makes it slow."""
     tracemalloc.start()
     fallback = shop.fallback(case.rows)
     before, _ = tracemalloc.get_traced_memory()

@@ -55,12 +55,12 @@ class TrainingSize:
 
 
 def run(say: Say) -> BenchResult:
-    """Up to 100,000 products and people."""
+    """Measure up to 100,000 products and people."""
     return _measure(say, SIZES)
 
 
 def full(say: Say) -> BenchResult:
-    """Up to a million."""
+    """Measure up to a million products and people."""
     return _measure(say, FULL_SIZES)
 
 

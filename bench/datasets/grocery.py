@@ -60,7 +60,7 @@ def classes(folder: Path) -> list[dict[str, str]]:
 
 
 def category(row: Mapping[str, str]) -> tuple[str, str]:
-    """Department and coarse class of a product, e.g. ("Fruit", "Apple")."""
+    """Return department and coarse class of a product, e.g. ("Fruit", "Apple")."""
     department = Path(row["Iconic Image Path (str)"]).parts[2]
     return department, row["Coarse Class Name (str)"].replace("-", " ")
 

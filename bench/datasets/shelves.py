@@ -25,8 +25,11 @@ BLEND = {"taste": 1.0, "session": 2.0, "item_item": 1.0, "bought_together": 0.5}
 
 
 def products() -> tuple[Product, ...]:
-    """SIZE products, by id. Each has nine features: its own id, three levels of category, brand,
-    price band, country and two tags."""
+    """Return SIZE products, by id.
+
+    Each has nine features: its own id, three levels of category, brand, price band, country and
+    two tags.
+    """
     draw = np.random.default_rng(SEED)
     sorts, brands, countries = (
         draw.integers(most, size=SIZE) for most in (SORTS, BRANDS, COUNTRIES)

@@ -37,8 +37,10 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Short hash of the checked-out commit, "-dirty" behind it with uncommitted changes to tracked
-    files; "unknown" outside of a git checkout."""
+    """Return the short hash of the checked-out commit; "unknown" outside of a git checkout.
+
+    It ends with "-dirty" if tracked files have uncommitted changes.
+    """
     try:
         name = _git("rev-parse", "--short=10", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no")

@@ -144,7 +144,7 @@ def run(command: Sequence[str], beside: int = 0) -> EndedCommand:
 
 
 def memory_of_tree(pid: int) -> int:
-    """Proportional memory (PSS) in bytes of a process and of all that descend from it."""
+    """Return proportional memory (PSS) in bytes of a process and its descendants."""
     found, waiting = 0, [pid]
     while waiting:
         at = waiting.pop()

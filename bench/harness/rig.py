@@ -121,7 +121,7 @@ class _Alone:
 
 
 def _wait_for_graph(uri: str, collection: str, count: int) -> None:
-    """Until the server has its index in memory: till then it compares one by one."""
+    """Wait until the server has its index in memory: before, it compares one by one."""
     client = engines.client(uri)
     try:
         until = time.monotonic() + _BUILD_SECONDS

@@ -70,8 +70,11 @@ def mean(values: npt.ArrayLike, *, resamples: int = 2_000, seed: int = 0) -> Int
 def median_ratio(
     firsts: Sequence[float], seconds: Sequence[float], *, resamples: int = 10_000, seed: int = 0
 ) -> Interval:
-    """Median of the firsts over that of the seconds, and its 95% interval by the percentile
-    bootstrap over pairs, which were measured by turns. ValueError for none."""
+    """Return the median of the firsts over that of the seconds, with its 95% interval.
+
+    The interval is a percentile bootstrap over pairs, which were measured by turns. Raise
+    ValueError without values.
+    """
     pairs = list(zip(firsts, seconds, strict=True))
     if not pairs:
         raise ValueError("no values")

@@ -115,7 +115,7 @@ def _made(
     callers: Sequence[int] = (1,),
     kinds: Sequence[str] = (),
 ) -> None:
-    """10,000 products, and four catalogs of one size, see SHAPES."""
+    """Measure 10,000 products, and four catalogs of one size, see SHAPES."""
     with filled(made_filling(crowd), say) as (suite, facts):
         others = {
             name: Questions(made.buyable(), catalog=made.catalog) for name, made in SHAPES.items()
@@ -131,12 +131,12 @@ def _made(
 
 
 def made_filling(crowd: int = 0) -> Filling:
-    """10,000 products in the default catalog, and the catalogs with variants and without."""
+    """Fill 10,000 products into the default catalog, and catalogs with and without variants."""
     return filling("made", [MadeCatalog("default", 10_000, 256), *SHAPES.values()], crowd)
 
 
 def _large(found: MonolithShops, name: str, engine: str, kind: IndexKind, say: Say) -> MeasuredShop:
-    """100,000 products on one engine."""
+    """Measure 100,000 products on one engine."""
     made = MadeCatalog("default", 100_000, 80, parameters=IndexParameters(kind=kind))
     with filled(filling("large", [made], CROWD, engine), say) as (suite, facts):
         questions = Questions(facts.products, facts.users)
@@ -147,7 +147,7 @@ def _large(found: MonolithShops, name: str, engine: str, kind: IndexKind, say: S
 
 
 def _texts(found: MonolithShops, say: Say) -> None:
-    """50,000 products without photos, asked by text."""
+    """Measure 50,000 products without photos, asked by text."""
     if not sentences.there():
         found.texts = MeasuredShop(TEXTS, {}, "the text model was not built (make engines)")
         return

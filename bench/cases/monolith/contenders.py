@@ -148,7 +148,7 @@ def monolith(workers: int) -> str:
 
 @contextmanager
 def monolith_servers(folder: Path, workers: int, threads: int) -> Iterator[Mapping[int, int]]:
-    """So many of its processes, each on a port of its own; process ids and ports."""
+    """Run `workers` processes, each on a port of its own. Yield process ids and ports."""
     with ExitStack() as running:
         ports = {}
         for number in range(workers):

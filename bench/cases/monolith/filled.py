@@ -149,8 +149,10 @@ def _keep(kept: Path, filling: Filling, say: Say) -> None:
 
 
 def wait(suite: Suite, photos: Mapping[str, int]) -> None:
-    """Until the index holds everything, no vector waits, and the suite is at rest. LoadingFailed
-    when that takes longer than READY_SECONDS."""
+    """Wait until the index holds everything, no vector waits, and the suite is at rest.
+
+    Raise LoadingFailed after READY_SECONDS.
+    """
     until = time.monotonic() + READY_SECONDS
     for catalog, count in photos.items():
         asyncio.run(_indexed(suite, catalog, count, until))

@@ -159,7 +159,7 @@ def gateway(shop: MeasuredShop) -> list[Goal]:
 def variants(
     plain: MeasuredShop, others: Sequence[MeasuredShop], kinds: Sequence[str] = (PRODUCT,)
 ) -> list[Goal]:
-    """p50 at one caller in catalogs of variants beside one without."""
+    """Return goals for p50 at one caller in catalogs of variants beside one without."""
     goals = []
     for shop in others:
         for kind in kinds:
@@ -185,7 +185,7 @@ def variants(
 
 
 def growth(small: MeasuredShop, large: MeasuredShop) -> Goal:
-    """p50 of products in a large catalog beside a small one."""
+    """Return the goal for p50 of products in a large catalog beside a small one."""
     return Goal(
         f"{large.name} ÷ {small.name}: {WORDS[PRODUCT]}, p50, one caller",
         GROWTH,
@@ -220,7 +220,7 @@ def between(first: Cells, second: Cells, key: Key, of: str) -> Interval | None:
 
 
 def columns(name: str, least: float | None, missing: str = "") -> Goal:
-    """Memory of the retriever's columns a product, without ids and tags."""
+    """Return the goal for memory of the retriever's columns per product, without ids and tags."""
     return Goal(
         f"{name}: memory of the columns a product, without ids and tags",
         COLUMN_BYTES,

@@ -45,7 +45,7 @@ class LoadCell:
     """What was wrong with answers."""
 
     def cost(self) -> Interval:
-        """Median over rounds."""
+        """Return the median over rounds."""
         return percentile(self.costs, 0.5)
 
 

@@ -144,7 +144,7 @@ class MadeCatalog:
         return 0 if self.variants is Variants.PICTURE and number < PICTURED else number
 
     def vectors(self) -> Floats:
-        """(count, dimension) of unit length; those of variants are close to one another."""
+        """Return unit vectors, (count, dimension); those of variants are close together."""
         rng = np.random.default_rng([SEED, self.dimension])
         centres = rng.standard_normal((CLUSTERS, self.dimension), np.float32)
         of = rng.integers(0, CLUSTERS, self.count)

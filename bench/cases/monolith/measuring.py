@@ -49,7 +49,7 @@ class SuiteFigures:
 
 
 def measured(suite: Suite, case: SuiteCase, say: Say) -> SuiteFigures:
-    """Everybody started, asked by turns, and stopped."""
+    """Start all contenders, ask them by turns, and stop them."""
     with tempfile.TemporaryDirectory(prefix="sightline-monolith-") as name, ExitStack() as running:
         folder = Path(name)
         say("the monolith is given the same vectors, model and products")

@@ -34,7 +34,7 @@ def total(suite: Suite, program: str, name: str) -> float | None:
 
 
 def columns(name: str, suite: Suite) -> Goal:
-    """Memory of the retriever's columns a product, less ids and tags."""
+    """Measure memory of the retriever's columns per product, less ids and tags."""
     held, products = (total(suite, "retriever", each) for each in (BYTES, PRODUCTS))
     if not held or not products:
         return goals.columns(name, None)
@@ -42,7 +42,7 @@ def columns(name: str, suite: Suite) -> Goal:
 
 
 def _texts(suite: Suite) -> float:
-    """Mean bytes of a product's ids and tags."""
+    """Return the mean bytes of a product's ids and tags."""
     record = sqlite3.connect(f"file:{suite.layout.data}/retriever/record.db?mode=ro", uri=True)
     try:
         (mean,) = record.execute(

@@ -26,7 +26,7 @@ def shopper_id(number: int) -> str:
 
 
 def events(kinds: Mapping[str, Sequence[str]], count: int, shoppers: int) -> list[Event]:
-    """So many events about products by their kinds, in order of time; the same ones every time.
+    """Return `count` events about products by their kinds, in order of time; deterministic.
 
     The first of a kind's products are looked at the most (Zipf): popularity is never even.
     """

@@ -21,7 +21,7 @@ PROGRAMS: Mapping[str, Sequence[str]] = {
 
 
 def end_to_end(shop: MeasuredShop) -> BenchTable:
-    """Everybody's figures."""
+    """Return a table of all contenders' figures."""
     rows = []
     for (name, kind, callers), cell in shop.cells.items():
         if not cell.costs:
@@ -89,7 +89,7 @@ def by_process(shop: MeasuredShop, callers: int = BUSY) -> BenchTable:
 
 
 def split(cell: LoadCell) -> dict[str, float]:
-    """Median milliseconds of each column of PROGRAMS, and of what is in none."""
+    """Return median milliseconds of each column of PROGRAMS, and of all other programs."""
     listed = {name: column for column, names in PROGRAMS.items() for name in names}
     rounds: dict[str, list[float]] = {
         column: [0.0] * len(cell.costs) for column in (*PROGRAMS, "other")

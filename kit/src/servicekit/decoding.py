@@ -211,7 +211,7 @@ class Decoders:
             return await asyncio.shield(working)
         except asyncio.CancelledError:
             item.awaited = False
-            # The memory is somebody else's from now on.
+            # The memory belongs to another item from now on.
             seconds = 0 if memory else GRACE
             asyncio.get_running_loop().call_later(seconds, _give_up, working, process)
             raise
@@ -223,7 +223,7 @@ class Decoders:
             except DecodingCrashed:
                 if not item.awaited:
                     raise
-                # Somebody else may have killed it; what kills two was no accident.
+                # Another process may have killed it; an item that kills two is the cause.
             try:
                 return await process.run(item, memory)
             except DecodingCrashed:

@@ -202,7 +202,7 @@ class SpaceStore:
                 self._log(path, error)
 
     def _log(self, folder: Path, error: manifest.SpaceDamaged) -> None:
-        """Log why a space is left out, once for the same file: whoever watches the suite reads the
+        """Log why a space is left out, once for the same file: a watcher of the suite reads the
         folder every few seconds."""
         found = f"{_changed(folder / manifest.MANIFEST)} {error}"
         if self._logged.get(folder) != found:

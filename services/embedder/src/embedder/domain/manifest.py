@@ -58,7 +58,7 @@ class SpaceManifest:
     """Of the backbone's weights (SPDX)."""
     shopper_views: Annotated[int, Field(ge=1, le=4)]
     catalogue_views: Annotated[int, Field(ge=1, le=4)]
-    """Views of a photo of either kind that are averaged when nobody says how many."""
+    """Default number of views that are averaged, of a photo of either kind."""
     categories: Annotated[int, Field(ge=0)]
     """That its head knows; 0 = it has none."""
     takes_texts: bool
@@ -73,7 +73,7 @@ class SpaceManifest:
     forced: bool = False
     """Whether its promotion was forced past its evaluation."""
     signature: str = ""
-    """Of the rest of the file, by an operator's key (servicekit.keyring); empty = nobody's."""
+    """Signature of the rest of the file by an operator's key (servicekit.keyring); empty: none."""
     format: Literal[1] = 1
 
     @property

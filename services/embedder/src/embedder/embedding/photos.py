@@ -103,7 +103,7 @@ class PhotoEmbedder:
         self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, call: EmbedCall
     ) -> PreparedPhoto:
         """Decode a photo, once for all the items of the call that are made of it alike."""
-        if len(call.outcomes) == 1:  # to hash megabytes for nobody takes a millisecond
+        if len(call.outcomes) == 1:  # nothing to share, and hashing megabytes takes a millisecond
             return await self.intake.see(photo, recipe, look, call.stages)
         key = (photo, recipe, look)
         if key not in call.decoded:

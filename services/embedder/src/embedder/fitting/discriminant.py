@@ -4,7 +4,7 @@ Linear discriminant analysis (Fisher 1936; Rao 1948) with both scatters shrunk. 
 is drawn towards that of the views of one photo, by how few products have several photos, and
 towards a multiple of the identity (Friedman 1989; Ledoit and Wolf 2004), so that no catalog is
 too small. To that between products a share of all photos' is added, so that there are more
-directions than products less one: those that products need which nobody labelled. Where every
+directions than products less one: those that unlabelled products need. Where every
 product has one photo this is within-class covariance normalisation by views (Hatch, Kajarekar and
 Stolcke 2006).
 """

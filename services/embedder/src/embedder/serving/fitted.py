@@ -42,7 +42,7 @@ class FittedModels:
                 await self._look()
         silent = [model for model in self._models.values() if model.known is None]
         silence = await asyncio.gather(*(model.refresh() for model in silent))
-        # One that is broken for good serves nobody: only silence leaves open what is there.
+        # One that is broken for good serves no call: only silence leaves its state open.
         unknown = (error for error in silence if isinstance(error, EmbedderUnavailable))
         return self._unread or next(unknown, None)
 

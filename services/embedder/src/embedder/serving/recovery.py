@@ -36,8 +36,8 @@ WATCH_SECONDS: Final = 3.0
 TROUBLED_SECONDS: Final = 0.5
 """Between two looks while something is not."""
 HUNG_SECONDS: Final = 10.0
-"""A model that has answered nobody for so long, while the server itself answers, is loaded anew.
-A loaded server answers somebody."""
+"""Seconds without any answer of a model, while the server itself answers, after which it is loaded
+again. A server under load answers some calls."""
 FIRST_BACKOFF: Final = 1.0
 LAST_BACKOFF: Final = 60.0
 """Seconds after a first and after a further attempt in vain."""
@@ -128,7 +128,7 @@ class Recovery:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`models`: those that are served now; `fitted`: names of the fitted models that should be,
-        whether they are or not; `trouble` is set by whoever finds that something is wrong."""
+        whether they are or not; `trouble` is set by the caller that finds a fault."""
         self._control = control
         self._models = models
         self._fitted = fitted
@@ -191,7 +191,7 @@ class Recovery:
         if state == "LOADING":
             return False
         if state != "READY":
-            # Twice, since somebody may be taking it out of service, or bringing it in.
+            # Twice, since an operator may be taking it out of service, or bringing it in.
             if attempts.missing:
                 await self._reload(name, model, attempts, unload=False)
             attempts.missing = True

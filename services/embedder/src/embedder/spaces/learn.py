@@ -40,7 +40,7 @@ TEXTS: Final = 64
 """Titles in one call."""
 SHOPPER_VIEWS: Final = 1
 CATALOG_VIEWS: Final = 4
-"""Views where nobody says how many: a shopper waits, an import does not."""
+"""Default numbers of views: a shopper waits, an import does not."""
 PATIENCE_SECONDS: Final = 60.0
 """How long a fit waits for Triton before it ends; what it computed is kept."""
 _BACKBONE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")

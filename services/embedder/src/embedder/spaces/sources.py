@@ -66,7 +66,7 @@ class ModelSources:
         finally:
             if name in self._ours:
                 if (leaving := self._leaving.pop(name, None)) is not None:
-                    leaving.cancel()  # whoever was here beside us has left before
+                    leaving.cancel()  # concurrent users have left before
                 self._leaving[name] = asyncio.create_task(self._unload_later(name))
 
     async def close(self) -> None:
@@ -96,7 +96,7 @@ class ModelSources:
             await self._control.unload(name)
 
     async def baseline(self, catalog_id: str) -> FeatureSource:
-        """See Sources: what photos are embedded with when nobody says how."""
+        """Return the default source of photos; see Sources."""
         return self._source(await self._embedder.spaces.route(VISUAL, "", catalog_id), 1)
 
     async def sentences(self, texts: Sequence[str], catalog_id: str) -> SentenceVectors:

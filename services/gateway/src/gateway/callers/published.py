@@ -18,7 +18,7 @@ from servicekit.telemetry import get_logger
 FRESH_SECONDS: Final = 300.0
 """Between two looks, while all goes well: after so long a key that was withdrawn is no good."""
 LEAST_SECONDS: Final = 30.0
-"""Between two looks in any case, whoever sends tokens of unknown keys."""
+"""Minimum seconds between two fetches, however many tokens name unknown keys."""
 SECONDS: Final = 10.0
 """That an answer may take."""
 MOST_BYTES: Final = 1 << 20

@@ -15,7 +15,7 @@ from servicekit.access import Caller, Role
 from servicekit.reloaded import Reloaded, Unreadable
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
-"""None that checks with the key that signs: whoever has a public key could sign."""
+"""Asymmetric algorithms only: with a symmetric one, a holder of the public key could sign."""
 LEEWAY_SECONDS = 30
 """That clocks may differ."""
 UNUSABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, jwt.PyJWTError)

@@ -78,7 +78,7 @@ class AnswerOrder:
     event: int = 0
     """Of which event `chances` are the chance; see Score."""
     reasons: Sequence[tuple[Reason, ...]] = ()
-    """Of the first products; of the others nobody asked."""
+    """Of the first products; the others were not requested."""
     contributions: Mapping[str, Sequence[Contributions]] = field(default_factory=dict)
     """By part, of the first products, what it is made of; only where asked for."""
     offset: int = 0

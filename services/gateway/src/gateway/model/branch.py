@@ -48,7 +48,7 @@ RECOMMENDERS = (
 """Branches that are the ranker's lists by counts, which need no model. Their scores are 0 to 1."""
 
 ABOUT = frozenset({*SIMILARITY_BRANCHES, *ANCHORED, Branch.FOLLOWED})
-"""Branches that follow what a request is about, whoever asks."""
+"""Branches that depend on the request's subject, not on the shopper."""
 
 SPACES: Mapping[Branch, str] = MappingProxyType(
     {Branch.VISUAL: "visual", Branch.TEXT: "text", Branch.TEXT_VISUAL: "visual"}

@@ -236,7 +236,7 @@ class RankRequest:
     page_size: int = 0
     """How many first products are shown, for the candidates' controls."""
     pins_first: bool = False
-    """Whether pinned products stand first, to be seated by whoever collapses."""
+    """Whether pinned products stand first, to be placed by the service that collapses."""
     model_version: str = ""
     """The ranking model; empty = the promoted one."""
 

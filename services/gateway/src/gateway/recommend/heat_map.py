@@ -41,7 +41,7 @@ async def heat_map(asked: HeatMapQuery, deps: RequestDependencies) -> tuple[str,
             raise ProductNotFound("product_id")
         image_id = _image(found.rows[0], asked.image_id)
         content = await deps.peers.retriever.photo(asked.catalog_id, image_id)
-        # What searches learned is not enough: nobody may have searched here yet.
+        # What searches learned is not enough: this process may not have searched yet.
         state = await deps.peers.retriever.count(asked.catalog_id, SPACES[Branch.VISUAL])
         version = state.space.version if state.space else ""
         try:

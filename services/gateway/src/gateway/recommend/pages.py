@@ -60,7 +60,7 @@ class _Shown:
     order: AnswerOrder
     place: int
     reasons: tuple[Reason, ...] | None
-    """None = nobody asked the ranker for them."""
+    """None: the ranker was not asked for them."""
     contributions: Mapping[str, Contributions] | None = None
     """None = those that came with the order."""
 

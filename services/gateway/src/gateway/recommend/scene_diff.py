@@ -26,7 +26,7 @@ from servicekit.errors import ServiceError
 MOST_ANSWERS, DEFAULT_ANSWERS = 200, 100
 MOST_PLACES, DEFAULT_PLACES = 200, 20
 AT_ONCE = 4
-"""Answers that are computed side by side: this is nobody's answer and may wait."""
+"""Answers that are computed concurrently: no shopper waits for them."""
 MOST_READ = 1000
 MOST_SHOWN = 20
 MOST_EXAMPLES = 10

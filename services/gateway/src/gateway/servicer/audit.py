@@ -38,7 +38,7 @@ class AuditLog:
             self._owners[peer.value] = caller, audit_service_pb2_grpc.AuditServiceStub(channel)
 
     async def append(self, entry: pb.AuditEntry) -> None:
-        """Have an entry stored. Raises the last one's ServiceError when nobody takes it."""
+        """Have an entry stored. Raise the last store's ServiceError if none takes it."""
         request = pb.AppendAuditEntryRequest(
             catalog_id=entry.catalog_id, request_id=entry.request_id, entry=entry
         )

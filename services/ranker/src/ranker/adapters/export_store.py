@@ -142,7 +142,7 @@ class ExportFolder:
 
 
 class ExportFile:
-    """A file that is being written, under a name that nobody reads. All that is awaited raises
+    """A file that is being written, under a name that no reader uses. All that is awaited raises
     ExportUnwritable."""
 
     def __init__(self, folder: ExportFolder, file: IO[bytes]) -> None:

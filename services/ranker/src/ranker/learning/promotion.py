@@ -1,6 +1,6 @@
 """Which model may serve, and the files of which are kept.
 
-A model serves that evidence speaks for, or that somebody forces. Files are kept of the newest
+A model serves if evidence supports it, or an operator forces it. Files are kept of the newest
 models, the serving one and those that rollbacks lead to, those whose products are in the index, and
 those that answered within a day, as scenes pin them.
 The rows of the others stay, as what the log of promotions names.

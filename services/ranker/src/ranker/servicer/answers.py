@@ -55,7 +55,7 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_range("answers", len(request.answers), 1, MOST_ANSWERS)
         refuse(_problems(request.answers))
-        for message in request.answers:  # what the ranker itself computed from, and nobody else
+        for message in request.answers:  # computed by the ranker from, and no other service
             message.ClearField("inputs")
         keep = (self.pseudonyms.key_id, self.keep_micros)
         answers = [

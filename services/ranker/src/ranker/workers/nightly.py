@@ -1,7 +1,7 @@
 """Trains each catalog's model once a night, and promotes it if its evidence is enough.
 
 Of several workers the first to ask makes the night's job; any may promote what came of it. A model
-that was promoted once is not promoted again by this: somebody may have rolled it back.
+that was promoted once is not promoted again by this: an operator may have rolled it back.
 """
 
 from collections.abc import Awaitable, Callable

@@ -196,7 +196,7 @@ class Triton:
         except DeadlineExceeded as error:
             raise DeadlinePassed from error
         try:
-            # Triton records all that belongs to a trace, also what nobody is to record.
+            # Triton records every call of a trace, so unsampled traces are not sent.
             sent = outgoing_metadata(recorded=True) | dict(headers or {})
             answer = await function(*arguments, client_timeout=timeout, headers=sent or None)
         except InferenceServerException as error:

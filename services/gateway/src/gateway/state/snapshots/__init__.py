@@ -27,7 +27,7 @@ AGAIN_SECONDS = 5.0
 JITTER = 0.1
 """So that replicas do not read at once."""
 AHEAD_MICROS = 60_000_000
-"""By so much may the clock differ of whoever wrote a file."""
+"""Allowed difference to the clock of a file's writer, in microseconds."""
 
 TIME = Gauge(
     "sightline_gateway_snapshot_timestamp_seconds",

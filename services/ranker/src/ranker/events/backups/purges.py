@@ -1,5 +1,5 @@
 """Purges outlive the record: each is noted beside the backups when it is done, and done again after
-a restore, which would else bring back whoever asked to be forgotten.
+a restore, which would otherwise bring back shoppers who asked to be forgotten.
 
 A note holds the purge's conditions; a shopper is in it as a pseudonym.
 """

@@ -43,7 +43,7 @@ def add(
     if not after:
         return
     products = sorted({product for product, _, _ in after})
-    # Locked first: whoever stores events of the same products meanwhile is waited for and seen.
+    # Locked first: concurrent writes of events of the same products are waited for and seen.
     known = log_counts(connection, catalog_id, products, lock=True)
     before = by_day(stored_on(connection, catalog_id, after), signals)
     gains = {product: [known.get(product, -math.inf)] for product in products}
