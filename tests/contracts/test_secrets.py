@@ -86,7 +86,7 @@ def test_a_secret_may_stand_in_a_file(
             with pytest.raises(SystemExit):
                 load(settings)
     refused = capsys.readouterr().err
-    assert refused.count("is set beside it") == len(secrets_of(settings))
+    assert refused.count("is set too") == len(secrets_of(settings))
     assert refused.count("can't be read") == len(secrets_of(settings))
 
 

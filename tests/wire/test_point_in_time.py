@@ -44,7 +44,7 @@ async def _goes_back(server: PostgreSQL) -> None:
     archive, base = server.folder / "wal", server.folder / "base"
     _as_server("/bin/mkdir", archive)
     server.stop()
-    server.options = {**server.options, **settings("have it archive its log", archive)}
+    server.options = {**server.options, **settings("archive its log", archive)}
     server.start()
     server.execute("CREATE DATABASE ranker")
     database = Database(server.url("ranker"), migrations=MIGRATIONS)

@@ -114,11 +114,11 @@ async def test_a_slow_model_of_a_server_that_answers_is_asked_again(
     served: TritonInference, triton: FakeTriton
 ) -> None:
     triton.delay = 3_600.0
-    for _ in range(3):
+    # A busy machine may pass a deadline before the request is sent.
+    while len(triton.requests) < 3:
         with deadlines.within(0.05), pytest.raises(DeadlinePassed):
             await served.infer({"image": PIXELS})
         await until(lambda: served._server._breaker._probing is None)
-    assert len(triton.requests) == 3
 
 
 async def test_an_answer_without_the_output_is_the_model_s_failure(

@@ -76,15 +76,15 @@ async def test_a_control_is_counted_once_for_each_answer_on_the_day_it_was_serve
 
 WRITER = """
 import asyncio, itertools, sys
-from ranker.events.record.answers import Answer, AnswerLog
+from ranker.events.record.answers import AnswerLog, StoredAnswer
 from ranker.events.record.tables import MIGRATIONS
 from servicekit.sql import Database
 
 async def main(url, name):
     log = AnswerLog(Database(url, migrations=MIGRATIONS))
     for n in itertools.count():
-        some = (f"{name}-{n}-{m}" for m in range(20))
-        answers = [Answer("default", a, "", "key", b"x", 2**60, controls=("a", "b")) for a in some]
+        ids, acted = [f"{name}-{n}-{m}" for m in range(20)], ("a", "b")
+        answers = [StoredAnswer("default", a, "", "key", b"x", 2**60, controls=acted) for a in ids]
         await log.write(answers, 2**50)
         print(n, flush=True)
 
