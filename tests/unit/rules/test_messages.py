@@ -11,11 +11,15 @@ from retriever.servicer.product_messages import row
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline_rules import categories, messages
 from sightline_rules.facts import Facts, passes
+from sightline_rules.fields import FILTERED
 from sightline_rules.filter_checks import check
 from sightline_rules.filters import FilterInvalidError
+from sightline_rules.kinds import NumberKind
 from tests.fuzz.conditions import message
 from tests.live.random_filters import condition
 from tests.live.random_filters import facts as random_facts
+
+NUMBERS = tuple(field.name for field in FILTERED if isinstance(field.kind, NumberKind))
 
 
 def product(facts: Facts) -> product_pb2.Product:
@@ -31,6 +35,7 @@ def product(facts: Facts) -> product_pb2.Product:
         attributes=tuple(
             Attribute(key, value) for key, values in facts.attributes.items() for value in values
         ),
+        **{name: getattr(facts, name) for name in NUMBERS},
     )
     return row(Product(content, (), facts.create_time.micros, facts.update_time.micros, "", 1))
 

@@ -176,8 +176,10 @@ async def test_nothing_to_learn_from_leaves_what_serves(shop: TrainingInputs, db
     assert (await shop.registry.promoted(("default",)))["default"].version == version
 
 
-def test_what_a_job_leaves_open_is_as_the_settings_say() -> None:
-    settings = TrainSettings(train_dimension=12, train_search_trials=3, train_ablation=False)
+def test_what_a_job_leaves_open_is_as_the_recipe_file_says(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text("dimension = 12\nsearch_trials = 3\nablation = false\n")
+    settings = TrainSettings(recipe_file=file)
     found = order_of({"seed": 5, "recipe": {"epochs": 9}}, settings.training)
     assert found.recipe == Recipe(dimension=12, epochs=9, seed=5, signals=settings.signals)
     assert (found.budget.trials, found.ablation) == (3, False)
