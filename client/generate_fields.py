@@ -29,7 +29,7 @@ FIXED = {
     ),
     "category_doubt": (
         "CategoryDoubt | None = None",
-        "How a photo contradicts the category; None = none does, or none was checked. Set by the"
+        "Photo that contradicts the category; None: none does, or none was checked. Set by the"
         " service.",
     ),
 }

@@ -62,7 +62,7 @@ class Heat:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the suite answered."""
+    """Answers of the suite that the pictures show."""
 
     demo: Sequence[Scene]
     scenes: Sequence[Scene]

@@ -51,7 +51,7 @@ class Caller:
     """The caller of a call: name, roles and catalogs."""
 
     name: str
-    """For the audit log and quotas; for a key, its name in the operator's file. Not secret."""
+    """Name in the audit log and for quotas; a key's name is in the operator's file. Not secret."""
     roles: frozenset[Role]
     catalogs: frozenset[str] | None = None
     """None = all catalogs."""
@@ -125,10 +125,10 @@ class MethodRule:
     roles: frozenset[Role] = frozenset()
     """Roles of which one is enough; empty: all callers are denied."""
     admin: bool = False
-    """Whether the method is served on the administrative port alone, where there is one."""
+    """True: served on the administrative port alone, where there is one."""
     audited: bool = False
-    """Whether calls are written to the audit log: declared in the proto, or an administrative
-    change."""
+    """True: calls are written to the audit log. The proto declares it, or the call is an
+    administrative change."""
 
 
 @cache

@@ -38,7 +38,7 @@ class QueueMetrics:
 
 @dataclass(frozen=True)
 class BatchRules(Generic[T]):
-    """How items are put into batches."""
+    """Rules by which queued items are put into batches."""
 
     key: Callable[[T], Hashable]
     """Identity of an item: an item whose key is queued already is not added."""

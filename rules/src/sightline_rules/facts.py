@@ -1,7 +1,7 @@
 """Facts of a product and the reference evaluation of filters.
 
 Every other evaluator (arrays, SQL, the index's expressions) passes exactly the products that
-`passes` passes; tests/unit/test_evaluators.py compares them.
+`passes` passes; tests/unit/rules/test_evaluators.py compares them.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Facts:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        told = (f"{name}={value!r}" for name, value in self._values.items())
-        return f"Facts({', '.join(told)})"
+        values = (f"{name}={value!r}" for name, value in self._values.items())
+        return f"Facts({', '.join(values)})"
 
     def __reduce__(self) -> tuple[Anything, ...]:
         return _facts, (dict(self._values),)

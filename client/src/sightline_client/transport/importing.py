@@ -51,7 +51,7 @@ class Line(Generic[S]):
     product: product_pb2.Product
     """What to store. With an ``error`` only its id counts."""
     source: S
-    """What the row was made from, for reports."""
+    """Source of the row, for reports."""
     error: SightlineError | None = None
     """Why it can't be stored. It is sent as a product without a title, which is refused: so the
     import's count of rows stays whole, and a FULL one does not delete what the row speaks of."""

@@ -151,7 +151,7 @@ class Versions:
     """What was planned and done, in one line for people."""
     service_version: str
     objective: str = ""
-    """What the scene is meant to increase: clicks, purchases or revenue; "" = it does not say."""
+    """Objective of the scene: clicks, purchases or revenue; empty: its file names none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,8 +216,7 @@ class AuditEntry:
     time: datetime | None
     """When it had ended."""
     caller: str
-    """What the caller's key is called, or the ``sub`` of its token; "anyone" = the gateway has no
-    keys."""
+    """Name of the caller's key, or the ``sub`` of its token; "anyone": the gateway has no keys."""
     method: str
     """E.g. "sightline.gateway.v1.AdminService/DropGeneration"."""
     catalog: str

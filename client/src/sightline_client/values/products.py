@@ -61,7 +61,7 @@ class Product:
     etag: str = ""
     """Mark of this content. A write that gives it is rejected unless it is still current."""
     category_doubt: CategoryDoubt | None = None
-    """How a photo contradicts the category; None = none does, or none was checked. Set by the
+    """Photo that contradicts the category; None: none does, or none was checked. Set by the
     service."""
     rating: float | None = None
     """Mean rating by shoppers, 0 to 5 with one decimal. None = unknown."""

@@ -22,7 +22,7 @@ else:
 
 
 class QueryOptions(TypedDict, total=False):
-    """What products shall be near to and which of them pass: options of every query.
+    """Options of every query: the signals to search by, and the filter.
 
     Photos, the text and the products are signals, up to 8 in all.
     """

@@ -27,7 +27,7 @@ class Versions:
     service_version: str = ""
     """The gateway's release."""
     objective: str = ""
-    """What the scene is meant to increase; empty: its file does not say."""
+    """Objective of the scene: clicks, purchases or revenue; empty: its file names none."""
 
 
 @dataclass(frozen=True, slots=True)
