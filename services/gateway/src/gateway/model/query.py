@@ -172,6 +172,11 @@ class RequestQuery:
         return tuple(signal for signal in self.signals if not signal.negative)
 
     @property
+    def names_nothing_wanted(self) -> bool:
+        """Whether all its signals are negative, and no shopper says what is wanted either."""
+        return bool(self.signals) and not self.wanted and self.shopper is None
+
+    @property
     def left_out(self) -> tuple[str, ...]:
         """Products that are never answered: the query's own and the excluded ones."""
         own = (signal.product_id for signal in self.signals if signal.product_id)
