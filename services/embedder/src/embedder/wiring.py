@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -89,7 +90,15 @@ def photo_limits(settings: EmbedderSettings) -> Mapping[Camera, PhotoLimits]:
         settings.max_photo_pixels,
         pixels_setting="EMBEDDER_MAX_PHOTO_PIXELS",
     )
-    return {Camera.CATALOGUE: limits, Camera.SHOPPER: limits}
+    queries = replace(
+        limits,
+        max_pixels=settings.max_query_photo_pixels,
+        pixels_setting="EMBEDDER_MAX_QUERY_PHOTO_PIXELS",
+    )
+    return {
+        Camera.CATALOGUE: limits,
+        Camera.SHOPPER: min(limits, queries, key=lambda each: each.max_pixels),
+    }
 
 
 def bind(

@@ -152,6 +152,18 @@ async def test_a_shopper_s_photo_is_decoded_before_an_import_s_that_wait(
     assert done == ["bulk 0", "shopper", "bulk 1", "bulk 2"]
 
 
+async def test_a_photo_to_search_by_is_too_large_where_one_of_the_catalog_is_not(
+    decoders: FakeDecoders,
+) -> None:
+    few = PhotoLimits(max_pixels=9_999, pixels_setting="MOST_OF_A_QUERY")
+    intake = PhotoIntake(decoders, {**LIMITS, Camera.SHOPPER: few})
+    data = encoded(picture(100, 100), "PNG")
+    await intake.see(data, RECIPE, PhotoView(camera=Camera.CATALOGUE), Stages("test"))
+    with pytest.raises(PhotoTooLarge, match=r"100 × 100 .* 9,999 .*\(MOST_OF_A_QUERY\)") as caught:
+        await intake.see(data, RECIPE, PhotoView(), Stages("test"))
+    assert caught.value.reason == "IMAGE_TOO_LARGE"
+
+
 @pytest.mark.parametrize(
     ("failure", "meaning"),
     [
