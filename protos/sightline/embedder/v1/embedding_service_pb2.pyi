@@ -74,7 +74,8 @@ class EmbedItem(google.protobuf.message.Message):
     CLASSIFY_FIELD_NUMBER: builtins.int
     image: builtins.bytes
     """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, found out by its bytes, at most 10 MiB and 50
-    megapixels; its orientation is applied. Of several frames or pages the first counts.
+    megapixels, a shopper's photo 25 megapixels; its orientation is applied. Of several frames or pages the first
+    counts.
     """
     text: builtins.str
     """UTF-8 text, 1 to 4,096 characters."""

@@ -82,7 +82,7 @@ class QuerySignal(google.protobuf.message.Message):
     BOX_FIELD_NUMBER: builtins.int
     FIND_SUBJECT_FIELD_NUMBER: builtins.int
     image: builtins.bytes
-    """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, found out by its bytes, at most 10 MiB and 50
+    """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, found out by its bytes, at most 10 MiB and 25
     megapixels. Of several frames or pages the first counts. It is not kept.
     """
     text: builtins.str
