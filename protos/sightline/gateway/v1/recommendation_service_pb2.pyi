@@ -294,6 +294,7 @@ class RecommendRequest(google.protobuf.message.Message):
     ANCHOR_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     FOLLOWED_FIELD_NUMBER: builtins.int
     MIN_ANSWER_QUALITY_FIELD_NUMBER: builtins.int
+    NOT_PERSONAL_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -321,6 +322,12 @@ class RecommendRequest(google.protobuf.message.Message):
     min_answer_quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType
     """Minimum quality of the answer. A poorer answer is rejected (ANSWER_DEGRADED). Not to be confused with
     `min_quality`, a similarity. Default: the value of the scene.
+    """
+    not_personal: builtins.bool
+    """Whether to answer as for an unknown shopper: `shopper` and `session_id` are checked, then ignored. No history,
+    profile, attribute or vector of the shopper is read, nothing is left out as hidden or seen, no experiment's arm
+    answers, and neither id is kept in the answer's record. What the request itself names (signals, anchors,
+    `followed`) still counts. Default: no.
     """
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:
@@ -378,9 +385,10 @@ class RecommendRequest(google.protobuf.message.Message):
         anchor_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         followed: collections.abc.Iterable[builtins.str] | None = ...,
         min_answer_quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType = ...,
+        not_personal: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "catalog_id", b"catalog_id", "controls", b"controls", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "followed", b"followed", "language_code", b"language_code", "min_answer_quality", b"min_answer_quality", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "catalog_id", b"catalog_id", "controls", b"controls", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "followed", b"followed", "language_code", b"language_code", "min_answer_quality", b"min_answer_quality", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "not_personal", b"not_personal", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
 
 Global___RecommendRequest: typing_extensions.TypeAlias = RecommendRequest
 
