@@ -306,7 +306,7 @@ class FoundProduct:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResults:
     """Candidates, best first."""
 
     results: tuple[FoundProduct, ...]

@@ -91,7 +91,7 @@ class CategoryDoubt:
     """The fitted space whose head says so."""
 
 
-class Order(StrEnum):
+class ProductOrder(StrEnum):
     """The order of a list of products."""
 
     PRODUCT_ID = "PRODUCT_ID"

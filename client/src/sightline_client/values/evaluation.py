@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class EvaluationVerdict(StrEnum):
     """Verdict on serving a model."""
 
     UNKNOWN = "UNKNOWN"
@@ -119,7 +119,7 @@ class EvaluationComparison:
     """The smallest true difference that the data would show in 80% of cases; None = cannot say."""
     margin: float
     """How much less than the other is still no worse; 0 = it has to be better."""
-    verdict: Verdict
+    verdict: EvaluationVerdict
     decides: bool
     """Whether the model's verdict rests on it."""
 
@@ -147,7 +147,7 @@ class Evaluation:
 
     model_version: str
     """Empty = evaluated offline."""
-    verdict: Verdict
+    verdict: EvaluationVerdict
     summary: str
     """Why, with the smallest effect that the data could show."""
     trials: tuple[EvaluationTrial, ...]

@@ -7,7 +7,7 @@ from sightline_client.values.answers import Degradation, Move, Reason, ScorePart
 from sightline_client.values.products import Product
 
 
-class Outcome(StrEnum):
+class ProductOutcome(StrEnum):
     """Outcome of the product; the first of these that applies."""
 
     UNKNOWN = "UNKNOWN"
@@ -83,7 +83,7 @@ class ExplainedScore:
 class Explanation:
     """The product's place in the answer to a request, and why."""
 
-    outcome: Outcome
+    outcome: ProductOutcome
     text: str
     """The outcome as a sentence, in the request's language."""
     product: Product | None

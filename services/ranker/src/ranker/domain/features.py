@@ -46,7 +46,7 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class Vectors:
+class PhotoVectors:
     """What products look like: one vector each of the retriever's visual space."""
 
     product_ids: tuple[str, ...]

@@ -34,7 +34,7 @@ def meaning(error: OSError) -> BackupsFull | BackupsUnavailable:
     return BackupsFull() if error.errno in _FULL else BackupsUnavailable()
 
 
-class Kind(StrEnum):
+class ColumnType(StrEnum):
     """Type of a column's values."""
 
     TEXT = "text"
@@ -48,7 +48,7 @@ class ArchiveColumn:
     """One column of a table."""
 
     name: str
-    kind: Kind
+    kind: ColumnType
     nullable: bool
 
 
