@@ -1,4 +1,4 @@
-"""The embedder as the use cases see it."""
+"""The embedder's client."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ IDEMPOTENT = idempotent(pb, space_service_pb2)
 
 
 class EmbedderClient(EmbedderPort):
-    """Embeds signals and lists the spaces."""
+    """Client that embeds signals and lists spaces."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: PeerCaller) -> None:
         self._stub = pb_grpc.EmbeddingServiceStub(channel)
@@ -95,7 +95,8 @@ class EmbedderClient(EmbedderPort):
         try:
             response = await self._caller.call(method, request)
         except (DeadlineExceeded, asyncio.CancelledError):
-            # Nobody says what decoding took: else who leaves early would decode for nothing.
+            # No cost is reported for decoding: otherwise a caller that leaves early would pay for
+            # decoding.
             quotas.spend(QuotaKind.DECODE_SECONDS, time.perf_counter() - began)
             raise
         quotas.spend(QuotaKind.DECODE_SECONDS, messages.seconds(response.stage_timings, "intake"))

@@ -1,6 +1,6 @@
 """Controls of merchandisers that override scores: pins, boosts, burials, exclusions.
 
-Those of a scene's file and those of a request have the same entries, and are checked here.
+Controls of scene files and of requests have the same entries and are validated here.
 """
 
 import re
@@ -23,22 +23,22 @@ from sightline_rules.rejections import words
 
 MOST_CONTROLS = 50
 MOST_FILTERS = 8
-"""Of one list: each is a read of all candidates."""
+"""Maximum number of filters in one list: each needs a read of all candidates."""
 MOST_PRODUCTS = 100
 MOST_PINNED = 20
-"""Products of one pin."""
+"""Maximum number of products of one pin."""
 LAST_PLACE = 200
 MOST_BOOST = 10.0
 MOST_BUDGET = 10**12
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
 REQUEST = "."
-"""Stands in place of a scene's name, for controls of requests."""
+"""Name used instead of a scene for controls of requests."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Problem = tuple[str, str]
-"""A field and what is wrong with it."""
+"""A field and its error."""
 
 
 def micros_of(value: object) -> object:
@@ -65,21 +65,21 @@ def filter_of(value: object) -> object:
 
 @checked.dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class ControlRule:
-    """One control; protos/sightline/gateway/v1/control.proto has its limits."""
+    """One control; protos/sightline/gateway/v1/control.proto documents its limits."""
 
     name: str
     kind: Kind
     product_ids: tuple[str, ...] = ()
     filter: Annotated[CallersFilter | None, BeforeValidator(filter_of)] = None
     place: int = 0
-    """Of a pin: the place of its first product, from 1."""
+    """For a pin: place of its first product, from 1."""
     boost: float = 0.0
     start_time: Moment = 0
-    """From when on it holds, microseconds since 1970 (UTC); 0 = always has."""
+    """When it starts to apply, microseconds since 1970 (UTC); 0: no lower bound."""
     end_time: Moment = 0
-    """Until before when; 0 = for ever."""
+    """When it ceases to apply, exclusive, microseconds since 1970 (UTC); 0: no upper bound."""
     daily_budget: int = 0
-    """0 = any number."""
+    """0: no limit."""
 
     @property
     def content(self) -> bytes:
@@ -107,7 +107,7 @@ class ControlRule:
 
 
 class ControlState(IntEnum):
-    """What became of a control, by the numbers of ControlOutcome.Outcome."""
+    """Effect of a control, by the numbers of ControlOutcome.Outcome."""
 
     APPLIED = 1
     NOT_YET = 2
@@ -125,13 +125,13 @@ class ControlState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ControlOutcome:
-    """What became of a control, or of one product that it pins."""
+    """Effect of a control, or of a control on one product that it pins."""
 
     control: str
     scene: str
-    """The scene that has it; empty: the request."""
+    """Scene of the control; empty for one of the request."""
     product_id: str
-    """The pinned product; empty: the outcome is of the whole control."""
+    """The pinned product; empty for the outcome of the whole control."""
     state: ControlState
 
 
@@ -145,7 +145,7 @@ class ActiveControl:
 
     control: ControlRule
     scene: str
-    """The scene that has it; empty: the request."""
+    """Scene of the control; empty for one of the request."""
 
     @property
     def key(self) -> str:
@@ -235,7 +235,7 @@ _AGAINST = {
     (Kind.EXCLUDE, Kind.PIN): "is excluded",
     (Kind.EXCLUDE, Kind.BOOST): "is excluded",
 }
-"""What a control may not say of a product of which an earlier one said the other."""
+"""Actions that contradict each other on the same product."""
 
 
 def _contradictions(controls: Sequence[ControlRule]) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""What is wrong with a whole scene, where each of its entries is fine. Pure."""
+"""Checks of a whole scene whose entries are valid separately. Pure."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,7 +6,7 @@ from gateway.model.branch import ABOUT, ANCHORED, OF_SHOPPERS, RECOMMENDERS, Bra
 from gateway.model.scene import BEHAVIOUR, FRESHNESS, SCORED, AnchorSource, Scene
 
 _BY_LAST = ("session", "item_item", "bought_together")
-"""Parts that go by anchors where there are some."""
+"""Parts that use anchors if there are any."""
 
 
 def problems(scene: Scene) -> Iterator[str]:

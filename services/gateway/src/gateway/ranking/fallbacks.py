@@ -1,4 +1,4 @@
-"""How a degraded answer is described: its degradations, fallbacks and reasons. Pure."""
+"""Descriptions of degraded answers: degradations, fallbacks and reasons. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -27,17 +27,16 @@ OWN_CODES: Mapping[Branch, str] = MappingProxyType(
         Branch.FOLLOWED: "FOLLOWED",
     }
 )
-"""The reason where the ranker gave none."""
+"""Reason used if the ranker returned none."""
 
 FEATURED = "FEATURED"
-"""That of a product that no branch named: a control pinned it."""
+"""Reason of a product that no branch found because a control pinned it."""
 
 
 OWN_PARTS: Mapping[str, str] = MappingProxyType(
     {"FOLLOWED": OWN_CODES[Branch.FOLLOWED], "FRESHNESS": OWN_CODES[Branch.NEW]}
 )
-"""Our reasons for parts that are our own: the ranker has no words for them, and calls them by the
-part's name."""
+"""Reasons for parts that the gateway computes; the ranker reports these by the part's name."""
 
 
 def degradations(
@@ -85,7 +84,7 @@ def reasons_for(
 
 
 HYDRATE = "hydrate"
-"""The stage that reads a page from the record."""
+"""The stage that reads a page's products from the record."""
 _STAGES = (*Branch, "facets", "controls", "rank", HYDRATE, "record")
 
 

@@ -1,4 +1,4 @@
-"""Puts the nearest products of a search into another order, by fields of the record. Pure."""
+"""Sort orders of a search by fields of the record. Pure."""
 
 import math
 from collections import Counter
@@ -13,7 +13,7 @@ UNKNOWN_PRICE = -1
 
 
 class SearchSort(IntEnum):
-    """The orders, by the numbers of the contract."""
+    """Sort order, by the numbers of the contract."""
 
     UNSPECIFIED = 0
     NEAREST = 1
@@ -24,7 +24,8 @@ class SearchSort(IntEnum):
 
 
 Key = Callable[[int], tuple[bool, float | str]]
-"""By row of the columns: whether it comes after all that have a value, and the value, rising."""
+"""Sort key by row of the columns: whether the product has no value and comes last, and its value,
+ascending."""
 
 
 def in_order(

@@ -1,7 +1,7 @@
-"""Texts for people, in their language: English and Chinese.
+"""Texts for people, in English and Chinese.
 
-The ranker does not know titles: its reasons that name a product are worded here once more, with the
-title. Languages that we do not have get English.
+The ranker does not know titles: reasons that name a product are worded again here, with the title.
+Other languages get English.
 """
 
 from collections.abc import Iterable, Mapping
@@ -47,7 +47,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "FEATURED": "店铺精选",
     },
 }
-"""The reason where the ranker gave none."""
+"""Reason used if the ranker returned none."""
 
 TITLED: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -135,7 +135,7 @@ MATCHES: Mapping[str, Mapping[str, str]] = {
         "INCOMPLETE": "部分搜索失败：无法判断是否有良好匹配。",
     },
 }
-"""What came of a match, by outcome and, where it matters, branch."""
+"""Sentences about a match, by outcome and, where it matters, branch."""
 
 
 @lru_cache(256)

@@ -1,7 +1,7 @@
-"""Computes an answer once more from its record, and says what is not as it was.
+"""Recomputation of a recorded answer, with the differences.
 
-The ranker computes; what the same request would meet elsewhere today is looked up here, and changes
-nothing of that.
+The ranker computes the order. Differences in other services are looked up here and do not affect
+it.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ COLLABORATIVE = "collaborative"
 
 @dataclass(frozen=True, slots=True)
 class ReplayedPlace:
-    """A place of an answer, as it was recorded and as it is computed now."""
+    """One rank of an answer, as recorded and as computed now."""
 
     place: int
     recorded: AnsweredProduct | None
@@ -38,14 +38,14 @@ class ReplayedPlace:
 
 @dataclass(frozen=True, slots=True)
 class ReplayedAnswer:
-    """An answer computed once more, and what changed since it was given."""
+    """An answer computed again, with the changes since it was given."""
 
     record: RecordedAnswer
     equal: bool
     differences: tuple[Difference, ...]
     places: tuple[ReplayedPlace, ...]
     versions: Versions
-    """Those that would answer now."""
+    """Versions that would answer now."""
 
 
 async def replay(
@@ -83,7 +83,7 @@ async def replay(
 def _read(token: str, catalog_id: str, keys: KeyRing) -> AnswerAttribution:
     try:
         content = read_attribution_token(token, keys, round(time.time() * 1e6))
-    except TokenExpired as error:  # and so has the record
+    except TokenExpired as error:  # and so does the record
         raise AnswerMissing from error
     except ValueError as error:
         raise AttributionInvalid("is not one that this service gave") from error

@@ -1,4 +1,4 @@
-"""Refuses requests that are out of their documented range, before anything is called."""
+"""Validation of requests against their documented ranges, before any call."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -20,11 +20,11 @@ from sightline.gateway.v1 import admin_service_pb2 as pb
 
 DEFAULT = "default"
 LAST_SECOND = 253_402_300_799
-"""9999-12-31, the last that a Timestamp can say."""
+"""9999-12-31, the latest time of a Timestamp."""
 
 
 class SceneCalls:
-    """Lists, shows, checks and compares scenes. Nothing here changes one: they are files."""
+    """Calls that list, show, check and compare scenes. They change none: scenes are files."""
 
     _catalogs: Sequence[str]
     _scenes: SceneSource

@@ -1,11 +1,9 @@
-"""Scenes as files: one TOML file each, validated whole, taken up again when it changes.
+"""Scenes as files: one TOML file each, validated together, reloaded when one changes.
 
-The built-in ones lie beside this file; a folder of the platform team's adds to them or replaces
-them by name. A set of files with one bad among them is refused as a whole, and the scenes before
-it go on.
+The built-in scenes are beside this file; the operator's folder adds to them or replaces them by
+name. If one file is invalid, the whole set is rejected and the previous scenes stay in use.
 
-A folder within that folder, named by a catalog, holds what that catalog alone has: scenes of its
-own, or others in place of those of the same name.
+A subfolder named after a catalog holds that catalog's own scenes, which may replace others by name.
 """
 
 import hashlib
@@ -36,11 +34,11 @@ STALE = Gauge(
 
 
 class ScenesInvalid(Unreadable):
-    """A scene file can't be used; the message names it and what is wrong."""
+    """An invalid scene file; the message names the file and the error."""
 
 
 class SceneFiles:
-    """The scenes that the files hold now."""
+    """The current scenes of the files."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Scenes as text that is not used yet: checked entry by entry, as files are."""
+"""Validation of scene texts that are not in use: entry by entry, as for files."""
 
 import hashlib
 import re
@@ -13,9 +13,10 @@ from gateway.model.scene import Scene
 from servicekit.errors import FieldViolation
 
 MOST_BYTES = 64 * 1024
-"""Ten times the built-in one."""
+"""Maximum size in bytes: ten times the built-in scene."""
 MOST_LINE = 400
-"""Characters: a key of 32,000 levels in one line took the library 22 seconds."""
+"""Maximum number of characters in a line: a key of 32,000 levels in one line took the library 22
+seconds."""
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
