@@ -15,7 +15,7 @@ from servicekit.quotas import QuotaSettings
 def _https(address: str) -> str:
     parts = urlsplit(address)
     if address and parts.scheme != "https" and not is_local(f"{parts.hostname}:{parts.port}"):
-        raise ValueError("keys come by https:// alone: who changes them on the way makes tokens")
+        raise ValueError("must begin with https://, so that the keys can't be changed in transit")
     return address
 
 
@@ -144,21 +144,21 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     @model_validator(mode="after")
     def _issuer(self) -> Self:
         if (self.jwt_keys_file or self.jwt_keys_url) and not self.jwt_issuer:
-            raise ValueError("jwt_keys_… needs jwt_issuer: whose tokens they are")
+            raise ValueError("jwt_keys_… needs jwt_issuer")
         if self.jwt_keys_file and self.jwt_keys_url:
-            raise ValueError("jwt_keys_file and jwt_keys_url: one is enough")
+            raise ValueError("jwt_keys_file and jwt_keys_url: set only one")
         return self
 
     @model_validator(mode="after")
     def _certified(self) -> Self:
         if self.tls_callers_ca_file is not None and self.tls_folder is None:
-            raise ValueError("tls_callers_ca_file needs tls_folder: certificates are shown in TLS")
+            raise ValueError("tls_callers_ca_file needs tls_folder")
         return self
 
     @model_validator(mode="after")
     def _two_ports(self) -> Self:
         if self.admin_port and self.admin_port == self.port:
-            raise ValueError("admin_port is another port than port")
+            raise ValueError("admin_port must differ from port")
         return self
 
     def unsafe(self) -> Iterator[str]:
@@ -166,9 +166,9 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
         if self.keys_file is None and self.jwt_keys_file is None and not self.jwt_keys_url:
             names = ("keys_file", "jwt_keys_file", "jwt_keys_url")
             fields = ", ".join(map(self.variable, names))
-            yield f"callers are not asked who they are: set one of {fields}"
+            yield f"callers are not authenticated: set one of {fields}"
         if self.token_keys_file is None:
-            yield f"anybody can make tokens of answers: set {self.variable('token_keys_file')}"
+            yield f"anyone can forge the tokens of answers: set {self.variable('token_keys_file')}"
 
     def traces_followed(self) -> float:
         return self.traces_per_second

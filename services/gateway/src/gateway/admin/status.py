@@ -129,23 +129,21 @@ def _texts(count: IndexState) -> IndexState:
 def _triton(error: ServiceError | None, visual: EmbedderSpace | None) -> ServiceError | None:
     """Return why Triton does not work, as the embedder sees it; None: it works."""
     if error is not None:
-        return Unavailable("not known: the embedder does not answer", reason="EMBEDDER_UNAVAILABLE")
+        return Unavailable("unknown: the embedder does not answer", reason="EMBEDDER_UNAVAILABLE")
     if visual is None:
-        return Internal("the embedder has no visual space", reason="SPACE_UNAVAILABLE")
+        return Internal("the embedder serves no visual space", reason="SPACE_UNAVAILABLE")
     if not visual.ready:
-        return Unavailable("not every inference succeeds now", reason="TRITON_UNAVAILABLE")
+        return Unavailable("test inferences fail", reason="TRITON_UNAVAILABLE")
     return None
 
 
 def _milvus(retriever: _Reply[IndexState]) -> ServiceError | None:
     """Return why Milvus does not work, as the retriever sees it; None: it works."""
     if retriever.error is not None:
-        return Unavailable(
-            "not known: the retriever does not answer", reason="RETRIEVER_UNAVAILABLE"
-        )
+        return Unavailable("unknown: the retriever does not answer", reason="RETRIEVER_UNAVAILABLE")
     if retriever.value is not None and retriever.value.indexed < 0:
         return Unavailable(
-            "the engine does not answer, or has no index any more", reason="INDEX_UNAVAILABLE"
+            "the engine does not answer, or has lost the index", reason="INDEX_UNAVAILABLE"
         )
     return None
 

@@ -37,7 +37,7 @@ class AdminPortOnly(PermissionDenied, reason="ADMIN_PORT_ONLY"):
 
     def __init__(self, port: int) -> None:
         super().__init__(
-            f"this call is answered on the gateway's administrative port alone, {port}",
+            f"this call is served on the gateway's administrative port only, {port}",
             metadata={"port": str(port)},
         )
 

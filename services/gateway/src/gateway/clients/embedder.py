@@ -51,7 +51,7 @@ class EmbedderClient(EmbedderPort):
         decodes = any(signal.is_photo for signal in signals)
         response = await self._call(self._stub.BatchEmbed, request, decodes=decodes)
         if len(response.results) != len(signals):
-            raise Internal("the embedder answered another number of items", reason="INTERNAL")
+            raise Internal("the embedder returned a different number of items", reason="INTERNAL")
         return EmbeddedSignals(
             items=tuple(_result(item) for item in response.results),
             work=messages.work(response.stage_timings),
@@ -66,7 +66,7 @@ class EmbedderClient(EmbedderPort):
         request = pb.ClassifyRequest(catalog_id=catalog_id, items=[_item(photo)], top_k=top_k)
         response = await self._call(self._stub.Classify, request, decodes=True)
         if len(response.results) != 1:
-            raise Internal("the embedder answered another number of items", reason="INTERNAL")
+            raise Internal("the embedder returned a different number of items", reason="INTERNAL")
         (result,) = response.results
         if result.status.code:
             raise from_status(result.status)

@@ -366,7 +366,7 @@ def _check_columns(answer: ranking_pb.RankResponse, known: Mapping[str, int]) ->
     if lengths != {count} or len(answer.reasons) > count:
         raise Internal("the ranker's columns differ in length", reason="INTERNAL")
     if not known.keys() >= set(answer.product_ids):
-        raise Internal("the ranker answered products that were no candidates", reason="INTERNAL")
+        raise Internal("the ranker returned products that were not candidates", reason="INTERNAL")
 
 
 def _reasons(entries: Iterable[ranking_pb.ReasonList]) -> list[tuple[Reason, ...]]:

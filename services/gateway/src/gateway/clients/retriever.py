@@ -276,7 +276,7 @@ def filter_of(scope: AnswerScope) -> filter_pb2.Filter | None:
     """
     own = scope.filter.message if scope.filter is not None else None
     if own is not None and not isinstance(own, filter_pb2.Filter):
-        raise TypeError("a filter is carried as the message that it came as")
+        raise TypeError("the filter must be a Filter message")
     added = [_BUYABLE] if scope.buyable_only else []
     if scope.created_micros is not None:
         added.append(_equal("create_time", time=timestamp(scope.created_micros)))

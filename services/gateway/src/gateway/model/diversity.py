@@ -25,7 +25,7 @@ def _pairs(caps: object) -> object:
 
 def _rising(places: tuple[int, ...]) -> tuple[int, ...]:
     if list(places) != sorted(set(places)):
-        raise ValueError("exploration_places must rise")
+        raise ValueError("exploration_places must ascend")
     return places
 
 

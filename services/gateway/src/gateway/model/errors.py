@@ -76,7 +76,7 @@ class ImageUnreadable(FailedPrecondition, reason="URI_UNREADABLE"):
 class NoPhoto(FailedPrecondition, reason="HEAT_MAP_UNAVAILABLE"):
     """A product without a photo has no visual similarity."""
 
-    message = "the product has no photo to be compared with"
+    message = "the product has no photo to compare"
     violations = (FieldViolation("product_id", message),)
 
 
@@ -87,14 +87,14 @@ class FilterInvalid(FieldsInvalid, reason="FILTER_INVALID"):
 class SceneNotFound(NotFound, reason="SCENE_NOT_FOUND"):
     """No scene has this name."""
 
-    message = "there is no scene of this name; GetStatus lists them"
+    message = "no scene has this name; GetStatus lists the scenes"
     violations = (FieldViolation("scene", message),)
 
 
 class ProductNotFound(NotFound, reason="PRODUCT_NOT_FOUND"):
     """Requested products are not in the catalog."""
 
-    message = "the catalog does not hold this product"
+    message = "the product is not in the catalog"
 
     def __init__(self, *paths: str) -> None:
         super().__init__(violations=[FieldViolation(p, "is not in the catalog") for p in paths])
@@ -104,7 +104,7 @@ class SpaceMissing(FailedPrecondition, reason="SPACE_UNAVAILABLE"):
     """No signal can be searched: their spaces do not exist, or hold nothing yet."""
 
     def __init__(self, places: Iterable[int]) -> None:
-        description = "has no space to be searched in, or nothing is indexed in it yet"
+        description = "can't be searched: its space does not exist, or is empty"
         violations = [FieldViolation(f"signals[{place}]", description) for place in places]
         super().__init__(f"what is asked for {description}", violations=violations)
 
@@ -147,7 +147,7 @@ class PeerUnavailable(Unavailable):
 class NothingAvailable(Unavailable, reason="NOTHING_AVAILABLE"):
     """Too many dependencies are unavailable to answer."""
 
-    message = "what an answer could rest on is unavailable"
+    message = "all sources of an answer are unavailable"
     retry_after = RETRY_AFTER
 
     def __init__(self, causes: Iterable[DegradationCause]) -> None:
@@ -161,7 +161,7 @@ class AnswerDegraded(Unavailable, reason="ANSWER_DEGRADED"):
 
     def __init__(self, quality: str, least: str, causes: Iterable[str]) -> None:
         super().__init__(
-            f"the best answer now is {quality}, and {least} is asked for",
+            f"the best available quality is {quality}, but at least {least} is required",
             metadata={"quality": quality, "least": least, "causes": ",".join(causes)},
         )
 
@@ -170,4 +170,4 @@ class StageLate(DeadlineExceeded, reason="STAGE_DEADLINE"):
     """A stage used up its share of the deadline."""
 
     def __init__(self, stage: str) -> None:
-        super().__init__(f"{stage} took longer than its part of the deadline")
+        super().__init__(f"{stage} took longer than its share of the deadline")

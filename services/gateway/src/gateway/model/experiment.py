@@ -67,15 +67,15 @@ class ExperimentFile:
             name for name, count in Counter(arm.name for arm in self.arms).items() if count > 1
         ]
         if twice:
-            raise ValueError(f"arms: {twice} are there twice")
+            raise ValueError(f"arms: {twice} are not unique")
         if sum(arm.share for arm in self.arms) > 1 + _ROUNDING:
-            raise ValueError("arms: their shares are more than 1 together")
+            raise ValueError("arms: their shares add up to more than 1")
         if not self.layer_part[0] < self.layer_part[1]:
-            raise ValueError("layer_part: must rise")
+            raise ValueError("layer_part: must ascend")
         if self.end is not None and self.end <= self.start:
-            raise ValueError("end: is not after start")
+            raise ValueError("end: must be after start")
         if "revenue" in (self.metric, *self.guardrails) and not self.currency:
-            raise ValueError("currency: revenue is counted in one, e.g. EUR")
+            raise ValueError("currency: is required for revenue, e.g. EUR")
 
 
 def conflict(one: ExperimentFile, other: ExperimentFile) -> str:

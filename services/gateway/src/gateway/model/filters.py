@@ -67,7 +67,7 @@ def problems(value: CallersFilter, path: str, *, negated: bool) -> Iterator[tupl
     """Yield what is wrong with a filter, or with its negation as a part of another one, by path."""
     message: Any = value.message
     if message.WhichOneof("expression") is None:
-        yield path, "is required: it says nothing"
+        yield path, "is required"
         return
     try:
         filter_checks.check(read(message, path), path, negated=negated)

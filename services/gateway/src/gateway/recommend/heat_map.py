@@ -57,5 +57,5 @@ def _image(row: ProductRow, wanted: str) -> str:
     if not ids:
         raise NoPhoto
     if wanted and wanted not in ids:
-        raise RequestInvalid(FieldViolation("image_id", "is none of the product's photos"))
+        raise RequestInvalid(FieldViolation("image_id", "is not a photo of the product"))
     return wanted or ids[0]

@@ -255,7 +255,7 @@ async def _recorded(run: Run, here: PageStart) -> AnswerRecord:
         except Unavailable as error:
             raise NothingAvailable([cause_of(Peer.RANKER, error)]) from error
     if record.request_digest != run.digests.stored:
-        raise PageTokenInvalid("belongs to another request: send the same one, or no token")
+        raise PageTokenInvalid("belongs to another request: repeat that request, or omit the token")
     if 0 < record.expire_micros < time.time() * 1e6:
         raise AnswerMissing
     return record

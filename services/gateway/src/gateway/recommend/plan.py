@@ -66,7 +66,7 @@ def _asked(query: RequestQuery, scene: Scene) -> Mapping[Branch, bool]:
 def scened(query: RequestQuery, scene: Scene) -> RequestQuery:
     """Return the query with its anchors left out, and searched by, as its scene says."""
     if query.followed and not scene.followed_attribute:
-        raise RequestInvalid.at("followed", "this scene names no attribute to follow by")
+        raise RequestInvalid.at("followed", "this scene defines no followed_attribute")
     if query.anchors and not scene.answer_anchors:
         left_out = (*query.exclude_product_ids, *query.anchors)
         query = replace(query, exclude_product_ids=left_out)

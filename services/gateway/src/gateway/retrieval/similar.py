@@ -188,7 +188,7 @@ def listing_of(
 def result_of(run: Run, listing: CandidateList, found: NearestProducts) -> BranchResult:
     """Return a search's list, with the search in words."""
     away = ", away from it" if listing.negative else ""
-    step = f"{listing.branch}: top {run.plan.top_k}{away} ({found.plan or 'plan not known'})"
+    step = f"{listing.branch}: top {run.plan.top_k}{away} ({found.plan or 'unknown plan'})"
     return BranchResult((listing,), found=(found,), steps=(step,))
 
 

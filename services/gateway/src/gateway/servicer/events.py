@@ -26,7 +26,7 @@ ATTRIBUTIONS = Counter(
 
 EVENTS = Counter(
     "sightline_gateway_events_total",
-    "Events that callers sent, by type: those that were refused or sent again included.",
+    "Events that callers sent, by type, including rejected and repeated ones.",
     ("type",),
 )
 _KINDS = {

@@ -101,5 +101,5 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
         request.catalog_id = admit(request, self._catalogs)
         owner = self._owners.get(request.job_id.partition("/")[0])
         if owner is None:
-            raise NotFound("this catalog has no such job", reason="JOB_NOT_FOUND")
+            raise NotFound("the catalog has no job with this id", reason="JOB_NOT_FOUND")
         return owner

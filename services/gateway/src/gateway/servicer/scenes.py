@@ -110,7 +110,7 @@ class SceneCalls:
                 return []
         except ServiceError:
             return []
-        text = "the ranker has no such model, or not its files any more: the promoted one answers"
+        text = "the ranker does not have this model or its files: the promoted one is used"
         return [pb.SceneProblem(path="ranking.model", text=text)]
 
     def _used(self, name: str, catalog_id: str) -> Scene | None:

@@ -15,10 +15,11 @@ MOST_PRODUCTS = 10_000
 CALL_SECONDS = 5.0
 
 COUNTS = QueueMetrics(
-    Counter("sightline_gateway_answers_kept_total", "Answer records that the ranker took."),
+    Counter("sightline_gateway_answers_kept_total", "Answer records that the ranker accepted."),
     Counter(
         "sightline_gateway_answers_dropped_total",
-        "Answer records that were dropped: the queue was full, the ranker gone or not willing.",
+        "Answer records that were dropped: the queue was full, or the ranker was unavailable or"
+        " rejected them.",
         ("cause",),
     ),
     Gauge(

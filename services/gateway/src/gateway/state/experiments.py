@@ -78,7 +78,7 @@ def _unknown(one: ExperimentFile, catalogs: Collection[str], scenes: SceneSource
         try:
             scenes.get(name, one.catalog)
         except SceneNotFound:
-            yield f"{field}: there is no scene {name!r}"
+            yield f"{field}: no scene is named {name!r}"
 
 
 class RunningExperiments:
@@ -156,7 +156,7 @@ class RunningExperiments:
                         )
             except ServiceError as error:
                 self.problem = error.message
-                get_logger().warning("experiments not taken up", problem=error.message)
+                get_logger().warning("experiments not loaded", problem=error.message)
             else:
                 self._taken = wanted
             STALE.set(bool(self.problem))
@@ -168,7 +168,9 @@ class RunningExperiments:
             if error.reason != CHANGED:
                 raise
             self.problem = error.message
-            get_logger().error("experiments refused; the former ones go on", problem=error.message)
+            get_logger().error(
+                "experiments rejected; the previous ones stay in force", problem=error.message
+            )
             if catalog_id not in self._in_force:  # after a restart
                 self._in_force[catalog_id] = await self._keeper.experiments(catalog_id)
         else:

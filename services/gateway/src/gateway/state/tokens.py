@@ -203,7 +203,7 @@ def read_page_token(token: str, request: bytes, keys: KeyRing, now_micros: int) 
     except TokenExpired as error:
         raise AnswerMissing from error
     except ValueError as error:
-        raise PageTokenInvalid("is not one that this service gave") from error
+        raise PageTokenInvalid("is not a token of this service") from error
     if page.digest != request:
-        raise PageTokenInvalid("belongs to another request: send the same one, or no token")
+        raise PageTokenInvalid("belongs to another request: repeat that request, or omit the token")
     return page

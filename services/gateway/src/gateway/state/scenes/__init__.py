@@ -28,7 +28,7 @@ DEFAULT = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 STALE = Gauge(
     "sightline_gateway_scenes_stale",
-    "1 while the scene files are bad and the scenes before them go on.",
+    "1 while the scene files are invalid and the previous scenes stay in use.",
     multiprocess_mode="livemax",
 )
 
@@ -110,13 +110,15 @@ def _read(
     for own in _own(folder):
         scenes[own.name] = {**shared, **{path.stem: _scene(path) for path in _files(own)}}
         if catalogs is not None and own.name not in catalogs:
-            get_logger().warning("scenes of a catalog that is not there", folder=str(own))
+            get_logger().warning("scenes of an undeclared catalog", folder=str(own))
     return scenes
 
 
 def _scene(path: Path) -> Scene:
     if not _NAME.fullmatch(path.stem):
-        raise ScenesInvalid(f"{path}: a scene's name is 1 to 64 of a-z, 0-9, _ and -")
+        raise ScenesInvalid(
+            f"{path}: a scene's name must be 1 to 64 characters of a-z, 0-9, _ and -"
+        )
     try:
         content = path.read_bytes()
         version = hashlib.sha256(content).hexdigest()[:16]
@@ -128,5 +130,5 @@ def _scene(path: Path) -> Scene:
     if wrong := list(scene_checks.problems(scene)):
         raise ScenesInvalid(f"{path}: {'; '.join(wrong)}")
     if idle := list(scene_checks.warnings(scene)):
-        get_logger().warning("a scene has entries without effect", file=str(path), problems=idle)
+        get_logger().warning("scene entries have no effect", file=str(path), problems=idle)
     return scene

@@ -26,7 +26,7 @@ def read(name: str, text: str) -> Scene:
     Raises SceneInvalid with every invalid entry.
     """
     if not NAME.fullmatch(name):
-        raise SceneInvalid.at("scene", "is not 1 to 64 of a-z, 0-9, _ and -")
+        raise SceneInvalid.at("scene", "must be 1 to 64 characters of a-z, 0-9, _ and -")
     content = text.encode()
     if len(content) > MOST_BYTES:
         raise SceneInvalid.at("toml", f"is longer than {MOST_BYTES} bytes")
@@ -38,7 +38,7 @@ def read(name: str, text: str) -> Scene:
     except tomllib.TOMLDecodeError as error:
         raise SceneInvalid.at("toml", str(error)) from error
     except RecursionError as error:
-        raise SceneInvalid.at("toml", "is nested too deep") from error
+        raise SceneInvalid.at("toml", "is nested too deeply") from error
     except ValidationError as error:
         raise SceneInvalid(*_problems(error)) from error
     if wrong := [each.split(": ", 1) for each in scene_checks.problems(scene)]:

@@ -74,7 +74,9 @@ class SnapshotFiles:
             draft.write_bytes(_digest(data) + b"\n" + data)
             draft.replace(self._path(catalog_id))
         except OSError as error:
-            get_logger().warning("snapshot not kept", folder=str(self.folder), problem=str(error))
+            get_logger().warning(
+                "snapshot not written", folder=str(self.folder), problem=str(error)
+            )
 
     def _path(self, catalog_id: str) -> Path:
         return self.folder / f"{catalog_id}.snapshot"
@@ -84,15 +86,15 @@ class SnapshotFiles:
             raise Damaged("it is too large")
         digest, _, data = path.read_bytes().partition(b"\n")
         if digest != _digest(data):
-            raise Damaged("its content is not what was written")
+            raise Damaged("its content was changed")
         try:
             content = _CONTENT.validate_json(data)
         except ValidationError:
-            raise Damaged("it is of another release") from None
+            raise Damaged("it was written by another release") from None
         if content.format != FORMAT:
-            raise Damaged("it is of another release")
+            raise Damaged("it was written by another release")
         if content.catalog_id != catalog_id:
-            raise Damaged("it is another catalog's")
+            raise Damaged("it belongs to another catalog")
         rows = [self.row_of(row) for row in content.rows]
         return CatalogSnapshot(
             content.time_micros,
