@@ -30,10 +30,13 @@ class FacetRequest(google.protobuf.message.Message):
     TOP_K_FIELD_NUMBER: builtins.int
     CATEGORY_PATH_FIELD_NUMBER: builtins.int
     PRICE_BOUNDS_FIELD_NUMBER: builtins.int
+    NUMBER_BOUNDS_FIELD_NUMBER: builtins.int
     field: builtins.str
-    """What is counted: "category", "brand", "price", "availability", "tags", or "attributes.<key>"."""
+    """What is counted: "category", "brand", "price", "availability", "tags", "rating", "rating_count", "stock", or
+    "attributes.<key>".
+    """
     top_k: builtins.int
-    """Most values to answer, 1 to 200; 0 = 20. Of a price all ranges come that hold products."""
+    """Most values to answer, 1 to 200; 0 = 20. Of prices and numbers all ranges come that hold products."""
     @property
     def category_path(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Of "category": the categories right below this one are counted; empty = the topmost ones."""
@@ -44,6 +47,12 @@ class FacetRequest(google.protobuf.message.Message):
         20, 50 and so on, in the currency of most of the products.
         """
 
+    @property
+    def number_bounds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """Of a number: where ranges begin, rising, up to 50; the last one is open. Empty = each unit of a rating, else 0, 1, 2,
+        5, 10, 20, 50 and so on.
+        """
+
     def __init__(
         self,
         *,
@@ -51,8 +60,9 @@ class FacetRequest(google.protobuf.message.Message):
         top_k: builtins.int = ...,
         category_path: collections.abc.Iterable[builtins.str] | None = ...,
         price_bounds: collections.abc.Iterable[google.type.money_pb2.Money] | None = ...,
+        number_bounds: collections.abc.Iterable[builtins.float] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["category_path", b"category_path", "field", b"field", "price_bounds", b"price_bounds", "top_k", b"top_k"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["category_path", b"category_path", "field", b"field", "number_bounds", b"number_bounds", "price_bounds", b"price_bounds", "top_k", b"top_k"]) -> None: ...
 
 Global___FacetRequest: typing_extensions.TypeAlias = FacetRequest
 
@@ -74,7 +84,7 @@ class Facet(google.protobuf.message.Message):
     """Products without a value that was looked for: no brand, no price in this currency, nothing below the category."""
     @property
     def values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___FacetValue]:
-        """The values of most products first, equal ones by `text`; ranges of a price from the lowest."""
+        """The values of most products first, equal ones by `text`; ranges of prices and numbers from the lowest."""
 
     def __init__(
         self,

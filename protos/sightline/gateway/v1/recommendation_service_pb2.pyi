@@ -47,6 +47,8 @@ class _SortEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     """Those that the catalog stored last first."""
     SORT_BRAND: _Sort.ValueType  # 5
     """By brand, A to Z; those without one last."""
+    SORT_RATING: _Sort.ValueType  # 6
+    """Best rated first; those without a rating last."""
 
 class Sort(_Sort, metaclass=_SortEnumTypeWrapper):
     """In what order the nearest products are answered. All but the first put the nearest 100, or as many as five pages
@@ -65,6 +67,8 @@ SORT_NEWEST: Sort.ValueType  # 4
 """Those that the catalog stored last first."""
 SORT_BRAND: Sort.ValueType  # 5
 """By brand, A to Z; those without one last."""
+SORT_RATING: Sort.ValueType  # 6
+"""Best rated first; those without a rating last."""
 Global___Sort: typing_extensions.TypeAlias = Sort
 
 @typing.final

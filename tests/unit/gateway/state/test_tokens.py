@@ -57,7 +57,7 @@ NOT_ASKED = {
     "explain": True,
     "min_answer_quality": 3,
     "facets": (FacetRequest(field="brand"),),
-    "sort": 2,
+    "sort": "NEWEST",
 }
 
 
