@@ -1,5 +1,5 @@
-"""Writes values/products.py: the value Product, the fields of filters, the orders of a search, and the
-list of fields.
+"""Writes values/products.py: the value Product, the fields of filters, the orders of a search, and
+the list of fields.
 
     .venv/bin/python client/generate_fields.py
 
