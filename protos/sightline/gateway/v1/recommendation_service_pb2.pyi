@@ -90,7 +90,7 @@ class QuerySignal(google.protobuf.message.Message):
     BOX_FIELD_NUMBER: builtins.int
     FIND_SUBJECT_FIELD_NUMBER: builtins.int
     image: builtins.bytes
-    """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, detected from its bytes, at most 10 MiB and 50 megapixels.
+    """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, detected from its bytes, at most 10 MiB and 25 megapixels.
     Of several frames or pages the first is used. Not stored.
     """
     text: builtins.str
