@@ -100,7 +100,10 @@ async def test_bad_files_are_refused_and_those_before_them_go_on(tmp_path):
     clock.now += AGAIN_SECONDS
 
     assert await arms(found) == before
-    assert "order.toml: together: Value error, arms: their shares add up to more than 1" in found.problem
+    assert (
+        "order.toml: together: Value error, arms: their shares add up to more than 1"
+        in found.problem
+    )
 
 
 async def test_an_arm_whose_scene_is_gone_is_answered_as_if_there_were_none(tmp_path):

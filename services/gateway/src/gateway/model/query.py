@@ -137,10 +137,9 @@ class RequestQuery:
     request_id: str = ""
     """As given in the message."""
     facets: tuple[FacetRequest, ...] = ()
-    """For a search: facets to count. The retriever validates them; the gateway passes them through.
-    """
-    sort: int = 0
-    """For a search: number of the Sort."""
+    """For a search: facets to count. The retriever validates them; the gateway passes them on."""
+    sort: str = ""
+    """For a search: name of the Sort, or the invalid value given; empty: nearest first."""
     anchors: tuple[str, ...] = ()
     """Products that the request is about, as given, most important first."""
     followed: tuple[str, ...] = ()
