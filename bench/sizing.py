@@ -1,5 +1,5 @@
-"""How large a machine or cluster has to be: the arithmetic behind docs/operate/sizing.md, and with
-bench.sizing_shops behind sizing-shops.md.
+"""Size of a machine or cluster: the formulas behind docs/operate/sizing.md and, with
+bench.sizing_shops, sizing-shops.md.
 
 ``python -m bench.sizing`` prints the tables; ``python -m bench.sizing docs/operate/sizing.md``
 puts them where the page has them. Gigabytes are 10^9 bytes.
@@ -158,13 +158,13 @@ def _row_table() -> str:
         ("filter columns", f"{NUMBERS} × 8 = {COLUMN_BYTES}"),
         ("ids, key lookup, time", f"{ID_BYTES}"),
     ]
-    return _table(("a row holds", "bytes"), lines)
+    return _table(("part of a row", "bytes"), lines)
 
 
 def _shops(rows: int, segment: int) -> str:
     headers = (
-        *("dimensions", "held as", "bytes a row", "one copy, GB", "query nodes, GB"),
-        *("segments", f"cores for {SEARCHES}/s", "object store, GB", "record, GB"),
+        *("dimensions", "stored as", "bytes a row", "one copy, GB", "query nodes, GB"),
+        *("segments", f"cores for {SEARCHES} searches/s", "object store, GB", "record, GB"),
     )
     lines = []
     for dimension in (80, 256, 1_280):
@@ -200,7 +200,7 @@ def _checked() -> str:
                 f"{net / computed:.1f}",
             )
         )
-    headers = ("", "vectors and links, GB", "measured above the empty server, GB", "ratio")
+    headers = ("", "vectors and links, GB", "measured minus an empty server, GB", "ratio")
     return _table(headers, lines)
 
 

@@ -1,4 +1,4 @@
-"""What whole shops need, service by service: the last section of docs/operate/sizing.md.
+"""Resources of two example shops, service by service: docs/operate/sizing-shops.md.
 
 Pods come from the simulation's last result, stores from the arithmetic of bench.sizing. Prices are
 an example; `Prices` takes your own.
@@ -99,7 +99,7 @@ def answers_bytes(rate: float) -> float:
 def table(shop_of: Any, prices: Prices | None = None) -> str:
     """Return the page's table. `shop_of`: bench.sizing.Shop."""
     sizes = simulated()
-    headers = ("", *(each["name"] for each in sizes), "", "where it comes from")
+    headers = ("", *(each["name"] for each in sizes), "", "source")
     rows = [*_pods(sizes), *_stores(sizes, shop_of), *_costs(sizes, shop_of, prices or Prices())]
     lines = (headers, ["---"] * len(headers), *rows)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
@@ -112,7 +112,10 @@ def _pods(sizes: Sequence[Mapping[str, Any]]) -> Rows:
     def pods(name: str) -> list[str]:
         return [f"{each['pods'][name]} ({each['by_thresholds'][name]})" for each in sizes]
 
-    source = "processor time measured at 100,000 products, ÷ 0.6; in brackets by the thresholds"
+    source = (
+        "processor time measured at 100,000 products, ÷ 0.6; in brackets: pods by the autoscaling"
+        " thresholds"
+    )
     return [
         ("gateway, pods of 1 processor", *pods(GATEWAY), SIMULATED, source),
         ("retriever, pods of 1 processor", *pods(RETRIEVER), SIMULATED, "the same"),
@@ -120,16 +123,16 @@ def _pods(sizes: Sequence[Mapping[str, Any]]) -> Rows:
         ("embedder, pods of 2 decoders", *pods(EMBEDDER), SIMULATED, "the same; 15% photos"),
         ("Triton, pods of 2 processors", *pods(TRITON), SIMULATED, "the same; Lite0, float32"),
         (
-            "or GPUs",
+            "GPUs instead of Triton's pods",
             *(str(each["gpus"]) for each in sizes),
             EXTRAPOLATED,
-            "no GPU was measured: 0.6 ms a photo assumed, and one to spare",
+            "assumed: 0.6 ms a photo, one spare GPU; no GPU was measured",
         ),
         (
             "p50, p99 of an answer, ms",
             *(f"{1e3 * each['p50']:.0f}, {1e3 * each['p99']:.0f}" for each in sizes),
             SIMULATED,
-            "those pods; measured p99 is up to twice the simulation's",
+            "with these pods; measured p99 is up to twice as high",
         ),
         (
             "memory of a retriever, GB",
@@ -141,13 +144,13 @@ def _pods(sizes: Sequence[Mapping[str, Any]]) -> Rows:
             "memory of a model in a ranker, GB",
             *(f"{each['products'] * TASTE_BYTES / GB:.1f}" for each in sizes),
             EXTRAPOLATED,
-            "30 numbers and a bias a product",
+            "30 numbers and a bias for each product",
         ),
         (
             "first import, processor hours",
             *(f"{each['products'] * _photo_seconds() / 3600:,.0f}" for each in sizes),
             EXTRAPOLATED,
-            "embedder and Triton of one photo of 0.3 megapixels, measured",
+            "measured processor time of embedder and Triton for a photo of 0.3 megapixels",
         ),
     ]
 
@@ -181,25 +184,25 @@ def _stores(sizes: Sequence[Mapping[str, Any]], shop_of: Any) -> Rows:
             "PostgreSQL: products, GB (80-d)",
             *(f"{_shop(each, 80, shop_of).record / GB:,.0f}" for each in sizes),
             EXTRAPOLATED,
-            "bytes measured on SQLite",
+            "bytes a product measured on SQLite",
         ),
         (
-            "PostgreSQL: answers' records written, MB/s",
+            "PostgreSQL: answer records written, MB/s",
             *(f"{each['rate'] * RECORD_BYTES / 1e6:,.1f}" for each in sizes),
             EXTRAPOLATED,
-            f"{RECORD_BYTES:,} bytes of 200 candidates, measured",
+            f"{RECORD_BYTES:,} bytes for 200 candidates, measured",
         ),
         (
-            "PostgreSQL: these for 30 days, TB",
+            "PostgreSQL: answer records of 30 days, TB",
             *(f"{answers_bytes(each['rate']) / 1e12:,.1f}" for each in sizes),
             EXTRAPOLATED,
-            f"a day's mean is {BUSY:.2f} of its peak; fewer by GATEWAY_ANSWER_DAYS",
+            f"a day's mean rate is {BUSY:.2f} of its peak; GATEWAY_ANSWER_DAYS sets the days",
         ),
         (
             "object store, GB (80-d)",
             *(f"{_shop(each, 80, shop_of).store / GB:,.0f}" for each in sizes),
             EXTRAPOLATED,
-            "[sizing](sizing.md); photos apart",
+            "[sizing](sizing.md); without photos",
         ),
     ]
 
@@ -213,8 +216,8 @@ def _costs(sizes: Sequence[Mapping[str, Any]], shop_of: Any, prices: Prices) -> 
                 for each in sizes
             ),
             EXTRAPOLATED,
-            f"example: {prices.processor} an hour of a processor with 4 GB, {prices.memory} of a"
-            f" further GB, {prices.disk} a month of a GB of disk",
+            f"example prices: {prices.processor} an hour for a processor with 4 GB, {prices.memory}"
+            f" for a further GB, {prices.disk} a month for a GB of disk",
         )
         for dimension in (80, 1_280)
     ]

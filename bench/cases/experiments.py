@@ -106,8 +106,8 @@ def run(say: Say) -> BenchResult:
             f"rate {rate:.1%}": _decided(_rates(random, rate), _rates(random, rate))
             for rate in (0.005, 0.02, BASE, 0.5)
         },
-        "revenue of 3% who buy": _decided(_revenues(random, 0.03), _revenues(random, 0.03)),
-        "revenue of 20% who buy": _decided(_revenues(random, 0.2), _revenues(random, 0.2)),
+        "revenue, 3% buyers": _decided(_revenues(random, 0.03), _revenues(random, 0.03)),
+        "revenue, 20% buyers": _decided(_revenues(random, 0.2), _revenues(random, 0.2)),
     }
     say("tests with an effect")
     control = _rates(random, BASE)
@@ -259,10 +259,10 @@ def _percent(share: float) -> str:
 def _same_table(same: dict[str, DailyDecisions]) -> BenchTable:
     rows = tuple((name, _percent(one.rate), _percent(_naive(one))) for name, one in same.items())
     caption = (
-        f"Of {TESTS:,} experiments without an effect, looked at each day ({DAYS} days of {A_DAY}"
-        f" units an arm; hashed: {HASHED_DAYS} of {HASHED_UNITS // HASHED_DAYS // 2}), how many are"
-        " ever decided: by the confidence sequence, and by a z-test at 95% that allows one look. In"
-        " brackets the 95% interval."
+        f"Fraction of {TESTS:,} experiments without an effect, checked daily ({DAYS} days with"
+        f" {A_DAY} units per arm; hashed: {HASHED_DAYS} with {HASHED_UNITS // HASHED_DAYS // 2}),"
+        " that are ever decided by the confidence sequence, and by a z-test at 95% for one look."
+        " Brackets: 95% interval."
     )
     return BenchTable("A/A tests", ("metric", "ever decided", "by a z-test"), rows, caption, None)
 
@@ -279,9 +279,9 @@ def _lifted_table(lifted: dict[float, DailyDecisions]) -> BenchTable:
         for lift, one in lifted.items()
     )
     caption = (
-        f"Of {TESTS:,} experiments with an effect: decided for the better arm within {DAYS} days,"
-        " on which day in the mean, what one z-test at the end would find, and decided for the"
-        " worse."
+        f"Fraction of {TESTS:,} experiments with an effect that are decided for the better arm"
+        f" within {DAYS} days, the mean day, the fraction found by one z-test at the end, and the"
+        " fraction decided for the worse arm."
     )
-    headers = ("rate", "decided", "on day", "z-test on the last day", "wrongly")
+    headers = ("rate", "decided", "mean day", "z-test on the last day", "wrong")
     return BenchTable("Power", headers, rows, caption, None)

@@ -10,12 +10,12 @@ import numpy.typing as npt
 from bench.datasets.featured import Floats
 from bench.datasets.grocery import Grocery, Labels
 from bench.harness.model import Interval
+from embedder.fitting.bootstrap import intervals
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
 FOLDS = 5
 SHRINKAGE = 0.1
 DIMENSION = 80
-RESAMPLES = 4_000
 NEAREST, PRECISION, ICONIC = "1-NN", "mAP", "iconic"
 FITTED, FITTED_ICONIC = "fitted: 1-NN", "fitted: iconic"
 MEASURES = (NEAREST, PRECISION, ICONIC, FITTED, FITTED_ICONIC)
@@ -162,14 +162,9 @@ def gain(better: Doubles, worse: Doubles, scenes: Labels) -> Interval:
     """Return the mean paired difference with its 95% interval by the percentile bootstrap over
     scenes, as photos of one scene are dependent.
     """
-    names, place = np.unique(scenes, return_inverse=True)
-    sums = np.bincount(place, better - worse)
-    counts = np.bincount(place)
-    drawn = np.random.default_rng(0).multinomial(
-        len(names), np.full(len(names), 1 / len(names)), RESAMPLES
-    )
-    low, high = np.quantile((drawn @ sums) / (drawn @ counts), (0.025, 0.975))
-    return Interval(float((better - worse).mean()), float(low), float(high))
+    found = better - worse
+    low, high = intervals(found[:, None], scenes, seed=0)[:, 0].tolist()
+    return Interval(float(found.mean()), low, high)
 
 
 def unit(vectors: Floats) -> Floats:

@@ -1,16 +1,18 @@
 """Percentiles and ratios with intervals that assume no distribution."""
 
 import math
-import random
-from collections.abc import Sequence
-from statistics import median
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import bootstrap
 
 from bench.harness.model import Interval
 
 _Z = 1.96
+_BLOCK = 2**22
+"""Numbers drawn at once."""
 
 
 def percentile(values: Sequence[float], share: float) -> Interval:
@@ -36,35 +38,21 @@ def percentile(values: Sequence[float], share: float) -> Interval:
 def ratio(
     parts: Sequence[tuple[float, float]], *, resamples: int = 10_000, seed: int = 0
 ) -> Interval:
-    """Sum of the firsts over sum of the seconds, and its 95% interval by the percentile bootstrap
-    over the parts (Efron and Tibshirani, An Introduction to the Bootstrap, 13.3).
+    """Return the sum of the firsts over the sum of the seconds, with its 95% interval.
 
-    With few parts the interval is too narrow rather than too wide. ValueError for none.
+    With few parts the interval is too narrow rather than too wide. Raise ValueError for none.
     """
-    if not parts:
-        raise ValueError("no parts")
-    draw = random.Random(seed)
-    drawn = sorted(_ratio(draw.choices(parts, k=len(parts))) for _ in range(resamples))
-    return Interval(
-        value=_ratio(parts),
-        low=drawn[_place(resamples * 0.025, resamples)],
-        high=drawn[_place(resamples * 0.975, resamples)],
-    )
+    return _resampled(tuple(zip(*parts, strict=True)), np.sum, resamples, seed)
 
 
 def mean(values: npt.ArrayLike, *, resamples: int = 2_000, seed: int = 0) -> Interval:
-    """Return the mean and its 95% interval by the percentile bootstrap over the values.
+    """Return the mean of the values with its 95% interval.
 
     The interval stays within the range of the values: that of all ones is 1 to 1. Raise ValueError
     for no values.
     """
     given = np.asarray(values, float)
-    if not given.size:
-        raise ValueError("no values")
-    draw = np.random.default_rng(seed)
-    drawn = [float(draw.choice(given, given.size).mean()) for _ in range(resamples)]
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return Interval(float(given.mean()), float(low), float(high))
+    return _resampled((given, np.ones_like(given)), np.sum, resamples, seed)
 
 
 def median_ratio(
@@ -72,27 +60,33 @@ def median_ratio(
 ) -> Interval:
     """Return the median of the firsts over that of the seconds, with its 95% interval.
 
-    The interval is a percentile bootstrap over pairs, which were measured by turns. Raise
-    ValueError without values.
+    Values at one place were measured in turns, and are drawn together. Raise ValueError without
+    values.
     """
-    pairs = list(zip(firsts, seconds, strict=True))
-    if not pairs:
+    return _resampled((firsts, seconds), np.median, resamples, seed)
+
+
+def _resampled(
+    pairs: Sequence[npt.ArrayLike], total: Callable[..., Any], resamples: int, seed: int
+) -> Interval:
+    """Return total(firsts) / total(seconds) with its 95% interval by the percentile bootstrap of
+    pairs (Efron and Tibshirani, An Introduction to the Bootstrap, 13.3)."""
+    firsts, seconds = (np.asarray(each, float) for each in pairs) if pairs else ((), ())
+    if not len(firsts):
         raise ValueError("no values")
-
-    def of(chosen: Sequence[tuple[float, float]]) -> float:
-        return median(first for first, _ in chosen) / median(second for _, second in chosen)
-
-    draw = random.Random(seed)
-    drawn = sorted(of(draw.choices(pairs, k=len(pairs))) for _ in range(resamples))
-    return Interval(
-        value=of(pairs),
-        low=drawn[_place(resamples * 0.025, resamples)],
-        high=drawn[_place(resamples * 0.975, resamples)],
-    )
-
-
-def _ratio(parts: Sequence[tuple[float, float]]) -> float:
-    return sum(first for first, _ in parts) / sum(second for _, second in parts)
+    value = float(total(firsts) / total(seconds))
+    if len(firsts) == 1:
+        return Interval(value, value, value)
+    low, high = bootstrap(
+        (firsts, seconds),
+        lambda firsts, seconds, axis: total(firsts, axis=axis) / total(seconds, axis=axis),
+        paired=True,
+        n_resamples=resamples,
+        batch=max(1, _BLOCK // len(firsts)),
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(value, float(low), float(high))
 
 
 def _place(rank: float, count: int) -> int:

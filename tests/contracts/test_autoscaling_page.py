@@ -19,14 +19,14 @@ BLOCKS: list[Any] = [
     yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", PAGE, re.M | re.S)
 ]
 WORDS = {
-    "calls": "calls at a time",
-    "limit": "share of the limit of calls that it learned",
-    "cpu": "processor, of what a pod asks for",
-    "waiting": "photos that wait for a decoder",
-    "pending": "requests that wait",
-    "queue": "time that a request waits",
+    "calls": "concurrent calls",
+    "limit": "concurrent calls ÷ learned limit",
+    "cpu": "CPU ÷ CPU request",
+    "waiting": "photos waiting for a decoder",
+    "pending": "waiting requests",
+    "queue": "waiting time of a request",
 }
-AT_WORK = {"embedder": "decoders at work", "triton": "instances of models at work"}
+AT_WORK = {"embedder": "busy decoders", "triton": "busy model instances"}
 UNITS = {"cpu": "{:g}%", "queue": "{:g} s"}
 
 

@@ -1,5 +1,6 @@
 """The written architecture holds, and each of its contracts can fail."""
 
+import json
 import os
 import re
 import shutil
@@ -7,7 +8,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -22,25 +25,53 @@ SOURCES = [
 ]
 
 
-def lint(tree: Path) -> subprocess.CompletedProcess[str]:
-    """Runs the import contracts on a copy of the code, which shadows the installed packages."""
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
-        cwd=tree,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(str(tree / part) for part in SOURCES)},
-    )
+LINTING = """
+import contextlib, io, json, sys
+from importlinter.cli import lint_imports
+
+for _ in sys.stdin:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        status = lint_imports(no_cache=True)
+    print(json.dumps({"status": status, "output": output.getvalue()}), flush=True)
+"""
+"""Checks the contracts for each line that it reads: one process for all tests."""
+
+
+class Linted(NamedTuple):
+    status: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A copy of the code, and a process that checks its contracts."""
+
+    path: Path
+    process: subprocess.Popen[str]
+
+    def lint(self) -> Linted:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print("lint", file=self.process.stdin, flush=True)
+        return Linted(**json.loads(self.process.stdout.readline()))
 
 
 @pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    tree = tmp_path_factory.mktemp("pristine")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
+    """The copy shadows the installed packages."""
+    path = tmp_path_factory.mktemp("tree")
     for part in SOURCES:
-        shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(ROOT / "pyproject.toml", tree / "pyproject.toml")
-    return tree
+        shutil.copytree(ROOT / part, path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(ROOT / "pyproject.toml", path / "pyproject.toml")
+    with subprocess.Popen(
+        [sys.executable, "-c", LINTING],
+        cwd=path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(str(path / part) for part in SOURCES)},
+    ) as process:
+        yield Tree(path, process)
 
 
 @contextmanager
@@ -174,18 +205,18 @@ VIOLATIONS = [
 
 @pytest.mark.parametrize(("file", "line", "contract"), VIOLATIONS, ids=lambda part: str(part)[:40])
 def test_a_violation_breaks_the_contract_that_forbids_it(
-    pristine: Path, file: str, line: str, contract: str
+    tree: Tree, file: str, line: str, contract: str
 ) -> None:
-    path = pristine / file
+    path = tree.path / file
     with changed(path, f"{path.read_text()}\n{line}  # noqa\n"):
-        result = lint(pristine)
-    assert result.returncode == 1, result.stdout + result.stderr
-    assert broken(result.stdout) == [contract], result.stdout
+        linted = tree.lint()
+    assert linted.status == 1, linted.output
+    assert broken(linted.output) == [contract], linted.output
 
 
-def test_the_tree_as_it_is_keeps_every_contract(pristine: Path) -> None:
-    result = lint(pristine)
-    assert result.returncode == 0, result.stdout + result.stderr
+def test_the_tree_as_it_is_keeps_every_contract(tree: Tree) -> None:
+    linted = tree.lint()
+    assert linted.status == 0, linted.output
 
 
 @pytest.mark.parametrize(
@@ -198,8 +229,8 @@ def test_the_tree_as_it_is_keeps_every_contract(pristine: Path) -> None:
         "services/retriever/src/retriever",
     ],
 )
-def test_a_stray_module_fails_until_someone_decides_its_room(pristine: Path, package: str) -> None:
-    with changed(pristine / package / "utils.py", ""):
-        result = lint(pristine)
-    assert result.returncode == 1
-    assert "utils" in result.stdout
+def test_a_stray_module_fails_until_someone_decides_its_layer(tree: Tree, package: str) -> None:
+    with changed(tree.path / package / "utils.py", ""):
+        linted = tree.lint()
+    assert linted.status == 1
+    assert "utils" in linted.output

@@ -57,7 +57,9 @@ def test_every_overlay_keeps_to_it(name: str, rule: Rule) -> None:
 
 def test_the_lines_of_the_page_add_what_no_overlay_has(tmp_path: Path) -> None:
     page = (ROOT / "docs/operate/manifests.md").read_text()
-    (section,) = re.findall(r"^## What no overlay has\n(.+?)^## ", page, re.MULTILINE | re.DOTALL)
+    (section,) = re.findall(
+        r"^## Components that no overlay uses\n(.+?)^## ", page, re.MULTILINE | re.DOTALL
+    )
     assert all(f"`{name}`" in section for name in nowhere())
     (lines,) = re.findall(r"```yaml\n(.+?)```", section, re.DOTALL)
     made = Cluster(added(tmp_path, lines))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,20 +31,23 @@ class Release:
 
 
 def last(root: Path = ROOT, named: str = "") -> Release:
-    """The release before the one that this checkout is of: its tag, or the commit before the first
-    one whose changelog begins with this. `named`: that commit instead. Raises NotMeasured."""
+    """Return the release before the one that this checkout is of: its tag, or the commit before
+    the first one whose changelog begins with this one's section, which may be "Unreleased".
+
+    `named`: that commit instead. Raise NotMeasured when this clone does not have it.
+    """
     if not (root / ".git").exists():
         raise NotMeasured(f"{root} is no clone of the repository: it has no history")
     if named:
         return _of(root, named)
-    here, before, *_ = [*_versions((root / CHANGELOG).read_text()), "", ""]
+    _, before, *_ = [*_versions((root / CHANGELOG).read_text()), "", ""]
     try:
         return _of(root, f"v{before}")
     except NotMeasured:
         found = "HEAD"
     touched = _git(root, "rev-list", "--first-parent", "HEAD", "--", CHANGELOG).split()
     for commit in touched:
-        if _of(root, commit).version != here:
+        if _of(root, commit).version == before:
             break
         found = f"{commit}^"
     release = _of(root, found)
@@ -63,7 +65,7 @@ def _of(root: Path, name: str) -> Release:
 
 
 def _versions(changelog: str) -> list[str]:
-    return re.findall(r"^## (\d+\.\d+\.\d+)", changelog, re.MULTILINE)
+    return re.findall(r"^## (\d+\.\d+\.\d+|Unreleased)", changelog, re.MULTILINE)
 
 
 def _git(root: Path, *arguments: str) -> str:
@@ -78,23 +80,26 @@ def _git(root: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def made(release: Release, root: Path = ROOT, releases: Path = RELEASES) -> Path:
-    """The folder of a release with its environment, which stays for the next time. Raises
-    NotMeasured."""
+def made(
+    release: Release, root: Path = ROOT, releases: Path = RELEASES, target: str = MADE
+) -> Path:
+    """Return the folder of a release in which `make TARGET` was run; it stays for the next time.
+
+    Raise NotMeasured when that fails.
+    """
     folder = releases / f"{release.version}-{release.commit[:8]}"
-    if not (folder / MADE).exists():
-        shutil.rmtree(folder, ignore_errors=True)
+    if not (folder / "Makefile").exists():
         folder.mkdir(parents=True)
         archive = subprocess.run(
             ["git", "archive", release.commit], cwd=root, capture_output=True, check=True
         )
         subprocess.run(["tar", "x"], cwd=folder, input=archive.stdout, check=True)
-        done = subprocess.run(
-            ["make", MADE], cwd=folder, env=_clean(os.environ), capture_output=True, text=True,
-            check=False,
-        )  # fmt: skip
-        if done.returncode:
-            raise NotMeasured(f"make {MADE} of {release}: {done.stderr[-400:]}")
+    done = subprocess.run(
+        ["make", target], cwd=folder, env=_clean(os.environ), capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise NotMeasured(f"make {target} of {release}: {done.stderr[-400:]}")
     return folder
 
 

@@ -56,6 +56,15 @@ def test_the_last_release_is_the_commit_before_the_changelog_names_the_next(hist
     assert last(history, named="HEAD").version == "1.2.0"
 
 
+def test_before_a_release_has_its_number_the_newest_number_is_the_last(history: Path) -> None:
+    released = git(history, "rev-parse", "HEAD")
+    commit(history, "Unreleased", "1.1.0", "1.0.0", code="more")
+    assert last(history).commit == released
+    (history / "CHANGELOG.md").write_text("## 1.2.0\n## 1.1.0\n")
+    git(history, "commit", "-am", "x")
+    assert last(history).commit == released
+
+
 def test_a_next_release_that_is_not_committed_yet_follows_what_is(history: Path) -> None:
     (history / "CHANGELOG.md").write_text("## 1.2.0\n## 1.1.0\n")
     assert last(history).commit == git(history, "rev-parse", "HEAD")

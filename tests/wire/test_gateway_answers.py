@@ -2,6 +2,7 @@
 
 import pytest
 
+from servicekit.errors import Internal
 from sightline.common.v1 import answer_pb2, filter_pb2, photo_pb2, product_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from tests.fakes.gateway_script import ALLOWED_URI, SUBJECT
@@ -225,3 +226,19 @@ async def test_a_filter_that_names_availability_anywhere_is_left_alone(suite, jo
     await suite.recommendation.Recommend(photo(filter=own))
     (sent,) = suite.retriever.script.requests("Search")
     assert sent.filter == own
+
+
+async def test_a_request_that_is_not_personal_names_its_shopper_to_no_peer(suite):
+    request = photo(shopper=ANN, session_id="ann's visit", not_personal=True)
+    answer = await suite.recommendation.Recommend(request)
+    suite.ranker.script.errors["Rank"] = Internal("a bug", reason="INTERNAL")
+    fallen_back = await suite.recommendation.Recommend(request)
+    await until(lambda: suite.ranker.script.requests("RecordAnswers"))
+
+    assert ids(answer) == ids(fallen_back) == BY_SIMILARITY
+    assert "Nominate" not in [item.method for item in suite.ranker.script.seen]
+    for peer in (suite.embedder, suite.retriever, suite.ranker):
+        for item in peer.script.seen:
+            said = item.request.SerializeToString() + repr(item.metadata).encode()
+            assert b"ann-the-customer" not in said
+            assert b"ann's visit" not in said

@@ -66,6 +66,9 @@ class Field:
     """False: only operators read it, and no answer has it."""
     written: bool = True
     """False: the service sets it."""
+    since: str = ""
+    """Release that added it; empty: it was there before 0.16. Archives of earlier releases lack its
+    columns, and their etags do not cover it."""
     shape: int = 1
     """First shape of the index's collections that has it (retriever.domain.collections)."""
 
@@ -165,6 +168,7 @@ FIELDS: tuple[Field, ...] = (
         summary="Mean rating by shoppers, 0 to 5 with one decimal.",
         candidate=("rating_tenths",),
         filtered=True,
+        since="0.16",
         shape=4,
     ),
     Field(
@@ -173,6 +177,7 @@ FIELDS: tuple[Field, ...] = (
         summary="Number of ratings.",
         candidate=("rating_counts",),
         filtered=True,
+        since="0.16",
         shape=4,
     ),
     Field(
@@ -181,6 +186,7 @@ FIELDS: tuple[Field, ...] = (
         summary="Units in stock.",
         candidate=("stocks",),
         filtered=True,
+        since="0.16",
         shape=4,
     ),
     Field(
@@ -189,6 +195,7 @@ FIELDS: tuple[Field, ...] = (
         summary="Cost of one unit to the shop, for scores alone.",
         candidate=("cost_micros", "cost_currencies"),
         shown=False,
+        since="0.16",
     ),
     Field(
         name="language_code",
@@ -241,14 +248,27 @@ def check(fields: Sequence[Field]) -> None:
             raise FieldTableError(field.name, fault)
 
 
-def check_columns(fields: Sequence[Field], messages: Mapping[str, Set[str]]) -> None:
-    """Raise FieldTableError unless the messages Product and CandidateColumns, given by the names of
-    their fields, have the columns that the table names."""
+def check_columns(
+    fields: Sequence[Field],
+    *,
+    product: Set[str] | None = None,
+    candidate: Set[str] | None = None,
+    stored: Set[str] | None = None,
+) -> None:
+    """Raise FieldTableError unless each given place has the columns that the table names.
+
+    `product`, `candidate`: fields of the messages Product and CandidateColumns. `stored`: columns
+    of the SQL table of products.
+    """
     for field in fields:
-        for message, names in (("Product", (field.wire,)), ("CandidateColumns", field.candidate)):
+        for place, names, known in (
+            ("Product", (field.wire,), product),
+            ("CandidateColumns", field.candidate, candidate),
+            ("the SQL table products", field.stored, stored),
+        ):
             for name in names:
-                if message in messages and name not in messages[message]:
-                    raise FieldTableError(field.name, f"unknown column {name} of {message}")
+                if known is not None and name not in known:
+                    raise FieldTableError(field.name, f"unknown column {name} of {place}")
 
 
 def _check_once(what: str, names: Iterable[tuple[str, str]]) -> None:

@@ -40,6 +40,16 @@ def test_a_filter_reaches_the_request(gateway: FakeGateway, command: tuple[str, 
     assert (money.units, money.currency_code) == (30, "EUR")
 
 
+@pytest.mark.parametrize(("switch", "said"), [(("--not-personal",), True), ((), False)])
+def test_a_request_says_that_it_is_not_personal(
+    gateway: FakeGateway, switch: tuple[str, ...], said: bool
+) -> None:
+    result = call(gateway, "recommend", "--user", "ann", *switch)
+    assert result.exit_code == 0, result.output
+    (request,) = gateway.requests["Recommend"]
+    assert request.not_personal is said
+
+
 def test_a_mistake_in_a_filter_is_shown_with_a_caret(gateway: FakeGateway) -> None:
     result = call(gateway, "recommend", "--filter", "prise < 30 EUR")
     assert result.exit_code == 2

@@ -34,6 +34,7 @@ def test_a_mixed_query_has_a_signal_for_each_thing() -> None:
         anchors=["c"],
         followed="ann",
         controls=[Control("hero", ControlKind.PIN, ["p1"], place=1)],
+        not_personal=True,
     )
     assert [signal.WhichOneof("content") for signal in request.signals] == [
         *("image", "image", "text", "product_id", "product_id")

@@ -14,10 +14,9 @@ from sightline_rules.kinds import MOST_NUMBER, AttributesKind, MoneyKind, Number
 
 BESIDE = {"product_id", "images", "etag", "category_doubt"}
 """What a product has beside fields."""
-MESSAGES = {
-    "Product": product_pb2.Product.DESCRIPTOR.fields_by_name.keys(),
-    "CandidateColumns": candidate_pb2.CandidateColumns.DESCRIPTOR.fields_by_name.keys(),
-}
+PRODUCT = product_pb2.Product.DESCRIPTOR.fields_by_name.keys()
+CANDIDATE = candidate_pb2.CandidateColumns.DESCRIPTOR.fields_by_name.keys()
+STORED = {name for field in FIELDS for name in field.stored}
 
 
 def a_field(**values: object) -> Field:
@@ -25,23 +24,30 @@ def a_field(**values: object) -> Field:
 
 
 def test_the_table_has_every_field_of_a_product() -> None:
-    assert {field.wire for field in FIELDS} | BESIDE == set(MESSAGES["Product"])
+    assert {field.wire for field in FIELDS} | BESIDE == set(PRODUCT)
 
 
 def test_the_table_has_every_column_that_ranking_reads() -> None:
     named = {name for field in FIELDS for name in field.candidate}
-    assert named | {"product_ids", "image_hashes"} == set(MESSAGES["CandidateColumns"])
+    assert named | {"product_ids", "image_hashes"} == set(CANDIDATE)
 
 
 def test_every_column_of_the_table_is_known() -> None:
-    check_columns(FIELDS, MESSAGES)
+    check_columns(FIELDS, product=PRODUCT, candidate=CANDIDATE)
 
 
-@pytest.mark.parametrize("which", [{"message": "hue"}, {"candidate": ("hue",)}])
+@pytest.mark.parametrize(
+    "which", [{"message": "hue"}, {"candidate": ("hue",)}, {"columns": ("hue",)}]
+)
 def test_an_unknown_column_is_refused_with_the_name_of_its_field(which: dict[str, object]) -> None:
-    fitting = {"message": "brand", "candidate": ("brands",)}
+    fitting = {"message": "brand", "candidate": ("brands",), "columns": ("brand",)}
     with pytest.raises(FieldTableError, match="field colour: unknown column hue"):
-        check_columns((a_field(**{**fitting, **which}),), MESSAGES)
+        check_columns(
+            (a_field(**{**fitting, **which}),),
+            product=PRODUCT,
+            candidate=CANDIDATE,
+            stored=STORED,
+        )
 
 
 @pytest.mark.parametrize(

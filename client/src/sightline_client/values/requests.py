@@ -92,3 +92,6 @@ class RecommendOptions(QueryOptions, total=False):
     ``followed_attribute``."""
     controls: Iterable[Control]
     """Pins, boosts, burials and exclusions, up to 50; ``control_outcomes`` says what they did."""
+    not_personal: bool
+    """Answer as for an unknown shopper: ``user``, ``visitor`` and ``session`` are not used and not
+    kept."""

@@ -30,40 +30,40 @@ class _RoleEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     ROLE_UNSPECIFIED: _Role.ValueType  # 0
     """Not a role: no caller has it."""
     ROLE_READ: _Role.ValueType  # 1
-    """Ask: recommend, search, classify, explain; read products and photos."""
+    """Recommend, search, classify and explain; read products and photos."""
     ROLE_EVENTS: _Role.ValueType  # 2
-    """Write what shoppers do, and join a visitor to a user."""
+    """Write events, and merge a visitor into a user."""
     ROLE_CATALOG: _Role.ValueType  # 3
     """Write, import and delete products."""
     ROLE_MODELS: _Role.ValueType  # 4
     """Train, evaluate, promote and roll back models; fit and promote spaces."""
     ROLE_PRIVACY: _Role.ValueType  # 5
-    """Read, export and delete what is known of shoppers."""
+    """Read, export and delete data about shoppers."""
     ROLE_OPERATE: _Role.ValueType  # 6
-    """Look after the suite: status, index generations, backups and restores."""
+    """Operate the suite: status, index generations, backups and restores."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
-    """What a caller may be allowed. A caller has roles for named catalogs, by its token."""
+    """A permission of a caller. A caller's token grants roles for named catalogs."""
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
 """Not a role: no caller has it."""
 ROLE_READ: Role.ValueType  # 1
-"""Ask: recommend, search, classify, explain; read products and photos."""
+"""Recommend, search, classify and explain; read products and photos."""
 ROLE_EVENTS: Role.ValueType  # 2
-"""Write what shoppers do, and join a visitor to a user."""
+"""Write events, and merge a visitor into a user."""
 ROLE_CATALOG: Role.ValueType  # 3
 """Write, import and delete products."""
 ROLE_MODELS: Role.ValueType  # 4
 """Train, evaluate, promote and roll back models; fit and promote spaces."""
 ROLE_PRIVACY: Role.ValueType  # 5
-"""Read, export and delete what is known of shoppers."""
+"""Read, export and delete data about shoppers."""
 ROLE_OPERATE: Role.ValueType  # 6
-"""Look after the suite: status, index generations, backups and restores."""
+"""Operate the suite: status, index generations, backups and restores."""
 Global___Role: typing_extensions.TypeAlias = Role
 
 @typing.final
 class Access(google.protobuf.message.Message):
-    """Who may make a call. A public call without it is made by nobody."""
+    """Who may make a call. A public call without this option is denied to every caller."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -71,12 +71,14 @@ class Access(google.protobuf.message.Message):
     ADMIN_FIELD_NUMBER: builtins.int
     AUDITED_FIELD_NUMBER: builtins.int
     admin: builtins.bool
-    """Whether the call is answered on the gateway's administrative port alone, where there is one."""
+    """If true, the call is served on the gateway's administrative port only, where that port is configured."""
     audited: builtins.bool
-    """Whether its calls stand in the audit log, as those do that change anything on the administrative port."""
+    """If true, the call is written to the audit log. Calls on the administrative port that change anything are written in
+    any case.
+    """
     @property
     def roles(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
-        """One of these roles is enough."""
+        """Roles that permit the call. A caller needs one of them."""
 
     def __init__(
         self,
@@ -91,4 +93,4 @@ Global___Access: typing_extensions.TypeAlias = Access
 
 ACCESS_FIELD_NUMBER: builtins.int
 access: google.protobuf.internal.extension_dict._ExtensionFieldDescriptor[google.protobuf.descriptor_pb2.MethodOptions, Global___Access]
-"""Of each call of the gateway."""
+"""Access rules of a public method of the gateway."""

@@ -28,36 +28,40 @@ class _AnswerQuality:
 class _AnswerQualityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_AnswerQuality.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     ANSWER_QUALITY_UNSPECIFIED: _AnswerQuality.ValueType  # 0
-    """Not said. In a request: whatever the scene takes."""
+    """Unspecified. In a request: use the minimum of the scene."""
     ANSWER_QUALITY_SNAPSHOT: _AnswerQuality.ValueType  # 1
-    """The record could not be read: products that the gateway read before, with the prices and availability of then
-    (`as_of` of the degradation of stage "hydrate").
+    """The catalog could not be read. The answer shows products as the gateway read them earlier, with their prices and
+    availability of that time: see `as_of` in the degradation of stage "hydrate".
     """
     ANSWER_QUALITY_FALLBACK: _AnswerQuality.ValueType  # 2
-    """What was asked for could not be searched: popular or new products that pass the filter."""
+    """The search failed. The answer shows popular or new products that pass the filter."""
     ANSWER_QUALITY_REDUCED: _AnswerQuality.ValueType  # 3
-    """Products that were asked for, without a branch, the ranker or something else that is named in the degradations."""
+    """The answer shows products that match the request, but without a branch, the ranker or another part named in the
+    degradations.
+    """
     ANSWER_QUALITY_FULL: _AnswerQuality.ValueType  # 4
-    """Nothing is missing. That later pages are lost (CAUSE_ANSWER_RECORD_DROPPED) makes a page no poorer; neither does a
-    shopper of whom nothing is known, who gets what is popular.
+    """Nothing is missing. Two cases do not lower the quality: the loss of later pages (CAUSE_ANSWER_RECORD_DROPPED), and
+    popular products for a shopper without history.
     """
 
 class AnswerQuality(_AnswerQuality, metaclass=_AnswerQualityEnumTypeWrapper):
-    """How good an answer is against what would be answered with nothing lost; a better one has a greater number."""
+    """Quality of an answer compared with one that lost nothing. Greater numbers are better."""
 
 ANSWER_QUALITY_UNSPECIFIED: AnswerQuality.ValueType  # 0
-"""Not said. In a request: whatever the scene takes."""
+"""Unspecified. In a request: use the minimum of the scene."""
 ANSWER_QUALITY_SNAPSHOT: AnswerQuality.ValueType  # 1
-"""The record could not be read: products that the gateway read before, with the prices and availability of then
-(`as_of` of the degradation of stage "hydrate").
+"""The catalog could not be read. The answer shows products as the gateway read them earlier, with their prices and
+availability of that time: see `as_of` in the degradation of stage "hydrate".
 """
 ANSWER_QUALITY_FALLBACK: AnswerQuality.ValueType  # 2
-"""What was asked for could not be searched: popular or new products that pass the filter."""
+"""The search failed. The answer shows popular or new products that pass the filter."""
 ANSWER_QUALITY_REDUCED: AnswerQuality.ValueType  # 3
-"""Products that were asked for, without a branch, the ranker or something else that is named in the degradations."""
+"""The answer shows products that match the request, but without a branch, the ranker or another part named in the
+degradations.
+"""
 ANSWER_QUALITY_FULL: AnswerQuality.ValueType  # 4
-"""Nothing is missing. That later pages are lost (CAUSE_ANSWER_RECORD_DROPPED) makes a page no poorer; neither does a
-shopper of whom nothing is known, who gets what is popular.
+"""Nothing is missing. Two cases do not lower the quality: the loss of later pages (CAUSE_ANSWER_RECORD_DROPPED), and
+popular products for a shopper without history.
 """
 Global___AnswerQuality: typing_extensions.TypeAlias = AnswerQuality
 
@@ -71,22 +75,25 @@ class ScorePart(google.protobuf.message.Message):
     VALUE_FIELD_NUMBER: builtins.int
     FEATURES_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """What it comes from. Similarity signals: "visual", "text", "text_visual" (of photos to a text), "keywords" (how
-    well words match), "collaborative". Behaviour: "taste" (long-term, or what given attributes tell), "session" (closeness to the last products of interest), "item_item" (liked by
-    those who liked the last products of interest), "bought_together" (bought with what was bought or put into the
-    cart lately), "trend" (liked more of late than usual), "popularity" (where there is no history). Recommenders by counts:
-    "co_view", "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed". "followed" (by whom the shopper
-    follows), "freshness" (how new it is). "fusion": the branches' fused order, when no ranker
-    answered.
+    """Source of this part.
+    Similarity signals: "visual", "text", "text_visual" (similarity of photos to a text), "keywords" (how well words
+    match), "collaborative".
+    Behaviour: "taste" (long-term taste, or taste inferred from given attributes), "session" (closeness to the last
+    products of interest), "item_item" (liked by shoppers who liked the last products of interest), "bought_together"
+    (bought with products that were recently bought or put into the cart), "trend" (liked more than usual of late),
+    "popularity" (for shoppers without history).
+    Recommenders by counts: "co_view", "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed".
+    Other: "followed" (matches whom the shopper follows), "freshness" (how new the product is), "fusion" (fused order
+    of the branches, used when no ranker answered).
     """
     value: builtins.float
-    """The part, in the raw score's own unit (no fixed range): raw_score = the sum of the parts to
-    1e-6 × the sum of their absolute values.
+    """Value of the part in the unit of the raw score, which has no fixed range. The raw score is the sum of its parts,
+    within 1e-6 × the sum of their absolute values.
     """
     @property
     def features(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ScoreFeature]:
-        """Only where the request asks to explain: what the part is made of, largest first; their sum is `value`, to
-        1e-6 × the sum of their absolute values. Empty = not asked for, or the part has no parts of its own.
+        """The features that the part consists of, largest first. They sum to `value`, within 1e-6 × the sum of their absolute
+        values. Set only if the request asks to explain and the part can be split.
         """
 
     def __init__(
@@ -102,22 +109,23 @@ Global___ScorePart: typing_extensions.TypeAlias = ScorePart
 
 @typing.final
 class ScoreFeature(google.protobuf.message.Message):
-    """What one feature adds to a part of a raw score."""
+    """Contribution of one feature to a part of a raw score."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     NAME_FIELD_NUMBER: builtins.int
     VALUE_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """kind=value. Of "taste": a feature of the product ("category=Wine > Red", "brand=…", "price_band=EUR:6",
-    "tag=…", "attribute.country=Italy", "id=…" for the product itself, "style" for how it looks). Of "session",
-    "item_item" and "bought_together": the product of the shopper's that it comes from ("product=wine-7"). Of
-    "visual" and "text": the request's signal ("signals[0]"). Anywhere: "bias" (how much the model likes the
-    product for anybody) and "other" (what has no name of its own: the smallest features together, features that
-    the product had when the model was trained, and rounding).
+    """Name of the feature, as kind=value.
+    For "taste": a feature of the product ("category=Wine > Red", "brand=…", "price_band=EUR:6", "tag=…",
+    "attribute.country=Italy", "id=…" for the product itself, "style" for its visual style).
+    For "session", "item_item" and "bought_together": the shopper's product that causes it ("product=wine-7").
+    For "visual" and "text": the request's signal ("signals[0]").
+    For any part: "bias" (the model's score of the product for every shopper) and "other" (sum of the smallest
+    features, of features that the product had only when the model was trained, and of rounding).
     """
     value: builtins.float
-    """In the raw score's unit."""
+    """Contribution in the unit of the raw score."""
     def __init__(
         self,
         *,
@@ -130,7 +138,7 @@ Global___ScoreFeature: typing_extensions.TypeAlias = ScoreFeature
 
 @typing.final
 class Move(google.protobuf.message.Message):
-    """Why a product does not stand where its raw score alone would put it."""
+    """Why the product's rank differs from its rank by raw score alone."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -141,52 +149,52 @@ class Move(google.protobuf.message.Message):
     class _CauseEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Move._Cause.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         CAUSE_UNSPECIFIED: Move._Cause.ValueType  # 0
-        """Not said."""
+        """Unspecified."""
         CAUSE_DIVERSITY: Move._Cause.ValueType  # 1
-        """Unlike its neighbours (up), or like a better one (down)."""
+        """Diversity: the product is unlike its neighbours (up), or like a better one (down)."""
         CAUSE_BRAND_CAP: Move._Cause.ValueType  # 2
-        """Its brand, or another one, had enough places."""
+        """The brand of this product, or of another one, reached its limit of places."""
         CAUSE_CATEGORY_CAP: Move._Cause.ValueType  # 3
-        """Its category, or another one, had enough places."""
+        """The category of this product, or of another one, reached its limit of places."""
         CAUSE_POPULARITY: Move._Cause.ValueType  # 4
-        """Popular products gave way to less popular ones."""
+        """Popular products were moved behind less popular ones."""
         CAUSE_EXPLORATION: Move._Cause.ValueType  # 5
-        """It, or another new product, was given a place to be seen at."""
+        """Exploration: this product, or another new one, was placed higher so that shoppers see it."""
         CAUSE_CONTROL: Move._Cause.ValueType  # 6
-        """It, or another product, was pinned, boosted or buried."""
+        """A control pinned, boosted or buried this product or another one."""
         CAUSE_COLLAPSE: Move._Cause.ValueType  # 7
-        """Products above it are not shown: near-duplicates stand behind better ones, and what has vanished since is
-        passed over.
+        """Products above it are not shown: near-duplicates are collapsed into better ones, and products deleted since are
+        skipped.
         """
 
     class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
-        """What moved it."""
+        """Rule that moved a product."""
 
     CAUSE_UNSPECIFIED: Move.Cause.ValueType  # 0
-    """Not said."""
+    """Unspecified."""
     CAUSE_DIVERSITY: Move.Cause.ValueType  # 1
-    """Unlike its neighbours (up), or like a better one (down)."""
+    """Diversity: the product is unlike its neighbours (up), or like a better one (down)."""
     CAUSE_BRAND_CAP: Move.Cause.ValueType  # 2
-    """Its brand, or another one, had enough places."""
+    """The brand of this product, or of another one, reached its limit of places."""
     CAUSE_CATEGORY_CAP: Move.Cause.ValueType  # 3
-    """Its category, or another one, had enough places."""
+    """The category of this product, or of another one, reached its limit of places."""
     CAUSE_POPULARITY: Move.Cause.ValueType  # 4
-    """Popular products gave way to less popular ones."""
+    """Popular products were moved behind less popular ones."""
     CAUSE_EXPLORATION: Move.Cause.ValueType  # 5
-    """It, or another new product, was given a place to be seen at."""
+    """Exploration: this product, or another new one, was placed higher so that shoppers see it."""
     CAUSE_CONTROL: Move.Cause.ValueType  # 6
-    """It, or another product, was pinned, boosted or buried."""
+    """A control pinned, boosted or buried this product or another one."""
     CAUSE_COLLAPSE: Move.Cause.ValueType  # 7
-    """Products above it are not shown: near-duplicates stand behind better ones, and what has vanished since is
-    passed over.
+    """Products above it are not shown: near-duplicates are collapsed into better ones, and products deleted since are
+    skipped.
     """
 
     CAUSE_FIELD_NUMBER: builtins.int
     PLACES_FIELD_NUMBER: builtins.int
     cause: Global___Move.Cause.ValueType
-    """What moved it."""
+    """Rule that moved the product."""
     places: builtins.int
-    """By how many places: > 0 up, < 0 down."""
+    """Number of places moved: positive is up, negative is down."""
     def __init__(
         self,
         *,
@@ -207,16 +215,16 @@ class Reason(google.protobuf.message.Message):
     PARAMETERS_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
     code: builtins.str
-    """Machine-readable, UPPER_SNAKE: LOOKS_LIKE_QUERY, MATCHES_TEXT, LOOKS_LIKE_TEXT, MATCHES_WORDS,
+    """Machine-readable code in UPPER_SNAKE: LOOKS_LIKE_QUERY, MATCHES_TEXT, LOOKS_LIKE_TEXT, MATCHES_WORDS,
     SIMILAR_TO_VIEWED, VIEWED_RECENTLY, LIKED_TOGETHER, BOUGHT_WITH, MATCHES_TASTE, POPULAR, NEW, ALSO_VIEWED,
-    TRENDING, BEST_SELLER, BUY_AGAIN, FOLLOWED, FEATURED, more to come. A caller shows `text` for codes that it does not
-    know.
+    TRENDING, BEST_SELLER, BUY_AGAIN, FOLLOWED, FEATURED. New codes may be added: show `text` for a code that you do
+    not know.
     """
     text: builtins.str
-    """A sentence for the shopper, in the request's language where we have it, else English."""
+    """A sentence for the shopper, in the request's language if it is supported, otherwise in English."""
     @property
     def parameters(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ReasonParameter]:
-        """What the code speaks of, e.g. {name: "product_id", value: "wine-7"}."""
+        """What the code refers to, e.g. {name: "product_id", value: "wine-7"}."""
 
     def __init__(
         self,
@@ -231,14 +239,14 @@ Global___Reason: typing_extensions.TypeAlias = Reason
 
 @typing.final
 class ReasonParameter(google.protobuf.message.Message):
-    """A named value in a reason."""
+    """A named value of a reason."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     NAME_FIELD_NUMBER: builtins.int
     VALUE_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Name, lower_snake."""
+    """Name in lower_snake."""
     value: builtins.str
     """Value as text."""
     def __init__(
@@ -253,7 +261,7 @@ Global___ReasonParameter: typing_extensions.TypeAlias = ReasonParameter
 
 @typing.final
 class StageTiming(google.protobuf.message.Message):
-    """How long a part of the work took."""
+    """Duration of one stage of a request."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -263,22 +271,22 @@ class StageTiming(google.protobuf.message.Message):
     WORK_FIELD_NUMBER: builtins.int
     START_FIELD_NUMBER: builtins.int
     stage: builtins.str
-    """"embed", "retrieve", "nominate", "hydrate", "rank", …"""
+    """Stage: "embed", "retrieve", "nominate", "hydrate", "rank" or another one."""
     @property
     def total(self) -> google.protobuf.duration_pb2.Duration:
-        """From the stage's start to its end, as the answering service saw it."""
+        """Time from the start of the stage to its end, as measured by the service that answers."""
 
     @property
     def network(self) -> google.protobuf.duration_pb2.Duration:
-        """Of which on the wire and in the peer's queue: total less the peer's own work. Absent = not known."""
+        """Part of `total` spent on the wire and in the peer's queue: `total` less the peer's own work. Unset if unknown."""
 
     @property
     def work(self) -> google.protobuf.duration_pb2.Duration:
-        """Of which work in the peer, by its own clock. Absent = not known."""
+        """Part of `total` spent on work in the peer, by the peer's clock. Unset if unknown."""
 
     @property
     def start(self) -> google.protobuf.duration_pb2.Duration:
-        """From the request's start to the stage's start; shows which stages ran side by side."""
+        """Time from the start of the request to the start of the stage. Shows which stages ran in parallel."""
 
     def __init__(
         self,
@@ -296,7 +304,7 @@ Global___StageTiming: typing_extensions.TypeAlias = StageTiming
 
 @typing.final
 class Degradation(google.protobuf.message.Message):
-    """What a lost dependency cost."""
+    """Loss of quality caused by a dependency that failed."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -307,69 +315,69 @@ class Degradation(google.protobuf.message.Message):
     class _CauseEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Degradation._Cause.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         CAUSE_UNSPECIFIED: Degradation._Cause.ValueType  # 0
-        """Not said."""
+        """Unspecified."""
         CAUSE_EMBEDDER_UNAVAILABLE: Degradation._Cause.ValueType  # 1
-        """Photos or texts could not be turned into vectors."""
+        """Photos or texts could not be embedded."""
         CAUSE_INDEX_UNAVAILABLE: Degradation._Cause.ValueType  # 2
         """The vector index did not answer."""
         CAUSE_RETRIEVER_UNAVAILABLE: Degradation._Cause.ValueType  # 3
-        """The catalog did not answer."""
+        """The retriever, which holds the catalog, did not answer."""
         CAUSE_RANKER_UNAVAILABLE: Degradation._Cause.ValueType  # 4
-        """Ranking did not answer: the order is that of similarity."""
+        """The ranker did not answer. Products are ordered by similarity."""
         CAUSE_PROFILE_UNAVAILABLE: Degradation._Cause.ValueType  # 5
-        """The shopper's history could not be read: no personal candidates, hides unknown."""
+        """The shopper's history could not be read. There are no personal candidates, and hidden products are not known."""
         CAUSE_STAGE_DEADLINE: Degradation._Cause.ValueType  # 6
-        """A stage used up its part of the deadline."""
+        """A stage used up its share of the deadline."""
         CAUSE_SPACE_UNAVAILABLE: Degradation._Cause.ValueType  # 7
-        """The space that a signal needs does not exist yet (e.g. text before there is a text model)."""
+        """The space of a signal does not exist yet, e.g. text without a text model."""
         CAUSE_MODEL_NOT_READY: Degradation._Cause.ValueType  # 8
-        """The promoted ranking model can't be loaded: the order is by similarity and popularity. Or the model that the scene
-        pins is not loaded, or can't be: the order is by the promoted one. Before a first model is promoted nothing is
-        lost, and this is not said.
+        """The promoted ranking model could not be loaded, and products are ordered by similarity and popularity; or the
+        model that the scene pins is not loaded, and products are ordered by the promoted model. Not reported before a
+        first model is promoted.
         """
         CAUSE_ANSWER_RECORD_DROPPED: Degradation._Cause.ValueType  # 9
-        """The answer's record could not be handed over: later pages and replay will not find it."""
+        """The record of the answer could not be written. Later pages and replay are unavailable."""
 
     class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
-        """Why quality was lost."""
+        """Cause of the loss."""
 
     CAUSE_UNSPECIFIED: Degradation.Cause.ValueType  # 0
-    """Not said."""
+    """Unspecified."""
     CAUSE_EMBEDDER_UNAVAILABLE: Degradation.Cause.ValueType  # 1
-    """Photos or texts could not be turned into vectors."""
+    """Photos or texts could not be embedded."""
     CAUSE_INDEX_UNAVAILABLE: Degradation.Cause.ValueType  # 2
     """The vector index did not answer."""
     CAUSE_RETRIEVER_UNAVAILABLE: Degradation.Cause.ValueType  # 3
-    """The catalog did not answer."""
+    """The retriever, which holds the catalog, did not answer."""
     CAUSE_RANKER_UNAVAILABLE: Degradation.Cause.ValueType  # 4
-    """Ranking did not answer: the order is that of similarity."""
+    """The ranker did not answer. Products are ordered by similarity."""
     CAUSE_PROFILE_UNAVAILABLE: Degradation.Cause.ValueType  # 5
-    """The shopper's history could not be read: no personal candidates, hides unknown."""
+    """The shopper's history could not be read. There are no personal candidates, and hidden products are not known."""
     CAUSE_STAGE_DEADLINE: Degradation.Cause.ValueType  # 6
-    """A stage used up its part of the deadline."""
+    """A stage used up its share of the deadline."""
     CAUSE_SPACE_UNAVAILABLE: Degradation.Cause.ValueType  # 7
-    """The space that a signal needs does not exist yet (e.g. text before there is a text model)."""
+    """The space of a signal does not exist yet, e.g. text without a text model."""
     CAUSE_MODEL_NOT_READY: Degradation.Cause.ValueType  # 8
-    """The promoted ranking model can't be loaded: the order is by similarity and popularity. Or the model that the scene
-    pins is not loaded, or can't be: the order is by the promoted one. Before a first model is promoted nothing is
-    lost, and this is not said.
+    """The promoted ranking model could not be loaded, and products are ordered by similarity and popularity; or the
+    model that the scene pins is not loaded, and products are ordered by the promoted model. Not reported before a
+    first model is promoted.
     """
     CAUSE_ANSWER_RECORD_DROPPED: Degradation.Cause.ValueType  # 9
-    """The answer's record could not be handed over: later pages and replay will not find it."""
+    """The record of the answer could not be written. Later pages and replay are unavailable."""
 
     STAGE_FIELD_NUMBER: builtins.int
     CAUSE_FIELD_NUMBER: builtins.int
     SUBSTITUTE_FIELD_NUMBER: builtins.int
     AS_OF_FIELD_NUMBER: builtins.int
     stage: builtins.str
-    """The stage or branch that was lost, e.g. "embed", "visual", "collaborative", "rank"."""
+    """Stage or branch that was lost, e.g. "embed", "visual", "collaborative", "rank"."""
     cause: Global___Degradation.Cause.ValueType
-    """Why."""
+    """Cause of the loss."""
     substitute: builtins.str
-    """What the answer rests on instead, in words."""
+    """What the answer uses instead, in words."""
     @property
     def as_of(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When what the answer rests on instead was read (UTC); absent = by this request."""
+        """When the substitute was read (UTC). Unset if this request read it."""
 
     def __init__(
         self,
@@ -386,7 +394,7 @@ Global___Degradation: typing_extensions.TypeAlias = Degradation
 
 @typing.final
 class Versions(google.protobuf.message.Message):
-    """Which versions made an answer."""
+    """Versions that produced an answer."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -398,24 +406,24 @@ class Versions(google.protobuf.message.Message):
     SERVICE_VERSION_FIELD_NUMBER: builtins.int
     OBJECTIVE_FIELD_NUMBER: builtins.int
     model_version: builtins.str
-    """The ranking model; empty = none (similarity, popularity and session only)."""
+    """Ranking model. Empty if no model ranked (similarity, popularity and session only)."""
     scene: builtins.str
-    """The scene's name."""
+    """Name of the scene."""
     scene_version: builtins.str
     """Hash of the scene's content."""
     plan: builtins.str
     """What was planned and done, in one line for people, e.g. "visual: top 200 (in memory, 3068 rows compared) → rank".
-    What stands in parentheses is the retriever's own plan.
+    The parentheses hold the retriever's plan.
     """
     service_version: builtins.str
     """Version of the gateway that answered."""
     objective: builtins.str
-    """What the scene is meant to increase: "clicks", "purchases" or "revenue"; empty = its file does not say.
-    A label for reports: it changes no order.
+    """What the scene is meant to increase: "clicks", "purchases" or "revenue". Empty if the scene's file does not say. A
+    label for reports: it does not change the order.
     """
     @property
     def spaces(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SpaceVersion]:
-        """The spaces that were searched."""
+        """Spaces that were searched."""
 
     def __init__(
         self,
@@ -442,11 +450,11 @@ class SpaceVersion(google.protobuf.message.Message):
     VERSION_FIELD_NUMBER: builtins.int
     GENERATION_FIELD_NUMBER: builtins.int
     space: builtins.str
-    """Space, e.g. "visual"."""
+    """Name of the space, e.g. "visual"."""
     version: builtins.str
-    """Its version."""
+    """Version of the space."""
     generation: builtins.str
-    """The index generation that was searched."""
+    """Index generation that was searched."""
     def __init__(
         self,
         *,
@@ -460,8 +468,8 @@ Global___SpaceVersion: typing_extensions.TypeAlias = SpaceVersion
 
 @typing.final
 class RecallEstimate(google.protobuf.message.Message):
-    """How much of the exact nearest rows live searches found lately, estimated by the retriever's watchdog: a share
-    of them is compared exactly with a random subset of the index's rows.
+    """Estimated recall of recent live searches. The retriever's watchdog compares a sample of the searches with an exact
+    search in a random subset of the index.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -477,27 +485,27 @@ class RecallEstimate(google.protobuf.message.Message):
     BELOW_FLOOR_FIELD_NUMBER: builtins.int
     EF_FACTOR_FIELD_NUMBER: builtins.int
     plan: builtins.str
-    """How these searches were done: "flat", "graph", "slices" or "exact"."""
+    """Search plan: "flat", "graph", "slices" or "exact"."""
     filter_class: builtins.str
-    """What share of the catalog their filters pass: "none" (no filter), "wide" (20% and more), "middle" or
-    "narrow" (less than 1%).
+    """Share of the catalog that passes the filter: "none" (no filter), "wide" (20% or more), "middle" or "narrow" (less
+    than 1%).
     """
     k: builtins.int
-    """The middle one of how many rows they were asked for."""
+    """Median number of rows requested."""
     recall: builtins.float
-    """The estimate, 0 to 1: of the rows nearer than the last one answered, the share that was found."""
+    """Estimated recall, 0 to 1: share found of the rows that are nearer than the last row returned."""
     lower: builtins.float
-    """Lower end of its 95% interval, 0 to 1."""
+    """Lower bound of the 95% interval, 0 to 1."""
     upper: builtins.float
-    """Upper end of its 95% interval, 0 to 1."""
+    """Upper bound of the 95% interval, 0 to 1."""
     search_count: builtins.int
-    """Searches behind it."""
+    """Number of searches in the estimate."""
     row_count: builtins.int
-    """Rows of the subset that these searches should have found, all together."""
+    """Number of rows of the subset that these searches should have found, summed over the searches."""
     below_floor: builtins.bool
-    """Whether even `upper` is below the floor (RETRIEVER_WATCH_FLOOR), after 20 searches at least."""
+    """True if `upper` is below RETRIEVER_WATCH_FLOOR after at least 20 searches."""
     ef_factor: builtins.float
-    """Always 1: the watchdog changes no search. Releases up to 0.5.6 multiplied ef by it where rows were missed."""
+    """Always 1: the watchdog changes no search. Releases up to 0.5.6 multiplied ef by this factor after rows were missed."""
     def __init__(
         self,
         *,
@@ -518,7 +526,7 @@ Global___RecallEstimate: typing_extensions.TypeAlias = RecallEstimate
 
 @typing.final
 class IndexFreshness(google.protobuf.message.Message):
-    """How fresh the index is against the record."""
+    """How far the index is behind the catalog."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -527,16 +535,16 @@ class IndexFreshness(google.protobuf.message.Message):
     INDEX_TIME_MICROS_FIELD_NUMBER: builtins.int
     PENDING_FIELD_NUMBER: builtins.int
     index_token: builtins.str
-    """Opaque: the newest write that the searched index holds in full. Passed as `min_index_token`, a later
-    search sees at least as much.
+    """Opaque token of the newest write that the index holds completely. A search with it as `min_index_token` sees that
+    write.
     """
     index_time_micros: builtins.int
-    """When the newest wholly indexed record was written, microseconds since 1970 (UTC); 0 = none yet."""
+    """When the newest completely indexed product was written, in microseconds since 1970 (UTC). 0 if none is indexed yet."""
     pending: builtins.int
     """Photos with a pending embedding in the searched space."""
     @property
     def index_lag(self) -> google.protobuf.duration_pb2.Duration:
-        """How old the oldest write is that the index does not hold yet; 0 = it holds all."""
+        """Age of the oldest write that the index does not hold yet. 0 if the index holds all writes."""
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class AuditEntry(google.protobuf.message.Message):
-    """Who made which call, and what came of it."""
+    """One audited call: the caller, the method and the result."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -34,24 +34,24 @@ class AuditEntry(google.protobuf.message.Message):
     REASON_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     entry_id: builtins.str
-    """UUID version 7: sorts by time."""
+    """UUID version 7; sorts by time."""
     caller: builtins.str
-    """The caller: what its key is called, or the `sub` of its token; "anyone" = nobody was asked."""
+    """The caller: name of its key, or `sub` of its token. "anyone" if authentication is off."""
     method: builtins.str
-    """The call, e.g. "sightline.gateway.v1.AdminService/DropGeneration"."""
+    """Method, e.g. "sightline.gateway.v1.AdminService/DropGeneration"."""
     catalog_id: builtins.str
-    """The catalog that it was about."""
+    """Catalog of the call."""
     code: builtins.str
-    """The gRPC status code that it ended with, e.g. "OK", "PERMISSION_DENIED". After "CANCELLED" and
-    "DEADLINE_EXCEEDED" it may have been done all the same.
+    """gRPC status code of the result, e.g. "OK", "PERMISSION_DENIED". After "CANCELLED" and "DEADLINE_EXCEEDED" the
+    change may have been made.
     """
     reason: builtins.str
-    """The reason of its error, e.g. "ROLE_MISSING"; empty = it went well."""
+    """Reason of the error, e.g. "ROLE_MISSING". Empty if the call succeeded."""
     request_id: builtins.str
-    """The request's id, as logs and jobs have it."""
+    """Id of the request in logs and jobs."""
     @property
     def time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When the call had ended (UTC)."""
+        """When the call ended (UTC)."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ Global___AuditEntry: typing_extensions.TypeAlias = AuditEntry
 
 @typing.final
 class AppendAuditEntryRequest(google.protobuf.message.Message):
-    """Asks to add an entry."""
+    """Request to add an entry."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -80,12 +80,12 @@ class AppendAuditEntryRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     ENTRY_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog, the entry's; empty = "default"."""
+    """Catalog of the entry. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     @property
     def entry(self) -> Global___AuditEntry:
-        """The entry; required."""
+        """The entry. Required."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ Global___AppendAuditEntryRequest: typing_extensions.TypeAlias = AppendAuditEntry
 
 @typing.final
 class AppendAuditEntryResponse(google.protobuf.message.Message):
-    """The entry is durable."""
+    """Response after the entry was stored durably."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -113,7 +113,7 @@ Global___AppendAuditEntryResponse: typing_extensions.TypeAlias = AppendAuditEntr
 
 @typing.final
 class ListAuditEntriesRequest(google.protobuf.message.Message):
-    """Asks for entries: those that fit every condition given."""
+    """Request to list entries. An entry is returned if it meets every condition that is set."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -125,22 +125,22 @@ class ListAuditEntriesRequest(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     caller: builtins.str
-    """Only of this caller; empty = of all."""
+    """Caller. If empty, all callers."""
     page_size: builtins.int
-    """1 to 1,000; 0 = 50."""
+    """Maximum number of results, 1 to 1,000. Default: 50."""
     page_token: builtins.str
-    """`next_page_token` of the page before; empty = first page."""
+    """`next_page_token` of the previous response. Empty for the first page."""
     @property
     def from_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Only from this time on (UTC); absent = any time."""
+        """Earliest time, inclusive (UTC). If unset, no lower bound."""
 
     @property
     def before_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Only before this time (UTC); absent = any time."""
+        """Latest time, exclusive (UTC). If unset, no upper bound."""
 
     def __init__(
         self,
@@ -160,17 +160,17 @@ Global___ListAuditEntriesRequest: typing_extensions.TypeAlias = ListAuditEntries
 
 @typing.final
 class ListAuditEntriesResponse(google.protobuf.message.Message):
-    """Some entries."""
+    """A page of entries."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ENTRIES_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page; empty = this is the last."""
+    """Token of the next page. Empty on the last page."""
     @property
     def entries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AuditEntry]:
-        """Newest first."""
+        """Entries, newest first."""
 
     def __init__(
         self,

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class AuditServiceStub(object):
-    """The audit log, of services that have a store. It is written by the gateway and is never changed: an entry can only be
-    added.
+    """The audit log, served by each service that has a store. The gateway writes it. Entries can be added, but never
+    changed or deleted.
     """
 
     def __init__(self, channel):
@@ -49,19 +49,19 @@ class AuditServiceStub(object):
 
 
 class AuditServiceServicer(object):
-    """The audit log, of services that have a store. It is written by the gateway and is never changed: an entry can only be
-    added.
+    """The audit log, served by each service that has a store. The gateway writes it. Entries can be added, but never
+    changed or deleted.
     """
 
     def AppendAuditEntry(self, request, context):
-        """Adds an entry; one that is there already stays as it is.
+        """Adds an entry. An entry with an existing id is left unchanged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAuditEntries(self, request, context):
-        """Entries of a catalog, newest first.
+        """Lists the entries of a catalog, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,8 +89,8 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService(object):
-    """The audit log, of services that have a store. It is written by the gateway and is never changed: an entry can only be
-    added.
+    """The audit log, served by each service that has a store. The gateway writes it. Entries can be added, but never
+    changed or deleted.
     """
 
     @staticmethod

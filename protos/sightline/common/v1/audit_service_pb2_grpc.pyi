@@ -58,8 +58,8 @@ _AuditServiceListAuditEntriesType = typing_extensions.TypeVar(
 )
 
 class AuditServiceStub(typing.Generic[_AuditServiceAppendAuditEntryType, _AuditServiceListAuditEntriesType]):
-    """The audit log, of services that have a store. It is written by the gateway and is never changed: an entry can only be
-    added.
+    """The audit log, served by each service that has a store. The gateway writes it. Entries can be added, but never
+    changed or deleted.
     """
 
     @typing.overload
@@ -87,10 +87,10 @@ class AuditServiceStub(typing.Generic[_AuditServiceAppendAuditEntryType, _AuditS
     ], channel: grpc.aio.Channel) -> None: ...
 
     AppendAuditEntry: _AuditServiceAppendAuditEntryType
-    """Adds an entry; one that is there already stays as it is."""
+    """Adds an entry. An entry with an existing id is left unchanged."""
 
     ListAuditEntries: _AuditServiceListAuditEntriesType
-    """Entries of a catalog, newest first."""
+    """Lists the entries of a catalog, newest first."""
 
 AuditServiceAsyncStub: typing_extensions.TypeAlias = AuditServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -104,8 +104,8 @@ AuditServiceAsyncStub: typing_extensions.TypeAlias = AuditServiceStub[
 ]
 
 class AuditServiceServicer(metaclass=abc.ABCMeta):
-    """The audit log, of services that have a store. It is written by the gateway and is never changed: an entry can only be
-    added.
+    """The audit log, served by each service that has a store. The gateway writes it. Entries can be added, but never
+    changed or deleted.
     """
 
     @abc.abstractmethod
@@ -114,7 +114,7 @@ class AuditServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.common.v1.audit_service_pb2.AppendAuditEntryRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.audit_service_pb2.AppendAuditEntryResponse, collections.abc.Awaitable[sightline.common.v1.audit_service_pb2.AppendAuditEntryResponse]]:
-        """Adds an entry; one that is there already stays as it is."""
+        """Adds an entry. An entry with an existing id is left unchanged."""
 
     @abc.abstractmethod
     def ListAuditEntries(
@@ -122,6 +122,6 @@ class AuditServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.common.v1.audit_service_pb2.ListAuditEntriesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse, collections.abc.Awaitable[sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse]]:
-        """Entries of a catalog, newest first."""
+        """Lists the entries of a catalog, newest first."""
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -21,8 +21,8 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class CandidateColumns(google.protobuf.message.Message):
-    """Candidates as columns: entry i of every column speaks of the same product. Columns are five times
-    cheaper to build and read than rows, and travel between services only.
+    """Candidates as columns: entry i of every column belongs to candidate i. Building and reading columns is five times
+    cheaper than rows. Used between services only.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -45,71 +45,71 @@ class CandidateColumns(google.protobuf.message.Message):
     COST_CURRENCIES_FIELD_NUMBER: builtins.int
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Product ids, no duplicates. Its length is the number of candidates; every other column that is not
-        empty has the same length.
+        """Product ids, without duplicates. The length of this column is the number of candidates. Every other column is
+        either empty or of the same length.
         """
 
     @property
     def parent_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids of the products they are variants of; "" = none."""
+        """Id of the product of which the candidate is a variant; "" if none."""
 
     @property
     def category_paths(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Category paths, levels joined by " > "; "" = uncategorised."""
+        """Category path, levels joined by " > "; "" if uncategorised."""
 
     @property
     def brands(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Brands; "" = unknown."""
+        """Brand; "" if unknown."""
 
     @property
     def price_micros(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Prices in millionths of the currency's unit; -1 = unknown."""
+        """Price in millionths of the currency's unit; -1 if unknown."""
 
     @property
     def currencies(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """ISO 4217 codes of the prices; "" = unknown."""
+        """ISO 4217 code of the price; "" if unknown."""
 
     @property
     def availabilities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[sightline.common.v1.product_pb2.Availability.ValueType]:
-        """Availability of each."""
+        """Availability."""
 
     @property
     def tags(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___TextList]:
-        """Tags of each."""
+        """Tags."""
 
     @property
     def attributes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AttributeList]:
-        """Typed properties of each."""
+        """Typed attributes."""
 
     @property
     def create_time_micros(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """When the catalog first stored each, microseconds since 1970 (UTC)."""
+        """When the catalog first stored the product, in microseconds since 1970 (UTC)."""
 
     @property
     def image_hashes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Perceptual hashes of the first photos: 56 bits of luminance above 8 of colour; 0 = no photo, an even
-        area, or not hashed yet.
+        """Perceptual hash of the first photo: 56 bits of luminance above 8 bits of colour. 0 if there is no photo, the photo
+        is a uniform area, or it is not hashed yet.
         """
 
     @property
     def rating_tenths(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Mean ratings in tenths, 0 to 50; -1 = unknown."""
+        """Mean rating in tenths, 0 to 50; -1 if unknown."""
 
     @property
     def rating_counts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Numbers of ratings; -1 = unknown."""
+        """Number of ratings; -1 if unknown."""
 
     @property
     def stocks(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Units in stock; -1 = unknown."""
+        """Units in stock; -1 if unknown."""
 
     @property
     def cost_micros(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Costs of one unit in millionths of the currency's unit; -1 = unknown. For scores alone."""
+        """Cost of one unit in millionths of the currency's unit; -1 if unknown. Used in scores only."""
 
     @property
     def cost_currencies(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """ISO 4217 codes of the costs; "" = unknown."""
+        """ISO 4217 code of the cost; "" if unknown."""
 
     def __init__(
         self,

@@ -26,54 +26,54 @@ class _EventType:
 class _EventTypeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_EventType.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     EVENT_TYPE_UNSPECIFIED: _EventType.ValueType  # 0
-    """Not said: refused."""
+    """Unspecified; rejected."""
     EVENT_TYPE_IMPRESSION: _EventType.ValueType  # 1
-    """A product was shown in a list; sent by callers only, never inferred."""
+    """A product was shown in a list. Callers send it; it is never inferred."""
     EVENT_TYPE_VIEW: _EventType.ValueType  # 2
     """A product's page was opened."""
     EVENT_TYPE_CLICK: _EventType.ValueType  # 3
     """A product in a list was clicked."""
     EVENT_TYPE_ADD_TO_CART: _EventType.ValueType  # 4
-    """A product went into the cart."""
+    """A product was added to the cart."""
     EVENT_TYPE_PURCHASE: _EventType.ValueType  # 5
     """A product was bought."""
     EVENT_TYPE_RATING: _EventType.ValueType  # 6
-    """A product was rated: `value` is required."""
+    """A product was rated. `value` is required."""
     EVENT_TYPE_HIDE: _EventType.ValueType  # 7
-    """Never show me this product again."""
+    """The shopper asked not to see the product again."""
     EVENT_TYPE_UNHIDE: _EventType.ValueType  # 8
-    """Takes an earlier HIDE back."""
+    """The shopper undid an earlier HIDE."""
     EVENT_TYPE_SEARCH: _EventType.ValueType  # 9
-    """A search was made; `product_id` may be empty."""
+    """The shopper searched. `product_id` may be empty."""
 
 class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper):
     """What a shopper did."""
 
 EVENT_TYPE_UNSPECIFIED: EventType.ValueType  # 0
-"""Not said: refused."""
+"""Unspecified; rejected."""
 EVENT_TYPE_IMPRESSION: EventType.ValueType  # 1
-"""A product was shown in a list; sent by callers only, never inferred."""
+"""A product was shown in a list. Callers send it; it is never inferred."""
 EVENT_TYPE_VIEW: EventType.ValueType  # 2
 """A product's page was opened."""
 EVENT_TYPE_CLICK: EventType.ValueType  # 3
 """A product in a list was clicked."""
 EVENT_TYPE_ADD_TO_CART: EventType.ValueType  # 4
-"""A product went into the cart."""
+"""A product was added to the cart."""
 EVENT_TYPE_PURCHASE: EventType.ValueType  # 5
 """A product was bought."""
 EVENT_TYPE_RATING: EventType.ValueType  # 6
-"""A product was rated: `value` is required."""
+"""A product was rated. `value` is required."""
 EVENT_TYPE_HIDE: EventType.ValueType  # 7
-"""Never show me this product again."""
+"""The shopper asked not to see the product again."""
 EVENT_TYPE_UNHIDE: EventType.ValueType  # 8
-"""Takes an earlier HIDE back."""
+"""The shopper undid an earlier HIDE."""
 EVENT_TYPE_SEARCH: EventType.ValueType  # 9
-"""A search was made; `product_id` may be empty."""
+"""The shopper searched. `product_id` may be empty."""
 Global___EventType: typing_extensions.TypeAlias = EventType
 
 @typing.final
 class Shopper(google.protobuf.message.Message):
-    """Who is asking or acting. Ids are stored only as keyed pseudonyms."""
+    """A shopper. Ids are stored only as keyed pseudonyms."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -82,7 +82,7 @@ class Shopper(google.protobuf.message.Message):
     user_id: builtins.str
     """A known customer: the shop's own id, 1 to 128 bytes of UTF-8."""
     visitor_id: builtins.str
-    """A visitor who is not logged in, e.g. a cookie's value, 1 to 128 bytes of UTF-8."""
+    """A visitor who is not logged in, e.g. the value of a cookie, 1 to 128 bytes of UTF-8."""
     def __init__(
         self,
         *,
@@ -97,7 +97,7 @@ Global___Shopper: typing_extensions.TypeAlias = Shopper
 
 @typing.final
 class Event(google.protobuf.message.Message):
-    """One thing that a shopper did, as the shop reports it."""
+    """An action of a shopper, as reported by the shop."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -119,57 +119,57 @@ class Event(google.protobuf.message.Message):
     ANSWER_ID_FIELD_NUMBER: builtins.int
     ARM_FIELD_NUMBER: builtins.int
     event_id: builtins.str
-    """The caller's own id of this event, 1 to 128 bytes: written again with the same content it counts
-    once; with other content it is refused (EVENT_CONFLICT).
+    """The caller's id of this event, 1 to 128 bytes. An event that is written again with the same content counts once.
+    With other content it is rejected (EVENT_CONFLICT).
     """
     session_id: builtins.str
-    """The visit it belongs to, up to 128 bytes; empty = unknown."""
+    """The visit, up to 128 bytes. Empty if unknown."""
     type: Global___EventType.ValueType
-    """What; required."""
+    """What the shopper did. Required."""
     product_id: builtins.str
-    """With which product; required but for SEARCH. A product that the catalog does not know yet is kept."""
+    """Id of the product."""
     value: builtins.float
-    """For RATING: the rating, 0 to 5 (5 = best), finite. Otherwise a strength of the caller's own,
-    0 to 1,000,000, kept for training. Absent = none.
+    """For RATING: the rating, 0 to 5 (best). For other types: a strength defined by the caller, 0 to 1,000,000, stored
+    for training. Must be finite. Unset if none.
     """
     quantity: builtins.int
-    """For PURCHASE and ADD_TO_CART: how many, 1 to 1,000,000; 0 = not said, taken as 1."""
+    """For PURCHASE and ADD_TO_CART: quantity, 1 to 1,000,000. Default: 1."""
     order_id: builtins.str
-    """For PURCHASE: the order, up to 128 bytes; empty = unknown. Joins products bought together."""
+    """For PURCHASE: the order, up to 128 bytes. Empty if unknown. Identifies products that were bought together."""
     position: builtins.int
-    """For IMPRESSION and CLICK: place in the list, 1 = first; 0 = not said."""
+    """For IMPRESSION and CLICK: position in the list, from 1. 0 if unknown."""
     scene: builtins.str
-    """The scene whose answer was shown, up to 64 characters; empty = unknown."""
+    """Scene of the answer that was shown, up to 64 characters. Empty if unknown."""
     attribution_token: builtins.str
-    """`attribution_token` of the answer that led here, as it was given, up to 1,024 bytes; empty = none."""
+    """`attribution_token` of the answer that led to this event, unchanged, up to 1,024 bytes. Empty if none."""
     query: builtins.str
-    """For SEARCH: what was typed, up to 512 characters; empty = not said."""
+    """For SEARCH: the words typed, up to 512 characters. Empty if unknown."""
     answer_id: builtins.str
-    """The answer that `attribution_token` names, 1 to 64 characters; empty = it names none. Read only: the gateway
-    reads it out of the token, and what a caller writes here is ignored. A token that can't be read, that is of
-    another catalog, or that had expired when the event happened is kept as it came and names no answer.
+    """The answer that `attribution_token` names, 1 to 64 characters. Empty if it names none. Read only: the gateway reads
+    it from the token and ignores the caller's value. An event is stored without an answer if its token is invalid,
+    belongs to another catalog, or had expired when the event happened.
     """
     arm: builtins.str
-    """The experiment's arm that made that answer, "EXPERIMENT/ARM", up to 64 characters; empty = none did. Read only, as
-    `answer_id` is.
+    """The experiment's arm that made the answer, "EXPERIMENT/ARM", up to 64 characters. Empty if no experiment ran. Read
+    only, as `answer_id` is.
     """
     @property
     def shopper(self) -> Global___Shopper:
-        """Who; required."""
+        """The shopper. Required."""
 
     @property
     def event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When, by the caller's clock (UTC); absent = now. More than 5 minutes ahead is refused
+        """When it happened, by the caller's clock (UTC). Default: now. More than 5 minutes in the future is rejected
         (EVENT_TIME_INVALID).
         """
 
     @property
     def unit_price(self) -> google.type.money_pb2.Money:
-        """For PURCHASE: price of one unit as paid; absent = unknown."""
+        """For PURCHASE: price paid for one unit. Unset if unknown."""
 
     @property
     def receive_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When the service took it in (UTC). Read only."""
+        """When the service received the event (UTC). Read only."""
 
     def __init__(
         self,

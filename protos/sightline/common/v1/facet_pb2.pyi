@@ -22,7 +22,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class FacetRequest(google.protobuf.message.Message):
-    """Asks how many products have each value of a field."""
+    """Request for the values of a field and the number of products with each value."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -31,17 +31,17 @@ class FacetRequest(google.protobuf.message.Message):
     CATEGORY_PATH_FIELD_NUMBER: builtins.int
     PRICE_BOUNDS_FIELD_NUMBER: builtins.int
     field: builtins.str
-    """What is counted: "category", "brand", "price", "availability", "tags", or "attributes.<key>"."""
+    """Field to count: "category", "brand", "price", "availability", "tags", or "attributes.<key>"."""
     top_k: builtins.int
-    """Most values to answer, 1 to 200; 0 = 20. Of a price all ranges come that hold products."""
+    """Maximum number of values, 1 to 200. Default: 20. For "price" all ranges that hold products are returned."""
     @property
     def category_path(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Of "category": the categories right below this one are counted; empty = the topmost ones."""
+        """For "category": count the categories directly below this one. If empty, the topmost categories."""
 
     @property
     def price_bounds(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.type.money_pb2.Money]:
-        """Of "price": where ranges begin, rising and of one currency, up to 50; the last one is open. Empty = 0, 1, 2, 5, 10,
-        20, 50 and so on, in the currency of most of the products.
+        """For "price": lower bounds of the ranges, ascending, all of one currency, up to 50. The last range has no upper
+        bound. Default: 0, 1, 2, 5, 10, 20, 50 and so on, in the currency of most of the products.
         """
 
     def __init__(
@@ -58,7 +58,7 @@ Global___FacetRequest: typing_extensions.TypeAlias = FacetRequest
 
 @typing.final
 class Facet(google.protobuf.message.Message):
-    """How many products have each value of a field."""
+    """The values of a field and the number of products with each value."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -69,12 +69,12 @@ class Facet(google.protobuf.message.Message):
     field: builtins.str
     """The field."""
     more_count: builtins.int
-    """How many further values there are."""
+    """Number of further values."""
     missing_count: builtins.int
-    """Products without a value that was looked for: no brand, no price in this currency, nothing below the category."""
+    """Number of products without a value: no brand, no price in this currency, or no category below the requested one."""
     @property
     def values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___FacetValue]:
-        """The values of most products first, equal ones by `text`; ranges of a price from the lowest."""
+        """Values with the most products first, then by `text`. Price ranges ascend."""
 
     def __init__(
         self,
@@ -101,12 +101,12 @@ class FacetValue(google.protobuf.message.Message):
     text: builtins.str
     """The value for people: "Wine > Red", "Casa Valduga", "20–50 EUR"."""
     product_count: builtins.int
-    """Products that have it. Variants of one parent count once for each value."""
+    """Number of products with the value. Variants of one parent count once for each value."""
     filter_text: builtins.str
-    """The same, as the command line writes filters: `category = "Wine > Red"`."""
+    """The same filter in the syntax of the command line: `category = "Wine > Red"`."""
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
-        """What passes these products: put it beside the filter of the search, in an `all`."""
+        """Filter that passes these products. To narrow a search, put it into an `all` with the filter of the search."""
 
     def __init__(
         self,

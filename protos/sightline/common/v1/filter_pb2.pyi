@@ -24,22 +24,20 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class Filter(google.protobuf.message.Message):
-    """A condition on products. Absent or empty = every product passes.
+    """A condition on products. If unset or empty, every product passes.
 
-    Fields: `category` (text; a path written with " > ", matching that category and all below it), `brand`
-    (text), `title` (text; CONTAINS only), `price` (money: only prices in the same currency pass a
-    comparison), `availability` (an Availability), `tags` (text; = asks whether the product has the tag),
-    `rating`, `rating_count`, `stock` (number), `create_time`, `update_time` (time), and
-    `attributes.<key>` (text, number or flag; the key is 1 to 64 characters of [a-z0-9_.-]). An attribute
-    passes a comparison when one of its values of the compared type does: `attributes.grape = "Merlot"`
-    passes a wine with Merlot among its grapes; a number never equals a text. An unknown field, or an
-    operator or type that a field does not take, is refused with FILTER_INVALID and the path of the
-    culprit, e.g. "filter.any.filters[1].not.comparison.field".
+    Fields: `category` (text; a path written with " > ", which matches that category and all below it), `brand` (text),
+    `title` (text; CONTAINS only), `price` (money; a comparison passes only prices in the same currency), `availability`
+    (an Availability), `tags` (text; EQUAL passes if the product has the tag), `rating`, `rating_count`, `stock`
+    (number), `create_time`, `update_time` (time), and `attributes.<key>` (text, number or flag; the key is 1 to 64
+    characters of [a-z0-9_.-]). An attribute passes a comparison if one of its values of the compared type does:
+    `attributes.grape = "Merlot"` passes a wine with Merlot among its grapes. A number never equals a text. An unknown
+    field, or an operator or type that the field does not support, is rejected with FILTER_INVALID and the path of the
+    invalid part, e.g. "filter.any.filters[1].not.comparison.field".
 
-    What is unknown (no brand, no price or one in another currency, no such attribute or one of another
-    type) passes no comparison, neither EQUAL nor NOT_EQUAL nor CONTAINS. `not` is the plain opposite of
-    what it holds, with no third value: `not` brand = "A" passes a product without a brand, brand != "A"
-    does not.
+    An unknown value (no brand, no price or a price in another currency, no such attribute or an attribute of another
+    type) passes no comparison: neither EQUAL nor NOT_EQUAL nor CONTAINS. `not` inverts the result of its filter; there
+    is no third value. `not` brand = "A" passes a product without a brand; brand != "A" does not.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -52,7 +50,7 @@ class Filter(google.protobuf.message.Message):
     EXISTENCE_FIELD_NUMBER: builtins.int
     @property
     def all(self) -> Global___FilterList:
-        """Every one of several filters; none = passes."""
+        """Passes if every filter passes. An empty list passes."""
 
     @property
     def comparison(self) -> Global___Comparison:
@@ -60,15 +58,15 @@ class Filter(google.protobuf.message.Message):
 
     @property
     def membership(self) -> Global___Membership:
-        """One field's value among several."""
+        """A comparison of one field with several values."""
 
     @property
     def any(self) -> Global___FilterList:
-        """At least one of several filters; none = nothing passes."""
+        """Passes if at least one filter passes. An empty list does not pass."""
 
     @property
     def existence(self) -> Global___Existence:
-        """Whether a field is known at all."""
+        """A test whether a field is known."""
 
     def __init__(
         self,
@@ -94,11 +92,13 @@ class FilterList(google.protobuf.message.Message):
     FILTERS_FIELD_NUMBER: builtins.int
     @property
     def filters(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Filter]:
-        """0 to 64 filters. In all at most 256 parts (`all`, `any`, `not` and what they hold, and one or two for a
-        scene that leaves out what can't be bought) and 4,000 values of memberships. Nested at most 8 deep, where
-        each `all`, `any` and `not` is one level, but an `all` that is the whole filter is none. It looks at most
-        at 4,096 texts and values of a product: 128 for CONTAINS of an attribute, 8 for CONTAINS of a category, 1
-        for any other comparison, membership or existence.
+        """0 to 64 filters.
+
+        Limits of a whole filter: 256 parts (each `all`, `any`, `not` and what they hold; a scene that excludes products
+        that can't be bought adds one or two), and 4,000 values of memberships. Nesting: 8 levels, one for each `all`,
+        `any` and `not`; an `all` that is the whole filter does not count. A filter reads at most 4,096 texts and values of
+        a product: 128 for CONTAINS of an attribute, 8 for CONTAINS of a category, 1 for any other comparison, membership
+        or existence.
         """
 
     def __init__(
@@ -112,7 +112,7 @@ Global___FilterList: typing_extensions.TypeAlias = FilterList
 
 @typing.final
 class Comparison(google.protobuf.message.Message):
-    """field operator value."""
+    """A comparison: field operator value."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -123,62 +123,62 @@ class Comparison(google.protobuf.message.Message):
     class _OperatorEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Comparison._Operator.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         OPERATOR_UNSPECIFIED: Comparison._Operator.ValueType  # 0
-        """Not said: refused."""
+        """Unspecified; rejected."""
         OPERATOR_EQUAL: Comparison._Operator.ValueType  # 1
-        """Equal; for tags: has the tag; for category: is in it or below it."""
+        """Equal. For tags: the product has the tag. For category: the product is in the category or below it."""
         OPERATOR_NOT_EQUAL: Comparison._Operator.ValueType  # 2
-        """Not equal: passes exactly those known values that EQUAL does not pass. A product without the
-        field (no brand, no price) passes neither; a product without tags has no such tag and passes. An
-        attribute of several texts passes when none of them is equal.
+        """Not equal: passes exactly the known values that EQUAL does not pass. A product without the field (no brand, no
+        price) passes neither. A product without tags has no such tag and passes. An attribute with several texts passes
+        if none of them is equal.
         """
         OPERATOR_LESS: Comparison._Operator.ValueType  # 3
-        """Less than (price, times, number attributes)."""
+        """Less than (price, numbers, times, number attributes)."""
         OPERATOR_LESS_OR_EQUAL: Comparison._Operator.ValueType  # 4
-        """At most (price, times, number attributes)."""
+        """Less than or equal to (price, numbers, times, number attributes)."""
         OPERATOR_GREATER: Comparison._Operator.ValueType  # 5
-        """More than (price, times, number attributes)."""
+        """Greater than (price, numbers, times, number attributes)."""
         OPERATOR_GREATER_OR_EQUAL: Comparison._Operator.ValueType  # 6
-        """At least (price, times, number attributes)."""
+        """Greater than or equal to (price, numbers, times, number attributes)."""
         OPERATOR_CONTAINS: Comparison._Operator.ValueType  # 7
-        """Holds a text of at least one character. tags: has exactly this tag. title, brand, text attributes, each
-        level of category: the text occurs in it, upper and lower case alike.
+        """Contains a text of at least one character. For tags: the product has exactly this tag. For title, brand, text
+        attributes and each level of category: the text occurs in the value; case is ignored.
         """
 
     class Operator(_Operator, metaclass=_OperatorEnumTypeWrapper):
-        """How the field compares with the value."""
+        """Comparison operator."""
 
     OPERATOR_UNSPECIFIED: Comparison.Operator.ValueType  # 0
-    """Not said: refused."""
+    """Unspecified; rejected."""
     OPERATOR_EQUAL: Comparison.Operator.ValueType  # 1
-    """Equal; for tags: has the tag; for category: is in it or below it."""
+    """Equal. For tags: the product has the tag. For category: the product is in the category or below it."""
     OPERATOR_NOT_EQUAL: Comparison.Operator.ValueType  # 2
-    """Not equal: passes exactly those known values that EQUAL does not pass. A product without the
-    field (no brand, no price) passes neither; a product without tags has no such tag and passes. An
-    attribute of several texts passes when none of them is equal.
+    """Not equal: passes exactly the known values that EQUAL does not pass. A product without the field (no brand, no
+    price) passes neither. A product without tags has no such tag and passes. An attribute with several texts passes
+    if none of them is equal.
     """
     OPERATOR_LESS: Comparison.Operator.ValueType  # 3
-    """Less than (price, times, number attributes)."""
+    """Less than (price, numbers, times, number attributes)."""
     OPERATOR_LESS_OR_EQUAL: Comparison.Operator.ValueType  # 4
-    """At most (price, times, number attributes)."""
+    """Less than or equal to (price, numbers, times, number attributes)."""
     OPERATOR_GREATER: Comparison.Operator.ValueType  # 5
-    """More than (price, times, number attributes)."""
+    """Greater than (price, numbers, times, number attributes)."""
     OPERATOR_GREATER_OR_EQUAL: Comparison.Operator.ValueType  # 6
-    """At least (price, times, number attributes)."""
+    """Greater than or equal to (price, numbers, times, number attributes)."""
     OPERATOR_CONTAINS: Comparison.Operator.ValueType  # 7
-    """Holds a text of at least one character. tags: has exactly this tag. title, brand, text attributes, each
-    level of category: the text occurs in it, upper and lower case alike.
+    """Contains a text of at least one character. For tags: the product has exactly this tag. For title, brand, text
+    attributes and each level of category: the text occurs in the value; case is ignored.
     """
 
     FIELD_FIELD_NUMBER: builtins.int
     OPERATOR_FIELD_NUMBER: builtins.int
     VALUE_FIELD_NUMBER: builtins.int
     field: builtins.str
-    """One of the fields named at Filter."""
+    """A field listed at Filter."""
     operator: Global___Comparison.Operator.ValueType
-    """Required."""
+    """Operator. Required."""
     @property
     def value(self) -> Global___FilterValue:
-        """Required, of the field's type."""
+        """Value, of the field's type. Required."""
 
     def __init__(
         self,
@@ -194,17 +194,17 @@ Global___Comparison: typing_extensions.TypeAlias = Comparison
 
 @typing.final
 class Membership(google.protobuf.message.Message):
-    """field in (values)."""
+    """A membership: field in (values)."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     FIELD_FIELD_NUMBER: builtins.int
     VALUES_FIELD_NUMBER: builtins.int
     field: builtins.str
-    """One of the fields named at Filter, but title."""
+    """A field listed at Filter, except title."""
     @property
     def values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___FilterValue]:
-        """0 to 1,000 values of the field's type; passes when EQUAL holds for any one. None = nothing passes."""
+        """0 to 1,000 values of the field's type. Passes if EQUAL holds for one of them. An empty list does not pass."""
 
     def __init__(
         self,
@@ -218,15 +218,15 @@ Global___Membership: typing_extensions.TypeAlias = Membership
 
 @typing.final
 class Existence(google.protobuf.message.Message):
-    """A field is known: the product has a category, a brand, a price, at least one tag, an attribute of that
-    key and of any type. title, availability and the times are always known.
+    """A test whether a field is known: the product has a category, a brand, a price, at least one tag, or an attribute of
+    the key with any type. title, availability and the times are always known.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     FIELD_FIELD_NUMBER: builtins.int
     field: builtins.str
-    """One of the fields named at Filter."""
+    """A field listed at Filter."""
     def __init__(
         self,
         *,
@@ -238,8 +238,8 @@ Global___Existence: typing_extensions.TypeAlias = Existence
 
 @typing.final
 class FilterValue(google.protobuf.message.Message):
-    """A literal in a filter. It is only ever compared, never interpreted: quotes, backslashes and
-    operators in it stand for themselves.
+    """A literal in a filter. It is compared, never interpreted: quotes, backslashes and operators in it have no special
+    meaning.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -251,16 +251,16 @@ class FilterValue(google.protobuf.message.Message):
     NUMBER_FIELD_NUMBER: builtins.int
     FLAG_FIELD_NUMBER: builtins.int
     text: builtins.str
-    """For category, brand, title, tags and attributes: up to 1,024 characters."""
+    """For category, brand, title, tags and attributes. Up to 1,024 characters."""
     availability: sightline.common.v1.product_pb2.Availability.ValueType
     """For availability."""
     number: builtins.float
-    """For rating, rating_count, stock and attributes: a finite number."""
+    """For rating, rating_count, stock and attributes. A finite number."""
     flag: builtins.bool
-    """For attributes: true or false."""
+    """For attributes. True or false."""
     @property
     def money(self) -> google.type.money_pb2.Money:
-        """For price: not negative, with a three-letter ISO 4217 currency code."""
+        """For price. Not negative, with a three-letter ISO 4217 currency code."""
 
     @property
     def time(self) -> google.protobuf.timestamp_pb2.Timestamp:

@@ -24,26 +24,26 @@ class _ImportMode:
 class _ImportModeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_ImportMode.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     IMPORT_MODE_UNSPECIFIED: _ImportMode.ValueType  # 0
-    """Not said: IMPORT_MODE_INCREMENTAL."""
+    """Unspecified; treated as IMPORT_MODE_INCREMENTAL."""
     IMPORT_MODE_INCREMENTAL: _ImportMode.ValueType  # 1
-    """They stay as they are."""
+    """Keeps them."""
     IMPORT_MODE_FULL: _ImportMode.ValueType  # 2
-    """They are deleted when the import is closed: afterwards the catalog holds what the import holds."""
+    """Deletes them when the import is closed: afterwards the catalog holds exactly the import's products."""
 
 class ImportMode(_ImportMode, metaclass=_ImportModeEnumTypeWrapper):
-    """What an import does with products that it does not mention."""
+    """What an import does with products that it does not contain."""
 
 IMPORT_MODE_UNSPECIFIED: ImportMode.ValueType  # 0
-"""Not said: IMPORT_MODE_INCREMENTAL."""
+"""Unspecified; treated as IMPORT_MODE_INCREMENTAL."""
 IMPORT_MODE_INCREMENTAL: ImportMode.ValueType  # 1
-"""They stay as they are."""
+"""Keeps them."""
 IMPORT_MODE_FULL: ImportMode.ValueType  # 2
-"""They are deleted when the import is closed: afterwards the catalog holds what the import holds."""
+"""Deletes them when the import is closed: afterwards the catalog holds exactly the import's products."""
 Global___ImportMode: typing_extensions.TypeAlias = ImportMode
 
 @typing.final
 class ImportState(google.protobuf.message.Message):
-    """How far an import is."""
+    """Progress of an import."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -54,17 +54,17 @@ class ImportState(google.protobuf.message.Message):
     REFUSED_COUNT_FIELD_NUMBER: builtins.int
     CLOSED_FIELD_NUMBER: builtins.int
     import_id: builtins.str
-    """The import's id, chosen by the caller: 1 to 128 bytes. The same id goes on where it stopped."""
+    """Id of the import, chosen by the caller: 1 to 128 bytes. Opening the same id again resumes the import."""
     mode: Global___ImportMode.ValueType
-    """What it does with products that it does not mention."""
+    """What the import does with products that it does not contain."""
     rows_done: builtins.int
-    """Rows 1 to this one are decided, each stored or refused: go on with the next. 0 = none yet."""
+    """Rows 1 to this one are done, each stored or rejected: continue with the next one. 0 if none is done yet."""
     stored_count: builtins.int
-    """Rows stored so far."""
+    """Number of rows stored."""
     refused_count: builtins.int
-    """Rows refused so far."""
+    """Number of rows rejected."""
     closed: builtins.bool
-    """Whether it has been closed: no more rows are taken."""
+    """True if the import is closed and accepts no more rows."""
     def __init__(
         self,
         *,

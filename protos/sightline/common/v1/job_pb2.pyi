@@ -23,7 +23,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class Job(google.protobuf.message.Message):
-    """Long work that runs on after the call that started it."""
+    """A long-running operation, which continues after the call that started it."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -34,33 +34,33 @@ class Job(google.protobuf.message.Message):
     class _StateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Job._State.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         STATE_UNSPECIFIED: Job._State.ValueType  # 0
-        """Not said."""
+        """Unspecified."""
         STATE_PENDING: Job._State.ValueType  # 1
-        """Waits for a worker."""
+        """Waiting for a worker."""
         STATE_RUNNING: Job._State.ValueType  # 2
-        """A worker is on it."""
+        """Running in a worker."""
         STATE_SUCCEEDED: Job._State.ValueType  # 3
-        """Done; `result` says what came of it."""
+        """Succeeded; see `results`."""
         STATE_FAILED: Job._State.ValueType  # 4
-        """Ended by an error; see `error`."""
+        """Failed; see `error`."""
         STATE_CANCELLED: Job._State.ValueType  # 5
-        """Ended because it was asked to."""
+        """Cancelled on request."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
-        """Where a job stands."""
+        """State of a job."""
 
     STATE_UNSPECIFIED: Job.State.ValueType  # 0
-    """Not said."""
+    """Unspecified."""
     STATE_PENDING: Job.State.ValueType  # 1
-    """Waits for a worker."""
+    """Waiting for a worker."""
     STATE_RUNNING: Job.State.ValueType  # 2
-    """A worker is on it."""
+    """Running in a worker."""
     STATE_SUCCEEDED: Job.State.ValueType  # 3
-    """Done; `result` says what came of it."""
+    """Succeeded; see `results`."""
     STATE_FAILED: Job.State.ValueType  # 4
-    """Ended by an error; see `error`."""
+    """Failed; see `error`."""
     STATE_CANCELLED: Job.State.ValueType  # 5
-    """Ended because it was asked to."""
+    """Cancelled on request."""
 
     JOB_ID_FIELD_NUMBER: builtins.int
     KIND_FIELD_NUMBER: builtins.int
@@ -74,36 +74,36 @@ class Job(google.protobuf.message.Message):
     START_TIME_FIELD_NUMBER: builtins.int
     END_TIME_FIELD_NUMBER: builtins.int
     job_id: builtins.str
-    """Id, with its owner in front: "ranker/…" or "retriever/…"."""
+    """Id, prefixed with the service that owns the job: "ranker/…" or "retriever/…"."""
     kind: builtins.str
-    """"train", "publish", "backfill", …"""
+    """Kind: "train", "publish", "backfill", …"""
     catalog_id: builtins.str
-    """The catalog it works on."""
+    """Catalog of the job."""
     state: Global___Job.State.ValueType
-    """Where it stands."""
+    """State of the job."""
     done: builtins.int
-    """Units of work done, 0 to `total`; the kind says of what (train: epochs)."""
+    """Units of work done, 0 to `total`. The unit depends on the kind (train: epochs)."""
     total: builtins.int
-    """Units of work in all; 0 = not known yet."""
+    """Units of work in total. 0 if not known yet."""
     @property
     def error(self) -> google.rpc.status_pb2.Status:
-        """Why it failed; absent unless STATE_FAILED."""
+        """Why the job failed. Set only with STATE_FAILED."""
 
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___JobResult]:
-        """What it made, by name, e.g. {name: "model_version"}; empty before it has succeeded."""
+        """Named results, e.g. {name: "model_version"}. Empty until the job has succeeded."""
 
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it was asked for (UTC)."""
+        """When the job was created (UTC)."""
 
     @property
     def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When a worker first began it (UTC); absent = not yet."""
+        """When a worker first started it (UTC). Unset before that."""
 
     @property
     def end_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it ended (UTC); absent = not yet."""
+        """When it ended (UTC). Unset before that."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class JobResult(google.protobuf.message.Message):
     NAME_FIELD_NUMBER: builtins.int
     VALUE_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Name, lower_snake, e.g. "model_version"."""
+    """Name in lower_snake, e.g. "model_version"."""
     value: builtins.str
     """Value as text."""
     def __init__(

@@ -21,7 +21,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class GetJobRequest(google.protobuf.message.Message):
-    """Asks for one job."""
+    """Request for a job."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -29,11 +29,11 @@ class GetJobRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     JOB_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     job_id: builtins.str
-    """The job."""
+    """Id of the job."""
     def __init__(
         self,
         *,
@@ -47,7 +47,7 @@ Global___GetJobRequest: typing_extensions.TypeAlias = GetJobRequest
 
 @typing.final
 class ListJobsRequest(google.protobuf.message.Message):
-    """Asks for jobs."""
+    """Request to list jobs."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -57,15 +57,15 @@ class ListJobsRequest(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     kind: builtins.str
-    """Only this kind; empty = all."""
+    """Kind of job. If empty, all kinds."""
     page_size: builtins.int
-    """1 to 1,000; 0 = 50."""
+    """Maximum number of results, 1 to 1,000. Default: 50."""
     page_token: builtins.str
-    """`next_page_token` of the page before; empty = first page."""
+    """`next_page_token` of the previous response. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -81,17 +81,17 @@ Global___ListJobsRequest: typing_extensions.TypeAlias = ListJobsRequest
 
 @typing.final
 class ListJobsResponse(google.protobuf.message.Message):
-    """Some jobs."""
+    """A page of jobs."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     JOBS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page; empty = this is the last."""
+    """Token of the next page. Empty on the last page."""
     @property
     def jobs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.job_pb2.Job]:
-        """Newest first."""
+        """Jobs, newest first."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ Global___ListJobsResponse: typing_extensions.TypeAlias = ListJobsResponse
 
 @typing.final
 class CancelJobRequest(google.protobuf.message.Message):
-    """Asks a job to stop."""
+    """Request to cancel a job."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -113,11 +113,11 @@ class CancelJobRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     JOB_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     job_id: builtins.str
-    """The job."""
+    """Id of the job."""
     def __init__(
         self,
         *,
@@ -131,7 +131,7 @@ Global___CancelJobRequest: typing_extensions.TypeAlias = CancelJobRequest
 
 @typing.final
 class WatchJobRequest(google.protobuf.message.Message):
-    """Asks to follow a job."""
+    """Request to follow a job."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -139,11 +139,11 @@ class WatchJobRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     JOB_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     job_id: builtins.str
-    """The job."""
+    """Id of the job."""
     def __init__(
         self,
         *,

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class JobServiceStub(object):
-    """Follows long work. Each service that has jobs serves it for its own; the gateway serves it for all.
+    """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all.
     """
 
     def __init__(self, channel):
@@ -59,33 +59,33 @@ class JobServiceStub(object):
 
 
 class JobServiceServicer(object):
-    """Follows long work. Each service that has jobs serves it for its own; the gateway serves it for all.
+    """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all.
     """
 
     def GetJob(self, request, context):
-        """One job. JOB_NOT_FOUND when there is none of that id in that catalog.
+        """Returns a job. JOB_NOT_FOUND if the catalog has no job with this id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListJobs(self, request, context):
-        """Jobs, newest first.
+        """Lists the jobs of a catalog, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelJob(self, request, context):
-        """Asks a job to stop; it ends as CANCELLED soon after, unless it ended first. Cancelling an ended job
-        changes nothing. Answers the job as it stands.
+        """Requests that a job stops. It soon ends in STATE_CANCELLED, unless it ends first. Cancelling a job that has ended
+        has no effect. Returns the job in its current state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchJob(self, request, context):
-        """The job at once and at every change until it has ended.
+        """Streams the job at once and after every change until it has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +123,7 @@ def add_JobServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class JobService(object):
-    """Follows long work. Each service that has jobs serves it for its own; the gateway serves it for all.
+    """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all.
     """
 
     @staticmethod

@@ -91,7 +91,7 @@ _JobServiceWatchJobType = typing_extensions.TypeVar(
 )
 
 class JobServiceStub(typing.Generic[_JobServiceGetJobType, _JobServiceListJobsType, _JobServiceCancelJobType, _JobServiceWatchJobType]):
-    """Follows long work. Each service that has jobs serves it for its own; the gateway serves it for all."""
+    """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all."""
 
     @typing.overload
     def __init__(self: JobServiceStub[
@@ -134,18 +134,18 @@ class JobServiceStub(typing.Generic[_JobServiceGetJobType, _JobServiceListJobsTy
     ], channel: grpc.aio.Channel) -> None: ...
 
     GetJob: _JobServiceGetJobType
-    """One job. JOB_NOT_FOUND when there is none of that id in that catalog."""
+    """Returns a job. JOB_NOT_FOUND if the catalog has no job with this id."""
 
     ListJobs: _JobServiceListJobsType
-    """Jobs, newest first."""
+    """Lists the jobs of a catalog, newest first."""
 
     CancelJob: _JobServiceCancelJobType
-    """Asks a job to stop; it ends as CANCELLED soon after, unless it ended first. Cancelling an ended job
-    changes nothing. Answers the job as it stands.
+    """Requests that a job stops. It soon ends in STATE_CANCELLED, unless it ends first. Cancelling a job that has ended
+    has no effect. Returns the job in its current state.
     """
 
     WatchJob: _JobServiceWatchJobType
-    """The job at once and at every change until it has ended."""
+    """Streams the job at once and after every change until it has ended."""
 
 JobServiceAsyncStub: typing_extensions.TypeAlias = JobServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -167,7 +167,7 @@ JobServiceAsyncStub: typing_extensions.TypeAlias = JobServiceStub[
 ]
 
 class JobServiceServicer(metaclass=abc.ABCMeta):
-    """Follows long work. Each service that has jobs serves it for its own; the gateway serves it for all."""
+    """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all."""
 
     @abc.abstractmethod
     def GetJob(
@@ -175,7 +175,7 @@ class JobServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.common.v1.job_service_pb2.GetJobRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """One job. JOB_NOT_FOUND when there is none of that id in that catalog."""
+        """Returns a job. JOB_NOT_FOUND if the catalog has no job with this id."""
 
     @abc.abstractmethod
     def ListJobs(
@@ -183,7 +183,7 @@ class JobServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.common.v1.job_service_pb2.ListJobsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_service_pb2.ListJobsResponse, collections.abc.Awaitable[sightline.common.v1.job_service_pb2.ListJobsResponse]]:
-        """Jobs, newest first."""
+        """Lists the jobs of a catalog, newest first."""
 
     @abc.abstractmethod
     def CancelJob(
@@ -191,8 +191,8 @@ class JobServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.common.v1.job_service_pb2.CancelJobRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Asks a job to stop; it ends as CANCELLED soon after, unless it ended first. Cancelling an ended job
-        changes nothing. Answers the job as it stands.
+        """Requests that a job stops. It soon ends in STATE_CANCELLED, unless it ends first. Cancelling a job that has ended
+        has no effect. Returns the job in its current state.
         """
 
     @abc.abstractmethod
@@ -201,6 +201,6 @@ class JobServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.common.v1.job_service_pb2.WatchJobRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[sightline.common.v1.job_pb2.Job], collections.abc.AsyncIterator[sightline.common.v1.job_pb2.Job]]:
-        """The job at once and at every change until it has ended."""
+        """Streams the job at once and after every change until it has ended."""
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -20,7 +20,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class Limits(google.protobuf.message.Message):
-    """What one request of a call may be: checked on its bytes, before anything is made of them."""
+    """Size limits of a request. They are checked on the encoded bytes, before the request is parsed."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -28,11 +28,15 @@ class Limits(google.protobuf.message.Message):
     ENTRIES_FIELD_NUMBER: builtins.int
     STREAM_SECONDS_FIELD_NUMBER: builtins.int
     request_mib: builtins.int
-    """Most MiB of a request, or of each message of a stream; 0 = 1, which is enough for all without photos."""
+    """Maximum size in MiB of a request, or of each message of a stream. Default: 1, which is enough for requests without
+    photos.
+    """
     entries: builtins.int
-    """Most entries and nested messages of a request of the gateway, in all its lists together; 0 = 50,000."""
+    """Maximum number of list entries and nested messages in a request to the gateway, in all its lists together. Default:
+    50,000.
+    """
     stream_seconds: builtins.int
-    """Longest life of a stream in seconds; 0 = the server's own setting."""
+    """Maximum duration of a stream in seconds. Default: the server's own setting."""
     def __init__(
         self,
         *,
@@ -47,6 +51,8 @@ Global___Limits: typing_extensions.TypeAlias = Limits
 LIMITS_FIELD_NUMBER: builtins.int
 MAX_ITEMS_FIELD_NUMBER: builtins.int
 limits: google.protobuf.internal.extension_dict._ExtensionFieldDescriptor[google.protobuf.descriptor_pb2.MethodOptions, Global___Limits]
-"""Of a call that takes more than others."""
+"""Limits of a method that differ from the defaults."""
 max_items: google.protobuf.internal.extension_dict._ExtensionFieldDescriptor[google.protobuf.descriptor_pb2.FieldOptions, builtins.int]
-"""Most entries of a list in a request of the gateway; 0 = 5,000, and what reads it may take fewer."""
+"""Maximum length of a list in a request to the gateway. Default: 5,000. The service that reads the list may accept
+fewer.
+"""

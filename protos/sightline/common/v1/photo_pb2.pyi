@@ -26,27 +26,27 @@ class _PhotoKind:
 class _PhotoKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_PhotoKind.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     PHOTO_KIND_UNSPECIFIED: _PhotoKind.ValueType  # 0
-    """Not said: PHOTO_KIND_SHOPPER."""
+    """Unspecified; treated as PHOTO_KIND_SHOPPER."""
     PHOTO_KIND_SHOPPER: _PhotoKind.ValueType  # 1
-    """A shopper's: a phone, a room, any light."""
+    """A shopper's photo: taken by phone, in any place and light."""
     PHOTO_KIND_CATALOGUE: _PhotoKind.ValueType  # 2
-    """The catalog's: a studio, a plain background."""
+    """A photo of the catalog: a studio, a plain background."""
 
 class PhotoKind(_PhotoKind, metaclass=_PhotoKindEnumTypeWrapper):
-    """Which camera a photo is from. A fitted space brings both kinds together, each by its own mean and deviation."""
+    """Origin of a photo. A fitted space normalises each kind by its own mean and deviation."""
 
 PHOTO_KIND_UNSPECIFIED: PhotoKind.ValueType  # 0
-"""Not said: PHOTO_KIND_SHOPPER."""
+"""Unspecified; treated as PHOTO_KIND_SHOPPER."""
 PHOTO_KIND_SHOPPER: PhotoKind.ValueType  # 1
-"""A shopper's: a phone, a room, any light."""
+"""A shopper's photo: taken by phone, in any place and light."""
 PHOTO_KIND_CATALOGUE: PhotoKind.ValueType  # 2
-"""The catalog's: a studio, a plain background."""
+"""A photo of the catalog: a studio, a plain background."""
 Global___PhotoKind: typing_extensions.TypeAlias = PhotoKind
 
 @typing.final
 class Box(google.protobuf.message.Message):
-    """A rectangle within a photo that stands upright, in fractions of its width and height: 0 ≤ left < right ≤ 1 from the left edge,
-    0 ≤ top < bottom ≤ 1 from the top edge.
+    """A rectangle in an upright photo (after its orientation is applied), in fractions of the photo's width and height: 0 ≤
+    left < right ≤ 1 from the left edge, 0 ≤ top < bottom ≤ 1 from the top edge.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -56,13 +56,13 @@ class Box(google.protobuf.message.Message):
     RIGHT_FIELD_NUMBER: builtins.int
     BOTTOM_FIELD_NUMBER: builtins.int
     left: builtins.float
-    """Left side, 0 to 1."""
+    """Left edge, 0 to 1."""
     top: builtins.float
-    """Upper side, 0 to 1."""
+    """Top edge, 0 to 1."""
     right: builtins.float
-    """Right side, 0 to 1, above `left`."""
+    """Right edge, 0 to 1, greater than `left`."""
     bottom: builtins.float
-    """Lower side, 0 to 1, above `top`."""
+    """Bottom edge, 0 to 1, greater than `top`."""
     def __init__(
         self,
         *,
@@ -77,7 +77,7 @@ Global___Box: typing_extensions.TypeAlias = Box
 
 @typing.final
 class Subject(google.protobuf.message.Message):
-    """What a photo shows most of, as found without knowing any product."""
+    """The salient subject of a photo, found without knowledge of products."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -85,11 +85,11 @@ class Subject(google.protobuf.message.Message):
     ALTERNATIVES_FIELD_NUMBER: builtins.int
     @property
     def box(self) -> Global___Box:
-        """The rectangle that was looked at."""
+        """Rectangle that was embedded."""
 
     @property
     def alternatives(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Box]:
-        """Other rectangles that may be meant, the most salient first; at most 3. Ask again with one of them as the box."""
+        """Other candidate rectangles, most salient first, at most 3. To use one, repeat the request with it as the box."""
 
     def __init__(
         self,
@@ -104,19 +104,19 @@ Global___Subject: typing_extensions.TypeAlias = Subject
 
 @typing.final
 class CategoryGuess(google.protobuf.message.Message):
-    """A category that a photo may be of."""
+    """A category that a photo may show, with its probability."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     CATEGORY_PATH_FIELD_NUMBER: builtins.int
     PROBABILITY_FIELD_NUMBER: builtins.int
     probability: builtins.float
-    """The chance that the photo is of this category or of one below it, 0 to 1, calibrated on photos of the catalog
-    that the head had not seen.
+    """Probability that the photo shows this category or one below it, 0 to 1, calibrated on photos of the catalog that
+    the classifier was not trained on.
     """
     @property
     def category_path(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """From the root down, e.g. ["Fruit", "Apple"]."""
+        """Levels of the category, topmost first, e.g. ["Fruit", "Apple"]."""
 
     def __init__(
         self,
@@ -130,14 +130,14 @@ Global___CategoryGuess: typing_extensions.TypeAlias = CategoryGuess
 
 @typing.final
 class CategoryPath(google.protobuf.message.Message):
-    """A category, from the root down."""
+    """A category, as its levels from the topmost down."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     LEVELS_FIELD_NUMBER: builtins.int
     @property
     def levels(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Its levels, 1 to 8, e.g. ["Fruit", "Apple"]."""
+        """Levels, 1 to 8, e.g. ["Fruit", "Apple"]."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ Global___CategoryPath: typing_extensions.TypeAlias = CategoryPath
 
 @typing.final
 class Classification(google.protobuf.message.Message):
-    """What a photo is of, as a head learned from the catalog recognises it."""
+    """Categories of a photo, as predicted by the classification head of a fitted space."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -160,18 +160,18 @@ class Classification(google.protobuf.message.Message):
     SURE_FIELD_NUMBER: builtins.int
     SPACE_VERSION_FIELD_NUMBER: builtins.int
     unknown_probability: builtins.float
-    """The chance that it is of none of the catalog's categories, 0 to 1."""
+    """Probability that the photo shows none of the catalog's categories, 0 to 1."""
     unknown: builtins.bool
-    """Nothing fits: none is likelier than all of the unknown."""
+    """True if no category is likelier than `unknown_probability`."""
     space_version: builtins.str
-    """The version of the fitted space whose head it is."""
+    """Version of the fitted space whose head classified the photo."""
     @property
     def guesses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CategoryGuess]:
-        """The most likely full paths, best first; their chances and `unknown_probability` sum to at most 1."""
+        """The most likely full paths, best first. Their probabilities and `unknown_probability` sum to at most 1."""
 
     @property
     def sure(self) -> Global___CategoryGuess:
-        """The deepest category of which it is likely (at least 0.5), whatever stands below it; absent = of none."""
+        """The deepest category with a probability of at least 0.5. Unset if there is none."""
 
     def __init__(
         self,

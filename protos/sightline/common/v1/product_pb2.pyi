@@ -29,34 +29,34 @@ class _Availability:
 class _AvailabilityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Availability.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     AVAILABILITY_UNSPECIFIED: _Availability.ValueType  # 0
-    """Not said: on a write it is stored as IN_STOCK."""
+    """Unspecified. A write stores AVAILABILITY_IN_STOCK."""
     AVAILABILITY_IN_STOCK: _Availability.ValueType  # 1
     """Can be bought and shipped now."""
     AVAILABILITY_OUT_OF_STOCK: _Availability.ValueType  # 2
-    """Can't be bought now; may come back."""
+    """Can't be bought now, but may come back."""
     AVAILABILITY_PREORDER: _Availability.ValueType  # 3
     """Can be ordered before it is in stock."""
     AVAILABILITY_BACKORDER: _Availability.ValueType  # 4
-    """Can be ordered; ships later."""
+    """Can be ordered, and ships later."""
 
 class Availability(_Availability, metaclass=_AvailabilityEnumTypeWrapper):
     """Whether a product can be bought now."""
 
 AVAILABILITY_UNSPECIFIED: Availability.ValueType  # 0
-"""Not said: on a write it is stored as IN_STOCK."""
+"""Unspecified. A write stores AVAILABILITY_IN_STOCK."""
 AVAILABILITY_IN_STOCK: Availability.ValueType  # 1
 """Can be bought and shipped now."""
 AVAILABILITY_OUT_OF_STOCK: Availability.ValueType  # 2
-"""Can't be bought now; may come back."""
+"""Can't be bought now, but may come back."""
 AVAILABILITY_PREORDER: Availability.ValueType  # 3
 """Can be ordered before it is in stock."""
 AVAILABILITY_BACKORDER: Availability.ValueType  # 4
-"""Can be ordered; ships later."""
+"""Can be ordered, and ships later."""
 Global___Availability: typing_extensions.TypeAlias = Availability
 
 @typing.final
 class Attribute(google.protobuf.message.Message):
-    """One typed, named property of a product, e.g. {key: "country", text: "Italy"}."""
+    """A typed, named property of a product, e.g. {key: "country", text: "Italy"}."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -65,13 +65,13 @@ class Attribute(google.protobuf.message.Message):
     NUMBER_FIELD_NUMBER: builtins.int
     FLAG_FIELD_NUMBER: builtins.int
     key: builtins.str
-    """Name, 1 to 64 characters of [a-z0-9_.-], unique within the product but for texts, which
-    may repeat (a wine has several grapes).
+    """Name, 1 to 64 characters of [a-z0-9_.-]. Unique within the product, except that a key may have several texts (a
+    wine has several grapes).
     """
     text: builtins.str
     """UTF-8 text, 1 to 512 bytes."""
     number: builtins.float
-    """A finite number; its unit is the catalog's own."""
+    """A finite number. The shop defines its unit."""
     flag: builtins.bool
     """True or false."""
     def __init__(
@@ -90,9 +90,8 @@ Global___Attribute: typing_extensions.TypeAlias = Attribute
 
 @typing.final
 class ProductImage(google.protobuf.message.Message):
-    """One photo of a product. On a write give `content`, or the `image_id` of a photo that the catalog
-    already holds, or `uri`; on a read `content` is empty (GetImage returns it). An `image_id` given with
-    `content` or `uri` has to be that of the photo.
+    """A photo of a product. A write gives `content`, `uri`, or the `image_id` of a photo that the catalog already holds. An
+    `image_id` that is given with `content` or `uri` must match the photo. A read returns no `content`; GetImage does.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -106,21 +105,21 @@ class ProductImage(google.protobuf.message.Message):
     image_id: builtins.str
     """Lower-case hexadecimal SHA-256 of the photo's bytes (64 characters). Set by the service."""
     content: builtins.bytes
-    """The file as it is: JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP, found out by its bytes, at most 10 MiB
-    and 50 megapixels. Of several frames or pages the first counts. Write only.
+    """The file, unchanged: JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP, detected from its bytes, at most 10 MiB and 50
+    megapixels. Of several frames or pages the first is used. Write only.
     """
     media_type: builtins.str
-    """"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/heic", "image/tiff" or
-    "image/bmp", found from the bytes. Read only.
+    """Media type, detected from the bytes: "image/jpeg", "image/png", "image/webp", "image/gif", "image/avif",
+    "image/heic", "image/tiff" or "image/bmp". Read only.
     """
     width: builtins.int
     """Width in pixels after the EXIF orientation is applied. Read only."""
     height: builtins.int
     """Height in pixels after the EXIF orientation is applied. Read only."""
     uri: builtins.str
-    """Instead of `content`: where the service fetches the photo from, http or https, at most 2,048 characters.
-    Refused (URI_FORBIDDEN) unless scheme and host are allowed by the settings and the address is public;
-    URI_UNREADABLE when it gives no file. Fetched once, at the write, and kept. Write only.
+    """Address from which the service fetches the photo instead of `content`: http or https, at most 2,048 characters.
+    Rejected with URI_FORBIDDEN unless the settings allow its scheme and host and the address is public, and with
+    URI_UNREADABLE if the fetch fails. Fetched once, during the write, and stored. Write only.
     """
     def __init__(
         self,
@@ -138,7 +137,7 @@ Global___ProductImage: typing_extensions.TypeAlias = ProductImage
 
 @typing.final
 class Product(google.protobuf.message.Message):
-    """A thing a shop sells, as its catalog knows it."""
+    """A product of a catalog."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -166,49 +165,49 @@ class Product(google.protobuf.message.Message):
     product_id: builtins.str
     """The shop's own id: opaque UTF-8 in NFC, 1 to 128 bytes, no control characters."""
     parent_id: builtins.str
-    """Id of the product that this one is a variant of (a size, a colour); empty = none."""
+    """Id of the product of which this one is a variant (a size, a colour). Empty if none."""
     title: builtins.str
     """Name as shown to shoppers, 1 to 512 characters."""
     description: builtins.str
-    """Longer text, up to 16,384 characters; empty = none."""
+    """Longer text, up to 16,384 characters. Empty if none."""
     brand: builtins.str
-    """Brand or maker, up to 256 characters; empty = unknown."""
+    """Brand or maker, up to 256 characters. Empty if unknown."""
     availability: Global___Availability.ValueType
-    """Whether it can be bought. Default on a write: AVAILABILITY_IN_STOCK."""
+    """Whether the product can be bought. Default on a write: AVAILABILITY_IN_STOCK."""
     language_code: builtins.str
-    """BCP 47 code of title and description, e.g. "en" or "zh-Hans"; empty = unknown."""
+    """BCP 47 language of title and description, e.g. "en" or "zh-Hans". Empty if unknown."""
     uri: builtins.str
-    """The shop's page of this product (http or https), up to 2,048 characters; empty = none."""
+    """Address of the product's page in the shop (http or https), up to 2,048 characters. Empty if none."""
     etag: builtins.str
-    """Opaque mark of this content. Given on a write, the write is refused (ABORTED, ETAG_MISMATCH)
-    unless it still holds, or what is stored is what the write would leave: a write that is sent again
-    succeeds. Empty = write whatever is stored.
+    """Opaque version of this content. A write with an etag is rejected (ABORTED, ETAG_MISMATCH) if the stored product has
+    another etag. A repeated write succeeds: the etag is not compared if the stored product already equals the written
+    one. If empty, the write is unconditional.
     """
     rating: builtins.float
-    """Mean rating by shoppers, 0 to 5 with at most one decimal; absent = unknown. A product without a rating
-    passes no filter on it.
+    """Mean rating by shoppers, 0 to 5 with at most one decimal. Unset if unknown. A product without a rating passes no
+    filter on it.
     """
     rating_count: builtins.int
-    """Number of ratings behind `rating`, from 0; absent = unknown."""
+    """Number of ratings behind `rating`, not negative. Unset if unknown."""
     stock: builtins.int
-    """Units in stock, from 0; absent = unknown. It changes nothing in `availability`, which says whether the
-    product can be bought.
+    """Units in stock, not negative. Unset if unknown. Does not affect `availability`, which says whether the product can
+    be bought.
     """
     @property
     def category_path(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Category from the root down, e.g. ["Wine", "Red"]: at most 8 levels of 1 to 128 characters, none of
-        which contains '>'. Empty = uncategorised.
+        """Category from the topmost level down, e.g. ["Wine", "Red"]: at most 8 levels of 1 to 128 characters without '>'.
+        Empty if uncategorised.
         """
 
     @property
     def price(self) -> google.type.money_pb2.Money:
-        """Price of one unit, not negative, at most six decimals; absent = unknown. A product without a
-        price passes no filter on price.
+        """Price of one unit, not negative, at most six decimals. Unset if unknown. A product without a price passes no filter
+        on price.
         """
 
     @property
     def tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Free labels, at most 64 of 1 to 128 characters, no duplicates."""
+        """Free labels, at most 64, each of 1 to 128 characters, no duplicates."""
 
     @property
     def attributes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Attribute]:
@@ -220,23 +219,23 @@ class Product(google.protobuf.message.Message):
 
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When the catalog first stored it (UTC). Read only."""
+        """When the catalog first stored the product (UTC). Read only."""
 
     @property
     def update_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it last changed (UTC). Read only."""
+        """When the product last changed (UTC). Read only."""
 
     @property
     def category_doubt(self) -> Global___CategoryDoubt:
-        """Why its category is in doubt; absent = its photos agree with it, or nobody looked. Found after the write, when a
-        photo is embedded by a fitted space that has a head. Read only.
+        """Evidence that the category is wrong. Unset if the photos agree with the category or were not classified. Found
+        after the write, when a fitted space with a classification head embeds a photo. Read only.
         """
 
     @property
     def cost(self) -> google.type.money_pb2.Money:
-        """Cost of one unit to the shop, not negative, at most six decimals; absent = unknown, or not shown. Scores
-        use it, and no answer has it. Only callers with ROLE_OPERATE read it; a write of the whole product without
-        it removes it.
+        """Cost of one unit to the shop, not negative, at most six decimals. Unset if unknown or not readable. Used in scores;
+        never part of an answer. Only callers with ROLE_OPERATE can read it. A write of the whole product without it
+        removes it.
         """
 
     def __init__(
@@ -286,14 +285,14 @@ class CategoryDoubt(google.protobuf.message.Message):
     INSTEAD_FIELD_NUMBER: builtins.int
     SPACE_VERSION_FIELD_NUMBER: builtins.int
     image_id: builtins.str
-    """The photo."""
+    """Id of the photo."""
     probability: builtins.float
-    """The chance that the photo is of the product's category or of one below it, at most: 0 to 1."""
+    """Upper bound of the probability that the photo shows the product's category or one below it, 0 to 1."""
     space_version: builtins.str
-    """The fitted space whose head says so."""
+    """Fitted space whose head classified the photo."""
     @property
     def instead(self) -> sightline.common.v1.photo_pb2.CategoryGuess:
-        """What it rather looks like; absent = like none of the catalog's categories."""
+        """The category that the photo more likely shows. Unset if it resembles none of the catalog's categories."""
 
     def __init__(
         self,

@@ -24,21 +24,21 @@ class _Priority:
 class _PriorityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
-    """Not said: PRIORITY_INTERACTIVE."""
+    """Unspecified; treated as PRIORITY_INTERACTIVE."""
     PRIORITY_INTERACTIVE: _Priority.ValueType  # 1
-    """A shopper waits."""
+    """A shopper is waiting."""
     PRIORITY_BULK: _Priority.ValueType  # 2
-    """Nobody waits: imports, backfills."""
+    """Background work: imports, backfills."""
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
-    """How urgent a request is. Interactive work goes before bulk work."""
+    """Priority of a request. Interactive work is done before bulk work."""
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
-"""Not said: PRIORITY_INTERACTIVE."""
+"""Unspecified; treated as PRIORITY_INTERACTIVE."""
 PRIORITY_INTERACTIVE: Priority.ValueType  # 1
-"""A shopper waits."""
+"""A shopper is waiting."""
 PRIORITY_BULK: Priority.ValueType  # 2
-"""Nobody waits: imports, backfills."""
+"""Background work: imports, backfills."""
 Global___Priority: typing_extensions.TypeAlias = Priority
 
 @typing.final
@@ -52,7 +52,7 @@ class Vector(google.protobuf.message.Message):
     DIMENSION_FIELD_NUMBER: builtins.int
     DATA_FIELD_NUMBER: builtins.int
     space: builtins.str
-    """"visual", "text" or "collaborative"."""
+    """Name of the space: "visual", "text" or "collaborative"."""
     space_version: builtins.str
     """Version of the space: a hash of model, preprocessing, precision and fitted map."""
     dimension: builtins.int

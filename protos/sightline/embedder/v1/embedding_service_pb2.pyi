@@ -26,7 +26,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class BatchEmbedRequest(google.protobuf.message.Message):
-    """Items to embed."""
+    """Request to embed items."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -35,14 +35,14 @@ class BatchEmbedRequest(google.protobuf.message.Message):
     ITEMS_FIELD_NUMBER: builtins.int
     PRIORITY_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default". A fitted space may differ from catalog to catalog."""
+    """Catalog. Default: "default". A fitted space belongs to one catalog."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     priority: sightline.common.v1.vector_pb2.Priority.ValueType
-    """Default: interactive."""
+    """Priority. Default: interactive."""
     @property
     def items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EmbedItem]:
-        """1 to 64 items."""
+        """Items, 1 to 64."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ Global___BatchEmbedRequest: typing_extensions.TypeAlias = BatchEmbedRequest
 
 @typing.final
 class EmbedItem(google.protobuf.message.Message):
-    """One photo or text."""
+    """A photo or a text."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -73,34 +73,34 @@ class EmbedItem(google.protobuf.message.Message):
     FIND_SUBJECT_FIELD_NUMBER: builtins.int
     CLASSIFY_FIELD_NUMBER: builtins.int
     image: builtins.bytes
-    """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, found out by its bytes, at most 10 MiB and 50
-    megapixels; its orientation is applied. Of several frames or pages the first counts.
+    """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, detected from its bytes, at most 10 MiB and 50 megapixels
+    (a shopper's photo: 25 megapixels). Its orientation is applied. Of several frames or pages the first is used.
     """
     text: builtins.str
     """UTF-8 text, 1 to 4,096 characters."""
     image_uri: builtins.str
-    """Where to fetch a photo from; see sightline.gateway.v1.QuerySignal. URI_FORBIDDEN, URI_UNREADABLE."""
+    """Address from which a photo is fetched; see sightline.gateway.v1.QuerySignal. URI_FORBIDDEN, URI_UNREADABLE."""
     space: builtins.str
-    """Into which space; empty = "visual" for an image, "text" for a text."""
+    """Name of the space. Default: "visual" for an image, "text" for a text."""
     space_version: builtins.str
-    """Which version of the space; empty = its default one. During a roll-out a space has two.
-    SPACE_VERSION_UNAVAILABLE when it is not served.
+    """Version of the space. Default: its default version. During a roll-out a space has two versions.
+    SPACE_VERSION_UNAVAILABLE if it is not served.
     """
     photo_kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType
-    """Which camera the photo is from; matters in fitted spaces only. Default: a shopper's."""
+    """Origin of the photo. Matters in fitted spaces only. Default: a shopper's photo."""
     views: builtins.int
-    """How many views of the photo are embedded and averaged, 1 to 4: a wide crop, its mirror image, a narrow crop, its
-    mirror image. Each costs an inference. 0 = the space's own number for the photo's kind.
+    """Number of views of the photo to embed and average, 1 to 4: a wide crop, its mirror image, a narrow crop, its mirror
+    image. Each needs one inference. Default: the space's number for the origin of the photo.
     """
     find_subject: builtins.bool
-    """Whether to look for the subject and embed that; `subject` in the answer says where it is. Not with `box`.
-    Default: no.
+    """If true, finds the subject of the photo and embeds it; `subject` of the response holds the rectangle. Not with
+    `box`.
     """
     classify: builtins.bool
-    """Whether to tell the photo's category too, which costs next to nothing beside its vector. Default: no."""
+    """If true, also classifies the photo, at little additional cost."""
     @property
     def box(self) -> sightline.common.v1.photo_pb2.Box:
-        """The part of the photo that is meant; absent = all of it. Of a photo only."""
+        """For a photo: the part to embed. If unset, the whole photo."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ Global___EmbedItem: typing_extensions.TypeAlias = EmbedItem
 
 @typing.final
 class BatchEmbedResponse(google.protobuf.message.Message):
-    """What became of the items, in their order."""
+    """Results of the items, in the order of the request."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -132,12 +132,12 @@ class BatchEmbedResponse(google.protobuf.message.Message):
     STAGE_TIMINGS_FIELD_NUMBER: builtins.int
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EmbedResult]:
-        """One for each item, in the same order."""
+        """One result for each item, in the same order."""
 
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
-        """"fetch" (of addresses), "queue" (until the model takes more), "intake_queue" (until a process is free that
-        decodes), "intake" (decode, with "preprocess": crop, resize), "infer" (Triton).
+        """Durations of "fetch" (fetching addresses), "queue" (waiting for the model), "intake_queue" (waiting for a decoding
+        process), "intake" (decoding, including "preprocess": crop, resize), "infer" (Triton).
         """
 
     def __init__(
@@ -152,7 +152,7 @@ Global___BatchEmbedResponse: typing_extensions.TypeAlias = BatchEmbedResponse
 
 @typing.final
 class EmbedResult(google.protobuf.message.Message):
-    """What became of one item."""
+    """Result of one item."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -162,19 +162,19 @@ class EmbedResult(google.protobuf.message.Message):
     CLASSIFICATION_FIELD_NUMBER: builtins.int
     @property
     def status(self) -> google.rpc.status_pb2.Status:
-        """Code 0 = embedded; else why not, with an ErrorInfo."""
+        """Code 0 if embedded. Otherwise the error, with an ErrorInfo."""
 
     @property
     def vector(self) -> sightline.common.v1.vector_pb2.Vector:
-        """The vector, of unit length; absent unless embedded."""
+        """Vector of unit length. Unset unless embedded."""
 
     @property
     def subject(self) -> sightline.common.v1.photo_pb2.Subject:
-        """With `find_subject`: where the subject is."""
+        """With `find_subject`: the subject of the photo."""
 
     @property
     def classification(self) -> sightline.common.v1.photo_pb2.Classification:
-        """With `classify`: what it is of; absent when the version has no head."""
+        """With `classify`: categories of the photo. Unset if the version has no classification head."""
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ Global___EmbedResult: typing_extensions.TypeAlias = EmbedResult
 
 @typing.final
 class ClassifyRequest(google.protobuf.message.Message):
-    """Photos to classify."""
+    """Request to classify photos."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -201,17 +201,17 @@ class ClassifyRequest(google.protobuf.message.Message):
     TOP_K_FIELD_NUMBER: builtins.int
     PRIORITY_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     top_k: builtins.int
-    """Guesses of each, 1 to 20; 0 = 5."""
+    """Maximum number of categories for each photo, 1 to 20. Default: 5."""
     priority: sightline.common.v1.vector_pb2.Priority.ValueType
-    """Default: interactive."""
+    """Priority. Default: interactive."""
     @property
     def items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EmbedItem]:
-        """1 to 64 photos or addresses; a text is SPACE_UNAVAILABLE. Space and version say whose head; empty = the newest
-        promoted fitted space of the catalog.
+        """1 to 64 photos or addresses. A text is rejected with SPACE_UNAVAILABLE. Space and version select the classification
+        head. Default: that of the newest promoted fitted space of the catalog.
         """
 
     def __init__(
@@ -229,7 +229,7 @@ Global___ClassifyRequest: typing_extensions.TypeAlias = ClassifyRequest
 
 @typing.final
 class ClassifyResponse(google.protobuf.message.Message):
-    """What became of the photos, in their order."""
+    """Results of the photos, in the order of the request."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -237,11 +237,11 @@ class ClassifyResponse(google.protobuf.message.Message):
     STAGE_TIMINGS_FIELD_NUMBER: builtins.int
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ClassifyResult]:
-        """One for each item, in the same order."""
+        """One result for each item, in the same order."""
 
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
-        """As in BatchEmbedResponse."""
+        """Durations of the stages; see BatchEmbedResponse."""
 
     def __init__(
         self,
@@ -255,7 +255,7 @@ Global___ClassifyResponse: typing_extensions.TypeAlias = ClassifyResponse
 
 @typing.final
 class ClassifyResult(google.protobuf.message.Message):
-    """What became of one photo."""
+    """Result of one photo."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -264,15 +264,15 @@ class ClassifyResult(google.protobuf.message.Message):
     SUBJECT_FIELD_NUMBER: builtins.int
     @property
     def status(self) -> google.rpc.status_pb2.Status:
-        """Code 0 = classified; else why not, with an ErrorInfo."""
+        """Code 0 if classified. Otherwise the error, with an ErrorInfo."""
 
     @property
     def classification(self) -> sightline.common.v1.photo_pb2.Classification:
-        """What it is of; absent unless classified."""
+        """Categories of the photo. Unset unless classified."""
 
     @property
     def subject(self) -> sightline.common.v1.photo_pb2.Subject:
-        """With `find_subject`: where the subject is."""
+        """With `find_subject`: the subject of the photo."""
 
     def __init__(
         self,
@@ -288,7 +288,7 @@ Global___ClassifyResult: typing_extensions.TypeAlias = ClassifyResult
 
 @typing.final
 class ComparePhotosRequest(google.protobuf.message.Message):
-    """Asks where two photos are alike."""
+    """Request to compare two photos."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -298,18 +298,18 @@ class ComparePhotosRequest(google.protobuf.message.Message):
     SECOND_FIELD_NUMBER: builtins.int
     PRIORITY_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     priority: sightline.common.v1.vector_pb2.Priority.ValueType
-    """Default: interactive."""
+    """Priority. Default: interactive."""
     @property
     def first(self) -> Global___EmbedItem:
-        """A photo or an address; required. Its `space_version` counts for both."""
+        """A photo or an address. Required. Its `space_version` applies to both."""
 
     @property
     def second(self) -> Global___EmbedItem:
-        """The other one; required."""
+        """The other photo. Required."""
 
     def __init__(
         self,
@@ -327,7 +327,7 @@ Global___ComparePhotosRequest: typing_extensions.TypeAlias = ComparePhotosReques
 
 @typing.final
 class ComparePhotosResponse(google.protobuf.message.Message):
-    """Where two photos are alike."""
+    """Similarity of two photos by region."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -338,22 +338,22 @@ class ComparePhotosResponse(google.protobuf.message.Message):
     PNG_FIELD_NUMBER: builtins.int
     STAGE_TIMINGS_FIELD_NUMBER: builtins.int
     similarity: builtins.float
-    """Cosine of their vectors, −1 to 1: as a search of the space's version finds it."""
+    """Cosine of their vectors, −1 to 1, as in a search of the space's version."""
     space_version: builtins.str
-    """The space's version."""
+    """Version of the space."""
     png: builtins.bytes
-    """A picture of both, a row each: orange regions make them similar, blue ones less so."""
+    """A picture of both photos, one row each. Orange regions increase the similarity, blue ones decrease it."""
     @property
     def first(self) -> Global___SimilarityGrid:
-        """What the regions of the first photo add to it."""
+        """Contributions of the regions of the first photo."""
 
     @property
     def second(self) -> Global___SimilarityGrid:
-        """What the regions of the second photo add to it."""
+        """Contributions of the regions of the second photo."""
 
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
-        """Where the time went; see BatchEmbedResponse."""
+        """Durations of the stages; see BatchEmbedResponse."""
 
     def __init__(
         self,
@@ -372,7 +372,7 @@ Global___ComparePhotosResponse: typing_extensions.TypeAlias = ComparePhotosRespo
 
 @typing.final
 class SimilarityGrid(google.protobuf.message.Message):
-    """What each region of a photo's views adds to a similarity. All values and `rest` sum to it, to 1e-4."""
+    """Contribution of each region of a photo's views to a similarity. All values and `rest` sum to it, within 1e-4."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -382,15 +382,15 @@ class SimilarityGrid(google.protobuf.message.Message):
     VALUES_FIELD_NUMBER: builtins.int
     REST_FIELD_NUMBER: builtins.int
     views: builtins.int
-    """Views of the photo: a wide crop, its mirror image, a narrow crop, its mirror image."""
+    """Number of views of the photo: a wide crop, its mirror image, a narrow crop, its mirror image."""
     height: builtins.int
-    """Rows of each view's grid."""
+    """Number of rows of each view's grid."""
     width: builtins.int
-    """Columns."""
+    """Number of columns of each view's grid."""
     values: builtins.bytes
-    """float32, little-endian: views × height × width, from the top left."""
+    """float32, little-endian: views × height × width values, from the top left."""
     rest: builtins.float
-    """What has no place: colours of the whole photo, and what a fitted space takes off."""
+    """Contribution without a position: colours of the whole photo, and what a fitted space subtracts."""
     def __init__(
         self,
         *,
@@ -406,7 +406,7 @@ Global___SimilarityGrid: typing_extensions.TypeAlias = SimilarityGrid
 
 @typing.final
 class ListSpacesRequest(google.protobuf.message.Message):
-    """Asks for the spaces."""
+    """Request to list spaces."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -415,13 +415,13 @@ class ListSpacesRequest(google.protobuf.message.Message):
     INCLUDE_ALL_FIELD_NUMBER: builtins.int
     INCLUDE_CATEGORIES_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     include_all: builtins.bool
-    """With candidates and retired ones. Default: only those that serve."""
+    """If true, lists candidates and retired spaces too."""
     include_categories: builtins.bool
-    """With the categories that each head knows. Default: their number alone."""
+    """If true, includes the categories of each classification head. By default only their number."""
     def __init__(
         self,
         *,
@@ -436,14 +436,14 @@ Global___ListSpacesRequest: typing_extensions.TypeAlias = ListSpacesRequest
 
 @typing.final
 class ListSpacesResponse(google.protobuf.message.Message):
-    """The spaces."""
+    """The spaces of a catalog."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     SPACES_FIELD_NUMBER: builtins.int
     @property
     def spaces(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Space]:
-        """By name, a space's default version first."""
+        """Spaces by name, a space's default version first."""
 
     def __init__(
         self,
@@ -456,7 +456,7 @@ Global___ListSpacesResponse: typing_extensions.TypeAlias = ListSpacesResponse
 
 @typing.final
 class Space(google.protobuf.message.Message):
-    """A space as it is now."""
+    """A version of a space."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -480,51 +480,53 @@ class Space(google.protobuf.message.Message):
     CATEGORIES_FIELD_NUMBER: builtins.int
     SHOPPER_PHOTO_TAGS_FIELD_NUMBER: builtins.int
     space: builtins.str
-    """"visual", …"""
+    """Name of the space, e.g. "visual"."""
     version: builtins.str
-    """Its version; empty while the model has not answered yet."""
+    """Version. Empty until the model has answered."""
     dimension: builtins.int
-    """Components of its vectors; 0 while the model has not answered yet."""
+    """Length of its vectors. 0 until the model has answered."""
     model: builtins.str
-    """The model behind it, e.g. "efficientnet_lite0"."""
+    """Model of the space, e.g. "efficientnet_lite0"."""
     ready: builtins.bool
-    """Whether an item would be embedded now, by a real inference of a blank image."""
+    """True if a test inference of a blank image succeeds now."""
     preprocessing: builtins.str
-    """What is done to a photo before the model, in words."""
+    """Preprocessing of photos, in words."""
     licence: builtins.str
     """Licence of the model's weights (SPDX), e.g. "Apache-2.0"."""
     default_version: builtins.bool
-    """Whether items that name no version are embedded with this one."""
+    """True if items that name no version are embedded with this one."""
     catalog_id: builtins.str
-    """The catalog whose photos it was fitted on; empty = it was fitted on none and serves all."""
+    """Catalog on whose photos it was fitted. Empty for a space that is not fitted, which serves all catalogs."""
     state: sightline.embedder.v1.space_pb2.SpaceState.ValueType
-    """Where it stands. Only those that serve can be embedded into."""
+    """State. Only serving spaces can be used for embedding."""
     takes_texts: builtins.bool
-    """Whether texts can be embedded into it too: a fitted visual space takes texts when it was fitted with titles."""
+    """True if texts can be embedded into it too: a fitted visual space accepts texts if it was fitted with titles."""
     shopper_views: builtins.int
-    """Views of a shopper's photo that are averaged when the item names no number."""
+    """Default number of views of a shopper's photo."""
     catalogue_views: builtins.int
-    """Views of a catalog photo that are averaged when the item names no number."""
+    """Default number of views of a catalog photo."""
     category_count: builtins.int
-    """Categories that its head knows; 0 = it has none."""
+    """Number of categories of its classification head. 0 without one."""
     forced: builtins.bool
-    """Whether its promotion was forced past its evaluation."""
+    """True if its promotion was forced although its evaluation did not pass."""
     @property
     def evaluation(self) -> sightline.embedder.v1.space_pb2.SpaceEvaluation:
-        """What fitting it found; absent = it was not fitted."""
+        """Evaluation from its fit. Unset if it was not fitted."""
 
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it was fitted (UTC); absent = it was not."""
+        """When it was fitted (UTC). Unset if it was not fitted."""
 
     @property
     def categories(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.photo_pb2.CategoryPath]:
-        """With `include_categories`: the full paths that its head knows; empty = it has none, or they can't be read now."""
+        """With `include_categories`: full category paths of its classification head. Empty without one, or if they can't be
+        read now.
+        """
 
     @property
     def shopper_photo_tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Tags of products whose photos it was fitted on as shoppers': imports send such photos as a shopper's, too, up to
-        16. Empty = none, or it was fitted before 0.14.
+        """Tags of products whose photos counted as shoppers' when it was fitted, up to 16. Imports embed such photos as
+        shoppers' too. Empty if there are none, or it was fitted before 0.14.
         """
 
     def __init__(

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EmbeddingServiceStub(object):
-    """Turns photos and texts into vectors. Holds no state.
+    """Embedding of photos and texts. Stateless.
     """
 
     def __init__(self, channel):
@@ -58,38 +58,36 @@ class EmbeddingServiceStub(object):
 
 
 class EmbeddingServiceServicer(object):
-    """Turns photos and texts into vectors. Holds no state.
+    """Embedding of photos and texts. Stateless.
     """
 
     def BatchEmbed(self, request, context):
-        """Embeds up to 64 items, each with a status of its own: a bad item never fails the rest.
-        Per item: IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE,
-        SPACE_VERSION_UNAVAILABLE,
-        EMBEDDER_UNAVAILABLE (Triton does not answer; try again after the RetryInfo).
+        """Embeds up to 64 items. Each has its own status: an invalid item does not affect the others. Per item:
+        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE, SPACE_VERSION_UNAVAILABLE,
+        EMBEDDER_UNAVAILABLE (Triton does not answer; retry after the RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Classify(self, request, context):
-        """What up to 64 photos are of, each with a status of its own: CLASSIFIER_UNAVAILABLE (no fitted space with a head
-        serves the catalog), and as for BatchEmbed.
+        """Classifies up to 64 photos. Each has its own status: CLASSIFIER_UNAVAILABLE (the catalog has no serving fitted
+        space with a classification head), and those of BatchEmbed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ComparePhotos(self, request, context):
-        """Which regions of two photos make them similar. HEAT_MAP_UNAVAILABLE where the space's vectors can't be taken apart
-        by positions, and per photo what BatchEmbed says, with the field.
+        """Returns which regions of two photos make them similar. HEAT_MAP_UNAVAILABLE if the space's vectors can't be
+        attributed to positions, and for each photo the errors of BatchEmbed, with the field.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSpaces(self, request, context):
-        """The spaces that can be embedded into now. A space whose model does not answer is listed with
-        `ready` false.
+        """Lists the spaces that are available now. A space whose model does not answer is listed with `ready` false.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,7 +125,7 @@ def add_EmbeddingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EmbeddingService(object):
-    """Turns photos and texts into vectors. Holds no state.
+    """Embedding of photos and texts. Stateless.
     """
 
     @staticmethod

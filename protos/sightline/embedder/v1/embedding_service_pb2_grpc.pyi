@@ -90,7 +90,7 @@ _EmbeddingServiceListSpacesType = typing_extensions.TypeVar(
 )
 
 class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _EmbeddingServiceClassifyType, _EmbeddingServiceComparePhotosType, _EmbeddingServiceListSpacesType]):
-    """Turns photos and texts into vectors. Holds no state."""
+    """Embedding of photos and texts. Stateless."""
 
     @typing.overload
     def __init__(self: EmbeddingServiceStub[
@@ -133,26 +133,23 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
     ], channel: grpc.aio.Channel) -> None: ...
 
     BatchEmbed: _EmbeddingServiceBatchEmbedType
-    """Embeds up to 64 items, each with a status of its own: a bad item never fails the rest.
-    Per item: IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE,
-    SPACE_VERSION_UNAVAILABLE,
-    EMBEDDER_UNAVAILABLE (Triton does not answer; try again after the RetryInfo).
+    """Embeds up to 64 items. Each has its own status: an invalid item does not affect the others. Per item:
+    IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE, SPACE_VERSION_UNAVAILABLE,
+    EMBEDDER_UNAVAILABLE (Triton does not answer; retry after the RetryInfo).
     """
 
     Classify: _EmbeddingServiceClassifyType
-    """What up to 64 photos are of, each with a status of its own: CLASSIFIER_UNAVAILABLE (no fitted space with a head
-    serves the catalog), and as for BatchEmbed.
+    """Classifies up to 64 photos. Each has its own status: CLASSIFIER_UNAVAILABLE (the catalog has no serving fitted
+    space with a classification head), and those of BatchEmbed.
     """
 
     ComparePhotos: _EmbeddingServiceComparePhotosType
-    """Which regions of two photos make them similar. HEAT_MAP_UNAVAILABLE where the space's vectors can't be taken apart
-    by positions, and per photo what BatchEmbed says, with the field.
+    """Returns which regions of two photos make them similar. HEAT_MAP_UNAVAILABLE if the space's vectors can't be
+    attributed to positions, and for each photo the errors of BatchEmbed, with the field.
     """
 
     ListSpaces: _EmbeddingServiceListSpacesType
-    """The spaces that can be embedded into now. A space whose model does not answer is listed with
-    `ready` false.
-    """
+    """Lists the spaces that are available now. A space whose model does not answer is listed with `ready` false."""
 
 EmbeddingServiceAsyncStub: typing_extensions.TypeAlias = EmbeddingServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -174,7 +171,7 @@ EmbeddingServiceAsyncStub: typing_extensions.TypeAlias = EmbeddingServiceStub[
 ]
 
 class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
-    """Turns photos and texts into vectors. Holds no state."""
+    """Embedding of photos and texts. Stateless."""
 
     @abc.abstractmethod
     def BatchEmbed(
@@ -182,10 +179,9 @@ class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.embedding_service_pb2.BatchEmbedRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.BatchEmbedResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.BatchEmbedResponse]]:
-        """Embeds up to 64 items, each with a status of its own: a bad item never fails the rest.
-        Per item: IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE,
-        SPACE_VERSION_UNAVAILABLE,
-        EMBEDDER_UNAVAILABLE (Triton does not answer; try again after the RetryInfo).
+        """Embeds up to 64 items. Each has its own status: an invalid item does not affect the others. Per item:
+        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE, SPACE_VERSION_UNAVAILABLE,
+        EMBEDDER_UNAVAILABLE (Triton does not answer; retry after the RetryInfo).
         """
 
     @abc.abstractmethod
@@ -194,8 +190,8 @@ class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.embedding_service_pb2.ClassifyRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.ClassifyResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.ClassifyResponse]]:
-        """What up to 64 photos are of, each with a status of its own: CLASSIFIER_UNAVAILABLE (no fitted space with a head
-        serves the catalog), and as for BatchEmbed.
+        """Classifies up to 64 photos. Each has its own status: CLASSIFIER_UNAVAILABLE (the catalog has no serving fitted
+        space with a classification head), and those of BatchEmbed.
         """
 
     @abc.abstractmethod
@@ -204,8 +200,8 @@ class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.embedding_service_pb2.ComparePhotosRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.ComparePhotosResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.ComparePhotosResponse]]:
-        """Which regions of two photos make them similar. HEAT_MAP_UNAVAILABLE where the space's vectors can't be taken apart
-        by positions, and per photo what BatchEmbed says, with the field.
+        """Returns which regions of two photos make them similar. HEAT_MAP_UNAVAILABLE if the space's vectors can't be
+        attributed to positions, and for each photo the errors of BatchEmbed, with the field.
         """
 
     @abc.abstractmethod
@@ -214,8 +210,6 @@ class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse]]:
-        """The spaces that can be embedded into now. A space whose model does not answer is listed with
-        `ready` false.
-        """
+        """Lists the spaces that are available now. A space whose model does not answer is listed with `ready` false."""
 
 def add_EmbeddingServiceServicer_to_server(servicer: EmbeddingServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

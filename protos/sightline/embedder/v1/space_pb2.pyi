@@ -26,30 +26,30 @@ class _SpaceState:
 class _SpaceStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_SpaceState.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     SPACE_STATE_UNSPECIFIED: _SpaceState.ValueType  # 0
-    """Not said."""
+    """Unspecified."""
     SPACE_STATE_SERVING: _SpaceState.ValueType  # 1
-    """It is served, or will be as soon as its model answers."""
+    """Served, or will be as soon as its model answers."""
     SPACE_STATE_CANDIDATE: _SpaceState.ValueType  # 2
-    """Fitted, not promoted: nothing can be embedded into it."""
+    """Fitted, but not promoted: it can't be used for embedding."""
     SPACE_STATE_RETIRED: _SpaceState.ValueType  # 3
     """Taken out of service."""
 
 class SpaceState(_SpaceState, metaclass=_SpaceStateEnumTypeWrapper):
-    """Where a space stands."""
+    """State of a space."""
 
 SPACE_STATE_UNSPECIFIED: SpaceState.ValueType  # 0
-"""Not said."""
+"""Unspecified."""
 SPACE_STATE_SERVING: SpaceState.ValueType  # 1
-"""It is served, or will be as soon as its model answers."""
+"""Served, or will be as soon as its model answers."""
 SPACE_STATE_CANDIDATE: SpaceState.ValueType  # 2
-"""Fitted, not promoted: nothing can be embedded into it."""
+"""Fitted, but not promoted: it can't be used for embedding."""
 SPACE_STATE_RETIRED: SpaceState.ValueType  # 3
 """Taken out of service."""
 Global___SpaceState: typing_extensions.TypeAlias = SpaceState
 
 @typing.final
 class Figure(google.protobuf.message.Message):
-    """A figure with the interval that 95% of resampled queries give."""
+    """A quality figure with its 95% interval by resampling of queries."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -62,21 +62,21 @@ class Figure(google.protobuf.message.Message):
     GAIN_HIGH_FIELD_NUMBER: builtins.int
     QUERIES_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """"1-NN", "hit@5", "mAP", "category", "1-NN one catalog photo", "1-NN unseen products", "text hit@10"."""
+    """Name: "1-NN", "hit@5", "mAP", "category", "1-NN one catalog photo", "1-NN unseen products", "text hit@10"."""
     value: builtins.float
-    """With the fitted space, 0 to 1."""
+    """Value with the fitted space, 0 to 1."""
     low: builtins.float
-    """Lower end of its interval."""
+    """Lower bound of its interval."""
     high: builtins.float
-    """Upper end of its interval."""
+    """Upper bound of its interval."""
     baseline: builtins.float
-    """With the space it is compared with, on the same queries; absent = that has no such figure."""
+    """Value with the baseline space, on the same queries. Unset if the baseline has no such figure."""
     gain_low: builtins.float
-    """Fitted less baseline, of the same resampled queries: lower end."""
+    """Lower bound of the interval of fitted minus baseline, on the same resampled queries."""
     gain_high: builtins.float
-    """Upper end."""
+    """Upper bound of the same interval."""
     queries: builtins.int
-    """Queries that it rests on."""
+    """Number of queries."""
     def __init__(
         self,
         *,
@@ -102,8 +102,8 @@ Global___Figure: typing_extensions.TypeAlias = Figure
 
 @typing.final
 class SpaceEvaluation(google.protobuf.message.Message):
-    """What fitting a space found, by cross-validation on the catalog's photos: folds keep near-duplicates together, and
-    what is measured was never seen by the map that is measured.
+    """Evaluation of a fitted space by cross-validation on the catalog's photos. Folds keep near-duplicates together, so the
+    map never sees the photos on which it is measured.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -115,25 +115,25 @@ class SpaceEvaluation(google.protobuf.message.Message):
     class _VerdictEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[SpaceEvaluation._Verdict.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         VERDICT_UNSPECIFIED: SpaceEvaluation._Verdict.ValueType  # 0
-        """Not said."""
+        """Unspecified."""
         VERDICT_BETTER: SpaceEvaluation._Verdict.ValueType  # 1
-        """The whole interval of the gain in 1-NN is above 0: it may be promoted."""
+        """The whole interval of the gain in 1-NN is above 0. It may be promoted."""
         VERDICT_INCONCLUSIVE: SpaceEvaluation._Verdict.ValueType  # 2
-        """The interval holds 0: too few photos to tell, or no difference. Promoted by force only."""
+        """The interval contains 0: too few photos to decide, or no difference. It is promoted only with `force`."""
         VERDICT_WORSE: SpaceEvaluation._Verdict.ValueType  # 3
-        """The whole interval is below 0. Promoted by force only."""
+        """The whole interval is below 0. It is promoted only with `force`."""
 
     class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
-        """Whether it is better."""
+        """Whether the fitted space is better than the baseline."""
 
     VERDICT_UNSPECIFIED: SpaceEvaluation.Verdict.ValueType  # 0
-    """Not said."""
+    """Unspecified."""
     VERDICT_BETTER: SpaceEvaluation.Verdict.ValueType  # 1
-    """The whole interval of the gain in 1-NN is above 0: it may be promoted."""
+    """The whole interval of the gain in 1-NN is above 0. It may be promoted."""
     VERDICT_INCONCLUSIVE: SpaceEvaluation.Verdict.ValueType  # 2
-    """The interval holds 0: too few photos to tell, or no difference. Promoted by force only."""
+    """The interval contains 0: too few photos to decide, or no difference. It is promoted only with `force`."""
     VERDICT_WORSE: SpaceEvaluation.Verdict.ValueType  # 3
-    """The whole interval is below 0. Promoted by force only."""
+    """The whole interval is below 0. It is promoted only with `force`."""
 
     VERDICT_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
@@ -144,22 +144,22 @@ class SpaceEvaluation(google.protobuf.message.Message):
     CATEGORIES_FIELD_NUMBER: builtins.int
     SEED_FIELD_NUMBER: builtins.int
     verdict: Global___SpaceEvaluation.Verdict.ValueType
-    """Whether it is better."""
+    """Whether the fitted space is better than the baseline."""
     text: builtins.str
-    """Why, in a sentence."""
+    """Reason for the verdict, in a sentence."""
     baseline_model: builtins.str
-    """The space that it is compared with: its model's name."""
+    """Model of the baseline space."""
     photos: builtins.int
-    """Photos that it was fitted on."""
+    """Number of photos in the fit."""
     products: builtins.int
-    """Products that they show."""
+    """Number of products that these photos show."""
     categories: builtins.int
-    """Categories with enough photos for the head."""
+    """Number of categories with enough photos for the classification head."""
     seed: builtins.int
-    """The seed of folds, augmentation and resampling."""
+    """Seed of folds, augmentation and resampling."""
     @property
     def figures(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Figure]:
-        """The figures."""
+        """Quality figures."""
 
     def __init__(
         self,

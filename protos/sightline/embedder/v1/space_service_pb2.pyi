@@ -22,7 +22,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class FitSpaceRequest(google.protobuf.message.Message):
-    """A piece of the stream that fits a space."""
+    """A message of the stream that fits a space."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -30,7 +30,7 @@ class FitSpaceRequest(google.protobuf.message.Message):
     PHOTO_FIELD_NUMBER: builtins.int
     @property
     def settings(self) -> Global___FitSettings:
-        """How to fit; the first message, and no other."""
+        """Settings of the fit. The first message, and only the first."""
 
     @property
     def photo(self) -> Global___FitPhoto:
@@ -50,7 +50,7 @@ Global___FitSpaceRequest: typing_extensions.TypeAlias = FitSpaceRequest
 
 @typing.final
 class FitSettings(google.protobuf.message.Message):
-    """How a space is fitted."""
+    """Settings of a fit."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -62,22 +62,20 @@ class FitSettings(google.protobuf.message.Message):
     PHOTOS_FIELD_NUMBER: builtins.int
     SHOPPER_PHOTO_TAGS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     backbone: builtins.str
-    """The backbone, e.g. "efficientnet_lite2"; empty = the service's setting."""
+    """Backbone model, e.g. "efficientnet_lite2". Default: the service's setting."""
     max_dimension: builtins.int
-    """Most components of a vector, 16 to 256; 0 = 256. Fewer are used when the photos carry fewer."""
+    """Maximum length of the vectors, 16 to 256. Default: 256. Lower if the photos support fewer components."""
     seed: builtins.int
-    """Seed of folds, augmentation and resampling; 0 is a seed too."""
+    """Seed of folds, augmentation and resampling. 0 is a valid seed."""
     photos: builtins.int
-    """How many photos the stream will bring, for the progress; 0 = not known."""
+    """Number of photos that will follow, for the progress. 0 if unknown."""
     @property
     def shopper_photo_tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The products' tags by which photos came as a shopper's, up to 16; kept with the space (`Space.shopper_photo_tags`).
-        Empty = none.
-        """
+        """Tags of products whose photos count as shoppers', up to 16; stored with the space (`Space.shopper_photo_tags`)."""
 
     def __init__(
         self,
@@ -107,18 +105,20 @@ class FitPhoto(google.protobuf.message.Message):
     KIND_FIELD_NUMBER: builtins.int
     DUPLICATE_GROUP_FIELD_NUMBER: builtins.int
     image: builtins.bytes
-    """The file; required."""
+    """The file. Required."""
     product_id: builtins.str
-    """What it is a photo of: the parent of a variant, else the product."""
+    """Product in the photo: the parent of a variant, otherwise the product."""
     title: builtins.str
-    """The product's title; empty = none."""
+    """Title of the product. Empty if none."""
     kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType
-    """Which camera it is from. Default: the catalog's."""
+    """Origin of the photo. Default: the catalog."""
     duplicate_group: builtins.str
-    """Photos of one group are the same picture and never stand on both sides of a fold; empty = a group of its own."""
+    """Group of photos that show the same picture, which are always in the same fold. If empty, the photo is its own
+    group.
+    """
     @property
     def category_path(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Its category; empty = uncategorised."""
+        """Category of the product. Empty if uncategorised."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ Global___FitPhoto: typing_extensions.TypeAlias = FitPhoto
 
 @typing.final
 class FitSpaceResponse(google.protobuf.message.Message):
-    """How far a fit is."""
+    """Progress of a fit."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -145,14 +145,14 @@ class FitSpaceResponse(google.protobuf.message.Message):
     SKIPPED_FIELD_NUMBER: builtins.int
     SPACE_FIELD_NUMBER: builtins.int
     done: builtins.int
-    """Photos that were looked at."""
+    """Number of photos processed."""
     stage: builtins.str
-    """"features", "evaluate", "fit", "write"."""
+    """Stage: "features", "evaluate", "fit" or "write"."""
     skipped: builtins.int
-    """Photos that could not be read, so far."""
+    """Number of photos so far that could not be read."""
     @property
     def space(self) -> sightline.embedder.v1.embedding_service_pb2.Space:
-        """In the last message alone: the candidate."""
+        """The candidate. Set in the last message only."""
 
     def __init__(
         self,
@@ -169,7 +169,7 @@ Global___FitSpaceResponse: typing_extensions.TypeAlias = FitSpaceResponse
 
 @typing.final
 class PromoteSpaceRequest(google.protobuf.message.Message):
-    """A space to promote."""
+    """Request to promote a space."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -178,13 +178,13 @@ class PromoteSpaceRequest(google.protobuf.message.Message):
     VERSION_FIELD_NUMBER: builtins.int
     FORCE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     version: builtins.str
-    """Its version; or its model's name. Required."""
+    """Version of the space, or name of its model. Required."""
     force: builtins.bool
-    """Whatever its evaluation says. Logged, and shown in Space."""
+    """If true, promotes the space regardless of its evaluation. Logged, and shown in Space."""
     def __init__(
         self,
         *,
@@ -199,7 +199,7 @@ Global___PromoteSpaceRequest: typing_extensions.TypeAlias = PromoteSpaceRequest
 
 @typing.final
 class RetireSpaceRequest(google.protobuf.message.Message):
-    """A space to take out of service."""
+    """Request to retire a space."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -207,11 +207,11 @@ class RetireSpaceRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     version: builtins.str
-    """Its version; or its model's name. Required."""
+    """Version of the space, or name of its model. Required."""
     def __init__(
         self,
         *,

@@ -27,8 +27,8 @@ if _version_not_supported:
 
 
 class SpaceServiceStub(object):
-    """Learns spaces from a catalog's own labelled photos. The retriever's worker drives it by a job of kind "fit"; a
-    candidate is looked at, promoted, and rolled out as an index generation like any other version of the space.
+    """Fitting of spaces on a catalog's labelled photos. A job of kind "fit" in the retriever's worker calls it. A fitted
+    candidate is reviewed, promoted, and rolled out as an index generation like any other version of the space.
     """
 
     def __init__(self, channel):
@@ -55,16 +55,16 @@ class SpaceServiceStub(object):
 
 
 class SpaceServiceServicer(object):
-    """Learns spaces from a catalog's own labelled photos. The retriever's worker drives it by a job of kind "fit"; a
-    candidate is looked at, promoted, and rolled out as an index generation like any other version of the space.
+    """Fitting of spaces on a catalog's labelled photos. A job of kind "fit" in the retriever's worker calls it. A fitted
+    candidate is reviewed, promoted, and rolled out as an index generation like any other version of the space.
     """
 
     def FitSpace(self, request_iterator, context):
-        """Fits a space: first the settings, then photos; the answer shows the progress, and last the candidate. What was
-        computed of a photo is kept for the next try, so that a broken stream costs little. One fit at a time a replica.
-        There is an answer to the settings and one to every 8 photos: wait for it before you send the next 8, or a
-        failure may reach you as a broken stream (INTERNAL) instead of with its reason.
-        FIT_INVALID (too few photos or products that have several; the text says what is wanted), FIT_IN_PROGRESS,
+        """Fits a space. The request stream holds the settings, then photos; the response stream reports the progress and ends
+        with the candidate. Computed features of photos are cached for the next attempt after a broken stream. One fit at a
+        time runs in a replica. There is one response to the settings and one to every 8 photos: wait for it before you
+        send the next 8, otherwise a failure may arrive as a broken stream (INTERNAL) instead of its reason. FIT_INVALID
+        (too few photos, or too few products with several photos; the message says what is needed), FIT_IN_PROGRESS,
         FIT_UNAVAILABLE (no folder for spaces is configured), MODEL_NOT_READY (no such backbone).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -72,18 +72,18 @@ class SpaceServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PromoteSpace(self, request, context):
-        """Has Triton serve a candidate; refused with PROMOTION_REFUSED unless its verdict is BETTER, or `force`.
-        SPACE_UNSIGNED: there are operator's keys (EMBEDDER_SPACE_KEYS_FILE), none of them signed it, and no `force`.
-        SPACES_FULL: eight of the catalog's serve, each a process of Triton; retire one first.
-        SPACE_NOT_FOUND, MODEL_NOT_READY (Triton can't load it: whatever served before goes on).
+        """Makes Triton serve a candidate. Rejected with PROMOTION_REFUSED unless its verdict is BETTER or `force` is set.
+        SPACE_UNSIGNED if the operator has keys (EMBEDDER_SPACE_KEYS_FILE), none of them signed it, and `force` is not set.
+        SPACES_FULL if eight spaces of the catalog serve, each a process of Triton: retire one first. SPACE_NOT_FOUND,
+        MODEL_NOT_READY (Triton can't load it; the spaces served before are not affected).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetireSpace(self, request, context):
-        """Takes a fitted space out of service; its files stay and it can be promoted again. SPACE_NOT_FOUND. Ask before
-        that whether an index generation stands on it: this service knows none.
+        """Takes a fitted space out of service. Its files are kept, and it can be promoted again. SPACE_NOT_FOUND. The caller
+        must check that no index generation uses it: this service does not know generations.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,8 +116,8 @@ def add_SpaceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SpaceService(object):
-    """Learns spaces from a catalog's own labelled photos. The retriever's worker drives it by a job of kind "fit"; a
-    candidate is looked at, promoted, and rolled out as an index generation like any other version of the space.
+    """Fitting of spaces on a catalog's labelled photos. A job of kind "fit" in the retriever's worker calls it. A fitted
+    candidate is reviewed, promoted, and rolled out as an index generation like any other version of the space.
     """
 
     @staticmethod

@@ -24,16 +24,16 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class GetStatusRequest(google.protobuf.message.Message):
-    """Asks how the suite is."""
+    """Request for the state of the suite."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     CATALOG_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     def __init__(
         self,
         *,
@@ -46,7 +46,7 @@ Global___GetStatusRequest: typing_extensions.TypeAlias = GetStatusRequest
 
 @typing.final
 class GetStatusResponse(google.protobuf.message.Message):
-    """How the suite is."""
+    """The state of the suite."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -67,56 +67,56 @@ class GetStatusResponse(google.protobuf.message.Message):
     FAILED_TEXTS_FIELD_NUMBER: builtins.int
     ADVICE_FIELD_NUMBER: builtins.int
     embedder_space_version: builtins.str
-    """The embedder's default version of the space; differs from `visual_space` after a roll-out until the embedder
-    names the new model first, or while a default one waits to be rolled out.
+    """Default version of the visual space in the embedder. It differs from `visual_space` after a roll-out until the
+    embedder lists the new model first, and while a new default waits for its roll-out.
     """
     products: builtins.int
-    """Products in the record; -1 = not known."""
+    """Number of products in the record; -1 if unknown."""
     indexed_images: builtins.int
-    """Photos in the index; -1 = not known."""
+    """Number of photos in the index; -1 if unknown."""
     pending_images: builtins.int
-    """Photos with a pending embedding; -1 = not known."""
+    """Number of photos that wait for their embedding; -1 if unknown."""
     failed_images: builtins.int
-    """Photos that could not be embedded; -1 = not known."""
+    """Number of photos that could not be embedded; -1 if unknown."""
     model_version: builtins.str
-    """The serving model; empty = none."""
+    """Serving ranking model. Empty if none."""
     indexed_texts: builtins.int
-    """Products whose text is in the index of texts, 0 or more, 0 in a catalog without one; -1 = not known."""
+    """Number of products whose text is in the text index; 0 in a catalog without one; -1 if unknown."""
     pending_texts: builtins.int
-    """Products whose text waits for its vector, 0 or more, 0 in a catalog without an index of texts; -1 = not known."""
+    """Number of products whose text waits for its vector; 0 in a catalog without a text index; -1 if unknown."""
     failed_texts: builtins.int
-    """Products whose text could not be embedded, 0 or more, 0 in a catalog without an index of texts; -1 = not known."""
+    """Number of products whose text could not be embedded; 0 in a catalog without a text index; -1 if unknown."""
     @property
     def components(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ComponentStatus]:
-        """gateway, embedder, triton, retriever, milvus, ranker: each as its caller found it."""
+        """gateway, embedder, triton, retriever, milvus, ranker: each as seen by the service that calls it."""
 
     @property
     def visual_space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:
-        """The visual space as the embedder and the index have it."""
+        """Visual space that both the embedder and the index serve."""
 
     @property
     def freshness(self) -> sightline.common.v1.answer_pb2.IndexFreshness:
-        """How fresh the index is; absent = not known."""
+        """How far the index is behind the catalog. Unset if unknown."""
 
     @property
     def scenes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The scenes that can be asked for."""
+        """Names of the available scenes."""
 
     @property
     def embedder_spaces(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EmbedderSpace]:
-        """Every version of a space that the embedder serves, in its order; empty = not known. What can be
-        rolled out stands here.
+        """All versions of spaces that the embedder serves, in its order: the versions that can be rolled out. Empty if
+        unknown.
         """
 
     @property
     def recall(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.RecallEstimate]:
-        """How much searches of the visual space found in the last hour, by plan and class of filter, as the watchdog
-        of one replica of the retriever sees it; below_floor says that something is wrong. Empty = nothing is known.
+        """Estimated recall of searches in the visual space during the last hour, by plan and class of filter, as measured by
+        the watchdog of one retriever replica. `below_floor` signals a fault. Empty if unknown.
         """
 
     @property
     def advice(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """What to do as the catalog has outgrown its engine, in lines for people; none = nothing."""
+        """Recommended actions after the catalog has outgrown its engine, in lines for people. Empty if none."""
 
     def __init__(
         self,
@@ -156,17 +156,17 @@ class EmbedderSpace(google.protobuf.message.Message):
     READY_FIELD_NUMBER: builtins.int
     DEFAULT_VERSION_FIELD_NUMBER: builtins.int
     space: builtins.str
-    """"visual", …"""
+    """Name of the space, e.g. "visual"."""
     version: builtins.str
-    """Its version; empty while the model has not answered yet."""
+    """Version. Empty until the model has answered."""
     model: builtins.str
-    """The model behind it, e.g. "efficientnet_lite0"."""
+    """Model of the space, e.g. "efficientnet_lite0"."""
     dimension: builtins.int
-    """Components of its vectors; 0 while the model has not answered yet."""
+    """Length of its vectors. 0 until the model has answered."""
     ready: builtins.bool
-    """Whether an item would be embedded now."""
+    """True if the model answers now."""
     default_version: builtins.bool
-    """Whether items that name no version are embedded with this one."""
+    """True if items that name no version are embedded with this one."""
     def __init__(
         self,
         *,
@@ -183,7 +183,7 @@ Global___EmbedderSpace: typing_extensions.TypeAlias = EmbedderSpace
 
 @typing.final
 class ComponentStatus(google.protobuf.message.Message):
-    """How one component is."""
+    """State of one component."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -192,18 +192,18 @@ class ComponentStatus(google.protobuf.message.Message):
     LATENCY_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
     component: builtins.str
-    """"gateway", "embedder", "triton", "retriever", "milvus", "ranker"."""
+    """"gateway", "embedder", "triton", "retriever", "milvus" or "ranker"."""
     version: builtins.str
-    """The release that it is of, e.g. "0.14.0"; empty = not known: an engine, a service that does not answer or that is
-    older than this field.
+    """Release of the component, e.g. "0.14.0". Empty if unknown: an engine, or a service that does not answer or predates
+    this field.
     """
     @property
     def status(self) -> google.rpc.status_pb2.Status:
-        """Code 0 = it answers; else why not."""
+        """Code 0 if the component answers, otherwise the error."""
 
     @property
     def latency(self) -> google.protobuf.duration_pb2.Duration:
-        """How long its answer took."""
+        """Response time of the check."""
 
     def __init__(
         self,
@@ -220,16 +220,16 @@ Global___ComponentStatus: typing_extensions.TypeAlias = ComponentStatus
 
 @typing.final
 class ListScenesRequest(google.protobuf.message.Message):
-    """Asks for the scenes."""
+    """Request for the scenes."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     CATALOG_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     def __init__(
         self,
         *,
@@ -249,7 +249,7 @@ class ListScenesResponse(google.protobuf.message.Message):
     SCENES_FIELD_NUMBER: builtins.int
     @property
     def scenes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneFile]:
-        """By name."""
+        """Scenes by name."""
 
     def __init__(
         self,
@@ -262,7 +262,7 @@ Global___ListScenesResponse: typing_extensions.TypeAlias = ListScenesResponse
 
 @typing.final
 class GetSceneRequest(google.protobuf.message.Message):
-    """Asks for one scene."""
+    """Request for one scene."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -270,11 +270,11 @@ class GetSceneRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     SCENE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     scene: builtins.str
-    """Its name; empty = "default"."""
+    """Name of the scene. Default: "default"."""
     def __init__(
         self,
         *,
@@ -288,7 +288,7 @@ Global___GetSceneRequest: typing_extensions.TypeAlias = GetSceneRequest
 
 @typing.final
 class SceneFile(google.protobuf.message.Message):
-    """A scene as it is used now."""
+    """A scene in its current form."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -297,14 +297,14 @@ class SceneFile(google.protobuf.message.Message):
     TOML_FIELD_NUMBER: builtins.int
     WARNINGS_FIELD_NUMBER: builtins.int
     scene: builtins.str
-    """Its name."""
+    """Name of the scene."""
     version: builtins.str
     """Hash of the file's content, as in Versions."""
     toml: builtins.str
-    """The file, TOML; empty in a list."""
+    """The file (TOML). Empty in lists."""
     @property
     def warnings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneProblem]:
-        """What is odd about it, though it is used."""
+        """Warnings about entries of a valid file."""
 
     def __init__(
         self,
@@ -320,16 +320,16 @@ Global___SceneFile: typing_extensions.TypeAlias = SceneFile
 
 @typing.final
 class SceneProblem(google.protobuf.message.Message):
-    """Something about one entry of a scene's file."""
+    """A problem with one entry of a scene's file."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     PATH_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
     path: builtins.str
-    """The entry, e.g. "diversity.brand_cap"; empty = the file as a whole."""
+    """Entry, e.g. "diversity.brand_cap". Empty for the whole file."""
     text: builtins.str
-    """What about it, in words."""
+    """The problem, in words."""
     def __init__(
         self,
         *,
@@ -342,7 +342,7 @@ Global___SceneProblem: typing_extensions.TypeAlias = SceneProblem
 
 @typing.final
 class CheckSceneRequest(google.protobuf.message.Message):
-    """Asks whether a file would do."""
+    """Request to validate a scene file."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -351,13 +351,13 @@ class CheckSceneRequest(google.protobuf.message.Message):
     SCENE_FIELD_NUMBER: builtins.int
     TOML_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     scene: builtins.str
-    """The name that it is to have, 1 to 64 of a-z, 0-9, _ and -; empty = "default"."""
+    """Name of the scene, 1 to 64 characters of a-z, 0-9, _ and -. Default: "default"."""
     toml: builtins.str
-    """The file, TOML, at most 64 KiB in lines of up to 400 characters."""
+    """The file (TOML), at most 64 KiB in lines of up to 400 characters."""
     def __init__(
         self,
         *,
@@ -372,7 +372,7 @@ Global___CheckSceneRequest: typing_extensions.TypeAlias = CheckSceneRequest
 
 @typing.final
 class CheckSceneResponse(google.protobuf.message.Message):
-    """Whether it would."""
+    """Result of validating a scene file."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -382,20 +382,20 @@ class CheckSceneResponse(google.protobuf.message.Message):
     VERSION_FIELD_NUMBER: builtins.int
     CHANGES_FIELD_NUMBER: builtins.int
     valid: builtins.bool
-    """Whether it would be taken."""
+    """True if the file is valid."""
     version: builtins.str
-    """The version that it would have."""
+    """Version that the scene would have."""
     @property
     def problems(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneProblem]:
-        """Why not."""
+        """Errors. Empty if the file is valid."""
 
     @property
     def warnings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneProblem]:
-        """What is odd about it, though it would be used."""
+        """Warnings about entries of a valid file."""
 
     @property
     def changes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneEntryChange]:
-        """The entries that differ from the scene of that name that is used now; none also where there is no such scene."""
+        """Entries that differ from the current scene of that name. Empty if there is no such scene."""
 
     def __init__(
         self,
@@ -412,7 +412,7 @@ Global___CheckSceneResponse: typing_extensions.TypeAlias = CheckSceneResponse
 
 @typing.final
 class SceneEntryChange(google.protobuf.message.Message):
-    """An entry that two scenes have differently."""
+    """An entry that differs between two scenes."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -421,13 +421,15 @@ class SceneEntryChange(google.protobuf.message.Message):
     AFTER_FIELD_NUMBER: builtins.int
     REPLAYED_FIELD_NUMBER: builtins.int
     path: builtins.str
-    """The entry, e.g. "parts_with_signals.taste"."""
+    """Entry, e.g. "parts_with_signals.taste"."""
     before: builtins.str
-    """Its value in the scene that is used now, as text."""
+    """Value in the current scene, as text."""
     after: builtins.str
-    """Its value in the changed scene, as text."""
+    """Value in the changed scene, as text."""
     replayed: builtins.bool
-    """Whether DiffScene can show what it does. What decides which candidates there are can't be computed from records."""
+    """True if DiffScene can show the effect of the change. The effect of entries that select candidates can't be computed
+    from records.
+    """
     def __init__(
         self,
         *,
@@ -442,7 +444,7 @@ Global___SceneEntryChange: typing_extensions.TypeAlias = SceneEntryChange
 
 @typing.final
 class DiffSceneRequest(google.protobuf.message.Message):
-    """Asks what a changed scene would have answered."""
+    """Request to compare recorded answers with those of a changed scene."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -454,20 +456,22 @@ class DiffSceneRequest(google.protobuf.message.Message):
     FROM_TIME_FIELD_NUMBER: builtins.int
     PLACE_COUNT_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     scene: builtins.str
-    """The scene whose answers are taken; empty = "default"."""
+    """Scene whose recorded answers are compared. Default: "default"."""
     toml: builtins.str
-    """The changed file, TOML, at most 64 KiB in lines of up to 400 characters; empty = the scene as it is used now, against the answers as they were."""
+    """The changed file (TOML), at most 64 KiB in lines of up to 400 characters. If empty, recorded answers are compared
+    with the current scene.
+    """
     answer_count: builtins.int
-    """How many answers at most, the newest, 1 to 200; 0 = 100."""
+    """Maximum number of answers, newest first, 1 to 200. Default: 100."""
     place_count: builtins.int
-    """How many of the first places are compared, 1 to 200; 0 = 20."""
+    """Number of first places to compare, 1 to 200. Default: 20."""
     @property
     def from_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Only answers served at this time or later (UTC); absent = all that are kept."""
+        """Earliest time at which the answers were served (UTC). If unset, no lower bound."""
 
     def __init__(
         self,
@@ -487,7 +491,7 @@ Global___DiffSceneRequest: typing_extensions.TypeAlias = DiffSceneRequest
 
 @typing.final
 class DiffSceneResponse(google.protobuf.message.Message):
-    """What a changed scene would have answered."""
+    """Comparison of recorded answers with those of a changed scene."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -504,30 +508,32 @@ class DiffSceneResponse(google.protobuf.message.Message):
     VERSION_FIELD_NUMBER: builtins.int
     CHANGED_VERSION_FIELD_NUMBER: builtins.int
     answer_count: builtins.int
-    """Answers that were computed both ways."""
+    """Number of answers compared."""
     skipped_count: builtins.int
-    """Answers that could not be: of an older release, not ranked by the ranker, gone meanwhile."""
+    """Number of answers that could not be compared: recorded by an older release, not ranked by the ranker, or expired
+    meanwhile.
+    """
     changed_count: builtins.int
-    """Of those computed, how many change within the first places."""
+    """Number of compared answers whose first places change."""
     changed_place_share: builtins.float
     """Mean share of the first places that hold another product, 0 to 1."""
     replaced_share: builtins.float
-    """Mean share of the products of the first places that are not there any more, 0 to 1."""
+    """Mean share of the products of the first places that leave these places, 0 to 1."""
     version: builtins.str
-    """The scene that is used now, and the changed one."""
+    """Version of the current scene."""
     changed_version: builtins.str
-    """The version of the changed one."""
+    """Version of the changed scene."""
     @property
     def changes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneEntryChange]:
-        """The entries that differ from the scene that is used now."""
+        """Entries that differ from the current scene."""
 
     @property
     def exposures(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExposureChange]:
-        """Who is shown how much, those who gain or lose most first, up to 20 of each dimension."""
+        """Exposure by product, brand and category, largest changes first, up to 20 of each dimension."""
 
     @property
     def figures(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExposureFigure]:
-        """The same in one number each."""
+        """Summary figures of exposure."""
 
     @property
     def answers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ChangedAnswer]:
@@ -535,7 +541,7 @@ class DiffSceneResponse(google.protobuf.message.Message):
 
     @property
     def warnings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneProblem]:
-        """What is odd about the changed file."""
+        """Warnings about the changed file."""
 
     def __init__(
         self,
@@ -559,7 +565,7 @@ Global___DiffSceneResponse: typing_extensions.TypeAlias = DiffSceneResponse
 
 @typing.final
 class ExposureChange(google.protobuf.message.Message):
-    """How much of the exposure one product, brand or category has. A place r counts 1 ÷ log₂(r + 1), as in nDCG."""
+    """Exposure of one product, brand or category. Rank r has an exposure of 1 ÷ log₂(r + 1), as in nDCG."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -568,13 +574,13 @@ class ExposureChange(google.protobuf.message.Message):
     BEFORE_FIELD_NUMBER: builtins.int
     AFTER_FIELD_NUMBER: builtins.int
     dimension: builtins.str
-    """"product", "brand" or "category" (the topmost level)."""
+    """Length of its vectors. 0 until the model has answered."""
     name: builtins.str
-    """Its id or name; empty = unknown."""
+    """Id or name. Empty if unknown."""
     before: builtins.float
-    """Share of all exposure before, 0 to 1."""
+    """Share of the total exposure before the change, 0 to 1."""
     after: builtins.float
-    """Share after, 0 to 1."""
+    """Share of the total exposure after the change, 0 to 1."""
     def __init__(
         self,
         *,
@@ -589,7 +595,7 @@ Global___ExposureChange: typing_extensions.TypeAlias = ExposureChange
 
 @typing.final
 class ExposureFigure(google.protobuf.message.Message):
-    """One figure of all exposure."""
+    """A summary figure of exposure."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -597,13 +603,14 @@ class ExposureFigure(google.protobuf.message.Message):
     BEFORE_FIELD_NUMBER: builtins.int
     AFTER_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """"gini_products" (0 = all products shown have the same, 1 = one has all), "products" (how many different ones are
-    shown), "new_share" (of products that the catalog has held for less than 30 days, 0 to 1).
+    """"gini_products" (Gini index of exposure over the products shown, 0: equal, 1: one product has all), "products"
+    (number of distinct products shown), or "new_share" (share of exposure of products that the catalog has held for
+    less than 30 days, 0 to 1).
     """
     before: builtins.float
-    """Before."""
+    """Value before the change."""
     after: builtins.float
-    """After."""
+    """Value after the change."""
     def __init__(
         self,
         *,
@@ -625,14 +632,14 @@ class ChangedAnswer(google.protobuf.message.Message):
     BEFORE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     AFTER_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     answer_id: builtins.str
-    """The answer's id."""
+    """Id of the answer."""
     @property
     def before_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The products of the first places before."""
+        """Products in the first places before the change."""
 
     @property
     def after_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """And after."""
+        """Products in the first places after the change."""
 
     def __init__(
         self,

@@ -41,7 +41,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub(object):
-    """Runs the suite: models, profiles and state.
+    """Administration of the suite: models, profiles, index generations, backups, spaces and scenes.
     """
 
     def __init__(self, channel):
@@ -263,11 +263,11 @@ class AdminServiceStub(object):
 
 
 class AdminServiceServicer(object):
-    """Runs the suite: models, profiles and state.
+    """Administration of the suite: models, profiles, index generations, backups, spaces and scenes.
     """
 
     def GetStatus(self, request, context):
-        """How the suite is: each service and what it depends on. Answers whatever is down.
+        """Returns the state of each service and of its dependencies. Answers even if services are down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -281,21 +281,21 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """The ranking models, newest first.
+        """Lists the ranking models, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EvaluateModel(self, request, context):
-        """Starts a job that measures a model on events that were held out; follow it with JobService.
+        """Starts a job that evaluates a model on held-out events; follow it with JobService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetEvaluation(self, request, context):
-        """What the newest evaluation of a model found.
+        """Returns the newest evaluation of a model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -309,15 +309,15 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RollbackModel(self, request, context):
-        """Makes the model that served before the present one the serving one again.
+        """Restores the model that served before the current one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DemoteModel(self, request, context):
-        """Takes the serving model out of service: answers come from similarity, popularity and novelty again, until a model is
-        promoted. Returns the model that served. MODEL_NOT_FOUND when none serves.
+        """Takes the serving model out of service. Products are ranked by similarity, popularity and novelty until a model is
+        promoted. Returns the model that served. MODEL_NOT_FOUND if no model serves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -331,70 +331,71 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetShopperProfile(self, request, context):
-        """What is known of a shopper, and from what; see sightline.ranker.v1.ProfileService for this and the next three.
+        """Returns the profile of a shopper and its evidence. For this and the next three methods see
+        sightline.ranker.v1.ProfileService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetProductProfile(self, request, context):
-        """What is known of a product.
+        """Returns the profile of a product.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetShopperAttributes(self, request, context):
-        """Keeps what a shopper said of themselves, with their consent alone, or deletes it.
+        """Stores attributes that a shopper gave with consent, or deletes them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSegments(self, request, context):
-        """The groups of shoppers that the serving model knows, the largest first.
+        """Lists the shopper segments of the serving model, largest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetOnlineReport(self, request, context):
-        """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift.
+        """Returns how shoppers responded to answers: clicks, conversions, hides, off-policy estimates, drift.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListExperiments(self, request, context):
-        """The experiments of a catalog, those that began last first; see sightline.ranker.v1.ExperimentService.
+        """Lists the experiments of a catalog, latest start first. See sightline.ranker.v1.ExperimentService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetExperimentReport(self, request, context):
-        """How the arms of an experiment fared.
+        """Returns the results of an experiment by arm.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListExperimentUnits(self, request, context):
-        """The units that an experiment counted, hashed.
+        """Lists the units of an experiment, hashed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExportEvents(self, request, context):
-        """Starts a job that writes events to Parquet files; people appear in them as pseudonyms only.
+        """Starts a job that writes events to Parquet files. Shoppers appear in them as pseudonyms only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateGeneration(self, request, context):
-        """Registers an index generation; see sightline.retriever.v1.IndexService for this and the next six.
+        """Registers an index generation. For this and the next six methods see sightline.retriever.v1.IndexService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -408,7 +409,7 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def VerifyGeneration(self, request, context):
-        """Starts a job that proves a generation.
+        """Starts a job that verifies a generation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -422,7 +423,7 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RollbackGeneration(self, request, context):
-        """Makes the generation active again that was so before the present one.
+        """Restores the generation that was active before the current one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -436,21 +437,21 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListGenerations(self, request, context):
-        """The generations of a catalog, oldest first.
+        """Lists the generations of a catalog, oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateBackup(self, request, context):
-        """Starts a job that copies the catalog into one file; follow it with JobService.
+        """Starts a job that writes the catalog to one file; follow it with JobService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListBackups(self, request, context):
-        """The backups of a catalog, newest first.
+        """Lists the backups of a catalog, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -471,95 +472,95 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def TakeDownPhoto(self, request, context):
-        """Takes a photo down, at once, until the takedown is lifted; see sightline.retriever.v1.PhotoService for this and
-        the next two.
+        """Takes a photo down immediately, until the takedown is lifted. For this and the next two methods see
+        sightline.retriever.v1.PhotoService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LiftTakedown(self, request, context):
-        """Lets a photo be stored again.
+        """Lifts a takedown: the photo may be stored again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTakedowns(self, request, context):
-        """The takedowns of a catalog that stand.
+        """Lists the takedowns of a catalog that are in force.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RebuildIndex(self, request, context):
-        """Starts a job that makes the index hold again what the record says.
+        """Starts a job that restores missing vectors and rebuilds the index from the record.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def FitSpace(self, request, context):
-        """Starts a job that fits a visual space on the catalog's own photos; follow it with JobService.
+        """Starts a job that fits a visual space on the catalog's photos; follow it with JobService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSpaces(self, request, context):
-        """The spaces that are served, candidates and retired ones, with what fitting them found.
+        """Lists serving, candidate and retired spaces with their evaluations.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PromoteSpace(self, request, context):
-        """Has a fitted space served, if it is better; roll it out by CreateGeneration and what follows.
+        """Makes a fitted space available for embedding, if its evaluation is better. To roll it out, continue with
+        CreateGeneration.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAuditEntries(self, request, context):
-        """Who made which administrative or destructive call, newest first.
+        """Lists administrative and destructive calls with their callers, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetireSpace(self, request, context):
-        """Takes a fitted space out of service; refused with SPACE_IN_USE while a generation that is not dropped stands on
-        it.
+        """Takes a fitted space out of service. Rejected with SPACE_IN_USE while a generation that is not dropped uses it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListScenes(self, request, context):
-        """The scenes that can be asked for, by name.
+        """Lists the scenes by name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetScene(self, request, context):
-        """A scene with its file. SCENE_NOT_FOUND.
+        """Returns a scene with its file. SCENE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CheckScene(self, request, context):
-        """Whether a scene's file would be taken, and what it would change, without taking it.
+        """Validates a scene file and lists what it would change, without applying it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DiffScene(self, request, context):
-        """What a changed scene would have answered: ranks the candidates of recorded answers once more by it, and says which
-        places change and who gains them. SCENE_NOT_FOUND, SCENE_INVALID (with the entries), RANKER_UNAVAILABLE,
-        RETRIEVER_UNAVAILABLE.
+        """Compares recorded answers with what a changed scene would have returned: ranks their candidates again, and returns
+        which places change and which products gain exposure. SCENE_NOT_FOUND, SCENE_INVALID (with the entries),
+        RANKER_UNAVAILABLE, RETRIEVER_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -787,7 +788,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
-    """Runs the suite: models, profiles and state.
+    """Administration of the suite: models, profiles, index generations, backups, spaces and scenes.
     """
 
     @staticmethod

@@ -713,7 +713,7 @@ _AdminServiceDiffSceneType = typing_extensions.TypeVar(
 )
 
 class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
-    """Runs the suite: models, profiles and state."""
+    """Administration of the suite: models, profiles, index generations, backups, spaces and scenes."""
 
     @typing.overload
     def __init__(self: AdminServiceStub[
@@ -1060,87 +1060,89 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     ], channel: grpc.aio.Channel) -> None: ...
 
     GetStatus: _AdminServiceGetStatusType
-    """How the suite is: each service and what it depends on. Answers whatever is down."""
+    """Returns the state of each service and of its dependencies. Answers even if services are down."""
 
     TrainModel: _AdminServiceTrainModelType
     """Starts a training job; follow it with JobService."""
 
     ListModels: _AdminServiceListModelsType
-    """The ranking models, newest first."""
+    """Lists the ranking models, newest first."""
 
     EvaluateModel: _AdminServiceEvaluateModelType
-    """Starts a job that measures a model on events that were held out; follow it with JobService."""
+    """Starts a job that evaluates a model on held-out events; follow it with JobService."""
 
     GetEvaluation: _AdminServiceGetEvaluationType
-    """What the newest evaluation of a model found."""
+    """Returns the newest evaluation of a model."""
 
     PromoteModel: _AdminServicePromoteModelType
     """Makes a model the serving one, if its evaluation passed."""
 
     RollbackModel: _AdminServiceRollbackModelType
-    """Makes the model that served before the present one the serving one again."""
+    """Restores the model that served before the current one."""
 
     DemoteModel: _AdminServiceDemoteModelType
-    """Takes the serving model out of service: answers come from similarity, popularity and novelty again, until a model is
-    promoted. Returns the model that served. MODEL_NOT_FOUND when none serves.
+    """Takes the serving model out of service. Products are ranked by similarity, popularity and novelty until a model is
+    promoted. Returns the model that served. MODEL_NOT_FOUND if no model serves.
     """
 
     PublishModel: _AdminServicePublishModelType
     """Starts a job that publishes a model's products into the index's "collaborative" space."""
 
     GetShopperProfile: _AdminServiceGetShopperProfileType
-    """What is known of a shopper, and from what; see sightline.ranker.v1.ProfileService for this and the next three."""
+    """Returns the profile of a shopper and its evidence. For this and the next three methods see
+    sightline.ranker.v1.ProfileService.
+    """
 
     GetProductProfile: _AdminServiceGetProductProfileType
-    """What is known of a product."""
+    """Returns the profile of a product."""
 
     SetShopperAttributes: _AdminServiceSetShopperAttributesType
-    """Keeps what a shopper said of themselves, with their consent alone, or deletes it."""
+    """Stores attributes that a shopper gave with consent, or deletes them."""
 
     ListSegments: _AdminServiceListSegmentsType
-    """The groups of shoppers that the serving model knows, the largest first."""
+    """Lists the shopper segments of the serving model, largest first."""
 
     GetOnlineReport: _AdminServiceGetOnlineReportType
-    """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift."""
+    """Returns how shoppers responded to answers: clicks, conversions, hides, off-policy estimates, drift."""
 
     ListExperiments: _AdminServiceListExperimentsType
-    """The experiments of a catalog, those that began last first; see sightline.ranker.v1.ExperimentService."""
+    """Lists the experiments of a catalog, latest start first. See sightline.ranker.v1.ExperimentService."""
 
     GetExperimentReport: _AdminServiceGetExperimentReportType
-    """How the arms of an experiment fared."""
+    """Returns the results of an experiment by arm."""
 
     ListExperimentUnits: _AdminServiceListExperimentUnitsType
-    """The units that an experiment counted, hashed."""
+    """Lists the units of an experiment, hashed."""
 
     ExportEvents: _AdminServiceExportEventsType
-    """Starts a job that writes events to Parquet files; people appear in them as pseudonyms only."""
+    """Starts a job that writes events to Parquet files. Shoppers appear in them as pseudonyms only."""
 
     CreateGeneration: _AdminServiceCreateGenerationType
-    """Registers an index generation; see sightline.retriever.v1.IndexService for this and the next six."""
+    """Registers an index generation. For this and the next six methods see sightline.retriever.v1.IndexService."""
 
     BackfillGeneration: _AdminServiceBackfillGenerationType
     """Starts a job that embeds every stored photo that the generation lacks."""
 
     VerifyGeneration: _AdminServiceVerifyGenerationType
-    """Starts a job that proves a generation."""
+    """Starts a job that verifies a generation."""
 
     ActivateGeneration: _AdminServiceActivateGenerationType
     """Makes a generation the active one of its space."""
 
     RollbackGeneration: _AdminServiceRollbackGenerationType
-    """Makes the generation active again that was so before the present one."""
+    """Restores the generation that was active before the current one."""
 
     DropGeneration: _AdminServiceDropGenerationType
     """Drops a generation that is not active."""
 
     ListGenerations: _AdminServiceListGenerationsType
-    """The generations of a catalog, oldest first."""
+    """Lists the generations of a catalog, oldest first."""
 
     CreateBackup: _AdminServiceCreateBackupType
-    """Starts a job that copies the catalog into one file; follow it with JobService."""
+    """Starts a job that writes the catalog to one file; follow it with JobService."""
 
     ListBackups: _AdminServiceListBackupsType
-    """The backups of a catalog, newest first."""
+    """Lists the backups of a catalog, newest first."""
 
     DeleteBackup: _AdminServiceDeleteBackupType
     """Deletes a backup."""
@@ -1149,49 +1151,49 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     """Starts a job that restores a backup; see BackupService for what it replaces."""
 
     TakeDownPhoto: _AdminServiceTakeDownPhotoType
-    """Takes a photo down, at once, until the takedown is lifted; see sightline.retriever.v1.PhotoService for this and
-    the next two.
+    """Takes a photo down immediately, until the takedown is lifted. For this and the next two methods see
+    sightline.retriever.v1.PhotoService.
     """
 
     LiftTakedown: _AdminServiceLiftTakedownType
-    """Lets a photo be stored again."""
+    """Lifts a takedown: the photo may be stored again."""
 
     ListTakedowns: _AdminServiceListTakedownsType
-    """The takedowns of a catalog that stand."""
+    """Lists the takedowns of a catalog that are in force."""
 
     RebuildIndex: _AdminServiceRebuildIndexType
-    """Starts a job that makes the index hold again what the record says."""
+    """Starts a job that restores missing vectors and rebuilds the index from the record."""
 
     FitSpace: _AdminServiceFitSpaceType
-    """Starts a job that fits a visual space on the catalog's own photos; follow it with JobService."""
+    """Starts a job that fits a visual space on the catalog's photos; follow it with JobService."""
 
     ListSpaces: _AdminServiceListSpacesType
-    """The spaces that are served, candidates and retired ones, with what fitting them found."""
+    """Lists serving, candidate and retired spaces with their evaluations."""
 
     PromoteSpace: _AdminServicePromoteSpaceType
-    """Has a fitted space served, if it is better; roll it out by CreateGeneration and what follows."""
-
-    ListAuditEntries: _AdminServiceListAuditEntriesType
-    """Who made which administrative or destructive call, newest first."""
-
-    RetireSpace: _AdminServiceRetireSpaceType
-    """Takes a fitted space out of service; refused with SPACE_IN_USE while a generation that is not dropped stands on
-    it.
+    """Makes a fitted space available for embedding, if its evaluation is better. To roll it out, continue with
+    CreateGeneration.
     """
 
+    ListAuditEntries: _AdminServiceListAuditEntriesType
+    """Lists administrative and destructive calls with their callers, newest first."""
+
+    RetireSpace: _AdminServiceRetireSpaceType
+    """Takes a fitted space out of service. Rejected with SPACE_IN_USE while a generation that is not dropped uses it."""
+
     ListScenes: _AdminServiceListScenesType
-    """The scenes that can be asked for, by name."""
+    """Lists the scenes by name."""
 
     GetScene: _AdminServiceGetSceneType
-    """A scene with its file. SCENE_NOT_FOUND."""
+    """Returns a scene with its file. SCENE_NOT_FOUND."""
 
     CheckScene: _AdminServiceCheckSceneType
-    """Whether a scene's file would be taken, and what it would change, without taking it."""
+    """Validates a scene file and lists what it would change, without applying it."""
 
     DiffScene: _AdminServiceDiffSceneType
-    """What a changed scene would have answered: ranks the candidates of recorded answers once more by it, and says which
-    places change and who gains them. SCENE_NOT_FOUND, SCENE_INVALID (with the entries), RANKER_UNAVAILABLE,
-    RETRIEVER_UNAVAILABLE.
+    """Compares recorded answers with what a changed scene would have returned: ranks their candidates again, and returns
+    which places change and which products gain exposure. SCENE_NOT_FOUND, SCENE_INVALID (with the entries),
+    RANKER_UNAVAILABLE, RETRIEVER_UNAVAILABLE.
     """
 
 AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
@@ -1366,7 +1368,7 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
 ]
 
 class AdminServiceServicer(metaclass=abc.ABCMeta):
-    """Runs the suite: models, profiles and state."""
+    """Administration of the suite: models, profiles, index generations, backups, spaces and scenes."""
 
     @abc.abstractmethod
     def GetStatus(
@@ -1374,7 +1376,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.admin_service_pb2.GetStatusRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.GetStatusResponse, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.GetStatusResponse]]:
-        """How the suite is: each service and what it depends on. Answers whatever is down."""
+        """Returns the state of each service and of its dependencies. Answers even if services are down."""
 
     @abc.abstractmethod
     def TrainModel(
@@ -1390,7 +1392,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.model_service_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.model_service_pb2.ListModelsResponse, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.ListModelsResponse]]:
-        """The ranking models, newest first."""
+        """Lists the ranking models, newest first."""
 
     @abc.abstractmethod
     def EvaluateModel(
@@ -1398,7 +1400,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that measures a model on events that were held out; follow it with JobService."""
+        """Starts a job that evaluates a model on held-out events; follow it with JobService."""
 
     @abc.abstractmethod
     def GetEvaluation(
@@ -1406,7 +1408,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.evaluation_pb2.Evaluation, collections.abc.Awaitable[sightline.ranker.v1.evaluation_pb2.Evaluation]]:
-        """What the newest evaluation of a model found."""
+        """Returns the newest evaluation of a model."""
 
     @abc.abstractmethod
     def PromoteModel(
@@ -1422,7 +1424,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
-        """Makes the model that served before the present one the serving one again."""
+        """Restores the model that served before the current one."""
 
     @abc.abstractmethod
     def DemoteModel(
@@ -1430,8 +1432,8 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.model_service_pb2.DemoteModelRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
-        """Takes the serving model out of service: answers come from similarity, popularity and novelty again, until a model is
-        promoted. Returns the model that served. MODEL_NOT_FOUND when none serves.
+        """Takes the serving model out of service. Products are ranked by similarity, popularity and novelty until a model is
+        promoted. Returns the model that served. MODEL_NOT_FOUND if no model serves.
         """
 
     @abc.abstractmethod
@@ -1448,7 +1450,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ShopperProfile, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ShopperProfile]]:
-        """What is known of a shopper, and from what; see sightline.ranker.v1.ProfileService for this and the next three."""
+        """Returns the profile of a shopper and its evidence. For this and the next three methods see
+        sightline.ranker.v1.ProfileService.
+        """
 
     @abc.abstractmethod
     def GetProductProfile(
@@ -1456,7 +1460,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ProductProfile, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ProductProfile]]:
-        """What is known of a product."""
+        """Returns the profile of a product."""
 
     @abc.abstractmethod
     def SetShopperAttributes(
@@ -1464,7 +1468,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse]]:
-        """Keeps what a shopper said of themselves, with their consent alone, or deletes it."""
+        """Stores attributes that a shopper gave with consent, or deletes them."""
 
     @abc.abstractmethod
     def ListSegments(
@@ -1472,7 +1476,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse]]:
-        """The groups of shoppers that the serving model knows, the largest first."""
+        """Lists the shopper segments of the serving model, largest first."""
 
     @abc.abstractmethod
     def GetOnlineReport(
@@ -1480,7 +1484,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.online_report_pb2.OnlineReport, collections.abc.Awaitable[sightline.ranker.v1.online_report_pb2.OnlineReport]]:
-        """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift."""
+        """Returns how shoppers responded to answers: clicks, conversions, hides, off-policy estimates, drift."""
 
     @abc.abstractmethod
     def ListExperiments(
@@ -1488,7 +1492,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse]]:
-        """The experiments of a catalog, those that began last first; see sightline.ranker.v1.ExperimentService."""
+        """Lists the experiments of a catalog, latest start first. See sightline.ranker.v1.ExperimentService."""
 
     @abc.abstractmethod
     def GetExperimentReport(
@@ -1496,7 +1500,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.experiment_service_pb2.GetExperimentReportRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.ExperimentReport, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.ExperimentReport]]:
-        """How the arms of an experiment fared."""
+        """Returns the results of an experiment by arm."""
 
     @abc.abstractmethod
     def ListExperimentUnits(
@@ -1504,7 +1508,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse]]:
-        """The units that an experiment counted, hashed."""
+        """Lists the units of an experiment, hashed."""
 
     @abc.abstractmethod
     def ExportEvents(
@@ -1512,7 +1516,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that writes events to Parquet files; people appear in them as pseudonyms only."""
+        """Starts a job that writes events to Parquet files. Shoppers appear in them as pseudonyms only."""
 
     @abc.abstractmethod
     def CreateGeneration(
@@ -1520,7 +1524,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
-        """Registers an index generation; see sightline.retriever.v1.IndexService for this and the next six."""
+        """Registers an index generation. For this and the next six methods see sightline.retriever.v1.IndexService."""
 
     @abc.abstractmethod
     def BackfillGeneration(
@@ -1536,7 +1540,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.VerifyGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that proves a generation."""
+        """Starts a job that verifies a generation."""
 
     @abc.abstractmethod
     def ActivateGeneration(
@@ -1552,7 +1556,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.RollbackGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
-        """Makes the generation active again that was so before the present one."""
+        """Restores the generation that was active before the current one."""
 
     @abc.abstractmethod
     def DropGeneration(
@@ -1568,7 +1572,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.ListGenerationsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.ListGenerationsResponse, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.ListGenerationsResponse]]:
-        """The generations of a catalog, oldest first."""
+        """Lists the generations of a catalog, oldest first."""
 
     @abc.abstractmethod
     def CreateBackup(
@@ -1576,7 +1580,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.backup_service_pb2.CreateBackupRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that copies the catalog into one file; follow it with JobService."""
+        """Starts a job that writes the catalog to one file; follow it with JobService."""
 
     @abc.abstractmethod
     def ListBackups(
@@ -1584,7 +1588,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.backup_service_pb2.ListBackupsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.backup_service_pb2.ListBackupsResponse, collections.abc.Awaitable[sightline.retriever.v1.backup_service_pb2.ListBackupsResponse]]:
-        """The backups of a catalog, newest first."""
+        """Lists the backups of a catalog, newest first."""
 
     @abc.abstractmethod
     def DeleteBackup(
@@ -1608,8 +1612,8 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.photo_service_pb2.TakeDownPhotoRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.photo_service_pb2.TakeDownPhotoResponse, collections.abc.Awaitable[sightline.retriever.v1.photo_service_pb2.TakeDownPhotoResponse]]:
-        """Takes a photo down, at once, until the takedown is lifted; see sightline.retriever.v1.PhotoService for this and
-        the next two.
+        """Takes a photo down immediately, until the takedown is lifted. For this and the next two methods see
+        sightline.retriever.v1.PhotoService.
         """
 
     @abc.abstractmethod
@@ -1618,7 +1622,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.photo_service_pb2.LiftTakedownRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.photo_service_pb2.LiftTakedownResponse, collections.abc.Awaitable[sightline.retriever.v1.photo_service_pb2.LiftTakedownResponse]]:
-        """Lets a photo be stored again."""
+        """Lifts a takedown: the photo may be stored again."""
 
     @abc.abstractmethod
     def ListTakedowns(
@@ -1626,7 +1630,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.photo_service_pb2.ListTakedownsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse, collections.abc.Awaitable[sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse]]:
-        """The takedowns of a catalog that stand."""
+        """Lists the takedowns of a catalog that are in force."""
 
     @abc.abstractmethod
     def RebuildIndex(
@@ -1634,7 +1638,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that makes the index hold again what the record says."""
+        """Starts a job that restores missing vectors and rebuilds the index from the record."""
 
     @abc.abstractmethod
     def FitSpace(
@@ -1642,7 +1646,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that fits a visual space on the catalog's own photos; follow it with JobService."""
+        """Starts a job that fits a visual space on the catalog's photos; follow it with JobService."""
 
     @abc.abstractmethod
     def ListSpaces(
@@ -1650,7 +1654,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse]]:
-        """The spaces that are served, candidates and retired ones, with what fitting them found."""
+        """Lists serving, candidate and retired spaces with their evaluations."""
 
     @abc.abstractmethod
     def PromoteSpace(
@@ -1658,7 +1662,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.Space, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.Space]]:
-        """Has a fitted space served, if it is better; roll it out by CreateGeneration and what follows."""
+        """Makes a fitted space available for embedding, if its evaluation is better. To roll it out, continue with
+        CreateGeneration.
+        """
 
     @abc.abstractmethod
     def ListAuditEntries(
@@ -1666,7 +1672,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.common.v1.audit_service_pb2.ListAuditEntriesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse, collections.abc.Awaitable[sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse]]:
-        """Who made which administrative or destructive call, newest first."""
+        """Lists administrative and destructive calls with their callers, newest first."""
 
     @abc.abstractmethod
     def RetireSpace(
@@ -1674,9 +1680,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.Space, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.Space]]:
-        """Takes a fitted space out of service; refused with SPACE_IN_USE while a generation that is not dropped stands on
-        it.
-        """
+        """Takes a fitted space out of service. Rejected with SPACE_IN_USE while a generation that is not dropped uses it."""
 
     @abc.abstractmethod
     def ListScenes(
@@ -1684,7 +1688,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.admin_service_pb2.ListScenesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.ListScenesResponse, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.ListScenesResponse]]:
-        """The scenes that can be asked for, by name."""
+        """Lists the scenes by name."""
 
     @abc.abstractmethod
     def GetScene(
@@ -1692,7 +1696,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.admin_service_pb2.GetSceneRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.SceneFile, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.SceneFile]]:
-        """A scene with its file. SCENE_NOT_FOUND."""
+        """Returns a scene with its file. SCENE_NOT_FOUND."""
 
     @abc.abstractmethod
     def CheckScene(
@@ -1700,7 +1704,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.admin_service_pb2.CheckSceneRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.CheckSceneResponse, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.CheckSceneResponse]]:
-        """Whether a scene's file would be taken, and what it would change, without taking it."""
+        """Validates a scene file and lists what it would change, without applying it."""
 
     @abc.abstractmethod
     def DiffScene(
@@ -1708,9 +1712,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.admin_service_pb2.DiffSceneRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.DiffSceneResponse, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.DiffSceneResponse]]:
-        """What a changed scene would have answered: ranks the candidates of recorded answers once more by it, and says which
-        places change and who gains them. SCENE_NOT_FOUND, SCENE_INVALID (with the entries), RANKER_UNAVAILABLE,
-        RETRIEVER_UNAVAILABLE.
+        """Compares recorded answers with what a changed scene would have returned: ranks their candidates again, and returns
+        which places change and which products gain exposure. SCENE_NOT_FOUND, SCENE_INVALID (with the entries),
+        RANKER_UNAVAILABLE, RETRIEVER_UNAVAILABLE.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

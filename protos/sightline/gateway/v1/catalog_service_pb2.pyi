@@ -28,7 +28,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class UpsertProductsRequest(google.protobuf.message.Message):
-    """Products to write."""
+    """Request to write products."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -36,12 +36,12 @@ class UpsertProductsRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     PRODUCTS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     @property
     def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.product_pb2.Product]:
-        """1 to 100 products, no id twice, at most 32 MiB in all."""
+        """1 to 100 products, each id at most once, at most 32 MiB in total."""
 
     def __init__(
         self,
@@ -56,17 +56,17 @@ Global___UpsertProductsRequest: typing_extensions.TypeAlias = UpsertProductsRequ
 
 @typing.final
 class UpsertProductsResponse(google.protobuf.message.Message):
-    """What became of the products, in their order."""
+    """Results of the writes, in the order of the request."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     RESULTS_FIELD_NUMBER: builtins.int
     INDEX_TOKEN_FIELD_NUMBER: builtins.int
     index_token: builtins.str
-    """Opaque mark of the last of these writes: a search with it as `min_index_token` sees them all."""
+    """Opaque token of the last of these writes. A search with it as `min_index_token` sees all of them."""
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___UpsertResult]:
-        """One for each product, in the same order."""
+        """One result for each product, in the same order."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ Global___UpsertProductsResponse: typing_extensions.TypeAlias = UpsertProductsRes
 
 @typing.final
 class UpsertResult(google.protobuf.message.Message):
-    """What became of one product."""
+    """Result of writing one product."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -89,16 +89,16 @@ class UpsertResult(google.protobuf.message.Message):
     ETAG_FIELD_NUMBER: builtins.int
     IMAGE_IDS_FIELD_NUMBER: builtins.int
     product_id: builtins.str
-    """The product's id as given."""
+    """Id of the product, as given."""
     etag: builtins.str
-    """The etag of what is stored now; empty unless stored."""
+    """Etag of the stored product. Empty unless stored."""
     @property
     def status(self) -> google.rpc.status_pb2.Status:
-        """Code 0 = stored; else why not, with an ErrorInfo and, for bad fields, a BadRequest."""
+        """Code 0 if stored. Otherwise the error, with an ErrorInfo and, for invalid fields, a BadRequest."""
 
     @property
     def image_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids of its photos, in order; empty unless stored."""
+        """Ids of its photos, in order. Empty unless stored."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ Global___UpsertResult: typing_extensions.TypeAlias = UpsertResult
 
 @typing.final
 class GetProductRequest(google.protobuf.message.Message):
-    """Asks for a product."""
+    """Request for a product."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -123,11 +123,11 @@ class GetProductRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     PRODUCT_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     product_id: builtins.str
-    """The product."""
+    """Id of the product."""
     def __init__(
         self,
         *,
@@ -141,7 +141,7 @@ Global___GetProductRequest: typing_extensions.TypeAlias = GetProductRequest
 
 @typing.final
 class ListProductsRequest(google.protobuf.message.Message):
-    """Asks for products page by page."""
+    """Request to list products."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -152,19 +152,19 @@ class ListProductsRequest(google.protobuf.message.Message):
     class _OrderEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[ListProductsRequest._Order.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         ORDER_UNSPECIFIED: ListProductsRequest._Order.ValueType  # 0
-        """Not said: ORDER_PRODUCT_ID."""
+        """Unspecified; treated as ORDER_PRODUCT_ID."""
         ORDER_PRODUCT_ID: ListProductsRequest._Order.ValueType  # 1
-        """By product id, ascending by code point."""
+        """By product id, in ascending order of code points."""
         ORDER_NEWEST: ListProductsRequest._Order.ValueType  # 2
         """Newest first."""
 
     class Order(_Order, metaclass=_OrderEnumTypeWrapper):
-        """The order of a list."""
+        """Order of a list."""
 
     ORDER_UNSPECIFIED: ListProductsRequest.Order.ValueType  # 0
-    """Not said: ORDER_PRODUCT_ID."""
+    """Unspecified; treated as ORDER_PRODUCT_ID."""
     ORDER_PRODUCT_ID: ListProductsRequest.Order.ValueType  # 1
-    """By product id, ascending by code point."""
+    """By product id, in ascending order of code points."""
     ORDER_NEWEST: ListProductsRequest.Order.ValueType  # 2
     """Newest first."""
 
@@ -176,20 +176,22 @@ class ListProductsRequest(google.protobuf.message.Message):
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     DOUBTED_ONLY_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     order: Global___ListProductsRequest.Order.ValueType
-    """Default: by id."""
+    """Order of the list. Default: by product id."""
     page_size: builtins.int
-    """1 to 1,000; 0 = 50. Anything else is refused."""
+    """Maximum number of results, 1 to 1,000. Default: 50. Other values are rejected."""
     page_token: builtins.str
-    """`next_page_token` of the page before, with the same filter, order and `doubted_only`; empty = first page."""
+    """`next_page_token` of the previous response; filter, order and `doubted_only` must be the same. Empty for the first
+    page.
+    """
     doubted_only: builtins.bool
-    """Only products with a `category_doubt`. Default: all."""
+    """If true, lists only products with a `category_doubt`."""
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
-        """Only products that pass; absent = all."""
+        """Filter that products must pass. If unset, all pass."""
 
     def __init__(
         self,
@@ -216,7 +218,7 @@ class ListProductsResponse(google.protobuf.message.Message):
     PRODUCTS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page; empty = this is the last."""
+    """Token of the next page. Empty on the last page."""
     @property
     def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.product_pb2.Product]:
         """The products."""
@@ -233,7 +235,7 @@ Global___ListProductsResponse: typing_extensions.TypeAlias = ListProductsRespons
 
 @typing.final
 class DeleteProductsRequest(google.protobuf.message.Message):
-    """Products to delete."""
+    """Request to delete products."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -241,12 +243,12 @@ class DeleteProductsRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     PRODUCT_IDS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """1 to 1,000 ids."""
+        """1 to 1,000 product ids."""
 
     def __init__(
         self,
@@ -261,16 +263,16 @@ Global___DeleteProductsRequest: typing_extensions.TypeAlias = DeleteProductsRequ
 
 @typing.final
 class DeleteProductsResponse(google.protobuf.message.Message):
-    """What was deleted."""
+    """Result of a deletion."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     DELETED_COUNT_FIELD_NUMBER: builtins.int
     INDEX_TOKEN_FIELD_NUMBER: builtins.int
     deleted_count: builtins.int
-    """How many of them existed."""
+    """Number of products that existed and were deleted."""
     index_token: builtins.str
-    """Opaque mark of this write; see UpsertProductsResponse."""
+    """Opaque token of this write; see UpsertProductsResponse."""
     def __init__(
         self,
         *,
@@ -283,7 +285,7 @@ Global___DeleteProductsResponse: typing_extensions.TypeAlias = DeleteProductsRes
 
 @typing.final
 class GetImageRequest(google.protobuf.message.Message):
-    """Asks for a photo."""
+    """Request for a photo."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -291,11 +293,11 @@ class GetImageRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     IMAGE_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     image_id: builtins.str
-    """The photo's id: 64 hexadecimal digits."""
+    """Id of the photo: 64 hexadecimal digits."""
     def __init__(
         self,
         *,
@@ -309,7 +311,7 @@ Global___GetImageRequest: typing_extensions.TypeAlias = GetImageRequest
 
 @typing.final
 class UpdateProductsRequest(google.protobuf.message.Message):
-    """Products to change in part."""
+    """Request to change fields of products."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -317,12 +319,12 @@ class UpdateProductsRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     UPDATES_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     @property
     def updates(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ProductUpdate]:
-        """1 to 100 changes, no product twice, at most 32 MiB in all."""
+        """1 to 100 changes, each product at most once, at most 32 MiB in total."""
 
     def __init__(
         self,
@@ -337,7 +339,7 @@ Global___UpdateProductsRequest: typing_extensions.TypeAlias = UpdateProductsRequ
 
 @typing.final
 class ProductUpdate(google.protobuf.message.Message):
-    """A change of one product."""
+    """Change of one product."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -345,15 +347,14 @@ class ProductUpdate(google.protobuf.message.Message):
     UPDATE_MASK_FIELD_NUMBER: builtins.int
     @property
     def product(self) -> sightline.common.v1.product_pb2.Product:
-        """The product's id and the new values of the fields that `update_mask` names. Its etag, if given, must
-        still hold.
+        """Id of the product and new values of the fields in `update_mask`. If an etag is given, it must match the stored
+        product.
         """
 
     @property
     def update_mask(self) -> google.protobuf.field_mask_pb2.FieldMask:
-        """Names of fields of Product, top level only, e.g. "title" or "images": a named field is replaced whole,
-        an empty value empties it. Read-only fields and product_id can't be named. Empty = every field that is
-        set in `product`.
+        """Top-level fields of Product to replace, e.g. "title" or "images". Each field is replaced as a whole; an empty value
+        clears it. Read-only fields and product_id are invalid. Default: every field that is set in `product`.
         """
 
     def __init__(
@@ -369,7 +370,7 @@ Global___ProductUpdate: typing_extensions.TypeAlias = ProductUpdate
 
 @typing.final
 class UpdateOffersRequest(google.protobuf.message.Message):
-    """Offers to set."""
+    """Request to set offers."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -377,12 +378,12 @@ class UpdateOffersRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     OFFERS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     @property
     def offers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Offer]:
-        """1 to 1,000 offers, no product twice."""
+        """1 to 1,000 offers, each product at most once."""
 
     def __init__(
         self,
@@ -397,7 +398,7 @@ Global___UpdateOffersRequest: typing_extensions.TypeAlias = UpdateOffersRequest
 
 @typing.final
 class Offer(google.protobuf.message.Message):
-    """What one product costs now and whether it can be bought."""
+    """Price and availability of one product."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -405,12 +406,12 @@ class Offer(google.protobuf.message.Message):
     PRICE_FIELD_NUMBER: builtins.int
     AVAILABILITY_FIELD_NUMBER: builtins.int
     product_id: builtins.str
-    """The product."""
+    """Id of the product."""
     availability: sightline.common.v1.product_pb2.Availability.ValueType
-    """The new availability; AVAILABILITY_UNSPECIFIED = stays as it is."""
+    """New availability. If AVAILABILITY_UNSPECIFIED, the availability is kept."""
     @property
     def price(self) -> google.type.money_pb2.Money:
-        """The new price; absent = stays as it is."""
+        """New price. If unset, the price is kept."""
 
     def __init__(
         self,
@@ -426,17 +427,17 @@ Global___Offer: typing_extensions.TypeAlias = Offer
 
 @typing.final
 class UpdateOffersResponse(google.protobuf.message.Message):
-    """What became of the offers, in their order."""
+    """Results of the changes, in the order of the request."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     STATUSES_FIELD_NUMBER: builtins.int
     INDEX_TOKEN_FIELD_NUMBER: builtins.int
     index_token: builtins.str
-    """Opaque mark of the last of these writes; see UpsertProductsResponse."""
+    """Opaque token of the last of these writes; see UpsertProductsResponse."""
     @property
     def statuses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.rpc.status_pb2.Status]:
-        """One for each offer, in the same order; code 0 = stored."""
+        """One status for each offer, in the same order. Code 0 if stored."""
 
     def __init__(
         self,
@@ -450,7 +451,7 @@ Global___UpdateOffersResponse: typing_extensions.TypeAlias = UpdateOffersRespons
 
 @typing.final
 class PurgeProductsRequest(google.protobuf.message.Message):
-    """Which products to delete."""
+    """Request to delete products by filter."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -459,14 +460,14 @@ class PurgeProductsRequest(google.protobuf.message.Message):
     FILTER_FIELD_NUMBER: builtins.int
     FORCE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     force: builtins.bool
-    """Delete them. Default: only count them."""
+    """If true, deletes them. Default: only counts them."""
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
-        """Required. {all: {}} passes every product."""
+        """Filter of the products to delete. Required. {all: {}} passes every product."""
 
     def __init__(
         self,
@@ -483,7 +484,7 @@ Global___PurgeProductsRequest: typing_extensions.TypeAlias = PurgeProductsReques
 
 @typing.final
 class PurgeProductsResponse(google.protobuf.message.Message):
-    """What is or would be deleted."""
+    """Products that are, or would be, deleted."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -491,14 +492,14 @@ class PurgeProductsResponse(google.protobuf.message.Message):
     SAMPLE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     JOB_FIELD_NUMBER: builtins.int
     product_count: builtins.int
-    """Products that pass."""
+    """Number of products that pass the filter."""
     @property
     def sample_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids of up to 20 of them."""
+        """Ids of up to 20 of these products."""
 
     @property
     def job(self) -> sightline.common.v1.job_pb2.Job:
-        """With `force`: the job that deletes them; follow it with JobService."""
+        """With `force`: the job that deletes them. Follow it with JobService."""
 
     def __init__(
         self,
@@ -514,7 +515,7 @@ Global___PurgeProductsResponse: typing_extensions.TypeAlias = PurgeProductsRespo
 
 @typing.final
 class OpenImportRequest(google.protobuf.message.Message):
-    """Begins or resumes an import."""
+    """Request to open or resume an import."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -523,13 +524,13 @@ class OpenImportRequest(google.protobuf.message.Message):
     IMPORT_ID_FIELD_NUMBER: builtins.int
     MODE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     import_id: builtins.str
-    """The import's id, chosen by the caller: 1 to 128 bytes; required."""
+    """Id of the import, chosen by the caller: 1 to 128 bytes. Required."""
     mode: sightline.common.v1.import_pb2.ImportMode.ValueType
-    """Default: incremental. Must be the same each time (IMPORT_MODE_MISMATCH)."""
+    """Default: incremental. Must not change when an import is resumed (IMPORT_MODE_MISMATCH)."""
     def __init__(
         self,
         *,
@@ -544,7 +545,7 @@ Global___OpenImportRequest: typing_extensions.TypeAlias = OpenImportRequest
 
 @typing.final
 class ImportProductsRequest(google.protobuf.message.Message):
-    """Rows of an import."""
+    """Request to write rows of an import."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -553,14 +554,14 @@ class ImportProductsRequest(google.protobuf.message.Message):
     IMPORT_ID_FIELD_NUMBER: builtins.int
     ROWS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     import_id: builtins.str
-    """The import."""
+    """Id of the import."""
     @property
     def rows(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ImportRow]:
-        """1 to 100 rows, ascending by number."""
+        """1 to 100 rows, in ascending order of `row_number`."""
 
     def __init__(
         self,
@@ -576,17 +577,17 @@ Global___ImportProductsRequest: typing_extensions.TypeAlias = ImportProductsRequ
 
 @typing.final
 class ImportRow(google.protobuf.message.Message):
-    """One row."""
+    """One row of an import."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ROW_NUMBER_FIELD_NUMBER: builtins.int
     PRODUCT_FIELD_NUMBER: builtins.int
     row_number: builtins.int
-    """Number of the row in the caller's file, from 1, each once."""
+    """Number of the row in the caller's file, from 1. Unique within the import."""
     @property
     def product(self) -> sightline.common.v1.product_pb2.Product:
-        """The product, to be created or replaced whole."""
+        """The product. It is created or replaced as a whole."""
 
     def __init__(
         self,
@@ -601,7 +602,7 @@ Global___ImportRow: typing_extensions.TypeAlias = ImportRow
 
 @typing.final
 class ImportProductsResponse(google.protobuf.message.Message):
-    """What became of the rows."""
+    """Results of the rows, in the order of the request."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -609,14 +610,14 @@ class ImportProductsResponse(google.protobuf.message.Message):
     STATE_FIELD_NUMBER: builtins.int
     INDEX_TOKEN_FIELD_NUMBER: builtins.int
     index_token: builtins.str
-    """Opaque mark of the last of these writes; see UpsertProductsResponse."""
+    """Opaque token of the last of these writes; see UpsertProductsResponse."""
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___UpsertResult]:
-        """One for each row, in the same order."""
+        """One result for each row, in the same order."""
 
     @property
     def state(self) -> sightline.common.v1.import_pb2.ImportState:
-        """How far the import is now."""
+        """Progress of the import."""
 
     def __init__(
         self,
@@ -632,7 +633,7 @@ Global___ImportProductsResponse: typing_extensions.TypeAlias = ImportProductsRes
 
 @typing.final
 class CloseImportRequest(google.protobuf.message.Message):
-    """Ends an import."""
+    """Request to close an import."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -642,15 +643,15 @@ class CloseImportRequest(google.protobuf.message.Message):
     FORCE_FIELD_NUMBER: builtins.int
     DRY_RUN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     import_id: builtins.str
-    """The import."""
+    """Id of the import."""
     force: builtins.bool
-    """With IMPORT_MODE_FULL: delete also when it is more than the set share."""
+    """With IMPORT_MODE_FULL: if true, deletes products even if they exceed the configured share of the catalog."""
     dry_run: builtins.bool
-    """Only count what would be deleted; the import stays open."""
+    """If true, only counts the products that would be deleted. The import stays open."""
     def __init__(
         self,
         *,
@@ -666,7 +667,7 @@ Global___CloseImportRequest: typing_extensions.TypeAlias = CloseImportRequest
 
 @typing.final
 class CloseImportResponse(google.protobuf.message.Message):
-    """What an ended import deletes."""
+    """Result of closing an import."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -675,18 +676,18 @@ class CloseImportResponse(google.protobuf.message.Message):
     SAMPLE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     JOB_FIELD_NUMBER: builtins.int
     delete_count: builtins.int
-    """Products that the import did not hold and that are, or would be, deleted."""
+    """Number of products that the import does not contain and that are, or would be, deleted."""
     @property
     def state(self) -> sightline.common.v1.import_pb2.ImportState:
-        """How far it came."""
+        """Progress of the import."""
 
     @property
     def sample_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids of up to 20 of them."""
+        """Ids of up to 20 of these products."""
 
     @property
     def job(self) -> sightline.common.v1.job_pb2.Job:
-        """The job that deletes them; absent when there is nothing to delete or with `dry_run`."""
+        """The job that deletes them. Unset if there is nothing to delete, or with `dry_run`."""
 
     def __init__(
         self,

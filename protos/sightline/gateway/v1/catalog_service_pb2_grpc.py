@@ -28,7 +28,7 @@ if _version_not_supported:
 
 
 class CatalogServiceStub(object):
-    """The shop's products.
+    """Products of a catalog: writes, reads and imports.
     """
 
     def __init__(self, channel):
@@ -95,13 +95,13 @@ class CatalogServiceStub(object):
 
 
 class CatalogServiceServicer(object):
-    """The shop's products.
+    """Products of a catalog: writes, reads and imports.
     """
 
     def UpsertProducts(self, request, context):
-        """Creates or replaces up to 100 products whole, each with a status of its own: a bad product never fails
-        the rest. Products and photos are durable before the answer and can be found a moment later:
-        `index_token` says when. Per item: PRODUCT_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE,
+        """Creates or replaces up to 100 whole products. Each has its own status: an invalid product does not affect the
+        others. Products and photos are durable before the response and become searchable a moment later; pass
+        `index_token` to a search to see them. Per item: PRODUCT_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE,
         IMAGE_NOT_FOUND, ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -109,76 +109,75 @@ class CatalogServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetProduct(self, request, context):
-        """One product. PRODUCT_NOT_FOUND.
+        """Returns a product. PRODUCT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListProducts(self, request, context):
-        """Products page by page.
+        """Lists products page by page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteProducts(self, request, context):
-        """Deletes up to 1,000 products; one that does not exist counts as deleted.
+        """Deletes up to 1,000 products. A product that does not exist counts as deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateProducts(self, request, context):
-        """Changes the named fields of up to 100 products, each with a status of its own. Per item:
-        PRODUCT_NOT_FOUND, PRODUCT_INVALID, FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
+        """Changes fields of up to 100 products. Each has its own status: PRODUCT_NOT_FOUND, PRODUCT_INVALID,
+        FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateOffers(self, request, context):
-        """Sets price and availability of up to 1,000 products, each with a status of its own: PRODUCT_NOT_FOUND,
-        OFFER_INVALID. What is shown and filtered follows at once, without new vectors.
+        """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID.
+        Answers and filters use the new values immediately; no photo is embedded again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PurgeProducts(self, request, context):
-        """Counts the products that pass a filter and names some of them; with `force`, starts a job that deletes
-        them.
+        """Counts the products that pass a filter and returns some of their ids. With `force`, starts a job that deletes them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def OpenImport(self, request, context):
-        """Begins an import, or says how far the import of this id is.
+        """Opens an import, or returns the progress of an existing one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ImportProducts(self, request, context):
-        """Writes up to 100 rows of an open import, each with a status of its own. Rows that were decided before
-        are answered as they were decided and change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
+        """Writes up to 100 rows of an open import. Each has its own status. Rows that were done before keep their status and
+        change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CloseImport(self, request, context):
-        """Ends an import. With IMPORT_MODE_FULL it first counts the products that the import did not hold and names
-        some; they are deleted by a job, unless they are more than the set share of the catalog and `force` is
-        not given (IMPORT_DELETES_TOO_MUCH).
+        """Closes an import. With IMPORT_MODE_FULL it first counts the products that the import does not contain and returns
+        some of their ids. A job deletes them, unless they exceed the configured share of the catalog and `force` is false
+        (IMPORT_DELETES_TOO_MUCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetImage(self, request, context):
-        """A photo's bytes. IMAGE_NOT_FOUND.
+        """Returns the bytes of a photo. IMAGE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -251,7 +250,7 @@ def add_CatalogServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CatalogService(object):
-    """The shop's products.
+    """Products of a catalog: writes, reads and imports.
     """
 
     @staticmethod

@@ -204,7 +204,7 @@ _CatalogServiceGetImageType = typing_extensions.TypeVar(
 )
 
 class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _CatalogServiceGetProductType, _CatalogServiceListProductsType, _CatalogServiceDeleteProductsType, _CatalogServiceUpdateProductsType, _CatalogServiceUpdateOffersType, _CatalogServicePurgeProductsType, _CatalogServiceOpenImportType, _CatalogServiceImportProductsType, _CatalogServiceCloseImportType, _CatalogServiceGetImageType]):
-    """The shop's products."""
+    """Products of a catalog: writes, reads and imports."""
 
     @typing.overload
     def __init__(self: CatalogServiceStub[
@@ -303,52 +303,50 @@ class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _Cata
     ], channel: grpc.aio.Channel) -> None: ...
 
     UpsertProducts: _CatalogServiceUpsertProductsType
-    """Creates or replaces up to 100 products whole, each with a status of its own: a bad product never fails
-    the rest. Products and photos are durable before the answer and can be found a moment later:
-    `index_token` says when. Per item: PRODUCT_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE,
+    """Creates or replaces up to 100 whole products. Each has its own status: an invalid product does not affect the
+    others. Products and photos are durable before the response and become searchable a moment later; pass
+    `index_token` to a search to see them. Per item: PRODUCT_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE,
     IMAGE_NOT_FOUND, ETAG_MISMATCH.
     """
 
     GetProduct: _CatalogServiceGetProductType
-    """One product. PRODUCT_NOT_FOUND."""
+    """Returns a product. PRODUCT_NOT_FOUND."""
 
     ListProducts: _CatalogServiceListProductsType
-    """Products page by page."""
+    """Lists products page by page."""
 
     DeleteProducts: _CatalogServiceDeleteProductsType
-    """Deletes up to 1,000 products; one that does not exist counts as deleted."""
+    """Deletes up to 1,000 products. A product that does not exist counts as deleted."""
 
     UpdateProducts: _CatalogServiceUpdateProductsType
-    """Changes the named fields of up to 100 products, each with a status of its own. Per item:
-    PRODUCT_NOT_FOUND, PRODUCT_INVALID, FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
+    """Changes fields of up to 100 products. Each has its own status: PRODUCT_NOT_FOUND, PRODUCT_INVALID,
+    FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
     """
 
     UpdateOffers: _CatalogServiceUpdateOffersType
-    """Sets price and availability of up to 1,000 products, each with a status of its own: PRODUCT_NOT_FOUND,
-    OFFER_INVALID. What is shown and filtered follows at once, without new vectors.
+    """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID.
+    Answers and filters use the new values immediately; no photo is embedded again.
     """
 
     PurgeProducts: _CatalogServicePurgeProductsType
-    """Counts the products that pass a filter and names some of them; with `force`, starts a job that deletes
-    them.
-    """
+    """Counts the products that pass a filter and returns some of their ids. With `force`, starts a job that deletes them."""
 
     OpenImport: _CatalogServiceOpenImportType
-    """Begins an import, or says how far the import of this id is."""
+    """Opens an import, or returns the progress of an existing one."""
 
     ImportProducts: _CatalogServiceImportProductsType
-    """Writes up to 100 rows of an open import, each with a status of its own. Rows that were decided before
-    are answered as they were decided and change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
+    """Writes up to 100 rows of an open import. Each has its own status. Rows that were done before keep their status and
+    change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
     """
 
     CloseImport: _CatalogServiceCloseImportType
-    """Ends an import. With IMPORT_MODE_FULL it first counts the products that the import did not hold and names
-    some; they are deleted by a job, unless they are more than the set share of the catalog and `force` is
-    not given (IMPORT_DELETES_TOO_MUCH).
+    """Closes an import. With IMPORT_MODE_FULL it first counts the products that the import does not contain and returns
+    some of their ids. A job deletes them, unless they exceed the configured share of the catalog and `force` is false
+    (IMPORT_DELETES_TOO_MUCH).
     """
 
     GetImage: _CatalogServiceGetImageType
-    """A photo's bytes. IMAGE_NOT_FOUND."""
+    """Returns the bytes of a photo. IMAGE_NOT_FOUND."""
 
 CatalogServiceAsyncStub: typing_extensions.TypeAlias = CatalogServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -398,7 +396,7 @@ CatalogServiceAsyncStub: typing_extensions.TypeAlias = CatalogServiceStub[
 ]
 
 class CatalogServiceServicer(metaclass=abc.ABCMeta):
-    """The shop's products."""
+    """Products of a catalog: writes, reads and imports."""
 
     @abc.abstractmethod
     def UpsertProducts(
@@ -406,9 +404,9 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.catalog_service_pb2.UpsertProductsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.UpsertProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.UpsertProductsResponse]]:
-        """Creates or replaces up to 100 products whole, each with a status of its own: a bad product never fails
-        the rest. Products and photos are durable before the answer and can be found a moment later:
-        `index_token` says when. Per item: PRODUCT_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE,
+        """Creates or replaces up to 100 whole products. Each has its own status: an invalid product does not affect the
+        others. Products and photos are durable before the response and become searchable a moment later; pass
+        `index_token` to a search to see them. Per item: PRODUCT_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE,
         IMAGE_NOT_FOUND, ETAG_MISMATCH.
         """
 
@@ -418,7 +416,7 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.catalog_service_pb2.GetProductRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.product_pb2.Product, collections.abc.Awaitable[sightline.common.v1.product_pb2.Product]]:
-        """One product. PRODUCT_NOT_FOUND."""
+        """Returns a product. PRODUCT_NOT_FOUND."""
 
     @abc.abstractmethod
     def ListProducts(
@@ -426,7 +424,7 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.catalog_service_pb2.ListProductsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.ListProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.ListProductsResponse]]:
-        """Products page by page."""
+        """Lists products page by page."""
 
     @abc.abstractmethod
     def DeleteProducts(
@@ -434,7 +432,7 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.catalog_service_pb2.DeleteProductsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.DeleteProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.DeleteProductsResponse]]:
-        """Deletes up to 1,000 products; one that does not exist counts as deleted."""
+        """Deletes up to 1,000 products. A product that does not exist counts as deleted."""
 
     @abc.abstractmethod
     def UpdateProducts(
@@ -442,8 +440,8 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.catalog_service_pb2.UpdateProductsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.UpsertProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.UpsertProductsResponse]]:
-        """Changes the named fields of up to 100 products, each with a status of its own. Per item:
-        PRODUCT_NOT_FOUND, PRODUCT_INVALID, FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
+        """Changes fields of up to 100 products. Each has its own status: PRODUCT_NOT_FOUND, PRODUCT_INVALID,
+        FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
         """
 
     @abc.abstractmethod
@@ -452,8 +450,8 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.catalog_service_pb2.UpdateOffersRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.UpdateOffersResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.UpdateOffersResponse]]:
-        """Sets price and availability of up to 1,000 products, each with a status of its own: PRODUCT_NOT_FOUND,
-        OFFER_INVALID. What is shown and filtered follows at once, without new vectors.
+        """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID.
+        Answers and filters use the new values immediately; no photo is embedded again.
         """
 
     @abc.abstractmethod
@@ -462,9 +460,7 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.catalog_service_pb2.PurgeProductsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.PurgeProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.PurgeProductsResponse]]:
-        """Counts the products that pass a filter and names some of them; with `force`, starts a job that deletes
-        them.
-        """
+        """Counts the products that pass a filter and returns some of their ids. With `force`, starts a job that deletes them."""
 
     @abc.abstractmethod
     def OpenImport(
@@ -472,7 +468,7 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.catalog_service_pb2.OpenImportRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.import_pb2.ImportState, collections.abc.Awaitable[sightline.common.v1.import_pb2.ImportState]]:
-        """Begins an import, or says how far the import of this id is."""
+        """Opens an import, or returns the progress of an existing one."""
 
     @abc.abstractmethod
     def ImportProducts(
@@ -480,8 +476,8 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.catalog_service_pb2.ImportProductsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.ImportProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.ImportProductsResponse]]:
-        """Writes up to 100 rows of an open import, each with a status of its own. Rows that were decided before
-        are answered as they were decided and change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
+        """Writes up to 100 rows of an open import. Each has its own status. Rows that were done before keep their status and
+        change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
         """
 
     @abc.abstractmethod
@@ -490,9 +486,9 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.catalog_service_pb2.CloseImportRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.CloseImportResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.CloseImportResponse]]:
-        """Ends an import. With IMPORT_MODE_FULL it first counts the products that the import did not hold and names
-        some; they are deleted by a job, unless they are more than the set share of the catalog and `force` is
-        not given (IMPORT_DELETES_TOO_MUCH).
+        """Closes an import. With IMPORT_MODE_FULL it first counts the products that the import does not contain and returns
+        some of their ids. A job deletes them, unless they exceed the configured share of the catalog and `force` is false
+        (IMPORT_DELETES_TOO_MUCH).
         """
 
     @abc.abstractmethod
@@ -501,6 +497,6 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.catalog_service_pb2.GetImageRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.product_pb2.ProductImage, collections.abc.Awaitable[sightline.common.v1.product_pb2.ProductImage]]:
-        """A photo's bytes. IMAGE_NOT_FOUND."""
+        """Returns the bytes of a photo. IMAGE_NOT_FOUND."""
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

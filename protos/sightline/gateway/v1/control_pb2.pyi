@@ -23,10 +23,10 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class Control(google.protobuf.message.Message):
-    """What somebody decides about products in place of their scores. A scene's file has the same entries, by the same
-    names and limits; those of a request come before its scene's. A control that contradicts another one of the same
-    list is refused with INVALID_ARGUMENT and its field, e.g. "controls[1].place": a place or a product pinned twice, a
-    product that is pinned and excluded or buried, or boosted and buried or excluded, by its id.
+    """A rule that overrides the scores of products. A scene's file has the same entries with the same names and limits.
+    Controls of a request precede those of its scene. Contradicting controls of one list are rejected with
+    INVALID_ARGUMENT and the field, e.g. "controls[1].place": a place or a product pinned twice; a product that is pinned
+    and also excluded or buried, or boosted and also buried or excluded, by its id.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -38,39 +38,41 @@ class Control(google.protobuf.message.Message):
     class _KindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Control._Kind.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         KIND_UNSPECIFIED: Control._Kind.ValueType  # 0
-        """Not said: refused."""
+        """Unspecified; rejected."""
         KIND_PIN: Control._Kind.ValueType  # 1
-        """Gives products a place: the first of `product_ids` that may be shown stands at `place`, the others behind it.
-        They become candidates though no branch names them. What the request leaves out, the filter does not pass,
-        can't be bought (where the scene leaves that out), or the shopper hid, stays out, and the next one moves up.
+        """Pins products to places: the first of `product_ids` that may be shown is placed at `place`, the next ones behind
+        it. They become candidates even if no branch found them. A pinned product is skipped, and the next one moves up,
+        if the request excludes it, the filter does not pass it, the scene excludes products that can't be bought and
+        this is one, or the shopper hid it.
         """
         KIND_BOOST: Control._Kind.ValueType  # 2
-        """Adds `boost` to relevance, which is the raw score from 0 (least of the best 100) to 1 (most). Raw score and
-        calibrated score stay as they are.
+        """Adds `boost` to the relevance, which is the raw score scaled from 0 (lowest of the best 100) to 1 (highest). Raw
+        score and calibrated score are not changed.
         """
         KIND_BURY: Control._Kind.ValueType  # 3
-        """Puts products behind all others."""
+        """Places products behind all others."""
         KIND_EXCLUDE: Control._Kind.ValueType  # 4
-        """Leaves products out."""
+        """Excludes products from the answer."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
-        """What a control does."""
+        """Action of a control."""
 
     KIND_UNSPECIFIED: Control.Kind.ValueType  # 0
-    """Not said: refused."""
+    """Unspecified; rejected."""
     KIND_PIN: Control.Kind.ValueType  # 1
-    """Gives products a place: the first of `product_ids` that may be shown stands at `place`, the others behind it.
-    They become candidates though no branch names them. What the request leaves out, the filter does not pass,
-    can't be bought (where the scene leaves that out), or the shopper hid, stays out, and the next one moves up.
+    """Pins products to places: the first of `product_ids` that may be shown is placed at `place`, the next ones behind
+    it. They become candidates even if no branch found them. A pinned product is skipped, and the next one moves up,
+    if the request excludes it, the filter does not pass it, the scene excludes products that can't be bought and
+    this is one, or the shopper hid it.
     """
     KIND_BOOST: Control.Kind.ValueType  # 2
-    """Adds `boost` to relevance, which is the raw score from 0 (least of the best 100) to 1 (most). Raw score and
-    calibrated score stay as they are.
+    """Adds `boost` to the relevance, which is the raw score scaled from 0 (lowest of the best 100) to 1 (highest). Raw
+    score and calibrated score are not changed.
     """
     KIND_BURY: Control.Kind.ValueType  # 3
-    """Puts products behind all others."""
+    """Places products behind all others."""
     KIND_EXCLUDE: Control.Kind.ValueType  # 4
-    """Leaves products out."""
+    """Excludes products from the answer."""
 
     NAME_FIELD_NUMBER: builtins.int
     KIND_FIELD_NUMBER: builtins.int
@@ -82,35 +84,39 @@ class Control(google.protobuf.message.Message):
     END_TIME_FIELD_NUMBER: builtins.int
     DAILY_BUDGET_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """1 to 64 of a-z, 0-9, _ and -; none twice in a list. Reports, records and budgets go by it."""
+    """Name, 1 to 64 characters of a-z, 0-9, _ and -. Unique in its list. Identifies the control in reports, records and
+    budgets.
+    """
     kind: Global___Control.Kind.ValueType
-    """Required."""
+    """Action. Required."""
     place: builtins.int
-    """Of PIN, required: the place of the first product, 1 to 200; the last one's place is within 200 too."""
+    """For PIN: place of the first product, 1 to 200. Required. The place of the last product must be at most 200 too."""
     boost: builtins.float
-    """Of BOOST, required: more than 0, at most 10. Several boosts of a product add up."""
+    """For BOOST: more than 0, at most 10. Required. Several boosts of a product are added."""
     daily_budget: builtins.int
-    """Of PIN and BOOST: at how many first pages a day (UTC) it may show products that it pinned or moved up; then it
-    rests until the next day. 0 = any number, up to 1e12. Counted for the catalog, by scene (or "request") and name.
-    What several gateways answer within some two seconds may go beyond it.
+    """For PIN and BOOST: maximum number of first pages a day (UTC) on which products are shown that the control pinned or
+    moved up, up to 1e12. When it is used up, the control is inactive until the next day. 0 means no limit. Counted for
+    the catalog, by scene (or "request") and name. Answers that several gateways give within about two seconds may
+    exceed it.
     """
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Which products, 1 to 100, none twice; PIN takes 1 to 20. Either these or a `filter`."""
+        """Products, 1 to 100 (PIN: 1 to 20), without duplicates. Set either these or `filter`."""
 
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
-        """Which products: those that pass; not for PIN. Up to 8 controls of a list have one. What EXCLUDE excludes is nested
-        up to two levels less deep than other filters, and all of a list's together are within the limits of one filter.
+        """The control applies to products that pass. Not for PIN. At most 8 controls of a list have a filter. A filter of
+        EXCLUDE may be nested up to two levels less deeply than other filters, and all of a list's together must be within
+        the limits of one filter.
         """
 
     @property
     def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """From when on it holds (UTC); absent = always has."""
+        """When the control starts to apply, inclusive (UTC). If unset, it applies from the beginning."""
 
     @property
     def end_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Until before when it holds (UTC), after `start_time`; absent = for ever."""
+        """When the control ceases to apply, exclusive (UTC), after `start_time`. If unset, it does not expire."""
 
     def __init__(
         self,
@@ -132,7 +138,7 @@ Global___Control: typing_extensions.TypeAlias = Control
 
 @typing.final
 class ControlOutcome(google.protobuf.message.Message):
-    """What became of a control, or of one product that it pins."""
+    """Effect of a control, or of a control on one product that it pins."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -143,74 +149,74 @@ class ControlOutcome(google.protobuf.message.Message):
     class _OutcomeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[ControlOutcome._Outcome.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         OUTCOME_UNSPECIFIED: ControlOutcome._Outcome.ValueType  # 0
-        """Not said."""
+        """Unspecified."""
         OUTCOME_APPLIED: ControlOutcome._Outcome.ValueType  # 1
-        """It is at work; of a pinned product: it has its place."""
+        """The control is active; a pinned product has its place."""
         OUTCOME_NOT_YET: ControlOutcome._Outcome.ValueType  # 2
-        """Its `start_time` is still to come."""
+        """`start_time` is in the future."""
         OUTCOME_ENDED: ControlOutcome._Outcome.ValueType  # 3
-        """Its `end_time` is over."""
+        """`end_time` has passed."""
         OUTCOME_OUT_OF_BUDGET: ControlOutcome._Outcome.ValueType  # 4
-        """Its budget of the day is used up."""
+        """The daily budget is used up."""
         OUTCOME_NOT_FOUND: ControlOutcome._Outcome.ValueType  # 5
-        """The catalog does not hold the product."""
+        """The product is not in the catalog."""
         OUTCOME_FILTERED: ControlOutcome._Outcome.ValueType  # 6
-        """The request's filter does not pass it, or the scene keeps to other categories."""
+        """The product does not pass the request's filter, or is outside of the scene's categories."""
         OUTCOME_OUT_OF_STOCK: ControlOutcome._Outcome.ValueType  # 7
-        """It can't be bought now, and the scene leaves such products out."""
+        """The product can't be bought now, and the scene excludes such products."""
         OUTCOME_EXCLUDED: ControlOutcome._Outcome.ValueType  # 8
-        """The request, or another control, leaves it out; or it is an anchor, which the scene does not answer."""
+        """The request or another control excludes the product, or it is an anchor and the scene does not show anchors."""
         OUTCOME_HIDDEN: ControlOutcome._Outcome.ValueType  # 9
-        """The shopper hid it."""
+        """The shopper hid the product."""
         OUTCOME_SEEN: ControlOutcome._Outcome.ValueType  # 10
-        """The shopper has seen it, and the scene leaves such products out."""
+        """The shopper has seen the product, and the scene excludes such products."""
         OUTCOME_COLLAPSED: ControlOutcome._Outcome.ValueType  # 11
-        """It is a near-duplicate of one of the request's own products, or of one pinned before it."""
+        """The product is a near-duplicate of one of the request's own products, or of one pinned before it."""
         OUTCOME_UNAVAILABLE: ControlOutcome._Outcome.ValueType  # 12
-        """What it needs could not be read: `degradations` says what failed."""
+        """Data that the control needs could not be read; see `degradations`."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
-        """What became of it."""
+        """Effect of the control."""
 
     OUTCOME_UNSPECIFIED: ControlOutcome.Outcome.ValueType  # 0
-    """Not said."""
+    """Unspecified."""
     OUTCOME_APPLIED: ControlOutcome.Outcome.ValueType  # 1
-    """It is at work; of a pinned product: it has its place."""
+    """The control is active; a pinned product has its place."""
     OUTCOME_NOT_YET: ControlOutcome.Outcome.ValueType  # 2
-    """Its `start_time` is still to come."""
+    """`start_time` is in the future."""
     OUTCOME_ENDED: ControlOutcome.Outcome.ValueType  # 3
-    """Its `end_time` is over."""
+    """`end_time` has passed."""
     OUTCOME_OUT_OF_BUDGET: ControlOutcome.Outcome.ValueType  # 4
-    """Its budget of the day is used up."""
+    """The daily budget is used up."""
     OUTCOME_NOT_FOUND: ControlOutcome.Outcome.ValueType  # 5
-    """The catalog does not hold the product."""
+    """The product is not in the catalog."""
     OUTCOME_FILTERED: ControlOutcome.Outcome.ValueType  # 6
-    """The request's filter does not pass it, or the scene keeps to other categories."""
+    """The product does not pass the request's filter, or is outside of the scene's categories."""
     OUTCOME_OUT_OF_STOCK: ControlOutcome.Outcome.ValueType  # 7
-    """It can't be bought now, and the scene leaves such products out."""
+    """The product can't be bought now, and the scene excludes such products."""
     OUTCOME_EXCLUDED: ControlOutcome.Outcome.ValueType  # 8
-    """The request, or another control, leaves it out; or it is an anchor, which the scene does not answer."""
+    """The request or another control excludes the product, or it is an anchor and the scene does not show anchors."""
     OUTCOME_HIDDEN: ControlOutcome.Outcome.ValueType  # 9
-    """The shopper hid it."""
+    """The shopper hid the product."""
     OUTCOME_SEEN: ControlOutcome.Outcome.ValueType  # 10
-    """The shopper has seen it, and the scene leaves such products out."""
+    """The shopper has seen the product, and the scene excludes such products."""
     OUTCOME_COLLAPSED: ControlOutcome.Outcome.ValueType  # 11
-    """It is a near-duplicate of one of the request's own products, or of one pinned before it."""
+    """The product is a near-duplicate of one of the request's own products, or of one pinned before it."""
     OUTCOME_UNAVAILABLE: ControlOutcome.Outcome.ValueType  # 12
-    """What it needs could not be read: `degradations` says what failed."""
+    """Data that the control needs could not be read; see `degradations`."""
 
     CONTROL_FIELD_NUMBER: builtins.int
     SCENE_FIELD_NUMBER: builtins.int
     PRODUCT_ID_FIELD_NUMBER: builtins.int
     OUTCOME_FIELD_NUMBER: builtins.int
     control: builtins.str
-    """The control's name."""
+    """Name of the control."""
     scene: builtins.str
-    """The scene that has it; empty = the request."""
+    """Scene that defines the control. Empty if the request does."""
     product_id: builtins.str
-    """Of PIN: one of its products; empty = the control as a whole."""
+    """For PIN: one of its products. Empty for the control as a whole."""
     outcome: Global___ControlOutcome.Outcome.ValueType
-    """What became of it."""
+    """Effect of the control."""
     def __init__(
         self,
         *,

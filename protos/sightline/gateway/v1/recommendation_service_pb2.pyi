@@ -36,40 +36,44 @@ class _Sort:
 class _SortEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Sort.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     SORT_UNSPECIFIED: _Sort.ValueType  # 0
-    """Not said: SORT_NEAREST."""
+    """Unspecified; treated as SORT_NEAREST."""
     SORT_NEAREST: _Sort.ValueType  # 1
     """Nearest first."""
     SORT_PRICE_RISING: _Sort.ValueType  # 2
-    """Cheapest first. Prices of the currency that most of these products have; after them all others, nearest first."""
+    """Cheapest first, among prices in the currency that most of these products have. All other products follow, nearest
+    first.
+    """
     SORT_PRICE_FALLING: _Sort.ValueType  # 3
-    """Dearest first, as above."""
+    """Most expensive first, otherwise as SORT_PRICE_RISING."""
     SORT_NEWEST: _Sort.ValueType  # 4
-    """Those that the catalog stored last first."""
+    """Most recently created first."""
     SORT_BRAND: _Sort.ValueType  # 5
-    """By brand, A to Z; those without one last."""
+    """By brand, A to Z. Products without a brand come last."""
 
 class Sort(_Sort, metaclass=_SortEnumTypeWrapper):
-    """In what order the nearest products are answered. All but the first put the nearest 100, or as many as five pages
-    hold where these are more, into another order: products that are farther away do not come up by it.
+    """Order of the nearest products. All orders except SORT_NEAREST reorder the nearest 100 products, or as many as fill
+    five pages if that is more. Products farther away are not included.
     """
 
 SORT_UNSPECIFIED: Sort.ValueType  # 0
-"""Not said: SORT_NEAREST."""
+"""Unspecified; treated as SORT_NEAREST."""
 SORT_NEAREST: Sort.ValueType  # 1
 """Nearest first."""
 SORT_PRICE_RISING: Sort.ValueType  # 2
-"""Cheapest first. Prices of the currency that most of these products have; after them all others, nearest first."""
+"""Cheapest first, among prices in the currency that most of these products have. All other products follow, nearest
+first.
+"""
 SORT_PRICE_FALLING: Sort.ValueType  # 3
-"""Dearest first, as above."""
+"""Most expensive first, otherwise as SORT_PRICE_RISING."""
 SORT_NEWEST: Sort.ValueType  # 4
-"""Those that the catalog stored last first."""
+"""Most recently created first."""
 SORT_BRAND: Sort.ValueType  # 5
-"""By brand, A to Z; those without one last."""
+"""By brand, A to Z. Products without a brand come last."""
 Global___Sort: typing_extensions.TypeAlias = Sort
 
 @typing.final
 class QuerySignal(google.protobuf.message.Message):
-    """One thing to be near to."""
+    """One example of what is wanted, or with `negative` not wanted."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -82,34 +86,33 @@ class QuerySignal(google.protobuf.message.Message):
     BOX_FIELD_NUMBER: builtins.int
     FIND_SUBJECT_FIELD_NUMBER: builtins.int
     image: builtins.bytes
-    """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, found out by its bytes, at most 10 MiB and 50
-    megapixels. Of several frames or pages the first counts. It is not kept.
+    """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, detected from its bytes, at most 10 MiB and 25 megapixels.
+    Of several frames or pages the first is used. Not stored.
     """
     text: builtins.str
-    """UTF-8 text, 1 to 4,096 characters. It is searched for by meaning ("text"), by looks where the visual space was
-    fitted with titles ("text_visual"), and by its words ("keywords"). Without a text space the first is left out
-    and flagged SPACE_UNAVAILABLE.
+    """UTF-8 text, 1 to 4,096 characters. Searched by meaning ("text"), by looks if the visual space was fitted with
+    titles ("text_visual"), and by its words ("keywords"). Without a text space the search by meaning is skipped and
+    reported as SPACE_UNAVAILABLE.
     """
     product_id: builtins.str
-    """A product of the catalog, by its photos."""
+    """A product of the catalog, represented by its photos."""
     image_uri: builtins.str
-    """Where the service fetches a photo from, http or https, at most 2,048 characters. URI_FORBIDDEN unless
-    scheme and host are allowed by the settings and the address is public; URI_UNREADABLE when it gives no
-    file. Not kept.
+    """Address from which the service fetches a photo: http or https, at most 2,048 characters. URI_FORBIDDEN unless the
+    settings allow its scheme and host and the address is public; URI_UNREADABLE if the fetch fails. Not stored.
     """
     weight: builtins.float
-    """How much it counts against the other signals, 0 < weight ≤ 100; 0 = 1."""
+    """Weight relative to the other signals, 0 < weight ≤ 100. Default: 1."""
     negative: builtins.bool
-    """Away from it: "like this, not leather". At least one signal, or the shopper, has to say what is wanted.
-    Default: no.
+    """If true, results are to be unlike this signal: "like this, not leather". At least one other signal, or the shopper,
+    must say what is wanted.
     """
     find_subject: builtins.bool
-    """Of a photo: whether to look for its subject and search by that; `subjects` in the answer says where it is. Not
-    with `box`. Default: no.
+    """For a photo: if true, finds its subject and searches by it. `subjects` of the response holds the rectangle. Not
+    with `box`.
     """
     @property
     def box(self) -> sightline.common.v1.photo_pb2.Box:
-        """Of a photo: the part that is meant; absent = all of it."""
+        """For a photo: the part to search by. If unset, the whole photo."""
 
     def __init__(
         self,
@@ -131,17 +134,17 @@ Global___QuerySignal: typing_extensions.TypeAlias = QuerySignal
 
 @typing.final
 class SignalSubject(google.protobuf.message.Message):
-    """Where the subject of a signal's photo is."""
+    """The subject of a signal's photo."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     SIGNAL_FIELD_NUMBER: builtins.int
     SUBJECT_FIELD_NUMBER: builtins.int
     signal: builtins.int
-    """The place of the signal in the request, from 0."""
+    """Index of the signal in the request, from 0."""
     @property
     def subject(self) -> sightline.common.v1.photo_pb2.Subject:
-        """Where it is, and what else may be meant."""
+        """Rectangle of the subject, and alternatives."""
 
     def __init__(
         self,
@@ -156,7 +159,7 @@ Global___SignalSubject: typing_extensions.TypeAlias = SignalSubject
 
 @typing.final
 class ClassifyRequest(google.protobuf.message.Message):
-    """Asks what a photo is of."""
+    """Request to classify a photo."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -168,20 +171,20 @@ class ClassifyRequest(google.protobuf.message.Message):
     FIND_SUBJECT_FIELD_NUMBER: builtins.int
     TOP_K_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     image: builtins.bytes
     """The file; see QuerySignal."""
     image_uri: builtins.str
-    """Its address; see QuerySignal."""
+    """Address of the file; see QuerySignal."""
     find_subject: builtins.bool
-    """Whether to look for its subject and tell what that is. Not with `box`. Default: no."""
+    """If true, finds the subject of the photo and classifies it. Not with `box`."""
     top_k: builtins.int
-    """Guesses, 1 to 20; 0 = 5."""
+    """Maximum number of categories, 1 to 20. Default: 5."""
     @property
     def box(self) -> sightline.common.v1.photo_pb2.Box:
-        """The part that is meant; absent = all of it."""
+        """The part to use. If unset, the whole photo."""
 
     def __init__(
         self,
@@ -202,7 +205,7 @@ Global___ClassifyRequest: typing_extensions.TypeAlias = ClassifyRequest
 
 @typing.final
 class ClassifyResponse(google.protobuf.message.Message):
-    """What a photo is of."""
+    """Classification of a photo."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -211,18 +214,18 @@ class ClassifyResponse(google.protobuf.message.Message):
     SUBJECT_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     request_id: builtins.str
-    """The id under which logs speak of this request."""
+    """Id of this request in logs."""
     @property
     def classification(self) -> sightline.common.v1.photo_pb2.Classification:
-        """Its category."""
+        """Categories of the photo."""
 
     @property
     def proposals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___FilterProposal]:
-        """Filters to search on with, the likeliest first; empty = nothing is likely enough."""
+        """Filters for a search, likeliest first. Empty if no category is likely enough."""
 
     @property
     def subject(self) -> sightline.common.v1.photo_pb2.Subject:
-        """With `find_subject`: where the subject is."""
+        """With `find_subject`: the subject of the photo."""
 
     def __init__(
         self,
@@ -247,9 +250,9 @@ class FilterProposal(google.protobuf.message.Message):
     TEXT_FIELD_NUMBER: builtins.int
     PROBABILITY_FIELD_NUMBER: builtins.int
     text: builtins.str
-    """The same, as the command line writes filters."""
+    """The same filter in the syntax of the command line."""
     probability: builtins.float
-    """The chance that what the photo shows passes it, 0 to 1."""
+    """Probability that the product in the photo passes the filter, 0 to 1."""
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
         """The filter, for Recommend and Search."""
@@ -268,7 +271,7 @@ Global___FilterProposal: typing_extensions.TypeAlias = FilterProposal
 
 @typing.final
 class RecommendRequest(google.protobuf.message.Message):
-    """Asks for recommendations."""
+    """Request for recommendations."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -291,65 +294,73 @@ class RecommendRequest(google.protobuf.message.Message):
     ANCHOR_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     FOLLOWED_FIELD_NUMBER: builtins.int
     MIN_ANSWER_QUALITY_FIELD_NUMBER: builtins.int
+    NOT_PERSONAL_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     language_code: builtins.str
-    """BCP 47 language of the reasons; empty = "en"."""
+    """BCP 47 language of the reasons. Default: "en"."""
     scene: builtins.str
-    """The named plan to answer by; empty = "default"."""
+    """Name of the scene. Default: "default"."""
     session_id: builtins.str
-    """The visit, up to 128 bytes; empty = unknown."""
+    """The visit, up to 128 bytes. Empty if unknown."""
     page_size: builtins.int
-    """Products on a page, 1 to 200; 0 = 20. Anything else is refused."""
+    """Number of products on a page, 1 to 200. Default: 20. Other values are rejected."""
     page_token: builtins.str
-    """`next_page_token` of the page before, with the same request; empty = first page."""
+    """`next_page_token` of the previous response; the request must otherwise be the same. Empty for the first page."""
     min_index_token: builtins.str
-    """See at least this catalog write; empty = whatever is indexed."""
+    """`index_token` of a write that the search must see. If empty, the search uses the index as it is."""
     priority: sightline.common.v1.vector_pb2.Priority.ValueType
-    """Default: interactive."""
+    """Priority. Default: interactive."""
     min_quality: builtins.float
-    """With signals: below this similarity of the best candidate (cosine, 0 to 1) `no_good_match` is set; see Match.
-    0 = the scene's own.
+    """With signals: `no_good_match` is set if the similarity of the best candidate (cosine, 0 to 1) is lower; see Match.
+    Default: the value of the scene.
     """
     explain: builtins.bool
-    """Whether the parts of scores are split by feature, on the first page. Default: no."""
+    """If true, the parts of scores are split by feature, on the first page."""
     min_answer_quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType
-    """The least quality to answer with: anything poorer is refused (ANSWER_DEGRADED). `min_quality` is another thing, a
-    similarity. Default: the scene's own.
+    """Minimum quality of the answer. A poorer answer is rejected (ANSWER_DEGRADED). Not to be confused with
+    `min_quality`, a similarity. Default: the value of the scene.
+    """
+    not_personal: builtins.bool
+    """Whether to answer as for an unknown shopper: `shopper` and `session_id` are checked, then ignored. No history,
+    profile, attribute or vector of the shopper is read, nothing is left out as hidden or seen, no experiment's arm
+    answers, and neither id is kept in the answer's record. What the request itself names (signals, anchors,
+    `followed`) still counts. Default: no.
     """
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:
-        """What to be near to: 0 to 8 signals. None = by the shopper's behaviour, else what is popular."""
+        """Examples of what is wanted, 0 to 8. If empty, products are selected by the shopper's behaviour, or by popularity."""
 
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
-        """For whom; absent = nobody in particular."""
+        """The shopper. Unset if anonymous."""
 
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
-        """Only products that pass; absent = all."""
+        """Filter that products must pass. If unset, all pass."""
 
     @property
     def exclude_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Products to leave out, up to 1,000."""
+        """Products to exclude, up to 1,000."""
 
     @property
     def controls(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.control_pb2.Control]:
-        """Pins, boosts, burials and exclusions of this request, up to 50, beside those of its scene."""
+        """Controls of this request (pins, boosts, burials and exclusions), up to 50, in addition to those of its scene."""
 
     @property
     def anchor_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """What the request is about: the product of a product page, those of a cart; up to 50 ids, none twice, the most
-        important first. Products among the signals that are wanted count after them. Hidden and sold-out products count
-        too. They are left out of the answer unless the scene says otherwise. None = where the scene's `anchors_from` says.
+        """Products that the request is about: the product of a product page, or those of a cart. Up to 50 ids, without
+        duplicates, most important first. Products among the wanted signals are added after them. Hidden and sold-out
+        products count too. Anchors are not part of the answer unless the scene allows it. If empty, the scene's
+        `anchors_from` applies.
         """
 
     @property
     def followed(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Whom the shopper follows: up to 1,000 values, none twice, of the attribute that the scene names
-        (`followed_attribute`), such as authors; refused where the scene names none. None = nobody.
+        """Values that the shopper follows, such as authors: up to 1,000 values, without duplicates, of the attribute that the
+        scene names (`followed_attribute`). Rejected if the scene names none.
         """
 
     def __init__(
@@ -374,9 +385,10 @@ class RecommendRequest(google.protobuf.message.Message):
         anchor_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         followed: collections.abc.Iterable[builtins.str] | None = ...,
         min_answer_quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType = ...,
+        not_personal: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "catalog_id", b"catalog_id", "controls", b"controls", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "followed", b"followed", "language_code", b"language_code", "min_answer_quality", b"min_answer_quality", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "catalog_id", b"catalog_id", "controls", b"controls", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "followed", b"followed", "language_code", b"language_code", "min_answer_quality", b"min_answer_quality", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "not_personal", b"not_personal", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
 
 Global___RecommendRequest: typing_extensions.TypeAlias = RecommendRequest
 
@@ -404,62 +416,62 @@ class RecommendResponse(google.protobuf.message.Message):
     MATCH_FIELD_NUMBER: builtins.int
     REQUEST_COST_MS_FIELD_NUMBER: builtins.int
     no_good_match: builtins.bool
-    """Nothing in the catalog is near the signals: results are the nearest there are."""
+    """True if no product is near enough to the signals. The results are the nearest products."""
     hidden_count: builtins.int
-    """Candidates dropped because the shopper hid them."""
+    """Number of candidates dropped because the shopper hid them."""
     attribution_token: builtins.str
-    """Opaque. Events that carry it are joined to this answer."""
+    """Opaque token that joins events to this answer. Send it with events."""
     next_page_token: builtins.str
-    """For the next page; empty = this is the last."""
+    """Token of the next page. Empty on the last page."""
     request_id: builtins.str
-    """The id under which logs speak of this request."""
+    """Id of this request in logs."""
     quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType
-    """How good this page is; what it lacks is named in `degradations`."""
+    """Quality of this page; `degradations` lists what is missing."""
     request_cost_ms: builtins.float
-    """Processor time in milliseconds that the suite spent on this answer, summed over the gateway and the calls that it
-    made: more than 0, and more than the answer took where work ran side by side. Not counted: inference, the vector
-    engine and databases, parsing and sending of messages, decoding of photos in processes of their own, calls that
-    failed, and what is done after the answer. Work that requests share counts for the one that starts it.
+    """Processor time in milliseconds spent on this answer, summed over the gateway and the calls that it made: more than
+    0, and more than the duration of the request if work ran in parallel. Not included: inference, the vector engine
+    and databases, parsing and sending of messages, decoding of photos in separate processes, failed calls, and work
+    done after the answer. Work shared between requests counts for the request that started it.
     """
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RecommendedProduct]:
-        """Best first."""
+        """Products, best first."""
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
-        """What was degraded; empty = nothing."""
+        """Degradations. Empty if there are none."""
 
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
-        """Where the time went."""
+        """Durations of the stages."""
 
     @property
     def versions(self) -> sightline.common.v1.answer_pb2.Versions:
-        """Which versions made this answer."""
+        """Versions that produced this answer."""
 
     @property
     def freshness(self) -> sightline.common.v1.answer_pb2.IndexFreshness:
-        """How fresh the searched index is; absent when no index was searched."""
+        """How far the searched index is behind the catalog. Unset if no index was searched."""
 
     @property
     def missing_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids among the signals and anchors that the catalog does not hold, where others could still be answered."""
+        """Ids among the signals and anchors that are not in the catalog. The answer is based on the others."""
 
     @property
     def subjects(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalSubject]:
-        """Where the subjects are of photos whose signal asked to `find_subject`."""
+        """Subjects of the photos whose signal set `find_subject`."""
 
     @property
     def control_outcomes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.control_pb2.ControlOutcome]:
-        """What became of the controls of the request and of its scene, on the first page."""
+        """Effects of the controls of the request and of its scene, on the first page."""
 
     @property
     def experiment_arms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The arms of experiments that answered, "EXPERIMENT/ARM" each; empty = none did."""
+        """Experiment arms of this answer, each as "EXPERIMENT/ARM". Empty if no experiment ran."""
 
     @property
     def match(self) -> Global___Match:
-        """What `no_good_match` rests on; absent = no signal was searched for."""
+        """Basis of `no_good_match`. Unset if no signal was searched."""
 
     def __init__(
         self,
@@ -489,7 +501,7 @@ Global___RecommendResponse: typing_extensions.TypeAlias = RecommendResponse
 
 @typing.final
 class Match(google.protobuf.message.Message):
-    """How near the nearest product is to what is wanted, and what that was held against."""
+    """The best match, and the threshold that it was compared with."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -500,33 +512,33 @@ class Match(google.protobuf.message.Message):
     class _OutcomeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Match._Outcome.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         OUTCOME_UNSPECIFIED: Match._Outcome.ValueType  # 0
-        """Not said."""
+        """Unspecified."""
         OUTCOME_GOOD: Match._Outcome.ValueType  # 1
         """`value` reaches `threshold`."""
         OUTCOME_POOR: Match._Outcome.ValueType  # 2
-        """No branch has a value that reaches its threshold: `no_good_match`."""
+        """No branch has a value that reaches its threshold: `no_good_match` is set."""
         OUTCOME_NOTHING_FOUND: Match._Outcome.ValueType  # 3
-        """No product was found at all, e.g. as none passes the filter: `no_good_match`."""
+        """No product was found, e.g. because none passes the filter: `no_good_match` is set."""
         OUTCOME_NO_THRESHOLD: Match._Outcome.ValueType  # 4
-        """There is nothing to hold `value` against: the scene asks for nothing, or the index generation is not verified."""
+        """There is no threshold for `value`: the scene sets none, or the index generation is not verified."""
         OUTCOME_INCOMPLETE: Match._Outcome.ValueType  # 5
-        """Nothing reaches a threshold, but a branch failed that might have found something; see `degradations`."""
+        """No value reaches a threshold, but a branch failed that might have found a match; see `degradations`."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
-        """What came of it."""
+        """Result of the comparison."""
 
     OUTCOME_UNSPECIFIED: Match.Outcome.ValueType  # 0
-    """Not said."""
+    """Unspecified."""
     OUTCOME_GOOD: Match.Outcome.ValueType  # 1
     """`value` reaches `threshold`."""
     OUTCOME_POOR: Match.Outcome.ValueType  # 2
-    """No branch has a value that reaches its threshold: `no_good_match`."""
+    """No branch has a value that reaches its threshold: `no_good_match` is set."""
     OUTCOME_NOTHING_FOUND: Match.Outcome.ValueType  # 3
-    """No product was found at all, e.g. as none passes the filter: `no_good_match`."""
+    """No product was found, e.g. because none passes the filter: `no_good_match` is set."""
     OUTCOME_NO_THRESHOLD: Match.Outcome.ValueType  # 4
-    """There is nothing to hold `value` against: the scene asks for nothing, or the index generation is not verified."""
+    """There is no threshold for `value`: the scene sets none, or the index generation is not verified."""
     OUTCOME_INCOMPLETE: Match.Outcome.ValueType  # 5
-    """Nothing reaches a threshold, but a branch failed that might have found something; see `degradations`."""
+    """No value reaches a threshold, but a branch failed that might have found a match; see `degradations`."""
 
     class _Basis:
         ValueType = typing.NewType("ValueType", builtins.int)
@@ -535,37 +547,37 @@ class Match(google.protobuf.message.Message):
     class _BasisEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Match._Basis.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         BASIS_UNSPECIFIED: Match._Basis.ValueType  # 0
-        """There is none."""
+        """There is no threshold."""
         BASIS_REQUEST: Match._Basis.ValueType  # 1
-        """The cosine that the request asks for (`min_quality`)."""
+        """Cosine set by the request (`min_quality`)."""
         BASIS_SCENE: Match._Basis.ValueType  # 2
-        """The cosine that the scene asks for: `[match] cosines` for this space version, else `min_quality`."""
+        """Cosine set by the scene: `[match] cosines` for this space version, otherwise `min_quality`."""
         BASIS_CATALOG: Match._Basis.ValueType  # 3
-        """The cosine that a share of the catalog's own photos (`[match] refuse`) do not have to their nearest other
-        product, as the verification of the index generation measured.
+        """Cosine measured on the catalog when the index generation was verified: the share `[match] refuse` of its photos
+        have a lower cosine to their nearest other product.
         """
         BASIS_CHANCE: Match._Basis.ValueType  # 4
-        """The chance that the scene asks for (`[match] min_chance`), of calibrated scores."""
+        """Probability set by the scene (`[match] min_chance`), for calibrated scores."""
         BASIS_WORDS: Match._Basis.ValueType  # 5
-        """How well a product has to have the text's words (`[match] min_words`)."""
+        """How well a product must match the text's words, set by the scene (`[match] min_words`)."""
 
     class Basis(_Basis, metaclass=_BasisEnumTypeWrapper):
-        """What `threshold` is."""
+        """Source of `threshold`."""
 
     BASIS_UNSPECIFIED: Match.Basis.ValueType  # 0
-    """There is none."""
+    """There is no threshold."""
     BASIS_REQUEST: Match.Basis.ValueType  # 1
-    """The cosine that the request asks for (`min_quality`)."""
+    """Cosine set by the request (`min_quality`)."""
     BASIS_SCENE: Match.Basis.ValueType  # 2
-    """The cosine that the scene asks for: `[match] cosines` for this space version, else `min_quality`."""
+    """Cosine set by the scene: `[match] cosines` for this space version, otherwise `min_quality`."""
     BASIS_CATALOG: Match.Basis.ValueType  # 3
-    """The cosine that a share of the catalog's own photos (`[match] refuse`) do not have to their nearest other
-    product, as the verification of the index generation measured.
+    """Cosine measured on the catalog when the index generation was verified: the share `[match] refuse` of its photos
+    have a lower cosine to their nearest other product.
     """
     BASIS_CHANCE: Match.Basis.ValueType  # 4
-    """The chance that the scene asks for (`[match] min_chance`), of calibrated scores."""
+    """Probability set by the scene (`[match] min_chance`), for calibrated scores."""
     BASIS_WORDS: Match.Basis.ValueType  # 5
-    """How well a product has to have the text's words (`[match] min_words`)."""
+    """How well a product must match the text's words, set by the scene (`[match] min_words`)."""
 
     OUTCOME_FIELD_NUMBER: builtins.int
     BASIS_FIELD_NUMBER: builtins.int
@@ -577,26 +589,28 @@ class Match(google.protobuf.message.Message):
     EVENT_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
     outcome: Global___Match.Outcome.ValueType
-    """What came of it."""
+    """Result of the comparison."""
     basis: Global___Match.Basis.ValueType
-    """What `threshold` is."""
+    """Source of `threshold`."""
     product_id: builtins.str
-    """The nearest product, or that of the best chance; empty = none was found. It may stand on another place, or
-    collapse into another product.
+    """The nearest product, or the one with the highest probability. Empty if none was found. It may have another rank, or
+    be collapsed into another product.
     """
     value: builtins.float
-    """How near it is (cosine, −1 to 1), its chance (0 to 1), or how well it has the words (0 to 1); absent = none."""
+    """Similarity (cosine, −1 to 1), probability (0 to 1), or match of words (0 to 1) of the product. Unset if there is
+    none.
+    """
     threshold: builtins.float
-    """What `value` is held against, in the same unit; absent = nothing."""
+    """The threshold, in the same unit. Unset if there is none."""
     branch: builtins.str
-    """The branch that found it; empty = it is judged by its chance."""
+    """Branch that found the product. Empty if `value` is a probability."""
     event: sightline.common.v1.event_pb2.EventType.ValueType
-    """Of which event `value` is the chance; UNSPECIFIED = it is none."""
+    """Event whose probability `value` is. EVENT_TYPE_UNSPECIFIED if `value` is no probability."""
     text: builtins.str
-    """All this in a sentence, in the request's language where we have it (English, Chinese), else English."""
+    """The result in a sentence, in the request's language if it is supported (English, Chinese), otherwise in English."""
     @property
     def space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:
-        """The space of the cosine, its version and generation; absent = it is no cosine."""
+        """Space of the cosine, with version and generation. Unset if `value` is no cosine."""
 
     def __init__(
         self,
@@ -622,7 +636,7 @@ Global___Match: typing_extensions.TypeAlias = Match
 
 @typing.final
 class RecommendedProduct(google.protobuf.message.Message):
-    """A product in an answer."""
+    """A product of an answer."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -639,48 +653,48 @@ class RecommendedProduct(google.protobuf.message.Message):
     SCORE_FIELD_NUMBER: builtins.int
     SCORE_EVENT_FIELD_NUMBER: builtins.int
     rank: builtins.int
-    """Place in the whole answer, from 1."""
+    """Rank in the whole answer, from 1."""
     raw_score: builtins.float
-    """What the order rests on: the sum of `parts`, of no fixed range; comparable within one answer only."""
+    """Sum of `parts`. The order is based on it. It has no fixed range and is comparable within one answer only."""
     matched_image_id: builtins.str
-    """The photo that matched best; empty = not found by a photo."""
+    """Photo of the product that matched best. Empty if the product was not found by a photo."""
     score_rank: builtins.int
-    """Place by `raw_score` alone among the ranked candidates, from 1."""
+    """Rank by `raw_score` alone among the ranked candidates, from 1."""
     score: builtins.float
-    """The chance, 0 to 1, that a shopper to whom it is shown does `score_event` with it: a rising function of the raw
-    score, learned on impressions. Absent until there are enough of them, and when no ranker answered.
+    """Probability, 0 to 1, that a shopper who is shown the product does `score_event` with it: an increasing function of
+    the raw score, learned from impressions. Unset until there are enough impressions, and if no ranker answered.
     """
     score_event: sightline.common.v1.event_pb2.EventType.ValueType
-    """Of which event `score` is the chance; UNSPECIFIED = there is no score."""
+    """Event whose probability `score` is. EVENT_TYPE_UNSPECIFIED if there is no score."""
     @property
     def product(self) -> sightline.common.v1.product_pb2.Product:
-        """The product as the record has it now; with ANSWER_QUALITY_SNAPSHOT as it had it when the gateway last read it."""
+        """The product as currently stored; with ANSWER_QUALITY_SNAPSHOT as the gateway last read it."""
 
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScorePart]:
-        """The raw score's parts."""
+        """Parts of the raw score."""
 
     @property
     def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Reason]:
-        """Why it is here, strongest first. From the third page and the 101st product on they tell the branches that
-        named it and no more, unless the request asks to `explain`.
+        """Reasons, strongest first. From the third page and from the 101st product on they name only the branches that found
+        the product, unless the request asks to `explain`.
         """
 
     @property
     def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Branches that named it: "visual", "text", "text_visual", "keywords", "collaborative", "popular", "new", "co_view",
-        "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed", "followed".
+        """Branches that found the product: "visual", "text", "text_visual", "keywords", "collaborative", "popular", "new",
+        "co_view", "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed", "followed".
         """
 
     @property
     def collapsed_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Candidates that it stands for, best first: variants of the same parent, and products whose first photo
-        is the same picture.
+        """Candidates that were collapsed into this product, best first: variants of the same parent, and products whose first
+        photo is the same picture.
         """
 
     @property
     def moves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Move]:
-        """Why it stands elsewhere, if it does: their places sum to score_rank − rank."""
+        """Why `rank` differs from `score_rank`. Their places sum to score_rank − rank."""
 
     def __init__(
         self,
@@ -706,17 +720,17 @@ Global___RecommendedProduct: typing_extensions.TypeAlias = RecommendedProduct
 
 @typing.final
 class ExplainRecommendationRequest(google.protobuf.message.Message):
-    """Asks why a product is, or is not, in an answer."""
+    """Request to explain why a product is, or is not, in an answer."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     REQUEST_FIELD_NUMBER: builtins.int
     PRODUCT_ID_FIELD_NUMBER: builtins.int
     product_id: builtins.str
-    """The product; required."""
+    """Id of the product. Required."""
     @property
     def request(self) -> Global___RecommendRequest:
-        """The request; its `page_token` must be empty. Its `page_size` says what counts as shown."""
+        """The request. Its `page_token` must be empty. Its `page_size` determines which products count as shown."""
 
     def __init__(
         self,
@@ -731,7 +745,7 @@ Global___ExplainRecommendationRequest: typing_extensions.TypeAlias = ExplainReco
 
 @typing.final
 class ExplainRecommendationResponse(google.protobuf.message.Message):
-    """Where a product stands in the answer to a request, and why."""
+    """Position of a product in the answer to a request, with the explanation."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -742,65 +756,65 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
     class _OutcomeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[ExplainRecommendationResponse._Outcome.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         OUTCOME_UNSPECIFIED: ExplainRecommendationResponse._Outcome.ValueType  # 0
-        """Not said."""
+        """Unspecified."""
         OUTCOME_SHOWN: ExplainRecommendationResponse._Outcome.ValueType  # 1
-        """It is on the first page: `rank`, `score`."""
+        """The product is on the first page: see `rank`, `score`."""
         OUTCOME_PRODUCT_NOT_FOUND: ExplainRecommendationResponse._Outcome.ValueType  # 2
-        """The catalog does not hold it."""
+        """The product is not in the catalog."""
         OUTCOME_EXCLUDED: ExplainRecommendationResponse._Outcome.ValueType  # 3
-        """The request leaves it out: `exclude_product_ids`, or it is one of the request's own signals, or an anchor, which
-        its scene does not answer.
+        """The request excludes the product: by `exclude_product_ids`, as one of its own signals, or as an anchor that the
+        scene does not show.
         """
         OUTCOME_FILTERED: ExplainRecommendationResponse._Outcome.ValueType  # 4
-        """The request's filter does not pass it, or the scene keeps to other categories: `rejection`."""
+        """The product does not pass the request's filter, or is outside of the scene's categories: see `rejection`."""
         OUTCOME_UNAVAILABLE: ExplainRecommendationResponse._Outcome.ValueType  # 5
-        """It can't be bought now, and the scene leaves such products out: `rejection`."""
+        """The product can't be bought now, and the scene excludes such products: see `rejection`."""
         OUTCOME_HIDDEN: ExplainRecommendationResponse._Outcome.ValueType  # 6
-        """The shopper hid it."""
+        """The shopper hid the product."""
         OUTCOME_SEEN: ExplainRecommendationResponse._Outcome.ValueType  # 7
-        """The shopper has seen it, and the scene leaves such products out."""
+        """The shopper has seen the product, and the scene excludes such products."""
         OUTCOME_COLLAPSED: ExplainRecommendationResponse._Outcome.ValueType  # 8
-        """It is a near-duplicate of `collapsed_into_product_id` and stands, or would stand, behind it."""
+        """The product is a near-duplicate of `collapsed_into_product_id` and is, or would be, collapsed into it."""
         OUTCOME_NOT_A_CANDIDATE: ExplainRecommendationResponse._Outcome.ValueType  # 9
-        """No branch named it, or it was too far down among what they named: `branches` says how near it is and how near
-        one had to be, `score` and `rank` where it would stand.
+        """No branch found the product, or it was too far down in their lists. `branches` compares it with the last product
+        found; `score` and `rank` say where it would be placed.
         """
         OUTCOME_OUTRANKED: ExplainRecommendationResponse._Outcome.ValueType  # 10
-        """Others stand before it: `rank`, `score`, against `last_shown`."""
+        """Other products rank higher: compare `rank` and `score` with `last_shown`."""
         OUTCOME_EXCLUDED_BY_CONTROL: ExplainRecommendationResponse._Outcome.ValueType  # 11
-        """A control of the request or of its scene excludes it."""
+        """A control of the request or of its scene excludes the product."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
-        """What became of it; the first of these that applies."""
+        """Result for the product: the first of these that applies."""
 
     OUTCOME_UNSPECIFIED: ExplainRecommendationResponse.Outcome.ValueType  # 0
-    """Not said."""
+    """Unspecified."""
     OUTCOME_SHOWN: ExplainRecommendationResponse.Outcome.ValueType  # 1
-    """It is on the first page: `rank`, `score`."""
+    """The product is on the first page: see `rank`, `score`."""
     OUTCOME_PRODUCT_NOT_FOUND: ExplainRecommendationResponse.Outcome.ValueType  # 2
-    """The catalog does not hold it."""
+    """The product is not in the catalog."""
     OUTCOME_EXCLUDED: ExplainRecommendationResponse.Outcome.ValueType  # 3
-    """The request leaves it out: `exclude_product_ids`, or it is one of the request's own signals, or an anchor, which
-    its scene does not answer.
+    """The request excludes the product: by `exclude_product_ids`, as one of its own signals, or as an anchor that the
+    scene does not show.
     """
     OUTCOME_FILTERED: ExplainRecommendationResponse.Outcome.ValueType  # 4
-    """The request's filter does not pass it, or the scene keeps to other categories: `rejection`."""
+    """The product does not pass the request's filter, or is outside of the scene's categories: see `rejection`."""
     OUTCOME_UNAVAILABLE: ExplainRecommendationResponse.Outcome.ValueType  # 5
-    """It can't be bought now, and the scene leaves such products out: `rejection`."""
+    """The product can't be bought now, and the scene excludes such products: see `rejection`."""
     OUTCOME_HIDDEN: ExplainRecommendationResponse.Outcome.ValueType  # 6
-    """The shopper hid it."""
+    """The shopper hid the product."""
     OUTCOME_SEEN: ExplainRecommendationResponse.Outcome.ValueType  # 7
-    """The shopper has seen it, and the scene leaves such products out."""
+    """The shopper has seen the product, and the scene excludes such products."""
     OUTCOME_COLLAPSED: ExplainRecommendationResponse.Outcome.ValueType  # 8
-    """It is a near-duplicate of `collapsed_into_product_id` and stands, or would stand, behind it."""
+    """The product is a near-duplicate of `collapsed_into_product_id` and is, or would be, collapsed into it."""
     OUTCOME_NOT_A_CANDIDATE: ExplainRecommendationResponse.Outcome.ValueType  # 9
-    """No branch named it, or it was too far down among what they named: `branches` says how near it is and how near
-    one had to be, `score` and `rank` where it would stand.
+    """No branch found the product, or it was too far down in their lists. `branches` compares it with the last product
+    found; `score` and `rank` say where it would be placed.
     """
     OUTCOME_OUTRANKED: ExplainRecommendationResponse.Outcome.ValueType  # 10
-    """Others stand before it: `rank`, `score`, against `last_shown`."""
+    """Other products rank higher: compare `rank` and `score` with `last_shown`."""
     OUTCOME_EXCLUDED_BY_CONTROL: ExplainRecommendationResponse.Outcome.ValueType  # 11
-    """A control of the request or of its scene excludes it."""
+    """A control of the request or of its scene excludes the product."""
 
     OUTCOME_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
@@ -815,42 +829,42 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
     VERSIONS_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     outcome: Global___ExplainRecommendationResponse.Outcome.ValueType
-    """What became of it."""
+    """Result for the product."""
     text: builtins.str
-    """The same in a sentence, in the request's language where we have it (English, Chinese), else English."""
+    """The result in a sentence, in the request's language if it is supported (English, Chinese), otherwise in English."""
     collapsed_into_product_id: builtins.str
-    """With COLLAPSED: the product that it stands behind, which may be one of the request's signals."""
+    """With COLLAPSED: the product into which it is collapsed, which may be one of the request's signals."""
     rank: builtins.int
-    """Place in the whole answer, from 1; with NOT_A_CANDIDATE the place that it would have. 0 = none."""
+    """Rank in the whole answer, from 1; with NOT_A_CANDIDATE the rank that it would have. 0 if none."""
     request_id: builtins.str
-    """The id under which logs speak of this request."""
+    """Id of this request in logs."""
     @property
     def product(self) -> sightline.common.v1.product_pb2.Product:
-        """The product as the record has it now; absent when it is not found."""
+        """The product as currently stored. Unset if it is not found."""
 
     @property
     def rejection(self) -> Global___FilterRejection:
-        """The condition that it does not pass."""
+        """The condition that the product does not pass."""
 
     @property
     def branches(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___BranchVerdict]:
-        """Each list that a branch made: one for each signal, and one for the shopper."""
+        """Lists of the branches: one for each signal, and one for the shopper."""
 
     @property
     def score(self) -> Global___ExplainedScore:
-        """Its score, parts by feature and moves; absent when it was not scored."""
+        """Score with its parts by feature and its moves. Unset if the product was not scored."""
 
     @property
     def last_shown(self) -> Global___ExplainedScore:
-        """The last product of the first page; absent when the answer is empty."""
+        """The last product of the first page. Unset if the answer is empty."""
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
-        """What was degraded: the outcome is that of a poorer answer."""
+        """Degradations of the answer that is explained."""
 
     @property
     def versions(self) -> sightline.common.v1.answer_pb2.Versions:
-        """Which versions the outcome is of."""
+        """Versions that produced the answer that is explained."""
 
     def __init__(
         self,
@@ -875,7 +889,7 @@ Global___ExplainRecommendationResponse: typing_extensions.TypeAlias = ExplainRec
 
 @typing.final
 class FilterRejection(google.protobuf.message.Message):
-    """Why a filter leaves a product out."""
+    """Why a filter excludes a product."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -883,12 +897,12 @@ class FilterRejection(google.protobuf.message.Message):
     CONDITION_FIELD_NUMBER: builtins.int
     HELD_FIELD_NUMBER: builtins.int
     path: builtins.str
-    """The innermost condition that decides it, e.g. "filter.all.filters[1].comparison"; empty = it is the scene's."""
+    """Innermost condition that decides, e.g. "filter.all.filters[1].comparison". Empty if the scene sets the condition."""
     condition: builtins.str
-    """That condition, as the command line writes filters: "price < 30 EUR"."""
+    """That condition in the syntax of the command line: "price < 30 EUR"."""
     @property
     def held(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """What the product has in the fields that the condition names: "price: 45 EUR"."""
+        """The product's values of the fields in the condition: "price: 45 EUR"."""
 
     def __init__(
         self,
@@ -903,7 +917,7 @@ Global___FilterRejection: typing_extensions.TypeAlias = FilterRejection
 
 @typing.final
 class BranchVerdict(google.protobuf.message.Message):
-    """What a list that a branch made says of a product."""
+    """Position of a product in one branch's list."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -914,19 +928,19 @@ class BranchVerdict(google.protobuf.message.Message):
     LAST_SIMILARITY_FIELD_NUMBER: builtins.int
     SIGNAL_FIELD_NUMBER: builtins.int
     branch: builtins.str
-    """One of the names in RecommendedProduct.branches."""
+    """Name of the branch; see RecommendedProduct.branches."""
     named: builtins.bool
-    """Whether it named the product."""
+    """True if the list contains the product."""
     named_count: builtins.int
-    """How many products it named."""
+    """Number of products in the list."""
     similarity: builtins.float
-    """How near the product is (cosine, −1 to 1), how well it matches ("keywords", 0 to 1) or its score by a recommender
-    (0 to 1); absent = the branch knows none, or the product has none.
+    """Similarity of the product (cosine, −1 to 1), its match of words ("keywords", 0 to 1) or its score by a recommender
+    (0 to 1). Unset if the branch has no such value, or none for the product.
     """
     last_similarity: builtins.float
-    """How near the last product is that the branch named; absent = the branch knows no similarity."""
+    """The same value of the last product in the list. Unset if the branch has no such value."""
     signal: builtins.int
-    """Place (from 0) of the signal that the list is near to; absent = it is near to none."""
+    """Index of the list's signal in the request, from 0. Unset if the list has no signal."""
     def __init__(
         self,
         *,
@@ -950,7 +964,7 @@ Global___BranchVerdict: typing_extensions.TypeAlias = BranchVerdict
 
 @typing.final
 class ExplainedScore(google.protobuf.message.Message):
-    """A score and what it is made of."""
+    """A score and its explanation."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -961,22 +975,22 @@ class ExplainedScore(google.protobuf.message.Message):
     MOVES_FIELD_NUMBER: builtins.int
     REASONS_FIELD_NUMBER: builtins.int
     product_id: builtins.str
-    """Whose."""
+    """Product that was scored."""
     raw_score: builtins.float
-    """The sum of `parts`."""
+    """Sum of `parts`."""
     score_rank: builtins.int
-    """Place by `raw_score` alone, from 1."""
+    """Rank by `raw_score` alone, from 1."""
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScorePart]:
-        """The raw score's parts, by feature."""
+        """Parts of the raw score, split by feature."""
 
     @property
     def moves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Move]:
-        """Why it stands elsewhere, if it does."""
+        """Why the rank differs from `score_rank`."""
 
     @property
     def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Reason]:
-        """What speaks for it, strongest first."""
+        """Reasons, strongest first."""
 
     def __init__(
         self,
@@ -994,7 +1008,7 @@ Global___ExplainedScore: typing_extensions.TypeAlias = ExplainedScore
 
 @typing.final
 class DrawHeatMapRequest(google.protobuf.message.Message):
-    """Asks where a photo and a product look alike."""
+    """Request for a heat map of a photo and a product."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1007,22 +1021,22 @@ class DrawHeatMapRequest(google.protobuf.message.Message):
     PRODUCT_ID_FIELD_NUMBER: builtins.int
     IMAGE_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     image: builtins.bytes
     """The file; see QuerySignal."""
     image_uri: builtins.str
-    """Its address; see QuerySignal."""
+    """Address of the file; see QuerySignal."""
     find_subject: builtins.bool
-    """Whether to look for its subject and compare that. Not with `box`. Default: no."""
+    """If true, finds the subject of the photo and compares it. Not with `box`."""
     product_id: builtins.str
-    """The product; required."""
+    """Id of the product. Required."""
     image_id: builtins.str
-    """Which of the product's photos, such as the `matched_image_id` of an answer; empty = its first."""
+    """Photo of the product, such as the `matched_image_id` of an answer. Default: its first photo."""
     @property
     def box(self) -> sightline.common.v1.photo_pb2.Box:
-        """The part that is meant; absent = all of it."""
+        """The part to use. If unset, the whole photo."""
 
     def __init__(
         self,
@@ -1044,7 +1058,7 @@ Global___DrawHeatMapRequest: typing_extensions.TypeAlias = DrawHeatMapRequest
 
 @typing.final
 class DrawHeatMapResponse(google.protobuf.message.Message):
-    """Where a photo and a product look alike."""
+    """Heat map of a photo and a product."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1055,22 +1069,22 @@ class DrawHeatMapResponse(google.protobuf.message.Message):
     SPACE_VERSION_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     png: builtins.bytes
-    """A picture (PNG): the shopper's photo above, the product's below, each as the model sees it, a wide crop and, where
-    the space looks twice, a narrow one. Orange regions make the two similar, blue ones less so; a colour is the stronger
-    the more of the similarity comes from there. In both photos the regions sum to it, but for the share of `unplaced`.
+    """The picture (PNG). The shopper's photo is above, the product's photo below, each as the model sees it: a wide crop
+    and, if the space uses two views, a narrow one. Orange regions increase the similarity, blue ones decrease it; the
+    intensity shows how much. In each photo the contributions of the regions sum to the similarity, less `unplaced`.
     """
     similarity: builtins.float
     """Cosine of the two photos, −1 to 1."""
     unplaced: builtins.float
-    """What of the similarity has no place in the shopper's photo, such as the colours of all of it: in the similarity's
-    unit, and of either sign.
+    """Part of the similarity that has no position in the shopper's photo, such as overall colour. In the unit of the
+    similarity; may be negative.
     """
     image_id: builtins.str
-    """The product's photo that was compared."""
+    """Photo of the product that was compared."""
     space_version: builtins.str
-    """Version of the space that compared them."""
+    """Version of the space in which they were compared."""
     request_id: builtins.str
-    """The id under which logs speak of this request."""
+    """Id of this request in logs."""
     def __init__(
         self,
         *,
@@ -1087,7 +1101,7 @@ Global___DrawHeatMapResponse: typing_extensions.TypeAlias = DrawHeatMapResponse
 
 @typing.final
 class SearchRequest(google.protobuf.message.Message):
-    """Asks for candidates."""
+    """Request for the nearest products."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1100,27 +1114,27 @@ class SearchRequest(google.protobuf.message.Message):
     FACETS_FIELD_NUMBER: builtins.int
     SORT_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     page_size: builtins.int
-    """How many, 1 to 200; 0 = 20. Anything else is refused."""
+    """Number of products, 1 to 200. Default: 20. Other values are rejected."""
     min_index_token: builtins.str
-    """See at least this catalog write; empty = whatever is indexed."""
+    """`index_token` of a write that the search must see. If empty, the search uses the index as it is."""
     sort: Global___Sort.ValueType
-    """In what order the nearest products are answered. Default: nearest first."""
+    """Order of the nearest products. Default: nearest first."""
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:
-        """What to be near to: 1 to 8 signals."""
+        """Examples of what is wanted, 1 to 8."""
 
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
-        """Only products that pass; absent = all."""
+        """Filter that products must pass. If unset, all pass."""
 
     @property
     def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.FacetRequest]:
-        """Fields whose values are counted over all products that pass the filter, whatever the signals: up to 10, none
-        twice but "category".
+        """Fields whose values are counted over all products that pass the filter, independent of the signals. Up to 10, each
+        field once except "category".
         """
 
     def __init__(
@@ -1142,7 +1156,7 @@ Global___SearchRequest: typing_extensions.TypeAlias = SearchRequest
 
 @typing.final
 class SearchResponse(google.protobuf.message.Message):
-    """Candidates, best first."""
+    """The nearest products."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1156,38 +1170,38 @@ class SearchResponse(google.protobuf.message.Message):
     FACETS_FIELD_NUMBER: builtins.int
     MATCH_FIELD_NUMBER: builtins.int
     request_id: builtins.str
-    """The id under which logs speak of this request."""
+    """Id of this request in logs."""
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___FoundProduct]:
-        """Best first."""
+        """Products, best first."""
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
-        """What was degraded; empty = nothing."""
+        """Degradations. Empty if there are none."""
 
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
-        """Where the time went."""
+        """Durations of the stages."""
 
     @property
     def versions(self) -> sightline.common.v1.answer_pb2.Versions:
-        """Which versions made this answer."""
+        """Versions that produced this answer."""
 
     @property
     def freshness(self) -> sightline.common.v1.answer_pb2.IndexFreshness:
-        """How fresh the searched index is; absent when no index was searched."""
+        """How far the searched index is behind the catalog. Unset if no index was searched."""
 
     @property
     def subjects(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalSubject]:
-        """Where the subjects are of photos whose signal asked to `find_subject`."""
+        """Subjects of the photos whose signal set `find_subject`."""
 
     @property
     def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.Facet]:
-        """The counts of `facets`, in their order; none where they could not be had, which `degradations` says."""
+        """Counts of the requested `facets`, in their order. Empty if they could not be read; see `degradations`."""
 
     @property
     def match(self) -> Global___Match:
-        """Whether the nearest product is a good match, by the scene "default"."""
+        """Whether the nearest product is a good match, by the thresholds of scene "default"."""
 
     def __init__(
         self,
@@ -1209,7 +1223,7 @@ Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
 
 @typing.final
 class FoundProduct(google.protobuf.message.Message):
-    """A candidate."""
+    """A product found by a search."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1219,16 +1233,16 @@ class FoundProduct(google.protobuf.message.Message):
     MATCHED_IMAGE_ID_FIELD_NUMBER: builtins.int
     COLLAPSED_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     rank: builtins.int
-    """Place, from 1."""
+    """Rank, from 1."""
     similarity: builtins.float
-    """How near the best signal is, by the active generation's metric: cosine, −1 to 1, unless it was created with
-    another.
+    """Similarity to the best signal, by the metric of the active generation: cosine, −1 to 1, unless it was created with
+    another metric.
     """
     matched_image_id: builtins.str
-    """The photo that matched best."""
+    """Photo of the product that matched best."""
     @property
     def product(self) -> sightline.common.v1.product_pb2.Product:
-        """The product as the record has it now."""
+        """The product as currently stored."""
 
     @property
     def collapsed_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -1250,7 +1264,7 @@ Global___FoundProduct: typing_extensions.TypeAlias = FoundProduct
 
 @typing.final
 class ReplayRecommendationRequest(google.protobuf.message.Message):
-    """Asks to compute an answer once more."""
+    """Request to compute a recorded answer again."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1259,13 +1273,13 @@ class ReplayRecommendationRequest(google.protobuf.message.Message):
     ATTRIBUTION_TOKEN_FIELD_NUMBER: builtins.int
     TOP_K_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     attribution_token: builtins.str
-    """RecommendResponse.attribution_token of the answer; required."""
+    """RecommendResponse.attribution_token of the answer. Required."""
     top_k: builtins.int
-    """How many of the first products to show, 1 to 200; 0 = 20. All are compared."""
+    """Number of first products to return, 1 to 200. Default: 20. All products are compared."""
     def __init__(
         self,
         *,
@@ -1280,7 +1294,7 @@ Global___ReplayRecommendationRequest: typing_extensions.TypeAlias = ReplayRecomm
 
 @typing.final
 class ReplayRecommendationResponse(google.protobuf.message.Message):
-    """An answer as it was and as it is computed now."""
+    """A recorded answer compared with its recomputation."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1298,46 +1312,46 @@ class ReplayRecommendationResponse(google.protobuf.message.Message):
     SEED_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     equal: builtins.bool
-    """Whether the whole order with all numbers is the same, bit for bit."""
+    """True if the whole order and all numbers are equal bit for bit."""
     total_count: builtins.int
     """Length of the recorded order."""
     request_digest: builtins.bytes
-    """SHA-256 of the request, 32 bytes: the same for the same request, whoever asked."""
+    """SHA-256 of the request, 32 bytes. Equal for equal requests of different shoppers."""
     answer_id: builtins.str
-    """Its id."""
+    """Id of the answer."""
     seed: builtins.int
-    """Seed of what was drawn by chance, 0 to 2⁶⁴ − 1."""
+    """Seed of the random draws, 0 to 2⁶⁴ − 1."""
     request_id: builtins.str
-    """The id under which logs speak of this request."""
+    """Id of this request in logs."""
     @property
     def differences(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.ranker.v1.answer_service_pb2.ReplayDifference]:
-        """What is gone or differs; none = nothing. Some kinds change nothing of what is computed: they say what the same
+        """What is missing or differs. Empty if nothing. Some kinds do not affect the recomputation: they say what the same
         request would meet today.
         """
 
     @property
     def places(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ReplayedPlace]:
-        """The first places, side by side, as they were ranked; what has vanished since stands among them."""
+        """The first places of both orders, side by side. Products deleted since are included."""
 
     @property
     def versions(self) -> sightline.common.v1.answer_pb2.Versions:
-        """Versions that made the answer."""
+        """Versions that produced the recorded answer."""
 
     @property
     def replay_versions(self) -> sightline.common.v1.answer_pb2.Versions:
-        """Those that computed it now, or that would answer now."""
+        """Versions that computed it now, or that would answer now."""
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
-        """What was lost in the answer."""
+        """Degradations of the recorded answer."""
 
     @property
     def experiment_arms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The arms of experiments that made it."""
+        """Experiment arms of the recorded answer."""
 
     @property
     def answer_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it was served."""
+        """When the answer was served (UTC)."""
 
     def __init__(
         self,
@@ -1363,7 +1377,7 @@ Global___ReplayRecommendationResponse: typing_extensions.TypeAlias = ReplayRecom
 
 @typing.final
 class ReplayedPlace(google.protobuf.message.Message):
-    """One place of an answer."""
+    """One rank of both orders."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1372,16 +1386,16 @@ class ReplayedPlace(google.protobuf.message.Message):
     RECOMPUTED_FIELD_NUMBER: builtins.int
     EQUAL_FIELD_NUMBER: builtins.int
     place: builtins.int
-    """Which, from 1."""
+    """Rank, from 1."""
     equal: builtins.bool
-    """Whether both are the same, bit for bit."""
+    """True if both are equal bit for bit."""
     @property
     def recorded(self) -> sightline.ranker.v1.answer_service_pb2.AnsweredProduct:
-        """What stood there; absent = nothing."""
+        """Product recorded at this rank. Unset if none."""
 
     @property
     def recomputed(self) -> sightline.ranker.v1.answer_service_pb2.AnsweredProduct:
-        """What stands there as computed now; absent = nothing, or it can't be computed."""
+        """Product computed for this rank. Unset if there is none or it can't be computed."""
 
     def __init__(
         self,

@@ -122,7 +122,7 @@ _RecommendationServiceDrawHeatMapType = typing_extensions.TypeVar(
 )
 
 class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType, _RecommendationServiceExplainRecommendationType, _RecommendationServiceReplayRecommendationType, _RecommendationServiceClassifyType, _RecommendationServiceDrawHeatMapType]):
-    """Recommends products by what they look like and by what people do."""
+    """Recommendations by visual similarity, text and shopper behaviour."""
 
     @typing.overload
     def __init__(self: RecommendationServiceStub[
@@ -181,43 +181,42 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     ], channel: grpc.aio.Channel) -> None: ...
 
     Recommend: _RecommendationServiceRecommendType
-    """Ranked, explained products for any mix of photos, texts, products and a shopper. Give a deadline: it is
-    kept, and what it costs is said in `degradations`. Errors: INVALID_ARGUMENT (with the field),
-    CATALOG_NOT_FOUND, SCENE_NOT_FOUND, PRODUCT_NOT_FOUND, FILTER_INVALID, IMAGE_UNDECODABLE,
-    IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, PAGE_TOKEN_INVALID, ANSWER_RECORD_MISSING,
-    NOTHING_AVAILABLE and ANSWER_DEGRADED (with RetryInfo).
+    """Returns ranked, explained products for any mix of photos, texts, products and a shopper. Set a deadline: the
+    service keeps it, and reports in `degradations` what it had to leave out. Errors: INVALID_ARGUMENT (with the
+    field), CATALOG_NOT_FOUND, SCENE_NOT_FOUND, PRODUCT_NOT_FOUND, FILTER_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE,
+    URI_FORBIDDEN, URI_UNREADABLE, PAGE_TOKEN_INVALID, ANSWER_RECORD_MISSING, NOTHING_AVAILABLE and ANSWER_DEGRADED
+    (with RetryInfo).
     """
 
     Search: _RecommendationServiceSearchType
-    """The candidates for a query, fused but not ranked for anyone. Errors as for Recommend, and
-    SPACE_UNAVAILABLE when no signal's space exists yet.
+    """Returns the nearest products of a query. Lists of several signals are fused; no ranker is called. Errors as for
+    Recommend, and SPACE_UNAVAILABLE if no signal's space exists yet.
     """
 
     ExplainRecommendation: _RecommendationServiceExplainRecommendationType
-    """Why a product is, or is not, in the answer to a request: which condition left it out, or where it stands and
-    what the score is made of. The request is carried out anew, without being recorded. Errors as for Recommend;
-    a product that the catalog does not hold is an outcome and no error. Fields in errors are those within
-    `request`.
+    """Explains why a product is, or is not, in the answer to a request: the condition that excludes it, or its rank and
+    the parts of its score. The request is executed again and not recorded. Errors as for Recommend, except that a
+    product that is not in the catalog is an outcome. Fields in errors are relative to `request`.
     """
 
     ReplayRecommendation: _RecommendationServiceReplayRecommendationType
-    """Computes an answer once more from its record: bit for bit the same while its model and the shopper's events are
-    kept, else `differences` says what is gone. It begins at the candidates: searches are not repeated, as photos are
-    not kept. It shows what was inferred of a shopper, who is not named. Errors: ATTRIBUTION_TOKEN_INVALID (changed,
-    expired or of another catalog), ANSWER_RECORD_MISSING, ANSWER_RECORD_OUTDATED (of a release that kept less),
-    RANKER_UNAVAILABLE.
+    """Computes a recorded answer again. The result is identical bit for bit while the model and the shopper's events are
+    stored; otherwise `differences` lists what is missing. Searches are not repeated, because photos are not stored:
+    the replay starts from the recorded candidates. It shows what was inferred about a shopper, but not who it is.
+    Errors: ATTRIBUTION_TOKEN_INVALID (changed, expired or of another catalog), ANSWER_RECORD_MISSING,
+    ANSWER_RECORD_OUTDATED (written by a release that recorded less), RANKER_UNAVAILABLE.
     """
 
     Classify: _RecommendationServiceClassifyType
-    """What a photo is of: categories of the catalog with their chances, "unknown" when nothing fits, and filters to
-    search on with. CLASSIFIER_UNAVAILABLE (no fitted space of the catalog has a head), and what Recommend says of
-    photos.
+    """Classifies a photo into the categories of the catalog, with probabilities, or as "unknown", and proposes filters
+    for a search. CLASSIFIER_UNAVAILABLE (no fitted space of the catalog has a classification head), and the errors of
+    Recommend for photos.
     """
 
     DrawHeatMap: _RecommendationServiceDrawHeatMapType
-    """Which regions of a shopper's photo and of a product's make them similar, as a picture. PRODUCT_NOT_FOUND,
-    HEAT_MAP_UNAVAILABLE (the product has no photo, or the space's vectors can't be taken apart by positions), and what
-    Recommend says of photos.
+    """Draws which regions of a shopper's photo and of a product's photo make them similar. PRODUCT_NOT_FOUND,
+    HEAT_MAP_UNAVAILABLE (the product has no photo, or the space's vectors can't be attributed to positions), and the
+    errors of Recommend for photos.
     """
 
 RecommendationServiceAsyncStub: typing_extensions.TypeAlias = RecommendationServiceStub[
@@ -248,7 +247,7 @@ RecommendationServiceAsyncStub: typing_extensions.TypeAlias = RecommendationServ
 ]
 
 class RecommendationServiceServicer(metaclass=abc.ABCMeta):
-    """Recommends products by what they look like and by what people do."""
+    """Recommendations by visual similarity, text and shopper behaviour."""
 
     @abc.abstractmethod
     def Recommend(
@@ -256,11 +255,11 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.recommendation_service_pb2.RecommendRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.RecommendResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.RecommendResponse]]:
-        """Ranked, explained products for any mix of photos, texts, products and a shopper. Give a deadline: it is
-        kept, and what it costs is said in `degradations`. Errors: INVALID_ARGUMENT (with the field),
-        CATALOG_NOT_FOUND, SCENE_NOT_FOUND, PRODUCT_NOT_FOUND, FILTER_INVALID, IMAGE_UNDECODABLE,
-        IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, PAGE_TOKEN_INVALID, ANSWER_RECORD_MISSING,
-        NOTHING_AVAILABLE and ANSWER_DEGRADED (with RetryInfo).
+        """Returns ranked, explained products for any mix of photos, texts, products and a shopper. Set a deadline: the
+        service keeps it, and reports in `degradations` what it had to leave out. Errors: INVALID_ARGUMENT (with the
+        field), CATALOG_NOT_FOUND, SCENE_NOT_FOUND, PRODUCT_NOT_FOUND, FILTER_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE,
+        URI_FORBIDDEN, URI_UNREADABLE, PAGE_TOKEN_INVALID, ANSWER_RECORD_MISSING, NOTHING_AVAILABLE and ANSWER_DEGRADED
+        (with RetryInfo).
         """
 
     @abc.abstractmethod
@@ -269,8 +268,8 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.recommendation_service_pb2.SearchRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.SearchResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.SearchResponse]]:
-        """The candidates for a query, fused but not ranked for anyone. Errors as for Recommend, and
-        SPACE_UNAVAILABLE when no signal's space exists yet.
+        """Returns the nearest products of a query. Lists of several signals are fused; no ranker is called. Errors as for
+        Recommend, and SPACE_UNAVAILABLE if no signal's space exists yet.
         """
 
     @abc.abstractmethod
@@ -279,10 +278,9 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse]]:
-        """Why a product is, or is not, in the answer to a request: which condition left it out, or where it stands and
-        what the score is made of. The request is carried out anew, without being recorded. Errors as for Recommend;
-        a product that the catalog does not hold is an outcome and no error. Fields in errors are those within
-        `request`.
+        """Explains why a product is, or is not, in the answer to a request: the condition that excludes it, or its rank and
+        the parts of its score. The request is executed again and not recorded. Errors as for Recommend, except that a
+        product that is not in the catalog is an outcome. Fields in errors are relative to `request`.
         """
 
     @abc.abstractmethod
@@ -291,11 +289,11 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationResponse]]:
-        """Computes an answer once more from its record: bit for bit the same while its model and the shopper's events are
-        kept, else `differences` says what is gone. It begins at the candidates: searches are not repeated, as photos are
-        not kept. It shows what was inferred of a shopper, who is not named. Errors: ATTRIBUTION_TOKEN_INVALID (changed,
-        expired or of another catalog), ANSWER_RECORD_MISSING, ANSWER_RECORD_OUTDATED (of a release that kept less),
-        RANKER_UNAVAILABLE.
+        """Computes a recorded answer again. The result is identical bit for bit while the model and the shopper's events are
+        stored; otherwise `differences` lists what is missing. Searches are not repeated, because photos are not stored:
+        the replay starts from the recorded candidates. It shows what was inferred about a shopper, but not who it is.
+        Errors: ATTRIBUTION_TOKEN_INVALID (changed, expired or of another catalog), ANSWER_RECORD_MISSING,
+        ANSWER_RECORD_OUTDATED (written by a release that recorded less), RANKER_UNAVAILABLE.
         """
 
     @abc.abstractmethod
@@ -304,9 +302,9 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.recommendation_service_pb2.ClassifyRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.ClassifyResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.ClassifyResponse]]:
-        """What a photo is of: categories of the catalog with their chances, "unknown" when nothing fits, and filters to
-        search on with. CLASSIFIER_UNAVAILABLE (no fitted space of the catalog has a head), and what Recommend says of
-        photos.
+        """Classifies a photo into the categories of the catalog, with probabilities, or as "unknown", and proposes filters
+        for a search. CLASSIFIER_UNAVAILABLE (no fitted space of the catalog has a classification head), and the errors of
+        Recommend for photos.
         """
 
     @abc.abstractmethod
@@ -315,9 +313,9 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapResponse]]:
-        """Which regions of a shopper's photo and of a product's make them similar, as a picture. PRODUCT_NOT_FOUND,
-        HEAT_MAP_UNAVAILABLE (the product has no photo, or the space's vectors can't be taken apart by positions), and what
-        Recommend says of photos.
+        """Draws which regions of a shopper's photo and of a product's photo make them similar. PRODUCT_NOT_FOUND,
+        HEAT_MAP_UNAVAILABLE (the product has no photo, or the space's vectors can't be attributed to positions), and the
+        errors of Recommend for photos.
         """
 
 def add_RecommendationServiceServicer_to_server(servicer: RecommendationServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -24,7 +24,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class WriteEventsRequest(google.protobuf.message.Message):
-    """Events to write."""
+    """Request to write events."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -32,9 +32,9 @@ class WriteEventsRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     EVENTS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     @property
     def events(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.event_pb2.Event]:
         """1 to 1,000 events."""
@@ -52,7 +52,7 @@ Global___WriteEventsRequest: typing_extensions.TypeAlias = WriteEventsRequest
 
 @typing.final
 class WriteEventsResponse(google.protobuf.message.Message):
-    """What became of the events, in their order."""
+    """Results of the events, in the order of the request."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -60,13 +60,13 @@ class WriteEventsResponse(google.protobuf.message.Message):
     WRITTEN_COUNT_FIELD_NUMBER: builtins.int
     DUPLICATE_COUNT_FIELD_NUMBER: builtins.int
     written_count: builtins.int
-    """How many were new. Impressions that are left out count here, each time that they are sent."""
+    """Number of new events. Impressions that sampling leaves out count here each time they are sent."""
     duplicate_count: builtins.int
-    """How many were stored before."""
+    """Number of events that were stored before."""
     @property
     def statuses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.rpc.status_pb2.Status]:
-        """One for each event, in the same order; code 0 = stored, or stored before with the same content, or
-        an impression of an answer whose impressions are left out, by the ranker's settings.
+        """One status for each event, in the same order. Code 0 if the event is stored, was stored before with the same
+        content, or is an impression that the ranker's settings leave out by sampling.
         """
 
     def __init__(
@@ -82,16 +82,16 @@ Global___WriteEventsResponse: typing_extensions.TypeAlias = WriteEventsResponse
 
 @typing.final
 class CreateVisitorRequest(google.protobuf.message.Message):
-    """Asks for a new visitor."""
+    """Request for a new visitor."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     CATALOG_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     def __init__(
         self,
         *,
@@ -104,7 +104,7 @@ Global___CreateVisitorRequest: typing_extensions.TypeAlias = CreateVisitorReques
 
 @typing.final
 class CreateVisitorResponse(google.protobuf.message.Message):
-    """A new visitor. Give both to the visitor's browser or app, and to nobody else."""
+    """A new visitor. Give both values to the visitor's browser or app only."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -112,12 +112,12 @@ class CreateVisitorResponse(google.protobuf.message.Message):
     VISITOR_PROOF_FIELD_NUMBER: builtins.int
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
     visitor_id: builtins.str
-    """For `Shopper.visitor_id`: 32 hexadecimal digits."""
+    """Value for `Shopper.visitor_id`: 32 hexadecimal digits."""
     visitor_proof: builtins.str
-    """For `MergeShopperRequest.visitor_proof`: up to 64 characters."""
+    """Value for `MergeShopperRequest.visitor_proof`: up to 64 characters."""
     @property
     def expire_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Until when the proof is good (UTC): 400 days, which is as long as browsers keep a cookie."""
+        """When the proof expires (UTC): after 400 days, the longest time for which browsers store a cookie."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ Global___CreateVisitorResponse: typing_extensions.TypeAlias = CreateVisitorRespo
 
 @typing.final
 class MergeShopperRequest(google.protobuf.message.Message):
-    """Joins a visitor to a user."""
+    """Request to merge a visitor into a user."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -143,17 +143,17 @@ class MergeShopperRequest(google.protobuf.message.Message):
     TO_FIELD_NUMBER: builtins.int
     VISITOR_PROOF_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     visitor_proof: builtins.str
-    """What CreateVisitor gave with the visitor_id. Needed from callers without ROLE_PRIVACY where the gateway has keys of
-    its own (GATEWAY_TOKEN_KEYS_FILE); VISITOR_PROOF_INVALID when it is missing, has expired or is of another visitor
-    or catalog.
+    """Proof that CreateVisitor returned with the visitor_id. Required from callers without ROLE_PRIVACY if the gateway
+    has its own keys (GATEWAY_TOKEN_KEYS_FILE). VISITOR_PROOF_INVALID if it is missing, has expired, or belongs to
+    another visitor or catalog.
     """
     @property
     def to(self) -> sightline.common.v1.event_pb2.Shopper:
-        """To whom: a user_id."""
+        """The user: a user_id."""
 
     def __init__(
         self,
@@ -170,13 +170,13 @@ Global___MergeShopperRequest: typing_extensions.TypeAlias = MergeShopperRequest
 
 @typing.final
 class MergeShopperResponse(google.protobuf.message.Message):
-    """They are joined."""
+    """Result of a merge."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     MOVED_COUNT_FIELD_NUMBER: builtins.int
     moved_count: builtins.int
-    """How many events moved now."""
+    """Number of events moved by this call."""
     def __init__(
         self,
         *,
@@ -188,7 +188,7 @@ Global___MergeShopperResponse: typing_extensions.TypeAlias = MergeShopperRespons
 
 @typing.final
 class PurgeEventsRequest(google.protobuf.message.Message):
-    """Which events to delete: those that fit every condition given; at least one is needed."""
+    """Request to delete events. An event is deleted if it meets every condition that is set. At least one is required."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -200,24 +200,24 @@ class PurgeEventsRequest(google.protobuf.message.Message):
     SHOPPER_FIELD_NUMBER: builtins.int
     FORCE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     product_id: builtins.str
-    """Only events with this product; empty = any."""
+    """Product of the events. If empty, all products."""
     force: builtins.bool
-    """Delete them. Default: only count them."""
+    """If true, deletes them. Default: only counts them."""
     @property
     def before_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Only events before this time (UTC); absent = any time."""
+        """Latest time of the events, exclusive (UTC). If unset, no upper bound."""
 
     @property
     def types(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[sightline.common.v1.event_pb2.EventType.ValueType]:
-        """Only events of these types; empty = all."""
+        """Types of the events. If empty, all types."""
 
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
-        """Only events of this shopper; absent = of anybody."""
+        """Shopper of the events. If unset, all shoppers."""
 
     def __init__(
         self,
@@ -237,7 +237,7 @@ Global___PurgeEventsRequest: typing_extensions.TypeAlias = PurgeEventsRequest
 
 @typing.final
 class PurgeEventsResponse(google.protobuf.message.Message):
-    """What is or would be deleted."""
+    """Events that are, or would be, deleted."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -246,18 +246,18 @@ class PurgeEventsResponse(google.protobuf.message.Message):
     LAST_EVENT_TIME_FIELD_NUMBER: builtins.int
     JOB_FIELD_NUMBER: builtins.int
     event_count: builtins.int
-    """Events that fit."""
+    """Number of events that meet the conditions."""
     @property
     def first_event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """The oldest of them (UTC); absent = none."""
+        """Time of the oldest one (UTC). Unset if there are none."""
 
     @property
     def last_event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """The newest of them (UTC); absent = none."""
+        """Time of the newest one (UTC). Unset if there are none."""
 
     @property
     def job(self) -> sightline.common.v1.job_pb2.Job:
-        """With `force`: the job that deletes them; follow it with JobService."""
+        """With `force`: the job that deletes them. Follow it with JobService."""
 
     def __init__(
         self,

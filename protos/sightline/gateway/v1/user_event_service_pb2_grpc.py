@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class UserEventServiceStub(object):
-    """What shoppers do. An event counts in the shopper's next request and in the next training.
+    """Events of shoppers. An event affects the shopper's next request and the next training.
     """
 
     def __init__(self, channel):
@@ -58,35 +58,34 @@ class UserEventServiceStub(object):
 
 
 class UserEventServiceServicer(object):
-    """What shoppers do. An event counts in the shopper's next request and in the next training.
+    """Events of shoppers. An event affects the shopper's next request and the next training.
     """
 
     def WriteEvents(self, request, context):
-        """Writes up to 1,000 events, each with a status of its own: EVENT_INVALID, EVENT_TIME_INVALID,
-        EVENT_CONFLICT. Idempotent by event_id; durable before the answer.
+        """Writes up to 1,000 events. Each has its own status: EVENT_INVALID, EVENT_TIME_INVALID, EVENT_CONFLICT. Idempotent
+        by event_id. Events are durable before the response.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateVisitor(self, request, context):
-        """Makes an id for a visitor who has none yet, and a proof that the gateway made it: MergeShopper takes it. Nothing is
-        stored.
+        """Returns a new visitor id and a proof that the gateway issued it, which MergeShopper requires. Stores nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def MergeShopper(self, request, context):
-        """Makes the events and attributes of a visitor those of a user: after a login. What the visitor does later under the
-        visitor's id counts for the user too. Doing it again changes nothing.
+        """Merges the events and attributes of a visitor into a user, after a login. Later events with the visitor's id count
+        for the user too. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PurgeEvents(self, request, context):
-        """Counts the events that fit; with `force`, starts a job that deletes them.
+        """Counts the events that meet the conditions. With `force`, starts a job that deletes them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,7 +123,7 @@ def add_UserEventServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class UserEventService(object):
-    """What shoppers do. An event counts in the shopper's next request and in the next training.
+    """Events of shoppers. An event affects the shopper's next request and the next training.
     """
 
     @staticmethod

@@ -90,7 +90,7 @@ _UserEventServicePurgeEventsType = typing_extensions.TypeVar(
 )
 
 class UserEventServiceStub(typing.Generic[_UserEventServiceWriteEventsType, _UserEventServiceCreateVisitorType, _UserEventServiceMergeShopperType, _UserEventServicePurgeEventsType]):
-    """What shoppers do. An event counts in the shopper's next request and in the next training."""
+    """Events of shoppers. An event affects the shopper's next request and the next training."""
 
     @typing.overload
     def __init__(self: UserEventServiceStub[
@@ -133,22 +133,20 @@ class UserEventServiceStub(typing.Generic[_UserEventServiceWriteEventsType, _Use
     ], channel: grpc.aio.Channel) -> None: ...
 
     WriteEvents: _UserEventServiceWriteEventsType
-    """Writes up to 1,000 events, each with a status of its own: EVENT_INVALID, EVENT_TIME_INVALID,
-    EVENT_CONFLICT. Idempotent by event_id; durable before the answer.
+    """Writes up to 1,000 events. Each has its own status: EVENT_INVALID, EVENT_TIME_INVALID, EVENT_CONFLICT. Idempotent
+    by event_id. Events are durable before the response.
     """
 
     CreateVisitor: _UserEventServiceCreateVisitorType
-    """Makes an id for a visitor who has none yet, and a proof that the gateway made it: MergeShopper takes it. Nothing is
-    stored.
-    """
+    """Returns a new visitor id and a proof that the gateway issued it, which MergeShopper requires. Stores nothing."""
 
     MergeShopper: _UserEventServiceMergeShopperType
-    """Makes the events and attributes of a visitor those of a user: after a login. What the visitor does later under the
-    visitor's id counts for the user too. Doing it again changes nothing.
+    """Merges the events and attributes of a visitor into a user, after a login. Later events with the visitor's id count
+    for the user too. Idempotent.
     """
 
     PurgeEvents: _UserEventServicePurgeEventsType
-    """Counts the events that fit; with `force`, starts a job that deletes them."""
+    """Counts the events that meet the conditions. With `force`, starts a job that deletes them."""
 
 UserEventServiceAsyncStub: typing_extensions.TypeAlias = UserEventServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -170,7 +168,7 @@ UserEventServiceAsyncStub: typing_extensions.TypeAlias = UserEventServiceStub[
 ]
 
 class UserEventServiceServicer(metaclass=abc.ABCMeta):
-    """What shoppers do. An event counts in the shopper's next request and in the next training."""
+    """Events of shoppers. An event affects the shopper's next request and the next training."""
 
     @abc.abstractmethod
     def WriteEvents(
@@ -178,8 +176,8 @@ class UserEventServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.user_event_service_pb2.WriteEventsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.user_event_service_pb2.WriteEventsResponse, collections.abc.Awaitable[sightline.gateway.v1.user_event_service_pb2.WriteEventsResponse]]:
-        """Writes up to 1,000 events, each with a status of its own: EVENT_INVALID, EVENT_TIME_INVALID,
-        EVENT_CONFLICT. Idempotent by event_id; durable before the answer.
+        """Writes up to 1,000 events. Each has its own status: EVENT_INVALID, EVENT_TIME_INVALID, EVENT_CONFLICT. Idempotent
+        by event_id. Events are durable before the response.
         """
 
     @abc.abstractmethod
@@ -188,9 +186,7 @@ class UserEventServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.user_event_service_pb2.CreateVisitorRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.user_event_service_pb2.CreateVisitorResponse, collections.abc.Awaitable[sightline.gateway.v1.user_event_service_pb2.CreateVisitorResponse]]:
-        """Makes an id for a visitor who has none yet, and a proof that the gateway made it: MergeShopper takes it. Nothing is
-        stored.
-        """
+        """Returns a new visitor id and a proof that the gateway issued it, which MergeShopper requires. Stores nothing."""
 
     @abc.abstractmethod
     def MergeShopper(
@@ -198,8 +194,8 @@ class UserEventServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.user_event_service_pb2.MergeShopperRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.user_event_service_pb2.MergeShopperResponse, collections.abc.Awaitable[sightline.gateway.v1.user_event_service_pb2.MergeShopperResponse]]:
-        """Makes the events and attributes of a visitor those of a user: after a login. What the visitor does later under the
-        visitor's id counts for the user too. Doing it again changes nothing.
+        """Merges the events and attributes of a visitor into a user, after a login. Later events with the visitor's id count
+        for the user too. Idempotent.
         """
 
     @abc.abstractmethod
@@ -208,6 +204,6 @@ class UserEventServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.user_event_service_pb2.PurgeEventsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.user_event_service_pb2.PurgeEventsResponse, collections.abc.Awaitable[sightline.gateway.v1.user_event_service_pb2.PurgeEventsResponse]]:
-        """Counts the events that fit; with `force`, starts a job that deletes them."""
+        """Counts the events that meet the conditions. With `force`, starts a job that deletes them."""
 
 def add_UserEventServiceServicer_to_server(servicer: UserEventServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class AnswerRecord(google.protobuf.message.Message):
-    """What was served: the order, the parts and everything needed to compute them again."""
+    """A recorded answer: its order, its score parts and the inputs needed to compute them again."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -49,30 +49,30 @@ class AnswerRecord(google.protobuf.message.Message):
     INPUTS_VERSION_FIELD_NUMBER: builtins.int
     LEFT_OUT_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     answer_id: builtins.str
-    """The answer's id: 1 to 64 characters of [A-Za-z0-9_-]."""
+    """Id of the answer: 1 to 64 characters of [A-Za-z0-9_-]."""
     request_digest: builtins.bytes
-    """SHA-256 of the request without its photos' bytes but with their hashes (32 bytes)."""
+    """SHA-256 of the request, with the hashes of its photos instead of their bytes (32 bytes)."""
     scene: builtins.str
-    """The scene."""
+    """Name of the scene."""
     seed: builtins.int
-    """Seed of everything drawn by chance."""
+    """Seed of all random draws."""
     hidden_count: builtins.int
-    """How many products were dropped because the shopper hid them."""
+    """Number of products dropped because the shopper hid them."""
     total_count: builtins.int
-    """Length of the whole order; 0 = the products of this message are all."""
+    """Length of the whole order. 0 if this message holds all products."""
     inputs_version: builtins.int
-    """What `inputs` holds: 1 since release 0.14; 0 = a release before."""
+    """Version of `inputs`: 1 since release 0.14; 0 for earlier releases."""
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
-        """To whom; absent = nobody in particular. Stored as a pseudonym, never given back."""
+        """The shopper. Unset if anonymous. Stored as a pseudonym and never returned."""
 
     @property
     def versions(self) -> sightline.common.v1.answer_pb2.Versions:
-        """Versions that made it."""
+        """Versions that produced the answer."""
 
     @property
     def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AnsweredProduct]:
-        """The final order of all ranked candidates, best first, up to 2,000."""
+        """All ranked candidates in their final order, best first, up to 2,000."""
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
@@ -80,38 +80,38 @@ class AnswerRecord(google.protobuf.message.Message):
 
     @property
     def answer_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it was served (UTC)."""
+        """When the answer was served (UTC)."""
 
     @property
     def expire_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When the record may go (UTC); absent = after the service's own time."""
+        """When the record may be deleted (UTC). Default: after the service's own retention time."""
 
     @property
     def arms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The arms of experiments that made it, up to 16, each 1 to 64 characters without control characters; empty =
-        no experiment ran. Clicks, conversions and hides are reported for each; see OnlineReport.
+        """Experiment arms of the answer, up to 16, each 1 to 64 characters without control characters. Empty if no experiment
+        ran. Clicks, conversions and hides are reported for each; see OnlineReport.
         """
 
     @property
     def columns(self) -> Global___AnsweredColumns:
-        """The final order as columns, in place of `products`: a record has either. GetAnswer gives those of the range asked
-        for, when `as_columns` is set.
+        """The final order as columns, instead of `products`. A record has one of the two. GetAnswer returns the requested
+        range as columns if `as_columns` is set.
         """
 
     @property
     def controls(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Names of the controls that acted, up to 100, each 1 to 129 characters; see sightline.ranker.v1.Controls."""
+        """Names of the controls that had an effect, up to 100, each 1 to 129 characters; see sightline.ranker.v1.Controls."""
 
     @property
     def inputs(self) -> Global___RankInputs:
-        """What the ranker computed the order from; absent = it did not rank the answer, or the record is of a release before
-        0.14. GetAnswer leaves it out.
+        """Inputs from which the ranker computed the order. Unset if it did not rank the answer, or for records of releases
+        before 0.14. GetAnswer omits it.
         """
 
     @property
     def left_out_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Of the products of this message those that the shopper of the GetAnswerRequest has hidden, or with `drop_seen` seen,
-        by now. Never stored.
+        """Products of this message that the shopper of the GetAnswerRequest has hidden since, or seen if `drop_seen` is set.
+        Never stored.
         """
 
     def __init__(
@@ -143,7 +143,7 @@ Global___AnswerRecord: typing_extensions.TypeAlias = AnswerRecord
 
 @typing.final
 class RankInputs(google.protobuf.message.Message):
-    """What an order was computed from, beside the model and the shopper's events: those it only names."""
+    """Inputs of a ranking. Of the model and the shopper's events it holds references only."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -159,38 +159,38 @@ class RankInputs(google.protobuf.message.Message):
     SETTINGS_DIGEST_FIELD_NUMBER: builtins.int
     PERSONAL_FIELD_NUMBER: builtins.int
     places: builtins.bytes
-    """Place of each among the candidates, from 0, uint16, little-endian: of `columns.product_ids`, then
+    """Index of each product among the candidates, from 0, uint16, little-endian: of `columns.product_ids`, then
     `columns.collapsed_product_ids`, then `left_out_product_ids`.
     """
     popularity: builtins.bytes
-    """Share of the most popular product's count of each candidate, float64; empty = not looked at."""
+    """Popularity of each candidate as a share of the most popular product's count, float64. Empty if it was not used."""
     shopper_place: builtins.int
-    """Place of the shopper in the model, from 1; 0 = the model does not know them."""
+    """Index of the shopper in the model, from 1. 0 if the model does not contain the shopper."""
     attributes_digest: builtins.bytes
-    """Keyed digest of what the shopper gave of themselves (8 bytes); empty = nothing that counted."""
+    """Keyed digest of the shopper's attributes (8 bytes). Empty if none was used."""
     draws: builtins.bytes
-    """What chance was drawn from (64 bytes); empty = nothing was drawn."""
+    """State from which random numbers were drawn (64 bytes). Empty if none were drawn."""
     settings_digest: builtins.bytes
-    """Digest of the settings by which events are read (8 bytes)."""
+    """Digest of the settings that determine how events are weighted (8 bytes)."""
     personal: builtins.bool
-    """Whether somebody in particular was asked for."""
+    """True if the request named a shopper."""
     @property
     def request(self) -> sightline.ranker.v1.ranking_service_pb2.RankRequest:
         """The request without shopper, visit, language and ids of candidates. Of the candidates' other columns it holds those
-        that the order hung on.
+        that affected the order.
         """
 
     @property
     def left_out_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Candidates that are not in the order: hidden, seen, or like one of the request's own products."""
+        """Candidates that are not in the order: hidden, seen, or near-duplicates of the request's own products."""
 
     @property
     def recent_events(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """The record's numbers of the shopper's last events, newest first."""
+        """Sequence numbers of the shopper's last events, newest first."""
 
     @property
     def marking_events(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """The record's numbers of events for which candidates were left out as hidden or seen, or not counted."""
+        """Sequence numbers of the events because of which candidates were dropped as hidden or seen, or were not counted."""
 
     def __init__(
         self,
@@ -214,8 +214,8 @@ Global___RankInputs: typing_extensions.TypeAlias = RankInputs
 
 @typing.final
 class AnsweredColumns(google.protobuf.message.Message):
-    """Products of an answer as packed columns: entry i of every column speaks of the same product. All numbers are
-    little-endian. A column that is empty is so for all products.
+    """Products of an answer as packed columns: entry i of every column belongs to product i. All numbers are little-endian.
+    An empty column has no value for any product.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -234,24 +234,24 @@ class AnsweredColumns(google.protobuf.message.Message):
     SCORES_FIELD_NUMBER: builtins.int
     SCORE_EVENT_FIELD_NUMBER: builtins.int
     raw_scores: builtins.bytes
-    """Raw scores, float64: 8 bytes each."""
+    """Raw scores, float64, 8 bytes each."""
     propensities: builtins.bytes
-    """The probability that each stood at its place of the ranker's order, float64; empty = 1 for all."""
+    """Probability that each product was placed at its rank in the ranker's order, float64. Empty if 1 for all."""
     scores: builtins.bytes
-    """Calibrated scores, 0 to 1, float64; empty = there were none."""
+    """Calibrated scores, 0 to 1, float64. Empty if there are none."""
     score_event: sightline.common.v1.event_pb2.EventType.ValueType
-    """Of which event the scores are the chance; UNSPECIFIED = there are none."""
+    """Event whose probability the scores are. EVENT_TYPE_UNSPECIFIED if there are none."""
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids, best first. No other column is longer."""
+        """Product ids, best first. No other column is longer."""
 
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PackedPart]:
-        """The parts of the raw scores."""
+        """Parts of the raw scores."""
 
     @property
     def matched_image_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The photos that matched best; "" = none."""
+        """Photo that matched best; "" if none."""
 
     @property
     def branch_names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -259,23 +259,23 @@ class AnsweredColumns(google.protobuf.message.Message):
 
     @property
     def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Which branches named each: bit i stands for `branch_names[i]`."""
+        """Branches that found each product: bit i stands for `branch_names[i]`."""
 
     @property
     def collapsed_counts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """How many near-duplicates each stands for."""
+        """Number of near-duplicates collapsed into each product."""
 
     @property
     def collapsed_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """These near-duplicates, those of the first product first."""
+        """Ids of these near-duplicates, those of the first product first."""
 
     @property
     def score_ranks(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Places by the raw score alone, from 1; empty = each stands there."""
+        """Rank by raw score alone, from 1. Empty if every product has that rank."""
 
     @property
     def moves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___MoveColumn]:
-        """Why products stood elsewhere; none = nothing was moved."""
+        """Why ranks differ from `score_ranks`. Empty if nothing was moved."""
 
     def __init__(
         self,
@@ -307,9 +307,9 @@ class PackedPart(google.protobuf.message.Message):
     NAME_FIELD_NUMBER: builtins.int
     VALUES_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """The part's name; see sightline.common.v1.ScorePart."""
+    """Name of the part; see sightline.common.v1.ScorePart."""
     values: builtins.bytes
-    """One value for each product, float64."""
+    """One float64 for each product."""
     def __init__(
         self,
         *,
@@ -322,17 +322,17 @@ Global___PackedPart: typing_extensions.TypeAlias = PackedPart
 
 @typing.final
 class MoveColumn(google.protobuf.message.Message):
-    """One cause of moves."""
+    """Moves by one rule."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     CAUSE_FIELD_NUMBER: builtins.int
     PLACES_FIELD_NUMBER: builtins.int
     cause: sightline.common.v1.answer_pb2.Move.Cause.ValueType
-    """Why."""
+    """The rule."""
     @property
     def places(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """By how many places each product was moved, as in sightline.common.v1.Move; 0 = not at all."""
+        """Number of places by which each product was moved, as in sightline.common.v1.Move. 0 if not moved."""
 
     def __init__(
         self,
@@ -363,40 +363,40 @@ class AnsweredProduct(google.protobuf.message.Message):
     SCORE_FIELD_NUMBER: builtins.int
     SCORE_EVENT_FIELD_NUMBER: builtins.int
     product_id: builtins.str
-    """Its id."""
+    """Id of the product."""
     raw_score: builtins.float
-    """Its raw score."""
+    """Raw score."""
     matched_image_id: builtins.str
-    """The photo that matched best; empty = none matched."""
+    """Photo that matched best. Empty if none."""
     score_rank: builtins.int
-    """Place by the raw score alone, from 1; 0 = not known (records of earlier releases)."""
+    """Rank by raw score alone, from 1. 0 if unknown (records of earlier releases)."""
     propensity: builtins.float
-    """The probability that it stood at its place of the ranker's order, which near-duplicates that collapse shorten:
-    1 where nothing was drawn by chance; 0 = not known (records of earlier releases).
+    """Probability that the product was placed at its rank in the ranker's order, before near-duplicates collapse: 1 if
+    nothing was drawn at random; 0 if unknown (records of earlier releases).
     """
     score: builtins.float
-    """Its calibrated score, 0 to 1; absent = there was none."""
+    """Calibrated score, 0 to 1. Unset if there is none."""
     score_event: sightline.common.v1.event_pb2.EventType.ValueType
-    """Of which event the score is the chance; UNSPECIFIED = there is no score."""
+    """Event whose probability `score` is. EVENT_TYPE_UNSPECIFIED if there is no score."""
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScorePart]:
-        """The score's parts."""
+        """Parts of the raw score."""
 
     @property
     def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Reason]:
-        """Its reasons."""
+        """Reasons."""
 
     @property
     def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Branches that named it; see sightline.gateway.v1.RecommendedProduct."""
+        """Branches that found the product; see sightline.gateway.v1.RecommendedProduct."""
 
     @property
     def collapsed_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Near-duplicates that it stands for; see sightline.gateway.v1.RecommendedProduct."""
+        """Near-duplicates collapsed into the product; see sightline.gateway.v1.RecommendedProduct."""
 
     @property
     def moves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Move]:
-        """Why it stood elsewhere in the ranker's order."""
+        """Why its rank in the ranker's order differs from `score_rank`."""
 
     def __init__(
         self,
@@ -422,7 +422,7 @@ Global___AnsweredProduct: typing_extensions.TypeAlias = AnsweredProduct
 
 @typing.final
 class RecordAnswersRequest(google.protobuf.message.Message):
-    """Answers to keep."""
+    """Request to store answers."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -430,9 +430,9 @@ class RecordAnswersRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     ANSWERS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     @property
     def answers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AnswerRecord]:
         """1 to 100 answers."""
@@ -450,13 +450,13 @@ Global___RecordAnswersRequest: typing_extensions.TypeAlias = RecordAnswersReques
 
 @typing.final
 class RecordAnswersResponse(google.protobuf.message.Message):
-    """They are kept."""
+    """Response after the answers were stored."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     WRITTEN_COUNT_FIELD_NUMBER: builtins.int
     written_count: builtins.int
-    """How many were new."""
+    """Number of new answers."""
     def __init__(
         self,
         *,
@@ -468,7 +468,7 @@ Global___RecordAnswersResponse: typing_extensions.TypeAlias = RecordAnswersRespo
 
 @typing.final
 class GetAnswerRequest(google.protobuf.message.Message):
-    """Asks for an answer."""
+    """Request for a recorded answer."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -481,24 +481,26 @@ class GetAnswerRequest(google.protobuf.message.Message):
     SHOPPER_FIELD_NUMBER: builtins.int
     DROP_SEEN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     answer_id: builtins.str
-    """The answer."""
+    """Id of the answer."""
     offset: builtins.int
-    """First product to give, from 0."""
+    """Index of the first product to return, from 0."""
     limit: builtins.int
-    """How many products at most, up to 2,000; 0 = all."""
+    """Maximum number of products, up to 2,000. Default: all."""
     as_columns: builtins.bool
-    """Whether the products come as `columns` rather than `products`. Default: products, without reasons where the
-    record was made by release 0.6 or later.
+    """If true, products are returned as `columns` instead of `products`. Without it, records of release 0.6 or later have
+    no reasons.
     """
     drop_seen: builtins.bool
-    """Whether what the shopper has viewed, bought or rated is named there, too. Default: no."""
+    """If true, products that the shopper viewed, bought or rated are listed there too."""
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
-        """Who asks now: what they have hidden is named in `left_out_product_ids`. Absent = nobody in particular."""
+        """Shopper who reads the page now: products that this shopper hid are listed in `left_out_product_ids`. Unset if
+        anonymous.
+        """
 
     def __init__(
         self,
@@ -519,7 +521,7 @@ Global___GetAnswerRequest: typing_extensions.TypeAlias = GetAnswerRequest
 
 @typing.final
 class ListAnswersRequest(google.protobuf.message.Message):
-    """Asks for the newest answers."""
+    """Request to list recorded answers."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -529,16 +531,16 @@ class ListAnswersRequest(google.protobuf.message.Message):
     FROM_TIME_FIELD_NUMBER: builtins.int
     LIMIT_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     scene: builtins.str
-    """The scene; required."""
+    """Name of the scene. Required."""
     limit: builtins.int
-    """How many at most, 1 to 200; 0 = 100."""
+    """Maximum number of answers, 1 to 200. Default: 100."""
     @property
     def from_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Served at this time or later (UTC); absent = at any time."""
+        """Earliest time at which the answers were served (UTC). If unset, no lower bound."""
 
     def __init__(
         self,
@@ -556,14 +558,14 @@ Global___ListAnswersRequest: typing_extensions.TypeAlias = ListAnswersRequest
 
 @typing.final
 class ListAnswersResponse(google.protobuf.message.Message):
-    """Answers, newest first."""
+    """Recorded answers, newest first."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ANSWER_IDS_FIELD_NUMBER: builtins.int
     @property
     def answer_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Their ids."""
+        """Ids of the answers."""
 
     def __init__(
         self,
@@ -576,7 +578,7 @@ Global___ListAnswersResponse: typing_extensions.TypeAlias = ListAnswersResponse
 
 @typing.final
 class ReplayAnswerRequest(google.protobuf.message.Message):
-    """Asks to rank an answer's candidates once more."""
+    """Request to rank a recorded answer's candidates again."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -586,16 +588,16 @@ class ReplayAnswerRequest(google.protobuf.message.Message):
     LIMIT_FIELD_NUMBER: builtins.int
     CHANGE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     answer_id: builtins.str
-    """The answer; required."""
+    """Id of the answer. Required."""
     limit: builtins.int
-    """How many of the first products to give, 1 to 2,000; 0 = all. All are compared."""
+    """Number of first products to return, 1 to 2,000. Default: all. All products are compared."""
     @property
     def change(self) -> Global___ReplayChange:
-        """What the answer would be by other rules; absent = this is not asked."""
+        """Other rules to rank by. If unset, the recorded rules are used."""
 
     def __init__(
         self,
@@ -613,7 +615,7 @@ Global___ReplayAnswerRequest: typing_extensions.TypeAlias = ReplayAnswerRequest
 
 @typing.final
 class ReplayChange(google.protobuf.message.Message):
-    """Rules in place of those that an answer was ranked by."""
+    """Rules that replace those by which an answer was ranked."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -622,16 +624,16 @@ class ReplayChange(google.protobuf.message.Message):
     PRODUCTS_FIELD_NUMBER: builtins.int
     @property
     def weights(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.ranker.v1.ranking_service_pb2.PartWeight]:
-        """How much each kind of part counts; see RankRequest."""
+        """Weights of the parts; see RankRequest."""
 
     @property
     def diversity(self) -> sightline.ranker.v1.ranking_service_pb2.Diversity:
-        """What else than the raw score decides the order; absent = nothing."""
+        """Rules that reorder products after scoring. If unset, none."""
 
     @property
     def products(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
-        """What is known of candidates now: categories, brands and times for these rules. A candidate that is not among them
-        has what the record holds.
+        """Current data of the candidates: categories, brands and times for these rules. Other candidates keep the data of the
+        record.
         """
 
     def __init__(
@@ -659,24 +661,24 @@ class ReplayAnswerResponse(google.protobuf.message.Message):
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     CHANGED_FIELD_NUMBER: builtins.int
     equal: builtins.bool
-    """Whether the whole order, all raw scores and parts, chances, moves and propensities are the same bit for bit."""
+    """True if the whole order, all raw scores and parts, calibrated scores, moves and propensities are equal bit for bit."""
     model_version: builtins.str
-    """The model that computed it now; empty = none."""
+    """Model that computed it now. Empty if none."""
     @property
     def record(self) -> Global___AnswerRecord:
-        """The record, with the first products and without its inputs."""
+        """The record, with its first products and without its inputs."""
 
     @property
     def recomputed(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AnsweredProduct]:
-        """The first products as they are computed now; empty = they can't be."""
+        """First products as computed now. Empty if they can't be computed."""
 
     @property
     def differences(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ReplayDifference]:
-        """What is gone or differs, the most important first; none = nothing."""
+        """What is missing or differs, most important first. Empty if nothing."""
 
     @property
     def changed(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AnsweredProduct]:
-        """With `change`: the first products by the changed rules."""
+        """With `change`: first products by the changed rules."""
 
     def __init__(
         self,
@@ -695,7 +697,7 @@ Global___ReplayAnswerResponse: typing_extensions.TypeAlias = ReplayAnswerRespons
 
 @typing.final
 class ReplayDifference(google.protobuf.message.Message):
-    """Something that is not as it was when an answer was given."""
+    """A difference between an answer as recorded and its replay."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -706,75 +708,75 @@ class ReplayDifference(google.protobuf.message.Message):
     class _KindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[ReplayDifference._Kind.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         KIND_UNSPECIFIED: ReplayDifference._Kind.ValueType  # 0
-        """Not said."""
+        """Unspecified."""
         KIND_NOT_RANKED: ReplayDifference._Kind.ValueType  # 1
-        """The ranker had not ranked the answer: there is nothing to compute again."""
+        """The ranker did not rank the answer, so nothing can be computed again."""
         KIND_MODEL_GONE: ReplayDifference._Kind.ValueType  # 2
-        """The model is no longer kept: the one that serves now took its place."""
+        """The model is no longer stored; the model that serves now was used."""
         KIND_EVENTS_GONE: ReplayDifference._Kind.ValueType  # 3
-        """Events of the shopper were deleted since: it was computed without them."""
+        """Events of the shopper were deleted since; the replay does not use them."""
         KIND_ATTRIBUTES_CHANGED: ReplayDifference._Kind.ValueType  # 4
-        """The shopper gave other attributes since, or took them back."""
+        """The shopper's attributes were changed or deleted since."""
         KIND_SETTINGS_CHANGED: ReplayDifference._Kind.ValueType  # 5
-        """Events are read by other settings (RANKER_SIGNAL_…) now."""
+        """The settings that weight events (RANKER_SIGNAL_…) were changed since."""
         KIND_PHOTOS_NOT_KEPT: ReplayDifference._Kind.ValueType  # 6
-        """Vectors of photos that came with the request are not kept."""
+        """Vectors of photos in the request are not stored."""
         KIND_ORDER: ReplayDifference._Kind.ValueType  # 7
-        """Products stand elsewhere."""
+        """Products have other ranks."""
         KIND_NUMBERS: ReplayDifference._Kind.ValueType  # 8
-        """The order is the same, numbers are not."""
+        """The order is equal, but numbers differ."""
         KIND_SCENE_CHANGED: ReplayDifference._Kind.ValueType  # 9
-        """The scene's file is another one now, or gone. Does not change what is computed."""
+        """The scene's file was changed or deleted since. Does not affect the recomputation."""
         KIND_SPACE_CHANGED: ReplayDifference._Kind.ValueType  # 10
-        """A space that was searched is served in another version now, or not at all. Does not change what is computed."""
+        """A space that was searched is now served in another version, or not at all. Does not affect the recomputation."""
         KIND_SERVICE_CHANGED: ReplayDifference._Kind.ValueType  # 11
-        """Another release answers now."""
+        """Another release computes the replay."""
         KIND_PRODUCT_CHANGED: ReplayDifference._Kind.ValueType  # 12
-        """A product was changed since. Does not change what is computed."""
+        """A product was changed since. Does not affect the recomputation."""
         KIND_PRODUCT_GONE: ReplayDifference._Kind.ValueType  # 13
-        """A product is no longer in the catalog. Does not change what is computed."""
+        """A product was deleted since. Does not affect the recomputation."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
-        """What kind of thing."""
+        """Kind of difference."""
 
     KIND_UNSPECIFIED: ReplayDifference.Kind.ValueType  # 0
-    """Not said."""
+    """Unspecified."""
     KIND_NOT_RANKED: ReplayDifference.Kind.ValueType  # 1
-    """The ranker had not ranked the answer: there is nothing to compute again."""
+    """The ranker did not rank the answer, so nothing can be computed again."""
     KIND_MODEL_GONE: ReplayDifference.Kind.ValueType  # 2
-    """The model is no longer kept: the one that serves now took its place."""
+    """The model is no longer stored; the model that serves now was used."""
     KIND_EVENTS_GONE: ReplayDifference.Kind.ValueType  # 3
-    """Events of the shopper were deleted since: it was computed without them."""
+    """Events of the shopper were deleted since; the replay does not use them."""
     KIND_ATTRIBUTES_CHANGED: ReplayDifference.Kind.ValueType  # 4
-    """The shopper gave other attributes since, or took them back."""
+    """The shopper's attributes were changed or deleted since."""
     KIND_SETTINGS_CHANGED: ReplayDifference.Kind.ValueType  # 5
-    """Events are read by other settings (RANKER_SIGNAL_…) now."""
+    """The settings that weight events (RANKER_SIGNAL_…) were changed since."""
     KIND_PHOTOS_NOT_KEPT: ReplayDifference.Kind.ValueType  # 6
-    """Vectors of photos that came with the request are not kept."""
+    """Vectors of photos in the request are not stored."""
     KIND_ORDER: ReplayDifference.Kind.ValueType  # 7
-    """Products stand elsewhere."""
+    """Products have other ranks."""
     KIND_NUMBERS: ReplayDifference.Kind.ValueType  # 8
-    """The order is the same, numbers are not."""
+    """The order is equal, but numbers differ."""
     KIND_SCENE_CHANGED: ReplayDifference.Kind.ValueType  # 9
-    """The scene's file is another one now, or gone. Does not change what is computed."""
+    """The scene's file was changed or deleted since. Does not affect the recomputation."""
     KIND_SPACE_CHANGED: ReplayDifference.Kind.ValueType  # 10
-    """A space that was searched is served in another version now, or not at all. Does not change what is computed."""
+    """A space that was searched is now served in another version, or not at all. Does not affect the recomputation."""
     KIND_SERVICE_CHANGED: ReplayDifference.Kind.ValueType  # 11
-    """Another release answers now."""
+    """Another release computes the replay."""
     KIND_PRODUCT_CHANGED: ReplayDifference.Kind.ValueType  # 12
-    """A product was changed since. Does not change what is computed."""
+    """A product was changed since. Does not affect the recomputation."""
     KIND_PRODUCT_GONE: ReplayDifference.Kind.ValueType  # 13
-    """A product is no longer in the catalog. Does not change what is computed."""
+    """A product was deleted since. Does not affect the recomputation."""
 
     KIND_FIELD_NUMBER: builtins.int
     SUBJECT_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
     kind: Global___ReplayDifference.Kind.ValueType
-    """What kind of thing."""
+    """Kind of difference."""
     subject: builtins.str
-    """Which one: a model, a product, a space, a scene, a release. Empty = the kind says it."""
+    """The model, product, space, scene or release concerned. Empty if the kind concerns no single one."""
     text: builtins.str
-    """What it was and what it is, in words."""
+    """The recorded and the current value, in words."""
     def __init__(
         self,
         *,
@@ -788,7 +790,7 @@ Global___ReplayDifference: typing_extensions.TypeAlias = ReplayDifference
 
 @typing.final
 class CountControlsRequest(google.protobuf.message.Message):
-    """Asks for the exposures of controls."""
+    """Request to count the effects of controls."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -797,14 +799,14 @@ class CountControlsRequest(google.protobuf.message.Message):
     DAY_FIELD_NUMBER: builtins.int
     NAMES_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     day: builtins.int
-    """The day, days since 1970-01-01 (UTC), by when answers were served: the current one or one of the six before it."""
+    """Day on which the answers were served (UTC), in days since 1970-01-01: today or one of the six days before."""
     @property
     def names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Which controls, up to 1,000."""
+        """Names of controls, up to 1,000."""
 
     def __init__(
         self,
@@ -820,14 +822,14 @@ Global___CountControlsRequest: typing_extensions.TypeAlias = CountControlsReques
 
 @typing.final
 class CountControlsResponse(google.protobuf.message.Message):
-    """How often controls acted."""
+    """Number of answers in which controls had an effect."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     COUNTS_FIELD_NUMBER: builtins.int
     @property
     def counts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ControlCount]:
-        """Those of them that did on that day."""
+        """Counts of the requested controls that had an effect on that day."""
 
     def __init__(
         self,
@@ -840,16 +842,16 @@ Global___CountControlsResponse: typing_extensions.TypeAlias = CountControlsRespo
 
 @typing.final
 class ControlCount(google.protobuf.message.Message):
-    """How often a control acted."""
+    """Number of answers in which one control had an effect."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     NAME_FIELD_NUMBER: builtins.int
     COUNT_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Its name."""
+    """Name of the control."""
     count: builtins.int
-    """In how many kept answers."""
+    """Number of recorded answers."""
     def __init__(
         self,
         *,

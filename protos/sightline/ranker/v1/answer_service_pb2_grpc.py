@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AnswerServiceStub(object):
-    """Keeps what was answered, for later pages, replay, attribution and learning.
+    """Records of answers, for later pages, replay, attribution and learning.
     """
 
     def __init__(self, channel):
@@ -63,42 +63,42 @@ class AnswerServiceStub(object):
 
 
 class AnswerServiceServicer(object):
-    """Keeps what was answered, for later pages, replay, attribution and learning.
+    """Records of answers, for later pages, replay, attribution and learning.
     """
 
     def RecordAnswers(self, request, context):
-        """Keeps answers, up to 100. Idempotent by answer_id: the first content stays.
+        """Stores up to 100 answers. Idempotent by answer_id: the first content is kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAnswer(self, request, context):
-        """One kept answer. ANSWER_RECORD_MISSING when there is none (lost, expired or never handed over).
+        """Returns a recorded answer. ANSWER_RECORD_MISSING if there is none (lost, expired or never recorded).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAnswers(self, request, context):
-        """The newest answers that are kept of a scene.
+        """Lists the newest recorded answers of a scene.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReplayAnswer(self, request, context):
-        """Ranks an answer's candidates once more, from what its record holds: bit for bit the same where the model and the
-        shopper's events are still there; else `differences` says what is gone. The search for candidates is not
-        repeated. ANSWER_RECORD_MISSING; ANSWER_RECORD_OUTDATED (the record was made by a release that kept less, or more;
-        `record_field` in the error's metadata says what is missing).
+        """Ranks the candidates of a recorded answer again, from the record. The result is identical bit for bit while the
+        model and the shopper's events are stored; otherwise `differences` lists what is missing. The search for candidates
+        is not repeated. ANSWER_RECORD_MISSING; ANSWER_RECORD_OUTDATED (another release wrote the record with other fields;
+        `record_field` in the error's metadata names the missing field).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CountControls(self, request, context):
-        """In how many answers of a day each control acted. They are counted with the write that keeps the answer.
+        """Counts the answers of a day in which each control had an effect. Counts are stored together with the answers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,7 +141,7 @@ def add_AnswerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AnswerService(object):
-    """Keeps what was answered, for later pages, replay, attribution and learning.
+    """Records of answers, for later pages, replay, attribution and learning.
     """
 
     @staticmethod

@@ -106,7 +106,7 @@ _AnswerServiceCountControlsType = typing_extensions.TypeVar(
 )
 
 class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerServiceGetAnswerType, _AnswerServiceListAnswersType, _AnswerServiceReplayAnswerType, _AnswerServiceCountControlsType]):
-    """Keeps what was answered, for later pages, replay, attribution and learning."""
+    """Records of answers, for later pages, replay, attribution and learning."""
 
     @typing.overload
     def __init__(self: AnswerServiceStub[
@@ -157,23 +157,23 @@ class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerS
     ], channel: grpc.aio.Channel) -> None: ...
 
     RecordAnswers: _AnswerServiceRecordAnswersType
-    """Keeps answers, up to 100. Idempotent by answer_id: the first content stays."""
+    """Stores up to 100 answers. Idempotent by answer_id: the first content is kept."""
 
     GetAnswer: _AnswerServiceGetAnswerType
-    """One kept answer. ANSWER_RECORD_MISSING when there is none (lost, expired or never handed over)."""
+    """Returns a recorded answer. ANSWER_RECORD_MISSING if there is none (lost, expired or never recorded)."""
 
     ListAnswers: _AnswerServiceListAnswersType
-    """The newest answers that are kept of a scene."""
+    """Lists the newest recorded answers of a scene."""
 
     ReplayAnswer: _AnswerServiceReplayAnswerType
-    """Ranks an answer's candidates once more, from what its record holds: bit for bit the same where the model and the
-    shopper's events are still there; else `differences` says what is gone. The search for candidates is not
-    repeated. ANSWER_RECORD_MISSING; ANSWER_RECORD_OUTDATED (the record was made by a release that kept less, or more;
-    `record_field` in the error's metadata says what is missing).
+    """Ranks the candidates of a recorded answer again, from the record. The result is identical bit for bit while the
+    model and the shopper's events are stored; otherwise `differences` lists what is missing. The search for candidates
+    is not repeated. ANSWER_RECORD_MISSING; ANSWER_RECORD_OUTDATED (another release wrote the record with other fields;
+    `record_field` in the error's metadata names the missing field).
     """
 
     CountControls: _AnswerServiceCountControlsType
-    """In how many answers of a day each control acted. They are counted with the write that keeps the answer."""
+    """Counts the answers of a day in which each control had an effect. Counts are stored together with the answers."""
 
 AnswerServiceAsyncStub: typing_extensions.TypeAlias = AnswerServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -199,7 +199,7 @@ AnswerServiceAsyncStub: typing_extensions.TypeAlias = AnswerServiceStub[
 ]
 
 class AnswerServiceServicer(metaclass=abc.ABCMeta):
-    """Keeps what was answered, for later pages, replay, attribution and learning."""
+    """Records of answers, for later pages, replay, attribution and learning."""
 
     @abc.abstractmethod
     def RecordAnswers(
@@ -207,7 +207,7 @@ class AnswerServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.answer_service_pb2.RecordAnswersRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.answer_service_pb2.RecordAnswersResponse, collections.abc.Awaitable[sightline.ranker.v1.answer_service_pb2.RecordAnswersResponse]]:
-        """Keeps answers, up to 100. Idempotent by answer_id: the first content stays."""
+        """Stores up to 100 answers. Idempotent by answer_id: the first content is kept."""
 
     @abc.abstractmethod
     def GetAnswer(
@@ -215,7 +215,7 @@ class AnswerServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.answer_service_pb2.GetAnswerRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.answer_service_pb2.AnswerRecord, collections.abc.Awaitable[sightline.ranker.v1.answer_service_pb2.AnswerRecord]]:
-        """One kept answer. ANSWER_RECORD_MISSING when there is none (lost, expired or never handed over)."""
+        """Returns a recorded answer. ANSWER_RECORD_MISSING if there is none (lost, expired or never recorded)."""
 
     @abc.abstractmethod
     def ListAnswers(
@@ -223,7 +223,7 @@ class AnswerServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.answer_service_pb2.ListAnswersRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.answer_service_pb2.ListAnswersResponse, collections.abc.Awaitable[sightline.ranker.v1.answer_service_pb2.ListAnswersResponse]]:
-        """The newest answers that are kept of a scene."""
+        """Lists the newest recorded answers of a scene."""
 
     @abc.abstractmethod
     def ReplayAnswer(
@@ -231,10 +231,10 @@ class AnswerServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.answer_service_pb2.ReplayAnswerRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.answer_service_pb2.ReplayAnswerResponse, collections.abc.Awaitable[sightline.ranker.v1.answer_service_pb2.ReplayAnswerResponse]]:
-        """Ranks an answer's candidates once more, from what its record holds: bit for bit the same where the model and the
-        shopper's events are still there; else `differences` says what is gone. The search for candidates is not
-        repeated. ANSWER_RECORD_MISSING; ANSWER_RECORD_OUTDATED (the record was made by a release that kept less, or more;
-        `record_field` in the error's metadata says what is missing).
+        """Ranks the candidates of a recorded answer again, from the record. The result is identical bit for bit while the
+        model and the shopper's events are stored; otherwise `differences` lists what is missing. The search for candidates
+        is not repeated. ANSWER_RECORD_MISSING; ANSWER_RECORD_OUTDATED (another release wrote the record with other fields;
+        `record_field` in the error's metadata names the missing field).
         """
 
     @abc.abstractmethod
@@ -243,6 +243,6 @@ class AnswerServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.answer_service_pb2.CountControlsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.answer_service_pb2.CountControlsResponse, collections.abc.Awaitable[sightline.ranker.v1.answer_service_pb2.CountControlsResponse]]:
-        """In how many answers of a day each control acted. They are counted with the write that keeps the answer."""
+        """Counts the answers of a day in which each control had an effect. Counts are stored together with the answers."""
 
 def add_AnswerServiceServicer_to_server(servicer: AnswerServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

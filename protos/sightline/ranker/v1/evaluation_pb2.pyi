@@ -22,8 +22,8 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class Evaluation(google.protobuf.message.Message):
-    """What a model's evaluation found: how well its recipe, learned from the earlier part of the events, finds what
-    the same shoppers liked in the part that was held out, beside all that it has to beat.
+    """An offline evaluation of a model. The model's recipe is trained on the earlier part of the events and compared with
+    baselines by how well each predicts the held-out interests of the same shoppers.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -37,23 +37,23 @@ class Evaluation(google.protobuf.message.Message):
         VERDICT_UNSPECIFIED: Evaluation._Verdict.ValueType  # 0
         """Not evaluated."""
         VERDICT_PASSED: Evaluation._Verdict.ValueType  # 1
-        """Shown: better than popularity, and no worse than the model in production by more than the margin."""
+        """Better than popularity, and no worse than the model in production by more than the margin (95% confidence)."""
         VERDICT_FAILED: Evaluation._Verdict.ValueType  # 2
-        """Refuted: surely worse than one of the two."""
+        """Worse than one of the two (95% confidence)."""
         VERDICT_INCONCLUSIVE: Evaluation._Verdict.ValueType  # 3
-        """Neither: too little evidence. Popularity and similarity go on serving, or the model that serves."""
+        """Too little evidence for either. The current serving model, or popularity and similarity, should stay in use."""
 
     class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
-        """What the evidence says of serving the model."""
+        """Result of the evaluation."""
 
     VERDICT_UNSPECIFIED: Evaluation.Verdict.ValueType  # 0
     """Not evaluated."""
     VERDICT_PASSED: Evaluation.Verdict.ValueType  # 1
-    """Shown: better than popularity, and no worse than the model in production by more than the margin."""
+    """Better than popularity, and no worse than the model in production by more than the margin (95% confidence)."""
     VERDICT_FAILED: Evaluation.Verdict.ValueType  # 2
-    """Refuted: surely worse than one of the two."""
+    """Worse than one of the two (95% confidence)."""
     VERDICT_INCONCLUSIVE: Evaluation.Verdict.ValueType  # 3
-    """Neither: too little evidence. Popularity and similarity go on serving, or the model that serves."""
+    """Too little evidence for either. The current serving model, or popularity and similarity, should stay in use."""
 
     class _ProductionForm:
         ValueType = typing.NewType("ValueType", builtins.int)
@@ -62,21 +62,25 @@ class Evaluation(google.protobuf.message.Message):
     class _ProductionFormEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Evaluation._ProductionForm.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         PRODUCTION_FORM_UNSPECIFIED: Evaluation._ProductionForm.ValueType  # 0
-        """None served."""
+        """No model served."""
         PRODUCTION_FORM_ARTIFACT: Evaluation._ProductionForm.ValueType  # 1
-        """As it serves: all that it learned from is older than the split."""
+        """The serving artefact itself: all its training events are older than the split."""
         PRODUCTION_FORM_REFITTED: Evaluation._ProductionForm.ValueType  # 2
-        """Its recipe, learned anew from what the candidate learned from; as it serves it would know the answers."""
+        """Its recipe, trained again on the candidate's training events, because the artefact was trained on held-out
+        events.
+        """
 
     class ProductionForm(_ProductionForm, metaclass=_ProductionFormEnumTypeWrapper):
         """How the model in production was compared."""
 
     PRODUCTION_FORM_UNSPECIFIED: Evaluation.ProductionForm.ValueType  # 0
-    """None served."""
+    """No model served."""
     PRODUCTION_FORM_ARTIFACT: Evaluation.ProductionForm.ValueType  # 1
-    """As it serves: all that it learned from is older than the split."""
+    """The serving artefact itself: all its training events are older than the split."""
     PRODUCTION_FORM_REFITTED: Evaluation.ProductionForm.ValueType  # 2
-    """Its recipe, learned anew from what the candidate learned from; as it serves it would know the answers."""
+    """Its recipe, trained again on the candidate's training events, because the artefact was trained on held-out
+    events.
+    """
 
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     VERDICT_FIELD_NUMBER: builtins.int
@@ -87,24 +91,24 @@ class Evaluation(google.protobuf.message.Message):
     SHOPPER_COUNT_FIELD_NUMBER: builtins.int
     EVALUATE_TIME_FIELD_NUMBER: builtins.int
     model_version: builtins.str
-    """The model whose recipe was measured; empty = evaluated offline."""
+    """Model whose recipe was evaluated. Empty for an offline evaluation without a model."""
     verdict: Global___Evaluation.Verdict.ValueType
-    """What the evidence says."""
+    """Result of the evaluation."""
     summary: builtins.str
-    """Why, in English sentences, with the smallest effect that the data could show."""
+    """Reasons for the verdict, in English sentences, with the smallest detectable effect."""
     production_version: builtins.str
-    """The model in production that it was compared with; empty = none served."""
+    """Model in production that was compared. Empty if none served."""
     production_form: Global___Evaluation.ProductionForm.ValueType
-    """How that was compared."""
+    """How the model in production was compared."""
     shopper_count: builtins.int
-    """Shoppers that the verdict rests on; below 100 it is never more than inconclusive."""
+    """Number of shoppers that the verdict is based on. Below 100 the verdict is inconclusive."""
     @property
     def trials(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EvaluationTrial]:
-        """What each split showed; the one that the verdict rests on first."""
+        """Results by split. The one that the verdict is based on comes first."""
 
     @property
     def evaluate_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it was measured (UTC)."""
+        """When the evaluation ran (UTC)."""
 
     def __init__(
         self,
@@ -125,7 +129,7 @@ Global___Evaluation: typing_extensions.TypeAlias = Evaluation
 
 @typing.final
 class EvaluationTrial(google.protobuf.message.Message):
-    """What one split of the events showed."""
+    """Results on one split of the events."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -136,21 +140,25 @@ class EvaluationTrial(google.protobuf.message.Message):
     class _ProtocolEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[EvaluationTrial._Protocol.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         PROTOCOL_UNSPECIFIED: EvaluationTrial._Protocol.ValueType  # 0
-        """Not said."""
+        """Unspecified."""
         PROTOCOL_GLOBAL: EvaluationTrial._Protocol.ValueType  # 1
-        """At one moment for everyone: nothing of the future is known of anybody. Verdicts rest on it."""
+        """At one time for all shoppers: training uses no later event of any shopper. Verdicts are based on it."""
         PROTOCOL_PER_USER_TAIL: EvaluationTrial._Protocol.ValueType  # 2
-        """The last share of each shopper's events, by (time, product): others' future is known. An appendix."""
+        """The last share of each shopper's events, by (time, product): training uses later events of other shoppers. For
+        comparison only.
+        """
 
     class Protocol(_Protocol, metaclass=_ProtocolEnumTypeWrapper):
         """How events were split."""
 
     PROTOCOL_UNSPECIFIED: EvaluationTrial.Protocol.ValueType  # 0
-    """Not said."""
+    """Unspecified."""
     PROTOCOL_GLOBAL: EvaluationTrial.Protocol.ValueType  # 1
-    """At one moment for everyone: nothing of the future is known of anybody. Verdicts rest on it."""
+    """At one time for all shoppers: training uses no later event of any shopper. Verdicts are based on it."""
     PROTOCOL_PER_USER_TAIL: EvaluationTrial.Protocol.ValueType  # 2
-    """The last share of each shopper's events, by (time, product): others' future is known. An appendix."""
+    """The last share of each shopper's events, by (time, product): training uses later events of other shoppers. For
+    comparison only.
+    """
 
     PROTOCOL_FIELD_NUMBER: builtins.int
     SHARE_FIELD_NUMBER: builtins.int
@@ -165,22 +173,22 @@ class EvaluationTrial(google.protobuf.message.Message):
     share: builtins.float
     """Share of the events that were held out, above 0 and below 1."""
     event_count_before: builtins.int
-    """Events that could be learned from."""
+    """Number of training events."""
     event_count_after: builtins.int
-    """Events that were held out."""
+    """Number of held-out events."""
     product_count: builtins.int
-    """Products that compete."""
+    """Number of products that are ranked."""
     @property
     def split_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """The first moment that was held out (UTC); absent for PROTOCOL_PER_USER_TAIL."""
+        """Time of the split (UTC), the first that was held out. Unset for PROTOCOL_PER_USER_TAIL."""
 
     @property
     def systems(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EvaluatedSystem]:
-        """All that were measured: "candidate" first, then "production" if a model served, then the baselines."""
+        """Systems that were measured: "candidate" first, then "production" if a model served, then the baselines."""
 
     @property
     def comparisons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EvaluationComparison]:
-        """The candidate against each of the others, on the same shoppers."""
+        """Comparisons of the candidate with each other system, on the same shoppers."""
 
     def __init__(
         self,
@@ -212,25 +220,25 @@ class EvaluatedSystem(google.protobuf.message.Message):
     class _KindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[EvaluatedSystem._Kind.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         KIND_UNSPECIFIED: EvaluatedSystem._Kind.ValueType  # 0
-        """Not said."""
+        """Unspecified."""
         KIND_CANDIDATE: EvaluatedSystem._Kind.ValueType  # 1
-        """The model that was evaluated."""
+        """The model that is evaluated."""
         KIND_PRODUCTION: EvaluatedSystem._Kind.ValueType  # 2
         """The model in production."""
         KIND_BASELINE: EvaluatedSystem._Kind.ValueType  # 3
-        """A classic recommender that learned from the same events and was given the same histories."""
+        """A classic recommender with the same training events and the same histories."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
-        """What it is."""
+        """Kind of system."""
 
     KIND_UNSPECIFIED: EvaluatedSystem.Kind.ValueType  # 0
-    """Not said."""
+    """Unspecified."""
     KIND_CANDIDATE: EvaluatedSystem.Kind.ValueType  # 1
-    """The model that was evaluated."""
+    """The model that is evaluated."""
     KIND_PRODUCTION: EvaluatedSystem.Kind.ValueType  # 2
     """The model in production."""
     KIND_BASELINE: EvaluatedSystem.Kind.ValueType  # 3
-    """A classic recommender that learned from the same events and was given the same histories."""
+    """A classic recommender with the same training events and the same histories."""
 
     NAME_FIELD_NUMBER: builtins.int
     KIND_FIELD_NUMBER: builtins.int
@@ -239,14 +247,14 @@ class EvaluatedSystem(google.protobuf.message.Message):
     name: builtins.str
     """"candidate", "production", "popularity", "item-kNN", "EASE", "V-SKNN" or "sequential rules"."""
     kind: Global___EvaluatedSystem.Kind.ValueType
-    """What it is."""
+    """Kind of system."""
     @property
     def slices(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EvaluationSlice]:
-        """Its figures by kind of question."""
+        """Figures by slice of shoppers or products."""
 
     @property
     def exposures(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___BrandExposure]:
-        """How its first places go to brands: those with most places, then all others as one."""
+        """Share of the first places by brand: the brands with most places, then all others as one."""
 
     def __init__(
         self,
@@ -262,20 +270,20 @@ Global___EvaluatedSystem: typing_extensions.TypeAlias = EvaluatedSystem
 
 @typing.final
 class EvaluationSlice(google.protobuf.message.Message):
-    """Figures for one kind of question."""
+    """Figures for one slice of the test."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     NAME_FIELD_NUMBER: builtins.int
     FIGURES_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """"regulars": shoppers with a history, what verdicts rest on; "new_shoppers": without one, given their first three
-    later interests and asked for the rest; "new_items": regulars, asked for products that nobody liked before,
-    among those alone.
+    """"regulars": shoppers with a history; verdicts are based on them.
+    "new_shoppers": shoppers without a history, ranked by their first three held-out interests and tested on the rest.
+    "new_items": regulars, tested on products that no shopper liked before the split, ranked among those alone.
     """
     @property
     def figures(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EvaluationFigure]:
-        """The figures; empty = there was nobody to ask."""
+        """The figures. Empty if the slice has no shoppers."""
 
     def __init__(
         self,
@@ -289,7 +297,7 @@ Global___EvaluationSlice: typing_extensions.TypeAlias = EvaluationSlice
 
 @typing.final
 class EvaluationFigure(google.protobuf.message.Message):
-    """A figure of quality."""
+    """A quality figure."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -299,21 +307,27 @@ class EvaluationFigure(google.protobuf.message.Message):
     HIGH_FIELD_NUMBER: builtins.int
     SAMPLE_COUNT_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """What is measured, @k over the first k places: "precision@k", "recall@k", "ndcg@k", "map@k", "mrr@k", "hit@k" (all
-    0 to 1, higher is better, k 5, 10 and 20); "auc" (0 to 1; 0.5 = by chance); "novelty@10" (bits, at least 0: how
-    rare the liking of listed products is); "diversity@10" (0 to 1: how unlike each other they are);
-    "popularity@10" (0 to 1: share of shoppers who like them); "popularity_lift@10" (-1 and up: how much more popular
-    they are than what the asked shoppers like themselves, the popularity bias; 0 = alike); "coverage@10" (0 to 1:
-    share of the catalog that is listed for anybody); "gini@10" (0 to 1: how unevenly places go to products).
+    """Name of the metric, @k over the first k places:
+    "precision@k", "recall@k", "ndcg@k", "map@k", "mrr@k", "hit@k": 0 to 1, higher is better, for k 5, 10 and 20.
+    "auc": 0 to 1; 0.5 is chance.
+    "novelty@10": in bits, not negative: how few shoppers like the listed products.
+    "diversity@10": 0 to 1: how unlike each other the listed products are.
+    "popularity@10": 0 to 1: share of shoppers who like the listed products.
+    "popularity_lift@10": -1 and up: popularity bias, how much more popular the listed products are than those that the
+    same shoppers like; 0 if equal.
+    "coverage@10": 0 to 1: share of the catalog that is listed for at least one shopper.
+    "gini@10": 0 to 1: how unequally places are distributed over products.
     """
     value: builtins.float
-    """Mean over shoppers; of coverage, gini and popularity_lift, of all lists together."""
+    """Mean over shoppers. For coverage, gini and popularity_lift: computed over all lists together."""
     low: builtins.float
-    """Lower end of the 95% interval, by resampling shoppers (BCa bootstrap); absent where all lists go together."""
+    """Lower bound of the 95% interval by resampling of shoppers (BCa bootstrap). Unset for figures computed over all
+    lists together.
+    """
     high: builtins.float
-    """Upper end of the interval; absent likewise."""
+    """Upper bound of the interval. Unset for the same figures."""
     sample_count: builtins.int
-    """Shoppers it rests on."""
+    """Number of shoppers."""
     def __init__(
         self,
         *,
@@ -334,7 +348,7 @@ Global___EvaluationFigure: typing_extensions.TypeAlias = EvaluationFigure
 
 @typing.final
 class BrandExposure(google.protobuf.message.Message):
-    """How much of the places a brand gets."""
+    """Share of the first places of one brand."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -343,13 +357,13 @@ class BrandExposure(google.protobuf.message.Message):
     PRODUCT_SHARE_FIELD_NUMBER: builtins.int
     INTEREST_SHARE_FIELD_NUMBER: builtins.int
     brand: builtins.str
-    """The brand; empty = products without one, and all other brands."""
+    """The brand. Empty for products without a brand and all other brands together."""
     place_share: builtins.float
     """Share of the first ten places, 0 to 1."""
     product_share: builtins.float
     """Share of the catalog's products, 0 to 1."""
     interest_share: builtins.float
-    """Share of what shoppers liked in the part that was held out, 0 to 1."""
+    """Share of the shoppers' held-out interests, 0 to 1."""
     def __init__(
         self,
         *,
@@ -364,7 +378,7 @@ Global___BrandExposure: typing_extensions.TypeAlias = BrandExposure
 
 @typing.final
 class EvaluationComparison(google.protobuf.message.Message):
-    """The candidate against another system, on the same shoppers."""
+    """Comparison of the candidate with another system, on the same shoppers."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -380,21 +394,23 @@ class EvaluationComparison(google.protobuf.message.Message):
     against: builtins.str
     """Name of the other system."""
     metric: builtins.str
-    """What was compared, as EvaluationFigure names it."""
+    """Name of the metric, as in EvaluationFigure."""
     difference: builtins.float
-    """Candidate less the other, -1 to 1."""
+    """Candidate minus other system, -1 to 1."""
     low: builtins.float
-    """Lower end of its 95% interval, paired by shopper."""
+    """Lower bound of the 95% interval, paired by shopper."""
     high: builtins.float
-    """Upper end of the interval."""
+    """Upper bound of the interval."""
     smallest_effect: builtins.float
-    """The smallest true difference that the data would show in 80% of cases, above 0; absent = fewer than two shoppers."""
+    """Smallest true difference that the data would detect with a power of 80%, above 0. Unset with fewer than two
+    shoppers.
+    """
     margin: builtins.float
-    """How much less than the other is still no worse, at least 0; 0 = the candidate has to be better."""
+    """Tolerated deficit to the other system, not negative. 0 if the candidate must be better."""
     verdict: Global___Evaluation.Verdict.ValueType
-    """What the interval says of that."""
+    """Result of the comparison."""
     decides: builtins.bool
-    """Whether the model's verdict rests on it."""
+    """True if the verdict on the model is based on this comparison."""
     def __init__(
         self,
         *,

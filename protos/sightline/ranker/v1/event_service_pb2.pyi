@@ -24,7 +24,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class AppendEventsRequest(google.protobuf.message.Message):
-    """Events to write."""
+    """Request to write events."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -32,9 +32,9 @@ class AppendEventsRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     EVENTS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     @property
     def events(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.event_pb2.Event]:
         """1 to 1,000 events."""
@@ -52,7 +52,7 @@ Global___AppendEventsRequest: typing_extensions.TypeAlias = AppendEventsRequest
 
 @typing.final
 class AppendEventsResponse(google.protobuf.message.Message):
-    """What became of the events, in their order."""
+    """Results of the events, in the order of the request."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -60,13 +60,13 @@ class AppendEventsResponse(google.protobuf.message.Message):
     WRITTEN_COUNT_FIELD_NUMBER: builtins.int
     DUPLICATE_COUNT_FIELD_NUMBER: builtins.int
     written_count: builtins.int
-    """How many were new. Impressions that are left out count here, each time that they are sent."""
+    """Number of new events. Impressions that sampling leaves out count here each time they are sent."""
     duplicate_count: builtins.int
-    """How many were stored before."""
+    """Number of events that were stored before."""
     @property
     def statuses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.rpc.status_pb2.Status]:
-        """One for each event, in the same order; code 0 = stored, or stored before with the same content, or
-        an impression of an answer whose impressions are left out (RANKER_IMPRESSION_SHARE).
+        """One status for each event, in the same order. Code 0 if the event is stored, was stored before with the same
+        content, or is an impression that sampling leaves out (RANKER_IMPRESSION_SHARE).
         """
 
     def __init__(
@@ -82,7 +82,7 @@ Global___AppendEventsResponse: typing_extensions.TypeAlias = AppendEventsRespons
 
 @typing.final
 class GetEventsRequest(google.protobuf.message.Message):
-    """Asks for a shopper's events."""
+    """Request for the events of a shopper."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -92,16 +92,16 @@ class GetEventsRequest(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     page_size: builtins.int
-    """1 to 1,000; 0 = 50."""
+    """Maximum number of results, 1 to 1,000. Default: 50."""
     page_token: builtins.str
-    """`next_page_token` of the page before; empty = first page."""
+    """`next_page_token` of the previous response. Empty for the first page."""
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
-        """Whose; required."""
+        """The shopper. Required."""
 
     def __init__(
         self,
@@ -119,17 +119,17 @@ Global___GetEventsRequest: typing_extensions.TypeAlias = GetEventsRequest
 
 @typing.final
 class GetEventsResponse(google.protobuf.message.Message):
-    """A shopper's events."""
+    """A page of a shopper's events."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page; empty = this is the last."""
+    """Token of the next page. Empty on the last page."""
     @property
     def events(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.event_pb2.Event]:
-        """Newest first; `shopper` and `session_id` are left out (they are stored as pseudonyms)."""
+        """Events, newest first. `shopper` and `session_id` are omitted (they are stored as pseudonyms)."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ Global___GetEventsResponse: typing_extensions.TypeAlias = GetEventsResponse
 
 @typing.final
 class MergeShopperRequest(google.protobuf.message.Message):
-    """Joins a visitor to a user."""
+    """Request to merge a visitor into a user."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -153,14 +153,14 @@ class MergeShopperRequest(google.protobuf.message.Message):
     TO_FIELD_NUMBER: builtins.int
     VISITOR_PROOF_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     visitor_proof: builtins.str
-    """Not read: the gateway has checked it."""
+    """Ignored: the gateway has checked it."""
     @property
     def to(self) -> sightline.common.v1.event_pb2.Shopper:
-        """To whom: a user_id."""
+        """The user: a user_id."""
 
     def __init__(
         self,
@@ -177,13 +177,13 @@ Global___MergeShopperRequest: typing_extensions.TypeAlias = MergeShopperRequest
 
 @typing.final
 class MergeShopperResponse(google.protobuf.message.Message):
-    """They are joined."""
+    """Result of a merge."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     MOVED_COUNT_FIELD_NUMBER: builtins.int
     moved_count: builtins.int
-    """How many events moved now."""
+    """Number of events moved by this call."""
     def __init__(
         self,
         *,
@@ -195,7 +195,7 @@ Global___MergeShopperResponse: typing_extensions.TypeAlias = MergeShopperRespons
 
 @typing.final
 class PurgeEventsRequest(google.protobuf.message.Message):
-    """Which events to delete: those that fit every condition given; at least one is needed."""
+    """Request to delete events. An event is deleted if it meets every condition that is set. At least one is required."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -207,24 +207,24 @@ class PurgeEventsRequest(google.protobuf.message.Message):
     SHOPPER_FIELD_NUMBER: builtins.int
     FORCE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     product_id: builtins.str
-    """Only events with this product; empty = any."""
+    """Product of the events. If empty, all products."""
     force: builtins.bool
-    """Delete them. Default: only count them."""
+    """If true, deletes them. Default: only counts them."""
     @property
     def before_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Only events before this time (UTC); absent = any time."""
+        """Latest time of the events, exclusive (UTC). If unset, no upper bound."""
 
     @property
     def types(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[sightline.common.v1.event_pb2.EventType.ValueType]:
-        """Only events of these types; empty = all."""
+        """Types of the events. If empty, all types."""
 
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
-        """Only events of this shopper; absent = of anybody."""
+        """Shopper of the events. If unset, all shoppers."""
 
     def __init__(
         self,
@@ -244,7 +244,7 @@ Global___PurgeEventsRequest: typing_extensions.TypeAlias = PurgeEventsRequest
 
 @typing.final
 class PurgeEventsResponse(google.protobuf.message.Message):
-    """What is or would be deleted."""
+    """Events that are, or would be, deleted."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -253,18 +253,18 @@ class PurgeEventsResponse(google.protobuf.message.Message):
     LAST_EVENT_TIME_FIELD_NUMBER: builtins.int
     JOB_FIELD_NUMBER: builtins.int
     event_count: builtins.int
-    """Events that fit."""
+    """Number of events that meet the conditions."""
     @property
     def first_event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """The oldest of them (UTC); absent = none."""
+        """Time of the oldest one (UTC). Unset if there are none."""
 
     @property
     def last_event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """The newest of them (UTC); absent = none."""
+        """Time of the newest one (UTC). Unset if there are none."""
 
     @property
     def job(self) -> sightline.common.v1.job_pb2.Job:
-        """With `force`: the job that deletes them; follow it with JobService."""
+        """With `force`: the job that deletes them. Follow it with JobService."""
 
     def __init__(
         self,
@@ -281,8 +281,8 @@ Global___PurgeEventsResponse: typing_extensions.TypeAlias = PurgeEventsResponse
 
 @typing.final
 class ExportEventsRequest(google.protobuf.message.Message):
-    """Which events to export: those that fit every condition given; none = all. What could say who somebody is, is
-    left out unless it is asked for.
+    """Request to export events. An event is exported if it meets every condition that is set. Fields that could identify a
+    person are omitted unless they are requested.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -295,26 +295,28 @@ class ExportEventsRequest(google.protobuf.message.Message):
     INCLUDE_ORDER_IDS_FIELD_NUMBER: builtins.int
     INCLUDE_QUERIES_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """The same id with the same conditions answers the same job; up to 128 characters; empty = a new job."""
+    """Makes the call idempotent: the same id with the same conditions returns the same job. Up to 128 characters. If
+    empty, a new job is started.
+    """
     include_order_ids: builtins.bool
-    """Orders by their own ids. Default: hashed with a salt of this export alone, so that purchases of one order stay
-    together and nobody finds the order.
+    """If true, exports order ids as stored. By default they are hashed with a salt of this export, which keeps purchases
+    of one order together but hides the order.
     """
     include_queries: builtins.bool
-    """What was typed in a search, which may be a name or an address. Default: left out."""
+    """If true, exports the words of searches, which may contain names or addresses."""
     @property
     def from_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Only events from this time on (UTC); absent = any time."""
+        """Earliest time of the events, inclusive (UTC). If unset, no lower bound."""
 
     @property
     def before_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Only events before this time (UTC); absent = any time."""
+        """Latest time of the events, exclusive (UTC). If unset, no upper bound."""
 
     @property
     def types(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[sightline.common.v1.event_pb2.EventType.ValueType]:
-        """Only events of these types; empty = all."""
+        """Types of the events. If empty, all types."""
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class EventServiceStub(object):
-    """What people did. An acknowledged event survives the death of any process and counts in the next request.
+    """Events of shoppers. An acknowledged event survives the loss of any process and is used in the next request.
     """
 
     def __init__(self, channel):
@@ -64,43 +64,43 @@ class EventServiceStub(object):
 
 
 class EventServiceServicer(object):
-    """What people did. An acknowledged event survives the death of any process and counts in the next request.
+    """Events of shoppers. An acknowledged event survives the loss of any process and is used in the next request.
     """
 
     def AppendEvents(self, request, context):
-        """Writes up to 1,000 events, each with a status of its own: EVENT_INVALID, EVENT_TIME_INVALID,
-        EVENT_CONFLICT. Idempotent by event_id. Durable before the answer.
+        """Writes up to 1,000 events. Each has its own status: EVENT_INVALID, EVENT_TIME_INVALID, EVENT_CONFLICT. Idempotent
+        by event_id. Events are durable before the response.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetEvents(self, request, context):
-        """A shopper's events, newest first.
+        """Returns the events of a shopper, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def MergeShopper(self, request, context):
-        """Makes the events and attributes of a visitor those of a user: after a login. What the visitor does later under the
-        visitor's id counts for the user too. Doing it again changes nothing.
+        """Merges the events and attributes of a visitor into a user, after a login. Later events with the visitor's id count
+        for the user too. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PurgeEvents(self, request, context):
-        """Counts the events that fit; with `force`, starts a job that deletes them.
+        """Counts the events that meet the conditions. With `force`, starts a job that deletes them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExportEvents(self, request, context):
-        """Starts a job that writes events to Parquet files in a folder or bucket of the worker's
-        (RANKER_EXPORT_STORE); its result names the folder, and its error may be EXPORT_UNWRITABLE. People
-        appear in the files as pseudonyms only. Follow it with JobService.
+        """Starts a job that writes events to Parquet files in a folder or bucket of the worker (RANKER_EXPORT_STORE). Its
+        result names the folder; it may fail with EXPORT_UNWRITABLE. Shoppers appear in the files as pseudonyms only.
+        Follow it with JobService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,7 +143,7 @@ def add_EventServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventService(object):
-    """What people did. An acknowledged event survives the death of any process and counts in the next request.
+    """Events of shoppers. An acknowledged event survives the loss of any process and is used in the next request.
     """
 
     @staticmethod

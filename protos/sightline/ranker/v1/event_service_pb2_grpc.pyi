@@ -107,7 +107,7 @@ _EventServiceExportEventsType = typing_extensions.TypeVar(
 )
 
 class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServiceGetEventsType, _EventServiceMergeShopperType, _EventServicePurgeEventsType, _EventServiceExportEventsType]):
-    """What people did. An acknowledged event survives the death of any process and counts in the next request."""
+    """Events of shoppers. An acknowledged event survives the loss of any process and is used in the next request."""
 
     @typing.overload
     def __init__(self: EventServiceStub[
@@ -158,25 +158,25 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
     ], channel: grpc.aio.Channel) -> None: ...
 
     AppendEvents: _EventServiceAppendEventsType
-    """Writes up to 1,000 events, each with a status of its own: EVENT_INVALID, EVENT_TIME_INVALID,
-    EVENT_CONFLICT. Idempotent by event_id. Durable before the answer.
+    """Writes up to 1,000 events. Each has its own status: EVENT_INVALID, EVENT_TIME_INVALID, EVENT_CONFLICT. Idempotent
+    by event_id. Events are durable before the response.
     """
 
     GetEvents: _EventServiceGetEventsType
-    """A shopper's events, newest first."""
+    """Returns the events of a shopper, newest first."""
 
     MergeShopper: _EventServiceMergeShopperType
-    """Makes the events and attributes of a visitor those of a user: after a login. What the visitor does later under the
-    visitor's id counts for the user too. Doing it again changes nothing.
+    """Merges the events and attributes of a visitor into a user, after a login. Later events with the visitor's id count
+    for the user too. Idempotent.
     """
 
     PurgeEvents: _EventServicePurgeEventsType
-    """Counts the events that fit; with `force`, starts a job that deletes them."""
+    """Counts the events that meet the conditions. With `force`, starts a job that deletes them."""
 
     ExportEvents: _EventServiceExportEventsType
-    """Starts a job that writes events to Parquet files in a folder or bucket of the worker's
-    (RANKER_EXPORT_STORE); its result names the folder, and its error may be EXPORT_UNWRITABLE. People
-    appear in the files as pseudonyms only. Follow it with JobService.
+    """Starts a job that writes events to Parquet files in a folder or bucket of the worker (RANKER_EXPORT_STORE). Its
+    result names the folder; it may fail with EXPORT_UNWRITABLE. Shoppers appear in the files as pseudonyms only.
+    Follow it with JobService.
     """
 
 EventServiceAsyncStub: typing_extensions.TypeAlias = EventServiceStub[
@@ -203,7 +203,7 @@ EventServiceAsyncStub: typing_extensions.TypeAlias = EventServiceStub[
 ]
 
 class EventServiceServicer(metaclass=abc.ABCMeta):
-    """What people did. An acknowledged event survives the death of any process and counts in the next request."""
+    """Events of shoppers. An acknowledged event survives the loss of any process and is used in the next request."""
 
     @abc.abstractmethod
     def AppendEvents(
@@ -211,8 +211,8 @@ class EventServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.event_service_pb2.AppendEventsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.event_service_pb2.AppendEventsResponse, collections.abc.Awaitable[sightline.ranker.v1.event_service_pb2.AppendEventsResponse]]:
-        """Writes up to 1,000 events, each with a status of its own: EVENT_INVALID, EVENT_TIME_INVALID,
-        EVENT_CONFLICT. Idempotent by event_id. Durable before the answer.
+        """Writes up to 1,000 events. Each has its own status: EVENT_INVALID, EVENT_TIME_INVALID, EVENT_CONFLICT. Idempotent
+        by event_id. Events are durable before the response.
         """
 
     @abc.abstractmethod
@@ -221,7 +221,7 @@ class EventServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.event_service_pb2.GetEventsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.event_service_pb2.GetEventsResponse, collections.abc.Awaitable[sightline.ranker.v1.event_service_pb2.GetEventsResponse]]:
-        """A shopper's events, newest first."""
+        """Returns the events of a shopper, newest first."""
 
     @abc.abstractmethod
     def MergeShopper(
@@ -229,8 +229,8 @@ class EventServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.event_service_pb2.MergeShopperRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.event_service_pb2.MergeShopperResponse, collections.abc.Awaitable[sightline.ranker.v1.event_service_pb2.MergeShopperResponse]]:
-        """Makes the events and attributes of a visitor those of a user: after a login. What the visitor does later under the
-        visitor's id counts for the user too. Doing it again changes nothing.
+        """Merges the events and attributes of a visitor into a user, after a login. Later events with the visitor's id count
+        for the user too. Idempotent.
         """
 
     @abc.abstractmethod
@@ -239,7 +239,7 @@ class EventServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.event_service_pb2.PurgeEventsResponse, collections.abc.Awaitable[sightline.ranker.v1.event_service_pb2.PurgeEventsResponse]]:
-        """Counts the events that fit; with `force`, starts a job that deletes them."""
+        """Counts the events that meet the conditions. With `force`, starts a job that deletes them."""
 
     @abc.abstractmethod
     def ExportEvents(
@@ -247,9 +247,9 @@ class EventServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that writes events to Parquet files in a folder or bucket of the worker's
-        (RANKER_EXPORT_STORE); its result names the folder, and its error may be EXPORT_UNWRITABLE. People
-        appear in the files as pseudonyms only. Follow it with JobService.
+        """Starts a job that writes events to Parquet files in a folder or bucket of the worker (RANKER_EXPORT_STORE). Its
+        result names the folder; it may fail with EXPORT_UNWRITABLE. Shoppers appear in the files as pseudonyms only.
+        Follow it with JobService.
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -23,7 +23,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class Experiment(google.protobuf.message.Message):
-    """A split test of scenes. Its unit is the shopper: a user, else a visitor."""
+    """A split test of scenes. Its unit is the shopper: the user if known, otherwise the visitor."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -43,42 +43,48 @@ class Experiment(google.protobuf.message.Message):
     PLANNED_UNITS_FIELD_NUMBER: builtins.int
     GUARDRAILS_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """1 to 40 of a-z, 0-9, _ and -."""
+    """Name, 1 to 40 characters of a-z, 0-9, _ and -."""
     description: builtins.str
-    """For people, up to 1,000 characters; empty = none."""
+    """For people, up to 1,000 characters. Empty if none."""
     layer: builtins.str
-    """Experiments of one layer exclude one another, those of two layers are independent; 1 to 40 of a-z, 0-9, _ and -."""
+    """Layer, 1 to 40 characters of a-z, 0-9, _ and -. Experiments of one layer exclude each other; those of different
+    layers are independent.
+    """
     layer_start: builtins.float
-    """The part of the layer's units that is in it begins here, 0 to 1 …"""
+    """Start of the experiment's share of the layer's units, 0 to 1."""
     layer_end: builtins.float
-    """… and ends here, above `layer_start`, up to 1."""
+    """End of the experiment's share of the layer's units, above `layer_start`, up to 1."""
     seed: builtins.str
-    """Enters the draw of arms, up to 64 characters; empty = the name alone does."""
+    """Additional input of the assignment to arms, up to 64 characters. If empty, the name alone is used."""
     metric: builtins.str
-    """What decides: "click_rate", "clicks", "conversion_rate", "revenue" or "hide_rate"."""
+    """Primary metric: "click_rate", "clicks", "conversion_rate", "revenue" or "hide_rate"."""
     currency: builtins.str
-    """The currency of revenue, ISO 4217, e.g. "EUR"; empty = revenue is not counted."""
+    """Currency of revenue, ISO 4217, e.g. "EUR". If empty, revenue is not counted."""
     planned_units: builtins.int
-    """At how many units, control and one arm together, the intervals are to be the tightest, 100 to 1,000,000,000."""
+    """Number of units, of the control and one arm together, at which the confidence intervals are to be tightest, 100 to
+    1,000,000,000.
+    """
     @property
     def scenes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Scenes whose requests are in it, 1 to 16."""
+        """Scenes whose requests take part, 1 to 16."""
 
     @property
     def arms(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExperimentArm]:
-        """2 to 8; the first is the control."""
+        """Arms, 2 to 8. The first is the control."""
 
     @property
     def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """From when on (UTC) it runs; required."""
+        """When the experiment starts (UTC). Required."""
 
     @property
     def end_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Until when (UTC); absent = until it is taken away."""
+        """When the experiment ends (UTC). If unset, it ends when it is removed."""
 
     @property
     def outcome_window(self) -> google.protobuf.duration_pb2.Duration:
-        """What a unit does so long after its first exposure counts, and it is counted when that is over; 1 hour to 90 days."""
+        """Duration after a unit's first exposure in which its actions count, 1 hour to 90 days. The unit is counted when the
+        duration is over.
+        """
 
     @property
     def guardrails(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Guardrail]:
@@ -110,7 +116,7 @@ Global___Experiment: typing_extensions.TypeAlias = Experiment
 
 @typing.final
 class ExperimentArm(google.protobuf.message.Message):
-    """One way to answer."""
+    """One arm of an experiment."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -118,11 +124,13 @@ class ExperimentArm(google.protobuf.message.Message):
     SHARE_FIELD_NUMBER: builtins.int
     SCENE_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """1 to 20 of a-z, 0-9, _ and -."""
+    """Name, 1 to 20 characters of a-z, 0-9, _ and -."""
     share: builtins.float
-    """Its share of the experiment's units, above 0; all together up to 1. The rest is answered as if there were none."""
+    """Share of the experiment's units, above 0; at most 1 for all arms together. The remaining units are answered without
+    the experiment.
+    """
     scene: builtins.str
-    """The scene that answers; empty = the one that was asked for."""
+    """Scene that answers. If empty, the requested scene."""
     def __init__(
         self,
         *,
@@ -143,9 +151,9 @@ class Guardrail(google.protobuf.message.Message):
     METRIC_FIELD_NUMBER: builtins.int
     MARGIN_FIELD_NUMBER: builtins.int
     metric: builtins.str
-    """As of Experiment.metric."""
+    """A metric, as in Experiment.metric."""
     margin: builtins.float
-    """How much worse than in the control it may be, in the metric's unit, 0 or more."""
+    """Tolerated deterioration compared with the control, in the metric's unit, not negative."""
     def __init__(
         self,
         *,
@@ -158,7 +166,7 @@ Global___Guardrail: typing_extensions.TypeAlias = Guardrail
 
 @typing.final
 class RegisterExperimentsRequest(google.protobuf.message.Message):
-    """The experiments that a gateway has."""
+    """Request to register the experiments of a gateway."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -166,12 +174,12 @@ class RegisterExperimentsRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     EXPERIMENTS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     @property
     def experiments(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Experiment]:
-        """Up to 100, each name once."""
+        """Up to 100 experiments with unique names."""
 
     def __init__(
         self,
@@ -186,13 +194,13 @@ Global___RegisterExperimentsRequest: typing_extensions.TypeAlias = RegisterExper
 
 @typing.final
 class RegisterExperimentsResponse(google.protobuf.message.Message):
-    """They are kept."""
+    """Response after the experiments were stored."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     WRITTEN_COUNT_FIELD_NUMBER: builtins.int
     written_count: builtins.int
-    """How many were new or changed what may change."""
+    """Number of experiments that are new or whose changeable fields changed."""
     def __init__(
         self,
         *,
@@ -204,16 +212,16 @@ Global___RegisterExperimentsResponse: typing_extensions.TypeAlias = RegisterExpe
 
 @typing.final
 class ListExperimentsRequest(google.protobuf.message.Message):
-    """Asks for the experiments."""
+    """Request to list experiments."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     CATALOG_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     def __init__(
         self,
         *,
@@ -226,19 +234,19 @@ Global___ListExperimentsRequest: typing_extensions.TypeAlias = ListExperimentsRe
 
 @typing.final
 class ListExperimentsResponse(google.protobuf.message.Message):
-    """The experiments."""
+    """The experiments of a catalog."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     EXPERIMENTS_FIELD_NUMBER: builtins.int
     PROBLEM_FIELD_NUMBER: builtins.int
     problem: builtins.str
-    """Why the files of the gateway that answers are not in force: then those before them are. Empty = they are, or the
-    ranker answers, which knows no files.
+    """Why the gateway's experiment files are invalid; the last valid ones are then in force. Empty if they are valid, or
+    if the ranker answers, which has no such files.
     """
     @property
     def experiments(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Experiment]:
-        """Those that began last first, up to 1,000."""
+        """Experiments, latest start first, up to 1,000."""
 
     def __init__(
         self,
@@ -252,7 +260,7 @@ Global___ListExperimentsResponse: typing_extensions.TypeAlias = ListExperimentsR
 
 @typing.final
 class GetExperimentReportRequest(google.protobuf.message.Message):
-    """Asks how an experiment fares."""
+    """Request for the report of an experiment."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -260,11 +268,11 @@ class GetExperimentReportRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     name: builtins.str
-    """The experiment's name; required."""
+    """Name of the experiment. Required."""
     def __init__(
         self,
         *,
@@ -278,7 +286,9 @@ Global___GetExperimentReportRequest: typing_extensions.TypeAlias = GetExperiment
 
 @typing.final
 class ExperimentReport(google.protobuf.message.Message):
-    """How an experiment fares. May be read as often as one likes: the intervals hold at all readings together."""
+    """Results of an experiment. It may be read at any time and repeatedly: the confidence intervals hold for all readings
+    together.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -289,24 +299,25 @@ class ExperimentReport(google.protobuf.message.Message):
     MISMATCH_EVIDENCE_FIELD_NUMBER: builtins.int
     SAMPLE_RATIO_MISMATCH_FIELD_NUMBER: builtins.int
     mixed_unit_count: builtins.int
-    """Units that were exposed to several arms, such as visitors of whom two became one user: in no arm."""
+    """Number of units that were exposed to several arms, such as two visitors who became one user. They count in no arm."""
     mismatch_evidence: builtins.float
-    """How much likelier the numbers of exposed units are under other shares than under those that were to be, 0 or more
-    (Lindon, Malek 2022); by chance alone it ever reaches 1,000 in one experiment of 1,000.
+    """Evidence for a sample ratio mismatch, not negative: likelihood ratio of the numbers of exposed units under other
+    shares to those under the planned shares (Lindon, Malek 2022). Without a mismatch it reaches 1,000 in at most one
+    of 1,000 experiments.
     """
     sample_ratio_mismatch: builtins.bool
-    """Whether it did: units were lost or counted in one arm rather than another, and nothing may be concluded."""
+    """True if it has reached 1,000: units were lost or counted in the wrong arm, and the results are invalid."""
     @property
     def experiment(self) -> Global___Experiment:
-        """What it is."""
+        """The experiment."""
 
     @property
     def count_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it was counted (UTC)."""
+        """When the units were counted (UTC)."""
 
     @property
     def arms(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ArmReport]:
-        """The arms, the control first."""
+        """Results by arm, the control first."""
 
     def __init__(
         self,
@@ -325,7 +336,7 @@ Global___ExperimentReport: typing_extensions.TypeAlias = ExperimentReport
 
 @typing.final
 class ArmReport(google.protobuf.message.Message):
-    """How an arm fares."""
+    """Results of one arm."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -336,37 +347,37 @@ class ArmReport(google.protobuf.message.Message):
     class _VerdictEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[ArmReport._Verdict.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         VERDICT_UNSPECIFIED: ArmReport._Verdict.ValueType  # 0
-        """None: the control."""
+        """None: the arm is the control."""
         VERDICT_TOO_FEW: ArmReport._Verdict.ValueType  # 1
-        """Too little is known for any interval."""
+        """Too few units for an interval."""
         VERDICT_UNDECIDED: ArmReport._Verdict.ValueType  # 2
-        """The interval of the metric that decides holds 0."""
+        """The interval of the primary metric contains 0."""
         VERDICT_BETTER: ArmReport._Verdict.ValueType  # 3
-        """It is better by the metric that decides."""
+        """Better by the primary metric."""
         VERDICT_WORSE: ArmReport._Verdict.ValueType  # 4
-        """It is worse by it."""
+        """Worse by the primary metric."""
         VERDICT_GUARDRAIL_BROKEN: ArmReport._Verdict.ValueType  # 5
         """A guardrail is worse by more than its margin."""
         VERDICT_SAMPLE_RATIO_MISMATCH: ArmReport._Verdict.ValueType  # 6
-        """The sample ratio is wrong: nothing may be concluded."""
+        """Sample ratio mismatch: the results are invalid."""
 
     class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
-        """What is known of the arm against the control."""
+        """Result of the arm against the control."""
 
     VERDICT_UNSPECIFIED: ArmReport.Verdict.ValueType  # 0
-    """None: the control."""
+    """None: the arm is the control."""
     VERDICT_TOO_FEW: ArmReport.Verdict.ValueType  # 1
-    """Too little is known for any interval."""
+    """Too few units for an interval."""
     VERDICT_UNDECIDED: ArmReport.Verdict.ValueType  # 2
-    """The interval of the metric that decides holds 0."""
+    """The interval of the primary metric contains 0."""
     VERDICT_BETTER: ArmReport.Verdict.ValueType  # 3
-    """It is better by the metric that decides."""
+    """Better by the primary metric."""
     VERDICT_WORSE: ArmReport.Verdict.ValueType  # 4
-    """It is worse by it."""
+    """Worse by the primary metric."""
     VERDICT_GUARDRAIL_BROKEN: ArmReport.Verdict.ValueType  # 5
     """A guardrail is worse by more than its margin."""
     VERDICT_SAMPLE_RATIO_MISMATCH: ArmReport.Verdict.ValueType  # 6
-    """The sample ratio is wrong: nothing may be concluded."""
+    """Sample ratio mismatch: the results are invalid."""
 
     NAME_FIELD_NUMBER: builtins.int
     EXPOSED_COUNT_FIELD_NUMBER: builtins.int
@@ -375,20 +386,20 @@ class ArmReport(google.protobuf.message.Message):
     VERDICT_FIELD_NUMBER: builtins.int
     BROKEN_GUARDRAILS_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """The arm's name."""
+    """Name of the arm."""
     exposed_count: builtins.int
-    """Units that saw an answer of it: of which an IMPRESSION with the answer's attribution token was kept."""
+    """Number of units that saw an answer of this arm: an IMPRESSION with the answer's attribution token was stored."""
     unit_count: builtins.int
-    """Of these, whose outcome window is over: the units of all figures."""
+    """Number of these units whose outcome window is over. All figures are based on them."""
     verdict: Global___ArmReport.Verdict.ValueType
-    """What is known of it."""
+    """Result of the arm against the control."""
     @property
     def metrics(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___MetricReport]:
-        """One for each metric."""
+        """Results by metric."""
 
     @property
     def broken_guardrails(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The guardrails that are worse by more than their margins."""
+        """Guardrails that are worse by more than their margin."""
 
     def __init__(
         self,
@@ -406,8 +417,10 @@ Global___ArmReport: typing_extensions.TypeAlias = ArmReport
 
 @typing.final
 class MetricReport(google.protobuf.message.Message):
-    """A metric of an arm. "click_rate", "conversion_rate" and "hide_rate": share of units that clicked a product of the
-    experiment's answers, bought anything, hid anything; "clicks" and "revenue": mean of a unit's.
+    """A metric of one arm.
+    "click_rate", "conversion_rate", "hide_rate": share of units that clicked a product in an answer of the experiment,
+    bought a product, or hid a product.
+    "clicks", "revenue": mean per unit.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -416,12 +429,12 @@ class MetricReport(google.protobuf.message.Message):
     MEAN_FIELD_NUMBER: builtins.int
     EFFECT_FIELD_NUMBER: builtins.int
     metric: builtins.str
-    """Which."""
+    """Name of the metric."""
     mean: builtins.float
-    """Its mean over the arm's units, 0 or more; revenue in the experiment's currency."""
+    """Mean over the arm's units, not negative. Revenue is in the experiment's currency."""
     @property
     def effect(self) -> Global___EffectInterval:
-        """Difference to the control, in the metric's unit; absent = the control, or too little is known."""
+        """Difference to the control, in the metric's unit. Unset for the control, or if there are too few units."""
 
     def __init__(
         self,
@@ -437,8 +450,8 @@ Global___MetricReport: typing_extensions.TypeAlias = MetricReport
 
 @typing.final
 class EffectInterval(google.protobuf.message.Message):
-    """A difference with its confidence sequence: with the probability of 95%, divided among the arms, the true difference
-    lies within at all readings together.
+    """A difference with its 95% confidence sequence, which holds for all readings together. The error probability is
+    divided among the arms.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -449,9 +462,9 @@ class EffectInterval(google.protobuf.message.Message):
     value: builtins.float
     """The difference."""
     lower: builtins.float
-    """Lower end."""
+    """Lower bound."""
     upper: builtins.float
-    """Upper end."""
+    """Upper bound."""
     def __init__(
         self,
         *,
@@ -465,7 +478,7 @@ Global___EffectInterval: typing_extensions.TypeAlias = EffectInterval
 
 @typing.final
 class ListExperimentUnitsRequest(google.protobuf.message.Message):
-    """Asks for units."""
+    """Request to list units."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -475,15 +488,15 @@ class ListExperimentUnitsRequest(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     name: builtins.str
-    """The experiment's name; required."""
+    """Name of the experiment. Required."""
     page_size: builtins.int
-    """1 to 10,000; 0 = 1,000."""
+    """Maximum number of results, 1 to 10,000. Default: 1,000."""
     page_token: builtins.str
-    """`next_page_token` of the page before; empty = first page."""
+    """`next_page_token` of the previous response. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -499,17 +512,17 @@ Global___ListExperimentUnitsRequest: typing_extensions.TypeAlias = ListExperimen
 
 @typing.final
 class ListExperimentUnitsResponse(google.protobuf.message.Message):
-    """Units."""
+    """A page of units."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     UNITS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page; empty = this is the last."""
+    """Token of the next page. Empty on the last page."""
     @property
     def units(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExperimentUnit]:
-        """In no order that means anything."""
+        """Units, in arbitrary order."""
 
     def __init__(
         self,
@@ -523,7 +536,7 @@ Global___ListExperimentUnitsResponse: typing_extensions.TypeAlias = ListExperime
 
 @typing.final
 class ExperimentUnit(google.protobuf.message.Message):
-    """One unit that was exposed to one arm, and whose outcome window is over."""
+    """A unit that was exposed to one arm and whose outcome window is over."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -535,20 +548,22 @@ class ExperimentUnit(google.protobuf.message.Message):
     REVENUE_FIELD_NUMBER: builtins.int
     HIDE_COUNT_FIELD_NUMBER: builtins.int
     unit: builtins.str
-    """A hash of the unit's pseudonym and the experiment, 32 hexadecimal digits: of no use in another one."""
+    """Hash of the unit's pseudonym and the experiment, 32 hexadecimal digits. It can't be matched with units of other
+    experiments.
+    """
     arm: builtins.str
-    """The arm."""
+    """Name of the arm."""
     click_count: builtins.int
-    """Clicks in answers of the experiment, 0 or more."""
+    """Number of clicks in answers of the experiment."""
     purchase_count: builtins.int
-    """Products bought, 0 or more."""
+    """Number of products bought."""
     revenue: builtins.float
-    """Revenue in the experiment's currency, 0 or more."""
+    """Revenue in the experiment's currency, not negative."""
     hide_count: builtins.int
-    """Products hidden, 0 or more."""
+    """Number of products hidden."""
     @property
     def exposure_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it was first exposed (UTC)."""
+        """When the unit was first exposed (UTC)."""
 
     def __init__(
         self,

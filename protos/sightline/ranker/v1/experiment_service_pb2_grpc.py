@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ExperimentServiceStub(object):
-    """Keeps what experiments are, once they are under way, and reads them.
+    """Registered experiments and their reports.
     """
 
     def __init__(self, channel):
@@ -58,33 +58,34 @@ class ExperimentServiceStub(object):
 
 
 class ExperimentServiceServicer(object):
-    """Keeps what experiments are, once they are under way, and reads them.
+    """Registered experiments and their reports.
     """
 
     def RegisterExperiments(self, request, context):
-        """Keeps the experiments of a catalog, all of them: one that is kept, is under way and is not among them ends now.
-        EXPERIMENT_CHANGED when one that began is another than it was, with every such field; nothing is kept then.
+        """Registers all experiments of a catalog. A registered, running experiment that is not in the request ends now.
+        EXPERIMENT_CHANGED if an experiment that has started differs from its registration, with every such field; then
+        nothing is stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListExperiments(self, request, context):
-        """The experiments of a catalog, those that began last first.
+        """Lists the experiments of a catalog, latest start first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetExperimentReport(self, request, context):
-        """How the arms of an experiment fared. EXPERIMENT_NOT_FOUND.
+        """Returns the results of an experiment by arm. EXPERIMENT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListExperimentUnits(self, request, context):
-        """The units that were counted, for reckoning of one's own. EXPERIMENT_NOT_FOUND.
+        """Lists the units counted in an experiment, for your own analysis. EXPERIMENT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,7 +123,7 @@ def add_ExperimentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ExperimentService(object):
-    """Keeps what experiments are, once they are under way, and reads them.
+    """Registered experiments and their reports.
     """
 
     @staticmethod

@@ -90,7 +90,7 @@ _ExperimentServiceListExperimentUnitsType = typing_extensions.TypeVar(
 )
 
 class ExperimentServiceStub(typing.Generic[_ExperimentServiceRegisterExperimentsType, _ExperimentServiceListExperimentsType, _ExperimentServiceGetExperimentReportType, _ExperimentServiceListExperimentUnitsType]):
-    """Keeps what experiments are, once they are under way, and reads them."""
+    """Registered experiments and their reports."""
 
     @typing.overload
     def __init__(self: ExperimentServiceStub[
@@ -133,18 +133,19 @@ class ExperimentServiceStub(typing.Generic[_ExperimentServiceRegisterExperiments
     ], channel: grpc.aio.Channel) -> None: ...
 
     RegisterExperiments: _ExperimentServiceRegisterExperimentsType
-    """Keeps the experiments of a catalog, all of them: one that is kept, is under way and is not among them ends now.
-    EXPERIMENT_CHANGED when one that began is another than it was, with every such field; nothing is kept then.
+    """Registers all experiments of a catalog. A registered, running experiment that is not in the request ends now.
+    EXPERIMENT_CHANGED if an experiment that has started differs from its registration, with every such field; then
+    nothing is stored.
     """
 
     ListExperiments: _ExperimentServiceListExperimentsType
-    """The experiments of a catalog, those that began last first."""
+    """Lists the experiments of a catalog, latest start first."""
 
     GetExperimentReport: _ExperimentServiceGetExperimentReportType
-    """How the arms of an experiment fared. EXPERIMENT_NOT_FOUND."""
+    """Returns the results of an experiment by arm. EXPERIMENT_NOT_FOUND."""
 
     ListExperimentUnits: _ExperimentServiceListExperimentUnitsType
-    """The units that were counted, for reckoning of one's own. EXPERIMENT_NOT_FOUND."""
+    """Lists the units counted in an experiment, for your own analysis. EXPERIMENT_NOT_FOUND."""
 
 ExperimentServiceAsyncStub: typing_extensions.TypeAlias = ExperimentServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -166,7 +167,7 @@ ExperimentServiceAsyncStub: typing_extensions.TypeAlias = ExperimentServiceStub[
 ]
 
 class ExperimentServiceServicer(metaclass=abc.ABCMeta):
-    """Keeps what experiments are, once they are under way, and reads them."""
+    """Registered experiments and their reports."""
 
     @abc.abstractmethod
     def RegisterExperiments(
@@ -174,8 +175,9 @@ class ExperimentServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.experiment_service_pb2.RegisterExperimentsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.RegisterExperimentsResponse, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.RegisterExperimentsResponse]]:
-        """Keeps the experiments of a catalog, all of them: one that is kept, is under way and is not among them ends now.
-        EXPERIMENT_CHANGED when one that began is another than it was, with every such field; nothing is kept then.
+        """Registers all experiments of a catalog. A registered, running experiment that is not in the request ends now.
+        EXPERIMENT_CHANGED if an experiment that has started differs from its registration, with every such field; then
+        nothing is stored.
         """
 
     @abc.abstractmethod
@@ -184,7 +186,7 @@ class ExperimentServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse]]:
-        """The experiments of a catalog, those that began last first."""
+        """Lists the experiments of a catalog, latest start first."""
 
     @abc.abstractmethod
     def GetExperimentReport(
@@ -192,7 +194,7 @@ class ExperimentServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.experiment_service_pb2.GetExperimentReportRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.ExperimentReport, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.ExperimentReport]]:
-        """How the arms of an experiment fared. EXPERIMENT_NOT_FOUND."""
+        """Returns the results of an experiment by arm. EXPERIMENT_NOT_FOUND."""
 
     @abc.abstractmethod
     def ListExperimentUnits(
@@ -200,6 +202,6 @@ class ExperimentServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse]]:
-        """The units that were counted, for reckoning of one's own. EXPERIMENT_NOT_FOUND."""
+        """Lists the units counted in an experiment, for your own analysis. EXPERIMENT_NOT_FOUND."""
 
 def add_ExperimentServiceServicer_to_server(servicer: ExperimentServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

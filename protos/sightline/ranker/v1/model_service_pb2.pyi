@@ -24,7 +24,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class TrainModelRequest(google.protobuf.message.Message):
-    """Asks to train."""
+    """Request to train a model."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -37,31 +37,31 @@ class TrainModelRequest(google.protobuf.message.Message):
     ABLATION_FIELD_NUMBER: builtins.int
     INCREMENTAL_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """Makes the call idempotent: the same id answers the same job. Empty = a new job."""
+    """Makes the call idempotent: the same id returns the same job. If empty, a new job is started."""
     seed: builtins.int
-    """Seed of the training; the same data and seed give the same model, bit for bit. Default 0."""
+    """Seed of the training. The same data and seed give the same model, bit for bit. Default: 0."""
     search_trials: builtins.int
-    """Recipes tried on a validation split, this one among them, before the best is trained: 0 = none but this, up to
-    10,000. Default: `search_trials` of RANKER_RECIPE_FILE, 0.
+    """Number of recipes to try on a validation split, including this one, before the best is trained, up to 10,000. 0
+    disables the search. Default: `search_trials` of RANKER_RECIPE_FILE, 0.
     """
     search_seconds: builtins.float
-    """After how many seconds no further recipe is tried, above 0, up to 604,800. Default:
-    `search_seconds` of RANKER_RECIPE_FILE, 3,600.
+    """Duration in seconds after which no further recipe is tried, above 0, up to 604,800. Default: `search_seconds` of
+    RANKER_RECIPE_FILE, 3,600.
     """
     ablation: builtins.bool
-    """Whether to find out what each part adds, and turn off what adds nothing. Default: `ablation` of
+    """If true, measures what each part adds and turns off parts that add nothing. Default: `ablation` of
     RANKER_RECIPE_FILE, true.
     """
     incremental: builtins.bool
-    """Go on from the model that serves, by its recipe, with a few passes over what happened since and a sample of what
-    happened before. Nothing is searched and no part turned off. The job fails with TRAINING_BASE_UNUSABLE when no
-    model serves or an older release trained it, and with TRAINING_DATA_INSUFFICIENT when nothing happened since.
+    """If true, continues from the serving model with its recipe: a few passes over events since then and a sample of
+    earlier events. No recipe is searched and no part is turned off. The job fails with TRAINING_BASE_UNUSABLE if no
+    model serves or an older release trained it, and with TRAINING_DATA_INSUFFICIENT if there are no new events.
     """
     @property
     def recipe(self) -> sightline.ranker.v1.recipe_pb2.Recipe:
-        """What differs from the installation's recipe. Not together with `incremental`."""
+        """Overrides of the installation's recipe. Not together with `incremental`."""
 
     def __init__(
         self,
@@ -99,25 +99,25 @@ class Model(google.protobuf.message.Message):
     class _StateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Model._State.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         STATE_UNSPECIFIED: Model._State.ValueType  # 0
-        """Not said."""
+        """Unspecified."""
         STATE_READY: Model._State.ValueType  # 1
         """Trained, not serving."""
         STATE_PROMOTED: Model._State.ValueType  # 2
         """Serving."""
         STATE_PRUNED: Model._State.ValueType  # 3
-        """Its files were deleted, as newer ones took its place: it can't be promoted."""
+        """Its files were deleted because newer models replaced it. It can't be promoted."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
-        """Where a model stands."""
+        """State of a model."""
 
     STATE_UNSPECIFIED: Model.State.ValueType  # 0
-    """Not said."""
+    """Unspecified."""
     STATE_READY: Model.State.ValueType  # 1
     """Trained, not serving."""
     STATE_PROMOTED: Model.State.ValueType  # 2
     """Serving."""
     STATE_PRUNED: Model.State.ValueType  # 3
-    """Its files were deleted, as newer ones took its place: it can't be promoted."""
+    """Its files were deleted because newer models replaced it. It can't be promoted."""
 
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
@@ -142,58 +142,58 @@ class Model(google.protobuf.message.Message):
     model_version: builtins.str
     """Version: a hash of the artefact."""
     state: Global___Model.State.ValueType
-    """Where it stands."""
+    """State of the model."""
     event_count: builtins.int
-    """Events it was trained on."""
+    """Number of events in the training."""
     shopper_count: builtins.int
-    """People it was trained on."""
+    """Number of shoppers in the training."""
     product_count: builtins.int
-    """Products it knows."""
+    """Number of products in the model."""
     seed: builtins.int
-    """Seed of its training."""
+    """Seed of the training."""
     blend_learned_from: builtins.str
-    """Where these weights come from: "default", "validation" or "impressions"."""
+    """Source of these weights: "default", "validation" or "impressions"."""
     base_version: builtins.str
-    """The model that it went on from; empty = none."""
+    """Model from which the training continued. Empty if none."""
     search_trial_count: builtins.int
-    """How many recipes were tried; 0 = none was searched."""
+    """Number of recipes tried. 0 if none was searched."""
     verdict: sightline.ranker.v1.evaluation_pb2.Evaluation.Verdict.ValueType
-    """What its newest evaluation says of serving it; VERDICT_UNSPECIFIED = it was not evaluated."""
+    """Verdict of its newest evaluation. VERDICT_UNSPECIFIED if it was not evaluated."""
     verdict_summary: builtins.str
-    """Why, in English sentences; empty = it was not evaluated."""
+    """Reasons for the verdict, in English sentences. Empty if it was not evaluated."""
     forced: builtins.bool
-    """Whether its last promotion was forced."""
+    """True if its last promotion was forced."""
     @property
     def train_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it was trained (UTC)."""
 
     @property
     def promote_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it was last promoted (UTC); absent = never."""
+        """When it was last promoted (UTC). Unset if never."""
 
     @property
     def first_event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """The oldest event (UTC)."""
+        """Time of the oldest event in the training (UTC)."""
 
     @property
     def last_event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """The newest event (UTC)."""
+        """Time of the newest event in the training (UTC)."""
 
     @property
     def metrics(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ModelMetric]:
-        """How well it orders events held out in time."""
+        """Quality of its ranking on events held out in time."""
 
     @property
     def recipe(self) -> sightline.ranker.v1.recipe_pb2.Recipe:
-        """How it was trained, as chosen by search and ablation; absent = by an older release."""
+        """Recipe, after search and ablation. Unset for models of older releases."""
 
     @property
     def blend(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.ranker.v1.recipe_pb2.BlendWeight]:
-        """How much each part of the raw score counts, before the weights of a request."""
+        """Weights of the parts of the raw score, to which the weights of a request are applied."""
 
     @property
     def additions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.ranker.v1.recipe_pb2.PartAddition]:
-        """What each part adds; empty = it was not asked for, or there were no events to tell by."""
+        """What each part adds. Empty if it was not measured, or there were no events to measure it."""
 
     def __init__(
         self,
@@ -226,7 +226,7 @@ Global___Model: typing_extensions.TypeAlias = Model
 
 @typing.final
 class ModelMetric(google.protobuf.message.Message):
-    """A figure of a model's quality."""
+    """A quality figure of a model."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -234,11 +234,11 @@ class ModelMetric(google.protobuf.message.Message):
     VALUE_FIELD_NUMBER: builtins.int
     SAMPLE_COUNT_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Name with its cut-off, e.g. "ndcg@10"."""
+    """Name with cut-off, e.g. "ndcg@10"."""
     value: builtins.float
-    """The figure; the name says its unit and range."""
+    """Value. The name implies its unit and range."""
     sample_count: builtins.int
-    """How many people it rests on."""
+    """Number of shoppers."""
     def __init__(
         self,
         *,
@@ -252,7 +252,7 @@ Global___ModelMetric: typing_extensions.TypeAlias = ModelMetric
 
 @typing.final
 class ListModelsRequest(google.protobuf.message.Message):
-    """Asks for the models."""
+    """Request to list models."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -261,13 +261,13 @@ class ListModelsRequest(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     page_size: builtins.int
-    """1 to 1,000; 0 = 50."""
+    """Maximum number of results, 1 to 1,000. Default: 50."""
     page_token: builtins.str
-    """`next_page_token` of the page before; empty = first page."""
+    """`next_page_token` of the previous response. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -282,17 +282,17 @@ Global___ListModelsRequest: typing_extensions.TypeAlias = ListModelsRequest
 
 @typing.final
 class ListModelsResponse(google.protobuf.message.Message):
-    """Some models."""
+    """A page of models."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     MODELS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page; empty = this is the last."""
+    """Token of the next page. Empty on the last page."""
     @property
     def models(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Model]:
-        """Newest first."""
+        """Models, newest first."""
 
     def __init__(
         self,
@@ -306,7 +306,7 @@ Global___ListModelsResponse: typing_extensions.TypeAlias = ListModelsResponse
 
 @typing.final
 class PromoteModelRequest(google.protobuf.message.Message):
-    """Asks to promote."""
+    """Request to promote a model."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -315,15 +315,13 @@ class PromoteModelRequest(google.protobuf.message.Message):
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     FORCE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     model_version: builtins.str
-    """The model to serve."""
+    """The model to promote."""
     force: builtins.bool
-    """Whether it is promoted whatever its evaluation says. Default: only one that passed. Forced promotions are logged
-    as such.
-    """
+    """If true, the model is promoted even if its evaluation did not pass. Forced promotions are logged."""
     def __init__(
         self,
         *,
@@ -338,7 +336,7 @@ Global___PromoteModelRequest: typing_extensions.TypeAlias = PromoteModelRequest
 
 @typing.final
 class EvaluateModelRequest(google.protobuf.message.Message):
-    """Asks to evaluate."""
+    """Request to evaluate a model."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -346,11 +344,11 @@ class EvaluateModelRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """Makes the call idempotent: the same id answers the same job, up to 128 characters. Empty = a new job."""
+    """Makes the call idempotent: the same id returns the same job. Up to 128 characters. If empty, a new job is started."""
     model_version: builtins.str
-    """The model; empty = the newest."""
+    """The model. Default: the newest."""
     def __init__(
         self,
         *,
@@ -364,7 +362,7 @@ Global___EvaluateModelRequest: typing_extensions.TypeAlias = EvaluateModelReques
 
 @typing.final
 class GetEvaluationRequest(google.protobuf.message.Message):
-    """Asks for an evaluation."""
+    """Request for an evaluation."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -372,11 +370,11 @@ class GetEvaluationRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     model_version: builtins.str
-    """The model; empty = the newest."""
+    """The model. Default: the newest."""
     def __init__(
         self,
         *,
@@ -390,16 +388,16 @@ Global___GetEvaluationRequest: typing_extensions.TypeAlias = GetEvaluationReques
 
 @typing.final
 class DemoteModelRequest(google.protobuf.message.Message):
-    """Asks for no model."""
+    """Request to demote the serving model."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     CATALOG_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     def __init__(
         self,
         *,
@@ -412,16 +410,16 @@ Global___DemoteModelRequest: typing_extensions.TypeAlias = DemoteModelRequest
 
 @typing.final
 class RollbackModelRequest(google.protobuf.message.Message):
-    """Asks to go back."""
+    """Request to roll back to the previous model."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     CATALOG_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     def __init__(
         self,
         *,
@@ -434,7 +432,7 @@ Global___RollbackModelRequest: typing_extensions.TypeAlias = RollbackModelReques
 
 @typing.final
 class PublishModelRequest(google.protobuf.message.Message):
-    """Asks to publish."""
+    """Request to publish a model."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -443,14 +441,14 @@ class PublishModelRequest(google.protobuf.message.Message):
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     REWRITE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """Makes the call idempotent: the same id answers the same job, up to 128 characters. Empty = a new job."""
+    """Makes the call idempotent: the same id returns the same job. Up to 128 characters. If empty, a new job is started."""
     model_version: builtins.str
-    """The model; empty = the one that serves. One that does not serve is prepared, and active once it serves."""
+    """The model. Default: the serving one. A model that does not serve is published and becomes active when it serves."""
     rewrite: builtins.bool
-    """Whether a model that is published already is written again, with the products that came back to the catalog
-    since. Default: its generation is made active as it is.
+    """If true, a published model is written again, with products that returned to the catalog since. By default its
+    generation is activated as it is.
     """
     def __init__(
         self,

@@ -29,7 +29,7 @@ if _version_not_supported:
 
 
 class ModelServiceStub(object):
-    """The ranking models of a catalog.
+    """Ranking models of a catalog: training, evaluation and serving.
     """
 
     def __init__(self, channel):
@@ -86,88 +86,89 @@ class ModelServiceStub(object):
 
 
 class ModelServiceServicer(object):
-    """The ranking models of a catalog.
+    """Ranking models of a catalog: training, evaluation and serving.
     """
 
     def TrainModel(self, request, context):
-        """Starts a training job over all events and products: it searches recipes and measures what each part adds, if
-        asked, measures the recipe on events held out in time, and fits a model on all events, which serves once it is
-        promoted. Result "model_version"; errors TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED, TRAINING_BASE_UNUSABLE,
-        MODEL_STORE_UNWRITABLE. Whatever becomes of it, nothing that serves is touched. The same request_id answers the
-        same job.
+        """Starts a training job over all events and products. If requested, the job searches for a recipe and measures what
+        each part adds. It evaluates the recipe on events held out in time, then fits a model on all events. The model does
+        not serve until it is promoted, and the serving model is not affected. Result: "model_version". Errors:
+        TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED, TRAINING_BASE_UNUSABLE, MODEL_STORE_UNWRITABLE. The same request_id
+        returns the same job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """The models, newest first.
+        """Lists the models, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EvaluateModel(self, request, context):
-        """Starts a job of kind "evaluate" that measures a model's recipe on events that were held out, beside the model in
-        production and classic baselines (result "model_version", "verdict"); GetEvaluation then has what it found. A
-        training does so by itself on the global split alone; this adds per-user tails, and compares with the model that
-        serves now. Nothing that serves is touched. MODEL_NOT_FOUND. The same request_id answers the same job.
+        """Starts a job of kind "evaluate" that evaluates a model's recipe on held-out events and compares it with the model
+        in production and with classic baselines (results "model_version", "verdict"). GetEvaluation returns what it found.
+        Every training evaluates itself on the global split; this job adds per-user tails and compares with the model that
+        serves now. The serving model is not affected. MODEL_NOT_FOUND. The same request_id returns the same job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetEvaluation(self, request, context):
-        """What the newest evaluation of a model found. MODEL_NOT_FOUND, EVALUATION_NOT_FOUND.
+        """Returns the newest evaluation of a model. MODEL_NOT_FOUND, EVALUATION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PromoteModel(self, request, context):
-        """Makes a model the serving one, at once and without a failed request. MODEL_UNPROVEN unless its evaluation passed
-        against the model that serves now, or `force`; MODEL_NOT_FOUND, also when its files were pruned; MODEL_CORRUPT
-        when they do not have the hashes that its manifest names.
+        """Makes a model the serving one, immediately and without failing a request. MODEL_UNPROVEN unless its evaluation
+        against the current serving model passed, or `force` is set; MODEL_NOT_FOUND, also if its files were pruned;
+        MODEL_CORRUPT if the files do not match the hashes in its manifest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackModel(self, request, context):
-        """Makes the model that served before the present one the serving one again. MODEL_NOT_FOUND when there was
-        none: DemoteModel is the way back from a first model.
+        """Restores the model that served before the current one. MODEL_NOT_FOUND if there is none: to undo a first promotion
+        use DemoteModel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DemoteModel(self, request, context):
-        """Takes the serving model out of service: answers come from similarity, popularity and novelty again, as before the
-        first promotion, until a model is promoted. Returns the model that served; nothing of it is deleted, and it can be
-        promoted again. MODEL_NOT_FOUND when none serves.
+        """Takes the serving model out of service. Products are ranked by similarity, popularity and novelty, as before the
+        first promotion, until a model is promoted. Returns the model that served, which is not deleted and can be promoted
+        again. MODEL_NOT_FOUND if no model serves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PublishModel(self, request, context):
-        """Starts a job of kind "publish" that puts the model's products into a generation of the retriever's
-        "collaborative" space, whose version is the model's, and makes it the active one if the model serves; the
-        one before stays for a rollback. A product's vector there is the model's with the product's bias as one more
-        component; a shopper's ends with a 1, so that the inner product (METRIC_IP) is the score. Follow the job with
-        JobService (`done`: products; result "generation", "vector_count", "active"); killed, it goes on where it was,
-        and it waits for a retriever that does not answer. It fails with PUBLISH_INCOMPLETE, GENERATIONS_FULL or
-        MODEL_CORRUPT. The same request_id answers the same job. MODEL_NOT_FOUND.
+        """Starts a job of kind "publish" that writes the model's products into a generation of the retriever's
+        "collaborative" space, with the model's version as the space's version, and activates it if the model serves. The
+        previous generation is kept for a rollback. A product's vector is the model's vector with the product's bias as an
+        additional component; a shopper's vector ends with a 1, so that the inner product (METRIC_IP) is the score.
 
-        Where RANKER_PUBLISH is on the worker does so by itself after each promotion and rollback.
+        Follow the job with JobService (`done`: products; results "generation", "vector_count", "active"). It resumes after
+        a crash and waits for a retriever that does not answer. It fails with PUBLISH_INCOMPLETE, GENERATIONS_FULL or
+        MODEL_CORRUPT. The same request_id returns the same job. MODEL_NOT_FOUND.
+
+        With RANKER_PUBLISH the worker starts this job after each promotion and rollback.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetOnlineReport(self, request, context):
-        """How what was answered fared with shoppers: click-through, conversion and hide rate by model version, scene and
-        arm, estimates of what other orders would have earned, and drift. From attributed events; changes nothing.
+        """Returns how shoppers responded to answers: click-through, conversion and hide rate by model version, scene and arm,
+        off-policy estimates, and drift. Based on attributed events. Changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -230,7 +231,7 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService(object):
-    """The ranking models of a catalog.
+    """Ranking models of a catalog: training, evaluation and serving.
     """
 
     @staticmethod

@@ -22,7 +22,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class GetOnlineReportRequest(google.protobuf.message.Message):
-    """Asks how answers fared with shoppers."""
+    """Request for the online report."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -31,16 +31,16 @@ class GetOnlineReportRequest(google.protobuf.message.Message):
     DAYS_FIELD_NUMBER: builtins.int
     CONVERSION_DAYS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     days: builtins.int
-    """Of the answers of the last so many days, 1 to 365; 0 = 7. Answers whose records went (RANKER_ANSWER_DAYS) are
-    not counted.
+    """Number of days of answers, 1 to 365. Default: 7. Answers whose records were deleted (RANKER_ANSWER_DAYS) are not
+    counted.
     """
     conversion_days: builtins.int
-    """A purchase counts for an answer up to so many days after the product was clicked in it, else shown, 1 to 90;
-    0 = 7. Of answers younger than that more purchases may come.
+    """Number of days after a click, or without one after an impression, in which a purchase counts, 1 to 90. Default: 7.
+    More purchases may follow for answers that are younger.
     """
     def __init__(
         self,
@@ -56,7 +56,7 @@ Global___GetOnlineReportRequest: typing_extensions.TypeAlias = GetOnlineReportRe
 
 @typing.final
 class OnlineReport(google.protobuf.message.Message):
-    """How answers fared with shoppers."""
+    """Responses of shoppers to answers."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -68,28 +68,28 @@ class OnlineReport(google.protobuf.message.Message):
     HEALTH_FIELD_NUMBER: builtins.int
     @property
     def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """The answers counted were served from here (UTC, inclusive) …"""
+        """Start of the period in which the answers were served, inclusive (UTC)."""
 
     @property
     def end_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """… to here (UTC, exclusive)."""
+        """End of the period, exclusive (UTC)."""
 
     @property
     def conversion_window(self) -> google.protobuf.duration_pb2.Duration:
-        """How long after a click, else an impression, a purchase counts."""
+        """Time after a click, or without one after an impression, in which a purchase counts."""
 
     @property
     def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___OnlineGroup]:
-        """One for each model version, scene and arm, by these names."""
+        """Results for each model version, scene and arm, sorted by these names."""
 
     @property
     def attribution(self) -> Global___AttributionCounts:
-        """How many events found their answer."""
+        """Number of events attributed to answers."""
 
     @property
     def health(self) -> Global___FeedbackHealth:
-        """What was computed last of estimates and drift; absent = nothing yet (a worker computes them each
-        RANKER_HEALTH_SECONDS).
+        """Newest off-policy estimates and drift. Unset until a worker has computed them, which it does every
+        RANKER_HEALTH_SECONDS.
         """
 
     def __init__(
@@ -109,8 +109,8 @@ Global___OnlineReport: typing_extensions.TypeAlias = OnlineReport
 
 @typing.final
 class OnlineGroup(google.protobuf.message.Message):
-    """The answers of one model version, scene and arm. A product of an answer counts once, however often it was reported
-    as shown, clicked, bought or hidden. An answer of several arms counts in each.
+    """Answers of one model version, scene and arm. Each product of an answer counts once, even if several impressions,
+    clicks, purchases or hides were reported. An answer with several arms counts in each.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -127,32 +127,32 @@ class OnlineGroup(google.protobuf.message.Message):
     CLICKS_WITHOUT_IMPRESSION_FIELD_NUMBER: builtins.int
     CONVERSIONS_WITHOUT_IMPRESSION_FIELD_NUMBER: builtins.int
     model_version: builtins.str
-    """The ranking model; empty = none served."""
+    """Ranking model. Empty if none served."""
     scene: builtins.str
-    """The scene."""
+    """Name of the scene."""
     arm: builtins.str
-    """The experiment's arm; empty = no experiment ran."""
+    """Arm of an experiment. Empty if no experiment ran."""
     answer_count: builtins.int
-    """Answers served."""
+    """Number of answers served."""
     shown_answer_count: builtins.int
-    """Of which at least one product was reported as shown."""
+    """Number of answers with at least one reported impression."""
     impression_count: builtins.int
-    """Products of answers that were reported as shown."""
+    """Number of products of answers with a reported impression."""
     clicks_without_impression: builtins.int
-    """Products that were clicked, but never reported as shown: in no rate."""
+    """Number of products clicked without a reported impression. They are in no rate."""
     conversions_without_impression: builtins.int
-    """Products that were bought within the window after a click, but never reported as shown: in no rate."""
+    """Number of products bought within the window after a click, without a reported impression. They are in no rate."""
     @property
     def click_through(self) -> Global___Rate:
-        """Of those the share that was clicked."""
+        """Share of impressions that were clicked."""
 
     @property
     def conversion(self) -> Global___Rate:
-        """Of those the share that was bought within the window."""
+        """Share of impressions that were bought within the window."""
 
     @property
     def hide(self) -> Global___Rate:
-        """Of those the share that was hidden."""
+        """Share of impressions that were hidden."""
 
     def __init__(
         self,
@@ -176,8 +176,8 @@ Global___OnlineGroup: typing_extensions.TypeAlias = OnlineGroup
 
 @typing.final
 class Rate(google.protobuf.message.Message):
-    """A share of impressions. Where impressions are sampled (RANKER_IMPRESSION_SHARE) each stands for 1 / share, so that
-    the share is that of all.
+    """A share of impressions. If impressions are sampled (RANKER_IMPRESSION_SHARE), each is weighted with 1 / share, so
+    that the rate estimates that of all impressions.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -187,15 +187,15 @@ class Rate(google.protobuf.message.Message):
     LOWER_FIELD_NUMBER: builtins.int
     UPPER_FIELD_NUMBER: builtins.int
     count: builtins.int
-    """Impressions that it happened to, as counted."""
+    """Number of sampled impressions with the event."""
     value: builtins.float
-    """The share, 0 to 1; 0 without impressions."""
+    """The share, 0 to 1. 0 without impressions."""
     lower: builtins.float
-    """Lower end of its 95% interval (Wilson 1927, of as many independent impressions as would say as much: those of
-    one shopper depend on each other), 0 to 1.
+    """Lower bound of the 95% interval (Wilson 1927), 0 to 1. It uses the effective number of independent impressions,
+    because those of one shopper depend on each other.
     """
     upper: builtins.float
-    """Upper end of its 95% interval, 0 to 1."""
+    """Upper bound of the 95% interval, 0 to 1."""
     def __init__(
         self,
         *,
@@ -210,7 +210,7 @@ Global___Rate: typing_extensions.TypeAlias = Rate
 
 @typing.final
 class AttributionCounts(google.protobuf.message.Message):
-    """Whether events found the answers that led to them."""
+    """Number of events that were attributed to answers."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -218,11 +218,11 @@ class AttributionCounts(google.protobuf.message.Message):
     NAMED_COUNT_FIELD_NUMBER: builtins.int
     JOINED_COUNT_FIELD_NUMBER: builtins.int
     token_count: builtins.int
-    """Events that carried an attribution token, of those that happened in the report's time."""
+    """Number of events in the report's period with an attribution token."""
     named_count: builtins.int
-    """Of which the token named an answer: it could be read, was of this catalog and had not expired."""
+    """Number of these whose token is valid, of this catalog and had not expired."""
     joined_count: builtins.int
-    """Of which the answer's record is kept."""
+    """Number of these whose answer is still recorded."""
     def __init__(
         self,
         *,
@@ -236,7 +236,7 @@ Global___AttributionCounts: typing_extensions.TypeAlias = AttributionCounts
 
 @typing.final
 class FeedbackHealth(google.protobuf.message.Message):
-    """What the worker computes from time to time: estimates and drift."""
+    """Off-policy estimates and drift, computed periodically by the worker."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -247,23 +247,23 @@ class FeedbackHealth(google.protobuf.message.Message):
     DRIFT_FIELD_NUMBER: builtins.int
     @property
     def compute_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it was computed (UTC)."""
+        """When they were computed (UTC)."""
 
     @property
     def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """From when on (UTC) answers and events count as present; the reference lies before it."""
+        """Start of the current period (UTC). The reference period ends here."""
 
     @property
     def reference_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """From when on (UTC) events count as reference."""
+        """Start of the reference period (UTC)."""
 
     @property
     def policies(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PolicyEstimate]:
-        """What policies earned, or would have earned."""
+        """Estimated rewards of ranking policies."""
 
     @property
     def drift(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___DriftItem]:
-        """What changed against the reference, and what did not."""
+        """Items checked for drift, with and without a change."""
 
     def __init__(
         self,
@@ -281,7 +281,9 @@ Global___FeedbackHealth: typing_extensions.TypeAlias = FeedbackHealth
 
 @typing.final
 class PolicyEstimate(google.protobuf.message.Message):
-    """What a policy earns for each product that it shows, in clicks: an estimate from what another one showed."""
+    """Off-policy estimate of a ranking policy: expected clicks for each product shown, estimated from impressions of the
+    served policy.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -296,34 +298,32 @@ class PolicyEstimate(google.protobuf.message.Message):
     DOUBLY_ROBUST_FIELD_NUMBER: builtins.int
     REFUSAL_FIELD_NUMBER: builtins.int
     policy: builtins.str
-    """"served" (what was shown, without an estimate), "raw_score" (the recorded candidates by raw score alone: no
-    diversity, no exploration), or "blend of …" (by the weights of another model's parts).
+    """"served" (what was shown; measured, not estimated), "raw_score" (the recorded candidates by raw score alone,
+    without diversity and exploration), or "blend of …" (by the weights of another model's parts).
     """
     impression_count: builtins.int
-    """Impressions that it rests on."""
+    """Number of products of answers with a reported impression."""
     effective_sample_size: builtins.float
-    """Effective sample size, (Σw)² / Σw²: so many impressions of the policy's own would say as much."""
+    """Effective sample size, (Σw)² / Σw²: number of impressions of the policy itself that would give the same precision."""
     support: builtins.float
-    """Mean weight, about 1 where everything that the policy shows was shown with some chance; below, so much of it
-    was never shown.
-    """
+    """Mean weight. About 1 if everything that the policy shows had a chance to be shown; lower if part of it did not."""
     clip: builtins.float
-    """Largest weight that was allowed; greater ones were cut down to it."""
+    """Maximum weight; greater weights were clipped to it."""
     clipped_share: builtins.float
-    """Share of the impressions whose weight was cut down, 0 to 1."""
+    """Share of the impressions whose weight was clipped, 0 to 1."""
     refusal: builtins.str
-    """Why there is no estimate, "NOT MEASURED: …"; empty = there is one."""
+    """Why there is no estimate: "NOT MEASURED: …". Empty if there is one."""
     @property
     def ips(self) -> Global___Estimate:
-        """Plain inverse propensity scoring."""
+        """Inverse propensity scoring."""
 
     @property
     def snips(self) -> Global___Estimate:
-        """Self-normalised (Swaminathan, Joachims 2015)."""
+        """Self-normalised inverse propensity scoring (Swaminathan, Joachims 2015)."""
 
     @property
     def doubly_robust(self) -> Global___Estimate:
-        """Doubly robust (Dudík, Langford, Li 2011)."""
+        """Doubly robust estimate (Dudík, Langford, Li 2011)."""
 
     def __init__(
         self,
@@ -346,7 +346,7 @@ Global___PolicyEstimate: typing_extensions.TypeAlias = PolicyEstimate
 
 @typing.final
 class Estimate(google.protobuf.message.Message):
-    """An estimate with its 95% interval, in rewards for each product shown."""
+    """An estimate with its 95% interval, in reward for each product shown."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -356,9 +356,9 @@ class Estimate(google.protobuf.message.Message):
     value: builtins.float
     """The estimate."""
     lower: builtins.float
-    """Lower end."""
+    """Lower bound."""
     upper: builtins.float
-    """Upper end."""
+    """Upper bound."""
     def __init__(
         self,
         *,
@@ -372,7 +372,7 @@ Global___Estimate: typing_extensions.TypeAlias = Estimate
 
 @typing.final
 class DriftItem(google.protobuf.message.Message):
-    """Something that is watched for drift."""
+    """A quantity that is checked for drift."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -385,25 +385,25 @@ class DriftItem(google.protobuf.message.Message):
     REFERENCE_COUNT_FIELD_NUMBER: builtins.int
     COUNT_FIELD_NUMBER: builtins.int
     item: builtins.str
-    """"event_types", "events_per_day", "rating_mean", "unknown_product_share", "new_shopper_share", "category",
+    """Name: "event_types", "events_per_day", "rating_mean", "unknown_product_share", "new_shopper_share", "category",
     "brand", "price_band" or "raw_score".
     """
     measure: builtins.str
-    """How the difference is measured: "psi" (population stability index, 0 = the same, no upper end) or "z" (standard
+    """Unit of the difference: "psi" (population stability index; 0 is no difference, no upper bound) or "z" (standard
     errors, either sign).
     """
     value: builtins.float
     """The difference."""
     threshold: builtins.float
-    """From where on it is flagged, in the same unit; what chance alone explains is below."""
+    """Threshold for `flagged`, in the same unit. Differences due to chance alone are smaller."""
     flagged: builtins.bool
-    """Whether it is: |value| at or above the threshold."""
+    """True if |value| is at or above the threshold."""
     text: builtins.str
-    """What it was and what it is, in words; where too little is known, "NOT MEASURED: …"."""
+    """Reference and current value, in words. "NOT MEASURED: …" if there is too little data."""
     reference_count: builtins.int
-    """Events, answers' products or days of the reference."""
+    """Number of events, products of answers, or days in the reference period."""
     count: builtins.int
-    """The same of the present."""
+    """Number of events, products of answers, or days in the current period."""
     def __init__(
         self,
         *,

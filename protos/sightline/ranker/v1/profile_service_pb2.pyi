@@ -24,7 +24,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class GetShopperProfileRequest(google.protobuf.message.Message):
-    """Asks for a shopper's profile."""
+    """Request for the profile of a shopper."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -33,14 +33,14 @@ class GetShopperProfileRequest(google.protobuf.message.Message):
     LANGUAGE_CODE_FIELD_NUMBER: builtins.int
     SHOPPER_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     language_code: builtins.str
-    """BCP 47 language of the texts: "en" or "zh"; others get English. Empty = "en"."""
+    """BCP 47 language of the texts: "en" or "zh". Other languages get English. Default: "en"."""
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
-        """Whose; required. A merged visitor is the user."""
+        """The shopper. Required. For a merged visitor the profile of the user is returned."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ Global___GetShopperProfileRequest: typing_extensions.TypeAlias = GetShopperProfi
 
 @typing.final
 class ShopperProfile(google.protobuf.message.Message):
-    """What is known of a shopper."""
+    """Profile of a shopper."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -70,32 +70,32 @@ class ShopperProfile(google.protobuf.message.Message):
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     EVENT_COUNT_FIELD_NUMBER: builtins.int
     robot: builtins.bool
-    """Whether they did more on a day or in a minute than people do (RANKER_SIGNAL_ROBOT_…): their events then weigh
-    little in trainings.
+    """True if the shopper has more events per day or minute than a person (RANKER_SIGNAL_ROBOT_…). These events have a
+    low weight in training.
     """
     model_version: builtins.str
-    """The model that knows the products; empty = none serves, and there are no affinities."""
+    """Model that holds the products. Empty if none serves; then there are no affinities."""
     event_count: builtins.int
-    """Events of interest that the profile was computed from: the newest ones, at most 1,000."""
+    """Number of events of interest that the profile is computed from: the newest ones, at most 1,000."""
     @property
     def attributes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ShopperAttribute]:
-        """What they said of themselves with their consent, by key; up to 20."""
+        """Attributes that the shopper gave with consent, by key, up to 20."""
 
     @property
     def affinities(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Affinity]:
-        """What they like, the strongest first; up to 5 of each kind."""
+        """Affinities, strongest first, up to 5 of each kind."""
 
     @property
     def disliked_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Products that they hid or rated low, up to 50."""
+        """Products that the shopper hid or rated low, up to 50."""
 
     @property
     def activity(self) -> Global___Activity:
-        """How often they come; absent = they never did anything."""
+        """Frequency of visits. Unset if the shopper has no events."""
 
     @property
     def segment(self) -> Global___Segment:
-        """The group of shoppers with the nearest interests; absent = nothing is known, or no groups are."""
+        """Segment with the most similar interests. Unset if the shopper has no events or there are no segments."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ Global___ShopperProfile: typing_extensions.TypeAlias = ShopperProfile
 
 @typing.final
 class ShopperAttribute(google.protobuf.message.Message):
-    """One thing that a shopper said of themselves."""
+    """An attribute that a shopper gave."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -125,8 +125,8 @@ class ShopperAttribute(google.protobuf.message.Message):
     key: builtins.str
     """Name, 1 to 64 characters of [a-z0-9_.-], e.g. "age_band"."""
     text: builtins.str
-    """UTF-8 text, 1 to 128 bytes without control characters, e.g. "25-34". Keep it coarse: it is a feature of
-    models, once five shoppers share it.
+    """UTF-8 text, 1 to 128 bytes without control characters, e.g. "25-34". Use coarse values: a value becomes a feature
+    of models when at least five shoppers share it.
     """
     def __init__(
         self,
@@ -140,7 +140,7 @@ Global___ShopperAttribute: typing_extensions.TypeAlias = ShopperAttribute
 
 @typing.final
 class Affinity(google.protobuf.message.Message):
-    """Something that a shopper likes more than others do."""
+    """A preference of a shopper compared with all shoppers."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -151,37 +151,37 @@ class Affinity(google.protobuf.message.Message):
     class _KindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Affinity._Kind.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         KIND_UNSPECIFIED: Affinity._Kind.ValueType  # 0
-        """Not said."""
+        """Unspecified."""
         KIND_CATEGORY: Affinity._Kind.ValueType  # 1
-        """A category, with all below it: `value` is its path."""
+        """A category with all below it. `value` is its path."""
         KIND_BRAND: Affinity._Kind.ValueType  # 2
         """A brand."""
         KIND_PRICE_BAND: Affinity._Kind.ValueType  # 3
-        """A price band (half an octave, such as 10 to 14.14 EUR)."""
+        """A price band: half an octave, such as 10 to 14.14 EUR."""
         KIND_TAG: Affinity._Kind.ValueType  # 4
         """A tag."""
         KIND_ATTRIBUTE: Affinity._Kind.ValueType  # 5
-        """A text attribute: `key` is its name."""
+        """A text attribute. `key` is its name."""
         KIND_STYLE: Affinity._Kind.ValueType  # 6
-        """A visual style: products that look alike; `value` is the id of the most typical one."""
+        """A visual style: products that look similar. `value` is the id of the most typical one."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
-        """What kind of thing."""
+        """Kind of preference."""
 
     KIND_UNSPECIFIED: Affinity.Kind.ValueType  # 0
-    """Not said."""
+    """Unspecified."""
     KIND_CATEGORY: Affinity.Kind.ValueType  # 1
-    """A category, with all below it: `value` is its path."""
+    """A category with all below it. `value` is its path."""
     KIND_BRAND: Affinity.Kind.ValueType  # 2
     """A brand."""
     KIND_PRICE_BAND: Affinity.Kind.ValueType  # 3
-    """A price band (half an octave, such as 10 to 14.14 EUR)."""
+    """A price band: half an octave, such as 10 to 14.14 EUR."""
     KIND_TAG: Affinity.Kind.ValueType  # 4
     """A tag."""
     KIND_ATTRIBUTE: Affinity.Kind.ValueType  # 5
-    """A text attribute: `key` is its name."""
+    """A text attribute. `key` is its name."""
     KIND_STYLE: Affinity.Kind.ValueType  # 6
-    """A visual style: products that look alike; `value` is the id of the most typical one."""
+    """A visual style: products that look similar. `value` is the id of the most typical one."""
 
     KIND_FIELD_NUMBER: builtins.int
     KEY_FIELD_NUMBER: builtins.int
@@ -193,27 +193,26 @@ class Affinity(google.protobuf.message.Message):
     PRODUCT_IDS_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
     kind: Global___Affinity.Kind.ValueType
-    """What kind of thing."""
+    """Kind of preference."""
     key: builtins.str
-    """For KIND_ATTRIBUTE: which attribute; else empty."""
+    """For KIND_ATTRIBUTE: name of the attribute. Otherwise empty."""
     value: builtins.str
-    """Which one, as the catalog names it; for KIND_PRICE_BAND as in `text`."""
+    """The preferred value, as in the catalog; for KIND_PRICE_BAND as in `text`."""
     strength: builtins.float
-    """How much more they like it than others do, above 0, up to 1 = they like nothing else:
-    (share − usual_share) / (1 − usual_share) × S / (S + 2), where S is the weight of their interests in such
-    products (a liking that is certain weighs 1).
+    """Strength, above 0, up to 1 (no other interests): (share − usual_share) / (1 − usual_share) × S / (S + 2), where S
+    is the weight of the shopper's interests in such products. A certain interest has weight 1.
     """
     share: builtins.float
-    """Share of their interest that goes to such products, 0 to 1."""
+    """Share of the shopper's interest in such products, 0 to 1."""
     usual_share: builtins.float
-    """Share of everybody's interest that goes to such products, 0 to 1, when the model was trained."""
+    """Share of all shoppers' interest in such products when the model was trained, 0 to 1."""
     event_count: builtins.int
-    """Their events with such products."""
+    """Number of the shopper's events with such products."""
     text: builtins.str
-    """The same in a sentence."""
+    """The affinity in a sentence."""
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The products it was inferred from, those they like most first; up to 10."""
+        """Products that are the evidence, most liked first, up to 10."""
 
     def __init__(
         self,
@@ -234,7 +233,7 @@ Global___Affinity: typing_extensions.TypeAlias = Affinity
 
 @typing.final
 class Activity(google.protobuf.message.Message):
-    """How often a shopper comes. Events here are those of interest: views, clicks, carts, purchases and ratings."""
+    """Frequency of a shopper's visits. Counts events of interest: views, clicks, carts, purchases and ratings."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -246,22 +245,22 @@ class Activity(google.protobuf.message.Message):
     PURCHASE_COUNT_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
     days_since_last_event: builtins.float
-    """Recency: days since the newest one, ≥ 0."""
+    """Recency: days since the newest event, not negative."""
     visit_count: builtins.int
-    """Visits that the events make up: by session id, else by pauses of RANKER_SIGNAL_SESSION_GAP_MINUTES."""
+    """Number of visits: by session id, otherwise separated by pauses of RANKER_SIGNAL_SESSION_GAP_MINUTES."""
     visits_a_week: builtins.float
-    """Frequency: visits a week from the oldest event to now, over at least one week."""
+    """Frequency: visits a week since the oldest event, over at least one week."""
     purchase_count: builtins.int
-    """Purchases among the events."""
+    """Number of purchases."""
     text: builtins.str
-    """The same in a sentence."""
+    """The affinity in a sentence."""
     @property
     def first_event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """The oldest event that was looked at (UTC)."""
+        """Time of the oldest event (UTC)."""
 
     @property
     def last_event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """The newest one (UTC)."""
+        """Time of the newest event (UTC)."""
 
     def __init__(
         self,
@@ -281,7 +280,7 @@ Global___Activity: typing_extensions.TypeAlias = Activity
 
 @typing.final
 class Segment(google.protobuf.message.Message):
-    """A group of shoppers with like interests."""
+    """A group of shoppers with similar interests."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -290,14 +289,14 @@ class Segment(google.protobuf.message.Message):
     SHARE_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
     segment_id: builtins.int
-    """Number of the group in the model, from 1; another model numbers anew."""
+    """Number of the segment in the model, from 1. Not comparable between models."""
     share: builtins.float
-    """Share of the shoppers that the model was trained on, 0 to 1."""
+    """Share of the shoppers in the training, 0 to 1."""
     text: builtins.str
-    """The same in a few words."""
+    """The segment in a few words."""
     @property
     def affinities(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Affinity]:
-        """What its shoppers like more than others do, the strongest first; up to 3."""
+        """Affinities of its shoppers, strongest first, up to 3."""
 
     def __init__(
         self,
@@ -313,7 +312,7 @@ Global___Segment: typing_extensions.TypeAlias = Segment
 
 @typing.final
 class GetProductProfileRequest(google.protobuf.message.Message):
-    """Asks for a product's profile."""
+    """Request for the profile of a product."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -322,13 +321,13 @@ class GetProductProfileRequest(google.protobuf.message.Message):
     LANGUAGE_CODE_FIELD_NUMBER: builtins.int
     PRODUCT_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     language_code: builtins.str
-    """BCP 47 language of the texts: "en" or "zh"; others get English. Empty = "en"."""
+    """BCP 47 language of the texts: "en" or "zh". Other languages get English. Default: "en"."""
     product_id: builtins.str
-    """Which; required."""
+    """Id of the product. Required."""
     def __init__(
         self,
         *,
@@ -343,7 +342,7 @@ Global___GetProductProfileRequest: typing_extensions.TypeAlias = GetProductProfi
 
 @typing.final
 class ProductProfile(google.protobuf.message.Message):
-    """What models know of a product."""
+    """Profile of a product."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -361,24 +360,24 @@ class ProductProfile(google.protobuf.message.Message):
     TEXTS_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     product_id: builtins.str
-    """Which."""
+    """Id of the product. Required."""
     category_path: builtins.str
-    """Category, levels joined by " > "; empty = uncategorised."""
+    """Category, levels joined by " > ". Empty if uncategorised."""
     brand: builtins.str
-    """Brand; empty = none."""
+    """Brand. Empty if none."""
     popularity: builtins.float
-    """Its decayed count over the most popular product's now, 0 to 1."""
+    """Decayed count of interests as a share of the most popular product's, 0 to 1."""
     trend: builtins.float
-    """Base-2 logarithm of the last weeks' popularity over the time before, when the model was trained: 1 = twice as
-    popular, −1 = half. Absent = not known.
+    """Base-2 logarithm of the popularity in the last weeks over the time before, when the model was trained: 1 is twice
+    as popular, −1 half as popular. Unset if unknown.
     """
     style_space_version: builtins.str
-    """Version of the visual space that the style was learned in; empty = no style."""
+    """Version of the visual space in which the style was learned. Empty without a style."""
     model_version: builtins.str
-    """The model that knows it."""
+    """Model of the profile."""
     @property
     def price_band(self) -> Global___PriceBand:
-        """Where its price lies; absent = it has none."""
+        """Price band. Unset without a price."""
 
     @property
     def tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -386,21 +385,19 @@ class ProductProfile(google.protobuf.message.Message):
 
     @property
     def attributes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ShopperAttribute]:
-        """Those of its text attributes that models learn from (`attribute_keys` of RANKER_RECIPE_FILE)."""
+        """Text attributes from which models learn (`attribute_keys` of RANKER_RECIPE_FILE)."""
 
     @property
     def style(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """Visual style: the principal components of its photos' embedding, scaled as training uses them; empty = it has
-        no photo.
-        """
+        """Visual style: principal components of the embedding of its photos, scaled as in training. Empty without photos."""
 
     @property
     def similar_style_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Products that look most like it, nearest first, up to 5."""
+        """Products that look most similar, nearest first, up to 5."""
 
     @property
     def texts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """What is known of it, in sentences."""
+        """The profile in sentences."""
 
     def __init__(
         self,
@@ -435,11 +432,11 @@ class PriceBand(google.protobuf.message.Message):
     BELOW_FIELD_NUMBER: builtins.int
     @property
     def least(self) -> google.type.money_pb2.Money:
-        """The least price in it."""
+        """Lowest price of the band, inclusive."""
 
     @property
     def below(self) -> google.type.money_pb2.Money:
-        """The price from which the next band begins; equal to `least` for free products."""
+        """Upper end of the band, exclusive. Equal to `least` for free products."""
 
     def __init__(
         self,
@@ -454,7 +451,7 @@ Global___PriceBand: typing_extensions.TypeAlias = PriceBand
 
 @typing.final
 class SetShopperAttributesRequest(google.protobuf.message.Message):
-    """Keeps what a shopper said of themselves."""
+    """Request to replace the attributes of a shopper."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -464,21 +461,21 @@ class SetShopperAttributesRequest(google.protobuf.message.Message):
     ATTRIBUTES_FIELD_NUMBER: builtins.int
     CONSENT_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     consent: builtins.bool
-    """Whether the shopper consents to have these kept and used for recommendations. Required to keep anything. False
-    without attributes = the consent is withdrawn, and all that was kept is deleted; models forget it with the next
-    training. Default: no.
+    """True if the shopper consents that these attributes are stored and used for recommendations. Required to store
+    attributes. False without attributes withdraws the consent: all stored attributes are deleted, and the next
+    training removes them from models.
     """
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
-        """Who; required. A merged visitor is the user."""
+        """The shopper. Required. For a merged visitor the attributes are those of the user."""
 
     @property
     def attributes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ShopperAttribute]:
-        """All that is to be kept, up to 20, each key once."""
+        """All attributes to store, up to 20, with unique keys."""
 
     def __init__(
         self,
@@ -496,16 +493,16 @@ Global___SetShopperAttributesRequest: typing_extensions.TypeAlias = SetShopperAt
 
 @typing.final
 class SetShopperAttributesResponse(google.protobuf.message.Message):
-    """What came of it."""
+    """Result of replacing attributes."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     KEPT_COUNT_FIELD_NUMBER: builtins.int
     FORMER_COUNT_FIELD_NUMBER: builtins.int
     kept_count: builtins.int
-    """Attributes that are kept now."""
+    """Number of attributes stored now."""
     former_count: builtins.int
-    """Attributes that were kept before."""
+    """Number of attributes stored before."""
     def __init__(
         self,
         *,
@@ -518,7 +515,7 @@ Global___SetShopperAttributesResponse: typing_extensions.TypeAlias = SetShopperA
 
 @typing.final
 class ListSegmentsRequest(google.protobuf.message.Message):
-    """Asks for the groups of shoppers."""
+    """Request to list segments."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -526,11 +523,11 @@ class ListSegmentsRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     LANGUAGE_CODE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     language_code: builtins.str
-    """BCP 47 language of the texts: "en" or "zh"; others get English. Empty = "en"."""
+    """BCP 47 language of the texts: "en" or "zh". Other languages get English. Default: "en"."""
     def __init__(
         self,
         *,
@@ -544,7 +541,7 @@ Global___ListSegmentsRequest: typing_extensions.TypeAlias = ListSegmentsRequest
 
 @typing.final
 class ListSegmentsResponse(google.protobuf.message.Message):
-    """The groups of shoppers."""
+    """The segments of the serving model."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -552,14 +549,14 @@ class ListSegmentsResponse(google.protobuf.message.Message):
     SILHOUETTE_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     silhouette: builtins.float
-    """How clearly the groups stand apart, −1 to 1 (mean silhouette): from .25 there are groups; near 0 they are cuts
-    through one cloud.
+    """Mean silhouette, −1 to 1: how clearly the segments are separated. From 0.25 they are groups; near 0 they divide a
+    continuum.
     """
     model_version: builtins.str
-    """The model that knows them; empty = none serves."""
+    """Model of the segments. Empty if none serves."""
     @property
     def segments(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Segment]:
-        """The largest first; up to 12."""
+        """Segments, largest first, up to 12."""
 
     def __init__(
         self,

@@ -26,10 +26,10 @@ if _version_not_supported:
 
 
 class ProfileServiceStub(object):
-    """Says what is known of a shopper or a product, in a person's words, and what it was inferred from.
+    """Profiles of shoppers and products, in plain language, with their evidence.
 
-    Profiles are computed when they are asked for: from the shopper's events as they are now, and from what the
-    serving model knows of products. Nothing else is kept, so that purged events leave no trace in them.
+    Profiles are computed on request, from the shopper's current events and the serving model's data about products.
+    Nothing else is stored, so purged events leave no trace in them.
     """
 
     def __init__(self, channel):
@@ -61,38 +61,38 @@ class ProfileServiceStub(object):
 
 
 class ProfileServiceServicer(object):
-    """Says what is known of a shopper or a product, in a person's words, and what it was inferred from.
+    """Profiles of shoppers and products, in plain language, with their evidence.
 
-    Profiles are computed when they are asked for: from the shopper's events as they are now, and from what the
-    serving model knows of products. Nothing else is kept, so that purged events leave no trace in them.
+    Profiles are computed on request, from the shopper's current events and the serving model's data about products.
+    Nothing else is stored, so purged events leave no trace in them.
     """
 
     def GetShopperProfile(self, request, context):
-        """What is known of a shopper. Somebody without events has an empty profile, not an error.
+        """Returns the profile of a shopper. A shopper without events has an empty profile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetProductProfile(self, request, context):
-        """What is known of a product. PRODUCT_NOT_FOUND when no model serves, or when it was trained before the
-        product came.
+        """Returns the profile of a product. PRODUCT_NOT_FOUND if no model serves, or the model was trained before the product
+        was added.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetShopperAttributes(self, request, context):
-        """Keeps what a shopper said of themselves, in the place of all that was kept before; deletes it when the consent
-        is withdrawn. CONSENT_REQUIRED for attributes without consent. Idempotent.
+        """Replaces the attributes that a shopper gave, or deletes them when the consent is withdrawn. CONSENT_REQUIRED for
+        attributes without consent. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSegments(self, request, context):
-        """The groups of shoppers with like interests that the serving model knows, the largest first; none without a
-        model, or when there are too few shoppers.
+        """Lists the shopper segments (groups with similar interests) of the serving model, largest first. Empty without a
+        model, or with too few shoppers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,10 +130,10 @@ def add_ProfileServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ProfileService(object):
-    """Says what is known of a shopper or a product, in a person's words, and what it was inferred from.
+    """Profiles of shoppers and products, in plain language, with their evidence.
 
-    Profiles are computed when they are asked for: from the shopper's events as they are now, and from what the
-    serving model knows of products. Nothing else is kept, so that purged events leave no trace in them.
+    Profiles are computed on request, from the shopper's current events and the serving model's data about products.
+    Nothing else is stored, so purged events leave no trace in them.
     """
 
     @staticmethod

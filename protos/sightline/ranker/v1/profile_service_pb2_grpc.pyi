@@ -90,10 +90,10 @@ _ProfileServiceListSegmentsType = typing_extensions.TypeVar(
 )
 
 class ProfileServiceStub(typing.Generic[_ProfileServiceGetShopperProfileType, _ProfileServiceGetProductProfileType, _ProfileServiceSetShopperAttributesType, _ProfileServiceListSegmentsType]):
-    """Says what is known of a shopper or a product, in a person's words, and what it was inferred from.
+    """Profiles of shoppers and products, in plain language, with their evidence.
 
-    Profiles are computed when they are asked for: from the shopper's events as they are now, and from what the
-    serving model knows of products. Nothing else is kept, so that purged events leave no trace in them.
+    Profiles are computed on request, from the shopper's current events and the serving model's data about products.
+    Nothing else is stored, so purged events leave no trace in them.
     """
 
     @typing.overload
@@ -137,21 +137,21 @@ class ProfileServiceStub(typing.Generic[_ProfileServiceGetShopperProfileType, _P
     ], channel: grpc.aio.Channel) -> None: ...
 
     GetShopperProfile: _ProfileServiceGetShopperProfileType
-    """What is known of a shopper. Somebody without events has an empty profile, not an error."""
+    """Returns the profile of a shopper. A shopper without events has an empty profile."""
 
     GetProductProfile: _ProfileServiceGetProductProfileType
-    """What is known of a product. PRODUCT_NOT_FOUND when no model serves, or when it was trained before the
-    product came.
+    """Returns the profile of a product. PRODUCT_NOT_FOUND if no model serves, or the model was trained before the product
+    was added.
     """
 
     SetShopperAttributes: _ProfileServiceSetShopperAttributesType
-    """Keeps what a shopper said of themselves, in the place of all that was kept before; deletes it when the consent
-    is withdrawn. CONSENT_REQUIRED for attributes without consent. Idempotent.
+    """Replaces the attributes that a shopper gave, or deletes them when the consent is withdrawn. CONSENT_REQUIRED for
+    attributes without consent. Idempotent.
     """
 
     ListSegments: _ProfileServiceListSegmentsType
-    """The groups of shoppers with like interests that the serving model knows, the largest first; none without a
-    model, or when there are too few shoppers.
+    """Lists the shopper segments (groups with similar interests) of the serving model, largest first. Empty without a
+    model, or with too few shoppers.
     """
 
 ProfileServiceAsyncStub: typing_extensions.TypeAlias = ProfileServiceStub[
@@ -174,10 +174,10 @@ ProfileServiceAsyncStub: typing_extensions.TypeAlias = ProfileServiceStub[
 ]
 
 class ProfileServiceServicer(metaclass=abc.ABCMeta):
-    """Says what is known of a shopper or a product, in a person's words, and what it was inferred from.
+    """Profiles of shoppers and products, in plain language, with their evidence.
 
-    Profiles are computed when they are asked for: from the shopper's events as they are now, and from what the
-    serving model knows of products. Nothing else is kept, so that purged events leave no trace in them.
+    Profiles are computed on request, from the shopper's current events and the serving model's data about products.
+    Nothing else is stored, so purged events leave no trace in them.
     """
 
     @abc.abstractmethod
@@ -186,7 +186,7 @@ class ProfileServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ShopperProfile, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ShopperProfile]]:
-        """What is known of a shopper. Somebody without events has an empty profile, not an error."""
+        """Returns the profile of a shopper. A shopper without events has an empty profile."""
 
     @abc.abstractmethod
     def GetProductProfile(
@@ -194,8 +194,8 @@ class ProfileServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ProductProfile, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ProductProfile]]:
-        """What is known of a product. PRODUCT_NOT_FOUND when no model serves, or when it was trained before the
-        product came.
+        """Returns the profile of a product. PRODUCT_NOT_FOUND if no model serves, or the model was trained before the product
+        was added.
         """
 
     @abc.abstractmethod
@@ -204,8 +204,8 @@ class ProfileServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse]]:
-        """Keeps what a shopper said of themselves, in the place of all that was kept before; deletes it when the consent
-        is withdrawn. CONSENT_REQUIRED for attributes without consent. Idempotent.
+        """Replaces the attributes that a shopper gave, or deletes them when the consent is withdrawn. CONSENT_REQUIRED for
+        attributes without consent. Idempotent.
         """
 
     @abc.abstractmethod
@@ -214,8 +214,8 @@ class ProfileServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse]]:
-        """The groups of shoppers with like interests that the serving model knows, the largest first; none without a
-        model, or when there are too few shoppers.
+        """Lists the shopper segments (groups with similar interests) of the serving model, largest first. Empty without a
+        model, or with too few shoppers.
         """
 
 def add_ProfileServiceServicer_to_server(servicer: ProfileServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

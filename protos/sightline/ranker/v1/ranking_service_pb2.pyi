@@ -25,7 +25,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class RankRequest(google.protobuf.message.Message):
-    """Candidates to rank."""
+    """Request to rank candidates."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -55,48 +55,44 @@ class RankRequest(google.protobuf.message.Message):
     CONTROLS_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     language_code: builtins.str
-    """BCP 47 language of the reasons; empty = "en"."""
+    """BCP 47 language of the reasons. Default: "en"."""
     session_id: builtins.str
-    """The visit, up to 128 bytes; empty = unknown."""
+    """The visit, up to 128 bytes. Empty if unknown."""
     top_k: builtins.int
-    """How many to answer, 1 to 2,000; 0 = all."""
+    """Number of products to return, 1 to 2,000. Default: all."""
     drop_seen: builtins.bool
-    """Whether products that the shopper has already viewed, bought or rated are dropped. Default: kept."""
+    """If true, drops products that the shopper has viewed, bought or rated."""
     seed: builtins.int
-    """Seed of everything drawn by chance; the same seed gives the same answer to the same shopper and visit on the
-    same day (UTC).
-    """
+    """Seed of all random draws. The same seed gives the same answer to the same shopper and visit on the same day (UTC)."""
     explain: builtins.bool
-    """Whether the parts are split by feature (PartColumn.features). Default: no."""
+    """If true, splits the parts by feature (PartColumn.features)."""
     time_micros: builtins.int
-    """When the request was made, microseconds since 1970 (UTC): how new a product is, and the day of the seed. 0 =
-    the service's clock.
+    """When the request was made, in microseconds since 1970 (UTC). Determines the age of products and the day of the
+    seed. Default: the service's clock.
     """
     reason_top_k: builtins.int
-    """How many of the first answered products get reasons and, with `explain`, split parts: 0 to
-    2,000; absent = all of them.
-    """
+    """Number of first products that get reasons and, with `explain`, split parts: 0 to 2,000. If unset, all."""
     collapse: builtins.bool
-    """Whether near-duplicates collapse: of the products that show the same picture, and of the variants of one parent
-    (`candidates.parent_ids`, `candidates.image_hashes`, `same_pictures`), the best stays and names the others.
-    `top_k` counts what stays. Default: they are products like any other.
+    """If true, near-duplicates collapse: of products that show the same picture, and of the variants of one parent
+    (`candidates.parent_ids`, `candidates.image_hashes`, `same_pictures`), the best is kept and lists the others.
+    `top_k` counts kept products.
     """
     history_token: builtins.str
-    """NominateResponse.history_token of the same request: the history that was read then is not read again. Empty,
-    unknown or of another shopper = it is read.
+    """NominateResponse.history_token of the same request, to reuse the history that was read then. If empty, unknown or
+    of another shopper, the history is read.
     """
     model_version: builtins.str
-    """The ranking model to score by, promoted or not: a version, up to 64 characters of [A-Za-z0-9_.-]; empty = the
-    promoted one. It is loaded when it is first asked for. Until then, and where it can't be had, the promoted one
-    scores: `RankResponse.model_version` says which did, `degradations` that it is not this one.
+    """Version of the ranking model to use, promoted or not, up to 64 characters of [A-Za-z0-9_.-]. Default: the promoted
+    one. A model is loaded when it is first requested. Until then, and if it can't be loaded, the promoted one scores:
+    `RankResponse.model_version` names the model used, and `degradations` reports the difference.
     """
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
-        """For whom; absent = nobody in particular."""
+        """The shopper. Unset if anonymous."""
 
     @property
     def candidates(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
@@ -104,24 +100,24 @@ class RankRequest(google.protobuf.message.Message):
 
     @property
     def branches(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___BranchSignal]:
-        """What each branch says of them."""
+        """Similarities by branch."""
 
     @property
     def fused(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """Reciprocal-rank fusion of the branches, ≥ 0, one for each candidate: breaks ties."""
+        """Reciprocal-rank fusion of the branches, not negative, one value for each candidate. Breaks ties."""
 
     @property
     def weights(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PartWeight]:
-        """How much each kind of part counts; absent parts count 0."""
+        """Weights of the parts. A part without a weight counts 0."""
 
     @property
     def diversity(self) -> Global___Diversity:
-        """What else than the raw score decides the order; absent = nothing."""
+        """Rules that reorder products after scoring. If unset, none."""
 
     @property
     def photo_vectors(self) -> Global___PhotoVectors:
-        """What the candidates look like, by which the model also knows those that came after its training; absent = by
-        their other features alone.
+        """Visual vectors of the candidates, with which the model scores products that were added after its training. If
+        unset, these are scored by their other features.
         """
 
     @property
@@ -132,26 +128,26 @@ class RankRequest(google.protobuf.message.Message):
 
     @property
     def same_pictures(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """With `collapse`: pairs of candidates that are known to show the same picture, whatever their hashes say: entries
-        2i and 2i + 1 are the places, from 0, of a pair in `candidates`. An even number of entries, up to 20,000.
+        """With `collapse`: pairs of candidates known to show the same picture, whatever their hashes: entries 2i and 2i + 1
+        are the indexes of a pair in `candidates`, from 0. An even number of entries, up to 20,000.
         """
 
     @property
     def record(self) -> Global___AnswerDraft:
-        """What to keep of the answer; absent = nothing is kept. The record holds the whole order, however small `top_k` is.
-        It is written after the answer, from a bounded queue; see RankResponse.recorded.
+        """What to record of the answer. If unset, nothing is recorded. The record holds the whole order, regardless of
+        `top_k`. It is written after the answer, from a bounded queue; see RankResponse.recorded.
         """
 
     @property
     def anchors(self) -> Global___Anchors:
-        """What the request is about: the parts that go by a shopper's last products ("session", "item_item",
-        "bought_together") go by these instead, also where the model's blend has turned such a part off. Absent = by the
-        shopper's own.
+        """Products that the request is about. The parts that use a shopper's last products ("session", "item_item",
+        "bought_together") use these instead, even if the model's blend has turned such a part off. If unset, they use the
+        shopper's last products.
         """
 
     @property
     def controls(self) -> Global___Controls:
-        """What is pinned, boosted and buried; absent = nothing."""
+        """Pins, boosts and burials. If unset, none."""
 
     def __init__(
         self,
@@ -190,9 +186,9 @@ Global___RankRequest: typing_extensions.TypeAlias = RankRequest
 
 @typing.final
 class Controls(google.protobuf.message.Message):
-    """What moves products in place of their scores. Boosts act before `diversity`. Pinned and buried products take no part
-    in it, nor in caps and exploration, whose places count past the pinned ones. Pinned products are the first of their
-    near-duplicates, and get their places when these have collapsed.
+    """Rules that move products regardless of their scores. Boosts are applied before `diversity`. Pinned and buried
+    products take no part in diversity, caps and exploration, whose places are counted without the pinned products. A
+    pinned product precedes its near-duplicates, and is placed after these have collapsed.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -201,14 +197,16 @@ class Controls(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PINS_FIRST_FIELD_NUMBER: builtins.int
     page_size: builtins.int
-    """How many first products are shown: a control acts when it pinned one of them, or moved one up. 0 = none are."""
+    """Number of first products that are shown. A control has an effect if it pinned one of them or moved one up. 0 if
+    none are shown.
+    """
     pins_first: builtins.bool
-    """Whether pinned products stand first, in the order of their places, for a caller that collapses near-duplicates
-    itself and gives them their places then. Default: they stand at their places.
+    """If true, pinned products come first, ordered by their places, for a caller that collapses near-duplicates itself
+    and places them afterwards. By default they are at their places.
     """
     @property
     def controls(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Control]:
-        """What they are, up to 100; of two that want one place, or one product, the first counts."""
+        """The controls, up to 100. If two claim the same place or product, the first is applied."""
 
     def __init__(
         self,
@@ -223,7 +221,7 @@ Global___Controls: typing_extensions.TypeAlias = Controls
 
 @typing.final
 class Control(google.protobuf.message.Message):
-    """One of them."""
+    """One control."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -233,18 +231,18 @@ class Control(google.protobuf.message.Message):
     BOOST_FIELD_NUMBER: builtins.int
     BURY_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Its name in records, 1 to 129 characters."""
+    """Name in records, 1 to 129 characters."""
     place: builtins.int
-    """The place of the first, 1 to 200; the others stand behind it."""
+    """Pins the first product to this place, 1 to 200, and the others behind it."""
     boost: builtins.float
-    """More than 0, at most 10: what is added to relevance, which is the raw score from 0 (least of the best 100 that
-    are not pinned) to 1 (most).
+    """Boost, more than 0, at most 10. Added to the relevance, which is the raw score scaled from 0 (lowest of the best
+    100 that are not pinned) to 1 (highest).
     """
     bury: builtins.bool
-    """They stand behind all others."""
+    """Places the products behind all others."""
     @property
     def candidates(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Places, from 0, in `candidates` of its products, none twice; of a pin in the order in which they stand."""
+        """Indexes of its products in `candidates`, from 0, without duplicates. For a pin, in the order of their places."""
 
     def __init__(
         self,
@@ -263,7 +261,7 @@ Global___Control: typing_extensions.TypeAlias = Control
 
 @typing.final
 class Anchors(google.protobuf.message.Message):
-    """Products that a request is about: the product of a product page, those of a cart, the last viewed."""
+    """Products that a request is about: the product of a product page, those of a cart, or the last viewed."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -274,35 +272,35 @@ class Anchors(google.protobuf.message.Message):
     class _SourceEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Anchors._Source.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         SOURCE_UNSPECIFIED: Anchors._Source.ValueType  # 0
-        """There are none."""
+        """No anchors."""
         SOURCE_VIEWED: Anchors._Source.ValueType  # 1
-        """The last products that the shopper viewed or clicked, newest first."""
+        """Products that the shopper viewed or clicked, newest first."""
         SOURCE_CART: Anchors._Source.ValueType  # 2
-        """What the shopper put into the cart and has not bought since, newest first."""
+        """Products that the shopper added to the cart and has not bought since, newest first."""
         SOURCE_BOUGHT: Anchors._Source.ValueType  # 3
-        """What the shopper bought, newest first."""
+        """Products that the shopper bought, newest first."""
 
     class Source(_Source, metaclass=_SourceEnumTypeWrapper):
-        """Where they come from when none is named."""
+        """Source of the anchors if no products are given."""
 
     SOURCE_UNSPECIFIED: Anchors.Source.ValueType  # 0
-    """There are none."""
+    """No anchors."""
     SOURCE_VIEWED: Anchors.Source.ValueType  # 1
-    """The last products that the shopper viewed or clicked, newest first."""
+    """Products that the shopper viewed or clicked, newest first."""
     SOURCE_CART: Anchors.Source.ValueType  # 2
-    """What the shopper put into the cart and has not bought since, newest first."""
+    """Products that the shopper added to the cart and has not bought since, newest first."""
     SOURCE_BOUGHT: Anchors.Source.ValueType  # 3
-    """What the shopper bought, newest first."""
+    """Products that the shopper bought, newest first."""
 
     PRODUCT_IDS_FIELD_NUMBER: builtins.int
     SOURCE_FIELD_NUMBER: builtins.int
     source: Global___Anchors.Source.ValueType
-    """Where they come from when `product_ids` is empty: the first 50 of them, without hidden ones. None where there are
-    none: then it is as if there were no anchors.
+    """Source of the anchors if `product_ids` is empty: the first 50 of its products, without hidden ones. If it yields
+    none, the request has no anchors.
     """
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The products, the most important first: up to 50, none twice. A product of which nothing is known counts nothing."""
+        """The products, most important first, up to 50, without duplicates. Products without data are ignored."""
 
     def __init__(
         self,
@@ -316,7 +314,7 @@ Global___Anchors: typing_extensions.TypeAlias = Anchors
 
 @typing.final
 class AnswerDraft(google.protobuf.message.Message):
-    """What the caller knows of an answer that the ranker is to keep; see AnswerRecord for the meaning of the fields."""
+    """Fields of an answer's record that the caller supplies; see AnswerRecord."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -331,28 +329,28 @@ class AnswerDraft(google.protobuf.message.Message):
     BRANCH_NAMES_FIELD_NUMBER: builtins.int
     BRANCHES_FIELD_NUMBER: builtins.int
     answer_id: builtins.str
-    """The answer's id: 1 to 64 characters of [A-Za-z0-9_-]. The first content of an id stays."""
+    """Id of the answer: 1 to 64 characters of [A-Za-z0-9_-]. The first content of an id is kept."""
     request_digest: builtins.bytes
-    """SHA-256 of the request without its photos' bytes but with their hashes (32 bytes)."""
+    """SHA-256 of the request, with the hashes of its photos instead of their bytes (32 bytes)."""
     answer_time_micros: builtins.int
-    """When it is served, microseconds since 1970 (UTC)."""
+    """When the answer is served, in microseconds since 1970 (UTC)."""
     expire_time_micros: builtins.int
-    """When the record may go, microseconds since 1970 (UTC); 0 = after the service's own time."""
+    """When the record may be deleted, in microseconds since 1970 (UTC). Default: after the service's own retention time."""
     @property
     def versions(self) -> sightline.common.v1.answer_pb2.Versions:
-        """Versions that made it; the ranker puts the model's version in."""
+        """Versions that produced the answer. The ranker adds the version of the model."""
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
-        """What was lost before ranking; the ranker adds its own losses."""
+        """Degradations before ranking. The ranker adds its own."""
 
     @property
     def arms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The arms of experiments; see AnswerRecord."""
+        """Experiment arms; see AnswerRecord."""
 
     @property
     def matched_image_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The photo of each candidate that matched best, "" = none; empty = no candidate has one."""
+        """Photo of each candidate that matched best; "" if none. Empty if no candidate has one."""
 
     @property
     def branch_names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -360,7 +358,7 @@ class AnswerDraft(google.protobuf.message.Message):
 
     @property
     def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Which branches named each candidate: bit i stands for `branch_names[i]`; one entry for each candidate."""
+        """Branches that found each candidate: bit i stands for `branch_names[i]`. One entry for each candidate."""
 
     def __init__(
         self,
@@ -383,7 +381,7 @@ Global___AnswerDraft: typing_extensions.TypeAlias = AnswerDraft
 
 @typing.final
 class Diversity(google.protobuf.message.Message):
-    """What else than the raw score decides the order, applied in this order: popularity, diversity, caps, exploration."""
+    """Rules that reorder products after scoring, applied in this order: popularity, diversity, caps, exploration."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -396,33 +394,33 @@ class Diversity(google.protobuf.message.Message):
     EXPLORATION_PLACES_FIELD_NUMBER: builtins.int
     EXPLORATION_DAYS_FIELD_NUMBER: builtins.int
     diversity: builtins.float
-    """Against products like those above them, 0 (off) to 1: maximal marginal relevance (Carbonell, Goldstein 1998).
-    The next product is the one with the largest (1 − diversity) × relevance − diversity × its similarity to the
-    most similar one above it, where relevance is the raw score from 0 (least in the window) to 1 (most), and
-    similarity the mean of visual style (cosine) and category (levels shared), each where both products have it.
+    """Strength of diversification, 0 (off) to 1: maximal marginal relevance (Carbonell, Goldstein 1998). The next product
+    is the one with the largest (1 − diversity) × relevance − diversity × similarity to the most similar product above
+    it. Relevance is the raw score scaled from 0 (lowest in the window) to 1 (highest). Similarity is the mean of
+    visual style (cosine) and category (shared levels), as far as both products have them.
     """
     popularity: builtins.float
-    """Against popular products, 0 (off) to 1: popularity × √(share of the most popular product's count) comes off
-    the relevance.
+    """Penalty on popular products, 0 (off) to 1: popularity × √(share of the most popular product's count) is subtracted
+    from the relevance.
     """
     window: builtins.int
-    """How many of the best products are put into another order, 2 to 500; 0 = 100. Those after them stay."""
+    """Number of best products that are reordered, 2 to 500. Default: 100. Later products keep their order."""
     cap_places: builtins.int
-    """Within how many of the first places the caps hold, 1 to 200; 0 = 10."""
+    """Number of first places to which the caps apply, 1 to 200. Default: 10."""
     brand_cap: builtins.int
-    """Most products of one brand there, 1 to 200; 0 = any number. Where nothing else is left in the window, and for
-    explored products, caps do not hold.
+    """Maximum number of products of one brand in these places, 1 to 200. 0 means no limit. Caps do not apply if the
+    window has no other products left, nor to explored products.
     """
     exploration_days: builtins.float
-    """How long a product is new, days since the catalog first stored it, up to 3,650; 0 = 30."""
+    """Age below which a product is new, in days since the catalog first stored it, up to 3,650. Default: 30."""
     @property
     def category_caps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CategoryCap]:
-        """Most products of one category there; none = any number."""
+        """Maximum number of products of one category in these places. Empty means no limit."""
 
     @property
     def exploration_places(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Places, from 1 and rising, 2 to 200, at most 20 of them, that are given to new products which would stand after
-        the last one of these places: drawn evenly, without repetition. None = off.
+        """Places, ascending, 2 to 200, at most 20, that are given to new products that would otherwise rank after the last of
+        these places. Products are drawn uniformly without repetition. Empty disables exploration.
         """
 
     def __init__(
@@ -443,16 +441,16 @@ Global___Diversity: typing_extensions.TypeAlias = Diversity
 
 @typing.final
 class CategoryCap(google.protobuf.message.Message):
-    """Most products of one category."""
+    """Maximum number of products of one category."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     LEVEL_FIELD_NUMBER: builtins.int
     CAP_FIELD_NUMBER: builtins.int
     level: builtins.int
-    """Which level of the path counts, 1 (the topmost) to 8, no level twice; a shorter path counts whole."""
+    """Level of the category path, 1 (topmost) to 8, each level at most once. A shorter path counts as a whole."""
     cap: builtins.int
-    """Most products, 1 to 200."""
+    """Maximum number of products, 1 to 200."""
     def __init__(
         self,
         *,
@@ -465,7 +463,7 @@ Global___CategoryCap: typing_extensions.TypeAlias = CategoryCap
 
 @typing.final
 class PhotoVectors(google.protobuf.message.Message):
-    """Vectors of the candidates' photos, side by side."""
+    """Vectors of the candidates' photos, concatenated."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -473,12 +471,12 @@ class PhotoVectors(google.protobuf.message.Message):
     DIMENSION_FIELD_NUMBER: builtins.int
     DATA_FIELD_NUMBER: builtins.int
     space_version: builtins.str
-    """Version of the visual space that they are of; of another one than the model's style they are passed over."""
+    """Version of the visual space. Ignored unless it is that of the model's style."""
     dimension: builtins.int
-    """Length of each, 1 to 4,096."""
+    """Length of each vector, 1 to 4,096."""
     data: builtins.bytes
-    """float32, little-endian: `dimension` numbers for each candidate, in their order; the mean of its photos' vectors,
-    or NaN for a candidate without a photo.
+    """float32, little-endian: `dimension` numbers for each candidate, in their order. The mean of the vectors of its
+    photos, or NaN for a candidate without a photo.
     """
     def __init__(
         self,
@@ -493,7 +491,7 @@ Global___PhotoVectors: typing_extensions.TypeAlias = PhotoVectors
 
 @typing.final
 class BranchSignal(google.protobuf.message.Message):
-    """What one branch says of the candidates."""
+    """Similarities of the candidates by one branch."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -503,8 +501,8 @@ class BranchSignal(google.protobuf.message.Message):
     """"visual", "text", "text_visual", "keywords", "collaborative", "popular", or a recommender's name ("co_view", …)."""
     @property
     def similarities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """One for each candidate: a cosine similarity, −1 to 1, or of "keywords" how well words match, 0 to 1, or a
-        recommender's score, 0 to 1; NaN = the branch did not name it.
+        """One value for each candidate: a cosine similarity, −1 to 1; for "keywords" the match of words, 0 to 1; for a
+        recommender its score, 0 to 1. NaN if the branch did not find the candidate.
         """
 
     def __init__(
@@ -519,17 +517,17 @@ Global___BranchSignal: typing_extensions.TypeAlias = BranchSignal
 
 @typing.final
 class PartWeight(google.protobuf.message.Message):
-    """How much a part counts."""
+    """Weight of a part."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     PART_FIELD_NUMBER: builtins.int
     WEIGHT_FIELD_NUMBER: builtins.int
     part: builtins.str
-    """A part's name; see sightline.common.v1.ScorePart."""
+    """Name of the part; see sightline.common.v1.ScorePart."""
     weight: builtins.float
-    """0 to 1,000. It sets the part against similarity; parts of behaviour are further set against each other by the
-    model's blend, which it learned on events that were held out, or on impressions.
+    """Weight, 0 to 1,000, relative to similarity. Parts of behaviour are also weighted among each other by the model's
+    blend, which is learned from held-out events or impressions.
     """
     def __init__(
         self,
@@ -569,86 +567,86 @@ class RankResponse(google.protobuf.message.Message):
     SEEN_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     ACTED_CONTROLS_FIELD_NUMBER: builtins.int
     hidden_count: builtins.int
-    """Candidates dropped because the shopper hid them."""
+    """Number of candidates dropped because the shopper hid them."""
     seen_count: builtins.int
-    """Candidates dropped because the shopper has seen them (`drop_seen`)."""
+    """Number of candidates dropped because the shopper has seen them (`drop_seen`)."""
     model_version: builtins.str
-    """The model that scored; empty = none yet."""
+    """Model that scored. Empty if none."""
     score_event: sightline.common.v1.event_pb2.EventType.ValueType
-    """Of which event `scores` are the chance; UNSPECIFIED = not calibrated yet."""
+    """Event whose probability `scores` are. EVENT_TYPE_UNSPECIFIED if the model is not calibrated yet."""
     total_count: builtins.int
     """Length of the whole order: candidates that are neither hidden, nor (`drop_seen`) seen, nor (`collapse`) collapsed.
-    The answer holds the first `top_k` of them.
+    The response holds the first `top_k` of them.
     """
     collapsed_count: builtins.int
-    """With `collapse`: candidates that collapsed into another one or into one of `query_products`."""
+    """With `collapse`: number of candidates collapsed into another one or into one of `query_products`."""
     recorded: builtins.bool
-    """With `record`: whether the record was taken into the queue. False = it is lost (the queue is full)."""
+    """With `record`: true if the record was put into the queue. If false, it is lost because the queue is full."""
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids of the candidates that are left, best first."""
+        """Ids of the ranked candidates, best first."""
 
     @property
     def raw_scores(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """Raw score of each: the sum of its parts."""
+        """Raw score of each product: the sum of its parts."""
 
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PartColumn]:
-        """The parts, each with one value for each product."""
+        """Parts of the raw scores, each with one value for each product."""
 
     @property
     def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ReasonList]:
-        """Reasons of each of the first `reason_top_k`."""
+        """Reasons of each of the first `reason_top_k` products."""
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
-        """E.g. CAUSE_MODEL_NOT_READY: the promoted model can't be loaded, or the one that was asked for is not loaded. Before
-        the first promotion nothing is lost.
+        """Degradations, e.g. CAUSE_MODEL_NOT_READY: the promoted model could not be loaded, or the requested one is not
+        loaded. Not reported before a first model is promoted.
         """
 
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
-        """"history" (record) and "score" (arithmetic)."""
+        """Durations of "history" (reading events) and "score" (computation)."""
 
     @property
     def score_ranks(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Place of each by its raw score alone, from 1, among those that are neither hidden nor (`drop_seen`) seen. Empty =
-        nothing was moved or drawn: the order is that of the scores.
+        """Rank of each product by raw score alone, from 1, among products that are neither hidden nor (`drop_seen`) seen.
+        Empty if nothing was moved or drawn: the order is that of the scores.
         """
 
     @property
     def moves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___MoveList]:
-        """Why each does not stand there: their places sum to its score rank less its place in this answer. Empty =
-        nothing was moved at all.
+        """Why each product's rank differs from its score rank. Places sum to the score rank minus the rank. Empty if nothing
+        was moved.
         """
 
     @property
     def propensities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """The probability, over all seeds, that each stood at the place where it stands: exact, 1 where nothing was
-        drawn by chance. Empty = 1 for all.
+        """Exact probability, over all seeds, that each product is placed at its rank: 1 if nothing was drawn at random. Empty
+        if 1 for all.
         """
 
     @property
     def scores(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """The chance, 0 to 1, that a shopper to whom the product is shown does `score_event` with it: a rising function
-        of the raw score, learned on impressions. One for each product; empty = the model is not calibrated yet.
+        """Probability, 0 to 1, that a shopper who is shown the product does `score_event` with it: an increasing function of
+        the raw score, learned from impressions. One for each product. Empty if the model is not calibrated yet.
         """
 
     @property
     def collapsed(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CollapsedProducts]:
-        """With `collapse`: the near-duplicates that each stands for, best first. Empty = none stands for any."""
+        """With `collapse`: near-duplicates collapsed into each product, best first. Empty if there are none."""
 
     @property
     def hidden_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Pinned products that the shopper hid, and so are not here."""
+        """Pinned products that were dropped because the shopper hid them."""
 
     @property
     def seen_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Pinned products that the shopper has seen (`drop_seen`), and so are not here."""
+        """Pinned products that were dropped because the shopper has seen them (`drop_seen`)."""
 
     @property
     def acted_controls(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Names of the controls that acted; see Controls."""
+        """Names of the controls that had an effect; see Controls."""
 
     def __init__(
         self,
@@ -709,15 +707,15 @@ class PartColumn(google.protobuf.message.Message):
     VALUES_FIELD_NUMBER: builtins.int
     FEATURES_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """The part's name; see sightline.common.v1.ScorePart."""
+    """Name of the part; see sightline.common.v1.ScorePart."""
     @property
     def values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """One value for each product, in the raw score's unit."""
+        """One value for each product, in the unit of the raw score."""
 
     @property
     def features(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___FeatureList]:
-        """With `explain`: what each value is made of, of as many products as get reasons; empty where the part is not
-        split.
+        """With `explain`: features that each value consists of, for as many products as get reasons. Empty if the part can't
+        be split.
         """
 
     def __init__(
@@ -733,14 +731,14 @@ Global___PartColumn: typing_extensions.TypeAlias = PartColumn
 
 @typing.final
 class FeatureList(google.protobuf.message.Message):
-    """What one value is made of."""
+    """Features of one value."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     FEATURES_FIELD_NUMBER: builtins.int
     @property
     def features(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScoreFeature]:
-        """Largest first."""
+        """Features, largest first."""
 
     def __init__(
         self,
@@ -753,14 +751,14 @@ Global___FeatureList: typing_extensions.TypeAlias = FeatureList
 
 @typing.final
 class MoveList(google.protobuf.message.Message):
-    """Several moves."""
+    """Moves of one product."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     MOVES_FIELD_NUMBER: builtins.int
     @property
     def moves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Move]:
-        """In the order in which they were made; none of 0 places."""
+        """Moves in the order in which they were made, none of 0 places."""
 
     def __init__(
         self,
@@ -773,14 +771,14 @@ Global___MoveList: typing_extensions.TypeAlias = MoveList
 
 @typing.final
 class ReasonList(google.protobuf.message.Message):
-    """Several reasons."""
+    """Reasons of one product."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     REASONS_FIELD_NUMBER: builtins.int
     @property
     def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Reason]:
-        """Strongest first."""
+        """Reasons, strongest first."""
 
     def __init__(
         self,
@@ -793,7 +791,7 @@ Global___ReasonList: typing_extensions.TypeAlias = ReasonList
 
 @typing.final
 class NominateRequest(google.protobuf.message.Message):
-    """Asks for candidates by behaviour."""
+    """Request for candidates by behaviour."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -810,46 +808,49 @@ class NominateRequest(google.protobuf.message.Message):
     RECOMMENDERS_ONLY_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     session_id: builtins.str
-    """The visit, up to 128 bytes; empty = unknown."""
+    """The visit, up to 128 bytes. Empty if unknown."""
     top_k: builtins.int
-    """How many, 1 to 1,000, of each list; 0 = 100."""
+    """Maximum number of products in each list, 1 to 1,000. Default: 100."""
     accepts_vectors: builtins.bool
-    """Whether the caller searches the index itself: of a large catalog it then gets the shopper's `vectors`, and
-    of products only those that such a search can't see. Default: products, whatever the catalog's size.
+    """If true, the caller searches the index itself: for a large catalog the response then holds the shopper's `vectors`,
+    and only those products that such a search can't find. By default it holds products for a catalog of any size.
     """
     recommenders_only: builtins.bool
-    """Whether the candidates by behaviour or popularity (`product_ids`, `vectors`) are not wanted. Default: they are."""
+    """If true, omits the candidates by behaviour or popularity (`product_ids`, `vectors`)."""
     model_version: builtins.str
-    """The ranking model to choose by; see RankRequest. Of a large catalog `vectors` are by the promoted model and the one
-    before it as well: the index may hold products of those alone.
+    """Ranking model; see RankRequest. For a large catalog `vectors` also come from the promoted model and its
+    predecessor, because the index may hold only their products.
     """
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
-        """For whom; absent = nobody in particular."""
+        """The shopper. Unset if anonymous."""
 
     @property
     def exclude_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Products to leave out, up to 1,000; hidden ones are always left out."""
+        """Products to exclude, up to 1,000. Hidden products are always excluded."""
 
     @property
     def anchors(self) -> Global___Anchors:
-        """What the request is about; see RankRequest. Anchors are themselves no candidates, of no list."""
+        """Products that the request is about; see RankRequest. Anchors are excluded from all lists."""
 
     @property
     def recommenders(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Recommenders by counts, which need no model, that name candidates as well, each in a list of its own, up to 8:
-        "co_view" (viewed in the same visits as the anchors), "co_purchase" (in the same orders and baskets), "trending"
-        (of late more than usual), "best_sellers", "reorder" (bought before, and due again), "recently_viewed". Without
-        anchors "co_view" goes by the shopper's last products, "co_purchase" by those bought or put into the cart.
+        """Recommenders by counts, which need no model. Each returns its own list of candidates. Up to 8:
+        "co_view" (viewed in the same visits as the anchors), "co_purchase" (bought or put into the cart together with the
+        anchors), "trending" (more popular than usual of late), "best_sellers", "reorder" (bought before and due again),
+        "recently_viewed".
+        Without anchors "co_view" uses the shopper's last products, and "co_purchase" those bought or put into the cart.
         """
 
     @property
     def scope(self) -> Global___CountScope:
-        """For "trending" and "best_sellers": counts within this part of the catalog and of the shoppers alone; absent = all."""
+        """For "trending" and "best_sellers": restricts the counts to a part of the catalog and of the shoppers. If unset,
+        all.
+        """
 
     def __init__(
         self,
@@ -874,7 +875,7 @@ Global___NominateRequest: typing_extensions.TypeAlias = NominateRequest
 
 @typing.final
 class CountScope(google.protobuf.message.Message):
-    """Whose events of which products are counted. What is set holds together."""
+    """Restriction of counts. All conditions that are set apply together."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -882,12 +883,12 @@ class CountScope(google.protobuf.message.Message):
     PRICE_BAND_FIELD_NUMBER: builtins.int
     SEGMENT_FIELD_NUMBER: builtins.int
     price_band: builtins.str
-    """Products of this price band; see ScoreFeature ("price_band=EUR:6" is band 6 of EUR). Empty = of all."""
+    """Products of this price band; see ScoreFeature ("price_band=EUR:6" is band 6 of EUR). Default: all."""
     segment: builtins.str
-    """Shoppers who gave this attribute, as key=value ("country=FR"); empty = all."""
+    """Shoppers with this attribute, as key=value ("country=FR"). Default: all."""
     @property
     def category_path(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Products of this category or below it, as a path; empty = of all."""
+        """Products of this category or below it. Default: all."""
 
     def __init__(
         self,
@@ -913,25 +914,25 @@ class NominateResponse(google.protobuf.message.Message):
     class _BasisEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[NominateResponse._Basis.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         BASIS_UNSPECIFIED: NominateResponse._Basis.ValueType  # 0
-        """Nothing: nobody has done anything yet."""
+        """None: there are no events yet."""
         BASIS_LONG_TERM: NominateResponse._Basis.ValueType  # 1
-        """The shopper's long-term taste (and last events)."""
+        """The shopper's long-term taste and last events."""
         BASIS_SESSION: NominateResponse._Basis.ValueType  # 2
-        """The shopper's last events alone: not in the trained model."""
+        """The shopper's last events only: the shopper is not in the model."""
         BASIS_POPULARITY: NominateResponse._Basis.ValueType  # 3
-        """What people do in general: the shopper has no history."""
+        """General popularity: the shopper has no history."""
 
     class Basis(_Basis, metaclass=_BasisEnumTypeWrapper):
-        """What they were chosen by."""
+        """Basis of the selection."""
 
     BASIS_UNSPECIFIED: NominateResponse.Basis.ValueType  # 0
-    """Nothing: nobody has done anything yet."""
+    """None: there are no events yet."""
     BASIS_LONG_TERM: NominateResponse.Basis.ValueType  # 1
-    """The shopper's long-term taste (and last events)."""
+    """The shopper's long-term taste and last events."""
     BASIS_SESSION: NominateResponse.Basis.ValueType  # 2
-    """The shopper's last events alone: not in the trained model."""
+    """The shopper's last events only: the shopper is not in the model."""
     BASIS_POPULARITY: NominateResponse.Basis.ValueType  # 3
-    """What people do in general: the shopper has no history."""
+    """General popularity: the shopper has no history."""
 
     PRODUCT_IDS_FIELD_NUMBER: builtins.int
     SCORES_FIELD_NUMBER: builtins.int
@@ -945,51 +946,51 @@ class NominateResponse(google.protobuf.message.Message):
     ANCHOR_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     COUNT_LAG_MICROS_FIELD_NUMBER: builtins.int
     basis: Global___NominateResponse.Basis.ValueType
-    """What they were chosen by."""
+    """Basis of the selection."""
     model_version: builtins.str
-    """The model; empty = none."""
+    """Model used. Empty if none."""
     history_token: builtins.str
-    """Opaque mark of the history that was read, for a `Rank` of the same request that follows within 10 s; empty = none."""
+    """Opaque token of the history that was read, for a `Rank` of the same request within 10 s. Empty if none."""
     count_lag_micros: builtins.int
-    """For how long the oldest event that no count holds yet has been stored, in microseconds; 0 = all are counted. Only
-    with `recommenders`.
+    """Age of the oldest event that is not yet in the counts, in microseconds. 0 if all are counted. Only with
+    `recommenders`.
     """
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids, best first."""
+        """Product ids, best first."""
 
     @property
     def scores(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """Score of each, of no fixed range, falling."""
+        """Score of each product, descending, without a fixed range."""
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
-        """E.g. CAUSE_MODEL_NOT_READY: the promoted model can't be loaded, or the one that was asked for is not loaded. Before
-        the first promotion nothing is lost.
+        """Degradations, e.g. CAUSE_MODEL_NOT_READY: the promoted model could not be loaded, or the requested one is not
+        loaded. Not reported before a first model is promoted.
         """
 
     @property
     def vectors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.vector_pb2.Vector]:
-        """Of a large catalog: the shopper in the space "collaborative", where a product's inner product with the
-        vector is what taste and session add to its score. By the model that was asked for, the serving
-        one, and the one before it, whose products the index holds until those of the serving one are published. Search with the one that the
-        index holds, and take `product_ids` as well: they are then the best of the products that go with the shopper's
-        last ones, which that search can't see; none when the model knows no such products.
+        """For a large catalog: vectors of the shopper in the space "collaborative", in which a product's inner product with
+        the vector is what taste and session add to its score. One by each of the requested, the serving and the previous
+        model: the index holds the previous model's products until those of the serving one are published. Search with the
+        vector whose version the index holds, and add `product_ids`: these then hold the best products related to the
+        shopper's last ones, which that search can't find, or none.
         """
 
     @property
     def exclude_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """With `vectors`: what to leave out of that search, up to 1,000 products: those of the request, then hidden
-        ones. `Rank` drops all hidden ones in any case.
+        """With `vectors`: up to 1,000 products to exclude from that search: those of the request, then hidden ones. `Rank`
+        drops all hidden products in any case.
         """
 
     @property
     def lists(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RecommenderList]:
-        """One list for each of `recommenders`, in their order; of one that knows nothing, an empty one."""
+        """One list for each of `recommenders`, in their order. A list may be empty."""
 
     @property
     def anchor_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The anchors that were gone by, those of the request or of its source; none = the shopper's own last products."""
+        """Anchors that were used: those of the request or of its source. Empty if the shopper's last products were used."""
 
     def __init__(
         self,
@@ -1020,14 +1021,14 @@ class RecommenderList(google.protobuf.message.Message):
     PRODUCT_IDS_FIELD_NUMBER: builtins.int
     SCORES_FIELD_NUMBER: builtins.int
     recommender: builtins.str
-    """Its name."""
+    """Name of the recommender."""
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids, best first."""
+        """Product ids, best first."""
 
     @property
     def scores(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """Score of each, 0 to 1, falling: for Rank as BranchSignal of the recommender's name."""
+        """Score of each product, 0 to 1, descending. Pass it to Rank as a BranchSignal with the recommender's name."""
 
     def __init__(
         self,
@@ -1042,7 +1043,7 @@ Global___RecommenderList: typing_extensions.TypeAlias = RecommenderList
 
 @typing.final
 class GiveReasonsRequest(google.protobuf.message.Message):
-    """Asks for reasons of ranked products."""
+    """Request for reasons of ranked products."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1059,42 +1060,42 @@ class GiveReasonsRequest(google.protobuf.message.Message):
     ANCHORS_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     language_code: builtins.str
-    """BCP 47 language of the reasons; empty = "en"."""
+    """BCP 47 language of the reasons. Default: "en"."""
     session_id: builtins.str
-    """The visit, up to 128 bytes; empty = unknown."""
+    """The visit, up to 128 bytes. Empty if unknown."""
     explain: builtins.bool
-    """Whether the parts are split by feature. Default: no."""
+    """If true, splits the parts by feature."""
     model_version: builtins.str
-    """The ranking model to explain by; see RankRequest."""
+    """Ranking model to explain with; see RankRequest."""
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
-        """For whom; absent = nobody in particular."""
+        """The shopper. Unset if anonymous."""
 
     @property
     def candidates(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
-        """1 to 200 products, as they were ranked."""
+        """1 to 200 products in their ranked order."""
 
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PartColumn]:
-        """The parts of their scores as Rank answered them, one value for each candidate; `features` is not read."""
+        """Parts of their scores as returned by Rank, one value for each candidate. `features` is ignored."""
 
     @property
     def weights(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PartWeight]:
-        """How much each kind of part counts, as in RankRequest: what explains a split part."""
+        """Weights of the parts, as in RankRequest. Used to split parts."""
 
     @property
     def explored_places(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Places, from 0, in `candidates` of those that were given a place to be seen at (CAUSE_EXPLORATION, up): they say
-        so first. None = no one was.
+        """Indexes in `candidates`, from 0, of products that exploration moved up (CAUSE_EXPLORATION). Their first reason says
+        so.
         """
 
     @property
     def anchors(self) -> Global___Anchors:
-        """The anchors that the products were ranked by; see RankRequest."""
+        """Anchors by which the products were ranked; see RankRequest."""
 
     def __init__(
         self,
@@ -1119,7 +1120,7 @@ Global___GiveReasonsRequest: typing_extensions.TypeAlias = GiveReasonsRequest
 
 @typing.final
 class GiveReasonsResponse(google.protobuf.message.Message):
-    """The reasons."""
+    """Reasons of ranked products."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1127,14 +1128,14 @@ class GiveReasonsResponse(google.protobuf.message.Message):
     PARTS_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     model_version: builtins.str
-    """The model that words them; empty = none."""
+    """Model used. Empty if none."""
     @property
     def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ReasonList]:
         """Reasons of each candidate, in their order."""
 
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PartColumn]:
-        """With `explain`: the parts again, split by feature."""
+        """With `explain`: the parts, split by feature."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RankingServiceStub(object):
-    """Orders candidates for a shopper, and names candidates by behaviour.
+    """Ranking of candidates for a shopper, and candidates by behaviour.
     """
 
     def __init__(self, channel):
@@ -53,28 +53,27 @@ class RankingServiceStub(object):
 
 
 class RankingServiceServicer(object):
-    """Orders candidates for a shopper, and names candidates by behaviour.
+    """Ranking of candidates for a shopper, and candidates by behaviour.
     """
 
     def Rank(self, request, context):
-        """Scores and orders up to 2,000 candidates. Works without a model too: from similarity and
-        popularity.
+        """Scores and orders up to 2,000 candidates. Without a model it uses similarity and popularity.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Nominate(self, request, context):
-        """The products of the whole catalog that fit a shopper's behaviour best; popular ones for a
-        shopper without history; none when nobody has done anything yet.
+        """Returns the products of the whole catalog that fit a shopper's behaviour best. For a shopper without history:
+        popular products. Without any events: none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GiveReasons(self, request, context):
-        """Reasons, and split parts, of products that were ranked before: for later pages of a kept answer. They are worded
-        by what is known of the shopper now, by the scores that the answer had.
+        """Returns reasons and split parts of products that were ranked before, for later pages of a recorded answer. They are
+        based on the recorded scores and the shopper's current data.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,7 +106,7 @@ def add_RankingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RankingService(object):
-    """Orders candidates for a shopper, and names candidates by behaviour.
+    """Ranking of candidates for a shopper, and candidates by behaviour.
     """
 
     @staticmethod

@@ -74,7 +74,7 @@ _RankingServiceGiveReasonsType = typing_extensions.TypeVar(
 )
 
 class RankingServiceStub(typing.Generic[_RankingServiceRankType, _RankingServiceNominateType, _RankingServiceGiveReasonsType]):
-    """Orders candidates for a shopper, and names candidates by behaviour."""
+    """Ranking of candidates for a shopper, and candidates by behaviour."""
 
     @typing.overload
     def __init__(self: RankingServiceStub[
@@ -109,18 +109,16 @@ class RankingServiceStub(typing.Generic[_RankingServiceRankType, _RankingService
     ], channel: grpc.aio.Channel) -> None: ...
 
     Rank: _RankingServiceRankType
-    """Scores and orders up to 2,000 candidates. Works without a model too: from similarity and
-    popularity.
-    """
+    """Scores and orders up to 2,000 candidates. Without a model it uses similarity and popularity."""
 
     Nominate: _RankingServiceNominateType
-    """The products of the whole catalog that fit a shopper's behaviour best; popular ones for a
-    shopper without history; none when nobody has done anything yet.
+    """Returns the products of the whole catalog that fit a shopper's behaviour best. For a shopper without history:
+    popular products. Without any events: none.
     """
 
     GiveReasons: _RankingServiceGiveReasonsType
-    """Reasons, and split parts, of products that were ranked before: for later pages of a kept answer. They are worded
-    by what is known of the shopper now, by the scores that the answer had.
+    """Returns reasons and split parts of products that were ranked before, for later pages of a recorded answer. They are
+    based on the recorded scores and the shopper's current data.
     """
 
 RankingServiceAsyncStub: typing_extensions.TypeAlias = RankingServiceStub[
@@ -139,7 +137,7 @@ RankingServiceAsyncStub: typing_extensions.TypeAlias = RankingServiceStub[
 ]
 
 class RankingServiceServicer(metaclass=abc.ABCMeta):
-    """Orders candidates for a shopper, and names candidates by behaviour."""
+    """Ranking of candidates for a shopper, and candidates by behaviour."""
 
     @abc.abstractmethod
     def Rank(
@@ -147,9 +145,7 @@ class RankingServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.ranking_service_pb2.RankRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.ranking_service_pb2.RankResponse, collections.abc.Awaitable[sightline.ranker.v1.ranking_service_pb2.RankResponse]]:
-        """Scores and orders up to 2,000 candidates. Works without a model too: from similarity and
-        popularity.
-        """
+        """Scores and orders up to 2,000 candidates. Without a model it uses similarity and popularity."""
 
     @abc.abstractmethod
     def Nominate(
@@ -157,8 +153,8 @@ class RankingServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.ranking_service_pb2.NominateRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.ranking_service_pb2.NominateResponse, collections.abc.Awaitable[sightline.ranker.v1.ranking_service_pb2.NominateResponse]]:
-        """The products of the whole catalog that fit a shopper's behaviour best; popular ones for a
-        shopper without history; none when nobody has done anything yet.
+        """Returns the products of the whole catalog that fit a shopper's behaviour best. For a shopper without history:
+        popular products. Without any events: none.
         """
 
     @abc.abstractmethod
@@ -167,8 +163,8 @@ class RankingServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.ranking_service_pb2.GiveReasonsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.ranking_service_pb2.GiveReasonsResponse, collections.abc.Awaitable[sightline.ranker.v1.ranking_service_pb2.GiveReasonsResponse]]:
-        """Reasons, and split parts, of products that were ranked before: for later pages of a kept answer. They are worded
-        by what is known of the shopper now, by the scores that the answer had.
+        """Returns reasons and split parts of products that were ranked before, for later pages of a recorded answer. They are
+        based on the recorded scores and the shopper's current data.
         """
 
 def add_RankingServiceServicer_to_server(servicer: RankingServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -21,9 +21,9 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class Recipe(google.protobuf.message.Message):
-    """How a model is trained. In a request all fields are optional, and what is not given is as the installation's
-    recipe file says (RANKER_RECIPE_FILE; its own defaults are named here); in an answer all are set. A number out of its
-    range is rejected.
+    """Parameters of a training. In a request all fields are optional: the installation's recipe file (RANKER_RECIPE_FILE)
+    supplies missing values, and its defaults are given here. In a response all fields are set. Numbers out of range are
+    rejected.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -35,25 +35,25 @@ class Recipe(google.protobuf.message.Message):
     class _LossEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Recipe._Loss.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         LOSS_UNSPECIFIED: Recipe._Loss.ValueType  # 0
-        """Not given: LOSS_WARP."""
+        """Unspecified; treated as LOSS_WARP."""
         LOSS_WARP: Recipe._Loss.ValueType  # 1
-        """Weighted approximate-rank pairwise: the best for the first places of a list."""
+        """Weighted approximate-rank pairwise: best for the first places of a list."""
         LOSS_BPR: Recipe._Loss.ValueType  # 2
         """Bayesian personalised ranking."""
         LOSS_LOGISTIC: Recipe._Loss.ValueType  # 3
-        """Logistic: also learns from what people hide and rate low."""
+        """Logistic: also learns from hides and low ratings."""
 
     class Loss(_Loss, metaclass=_LossEnumTypeWrapper):
-        """What LightFM minimises."""
+        """Loss function of LightFM."""
 
     LOSS_UNSPECIFIED: Recipe.Loss.ValueType  # 0
-    """Not given: LOSS_WARP."""
+    """Unspecified; treated as LOSS_WARP."""
     LOSS_WARP: Recipe.Loss.ValueType  # 1
-    """Weighted approximate-rank pairwise: the best for the first places of a list."""
+    """Weighted approximate-rank pairwise: best for the first places of a list."""
     LOSS_BPR: Recipe.Loss.ValueType  # 2
     """Bayesian personalised ranking."""
     LOSS_LOGISTIC: Recipe.Loss.ValueType  # 3
-    """Logistic: also learns from what people hide and rate low."""
+    """Logistic: also learns from hides and low ratings."""
 
     class _ItemItem:
         ValueType = typing.NewType("ValueType", builtins.int)
@@ -62,36 +62,36 @@ class Recipe(google.protobuf.message.Message):
     class _ItemItemEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Recipe._ItemItem.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         ITEM_ITEM_UNSPECIFIED: Recipe._ItemItem.ValueType  # 0
-        """Not given: ITEM_ITEM_TRANSITION."""
+        """Unspecified; treated as ITEM_ITEM_TRANSITION."""
         ITEM_ITEM_OFF: Recipe._ItemItem.ValueType  # 1
-        """Not at all."""
+        """None."""
         ITEM_ITEM_EASE: Recipe._ItemItem.ValueType  # 2
-        """EASE (Steck 2019); memory grows with the square of the products."""
+        """EASE (Steck 2019). Memory grows with the square of the number of products."""
         ITEM_ITEM_KNN: Recipe._ItemItem.ValueType  # 3
-        """Cosine of what came before with what comes next; memory grows with the pairs that people share. Takes the
-        place of the others in catalogs of more than 10,000 liked products.
+        """Cosine between earlier and later interests. Memory grows with the number of pairs that shoppers share. Replaces
+        the others in catalogs with more than 10,000 liked products.
         """
         ITEM_ITEM_TRANSITION: Recipe._ItemItem.ValueType  # 4
-        """A regression of what people like next on what they liked before (SLIT; Choi et al. 2021); memory grows with
-        the square of the products.
+        """A regression of later interests on earlier ones (SLIT; Choi et al. 2021). Memory grows with the square of the
+        number of products.
         """
 
     class ItemItem(_ItemItem, metaclass=_ItemItemEnumTypeWrapper):
-        """How products that go together are learned from who liked them."""
+        """Item-to-item model, learned from the interests of shoppers."""
 
     ITEM_ITEM_UNSPECIFIED: Recipe.ItemItem.ValueType  # 0
-    """Not given: ITEM_ITEM_TRANSITION."""
+    """Unspecified; treated as ITEM_ITEM_TRANSITION."""
     ITEM_ITEM_OFF: Recipe.ItemItem.ValueType  # 1
-    """Not at all."""
+    """None."""
     ITEM_ITEM_EASE: Recipe.ItemItem.ValueType  # 2
-    """EASE (Steck 2019); memory grows with the square of the products."""
+    """EASE (Steck 2019). Memory grows with the square of the number of products."""
     ITEM_ITEM_KNN: Recipe.ItemItem.ValueType  # 3
-    """Cosine of what came before with what comes next; memory grows with the pairs that people share. Takes the
-    place of the others in catalogs of more than 10,000 liked products.
+    """Cosine between earlier and later interests. Memory grows with the number of pairs that shoppers share. Replaces
+    the others in catalogs with more than 10,000 liked products.
     """
     ITEM_ITEM_TRANSITION: Recipe.ItemItem.ValueType  # 4
-    """A regression of what people like next on what they liked before (SLIT; Choi et al. 2021); memory grows with
-    the square of the products.
+    """A regression of later interests on earlier ones (SLIT; Choi et al. 2021). Memory grows with the square of the
+    number of products.
     """
 
     LOSS_FIELD_NUMBER: builtins.int
@@ -113,46 +113,46 @@ class Recipe(google.protobuf.message.Message):
     SHARED_SCALE_FIELD_NUMBER: builtins.int
     TRANSITION_PENALTY_FIELD_NUMBER: builtins.int
     loss: Global___Recipe.Loss.ValueType
-    """What LightFM minimises."""
+    """Loss function of LightFM."""
     dimension: builtins.int
-    """Length of the vectors, 2 to 512. Default 30."""
+    """Length of the vectors, 2 to 512. Default: 30."""
     epochs: builtins.int
-    """Passes over all interests, 1 to 1,000. Default 20."""
+    """Passes over all interests, 1 to 1,000. Default: 20."""
     max_sampled: builtins.int
-    """LOSS_WARP: products tried to find one that is ranked wrongly, 1 to 1,000. Default 50."""
+    """LOSS_WARP: maximum number of products sampled to find a wrongly ranked one, 1 to 1,000. Default: 50."""
     learning_rate: builtins.float
-    """Step of Adagrad, 0.000001 to 10. Default 0.05."""
+    """Learning rate of Adagrad, 0.000001 to 10. Default: 0.05."""
     item_alpha: builtins.float
-    """L2 penalty on features of products, 0 to 1. Default 0."""
+    """L2 penalty on features of products, 0 to 1. Default: 0."""
     user_alpha: builtins.float
-    """L2 penalty on features of shoppers, 0 to 1. Default 0."""
+    """L2 penalty on features of shoppers, 0 to 1. Default: 0."""
     threads: builtins.int
-    """Threads, 1 to 256. With 1, the default, the same data and seed give the same model bit for bit."""
+    """Threads, 1 to 256. Default: 1. Only with 1 thread do the same data and seed give the same model bit for bit."""
     user_ids: builtins.bool
-    """Whether each shopper has a feature of their own, beside those of their given attributes. Default true."""
+    """If true, each shopper has an individual feature in addition to those of given attributes. Default: true."""
     style_dimension: builtins.int
-    """Length of the visual style learned from the products' photos, 0 to 512; 0 = none. Default 32."""
+    """Length of the visual style learned from photos of products, 0 to 512. 0 disables it. Default: 32."""
     style_scale: builtins.float
-    """By what is multiplied that photos say of the taste for products that nobody likes yet, 0 to 100; 1 = as it was
-    learned, 0 = nothing: in a model's recipe also where photos were found to say nothing. Default 1.
+    """Factor on what photos predict of the taste for products that no shopper likes yet, 0 to 100. 1: as learned. 0: off;
+    a model's recipe also has 0 if photos were found to predict nothing. Default: 1.
     """
     item_item: Global___Recipe.ItemItem.ValueType
-    """How products that go together are learned."""
+    """Item-to-item model."""
     ease_penalty: builtins.float
-    """ITEM_ITEM_EASE: its λ, 0.001 to 1,000,000,000. Default 350."""
+    """ITEM_ITEM_EASE: its λ, 0.001 to 1,000,000,000. Default: 350."""
     neighbours: builtins.int
-    """Most products that are kept of those that go with a product, 1 to 10,000. Default 200."""
+    """Maximum number of related products stored for each product, 1 to 10,000. Default: 200."""
     together_support: builtins.int
-    """Least baskets that two products must share to count as bought together, 1 to 1,000,000. Default 3."""
+    """Minimum number of baskets that two products must share to count as bought together, 1 to 1,000,000. Default: 3."""
     shared_scale: builtins.float
-    """How large the features are that products share (category, brand, tags, …), where the product's own id is 1; 0.001
-    to 100. Default 0.2.
+    """Scale of features that products share (category, brand, tags, …), relative to 1 for the product's own id, 0.001 to
+    100. Default: 0.2.
     """
     transition_penalty: builtins.float
-    """ITEM_ITEM_TRANSITION: its λ, 0.001 to 1,000,000,000. Default 1,600."""
+    """ITEM_ITEM_TRANSITION: its λ, 0.001 to 1,000,000,000. Default: 1,600."""
     @property
     def attribute_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Keys of the text attributes of products that become features, up to 100; empty = as the recipe file says. Default
+        """Keys of text attributes of products that become features, up to 100. If empty, those of the recipe file. Default:
         "country", "grape".
         """
 
@@ -215,7 +215,7 @@ Global___Recipe: typing_extensions.TypeAlias = Recipe
 
 @typing.final
 class BlendWeight(google.protobuf.message.Message):
-    """How much a part of the raw score counts."""
+    """Weight of a part of the raw score."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -224,7 +224,7 @@ class BlendWeight(google.protobuf.message.Message):
     part: builtins.str
     """"taste", "session", "item_item", "bought_together", "trend" or "popularity"."""
     weight: builtins.float
-    """Times the part, after it was divided by its size; 0 or more."""
+    """Factor on the part after it was normalised, not negative."""
     def __init__(
         self,
         *,
@@ -237,7 +237,7 @@ Global___BlendWeight: typing_extensions.TypeAlias = BlendWeight
 
 @typing.final
 class PartAddition(google.protobuf.message.Message):
-    """What a part of a model adds, on events of the training's validation split."""
+    """Contribution of a part of a model, measured on the validation split of the training."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -248,25 +248,25 @@ class PartAddition(google.protobuf.message.Message):
     class _VerdictEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[PartAddition._Verdict.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         VERDICT_UNSPECIFIED: PartAddition._Verdict.ValueType  # 0
-        """Not said."""
+        """Unspecified."""
         VERDICT_ADDS: PartAddition._Verdict.ValueType  # 1
-        """It adds: the interval lies above 0."""
+        """The part adds quality: the interval is above 0."""
         VERDICT_NOTHING: PartAddition._Verdict.ValueType  # 2
-        """It does not: the part is off."""
+        """The part adds nothing and is off."""
         VERDICT_TOO_FEW: PartAddition._Verdict.ValueType  # 3
-        """There were too few shoppers to tell: the part stayed as it was."""
+        """There were too few shoppers to decide. The part is unchanged."""
 
     class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
-        """What was found of it."""
+        """Result of the measurement."""
 
     VERDICT_UNSPECIFIED: PartAddition.Verdict.ValueType  # 0
-    """Not said."""
+    """Unspecified."""
     VERDICT_ADDS: PartAddition.Verdict.ValueType  # 1
-    """It adds: the interval lies above 0."""
+    """The part adds quality: the interval is above 0."""
     VERDICT_NOTHING: PartAddition.Verdict.ValueType  # 2
-    """It does not: the part is off."""
+    """The part adds nothing and is off."""
     VERDICT_TOO_FEW: PartAddition.Verdict.ValueType  # 3
-    """There were too few shoppers to tell: the part stayed as it was."""
+    """There were too few shoppers to decide. The part is unchanged."""
 
     PART_FIELD_NUMBER: builtins.int
     METRIC_FIELD_NUMBER: builtins.int
@@ -280,23 +280,23 @@ class PartAddition(google.protobuf.message.Message):
     part: builtins.str
     """A part of the raw score, or a kind of features: "user_ids", "shopper_attributes", "product_attributes", "style"."""
     metric: builtins.str
-    """The figure, e.g. "ndcg@10"; higher is better. Of "style", "explained": the share, at most 1, of what scores make
-    of liked products' own vectors that their photos predict, each product's from the others'.
+    """Name of the metric, e.g. "ndcg@10"; higher is better. For "style": "explained", the share (at most 1) of the scores
+    from liked products' own vectors that their photos predict; each product is predicted from the others.
     """
     with_it: builtins.float
-    """The figure with the part, and all others that are left."""
+    """Value with the part and all other remaining parts."""
     without: builtins.float
-    """Without it."""
+    """Value without the part."""
     addition: builtins.float
-    """Mean difference over the shoppers, with − without."""
+    """Mean over the shoppers of the difference with − without."""
     low: builtins.float
-    """Lower end of its interval of 95%."""
+    """Lower bound of its 95% interval."""
     high: builtins.float
-    """Upper end."""
+    """Upper bound of its 95% interval."""
     shopper_count: builtins.int
-    """How many shoppers it rests on; of "style", products."""
+    """Number of shoppers in the measurement; for "style" of products."""
     verdict: Global___PartAddition.Verdict.ValueType
-    """What was found."""
+    """Result of the measurement."""
     def __init__(
         self,
         *,

@@ -23,16 +23,16 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class CreateBackupRequest(google.protobuf.message.Message):
-    """Asks for a backup."""
+    """Request to create a backup."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     CATALOG_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """Makes the call idempotent: the same id answers the same job. Empty = a new job."""
+    """Makes the call idempotent: the same id returns the same job. If empty, a new job is started."""
     def __init__(
         self,
         *,
@@ -45,7 +45,7 @@ Global___CreateBackupRequest: typing_extensions.TypeAlias = CreateBackupRequest
 
 @typing.final
 class ListBackupsRequest(google.protobuf.message.Message):
-    """Asks for the backups of a catalog."""
+    """Request to list backups."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -54,13 +54,13 @@ class ListBackupsRequest(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     page_size: builtins.int
-    """At most so many, 1 to 200; 0 = 50."""
+    """Maximum number of backups, 1 to 200. Default: 50."""
     page_token: builtins.str
-    """next_page_token of the page before; empty = first page."""
+    """`next_page_token` of the previous response. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -82,10 +82,10 @@ class ListBackupsResponse(google.protobuf.message.Message):
     BACKUPS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page; empty = this is the last one."""
+    """Token of the next page. Empty on the last page."""
     @property
     def backups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Backup]:
-        """Newest first."""
+        """Backups, newest first."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ Global___ListBackupsResponse: typing_extensions.TypeAlias = ListBackupsResponse
 
 @typing.final
 class Backup(google.protobuf.message.Message):
-    """One backup, as its manifest says."""
+    """A backup, as described by its manifest."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -114,31 +114,31 @@ class Backup(google.protobuf.message.Message):
     SERVICE_VERSION_FIELD_NUMBER: builtins.int
     STATUS_FIELD_NUMBER: builtins.int
     backup_id: builtins.str
-    """Id: when it was asked for and a random end, "20260131T120000Z-1f3a9c02". Sorts by time."""
+    """Id: creation time and a random suffix, "20260131T120000Z-1f3a9c02". Sorts by time."""
     catalog_id: builtins.str
-    """The catalog it is of."""
+    """Catalog of the backup."""
     size: builtins.int
-    """Bytes of the file."""
+    """Size of the file in bytes."""
     product_count: builtins.int
-    """Products in it."""
+    """Number of products."""
     image_count: builtins.int
-    """Photos that the record knew; those that were lost by then are not in it."""
+    """Number of photos in the record. Photos whose files were lost are not in the backup."""
     vector_count: builtins.int
-    """Vectors in it, of all spaces and versions."""
+    """Number of vectors of all spaces and versions."""
     service_version: builtins.str
-    """Version of the service that wrote it."""
+    """Version of the service that wrote the backup."""
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """The moment whose state it holds (UTC)."""
+        """Time of the snapshot (UTC)."""
 
     @property
     def spaces(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.SpaceVersion]:
-        """The index generations that were live, with their spaces' versions."""
+        """Index generations that were live, with the versions of their spaces."""
 
     @property
     def status(self) -> google.rpc.status_pb2.Status:
-        """Code 0 = its manifest is sound; else why not, and of what stands above only id and size are known. The
-        rest of the file is checked when it is restored.
+        """Code 0 if the manifest is valid. Otherwise the error; only id and size are then known. The rest of the file is
+        checked on restore.
         """
 
     def __init__(
@@ -162,7 +162,7 @@ Global___Backup: typing_extensions.TypeAlias = Backup
 
 @typing.final
 class DeleteBackupRequest(google.protobuf.message.Message):
-    """Asks to delete a backup."""
+    """Request to delete a backup."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -170,11 +170,11 @@ class DeleteBackupRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     BACKUP_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     backup_id: builtins.str
-    """The backup, as ListBackups names it."""
+    """Id of the backup, from ListBackups."""
     def __init__(
         self,
         *,
@@ -188,13 +188,13 @@ Global___DeleteBackupRequest: typing_extensions.TypeAlias = DeleteBackupRequest
 
 @typing.final
 class DeleteBackupResponse(google.protobuf.message.Message):
-    """What was deleted."""
+    """Result of a deletion."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     SIZE_FIELD_NUMBER: builtins.int
     size: builtins.int
-    """Bytes of the file; 0 = there was none."""
+    """Size of the deleted file in bytes. 0 if there was none."""
     def __init__(
         self,
         *,
@@ -206,7 +206,7 @@ Global___DeleteBackupResponse: typing_extensions.TypeAlias = DeleteBackupRespons
 
 @typing.final
 class RestoreBackupRequest(google.protobuf.message.Message):
-    """Asks to restore a backup."""
+    """Request to restore a backup."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -217,22 +217,22 @@ class RestoreBackupRequest(google.protobuf.message.Message):
     FORCE_FIELD_NUMBER: builtins.int
     ACCEPT_UNSIGNED_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """The catalog to restore into, declared in the settings; empty = "default"."""
+    """Catalog to restore into, declared in the settings. Default: "default"."""
     request_id: builtins.str
-    """Makes the call idempotent: the same id answers the same job. Empty = a new job."""
+    """Makes the call idempotent: the same id returns the same job. If empty, a new job is started."""
     backup_id: builtins.str
-    """The backup, as ListBackups names it."""
+    """Id of the backup, from ListBackups."""
     source_catalog_id: builtins.str
-    """The catalog that the backup is of; empty = the one to restore into. It need not be declared here, but a caller with
-    a token needs the right to both: CATALOG_FORBIDDEN.
+    """Catalog of the backup. Default: the one to restore into. It need not be declared in the settings, but a token must
+    permit both catalogs (CATALOG_FORBIDDEN).
     """
     force: builtins.bool
-    """Also into a catalog that holds products: the backup's products replace those of the same id, and when all
-    are in, the others are deleted, but for those written after this call. Default false.
+    """If true, also restores into a catalog that holds products: the backup's products replace those with the same id. At
+    the end the other products are deleted, except those written after this call.
     """
     accept_unsigned: builtins.bool
-    """Also a backup that none of the operator's keys signed, as those made before there were keys. Whoever could write
-    its file decides what the catalog holds then. Default false.
+    """If true, also restores a backup that none of the operator's keys signed, such as one made before keys were
+    configured. Such a file may have been changed by anyone with write access to it.
     """
     def __init__(
         self,

@@ -91,8 +91,8 @@ _BackupServiceRestoreBackupType = typing_extensions.TypeVar(
 )
 
 class BackupServiceStub(typing.Generic[_BackupServiceCreateBackupType, _BackupServiceListBackupsType, _BackupServiceDeleteBackupType, _BackupServiceRestoreBackupType]):
-    """Copies of a catalog, each one file: products, photos, vectors and what is known of its index generations,
-    in a form that is no engine's own. The place is the setting RETRIEVER_BACKUPS.
+    """Backups of a catalog. Each is one file with products, photos, vectors and index generations, in a format that is
+    independent of the engine. The setting RETRIEVER_BACKUPS names the place.
     """
 
     @typing.overload
@@ -136,27 +136,28 @@ class BackupServiceStub(typing.Generic[_BackupServiceCreateBackupType, _BackupSe
     ], channel: grpc.aio.Channel) -> None: ...
 
     CreateBackup: _BackupServiceCreateBackupType
-    """Starts a job of kind "backup": the catalog as it is at one commit, while writes go on. Its results name
-    the backup_id. A job that fails or is cancelled leaves no backup. The same request_id answers the same job.
-    BACKUP_QUOTA while the catalog has as many backups as the settings allow: delete one.
+    """Starts a job of kind "backup": a snapshot of the catalog at one commit, while writes continue. Its results contain
+    the backup_id. A job that fails or is cancelled leaves no backup. The same request_id returns the same job.
+    BACKUP_QUOTA if the catalog has the maximum number or size of backups.
     """
 
     ListBackups: _BackupServiceListBackupsType
-    """The backups of a catalog, newest first."""
+    """Lists the backups of a catalog, newest first."""
 
     DeleteBackup: _BackupServiceDeleteBackupType
-    """Deletes a backup; one that is not there counts as deleted. What is restoring it goes on."""
+    """Deletes a backup. A backup that does not exist counts as deleted. A restore that reads it continues."""
 
     RestoreBackup: _BackupServiceRestoreBackupType
-    """Starts a job of kind "restore". Nothing of the backup counts before all of it has been checked against its
-    hashes; then its products appear, batch by batch, as they were: ids, etags, times, photos and vectors. The
-    index follows by itself; no photo is embedded that has its vector. Products that are written whole while it
-    runs stay as they were written. Cancelled, it leaves what it had restored.
-    No generation counts as verified that was not verified here.
-    BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY when the catalog holds products and `force` is not set; BACKUP_UNSIGNED when
-    none of the operator's keys signed it (RETRIEVER_BACKUP_KEYS_FILE) and `accept_unsigned` is not set;
-    BACKUP_CATALOG_MISMATCH when the file is of another catalog than `source_catalog_id`.
-    The same request_id answers the same job.
+    """Starts a job of kind "restore". The job first checks the whole backup against its hashes. Then it restores the
+    products in batches, with their ids, etags, times, photos and vectors. The index is updated automatically; photos
+    whose vectors are in the backup are not embedded again. Products that are written completely during the restore
+    keep their new content. A cancelled job leaves what it has restored. A generation counts as verified only if it was
+    verified in this catalog.
+
+    BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY if the catalog holds products and `force` is false; BACKUP_UNSIGNED if none of
+    the operator's keys signed the backup (RETRIEVER_BACKUP_KEYS_FILE) and `accept_unsigned` is false;
+    BACKUP_CATALOG_MISMATCH if the file is of another catalog than `source_catalog_id`. The same request_id returns the
+    same job.
     """
 
 BackupServiceAsyncStub: typing_extensions.TypeAlias = BackupServiceStub[
@@ -179,8 +180,8 @@ BackupServiceAsyncStub: typing_extensions.TypeAlias = BackupServiceStub[
 ]
 
 class BackupServiceServicer(metaclass=abc.ABCMeta):
-    """Copies of a catalog, each one file: products, photos, vectors and what is known of its index generations,
-    in a form that is no engine's own. The place is the setting RETRIEVER_BACKUPS.
+    """Backups of a catalog. Each is one file with products, photos, vectors and index generations, in a format that is
+    independent of the engine. The setting RETRIEVER_BACKUPS names the place.
     """
 
     @abc.abstractmethod
@@ -189,9 +190,9 @@ class BackupServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.backup_service_pb2.CreateBackupRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job of kind "backup": the catalog as it is at one commit, while writes go on. Its results name
-        the backup_id. A job that fails or is cancelled leaves no backup. The same request_id answers the same job.
-        BACKUP_QUOTA while the catalog has as many backups as the settings allow: delete one.
+        """Starts a job of kind "backup": a snapshot of the catalog at one commit, while writes continue. Its results contain
+        the backup_id. A job that fails or is cancelled leaves no backup. The same request_id returns the same job.
+        BACKUP_QUOTA if the catalog has the maximum number or size of backups.
         """
 
     @abc.abstractmethod
@@ -200,7 +201,7 @@ class BackupServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.backup_service_pb2.ListBackupsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.backup_service_pb2.ListBackupsResponse, collections.abc.Awaitable[sightline.retriever.v1.backup_service_pb2.ListBackupsResponse]]:
-        """The backups of a catalog, newest first."""
+        """Lists the backups of a catalog, newest first."""
 
     @abc.abstractmethod
     def DeleteBackup(
@@ -208,7 +209,7 @@ class BackupServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.backup_service_pb2.DeleteBackupRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse, collections.abc.Awaitable[sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse]]:
-        """Deletes a backup; one that is not there counts as deleted. What is restoring it goes on."""
+        """Deletes a backup. A backup that does not exist counts as deleted. A restore that reads it continues."""
 
     @abc.abstractmethod
     def RestoreBackup(
@@ -216,15 +217,16 @@ class BackupServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job of kind "restore". Nothing of the backup counts before all of it has been checked against its
-        hashes; then its products appear, batch by batch, as they were: ids, etags, times, photos and vectors. The
-        index follows by itself; no photo is embedded that has its vector. Products that are written whole while it
-        runs stay as they were written. Cancelled, it leaves what it had restored.
-        No generation counts as verified that was not verified here.
-        BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY when the catalog holds products and `force` is not set; BACKUP_UNSIGNED when
-        none of the operator's keys signed it (RETRIEVER_BACKUP_KEYS_FILE) and `accept_unsigned` is not set;
-        BACKUP_CATALOG_MISMATCH when the file is of another catalog than `source_catalog_id`.
-        The same request_id answers the same job.
+        """Starts a job of kind "restore". The job first checks the whole backup against its hashes. Then it restores the
+        products in batches, with their ids, etags, times, photos and vectors. The index is updated automatically; photos
+        whose vectors are in the backup are not embedded again. Products that are written completely during the restore
+        keep their new content. A cancelled job leaves what it has restored. A generation counts as verified only if it was
+        verified in this catalog.
+
+        BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY if the catalog holds products and `force` is false; BACKUP_UNSIGNED if none of
+        the operator's keys signed the backup (RETRIEVER_BACKUP_KEYS_FILE) and `accept_unsigned` is false;
+        BACKUP_CATALOG_MISMATCH if the file is of another catalog than `source_catalog_id`. The same request_id returns the
+        same job.
         """
 
 def add_BackupServiceServicer_to_server(servicer: BackupServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

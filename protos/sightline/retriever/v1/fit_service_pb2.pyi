@@ -20,7 +20,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class FitSpaceRequest(google.protobuf.message.Message):
-    """A space to fit."""
+    """Request to fit a space."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -32,21 +32,23 @@ class FitSpaceRequest(google.protobuf.message.Message):
     MAX_PHOTOS_FIELD_NUMBER: builtins.int
     SHOPPER_PHOTO_TAGS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     backbone: builtins.str
-    """The backbone, e.g. "efficientnet_lite2"; empty = the embedder's setting."""
+    """Backbone model, e.g. "efficientnet_lite2". Default: the embedder's setting."""
     max_dimension: builtins.int
-    """Most components of a vector, 16 to 256; 0 = 256."""
+    """Maximum length of the vectors, 16 to 256. Default: 256."""
     seed: builtins.int
     """Seed of folds, augmentation and resampling."""
     max_photos: builtins.int
-    """Most photos, 100 to 1,000,000; 0 = 50,000. Of more, products are taken by the seed, each with all its photos."""
+    """Maximum number of photos, 100 to 1,000,000. Default: 50,000. If there are more, products are sampled by the seed,
+    each with all its photos.
+    """
     @property
     def shopper_photo_tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Tags of products whose photos are shoppers' own, e.g. "shopper-photo", up to 16: the others count as the
-        catalog's. Empty = none is.
+        """Tags of products whose photos were taken by shoppers, e.g. "shopper-photo", up to 16. All other photos count as the
+        catalog's.
         """
 
     def __init__(

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class FitServiceStub(object):
-    """Has a visual space fitted on the catalog's own photos.
+    """Fitting of a visual space on the catalog's photos.
     """
 
     def __init__(self, channel):
@@ -44,13 +44,13 @@ class FitServiceStub(object):
 
 
 class FitServiceServicer(object):
-    """Has a visual space fitted on the catalog's own photos.
+    """Fitting of a visual space on the catalog's photos.
     """
 
     def FitSpace(self, request, context):
-        """Starts a job (kind "fit", `done` of `total` photos) that sends the catalog's photos, with what they show, to
-        the embedder, which fits a space on them. Its results: "space_version", "model", "verdict", "skipped". It answers
-        the job that is on it already, if there is one. What fails ends it with the embedder's reason: FIT_INVALID, ….
+        """Starts a job of kind "fit" (`done` and `total` count photos) that sends the catalog's photos and their labels to
+        the embedder, which fits a space on them. Results: "space_version", "model", "verdict", "skipped". If such a job is
+        running, returns it. The job fails with the embedder's reason, e.g. FIT_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -73,7 +73,7 @@ def add_FitServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class FitService(object):
-    """Has a visual space fitted on the catalog's own photos.
+    """Fitting of a visual space on the catalog's photos.
     """
 
     @staticmethod

@@ -43,7 +43,7 @@ _FitServiceFitSpaceType = typing_extensions.TypeVar(
 )
 
 class FitServiceStub(typing.Generic[_FitServiceFitSpaceType]):
-    """Has a visual space fitted on the catalog's own photos."""
+    """Fitting of a visual space on the catalog's photos."""
 
     @typing.overload
     def __init__(self: FitServiceStub[
@@ -62,9 +62,9 @@ class FitServiceStub(typing.Generic[_FitServiceFitSpaceType]):
     ], channel: grpc.aio.Channel) -> None: ...
 
     FitSpace: _FitServiceFitSpaceType
-    """Starts a job (kind "fit", `done` of `total` photos) that sends the catalog's photos, with what they show, to
-    the embedder, which fits a space on them. Its results: "space_version", "model", "verdict", "skipped". It answers
-    the job that is on it already, if there is one. What fails ends it with the embedder's reason: FIT_INVALID, ….
+    """Starts a job of kind "fit" (`done` and `total` count photos) that sends the catalog's photos and their labels to
+    the embedder, which fits a space on them. Results: "space_version", "model", "verdict", "skipped". If such a job is
+    running, returns it. The job fails with the embedder's reason, e.g. FIT_INVALID.
     """
 
 FitServiceAsyncStub: typing_extensions.TypeAlias = FitServiceStub[
@@ -75,7 +75,7 @@ FitServiceAsyncStub: typing_extensions.TypeAlias = FitServiceStub[
 ]
 
 class FitServiceServicer(metaclass=abc.ABCMeta):
-    """Has a visual space fitted on the catalog's own photos."""
+    """Fitting of a visual space on the catalog's photos."""
 
     @abc.abstractmethod
     def FitSpace(
@@ -83,9 +83,9 @@ class FitServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job (kind "fit", `done` of `total` photos) that sends the catalog's photos, with what they show, to
-        the embedder, which fits a space on them. Its results: "space_version", "model", "verdict", "skipped". It answers
-        the job that is on it already, if there is one. What fails ends it with the embedder's reason: FIT_INVALID, ….
+        """Starts a job of kind "fit" (`done` and `total` count photos) that sends the catalog's photos and their labels to
+        the embedder, which fits a space on them. Results: "space_version", "model", "verdict", "skipped". If such a job is
+        running, returns it. The job fails with the embedder's reason, e.g. FIT_INVALID.
         """
 
 def add_FitServiceServicer_to_server(servicer: FitServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -27,7 +27,7 @@ class _Metric:
 class _MetricEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Metric.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     METRIC_UNSPECIFIED: _Metric.ValueType  # 0
-    """Not said: METRIC_COSINE."""
+    """Unspecified; treated as METRIC_COSINE."""
     METRIC_COSINE: _Metric.ValueType  # 1
     """Cosine of the angle, −1 to 1."""
     METRIC_L2: _Metric.ValueType  # 2
@@ -36,10 +36,10 @@ class _MetricEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTyp
     """Inner product."""
 
 class Metric(_Metric, metaclass=_MetricEnumTypeWrapper):
-    """How near two vectors are."""
+    """Similarity metric of vectors."""
 
 METRIC_UNSPECIFIED: Metric.ValueType  # 0
-"""Not said: METRIC_COSINE."""
+"""Unspecified; treated as METRIC_COSINE."""
 METRIC_COSINE: Metric.ValueType  # 1
 """Cosine of the angle, −1 to 1."""
 METRIC_L2: Metric.ValueType  # 2
@@ -50,7 +50,7 @@ Global___Metric: typing_extensions.TypeAlias = Metric
 
 @typing.final
 class IndexParameters(google.protobuf.message.Message):
-    """How the engine finds vectors."""
+    """Parameters of the engine's index."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -61,25 +61,25 @@ class IndexParameters(google.protobuf.message.Message):
     class _KindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[IndexParameters._Kind.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         KIND_UNSPECIFIED: IndexParameters._Kind.ValueType  # 0
-        """Not said: KIND_FLAT."""
+        """Unspecified; treated as KIND_FLAT."""
         KIND_FLAT: IndexParameters._Kind.ValueType  # 1
-        """Every vector is compared: exact, also under a filter, in time that grows with the catalog. To about
-        10,000 photos of 1,280 dimensions on Milvus Lite, 100,000 on a server.
+        """Compares every vector: exact, also with a filter; the time grows with the catalog. For up to about 10,000 photos
+        of 1,280 dimensions on Milvus Lite, 100,000 on a server.
         """
         KIND_HNSW: IndexParameters._Kind.ValueType  # 2
-        """A graph (HNSW): approximate, for more. Filtered searches are planned, see SearchResponse.plan."""
+        """A graph (HNSW): approximate, for larger catalogs. See SearchResponse.plan for searches with a filter."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
-        """How a collection is searched."""
+        """Kind of index."""
 
     KIND_UNSPECIFIED: IndexParameters.Kind.ValueType  # 0
-    """Not said: KIND_FLAT."""
+    """Unspecified; treated as KIND_FLAT."""
     KIND_FLAT: IndexParameters.Kind.ValueType  # 1
-    """Every vector is compared: exact, also under a filter, in time that grows with the catalog. To about
-    10,000 photos of 1,280 dimensions on Milvus Lite, 100,000 on a server.
+    """Compares every vector: exact, also with a filter; the time grows with the catalog. For up to about 10,000 photos
+    of 1,280 dimensions on Milvus Lite, 100,000 on a server.
     """
     KIND_HNSW: IndexParameters.Kind.ValueType  # 2
-    """A graph (HNSW): approximate, for more. Filtered searches are planned, see SearchResponse.plan."""
+    """A graph (HNSW): approximate, for larger catalogs. See SearchResponse.plan for searches with a filter."""
 
     KIND_FIELD_NUMBER: builtins.int
     M_FIELD_NUMBER: builtins.int
@@ -87,19 +87,19 @@ class IndexParameters(google.protobuf.message.Message):
     EF_FIELD_NUMBER: builtins.int
     PARTITIONS_FIELD_NUMBER: builtins.int
     kind: Global___IndexParameters.Kind.ValueType
-    """Default: flat."""
+    """Kind of index. Default: flat."""
     m: builtins.int
-    """HNSW: links of a node, 4 to 64; 0 = 16."""
+    """HNSW: links of a node, 4 to 64. Default: 16."""
     ef_construction: builtins.int
-    """HNSW: candidates while building, 8 to 512; 0 = 200."""
+    """HNSW: candidates while building, 8 to 512. Default: 200."""
     ef: builtins.int
-    """HNSW: least candidates of a search, 1 to 32,768; 0 = 128. A search that asks for more products, or under a
-    filter that passes few, takes more.
+    """HNSW: minimum number of candidates of a search, 1 to 32,768. Default: 128. A search for more products, or with a
+    filter that few products pass, uses more.
     """
     partitions: builtins.int
-    """Parts that the engine keeps by the products' top categories, 0 to 64; 0 or 1 = one for all. A
-    search whose filter names categories looks at their parts alone; any other looks at every part
-    and takes longer. Worth it where most searches name a category of a large catalog.
+    """Number of partitions by top-level category, 0 to 64. 0 or 1: no partitions. A search whose filter names categories
+    reads their partitions only; any other search reads all partitions and takes longer. Useful if most searches name a
+    category of a large catalog.
     """
     def __init__(
         self,
@@ -116,7 +116,7 @@ Global___IndexParameters: typing_extensions.TypeAlias = IndexParameters
 
 @typing.final
 class Generation(google.protobuf.message.Message):
-    """A generation."""
+    """An index generation."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -127,25 +127,25 @@ class Generation(google.protobuf.message.Message):
     class _StateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Generation._State.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         STATE_UNSPECIFIED: Generation._State.ValueType  # 0
-        """Not said."""
+        """Unspecified."""
         STATE_BUILDING: Generation._State.ValueType  # 1
-        """It may lack photos that the catalog held before it was created."""
+        """It may lack photos that were stored before it was created."""
         STATE_READY: Generation._State.ValueType  # 2
-        """A backfill has ended, or it was its catalog's first."""
+        """A backfill has ended, or it was the catalog's first."""
         STATE_DROPPED: Generation._State.ValueType  # 3
-        """It is gone; listed for the record."""
+        """Deleted; listed for information."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
-        """Where a generation stands."""
+        """State of a generation."""
 
     STATE_UNSPECIFIED: Generation.State.ValueType  # 0
-    """Not said."""
+    """Unspecified."""
     STATE_BUILDING: Generation.State.ValueType  # 1
-    """It may lack photos that the catalog held before it was created."""
+    """It may lack photos that were stored before it was created."""
     STATE_READY: Generation.State.ValueType  # 2
-    """A backfill has ended, or it was its catalog's first."""
+    """A backfill has ended, or it was the catalog's first."""
     STATE_DROPPED: Generation.State.ValueType  # 3
-    """It is gone; listed for the record."""
+    """Deleted; listed for information."""
 
     NAME_FIELD_NUMBER: builtins.int
     SPACE_FIELD_NUMBER: builtins.int
@@ -165,40 +165,40 @@ class Generation(google.protobuf.message.Message):
     FORCED_FIELD_NUMBER: builtins.int
     OF_PRODUCTS_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Its name, one of its catalog, e.g. "visual-3f9a1b22c4d1-1"."""
+    """Name, unique in its catalog, e.g. "visual-3f9a1b22c4d1-1"."""
     space: builtins.str
-    """Space, e.g. "visual"."""
+    """Name of the space, e.g. "visual"."""
     space_version: builtins.str
-    """The space's version."""
+    """Version of the space."""
     dimension: builtins.int
-    """Components of a vector."""
+    """Length of its vectors."""
     metric: Global___Metric.ValueType
-    """Metric."""
+    """Similarity metric."""
     state: Global___Generation.State.ValueType
-    """Where it stands."""
+    """State of the generation."""
     active: builtins.bool
-    """Whether searches that name none use it."""
+    """True if searches without a generation use it."""
     previous: builtins.bool
-    """Whether RollbackGeneration would make it active."""
+    """True if RollbackGeneration would activate it."""
     indexed_count: builtins.int
-    """Photos that have a vector of its version; −1 = not known."""
+    """Number of photos with a vector of its version; −1 if unknown."""
     pending_count: builtins.int
-    """Photos with a pending embedding; −1 = not known."""
+    """Number of photos that wait for their embedding; −1 if unknown."""
     failed_count: builtins.int
-    """Photos that could not be embedded; −1 = not known."""
+    """Number of photos that could not be embedded; −1 if unknown."""
     forced: builtins.bool
-    """Whether its last activation was forced past its verification."""
+    """True if its last activation was forced although it was not verified."""
     of_products: builtins.bool
-    """Whether it has one vector a product in place of one a photo: in the space "text" made by the embedder of the
-    product's text, in others given by UpsertVectors. Where photos are counted products are, then.
+    """True if it has one vector for each product instead of one for each photo: in the space "text" the embedding of the
+    product's text, in others the vector given by UpsertVectors. Counts of photos are then counts of products.
     """
     @property
     def parameters(self) -> Global___IndexParameters:
-        """How it is searched."""
+        """Parameters of its index."""
 
     @property
     def verification(self) -> Global___Verification:
-        """The newest verification; absent = there was none."""
+        """Newest verification. Unset if none."""
 
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
@@ -206,7 +206,7 @@ class Generation(google.protobuf.message.Message):
 
     @property
     def activate_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it was last made active (UTC); absent = never."""
+        """When it was last activated (UTC). Unset if never."""
 
     def __init__(
         self,
@@ -236,7 +236,7 @@ Global___Generation: typing_extensions.TypeAlias = Generation
 
 @typing.final
 class Verification(google.protobuf.message.Message):
-    """What a verification found."""
+    """Result of a verification."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -253,26 +253,26 @@ class Verification(google.protobuf.message.Message):
     END_TIME_FIELD_NUMBER: builtins.int
     NEAREST_COSINES_FIELD_NUMBER: builtins.int
     passed: builtins.bool
-    """Whether the generation may be activated."""
+    """True if the generation may be activated."""
     sample_count: builtins.int
-    """Photos that were embedded again from the stored bytes."""
+    """Number of photos that were embedded again from the stored bytes."""
     least_agreement: builtins.float
-    """Least cosine between a stored vector and the one embedded again, −1 to 1."""
+    """Smallest cosine between a stored vector and the new embedding, −1 to 1."""
     recall: builtins.float
     """Share of the exact nearest neighbours that the index finds, at `k`, 0 to 1."""
     filtered_recall: builtins.float
-    """The same under a filter that passes about a tenth of the catalog; absent when there is none."""
+    """The same recall under a filter that about a tenth of the catalog passes. Unset if there is no such filter."""
     k: builtins.int
-    """Neighbours that were asked for."""
+    """Number of neighbours searched."""
     record_count: builtins.int
-    """Rows that the index should hold: a photo of a product each, with a vector of the version."""
+    """Number of rows that the index should hold: one for each photo of each product with a vector of the version."""
     index_count: builtins.int
-    """Rows that the engine holds."""
+    """Number of rows in the engine."""
     unsound_count: builtins.int
-    """Vectors that are not finite or all zero."""
+    """Number of vectors that are not finite or all zero."""
     @property
     def findings(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """What is wrong, one sentence each; empty when it passed."""
+        """Faults, one sentence each. Empty if it passed."""
 
     @property
     def end_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
@@ -280,9 +280,9 @@ class Verification(google.protobuf.message.Message):
 
     @property
     def nearest_cosines(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """What good matches have in this space: below which cosines, −1 to 1, 1%, 2%, 5%, 10%, 20% and 50% of the sampled
-        photos have their nearest photo of another product, variants and equal pictures left out. Empty = not measured:
-        fewer than 20 such photos, another metric than the cosine, or an older release.
+        """Distribution of the similarity of good matches: cosines, −1 to 1, below which 1%, 2%, 5%, 10%, 20% and 50% of the
+        sampled photos have their nearest photo of another product, without variants and equal pictures. Empty if not
+        measured: fewer than 20 such photos, a metric other than the cosine, or an older release.
         """
 
     def __init__(
@@ -309,7 +309,7 @@ Global___Verification: typing_extensions.TypeAlias = Verification
 
 @typing.final
 class CreateGenerationRequest(google.protobuf.message.Message):
-    """A generation to create."""
+    """Request to create a generation."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -322,24 +322,24 @@ class CreateGenerationRequest(google.protobuf.message.Message):
     PARAMETERS_FIELD_NUMBER: builtins.int
     DIMENSION_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     name: builtins.str
-    """The generation's name: 1 to 64 of a-z, 0-9 and "-"; empty = the service makes one."""
+    """Name of the generation, 1 to 64 characters of a-z, 0-9 and "-". If empty, the service generates one."""
     space: builtins.str
-    """Space; empty = "visual"."""
+    """Name of the space. Default: "visual"."""
     space_version: builtins.str
-    """The space's version; empty = the embedder's default version of the space."""
+    """Version of the space. Default: the embedder's default version."""
     metric: Global___Metric.ValueType
-    """Default: cosine."""
+    """Similarity metric. Default: cosine."""
     dimension: builtins.int
-    """Only for a space that the embedder does not serve: components of a vector, 1 to 32,768; `space` (1 to 32 of
-    a-z, 0-9 and "_") and `space_version` (1 to 128 characters) are required then. 0 = the embedder's.
+    """Length of the vectors, 1 to 32,768, of a space that the embedder does not serve. `space` (1 to 32 characters of
+    a-z, 0-9 and "_") and `space_version` (1 to 128 characters) are then required. 0 for a space of the embedder.
     """
     @property
     def parameters(self) -> Global___IndexParameters:
-        """Default: flat."""
+        """Parameters of its index. Default: flat."""
 
     def __init__(
         self,
@@ -360,7 +360,7 @@ Global___CreateGenerationRequest: typing_extensions.TypeAlias = CreateGeneration
 
 @typing.final
 class BackfillGenerationRequest(google.protobuf.message.Message):
-    """A generation to backfill."""
+    """Request to backfill a generation."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -368,11 +368,11 @@ class BackfillGenerationRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     name: builtins.str
-    """The generation's name; required."""
+    """Name of the generation. Required."""
     def __init__(
         self,
         *,
@@ -386,7 +386,7 @@ Global___BackfillGenerationRequest: typing_extensions.TypeAlias = BackfillGenera
 
 @typing.final
 class VerifyGenerationRequest(google.protobuf.message.Message):
-    """A generation to verify."""
+    """Request to verify a generation."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -397,17 +397,17 @@ class VerifyGenerationRequest(google.protobuf.message.Message):
     K_FIELD_NUMBER: builtins.int
     MIN_RECALL_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     name: builtins.str
-    """The generation's name; required."""
+    """Name of the generation. Required."""
     sample_size: builtins.int
-    """Photos to embed again, 1 to 10,000; 0 = 200, or all when there are fewer."""
+    """Number of photos to embed again, 1 to 10,000. Default: 200, or all if there are fewer."""
     k: builtins.int
-    """Neighbours to ask for, 1 to 1,000; 0 = 100."""
+    """Number of neighbours to search, 1 to 1,000. Default: 100."""
     min_recall: builtins.float
-    """Least recall, plain and filtered, 0 to 1; 0 = 0.98."""
+    """Minimum recall, with and without a filter, 0 to 1. Default: 0.98."""
     def __init__(
         self,
         *,
@@ -424,7 +424,7 @@ Global___VerifyGenerationRequest: typing_extensions.TypeAlias = VerifyGeneration
 
 @typing.final
 class ActivateGenerationRequest(google.protobuf.message.Message):
-    """A generation to activate."""
+    """Request to activate a generation."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -433,13 +433,13 @@ class ActivateGenerationRequest(google.protobuf.message.Message):
     NAME_FIELD_NUMBER: builtins.int
     FORCE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     name: builtins.str
-    """The generation's name; required."""
+    """Name of the generation. Required."""
     force: builtins.bool
-    """Whatever its verification says. Logged, and shown in Generation."""
+    """If true, activates the generation regardless of its verification. Logged, and shown in Generation."""
     def __init__(
         self,
         *,
@@ -454,7 +454,7 @@ Global___ActivateGenerationRequest: typing_extensions.TypeAlias = ActivateGenera
 
 @typing.final
 class RollbackGenerationRequest(google.protobuf.message.Message):
-    """A space to roll back."""
+    """Request to roll back a space."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -462,11 +462,11 @@ class RollbackGenerationRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     SPACE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     space: builtins.str
-    """Space; empty = "visual"."""
+    """Name of the space. Default: "visual"."""
     def __init__(
         self,
         *,
@@ -480,7 +480,7 @@ Global___RollbackGenerationRequest: typing_extensions.TypeAlias = RollbackGenera
 
 @typing.final
 class DropGenerationRequest(google.protobuf.message.Message):
-    """A generation to drop."""
+    """Request to drop a generation."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -488,11 +488,11 @@ class DropGenerationRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     name: builtins.str
-    """The generation's name; required."""
+    """Name of the generation. Required."""
     def __init__(
         self,
         *,
@@ -506,7 +506,7 @@ Global___DropGenerationRequest: typing_extensions.TypeAlias = DropGenerationRequ
 
 @typing.final
 class ListGenerationsRequest(google.protobuf.message.Message):
-    """Asks for the generations."""
+    """Request to list generations."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -515,13 +515,13 @@ class ListGenerationsRequest(google.protobuf.message.Message):
     SPACE_FIELD_NUMBER: builtins.int
     INCLUDE_DROPPED_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     space: builtins.str
-    """Only of this space; empty = of all."""
+    """Name of the space. If empty, all spaces."""
     include_dropped: builtins.bool
-    """With those that were dropped. Default: without."""
+    """If true, lists dropped generations too."""
     def __init__(
         self,
         *,
@@ -536,14 +536,14 @@ Global___ListGenerationsRequest: typing_extensions.TypeAlias = ListGenerationsRe
 
 @typing.final
 class ListGenerationsResponse(google.protobuf.message.Message):
-    """The generations."""
+    """The generations of a catalog."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     GENERATIONS_FIELD_NUMBER: builtins.int
     @property
     def generations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Generation]:
-        """Oldest first."""
+        """Generations, oldest first."""
 
     def __init__(
         self,

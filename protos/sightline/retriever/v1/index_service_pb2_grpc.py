@@ -27,14 +27,13 @@ if _version_not_supported:
 
 
 class IndexServiceStub(object):
-    """Index generations: a catalog's vectors of one version of one space, in one collection of the engine.
-    A new version of a space is rolled out beside the old one: create, backfill, verify, activate; and back
-    in one call. Searches that name no generation use the active one of their space.
+    """Index generations: a catalog's vectors in one version of one space, in one collection of the engine. A new version of
+    a space is rolled out beside the old one: create, backfill, verify, activate. One call rolls it back. Searches
+    without a generation use the active one of their space.
 
-    The vectors of a space that the embedder does not serve are given, one a product, by who knows them: the
-    ranker publishes its model's as "collaborative". Create (with `dimension` and `space_version`), write by
-    VectorService.UpsertVectors, backfill (which embeds nothing: it waits until the index holds what was written),
-    verify, activate; and back in one call as any other.
+    Vectors of a space that the embedder does not serve are written by a client, one for each product: the ranker
+    publishes its model's vectors as "collaborative". Create (with `dimension` and `space_version`), write with
+    VectorService.UpsertVectors, backfill (which waits until the index holds all written vectors), verify, activate.
     """
 
     def __init__(self, channel):
@@ -81,73 +80,71 @@ class IndexServiceStub(object):
 
 
 class IndexServiceServicer(object):
-    """Index generations: a catalog's vectors of one version of one space, in one collection of the engine.
-    A new version of a space is rolled out beside the old one: create, backfill, verify, activate; and back
-    in one call. Searches that name no generation use the active one of their space.
+    """Index generations: a catalog's vectors in one version of one space, in one collection of the engine. A new version of
+    a space is rolled out beside the old one: create, backfill, verify, activate. One call rolls it back. Searches
+    without a generation use the active one of their space.
 
-    The vectors of a space that the embedder does not serve are given, one a product, by who knows them: the
-    ranker publishes its model's as "collaborative". Create (with `dimension` and `space_version`), write by
-    VectorService.UpsertVectors, backfill (which embeds nothing: it waits until the index holds what was written),
-    verify, activate; and back in one call as any other.
+    Vectors of a space that the embedder does not serve are written by a client, one for each product: the ranker
+    publishes its model's vectors as "collaborative". Create (with `dimension` and `space_version`), write with
+    VectorService.UpsertVectors, backfill (which waits until the index holds all written vectors), verify, activate.
     """
 
     def CreateGeneration(self, request, context):
-        """Registers a generation; the worker makes its collection, within a second or so. From then on every write
-        reaches it; what the catalog holds already takes a backfill. The first of a space is active and ready at
-        once. GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve this version when the worker last
-        looked, every five seconds; the text names those it serves), INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (eight
-        of the space are live). One whose vectors are given (`dimension`) is active only once it is activated.
+        """Registers a generation. The worker creates its collection within about a second. From then on it receives every
+        write; existing products need a backfill. The first generation of a space is active and ready immediately, unless
+        its vectors are written by a client (`dimension`). GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve
+        this version at the worker's last check, every five seconds; the message lists the served versions),
+        INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (the space has eight live generations).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BackfillGeneration(self, request, context):
-        """Starts a job that embeds every stored photo that the generation lacks; follow it with JobService (`done`:
-        photos). It answers the job that is on it already, if there is one. What is embedded stays: a job that was
-        cancelled or died goes on where it was. Ends when the index holds all of it, those photos left out that
-        fail for a reason of their own (result "failing_count"). GENERATION_NOT_FOUND.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def VerifyGeneration(self, request, context):
-        """Starts a job that proves a generation, or finds what is wrong with it; the findings stand in Generation.
-        It answers the job that is on it already, if there is one. GENERATION_NOT_FOUND.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ActivateGeneration(self, request, context):
-        """Makes a generation the active one of its space; the one before stays loaded for a rollback. Refused with
-        GENERATION_NOT_VERIFIED unless a backfill has ended, its newest verification passed and no write waits for
-        it longer than 30 s, or `force`. Does nothing to the one that is active. GENERATION_NOT_FOUND.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def RollbackGeneration(self, request, context):
-        """Makes the generation active again that was so before the present one. Going back twice goes back two
-        generations. ROLLBACK_UNAVAILABLE when there is none, or it was dropped.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def DropGeneration(self, request, context):
-        """Takes a generation out of service; a job of kind "drop_generation" deletes its collection and, when no
-        other generation has its version, its vectors. GENERATION_ACTIVE when it is the active one,
+        """Starts a job that embeds every stored photo that the generation lacks; follow it with JobService (`done`: photos).
+        If such a job is running, returns it. Embedded photos are kept: the next job resumes after a cancellation or crash.
+        It ends when the index holds all photos except those that fail permanently (result "failing_count").
         GENERATION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyGeneration(self, request, context):
+        """Starts a job that verifies a generation and stores its findings in Generation. If such a job is running, returns
+        it. GENERATION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ActivateGeneration(self, request, context):
+        """Makes a generation the active one of its space. The previous one stays loaded for a rollback. Rejected with
+        GENERATION_NOT_VERIFIED unless a backfill has ended, its newest verification passed and no write has waited for it
+        for more than 30 s, or `force` is set. No effect on the active generation. GENERATION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackGeneration(self, request, context):
+        """Restores the generation that was active before the current one. Two calls go back two generations.
+        ROLLBACK_UNAVAILABLE if there is none, or it was dropped.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropGeneration(self, request, context):
+        """Takes a generation out of service. A job of kind "drop_generation" deletes its collection and, unless another
+        generation has its version, its vectors. GENERATION_ACTIVE if it is the active one, GENERATION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListGenerations(self, request, context):
-        """The generations of a catalog, oldest first.
+        """Lists the generations of a catalog, oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -200,14 +197,13 @@ def add_IndexServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IndexService(object):
-    """Index generations: a catalog's vectors of one version of one space, in one collection of the engine.
-    A new version of a space is rolled out beside the old one: create, backfill, verify, activate; and back
-    in one call. Searches that name no generation use the active one of their space.
+    """Index generations: a catalog's vectors in one version of one space, in one collection of the engine. A new version of
+    a space is rolled out beside the old one: create, backfill, verify, activate. One call rolls it back. Searches
+    without a generation use the active one of their space.
 
-    The vectors of a space that the embedder does not serve are given, one a product, by who knows them: the
-    ranker publishes its model's as "collaborative". Create (with `dimension` and `space_version`), write by
-    VectorService.UpsertVectors, backfill (which embeds nothing: it waits until the index holds what was written),
-    verify, activate; and back in one call as any other.
+    Vectors of a space that the embedder does not serve are written by a client, one for each product: the ranker
+    publishes its model's vectors as "collaborative". Create (with `dimension` and `space_version`), write with
+    VectorService.UpsertVectors, backfill (which waits until the index holds all written vectors), verify, activate.
     """
 
     @staticmethod

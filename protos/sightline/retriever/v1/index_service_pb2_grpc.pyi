@@ -139,14 +139,13 @@ _IndexServiceListGenerationsType = typing_extensions.TypeVar(
 )
 
 class IndexServiceStub(typing.Generic[_IndexServiceCreateGenerationType, _IndexServiceBackfillGenerationType, _IndexServiceVerifyGenerationType, _IndexServiceActivateGenerationType, _IndexServiceRollbackGenerationType, _IndexServiceDropGenerationType, _IndexServiceListGenerationsType]):
-    """Index generations: a catalog's vectors of one version of one space, in one collection of the engine.
-    A new version of a space is rolled out beside the old one: create, backfill, verify, activate; and back
-    in one call. Searches that name no generation use the active one of their space.
+    """Index generations: a catalog's vectors in one version of one space, in one collection of the engine. A new version of
+    a space is rolled out beside the old one: create, backfill, verify, activate. One call rolls it back. Searches
+    without a generation use the active one of their space.
 
-    The vectors of a space that the embedder does not serve are given, one a product, by who knows them: the
-    ranker publishes its model's as "collaborative". Create (with `dimension` and `space_version`), write by
-    VectorService.UpsertVectors, backfill (which embeds nothing: it waits until the index holds what was written),
-    verify, activate; and back in one call as any other.
+    Vectors of a space that the embedder does not serve are written by a client, one for each product: the ranker
+    publishes its model's vectors as "collaborative". Create (with `dimension` and `space_version`), write with
+    VectorService.UpsertVectors, backfill (which waits until the index holds all written vectors), verify, activate.
     """
 
     @typing.overload
@@ -214,44 +213,43 @@ class IndexServiceStub(typing.Generic[_IndexServiceCreateGenerationType, _IndexS
     ], channel: grpc.aio.Channel) -> None: ...
 
     CreateGeneration: _IndexServiceCreateGenerationType
-    """Registers a generation; the worker makes its collection, within a second or so. From then on every write
-    reaches it; what the catalog holds already takes a backfill. The first of a space is active and ready at
-    once. GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve this version when the worker last
-    looked, every five seconds; the text names those it serves), INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (eight
-    of the space are live). One whose vectors are given (`dimension`) is active only once it is activated.
+    """Registers a generation. The worker creates its collection within about a second. From then on it receives every
+    write; existing products need a backfill. The first generation of a space is active and ready immediately, unless
+    its vectors are written by a client (`dimension`). GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve
+    this version at the worker's last check, every five seconds; the message lists the served versions),
+    INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (the space has eight live generations).
     """
 
     BackfillGeneration: _IndexServiceBackfillGenerationType
-    """Starts a job that embeds every stored photo that the generation lacks; follow it with JobService (`done`:
-    photos). It answers the job that is on it already, if there is one. What is embedded stays: a job that was
-    cancelled or died goes on where it was. Ends when the index holds all of it, those photos left out that
-    fail for a reason of their own (result "failing_count"). GENERATION_NOT_FOUND.
-    """
-
-    VerifyGeneration: _IndexServiceVerifyGenerationType
-    """Starts a job that proves a generation, or finds what is wrong with it; the findings stand in Generation.
-    It answers the job that is on it already, if there is one. GENERATION_NOT_FOUND.
-    """
-
-    ActivateGeneration: _IndexServiceActivateGenerationType
-    """Makes a generation the active one of its space; the one before stays loaded for a rollback. Refused with
-    GENERATION_NOT_VERIFIED unless a backfill has ended, its newest verification passed and no write waits for
-    it longer than 30 s, or `force`. Does nothing to the one that is active. GENERATION_NOT_FOUND.
-    """
-
-    RollbackGeneration: _IndexServiceRollbackGenerationType
-    """Makes the generation active again that was so before the present one. Going back twice goes back two
-    generations. ROLLBACK_UNAVAILABLE when there is none, or it was dropped.
-    """
-
-    DropGeneration: _IndexServiceDropGenerationType
-    """Takes a generation out of service; a job of kind "drop_generation" deletes its collection and, when no
-    other generation has its version, its vectors. GENERATION_ACTIVE when it is the active one,
+    """Starts a job that embeds every stored photo that the generation lacks; follow it with JobService (`done`: photos).
+    If such a job is running, returns it. Embedded photos are kept: the next job resumes after a cancellation or crash.
+    It ends when the index holds all photos except those that fail permanently (result "failing_count").
     GENERATION_NOT_FOUND.
     """
 
+    VerifyGeneration: _IndexServiceVerifyGenerationType
+    """Starts a job that verifies a generation and stores its findings in Generation. If such a job is running, returns
+    it. GENERATION_NOT_FOUND.
+    """
+
+    ActivateGeneration: _IndexServiceActivateGenerationType
+    """Makes a generation the active one of its space. The previous one stays loaded for a rollback. Rejected with
+    GENERATION_NOT_VERIFIED unless a backfill has ended, its newest verification passed and no write has waited for it
+    for more than 30 s, or `force` is set. No effect on the active generation. GENERATION_NOT_FOUND.
+    """
+
+    RollbackGeneration: _IndexServiceRollbackGenerationType
+    """Restores the generation that was active before the current one. Two calls go back two generations.
+    ROLLBACK_UNAVAILABLE if there is none, or it was dropped.
+    """
+
+    DropGeneration: _IndexServiceDropGenerationType
+    """Takes a generation out of service. A job of kind "drop_generation" deletes its collection and, unless another
+    generation has its version, its vectors. GENERATION_ACTIVE if it is the active one, GENERATION_NOT_FOUND.
+    """
+
     ListGenerations: _IndexServiceListGenerationsType
-    """The generations of a catalog, oldest first."""
+    """Lists the generations of a catalog, oldest first."""
 
 IndexServiceAsyncStub: typing_extensions.TypeAlias = IndexServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -285,14 +283,13 @@ IndexServiceAsyncStub: typing_extensions.TypeAlias = IndexServiceStub[
 ]
 
 class IndexServiceServicer(metaclass=abc.ABCMeta):
-    """Index generations: a catalog's vectors of one version of one space, in one collection of the engine.
-    A new version of a space is rolled out beside the old one: create, backfill, verify, activate; and back
-    in one call. Searches that name no generation use the active one of their space.
+    """Index generations: a catalog's vectors in one version of one space, in one collection of the engine. A new version of
+    a space is rolled out beside the old one: create, backfill, verify, activate. One call rolls it back. Searches
+    without a generation use the active one of their space.
 
-    The vectors of a space that the embedder does not serve are given, one a product, by who knows them: the
-    ranker publishes its model's as "collaborative". Create (with `dimension` and `space_version`), write by
-    VectorService.UpsertVectors, backfill (which embeds nothing: it waits until the index holds what was written),
-    verify, activate; and back in one call as any other.
+    Vectors of a space that the embedder does not serve are written by a client, one for each product: the ranker
+    publishes its model's vectors as "collaborative". Create (with `dimension` and `space_version`), write with
+    VectorService.UpsertVectors, backfill (which waits until the index holds all written vectors), verify, activate.
     """
 
     @abc.abstractmethod
@@ -301,11 +298,11 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
-        """Registers a generation; the worker makes its collection, within a second or so. From then on every write
-        reaches it; what the catalog holds already takes a backfill. The first of a space is active and ready at
-        once. GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve this version when the worker last
-        looked, every five seconds; the text names those it serves), INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (eight
-        of the space are live). One whose vectors are given (`dimension`) is active only once it is activated.
+        """Registers a generation. The worker creates its collection within about a second. From then on it receives every
+        write; existing products need a backfill. The first generation of a space is active and ready immediately, unless
+        its vectors are written by a client (`dimension`). GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve
+        this version at the worker's last check, every five seconds; the message lists the served versions),
+        INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (the space has eight live generations).
         """
 
     @abc.abstractmethod
@@ -314,10 +311,10 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.BackfillGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that embeds every stored photo that the generation lacks; follow it with JobService (`done`:
-        photos). It answers the job that is on it already, if there is one. What is embedded stays: a job that was
-        cancelled or died goes on where it was. Ends when the index holds all of it, those photos left out that
-        fail for a reason of their own (result "failing_count"). GENERATION_NOT_FOUND.
+        """Starts a job that embeds every stored photo that the generation lacks; follow it with JobService (`done`: photos).
+        If such a job is running, returns it. Embedded photos are kept: the next job resumes after a cancellation or crash.
+        It ends when the index holds all photos except those that fail permanently (result "failing_count").
+        GENERATION_NOT_FOUND.
         """
 
     @abc.abstractmethod
@@ -326,8 +323,8 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.VerifyGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that proves a generation, or finds what is wrong with it; the findings stand in Generation.
-        It answers the job that is on it already, if there is one. GENERATION_NOT_FOUND.
+        """Starts a job that verifies a generation and stores its findings in Generation. If such a job is running, returns
+        it. GENERATION_NOT_FOUND.
         """
 
     @abc.abstractmethod
@@ -336,9 +333,9 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.ActivateGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
-        """Makes a generation the active one of its space; the one before stays loaded for a rollback. Refused with
-        GENERATION_NOT_VERIFIED unless a backfill has ended, its newest verification passed and no write waits for
-        it longer than 30 s, or `force`. Does nothing to the one that is active. GENERATION_NOT_FOUND.
+        """Makes a generation the active one of its space. The previous one stays loaded for a rollback. Rejected with
+        GENERATION_NOT_VERIFIED unless a backfill has ended, its newest verification passed and no write has waited for it
+        for more than 30 s, or `force` is set. No effect on the active generation. GENERATION_NOT_FOUND.
         """
 
     @abc.abstractmethod
@@ -347,8 +344,8 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.RollbackGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
-        """Makes the generation active again that was so before the present one. Going back twice goes back two
-        generations. ROLLBACK_UNAVAILABLE when there is none, or it was dropped.
+        """Restores the generation that was active before the current one. Two calls go back two generations.
+        ROLLBACK_UNAVAILABLE if there is none, or it was dropped.
         """
 
     @abc.abstractmethod
@@ -357,9 +354,8 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.DropGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
-        """Takes a generation out of service; a job of kind "drop_generation" deletes its collection and, when no
-        other generation has its version, its vectors. GENERATION_ACTIVE when it is the active one,
-        GENERATION_NOT_FOUND.
+        """Takes a generation out of service. A job of kind "drop_generation" deletes its collection and, unless another
+        generation has its version, its vectors. GENERATION_ACTIVE if it is the active one, GENERATION_NOT_FOUND.
         """
 
     @abc.abstractmethod
@@ -368,6 +364,6 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.ListGenerationsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.ListGenerationsResponse, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.ListGenerationsResponse]]:
-        """The generations of a catalog, oldest first."""
+        """Lists the generations of a catalog, oldest first."""
 
 def add_IndexServiceServicer_to_server(servicer: IndexServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -22,7 +22,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class SearchKeywordsRequest(google.protobuf.message.Message):
-    """Asks for products by words."""
+    """Request to search products by words."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -34,22 +34,22 @@ class SearchKeywordsRequest(google.protobuf.message.Message):
     EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     COLLAPSE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     text: builtins.str
-    """What was typed, 1 to 4,096 characters. It is text, never a query language."""
+    """Text as typed, 1 to 4,096 characters. It has no query syntax."""
     top_k: builtins.int
-    """How many products, 1 to 1,000; 0 = 100."""
+    """Maximum number of products, 1 to 1,000. Default: 100."""
     collapse: sightline.retriever.v1.vector_service_pb2.Collapse.ValueType
-    """What becomes of near-duplicates; see SearchRequest. Default: COLLAPSE_DROP."""
+    """How near-duplicates are handled; see SearchRequest. Default: COLLAPSE_DROP."""
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
-        """Only products that pass; absent = all."""
+        """Filter that products must pass. If unset, all pass."""
 
     @property
     def exclude_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Products to leave out, up to 1,000."""
+        """Products to exclude, up to 1,000."""
 
     def __init__(
         self,

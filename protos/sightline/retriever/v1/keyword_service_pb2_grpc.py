@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class KeywordServiceStub(object):
-    """Finds products by words.
+    """Keyword search of products.
     """
 
     def __init__(self, channel):
@@ -44,16 +44,16 @@ class KeywordServiceStub(object):
 
 
 class KeywordServiceServicer(object):
-    """Finds products by words.
+    """Keyword search of products.
     """
 
     def SearchKeywords(self, request, context):
-        """The products whose title, category, brand, tags or attributes hold words of a text, that pass a filter, by BM25 or
-        the record's own full-text rank. It reads the record alone: no index and no model is needed. Words are folded to
-        lower case and bare letters; no word found is an empty answer. In the answer, `similarities` say how well each
-        matches, 0 to 1; `image_ids` are empty, and `space` and `freshness` absent, as no index was searched: every
-        write is seen at once. "words" and "hydrate" are the stages. FILTER_INVALID, KEYWORDS_INVALID (no text, or over
-        4,096 characters), STAGE_DEADLINE.
+        """Returns products whose title, category, brand, tags or attributes match words of a text and that pass a filter,
+        ordered by BM25 or the database's full-text rank. Reads the record only: no index and no model is needed, and every
+        write is visible immediately. Words are folded to lower case without accents. If no word matches, the response is
+        empty. In the response `similarities` are the match of words, 0 to 1; `image_ids`, `space` and `freshness` are not
+        set. Stages: "words" and "hydrate". FILTER_INVALID, KEYWORDS_INVALID (no text, or more than 4,096 characters),
+        STAGE_DEADLINE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -76,7 +76,7 @@ def add_KeywordServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class KeywordService(object):
-    """Finds products by words.
+    """Keyword search of products.
     """
 
     @staticmethod

@@ -43,7 +43,7 @@ _KeywordServiceSearchKeywordsType = typing_extensions.TypeVar(
 )
 
 class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType]):
-    """Finds products by words."""
+    """Keyword search of products."""
 
     @typing.overload
     def __init__(self: KeywordServiceStub[
@@ -62,12 +62,12 @@ class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType]):
     ], channel: grpc.aio.Channel) -> None: ...
 
     SearchKeywords: _KeywordServiceSearchKeywordsType
-    """The products whose title, category, brand, tags or attributes hold words of a text, that pass a filter, by BM25 or
-    the record's own full-text rank. It reads the record alone: no index and no model is needed. Words are folded to
-    lower case and bare letters; no word found is an empty answer. In the answer, `similarities` say how well each
-    matches, 0 to 1; `image_ids` are empty, and `space` and `freshness` absent, as no index was searched: every
-    write is seen at once. "words" and "hydrate" are the stages. FILTER_INVALID, KEYWORDS_INVALID (no text, or over
-    4,096 characters), STAGE_DEADLINE.
+    """Returns products whose title, category, brand, tags or attributes match words of a text and that pass a filter,
+    ordered by BM25 or the database's full-text rank. Reads the record only: no index and no model is needed, and every
+    write is visible immediately. Words are folded to lower case without accents. If no word matches, the response is
+    empty. In the response `similarities` are the match of words, 0 to 1; `image_ids`, `space` and `freshness` are not
+    set. Stages: "words" and "hydrate". FILTER_INVALID, KEYWORDS_INVALID (no text, or more than 4,096 characters),
+    STAGE_DEADLINE.
     """
 
 KeywordServiceAsyncStub: typing_extensions.TypeAlias = KeywordServiceStub[
@@ -78,7 +78,7 @@ KeywordServiceAsyncStub: typing_extensions.TypeAlias = KeywordServiceStub[
 ]
 
 class KeywordServiceServicer(metaclass=abc.ABCMeta):
-    """Finds products by words."""
+    """Keyword search of products."""
 
     @abc.abstractmethod
     def SearchKeywords(
@@ -86,12 +86,12 @@ class KeywordServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.keyword_service_pb2.SearchKeywordsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.vector_service_pb2.SearchResponse, collections.abc.Awaitable[sightline.retriever.v1.vector_service_pb2.SearchResponse]]:
-        """The products whose title, category, brand, tags or attributes hold words of a text, that pass a filter, by BM25 or
-        the record's own full-text rank. It reads the record alone: no index and no model is needed. Words are folded to
-        lower case and bare letters; no word found is an empty answer. In the answer, `similarities` say how well each
-        matches, 0 to 1; `image_ids` are empty, and `space` and `freshness` absent, as no index was searched: every
-        write is seen at once. "words" and "hydrate" are the stages. FILTER_INVALID, KEYWORDS_INVALID (no text, or over
-        4,096 characters), STAGE_DEADLINE.
+        """Returns products whose title, category, brand, tags or attributes match words of a text and that pass a filter,
+        ordered by BM25 or the database's full-text rank. Reads the record only: no index and no model is needed, and every
+        write is visible immediately. Words are folded to lower case without accents. If no word matches, the response is
+        empty. In the response `similarities` are the match of words, 0 to 1; `image_ids`, `space` and `freshness` are not
+        set. Stages: "words" and "hydrate". FILTER_INVALID, KEYWORDS_INVALID (no text, or more than 4,096 characters),
+        STAGE_DEADLINE.
         """
 
 def add_KeywordServiceServicer_to_server(servicer: KeywordServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -21,7 +21,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class TakeDownPhotoRequest(google.protobuf.message.Message):
-    """Asks to take a photo down."""
+    """Request to take a photo down."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -30,13 +30,13 @@ class TakeDownPhotoRequest(google.protobuf.message.Message):
     IMAGE_ID_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     image_id: builtins.str
-    """The photo: the SHA-256 of its bytes, 64 of 0-9 and a-f. It need not be stored."""
+    """Id of the photo: the SHA-256 of its bytes, 64 characters of 0-9 and a-f. It need not be stored."""
     reason: builtins.str
-    """Why, for whoever reads the list; up to 500 characters; may be empty."""
+    """Reason, for readers of the list, up to 500 characters. Optional."""
     def __init__(
         self,
         *,
@@ -51,7 +51,7 @@ Global___TakeDownPhotoRequest: typing_extensions.TypeAlias = TakeDownPhotoReques
 
 @typing.final
 class TakeDownPhotoResponse(google.protobuf.message.Message):
-    """What was taken down."""
+    """Result of a takedown."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -59,11 +59,11 @@ class TakeDownPhotoResponse(google.protobuf.message.Message):
     PRODUCT_IDS_FIELD_NUMBER: builtins.int
     @property
     def takedown(self) -> Global___Takedown:
-        """The takedown; of a photo that was taken down before, that one."""
+        """The takedown. If the photo was taken down before, the earlier one."""
 
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The products that had the photo."""
+        """Products that had the photo."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ Global___TakeDownPhotoResponse: typing_extensions.TypeAlias = TakeDownPhotoRespo
 
 @typing.final
 class Takedown(google.protobuf.message.Message):
-    """A photo that may not be stored."""
+    """A takedown: a photo that may not be stored."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -86,12 +86,12 @@ class Takedown(google.protobuf.message.Message):
     REASON_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     image_id: builtins.str
-    """The photo."""
+    """Id of the photo."""
     reason: builtins.str
-    """Why, as it was given."""
+    """Reason, as given."""
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it was taken down (UTC)."""
+        """When the photo was taken down (UTC)."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ Global___Takedown: typing_extensions.TypeAlias = Takedown
 
 @typing.final
 class LiftTakedownRequest(google.protobuf.message.Message):
-    """Asks to lift a takedown."""
+    """Request to lift a takedown."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -115,11 +115,11 @@ class LiftTakedownRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     IMAGE_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     image_id: builtins.str
-    """The photo."""
+    """Id of the photo."""
     def __init__(
         self,
         *,
@@ -133,13 +133,13 @@ Global___LiftTakedownRequest: typing_extensions.TypeAlias = LiftTakedownRequest
 
 @typing.final
 class LiftTakedownResponse(google.protobuf.message.Message):
-    """What was lifted."""
+    """Result of lifting a takedown."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     LIFTED_FIELD_NUMBER: builtins.int
     lifted: builtins.bool
-    """Whether the photo had been taken down."""
+    """True if the photo had been taken down."""
     def __init__(
         self,
         *,
@@ -151,7 +151,7 @@ Global___LiftTakedownResponse: typing_extensions.TypeAlias = LiftTakedownRespons
 
 @typing.final
 class ListTakedownsRequest(google.protobuf.message.Message):
-    """Asks for the takedowns of a catalog."""
+    """Request to list takedowns."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -160,13 +160,13 @@ class ListTakedownsRequest(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     page_size: builtins.int
-    """At most so many, 1 to 1,000; 0 = 50."""
+    """Maximum number of takedowns, 1 to 1,000. Default: 50."""
     page_token: builtins.str
-    """next_page_token of the page before; empty = first page."""
+    """`next_page_token` of the previous response. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -188,10 +188,10 @@ class ListTakedownsResponse(google.protobuf.message.Message):
     TAKEDOWNS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page; empty = this is the last one."""
+    """Token of the next page. Empty on the last page."""
     @property
     def takedowns(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Takedown]:
-        """By their photos' ids."""
+        """Takedowns, by photo id."""
 
     def __init__(
         self,

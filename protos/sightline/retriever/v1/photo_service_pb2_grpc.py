@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class PhotoServiceStub(object):
-    """Photos that may not be shown any more.
+    """Takedowns of photos.
     """
 
     def __init__(self, channel):
@@ -53,27 +53,27 @@ class PhotoServiceStub(object):
 
 
 class PhotoServiceServicer(object):
-    """Photos that may not be shown any more.
+    """Takedowns of photos.
     """
 
     def TakeDownPhoto(self, request, context):
-        """Takes a photo down, at once: it can't be read, no product has it, its bytes and its vectors are deleted. Its
-        products stay, with their other photos. The same bytes are refused with IMAGE_TAKEN_DOWN, and left out of
-        restores, until the takedown is lifted. Backups that were made before still hold them.
+        """Takes a photo down immediately: it can't be read, is removed from all products, and its bytes and vectors are
+        deleted. The products keep their other photos. Writes of the same bytes are rejected with IMAGE_TAKEN_DOWN, and
+        restores skip them, until the takedown is lifted. Backups made before still contain the photo.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LiftTakedown(self, request, context):
-        """Lets a photo be stored again. It does not come back by itself.
+        """Lifts a takedown: the photo may be stored again. It is not restored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTakedowns(self, request, context):
-        """The takedowns of a catalog that stand, by their photos' ids.
+        """Lists the takedowns of a catalog that are in force, by photo id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,7 +106,7 @@ def add_PhotoServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PhotoService(object):
-    """Photos that may not be shown any more.
+    """Takedowns of photos.
     """
 
     @staticmethod

@@ -74,7 +74,7 @@ _PhotoServiceListTakedownsType = typing_extensions.TypeVar(
 )
 
 class PhotoServiceStub(typing.Generic[_PhotoServiceTakeDownPhotoType, _PhotoServiceLiftTakedownType, _PhotoServiceListTakedownsType]):
-    """Photos that may not be shown any more."""
+    """Takedowns of photos."""
 
     @typing.overload
     def __init__(self: PhotoServiceStub[
@@ -109,16 +109,16 @@ class PhotoServiceStub(typing.Generic[_PhotoServiceTakeDownPhotoType, _PhotoServ
     ], channel: grpc.aio.Channel) -> None: ...
 
     TakeDownPhoto: _PhotoServiceTakeDownPhotoType
-    """Takes a photo down, at once: it can't be read, no product has it, its bytes and its vectors are deleted. Its
-    products stay, with their other photos. The same bytes are refused with IMAGE_TAKEN_DOWN, and left out of
-    restores, until the takedown is lifted. Backups that were made before still hold them.
+    """Takes a photo down immediately: it can't be read, is removed from all products, and its bytes and vectors are
+    deleted. The products keep their other photos. Writes of the same bytes are rejected with IMAGE_TAKEN_DOWN, and
+    restores skip them, until the takedown is lifted. Backups made before still contain the photo.
     """
 
     LiftTakedown: _PhotoServiceLiftTakedownType
-    """Lets a photo be stored again. It does not come back by itself."""
+    """Lifts a takedown: the photo may be stored again. It is not restored."""
 
     ListTakedowns: _PhotoServiceListTakedownsType
-    """The takedowns of a catalog that stand, by their photos' ids."""
+    """Lists the takedowns of a catalog that are in force, by photo id."""
 
 PhotoServiceAsyncStub: typing_extensions.TypeAlias = PhotoServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -136,7 +136,7 @@ PhotoServiceAsyncStub: typing_extensions.TypeAlias = PhotoServiceStub[
 ]
 
 class PhotoServiceServicer(metaclass=abc.ABCMeta):
-    """Photos that may not be shown any more."""
+    """Takedowns of photos."""
 
     @abc.abstractmethod
     def TakeDownPhoto(
@@ -144,9 +144,9 @@ class PhotoServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.photo_service_pb2.TakeDownPhotoRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.photo_service_pb2.TakeDownPhotoResponse, collections.abc.Awaitable[sightline.retriever.v1.photo_service_pb2.TakeDownPhotoResponse]]:
-        """Takes a photo down, at once: it can't be read, no product has it, its bytes and its vectors are deleted. Its
-        products stay, with their other photos. The same bytes are refused with IMAGE_TAKEN_DOWN, and left out of
-        restores, until the takedown is lifted. Backups that were made before still hold them.
+        """Takes a photo down immediately: it can't be read, is removed from all products, and its bytes and vectors are
+        deleted. The products keep their other photos. Writes of the same bytes are rejected with IMAGE_TAKEN_DOWN, and
+        restores skip them, until the takedown is lifted. Backups made before still contain the photo.
         """
 
     @abc.abstractmethod
@@ -155,7 +155,7 @@ class PhotoServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.photo_service_pb2.LiftTakedownRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.photo_service_pb2.LiftTakedownResponse, collections.abc.Awaitable[sightline.retriever.v1.photo_service_pb2.LiftTakedownResponse]]:
-        """Lets a photo be stored again. It does not come back by itself."""
+        """Lifts a takedown: the photo may be stored again. It is not restored."""
 
     @abc.abstractmethod
     def ListTakedowns(
@@ -163,6 +163,6 @@ class PhotoServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.photo_service_pb2.ListTakedownsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse, collections.abc.Awaitable[sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse]]:
-        """The takedowns of a catalog that stand, by their photos' ids."""
+        """Lists the takedowns of a catalog that are in force, by photo id."""
 
 def add_PhotoServiceServicer_to_server(servicer: PhotoServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

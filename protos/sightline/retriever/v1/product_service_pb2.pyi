@@ -35,26 +35,26 @@ class _ProductView:
 class _ProductViewEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_ProductView.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     PRODUCT_VIEW_UNSPECIFIED: _ProductView.ValueType  # 0
-    """Not said: PRODUCT_VIEW_FULL."""
+    """Unspecified; treated as PRODUCT_VIEW_FULL."""
     PRODUCT_VIEW_FULL: _ProductView.ValueType  # 1
     """Whole products, as rows."""
     PRODUCT_VIEW_COLUMNS: _ProductView.ValueType  # 2
-    """What ranking needs, as columns."""
+    """The fields needed for ranking, as columns."""
 
 class ProductView(_ProductView, metaclass=_ProductViewEnumTypeWrapper):
-    """How much of a product to answer."""
+    """Representation of products in a response."""
 
 PRODUCT_VIEW_UNSPECIFIED: ProductView.ValueType  # 0
-"""Not said: PRODUCT_VIEW_FULL."""
+"""Unspecified; treated as PRODUCT_VIEW_FULL."""
 PRODUCT_VIEW_FULL: ProductView.ValueType  # 1
 """Whole products, as rows."""
 PRODUCT_VIEW_COLUMNS: ProductView.ValueType  # 2
-"""What ranking needs, as columns."""
+"""The fields needed for ranking, as columns."""
 Global___ProductView: typing_extensions.TypeAlias = ProductView
 
 @typing.final
 class UpsertProductsRequest(google.protobuf.message.Message):
-    """Products to write."""
+    """Request to write products."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -62,12 +62,12 @@ class UpsertProductsRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     PRODUCTS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     @property
     def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.product_pb2.Product]:
-        """1 to 100 products, no id twice, at most 32 MiB in all."""
+        """1 to 100 products, each id at most once, at most 32 MiB in total."""
 
     def __init__(
         self,
@@ -82,17 +82,17 @@ Global___UpsertProductsRequest: typing_extensions.TypeAlias = UpsertProductsRequ
 
 @typing.final
 class UpsertProductsResponse(google.protobuf.message.Message):
-    """What became of the products, in their order."""
+    """Results of the writes, in the order of the request."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     RESULTS_FIELD_NUMBER: builtins.int
     INDEX_TOKEN_FIELD_NUMBER: builtins.int
     index_token: builtins.str
-    """Opaque mark of the last of these writes: a search with it as `min_index_token` sees them all."""
+    """Opaque token of the last of these writes. A search with it as `min_index_token` sees all of them."""
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___UpsertResult]:
-        """One for each product, in the same order."""
+        """One result for each product, in the same order."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ Global___UpsertProductsResponse: typing_extensions.TypeAlias = UpsertProductsRes
 
 @typing.final
 class UpsertResult(google.protobuf.message.Message):
-    """What became of one product."""
+    """Result of writing one product."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -115,16 +115,16 @@ class UpsertResult(google.protobuf.message.Message):
     ETAG_FIELD_NUMBER: builtins.int
     IMAGE_IDS_FIELD_NUMBER: builtins.int
     product_id: builtins.str
-    """The product's id as given."""
+    """Id of the product, as given."""
     etag: builtins.str
-    """The etag of what is stored now; empty unless stored."""
+    """Etag of the stored product. Empty unless stored."""
     @property
     def status(self) -> google.rpc.status_pb2.Status:
-        """Code 0 = stored; else why not, with an ErrorInfo and, for bad fields, a BadRequest."""
+        """Code 0 if stored. Otherwise the error, with an ErrorInfo and, for invalid fields, a BadRequest."""
 
     @property
     def image_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids of its photos, in order; empty unless stored."""
+        """Ids of its photos, in order. Empty unless stored."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ Global___UpsertResult: typing_extensions.TypeAlias = UpsertResult
 
 @typing.final
 class BatchGetProductsRequest(google.protobuf.message.Message):
-    """Asks for products by id."""
+    """Request for products by id."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -154,27 +154,27 @@ class BatchGetProductsRequest(google.protobuf.message.Message):
     TITLE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     UNSHOWN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     view: Global___ProductView.ValueType
-    """Rows or columns. Default: rows."""
+    """Representation: rows or columns. Default: rows."""
     explain_filter: builtins.bool
-    """Whether the answer says, of each product that did not pass, why (`rejections`). Default: no."""
+    """If true, the response explains why products did not pass (`rejections`)."""
     unshown: builtins.bool
-    """Whether rows hold what only operators read. Default: no."""
+    """If true, rows contain fields that only operators may read."""
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """1 to 1,000 ids."""
+        """1 to 1,000 product ids."""
 
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
-        """Products that do not pass are left out and named in `filtered_product_ids`; absent = all pass."""
+        """Products that do not pass are omitted and listed in `filtered_product_ids`. If unset, all pass."""
 
     @property
     def title_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Products whose titles alone are wanted, up to 1,000, whatever the filter says: those that reasons name. One read
-        serves a page and its reasons.
+        """Products whose titles are requested, regardless of the filter, up to 1,000: those that reasons mention. One call
+        then serves a page and its reasons.
         """
 
     def __init__(
@@ -196,7 +196,7 @@ Global___BatchGetProductsRequest: typing_extensions.TypeAlias = BatchGetProducts
 
 @typing.final
 class BatchGetProductsResponse(google.protobuf.message.Message):
-    """The products found."""
+    """Products by id."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -208,15 +208,15 @@ class BatchGetProductsResponse(google.protobuf.message.Message):
     TITLES_FIELD_NUMBER: builtins.int
     @property
     def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.product_pb2.Product]:
-        """With PRODUCT_VIEW_FULL: the products, in the order asked."""
+        """With PRODUCT_VIEW_FULL: the products, in the requested order."""
 
     @property
     def columns(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
-        """With PRODUCT_VIEW_COLUMNS: the products, in the order asked."""
+        """With PRODUCT_VIEW_COLUMNS: the products, in the requested order."""
 
     @property
     def missing_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids that the catalog does not hold."""
+        """Ids that are not in the catalog."""
 
     @property
     def filtered_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -224,11 +224,11 @@ class BatchGetProductsResponse(google.protobuf.message.Message):
 
     @property
     def rejections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Rejection]:
-        """With `explain_filter`: why, of each of them."""
+        """With `explain_filter`: why each of them did not pass."""
 
     @property
     def titles(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Titles of `title_product_ids`, in their order; "" = the catalog does not hold the product, or it has no title."""
+        """Titles of `title_product_ids`, in their order; "" if the product is not in the catalog or has no title."""
 
     def __init__(
         self,
@@ -256,16 +256,16 @@ class Rejection(google.protobuf.message.Message):
     CONDITION_FIELD_NUMBER: builtins.int
     HELD_FIELD_NUMBER: builtins.int
     product_id: builtins.str
-    """The product."""
+    """Id of the product."""
     path: builtins.str
-    """The innermost condition that decides it, e.g. "filter.all.filters[1].comparison": of `all` the first that does
-    not hold; an `any` or a `not` as a whole.
+    """Innermost condition that decides, e.g. "filter.all.filters[1].comparison": for `all` the first that does not hold,
+    for `any` and `not` the whole.
     """
     condition: builtins.str
-    """That condition, as the command line writes filters: "price < 30 EUR"."""
+    """That condition in the syntax of the command line: "price < 30 EUR"."""
     @property
     def held(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """What the product has in the fields that the condition names, e.g. "price: 45 EUR"; "brand: unknown"."""
+        """The product's values of the fields in the condition, e.g. "price: 45 EUR" or "brand: unknown"."""
 
     def __init__(
         self,
@@ -281,7 +281,7 @@ Global___Rejection: typing_extensions.TypeAlias = Rejection
 
 @typing.final
 class CountFacetsRequest(google.protobuf.message.Message):
-    """Asks how many products have each value of some fields."""
+    """Request to count products by the values of some fields."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -290,16 +290,16 @@ class CountFacetsRequest(google.protobuf.message.Message):
     FILTER_FIELD_NUMBER: builtins.int
     FACETS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
-        """Only products that pass are counted; absent = all."""
+        """Products to count. If unset, all."""
 
     @property
     def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.FacetRequest]:
-        """The fields, 1 to 10, none twice but "category"."""
+        """Fields, 1 to 10, each once except "category"."""
 
     def __init__(
         self,
@@ -316,17 +316,17 @@ Global___CountFacetsRequest: typing_extensions.TypeAlias = CountFacetsRequest
 
 @typing.final
 class CountFacetsResponse(google.protobuf.message.Message):
-    """The counts."""
+    """Counts of products by the values of some fields."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     FACETS_FIELD_NUMBER: builtins.int
     PRODUCT_COUNT_FIELD_NUMBER: builtins.int
     product_count: builtins.int
-    """Products that pass the filter. Variants of one parent count once."""
+    """Number of products that pass the filter. Variants of one parent count once."""
     @property
     def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.Facet]:
-        """One for each field, in the order asked."""
+        """One facet for each field, in the requested order."""
 
     def __init__(
         self,
@@ -340,7 +340,7 @@ Global___CountFacetsResponse: typing_extensions.TypeAlias = CountFacetsResponse
 
 @typing.final
 class ListProductsRequest(google.protobuf.message.Message):
-    """Asks for products page by page."""
+    """Request to list products."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -351,19 +351,19 @@ class ListProductsRequest(google.protobuf.message.Message):
     class _OrderEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[ListProductsRequest._Order.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         ORDER_UNSPECIFIED: ListProductsRequest._Order.ValueType  # 0
-        """Not said: ORDER_PRODUCT_ID."""
+        """Unspecified; treated as ORDER_PRODUCT_ID."""
         ORDER_PRODUCT_ID: ListProductsRequest._Order.ValueType  # 1
-        """By product id, ascending by code point."""
+        """By product id, in ascending order of code points."""
         ORDER_NEWEST: ListProductsRequest._Order.ValueType  # 2
         """Newest first."""
 
     class Order(_Order, metaclass=_OrderEnumTypeWrapper):
-        """The order of a list."""
+        """Order of a list."""
 
     ORDER_UNSPECIFIED: ListProductsRequest.Order.ValueType  # 0
-    """Not said: ORDER_PRODUCT_ID."""
+    """Unspecified; treated as ORDER_PRODUCT_ID."""
     ORDER_PRODUCT_ID: ListProductsRequest.Order.ValueType  # 1
-    """By product id, ascending by code point."""
+    """By product id, in ascending order of code points."""
     ORDER_NEWEST: ListProductsRequest.Order.ValueType  # 2
     """Newest first."""
 
@@ -377,24 +377,26 @@ class ListProductsRequest(google.protobuf.message.Message):
     DOUBTED_ONLY_FIELD_NUMBER: builtins.int
     UNSHOWN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     order: Global___ListProductsRequest.Order.ValueType
-    """Default: by id."""
+    """Order of the list. Default: by product id."""
     page_size: builtins.int
-    """1 to 1,000; 0 = 50. Anything else is refused."""
+    """Maximum number of results, 1 to 1,000. Default: 50. Other values are rejected."""
     page_token: builtins.str
-    """`next_page_token` of the page before, with the same filter, order and `doubted_only`; empty = first page."""
+    """`next_page_token` of the previous response; filter, order and `doubted_only` must be the same. Empty for the first
+    page.
+    """
     view: Global___ProductView.ValueType
-    """Rows or columns. Default: rows."""
+    """Representation: rows or columns. Default: rows."""
     doubted_only: builtins.bool
-    """Only products with a `category_doubt`. Default: all."""
+    """If true, lists only products with a `category_doubt`."""
     unshown: builtins.bool
-    """Whether rows hold what only operators read. Default: no."""
+    """If true, rows contain fields that only operators may read."""
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
-        """Only products that pass; absent = all."""
+        """Filter that products must pass. If unset, all pass."""
 
     def __init__(
         self,
@@ -424,7 +426,7 @@ class ListProductsResponse(google.protobuf.message.Message):
     COLUMNS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page; empty = this is the last."""
+    """Token of the next page. Empty on the last page."""
     @property
     def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.product_pb2.Product]:
         """With PRODUCT_VIEW_FULL: the products."""
@@ -447,7 +449,7 @@ Global___ListProductsResponse: typing_extensions.TypeAlias = ListProductsRespons
 
 @typing.final
 class DeleteProductsRequest(google.protobuf.message.Message):
-    """Products to delete."""
+    """Request to delete products."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -455,12 +457,12 @@ class DeleteProductsRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     PRODUCT_IDS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """1 to 1,000 ids."""
+        """1 to 1,000 product ids."""
 
     def __init__(
         self,
@@ -475,16 +477,16 @@ Global___DeleteProductsRequest: typing_extensions.TypeAlias = DeleteProductsRequ
 
 @typing.final
 class DeleteProductsResponse(google.protobuf.message.Message):
-    """What was deleted."""
+    """Result of a deletion."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     DELETED_COUNT_FIELD_NUMBER: builtins.int
     INDEX_TOKEN_FIELD_NUMBER: builtins.int
     deleted_count: builtins.int
-    """How many of them existed."""
+    """Number of products that existed and were deleted."""
     index_token: builtins.str
-    """Opaque mark of this write; see UpsertProductsResponse."""
+    """Opaque token of this write; see UpsertProductsResponse."""
     def __init__(
         self,
         *,
@@ -497,7 +499,7 @@ Global___DeleteProductsResponse: typing_extensions.TypeAlias = DeleteProductsRes
 
 @typing.final
 class GetImageRequest(google.protobuf.message.Message):
-    """Asks for a photo."""
+    """Request for a photo."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -505,11 +507,11 @@ class GetImageRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     IMAGE_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     image_id: builtins.str
-    """The photo's id: 64 hexadecimal digits."""
+    """Id of the photo: 64 hexadecimal digits."""
     def __init__(
         self,
         *,
@@ -544,7 +546,7 @@ Global___GetImageResponse: typing_extensions.TypeAlias = GetImageResponse
 
 @typing.final
 class UpdateProductsRequest(google.protobuf.message.Message):
-    """Products to change in part."""
+    """Request to change fields of products."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -552,12 +554,12 @@ class UpdateProductsRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     UPDATES_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     @property
     def updates(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ProductUpdate]:
-        """1 to 100 changes, no product twice, at most 32 MiB in all."""
+        """1 to 100 changes, each product at most once, at most 32 MiB in total."""
 
     def __init__(
         self,
@@ -572,7 +574,7 @@ Global___UpdateProductsRequest: typing_extensions.TypeAlias = UpdateProductsRequ
 
 @typing.final
 class ProductUpdate(google.protobuf.message.Message):
-    """A change of one product."""
+    """Change of one product."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -580,15 +582,14 @@ class ProductUpdate(google.protobuf.message.Message):
     UPDATE_MASK_FIELD_NUMBER: builtins.int
     @property
     def product(self) -> sightline.common.v1.product_pb2.Product:
-        """The product's id and the new values of the fields that `update_mask` names. Its etag, if given, must
-        still hold.
+        """Id of the product and new values of the fields in `update_mask`. If an etag is given, it must match the stored
+        product.
         """
 
     @property
     def update_mask(self) -> google.protobuf.field_mask_pb2.FieldMask:
-        """Names of fields of Product, top level only, e.g. "title" or "images": a named field is replaced whole,
-        an empty value empties it. Read-only fields and product_id can't be named. Empty = every field that is
-        set in `product`.
+        """Top-level fields of Product to replace, e.g. "title" or "images". Each field is replaced as a whole; an empty value
+        clears it. Read-only fields and product_id are invalid. Default: every field that is set in `product`.
         """
 
     def __init__(
@@ -604,7 +605,7 @@ Global___ProductUpdate: typing_extensions.TypeAlias = ProductUpdate
 
 @typing.final
 class UpdateOffersRequest(google.protobuf.message.Message):
-    """Offers to set."""
+    """Request to set offers."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -612,12 +613,12 @@ class UpdateOffersRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     OFFERS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     @property
     def offers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Offer]:
-        """1 to 1,000 offers, no product twice."""
+        """1 to 1,000 offers, each product at most once."""
 
     def __init__(
         self,
@@ -632,7 +633,7 @@ Global___UpdateOffersRequest: typing_extensions.TypeAlias = UpdateOffersRequest
 
 @typing.final
 class Offer(google.protobuf.message.Message):
-    """What one product costs now and whether it can be bought."""
+    """Price and availability of one product."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -640,12 +641,12 @@ class Offer(google.protobuf.message.Message):
     PRICE_FIELD_NUMBER: builtins.int
     AVAILABILITY_FIELD_NUMBER: builtins.int
     product_id: builtins.str
-    """The product."""
+    """Id of the product."""
     availability: sightline.common.v1.product_pb2.Availability.ValueType
-    """The new availability; AVAILABILITY_UNSPECIFIED = stays as it is."""
+    """New availability. If AVAILABILITY_UNSPECIFIED, the availability is kept."""
     @property
     def price(self) -> google.type.money_pb2.Money:
-        """The new price; absent = stays as it is."""
+        """New price. If unset, the price is kept."""
 
     def __init__(
         self,
@@ -661,17 +662,17 @@ Global___Offer: typing_extensions.TypeAlias = Offer
 
 @typing.final
 class UpdateOffersResponse(google.protobuf.message.Message):
-    """What became of the offers, in their order."""
+    """Results of the changes, in the order of the request."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     STATUSES_FIELD_NUMBER: builtins.int
     INDEX_TOKEN_FIELD_NUMBER: builtins.int
     index_token: builtins.str
-    """Opaque mark of the last of these writes; see UpsertProductsResponse."""
+    """Opaque token of the last of these writes; see UpsertProductsResponse."""
     @property
     def statuses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.rpc.status_pb2.Status]:
-        """One for each offer, in the same order; code 0 = stored."""
+        """One status for each offer, in the same order. Code 0 if stored."""
 
     def __init__(
         self,
@@ -685,7 +686,7 @@ Global___UpdateOffersResponse: typing_extensions.TypeAlias = UpdateOffersRespons
 
 @typing.final
 class PurgeProductsRequest(google.protobuf.message.Message):
-    """Which products to delete."""
+    """Request to delete products by filter."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -694,14 +695,14 @@ class PurgeProductsRequest(google.protobuf.message.Message):
     FILTER_FIELD_NUMBER: builtins.int
     FORCE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     force: builtins.bool
-    """Delete them. Default: only count them."""
+    """If true, deletes them. Default: only counts them."""
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
-        """Required. {all: {}} passes every product."""
+        """Filter of the products to delete. Required. {all: {}} passes every product."""
 
     def __init__(
         self,
@@ -718,7 +719,7 @@ Global___PurgeProductsRequest: typing_extensions.TypeAlias = PurgeProductsReques
 
 @typing.final
 class PurgeProductsResponse(google.protobuf.message.Message):
-    """What is or would be deleted."""
+    """Products that are, or would be, deleted."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -726,14 +727,14 @@ class PurgeProductsResponse(google.protobuf.message.Message):
     SAMPLE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     JOB_FIELD_NUMBER: builtins.int
     product_count: builtins.int
-    """Products that pass."""
+    """Number of products that pass the filter."""
     @property
     def sample_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids of up to 20 of them."""
+        """Ids of up to 20 of these products."""
 
     @property
     def job(self) -> sightline.common.v1.job_pb2.Job:
-        """With `force`: the job that deletes them; follow it with JobService."""
+        """With `force`: the job that deletes them. Follow it with JobService."""
 
     def __init__(
         self,
@@ -749,7 +750,7 @@ Global___PurgeProductsResponse: typing_extensions.TypeAlias = PurgeProductsRespo
 
 @typing.final
 class OpenImportRequest(google.protobuf.message.Message):
-    """Begins or resumes an import."""
+    """Request to open or resume an import."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -758,13 +759,13 @@ class OpenImportRequest(google.protobuf.message.Message):
     IMPORT_ID_FIELD_NUMBER: builtins.int
     MODE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     import_id: builtins.str
-    """The import's id, chosen by the caller: 1 to 128 bytes; required."""
+    """Id of the import, chosen by the caller: 1 to 128 bytes. Required."""
     mode: sightline.common.v1.import_pb2.ImportMode.ValueType
-    """Default: incremental. Must be the same each time (IMPORT_MODE_MISMATCH)."""
+    """Default: incremental. Must not change when an import is resumed (IMPORT_MODE_MISMATCH)."""
     def __init__(
         self,
         *,
@@ -779,7 +780,7 @@ Global___OpenImportRequest: typing_extensions.TypeAlias = OpenImportRequest
 
 @typing.final
 class ImportProductsRequest(google.protobuf.message.Message):
-    """Rows of an import."""
+    """Request to write rows of an import."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -788,14 +789,14 @@ class ImportProductsRequest(google.protobuf.message.Message):
     IMPORT_ID_FIELD_NUMBER: builtins.int
     ROWS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     import_id: builtins.str
-    """The import."""
+    """Id of the import."""
     @property
     def rows(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ImportRow]:
-        """1 to 100 rows, ascending by number."""
+        """1 to 100 rows, in ascending order of `row_number`."""
 
     def __init__(
         self,
@@ -811,17 +812,17 @@ Global___ImportProductsRequest: typing_extensions.TypeAlias = ImportProductsRequ
 
 @typing.final
 class ImportRow(google.protobuf.message.Message):
-    """One row."""
+    """One row of an import."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ROW_NUMBER_FIELD_NUMBER: builtins.int
     PRODUCT_FIELD_NUMBER: builtins.int
     row_number: builtins.int
-    """Number of the row in the caller's file, from 1, each once."""
+    """Number of the row in the caller's file, from 1. Unique within the import."""
     @property
     def product(self) -> sightline.common.v1.product_pb2.Product:
-        """The product, to be created or replaced whole."""
+        """The product. It is created or replaced as a whole."""
 
     def __init__(
         self,
@@ -836,7 +837,7 @@ Global___ImportRow: typing_extensions.TypeAlias = ImportRow
 
 @typing.final
 class ImportProductsResponse(google.protobuf.message.Message):
-    """What became of the rows."""
+    """Results of the rows, in the order of the request."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -844,14 +845,14 @@ class ImportProductsResponse(google.protobuf.message.Message):
     STATE_FIELD_NUMBER: builtins.int
     INDEX_TOKEN_FIELD_NUMBER: builtins.int
     index_token: builtins.str
-    """Opaque mark of the last of these writes; see UpsertProductsResponse."""
+    """Opaque token of the last of these writes; see UpsertProductsResponse."""
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___UpsertResult]:
-        """One for each row, in the same order."""
+        """One result for each row, in the same order."""
 
     @property
     def state(self) -> sightline.common.v1.import_pb2.ImportState:
-        """How far the import is now."""
+        """Progress of the import."""
 
     def __init__(
         self,
@@ -867,7 +868,7 @@ Global___ImportProductsResponse: typing_extensions.TypeAlias = ImportProductsRes
 
 @typing.final
 class CloseImportRequest(google.protobuf.message.Message):
-    """Ends an import."""
+    """Request to close an import."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -877,15 +878,15 @@ class CloseImportRequest(google.protobuf.message.Message):
     FORCE_FIELD_NUMBER: builtins.int
     DRY_RUN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs, up to 128 characters; empty = the service makes one."""
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     import_id: builtins.str
-    """The import."""
+    """Id of the import."""
     force: builtins.bool
-    """With IMPORT_MODE_FULL: delete also when it is more than the set share."""
+    """With IMPORT_MODE_FULL: if true, deletes products even if they exceed the configured share of the catalog."""
     dry_run: builtins.bool
-    """Only count what would be deleted; the import stays open."""
+    """If true, only counts the products that would be deleted. The import stays open."""
     def __init__(
         self,
         *,
@@ -901,7 +902,7 @@ Global___CloseImportRequest: typing_extensions.TypeAlias = CloseImportRequest
 
 @typing.final
 class CloseImportResponse(google.protobuf.message.Message):
-    """What an ended import deletes."""
+    """Result of closing an import."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -910,18 +911,18 @@ class CloseImportResponse(google.protobuf.message.Message):
     SAMPLE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     JOB_FIELD_NUMBER: builtins.int
     delete_count: builtins.int
-    """Products that the import did not hold and that are, or would be, deleted."""
+    """Number of products that the import does not contain and that are, or would be, deleted."""
     @property
     def state(self) -> sightline.common.v1.import_pb2.ImportState:
-        """How far it came."""
+        """Progress of the import."""
 
     @property
     def sample_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids of up to 20 of them."""
+        """Ids of up to 20 of these products."""
 
     @property
     def job(self) -> sightline.common.v1.job_pb2.Job:
-        """The job that deletes them; absent when there is nothing to delete or with `dry_run`."""
+        """The job that deletes them. Unset if there is nothing to delete, or with `dry_run`."""
 
     def __init__(
         self,

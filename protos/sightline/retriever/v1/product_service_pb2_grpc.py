@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class ProductServiceStub(object):
-    """The catalog's record: what a shop sells. An acknowledged write survives the death of any process.
+    """The catalog's record of products. An acknowledged write survives the loss of any process.
     """
 
     def __init__(self, channel):
@@ -99,97 +99,96 @@ class ProductServiceStub(object):
 
 
 class ProductServiceServicer(object):
-    """The catalog's record: what a shop sells. An acknowledged write survives the death of any process.
+    """The catalog's record of products. An acknowledged write survives the loss of any process.
     """
 
     def UpsertProducts(self, request, context):
-        """Creates or replaces up to 100 products whole, each with a status of its own: a bad product never fails
-        the rest. Record and photos are durable before the answer; vectors follow. Per item:
-        PRODUCT_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, IMAGE_NOT_FOUND, ETAG_MISMATCH.
+        """Creates or replaces up to 100 whole products. Each has its own status: an invalid product does not affect the
+        others. Record and photos are durable before the response; vectors follow. Per item: PRODUCT_INVALID,
+        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, IMAGE_NOT_FOUND, ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchGetProducts(self, request, context):
-        """Up to 1,000 products by id, in the order asked.
+        """Returns up to 1,000 products by id, in the requested order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListProducts(self, request, context):
-        """Products page by page; a page token stays good while products change (no product is shown twice).
+        """Lists products page by page. A page token stays valid while products change, and no product is listed twice.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CountFacets(self, request, context):
-        """How many of the products that pass a filter have each value of some fields. COLUMNS_UNAVAILABLE where the
-        catalog's columns are not in memory, or not yet.
+        """Counts the products that pass a filter by the values of some fields. COLUMNS_UNAVAILABLE if the catalog's columns
+        are not in memory, or not yet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteProducts(self, request, context):
-        """Deletes up to 1,000 products; one that does not exist counts as deleted.
+        """Deletes up to 1,000 products. A product that does not exist counts as deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateProducts(self, request, context):
-        """Changes the named fields of up to 100 products, each with a status of its own. Per item:
-        PRODUCT_NOT_FOUND, PRODUCT_INVALID, FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
+        """Changes fields of up to 100 products. Each has its own status: PRODUCT_NOT_FOUND, PRODUCT_INVALID,
+        FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateOffers(self, request, context):
-        """Sets price and availability of up to 1,000 products, each with a status of its own: PRODUCT_NOT_FOUND,
-        OFFER_INVALID. What is shown and filtered follows at once, without new vectors.
+        """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID.
+        Answers and filters use the new values immediately; no photo is embedded again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PurgeProducts(self, request, context):
-        """Counts the products that pass a filter and names some of them; with `force`, starts a job that deletes
-        them.
+        """Counts the products that pass a filter and returns some of their ids. With `force`, starts a job that deletes them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def OpenImport(self, request, context):
-        """Begins an import, or says how far the import of this id is.
+        """Opens an import, or returns the progress of an existing one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ImportProducts(self, request, context):
-        """Writes up to 100 rows of an open import, each with a status of its own. Rows that were decided before
-        are answered as they were decided and change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
+        """Writes up to 100 rows of an open import. Each has its own status. Rows that were done before keep their status and
+        change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CloseImport(self, request, context):
-        """Ends an import. With IMPORT_MODE_FULL it first counts the products that the import did not hold and names
-        some; they are deleted by a job, unless they are more than the set share of the catalog and `force` is
-        not given (IMPORT_DELETES_TOO_MUCH).
+        """Closes an import. With IMPORT_MODE_FULL it first counts the products that the import does not contain and returns
+        some of their ids. A job deletes them, unless they exceed the configured share of the catalog and `force` is false
+        (IMPORT_DELETES_TOO_MUCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetImage(self, request, context):
-        """A stored photo's bytes. IMAGE_NOT_FOUND when the catalog holds none of that id.
+        """Returns the bytes of a stored photo. IMAGE_NOT_FOUND if the catalog has no photo with this id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -267,7 +266,7 @@ def add_ProductServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ProductService(object):
-    """The catalog's record: what a shop sells. An acknowledged write survives the death of any process.
+    """The catalog's record of products. An acknowledged write survives the loss of any process.
     """
 
     @staticmethod

@@ -219,7 +219,7 @@ _ProductServiceGetImageType = typing_extensions.TypeVar(
 )
 
 class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _ProductServiceBatchGetProductsType, _ProductServiceListProductsType, _ProductServiceCountFacetsType, _ProductServiceDeleteProductsType, _ProductServiceUpdateProductsType, _ProductServiceUpdateOffersType, _ProductServicePurgeProductsType, _ProductServiceOpenImportType, _ProductServiceImportProductsType, _ProductServiceCloseImportType, _ProductServiceGetImageType]):
-    """The catalog's record: what a shop sells. An acknowledged write survives the death of any process."""
+    """The catalog's record of products. An acknowledged write survives the loss of any process."""
 
     @typing.overload
     def __init__(self: ProductServiceStub[
@@ -326,56 +326,54 @@ class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _Prod
     ], channel: grpc.aio.Channel) -> None: ...
 
     UpsertProducts: _ProductServiceUpsertProductsType
-    """Creates or replaces up to 100 products whole, each with a status of its own: a bad product never fails
-    the rest. Record and photos are durable before the answer; vectors follow. Per item:
-    PRODUCT_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, IMAGE_NOT_FOUND, ETAG_MISMATCH.
+    """Creates or replaces up to 100 whole products. Each has its own status: an invalid product does not affect the
+    others. Record and photos are durable before the response; vectors follow. Per item: PRODUCT_INVALID,
+    IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, IMAGE_NOT_FOUND, ETAG_MISMATCH.
     """
 
     BatchGetProducts: _ProductServiceBatchGetProductsType
-    """Up to 1,000 products by id, in the order asked."""
+    """Returns up to 1,000 products by id, in the requested order."""
 
     ListProducts: _ProductServiceListProductsType
-    """Products page by page; a page token stays good while products change (no product is shown twice)."""
+    """Lists products page by page. A page token stays valid while products change, and no product is listed twice."""
 
     CountFacets: _ProductServiceCountFacetsType
-    """How many of the products that pass a filter have each value of some fields. COLUMNS_UNAVAILABLE where the
-    catalog's columns are not in memory, or not yet.
+    """Counts the products that pass a filter by the values of some fields. COLUMNS_UNAVAILABLE if the catalog's columns
+    are not in memory, or not yet.
     """
 
     DeleteProducts: _ProductServiceDeleteProductsType
-    """Deletes up to 1,000 products; one that does not exist counts as deleted."""
+    """Deletes up to 1,000 products. A product that does not exist counts as deleted."""
 
     UpdateProducts: _ProductServiceUpdateProductsType
-    """Changes the named fields of up to 100 products, each with a status of its own. Per item:
-    PRODUCT_NOT_FOUND, PRODUCT_INVALID, FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
+    """Changes fields of up to 100 products. Each has its own status: PRODUCT_NOT_FOUND, PRODUCT_INVALID,
+    FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
     """
 
     UpdateOffers: _ProductServiceUpdateOffersType
-    """Sets price and availability of up to 1,000 products, each with a status of its own: PRODUCT_NOT_FOUND,
-    OFFER_INVALID. What is shown and filtered follows at once, without new vectors.
+    """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID.
+    Answers and filters use the new values immediately; no photo is embedded again.
     """
 
     PurgeProducts: _ProductServicePurgeProductsType
-    """Counts the products that pass a filter and names some of them; with `force`, starts a job that deletes
-    them.
-    """
+    """Counts the products that pass a filter and returns some of their ids. With `force`, starts a job that deletes them."""
 
     OpenImport: _ProductServiceOpenImportType
-    """Begins an import, or says how far the import of this id is."""
+    """Opens an import, or returns the progress of an existing one."""
 
     ImportProducts: _ProductServiceImportProductsType
-    """Writes up to 100 rows of an open import, each with a status of its own. Rows that were decided before
-    are answered as they were decided and change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
+    """Writes up to 100 rows of an open import. Each has its own status. Rows that were done before keep their status and
+    change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
     """
 
     CloseImport: _ProductServiceCloseImportType
-    """Ends an import. With IMPORT_MODE_FULL it first counts the products that the import did not hold and names
-    some; they are deleted by a job, unless they are more than the set share of the catalog and `force` is
-    not given (IMPORT_DELETES_TOO_MUCH).
+    """Closes an import. With IMPORT_MODE_FULL it first counts the products that the import does not contain and returns
+    some of their ids. A job deletes them, unless they exceed the configured share of the catalog and `force` is false
+    (IMPORT_DELETES_TOO_MUCH).
     """
 
     GetImage: _ProductServiceGetImageType
-    """A stored photo's bytes. IMAGE_NOT_FOUND when the catalog holds none of that id."""
+    """Returns the bytes of a stored photo. IMAGE_NOT_FOUND if the catalog has no photo with this id."""
 
 ProductServiceAsyncStub: typing_extensions.TypeAlias = ProductServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -429,7 +427,7 @@ ProductServiceAsyncStub: typing_extensions.TypeAlias = ProductServiceStub[
 ]
 
 class ProductServiceServicer(metaclass=abc.ABCMeta):
-    """The catalog's record: what a shop sells. An acknowledged write survives the death of any process."""
+    """The catalog's record of products. An acknowledged write survives the loss of any process."""
 
     @abc.abstractmethod
     def UpsertProducts(
@@ -437,9 +435,9 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.product_service_pb2.UpsertProductsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.product_service_pb2.UpsertProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.UpsertProductsResponse]]:
-        """Creates or replaces up to 100 products whole, each with a status of its own: a bad product never fails
-        the rest. Record and photos are durable before the answer; vectors follow. Per item:
-        PRODUCT_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, IMAGE_NOT_FOUND, ETAG_MISMATCH.
+        """Creates or replaces up to 100 whole products. Each has its own status: an invalid product does not affect the
+        others. Record and photos are durable before the response; vectors follow. Per item: PRODUCT_INVALID,
+        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, IMAGE_NOT_FOUND, ETAG_MISMATCH.
         """
 
     @abc.abstractmethod
@@ -448,7 +446,7 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.product_service_pb2.BatchGetProductsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.product_service_pb2.BatchGetProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.BatchGetProductsResponse]]:
-        """Up to 1,000 products by id, in the order asked."""
+        """Returns up to 1,000 products by id, in the requested order."""
 
     @abc.abstractmethod
     def ListProducts(
@@ -456,7 +454,7 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.product_service_pb2.ListProductsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.product_service_pb2.ListProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.ListProductsResponse]]:
-        """Products page by page; a page token stays good while products change (no product is shown twice)."""
+        """Lists products page by page. A page token stays valid while products change, and no product is listed twice."""
 
     @abc.abstractmethod
     def CountFacets(
@@ -464,8 +462,8 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.product_service_pb2.CountFacetsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.product_service_pb2.CountFacetsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.CountFacetsResponse]]:
-        """How many of the products that pass a filter have each value of some fields. COLUMNS_UNAVAILABLE where the
-        catalog's columns are not in memory, or not yet.
+        """Counts the products that pass a filter by the values of some fields. COLUMNS_UNAVAILABLE if the catalog's columns
+        are not in memory, or not yet.
         """
 
     @abc.abstractmethod
@@ -474,7 +472,7 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.product_service_pb2.DeleteProductsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.product_service_pb2.DeleteProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.DeleteProductsResponse]]:
-        """Deletes up to 1,000 products; one that does not exist counts as deleted."""
+        """Deletes up to 1,000 products. A product that does not exist counts as deleted."""
 
     @abc.abstractmethod
     def UpdateProducts(
@@ -482,8 +480,8 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.product_service_pb2.UpdateProductsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.product_service_pb2.UpsertProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.UpsertProductsResponse]]:
-        """Changes the named fields of up to 100 products, each with a status of its own. Per item:
-        PRODUCT_NOT_FOUND, PRODUCT_INVALID, FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
+        """Changes fields of up to 100 products. Each has its own status: PRODUCT_NOT_FOUND, PRODUCT_INVALID,
+        FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
         """
 
     @abc.abstractmethod
@@ -492,8 +490,8 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.product_service_pb2.UpdateOffersRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.product_service_pb2.UpdateOffersResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.UpdateOffersResponse]]:
-        """Sets price and availability of up to 1,000 products, each with a status of its own: PRODUCT_NOT_FOUND,
-        OFFER_INVALID. What is shown and filtered follows at once, without new vectors.
+        """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID.
+        Answers and filters use the new values immediately; no photo is embedded again.
         """
 
     @abc.abstractmethod
@@ -502,9 +500,7 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.product_service_pb2.PurgeProductsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.product_service_pb2.PurgeProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.PurgeProductsResponse]]:
-        """Counts the products that pass a filter and names some of them; with `force`, starts a job that deletes
-        them.
-        """
+        """Counts the products that pass a filter and returns some of their ids. With `force`, starts a job that deletes them."""
 
     @abc.abstractmethod
     def OpenImport(
@@ -512,7 +508,7 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.product_service_pb2.OpenImportRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.import_pb2.ImportState, collections.abc.Awaitable[sightline.common.v1.import_pb2.ImportState]]:
-        """Begins an import, or says how far the import of this id is."""
+        """Opens an import, or returns the progress of an existing one."""
 
     @abc.abstractmethod
     def ImportProducts(
@@ -520,8 +516,8 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.product_service_pb2.ImportProductsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.product_service_pb2.ImportProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.ImportProductsResponse]]:
-        """Writes up to 100 rows of an open import, each with a status of its own. Rows that were decided before
-        are answered as they were decided and change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
+        """Writes up to 100 rows of an open import. Each has its own status. Rows that were done before keep their status and
+        change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
         """
 
     @abc.abstractmethod
@@ -530,9 +526,9 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.product_service_pb2.CloseImportRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.product_service_pb2.CloseImportResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.CloseImportResponse]]:
-        """Ends an import. With IMPORT_MODE_FULL it first counts the products that the import did not hold and names
-        some; they are deleted by a job, unless they are more than the set share of the catalog and `force` is
-        not given (IMPORT_DELETES_TOO_MUCH).
+        """Closes an import. With IMPORT_MODE_FULL it first counts the products that the import does not contain and returns
+        some of their ids. A job deletes them, unless they exceed the configured share of the catalog and `force` is false
+        (IMPORT_DELETES_TOO_MUCH).
         """
 
     @abc.abstractmethod
@@ -541,6 +537,6 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.product_service_pb2.GetImageRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.product_service_pb2.GetImageResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.GetImageResponse]]:
-        """A stored photo's bytes. IMAGE_NOT_FOUND when the catalog holds none of that id."""
+        """Returns the bytes of a stored photo. IMAGE_NOT_FOUND if the catalog has no photo with this id."""
 
 def add_ProductServiceServicer_to_server(servicer: ProductServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -18,7 +18,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class RebuildIndexRequest(google.protobuf.message.Message):
-    """Asks to rebuild."""
+    """Request to rebuild an index."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -26,11 +26,11 @@ class RebuildIndexRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     SPACE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """Makes the call idempotent: the same id answers the same job. Empty = a new job."""
+    """Makes the call idempotent: the same id returns the same job. If empty, a new job is started."""
     space: builtins.str
-    """Space; empty = "visual"."""
+    """Name of the space. Default: "visual"."""
     def __init__(
         self,
         *,

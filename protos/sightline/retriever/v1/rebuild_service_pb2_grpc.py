@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class RebuildServiceStub(object):
-    """Mends an index that lost its data.
+    """Repair of an index that lost data.
     """
 
     def __init__(self, channel):
@@ -44,14 +44,14 @@ class RebuildServiceStub(object):
 
 
 class RebuildServiceServicer(object):
-    """Mends an index that lost its data.
+    """Repair of an index that lost data.
     """
 
     def RebuildIndex(self, request, context):
-        """Starts a job of kind "rebuild_index": the worker compares every live generation of a space with the record,
-        makes collections anew that the engine lost, and writes the rows that are missing or old. No photo is embedded
-        again. It ends when the index holds everything; its results name the rows. SPACE_UNAVAILABLE when the space
-        has no index in this catalog. The same request_id answers the same job.
+        """Starts a job of kind "rebuild_index": the worker compares every live generation of a space with the record, creates
+        collections that the engine lost, and writes missing and outdated rows. No photo is embedded again. The job ends
+        when the index is complete; its results count the rows. SPACE_UNAVAILABLE if the space has no index in this
+        catalog. The same request_id returns the same job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -74,7 +74,7 @@ def add_RebuildServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RebuildService(object):
-    """Mends an index that lost its data.
+    """Repair of an index that lost data.
     """
 
     @staticmethod

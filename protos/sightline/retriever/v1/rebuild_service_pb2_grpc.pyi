@@ -43,7 +43,7 @@ _RebuildServiceRebuildIndexType = typing_extensions.TypeVar(
 )
 
 class RebuildServiceStub(typing.Generic[_RebuildServiceRebuildIndexType]):
-    """Mends an index that lost its data."""
+    """Repair of an index that lost data."""
 
     @typing.overload
     def __init__(self: RebuildServiceStub[
@@ -62,10 +62,10 @@ class RebuildServiceStub(typing.Generic[_RebuildServiceRebuildIndexType]):
     ], channel: grpc.aio.Channel) -> None: ...
 
     RebuildIndex: _RebuildServiceRebuildIndexType
-    """Starts a job of kind "rebuild_index": the worker compares every live generation of a space with the record,
-    makes collections anew that the engine lost, and writes the rows that are missing or old. No photo is embedded
-    again. It ends when the index holds everything; its results name the rows. SPACE_UNAVAILABLE when the space
-    has no index in this catalog. The same request_id answers the same job.
+    """Starts a job of kind "rebuild_index": the worker compares every live generation of a space with the record, creates
+    collections that the engine lost, and writes missing and outdated rows. No photo is embedded again. The job ends
+    when the index is complete; its results count the rows. SPACE_UNAVAILABLE if the space has no index in this
+    catalog. The same request_id returns the same job.
     """
 
 RebuildServiceAsyncStub: typing_extensions.TypeAlias = RebuildServiceStub[
@@ -76,7 +76,7 @@ RebuildServiceAsyncStub: typing_extensions.TypeAlias = RebuildServiceStub[
 ]
 
 class RebuildServiceServicer(metaclass=abc.ABCMeta):
-    """Mends an index that lost its data."""
+    """Repair of an index that lost data."""
 
     @abc.abstractmethod
     def RebuildIndex(
@@ -84,10 +84,10 @@ class RebuildServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job of kind "rebuild_index": the worker compares every live generation of a space with the record,
-        makes collections anew that the engine lost, and writes the rows that are missing or old. No photo is embedded
-        again. It ends when the index holds everything; its results name the rows. SPACE_UNAVAILABLE when the space
-        has no index in this catalog. The same request_id answers the same job.
+        """Starts a job of kind "rebuild_index": the worker compares every live generation of a space with the record, creates
+        collections that the engine lost, and writes missing and outdated rows. No photo is embedded again. The job ends
+        when the index is complete; its results count the rows. SPACE_UNAVAILABLE if the space has no index in this
+        catalog. The same request_id returns the same job.
         """
 
 def add_RebuildServiceServicer_to_server(servicer: RebuildServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

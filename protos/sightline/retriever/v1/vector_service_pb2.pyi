@@ -31,38 +31,38 @@ class _Collapse:
 class _CollapseEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Collapse.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     COLLAPSE_UNSPECIFIED: _Collapse.ValueType  # 0
-    """COLLAPSE_DROP."""
+    """Unspecified; treated as COLLAPSE_DROP."""
     COLLAPSE_DROP: _Collapse.ValueType  # 1
-    """The nearest of each group is in the answer and names the others; `top_k` counts groups. With
-    `product_id`, the near-duplicates of that product are left out as it is itself.
+    """The response holds the nearest product of each group, which lists the others. `top_k` counts groups. With
+    `product_id`, the near-duplicates of that product are excluded too.
     """
     COLLAPSE_MARK: _Collapse.ValueType  # 2
-    """As COLLAPSE_DROP, but the nearest of the others stay in the answer too, up to 20 + top_k / 4 of them and 1,000
-    products in all: for callers that put several answers together and collapse them then.
+    """As COLLAPSE_DROP, but up to 20 + top_k / 4 of the other products stay in the response, at most 1,000 products in
+    total. For callers that merge several responses and collapse near-duplicates afterwards.
     """
     COLLAPSE_OFF: _Collapse.ValueType  # 3
-    """Near-duplicates are products like any other."""
+    """Near-duplicates are handled like other products."""
 
 class Collapse(_Collapse, metaclass=_CollapseEnumTypeWrapper):
-    """What becomes of near-duplicates."""
+    """Handling of near-duplicates."""
 
 COLLAPSE_UNSPECIFIED: Collapse.ValueType  # 0
-"""COLLAPSE_DROP."""
+"""Unspecified; treated as COLLAPSE_DROP."""
 COLLAPSE_DROP: Collapse.ValueType  # 1
-"""The nearest of each group is in the answer and names the others; `top_k` counts groups. With
-`product_id`, the near-duplicates of that product are left out as it is itself.
+"""The response holds the nearest product of each group, which lists the others. `top_k` counts groups. With
+`product_id`, the near-duplicates of that product are excluded too.
 """
 COLLAPSE_MARK: Collapse.ValueType  # 2
-"""As COLLAPSE_DROP, but the nearest of the others stay in the answer too, up to 20 + top_k / 4 of them and 1,000
-products in all: for callers that put several answers together and collapse them then.
+"""As COLLAPSE_DROP, but up to 20 + top_k / 4 of the other products stay in the response, at most 1,000 products in
+total. For callers that merge several responses and collapse near-duplicates afterwards.
 """
 COLLAPSE_OFF: Collapse.ValueType  # 3
-"""Near-duplicates are products like any other."""
+"""Near-duplicates are handled like other products."""
 Global___Collapse: typing_extensions.TypeAlias = Collapse
 
 @typing.final
 class SearchRequest(google.protobuf.message.Message):
-    """Asks for the nearest products."""
+    """Request for the nearest products."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -80,26 +80,26 @@ class SearchRequest(google.protobuf.message.Message):
     GENERATION_FIELD_NUMBER: builtins.int
     COLLAPSE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     product_id: builtins.str
-    """A product's own photos in `space`: the best match of any of them counts."""
+    """The photos of this product in `space`. The best match of any of them counts."""
     space: builtins.str
-    """Only with `product_id` and `blend`: the space. Empty = "visual"."""
+    """Name of the space, for `product_id` and `blend`. Default: "visual"."""
     top_k: builtins.int
-    """How many products, 1 to 1,000; 0 = 100."""
+    """Maximum number of products, 1 to 1,000. Default: 100."""
     include_query_product: builtins.bool
-    """With `product_id`, and products of a `blend`: whether they may be in the answer. Default: they are left out."""
+    """With `product_id` and products of a `blend`: if true, they may be in the response. By default they are excluded."""
     min_index_token: builtins.str
-    """See at least this write, or fail with STAGE_DEADLINE; also waits for a space's first index. It waits
-    as long as the caller's deadline lets it, 10 s where there is none. Empty = whatever is indexed.
+    """The search waits until the index holds this write, or fails with STAGE_DEADLINE; it also waits for a space's first
+    index. It waits until the caller's deadline, or 10 s without one. If empty, it does not wait.
     """
     generation: builtins.str
-    """The index generation to search; empty = the active one."""
+    """Index generation to search. Default: the active one."""
     collapse: Global___Collapse.ValueType
-    """What becomes of near-duplicates: products whose first photo is the same picture as a nearer one's, and
-    variants of its parent. Default: COLLAPSE_DROP.
+    """How near-duplicates are handled: products whose first photo is the same picture as a nearer product's, and variants
+    of its parent. Default: COLLAPSE_DROP.
     """
     @property
     def vector(self) -> sightline.common.v1.vector_pb2.Vector:
@@ -107,15 +107,15 @@ class SearchRequest(google.protobuf.message.Message):
 
     @property
     def blend(self) -> Global___Blend:
-        """Several vectors and products at once, put together in the space: towards some, away from others."""
+        """Several vectors and products, combined into one query: similar to some, unlike others."""
 
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
-        """Only products that pass; absent = all."""
+        """Filter that products must pass. If unset, all pass."""
 
     @property
     def exclude_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Products to leave out, up to 1,000."""
+        """Products to exclude, up to 1,000."""
 
     def __init__(
         self,
@@ -142,10 +142,10 @@ Global___SearchRequest: typing_extensions.TypeAlias = SearchRequest
 
 @typing.final
 class Blend(google.protobuf.message.Message):
-    """Vectors and products put together into one query: the sum of weight × unit vector, brought to unit length (Rocchio
-    1971). A product stands for the mean of its photos; one of which no photo is embedded yet counts nothing, and where
-    none is left of what is wanted nothing is found. VECTOR_INVALID when they cancel out, PRODUCT_NOT_FOUND with the path
-    of every part that the catalog does not hold.
+    """A query combined from vectors and products: the sum of weight × unit vector, scaled to unit length (Rocchio 1971). A
+    product is represented by the mean of its photos. A product without embedded photos is ignored; if no part with a
+    positive weight remains, nothing is found. VECTOR_INVALID if the parts cancel out; PRODUCT_NOT_FOUND with the path of
+    every product that is not in the catalog.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -174,12 +174,12 @@ class BlendPart(google.protobuf.message.Message):
     PRODUCT_ID_FIELD_NUMBER: builtins.int
     WEIGHT_FIELD_NUMBER: builtins.int
     product_id: builtins.str
-    """A product's photos in `space`; it is left out of the answer unless `include_query_product`."""
+    """The photos of this product in `space`. It is excluded from the response unless `include_query_product` is set."""
     weight: builtins.float
-    """How much it counts, −100 to 100, not 0; below 0 = away from it."""
+    """Weight, −100 to 100, not 0. Negative: results are to be unlike it."""
     @property
     def vector(self) -> sightline.common.v1.vector_pb2.Vector:
-        """A vector of the space searched, with its version."""
+        """A vector of the space that is searched, with its version."""
 
     def __init__(
         self,
@@ -212,25 +212,26 @@ class SearchResponse(google.protobuf.message.Message):
     DEGRADATIONS_FIELD_NUMBER: builtins.int
     NEAREST_COSINES_FIELD_NUMBER: builtins.int
     plan: builtins.str
-    """How the search was done, in one line for people, in no fixed form: every row of a small generation compared by the
-    retriever ("in memory, 3068 rows compared"), every row compared by the engine ("flat, 2 rounds, 400 rows"), a walk through a graph ("graph ef 8000, 1 round, 100 rows, about 5% pass"), the rows that pass, compared
-    by the engine ("compared by the engine in 4 slices, 1 round, 100 rows, about 15% pass") or by the retriever
-    ("exact over 42 matches, 1 round, 42 rows, by price"). Rounds beyond the first refill a page that
-    near-duplicates, exclusions or the re-check of the filter had thinned. docs/integrate/filters.md explains the words.
+    """How the search was executed, in one line for people, without a fixed format. Every row of a small generation
+    compared by the retriever: "in memory, 3068 rows compared". Every row compared by the engine: "flat, 2 rounds, 400
+    rows". A graph search: "graph ef 8000, 1 round, 100 rows, about 5% pass". Only rows that pass, compared by the
+    engine: "compared by the engine in 4 slices, 1 round, 100 rows, about 15% pass"; or by the retriever: "exact over
+    42 matches, 1 round, 42 rows, by price". Further rounds refill a page after near-duplicates, exclusions and the
+    filter removed rows. See docs/integrate/filters.md.
     """
     @property
     def candidates(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
-        """What the record says of them now."""
+        """The products as currently stored."""
 
     @property
     def similarities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """How near each one's best photo is, by the generation's metric: cosine, −1 to 1; inner product; or squared
-        distance, negative.
+        """Similarity of each product's best photo by the generation's metric: cosine, −1 to 1; inner product; or negative
+        squared distance.
         """
 
     @property
     def image_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The photo that matched best, of each; empty in a space that has one vector a product."""
+        """Photo of each product that matched best. Empty in a space with one vector for each product."""
 
     @property
     def space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:
@@ -238,33 +239,33 @@ class SearchResponse(google.protobuf.message.Message):
 
     @property
     def freshness(self) -> sightline.common.v1.answer_pb2.IndexFreshness:
-        """How fresh that index is."""
+        """How far that index is behind the catalog."""
 
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
-        """"index" (engine) and "hydrate" (record)."""
+        """Durations of "index" (engine) and "hydrate" (record)."""
 
     @property
     def collapsed(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ProductIds]:
-        """The near-duplicates of each, see Collapse, among the products that the search went through, up to 1,000 in all: as
-        long as `similarities`; empty = none has any.
+        """Near-duplicates of each product (see Collapse) among the products searched, up to 1,000 in total, in the order of
+        `similarities`. Empty if there are none.
         """
 
     @property
     def query_product(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
-        """With `product_id`, or products in a `blend`, and near-duplicates left out: what the record says of them, whether
-        they pass the filter or not. Callers find by parent and hash what else is a near-duplicate of them.
+        """With `product_id` or products in a `blend`, unless COLLAPSE_OFF: these products as currently stored, whether they
+        pass the filter or not. Callers use parent and hash to find further near-duplicates.
         """
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
-        """Stage "index", CAUSE_INDEX_UNAVAILABLE: the engine did not answer, and the answer rests on an exact
-        comparison with the record's vectors; `freshness` is then the record's. Default: none, the engine answered.
+        """Stage "index", CAUSE_INDEX_UNAVAILABLE: the engine did not answer, and the response is an exact comparison with the
+        record's vectors; `freshness` is then that of the record. Empty if the engine answered.
         """
 
     @property
     def nearest_cosines(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """Verification.nearest_cosines of the generation that was searched; empty = it was not verified, or not measured."""
+        """Verification.nearest_cosines of the generation that was searched. Empty if it was not verified or not measured."""
 
     def __init__(
         self,
@@ -288,7 +289,7 @@ Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
 
 @typing.final
 class ProductIds(google.protobuf.message.Message):
-    """Several products."""
+    """Ids of several products."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -308,7 +309,7 @@ Global___ProductIds: typing_extensions.TypeAlias = ProductIds
 
 @typing.final
 class UpsertVectorsRequest(google.protobuf.message.Message):
-    """Vectors to store."""
+    """Request to store vectors."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -316,9 +317,9 @@ class UpsertVectorsRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     VECTORS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     @property
     def vectors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ImageVector]:
         """1 to 1,000 vectors."""
@@ -336,7 +337,7 @@ Global___UpsertVectorsRequest: typing_extensions.TypeAlias = UpsertVectorsReques
 
 @typing.final
 class ImageVector(google.protobuf.message.Message):
-    """The vector of one photo of a product, or of the product itself."""
+    """The vector of a product's photo, or of the product."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -344,9 +345,9 @@ class ImageVector(google.protobuf.message.Message):
     IMAGE_ID_FIELD_NUMBER: builtins.int
     VECTOR_FIELD_NUMBER: builtins.int
     product_id: builtins.str
-    """The product."""
+    """Id of the product."""
     image_id: builtins.str
-    """One of its photos. Empty in a space that has one vector a product (Generation.of_products), and only there."""
+    """Id of the photo. Empty if, and only if, the space has one vector for each product (Generation.of_products)."""
     @property
     def vector(self) -> sightline.common.v1.vector_pb2.Vector:
         """The vector."""
@@ -365,17 +366,17 @@ Global___ImageVector: typing_extensions.TypeAlias = ImageVector
 
 @typing.final
 class UpsertVectorsResponse(google.protobuf.message.Message):
-    """What became of the vectors, in their order."""
+    """Results, in the order of the request."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     STATUSES_FIELD_NUMBER: builtins.int
     INDEX_TOKEN_FIELD_NUMBER: builtins.int
     index_token: builtins.str
-    """Opaque mark of the last of these writes; see UpsertProductsResponse."""
+    """Opaque token of the last of these writes; see UpsertProductsResponse."""
     @property
     def statuses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.rpc.status_pb2.Status]:
-        """One for each, in the same order; code 0 = stored."""
+        """One status for each vector, in the same order. Code 0 if stored."""
 
     def __init__(
         self,
@@ -389,7 +390,7 @@ Global___UpsertVectorsResponse: typing_extensions.TypeAlias = UpsertVectorsRespo
 
 @typing.final
 class ListVectorsRequest(google.protobuf.message.Message):
-    """Asks for the vectors of products."""
+    """Request to list the vectors of products."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -399,15 +400,15 @@ class ListVectorsRequest(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     space: builtins.str
-    """Space; empty = "visual"."""
+    """Name of the space. Default: "visual"."""
     page_size: builtins.int
-    """How many products, 1 to 1,000; 0 = 500."""
+    """Maximum number of products, 1 to 1,000. Default: 500."""
     page_token: builtins.str
-    """`next_page_token` of the page before; empty = first page."""
+    """`next_page_token` of the previous response. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -423,7 +424,7 @@ Global___ListVectorsRequest: typing_extensions.TypeAlias = ListVectorsRequest
 
 @typing.final
 class ListVectorsResponse(google.protobuf.message.Message):
-    """Some products with one vector each."""
+    """A page of products with one vector each."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -433,22 +434,22 @@ class ListVectorsResponse(google.protobuf.message.Message):
     VECTORS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     dimension: builtins.int
-    """Number of components of each vector."""
+    """Length of each vector."""
     vectors: builtins.bytes
-    """The vectors in the order of `product_ids`, float32 little-endian: 4 × dimension bytes each. A vector is the mean
-    of the product's photos' vectors, and not scaled anew; in a space that has one vector a product, that.
+    """Vectors in the order of `product_ids`, float32 little-endian: 4 × dimension bytes each. A vector is the mean of the
+    vectors of the product's photos, without normalisation; in a space with one vector for each product, that vector.
     """
     next_page_token: builtins.str
-    """For the next page; empty = this is the last."""
+    """Token of the next page. Empty on the last page."""
     @property
     def space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:
-        """Space, version and generation of all the vectors: those of the first page's active generation, also when
-        another one became active since.
+        """Space, version and generation of all vectors: those of the first page's active generation, even if another one
+        became active since.
         """
 
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Products that have a vector, by id."""
+        """Ids of products that have a vector, sorted."""
 
     def __init__(
         self,
@@ -466,7 +467,7 @@ Global___ListVectorsResponse: typing_extensions.TypeAlias = ListVectorsResponse
 
 @typing.final
 class CountRequest(google.protobuf.message.Message):
-    """Asks for counts."""
+    """Request for counts."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -474,11 +475,11 @@ class CountRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     SPACE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
-    """Catalog; empty = "default"."""
+    """Catalog. Default: "default"."""
     request_id: builtins.str
-    """For logs; empty = the service makes one."""
+    """Id of the request in logs. If empty, the service generates one."""
     space: builtins.str
-    """Space; empty = "visual"."""
+    """Name of the space. Default: "visual"."""
     def __init__(
         self,
         *,
@@ -507,35 +508,37 @@ class CountResponse(google.protobuf.message.Message):
     RECALL_FIELD_NUMBER: builtins.int
     ADVICE_FIELD_NUMBER: builtins.int
     products: builtins.int
-    """Products in the record."""
+    """Number of products in the record."""
     images: builtins.int
-    """Photos of products in the record (a photo of two products counts twice), whatever the space."""
+    """Number of photos of products in the record, independent of the space. A photo of two products counts twice."""
     indexed: builtins.int
-    """Rows in the active generation, as the engine counts them; -1 = it does not answer, or lost them all."""
+    """Number of rows in the active generation, as counted by the engine; -1 if it does not answer or has lost the
+    collection.
+    """
     pending: builtins.int
-    """Photos with a pending embedding in this space, or products, in the space "text"; 0 in one whose vectors are
-    given.
+    """Number of photos, or in the space "text" of products, that wait for their embedding in this space. 0 in a space
+    whose vectors a client writes.
     """
     failed: builtins.int
-    """Photos, or products, that could not be embedded and are not tried again."""
+    """Number of photos or products that could not be embedded and are not retried."""
     outbox: builtins.int
-    """Writes that the index does not hold yet."""
+    """Number of writes that the index does not hold yet."""
     advice: builtins.str
-    """What to do as the space has outgrown the way in which it is searched, in one line for people: more rows than the
-    retriever compares in memory, and an engine that goes through all of them in Python. Empty = nothing.
+    """Recommended action if the space has outgrown its kind of search, in one line for people: it has more rows than the
+    retriever compares in memory, and the engine compares all rows in Python. Empty if none.
     """
     @property
     def space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:
-        """The active generation; absent = none yet."""
+        """The active generation. Unset if none."""
 
     @property
     def freshness(self) -> sightline.common.v1.answer_pb2.IndexFreshness:
-        """How fresh the index is."""
+        """How far the index is behind the catalog."""
 
     @property
     def recall(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.RecallEstimate]:
-        """How much searches of the active generation found in the last hour, by plan and class of filter, as the
-        watchdog of the replica that answers sees it. Empty = nothing is known yet.
+        """Estimated recall of searches in the active generation during the last hour, by plan and class of filter, as
+        measured by the watchdog of this replica. Empty if unknown.
         """
 
     def __init__(

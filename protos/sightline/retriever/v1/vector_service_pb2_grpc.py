@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class VectorServiceStub(object):
-    """Finds products by vector.
+    """Vector search of products.
     """
 
     def __init__(self, channel):
@@ -58,39 +58,38 @@ class VectorServiceStub(object):
 
 
 class VectorServiceServicer(object):
-    """Finds products by vector.
+    """Vector search of products.
     """
 
     def Search(self, request, context):
-        """The products nearest to a vector or to a product's own photos, that pass a filter. Errors:
-        VECTOR_INVALID, INDEX_VERSION_MISMATCH, SPACE_UNAVAILABLE, PRODUCT_NOT_FOUND, FILTER_INVALID,
-        INDEX_UNAVAILABLE (the engine does not answer, and there are too many photos to compare them in the
-        record), STAGE_DEADLINE (min_index_token not reached in time).
+        """Returns the products nearest to a vector, or to a product's photos, that pass a filter. Errors: VECTOR_INVALID,
+        INDEX_VERSION_MISMATCH, SPACE_UNAVAILABLE, PRODUCT_NOT_FOUND, FILTER_INVALID, INDEX_UNAVAILABLE (the engine does
+        not answer, and there are too many photos for an exact comparison), STAGE_DEADLINE (min_index_token was not reached
+        in time).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpsertVectors(self, request, context):
-        """Stores vectors that the caller made for photos of products that exist, or for the products themselves, up to
-        1,000, each with a status of its own: VECTOR_INVALID, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND,
-        INDEX_VERSION_MISMATCH. A vector of a product goes with the product.
+        """Stores up to 1,000 vectors, made by the caller, of photos of products or of products. Each has its own status:
+        VECTOR_INVALID, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND, INDEX_VERSION_MISMATCH. The vector of a product is deleted with
+        the product.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListVectors(self, request, context):
-        """The vectors of a space's products, page by page, by product id, out of the record: what learns from products'
-        looks reads them. SPACE_UNAVAILABLE (no index, or the one that the first page was of is dropped),
-        PAGE_TOKEN_INVALID.
+        """Lists the vectors of a space's products page by page, ordered by product id, from the record. Used for learning
+        from photos. SPACE_UNAVAILABLE (no index, or the generation of the first page was dropped), PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Count(self, request, context):
-        """How many photos of how many products a space's index holds and how many wait.
+        """Counts products, photos, and indexed and pending photos of a space.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -128,7 +127,7 @@ def add_VectorServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class VectorService(object):
-    """Finds products by vector.
+    """Vector search of products.
     """
 
     @staticmethod

@@ -90,7 +90,7 @@ _VectorServiceCountType = typing_extensions.TypeVar(
 )
 
 class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceUpsertVectorsType, _VectorServiceListVectorsType, _VectorServiceCountType]):
-    """Finds products by vector."""
+    """Vector search of products."""
 
     @typing.overload
     def __init__(self: VectorServiceStub[
@@ -133,26 +133,25 @@ class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceU
     ], channel: grpc.aio.Channel) -> None: ...
 
     Search: _VectorServiceSearchType
-    """The products nearest to a vector or to a product's own photos, that pass a filter. Errors:
-    VECTOR_INVALID, INDEX_VERSION_MISMATCH, SPACE_UNAVAILABLE, PRODUCT_NOT_FOUND, FILTER_INVALID,
-    INDEX_UNAVAILABLE (the engine does not answer, and there are too many photos to compare them in the
-    record), STAGE_DEADLINE (min_index_token not reached in time).
+    """Returns the products nearest to a vector, or to a product's photos, that pass a filter. Errors: VECTOR_INVALID,
+    INDEX_VERSION_MISMATCH, SPACE_UNAVAILABLE, PRODUCT_NOT_FOUND, FILTER_INVALID, INDEX_UNAVAILABLE (the engine does
+    not answer, and there are too many photos for an exact comparison), STAGE_DEADLINE (min_index_token was not reached
+    in time).
     """
 
     UpsertVectors: _VectorServiceUpsertVectorsType
-    """Stores vectors that the caller made for photos of products that exist, or for the products themselves, up to
-    1,000, each with a status of its own: VECTOR_INVALID, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND,
-    INDEX_VERSION_MISMATCH. A vector of a product goes with the product.
+    """Stores up to 1,000 vectors, made by the caller, of photos of products or of products. Each has its own status:
+    VECTOR_INVALID, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND, INDEX_VERSION_MISMATCH. The vector of a product is deleted with
+    the product.
     """
 
     ListVectors: _VectorServiceListVectorsType
-    """The vectors of a space's products, page by page, by product id, out of the record: what learns from products'
-    looks reads them. SPACE_UNAVAILABLE (no index, or the one that the first page was of is dropped),
-    PAGE_TOKEN_INVALID.
+    """Lists the vectors of a space's products page by page, ordered by product id, from the record. Used for learning
+    from photos. SPACE_UNAVAILABLE (no index, or the generation of the first page was dropped), PAGE_TOKEN_INVALID.
     """
 
     Count: _VectorServiceCountType
-    """How many photos of how many products a space's index holds and how many wait."""
+    """Counts products, photos, and indexed and pending photos of a space."""
 
 VectorServiceAsyncStub: typing_extensions.TypeAlias = VectorServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -174,7 +173,7 @@ VectorServiceAsyncStub: typing_extensions.TypeAlias = VectorServiceStub[
 ]
 
 class VectorServiceServicer(metaclass=abc.ABCMeta):
-    """Finds products by vector."""
+    """Vector search of products."""
 
     @abc.abstractmethod
     def Search(
@@ -182,10 +181,10 @@ class VectorServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.vector_service_pb2.SearchRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.vector_service_pb2.SearchResponse, collections.abc.Awaitable[sightline.retriever.v1.vector_service_pb2.SearchResponse]]:
-        """The products nearest to a vector or to a product's own photos, that pass a filter. Errors:
-        VECTOR_INVALID, INDEX_VERSION_MISMATCH, SPACE_UNAVAILABLE, PRODUCT_NOT_FOUND, FILTER_INVALID,
-        INDEX_UNAVAILABLE (the engine does not answer, and there are too many photos to compare them in the
-        record), STAGE_DEADLINE (min_index_token not reached in time).
+        """Returns the products nearest to a vector, or to a product's photos, that pass a filter. Errors: VECTOR_INVALID,
+        INDEX_VERSION_MISMATCH, SPACE_UNAVAILABLE, PRODUCT_NOT_FOUND, FILTER_INVALID, INDEX_UNAVAILABLE (the engine does
+        not answer, and there are too many photos for an exact comparison), STAGE_DEADLINE (min_index_token was not reached
+        in time).
         """
 
     @abc.abstractmethod
@@ -194,9 +193,9 @@ class VectorServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.vector_service_pb2.UpsertVectorsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.vector_service_pb2.UpsertVectorsResponse, collections.abc.Awaitable[sightline.retriever.v1.vector_service_pb2.UpsertVectorsResponse]]:
-        """Stores vectors that the caller made for photos of products that exist, or for the products themselves, up to
-        1,000, each with a status of its own: VECTOR_INVALID, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND,
-        INDEX_VERSION_MISMATCH. A vector of a product goes with the product.
+        """Stores up to 1,000 vectors, made by the caller, of photos of products or of products. Each has its own status:
+        VECTOR_INVALID, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND, INDEX_VERSION_MISMATCH. The vector of a product is deleted with
+        the product.
         """
 
     @abc.abstractmethod
@@ -205,9 +204,8 @@ class VectorServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.vector_service_pb2.ListVectorsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.vector_service_pb2.ListVectorsResponse, collections.abc.Awaitable[sightline.retriever.v1.vector_service_pb2.ListVectorsResponse]]:
-        """The vectors of a space's products, page by page, by product id, out of the record: what learns from products'
-        looks reads them. SPACE_UNAVAILABLE (no index, or the one that the first page was of is dropped),
-        PAGE_TOKEN_INVALID.
+        """Lists the vectors of a space's products page by page, ordered by product id, from the record. Used for learning
+        from photos. SPACE_UNAVAILABLE (no index, or the generation of the first page was dropped), PAGE_TOKEN_INVALID.
         """
 
     @abc.abstractmethod
@@ -216,6 +214,6 @@ class VectorServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.vector_service_pb2.CountRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.vector_service_pb2.CountResponse, collections.abc.Awaitable[sightline.retriever.v1.vector_service_pb2.CountResponse]]:
-        """How many photos of how many products a space's index holds and how many wait."""
+        """Counts products, photos, and indexed and pending photos of a space."""
 
 def add_VectorServiceServicer_to_server(servicer: VectorServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

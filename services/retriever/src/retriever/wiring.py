@@ -1,11 +1,13 @@
 """Collaborators that both processes, the server and the worker, are built from."""
 
+import sqlalchemy as sa
+
 from retriever.adapters import photo_work
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.backup.archive.former import FormerBackup
 from retriever.ports.generations import RowsRecord
-from retriever.record.tables import jobs, metadata
+from retriever.record.tables import jobs, metadata, products
 from retriever.search.recall.watchdog import Watchdog
 from retriever.settings import RetrieverSettings
 from servicekit.backups.store import Backups
@@ -15,15 +17,24 @@ from servicekit.jobs import Jobs
 from servicekit.keyring import SigningKeys, signing_keys
 from servicekit.migrations import settle
 from servicekit.sql import Database
+from sightline_rules.fields import FIELDS, FieldTableError, check_columns
 from sightline_rules.photos import PhotoLimits
 
 
 def database(settings: RetrieverSettings) -> Database:
-    """Return the record's store, once its schema is up to date. Blocks until then."""
+    """Return the record's store, once its schema is up to date. Blocks until then.
+
+    Raises SystemExit if the store lacks a column of the table of fields.
+    """
     db = Database(
         settings.database_url.get_secret_value(), migrations="retriever.record.migrations"
     )
     settle(db, metadata, settings)
+    columns = {column["name"] for column in sa.inspect(db.engine).get_columns(products.name)}
+    try:
+        check_columns(FIELDS, stored=columns)
+    except FieldTableError as error:
+        raise SystemExit(f"does not start: {error}") from error
     return db
 
 

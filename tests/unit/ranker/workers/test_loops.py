@@ -103,7 +103,8 @@ async def groups(slow: Slow, _: asyncio.Event) -> None:
         return ["p"] * await slow(counting.PRODUCTS)
 
     products = AsyncMock(return_value={})
-    await Grouper(Mock(due=due, keep=AsyncMock()), ("default",), products, 1).look()
+    record = Mock(catalogs_due=AsyncMock(return_value=["default"]), due=due, keep=AsyncMock())
+    await Grouper(record, ("default",), products, 1).look()
 
 
 async def sweeps(slow: Slow, stop: asyncio.Event) -> None:

@@ -217,6 +217,15 @@ class RequestGroup(FilterGroup, SignalGroup):
         ),
     ] = None
 
+    not_personal: Annotated[
+        bool,
+        typer.Option(
+            "--not-personal",
+            help="Answer as for an unknown shopper; --user and --visitor are not used and not"
+            " kept.",
+        ),
+    ] = False
+
     def request(self) -> RecommendOptions:
         """Return the options of the call. A user and a visitor at once are wrong usage."""
         if self.user and self.visitor:

@@ -1,13 +1,13 @@
-"""Confidence intervals of means over queries, by the percentile bootstrap of clusters.
+"""Confidence intervals of means over queries, by SciPy's percentile bootstrap of clusters.
 
 Clusters (products, pictures) are resampled (Davison and Hinkley 1997, 3.8). All columns share the
-same draws, so the interval of a difference is paired. Not scipy.stats.bootstrap: it resamples
-single observations, and clusters of unequal size need a ratio of sums for each draw.
+same draws, so the interval of a difference is paired.
 """
 
 from typing import Final
 
 import numpy as np
+from scipy.stats import bootstrap
 
 from embedder.fitting.components import Doubles
 from embedder.fitting.folds import Integers
@@ -33,15 +33,18 @@ def ends(drawn: Doubles) -> Doubles:
 def resampled(columns: Doubles, clusters: Integers, seed: int) -> Doubles:
     """Return [REPLICATES, k], the means of `columns` [n, k] in each resample of clusters."""
     names, place = np.unique(clusters, return_inverse=True)
-    sums = np.zeros((len(names), columns.shape[1]))
-    np.add.at(sums, place, columns)
-    sizes = np.bincount(place).astype(float)
-    draw = np.random.default_rng(seed)
-    block = max(1, _CELLS // len(names))
-    means = []
-    for start in range(0, REPLICATES, block):
-        shape = (min(block, REPLICATES - start), len(names))
-        drawn = draw.integers(0, len(names), shape) + len(names) * np.arange(shape[0])[:, None]
-        times = np.bincount(drawn.ravel(), minlength=shape[0] * len(names)).reshape(shape)
-        means.append(times @ sums / (times @ sizes)[:, None])
-    return np.concatenate(means)
+    if len(names) == 1:
+        return np.broadcast_to(columns.mean(axis=0), (REPLICATES, columns.shape[1]))
+    sums = np.zeros((columns.shape[1], len(names)))
+    np.add.at(sums.T, place, columns)
+    found = bootstrap(
+        (sums, np.bincount(place)[None]),
+        lambda sums, sizes, axis: sums.sum(axis) / sizes.sum(axis),
+        axis=1,
+        paired=True,
+        n_resamples=REPLICATES,
+        batch=max(1, _CELLS // sums.size),
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    return np.asarray(found.bootstrap_distribution.T)

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
+from scipy.stats import bootstrap
 
 from embedder.fitting.components import Doubles
 from embedder.fitting.folds import Integers
@@ -64,10 +65,15 @@ def calibration_error(
 
     The interval is the bootstrap's, which is no lower than chance makes a perfect head's error.
     """
-    draw = np.random.default_rng(seed)
-    drawn = [draw.integers(0, len(right), len(right)) for _ in range(RESAMPLES)]
-    errors = [_error(chances[each], right[each]) for each in drawn]
-    low, high = np.quantile(errors, (0.025, 0.975))
+    low, high = bootstrap(
+        (chances, right),
+        _error,
+        paired=True,
+        vectorized=False,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
     return _error(chances, right), float(low), float(high)
 
 

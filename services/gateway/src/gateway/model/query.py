@@ -144,6 +144,8 @@ class RequestQuery:
     """Products that it is about, as given, the most important first."""
     followed: tuple[str, ...] = ()
     """Whom the shopper follows, by values of an attribute."""
+    not_personal: bool = False
+    """Whether to answer as for an unknown shopper."""
 
     @property
     def about(self) -> tuple[str, ...]:
@@ -170,6 +172,16 @@ class RequestQuery:
     def wanted(self) -> tuple[Signal, ...]:
         """The signals that say what is wanted."""
         return tuple(signal for signal in self.signals if not signal.negative)
+
+    @property
+    def as_answered(self) -> "RequestQuery":
+        """The query, without its shopper and visit where it is not personal."""
+        return replace(self, shopper=None, session_id="") if self.not_personal else self
+
+    @property
+    def names_nothing_wanted(self) -> bool:
+        """Whether all its signals are negative, and no shopper says what is wanted either."""
+        return bool(self.signals) and not self.wanted and self.as_answered.shopper is None
 
     @property
     def left_out(self) -> tuple[str, ...]:

@@ -11,7 +11,11 @@ from servicekit import deadlines
 
 
 def begin(query: RequestQuery, deps: RequestDependencies) -> Run:
-    """Plan a checked request within the caller's deadline, else the default time."""
+    """Plan a checked request within the caller's deadline, else the default time.
+
+    From here on a request that is not personal has no shopper and no visit.
+    """
+    query = query.as_answered
     trace, left = RequestTrace(), deadlines.remaining()
     given = deps.default_seconds if left is None else min(left, deps.longest_seconds)
     seconds = max(given - deps.reserve_seconds, 0.0)

@@ -119,7 +119,7 @@ def _signals_violations(query: RequestQuery, required: bool) -> Iterator[FieldVi
         return
     for signal in query.signals:
         yield from _signal_violations(signal)
-    if query.signals and not query.wanted and (required or query.shopper is None):
+    if query.names_nothing_wanted:
         yield FieldViolation("signals", "are all negative: at least one has to be wanted")
 
 

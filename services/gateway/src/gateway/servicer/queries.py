@@ -1,7 +1,11 @@
 """Requests of RecommendationService as values."""
 
 from collections.abc import Sequence
+from dataclasses import fields
+from functools import cache
+from typing import Any
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.clients import messages
@@ -34,40 +38,43 @@ def question(request: pb.ClassifyRequest) -> Question:
 def recommend_query(request: pb.RecommendRequest) -> RequestQuery:
     """Return what Recommend is asked. Raises RequestInvalid."""
     return RequestQuery(
-        catalog_id=request.catalog_id or DEFAULT_CATALOG,
-        language_code=request.language_code,
-        scene=request.scene,
-        signals=tuple(_signal(index, item) for index, item in enumerate(request.signals)),
+        **_plain(request),
         shopper=messages.shopper(request.shopper),
-        session_id=request.session_id,
-        filter=carried(request.filter) if request.HasField("filter") else None,
-        page_size=request.page_size,
-        page_token=request.page_token,
-        min_index_token=request.min_index_token,
-        priority=request.priority,
-        min_quality=request.min_quality,
-        min_answer_quality=request.min_answer_quality,
-        exclude_product_ids=tuple(request.exclude_product_ids),
-        explain=request.explain,
         controls=controls_of(request.controls),
-        request_id=request.request_id,
         anchors=tuple(request.anchor_product_ids),
-        followed=tuple(request.followed),
     )
 
 
 def search_query(request: pb.SearchRequest) -> RequestQuery:
     """Return what Search is asked."""
-    return RequestQuery(
-        catalog_id=request.catalog_id or DEFAULT_CATALOG,
-        signals=tuple(_signal(index, item) for index, item in enumerate(request.signals)),
-        filter=carried(request.filter) if request.HasField("filter") else None,
-        page_size=request.page_size,
-        min_index_token=request.min_index_token,
-        request_id=request.request_id,
-        facets=tuple(request.facets),
-        sort=request.sort,
+    return RequestQuery(**_plain(request), facets=tuple(request.facets))
+
+
+_OF_QUERY = frozenset(each.name for each in fields(RequestQuery))
+
+
+@cache
+def _copied(kind: Descriptor) -> tuple[tuple[str, bool], ...]:
+    """Return the fields that a message and RequestQuery hold alike, each with whether it is
+    repeated: texts, numbers and flags of the same name."""
+    return tuple(
+        (each.name, each.is_repeated)
+        for each in kind.fields
+        if each.message_type is None and each.name in _OF_QUERY
     )
+
+
+def _plain(request: pb.RecommendRequest | pb.SearchRequest) -> dict[str, Any]:
+    """Return the fields of a query that are the message's own, and those of every query."""
+    values = {name: getattr(request, name) for name, _ in _copied(request.DESCRIPTOR)}
+    lists = {name: tuple(values[name]) for name, several in _copied(request.DESCRIPTOR) if several}
+    return {
+        **values,
+        **lists,
+        "catalog_id": request.catalog_id or DEFAULT_CATALOG,
+        "signals": tuple(_signal(index, item) for index, item in enumerate(request.signals)),
+        "filter": carried(request.filter) if request.HasField("filter") else None,
+    }
 
 
 def _signal(index: int, message: pb.QuerySignal) -> Signal:

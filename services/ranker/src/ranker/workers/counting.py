@@ -72,21 +72,25 @@ class Grouper:
         goes on."""
         if time.monotonic() < self._not_before:
             return
-        for catalog_id in self.catalogs:
-            try:
+        LIVENESS.report(GROUPING)
+        try:
+            for catalog_id in await self.record.catalogs_due(self.catalogs, self._old()):
                 while await self._learn(catalog_id) == PRODUCTS:
                     pass
-            except ServiceError:
-                self._not_before = time.monotonic() + AGAIN_SECONDS
-                raise
+        except ServiceError:
+            self._not_before = time.monotonic() + AGAIN_SECONDS
+            raise
 
     async def _learn(self, catalog_id: str) -> int:
         LIVENESS.report(GROUPING)
         now = self.clock()
-        old = now - int(self.refresh_seconds * 1e6)
-        items = await self.record.due(catalog_id, old, PRODUCTS)
+        items = await self.record.due(catalog_id, self._old(), PRODUCTS)
         if items:
             found = await self.products(catalog_id, items)
             theirs = {item: groups(found[item]) if item in found else () for item in items}
             await self.record.keep(catalog_id, theirs, now)
         return len(items)
+
+    def _old(self) -> int:
+        """Return the time (microseconds) before which an answer of the retriever is too old."""
+        return self.clock() - int(self.refresh_seconds * 1e6)

@@ -35,13 +35,8 @@ _READERS = tuple((f.wire, stored.value_reader(f, _PLACES.__getitem__)) for f in 
 _PRODUCT_ID, _ETAG, _SEQ, _CREATED, _UPDATED = (
     _PLACES[name] for name in ("product_id", "etag", "seq", "create_time", "update_time")
 )
-_ADDED = frozenset(
-    name
-    for field in WRITTEN
-    for name in field.stored
-    if products.c[name].nullable and field.name != "price"
-)
-"""Columns that came after release 0.15."""
+ADDED = frozenset(name for field in WRITTEN if field.since for name in field.stored)
+"""Columns that archives and etags of release 0.15 lack."""
 _PHOTO = tuple(images.c[field.name] for field in fields(product.Image))
 _PRODUCTS = sa.select(*_CONTENT).where(among(products, "product_id"))
 _PHOTOS = (
@@ -226,7 +221,7 @@ def content_etags(content: product.ProductContent) -> tuple[str, str]:
     """Return the etag of a content, and the one that release 0.15 computes, which knows none of the
     fields that were added later."""
     values = content_values(content)
-    known = {name: value for name, value in values.items() if name not in _ADDED}
+    known = {name: value for name, value in values.items() if name not in ADDED}
     return values_etag(values, content.image_ids), values_etag(known, content.image_ids)
 
 
@@ -237,7 +232,7 @@ def values_etag(values: Mapping[str, Any], image_ids: Sequence[str]) -> str:
     without it stay what they were.
     """
     covered = {
-        k: v for k, v in values.items() if k not in UNSHOWN and (v is not None or k not in _ADDED)
+        k: v for k, v in values.items() if k not in UNSHOWN and (v is not None or k not in ADDED)
     }
     text = json.dumps([covered, image_ids], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

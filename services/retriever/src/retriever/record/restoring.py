@@ -15,7 +15,7 @@ from retriever.domain.validation import check_product
 from retriever.record import parts
 from retriever.record.generations import live_generations, photo_versions
 from retriever.record.keywords import put_words
-from retriever.record.products import content_etag, content_etags
+from retriever.record.products import ADDED, content_etag, content_etags
 from retriever.record.session import ROWS, USERS, Entry, Session
 from retriever.record.tables import images, pending, products, vectors
 from retriever.record.texts import want_texts
@@ -33,7 +33,7 @@ _HELD = sa.select(vectors.c.image_id, vectors.c.data).where(
 
 
 _READERS = tuple((field, stored.value_reader(field, str)) for field in WRITTEN)
-_ABSENT = {name: None for field in WRITTEN for name in field.stored if products.c[name].nullable}
+_ABSENT = dict.fromkeys(ADDED)
 
 
 def check(row: Row, image_ids: Sequence[str]) -> None:

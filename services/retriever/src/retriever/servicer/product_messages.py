@@ -43,10 +43,8 @@ _VIEWS = frozenset(product_service_pb2.ProductView.values())
 
 check_columns(
     FIELDS,
-    {
-        "Product": product_pb2.Product.DESCRIPTOR.fields_by_name.keys(),
-        "CandidateColumns": candidate_pb2.CandidateColumns.DESCRIPTOR.fields_by_name.keys(),
-    },
+    product=product_pb2.Product.DESCRIPTOR.fields_by_name.keys(),
+    candidate=candidate_pb2.CandidateColumns.DESCRIPTOR.fields_by_name.keys(),
 )
 
 

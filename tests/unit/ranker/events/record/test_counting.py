@@ -217,11 +217,14 @@ async def test_what_is_asked_is_read_within_its_scope_and_how_far_behind_it_is(
     waiting = await reader.counted("default", CountsQuery())
     assert waiting.lag_micros == pytest.approx(now_micros() - NOW, abs=60_000_000)
     await count(db)
+    assert await groups.catalogs_due(("other", "default"), NOW) == ["default"]
+    assert await groups.catalogs_due(("other",), NOW) == []
     assert await groups.due("default", NOW, 10) == ["a", "b", "c"]
     await groups.keep(
         "default", {"a": ("category=x", "price_band=EUR:6"), "c": ("category=x",)}, NOW
     )
     assert await groups.due("default", NOW, 10) == ["b"]
+    assert await groups.catalogs_due(("default",), 0) == []
     asked = CountsQuery(near=[("order", "a"), ("view", "a")], trending=9, best=9, actor=bob)
     whole = await reader.counted("default", asked)
     assert near(whole.near) == {

@@ -15,6 +15,17 @@ from ranker.events.record.tables import COUNT_PRODUCTS, COUNT_RATES
 
 
 class GroupRecord(TableRecord):
+    async def catalogs_due(self, catalogs: Sequence[str], before_micros: int) -> Sequence[str]:
+        """Return the catalogs that have products for which the retriever was not asked since
+        then."""
+        t = COUNT_PRODUCTS.c
+        statement = (
+            sa.select(t.catalog_id)
+            .distinct()
+            .where(t.catalog_id.in_(catalogs), t.read_micros < before_micros)
+        )
+        return await self._db.read(lambda connection: connection.execute(statement).scalars().all())
+
     async def due(self, catalog_id: str, before_micros: int, limit: int) -> Sequence[str]:
         """Return products that the retriever was not asked for since then, those never asked
         for first."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.optimize import isotonic_regression
-from scipy.stats import rankdata
+from scipy.stats import bootstrap, rankdata
 
 from ranker.domain.arrays import Doubles, Flags, Ints, part
 from ranker.domain.events import EventType
@@ -41,6 +41,8 @@ SIMILAR_SHARE = 0.1
 MOST_CORRECTION = 10.0
 """Largest 1/θ by which a choice far down counts."""
 RESAMPLES = 1_000
+_BLOCK = 2**22
+"""Answers drawn at once: 32 MB."""
 LEAST_WEIGHT = 0.05
 """Of a part's default weight: a part that counted nothing would be in no record, and no later
 impression could speak for it."""
@@ -235,10 +237,15 @@ def _gain(
     better = correction * (1 / np.log2(1 + ranks[0]) - 1 / np.log2(1 + ranks[1]))
     _, code = np.unique(shown.answer, return_inverse=True)
     above, below = np.bincount(code, better), np.bincount(code, correction)
-    rng = np.random.default_rng(seed)
-    draws = rng.multinomial(len(above), np.full(len(above), 1 / len(above)), RESAMPLES)
-    values = (draws @ above) / np.maximum(draws @ below, 1e-12)
-    lower, upper = np.quantile(values, [0.025, 0.975])
+    lower, upper = bootstrap(
+        (above, below),
+        lambda above, below, axis: above.sum(axis) / np.maximum(below.sum(axis), 1e-12),
+        paired=True,
+        n_resamples=RESAMPLES,
+        batch=max(1, _BLOCK // len(above)),
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
     return Gain(float(above.sum() / below.sum()), float(lower), float(upper))
 
 
