@@ -151,13 +151,12 @@ def _held_table(held: Sequence[validation.ModelComparison]) -> BenchTable:
             cells.append(f"{one:,.0f} / {other:,.0f} ({off:.2f})")
         rows.append(tuple(cells))
     return BenchTable(
-        title="The model beside one machine",
+        title="Model and machine",
         headers=("request", "callers", "requests/s", "p50 ms", "p99 ms"),
         rows=tuple(rows),
         caption="Predicted / measured (their ratio): one pod of each service on two processors,"
-        f" callers on the same; measured at commit {inputs.read(inputs.ANSWERS)['commit']}, whose"
-        " service times at"
-        f" {inputs.CALLERS} callers are what the model is fed with.",
+        f" callers on the same; measured at commit {inputs.read(inputs.ANSWERS)['commit']}. Inputs"
+        f" of the model are its service times at {inputs.CALLERS} callers.",
     )
 
 
@@ -166,12 +165,12 @@ def _policies_table(grouped: Mapping[tuple[str, str], Sequence[SimulationRun]]) 
     return BenchTable(
         title="Ways to scale",
         headers=(
-            *("load", "pods by", "p50 ms", "p99 ms", "no answer %", "a part missing %"),
-            *("pods", "at most", "EUR/h"),
+            *("load", "pods by", "p50 ms", "p99 ms", "no answer %", "degraded %"),
+            *("pods", "max pods", "EUR/h"),
         ),
         rows=tuple(rows),
-        caption="Simulated. Means of the seeds, lowest and highest behind them. p50 and p99 of what"
-        " was answered; pods and their cost as means over the load.",
+        caption="Simulated. Means of the seeds (lowest to highest). p50 and p99 of answered"
+        " requests; pods and their cost are means over the load.",
     )
 
 
@@ -216,23 +215,23 @@ def _sweep_table(tried: Sequence[sweep.Tried]) -> BenchTable:
         title="The sweep",
         headers=(
             *("load", "gateway, calls", "retriever, calls", "ranker, CPU %"),
-            *("triton, busy", "not whole %", "p99 ms", "pods, at most"),
-            *("a day, EUR/h", "keeps the goal"),
+            *("triton, busy", "no answer or degraded %", "p99 ms", "max pods"),
+            *("a day, EUR/h", "reaches the goal"),
         ),
         rows=tuple(rows),
-        caption="One seed. Chosen is what keeps the goal and costs least on a day; within 3% of"
-        " that, what has the lowest p99.",
+        caption="One seed. The cheapest thresholds over a day that reach the goal are chosen;"
+        " within 3% of that cost, those with the lowest p99.",
     )
 
 
 def _variants_table(variants: Mapping[str, SimulationRun]) -> BenchTable:
     return BenchTable(
-        title="What else matters in a flash sale",
+        title="Other factors in a flash sale",
         headers=(
-            *("", "p50 ms", "p99 ms", "no answer %", "a part missing %"),
-            *("pods", "at most", "EUR/h"),
+            *("", "p50 ms", "p99 ms", "no answer %", "degraded %"),
+            *("pods", "max pods", "EUR/h"),
         ),
         rows=tuple((name, *_cells([each])) for name, each in variants.items()),
-        caption="The thresholds as chosen, one thing otherwise.",
+        caption="The chosen thresholds with one change each.",
         section=None,
     )

@@ -62,6 +62,7 @@ async def served(
         infer_timeout_seconds=SECONDS,
         cache_bytes=0,  # the same few photos are asked for again and again here
         max_photo_pixels=max_pixels,
+        max_query_photo_pixels=max_pixels,
     )
     decoding = decoders(settings)
     async with FakeWeb().serving() as web:
