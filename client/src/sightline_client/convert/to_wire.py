@@ -258,7 +258,13 @@ event = writer(
     time="event_time",
 )
 _facet = writer(
-    FacetQuery, facet_pb2.FacetRequest, top="top_k", below="category_path", bounds="price_bounds"
+    FacetQuery,
+    facet_pb2.FacetRequest,
+    top="top_k",
+    below="category_path",
+    bounds=None,
+    price_bounds=lambda value: [money(b) for b in value.bounds if isinstance(b, catalog.Money)],
+    number_bounds=lambda value: [b for b in value.bounds if not isinstance(b, catalog.Money)],
 )
 index_parameters = writer(IndexParameters, index_service_pb2.IndexParameters)
 control = writer(Control, control_pb2.Control, products="product_ids")

@@ -26,7 +26,7 @@ def _unknown(kind: Kind) -> tuple[Any, ...]:
     match kind:
         case kinds.MoneyKind():
             return -1, ""
-        case kinds.NumberKind():
+        case kinds.StepsKind():
             return (-1,)
         case kinds.TimeKind():
             return (0,)
@@ -112,9 +112,9 @@ def _cells(field: Field, product: Any) -> tuple[Any, ...]:
             return (categories.join(value),)
         case kinds.MoneyKind() if product.HasField(field.wire):
             return value.units * 1_000_000 + value.nanos // 1_000, value.currency_code
-        case kinds.NumberKind() as kind if product.HasField(field.wire):
+        case kinds.StepsKind() as kind if product.HasField(field.wire):
             return (round(value * kind.steps),)
-        case kinds.MoneyKind() | kinds.NumberKind():
+        case kinds.MoneyKind() | kinds.StepsKind():
             return _unknown(field.kind)
         case kinds.TimeKind():
             return (value.ToMicroseconds(),)

@@ -32,6 +32,8 @@ class ProductColumns:
 
         It copies; the columns that are read often are fields.
         """
+        if own := getattr(self, name, ()):
+            return list(own)
         found: list[T] = []
         for source, rows in self.blocks:
             held = getattr(source, name)

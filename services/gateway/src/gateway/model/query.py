@@ -138,8 +138,8 @@ class RequestQuery:
     """As given in the message."""
     facets: tuple[FacetRequest, ...] = ()
     """Of a search: what is counted. The retriever judges them; here they are carried through."""
-    sort: int = 0
-    """Of a search: the number of the Sort."""
+    sort: str = ""
+    """Of a search: the name of the Sort, or what was given for it; empty: nearest first."""
     anchors: tuple[str, ...] = ()
     """Products that it is about, as given, the most important first."""
     followed: tuple[str, ...] = ()

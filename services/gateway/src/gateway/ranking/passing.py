@@ -39,9 +39,9 @@ def _column(columns: ProductColumns, field: Field) -> list[Any]:
             (currencies,) = more
             pairs = zip(columns.read(currencies, ""), columns.read(name, -1), strict=True)
             return [Money(*pair) if pair[1] >= 0 else None for pair in pairs]
-        case kinds.NumberKind() as kind:
-            steps = kind.steps
-            return [each / steps if each >= 0 else None for each in columns.read(name, -1)]
+        case kinds.StepsKind() as kind:
+            steps, plain = kind.steps, kind.plain
+            return [plain(each / steps) if each >= 0 else None for each in columns.read(name, -1)]
         case kinds.ChoiceKind():
             return [AVAILABILITIES.get(each) for each in columns.read(name, 0)]
         case kinds.TimeKind():

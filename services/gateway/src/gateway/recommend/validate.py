@@ -8,7 +8,7 @@ from gateway.model.carried import Box
 from gateway.model.errors import ImageRefused
 from gateway.model.quality import Quality
 from gateway.model.query import MOST_ANCHORS, Question, RequestQuery, Signal, SignalKind, photo_path
-from gateway.ranking.sorting import SearchSort
+from gateway.ranking.sorting import SORTS
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, catalog, page_size
 from sightline_rules.ids import IdInvalidError, check_id
@@ -130,7 +130,7 @@ def _range_violations(query: RequestQuery) -> Iterator[FieldViolation]:
         yield FieldViolation("min_answer_quality", "is not one of the qualities")
     if not 0 <= query.priority <= MOST_PRIORITY:
         yield FieldViolation("priority", "is not one of the priorities")
-    if query.sort not in set(SearchSort):
+    if query.sort not in SORTS:
         yield FieldViolation("sort", "is not one of the orders")
 
 
