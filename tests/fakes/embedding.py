@@ -8,7 +8,7 @@ import numpy as np
 from embedder.domain.errors import PhotoTooLarge, PhotoUndecodable
 from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.models import TEXT, VISUAL
-from embedder.domain.photos import Box, PhotoSubject, PhotoView, PreparedPhoto
+from embedder.domain.photos import Box, Camera, PhotoSubject, PhotoView, PreparedPhoto
 from embedder.domain.recipes import PhotoRecipe
 from embedder.embedding.cache import EmbeddingCache
 from embedder.embedding.embed import ItemEmbedder
@@ -76,7 +76,7 @@ class FakeIntake:
     def __init__(self) -> None:
         self.decoded: list[tuple[bytes, int]] = []
 
-    def check(self, photo: bytes) -> None:
+    def check(self, photo: bytes, camera: Camera) -> None:
         if not photo:
             raise PhotoUndecodable("empty")
         if len(photo) > 10:

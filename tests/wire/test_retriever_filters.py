@@ -268,6 +268,11 @@ async def test_facets_count_what_passes_and_their_filters_find_it(shop: Shop) ->
         ({"field": "price", "price_bounds": [PRICE, PRICE]}, "facets[0].price_bounds"),
         ({"field": "price", "price_bounds": [PRICE, POUNDS]}, "facets[0].price_bounds"),
         ({"field": "price", "price_bounds": [{"units": -1}]}, "facets[0].price_bounds[0]"),
+        ({"field": "price", "number_bounds": [1]}, "facets[0].number_bounds"),
+        ({"field": "stock", "number_bounds": [2, 1]}, "facets[0].number_bounds"),
+        ({"field": "stock", "number_bounds": [float("nan")]}, "facets[0].number_bounds"),
+        ({"field": "stock", "number_bounds": [*range(51)]}, "facets[0].number_bounds"),
+        ({"field": "stock", "price_bounds": [PRICE]}, "facets[0].price_bounds"),
     ],
 )
 async def test_facets_that_can_not_be_counted_are_refused_with_their_path(

@@ -105,7 +105,6 @@ from sightline_client.values.explanations import Outcome as Outcome
 from sightline_client.values.facets import Facet as Facet
 from sightline_client.values.facets import FacetQuery as FacetQuery
 from sightline_client.values.facets import FacetValue as FacetValue
-from sightline_client.values.facets import Sort as Sort
 from sightline_client.values.filters import Filter as Filter
 from sightline_client.values.filters import all_of as all_of
 from sightline_client.values.filters import any_of as any_of
@@ -142,6 +141,7 @@ from sightline_client.values.photos import Uri as Uri
 from sightline_client.values.photos import product_image as product_image
 from sightline_client.values.products import F as F
 from sightline_client.values.products import Product as Product
+from sightline_client.values.products import Sort as Sort
 from sightline_client.values.profiles import Activity as Activity
 from sightline_client.values.profiles import Affinity as Affinity
 from sightline_client.values.profiles import AffinityKind as AffinityKind

@@ -148,6 +148,8 @@ class PhotoLimits:
     """Width × height."""
     max_memory: int | None = None
     """Bytes that decoding it may take, by its header; None = unlimited."""
+    pixels_setting: str = ""
+    """Name of the setting of `max_pixels`, for errors; empty = unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from embedder.domain.photos import Camera
 from embedder.settings import EmbedderSettings
+from embedder.wiring import photo_limits
 from servicekit.config import load
 
 
@@ -54,3 +57,20 @@ def test_all_bad_ones_are_reported_at_once(monkeypatch: pytest.MonkeyPatch, caps
 def test_every_setting_is_documented() -> None:
     fields = EmbedderSettings.model_fields
     assert [name for name, field in fields.items() if not field.description] == []
+
+
+def test_photos_to_search_by_have_a_limit_of_their_own_and_never_a_larger_one() -> None:
+    def most(**given: int) -> dict[Camera, tuple[int, str]]:
+        limits = photo_limits(EmbedderSettings(**given))
+        return {camera: (each.max_pixels, each.pixels_setting) for camera, each in limits.items()}
+
+    of_all, of_queries = "EMBEDDER_MAX_PHOTO_PIXELS", "EMBEDDER_MAX_QUERY_PHOTO_PIXELS"
+    assert most() == {
+        Camera.CATALOGUE: (50_000_000, of_all),
+        Camera.SHOPPER: (25_000_000, of_queries),
+    }
+    assert most(max_query_photo_pixels=7)[Camera.SHOPPER] == (7, of_queries)
+    assert most(max_photo_pixels=7)[Camera.SHOPPER] == (7, of_all)
+    for bad in (0, 10**9 + 1):
+        with pytest.raises(ValidationError, match="max_query_photo_pixels"):
+            EmbedderSettings(max_query_photo_pixels=bad)

@@ -49,8 +49,8 @@ FIXES = MappingProxyType(
         "PRODUCT_NOT_FOUND": "take a product id that `sightline products list` shows",
         "IMAGE_UNDECODABLE": "give a whole file of a kind that is taken: JPEG, PNG, WebP, GIF,"
         " AVIF, HEIC, TIFF or BMP",
-        "IMAGE_TOO_LARGE": "shrink the photo: 10 MiB and 50 megapixels at most; 448 pixels on the"
-        " short side are plenty",
+        "IMAGE_TOO_LARGE": "shrink the photo: 10 MiB and 50 megapixels at most, 25 to search by;"
+        " 448 pixels on the short side are plenty",
         "SPACE_UNAVAILABLE": "take a version that `sightline spaces list` shows; of a query, leave"
         " out what none of these spaces takes",
         "FILTER_INVALID": "fix the condition that is named; `sightline recommend --help` has the"

@@ -73,8 +73,8 @@ class EmbedItem(google.protobuf.message.Message):
     FIND_SUBJECT_FIELD_NUMBER: builtins.int
     CLASSIFY_FIELD_NUMBER: builtins.int
     image: builtins.bytes
-    """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, detected from its bytes, at most 10 MiB and 50 megapixels.
-    Its orientation is applied. Of several frames or pages the first is used.
+    """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, detected from its bytes, at most 10 MiB and 50 megapixels
+    (a shopper's photo: 25 megapixels). Its orientation is applied. Of several frames or pages the first is used.
     """
     text: builtins.str
     """UTF-8 text, 1 to 4,096 characters."""

@@ -8,7 +8,7 @@ from embedder.domain.fits import SentenceVectors
 from embedder.domain.fitted import FittedSpace, Floats
 from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.models import Description, Inferred, Tensors
-from embedder.domain.photos import PhotoView, Pixels, PreparedPhoto
+from embedder.domain.photos import Camera, PhotoView, Pixels, PreparedPhoto
 from embedder.domain.recipes import PhotoRecipe, TextRecipe
 from servicekit.telemetry import Stages
 
@@ -38,7 +38,7 @@ class Inference(Protocol):
 class Intake(Protocol):
     """Decoder of photo files."""
 
-    def check(self, photo: bytes) -> None:
+    def check(self, photo: bytes, camera: Camera) -> None:
         """Reject an obviously invalid photo. Raises PhotoUndecodable or PhotoTooLarge."""
 
     async def see(

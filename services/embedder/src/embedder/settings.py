@@ -102,3 +102,8 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     max_photo_pixels: int = Field(default=50_000_000, ge=1, le=1_000_000_000)
     """Largest photo in pixels (width times height); larger ones are rejected with
     IMAGE_TOO_LARGE."""
+
+    max_query_photo_pixels: int = Field(default=25_000_000, ge=1, le=1_000_000_000)
+    """Largest photo of a shopper, to search by or classify, in pixels; larger ones are rejected
+    with IMAGE_TOO_LARGE. Photos of the catalog have EMBEDDER_MAX_PHOTO_PIXELS, which holds for
+    these too where it is less."""

@@ -1,7 +1,9 @@
 """Wiring of the embedder."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from embedder.adapters.space_metadata import SpaceMetadata
@@ -9,6 +11,7 @@ from embedder.adapters.space_store import SpaceStore
 from embedder.adapters.tokenizers import Tokenizers
 from embedder.adapters.triton.client import Triton
 from embedder.domain.models import FEATURES, TEXT, VISUAL
+from embedder.domain.photos import Camera
 from embedder.embedding.cache import EmbeddingCache
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
@@ -80,6 +83,24 @@ def certificates_of(settings: EmbedderSettings) -> Certificates | None:
     return None if folder is None else Certificates(folder, folder / AUTHORITY, "triton")
 
 
+def photo_limits(settings: EmbedderSettings) -> Mapping[Camera, PhotoLimits]:
+    """Return the limits of photos by their camera."""
+    limits = PhotoLimits(
+        settings.max_photo_bytes,
+        settings.max_photo_pixels,
+        pixels_setting="EMBEDDER_MAX_PHOTO_PIXELS",
+    )
+    queries = replace(
+        limits,
+        max_pixels=settings.max_query_photo_pixels,
+        pixels_setting="EMBEDDER_MAX_QUERY_PHOTO_PIXELS",
+    )
+    return {
+        Camera.CATALOGUE: limits,
+        Camera.SHOPPER: min(limits, queries, key=lambda each: each.max_pixels),
+    }
+
+
 def bind(
     settings: EmbedderSettings, triton: Triton, decoding: Decoders, fetch: Fetcher
 ) -> tuple[list[Binding], Recovery, ModelSources]:
@@ -90,27 +111,14 @@ def bind(
     """
     backbones = Path(settings.backbones) if settings.backbones else None
     store = SpaceStore(Path(settings.spaces), space_keys(settings)) if settings.spaces else None
-    shelf = SpaceMetadata(store, triton)
+    metadata = SpaceMetadata(store, triton)
     trouble = asyncio.Event()
-
-    def serve(model: str, space: str) -> ServedModel:
-        once = triton.inference(model)
-        most = settings.text_batch if space == TEXT else settings.batch
-        asked = Batching(Retrying(once, trouble.set), most, settings.places)
-        return ServedModel(asked, settings.describe_seconds, space, probe=once)
-
-    spaces = _spaces(settings, shelf, serve)
-    recovery = Recovery(triton, spaces.models, shelf.serving, trouble)
-    # What is decoded now, what the model has now, and what it takes next.
-    ahead = settings.decode_processes + (settings.places + 1) * settings.batch
-    queues = ModelQueues(settings.queue, ahead)
-    intake = PhotoIntake(decoding, PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels))
-    encoder = Tokenizers(backbones)
-    embedder = ItemEmbedder(
-        spaces=spaces,
-        photos=PhotoEmbedder(intake, queues, EmbeddingCache(settings.cache_bytes), shelf),
-        texts=TextEmbedder(spaces, queues, encoder, settings.text_batch),
-        fetch=fetch,
+    serve = partial(_served, settings, triton, trouble)
+    spaces = _spaces(settings, metadata, serve)
+    recovery = Recovery(triton, spaces.models, metadata.serving, trouble)
+    intake = PhotoIntake(decoding, photo_limits(settings))
+    embedder = _item_embedder(
+        settings, spaces, metadata, intake=intake, encoder=Tokenizers(backbones), fetch=fetch
     )
     sources = ModelSources(
         embedder,
@@ -123,21 +131,51 @@ def bind(
     )
     learner = Learner(store, backbones, sources, default_backbone=settings.fit_backbone)
     promotion = Promotion(store, triton, triton.inference)
+    listing = SpaceListing(spaces, metadata)
     offered = [
-        Binding.of(
-            EmbeddingServicer(embedder, comparison, SpaceListing(spaces, shelf), settings.catalogs)
-        ),
+        Binding.of(EmbeddingServicer(embedder, comparison, listing, settings.catalogs)),
         Binding.of(SpaceServicer(learner, promotion, settings.catalogs)),
     ]
     return offered, recovery, sources
 
 
+def _served(
+    settings: EmbedderSettings, triton: Triton, trouble: asyncio.Event, model: str, space: str
+) -> ServedModel:
+    """Return a model of Triton that batches and retries; `trouble` is set where it fails."""
+    once = triton.inference(model)
+    most = settings.text_batch if space == TEXT else settings.batch
+    asked = Batching(Retrying(once, trouble.set), most, settings.places)
+    return ServedModel(asked, settings.describe_seconds, space, probe=once)
+
+
 def _spaces(
-    settings: EmbedderSettings, shelf: SpaceMetadata, serve: Callable[[str, str], ServedModel]
+    settings: EmbedderSettings, metadata: SpaceMetadata, serve: Callable[[str, str], ServedModel]
 ) -> ServedSpaces:
     """Return the models in the settings and, if there is a folder for them, of fitted spaces."""
     fixed = {
         VISUAL: [serve(model, VISUAL) for model in settings.models],
         TEXT: [serve(model, TEXT) for model in settings.text_models],
     }
-    return ServedSpaces(fixed, FittedModels(shelf, serve) if settings.spaces else None)
+    return ServedSpaces(fixed, FittedModels(metadata, serve) if settings.spaces else None)
+
+
+def _item_embedder(
+    settings: EmbedderSettings,
+    spaces: ServedSpaces,
+    metadata: SpaceMetadata,
+    *,
+    intake: PhotoIntake,
+    encoder: Tokenizers,
+    fetch: Fetcher,
+) -> ItemEmbedder:
+    """Return the use case that embeds photos and texts, with a queue for each model."""
+    # What is decoded now, what the model has now, and what it takes next.
+    ahead = settings.decode_processes + (settings.places + 1) * settings.batch
+    queues = ModelQueues(settings.queue, ahead)
+    return ItemEmbedder(
+        spaces=spaces,
+        photos=PhotoEmbedder(intake, queues, EmbeddingCache(settings.cache_bytes), metadata),
+        texts=TextEmbedder(spaces, queues, encoder, settings.text_batch),
+        fetch=fetch,
+    )

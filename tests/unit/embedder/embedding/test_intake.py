@@ -12,7 +12,7 @@ from PIL import Image
 
 from embedder.domain.errors import EmbedderUnavailable, PhotoTooLarge, PhotoUndecodable
 from embedder.domain.items import Priority
-from embedder.domain.photos import Box, PhotoSubject, PhotoView, Pixels
+from embedder.domain.photos import Box, Camera, PhotoSubject, PhotoView, Pixels
 from embedder.domain.recipes import PhotoRecipe
 from embedder.embedding.intake import PhotoIntake
 from embedder.preprocessing import preprocess, work
@@ -33,6 +33,7 @@ from tests.fakes.decoding import FakeDecoders
 from tests.fakes.photos import MEDIA_TYPES, claiming, encoded, frames, photo, picture, turned
 
 RECIPE = PhotoRecipe(side=16, crop=0.875, normalisation="none")
+LIMITS = dict.fromkeys(Camera, PhotoLimits(max_bytes=100_000, max_pixels=10_000))
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def decoders() -> FakeDecoders:
 
 @pytest.fixture
 def intake(decoders: FakeDecoders) -> PhotoIntake:
-    return PhotoIntake(decoders, PhotoLimits(max_bytes=100_000, max_pixels=10_000))
+    return PhotoIntake(decoders, LIMITS)
 
 
 async def seen(intake: PhotoIntake, data: bytes, stages: Stages) -> Pixels:
@@ -87,7 +88,7 @@ async def test_a_turned_photo_gives_the_pixels_of_the_upright_one(intake: PhotoI
 async def test_every_kind_of_colour_and_the_smallest_photo_succeed(
     intake: PhotoIntake, data: bytes
 ) -> None:
-    intake.check(data)
+    intake.check(data, Camera.SHOPPER)
     pixels = await seen(intake, data, Stages("test"))
     assert pixels.shape == (16, 16, 3)
     assert pixels.dtype == np.uint8
@@ -100,7 +101,7 @@ async def test_what_is_no_photo_is_refused_before_a_process_sees_it(
     intake: PhotoIntake, data: bytes
 ) -> None:
     with pytest.raises(PhotoUndecodable) as caught:
-        intake.check(data)
+        intake.check(data, Camera.SHOPPER)
     assert caught.value.reason == "IMAGE_UNDECODABLE"
 
 
@@ -115,7 +116,7 @@ async def test_a_photo_that_is_cut_off_is_refused(intake: PhotoIntake, kind: str
 
 async def test_photos_over_the_caps_are_too_large(intake: PhotoIntake) -> None:
     with pytest.raises(PhotoTooLarge):
-        intake.check(photo() + bytes(100_000))
+        intake.check(photo() + bytes(100_000), Camera.SHOPPER)
     with pytest.raises(PhotoTooLarge) as caught:
         await seen(intake, encoded(picture(101, 100), "PNG"), Stages("test"))
     assert caught.value.reason == "IMAGE_TOO_LARGE"
@@ -151,6 +152,18 @@ async def test_a_shopper_s_photo_is_decoded_before_an_import_s_that_wait(
     assert done == ["bulk 0", "shopper", "bulk 1", "bulk 2"]
 
 
+async def test_a_photo_to_search_by_is_too_large_where_one_of_the_catalog_is_not(
+    decoders: FakeDecoders,
+) -> None:
+    few = PhotoLimits(max_pixels=9_999, pixels_setting="MOST_OF_A_QUERY")
+    intake = PhotoIntake(decoders, {**LIMITS, Camera.SHOPPER: few})
+    data = encoded(picture(100, 100), "PNG")
+    await intake.see(data, RECIPE, PhotoView(camera=Camera.CATALOGUE), Stages("test"))
+    with pytest.raises(PhotoTooLarge, match=r"100 × 100 .* 9,999 .*\(MOST_OF_A_QUERY\)") as caught:
+        await intake.see(data, RECIPE, PhotoView(), Stages("test"))
+    assert caught.value.reason == "IMAGE_TOO_LARGE"
+
+
 @pytest.mark.parametrize(
     ("failure", "meaning"),
     [
@@ -172,7 +185,7 @@ async def test_real_processes_give_the_same_pixels_and_the_same_refusals(
     intake: PhotoIntake,
 ) -> None:
     decoders = Decoders(work.__name__, 1, seconds=60)
-    real = PhotoIntake(decoders, PhotoLimits(max_bytes=100_000, max_pixels=10_000))
+    real = PhotoIntake(decoders, LIMITS)
     for kind in MEDIA_TYPES:
         data = encoded(picture(64, 48), kind)
         stages = Stages("test")
@@ -197,7 +210,7 @@ async def test_a_process_that_can_open_no_file_makes_the_same_of_damaged_photos(
     intake: PhotoIntake,
 ) -> None:
     decoders = Decoders(work.__name__, 1, seconds=60)
-    real = PhotoIntake(decoders, PhotoLimits(max_bytes=100_000, max_pixels=10_000))
+    real = PhotoIntake(decoders, LIMITS)
     chance = random.Random(7)
     for kind in MEDIA_TYPES:
         whole = encoded(picture(48, 40), kind)
@@ -235,7 +248,7 @@ async def test_a_large_photo_can_do_with_the_memory_that_its_header_asks_for(
     spare = max(1, caught.value.needed - SPARE)
     for memory, enough in ((spare, True), (spare - 1, spare == 1)):
         decoders = Decoders(work.__name__, 1, seconds=60, memory_bytes=memory)
-        seeing = seen(PhotoIntake(decoders, limits), data, Stages("test"))
+        seeing = seen(PhotoIntake(decoders, dict.fromkeys(Camera, limits)), data, Stages("test"))
         if enough:
             assert (await seeing).shape == (16, 16, 3)
         else:
@@ -252,7 +265,7 @@ async def test_a_tiny_file_of_a_large_photo_is_held_to_what_its_header_asks_for(
         preprocess.pixels(tiny, replace(PhotoLimits(), max_memory=SPARE), RECIPE)
     assert caught.value.needed > 1_141 * 2**20
     decoders = Decoders(work.__name__, 2, seconds=60, memory_bytes=caught.value.needed - SPARE - 1)
-    real = PhotoIntake(decoders, PhotoLimits())
+    real = PhotoIntake(decoders, dict.fromkeys(Camera, PhotoLimits()))
     for outcome in await asyncio.gather(
         *(seen(real, tiny, Stages("test")) for _ in range(2)), return_exceptions=True
     ):

@@ -10,6 +10,7 @@ from google.rpc import code_pb2
 from embedder.domain.errors import EmbedderUnavailable
 from embedder.domain.items import Priority
 from embedder.domain.models import TEXT, VISUAL
+from embedder.domain.photos import Camera
 from embedder.embedding.cache import EmbeddingCache
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
@@ -66,7 +67,7 @@ def queues() -> WatchedQueues:
 
 @pytest.fixture
 def servicer(inference: FakeInference, queues: WatchedQueues) -> EmbeddingServicer:
-    intake = PhotoIntake(FakeDecoders(work.__name__), PhotoLimits())
+    intake = PhotoIntake(FakeDecoders(work.__name__), dict.fromkeys(Camera, PhotoLimits()))
     spaces = ServedSpaces({VISUAL: [ServedModel(inference, 30), ServedModel(SECOND, 30)], TEXT: []})
     photos = PhotoEmbedder(intake, queues, EmbeddingCache(0), FakeNames())
     texts = TextEmbedder(spaces, queues, FakeEncoder(), batch=4)

@@ -56,8 +56,9 @@ NOT_ASKED = {
     "request_id": "r",
     "explain": True,
     "min_answer_quality": 3,
+    "not_personal": True,
     "facets": (FacetRequest(field="brand"),),
-    "sort": 2,
+    "sort": "NEWEST",
 }
 
 

@@ -17,7 +17,7 @@ from sightline_client.cli.show import listings, tables, trained
 from sightline_client.cli.work import following
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
-from sightline_client.errors import FailedPrecondition, SightlineError
+from sightline_client.errors import SightlineError
 from sightline_client.values.operations import JobState, Model
 from sightline_client.values.trainings import TrainingLoss, TrainingRecipe
 
@@ -34,7 +34,7 @@ app.command("online")(online.command)
 
 
 @app.command()
-def train(  # noqa: C901, PLR0915 - an argument an option
+def train(
     *,
     seed: Annotated[
         int, options.number("N", "The same data and seed, same model.", 0, 2**32 - 1)
@@ -108,25 +108,15 @@ def train(  # noqa: C901, PLR0915 - an argument an option
         message = await following.follow(client, job.job_id)
         ended = from_wire.job(message)
         if promote and ended.state is JobState.SUCCEEDED:
-            try:
-                await client.promote_model(ended.results["model_version"], force=force)
-            except FailedPrecondition as error:
-                if error.reason != UNPROVEN:
-                    raise
-                unproven = error  # the training did what it was for, and is to be seen
+            promotion = client.promote_model(ended.results["model_version"], force=force)
+            unproven = await following.refusal(promotion, UNPROVEN)
         if promote:
             models = await client.list_models()
         return message
 
     message = suite.run(ask)
+    _show_training(message, suite, serves=promote and unproven is None)
     value = from_wire.job(message)
-    if suite.json:
-        running.show_json(message)
-    else:
-        running.show(listings.jobs([value]))
-        if promote and value.state is JobState.SUCCEEDED and unproven is None:
-            version = tables.plain(value.results.get("model_version", ""))
-            running.show(Text(f"Model {version} serves now."))
     if unproven is not None:
         version = value.results.get("model_version", "")
         running.say(trained.not_yet(version, models, unproven.message))
@@ -134,6 +124,18 @@ def train(  # noqa: C901, PLR0915 - an argument an option
         running.say(trained.nothing_learned(models, value.error.message))
     elif wait and not following.ended_well(value):
         raise typer.Exit(1)
+
+
+def _show_training(message: job_pb2.Job, suite: Suite, *, serves: bool) -> None:
+    """Print the job; ``serves``: and that its model serves now, if it made one."""
+    if suite.json:
+        running.show_json(message)
+        return
+    value = from_wire.job(message)
+    running.show(listings.jobs([value]))
+    if serves and value.state is JobState.SUCCEEDED:
+        version = tables.plain(value.results.get("model_version", ""))
+        running.show(Text(f"Model {version} serves now."))
 
 
 @app.command("list")

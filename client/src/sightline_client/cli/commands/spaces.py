@@ -90,12 +90,8 @@ def fit(
         ended = from_wire.job(message)
         if promote and ended.state is JobState.SUCCEEDED:
             version = ended.results["space_version"]
-            try:
-                await client.promote_space(version, force=force, timeout=PROMOTION_SECONDS)
-            except FailedPrecondition as error:
-                if error.reason != REFUSED:
-                    raise
-                refused = error  # the fit did what it was for, and is to be seen
+            promotion = client.promote_space(version, force=force, timeout=PROMOTION_SECONDS)
+            refused = await following.refusal(promotion, REFUSED)
         return message
 
     message = suite.run(ask)

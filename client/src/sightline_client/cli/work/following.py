@@ -18,6 +18,7 @@ from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import listings, tables
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
+from sightline_client.errors import FailedPrecondition
 from sightline_client.transport.calls import Calls
 from sightline_client.values.operations import Job, JobState
 
@@ -67,6 +68,18 @@ def check(job: Job) -> None:
 async def started(client: SightlineClient, job: Job, *, wait: bool) -> job_pb2.Job:
     """Return a job that was started: at its end with ``wait``, else as it is now."""
     return await (follow if wait else get)(client, job.job_id)
+
+
+async def refusal(promotion: Awaitable[object], reason: str) -> FailedPrecondition | None:
+    """Await a promotion; return its error if it was refused for this reason, as the job before it
+    did what it was for, and is to be seen. Raises any other error."""
+    try:
+        await promotion
+    except FailedPrecondition as error:
+        if error.reason != reason:
+            raise
+        return error
+    return None
 
 
 def carry_out(

@@ -55,6 +55,8 @@ class PhotoView:
     box: Box = WHOLE
     find: bool = False
     """Whether to find the subject and embed that."""
+    camera: Camera = Camera.SHOPPER
+    """The photo's camera, which its limits depend on."""
 
 
 @dataclass(frozen=True, slots=True)

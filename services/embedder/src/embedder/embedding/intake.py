@@ -1,10 +1,12 @@
 """Intake of photos: from untrusted files to pixels."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from embedder.domain.errors import EmbedderUnavailable, PhotoTooLarge, PhotoUndecodable
 from embedder.domain.items import Priority
-from embedder.domain.photos import PhotoSubject, PhotoView, Pixels, PreparedPhoto
+from embedder.domain.photos import Camera, PhotoSubject, PhotoView, Pixels, PreparedPhoto
 from embedder.domain.recipes import PhotoRecipe
 from embedder.preprocessing import work
 from embedder.serving.priority import PrioritySemaphore, urgency
@@ -17,14 +19,15 @@ from sightline_rules.photos import PhotoLimits, PhotoRejectedError, RejectionRea
 class PhotoIntake:
     """Decodes photos in processes that they may crash. See ports.Intake."""
 
-    def __init__(self, decoders: decoding.Decoders, limits: PhotoLimits) -> None:
+    def __init__(self, decoders: decoding.Decoders, limits: Mapping[Camera, PhotoLimits]) -> None:
+        """Set the limits of the photos of each camera."""
         self._decoders = decoders
         self._limits = limits
         self._permits = PrioritySemaphore(decoders.processes)
 
-    def check(self, photo: bytes) -> None:
+    def check(self, photo: bytes, camera: Camera) -> None:
         try:
-            photos.check_size(photo, self._limits)
+            photos.check_size(photo, self._limits[camera])
             photos.sniff(photo)
         except PhotoRejectedError as error:
             raise _translated(error) from error
@@ -42,12 +45,14 @@ class PhotoIntake:
     async def _decoded(
         self, photo: bytes, recipe: PhotoRecipe, look: PhotoView
     ) -> tuple[Pixels, float, PhotoSubject | None]:
-        order, wanted = work.order(self._limits, recipe, look), work.wanted(recipe, look)
+        limits, wanted = self._limits[look.camera], work.wanted(recipe, look)
+        order = work.order(limits, recipe, look)
         try:
             facts, data = await self._decoders.run(order, photo, wanted)
             seconds, subject = work.understood(facts, look)
         except decoding.DecodingRefused as error:
-            raise _translated(PhotoRejectedError.of(error.code, str(error))) from error
+            rejected = PhotoRejectedError.of(error.code, str(error))
+            raise _translated(rejected, limits.pixels_setting) from error
         except decoding.DecodingUnavailable as error:
             raise EmbedderUnavailable("no photo can be decoded now") from error
         except decoding.DecodingOutOfMemory as error:
@@ -57,7 +62,8 @@ class PhotoIntake:
         return np.frombuffer(data, np.uint8).reshape(wanted.shape), seconds, subject
 
 
-def _translated(error: PhotoRejectedError) -> PhotoUndecodable | PhotoTooLarge:
+def _translated(error: PhotoRejectedError, setting: str = "") -> PhotoUndecodable | PhotoTooLarge:
+    """Return the error of a rejected photo; `setting`: of the limit that a large one exceeds."""
     if error.reason is RejectionReason.TOO_LARGE:
-        return PhotoTooLarge(str(error))
+        return PhotoTooLarge(f"{error} ({setting})" if setting else str(error))
     return PhotoUndecodable(str(error))

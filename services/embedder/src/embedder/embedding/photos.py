@@ -55,7 +55,7 @@ class PhotoEmbedder:
         if item.find_subject and not has_opencv():
             raise errors.SubjectUnsearchable
         if item.photo is not None:
-            self.intake.check(item.photo)
+            self.intake.check(item.photo, item.camera)
 
     async def embed(self, items: Mapping[int, Item], route: VersionRoute, call: EmbedCall) -> None:
         """Embed photos concurrently; the model batches what arrives together."""
@@ -66,7 +66,7 @@ class PhotoEmbedder:
         look = look_of(item, route.described)
         try:
             if self.cache.on and call.priority is Priority.INTERACTIVE:
-                key = (await digest(item.photo or b""), look, item.camera, item.guesses, route.key)
+                key = (await digest(item.photo or b""), look, item.guesses, route.key)
                 made = await self.cache.get(key, lambda: self._made(item, look, route, call))
             else:
                 made = await self._made(item, look, route, call)
@@ -141,7 +141,12 @@ def look_of(item: Item, described: Description) -> PhotoView:
         Camera.SHOPPER: described.shopper_views,
         Camera.CATALOGUE: described.catalog_views,
     }
-    return PhotoView(item.views or of_camera[item.camera], item.box or WHOLE, item.find_subject)
+    return PhotoView(
+        views=item.views or of_camera[item.camera],
+        box=item.box or WHOLE,
+        find=item.find_subject,
+        camera=item.camera,
+    )
 
 
 def check_box(box: Box) -> None:

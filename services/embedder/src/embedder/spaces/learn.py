@@ -20,6 +20,7 @@ from embedder.adapters.space_store import SpaceStore
 from embedder.domain import errors
 from embedder.domain.fits import FitPhoto, FitProgress, FitSettings, SentenceVectors
 from embedder.domain.items import MAX_TEXT
+from embedder.domain.models import Description
 from embedder.domain.photos import Pixels
 from embedder.fitting import process
 from embedder.fitting.process import FitOrder, FitRow
@@ -196,12 +197,26 @@ class Learner:
             rows=tuple(collected.rows),
             shopper_photo_tags=settings.shopper_photo_tags,
         )
-        await asyncio.to_thread(
-            fit_process.write_order, work, order, list(collected.proof.values())
-        )
+        async for progress in self._computed(store, work, order, collected, backbone.description):
+            yield progress
+
+    async def _computed(
+        self,
+        store: SpaceStore,
+        work: Path,
+        order: FitOrder,
+        collected: _Collected,
+        description: Description,
+    ) -> AsyncIterator[FitProgress]:
+        """Yield the stages of the process that fits; last, the candidate that was stored.
+
+        `description`: of the backbone's features model.
+        """
+        proof = list(collected.proof.values())
+        await asyncio.to_thread(fit_process.write_order, work, order, proof)
         async for stage in fit_process.run(self._command, work):
             yield FitProgress(collected.done, stage, collected.skipped)
-        found = await asyncio.to_thread(fit_process.manifest, work, order, backbone.description)
+        found = await asyncio.to_thread(fit_process.manifest, work, order, description)
         await asyncio.to_thread(store.add, work, found)
         yield FitProgress(collected.done, "write", collected.skipped, found)
 

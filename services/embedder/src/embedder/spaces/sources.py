@@ -11,7 +11,7 @@ from embedder.domain.fits import SentenceVectors
 from embedder.domain.fitted import Floats
 from embedder.domain.items import Embedding, Item, Priority
 from embedder.domain.models import VISUAL
-from embedder.domain.photos import PhotoView, Pixels
+from embedder.domain.photos import Camera, PhotoView, Pixels
 from embedder.domain.recipes import PhotoRecipe
 from embedder.embedding.embed import ItemEmbedder
 from embedder.ports import FeatureSource, Intake, ModelControl, Repository
@@ -123,10 +123,10 @@ class PhotoSource:
         self.description = route.described
         self._route, self._recipe = route, recipe
         self._intake = intake
-        self._look = PhotoView(views=views)
+        self._look = PhotoView(views=views, camera=Camera.CATALOGUE)
 
     async def features(self, photo: bytes) -> tuple[Floats, Pixels]:
-        self._intake.check(photo)
+        self._intake.check(photo, self._look.camera)
         with asking(Priority.BULK):
             seen = await self._intake.see(photo, self._recipe, self._look, Stages())
             answer = await self._route.embed({"image": seen.pixels})

@@ -16,6 +16,7 @@ from retriever.columns.keeper import Columns, View
 from retriever.columns.vectors import Vectors
 from retriever.domain.generation import Freshness, Generation, GenerationSnapshot
 from retriever.domain.index_values import Collapse
+from retriever.domain.vectors import Floats
 from retriever.ports.engine import VectorIndex
 from retriever.ports.search import SearchRecord
 from retriever.search import exact
@@ -119,37 +120,72 @@ async def _by_engine(
     measure: Measure,
 ) -> FoundNearest:
     """Search in the engine along a plan, in rounds, or in the record if the engine is lost."""
-    generation, record, fallback = snapshot.generation, deps.record, deps.fallback
-    freshness, copy = await reached(query, snapshot, record, remaining, fallback)
-    seeded = await deps.columns.of(query.catalog_id, query.product_ids)
-    seeds = {
-        each: await record.product_vectors(generation, each)
-        for each in dict.fromkeys(query.product_ids)
-        if seeded.table.place(each) >= 0
-    }
-    queries, left_out = query_vectors(query, generation, seeds), _left_out(query)
+    generation, fallback = snapshot.generation, deps.fallback
+    freshness, copy = await reached(query, snapshot, deps.record, remaining, fallback)
+    view = await deps.columns.of(query.catalog_id, query.product_ids)
+    queries = query_vectors(query, generation, await _seeds(query, generation, view, deps.record))
     with measure("index"):
         nearest = await begin(
             query,
             generation,
             freshness.head,
             vectors=queries,
-            excluded=len(left_out),
+            excluded=len(_left_out(query)),
             latest=bool(query.min_index_token),
-            record=record,
+            record=deps.record,
             index=deps.index,
             samples=deps.samples,
         )
     if fallback is not None:
         nearest.call = partial(fallback.call, generation, nearest.guess.rows, remaining)
     attempt = FallbackSearch(nearest, wanted_write(query), fallback, copy, remaining)
-    limit, rounds, rows = nearest.plan.limit, 0, 0
-    view, own = seeded, _own(query, seeded)
-    candidates = Candidates.none(view)
-    while queries:
+    found = EngineFindings(Candidates.none(view), _own(query, view))
+    if queries:
+        found = await _in_rounds(query, generation, deps, attempt, measure)
+    plan, own, copy = attempt.words(found.rounds, found.rows), found.own.tolist(), attempt.copy
+    if copy is None:
+        return FoundNearest(found.candidates, generation, freshness, plan, own, nearest)
+    return FoundNearest(
+        found.candidates, generation, copy.freshness, plan, own, substitute=copy.words
+    )
+
+
+async def _seeds(
+    query: SearchQuery, generation: Generation, view: View, record: SearchRecord
+) -> dict[str, list[Floats]]:
+    """Return the vectors of the query's products that the catalog holds, by product."""
+    return {
+        each: await record.product_vectors(generation, each)
+        for each in dict.fromkeys(query.product_ids)
+        if view.table.place(each) >= 0
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFindings:
+    """What the rounds of a search in the engine found."""
+
+    candidates: Candidates
+    own: Ints
+    """Places of the query's products, if their near-duplicates are left out."""
+    rounds: int = 0
+    rows: int = 0
+    """Rows of the last round."""
+
+
+async def _in_rounds(
+    query: SearchQuery,
+    generation: Generation,
+    deps: Searcher,
+    attempt: FallbackSearch,
+    measure: Measure,
+) -> EngineFindings:
+    """Look for more rows, round by round, until there are enough products or no more rows."""
+    limit, rounds, left_out = attempt.nearest.plan.limit, 0, _left_out(query)
+    while True:
         with measure("index"):
             found = await attempt.look(limit)
-        rounds, rows = rounds + 1, len(found.hits)
+        rounds += 1
         with measure("hydrate"):
             named = [*query.product_ids, *(hit.product_id for hit in found.hits)]
             view = await deps.columns.of(query.catalog_id, list(dict.fromkeys(named)))
@@ -160,18 +196,13 @@ async def _by_engine(
                 query,
                 left_out,
                 own,
-                record=record,
+                record=deps.record,
                 generation=generation,
             )
             candidates = Candidates.of(ordered, query.top_k, query.collapse)
         if candidates.group_count >= query.top_k or found.complete:
-            break
+            return EngineFindings(candidates, own, rounds, len(found.hits))
         limit = min(MAX_LIMIT, limit * REFILL)
-    plan, copy = attempt.words(rounds, rows), attempt.copy
-    if copy is None:
-        return FoundNearest(candidates, generation, freshness, plan, own.tolist(), nearest)
-    fresh, rests_on = copy.freshness, copy.words
-    return FoundNearest(candidates, generation, fresh, plan, own.tolist(), substitute=rests_on)
 
 
 def _left_out(query: SearchQuery) -> set[str]:

@@ -77,8 +77,9 @@ def _reader(field: Field) -> Callable[[product_pb2.Product], Any]:
             return lambda product: known(number) if (number := get(product)) else default
         case kinds.MoneyKind():
             return lambda product: _amount(get(product)) if _has(product, name) else None
-        case kinds.NumberKind():
-            return lambda product: float(get(product)) if _has(product, name) else None
+        case kinds.StepsKind() as kind:
+            plain = kind.plain
+            return lambda product: plain(get(product)) if _has(product, name) else None
         case _:
             return get
 

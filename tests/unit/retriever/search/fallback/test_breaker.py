@@ -12,7 +12,7 @@ from retriever.record import Record
 from retriever.search.fallback.breaker import CollectionBreaker, reach
 from tests.fakes.index import DIMENSION, FakeIndex
 from tests.unit.retriever.conftest import generation
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 
 @pytest.fixture
@@ -34,8 +34,10 @@ def breaker(record: Record, index: FakeIndex) -> CollectionBreaker:
     return CollectionBreaker(record, index, patience=0.05, pause=0.001)
 
 
-async def count(breaker: CollectionBreaker, made: Generation, index: FakeIndex) -> int:
-    return await breaker.call(made, 0.05, lambda: index.count(made.collection))
+async def count(
+    breaker: CollectionBreaker, made: Generation, index: FakeIndex, seconds: float = SECONDS
+) -> int:
+    return await breaker.call(made, seconds, lambda: index.count(made.collection))
 
 
 @pytest.mark.parametrize("how", ["down", "hung"])
@@ -46,7 +48,7 @@ async def test_an_engine_that_does_not_answer_is_lost_until_it_does(
     assert not breaker.lost(made)
     setattr(index, how, True)
     with pytest.raises(IndexUnavailable):
-        await count(breaker, made, index)
+        await count(breaker, made, index, 0.05)
     await until(lambda: breaker.lost(made))
     setattr(index, how, False)
     await until(lambda: not breaker.lost(made))
@@ -54,8 +56,10 @@ async def test_an_engine_that_does_not_answer_is_lost_until_it_does(
 
 
 async def test_a_call_that_was_given_too_little_time_proves_nothing(
-    made: Generation, breaker: CollectionBreaker, index: FakeIndex
+    made: Generation, record: Record, index: FakeIndex
 ) -> None:
+    breaker = CollectionBreaker(record, index, patience=SECONDS, pause=0.001)
+
     async def slow() -> int:
         await asyncio.sleep(0.5)
         return 1

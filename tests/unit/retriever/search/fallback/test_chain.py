@@ -143,7 +143,7 @@ async def test_rows_that_are_not_read_in_time_are_reported_as_the_loss_they_are(
     index.down = True
     with pytest.raises(IndexUnavailable):
         await ask(near(b"2"), record, index, fallback, seconds=0.05)
-    answer = await ask(near(b"2"), record, index, fallback, seconds=5)
+    answer = await ask(near(b"2"), record, index, fallback, seconds=SECONDS)
     assert answer.substitute == LOST
 
 

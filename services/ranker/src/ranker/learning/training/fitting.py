@@ -81,47 +81,20 @@ def assembled(
 ) -> Fitted:
     """Build the model of all products: products and shoppers as sums of features, and the other
     parts; see `fitted`."""
-    recipe, matrix, sizes = subject.recipe, subject.items.matrix, subject.items.sizes
-    shared = len(subject.actors) if recipe.user_ids else 0
-    shared_names = subject.shoppers.names[shared:]
     shoppers = _dense(subject.shoppers.matrix @ learned.shoppers.vectors)
     looks, explained = _looks(subject, learned, shoppers)
-    vectors = _dense(matrix @ learned.items.vectors)
-    if looks is not None:
-        _add_looks(vectors, looks, subject)
-    known = np.flatnonzero(
-        np.diff(subject.shoppers.matrix.indptr)
-    )  # of the others nothing is known
     model = Model(
         version="",
-        item_ids=subject.item_ids,
-        item_rows={item: row for row, item in enumerate(subject.item_ids)},
-        item_vectors=vectors,
-        item_biases=_dense(matrix @ learned.items.biases),
-        actor_rows={subject.actors[place]: row for row, place in enumerate(known.tolist())},
-        actor_vectors=shoppers[known],
-        feature_names=subject.items.names,
-        feature_rows={name: row for row, name in enumerate(subject.items.names)},
-        feature_vectors=_dense(learned.items.vectors * sizes[:, None]),
-        feature_biases=_dense(learned.items.biases * sizes),
         score_scale=1.0,
-        blend=dict(recipe.blend.weights),
-        attribute_keys=recipe.attribute_keys,
-        styles=subject.styles,
-        style_mean=None if subject.style is None else subject.style.mean,
-        style_axes=None if subject.style is None else subject.style.axes,
-        style_space="" if subject.style is None else subject.style.space_version,
+        blend=dict(subject.recipe.blend.weights),
+        attribute_keys=subject.recipe.attribute_keys,
         looks=looks,
-        shopper_feature_names=shared_names,
-        shopper_feature_rows={name: row for row, name in enumerate(shared_names)},
-        shopper_feature_vectors=learned.shoppers.vectors[shared:],
-        item_features=Neighbours(
-            matrix.indptr.astype(np.int64),
-            matrix.indices.astype(np.int32),
-            matrix.data / sizes[matrix.indices],
-        ),
+        **_items(subject, learned, looks),
+        **_features(subject, learned),
+        **_shoppers(subject, learned, shoppers),
+        **_style(subject),
+        **_parts(subject, beside),
     )
-    model = replace(model, **_parts(subject, beside))
     model = replace(model, score_scale=score_scale(model, subject.interests))
     model = replace(model, part_scales=part_scales(model, subject.interests))
     return Fitted(
@@ -133,6 +106,70 @@ def assembled(
         subject.interests,
         explained,
     )
+
+
+def _items(
+    subject: TrainingMatrices, learned: LearnedFactors, looks: Looks | None
+) -> dict[str, Any]:
+    """Return the model's products, each the sum of its features and of what its photos say."""
+    matrix, sizes = subject.items.matrix, subject.items.sizes
+    vectors = _dense(matrix @ learned.items.vectors)
+    if looks is not None:
+        _add_looks(vectors, looks, subject)
+    return {
+        "item_ids": subject.item_ids,
+        "item_rows": {item: row for row, item in enumerate(subject.item_ids)},
+        "item_vectors": vectors,
+        "item_biases": _dense(matrix @ learned.items.biases),
+        "item_features": Neighbours(
+            matrix.indptr.astype(np.int64),
+            matrix.indices.astype(np.int32),
+            matrix.data / sizes[matrix.indices],
+        ),
+    }
+
+
+def _features(subject: TrainingMatrices, learned: LearnedFactors) -> dict[str, Any]:
+    """Return the model's features of products, of the size that they have in a product."""
+    names, sizes = subject.items.names, subject.items.sizes
+    return {
+        "feature_names": names,
+        "feature_rows": {name: row for row, name in enumerate(names)},
+        "feature_vectors": _dense(learned.items.vectors * sizes[:, None]),
+        "feature_biases": _dense(learned.items.biases * sizes),
+    }
+
+
+def _shoppers(
+    subject: TrainingMatrices, learned: LearnedFactors, vectors: Floats
+) -> dict[str, Any]:
+    """Return the model's shoppers that have features, and its features of shoppers.
+
+    `vectors`: (actors, dimension) of all shoppers.
+    """
+    known = np.flatnonzero(np.diff(subject.shoppers.matrix.indptr))
+    shared = len(subject.actors) if subject.recipe.user_ids else 0
+    names = subject.shoppers.names[shared:]
+    return {
+        "actor_rows": {subject.actors[place]: row for row, place in enumerate(known.tolist())},
+        "actor_vectors": vectors[known],
+        "shopper_feature_names": names,
+        "shopper_feature_rows": {name: row for row, name in enumerate(names)},
+        "shopper_feature_vectors": learned.shoppers.vectors[shared:],
+    }
+
+
+def _style(subject: TrainingMatrices) -> dict[str, Any]:
+    """Return the visual style of products, and the axes that it is measured on."""
+    style = subject.style
+    if style is None:
+        return {"styles": subject.styles}
+    return {
+        "styles": subject.styles,
+        "style_mean": style.mean,
+        "style_axes": style.axes,
+        "style_space": style.space_version,
+    }
 
 
 def _looks(

@@ -72,24 +72,64 @@ def check(given: Given, recipe: Recipe) -> None:
         raise DataInsufficient("no shopper likes any product of this catalog yet")
 
 
+@dataclass(frozen=True, slots=True)
+class Affinities:
+    """Who likes what, among the products of a catalog."""
+
+    people: Ints
+    """Codes of the shoppers who like something, ascending."""
+    warm: Ints
+    """Rows of the products that somebody likes, ascending."""
+    liked: Liked
+    """In rows of `people` and of `warm`."""
+    times: Ints
+    """(pairs,) of `liked`: of the newest event behind each"""
+
+
 def subject_of(
     given: Given, recipe: Recipe, style: matrices.Style | None = None
 ) -> TrainingMatrices:
-    """`style`: the one to go on with; None = learn it. DataInsufficient."""
+    """Return the matrices to learn from. `style`: the one to go on with; None = learn it.
+
+    Raises DataInsufficient.
+    """
     products = sorted(given.products, key=lambda product: product.product_id)
     ids = tuple(product.product_id for product in products)
     found = interests(given.log, recipe.signals)
-    row_of = places(found.items, ids)
+    affinities = _affinities(found, places(found.items, ids), recipe)
+    warm, vectors = affinities.warm, given.vectors
+    style = style or matrices.learn_style(vectors, recipe.style_dimension, matrices.STYLE_SIZE)
+    styles = None if style is None or vectors is None else matrices.styles_of(style, vectors, ids)
+    items = matrices.of_products(products, recipe.attribute_keys, recipe.shared_scale)
+    actors = tuple(found.actors[one] for one in affinities.people.tolist())
+    return TrainingMatrices(
+        recipe=recipe,
+        item_ids=ids,
+        items=items.used_by(warm),
+        warm=warm,
+        actors=actors,
+        shoppers=matrices.of_shoppers(actors, given.attributes, with_ids=recipe.user_ids),
+        liked=affinities.liked,
+        times=affinities.times,
+        photos=vectors,
+        style=style,
+        styles=styles,
+        interests=found,
+        log=given.log,
+    )
+
+
+def _affinities(found: Interests, row_of: Ints, recipe: Recipe) -> Affinities:
+    """Return who likes what, with negatives where the loss needs them.
+
+    `row_of`: rows of the products in the catalog; −1: absent. Raises DataInsufficient.
+    """
     rows = row_of[found.item]
     known = rows >= 0
     if not known.any():
         raise DataInsufficient("no shopper likes any product of this catalog yet")
-    vectors = given.vectors
-    style = style or matrices.learn_style(vectors, recipe.style_dimension, matrices.STYLE_SIZE)
-    of_items = None if style is None or vectors is None else matrices.styles_of(style, vectors, ids)
     warm, item = np.unique(rows[known], return_inverse=True)
     people, shopper = np.unique(found.actor[known], return_inverse=True)
-    actors = tuple(found.actors[one] for one in people.tolist())
     liked = Liked(
         shopper.astype(np.int32),
         item.astype(np.int32),
@@ -102,23 +142,7 @@ def subject_of(
         wrong = _wrong_answers(found, row_of, (people, warm), liked, recipe.seed)
         times = np.concatenate([times, np.zeros(len(wrong.item), np.int64)])
         liked = stacked(liked, wrong)
-    return TrainingMatrices(
-        recipe=recipe,
-        item_ids=ids,
-        items=matrices.of_products(products, recipe.attribute_keys, recipe.shared_scale).used_by(
-            warm
-        ),
-        warm=warm,
-        actors=actors,
-        shoppers=matrices.of_shoppers(actors, given.attributes, with_ids=recipe.user_ids),
-        liked=liked,
-        times=times,
-        photos=vectors,
-        style=style,
-        styles=of_items,
-        interests=found,
-        log=given.log,
-    )
+    return Affinities(people, warm, liked, times)
 
 
 def _wrong_answers(
