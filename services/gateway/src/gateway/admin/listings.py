@@ -1,8 +1,8 @@
-"""One list of what several owners list, newest first, page by page.
+"""Merge the lists of several owners into one, newest first, page by page.
 
-Each owner's list is paged by itself. A page of ours ends somewhere within a page of theirs: our
-token keeps, for each owner, their token of that page and the entry that was shown last. What comes
-to be while somebody reads on is newer than all that was shown, and is left out.
+Each owner pages its own list. A page of the merged list may end within an owner's page, so the
+token stores, for each owner, its page token and the last entry returned. Entries created while a
+caller pages are newer than all returned ones and are omitted.
 """
 
 import asyncio
@@ -23,35 +23,35 @@ class Entry:
     """One entry of a list."""
 
     id: str
-    """Of one owner's entries, the newer one has the greater id."""
+    """Within one owner, newer entries have greater ids."""
     created: int
     """Microseconds since 1970 (UTC)."""
     body: Any
 
 
 Place = tuple[str, str] | None
-"""An owner's token of the page that is being read and the entry that was shown last (empty = none);
-None = all was shown."""
+"""Page token of an owner and the last entry returned (empty if none); `None` if the owner's list
+has ended."""
 
 
 Fetch = Callable[[str, int], Awaitable[tuple[Sequence[Entry], str]]]
-"""An owner's page, newest first, and the token of its next one; of a page token and a size."""
+"""Fetch an owner's page, newest first, and its next page token, by page token and size."""
 
 
 @dataclass(slots=True)
 class _Owner:
-    """How far one owner's list is read."""
+    """Read position in one owner's list."""
 
     fetch: Fetch
     size: int
     bound: int | None
-    """Nothing newer is shown; None = this is the first page."""
+    """Entries newer than this one are omitted; `None` on the first page."""
     token: str
-    """Of the page that is being read."""
+    """Token of the page being read."""
     last: str
-    """The entry that was shown last; empty = none."""
+    """The last entry returned; empty if none."""
     ended: bool
-    """Whether there is nothing behind the page that is being read."""
+    """True if no page follows the one being read."""
     read: bool = False
     following: str = ""
     waiting: deque[Entry] = field(default_factory=deque)

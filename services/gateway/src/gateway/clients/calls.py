@@ -1,4 +1,4 @@
-"""Calls to a peer: deadline in, typed error out."""
+"""Calls to a peer: pass the deadline on, raise typed errors."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,8 +20,8 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 _GONE = frozenset({"UNAVAILABLE", "CANCELLED", "PEER_UNKNOWN"})
-"""The transport's reasons for a peer that is gone, and that of one which does not know us: nothing
-that a caller can change. Others are the peer's own."""
+"""Reasons of transport failures and of an unauthorized peer, which no caller can fix. Other reasons
+are the peer's own."""
 
 
 class PeerCaller:
@@ -43,7 +43,7 @@ class PeerCaller:
         self._hedge_share = hedge_share
         self._hedging: dict[object, Hedging] = {}
         self.version = ""
-        """The peer's, as it was last noted; empty = unknown."""
+        """Version of the peer as last seen; empty if unknown."""
         self._reserve = reserve
         self._longest = longest
 
@@ -77,8 +77,8 @@ class PeerCaller:
                 self._suspect()
             raise self._error(error) from error
         except asyncio.CancelledError:
-            # A stage whose time is over ends its calls so. Who left, or was answered by another
-            # replica, does too, and says nothing of the peer.
+            # A stage whose time is over cancels its calls, as does a caller that leaves or a hedged
+            # call that lost. This is no failure of the peer.
             if (left := deadlines.remaining()) is not None and left <= self._reserve:
                 self._suspect()
             raise
@@ -93,7 +93,7 @@ class PeerCaller:
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
         finally:
-            call.cancel()  # a caller that left reads no more: the peer has to stop
+            call.cancel()  # a caller that left reads no more: cancel the peer's stream
 
     def close(self) -> None:
         """Ask no more whether the peer hangs."""

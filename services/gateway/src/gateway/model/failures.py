@@ -1,4 +1,4 @@
-"""What a peer's failure means for an answer. Pure."""
+"""Effect of a peer's failure on the answer. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ BY_REASON: Mapping[str, DegradationCause] = MappingProxyType(
     {
         "EMBEDDER_UNAVAILABLE": DegradationCause.EMBEDDER_UNAVAILABLE,
         "EMBED_QUEUE_FULL": DegradationCause.EMBEDDER_UNAVAILABLE,
-        # It does not serve the version that the index holds.
+        # The embedder does not serve the version that the index holds.
         "SPACE_VERSION_UNAVAILABLE": DegradationCause.EMBEDDER_UNAVAILABLE,
-        # The embedder made it, so it is no fault of the caller's.
+        # The embedder made the vector, so the caller is not at fault.
         "VECTOR_INVALID": DegradationCause.EMBEDDER_UNAVAILABLE,
         "INDEX_UNAVAILABLE": DegradationCause.INDEX_UNAVAILABLE,
         "INDEX_REFUSED": DegradationCause.INDEX_UNAVAILABLE,
-        # A space is being rolled out: the embedder is ahead of the index or behind it.
+        # A space is being rolled out: embedder and index have different versions.
         "INDEX_VERSION_MISMATCH": DegradationCause.INDEX_UNAVAILABLE,
         "RETRIEVER_UNAVAILABLE": DegradationCause.RETRIEVER_UNAVAILABLE,
         "RANKER_UNAVAILABLE": DegradationCause.RANKER_UNAVAILABLE,
@@ -27,7 +27,7 @@ BY_REASON: Mapping[str, DegradationCause] = MappingProxyType(
         "STAGE_DEADLINE": DegradationCause.STAGE_DEADLINE,
     }
 )
-"""Causes by reason, whatever the code."""
+"""Cause by reason, for any code."""
 
 CALLERS = frozenset(
     {
@@ -38,20 +38,20 @@ CALLERS = frozenset(
         Code.PERMISSION_DENIED,
     }
 )
-"""Codes of failures that are the caller's: the request fails with them."""
+"""Codes of errors that the caller caused: the request fails with them."""
 
 _BAD_INPUT = frozenset({Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE})
 
 
 @dataclass(frozen=True, slots=True)
 class StageFailure:
-    """Something that failed, without which the answer is degraded."""
+    """A failed part without which the answer is degraded."""
 
     stage: str
-    """The stage or branch."""
+    """Stage or branch."""
     cause: DegradationCause
     unreachable: Peer | None = None
-    """A peer that did not answer at all."""
+    """The peer, if it did not answer at all."""
 
 
 def failure_of(stage: str, peer: Peer, error: ServiceError) -> StageFailure:
@@ -63,14 +63,17 @@ def failure_of(stage: str, peer: Peer, error: ServiceError) -> StageFailure:
 def cause_of(peer: Peer, error: ServiceError) -> DegradationCause:
     """Return why an answer is degraded by a peer's failure; raise the error when it is the caller's
     own."""
-    if isinstance(error, QuotaExhausted):  # of the gateway's own caller: no answer is worse
+    if isinstance(
+        error, QuotaExhausted
+    ):  # errors of the gateway's own caller do not degrade the answer
         raise error
     known = BY_REASON.get(error.reason)
     if known is not None:
         return known
     if error.code is Code.DEADLINE_EXCEEDED:
         return DegradationCause.STAGE_DEADLINE
-    # The caller's part of a call to the ranker is checked before: what it refuses is our mistake.
+    # The caller's input is validated before the ranker is called: an invalid argument there is a
+    # fault of the gateway.
     ours = peer is Peer.RANKER and error.code in _BAD_INPUT
     if error.code in CALLERS and not ours:
         raise error

@@ -1,9 +1,10 @@
-"""Near-duplicates across branches collapse into the best. Pure; the rule is shared.
+"""Collapse of near-duplicates across branches into the best one. Pure; the rule is shared.
 
-The best is that of the final order, after hidden products are out of it: who hides a product sees
-its variants still. So the ranker collapses what it ranks; here it is done to an order that it did
-not make, or that has to be explained. A search says which of its own products show the same
-picture, as it has their vectors; between products of different branches the hashes decide.
+The best one is the first of the final order, after hidden products were removed: a shopper who hid
+a product still sees its variants. The ranker collapses the products that it ranks; this module does
+it for orders that it did not make or that have to be explained. A search reports which of its own
+products show the same picture, because it has their vectors; between products of different branches
+the hashes decide.
 """
 
 from collections.abc import Sequence

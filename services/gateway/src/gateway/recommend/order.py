@@ -1,4 +1,4 @@
-"""The final order of candidates: the ranker's, or where it fails that of the fusion."""
+"""Final order of candidates: the ranker's, or that of the fusion if the ranker fails."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,13 +31,13 @@ class FinalOrder:
     by_ranker: bool
     hidden_count: int = 0
     recorded: bool = False
-    """Whether the ranker keeps the answer's record; it keeps only records of what it ranked."""
+    """True if the ranker records the answer; it records only answers that it ranked."""
     rest: Rest | None = None
-    """Reads the order behind its first products; None: it is whole."""
+    """Reads the rest of the order; `None` if it is complete."""
     acted: tuple[str, ...] = ()
     """Names of the controls that changed the first page."""
     outcomes: ControlOutcomes = NO_OUTCOMES
-    """What became of pinned candidates."""
+    """Effects of pins."""
 
 
 def fused(run: Run, listings: tuple[CandidateList, ...]) -> FusedCandidates:
@@ -66,8 +66,8 @@ async def _ranked(run: Run, candidates: FusedCandidates, record: AnswerRecord) -
         run.trace.steps.append(f"{answer.collapsed_count} collapsed")
 
     async def rest(_: int) -> AnswerOrder:
-        # The record of the first call stays. It may not be written yet, and so is not read here.
-        # The same model ranks, also where the pinned one became ready meanwhile.
+        # The record of the first call is kept. It may not be written yet, so it is not read here.
+        # The same model ranks again, even if the pinned one has been loaded meanwhile.
         model = order.model_version and answer.model_version
         whole = replace(order, top_k=0, reason_count=0, record=None, model_version=model)
         again = await rank(run, whole)
@@ -111,7 +111,7 @@ async def rank(run: Run, order: RankRequest) -> Ranked | None:
         if run.query.shopper is not None:
             run.trace.failures.append(StageFailure("rank", DegradationCause.PROFILE_UNAVAILABLE))
         return None
-    if "rank" not in run.trace.steps:  # the rest of an order is no further step
+    if "rank" not in run.trace.steps:  # the rest of an order is not a separate step
         run.trace.reported.extend(answer.degradations)
         run.trace.model_version = answer.model_version
         run.trace.steps.append("rank")

@@ -1,4 +1,4 @@
-"""Decides how a request is answered: scene × request → branches, counts and time. Pure."""
+"""Planning of a request: scene × request → branches, counts and time. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
@@ -10,7 +10,7 @@ from gateway.model.scene import AnchorSource, Scene
 from servicekit.requests import RequestInvalid
 
 SPARE = 10
-"""Products beyond two pages that are asked for at once."""
+"""Number of products requested in addition to two pages."""
 
 
 def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
@@ -29,7 +29,7 @@ def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
             if asked and (scene.branches[branch] > 0 or (branch is Branch.NEW and explores))
         ),
         top_k=top_k,
-        # The ranker knows no filter: what it names is thinned out afterwards.
+        # The ranker does not evaluate filters: its candidates are filtered afterwards.
         generated=top_k if query.filter is None else MOST_ASKED,
         most=min(scene.most_candidates, MOST_RANKED),
         ahead=2 * query.results_a_page + SPARE,
@@ -66,7 +66,7 @@ def _asked(query: RequestQuery, scene: Scene) -> Mapping[Branch, bool]:
 def scened(query: RequestQuery, scene: Scene) -> RequestQuery:
     """Return the query with its anchors left out, and searched by, as its scene says."""
     if query.followed and not scene.followed_attribute:
-        raise RequestInvalid.at("followed", "this scene names no attribute to follow by")
+        raise RequestInvalid.at("followed", "this scene defines no followed_attribute")
     if query.anchors and not scene.answer_anchors:
         left_out = (*query.exclude_product_ids, *query.anchors)
         query = replace(query, exclude_product_ids=left_out)

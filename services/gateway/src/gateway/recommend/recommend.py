@@ -34,7 +34,7 @@ from servicekit import deadlines, tracing
 
 @dataclass(frozen=True, slots=True)
 class FirstPage:
-    """The first page of an answer, and what it was made of."""
+    """The first page of an answer, with its inputs."""
 
     listings: tuple[CandidateList, ...]
     candidates: FusedCandidates
@@ -42,7 +42,7 @@ class FirstPage:
     ordered: FinalOrder
     page: AnswerPage
     outcomes: ControlOutcomes
-    """Of pinned products."""
+    """Effects of pins."""
 
 
 async def recommend(query: RequestQuery, deps: RequestDependencies) -> RecommendAnswer:
@@ -64,7 +64,7 @@ async def recommend(query: RequestQuery, deps: RequestDependencies) -> Recommend
         except NothingAvailable:
             if run.unlisted_snapshot is None:
                 raise
-            # What of these products can be shown, and behind it what the snapshot names.
+            # The products that can be shown, followed by those of the snapshot.
             first = await _first_page(run, (*listings, *list_snapshot(run)))
         return _answer(run, _kept(run, first), activated)
 
@@ -118,7 +118,7 @@ def _kept(run: Run, first: FirstPage) -> FirstPage:
     if not ordered.by_ranker:
         record = replace(
             record,
-            # Under the first id the ranker may yet have kept what it ranked too late.
+            # A new id: the ranker may still record under the first id what it ranked too late.
             answer_id=secrets.token_hex(16),
             versions=versions_of(run),
             degradations=degraded(run, first.candidates),

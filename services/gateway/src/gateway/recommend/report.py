@@ -1,4 +1,4 @@
-"""What an answer reports of itself: degradations, versions, quality and best match."""
+"""Reports about an answer: degradations, versions, quality and best match."""
 
 from collections.abc import Collection, Sequence
 

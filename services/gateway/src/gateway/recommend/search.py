@@ -1,4 +1,4 @@
-"""Search: the products near to the signals, fused and not ranked for anyone."""
+"""Search: the nearest products of a query, fused, without ranking."""
 
 from gateway.model.query import RequestQuery
 from gateway.model.response import FoundProduct, SearchAnswer

@@ -1,4 +1,4 @@
-"""Candidates that the ranker generates by behaviour, and their columns of the record."""
+"""Candidates that the ranker generates by behaviour, with their columns."""
 
 from collections.abc import Sequence
 from dataclasses import replace

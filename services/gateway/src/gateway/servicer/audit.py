@@ -1,4 +1,4 @@
-"""The audit log, which services with a store keep for the gateway: it has none itself."""
+"""The audit log, stored by the services behind the gateway, which has no store."""
 
 from collections.abc import Mapping
 
@@ -18,16 +18,16 @@ from sightline.common.v1 import audit_service_pb2_grpc
 DEFAULT_PAGE, MOST_LISTED = 50, 1_000
 
 OWNERS = (Peer.RETRIEVER, Peer.RANKER)
-"""An entry goes to the first that takes it."""
+"""Owners of entries, in order of preference: the first one that accepts an entry stores it."""
 
 EACH_SECONDS = 2.0
-"""How long each of them may take."""
+"""Timeout of each of them, in seconds."""
 
 Owner = tuple[PeerCaller, "audit_service_pb2_grpc.AuditServiceAsyncStub"]
 
 
 class AuditLog:
-    """Writes the audit log and reads it."""
+    """Writer and reader of the audit log."""
 
     def __init__(self, connections: Mapping[Peer, Connection], keys: SigningKeys) -> None:
         """`keys`: what signs page tokens."""

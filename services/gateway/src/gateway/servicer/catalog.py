@@ -1,4 +1,4 @@
-"""CatalogService on the wire: the retriever's ProductService under the public contract."""
+"""CatalogService: the retriever's ProductService under the public contract."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ MOST_LISTED = 1_000
 
 
 class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
-    """Passes the catalog's calls on to the retriever."""
+    """Servicer that passes calls about the catalog to the retriever."""
 
     def __init__(
         self,

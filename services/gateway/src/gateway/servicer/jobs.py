@@ -1,4 +1,4 @@
-"""JobService on the wire: each job's id begins with its owner, which serves it."""
+"""JobService: each job's id begins with its owner, which serves the call."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -21,14 +21,14 @@ DEFAULT_PAGE = 50
 MOST_LISTED = 1_000
 
 OWNERS = (Peer.RETRIEVER, Peer.RANKER)
-"""The services that have jobs; their names are the prefixes of their jobs' ids."""
+"""Services with jobs; their names are the prefixes of their jobs' ids."""
 
 Owner = tuple[PeerCaller, "job_service_pb2_grpc.JobServiceAsyncStub"]
-"""How to call a service's JobService: its caller and its stub."""
+"""A service's caller and the stub of its JobService."""
 
 
 class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
-    """Passes each call on to the job's owner."""
+    """Servicer that passes each call to the job's owner."""
 
     def __init__(
         self, catalogs: Sequence[str], connections: Mapping[Peer, Connection], keys: SigningKeys
@@ -101,5 +101,5 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
         request.catalog_id = admit(request, self._catalogs)
         owner = self._owners.get(request.job_id.partition("/")[0])
         if owner is None:
-            raise NotFound("this catalog has no such job", reason="JOB_NOT_FOUND")
+            raise NotFound("the catalog has no job with this id", reason="JOB_NOT_FOUND")
         return owner

@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 
 from retriever.domain import stored
 from retriever.domain.archive import Row
-from retriever.domain.errors import BackupDamaged
 from retriever.domain.product import Amount, ImageDraft, ProductContent, ProductDraft
 from retriever.domain.validation import check_product
 from retriever.record import parts
@@ -20,6 +19,7 @@ from retriever.record.products import ADDED, content_etag, content_etags
 from retriever.record.session import ROWS, USERS, Entry, Session
 from retriever.record.tables import images, pending, products, vectors
 from retriever.record.texts import want_texts
+from servicekit.backups.errors import BackupDamaged
 from servicekit.errors import ServiceError
 from sightline_rules import kinds
 from sightline_rules.fields import WRITTEN, Field

@@ -1,5 +1,5 @@
-"""Controls in an order that the ranker did not make, or that has yet to collapse. Pure; the rule is
-shared."""
+"""Controls applied to an order that the ranker did not make or that is not collapsed yet. Pure; the
+rule is shared."""
 
 from collections.abc import Sequence
 from dataclasses import replace
