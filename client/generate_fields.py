@@ -1,4 +1,5 @@
-"""Writes values/products.py: the value Product, the fields of filters, and the list of fields.
+"""Writes values/products.py: the value Product, the fields of filters, the orders of a search, and
+the list of fields.
 
     .venv/bin/python client/generate_fields.py
 
@@ -14,6 +15,7 @@ from pathlib import Path
 from google.protobuf.descriptor import FieldDescriptor
 
 from sightline.common.v1 import product_pb2
+from sightline.gateway.v1 import recommendation_service_pb2
 from sightline_rules.fields import FIELDS, Field
 from sightline_rules.filters import Availability
 from sightline_rules.kinds import ChoiceKind
@@ -75,6 +77,7 @@ Made from the table of fields by client/generate_fields.py: change that and run 
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from sightline_client.values.catalog import (
     Attribute,
@@ -111,6 +114,12 @@ class F:
         return AttributeField(f"{{ATTRIBUTES}}{{key}}")
 
 
+class Sort(StrEnum):
+    """Order of the nearest products of a search."""
+
+{sorts}
+
+
 FIELDS: tuple[ProductField, ...] = (
 {fields}
 )
@@ -132,9 +141,16 @@ def generate() -> str:
     text = PAGE.format(
         product="\n".join(_member(name, table.get(name)) for name in wire),
         filters="\n".join(map(_filter, filtered)),
+        sorts="\n".join(f'    {name} = "{name}"' for name in _sorts()),
         fields="\n".join(map(_line, FIELDS)),
     )
     return _formatted(text)
+
+
+def _sorts() -> list[str]:
+    """Return the names of the contract's orders of a search, without their prefix."""
+    names = [name.removeprefix("SORT_") for name, _ in recommendation_service_pb2.Sort.items()]
+    return [name for name in names if name != "UNSPECIFIED"]
 
 
 def _kind(field: Field) -> str:

@@ -12,8 +12,9 @@ INTRODUCTION = """\
 A product has an id, photos, an etag and these fields. The columns say what becomes of each.
 
 - *Filter*: name and operators in [filters](../integrate/filters.md); `:*` asks whether it is known.
-- *Facet*: answers count its values.
-- *Sorted*: lists can be ordered by it.
+- *Facet*: searches count its values; of prices and numbers, ranges of them. A time has none: useful
+  ranges would depend on the time of the request, so ask by filters.
+- *Sorted*: the orders of a search by it, as `sort` names them; lists of products have `newest`.
 - *Words*: the weight of its words in keyword search.
 - *Text*: its place in the text that is embedded.
 - *Ranking*: the ranker reads it of each candidate.
@@ -36,7 +37,7 @@ def _row(field: Field) -> Iterable[str]:
         _summary(field),
         _operators(field),
         "yes" if field.faceted else "",
-        "yes" if field.sorted else "",
+        ", ".join(order.name.lower() for order in field.sorted),
         f"{WEIGHTS[field.searched]:g}" if field.searched else "",
         str(field.embedded or ""),
         "yes" if field.candidate else "",

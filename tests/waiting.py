@@ -4,7 +4,11 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
+
+import grpc
+
+Found = TypeVar("Found")
 
 SECONDS = 180.0
 """How long anything may take on a busy machine: a test that waits in vain fails, and says nothing
@@ -12,6 +16,9 @@ of speed."""
 
 SHORTEST, LONGEST = 0.002, 0.2
 """Seconds between two looks: at first, and in the end."""
+
+DEADLINES = (4.0, 16.0, SECONDS)
+"""Seconds of a call in which a peer hangs, so that part of the deadline is spent in any case."""
 
 
 async def until(check: Callable[[], Awaitable[Any] | Any], seconds: float = SECONDS) -> None:
@@ -24,3 +31,21 @@ async def until(check: Callable[[], Awaitable[Any] | Any], seconds: float = SECO
         assert time.monotonic() < end, "did not happen in time"
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, LONGEST)  # a look takes the processor from what is awaited
+
+
+async def with_time_left(
+    call: Callable[[float], Awaitable[Found]], good: Callable[[Found], bool]
+) -> Found:
+    """Return the first answer that is `good`, or the last one, of calls with longer and longer
+    DEADLINES: what is left of a short one may be too little on a busy machine."""
+    for seconds in DEADLINES:
+        try:
+            found = await call(seconds)
+        except grpc.aio.AioRpcError as error:
+            too_late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            if not too_late or seconds == DEADLINES[-1]:
+                raise
+        else:
+            if good(found) or seconds == DEADLINES[-1]:
+                return found
+    raise AssertionError("there are DEADLINES")

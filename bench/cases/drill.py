@@ -164,8 +164,8 @@ async def _back_up(suite: Suite, client: SightlineClient, kept: Path, found: Dri
     Return the id of the catalog's backup.
     """
     with found.timed("backup of the catalog"):
-        made = _typed(suite, "retriever", "backups", "--keep", "3")
-    catalog = str(made["backup_id"])
+        made = _typed(suite, "retriever", "backups", "create", "--keep", "3")
+    catalog = str(made["backup"])
     with found.timed("backup of events and models"):
         made = _typed(suite, "ranker", "backup", "create")
     found.sizes["ranker_bytes"] = made["bytes"]

@@ -1,5 +1,6 @@
 """What docs/operate/disaster.md shows is what the drill does, and what the commands take."""
 
+import argparse
 import os
 import re
 import shlex
@@ -14,7 +15,7 @@ from retriever import backups
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operate" / "disaster.md").read_text("utf-8")
-PARSERS: Mapping[str, backup.argparse.ArgumentParser] = {
+PARSERS: Mapping[str, argparse.ArgumentParser] = {
     "ranker.backup": backup.parser(),
     "retriever.backups": backups.parser(),
 }
@@ -33,6 +34,7 @@ def test_there_are_commands() -> None:
     assert len(KEPT) == 5
 
 
+@pytest.mark.slow
 def test_the_lines_that_keep_keys_bring_them_back(tmp_path: Path) -> None:
     """As they stand there, but for a passphrase that nobody here could type."""
     kept = tmp_path / ".data" / "ranker" / "pseudonym.key"

@@ -19,6 +19,7 @@ from tests.fakes.photos import (
 )
 from tests.fakes.triton import LITE0, LITE2, FakeTriton
 from tests.fakes.web import FakeWeb, answer
+from tests.waiting import SECONDS
 
 WEB: list[FakeWeb] = [FakeWeb()]
 RECOVERY: list[Recovery] = [None]  # type: ignore[list-item]
@@ -58,7 +59,7 @@ async def served(
         port=0,
         triton_target=f"127.0.0.1:{triton_port}",
         models=models,
-        infer_timeout_seconds=4,
+        infer_timeout_seconds=SECONDS,
         cache_bytes=0,  # the same few photos are asked for again and again here
         max_photo_pixels=max_pixels,
         max_query_photo_pixels=max_pixels,

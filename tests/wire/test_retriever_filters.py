@@ -9,7 +9,7 @@ from google.type import money_pb2
 
 from retriever.adapters.milvus import filters
 from retriever.columns.keeper import Columns
-from retriever.domain.collections import shaped
+from retriever.domain.collection_names import shaped
 from retriever.domain.errors import ColumnsUnavailable
 from retriever.domain.index_values import CollectionState
 from retriever.search import facets
@@ -194,7 +194,7 @@ async def test_an_index_without_attributes_is_searched_until_one_with_them_is_bu
     await shop.record.mark(made, collection=former)
     assert await found(shop) == FOUND
     photos = len(shop.embedder.calls)
-    monkeypatch.setattr("retriever.workers.indexing.FORMER_SECONDS", 0.5)
+    monkeypatch.setattr("retriever.workers.collection_loop.FORMER_SECONDS", 0.5)
     shop.start_worker()
 
     async def former_gone() -> bool:
@@ -268,6 +268,11 @@ async def test_facets_count_what_passes_and_their_filters_find_it(shop: Shop) ->
         ({"field": "price", "price_bounds": [PRICE, PRICE]}, "facets[0].price_bounds"),
         ({"field": "price", "price_bounds": [PRICE, POUNDS]}, "facets[0].price_bounds"),
         ({"field": "price", "price_bounds": [{"units": -1}]}, "facets[0].price_bounds[0]"),
+        ({"field": "price", "number_bounds": [1]}, "facets[0].number_bounds"),
+        ({"field": "stock", "number_bounds": [2, 1]}, "facets[0].number_bounds"),
+        ({"field": "stock", "number_bounds": [float("nan")]}, "facets[0].number_bounds"),
+        ({"field": "stock", "number_bounds": [*range(51)]}, "facets[0].number_bounds"),
+        ({"field": "stock", "price_bounds": [PRICE]}, "facets[0].price_bounds"),
     ],
 )
 async def test_facets_that_can_not_be_counted_are_refused_with_their_path(

@@ -23,9 +23,9 @@ from sightline_client.errors import SightlineError as SightlineError
 from sightline_client.errors import Unauthenticated as Unauthenticated
 from sightline_client.errors import Unavailable as Unavailable
 from sightline_client.errors import Unimplemented as Unimplemented
-from sightline_client.transport.batching import Batches as Batches
 from sightline_client.transport.looping import SyncBatches as SyncBatches
 from sightline_client.transport.tls import tls_credentials as tls_credentials
+from sightline_client.transport.write_batches import Batches as Batches
 from sightline_client.values.answers import AnswerQuality as AnswerQuality
 from sightline_client.values.answers import Cause as Cause
 from sightline_client.values.answers import Degradation as Degradation
@@ -108,7 +108,6 @@ from sightline_client.values.explanations import ProductOutcome as ProductOutcom
 from sightline_client.values.facets import Facet as Facet
 from sightline_client.values.facets import FacetQuery as FacetQuery
 from sightline_client.values.facets import FacetValue as FacetValue
-from sightline_client.values.facets import Sort as Sort
 from sightline_client.values.filters import Filter as Filter
 from sightline_client.values.filters import all_of as all_of
 from sightline_client.values.filters import any_of as any_of
@@ -145,6 +144,7 @@ from sightline_client.values.photos import Uri as Uri
 from sightline_client.values.photos import product_image as product_image
 from sightline_client.values.products import F as F
 from sightline_client.values.products import Product as Product
+from sightline_client.values.products import Sort as Sort
 from sightline_client.values.profiles import Activity as Activity
 from sightline_client.values.profiles import Affinity as Affinity
 from sightline_client.values.profiles import AffinityKind as AffinityKind

@@ -39,6 +39,16 @@ class FieldTableError(ValueError):
         super().__init__(f"field {field}: {description}")
 
 
+@dataclass(frozen=True, slots=True)
+class FieldOrder:
+    """Order of a list by one field. Products that do not have the field come last."""
+
+    name: str
+    """As the contract's enums name it, without their prefix."""
+    falling: bool = False
+    """True: the greatest value first."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
     """One field of a product."""
@@ -56,8 +66,8 @@ class Field:
     """Columns of the message CandidateColumns; none: ranking does not read the field."""
     filtered: bool = False
     faceted: bool = False
-    sorted: bool = False
-    """True: lists can be ordered by it, greatest first."""
+    sorted: tuple[FieldOrder, ...] = ()
+    """Orders that a search offers by it; lists of products offer NEWEST of them."""
     searched: str = ""
     """Key of WEIGHTS; empty: keyword search does not read the field."""
     embedded: int = 0
@@ -70,7 +80,7 @@ class Field:
     """Release that added it; empty: it was there before 0.16. Archives of earlier releases lack its
     columns, and their etags do not cover it."""
     shape: int = 1
-    """First shape of the index's collections that has it (retriever.domain.collections)."""
+    """First shape of the index's collections that has it (retriever.domain.collection_names)."""
 
     @property
     def wire(self) -> str:
@@ -108,6 +118,7 @@ FIELDS: tuple[Field, ...] = (
         candidate=("brands",),
         filtered=True,
         faceted=True,
+        sorted=(FieldOrder("BRAND"),),
         searched="names",
         embedded=3,
     ),
@@ -132,6 +143,7 @@ FIELDS: tuple[Field, ...] = (
         candidate=("price_micros", "currencies"),
         filtered=True,
         faceted=True,
+        sorted=(FieldOrder("PRICE_RISING"), FieldOrder("PRICE_FALLING", falling=True)),
     ),
     Field(
         name="availability",
@@ -168,6 +180,8 @@ FIELDS: tuple[Field, ...] = (
         summary="Mean rating by shoppers, 0 to 5 with one decimal.",
         candidate=("rating_tenths",),
         filtered=True,
+        faceted=True,
+        sorted=(FieldOrder("RATING", falling=True),),
         since="0.16",
         shape=4,
     ),
@@ -177,6 +191,7 @@ FIELDS: tuple[Field, ...] = (
         summary="Number of ratings.",
         candidate=("rating_counts",),
         filtered=True,
+        faceted=True,
         since="0.16",
         shape=4,
     ),
@@ -186,6 +201,7 @@ FIELDS: tuple[Field, ...] = (
         summary="Units in stock.",
         candidate=("stocks",),
         filtered=True,
+        faceted=True,
         since="0.16",
         shape=4,
     ),
@@ -213,7 +229,7 @@ FIELDS: tuple[Field, ...] = (
         summary="Time when the catalog first stored the product (UTC).",
         candidate=("create_time_micros",),
         filtered=True,
-        sorted=True,
+        sorted=(FieldOrder("NEWEST", falling=True),),
         written=False,
     ),
     Field(
@@ -231,6 +247,10 @@ SEARCHED = tuple(field for field in FIELDS if field.searched)
 EMBEDDED = tuple(sorted((f for f in FIELDS if f.embedded), key=lambda field: field.embedded))
 WRITTEN = tuple(field for field in FIELDS if field.written)
 CANDIDATE = tuple(field for field in FIELDS if field.candidate)
+ORDERS: Mapping[str, tuple[Field, FieldOrder]] = {
+    order.name: (field, order) for field in FIELDS for order in field.sorted
+}
+"""Orders by name, with the field of each."""
 BY_FILTER: Mapping[str, Field] = {
     ATTRIBUTES if isinstance(field.kind, AttributesKind) else field.name: field
     for field in FILTERED
@@ -243,6 +263,7 @@ def check(fields: Sequence[Field]) -> None:
     for of in ("name", "wire"):
         _check_once(of, ((field.name, getattr(field, of)) for field in fields))
     _check_once("column", ((field.name, name) for field in fields for name in field.stored))
+    _check_once("order", ((field.name, order.name) for field in fields for order in field.sorted))
     for field in fields:
         for fault in _faults(field):
             raise FieldTableError(field.name, fault)
@@ -271,6 +292,15 @@ def check_columns(
                     raise FieldTableError(field.name, f"unknown column {name} of {place}")
 
 
+def check_orders(fields: Sequence[Field], names: Set[str]) -> None:
+    """Raise FieldTableError unless the contract's enum of orders, given by its names without their
+    prefix, has every order of the table."""
+    for field in fields:
+        for order in field.sorted:
+            if order.name not in names:
+                raise FieldTableError(field.name, f"unknown order {order.name}")
+
+
 def _check_once(what: str, names: Iterable[tuple[str, str]]) -> None:
     given = list(names)
     counts = Counter(name for _, name in given)
@@ -283,6 +313,8 @@ def _faults(field: Field) -> Iterable[str]:
     kind = field.kind
     if field.sorted and not kind.sortable:
         yield f"a {kind.name} cannot be sorted"
+    if field.sorted and not field.candidate:
+        yield "cannot be sorted: ranking does not read it"
     if field.faceted and not (kind.countable and field.filtered):
         yield f"a {kind.name} cannot be counted unless filters can ask for whole values"
     if (field.searched or field.embedded) and not kind.searchable:

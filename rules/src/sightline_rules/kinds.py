@@ -251,6 +251,7 @@ class MoneyKind(FieldKind):
     """Amount in a currency. Amounts in different currencies never compare."""
 
     name: ClassVar[str] = "money"
+    sortable: ClassVar[bool] = True
     operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {Money: ORDER}
     countable: ClassVar[bool] = True
 
@@ -296,16 +297,39 @@ class TimeKind(FieldKind):
         return Time((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
 
 
+class StepsKind(FieldKind):
+    """Number or flag: stored as a whole number of steps from 0 on."""
+
+    plain: ClassVar[type[float] | type[bool]]
+    """Type of its facts."""
+    countable: ClassVar[bool] = True
+
+    @property
+    def largest(self) -> float:
+        """Return the largest value."""
+        return 1
+
+    @property
+    def steps(self) -> int:
+        """Return the steps in one unit."""
+        return 1
+
+
 @dataclass(frozen=True, slots=True)
-class NumberKind(FieldKind):
-    """Number from 0 on with a fixed number of decimals, stored as a whole number of steps."""
+class NumberKind(StepsKind):
+    """Number from 0 on with a fixed number of decimals."""
 
     most: float
     decimals: int = 0
 
     name: ClassVar[str] = "number"
+    plain: ClassVar[type[float] | type[bool]] = float
     operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {float: ORDER}
     sortable: ClassVar[bool] = True
+
+    @property
+    def largest(self) -> float:
+        return self.most
 
     @property
     def steps(self) -> int:
@@ -322,12 +346,12 @@ class NumberKind(FieldKind):
 
 
 @dataclass(frozen=True, slots=True)
-class FlagKind(FieldKind):
+class FlagKind(StepsKind):
     """True, false or unknown."""
 
     name: ClassVar[str] = "flag"
+    plain: ClassVar[type[float] | type[bool]] = bool
     operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {bool: EQUALITY}
-    countable: ClassVar[bool] = True
 
     def parsed(self, text: str, *, quoted: bool) -> bool:
         if quoted or text not in ("true", "false"):

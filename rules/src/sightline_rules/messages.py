@@ -44,8 +44,8 @@ def fact(field: Field, product: Message) -> Anything:
             return Time(value.ToMicroseconds())
         case kinds.MoneyKind():
             return _amount(value) if product.HasField(field.wire) else None
-        case kinds.NumberKind():
-            return float(value) if product.HasField(field.wire) else None
+        case kinds.StepsKind() as kind:
+            return kind.plain(value) if product.HasField(field.wire) else None
         case _:
             return value
 

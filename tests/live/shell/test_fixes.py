@@ -1,12 +1,10 @@
 """What is said to fix a fault is typed, and the fault is gone (tests/advice.py)."""
 
-import io
 import json
 import shlex
 import shutil
 import sqlite3
 import subprocess
-import tarfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -79,11 +77,13 @@ def named(hands: Hands, suite: Suite) -> dict[str, str]:
     backup = newest_backup(hands)
     backups = suite.layout.data / "retriever" / "backups"
     strange = _backup_of_other(hands, backups)
-    newer = _as_of_a_newer_version(backups / hands.catalog / f"{backup}.tar")
+    newer = _as_of_a_newer_version(backups / hands.catalog / backup)
     damaged = f"{backup[:-1]}{'1' if backup.endswith('0') else '0'}"
-    content = bytearray((backups / hands.catalog / f"{backup}.tar").read_bytes())
+    shutil.copytree(backups / hands.catalog / backup, backups / hands.catalog / damaged)
+    table = backups / hands.catalog / damaged / "tables" / "products.parquet"
+    content = bytearray(table.read_bytes())
     content[len(content) // 2] ^= 0xFF
-    (backups / hands.catalog / f"{damaged}.tar").write_bytes(content)
+    table.write_bytes(content)
     return {
         "product": SHOP[0],
         "photo": str(WINES[0].image),
@@ -109,25 +109,18 @@ def _backup_of_other(hands: Hands, backups: Path) -> str:
     other.run("backup", "create")
     found = newest_backup(other)
     (backups / hands.catalog).mkdir(exist_ok=True)
-    shutil.copyfile(backups / "hands" / f"{found}.tar", backups / hands.catalog / f"{found}.tar")
+    shutil.copytree(backups / "hands" / found, backups / hands.catalog / found)
     return found
 
 
 def _as_of_a_newer_version(backup: Path) -> str:
     """A copy whose manifest says that a later release wrote it."""
-    copy = backup.with_stem(f"{backup.stem[:-1]}{'3' if backup.stem.endswith('2') else '2'}")
-    with tarfile.open(backup) as there, tarfile.open(copy, "w") as here_:
-        for member in there:
-            data = there.extractfile(member)
-            assert data is not None
-            content = data.read()
-            if member.name == "manifest.json":
-                manifest = json.loads(content)
-                manifest["format_version"] += 1
-                content = json.dumps(manifest).encode()
-                member.size = len(content)
-            here_.addfile(member, io.BytesIO(content))
-    return copy.stem
+    copy = backup.with_name(f"{backup.name[:-1]}{'3' if backup.name.endswith('2') else '2'}")
+    shutil.copytree(backup, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["format_version"] += 1
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    return copy.name
 
 
 def words(typed: str, named: dict[str, str]) -> list[str]:

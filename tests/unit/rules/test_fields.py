@@ -7,11 +7,32 @@ from dataclasses import replace
 import pytest
 
 from sightline.common.v1 import candidate_pb2, product_pb2
+from sightline.gateway.v1 import recommendation_service_pb2
 from sightline_rules import fields
 from sightline_rules.facts import Facts
-from sightline_rules.fields import FIELDS, NAMED, Field, FieldTableError, check, check_columns
-from sightline_rules.kinds import MOST_NUMBER, AttributesKind, MoneyKind, NumberKind, TextKind
+from sightline_rules.fields import (
+    FIELDS,
+    NAMED,
+    ORDERS,
+    Field,
+    FieldOrder,
+    FieldTableError,
+    check,
+    check_columns,
+    check_orders,
+)
+from sightline_rules.kinds import (
+    MOST_NUMBER,
+    AttributesKind,
+    CategoryKind,
+    FlagKind,
+    MoneyKind,
+    NumberKind,
+    TextKind,
+    TextsKind,
+)
 
+BY = (FieldOrder("COLOUR"),)
 BESIDE = {"product_id", "images", "etag", "category_doubt"}
 """What a product has beside fields."""
 PRODUCT = product_pb2.Product.DESCRIPTOR.fields_by_name.keys()
@@ -56,8 +77,12 @@ def test_an_unknown_column_is_refused_with_the_name_of_its_field(which: dict[str
         ({"name": "brand", "message": "hue", "columns": ("hue",)}, "name brand is given twice"),
         ({"message": "brand"}, "wire brand is given twice"),
         ({"columns": ("brand",)}, "column brand is given twice"),
-        ({"kind": AttributesKind(), "sorted": True}, "attributes cannot be sorted"),
-        ({"kind": MoneyKind(), "sorted": True}, "a money cannot be sorted"),
+        ({"kind": AttributesKind(), "sorted": BY}, "attributes cannot be sorted"),
+        ({"kind": TextsKind(9, 9), "sorted": BY}, "a texts cannot be sorted"),
+        ({"kind": FlagKind(), "sorted": BY}, "a flag cannot be sorted"),
+        ({"kind": CategoryKind(), "sorted": BY}, "a category path cannot be sorted"),
+        ({"sorted": BY}, "ranking does not read it"),
+        ({"sorted": (FieldOrder("BRAND"),)}, "order BRAND is given twice"),
         ({"faceted": True}, "cannot be counted"),
         ({"kind": NumberKind(5), "searched": "names"}, "a number has no words"),
         ({"kind": MoneyKind(), "embedded": 9}, "a money has no words"),
@@ -72,6 +97,17 @@ def test_a_fault_in_the_table_is_refused_with_the_name_of_its_field(
 ) -> None:
     with pytest.raises(FieldTableError, match=f"^field .*{description}"):
         check((*FIELDS, a_field(**fault)))
+
+
+def test_an_order_that_the_contract_lacks_is_refused_with_the_name_of_its_field() -> None:
+    with pytest.raises(FieldTableError, match="field colour: unknown order COLOUR"):
+        check_orders((*FIELDS, a_field(sorted=BY)), ORDERS.keys())
+
+
+def test_the_contract_has_the_orders_of_the_table_and_no_other() -> None:
+    names = {name.removeprefix("SORT_") for name, _ in recommendation_service_pb2.Sort.items()}
+    check_orders(FIELDS, names)
+    assert names == {"UNSPECIFIED", "NEAREST", *ORDERS}
 
 
 def test_facts_of_no_field_are_refused() -> None:

@@ -69,7 +69,7 @@ def signals(
     and ``find_subject`` go with every photo to be near to."""
     photos = [_photo(image) for image in images]
     if not photos and (box is not None or find_subject):
-        raise invalid("box" if box is not None else "find_subject", "goes with a photo only")
+        raise invalid("box" if box is not None else "find_subject", "is valid for photos only")
     for photo in photos:
         photo.find_subject = find_subject
         if box is not None:
@@ -258,7 +258,13 @@ event = writer(
     time="event_time",
 )
 _facet = writer(
-    FacetQuery, facet_pb2.FacetRequest, top="top_k", below="category_path", bounds="price_bounds"
+    FacetQuery,
+    facet_pb2.FacetRequest,
+    top="top_k",
+    below="category_path",
+    bounds=None,
+    price_bounds=lambda value: [money(b) for b in value.bounds if isinstance(b, catalog.Money)],
+    number_bounds=lambda value: [b for b in value.bounds if not isinstance(b, catalog.Money)],
 )
 index_parameters = writer(IndexParameters, index_service_pb2.IndexParameters)
 control = writer(Control, control_pb2.Control, products="product_ids")

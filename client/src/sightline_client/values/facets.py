@@ -1,20 +1,9 @@
 """Facets of a search: how many products have each value of a field."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from sightline_client.values.catalog import Money
 from sightline_client.values.filters import Filter
-
-
-class Sort(StrEnum):
-    """Order of the nearest products of a search."""
-
-    NEAREST = "NEAREST"
-    PRICE_RISING = "PRICE_RISING"
-    PRICE_FALLING = "PRICE_FALLING"
-    NEWEST = "NEWEST"
-    BRAND = "BRAND"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +11,14 @@ class FacetQuery:
     """A field whose values are to be counted."""
 
     field: str
-    """``category``, ``brand``, ``price``, ``availability``, ``tags`` or ``attributes.<key>``."""
+    """One of ``FACETED``, or ``attributes.<key>``."""
     top: int = 0
     """Most values, 1 to 200; 0 = 20."""
     below: tuple[str, ...] = ()
     """Of ``category``: those right below this path are counted; () = the topmost ones."""
-    bounds: tuple[Money, ...] = ()
-    """Of ``price``: where ranges begin, rising; () = 0, 1, 2, 5, 10, 20 and so on."""
+    bounds: tuple[Money, ...] | tuple[float, ...] = ()
+    """Of ``price`` and numbers: where ranges begin, rising; () = each unit of a rating, else 0, 1,
+    2, 5, 10, 20 and so on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +40,7 @@ class Facet:
 
     field: str
     values: tuple[FacetValue, ...]
-    """Those of most products first, ranges of a price from the lowest."""
+    """Those of most products first, ranges from the lowest."""
     more_count: int
     """Further values."""
     missing_count: int

@@ -5,6 +5,7 @@ Made from the table of fields by client/generate_fields.py: change that and run 
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from sightline_client.values.catalog import (
     Attribute,
@@ -106,6 +107,17 @@ class F:
         return AttributeField(f"{ATTRIBUTES}{key}")
 
 
+class Sort(StrEnum):
+    """Order of the nearest products of a search."""
+
+    NEAREST = "NEAREST"
+    PRICE_RISING = "PRICE_RISING"
+    PRICE_FALLING = "PRICE_FALLING"
+    NEWEST = "NEWEST"
+    BRAND = "BRAND"
+    RATING = "RATING"
+
+
 FIELDS: tuple[ProductField, ...] = (
     ProductField(
         name="parent_id",
@@ -191,6 +203,7 @@ FIELDS: tuple[ProductField, ...] = (
         wire="rating",
         column="rating",
         filtered=True,
+        faceted=True,
     ),
     ProductField(
         name="rating_count",
@@ -199,6 +212,7 @@ FIELDS: tuple[ProductField, ...] = (
         wire="rating_count",
         column="rating_count",
         filtered=True,
+        faceted=True,
     ),
     ProductField(
         name="stock",
@@ -207,6 +221,7 @@ FIELDS: tuple[ProductField, ...] = (
         wire="stock",
         column="stock",
         filtered=True,
+        faceted=True,
     ),
     ProductField(name="cost", kind=FieldKind.MONEY, attribute="cost", wire="cost", column="cost"),
     ProductField(

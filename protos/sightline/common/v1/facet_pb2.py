@@ -26,7 +26,7 @@ from google.type import money_pb2 as google_dot_type_dot_money__pb2
 from sightline.common.v1 import filter_pb2 as sightline_dot_common_dot_v1_dot_filter__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsightline/common/v1/facet.proto\x12\x13sightline.common.v1\x1a\x17google/type/money.proto\x1a sightline/common/v1/filter.proto\"m\n\x0c\x46\x61\x63\x65tRequest\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05top_k\x18\x02 \x01(\x05\x12\x15\n\rcategory_path\x18\x03 \x03(\t\x12(\n\x0cprice_bounds\x18\x04 \x03(\x0b\x32\x12.google.type.Money\"r\n\x05\x46\x61\x63\x65t\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12/\n\x06values\x18\x02 \x03(\x0b\x32\x1f.sightline.common.v1.FacetValue\x12\x12\n\nmore_count\x18\x03 \x01(\x05\x12\x15\n\rmissing_count\x18\x04 \x01(\x05\"s\n\nFacetValue\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x15\n\rproduct_count\x18\x02 \x01(\x05\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x13\n\x0b\x66ilter_text\x18\x04 \x01(\tBA\n\x13sightline.common.v1B\nFacetProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsightline/common/v1/facet.proto\x12\x13sightline.common.v1\x1a\x17google/type/money.proto\x1a sightline/common/v1/filter.proto\"\x84\x01\n\x0c\x46\x61\x63\x65tRequest\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05top_k\x18\x02 \x01(\x05\x12\x15\n\rcategory_path\x18\x03 \x03(\t\x12(\n\x0cprice_bounds\x18\x04 \x03(\x0b\x32\x12.google.type.Money\x12\x15\n\rnumber_bounds\x18\x05 \x03(\x01\"r\n\x05\x46\x61\x63\x65t\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12/\n\x06values\x18\x02 \x03(\x0b\x32\x1f.sightline.common.v1.FacetValue\x12\x12\n\nmore_count\x18\x03 \x01(\x05\x12\x15\n\rmissing_count\x18\x04 \x01(\x05\"s\n\nFacetValue\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x15\n\rproduct_count\x18\x02 \x01(\x05\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x13\n\x0b\x66ilter_text\x18\x04 \x01(\tBA\n\x13sightline.common.v1B\nFacetProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +34,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.common.v1.facet_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.common.v1B\nFacetProtoP\001Z\034sightline/common/v1;commonv1'
-  _globals['_FACETREQUEST']._serialized_start=115
-  _globals['_FACETREQUEST']._serialized_end=224
-  _globals['_FACET']._serialized_start=226
-  _globals['_FACET']._serialized_end=340
-  _globals['_FACETVALUE']._serialized_start=342
-  _globals['_FACETVALUE']._serialized_end=457
+  _globals['_FACETREQUEST']._serialized_start=116
+  _globals['_FACETREQUEST']._serialized_end=248
+  _globals['_FACET']._serialized_start=250
+  _globals['_FACET']._serialized_end=364
+  _globals['_FACETVALUE']._serialized_start=366
+  _globals['_FACETVALUE']._serialized_end=481
 # @@protoc_insertion_point(module_scope)

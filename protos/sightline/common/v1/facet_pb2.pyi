@@ -30,10 +30,13 @@ class FacetRequest(google.protobuf.message.Message):
     TOP_K_FIELD_NUMBER: builtins.int
     CATEGORY_PATH_FIELD_NUMBER: builtins.int
     PRICE_BOUNDS_FIELD_NUMBER: builtins.int
+    NUMBER_BOUNDS_FIELD_NUMBER: builtins.int
     field: builtins.str
-    """Field to count: "category", "brand", "price", "availability", "tags", or "attributes.<key>"."""
+    """Field to count: "category", "brand", "price", "availability", "tags", "rating", "rating_count", "stock", or
+    "attributes.<key>".
+    """
     top_k: builtins.int
-    """Maximum number of values, 1 to 200. Default: 20. For "price" all ranges that hold products are returned."""
+    """Maximum number of values, 1 to 200. Default: 20. For prices and numbers all ranges that hold products are returned."""
     @property
     def category_path(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """For "category": count the categories directly below this one. If empty, the topmost categories."""
@@ -44,6 +47,12 @@ class FacetRequest(google.protobuf.message.Message):
         bound. Default: 0, 1, 2, 5, 10, 20, 50 and so on, in the currency of most of the products.
         """
 
+    @property
+    def number_bounds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """For a number: lower bounds of the ranges, ascending, up to 50. The last range has no upper bound. Default: each unit
+        of "rating"; else 0, 1, 2, 5, 10, 20, 50 and so on.
+        """
+
     def __init__(
         self,
         *,
@@ -51,8 +60,9 @@ class FacetRequest(google.protobuf.message.Message):
         top_k: builtins.int = ...,
         category_path: collections.abc.Iterable[builtins.str] | None = ...,
         price_bounds: collections.abc.Iterable[google.type.money_pb2.Money] | None = ...,
+        number_bounds: collections.abc.Iterable[builtins.float] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["category_path", b"category_path", "field", b"field", "price_bounds", b"price_bounds", "top_k", b"top_k"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["category_path", b"category_path", "field", b"field", "number_bounds", b"number_bounds", "price_bounds", b"price_bounds", "top_k", b"top_k"]) -> None: ...
 
 Global___FacetRequest: typing_extensions.TypeAlias = FacetRequest
 
@@ -74,7 +84,7 @@ class Facet(google.protobuf.message.Message):
     """Number of products without a value: no brand, no price in this currency, or no category below the requested one."""
     @property
     def values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___FacetValue]:
-        """Values with the most products first, then by `text`. Price ranges ascend."""
+        """Values with the most products first, then by `text`. Ranges of prices and numbers ascend."""
 
     def __init__(
         self,

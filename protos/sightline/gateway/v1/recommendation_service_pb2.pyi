@@ -49,6 +49,8 @@ class _SortEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     """Most recently created first."""
     SORT_BRAND: _Sort.ValueType  # 5
     """By brand, A to Z. Products without a brand come last."""
+    SORT_RATING: _Sort.ValueType  # 6
+    """Best rated first. Products without a rating come last."""
 
 class Sort(_Sort, metaclass=_SortEnumTypeWrapper):
     """Order of the nearest products. All orders except SORT_NEAREST reorder the nearest 100 products, or as many as fill
@@ -69,6 +71,8 @@ SORT_NEWEST: Sort.ValueType  # 4
 """Most recently created first."""
 SORT_BRAND: Sort.ValueType  # 5
 """By brand, A to Z. Products without a brand come last."""
+SORT_RATING: Sort.ValueType  # 6
+"""Best rated first. Products without a rating come last."""
 Global___Sort: typing_extensions.TypeAlias = Sort
 
 @typing.final

@@ -7,7 +7,6 @@ from contextlib import suppress
 from prometheus_client import REGISTRY
 from threadpoolctl import threadpool_limits
 
-from retriever.adapters.backup_files import BackupFiles
 from retriever.adapters.milvus.index import LEAST_VERSION, MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.backup.backups import Quota
@@ -37,6 +36,7 @@ from retriever.wiring import (
     watch,
 )
 from servicekit.audit_service import AuditServicer
+from servicekit.backups.store import Backups
 from servicekit.errors import ServiceError
 from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
@@ -52,7 +52,7 @@ def bindings(
     index: MilvusIndex,
     jobs: Jobs,
     *,
-    backups: BackupFiles,
+    backups: Backups,
     watchdog: Watchdog | None = None,
     columns: Columns | None = None,
 ) -> list[Binding]:

@@ -1,78 +1,86 @@
-"""`python -m retriever.backups`: asks for a backup of each catalog, waits for the worker that makes
-it, and deletes the oldest. For a timer such as a CronJob; ends with 0 when all were made.
+"""`python -m retriever.backups`: backups of catalogs, which the worker makes and restores.
 
-What people type is `sightline backup`.
+For a timer such as a CronJob, and for who has a shell beside the services; what people type
+elsewhere is `sightline backup`.
 """
 
 import argparse
 import asyncio
-import json
 import sys
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from retriever import wiring
 from retriever.backup import backups
-from retriever.backup.backups import Quota
+from retriever.record import Record
 from retriever.settings import RetrieverSettings
-from servicekit import startup, telemetry
+from servicekit import telemetry
+from servicekit.backups import command
+from servicekit.backups.command import BackupCommand
 from servicekit.clock import now_micros
-from servicekit.errors import ServiceError
-from servicekit.jobs import Job, Jobs, JobState
+from servicekit.errors import Internal
+from servicekit.jobs import Job, JobState
 from servicekit.sql import Database
+from servicekit.startup import load
 
 SECONDS = 1.0
-"""How often it is looked whether a backup is made."""
+"""Seconds between two looks at a job."""
 OPEN = (JobState.PENDING, JobState.RUNNING)
 
 
-async def run(settings: RetrieverSettings, database: Database, keep: int) -> bool:
-    """Back up all catalogs.
+class CatalogBackups(BackupCommand):
+    """What the command does: it creates jobs, and waits for the worker that does them."""
 
-    Return whether all backups succeeded; only then old ones are deleted.
-    """
-    jobs, files = wiring.job_queue(database), wiring.backup_files(settings)
-    quota = Quota(settings.backup_count, settings.backup_megabytes * 10**6)
-    made = True
-    try:
-        for catalog_id in settings.catalogs:
-            now = now_micros()
-            asked = await backups.create(catalog_id, files, jobs, quota, now=now, request_id="")
-            job = await _end(jobs, asked)
-            gone = (await files.names(catalog_id))[keep:] if job.state is JobState.SUCCEEDED else []
-            for one in gone:
-                await files.delete(catalog_id, one)
-            made = made and job.state is JobState.SUCCEEDED
-            said = {"catalog": catalog_id, "state": job.state, "error": job.error_message}
-            print(json.dumps({**said, **(job.result or {}), "deleted": gone}), flush=True)
-    finally:
-        files.close()
-    return made
+    def __init__(self, settings: RetrieverSettings, database: Database) -> None:
+        super().__init__(wiring.backup_files(settings), settings.catalogs)
+        self._jobs, self._record = wiring.job_queue(database), Record(database)
+        self._quota = backups.Quota(settings.backup_count, settings.backup_megabytes * 10**6)
 
+    def make(self, catalog_id: str) -> Mapping[str, Any]:
+        asked = backups.create(
+            catalog_id, self.backups, self._jobs, self._quota, now=now_micros(), request_id=""
+        )
+        done = asyncio.run(self._end(asked))
+        made = backups.manifest_of(catalog_id, done["backup_id"], self.backups)
+        return command.row(done["backup_id"], made)
 
-async def _end(jobs: Jobs, job: Job) -> Job:
-    while job.state in OPEN:
-        await asyncio.sleep(SECONDS)
-        job = await jobs.get(job.id)
-    return job
+    def bring_back(
+        self, catalog_id: str, source: str, backup_id: str, given: argparse.Namespace
+    ) -> Mapping[str, Any]:
+        asked = backups.ask_restore(
+            *(catalog_id, backup_id, self._record, self.backups, self._jobs),
+            source=source,
+            force=given.force,
+            unsigned=given.accept_unsigned,
+            request_id="",
+        )
+        with self.timed("restore"):
+            return asyncio.run(self._end(asked))
+
+    async def _end(self, asked: Coroutine[Any, Any, Job]) -> Mapping[str, Any]:
+        """Return the result of a job when it has ended. Raise Internal if it failed."""
+        job = await asked
+        while job.state in OPEN:
+            await asyncio.sleep(SECONDS)
+            job = await self._jobs.get(job.id)
+        if job.state is not JobState.SUCCEEDED:
+            raise Internal(job.error_message or str(job.state), reason=job.error_reason or "JOB")
+        return job.result
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="python -m retriever.backups", description=__doc__)
-    keep = "how many backups of a catalog stay, the newest (default 14)"
-    made.add_argument("--keep", type=int, default=14, help=keep)
-    return made
+    """Return the parser of the command line."""
+    return command.parser("retriever", by_catalog=True)[0]
 
 
 def main() -> int:
-    """Read the command line and do what it says; the exit status."""
+    """Do what the command line says. Return the exit status."""
     given = parser().parse_args()
-    settings = startup.load(RetrieverSettings)
+    settings = load(RetrieverSettings)
     telemetry.configure_logging("retriever-backups", settings.log_level)
     database = wiring.database(settings)
     try:
-        return 0 if asyncio.run(run(settings, database, max(given.keep, 1))) else 1
-    except ServiceError as error:
-        print(f"{error.reason}: {error}", file=sys.stderr)
-        return 1
+        return command.run(given, lambda: CatalogBackups(settings, database))
     finally:
         database.close()
 

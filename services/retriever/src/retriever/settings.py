@@ -4,7 +4,6 @@ The only module that reads the environment; variables start with RETRIEVER_.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -12,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 
 from retriever.columns.keeper import EXACT_BYTES, EXACT_ROWS, MOST_PRODUCTS
 from retriever.search.fallback.from_record import MOST_ROWS
+from servicekit.backups.settings import BackupSettings
 from servicekit.config import Place, Secret, ServerSettings, is_guessable
 from servicekit.decoding_limits import DecodingSettings
 from servicekit.fetch import FetchSettings
@@ -44,7 +44,7 @@ class RecordSettings(MigrationSettings):
 
 
 class RetrieverSettings(
-    ServerSettings, RecordSettings, DecodingSettings, FetchSettings, JobSettings
+    ServerSettings, RecordSettings, DecodingSettings, FetchSettings, JobSettings, BackupSettings
 ):
     """Everything that can be set."""
 
@@ -74,11 +74,6 @@ class RetrieverSettings(
 
     backup_megabytes: int = Field(default=0, ge=0)
     """What the backups of a catalog may take before another one is refused, in MB; 0 = any."""
-
-    backup_keys_file: Path | None = None
-    """Keys that sign backups (docs/operate/keys.md), one a line, the signing one first; taken up
-    again when the file changes. With it, backups that none of them signed are not restored unless
-    that is asked for."""
 
     milvus_uri: Place = Field(default="http://127.0.0.1:8607", pattern=r"^https?://")
     """The engine: Milvus Lite as a server (deploy/milvus), a Milvus server or a cluster."""

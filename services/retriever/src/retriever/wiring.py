@@ -3,13 +3,14 @@
 import sqlalchemy as sa
 
 from retriever.adapters import photo_work
-from retriever.adapters.backup_files import BackupFiles
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.adapters.photos import PhotoStore
+from retriever.backup.archive.former import FormerBackup
 from retriever.ports.generations import RowsRecord
 from retriever.record.tables import jobs, metadata, products
 from retriever.search.recall.watchdog import Watchdog
 from retriever.settings import RetrieverSettings
+from servicekit.backups.store import Backups
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.jobs import Jobs
@@ -53,9 +54,10 @@ def photo_store(settings: RetrieverSettings) -> PhotoStore:
     return PhotoStore(settings.photos_url, limits=limits, decoders=decoders, fetcher=fetcher)
 
 
-def backup_files(settings: RetrieverSettings) -> BackupFiles:
+def backup_files(settings: RetrieverSettings) -> Backups:
     """Return the store of backups. Raises Unreadable."""
-    return BackupFiles(settings.backups, backup_keys(settings))
+    keys = backup_keys(settings)
+    return Backups(settings.backups, "retriever", keys, former_reader=FormerBackup)
 
 
 def backup_keys(settings: RetrieverSettings) -> SigningKeys:

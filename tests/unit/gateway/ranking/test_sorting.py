@@ -6,30 +6,27 @@ import pytest
 
 from gateway.model.answer import AnswerOrder
 from gateway.model.columns import ProductColumns
-from gateway.ranking.sorting import SearchSort, in_order
+from gateway.ranking.sorting import SORTS, in_order
 
 PRODUCTS = {
-    # price, currency, brand, created
-    "dear": (9, "EUR", "b", 1),
-    "cheap": (1, "EUR", "", 3),
-    "dollars": (2, "USD", "A", 2),
-    "unpriced": (-1, "", "c", 5),
-    "middling": (5, "EUR", "B", 4),
-    "behind": (0, "EUR", "a", 9),
+    # price, currency, brand, rating, created
+    "dear": (9, "EUR", "b", 31, 1),
+    "cheap": (1, "EUR", "", -1, 3),
+    "dollars": (2, "USD", "A", 50, 2),
+    "unpriced": (-1, "", "c", 0, 5),
+    "middling": (5, "EUR", "B", 31, 4),
+    "behind": (0, "EUR", "a", 49, 9),
 }
 
 
+NAMES = ("price_micros", "currencies", "brands", "rating_tenths", "create_time_micros")
+
+
 def columns() -> ProductColumns:
-    prices, currencies, brands, created = zip(*PRODUCTS.values(), strict=True)
-    split = 2  # as two searches name them; one says nothing of brands
-    blocks = [
-        (SimpleNamespace(price_micros=prices, currencies=currencies, brands=brands), range(split)),
-        (
-            SimpleNamespace(price_micros=prices, currencies=currencies, brands=brands),
-            range(split, len(PRODUCTS)),
-        ),
-    ]
-    return ProductColumns(list(PRODUCTS), create_time_micros=created, blocks=blocks)
+    block = SimpleNamespace(**dict(zip(NAMES, zip(*PRODUCTS.values(), strict=True), strict=True)))
+    split = 2  # as two searches name them
+    blocks = [(block, range(split)), (block, range(split, len(PRODUCTS)))]
+    return ProductColumns(list(PRODUCTS), blocks=blocks)
 
 
 def order() -> AnswerOrder:
@@ -45,17 +42,16 @@ def order() -> AnswerOrder:
 @pytest.mark.parametrize(
     ("sort", "expected"),
     [
-        (SearchSort.UNSPECIFIED, "dear cheap dollars unpriced middling"),
-        (SearchSort.NEAREST, "dear cheap dollars unpriced middling"),
-        (SearchSort.PRICE_RISING, "cheap middling dear dollars unpriced"),
-        (SearchSort.PRICE_FALLING, "dear middling cheap dollars unpriced"),
-        (SearchSort.NEWEST, "unpriced middling cheap dollars dear"),
-        (SearchSort.BRAND, "dollars dear middling unpriced cheap"),
+        ("", "dear cheap dollars unpriced middling"),
+        ("NEAREST", "dear cheap dollars unpriced middling"),
+        ("PRICE_RISING", "cheap middling dear dollars unpriced"),
+        ("PRICE_FALLING", "dear middling cheap dollars unpriced"),
+        ("NEWEST", "unpriced middling cheap dollars dear"),
+        ("BRAND", "dollars dear middling unpriced cheap"),
+        ("RATING", "dollars dear middling unpriced cheap"),
     ],
 )
-def test_the_nearest_are_sorted_and_what_is_farther_stays_behind(
-    sort: SearchSort, expected: str
-) -> None:
+def test_the_nearest_are_sorted_and_what_is_farther_stays_behind(sort: str, expected: str) -> None:
     made = in_order(order(), columns(), sort, nearest=5)
     assert list(made.product_ids) == [*expected.split(), "behind"]
     assert [each for (each,) in made.collapsed] == [f"like {each}" for each in made.product_ids]
@@ -65,7 +61,7 @@ def test_the_nearest_are_sorted_and_what_is_farther_stays_behind(
 
 
 def test_columns_that_say_nothing_leave_the_order() -> None:
-    bare = SimpleNamespace(price_micros=(), currencies=(), brands=())
+    bare = SimpleNamespace(**dict.fromkeys(NAMES, ()))
     silent = ProductColumns(list(PRODUCTS), blocks=[(bare, range(len(PRODUCTS)))])
-    for sort in SearchSort:
+    for sort in sorted(SORTS):
         assert list(in_order(order(), silent, sort, 5).product_ids) == list(PRODUCTS)

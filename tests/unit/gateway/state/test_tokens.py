@@ -58,7 +58,7 @@ NOT_ASKED = {
     "min_answer_quality": 3,
     "not_personal": True,
     "facets": (FacetRequest(field="brand"),),
-    "sort": 2,
+    "sort": "NEWEST",
 }
 
 

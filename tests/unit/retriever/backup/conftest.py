@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from retriever.adapters.backup_files import BackupFiles
 from retriever.backup import backups, restores
+from retriever.backup.archive.former import FormerBackup
 from retriever.catalog import products
 from retriever.catalog.takedowns import PermittedPhotos
-from retriever.domain.collections import shaped
+from retriever.domain.collection_names import shaped
 from retriever.domain.generation import IndexKind, IndexParameters, VectorMetric, Verification
 from retriever.domain.product import Amount, ImageDraft, Offer, Product, ProductDraft, ProductOrder
 from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
 from retriever.wiring import job_queue
+from servicekit.backups.store import Backups
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs
 from servicekit.sql import Database
@@ -67,7 +68,7 @@ class Place:
     record: Record
     photos: FakePhotos
     jobs: Jobs
-    store: BackupFiles
+    store: Backups
 
     @property
     def deps(self) -> backups.BackupTools:
@@ -144,7 +145,7 @@ def place(tmp_path: Path, clock: Clock, new_store: NewStore) -> Iterator[Callabl
 
     def make(name: str) -> Place:
         db = record_at(new_store, f"{name}.db")
-        store = BackupFiles(str(tmp_path / "backups"))
+        store = Backups(str(tmp_path / "backups"), "retriever", former_reader=FormerBackup)
         made.append(Place(db, Record(db, clock), FakePhotos(), job_queue(db), store))
         return made[-1]
 

@@ -12,17 +12,17 @@ from typing import IO, Any
 
 import pytest
 
-from retriever.adapters.backup_files import BackupFiles
 from retriever.backup import backups
 from retriever.domain.archive import ArchiveTable
-from retriever.domain.errors import (
+from retriever.domain.errors import BackupQuota
+from retriever.record.snapshots import RecordSnapshot
+from servicekit.backups.errors import (
     BackupDamaged,
     BackupNotFound,
-    BackupQuota,
     BackupsFull,
     BackupsUnavailable,
 )
-from retriever.record.snapshots import RecordSnapshot
+from servicekit.backups.store import Backups
 from servicekit.errors import ServiceError
 from servicekit.jobs import JobCancelled, JobState
 from sightline_rules.photos import image_id
@@ -72,7 +72,9 @@ async def test_a_cancelled_backup_leaves_nothing(here: Place, tmp_path: Path) ->
     here.photos.get = hang  # type: ignore[method-assign]
     task = asyncio.create_task(backups.back_up(job, here.deps, "1"))
     await asyncio.wait_for(reading.wait(), SECONDS)
-    assert [path.suffix for path in (tmp_path / "backups/default").iterdir()] == [".part"]
+    (folder,) = (tmp_path / "backups/default").iterdir()
+    assert "manifest.json" not in {path.name for path in folder.iterdir()}
+    assert await here.store.run(lambda: here.store.ids("default")) == []
     await here.jobs.cancel(job.id)
     with pytest.raises(JobCancelled):
         await task
@@ -83,7 +85,7 @@ async def test_what_a_killed_attempt_left_is_no_backup(here: Place, tmp_path: Pa
     job = await here.ask_backup(request_id="r")
     again = await here.ask_backup(request_id="r", now=1_800_000_000_000_000)
     assert again.params == job.params
-    left = tmp_path / "backups/default" / f"{job.params['backup_id']}.tar.part"
+    left = tmp_path / "backups/default" / job.params["backup_id"] / "left"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half")
     assert await backups.list_backups("default", here.store, size=0, token="") == ([], "")
@@ -95,27 +97,27 @@ async def test_what_a_killed_attempt_left_is_no_backup(here: Place, tmp_path: Pa
 
 async def test_backups_are_listed_newest_first_in_pages(here: Place, tmp_path: Path) -> None:
     ids = sorted([await here.back_up() for _ in range(3)], reverse=True)
-    (tmp_path / f"backups/default/{ids[1]}.tar").write_bytes(b"rubbish")
+    (tmp_path / f"backups/default/{ids[1]}/manifest.json").write_bytes(b"rubbish")
     page, token = await backups.list_backups("default", here.store, size=2, token="")
     rest, end = await backups.list_backups("default", here.store, size=2, token=token)
     assert [item.backup_id for item in (*page, *rest)] == ids
     assert end == ""
     assert isinstance(page[1].found, BackupDamaged)
     assert not isinstance(page[0].found, ServiceError)
-    assert page[0].found.rows("products") == 3
+    assert page[0].found.rows("tables/products.parquet") == 3
 
 
-async def test_a_deleted_backup_is_gone_and_its_file_with_it(here: Place, tmp_path: Path) -> None:
+async def test_a_deleted_backup_is_gone_and_its_files_with_it(here: Place, tmp_path: Path) -> None:
     kept, gone = [await here.back_up() for _ in range(2)]
-    file = tmp_path / f"backups/default/{gone}.tar"
-    assert await here.store.delete("other", gone) == 0
-    size = file.stat().st_size
-    assert await here.store.delete("default", gone) == size
-    assert not file.exists()
-    assert await here.store.delete("default", gone) == 0
-    assert await here.store.names("default") == [kept]
+    folder = tmp_path / f"backups/default/{gone}"
+    assert here.store.delete("other", gone) == 0
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert here.store.delete("default", gone) == size
+    assert not folder.exists()
+    assert here.store.delete("default", gone) == 0
+    assert here.store.ids("default") == [kept]
     with pytest.raises(BackupNotFound):
-        await here.store.delete("default", "../record")
+        here.store.delete("default", "../record")
 
 
 async def test_a_catalog_has_no_more_backups_than_it_may_have(here: Place) -> None:
@@ -127,42 +129,47 @@ async def test_a_catalog_has_no_more_backups_than_it_may_have(here: Place) -> No
         await here.ask_backup(quota=two)
     await here.ask_backup("other", two)
     await here.jobs.cancel(waiting.id)
-    _, size = await here.store.used("default")
+    _, size = here.store.used("default")
     with pytest.raises(BackupQuota):
         await here.ask_backup(quota=backups.Quota(size=size))
     await here.ask_backup(quota=backups.Quota(size=size + 1))
-    await here.store.delete("default", first)
+    here.store.delete("default", first)
     await here.ask_backup(quota=two)
 
 
 async def test_the_same_commit_gives_the_same_bytes(here: Place, tmp_path: Path) -> None:
+    folders = [tmp_path / "backups/default" / await here.back_up() for _ in range(2)]
     first, second = [
-        (tmp_path / f"backups/default/{await here.back_up()}.tar").read_bytes() for _ in range(2)
+        {
+            path.relative_to(folder): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        for folder in folders
     ]
     assert first == second
-    with tarfile.open(fileobj=io.BytesIO(first)) as archive:
-        names = archive.getnames()
-    assert names[:2] == ["manifest.json", "tables/images.parquet"]
-    assert names[-1] == "complete.json"
-    assert names[6:-1] == sorted(names[6:-1])
+    with tarfile.open(folders[0] / "photos.tar") as photos:
+        names = photos.getnames()
+    assert len(names) == 4
+    assert names == sorted(names)
 
 
-class FullDisk(BackupFiles):
+class FullDisk(Backups):
     """A place with no room; what was written before its disk was full stays until it is deleted."""
 
-    def _open_new(self, part: str) -> IO[bytes]:
-        file = super()._open_new(part)
+    def _open_new(self, path: str) -> IO[bytes]:
+        file = super()._open_new(path)
 
         class Full(io.FileIO):
             def write(self, data: Any) -> int:
                 raise OSError(errno.ENOSPC, "No space left on device")
 
         file.close()
-        return Full(part, "w")
+        return Full(path, "w")
 
 
 async def test_a_full_disk_is_reported_and_nothing_is_left(here: Place, tmp_path: Path) -> None:
-    here.store = FullDisk(str(tmp_path / "backups"))
+    here.store = FullDisk(str(tmp_path / "backups"), "retriever")
     with pytest.raises(BackupsFull):
         await here.back_up()
     assert list((tmp_path / "backups/default").iterdir()) == []
@@ -171,17 +178,17 @@ async def test_a_full_disk_is_reported_and_nothing_is_left(here: Place, tmp_path
 
 async def test_a_place_that_can_not_be_written_is_reported(here: Place, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    here.store = BackupFiles(str(tmp_path / "file"))
+    here.store = Backups(str(tmp_path / "file"), "retriever")
     with pytest.raises(BackupsUnavailable):
         await here.back_up()
     here.store.close()
 
 
 async def test_in_a_bucket(here: Place) -> None:
-    here.store = BackupFiles("memory://bucket/backups")
+    here.store = Backups("memory://bucket/backups", "retriever")
     backup_id = await here.back_up()
     assert here.store.spool_folder() is None
-    assert await here.store.names("default") == [backup_id]
+    assert here.store.ids("default") == [backup_id]
     await here.restore(backup_id, "other", source="default")
     assert await here.products("other") == await here.products()
     assert (await here.jobs.list(states=[JobState.SUCCEEDED]))[0].kind == "restore"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from pyarrow import parquet
 
 from retriever.backup import backups, restores
-from retriever.domain.errors import (
+from servicekit.backups.errors import (
     BackupCatalogMismatch,
     BackupDamaged,
     BackupNotFound,
@@ -26,7 +27,17 @@ from tests.unit.retriever.backup.conftest import Place
 Members = dict[str, bytes]
 
 
-def opened(data: bytes) -> Members:
+def opened(folder: Path) -> Members:
+    """The files of a backup, and each photo for itself."""
+    found = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    return found | untarred(found.pop("photos.tar"))
+
+
+def untarred(data: bytes) -> Members:
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         return {
             member.name: archive.extractfile(member).read()  # type: ignore[union-attr]
@@ -34,7 +45,7 @@ def opened(data: bytes) -> Members:
         }
 
 
-def packed(members: Members, **header: Any) -> bytes:
+def tarred(members: Members) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for name, data in members.items():
@@ -42,6 +53,21 @@ def packed(members: Members, **header: Any) -> bytes:
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
     return out.getvalue()
+
+
+def files_of(members: Members) -> Members:
+    """The members as files: photos in one."""
+    photos = {name: data for name, data in members.items() if name.startswith("photos/")}
+    files = {name: data for name, data in members.items() if name not in photos}
+    return {"photos.tar": tarred(photos)} | files
+
+
+def packed(folder: Path, members: Members) -> None:
+    """Replace a backup."""
+    shutil.rmtree(folder)
+    for name, data in files_of(members).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
 
 
 def with_table(
@@ -60,12 +86,17 @@ def with_table(
 
 def vouched(members: Members, rows: dict[str, int] | None = None, **fields: Any) -> Members:
     """With a manifest that fits."""
-    manifest = json.loads(members["manifest.json"]) | fields
-    for entry in manifest["members"]:
-        data = members[entry["name"]]
+    manifest, files = json.loads(members["manifest.json"]) | fields, files_of(members)
+    for entry in manifest["files"]:
+        data = files[entry["name"]]
         entry |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         entry["rows"] = (rows or {}).get(entry["name"], entry["rows"])
     return members | {"manifest.json": json.dumps(manifest).encode()}
+
+
+def with_content(members: Members, **fields: Any) -> Members:
+    content = json.loads(members["manifest.json"])["content"]
+    return vouched(members, content=content | fields)
 
 
 def first(field: str, value: Any) -> Callable[[list[Any]], None]:
@@ -90,23 +121,27 @@ DAMAGED: dict[str, Callable[[Members], Members]] = {
     "a table that is longer": lambda m: (
         m | {"tables/vectors.parquet": m["tables/vectors.parquet"] + b"x"}
     ),
-    "a photo's bytes": lambda m: m | {photo_of(m): m[photo_of(m)][:-1] + b"?"},
-    "a longer photo": lambda m: m | {photo_of(m): m[photo_of(m)] + b"?"},
-    "a photo with a path": lambda m: renamed(m, photo_of(m), "../../../etc/passwd"),
-    "an absolute path": lambda m: renamed(m, "complete.json", "/etc/passwd"),
-    "one photo too many": lambda m: (
-        {n: d for n, d in m.items() if n != "complete.json"}
-        | {"photos/" + "f" * 64: b"x", "complete.json": m["complete.json"]}
+    "a missing table": lambda m: {n: d for n, d in m.items() if n != "tables/vectors.parquet"},
+    "a photo's bytes": lambda m: vouched(m | {photo_of(m): m[photo_of(m)][:-1] + b"?"}),
+    "a photo's bytes, unvouched": lambda m: m | {photo_of(m): m[photo_of(m)][:-1] + b"?"},
+    "a longer photo": lambda m: vouched(m | {photo_of(m): m[photo_of(m)] + b"?"}),
+    "a photo with a path": lambda m: vouched(renamed(m, photo_of(m), "photos/../../../etc/passwd")),
+    "a file with a path": lambda m: (
+        m | {"manifest.json": m["manifest.json"].replace(b"tables/images", b"../../images")}
     ),
-    "one photo too few": lambda m: {n: d for n, d in m.items() if n != photo_of(m)},
-    "no end": lambda m: {n: d for n, d in m.items() if n != "complete.json"},
-    "something behind the end": lambda m: m | {"more": b""},
-    "no manifest": lambda m: {n: d for n, d in m.items() if n != "manifest.json"},
+    "one photo too many": lambda m: vouched(m | {"photos/" + "f" * 64: b"x"}),
+    "one photo too few": lambda m: vouched({n: d for n, d in m.items() if n != photo_of(m)}),
+    "no end of the photos": lambda m: vouched(
+        m | {"photos.tar": files_of(m)["photos.tar"][:5_120]}
+    ),
+    "something behind the photos": lambda m: m | {"photos.tar": files_of(m)["photos.tar"] + b"x"},
     "a manifest that is no JSON": lambda m: m | {"manifest.json": b"{"},
-    "a large manifest": lambda m: m | {"manifest.json": b" " * (5 * 2**20)},
+    "a large manifest": lambda m: m | {"manifest.json": b" " * (17 * 2**20)},
     "a manifest with more": lambda m: vouched(m, colour="red"),
-    "a commit beyond all numbers": lambda m: vouched(m, commit=2**62),
-    "a generation that is none": lambda m: vouched(m, generations=[{"name": "x"}]),
+    "a backup of the ranker": lambda m: vouched(m, service="ranker"),
+    "a content with more": lambda m: with_content(m, colour="red"),
+    "a commit beyond all numbers": lambda m: with_content(m, commit=2**62),
+    "a generation that is none": lambda m: with_content(m, generations=[{"name": "x"}]),
     "no Parquet": lambda m: vouched(m | {"tables/vectors.parquet": b"PAR1 rubbish PAR1"}),
     "other rows than reported": lambda m: vouched(m, {"tables/vectors.parquet": 2}),
     "a compressed table": lambda m: with_table(m, "images", lambda _: None, compression="zstd"),
@@ -134,17 +169,18 @@ DAMAGED: dict[str, Callable[[Members], Members]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DAMAGED)
 async def test_a_damaged_or_hostile_archive_changes_nothing(
     here: Place, place: Callable[[str], Place], tmp_path: Path, name: str
 ) -> None:
     backup_id, there = await here.back_up(), place("there")
     await there.ask(backup_id)
-    file = tmp_path / f"backups/default/{backup_id}.tar"
-    members = opened(file.read_bytes())
+    folder = tmp_path / f"backups/default/{backup_id}"
+    members = opened(folder)
     changed = DAMAGED[name](members)
     assert changed != members
-    file.write_bytes(packed(changed))
+    packed(folder, changed)
     with pytest.raises(BackupDamaged) as caught:
         await restores.restore(await there.claimed(backups.RESTORE), there.deps, "s")
     assert caught.value.reason == "BACKUP_DAMAGED"
@@ -155,38 +191,50 @@ async def test_a_damaged_or_hostile_archive_changes_nothing(
     assert not (tmp_path.parent / "etc").exists()
 
 
-@pytest.mark.parametrize("length", [0, 100, 700, 5_000, -1_024, -2_000])
+@pytest.mark.parametrize("length", [0, 100, 700, 1_000, -1_000])
+@pytest.mark.parametrize("name", ["photos.tar", "tables/products.parquet", "manifest.json"])
 async def test_a_file_that_is_cut_off_changes_nothing(
-    here: Place, place: Callable[[str], Place], tmp_path: Path, length: int
+    here: Place, place: Callable[[str], Place], tmp_path: Path, name: str, length: int
 ) -> None:
     backup_id, there = await here.back_up(), place("there")
     await there.ask(backup_id)
-    file = tmp_path / f"backups/default/{backup_id}.tar"
+    file = tmp_path / f"backups/default/{backup_id}/{name}"
     file.write_bytes(file.read_bytes()[:length])
     with pytest.raises(BackupDamaged):
         await restores.restore(await there.claimed(backups.RESTORE), there.deps, "s")
     assert await there.products() == []
 
 
+async def test_a_folder_without_a_manifest_is_no_backup(here: Place, tmp_path: Path) -> None:
+    backup_id = await here.back_up()
+    (tmp_path / f"backups/default/{backup_id}/manifest.json").unlink()
+    assert here.store.ids("default") == []
+    with pytest.raises(BackupNotFound):
+        await here.ask(backup_id, force=True)
+
+
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, b"x", b"S"])
-async def test_only_plain_files_are_read(
+async def test_only_plain_photos_are_read(
     here: Place, place: Callable[[str], Place], tmp_path: Path, kind: bytes
 ) -> None:
     backup_id, there = await here.back_up(), place("there")
-    file = tmp_path / f"backups/default/{backup_id}.tar"
-    info = tarfile.TarInfo("manifest.json")
+    folder = tmp_path / f"backups/default/{backup_id}"
+    info = tarfile.TarInfo("photos/" + "0" * 64)
     info.type, info.linkname = kind, "/etc/passwd"
-    file.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + file.read_bytes())
+    photos = info.tobuf(tarfile.GNU_FORMAT) + (folder / "photos.tar").read_bytes()
+    packed(folder, vouched(opened(folder) | {"photos.tar": photos}))
+    await there.ask(backup_id)
     with pytest.raises(BackupDamaged):
-        await there.ask(backup_id)
+        await restores.restore(await there.claimed(backups.RESTORE), there.deps, "s")
+    assert await there.products() == []
 
 
 async def test_a_newer_format_is_distinguished_from_damage(
     here: Place, place: Callable[[str], Place], tmp_path: Path
 ) -> None:
     backup_id, there = await here.back_up(), place("there")
-    file = tmp_path / f"backups/default/{backup_id}.tar"
-    file.write_bytes(packed(vouched(opened(file.read_bytes()), format_version=2)))
+    folder = tmp_path / f"backups/default/{backup_id}"
+    packed(folder, vouched(opened(folder), format_version=3))
     with pytest.raises(BackupVersionUnsupported):
         await there.ask(backup_id)
 
@@ -195,9 +243,7 @@ async def test_a_backup_of_another_catalog_is_not_taken_for_this_one(
     here: Place, tmp_path: Path
 ) -> None:
     backup_id = await here.back_up()
-    foreign = tmp_path / f"backups/other/{backup_id}.tar"
-    foreign.parent.mkdir()
-    foreign.write_bytes((tmp_path / f"backups/default/{backup_id}.tar").read_bytes())
+    shutil.copytree(tmp_path / "backups/default", tmp_path / "backups/other")
     with pytest.raises(BackupCatalogMismatch):
         await here.ask(backup_id, "other")
 

@@ -10,8 +10,8 @@ import pytest
 
 from retriever.backup import backups, restores
 from retriever.catalog import products, takedowns
-from retriever.domain.collections import shaped
-from retriever.domain.errors import BackupNotFound, CatalogNotEmpty
+from retriever.domain.collection_names import shaped
+from retriever.domain.errors import CatalogNotEmpty
 from retriever.domain.generation import (
     MOST_LIVE,
     Generation,
@@ -21,6 +21,7 @@ from retriever.domain.generation import (
 from retriever.domain.product import Offer
 from retriever.domain.vectors import VectorWrite
 from retriever.record.products import content_etag
+from servicekit.backups.errors import BackupNotFound
 from sightline_rules.filters import Money
 from sightline_rules.photos import image_id
 from tests.fakes.index import vector_of

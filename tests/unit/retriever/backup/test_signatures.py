@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from retriever.backup import backups, restores
-from retriever.domain.archive import Manifest
-from retriever.domain.errors import BackupUnsigned
+from servicekit.backups.errors import BackupUnsigned
+from servicekit.backups.manifest import Manifest
 from servicekit.keyring import KeyRing
 from tests.unit.retriever.backup.conftest import Place
-from tests.unit.retriever.backup.test_damage import Members, opened, packed, photo_of
+from tests.unit.retriever.backup.test_damage import Members, opened, packed, photo_of, with_content
 
 OURS, OTHERS = KeyRing([b"o" * 32]), KeyRing([b"x" * 32])
 ROTATED = KeyRing([b"n" * 32, b"o" * 32])
@@ -63,19 +62,16 @@ async def test_a_signed_backup_is_restored_where_there_are_no_keys(
 
 
 def less_one_photo(members: Members) -> Members:
-    """With an end that says so."""
-    end = json.loads(members["complete.json"])
-    end |= {"photos": end["photos"] - 1, "lost": end["lost"] + 1}
+    """With a manifest that says so."""
     left = {name: data for name, data in members.items() if name != photo_of(members)}
-    return left | {"complete.json": json.dumps(end).encode()}
+    return with_content(left, lost=1)
 
 
 CHANGES: dict[str, Callable[[Members], Members]] = {
     "another manifest": lambda m: m | {"manifest.json": m["manifest.json"] + b" "},
     "no signature": lambda m: {n: d for n, d in m.items() if n != "manifest.json.hmac"},
     "one photo less": less_one_photo,
-    "no signature at its end": lambda m: {n: d for n, d in m.items() if n != "complete.json.hmac"},
-    "the other signature": lambda m: m | {"complete.json.hmac": m["manifest.json.hmac"]},
+    "another signature": lambda m: m | {"manifest.json.hmac": b"0" * 64},
 }
 
 
@@ -85,12 +81,19 @@ async def test_a_change_after_the_request_is_noticed_before_anything_counts(
 ) -> None:
     backup_id, there = await backed_up(here, OURS), with_keys(place("there"), OURS)
     await there.ask(backup_id)
-    file = tmp_path / f"backups/default/{backup_id}.tar"
-    members = opened(file.read_bytes())
+    folder = tmp_path / f"backups/default/{backup_id}"
+    members = opened(folder)
     changed = CHANGES[name](members)
     assert changed != members
-    file.write_bytes(packed(changed))
+    packed(folder, changed)
     with pytest.raises(BackupUnsigned):
         await restores.restore(await there.claimed(backups.RESTORE), there.deps, "s")
     assert await there.products() == []
     assert await there.record.generations("default") == []
+
+
+async def test_a_signed_backup_under_another_s_id_is_rejected(here: Place, tmp_path: Path) -> None:
+    older, newer = await backed_up(here, OURS), await backed_up(here, OURS)
+    packed(tmp_path / f"backups/default/{newer}", opened(tmp_path / f"backups/default/{older}"))
+    with pytest.raises(BackupUnsigned):
+        await here.ask(newer, force=True)

@@ -27,7 +27,12 @@ ASKED = [
     AskedFacet("attributes.k", 200),
     AskedFacet("price", 200),
     AskedFacet("price", 200, bounds=(Money("EUR", 0), Money("EUR", 5), Money("EUR", 7))),
+    AskedFacet("rating", 200),
+    AskedFacet("stock", 200),
+    AskedFacet("stock", 200, bounds=(0.0, 0.5, 3.0)),
 ]
+AND_MORE, ENOUGH = ("4 and more", 2), ("20 and more", 1)
+STOCKS = [("0–1", 1), ("1–2", 1), ("2–5", 1)]
 
 
 def counted(shop: dict[str, tuple[Facts, str]], *asked: AskedFacet) -> tuple[int, list[Facet]]:
@@ -37,6 +42,7 @@ def counted(shop: dict[str, tuple[Facts, str]], *asked: AskedFacet) -> tuple[int
     return Counting(table, np.flatnonzero(table.alive), asked).count()
 
 
+@pytest.mark.slow
 @given(SHOPS)
 @example(
     [
@@ -140,3 +146,24 @@ def test_counting_stops_when_nobody_waits() -> None:
     counting = Counting(table, np.flatnonzero(table.alive), [AskedFacet("brand", 9)])
     with deadlines.within(0), pytest.raises(DeadlineExceeded):
         counting.count()
+
+
+@pytest.mark.parametrize(
+    ("asked", "values", "expected"),
+    [
+        (AskedFacet("rating", 1), [0, 0.9, 3.9, 4, 5, None], [("0–1", 2), ("3–4", 1), AND_MORE]),
+        (
+            AskedFacet("stock", 1),
+            [0, 1, 2, 49, 50, 70],
+            [*STOCKS, ("20–50", 1), ("50 and more", 2)],
+        ),
+        (AskedFacet("stock", 1, bounds=(2.0, 20.0)), [0, 1, 2, 19, 20], [("2–20", 2), ENOUGH]),
+    ],
+)
+def test_numbers_are_counted_in_ranges_from_the_lowest(
+    asked: AskedFacet, values: list[float | None], expected: list[tuple[str, int]]
+) -> None:
+    shop = {f"p{n}": (Facts(**{asked.field: value}), "") for n, value in enumerate(values)}
+    total, (facet,) = counted(shop, asked)
+    assert [(value.text, value.products) for value in facet.values] == expected
+    assert facet.missing == total - sum(count for _, count in expected)

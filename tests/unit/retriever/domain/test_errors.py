@@ -9,14 +9,7 @@ import pytest
 
 from retriever.domain import errors
 from retriever.domain.errors import (
-    BackupCatalogMismatch,
-    BackupDamaged,
-    BackupNotFound,
     BackupQuota,
-    BackupsFull,
-    BackupsUnavailable,
-    BackupUnsigned,
-    BackupVersionUnsupported,
     CatalogNotEmpty,
     ColumnsUnavailable,
     EmbedderUnavailable,
@@ -93,14 +86,7 @@ MADE: list[ServiceError] = [
     StageDeadline(),
     ImageDamaged(),
     IndexRefused(),
-    BackupNotFound(),
-    BackupDamaged("manifest.json", "is damaged"),
-    BackupVersionUnsupported("it is newer"),
-    BackupCatalogMismatch("shop", "other"),
     CatalogNotEmpty(),
-    BackupsUnavailable(),
-    BackupsFull(),
-    BackupUnsigned(),
     BackupQuota(3, 5_000_000),
     ImageTakenDown("images[0]"),
 ]

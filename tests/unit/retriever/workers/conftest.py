@@ -9,7 +9,6 @@ from functools import partial
 
 import pytest
 
-from retriever.adapters.backup_files import BackupFiles
 from retriever.record import Record
 from retriever.record.tables import jobs
 from retriever.servicer.filter_messages import unpacked
@@ -17,7 +16,8 @@ from retriever.settings import RetrieverSettings
 from retriever.wiring import job_queue
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
-from retriever.workers.loops import lead_in_turn
+from retriever.workers.leader_loops import lead_in_turn
+from servicekit.backups.store import Backups
 from servicekit.leases import Lease
 from servicekit.retention import forget_jobs
 from servicekit.sql import Database
@@ -41,7 +41,7 @@ class Bench:
         self.photos = FakePhotos(
             {(name, image_id(data)): data for data in PHOTOS for name in ("default", "bad")}
         )
-        self.backups = BackupFiles("memory://backups")
+        self.backups = Backups("memory://backups", "retriever")
         self.settings = RetrieverSettings(
             worker_poll_seconds=0.01, worker_lease_seconds=5, worker_flush_seconds=0.1
         )

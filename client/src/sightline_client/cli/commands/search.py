@@ -10,9 +10,9 @@ from sightline_client.cli.base.query import FilterGroup, SignalGroup
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import classified, listings
 from sightline_client.values.answers import SearchResults
-from sightline_client.values.facets import FacetQuery, Sort
+from sightline_client.values.facets import FacetQuery
 from sightline_client.values.fields import FieldKind
-from sightline_client.values.products import FACETED
+from sightline_client.values.products import FACETED, Sort
 from sightline_client.values.requests import SearchOptions
 
 _COUNTED = " or ".join(

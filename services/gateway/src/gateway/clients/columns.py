@@ -26,7 +26,7 @@ def _unknown(kind: FieldKind) -> tuple[Any, ...]:
     match kind:
         case kinds.MoneyKind():
             return -1, ""
-        case kinds.NumberKind():
+        case kinds.StepsKind():
             return (-1,)
         case kinds.TimeKind():
             return (0,)
@@ -45,7 +45,7 @@ _UNKNOWN: Mapping[str, Any] = {"product_ids": "", "image_hashes": NO_HASH} | {
     for field in CANDIDATE
     for name, cell in zip(field.candidate, _unknown(field.kind), strict=True)
 }
-"""The columns, with the value of a product of which nothing is known."""
+"""The columns, each with the value that stands for "unknown"."""
 
 
 def columns(message: candidate_pb2.CandidateColumns) -> ProductColumns:
@@ -55,7 +55,7 @@ def columns(message: candidate_pb2.CandidateColumns) -> ProductColumns:
         raise Internal("the retriever's columns differ in length", reason="INTERNAL")
     return ProductColumns(
         product_ids=list(message.product_ids),
-        # Read seldom, so not copied.
+        # Rarely read, so not copied.
         parent_ids=message.parent_ids,
         image_hashes=message.image_hashes,
         create_time_micros=message.create_time_micros,
@@ -112,9 +112,9 @@ def _cells(field: Field, product: Any) -> tuple[Any, ...]:
             return (categories.join(value),)
         case kinds.MoneyKind() if product.HasField(field.wire):
             return value.units * 1_000_000 + value.nanos // 1_000, value.currency_code
-        case kinds.NumberKind() as kind if product.HasField(field.wire):
+        case kinds.StepsKind() as kind if product.HasField(field.wire):
             return (round(value * kind.steps),)
-        case kinds.MoneyKind() | kinds.NumberKind():
+        case kinds.MoneyKind() | kinds.StepsKind():
             return _unknown(field.kind)
         case kinds.TimeKind():
             return (value.ToMicroseconds(),)

@@ -1,76 +1,60 @@
-"""Puts the nearest products of a search into another order, by fields of the record. Pure."""
+"""Sort orders of a search by fields of the record. Pure."""
 
-import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from enum import IntEnum
+from collections.abc import Callable
+from typing import Any
 
 from gateway.model.answer import AnswerOrder
 from gateway.model.columns import ProductColumns
-from gateway.ranking.collapse import picked
+from gateway.ranking.near_duplicates import picked
+from sightline_rules import kinds
+from sightline_rules.fields import ORDERS, Field
 
-UNKNOWN_PRICE = -1
-
-
-class SearchSort(IntEnum):
-    """The orders, by the numbers of the contract."""
-
-    UNSPECIFIED = 0
-    NEAREST = 1
-    PRICE_RISING = 2
-    PRICE_FALLING = 3
-    NEWEST = 4
-    BRAND = 5
+NEAREST = "NEAREST"
+"""The order of the search itself."""
+SORTS = frozenset({"", NEAREST, *ORDERS})
+"""Orders of a search, as the contract names them; empty: NEAREST."""
+Key = Callable[[int], tuple[bool, Any]]
+"""Sort key by row of the columns: whether the product has no value, and its value, ascending."""
 
 
-Key = Callable[[int], tuple[bool, float | str]]
-"""By row of the columns: whether it comes after all that have a value, and the value, rising."""
-
-
-def in_order(
-    order: AnswerOrder, columns: ProductColumns, sort: SearchSort, nearest: int
-) -> AnswerOrder:
+def in_order(order: AnswerOrder, columns: ProductColumns, sort: str, nearest: int) -> AnswerOrder:
     """Return a whole order with its first `nearest` products sorted, stably."""
-    made = _KEYS.get(sort)
-    if made is None:
+    if sort not in ORDERS:
         return order
+    field, by = ORDERS[sort]
     at = {product_id: row for row, product_id in enumerate(columns.product_ids)}
-    key, first = made(columns), range(min(nearest, len(order.product_ids)))
+    key, first = _key(columns, field, -1 if by.falling else 1), range(min(nearest, len(at)))
     rows = sorted(first, key=lambda place: key(at[order.product_ids[place]]))
     rows += range(len(first), len(order.product_ids))
     return picked(order, rows)
 
 
-def _by_price(columns: ProductColumns, sign: int) -> Key:
-    prices = columns.read("price_micros", UNKNOWN_PRICE)
-    currencies = columns.read("currencies", "")
-    known = Counter(
-        currency
-        for price, currency in zip(prices, currencies, strict=True)
-        if price != UNKNOWN_PRICE
-    )
+def _key(columns: ProductColumns, field: Field, sign: int) -> Key:
+    """Return the key by a field's values; `sign`: -1 puts the greatest first."""
+    match field.kind:
+        case kinds.MoneyKind():
+            return _by_money(columns, field, sign)
+        case kinds.TextKind():
+            texts = columns.read(field.candidate[0], "")
+            return lambda row: (not texts[row], texts[row].casefold())
+        case kinds.TimeKind():
+            times = columns.read(field.candidate[0], 0)
+            return lambda row: (False, sign * times[row])
+        case _:
+            numbers = columns.read(field.candidate[0], -1)
+            return lambda row: (numbers[row] < 0, sign * numbers[row])
+
+
+def _by_money(columns: ProductColumns, field: Field, sign: int) -> Key:
+    """Return the key by amounts: first those of the currency that most products have."""
+    amounts = columns.read(field.candidate[0], -1)
+    currencies = columns.read(field.candidate[1], "")
+    known = Counter(c for amount, c in zip(amounts, currencies, strict=True) if amount >= 0)
     usual = max(known, key=lambda currency: (known[currency], currency), default="")
 
-    def key(row: int) -> tuple[bool, float]:
-        comparable = prices[row] != UNKNOWN_PRICE and currencies[row] == usual
-        return (False, sign * prices[row]) if comparable else (True, math.inf)
+    def key(row: int) -> tuple[bool, Any]:
+        comparable = amounts[row] >= 0 and currencies[row] == usual
+        return (False, sign * amounts[row]) if comparable else (True, 0)
 
     return key
-
-
-def _by_age(columns: ProductColumns) -> Key:
-    created: Sequence[int] = columns.create_time_micros or [0] * len(columns.product_ids)
-    return lambda row: (False, -created[row])
-
-
-def _by_brand(columns: ProductColumns) -> Key:
-    brands = columns.read("brands", "")
-    return lambda row: (not brands[row], brands[row].casefold())
-
-
-_KEYS: Mapping[SearchSort, Callable[[ProductColumns], Key]] = {
-    SearchSort.PRICE_RISING: lambda columns: _by_price(columns, 1),
-    SearchSort.PRICE_FALLING: lambda columns: _by_price(columns, -1),
-    SearchSort.NEWEST: _by_age,
-    SearchSort.BRAND: _by_brand,
-}

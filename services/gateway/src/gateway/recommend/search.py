@@ -1,12 +1,12 @@
-"""Search: the products near to the signals, fused and not ranked for anyone."""
+"""Search: the nearest products of a query, fused, without ranking."""
 
 from gateway.model.query import RequestQuery
 from gateway.model.response import FoundProduct, SearchAnswer
-from gateway.ranking.sorting import SearchSort, in_order
+from gateway.ranking.sorting import in_order
+from gateway.recommend.answer_report import best_match, degraded, versions_of
 from gateway.recommend.begin import begin
-from gateway.recommend.order import as_fused, collapsed, fused
+from gateway.recommend.final_order import as_fused, collapsed, fused
 from gateway.recommend.pages import read_page
-from gateway.recommend.report import best_match, degraded, versions_of
 from gateway.recommend.validate import check
 from gateway.retrieval.branches import search as find_near
 from gateway.state.run import RequestDependencies
@@ -24,7 +24,7 @@ async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer
         listings = await find_near(run)
         candidates = fused(run, listings)
         order = collapsed(run, candidates, as_fused(candidates))
-        order = in_order(order, candidates.columns, SearchSort(query.sort), run.plan.top_k)
+        order = in_order(order, candidates.columns, query.sort, run.plan.top_k)
         page = await read_page(run, order)
     nearest = dict(zip(candidates.columns.product_ids, candidates.nearest, strict=True))
     return SearchAnswer(

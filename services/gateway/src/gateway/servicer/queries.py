@@ -19,10 +19,11 @@ from servicekit.requests import RequestInvalid
 from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline_rules.controls import ControlKind
+from sightline_rules.fields import FIELDS, check_orders
 
 KINDS = {control_pb2.Control.Kind.Value(f"KIND_{kind.name}"): kind for kind in ControlKind}
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
-"""Years 1 to 9999."""
+"""Seconds since 1970 of the years 1 to 9999."""
 
 
 def question(request: pb.ClassifyRequest) -> Question:
@@ -45,9 +46,14 @@ def recommend_query(request: pb.RecommendRequest) -> RequestQuery:
     )
 
 
+_SORTS = {number: name.removeprefix("SORT_") for name, number in pb.Sort.items()} | {0: ""}
+check_orders(FIELDS, {*_SORTS.values()})
+
+
 def search_query(request: pb.SearchRequest) -> RequestQuery:
     """Return what Search is asked."""
-    return RequestQuery(**_plain(request), facets=tuple(request.facets))
+    sort = _SORTS.get(request.sort, str(request.sort))
+    return RequestQuery(**{**_plain(request), "sort": sort}, facets=tuple(request.facets))
 
 
 _OF_QUERY = frozenset(each.name for each in fields(RequestQuery))

@@ -1,4 +1,4 @@
-"""Backups: a catalog into one file, and back.
+"""Backups: a catalog into a folder of files, and back.
 
 Both are jobs. A backup is the record at one commit, read in one transaction while writes go on,
 and the photos that it names, which never change. What restores it is in `restores`.
@@ -7,26 +7,25 @@ and the photos that it names, which never change. What restores it is in `restor
 import asyncio
 import contextlib
 import json
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from retriever.backup.archive import tar
-from retriever.backup.archive.reading import manifest_of
-from retriever.backup.archive.writing import Spool, Writer, fill
+from retriever.backup.archive.writing import PhotoWriter, Spool, copy_tables, fill
 from retriever.catalog.images import stored_photo
-from retriever.domain.archive import Manifest, Row
-from retriever.domain.errors import BackupCatalogMismatch, BackupQuota, CatalogNotEmpty
+from retriever.domain.archive import PHOTOS, CatalogContent, Row, dumped, table_file
+from retriever.domain.errors import BackupQuota, CatalogNotEmpty
 from retriever.domain.jobs import OPEN, Progress, reporting, request_key
 from retriever.domain.product import CatalogPart
-from retriever.ports.backup import BackupRecord, BackupStore
+from retriever.ports.backup import BackupRecord, Snapshot
 from retriever.ports.photos import Photos
+from servicekit.backups.errors import BackupCatalogMismatch
+from servicekit.backups.files import BackupWriter
+from servicekit.backups.manifest import Manifest
+from servicekit.backups.store import Backups, new_id
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs
-from servicekit.keyring import KeyRing
 from servicekit.requests import page_place, page_size, page_token
 from sightline_rules.filters import All
 
@@ -54,7 +53,7 @@ class BackupTools:
 
     record: BackupRecord
     photos: Photos
-    store: BackupStore
+    store: Backups
     jobs: Jobs
 
 
@@ -72,53 +71,57 @@ class Quota:
 
 
 async def create(
-    catalog_id: str, store: BackupStore, jobs: Jobs, quota: Quota, *, now: int, request_id: str
+    catalog_id: str, store: Backups, jobs: Jobs, quota: Quota, *, now: int, request_id: str
 ) -> Job:
     """Ask for a backup. Raises BackupQuota. A request that is sent again with its id is answered
     with its job."""
     known = await jobs.find(BACKUP, catalog_id, request_id) if request_id else None
     if known is not None:
         return known
-    count, size = await store.used(catalog_id)
+    count, size = await store.run(lambda: store.used(catalog_id))
     made = await jobs.list(
         catalog_id=catalog_id, kinds=(BACKUP,), states=OPEN, limit=quota.count, params=False
     )
     if count + len(made) >= quota.count or 0 < quota.size <= size:
         raise BackupQuota(count + len(made), size)
-    time = datetime.fromtimestamp(now / 1e6, UTC)
-    params = {"backup_id": f"{time:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"}
-    return await jobs.create(BACKUP, catalog_id, params, request_id)
+    return await jobs.create(BACKUP, catalog_id, {"backup_id": new_id(now)}, request_id)
 
 
 async def list_backups(
-    catalog_id: str, store: BackupStore, *, size: int, token: str
+    catalog_id: str, store: Backups, *, size: int, token: str
 ) -> tuple[list[Listed], str]:
     """Return a page of a catalog's backups, newest first, and the next page's token."""
     size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
     after = page_place(token, (catalog_id,), str)
-    names = [name for name in await store.names(catalog_id) if not after or name < after[0]]
-    page = [await _look(catalog_id, name, store) for name in names[:size]]
+    ids = await store.run(lambda: store.ids(catalog_id))
+    names = [name for name in ids if not after or name < after[0]]
+    page = [await store.run(partial(_look, catalog_id, name, store)) for name in names[:size]]
     more = len(names) > size
     return page, page_token((catalog_id,), names[size - 1]) if more else ""
 
 
-async def _look(catalog_id: str, backup_id: str, store: BackupStore) -> Listed:
+def _look(catalog_id: str, backup_id: str, store: Backups) -> Listed:
     size = 0
     try:
-        file, size = await store.open(catalog_id, backup_id)
-        with file:
-            keys = wanted(store)
-            found = await store.run(lambda: manifest_of(tar.Members(file), keys))
-            return Listed(backup_id, size, found)
+        size = store.size(catalog_id, backup_id)
+        return Listed(backup_id, size, manifest_of(catalog_id, backup_id, store))
     except ServiceError as error:
         return Listed(backup_id, size, error)
+
+
+def manifest_of(
+    catalog_id: str, backup_id: str, store: Backups, *, unsigned: bool = False
+) -> Manifest:
+    """Return the manifest of a backup. Blocks; raises as Backups.open."""
+    with store.open(catalog_id, backup_id, unsigned=unsigned) as found:
+        return found.manifest
 
 
 async def ask_restore(
     catalog_id: str,
     backup_id: str,
     record: BackupRecord,
-    store: BackupStore,
+    store: Backups,
     jobs: Jobs,
     *,
     source: str,
@@ -137,10 +140,8 @@ async def ask_restore(
     known = await jobs.find(RESTORE, catalog_id, same) if same else None
     if known is not None:
         return known
-    file, _ = await store.open(source, backup_id)
-    with file:
-        keys = wanted(store, unsigned=unsigned)
-        check_catalog(await store.run(lambda: manifest_of(tar.Members(file), keys)), source)
+    found = await store.run(lambda: manifest_of(source, backup_id, store, unsigned=unsigned))
+    check_catalog(found, source)
     before = await record.commit_number(catalog_id)
     if not force:
         # What is written from now on counts as newer than the backup.
@@ -155,12 +156,6 @@ async def ask_restore(
         "before": before,
     }
     return await jobs.create(RESTORE, catalog_id, params, same)
-
-
-def wanted(store: BackupStore, *, unsigned: bool = False) -> KeyRing | None:
-    """Return the keys of which one must have signed a backup; None: no signature is needed."""
-    keys = store.keys()
-    return keys if keys.secret and not unsigned else None
 
 
 def check_catalog(manifest: Manifest, source: str) -> None:
@@ -182,38 +177,61 @@ async def back_up(job: Job, deps: BackupTools, service_version: str) -> Mapping[
 async def _back_up(
     job: Job, deps: BackupTools, progress: Progress, service_version: str
 ) -> Mapping[str, Any]:
-    tables, store = deps.record.archived(), deps.store
-    with Spool(store.spool_folder()) as spool:
-        manifest = await deps.record.snapshot(
-            job.catalog_id,
-            lambda found: fill(spool, tables, found, progress, service_version=service_version),
-        )
-        upload = await store.begin(job.catalog_id, job.params["backup_id"])
-        try:
-            writer = Writer(upload.file, manifest, store.keys())
-            await store.run(lambda: writer.begin(spool, progress))
-            (images,) = (table for table in tables if table.name == "images")
-            rows = spool.rows(images, manifest)
-            lost = await _copy_photos(job, rows, writer, deps, progress)
-            await store.run(lambda: writer.end(lost))
-            await upload.commit()
-        except BaseException:
-            with contextlib.suppress(ServiceError):
-                await upload.abort()
-            raise
+    store, backup_id = deps.store, job.params["backup_id"]
+    writer = await store.run(lambda: store.begin(job.catalog_id, backup_id))
+    try:
+        manifest = await _write(job, deps, writer, progress, service_version)
+        await store.run(lambda: writer.finish(manifest))
+    except BaseException:
+        with contextlib.suppress(ServiceError):
+            await store.run(writer.abort)
+        raise
+    lost = manifest.content["lost"]
     return {
-        "backup_id": job.params["backup_id"],
-        "product_count": manifest.rows("products"),
-        "image_count": manifest.rows("images") - lost,
+        "backup_id": backup_id,
+        "product_count": manifest.rows(table_file("products")),
+        "image_count": manifest.rows(table_file("images")) - lost,
         "lost_image_count": lost,
     }
 
 
+async def _write(
+    job: Job, deps: BackupTools, writer: BackupWriter, progress: Progress, service_version: str
+) -> Manifest:
+    """Write tables and photos. Return the manifest."""
+    tables, store = deps.record.archived(), deps.store
+
+    def take(found: Snapshot) -> tuple[Snapshot, Mapping[str, int]]:
+        return found, fill(spool, tables, found, progress)
+
+    with Spool(store.spool_folder()) as spool:
+        snapshot, rows = await deps.record.snapshot(job.catalog_id, take)
+        await store.run(lambda: copy_tables(spool, tables, rows, writer, progress))
+        (images,) = (table for table in tables if table.name == "images")
+        lost = await _copy_photos(job, spool.rows(images, rows["images"]), writer, deps, progress)
+    content = CatalogContent(
+        commit=snapshot.commit, lost=lost, generations=dumped(snapshot.generations)
+    )
+    return Manifest(
+        service=store.service,
+        service_version=service_version,
+        catalog_id=job.catalog_id,
+        create_micros=snapshot.time,
+        files=writer.files,
+        content=content.model_dump(),
+    )
+
+
 async def _copy_photos(
-    job: Job, rows: Iterator[list[Row]], writer: Writer, deps: BackupTools, progress: Progress
+    job: Job,
+    rows: Iterator[list[Row]],
+    writer: BackupWriter,
+    deps: BackupTools,
+    progress: Progress,
 ) -> int:
-    """Put the photos into the archive. Return the number of lost ones."""
+    """Copy the photos into the backup. Return the number of lost ones."""
     lost = 0
+    out = PhotoWriter(await deps.store.run(lambda: writer.file(PHOTOS)))
     while batch := await deps.store.run(lambda: next(rows, None)):
         for group in affordable(batch):
             ids = [row["image_id"] for row in group]
@@ -221,9 +239,10 @@ async def _copy_photos(
                 *(stored_photo(job.catalog_id, i, deps.photos) for i in ids)
             )
             there = [(i, data) for i, data in zip(ids, read, strict=True) if data is not None]
-            await deps.store.run(partial(writer.photos, there))
+            await deps.store.run(partial(out.write, there))
             lost += len(ids) - len(there)
             progress.add(len(ids))
+    await deps.store.run(out.end)
     return lost
 
 

@@ -20,12 +20,12 @@ import numpy.typing as npt
 
 from retriever.backup.archive.reading import ArchiveReader
 from retriever.backup.archive.writing import Spool
-from retriever.backup.backups import BackupTools, affordable, check_catalog, wanted
+from retriever.backup.backups import BackupTools, affordable, check_catalog
 from retriever.catalog.deletions import sweep
-from retriever.domain.archive import MANIFEST, Row, generations_of
-from retriever.domain.collections import collection_of
+from retriever.domain.archive import Row, generations_of, table_file
+from retriever.domain.collection_names import collection_of
 from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.errors import BackupDamaged, ImageTakenDown, IndexParametersInvalid
+from retriever.domain.errors import ImageTakenDown, IndexParametersInvalid
 from retriever.domain.generation import (
     MAX_DIMENSION,
     MOST_LIVE,
@@ -38,6 +38,8 @@ from retriever.domain.jobs import Progress, reporting
 from retriever.domain.product import MAX_PHOTOS
 from retriever.ports.backup import BackupRecord
 from retriever.ports.photos import Photos
+from servicekit.backups.errors import BackupDamaged
+from servicekit.backups.manifest import MANIFEST
 from servicekit.jobs import Job
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All
@@ -65,29 +67,28 @@ async def restore(job: Job, deps: BackupTools, prefix: str) -> Mapping[str, Any]
 async def _restore(
     job: Job, deps: BackupTools, prefix: str, progress: Progress
 ) -> Mapping[str, Any]:
-    store, record = deps.store, deps.record
-    file, _ = await store.open(job.params["source"], job.params["backup_id"])
-    keys = wanted(store, unsigned=job.params.get("unsigned", False))
-    with file, Spool(store.spool_folder()) as spool:
-        reader = await store.run(lambda: ArchiveReader(file, spool, record.archived(), keys))
-        manifest = reader.manifest
-        check_catalog(manifest, job.params["source"])
+    store, record, source = deps.store, deps.record, job.params["source"]
+    unsigned = job.params.get("unsigned", False)
+    opened = partial(store.open, source, job.params["backup_id"], unsigned=unsigned)
+    with await store.run(opened) as backup, Spool(store.spool_folder()) as spool:
+        reader, manifest = ArchiveReader(backup, spool, record.archived()), backup.manifest
+        check_catalog(manifest, source)
         generations = _checked(generations_of(manifest))
-        rows = {table.name: manifest.rows(table.name) for table in record.archived()}
+        rows = {table.name: manifest.rows(table.member) for table in record.archived()}
         progress.total = sum(rows.values()) + rows["images"]
         await store.run(lambda: reader.take_tables(progress))
         await store.run(lambda: check_tables(reader, record, progress))
         await _take_photos(job, reader, deps, progress)
-        complete = await store.run(reader.end)
+        await store.run(reader.end)
         # All of it is sound. From here on it counts.
         left_out = await _register(job, generations, prefix, record)
         await _write(job, reader, deps, progress)
         deleted = await _sweep(job, record, progress) if job.params["force"] else 0
-        await record.reach(job.catalog_id, manifest.commit)
+        await record.reach(job.catalog_id, reader.content.commit)
     return {
         "product_count": rows["products"],
-        "image_count": complete.photos,
-        "lost_image_count": complete.lost,
+        "image_count": reader.found,
+        "lost_image_count": reader.lost,
         "vector_count": rows["vectors"],
         "deleted_count": deleted,
         "left_out_generation_count": left_out,
@@ -200,7 +201,7 @@ def _placed(links: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _damaged(table: str, description: str) -> BackupDamaged:
-    return BackupDamaged(f"tables/{table}.parquet", description)
+    return BackupDamaged(table_file(table), description)
 
 
 # Written
@@ -313,7 +314,7 @@ async def _write(job: Job, reader: ArchiveReader, deps: BackupTools, progress: P
     await each(reader.rows("vectors"), lambda rows: record.restore_vectors(catalog, rows))
     await each(_joined(reader), lambda rows: record.restore_products(catalog, before, rows))
     await each(reader.rows("pending"), lambda rows: record.restore_pending(catalog, rows))
-    progress.add(reader.manifest.rows("product_images"))
+    progress.add(reader.manifest.rows(table_file("product_images")))
 
 
 async def _sweep(job: Job, record: BackupRecord, progress: Progress) -> int:

@@ -31,6 +31,7 @@ from servicekit import deadlines, requests
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.requests import PageTokenInvalid, check_count
 from sightline_rules import ids
+from sightline_rules.fields import ORDERS
 from sightline_rules.filters import Filter
 from sightline_rules.rejections import Rejection, rejection
 
@@ -222,7 +223,8 @@ def _list_context(
 
 
 def _position(order: ProductOrder, product: Product) -> tuple[int, str]:
-    return (product.create_time if order is ProductOrder.NEWEST else 0, product.content.product_id)
+    by = ORDERS.get(order.name)
+    return (getattr(product, by[0].wire) if by else 0, product.content.product_id)
 
 
 def _checked_place(time: int, product_id: str) -> tuple[int, str]:

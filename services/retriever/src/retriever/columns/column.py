@@ -25,8 +25,8 @@ class AskedFacet:
     """Values in the answer."""
     below: str = ""
     """Of a category: the path whose next level is counted; empty: the topmost level."""
-    bounds: tuple[Money, ...] = ()
-    """Of money: where ranges begin, rising, of one currency; none: STEPS times powers of ten."""
+    bounds: tuple[Money, ...] | tuple[float, ...] = ()
+    """Of money and numbers: where ranges begin, rising, of one currency; none: the field's own."""
 
 
 Said: TypeAlias = tuple[str, Filter]

@@ -1,7 +1,8 @@
-"""Columns of numbers: times, numbers and amounts, compared as arrays."""
+"""Columns of numbers: times, numbers, flags and amounts, compared as arrays."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -23,13 +24,15 @@ from sightline_rules.filters import (
     Time,
     Value,
 )
-from sightline_rules.kinds import NumberKind
+from sightline_rules.kinds import FlagKind, NumberKind, StepsKind
 
 NONE: Final = -1
 """Number of a product that has none. Only times can be negative, and they are always known."""
 MICROS = 1_000_000
 STEPS = (1, 2, 5)
-"""Beginnings of the ranges of amounts, times powers of ten."""
+"""Beginnings of ranges, times powers of ten."""
+FEW_UNITS = 10
+"""A number whose largest value is no more than this has a range for each unit."""
 _COMPARE: dict[Operator, Callable[[npt.NDArray[Any], float], Flags]] = {
     Operator.EQUAL: np.equal,
     Operator.NOT_EQUAL: np.not_equal,
@@ -41,13 +44,13 @@ _COMPARE: dict[Operator, Callable[[npt.NDArray[Any], float], Flags]] = {
 
 
 class NumberColumn:
-    """Times in microseconds since 1970, or numbers in steps of their kind."""
+    """Times in microseconds since 1970, or numbers and flags in steps of their kind."""
 
     def __init__(self, field: Field) -> None:
         self.field = field
         (self._name,) = field.stored
-        kind = field.kind
-        self._steps = kind.steps if isinstance(kind, NumberKind) else 0
+        self._kind = field.kind
+        self._steps = field.kind.steps if isinstance(field.kind, StepsKind) else 0
         self.values: Ints = np.zeros(0, np.int64)
         """By place; NONE: a number that is unknown."""
 
@@ -68,8 +71,21 @@ class NumberColumn:
             return _Numbers(len(leaves), values / self._steps, values != NONE)
         return _Numbers(len(leaves), values, np.ones(len(values), np.bool_))
 
-    def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:  # noqa: ARG002
-        raise AssertionError(f"{asked.field} cannot be counted: the table of fields refuses it")
+    def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:
+        steps = self.values[places]
+        match self._kind:
+            case FlagKind():
+                return CountedColumn(asked, steps, lambda code: [_flag(asked.field, code > 0)])
+            case NumberKind(most):
+                values = steps / self._steps
+                bounds = _number_bounds(asked, most, float(values.max(initial=0)))
+                found = np.searchsorted(bounds, values, side="right") - 1
+                ranges = np.where(steps == NONE, -1, found)
+                named = [(f"{each:.15g}", each) for each in bounds]
+                said = partial(_range, asked.field, named)
+                return CountedColumn(asked, ranges, lambda code: [said(code)], ranged=True)
+            case _:
+                raise AssertionError(f"{asked.field} has no facet: the table of fields refuses it")
 
     def cells(self, places: Ints) -> list[list[int]]:
         return [self.values[places].tolist()]
@@ -138,21 +154,19 @@ class MoneyColumn:
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:
         micros, codes, texts = self.values[places], self.codes[places], self.currencies.texts
         known = micros != NONE
-        if asked.bounds:
-            currency = asked.bounds[0].currency
+        if given := [each for each in asked.bounds if isinstance(each, Money)]:
+            currency = given[0].currency
             same = known & (codes == self.currencies.known(currency))
-            bounds = np.array([each.micros for each in asked.bounds], np.int64)
+            bounds = [each.micros for each in given]
         else:
             usual = np.bincount(codes[known]).argmax() if known.any() else 0
             currency = texts[int(usual)] if texts else ""
             same = known & (codes == usual)
-            bounds = _bounds(int(micros[same].max(initial=0)))
+            bounds = _bounds(int(micros[same].max(initial=0)), MICROS)
         ranges = np.where(same, np.searchsorted(bounds, micros, side="right") - 1, -1)
-
-        def read(code: int) -> Sequence[Said]:
-            return [_range(asked.field, bounds, code, currency)]
-
-        return CountedColumn(asked, ranges, read, ranged=True)
+        named = [(_units(each), Money(currency, each)) for each in bounds]
+        said = partial(_range, asked.field, named, unit=f" {currency}")
+        return CountedColumn(asked, ranges, lambda code: [said(code)], ranged=True)
 
     def cells(self, places: Ints) -> list[list[Any]]:
         texts = self.currencies.texts
@@ -191,23 +205,36 @@ class _Amounts(_Numbers):
         return np.asarray(self.known & same, np.bool_)
 
 
-def _bounds(most: int) -> Ints:
-    """Return 0, then 1, 2, 5, 10, … units up to the dearest, in millionths."""
-    found, power = [0], MICROS
+def _number_bounds(asked: AskedFacet, most: float, largest: float) -> list[float]:
+    """Return where the ranges of a number begin: as asked, else a range for each unit of a number
+    that has few, else 0, 1, 2, 5, 10, … up to the largest value."""
+    if given := [each for each in asked.bounds if isinstance(each, float)]:
+        return given
+    few = range(int(most)) if most <= FEW_UNITS else _bounds(int(largest), 1)
+    return [*map(float, few)]
+
+
+def _bounds(most: int, unit: int) -> list[int]:
+    """Return 0, then 1, 2, 5, 10, … units up to the largest value."""
+    found, power = [0], unit
     while power <= most:
         found += [step * power for step in STEPS if step * power <= most]
         power *= 10
-    return np.array(found, np.int64)
+    return found
 
 
-def _range(field: str, bounds: Ints, place: int, currency: str) -> Said:
-    low, last = int(bounds[place]), place == len(bounds) - 1
-    from_low = Comparison(field, Operator.GREATER_OR_EQUAL, Money(currency, low))
-    if last:
-        return f"{_units(low)} {currency} and more", from_low
-    high = int(bounds[place + 1])
-    below = Comparison(field, Operator.LESS, Money(currency, high))
-    return f"{_units(low)}–{_units(high)} {currency}", All((from_low, below))
+def _flag(field: str, value: bool) -> Said:
+    return str(value).lower(), Comparison(field, Operator.EQUAL, value)
+
+
+def _range(field: str, bounds: Sequence[tuple[str, Value]], place: int, unit: str = "") -> Said:
+    """Return text and filter of the range that begins at a bound, given by text and value."""
+    text, low = bounds[place]
+    from_low = Comparison(field, Operator.GREATER_OR_EQUAL, low)
+    if place == len(bounds) - 1:
+        return f"{text}{unit} and more", from_low
+    above, high = bounds[place + 1]
+    return f"{text}–{above}{unit}", All((from_low, Comparison(field, Operator.LESS, high)))
 
 
 def _units(micros: int) -> str:

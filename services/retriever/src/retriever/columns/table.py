@@ -28,7 +28,7 @@ def column_of(field: Field) -> Column:
     match field.kind:
         case kinds.MoneyKind():
             return MoneyColumn(field)
-        case kinds.TimeKind() | kinds.NumberKind():
+        case kinds.TimeKind() | kinds.StepsKind():
             return NumberColumn(field)
         case kinds.TextKind(whole=False):
             return LongTextColumn(field)

@@ -1,37 +1,20 @@
-"""The contents of an archive."""
+"""The contents of a catalog's backup."""
 
-import errno
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from retriever.domain.errors import BackupDamaged, BackupsFull, BackupsUnavailable
 from retriever.domain.generation import Generation
+from servicekit.backups.errors import BackupDamaged
+from servicekit.backups.manifest import MANIFEST, BackupJson, Manifest, validated
 
-FORMAT: Final = "sightline.catalogue"
-FORMAT_VERSION = 1
-MANIFEST, COMPLETE = "manifest.json", "complete.json"
-SIGNATURE = ".hmac"
-"""Name suffix of the member after a JSON one, which holds its signature (servicekit.keyring)."""
-MOST_JSON_BYTES = 4 * 2**20
 MOST_GENERATIONS = 1_000
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+PHOTOS = "photos.tar"
+"""The photos, as `photos/<sha256>`, in the order of their names."""
 Row: TypeAlias = dict[str, Any]
-
-
-def signed(name: str, before: str) -> tuple[str, str, str]:
-    """Return what the signature of a JSON member covers.
-
-    `before`: the archive's signature before it.
-    """
-    return "backup", name, before
-
-
-def meaning(error: OSError) -> BackupsFull | BackupsUnavailable:
-    """Return the ServiceError that an error of the backup store stands for."""
-    return BackupsFull() if error.errno in _FULL else BackupsUnavailable()
 
 
 class ColumnType(StrEnum):
@@ -63,71 +46,46 @@ class ArchiveTable:
 
     @property
     def member(self) -> str:
-        """Its name in the archive."""
-        return f"tables/{self.name}.parquet"
+        """Its file in the backup."""
+        return table_file(self.name)
 
 
-class Strict(BaseModel):
-    """JSON of ours: nothing else in it, no value of another type."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+def table_file(name: str) -> str:
+    """Return the file of a table."""
+    return f"tables/{name}.parquet"
 
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 
 
-class Member(Strict):
-    """One table's file."""
+class CatalogContent(BackupJson):
+    """What a manifest says of a catalog."""
 
-    name: str = Field(max_length=100)
-    rows: Count
-    size: Count
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
-class Manifest(Strict):
-    """The archive's table of contents."""
-
-    format: Literal["sightline.catalogue"] = FORMAT
-    format_version: int
-    service_version: str = Field(max_length=100)
-    catalog_id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
-    create_time: Count
-    """Microseconds since 1970 (UTC)."""
     commit: Count
-    """The record's newest commit in it."""
-    photo_bytes: Count
-    members: list[Member] = Field(max_length=100)
-    """The tables, in order."""
+    """The record's newest commit in the backup."""
+    lost: Count | None = None
+    """Photos that the record knew and the photo store did not have, or damaged; None: unknown."""
     generations: list[dict[str, Any]] = Field(max_length=MOST_GENERATIONS)
     """The live index generations, as the record held them."""
 
-    def rows(self, table: str) -> int:
-        """Return the number of a table's rows; 0 if the archive lacks it."""
-        name = f"tables/{table}.parquet"
-        return next((member.rows for member in self.members if member.name == name), 0)
 
-
-class Complete(Strict):
-    """The archive's end: counts of its photos."""
-
-    photos: Count
-    lost: Count
-    """Photos that the record knew and the photo store did not have, or damaged."""
+def content_of(manifest: Manifest) -> CatalogContent:
+    """Return what a manifest says of its catalog. Raises BackupDamaged."""
+    return validated(CatalogContent, manifest.content)
 
 
 _GENERATION = TypeAdapter(Generation)
 
 
-def dumped(generation: Generation) -> dict[str, Any]:
-    """Return a generation as it stands in a manifest."""
-    value: dict[str, Any] = _GENERATION.dump_python(generation, mode="json")
-    return value
+def dumped(generations: Sequence[Generation]) -> list[dict[str, Any]]:
+    """Return generations as they stand in a manifest."""
+    return [_GENERATION.dump_python(generation, mode="json") for generation in generations]
 
 
 def generations_of(manifest: Manifest) -> list[Generation]:
     """Return the generations of a manifest. Raises BackupDamaged."""
+    held = content_of(manifest).generations
     try:
-        return [_GENERATION.validate_python(value) for value in manifest.generations]
+        return [_GENERATION.validate_python(value) for value in held]
     except ValidationError as error:
         raise BackupDamaged(MANIFEST, "describes no index generations") from error

@@ -17,7 +17,6 @@ ServiceError
 ├── NotFound
 │   ├── ProductNotFound        PRODUCT_NOT_FOUND
 │   ├── ImageNotFound          IMAGE_NOT_FOUND
-│   ├── BackupNotFound         BACKUP_NOT_FOUND
 │   ├── ImportNotFound         IMPORT_NOT_FOUND
 │   └── GenerationNotFound     GENERATION_NOT_FOUND
 ├── AlreadyExists
@@ -32,9 +31,6 @@ ServiceError
 │   ├── ImportDeletesTooMuch   IMPORT_DELETES_TOO_MUCH
 │   ├── VersionMismatch        INDEX_VERSION_MISMATCH
 │   ├── ImageTakenDown         IMAGE_TAKEN_DOWN
-│   ├── BackupCatalogMismatch  BACKUP_CATALOG_MISMATCH
-│   ├── BackupUnsigned           BACKUP_UNSIGNED           no key of the operator's signed it
-│   ├── BackupVersionUnsupported BACKUP_VERSION_UNSUPPORTED
 │   └── CatalogNotEmpty        CATALOG_NOT_EMPTY
 ├── Aborted
 │   └── EtagMismatch           ETAG_MISMATCH
@@ -42,20 +38,18 @@ ServiceError
 │   ├── IndexUnavailable       INDEX_UNAVAILABLE
 │   ├── ColumnsUnavailable     COLUMNS_UNAVAILABLE
 │   ├── EmbedderUnavailable    EMBEDDER_UNAVAILABLE
-│   ├── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
-│   └── BackupsUnavailable     BACKUP_STORE_UNAVAILABLE
+│   └── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
 ├── ResourceExhausted
 │   ├── GenerationsFull        GENERATIONS_FULL
 │   ├── PhotosFull             PHOTO_STORE_FULL
-│   ├── BackupQuota            BACKUP_QUOTA
-│   └── BackupsFull            BACKUP_STORE_FULL
+│   └── BackupQuota            BACKUP_QUOTA
 ├── DeadlineExceeded
 │   └── StageDeadline          STAGE_DEADLINE
 ├── DataLoss
-│   ├── ImageDamaged           IMAGE_DAMAGED
-│   └── BackupDamaged          BACKUP_DAMAGED
+│   └── ImageDamaged           IMAGE_DAMAGED
 └── Internal
     └── IndexRefused           INDEX_REFUSED: the engine took our own request for wrong
+Errors of backups are in servicekit.backups.errors.
 CollectionAbsent, CollectionReleased    never on the wire: the index use cases fix them
 """
 
@@ -259,47 +253,6 @@ class IndexRefused(errors.Internal, reason="INDEX_REFUSED"):
     message = "the index refused the request"
 
 
-class BackupNotFound(errors.NotFound, reason="BACKUP_NOT_FOUND"):
-    message = "there is no such backup of this catalog"
-    violations = (errors.FieldViolation("backup_id", "names no backup: list them"),)
-
-
-class BackupDamaged(errors.DataLoss, reason="BACKUP_DAMAGED"):
-    """The file is not what its manifest says, or no backup at all. Nothing of it was restored."""
-
-    def __init__(self, member: str, description: str) -> None:
-        super().__init__(
-            f"{member}: {description}; nothing was restored: take another backup",
-            metadata={"member": member[:200]},
-        )
-
-
-class BackupUnsigned(errors.FailedPrecondition, reason="BACKUP_UNSIGNED"):
-    message = (
-        "no key of RETRIEVER_BACKUP_KEYS_FILE signed the backup: add the key that it was made "
-        "with, or set accept_unsigned if you know who wrote the file"
-    )
-
-
-class BackupVersionUnsupported(errors.FailedPrecondition, reason="BACKUP_VERSION_UNSUPPORTED"):
-    """The archive is of a format that this version can't read."""
-
-    def __init__(self, description: str) -> None:
-        super().__init__(
-            f"{description}: restore it with the version that wrote it, or a newer one"
-        )
-
-
-class BackupCatalogMismatch(errors.FailedPrecondition, reason="BACKUP_CATALOG_MISMATCH"):
-    """The archive is of another catalog than the caller named."""
-
-    def __init__(self, named: str, held: str) -> None:
-        super().__init__(
-            f"source_catalog_id: the backup is of catalog {held!r}, not of {named!r}",
-            violations=(errors.FieldViolation("source_catalog_id", f"is not {held!r}"),),
-        )
-
-
 class CatalogNotEmpty(errors.FailedPrecondition, reason="CATALOG_NOT_EMPTY"):
     message = (
         "the catalog holds products: restore into an empty one, or with force, which deletes "
@@ -308,25 +261,14 @@ class CatalogNotEmpty(errors.FailedPrecondition, reason="CATALOG_NOT_EMPTY"):
     violations = (errors.FieldViolation("force", "is needed: the catalog holds products"),)
 
 
-class BackupsUnavailable(errors.Unavailable, reason="BACKUP_STORE_UNAVAILABLE"):
-    message = "the place of backups can't be reached; see RETRIEVER_BACKUPS"
-    retry_after = timedelta(seconds=5)
-
-
 class BackupQuota(errors.ResourceExhausted, reason="BACKUP_QUOTA"):
-    """The catalog has as many backups, or as large ones, as it may have."""
+    """Backup quota exceeded (count or bytes)."""
 
     def __init__(self, count: int, size: int) -> None:
         super().__init__(
             f"the backups of this catalog are {count}, of {size / 1e6:,.0f} MB, which is all that "
             "it may have: delete one; see RETRIEVER_BACKUP_COUNT and RETRIEVER_BACKUP_MEGABYTES"
         )
-
-
-class BackupsFull(errors.ResourceExhausted, reason="BACKUP_STORE_FULL"):
-    """The place of backups is full. Nothing of the backup was kept."""
-
-    message = "the place of backups is full; see RETRIEVER_BACKUPS"
 
 
 class CollectionAbsent(Exception):

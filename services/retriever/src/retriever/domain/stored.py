@@ -37,7 +37,7 @@ def cells(field: Field, value: Any) -> dict[str, Any]:
             stored = (str(value),)
         case kinds.MoneyKind():
             stored = (None, None) if value is None else (value.micros, value.currency)
-        case kinds.NumberKind(_, _) as kind:
+        case kinds.StepsKind() as kind:
             stored = (None if value is None else round(value * kind.steps),)
         case _:
             stored = (value,)
@@ -97,6 +97,8 @@ def _reader(field: Field, place: Any, *more: Any) -> Reader:
         case kinds.NumberKind() as kind:
             steps = kind.steps
             return lambda row: None if (held := row[place]) is None else held / steps
+        case kinds.FlagKind():
+            return lambda row: None if (held := row[place]) is None else held > 0
         case _:
             return itemgetter(place)
 

@@ -12,11 +12,11 @@ from sqlalchemy import Connection
 from retriever.domain import product, stored
 from retriever.record.category_mismatches import MISMATCHED
 from retriever.record.hashes import from_signed
-from retriever.record.parts import PHOTO, among, look_up, on
+from retriever.record.statements import PHOTO, among, look_up, on
 from retriever.record.tables import images, product_images, products
 from servicekit import deadlines
 from sightline_rules.facts import Facts, passes
-from sightline_rules.fields import FIELDS, FILTERED, WRITTEN
+from sightline_rules.fields import FIELDS, FILTERED, ORDERS, WRITTEN
 from sightline_rules.filters import All, Filter
 
 FACTS = tuple(products.c[name] for field in FILTERED for name in field.stored)
@@ -120,11 +120,14 @@ def read_page(
     query = sa.select(c.product_id).where(c.catalog_id == catalog_id).limit(limit)
     if mismatched_only:
         query = query.where(MISMATCHED)
-    if order is product.ProductOrder.NEWEST:
-        query = query.order_by(c.create_time.desc(), c.product_id)
+    if by := ORDERS.get(order.name):
+        field, direction = by
+        value = c[field.stored[0]]
+        query = query.order_by(value.desc() if direction.falling else value, c.product_id)
         if after is not None:
-            same = sa.and_(c.create_time == after[0], c.product_id > after[1])
-            query = query.where(sa.or_(c.create_time < after[0], same))
+            same = sa.and_(value == after[0], c.product_id > after[1])
+            behind = value < after[0] if direction.falling else value > after[0]
+            query = query.where(sa.or_(behind, same))
     else:
         query = query.order_by(c.product_id)
         if after is not None:

@@ -45,7 +45,7 @@ def _of_field(field: Field) -> Iterable[sa.Column[Any]]:
         case kinds.MoneyKind():
             micros, currency = field.stored
             return sa.Column(micros, _Number), sa.Column(currency, _Text)
-        case kinds.NumberKind():
+        case kinds.StepsKind():
             return [sa.Column(name, _Number) for name in field.stored]
         case kinds.TimeKind():
             return _values(*field.stored, kind=_Number)

@@ -4,10 +4,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from retriever.backup import backups
-from retriever.domain.archive import generations_of
-from retriever.ports.backup import BackupRecord, BackupStore
+from retriever.domain.archive import generations_of, table_file
+from retriever.ports.backup import BackupRecord
 from retriever.servicer import messages as wire
 from retriever.servicer import vector_messages
+from servicekit.backups.store import Backups
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs import Jobs
@@ -25,7 +26,7 @@ class BackupServicer(backup_service_pb2_grpc.BackupServiceServicer):
 
     catalogs: Collection[str]
     record: BackupRecord
-    store: BackupStore
+    store: Backups
     jobs: Jobs
     quota: backups.Quota
     clock: Callable[[], int] = now_micros
@@ -57,7 +58,8 @@ class BackupServicer(backup_service_pb2_grpc.BackupServiceServicer):
         self, request: pb.DeleteBackupRequest, context: Context
     ) -> pb.DeleteBackupResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        return pb.DeleteBackupResponse(size=await self.store.delete(catalog, request.backup_id))
+        size = await self.store.run(lambda: self.store.delete(catalog, request.backup_id))
+        return pb.DeleteBackupResponse(size=size)
 
     async def RestoreBackup(
         self, request: pb.RestoreBackupRequest, context: Context
@@ -83,10 +85,10 @@ def _backup(item: backups.Listed) -> pb.Backup:
         message.status.CopyFrom(to_status(item.found))
         return message
     message.catalog_id = item.found.catalog_id
-    message.create_time.FromMicroseconds(item.found.create_time)
-    message.product_count = item.found.rows("products")
-    message.image_count = item.found.rows("images")
-    message.vector_count = item.found.rows("vectors")
+    message.create_time.FromMicroseconds(item.found.create_micros)
+    message.product_count = item.found.rows(table_file("products"))
+    message.image_count = item.found.rows(table_file("images"))
+    message.vector_count = item.found.rows(table_file("vectors"))
     message.service_version = item.found.service_version
     try:
         message.spaces.extend(

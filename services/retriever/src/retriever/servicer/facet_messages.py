@@ -1,6 +1,7 @@
 """Translation of facets: messages to values and back."""
 
 from collections.abc import Iterator, Sequence
+from math import isfinite
 
 from google.type import money_pb2
 
@@ -23,7 +24,7 @@ from sightline_rules.filters import (
     Money,
     Operator,
 )
-from sightline_rules.kinds import AttributesKind, CategoryKind, FieldKind, MoneyKind
+from sightline_rules.kinds import AttributesKind, CategoryKind, FieldKind, MoneyKind, NumberKind
 from sightline_rules.messages import money
 from sightline_rules.rejections import words
 
@@ -85,16 +86,32 @@ def _field_violations(each: facet_pb2.FacetRequest, path: str) -> Iterator[Field
         yield FieldViolation(f"{path}.category_path", "goes with category only")
     if each.price_bounds and not isinstance(kind, MoneyKind):
         yield FieldViolation(f"{path}.price_bounds", "goes with price only")
+    if each.number_bounds and not isinstance(kind, NumberKind):
+        yield FieldViolation(f"{path}.number_bounds", "goes with numbers only")
     try:
         categories.check_path(each.category_path)
     except categories.CategoryInvalidError as error:
         yield FieldViolation(f"{path}.category_path", str(error))
-    yield from _bound_violations(each.price_bounds, f"{path}.price_bounds")
+    yield from _price_violations(each.price_bounds, f"{path}.price_bounds")
+    yield from _number_violations(each.number_bounds, f"{path}.number_bounds")
 
 
-def _bound_violations(bounds: Sequence[money_pb2.Money], path: str) -> Iterator[FieldViolation]:
+def _number_violations(bounds: Sequence[float], path: str) -> Iterator[FieldViolation]:
+    yield from _count_violations(bounds, path)
+    if not all(map(isfinite, bounds)):
+        yield FieldViolation(path, "must be finite")
+    elif list(bounds) != sorted(set(bounds)):
+        yield FieldViolation(path, "must rise")
+
+
+def _count_violations(bounds: Sequence[object], path: str) -> Iterator[FieldViolation]:
     if len(bounds) > MOST_BOUNDS:
         yield FieldViolation(path, f"has {len(bounds)} entries; at most {MOST_BOUNDS} are taken")
+
+
+def _price_violations(bounds: Sequence[money_pb2.Money], path: str) -> Iterator[FieldViolation]:
+    if len(bounds) > MOST_BOUNDS:
+        yield from _count_violations(bounds, path)
         return
     read: list[Money] = []
     for place, each in enumerate(bounds):
@@ -117,7 +134,7 @@ def _asked(each: facet_pb2.FacetRequest) -> AskedFacet:
         field=each.field,
         most=each.top_k or DEFAULT_VALUES,
         below=categories.join(each.category_path),
-        bounds=tuple(money(one, "") for one in each.price_bounds),
+        bounds=tuple(money(one, "") for one in each.price_bounds) or tuple(each.number_bounds),
     )
 
 

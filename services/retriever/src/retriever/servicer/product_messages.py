@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from google.type import money_pb2
 
-from retriever.catalog.updates import UpdateDraft
+from retriever.catalog.partial_updates import UpdateDraft
 from retriever.domain.category_mismatch import CategoryMismatch
 from retriever.domain.imports import ImportMode, ImportProgress
 from retriever.domain.product import (
@@ -77,8 +77,9 @@ def _reader(field: Field) -> Callable[[product_pb2.Product], Any]:
             return lambda product: known(number) if (number := get(product)) else default
         case kinds.MoneyKind():
             return lambda product: _amount(get(product)) if _has(product, name) else None
-        case kinds.NumberKind():
-            return lambda product: float(get(product)) if _has(product, name) else None
+        case kinds.StepsKind() as kind:
+            plain = kind.plain
+            return lambda product: plain(get(product)) if _has(product, name) else None
         case _:
             return get
 

@@ -7,12 +7,13 @@ from typing import Protocol
 
 from retriever.indexing.embedding import RecentVectors
 from retriever.ports import indexing
-from retriever.ports.backup import BackupRecord, BackupStore
+from retriever.ports.backup import BackupRecord
 from retriever.ports.catalog import HashRecord, UnnamedRecord
 from retriever.ports.embedder import Embedder
 from retriever.ports.engine import VectorIndex
 from retriever.ports.photos import PhotoFiles
 from retriever.workers.leader import Leadership
+from servicekit.backups.store import Backups
 from servicekit.jobs import Jobs
 from sightline_rules.filters import Filter
 
@@ -83,7 +84,7 @@ class Worker:
     jobs: Jobs
     name: str
     """Id of this process; see servicekit.leases.worker_id."""
-    backups: BackupStore
+    backups: Backups
     read_filter: Callable[[str], Filter]
     """The filter of a purge, from the job's parameters."""
     forget_jobs: Callable[[], Awaitable[int]]

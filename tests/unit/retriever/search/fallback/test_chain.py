@@ -14,8 +14,8 @@ from retriever.domain.generation import Generation
 from retriever.ports.columns import PhotoRow
 from retriever.record import Record
 from retriever.search import search, stats
-from retriever.search.fallback.breaker import CollectionBreaker
 from retriever.search.fallback.chain import FallbackChain
+from retriever.search.fallback.collection_breaker import CollectionBreaker
 from retriever.search.freshness import write_index_token
 from retriever.search.query import SearchQuery
 from retriever.search.search import FoundNearest
@@ -143,7 +143,7 @@ async def test_rows_that_are_not_read_in_time_are_reported_as_the_loss_they_are(
     index.down = True
     with pytest.raises(IndexUnavailable):
         await ask(near(b"2"), record, index, fallback, seconds=0.05)
-    answer = await ask(near(b"2"), record, index, fallback, seconds=5)
+    answer = await ask(near(b"2"), record, index, fallback, seconds=SECONDS)
     assert answer.substitute == LOST
 
 

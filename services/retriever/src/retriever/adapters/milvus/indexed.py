@@ -194,9 +194,9 @@ class IndexedTime(Indexed):
 
 
 class IndexedNumber(Indexed):
-    """Steps of the number; NO_NUMBER if it is unknown."""
+    """Steps of the number, or 1 and 0 of a flag; NO_NUMBER if it is unknown."""
 
-    def __init__(self, field: Field, kind: kinds.NumberKind) -> None:
+    def __init__(self, field: Field, kind: kinds.StepsKind) -> None:
         self.names = (field.name,)
         self._kind = kind
 
@@ -235,7 +235,7 @@ class IndexedNumber(Indexed):
 
     def _nearest(self, value: float) -> int | None:
         """Return the step nearest to a literal; None if it is out of the kind's range."""
-        inside = math.isfinite(value) and 0 <= value <= self._kind.most
+        inside = math.isfinite(value) and 0 <= value <= self._kind.largest
         return round(value * self._kind.steps) if inside else None
 
 
@@ -287,7 +287,7 @@ def indexed(field: Field) -> Indexed:
             return IndexedMoney(field)
         case kinds.TimeKind():
             return IndexedTime(field)
-        case kinds.NumberKind() as kind:
+        case kinds.StepsKind() as kind:
             return IndexedNumber(field, kind)
         case kinds.TextKind(whole=True):
             return IndexedText(field)

@@ -1,35 +1,35 @@
-"""The subset of tar that an archive needs: plain files in sequence.
+"""The subset of tar that the photos need: plain files in sequence.
 
 Python's tarfile writes and reads more: links, devices, headers of any size. What a reader does not
 know it cannot be led astray by.
 """
 
 import tarfile
-from collections.abc import Iterable, Iterator
-from typing import IO
+from collections.abc import Iterator
+from typing import Protocol
 
-from retriever.domain.errors import BackupDamaged
+from servicekit.backups.errors import BackupDamaged
+from servicekit.backups.files import CHUNK, Source
 
 BLOCK = 512
-CHUNK = 2**20
-ARCHIVE = "the file"
 
 
-def write(out: IO[bytes], name: str, size: int, time: int, chunks: Iterable[bytes]) -> None:
-    """Add a member of `size` bytes. `time`: seconds since 1970."""
+class Writable(Protocol):
+    """A file that is written."""
+
+    def write(self, data: bytes, /) -> int:
+        """Write all of `data`."""
+
+
+def write(out: Writable, name: str, data: bytes) -> None:
+    """Add a member."""
     info = tarfile.TarInfo(name)
-    info.size, info.mtime = size, time
-    out.write(info.tobuf(tarfile.GNU_FORMAT))
-    written = 0
-    for chunk in chunks:
-        out.write(chunk)
-        written += len(chunk)
-    if written != size:
-        raise ValueError(f"{name} has {written} bytes, not {size}")
-    out.write(bytes(-size % BLOCK))
+    info.size = len(data)
+    for part in (info.tobuf(tarfile.GNU_FORMAT), data, bytes(-len(data) % BLOCK)):
+        out.write(part)
 
 
-def end(out: IO[bytes]) -> None:
+def end(out: Writable) -> None:
     """Write the end of a tar file."""
     out.write(bytes(2 * BLOCK))
 
@@ -37,11 +37,12 @@ def end(out: IO[bytes]) -> None:
 class Members:
     """The members of an archive, in order, each read to its end before the next."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Source, archive: str) -> None:
+        """`archive`: what errors call the file."""
         self._file = file
+        self._archive = self._name = archive
         self._left = 0
         self._padding = 0
-        self._name = ARCHIVE
         self._ahead: tuple[str, int] | None = None
 
     def peek(self) -> str:
@@ -56,7 +57,7 @@ class Members:
         size = self._ahead[1] if self._ahead else 0
         if found != name:
             shown = found[:100] if found.isprintable() else "another"
-            raise BackupDamaged(ARCHIVE, f"has {shown!r} where {name!r} belongs")
+            raise BackupDamaged(self._archive, f"has {shown!r} where {name!r} belongs")
         if size > most:
             raise BackupDamaged(name, f"has {size:,} bytes; {most:,} belong there")
         self._ahead, self._name = None, name
@@ -86,7 +87,21 @@ class Members:
         try:
             info = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
         except (tarfile.HeaderError, ValueError) as error:
-            raise BackupDamaged(ARCHIVE, "is no backup, or is cut off") from error
+            raise BackupDamaged(self._archive, "is no backup, or is cut off") from error
         if info.type != tarfile.REGTYPE or info.size < 0:
-            raise BackupDamaged(ARCHIVE, "holds something that is no plain file")
+            raise BackupDamaged(self._archive, "holds something that is no plain file")
         return info.name, info.size
+
+
+class MemberFile:
+    """The member that was opened last, as a file."""
+
+    def __init__(self, members: Members) -> None:
+        self._chunks = members.chunks()
+
+    def read(self, _: int = CHUNK) -> bytes:
+        """Return the next bytes, none at the end."""
+        return next(self._chunks, b"")
+
+    def close(self) -> None:
+        """Do nothing: the members' file stays open."""

@@ -1,17 +1,16 @@
-"""Writes an archive: tables into files beside it first, then everything into one."""
+"""Writes the files of a catalog's backup."""
 
-import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
 from retriever.backup.archive import parquet, tar
-from retriever.domain import archive
+from retriever.domain.archive import ArchiveTable, Row
 from retriever.domain.jobs import Progress
 from retriever.ports.backup import Snapshot
-from servicekit.keyring import KeyRing
+from servicekit.backups.files import CHUNK, BackupWriter, NewFile, meaning
 
 
 class Spool(ExitStack):
@@ -32,112 +31,64 @@ class Spool(ExitStack):
         self.files[name] = file
         return file
 
-    def rows(
-        self, table: archive.ArchiveTable, manifest: archive.Manifest
-    ) -> Iterator[list[archive.Row]]:
+    def rows(self, table: ArchiveTable, count: int) -> Iterator[list[Row]]:
         """Yield the rows of an added table, in batches. Raises BackupDamaged."""
         file = self.files[table.name]
         file.seek(0)
-        return parquet.Reader(file, table, manifest.rows(table.name)).rows()
+        return parquet.Reader(file, table, count).rows()
 
 
 def fill(
-    spool: Spool,
-    tables: Sequence[archive.ArchiveTable],
-    snapshot: Snapshot,
-    progress: Progress,
-    *,
-    service_version: str,
-) -> archive.Manifest:
-    """Write the tables of a snapshot. Return the manifest of the future archive. Blocks."""
+    spool: Spool, tables: Sequence[ArchiveTable], snapshot: Snapshot, progress: Progress
+) -> Mapping[str, int]:
+    """Write the tables of a snapshot into the spool. Return the rows of each. Blocks."""
     rows = {table.name: snapshot.count(table) for table in tables}
     progress.total = sum(rows.values()) + rows.get("images", 0)
-    photo_bytes = 0
 
-    def counted(table: archive.ArchiveTable) -> Iterator[Sequence[archive.Row]]:
-        nonlocal photo_bytes
+    def counted(table: ArchiveTable) -> Iterator[Sequence[Row]]:
         for batch in snapshot.rows(table):
-            if table.name == "images":
-                photo_bytes += sum(row["size"] for row in batch)
             progress.add(len(batch))
             yield batch
 
-    members = [_member(spool, table, counted(table)) for table in tables]
-    return archive.Manifest(
-        format_version=archive.FORMAT_VERSION,
-        service_version=service_version,
-        catalog_id=snapshot.catalog_id,
-        create_time=snapshot.time,
-        commit=snapshot.commit,
-        photo_bytes=photo_bytes,
-        members=members,
-        generations=[archive.dumped(generation) for generation in snapshot.generations],
-    )
-
-
-def _member(
-    spool: Spool, table: archive.ArchiveTable, batches: Iterator[Sequence[archive.Row]]
-) -> archive.Member:
     try:
-        file = spool.add(table.name)
-        rows = parquet.write(file, table, batches)
-        file.flush()
+        return {
+            table.name: parquet.write(spool.add(table.name), table, counted(table))
+            for table in tables
+        }
     except OSError as error:
-        raise archive.meaning(error) from error
-    digest = hashlib.sha256()
-    size = 0
-    for chunk in _chunks(file):
-        digest.update(chunk)
-        size += len(chunk)
-    return archive.Member(name=table.member, rows=rows, size=size, sha256=digest.hexdigest())
+        raise meaning(error) from error
 
 
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    file.seek(0)
-    while chunk := file.read(tar.CHUNK):
-        yield chunk
+def copy_tables(
+    spool: Spool,
+    tables: Sequence[ArchiveTable],
+    rows: Mapping[str, int],
+    writer: BackupWriter,
+    progress: Progress,
+) -> None:
+    """Copy the tables of the spool into the backup. Raise StoppedError. Blocks."""
+    for table in tables:
+        file = spool.files[table.name]
+        file.seek(0)
+        with writer.file(table.member) as out:
+            out.rows = rows[table.name]
+            while chunk := file.read(CHUNK):
+                progress.add(0)
+                out.write(chunk)
 
 
-class Writer:
-    """An archive under way. Every call blocks."""
+class PhotoWriter:
+    """The file of photos under way. Every call blocks."""
 
-    def __init__(self, out: IO[bytes], manifest: archive.Manifest, keys: KeyRing) -> None:
+    def __init__(self, out: NewFile) -> None:
         self._out = out
-        self._keys = keys
-        self._signature = ""
-        self._manifest = manifest
-        self._time = manifest.create_time // 1_000_000
-        self._photos = 0
 
-    def begin(self, spool: Spool, progress: Progress) -> None:
-        """Write manifest and tables. Raise StoppedError."""
-        self._json(archive.MANIFEST, self._manifest)
-        for member, file in zip(self._manifest.members, spool.files.values(), strict=True):
-            tar.write(
-                self._out, member.name, member.size, self._time, _watched(_chunks(file), progress)
-            )
-
-    def photos(self, photos: Sequence[tuple[str, bytes]]) -> None:
+    def write(self, photos: Sequence[tuple[str, bytes]]) -> None:
         """Write photos with their ids, in order."""
         for image_id, data in photos:
-            tar.write(self._out, f"photos/{image_id}", len(data), self._time, [data])
-            self._photos += 1
+            tar.write(self._out, f"photos/{image_id}", data)
 
-    def end(self, lost: int) -> None:
-        """Write the end of the archive; `lost`: photos that could not be read."""
-        self._json(archive.COMPLETE, archive.Complete(photos=self._photos, lost=lost))
+    def end(self) -> None:
+        """Write the end of the file, and make it durable."""
         tar.end(self._out)
-
-    def _json(self, name: str, value: archive.Manifest | archive.Complete) -> None:
-        data = value.model_dump_json(indent=2).encode()
-        tar.write(self._out, name, len(data), self._time, [data])
-        if self._keys.secret:
-            self._signature = self._keys.sign(archive.signed(name, self._signature), data)
-            name, data = name + archive.SIGNATURE, self._signature.encode()
-            tar.write(self._out, name, len(data), self._time, [data])
-
-
-def _watched(chunks: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
-    for chunk in chunks:
-        progress.add(0)
-        yield chunk
+        self._out.done()

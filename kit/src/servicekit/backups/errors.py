@@ -1,0 +1,62 @@
+"""The errors of backups; each has its reason on the wire."""
+
+from datetime import timedelta
+
+from servicekit import errors
+
+
+class BackupNotFound(errors.NotFound, reason="BACKUP_NOT_FOUND"):
+    message = "there is no such backup of this catalog"
+    violations = (errors.FieldViolation("backup_id", "names no backup: list them"),)
+
+
+class BackupDamaged(errors.DataLoss, reason="BACKUP_DAMAGED"):
+    """A file is not what the manifest says, or no backup at all. Nothing of it was restored."""
+
+    def __init__(self, member: str, description: str) -> None:
+        super().__init__(
+            f"{member}: {description}; nothing was restored: take another backup",
+            metadata={"member": member[:200]},
+        )
+
+
+class BackupUnsigned(errors.FailedPrecondition, reason="BACKUP_UNSIGNED"):
+    message = (
+        "no key of RETRIEVER_BACKUP_KEYS_FILE (of the ranker: RANKER_BACKUP_KEYS_FILE) signed the "
+        "backup: add the key that it was made with, or set accept_unsigned if you know who wrote "
+        "the file"
+    )
+
+
+class BackupVersionUnsupported(errors.FailedPrecondition, reason="BACKUP_VERSION_UNSUPPORTED"):
+    """The backup is of a format that this version can't read."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(
+            f"{description}: restore it with the version that wrote it, or a newer one"
+        )
+
+
+class BackupCatalogMismatch(errors.FailedPrecondition, reason="BACKUP_CATALOG_MISMATCH"):
+    """The backup is of another catalog than the caller named."""
+
+    def __init__(self, named: str, held: str) -> None:
+        super().__init__(
+            f"source_catalog_id: the backup is of catalog {held!r}, not of {named!r}",
+            violations=(errors.FieldViolation("source_catalog_id", f"is not {held!r}"),),
+        )
+
+
+class BackupsUnset(errors.FailedPrecondition, reason="BACKUPS_UNSET"):
+    message = "no folder or bucket of backups is set; see RETRIEVER_BACKUPS and RANKER_BACKUPS"
+
+
+class BackupsUnavailable(errors.Unavailable, reason="BACKUP_STORE_UNAVAILABLE"):
+    message = "the place of backups can't be reached; see RETRIEVER_BACKUPS and RANKER_BACKUPS"
+    retry_after = timedelta(seconds=5)
+
+
+class BackupsFull(errors.ResourceExhausted, reason="BACKUP_STORE_FULL"):
+    """The place of backups is full. Nothing of the backup was kept."""
+
+    message = "the place of backups is full; see RETRIEVER_BACKUPS and RANKER_BACKUPS"
