@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 
 from embedder.adapters import opencv
 from embedder.domain.photos import MAX_ALTERNATIVES, WHOLE, Box
-from embedder.preprocessing import subject
+from embedder.preprocessing import salient_subject
 from tests.fakes.photos import picture
 
 TOLERANCE = 0.06
@@ -45,7 +45,7 @@ def corners(box: Box) -> tuple[float, float, float, float]:
 def test_a_product_on_a_plain_ground_has_a_tight_box(
     there: tuple[float, float, float, float],
 ) -> None:
-    found = subject.find(scene(there))
+    found = salient_subject.find(scene(there))
     assert corners(found.box) == pytest.approx(there, abs=TOLERANCE)
     assert found.alternatives == ()
 
@@ -55,7 +55,7 @@ def test_a_product_as_white_as_its_ground_in_places_is_found_as_one() -> None:
     draw = ImageDraw.Draw(image)
     draw.rectangle((100, 40, 300, 100), fill="navy")
     draw.rectangle((100, 280, 300, 360), fill="green")
-    found = subject.find(image)
+    found = salient_subject.find(image)
     assert corners(found.box) == pytest.approx((0.25, 0.1, 0.75, 0.9), abs=TOLERANCE)
 
 
@@ -63,13 +63,13 @@ def test_a_product_in_front_of_a_mixed_ground_is_found_too() -> None:
     tiles = np.random.default_rng(1).integers(90, 170, (12, 16, 3), np.uint8)
     image = Image.fromarray(tiles).resize((640, 480), Image.Resampling.NEAREST)
     ImageDraw.Draw(image).rectangle((200, 100, 440, 400), fill=(250, 240, 20))
-    found = subject.find(image)
+    found = salient_subject.find(image)
     assert corners(found.box) == pytest.approx((0.31, 0.21, 0.69, 0.83), abs=TOLERANCE)
 
 
 def test_two_products_apart_are_each_an_alternative_to_both_together() -> None:
     left, right = (0.1, 0.2, 0.4, 0.8), (0.6, 0.2, 0.9, 0.8)
-    found = subject.find(scene(left, right))
+    found = salient_subject.find(scene(left, right))
     assert corners(found.box) == pytest.approx((0.1, 0.2, 0.9, 0.8), abs=TOLERANCE)
     assert [corners(box) for box in found.alternatives] == [
         pytest.approx(left, abs=TOLERANCE),
@@ -90,7 +90,7 @@ def test_two_products_apart_are_each_an_alternative_to_both_together() -> None:
     ids=["white", "black", "a pixel", "a line", "an empty ground", "a gradient"],
 )
 def test_where_nothing_stands_out_the_whole_photo_is_the_subject(image: Image.Image) -> None:
-    found = subject.find(image)
+    found = salient_subject.find(image)
     assert found.box == WHOLE
     assert found.alternatives == ()
 
@@ -102,8 +102,8 @@ def test_boxes_of_any_photo_lie_within_it_are_few_and_come_again(
 ) -> None:
     noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
     for image in (Image.fromarray(noise), picture(*size)):
-        found = subject.find(image)
-        assert found == subject.find(image)
+        found = salient_subject.find(image)
+        assert found == salient_subject.find(image)
         assert len(found.alternatives) <= MAX_ALTERNATIVES
         for box in (found.box, *found.alternatives):
             assert 0 <= box.left < box.right <= 1
@@ -113,7 +113,9 @@ def test_boxes_of_any_photo_lie_within_it_are_few_and_come_again(
 @pytest.mark.slow
 def test_the_size_of_a_photo_hardly_moves_the_box() -> None:
     there = (0.3, 0.2, 0.7, 0.8)
-    small, large = (subject.find(scene(there, size=size)) for size in ((160, 120), (2000, 1500)))
+    small, large = (
+        salient_subject.find(scene(there, size=size)) for size in ((160, 120), (2000, 1500))
+    )
     assert corners(small.box) == pytest.approx(corners(large.box), abs=TOLERANCE)
 
 

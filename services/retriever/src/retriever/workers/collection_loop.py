@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
-from retriever.domain.collections import shaped
+from retriever.domain.collection_names import shaped
 from retriever.domain.generation import Generation, Outstanding
 from retriever.indexing.collections import drop_former, has_present_shape, open_collection, reshape
 from retriever.indexing.outbox import LOST, apply_outbox

@@ -8,15 +8,15 @@ from gateway.model.candidates import CandidateList, FusedCandidates
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
 from gateway.model.errors import PeerUnavailable
-from gateway.model.failures import StageFailure
+from gateway.model.peer_failures import StageFailure
 from gateway.model.peers import Ranked, RankRequest
-from gateway.ranking.collapse import collapse
 from gateway.ranking.freshness import signals
 from gateway.ranking.fuse import by_signal, fuse, weighted
+from gateway.ranking.near_duplicates import collapse
 from gateway.recommend.controls.moves import acting, apply_boosts, apply_pins
 from gateway.recommend.controls.step import last_place, pin_outcomes
 from gateway.recommend.pages import Rest
-from gateway.recommend.plan import weights_of
+from gateway.recommend.plan_request import weights_of
 from gateway.retrieval.personal import anchors_of
 from gateway.state import tokens
 from gateway.state.run import Run

@@ -10,9 +10,9 @@ from embedder.domain.errors import (
 )
 from embedder.domain.models import VISUAL, version_of
 from embedder.domain.recipes import Sentences
-from embedder.serving.fitted import FittedModels
+from embedder.serving.fitted_models import FittedModels
 from embedder.serving.model import KEPT, ServedModel
-from embedder.serving.versions import FEW_SECONDS, ServedSpaces
+from embedder.serving.model_routes import FEW_SECONDS, ServedSpaces
 from tests.fakes.embedding import NEW, OLD, FakeRepository, fitted
 from tests.fakes.triton import FakeInference
 

@@ -9,7 +9,7 @@ import pytest
 from embedder.domain.errors import EmbedderUnavailable, ModelFailed
 from embedder.domain.items import Priority
 from embedder.domain.models import Inferred, Tensors
-from embedder.serving.batching import Batching
+from embedder.serving.batched_inference import Batching
 from embedder.serving.priority import urgency
 from servicekit import deadlines
 from servicekit.errors import ServiceError

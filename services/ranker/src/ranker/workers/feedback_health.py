@@ -14,7 +14,7 @@ from ranker.domain.errors import ModelCorrupt
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import Model, ModelRecord
 from ranker.domain.online import Period
-from ranker.events.record.feedback import FeedbackRecord
+from ranker.events.record.answer_feedback import FeedbackRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.online import OnlineRecord
 from ranker.learning.feedback import answered, health

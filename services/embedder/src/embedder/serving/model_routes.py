@@ -15,7 +15,7 @@ from embedder.domain.errors import (
     SpaceVersionUnavailable,
 )
 from embedder.domain.models import VISUAL, Description, SpaceState, Tensors
-from embedder.serving.fitted import FittedModels
+from embedder.serving.fitted_models import FittedModels
 from embedder.serving.model import KEPT, ServedModel, VersionedVectors
 from servicekit.errors import ServiceError
 

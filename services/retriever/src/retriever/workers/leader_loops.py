@@ -14,9 +14,9 @@ from retriever.domain.index_values import Waiting
 from retriever.indexing import lag
 from retriever.indexing.outbox import LeadershipLost
 from retriever.workers import tidying
+from retriever.workers.collection_loop import INDEXING, IndexLoop
 from retriever.workers.context import Wakes, Worker
 from retriever.workers.embedding import EMBEDDING, MISMATCH, EmbeddingLoop
-from retriever.workers.indexing import INDEXING, IndexLoop
 from retriever.workers.jobs import KINDS, JobLoop
 from retriever.workers.tasks import Tasks
 from servicekit.errors import ServiceError

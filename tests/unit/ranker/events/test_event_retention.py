@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from ranker.domain.events import DAY_MICROS, EventType, Identity, Shopper
-from ranker.events import retention
+from ranker.events import event_retention
+from ranker.events.event_retention import Sweeper, days_by_type
 from ranker.events.record.answers import AnswerLog, StoredAnswer
 from ranker.events.record.events import EventRecord
 from ranker.events.record.selections import SelectionRecord, expired
-from ranker.events.retention import Sweeper, days_by_type
 from ranker.workers.loops import repeat
 from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import KEY, NOW, stored
@@ -28,8 +28,8 @@ def events(db: Database) -> EventRecord:
 
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "BATCH", 7)
-    monkeypatch.setattr(retention, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(event_retention, "BATCH", 7)
+    monkeypatch.setattr(event_retention, "PAUSE_SECONDS", 0)
 
 
 def sweeper(db: Database, event_days: float = 10, impression_days: float = 0) -> Sweeper:

@@ -5,10 +5,10 @@ import pytest
 from ranker.domain.events import DAY_MICROS, EventType
 from ranker.domain.feedback import ProductOutcome
 from ranker.domain.online import JoinCounts, Period, Sums, rates
-from ranker.events.record import feedback as batches
+from ranker.events.record import answer_feedback as batches
+from ranker.events.record.answer_feedback import FeedbackRecord, KeptAnswer
 from ranker.events.record.answers import AnswerLog, StoredAnswer
 from ranker.events.record.events import EventRecord
-from ranker.events.record.feedback import FeedbackRecord, KeptAnswer
 from ranker.events.record.online import OnlineRecord, _outcomes
 from servicekit.sql import Database
 from tests.fakes.ranker import NOW, stored

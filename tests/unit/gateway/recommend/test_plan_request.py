@@ -7,7 +7,7 @@ import pytest
 from gateway.model.branch import Branch
 from gateway.model.filters import CallersFilter
 from gateway.model.query import RequestQuery
-from gateway.recommend.plan import make_plan, weights_of
+from gateway.recommend.plan_request import make_plan, weights_of
 from tests.fakes.gateway_values import ANN, DEFAULT, near, photo, words
 
 

@@ -7,7 +7,7 @@ import pytest
 from ranker.domain.events import EventType, History
 from ranker.domain.signals import Signals
 from ranker.serving.ranking.fold_in import HOUR_MICROS
-from ranker.serving.ranking.shoppers import (
+from ranker.serving.ranking.shopper_reads import (
     MOST_REMEMBERED,
     NOBODY,
     REMEMBERED_SECONDS,

@@ -7,9 +7,9 @@ import pytest
 
 from embedder.domain.fitted import Labelled, SpaceEvaluation, SpaceVerdict
 from embedder.fitting import folds
-from embedder.fitting.bootstrap import intervals
 from embedder.fitting.calibration import calibrated, calibration_error
-from embedder.fitting.evaluate import evaluate, judged
+from embedder.fitting.cluster_bootstrap import intervals
+from embedder.fitting.evaluate_space import evaluate, judged
 from embedder.fitting.fit import FitOptions
 from embedder.fitting.measuring import (
     CATEGORY,
@@ -20,7 +20,7 @@ from embedder.fitting.measuring import (
     UNSEEN_ICONIC,
     Views,
 )
-from embedder.fitting.nearest import average_precisions, hits
+from embedder.fitting.nearest_photos import average_precisions, hits
 from tests.fakes.labelled import labelled, plain
 
 pytestmark = pytest.mark.slow

@@ -15,12 +15,12 @@ from sightline_client import errors
 from sightline_client.convert import to_wire
 from sightline_client.convert.reading import error
 from sightline_client.errors import SightlineError
-from sightline_client.transport import batching
-from sightline_client.transport.batching import Batches, each, split
+from sightline_client.transport import write_batches
 from sightline_client.transport.calls import Calls
-from sightline_client.transport.channel import MAX_MESSAGE_BYTES
+from sightline_client.transport.gateway_channel import MAX_MESSAGE_BYTES
 from sightline_client.transport.pipeline import in_flight, patiently
 from sightline_client.transport.threads import in_thread
+from sightline_client.transport.write_batches import Batches, each, split
 from sightline_client.values.catalog import ImportBatch, ImportReport, RowFailure
 from sightline_client.values.products import Product
 
@@ -148,7 +148,7 @@ def import_products(
 ) -> Batches[ImportBatch, ImportReport]:
     """See ``SightlineClient.import_products``."""
     decided = send_all(sender, _lines(products, after), side_by_side=side_by_side)
-    return Batches(_batches(decided), partial(batching.stored, report=ImportReport))
+    return Batches(_batches(decided), partial(write_batches.stored, report=ImportReport))
 
 
 async def read_ahead(items: Iterator[T], weight: Callable[[T], int]) -> AsyncIterator[T]:
@@ -195,7 +195,7 @@ def too_large(message: product_pb2.Product) -> SightlineError | None:
     """Return the error for a product that fits no message; None = it fits."""
     if message.ByteSize() <= _LARGEST:
         return None
-    return batching.too_large()
+    return write_batches.too_large()
 
 
 async def _batches(decided: AsyncIterator[Decided[None]]) -> AsyncIterator[ImportBatch]:

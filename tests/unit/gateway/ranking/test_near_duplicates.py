@@ -11,8 +11,8 @@ from gateway.model.candidates import CandidateList, FusedCandidates
 from gateway.model.columns import ProductColumns
 from gateway.model.peers import NominationBasis
 from gateway.model.query import RequestQuery
-from gateway.ranking.collapse import collapse, collapsed_into
 from gateway.ranking.fuse import fuse
+from gateway.ranking.near_duplicates import collapse, collapsed_into
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from tests.fakes.gateway_peers import Shop, shop_with_photo

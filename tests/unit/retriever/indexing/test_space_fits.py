@@ -12,9 +12,9 @@ import pytest
 
 from retriever.adapters.embedder import EmbedderClient
 from retriever.domain.errors import EmbedderUnavailable, PhotosUnavailable
-from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress, Label
-from retriever.indexing import fits
-from retriever.indexing.fits import FIT, FitTools
+from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, Label
+from retriever.indexing import space_fits
+from retriever.indexing.space_fits import FIT, FitTools
 from retriever.record import Record
 from retriever.wiring import job_queue
 from servicekit.errors import FailedPrecondition, ServiceError
@@ -43,7 +43,7 @@ ANY: dict[str, Any] = {
 
 
 def plan(**fields: Any) -> FitPlan:
-    return fits.plan(FitPlan(**{**ANY, **fields}))
+    return space_fits.plan(FitPlan(**{**ANY, **fields}))
 
 
 @pytest.mark.parametrize(
@@ -109,11 +109,11 @@ class Shop:
         self.photos.stored.update({("default", image_id(data)): data for data in photos})
 
     async def fit(self, **fields: Any) -> tuple[Job, list[FitPhoto]]:
-        await fits.ask("default", plan(**fields), self.jobs, request_id="")
+        await space_fits.ask("default", plan(**fields), self.jobs, request_id="")
         job = await self.jobs.claim([FIT], "me", 60)
         assert job is not None
         deps = FitTools(self.record, self.photos, self.embedder, self.jobs)
-        await self.jobs.finish(job.id, await fits.fit(job, deps))
+        await self.jobs.finish(job.id, await space_fits.fit(job, deps))
         return await self.jobs.get(job.id), self.embedder.fitted[-1][1]
 
 
@@ -182,13 +182,13 @@ async def test_a_photo_that_is_lost_is_left_out_and_counted(shop: Shop) -> None:
 
 
 async def test_who_asks_while_a_fit_is_under_way_is_shown_it(shop: Shop) -> None:
-    first = await fits.ask("default", plan(), shop.jobs, request_id="r1")
-    again = await fits.ask("default", plan(seed=9), shop.jobs, request_id="r2")
-    other = await fits.ask("other", plan(), shop.jobs, request_id="r1")
+    first = await space_fits.ask("default", plan(), shop.jobs, request_id="r1")
+    again = await space_fits.ask("default", plan(seed=9), shop.jobs, request_id="r2")
+    other = await space_fits.ask("other", plan(), shop.jobs, request_id="r1")
     assert first.id == again.id != other.id
     await shop.jobs.cancel(first.id)
-    assert (await fits.ask("default", plan(), shop.jobs, request_id="r1")).id == first.id
-    assert (await fits.ask("default", plan(), shop.jobs, request_id="r3")).id != first.id
+    assert (await space_fits.ask("default", plan(), shop.jobs, request_id="r1")).id == first.id
+    assert (await space_fits.ask("default", plan(), shop.jobs, request_id="r3")).id != first.id
 
 
 @pytest.mark.slow
@@ -198,7 +198,7 @@ async def test_the_worker_waits_for_an_embedder_that_was_killed_and_fits_anew(db
     await bench.record.write("default", [write("a", b"1")])
     bench.embedder.unfit = [EmbedderUnavailable()]
     async with bench.working():
-        job = await fits.ask("default", plan(), jobs, request_id="")
+        job = await space_fits.ask("default", plan(), jobs, request_id="")
 
         async def done() -> bool:
             return (await jobs.get(job.id)).state is JobState.SUCCEEDED
@@ -214,7 +214,7 @@ async def test_photos_that_teach_nothing_end_the_job_with_the_embedders_reason(
     jobs = job_queue(db)
     bench.embedder.unfit = [FailedPrecondition("too few photos", reason="FIT_INVALID")]
     async with bench.working():
-        job = await fits.ask("default", plan(), jobs, request_id="")
+        job = await space_fits.ask("default", plan(), jobs, request_id="")
 
         async def failed() -> bool:
             return (await jobs.get(job.id)).state is JobState.FAILED

@@ -5,7 +5,7 @@ import asyncio
 import grpc
 import pytest
 
-from gateway.clients.calls import PeerCaller
+from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
 from servicekit import costs, deadlines

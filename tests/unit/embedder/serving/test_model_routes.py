@@ -8,7 +8,7 @@ import pytest
 from embedder.domain.errors import EmbedderUnavailable, ModelNotReady, SpaceVersionUnavailable
 from embedder.domain.models import TEXT, VISUAL, version_of
 from embedder.serving.model import SILENCE, ServedModel
-from embedder.serving.versions import ServedSpaces
+from embedder.serving.model_routes import ServedSpaces
 from servicekit.errors import ServiceError
 from tests.fakes.triton import DESCRIPTION, FakeInference
 

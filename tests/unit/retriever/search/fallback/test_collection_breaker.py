@@ -9,7 +9,7 @@ import pytest
 from retriever.domain.errors import IndexUnavailable
 from retriever.domain.generation import Generation
 from retriever.record import Record
-from retriever.search.fallback.breaker import CollectionBreaker, reach
+from retriever.search.fallback.collection_breaker import CollectionBreaker, reach
 from tests.fakes.index import DIMENSION, FakeIndex
 from tests.unit.retriever.conftest import generation
 from tests.waiting import SECONDS, until

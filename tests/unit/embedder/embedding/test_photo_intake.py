@@ -14,7 +14,7 @@ from embedder.domain.errors import EmbedderUnavailable, PhotoTooLarge, PhotoUnde
 from embedder.domain.items import Priority
 from embedder.domain.photos import Box, Camera, PhotoSubject, PhotoView, Pixels
 from embedder.domain.recipes import PhotoRecipe
-from embedder.embedding.intake import PhotoIntake
+from embedder.embedding.photo_intake import PhotoIntake
 from embedder.preprocessing import preprocess, work
 from embedder.serving.priority import urgency
 from servicekit.decoding import (
@@ -206,6 +206,7 @@ async def outcome(intake: PhotoIntake, data: bytes) -> object:
         return type(error), str(error)
 
 
+@pytest.mark.slow
 async def test_a_process_that_can_open_no_file_makes_the_same_of_damaged_photos(
     intake: PhotoIntake,
 ) -> None:

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
 from ranker.domain.recipe import Recipe
-from ranker.settings.recipe import RecipeFile, read_recipe
+from ranker.settings.recipe_file import RecipeFile, read_recipe
 from ranker.settings.shared import (
     PREFIX,
     BackupPlace,

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from retriever.catalog.images import stored_photo
-from retriever.domain.fitting import FitPhoto, FitPlan, Label
+from retriever.domain.fit_plan import FitPhoto, FitPlan, Label
 from retriever.domain.jobs import OPEN, Progress, reporting
 from retriever.ports.embedder import SpaceTrainer
 from retriever.ports.indexing import LabelRecord

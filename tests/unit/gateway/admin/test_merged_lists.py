@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.admin.listings import Entry, Fetch, merged
+from gateway.admin.merged_lists import Entry, Fetch, merged
 from servicekit.requests import PageTokenInvalid
 
 

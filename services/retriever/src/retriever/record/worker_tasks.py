@@ -15,8 +15,8 @@ from retriever.domain.embedding import Pending
 from retriever.domain.generation import Generation, GenerationState
 from retriever.domain.index_values import Change, Waiting
 from retriever.record.generations import LACKING, live_generations
-from retriever.record.parts import BOUND_VERSION, on, pending_of, version_of
 from retriever.record.session import queue_up
+from retriever.record.statements import BOUND_VERSION, on, pending_of, version_of
 from retriever.record.tables import generations, images, jobs, outbox, pending, product_images
 from servicekit.jobs import claimable
 

@@ -22,7 +22,7 @@ from retriever.domain.errors import (
 )
 from retriever.domain.generation import Generation
 from retriever.domain.product import Image, ProductChange, ProductContent, ProductWrite, Stored
-from retriever.record import parts
+from retriever.record import statements
 from retriever.record.generations import live_generations, photo_versions
 from retriever.record.hashes import to_signed
 from retriever.record.keywords import put_words
@@ -45,18 +45,20 @@ _KNOWN = sa.select(
     products.c.create_time,
     products.c.touched,
     *(products.c[name] for name in UNSHOWN),
-).where(parts.among(products, "product_id"))
+).where(statements.among(products, "product_id"))
 _VARIANTS = (
     sa.select(products.c.parent_id, sa.func.count().label("number"))
-    .where(parts.among(products, "parent_id"))
+    .where(statements.among(products, "parent_id"))
     .group_by(products.c.parent_id)
 )
-_IMAGES = sa.select(images.c.image_id).where(parts.among(images, "image_id"))
+_IMAGES = sa.select(images.c.image_id).where(statements.among(images, "image_id"))
 _EMBEDDED = sa.select(vectors.c.image_id).where(
-    parts.among(vectors, "image_id"), parts.on(vectors, **parts.BOUND_VERSION)
+    statements.among(vectors, "image_id"), statements.on(vectors, **statements.BOUND_VERSION)
 )
 _GIVEN_UP = sa.select(pending.c.image_id).where(
-    parts.among(pending, "image_id"), parts.on(pending, **parts.BOUND_VERSION), pending.c.failed
+    statements.among(pending, "image_id"),
+    statements.on(pending, **statements.BOUND_VERSION),
+    pending.c.failed,
 )
 
 
@@ -176,7 +178,7 @@ class Batch:
     def _read_targets(self, photos: Iterable[str]) -> list[_Target]:
         targets = []
         for generation in photo_versions(self._live):
-            of = parts.version_of(generation)
+            of = statements.version_of(generation)
             embedded = {row.image_id for row in self._session.look_up(_EMBEDDED, photos, **of)}
             given_up = {row.image_id for row in self._session.look_up(_GIVEN_UP, photos, **of)}
             targets.append(_Target(generation, embedded, given_up))
@@ -241,7 +243,9 @@ class Batch:
     def _replace(self, write: ProductWrite, etag: str, known: _Known | None, whole: bool) -> None:
         content = write.content
         self._seq += 1
-        placed = parts.photo_rows(self._session.catalog_id, content.product_id, content.image_ids)
+        placed = statements.photo_rows(
+            self._session.catalog_id, content.product_id, content.image_ids
+        )
         self._placed[content.product_id] = placed
         rows = {row["row_id"] for row in placed}
         now = _Known(
@@ -295,7 +299,7 @@ class Batch:
         self, target: _Target, image_id: str
     ) -> tuple[tuple[str, str, str], dict[str, Any]]:
         made = target.generation
-        row = parts.pending_row(made, image_id, self._seq, self._session.now)
+        row = statements.pending_row(made, image_id, self._seq, self._session.now)
         return (made.space, made.space_version, image_id), row
 
     def _image_row(self, image: Image) -> dict[str, Any]:
@@ -312,13 +316,13 @@ class Batch:
         """Store what was decided."""
         session, connection = self._session, self._session.connection
         session.take(self._seq - session.head)
-        parts.put(connection, images, [*self._images.values()], keep=True)
-        parts.put(connection, products, [*self._products.values()])
+        statements.put(connection, images, [*self._images.values()], keep=True)
+        statements.put(connection, products, [*self._products.values()])
         session.place_photos(self._emptied, [*chain.from_iterable(self._placed.values())])
         session.note(self._entries)
         # A photo that a backfill waits for is this write's own from now on.
-        parts.put(connection, pending, [*self._wanted.values()], keep=True, but="backfill")
-        parts.put(connection, pending, [*self._retried.values()])
+        statements.put(connection, pending, [*self._wanted.values()], keep=True, but="backfill")
+        statements.put(connection, pending, [*self._retried.values()])
         put_words(connection, session.catalog_id, (it for _, it in self._written.values()))
         want_texts(session, self._live, self._written)
         session.touch(list(dict.fromkeys(self._touched)))

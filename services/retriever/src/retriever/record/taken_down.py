@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from retriever.domain.generation import TEXT_SPACE
 from retriever.domain.product import ProductWrite, Takedown
-from retriever.record import parts
-from retriever.record.batch import Batch
+from retriever.record import statements
+from retriever.record.product_batch import Batch
 from retriever.record.products import read_products
 from retriever.record.session import TAKEN_DOWN, USERS, Session
 from retriever.record.tables import images, mismatches, pending, takedowns, unnamed, vectors
@@ -21,7 +21,7 @@ def read_taken_down(
     connection: Connection, catalog_id: str, image_ids: Iterable[str]
 ) -> frozenset[str]:
     """Return the photos that were taken down."""
-    found = parts.look_up(connection, TAKEN_DOWN, image_ids, {"catalog_id": catalog_id})
+    found = statements.look_up(connection, TAKEN_DOWN, image_ids, {"catalog_id": catalog_id})
     return frozenset(row.image_id for row in found)
 
 
@@ -42,7 +42,7 @@ def take_down(
     it keeps the first reason."""
     session = Session(connection, catalog_id, now)
     row = {"catalog_id": catalog_id, "image_id": image_id, "reason": reason, "create_time": now}
-    parts.put(connection, takedowns, [row], keep=True)
+    statements.put(connection, takedowns, [row], keep=True)
     named = sorted(row.product_id for row in session.look_up(USERS, [image_id]))
     contents = [
         replace(held.content, image_ids=tuple(i for i in held.content.image_ids if i != image_id))
@@ -53,13 +53,13 @@ def take_down(
         batch.write(ProductWrite(content, {}), whole=False)
     batch.save()
     forget(connection, catalog_id, [image_id])
-    mine = parts.on(takedowns, catalog_id=catalog_id, image_id=image_id)
+    mine = statements.on(takedowns, catalog_id=catalog_id, image_id=image_id)
     return Takedown(*connection.execute(_TAKEDOWN.where(mine)).one()), named
 
 
 def forget(connection: Connection, catalog_id: str, image_ids: Sequence[str]) -> None:
     """Delete all that is known of photos that no product has."""
-    for chunk in parts.chunks(image_ids):
+    for chunk in statements.chunks(image_ids):
         for table in (mismatches, pending, vectors, unnamed, images):
             gone = sa.delete(table).where(
                 table.c.catalog_id == catalog_id, table.c.image_id.in_(chunk)
@@ -72,5 +72,5 @@ def forget(connection: Connection, catalog_id: str, image_ids: Sequence[str]) ->
 
 def lift(connection: Connection, catalog_id: str, image_id: str) -> bool:
     """Let a photo be stored again. Return whether it had been taken down."""
-    mine = parts.on(takedowns, catalog_id=catalog_id, image_id=image_id)
+    mine = statements.on(takedowns, catalog_id=catalog_id, image_id=image_id)
     return bool(connection.execute(sa.delete(takedowns).where(mine)).rowcount)

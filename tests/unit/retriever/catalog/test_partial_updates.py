@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from retriever.catalog import updates
-from retriever.catalog.updates import UpdateDraft
+from retriever.catalog import partial_updates
+from retriever.catalog.partial_updates import UpdateDraft
 from retriever.domain.product import (
     Amount,
     ImageDraft,
@@ -44,12 +44,12 @@ def change(
 async def update(
     record: Record, *drafts: UpdateDraft, photos: FakePhotos | None = None
 ) -> list[str]:
-    outcomes, _ = await updates.update("default", drafts, record, photos or FakePhotos())
+    outcomes, _ = await partial_updates.update("default", drafts, record, photos or FakePhotos())
     return reported(outcomes)
 
 
 async def offer(record: Record, *drafts: OfferDraft) -> list[str]:
-    outcomes, _ = await updates.update_offers("default", drafts, record)
+    outcomes, _ = await partial_updates.update_offers("default", drafts, record)
     return reported(outcomes)
 
 
@@ -282,7 +282,7 @@ async def test_an_offer_that_changes_nothing_takes_no_number(record: Record) -> 
     await put(record, write("a"))
     given = OfferDraft("a", Amount("EUR", 0, 5_000), Availability.IN_STOCK)
     for draft in (given, OfferDraft("a")):
-        _, seq = await updates.update_offers("default", [draft], record)
+        _, seq = await partial_updates.update_offers("default", [draft], record)
         assert seq == 1
 
 

@@ -12,13 +12,13 @@ from ranker.domain.answer_columns import of_products
 from ranker.domain.events import DAY_MICROS, EventType, Identity, Shopper
 from ranker.domain.model import ModelRecord
 from ranker.domain.online import JoinCounts, Period
+from ranker.events.record.answer_feedback import FeedbackRecord
 from ranker.events.record.answers import AnswerLog, StoredAnswer
 from ranker.events.record.events import EventRecord
-from ranker.events.record.feedback import FeedbackRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.online import OnlineRecord
 from ranker.learning.feedback import answered, health
-from ranker.workers.health import Watch
+from ranker.workers.feedback_health import Watch
 from servicekit.sql import Database
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
@@ -129,6 +129,7 @@ async def test_candidates_that_nobody_saw_are_left_out_when_asked(db: Database) 
     assert len(await answered.feedback(read, shown_only=True)) == 5 * (PLACES - 1)
 
 
+@pytest.mark.slow
 async def test_a_look_finds_estimates_and_drift_keeps_and_exports_them(
     db: Database, store: ModelStore
 ) -> None:
