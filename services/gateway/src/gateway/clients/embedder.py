@@ -8,7 +8,7 @@ from typing import Any, cast
 import grpc
 
 from gateway.clients import messages
-from gateway.clients.calls import PeerCaller
+from gateway.clients.peer_calls import PeerCaller
 from gateway.model.carried import Classification, EmbedderSpace, Subject, Vector
 from gateway.model.peers import EmbeddedSignals, HeatMap
 from gateway.model.query import Signal, SignalKind

@@ -9,9 +9,9 @@ from types import MappingProxyType
 import grpc
 
 from gateway.clients import messages
-from gateway.clients.calls import PeerCaller
 from gateway.clients.columns import columns_message, columns_of
 from gateway.clients.experiments import experiment_message, running_of
+from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.records import draft_of, message_of, record_of, replay_of
 from gateway.model.answer import AnswerOrder, AnswerRecord
 from gateway.model.candidates import Contributions, FusedCandidates

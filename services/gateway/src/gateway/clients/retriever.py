@@ -8,8 +8,8 @@ import grpc
 from grpc.aio import UnaryUnaryMultiCallable
 
 from gateway.clients import messages
-from gateway.clients.calls import A, PeerCaller, Q
 from gateway.clients.columns import columns
+from gateway.clients.peer_calls import A, PeerCaller, Q
 from gateway.model.carried import Facet, FacetRequest, Vector
 from gateway.model.columns import ProductColumns, gathered
 from gateway.model.peers import (

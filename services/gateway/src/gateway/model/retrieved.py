@@ -7,7 +7,7 @@ from itertools import chain
 from gateway.model.candidates import CandidateList
 from gateway.model.carried import Facet, Subject
 from gateway.model.causes import Peer
-from gateway.model.failures import StageFailure, failure_of
+from gateway.model.peer_failures import StageFailure, failure_of
 from gateway.model.peers import NearestProducts, RankerCandidates
 from servicekit.errors import ServiceError
 

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from gateway.model.branch import Branch
 from gateway.model.causes import Degradation, DegradationCause
-from gateway.model.failures import StageFailure
+from gateway.model.peer_failures import StageFailure
 from gateway.model.reasons import Reason
 from gateway.ranking.wording import own_reason
 

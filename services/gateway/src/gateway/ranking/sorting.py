@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.model.answer import AnswerOrder
 from gateway.model.columns import ProductColumns
-from gateway.ranking.collapse import picked
+from gateway.ranking.near_duplicates import picked
 from sightline_rules import kinds
 from sightline_rules.fields import ORDERS, Field
 

@@ -19,16 +19,23 @@ from gateway.model.errors import NothingAvailable
 from gateway.model.explanation import BranchVerdict, ProductExplanation, ProductOutcome
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope, RequestQuery
-from gateway.ranking.collapse import collapsed_into
 from gateway.ranking.fallbacks import HYDRATE
 from gateway.ranking.fuse import fuse
+from gateway.ranking.near_duplicates import collapsed_into
+from gateway.recommend.answer_report import degraded, versions_of
 from gateway.recommend.begin import begin
 from gateway.recommend.controls.active import activate_controls, excluded_ids, pinned_ids
 from gateway.recommend.controls.moves import apply_boosts, apply_pins
 from gateway.recommend.controls.step import apply_controls
-from gateway.recommend.order import as_fused, collapsed, fused, rank, rank_order, split_by_signal
+from gateway.recommend.final_order import (
+    as_fused,
+    collapsed,
+    fused,
+    rank,
+    rank_order,
+    split_by_signal,
+)
 from gateway.recommend.pages import AnswerPage, read_page
-from gateway.recommend.report import degraded, versions_of
 from gateway.recommend.validate import check, check_product
 from gateway.retrieval.anchors import ResolvedAnchors, resolve_anchors
 from gateway.retrieval.branches import find, near_signals

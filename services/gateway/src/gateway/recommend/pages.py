@@ -11,8 +11,8 @@ from gateway.model.candidates import Contributions
 from gateway.model.carried import ProductRow
 from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
-from gateway.model.failures import cause_of
 from gateway.model.match import Match
+from gateway.model.peer_failures import cause_of
 from gateway.model.peers import AnswerRange, ProductRows, ReasonRequest
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
@@ -20,8 +20,8 @@ from gateway.model.reasons import MoveCause, Reason
 from gateway.model.response import RecommendAnswer
 from gateway.ranking.fallbacks import HYDRATE, degradations, reasons_for
 from gateway.ranking.wording import named_products, titled
-from gateway.recommend.plan import weights_of
-from gateway.recommend.report import page_quality
+from gateway.recommend.answer_report import page_quality
+from gateway.recommend.plan_request import weights_of
 from gateway.retrieval.personal import anchors_of
 from gateway.state.run import Run
 from gateway.state.tokens import (

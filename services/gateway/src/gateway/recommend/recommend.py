@@ -8,21 +8,21 @@ from gateway.model.candidates import CandidateList, FusedCandidates
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.controls import ControlOutcomes
 from gateway.model.errors import NothingAvailable
-from gateway.model.failures import StageFailure
+from gateway.model.peer_failures import StageFailure
 from gateway.model.query import RequestQuery
 from gateway.model.response import RecommendAnswer
-from gateway.recommend.begin import begin
-from gateway.recommend.controls.active import activate_controls
-from gateway.recommend.controls.step import apply_controls, correct_outcomes, count_exposure
-from gateway.recommend.order import FinalOrder, fused, order_candidates, split_by_signal
-from gateway.recommend.pages import AnswerPage, attribution, later_page, next_page, read_page
-from gateway.recommend.report import (
+from gateway.recommend.answer_report import (
     answer_quality,
     best_match,
     degraded,
     page_quality,
     versions_of,
 )
+from gateway.recommend.begin import begin
+from gateway.recommend.controls.active import activate_controls
+from gateway.recommend.controls.step import apply_controls, correct_outcomes, count_exposure
+from gateway.recommend.final_order import FinalOrder, fused, order_candidates, split_by_signal
+from gateway.recommend.pages import AnswerPage, attribution, later_page, next_page, read_page
 from gateway.recommend.validate import check
 from gateway.retrieval.anchors import resolve_anchors
 from gateway.retrieval.branches import find

@@ -20,7 +20,7 @@ from gateway.model.peers import AnswerRange, ReplayRules
 from gateway.model.query import AnswerScope
 from gateway.model.scene import FRESHNESS, Scene
 from gateway.ports import RankerPort, RetrieverPort
-from gateway.recommend.plan import weights_of
+from gateway.recommend.plan_request import weights_of
 from servicekit.errors import ServiceError
 
 MOST_ANSWERS, DEFAULT_ANSWERS = 200, 100

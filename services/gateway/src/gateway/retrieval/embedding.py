@@ -6,7 +6,7 @@ from gateway.model.branch import SPACES, Branch
 from gateway.model.carried import Vector
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import ImageRefused, ImageUnreadable
-from gateway.model.failures import StageFailure, cause_of
+from gateway.model.peer_failures import StageFailure, cause_of
 from gateway.model.peers import EmbeddedSignals
 from gateway.model.query import Signal
 from gateway.model.retrieved import NOTHING, BranchResult, failed

@@ -15,7 +15,7 @@ from gateway.model.peers import NominationBasis, RankerCandidates
 from gateway.model.plan import MOST_ASKED
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.new import BEHIND
-from gateway.retrieval.ranker import generate, look_up
+from gateway.retrieval.ranker_candidates import generate, look_up
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 from sightline_rules.duplicates import NO_HASH

@@ -26,7 +26,7 @@ from gateway.model.peers import (
 from gateway.model.plan import MOST_ASKED
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.parallel import in_parallel
-from gateway.retrieval.ranker import generate, look_up
+from gateway.retrieval.ranker_candidates import generate, look_up
 from gateway.retrieval.similar import search
 from gateway.state.run import Run
 from servicekit.errors import ServiceError

@@ -15,7 +15,7 @@ from gateway.model.branch import SPACES, Branch
 from gateway.model.candidates import CandidateList
 from gateway.model.carried import Vector
 from gateway.model.causes import DegradationCause, Peer
-from gateway.model.failures import StageFailure
+from gateway.model.peer_failures import StageFailure
 from gateway.model.peers import NearestProducts, VectorBlend
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Signal, SignalKind

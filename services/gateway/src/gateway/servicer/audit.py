@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from gateway.admin import listings
-from gateway.admin.listings import Entry
-from gateway.clients.calls import PeerCaller
+from gateway.admin import merged_lists
+from gateway.admin.merged_lists import Entry
+from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Connection
@@ -57,7 +57,7 @@ class AuditLog:
         """Return the entries of all owners, newest first; an owner that does not answer fails the
         call."""
         size = page_size(request.page_size, DEFAULT_PAGE, MOST_LISTED)
-        found, token = await listings.merged(
+        found, token = await merged_lists.merged(
             {name: _lister(owner, request) for name, owner in self._owners.items()},
             about=("audit", request.catalog_id, request.caller),
             size=size,
@@ -69,7 +69,7 @@ class AuditLog:
         )
 
 
-def _lister(owner: Owner, asked: pb.ListAuditEntriesRequest) -> listings.Fetch:
+def _lister(owner: Owner, asked: pb.ListAuditEntriesRequest) -> merged_lists.Fetch:
     caller, stub = owner
 
     async def fetch(token: str, size: int) -> tuple[list[Entry], str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import grpc
 
-from gateway.clients.calls import PeerCaller
+from gateway.clients.peer_calls import PeerCaller
 from gateway.model.errors import ProductNotFound
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Passthrough

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from gateway.admin import listings
-from gateway.admin.listings import Entry
-from gateway.clients.calls import PeerCaller
+from gateway.admin import merged_lists
+from gateway.admin.merged_lists import Entry
+from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Connection
@@ -53,7 +53,7 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
         complete.
         """
         request.catalog_id = admit(request, self._catalogs)
-        entries, token = await listings.merged(
+        entries, token = await merged_lists.merged(
             {name: self._lister(owner, request) for name, owner in self._owners.items()},
             about=("jobs", request.catalog_id, request.kind),
             size=page_size(request.page_size, DEFAULT_PAGE, MOST_LISTED),
@@ -62,7 +62,7 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
         token = self._tokens.sealed(request, token)
         return pb.ListJobsResponse(jobs=[entry.body for entry in entries], next_page_token=token)
 
-    def _lister(self, owner: Owner, request: pb.ListJobsRequest) -> listings.Fetch:
+    def _lister(self, owner: Owner, request: pb.ListJobsRequest) -> merged_lists.Fetch:
         caller, stub = owner
 
         async def fetch(page_token: str, size: int) -> tuple[list[Entry], str]:

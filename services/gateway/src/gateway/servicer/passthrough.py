@@ -13,7 +13,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.clients.calls import PeerCaller
+from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.requests import admit

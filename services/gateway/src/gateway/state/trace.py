@@ -10,7 +10,7 @@ from typing import Any
 from gateway.model.carried import Facet, Subject
 from gateway.model.causes import Degradation, DegradationCause, Peer
 from gateway.model.errors import StageLate
-from gateway.model.failures import StageFailure, failure_of
+from gateway.model.peer_failures import StageFailure, failure_of
 from gateway.model.peers import NearestProducts
 from gateway.model.retrieved import BranchResult
 from gateway.model.versions import Freshness, SpaceVersion, StageTiming

@@ -1,12 +1,12 @@
-"""What the ranker's processes read from the environment, and nothing else reads it."""
+"""Settings of the ranker's processes; the only package that reads the environment."""
 
-from ranker.settings.processes import (
+from ranker.settings.process_settings import (
     BackupSettings,
     RankerSettings,
     TrainSettings,
     WorkerSettings,
 )
-from ranker.settings.recipe import RecipeFile
+from ranker.settings.recipe_file import RecipeFile
 from ranker.settings.shared import LogSettings, RecordSettings
 
 __all__ = [

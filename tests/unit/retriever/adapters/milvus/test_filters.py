@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from retriever.adapters.milvus import attributes, expressions, filters, indexed
-from retriever.domain.collections import SHAPE, shape_of, shaped
+from retriever.domain.collection_names import SHAPE, shape_of, shaped
 from retriever.domain.filter_parts import top_categories
 from retriever.domain.index_values import Slice
 from sightline_rules.facts import Facts, by_key, passes

@@ -7,7 +7,7 @@ from dataclasses import replace
 from gateway.model.answer import AnswerOrder
 from gateway.model.candidates import FusedCandidates
 from gateway.model.reasons import Move, MoveCause
-from gateway.ranking.collapse import picked
+from gateway.ranking.near_duplicates import picked
 from sightline_rules import controls
 
 

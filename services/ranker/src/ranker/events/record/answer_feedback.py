@@ -1,0 +1,113 @@
+"""Recorded answers with the outcomes of their products, in batches. Contents are opaque here."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ranker.domain.events import EventType
+from ranker.domain.feedback import ProductOutcome
+from ranker.domain.online import Period
+from ranker.events.record.online import first, led_to, served
+from ranker.events.record.rows import TableRecord
+from ranker.events.record.tables import ANSWERS, EVENTS
+
+BATCH = 100
+"""Answers read at once: with 2,000 candidates each, about 50 MB."""
+_COUNTED = (EventType.IMPRESSION, EventType.CLICK, EventType.PURCHASE)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """A recorded answer with the outcomes of its products."""
+
+    answer_id: str
+    answer_micros: int
+    model_version: str
+    content: bytes
+    """The record as AnswerService received it."""
+    outcomes: dict[str, ProductOutcome]
+    """By product."""
+
+
+class FeedbackRecord(TableRecord):
+    async def answers(
+        self, catalog_id: str, period: Period, limit: int
+    ) -> AsyncIterator[tuple[KeptAnswer, ...]]:
+        """Yield at most `limit` of the period's newest answers with impressions, newest first,
+        in batches: a record grows with its candidates."""
+        ids = await self._db.read(lambda c: _shown(c, catalog_id, period, limit))
+        for start in range(0, len(ids), BATCH):
+            read = partial(_read, catalog_id=catalog_id, period=period, ids=ids[start:][:BATCH])
+            yield await self._db.read(read)
+
+
+def _shown(connection: Connection, catalog_id: str, period: Period, limit: int) -> Sequence[str]:
+    a = ANSWERS.c
+    shown = sa.exists().where(led_to(), EVENTS.c.type == EventType.IMPRESSION)
+    statement = (
+        sa.select(a.answer_id)
+        .where(*served(catalog_id, period), shown)
+        .order_by(a.answer_micros.desc(), a.answer_id.desc())
+        .limit(limit)
+    )
+    return connection.execute(statement).scalars().all()
+
+
+def _read(
+    connection: Connection, catalog_id: str, period: Period, ids: Sequence[str]
+) -> tuple[KeptAnswer, ...]:
+    a = ANSWERS.c
+    outcomes: defaultdict[str, dict[str, ProductOutcome]] = defaultdict(dict)
+    for answer_id, product_id, *rest in connection.execute(_outcomes(catalog_id, period, ids)):
+        outcomes[answer_id][product_id] = _outcome(*rest)
+    statement = (
+        sa.select(a.answer_id, a.answer_micros, a.model_version, a.content)
+        .where(a.catalog_id == catalog_id, a.answer_id.in_(ids))
+        .order_by(a.answer_micros.desc(), a.answer_id.desc())
+    )
+    return tuple(
+        KeptAnswer(*row, outcomes=outcomes[row.answer_id]) for row in connection.execute(statement)
+    )
+
+
+def _outcomes(catalog_id: str, period: Period, ids: Sequence[str]) -> sa.Select[Any]:
+    """Select by answer and product: the impression's weight, the first reported place, whether
+    it was clicked, and whether it was bought in time."""
+    e = EVENTS.c
+
+    clicked, shown = first(EventType.CLICK), first(EventType.IMPRESSION)
+    in_time = sa.func.coalesce(clicked, shown) + period.conversion_micros
+    return (
+        sa.select(
+            e.answer_id,
+            e.product_id,
+            sa.func.max(sa.case((e.type == EventType.IMPRESSION, 1.0 / e.sample_share))),
+            sa.func.min(sa.case((e.position > 0, e.position))),
+            clicked.is_not(None),
+            first(EventType.PURCHASE) <= in_time,
+        )
+        .where(
+            e.catalog_id == catalog_id,
+            e.answer_id.in_(ids),
+            e.answer_id != "",
+            e.type.in_(_COUNTED),
+        )
+        .group_by(e.answer_id, e.product_id)
+    )
+
+
+def _outcome(
+    weight: float | None, position: int | None, clicked: bool, bought: bool | None
+) -> ProductOutcome:
+    return ProductOutcome(
+        shown=weight is not None,
+        weight=weight or 0.0,
+        position=position or 0,
+        clicked=bool(clicked),
+        bought=bool(bought),
+    )

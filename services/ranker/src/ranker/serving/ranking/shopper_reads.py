@@ -1,0 +1,153 @@
+"""Reads of shoppers' data, once for each request.
+
+Nominate and Rank of one request need the same history. The first call keeps it for ten seconds
+under a random token, valid once and for the same shopper only. An event written meanwhile counts in
+the shopper's next request.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from ranker.domain.events import History, Interaction
+from ranker.domain.model import Model
+from ranker.domain.recommenders import RequestAnchors
+from ranker.domain.signals import DEFAULTS, Signals
+from ranker.ports import HistoryReader
+from ranker.serving.ranking import fold_in, recommenders
+from ranker.serving.ranking.fold_in import FoldIn
+
+REMEMBERED_SECONDS = 10.0
+MOST_REMEMBERED = 1_000
+"""Of 50 events each these are 20 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownShopper:
+    """What is known of a shopper as of a moment."""
+
+    history: History
+    shopper: FoldIn
+    model: Model | None = None
+    """By which `shopper` is."""
+    now_micros: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedAnchors:
+    """Products that a request is about."""
+
+    product_ids: Sequence[str]
+    """Empty: the shopper's own last products."""
+    trail: Sequence[Interaction]
+    """The shopper's newest events; empty where they were not read."""
+
+
+NOBODY = KnownShopper(History(), FoldIn())
+
+
+class Shoppers:
+    """Reads shoppers, and remembers some."""
+
+    def __init__(
+        self,
+        reader: HistoryReader,
+        signals: Signals = DEFAULTS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`signals`: how events are read."""
+        self._reader = reader
+        self.signals = signals
+        self._clock = clock
+        self._remembered: dict[str, tuple[float, tuple[str, str], KnownShopper]] = {}
+
+    async def read(
+        self,
+        catalog_id: str,
+        actor: str | None,
+        model: Model | None,
+        *,
+        with_seen: bool = False,
+        now_micros: int | None = None,
+        token: str = "",
+    ) -> KnownShopper:
+        """Return what is known of a shopper as of `now_micros`; None: right after their newest
+        event. `actor` None stands for no shopper. The history behind `token` is not read again,
+        unless seen products are wanted, which are not remembered."""
+        if actor is None:
+            return replace(NOBODY, model=model)
+        known = self._recall(token, catalog_id, actor)
+        if known is None or with_seen:
+            history = await self._reader.history(
+                catalog_id, actor, limit=fold_in.HISTORY_LIMIT, with_seen=with_seen
+            )
+        elif known.model is model and self._as_fresh(known, now_micros):
+            return known
+        else:
+            history = known.history
+        return KnownShopper(history, self.by(model, actor, history, now_micros), model, now_micros)
+
+    def by(
+        self, model: Model | None, actor: str | None, history: History, now_micros: int | None
+    ) -> FoldIn:
+        """Fold a shopper with this history into a model."""
+        return fold_in.by_history(model, actor, history, now_micros, self.signals)
+
+    def about(self, known: KnownShopper, actor: str | None, anchors: Sequence[str]) -> KnownShopper:
+        """Return what is known for a request about these products; unchanged without any."""
+        if not anchors:
+            return known
+        shopper = fold_in.by_anchors(known.model, actor, known.history, anchors)
+        return replace(known, shopper=shopper)
+
+    async def trail(self, catalog_id: str, actor: str | None, limit: int) -> Sequence[Interaction]:
+        """Return a shopper's newest events of interest, newest first."""
+        if actor is None:
+            return ()
+        found = await self._reader.history(catalog_id, actor, limit=limit, with_seen=False)
+        return found.recent
+
+    async def resolve(
+        self,
+        catalog_id: str,
+        actor: str | None,
+        known: KnownShopper,
+        anchors: RequestAnchors | None,
+        *,
+        with_trail: bool = False,
+    ) -> tuple[KnownShopper, ResolvedAnchors]:
+        """Return what is known of the shopper for a request about `anchors`, and its products.
+
+        `with_trail`: read the shopper's newest events even where no anchor comes from them.
+        """
+        trail: Sequence[Interaction] = ()
+        if with_trail or (anchors and not anchors.product_ids):
+            trail = await self.trail(catalog_id, actor, recommenders.TRAIL)
+        found = recommenders.gone_by(anchors, trail, known.history.hidden)
+        return self.about(known, actor, found), ResolvedAnchors(found, trail)
+
+    def remember(self, catalog_id: str, actor: str | None, known: KnownShopper) -> str:
+        """Remember what was read and return its token; "" without a shopper."""
+        if actor is None:
+            return ""
+        now, held = self._clock(), self._remembered
+        for oldest in list(islice(held, 2)):  # two go, one comes: all go in time
+            if held[oldest][0] < now or len(held) >= MOST_REMEMBERED:
+                del held[oldest]
+        token = secrets.token_urlsafe(16)
+        held[token] = now + REMEMBERED_SECONDS, (catalog_id, actor), known
+        return token
+
+    def _recall(self, token: str, catalog_id: str, actor: str) -> KnownShopper | None:
+        entry = self._remembered.get(token)
+        if entry is None or entry[0] < self._clock() or entry[1] != (catalog_id, actor):
+            return None
+        return self._remembered.pop(token)[2]
+
+    @staticmethod
+    def _as_fresh(known: KnownShopper, now_micros: int | None) -> bool:
+        """Return whether last interests weigh now what they weighed then."""
+        then, now = (fold_in.idle(known.history, at) for at in (known.now_micros, now_micros))
+        return fold_in.freshness(then) == fold_in.freshness(now)

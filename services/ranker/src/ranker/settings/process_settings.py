@@ -1,0 +1,167 @@
+"""Settings of each of the ranker's processes."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, cast
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from ranker.domain.recipe import Recipe
+from ranker.settings.recipe_file import RecipeFile, read_recipe
+from ranker.settings.shared import (
+    PREFIX,
+    BackupPlace,
+    KeySettings,
+    LogSettings,
+    SignalSettings,
+    StoreSettings,
+)
+from servicekit.config import Catalogs, PeerSettings, ServerSettings
+from servicekit.retention import JobSettings
+
+
+class BackupSettings(StoreSettings, SignalSettings, KeySettings, BackupPlace):
+    """Settings of `python -m ranker.backup`."""
+
+    model_config = PREFIX
+
+
+class RankerSettings(ServerSettings, StoreSettings, SignalSettings, KeySettings, LogSettings):
+    model_config = PREFIX
+
+    port: int = Field(default=8603, ge=0, le=65535)
+    """Port for gRPC. 0: a free port."""
+
+    create_key: bool = False
+    """If true, creates a missing key file at the first start. For a single machine only: replicas
+    need the same key, and a generated key has no copy."""
+
+    nominate_in_memory_items: int = Field(default=200_000, ge=0)
+    """Number of a model's products up to which candidates are computed in memory. For a larger one
+    the gateway searches the index, into which the worker published them (RANKER_PUBLISH)."""
+
+    answer_days: float = Field(default=30.0, gt=0, le=3650)
+    """Days for which an answer's record is kept, unless the record sets its own expiry."""
+
+    impression_share: float = Field(default=1.0, gt=0, le=1)
+    """Share of the answers whose impressions are stored, above 0, at most 1. Answers are sampled as
+    a whole, and estimates are weighted by 1 / share."""
+
+    kafka_seconds: float = Field(default=5.0, ge=0.1, le=300)
+    """Seconds that the brokers have to acknowledge events; then the call fails with
+    EVENT_LOG_UNAVAILABLE."""
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        if self.create_key:
+            name = self.variable("create_key")
+            yield f"{name}: a generated key has no copy: make one, unset this"
+
+
+class WorkerSettings(
+    StoreSettings, SignalSettings, BackupPlace, LogSettings, JobSettings, PeerSettings
+):
+    """Settings of the worker and of trainings."""
+
+    model_config = PREFIX
+
+    CALLED = ("retriever_target",)
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """Address on which metrics are served."""
+
+    worker_metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Port for Prometheus metrics over HTTP. 0 disables them."""
+
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    """Minimum level of log lines."""
+
+    catalogs: Catalogs = ("default",)
+    """The catalogs of this installation."""
+
+    retriever_target: str = Field(default="127.0.0.1:8602", min_length=1)
+    """gRPC target of the retriever, from which trainings read products and into whose index models
+    are published."""
+
+    publish: bool = False
+    """If true, the serving model is published into the retriever's `collaborative` space after each
+    promotion and rollback."""
+
+    auto_promote: bool = False
+    """If true, each catalog with events is trained once a night, and the model is promoted if its
+    evaluation passes; otherwise the serving model stays."""
+
+    auto_promote_hour: int = Field(default=3, ge=0, le=23)
+    """Hour of the day (UTC) from which nightly trainings start."""
+
+    keep_models: int = Field(default=10, ge=2, le=1000)
+    """Number of trained models whose files are kept, and of promotions that can be rolled back.
+    Models that serve or are in the index are kept in any case. Others are pruned after each
+    training."""
+
+    lease_seconds: float = Field(default=30.0, ge=1, le=3600)
+    """Seconds without a heartbeat after which another worker takes over a job."""
+
+    poll_seconds: float = Field(default=0.5, gt=0, le=60)
+    """Seconds between two polls for jobs."""
+
+    count_seconds: float = Field(default=0.2, gt=0, le=60)
+    """Seconds between two polls for events that are not counted yet for the recommenders by counts,
+    and for counted products with unknown category and price."""
+
+    count_refresh_seconds: float = Field(default=900.0, ge=1, le=7 * 86_400)
+    """Seconds after which the worker reads a counted product's category and price from the
+    retriever again."""
+
+    kafka_group: str = Field(default="sightline-ranker", min_length=1, max_length=249)
+    """Consumer group of this record's workers. Another record that reads the same topic needs
+    another group."""
+
+    event_days: float = Field(default=0.0, ge=0, le=36500)
+    """Days after which events are deleted, by their own time. 0: never. HIDE and UNHIDE are not
+    deleted."""
+
+    impression_days: float = Field(default=0.0, ge=0, le=36500)
+    """Days after which impressions are deleted, the most frequent events. 0: as RANKER_EVENT_DAYS.
+    """
+
+    sweep_seconds: float = Field(default=60.0, gt=0, le=86400)
+    """Seconds between two searches for expired events, records of answers and jobs."""
+
+    health_seconds: float = Field(default=3600.0, ge=0, le=7 * 86_400)
+    """Seconds between two computations of drift and estimates. 0: never."""
+
+    health_days: int = Field(default=7, ge=1, le=90)
+    """Number of last whole days that are compared in drift detection. Use whole weeks, because
+    weekdays differ."""
+
+    health_reference_days: int = Field(default=28, ge=7, le=365)
+    """Number of days before them that are the reference."""
+
+
+class TrainSettings(WorkerSettings):
+    """Settings of a training, in addition to the worker's."""
+
+    model_config = PREFIX
+
+    recipe_file: Annotated[RecipeFile, NoDecode, BeforeValidator(read_recipe)] = Field(
+        default=cast(Any, ""), validate_default=True
+    )
+    """TOML file with the recipe of trainings: services/ranker/recipe.toml has every key with its
+    default. `None`: these defaults. Parameters of a TrainModel call take precedence."""
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """Return what a training goes by where its job says nothing, as parameters of jobs."""
+        file = self.recipe_file
+        return {
+            "recipe": self.recipe.json(),
+            "search_trials": file.search_trials,
+            "search_seconds": file.search_seconds,
+            "ablation": file.ablation,
+        }
+
+    @property
+    def recipe(self) -> Recipe:
+        """Return the recipe of the file, with the settings by which events are read."""
+        return self.recipe_file.recipe(self.signals)
