@@ -1,4 +1,4 @@
-"""A typed client of Sightline: recommendations by what products look like and what people do."""
+"""A typed client of Sightline: recommendations by visual similarity and behaviour."""
 
 import warnings
 from typing import TYPE_CHECKING
