@@ -1,7 +1,7 @@
 """What the ranker's processes read from the environment, and nothing else reads it."""
 
 from ranker.settings.processes import (
-    BackupSettings,
+    BackupCommandSettings,
     RankerSettings,
     TrainSettings,
     WorkerSettings,
@@ -10,7 +10,7 @@ from ranker.settings.recipe import RecipeFile
 from ranker.settings.shared import LogSettings, RecordSettings
 
 __all__ = [
-    "BackupSettings",
+    "BackupCommandSettings",
     "LogSettings",
     "RankerSettings",
     "RecipeFile",
