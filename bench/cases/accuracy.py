@@ -45,7 +45,7 @@ from embedder.domain.fitted import (
     SpaceFigure,
 )
 from embedder.fitting.components import Rows
-from embedder.fitting.evaluate import evaluate
+from embedder.fitting.evaluate_space import evaluate
 from embedder.fitting.fit import FitOptions, fit, fit_rows
 from embedder.fitting.folds import numbered
 from embedder.fitting.measuring import (
@@ -58,7 +58,7 @@ from embedder.fitting.measuring import (
     nearest_mean,
     vectors,
 )
-from embedder.fitting.nearest import average_precisions, hits
+from embedder.fitting.nearest_photos import average_precisions, hits
 
 Say: TypeAlias = Callable[[str], None]
 JUDGE = "efficientnet_lite1_features"

@@ -18,7 +18,7 @@ from bench.harness.model import BenchTable, Interval
 from embedder.domain.fitted import SHOPPER, FittedSpace, Floats, Labelled
 from embedder.embedding.classify import classification
 from embedder.fitting import folds
-from embedder.fitting.bootstrap import ends, resampled
+from embedder.fitting.cluster_bootstrap import ends, resampled
 from embedder.fitting.components import Rows
 from embedder.servicer.embedding import GUESSES
 from retriever.domain.category_mismatch import (

@@ -21,7 +21,7 @@ from bench.datasets import featured, grocery
 from bench.datasets.grocery import Grocery
 from bench.harness.model import BenchResult, BenchTable, Interval
 from embedder.domain.fitted import CATALOGUE, SHOPPER, Floats, Labelled
-from embedder.fitting.bootstrap import ends, resampled
+from embedder.fitting.cluster_bootstrap import ends, resampled
 from embedder.fitting.fit import FitOptions, fit_rows
 from embedder.fitting.measuring import vectors
 

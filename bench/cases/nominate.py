@@ -27,7 +27,7 @@ from ranker.serving.ranking import generate, parts
 from ranker.serving.ranking.fold_in import FoldIn
 from ranker.serving.vectors import item_vectors, query_vector
 from retriever.adapters.milvus.index import MilvusIndex
-from retriever.domain.collections import shaped
+from retriever.domain.collection_names import shaped
 from retriever.domain.generation import IndexKind, IndexParameters, Metric
 from retriever.domain.index_values import IndexRow
 from sightline_rules.facts import Facts

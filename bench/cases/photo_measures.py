@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bench.datasets.featured import Floats
 from bench.datasets.grocery import Grocery, Labels
 from bench.harness.model import Interval
-from embedder.fitting.bootstrap import intervals
+from embedder.fitting.cluster_bootstrap import intervals
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
 FOLDS = 5

@@ -32,8 +32,8 @@ from ranker.learning.evaluation.metrics import Lists
 from ranker.learning.evaluation.splits import EventSplit, SplitQuestions, Task, split, tasks
 from ranker.learning.training.blend import choose
 from ranker.learning.training.fitting import fitted
+from ranker.learning.training.recipe_validation import Validation
 from ranker.learning.training.subject import Given
-from ranker.learning.training.validation import Validation
 from ranker.serving.ranking.parts import POPULARITY
 
 SHARE = 0.2

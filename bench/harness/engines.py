@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pymilvus import MilvusClient
 
-from retriever.domain.collections import shaped
+from retriever.domain.collection_names import shaped
 from retriever.domain.generation import EXACT, Generation, GenerationState, IndexParameters
 from tests.engines import EngineProcess, milvus_lite, milvus_server
 

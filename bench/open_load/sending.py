@@ -19,7 +19,7 @@ import numpy as np
 from bench.open_load.schedule import Times
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.errors import from_rpc_error
-from sightline_client.transport import channel as transport
+from sightline_client.transport import gateway_channel as transport
 from sightline_client.transport.token import say_with_calls
 
 METHOD = "/sightline.gateway.v1.RecommendationService/Recommend"

@@ -23,7 +23,7 @@ from examples.wines.loading import LoadingFailed
 from local_suite.__main__ import from_environment
 from local_suite.model import HOST, SuiteError
 from sightline_client import SightlineClient, SightlineError
-from sightline_client.cli.base import tokens
+from sightline_client.cli.base import access_token
 
 
 def main(environment: Mapping[str, str], arguments: Sequence[str] = ()) -> int:
@@ -54,7 +54,7 @@ def _gateway(environment: Mapping[str, str]) -> str:
 def token_of(environment: Mapping[str, str]) -> str | None:
     """Return the token to load with; None = the suite asks for none. Raises BadParameter."""
     token, file = (environment.get(f"SIGHTLINE_TOKEN{end}") or None for end in ("", "_FILE"))
-    return tokens.of(token, file and Path(file))
+    return access_token.of(token, file and Path(file))
 
 
 async def load(console: Console, target: str, token: str | None) -> None:

@@ -34,6 +34,7 @@ def test_there_are_commands() -> None:
     assert len(KEPT) == 5
 
 
+@pytest.mark.slow
 def test_the_lines_that_keep_keys_bring_them_back(tmp_path: Path) -> None:
     """As they stand there, but for a passphrase that nobody here could type."""
     kept = tmp_path / ".data" / "ranker" / "pseudonym.key"

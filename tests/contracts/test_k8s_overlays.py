@@ -248,6 +248,7 @@ def test_the_example_says_everything_that_an_installation_has_to() -> None:
     assert "192.0.2." not in str(policies["postgres-uri"]), "nobody's network (RFC 5737)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["staging", "prod", "example"])
 def test_what_is_kept_lies_in_buckets_that_pods_may_reach(
     name: str, monkeypatch: pytest.MonkeyPatch

@@ -55,6 +55,7 @@ def test_every_overlay_keeps_to_it(name: str, rule: Rule) -> None:
     assert list(rule(cluster(name))) == []
 
 
+@pytest.mark.slow
 def test_the_lines_of_the_page_add_what_no_overlay_has(tmp_path: Path) -> None:
     page = (ROOT / "docs/operate/manifests.md").read_text()
     (section,) = re.findall(
@@ -76,6 +77,7 @@ def test_what_is_for_shops_runs_in_production_mode(name: str) -> None:
     assert set(modes.values()) == {"production"}, modes
 
 
+@pytest.mark.slow
 def test_no_two_overlays_have_different_versions_of_an_image() -> None:
     """Nor has compose.yaml."""
     compose = (ROOT / "compose.yaml").read_text()

@@ -66,6 +66,7 @@ def typed(tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [*README, *HANDBOOK])
 def test_commands_do_what_the_page_says(block: str, typed: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")

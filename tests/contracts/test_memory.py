@@ -63,6 +63,7 @@ def documents(request: pytest.FixtureRequest) -> list[Document]:
     return with_components(*names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DECODING)
 def test_in_kubernetes(
     documents: list[Document], name: str, monkeypatch: pytest.MonkeyPatch

@@ -60,6 +60,7 @@ def test_the_page_of_two_shops_holds_its_table_and_says_where_each_figure_is_fro
     assert all(row.split(" | ")[-1].removesuffix(" |") for row in rows), "each has its source"
 
 
+@pytest.mark.slow
 def test_autoscalers_and_memory_have_room_for_the_shops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

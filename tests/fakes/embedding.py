@@ -15,11 +15,11 @@ from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.photos import PhotoEmbedder
 from embedder.embedding.texts import TextEmbedder
 from embedder.ports import Encode, Fetch, Names
-from embedder.serving.batching import Batching
-from embedder.serving.fitted import FittedModels
+from embedder.serving.batched_inference import Batching
+from embedder.serving.fitted_models import FittedModels
 from embedder.serving.model import ServedModel
+from embedder.serving.model_routes import ServedSpaces
 from embedder.serving.priority import ModelQueues
-from embedder.serving.versions import ServedSpaces
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
 from tests.fakes.triton import DESCRIPTION, FakeEncoder, FakeFetch, FakeInference, FakeNames

@@ -24,7 +24,7 @@ from gateway.model.peers import (
 from gateway.model.query import Shopper
 from gateway.model.reasons import Move, Reason
 from gateway.model.replay import RankerReplay
-from gateway.ranking.collapse import collapse
+from gateway.ranking.near_duplicates import collapse
 from gateway.recommend.controls.moves import acting, apply_boosts, apply_pins
 from servicekit.errors import ServiceError
 from sightline.common.v1.vector_pb2 import Vector

@@ -20,7 +20,7 @@ from pymilvus import AsyncMilvusClient
 from retriever.adapters.milvus import filters
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.domain import errors
-from retriever.domain.collections import SHAPE, shaped
+from retriever.domain.collection_names import SHAPE, shaped
 from retriever.domain.generation import EXACT, IndexKind, IndexParameters, Metric
 from retriever.domain.index_values import CollectionState, Hit, IndexRow, Slice
 from retriever.domain.vectors import Floats

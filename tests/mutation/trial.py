@@ -28,8 +28,8 @@ COMPILED = "retriever/adapters/milvus/test_filters.py"
 
 TARGETS: Mapping[str, Sequence[Sequence[str]]] = {
     "gateway.ranking.fuse": (("gateway/ranking/test_fuse.py",), GATEWAY),
-    "gateway.ranking.collapse": (("gateway/ranking/test_collapse.py",), GATEWAY),
-    "gateway.recommend.plan": (("gateway/recommend/test_plan.py",), GATEWAY),
+    "gateway.ranking.near_duplicates": (("gateway/ranking/test_near_duplicates.py",), GATEWAY),
+    "gateway.recommend.plan_request": (("gateway/recommend/test_plan_request.py",), GATEWAY),
     "retriever.search.planning": (
         ("retriever/search/test_planning.py",),
         ("retriever/search/test_nearest.py", "retriever/search/test_search.py"),

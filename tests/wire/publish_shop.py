@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.clients.calls import PeerCaller
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.matches import MatchMessages
+from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model.branch import Branch

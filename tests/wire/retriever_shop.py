@@ -32,7 +32,7 @@ from retriever.settings import RetrieverSettings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
-from retriever.workers.loops import lead_in_turn
+from retriever.workers.leader_loops import lead_in_turn
 from servicekit import server
 from servicekit.leases import Lease, worker_id
 from servicekit.retention import forget_jobs

@@ -21,8 +21,8 @@ from embedder.preprocessing import preprocess
 from embedder.serving.model import blank
 from embedder.settings import EmbedderSettings
 from embedder.wiring import bind, decoders, fetcher, model_server
-from gateway.clients.calls import PeerCaller
 from gateway.clients.embedder import EmbedderClient as GatewaysClient
+from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.model.query import ALONE, Signal, SignalKind
 from retriever.adapters.embedder import EmbedderClient as RetrieversClient

@@ -9,7 +9,7 @@ from google.type import money_pb2
 
 from retriever.adapters.milvus import filters
 from retriever.columns.keeper import Columns
-from retriever.domain.collections import shaped
+from retriever.domain.collection_names import shaped
 from retriever.domain.errors import ColumnsUnavailable
 from retriever.domain.index_values import CollectionState
 from retriever.search import facets
@@ -194,7 +194,7 @@ async def test_an_index_without_attributes_is_searched_until_one_with_them_is_bu
     await shop.record.mark(made, collection=former)
     assert await found(shop) == FOUND
     photos = len(shop.embedder.calls)
-    monkeypatch.setattr("retriever.workers.indexing.FORMER_SECONDS", 0.5)
+    monkeypatch.setattr("retriever.workers.collection_loop.FORMER_SECONDS", 0.5)
     shop.start_worker()
 
     async def former_gone() -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from google.type import money_pb2
 
-from retriever.domain.collections import collection_of
+from retriever.domain.collection_names import collection_of
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.generation import GenerationState, IndexKind, IndexParameters
 from retriever.domain.product import Image, ProductContent, ProductWrite

@@ -15,7 +15,7 @@ from embedder.wiring import bind, decoders, fetcher, model_server
 from examples.wines.catalogue import Wine, load_wines
 from retriever.adapters.embedder import EmbedderClient
 from retriever.domain.category_mismatch import CategoryPath, category_mismatch
-from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress, Label
+from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, Label
 from retriever.domain.vectors import GivenVector
 from servicekit import server
 from servicekit.errors import ServiceError

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from bench.harness import engines
 from bench.harness.engines import image_id
-from retriever.domain.collections import shaped
+from retriever.domain.collection_names import shaped
 from retriever.domain.generation import (
     EXACT,
     TEXT_SPACE,

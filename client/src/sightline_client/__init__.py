@@ -20,9 +20,9 @@ from sightline_client.errors import SightlineError as SightlineError
 from sightline_client.errors import Unauthenticated as Unauthenticated
 from sightline_client.errors import Unavailable as Unavailable
 from sightline_client.errors import Unimplemented as Unimplemented
-from sightline_client.transport.batching import Batches as Batches
 from sightline_client.transport.looping import SyncBatches as SyncBatches
 from sightline_client.transport.tls import tls_credentials as tls_credentials
+from sightline_client.transport.write_batches import Batches as Batches
 from sightline_client.values.answers import AnswerQuality as AnswerQuality
 from sightline_client.values.answers import Cause as Cause
 from sightline_client.values.answers import Degradation as Degradation

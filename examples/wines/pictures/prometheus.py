@@ -56,39 +56,48 @@ class Prometheus:
 @contextmanager
 def watching(suite: Suite, folder: Path) -> Iterator[Prometheus]:
     """Yield a Prometheus that reads the suite's metrics every second."""
+    write_rules(folder)
+    every = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    held = {"global": every, "rule_files": ["*.rules.yaml"], "scrape_configs": scraped(suite)}
+    with started(held, folder) as port:
+        yield Prometheus(port)
+
+
+@contextmanager
+def started(configuration: Mapping[str, Any], folder: Path) -> Iterator[int]:
+    """Start a Prometheus with its files in `folder`; yield its port on 127.0.0.1."""
     path = os.pathsep.join([os.environ["PATH"], str(ROOT / ".tools" / "bin")])
     program = shutil.which("prometheus", path=path)
     if program is None:
         raise DemoFailed("prometheus is missing: run `make tools`")
-    port = free_port_base()
+    file, port = folder / "prometheus.yaml", free_port_base()
+    file.write_text(yaml.safe_dump(configuration))
     arguments = (
-        f"--config.file={_configured(suite, folder)}",
+        f"--config.file={file}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
     )
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen([program, *arguments], stdout=log, stderr=log)
     try:
-        yield Prometheus(port)
+        yield port
     finally:
         process.terminate()
         process.wait(SECONDS)
 
 
-def _configured(suite: Suite, folder: Path) -> Path:
-    """Write rules and configuration; return the configuration's path."""
+def write_rules(folder: Path) -> None:
+    """Write the rules of the objectives, evaluated at once instead of twice a minute."""
     rules = generate.rules()
     for group in rules["groups"]:
         del group["interval"]
     (folder / "slo.rules.yaml").write_text(yaml.safe_dump(rules))
-    jobs = [
+
+
+def scraped(suite: Suite) -> list[dict[str, Any]]:
+    """Return a scrape job for each process of the suite that has metrics, under its name."""
+    return [
         {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{one.ports['metrics']}"]}]}
         for name, one in suite.programs.items()
         if "metrics" in one.ports
     ]
-    every = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
-    file = folder / "prometheus.yaml"
-    file.write_text(
-        yaml.safe_dump({"global": every, "rule_files": ["*.rules.yaml"], "scrape_configs": jobs})
-    )
-    return file

@@ -27,7 +27,7 @@ from examples.wines.upgrade.model import Seen
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from sightline_client.convert import from_wire, requests
-from sightline_client.transport import channel
+from sightline_client.transport import gateway_channel
 from sightline_client.values.answers import Recommendations
 
 SIGHTLINE = Path(sys.executable).with_name("sightline")
@@ -97,7 +97,9 @@ class Load:
                 raise end
 
     async def _watch(self, asked: Sequence[Question]) -> None:
-        async with channel.connect(self.target, retries=False, credentials=None) as connection:
+        async with gateway_channel.connect(
+            self.target, retries=False, credentials=None
+        ) as connection:
             recommend = RecommendationServiceStub(connection).Recommend
             for question in cycle(asked):
                 if self._over.is_set():

@@ -2,8 +2,9 @@
 
 A bucket fills at the quota's rate and holds `quota_burst_seconds` of it. Buckets belong to a
 process: with several processes or replicas, a caller whose calls are spread over them has as many.
-Not the package `limits`: it counts whole hits in windows, has no token bucket, and can't charge a
-fractional cost that is known only afterwards.
+Not the package `limits` (5.8, tried): it has windows of whole hits and no token bucket. It charges
+neither a fraction of a second nor a cost above what is left, says to wait 5 s where the next call
+is allowed after 0.5 s, and keeps up to 145 bytes a hit; a hit took 3 to 6 µs, here 0.6 µs.
 """
 
 from __future__ import annotations

@@ -5,10 +5,11 @@ function here returns at once. Attributes are numbers, words of the code and nam
 installation (catalogs, scenes, models): never ids of shoppers or products, texts, addresses or
 error messages.
 
-Not OpenTelemetry's gRPC instrumentation: its interceptors of grpc.aio cost a task or a handler
-lookup on each call (see interceptors.py), begin a span before the caller is authenticated, record
-exceptions with their messages and peers with their addresses, and have no limit of spans a call or
-of traces that callers may start.
+Not OpenTelemetry's gRPC instrumentation (0.66b2, tried): on a call that is not recorded its
+interceptors took 370 µs of a server's and 290 µs of a client's processor time, ours 180 and 90 on
+the same machine. It begins a span before the caller is authenticated, records messages of
+exceptions and addresses of peers, gives a call that raised an exception the status OK, and limits
+neither the spans of a call nor the traces that callers start.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class Field:
     """Release that added it; empty: it was there before 0.16. Archives of earlier releases lack its
     columns, and their etags do not cover it."""
     shape: int = 1
-    """First shape of the index's collections that has it (retriever.domain.collections)."""
+    """First shape of the index's collections that has it (retriever.domain.collection_names)."""
 
     @property
     def wire(self) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline_client.transport.batching import Batches, split
+from sightline_client.transport.write_batches import Batches, split
 
 
 async def _each(items: list[tuple[str, int]]) -> AsyncIterator[tuple[str, int]]:

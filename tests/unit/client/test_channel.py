@@ -15,7 +15,7 @@ from sightline.gateway.v1 import (
     recommendation_service_pb2,
     user_event_service_pb2,
 )
-from sightline_client.transport import channel
+from sightline_client.transport import gateway_channel
 from tests.engines import free_port
 from tests.fakes.still_peer import still_peer
 from tests.waiting import SECONDS
@@ -30,7 +30,7 @@ FILES = (
 
 
 def names() -> list[tuple[str, str]]:
-    config = cast(Any, channel.service_config(retries=True))
+    config = cast(Any, gateway_channel.service_config(retries=True))
     return [(n["service"], n["method"]) for n in config["methodConfig"][0]["name"]]
 
 
@@ -52,7 +52,7 @@ async def connected(target: int | str, *, retries: bool = True) -> AsyncIterator
     """That call, by a client of its own."""
     service, method = names()[0]
     address = target if isinstance(target, str) else f"127.0.0.1:{target}"
-    async with channel.connect(address, retries=retries, credentials=None) as peer:
+    async with gateway_channel.connect(address, retries=retries, credentials=None) as peer:
         yield peer.unary_unary(f"/{service}/{method}", None, None)
 
 
@@ -79,7 +79,7 @@ def test_every_public_call_has_been_decided_on() -> None:
 
 
 def test_without_retries_nothing_is_tried_again() -> None:
-    assert "methodConfig" not in channel.service_config(retries=False)
+    assert "methodConfig" not in gateway_channel.service_config(retries=False)
 
 
 async def test_a_call_with_a_photo_is_made_again_too() -> None:
@@ -119,6 +119,6 @@ async def test_calls_to_a_gateway_that_stands_still_are_made_again_at_another_on
 
 
 def test_a_gateway_that_stands_still_is_found_within_the_clients_deadline() -> None:
-    options = dict(channel.options(retries=True))
+    options = dict(gateway_channel.options(retries=True))
     every, wait = options["grpc.keepalive_time_ms"], options["grpc.http2.ping_timeout_ms"]
     assert int(every) + int(wait) < 7_000

@@ -10,7 +10,7 @@ from google.rpc import code_pb2
 
 from sightline.common.v1 import job_pb2
 from sightline_client import ProductionForm, SightlineClient, SplitProtocol, SystemKind, Verdict
-from sightline_client.cli.work import offline
+from sightline_client.cli.work import offline_evaluation
 from tests.fakes import evaluations
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status
@@ -136,7 +136,7 @@ def test_files_are_measured_without_a_suite(
     line: Line, gateway: FakeGateway, files: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = Installed()
-    monkeypatch.setattr(offline, "evaluator", lambda: package)
+    monkeypatch.setattr(offline_evaluation, "evaluator", lambda: package)
     options = ("--split", "per-user-tail", "--share", "0.3", "--seed", "7", "--json")
     result = line("models", "evaluate", *files, *options)
     assert result.exit_code == 0, result.output
@@ -177,21 +177,23 @@ def test_one_bad_row_ends_it(
     row: str,
     says: str,
 ) -> None:
-    monkeypatch.setattr(offline, "evaluator", Installed)
+    monkeypatch.setattr(offline_evaluation, "evaluator", Installed)
     Path(files[1]).write_text(f"{EVENTS}{row}\n")
     result = line("models", "evaluate", *files)
     assert result.exit_code == 1
     assert re.search(says, flat(result.stderr)), result.stderr
 
 
-@pytest.mark.parametrize("points", [[], [EntryPoint("none", "no.such.module:it", offline.GROUP)]])
+@pytest.mark.parametrize(
+    "points", [[], [EntryPoint("none", "no.such.module:it", offline_evaluation.GROUP)]]
+)
 def test_without_the_package_it_says_what_to_install(
     line: Line,
     files: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
     points: list[EntryPoint],
 ) -> None:
-    monkeypatch.setattr(offline, "entry_points", lambda group: points)
+    monkeypatch.setattr(offline_evaluation, "entry_points", lambda group: points)
     result = line("models", "evaluate", *files)
     assert result.exit_code == 1
     assert "make setup" in flat(result.stderr)

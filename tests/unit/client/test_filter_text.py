@@ -119,6 +119,7 @@ def test_the_caret_stands_under_the_culprit_whatever_stands_before() -> None:
     assert caret.index("^") == 2 + len('brand = "白酒" AND ') + 2  # two characters are wide
 
 
+@pytest.mark.slow
 @given(st.text(alphabet=st.characters(codec="utf-8"), min_size=0, max_size=40))
 def test_any_text_in_quotes_is_compared_literally(value: str) -> None:
     quoted = value.replace("\\", "\\\\").replace('"', '\\"')

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from sightline_client.files.seen import SeenIds
-from sightline_client.transport.importing import read_ahead
+from sightline_client.transport.row_import import read_ahead
 from sightline_client.transport.threads import in_thread
 from tests.waiting import SECONDS
 

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from servicekit import channel
-from sightline_client.transport import channel as client
+from sightline_client.transport import gateway_channel as client
 from tests.fakes.kit_names import METHOD, NAME, pods
 from tests.waiting import SECONDS, until
 

@@ -338,6 +338,7 @@ async def test_what_was_made_before_the_end_is_sent_by_a_thread_that_begins_late
     assert len(collector.spans) == 5
 
 
+@pytest.mark.slow
 async def test_a_collector_that_hangs_costs_a_bounded_queue(
     collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:

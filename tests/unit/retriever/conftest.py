@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from retriever.domain.collections import shaped
+from retriever.domain.collection_names import shaped
 from retriever.domain.generation import Generation, GenerationState
 from retriever.domain.product import Image, ProductContent, ProductWrite
 from retriever.domain.vectors import VectorWrite

@@ -8,7 +8,7 @@ from sightline.ranker.v1 import event_service_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.transport import writing
-from sightline_client.transport.batching import Batches
+from sightline_client.transport.write_batches import Batches
 from sightline_client.values.events import Event, EventBatch, EventReport, EventType, Visitor
 from sightline_client.values.operations import EventPurge, Job
 

@@ -7,8 +7,8 @@ from sightline.retriever.v1 import photo_service_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.errors import check_answered
-from sightline_client.transport import importing, writing
-from sightline_client.transport.batching import Batches
+from sightline_client.transport import row_import, writing
+from sightline_client.transport.write_batches import Batches
 from sightline_client.values import catalog
 from sightline_client.values.filters import Filter
 from sightline_client.values.operations import ImportClose, ProductPurge, Takedown
@@ -158,8 +158,10 @@ class ProductCalls(Connected):
         ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable. An
         interrupted import continues when it is opened again under the same id.
         """
-        sender = importing.Sender(self.calls, self.catalog, import_id, self.batch_timeout, patience)
-        return importing.import_products(sender, products, after=after, side_by_side=in_flight)
+        sender = row_import.Sender(
+            self.calls, self.catalog, import_id, self.batch_timeout, patience
+        )
+        return row_import.import_products(sender, products, after=after, side_by_side=in_flight)
 
     async def close_import(
         self,

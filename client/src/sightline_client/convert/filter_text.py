@@ -259,7 +259,7 @@ class _Reader:
             message = f'{text!r} is no time: write "2026-03-01T12:00:00Z" or "2026-03-01"'
             raise self._at(token, message) from None
         if value.tzinfo is None and len(text) > 10:
-            raise self._at(token, f"{text} has no time zone: append Z for UTC")
+            raise self._at(token, f"{text} must have a time zone: append Z for UTC")
         return value if value.tzinfo else value.replace(tzinfo=UTC)
 
     def _at(self, token: Token, message: str) -> FilterSyntaxError:

@@ -69,7 +69,7 @@ def signals(
     and ``find_subject`` go with every photo to be near to."""
     photos = [_photo(image) for image in images]
     if not photos and (box is not None or find_subject):
-        raise invalid("box" if box is not None else "find_subject", "goes with a photo only")
+        raise invalid("box" if box is not None else "find_subject", "is valid for photos only")
     for photo in photos:
         photo.find_subject = find_subject
         if box is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from sightline.common.v1 import product_pb2
 from sightline_client.errors import SightlineError
 from sightline_client.files.model import bad
-from sightline_client.transport.channel import MAX_MESSAGE_BYTES
+from sightline_client.transport.gateway_channel import MAX_MESSAGE_BYTES
 from sightline_client.values.photos import MAX_BYTES
 
 _ROOM = MAX_MESSAGE_BYTES - 512 * 1024

@@ -17,7 +17,7 @@ from sightline.gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
 from sightline_client.errors import SightlineError, Unavailable, from_rpc_error, make
-from sightline_client.transport import channel
+from sightline_client.transport import gateway_channel
 from sightline_client.transport.token import check, say_with_calls
 
 
@@ -56,8 +56,8 @@ class Calls:
         self.target = target
         self.report: Callable[[Any], object] = lambda _: None
         """Hears each answer as it came: the command line prints it with ``--json``."""
-        self._channel = channel.connect(target, retries=True, credentials=credentials)
-        self._channel_once = channel.connect(target, retries=False, credentials=credentials)
+        self._channel = gateway_channel.connect(target, retries=True, credentials=credentials)
+        self._channel_once = gateway_channel.connect(target, retries=False, credentials=credentials)
         if token is not None:
             for each in (self._channel, self._channel_once):
                 say_with_calls(each, token)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator
 from typing import Any, Generic, TypeVar
 
-from sightline_client.transport.batching import Batches
+from sightline_client.transport.write_batches import Batches
 
 T = TypeVar("T")
 B = TypeVar("B")

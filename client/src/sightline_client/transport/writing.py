@@ -13,10 +13,10 @@ from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline_client.convert import from_wire, to_wire
 from sightline_client.errors import SightlineError, check_answered, from_status
-from sightline_client.transport.batching import Batches, each, split, stored, too_large
 from sightline_client.transport.calls import Calls
-from sightline_client.transport.channel import MAX_MESSAGE_BYTES
+from sightline_client.transport.gateway_channel import MAX_MESSAGE_BYTES
 from sightline_client.transport.pipeline import in_flight
+from sightline_client.transport.write_batches import Batches, each, split, stored, too_large
 from sightline_client.values.catalog import (
     Offer,
     OfferBatch,

@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     PRODUCT_NOT_FOUND = "PRODUCT_NOT_FOUND"
     """The catalog does not hold it."""
     EXCLUDED = "EXCLUDED"
-    """The request itself leaves it out."""
+    """The request excludes it."""
     FILTERED = "FILTERED"
     """The request's filter does not pass it: see ``rejection``."""
     UNAVAILABLE = "UNAVAILABLE"

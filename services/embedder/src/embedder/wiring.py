@@ -15,18 +15,18 @@ from embedder.domain.photos import Camera
 from embedder.embedding.cache import EmbeddingCache
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
-from embedder.embedding.intake import PhotoIntake
+from embedder.embedding.photo_intake import PhotoIntake
 from embedder.embedding.photos import PhotoEmbedder
 from embedder.embedding.texts import TextEmbedder
 from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
 from embedder.servicer.spaces import SpaceServicer
-from embedder.serving.batching import Batching
-from embedder.serving.fitted import FittedModels
+from embedder.serving.batched_inference import Batching
+from embedder.serving.fitted_models import FittedModels
 from embedder.serving.model import ServedModel
+from embedder.serving.model_routes import ServedSpaces
 from embedder.serving.priority import ModelQueues
 from embedder.serving.recovery import Recovery, Retrying
-from embedder.serving.versions import ServedSpaces
 from embedder.settings import EmbedderSettings
 from embedder.spaces.learn import Learner
 from embedder.spaces.listing import SpaceListing

@@ -1,4 +1,4 @@
-"""What the use cases ask of their collaborators."""
+"""Interfaces that the use cases require of their collaborators."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -23,8 +23,8 @@ from gateway.model.scene import Scene
 
 
 class EmbedderPort(Protocol):
-    """Turns photos and texts into vectors, and classifies photos. Raises ServiceError when the
-    whole call fails."""
+    """Embedding and classification of photos and texts. Raises ServiceError if the whole call
+    fails."""
 
     async def embed(
         self,
@@ -64,7 +64,7 @@ class EmbedderPort(Protocol):
 
 
 class RetrieverPort(Protocol):
-    """Finds products and knows the record. Every call raises ServiceError when it fails."""
+    """Search of products and access to the record. Every call raises ServiceError if it fails."""
 
     async def search(
         self,
@@ -131,7 +131,7 @@ class RetrieverPort(Protocol):
 
 
 class RankerPort(Protocol):
-    """Knows behaviour. Every call raises ServiceError when it fails."""
+    """Ranking by behaviour. Every call raises ServiceError if it fails."""
 
     async def generate(
         self,
@@ -184,7 +184,7 @@ class RankerPort(Protocol):
 
 
 class RecordQueue(Protocol):
-    """Takes answer records to be handed over after the answer."""
+    """Queue of answer records, sent after the answer."""
 
     def offer(self, catalog_id: str, record: AnswerRecord) -> bool:
         """Take a record; False = the queue is full, and it was dropped."""
@@ -194,7 +194,7 @@ class RecordQueue(Protocol):
 
 
 class SceneSource(Protocol):
-    """The scenes that can be asked for."""
+    """The available scenes."""
 
     def get(self, name: str, catalog_id: str = "") -> Scene:
         """Return the scene as it is now for a catalog; empty: "default". Raises SceneNotFound."""
@@ -207,14 +207,14 @@ class SceneSource(Protocol):
 
 
 class ArmAssignment(Protocol):
-    """Knows which arm answers whom."""
+    """Assignment of shoppers to experiment arms."""
 
     def answering(self, query: RequestQuery, time_micros: int) -> tuple[str, tuple[str, ...]]:
         """Return the scene that answers, and the arms that chose it."""
 
 
 class ExperimentKeeper(Protocol):
-    """Keeps what experiments are. Every call raises ServiceError when it fails."""
+    """Store of experiments. Every call raises ServiceError if it fails."""
 
     async def register(self, catalog_id: str, experiments: Sequence[ExperimentFile]) -> None:
         """Keep those of a catalog, all of them; refuses (EXPERIMENT_CHANGED) one that is under way
@@ -225,7 +225,7 @@ class ExperimentKeeper(Protocol):
 
 
 class MatchCodec(Protocol):
-    """Packs the best match into a page token."""
+    """Serialization of the best match for page tokens."""
 
     def pack(self, match: Match | None) -> bytes:
         """Return the match as bytes; empty: there is none."""

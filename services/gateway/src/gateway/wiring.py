@@ -9,9 +9,9 @@ from gateway.callers.keys import Keys
 from gateway.callers.published import PublishedKeys
 from gateway.callers.signed import Claims, SignedTokens, public_keys
 from gateway.clients import embedder, ranker, retriever
-from gateway.clients.calls import PeerCaller
 from gateway.clients.columns import columns_of_rows
 from gateway.clients.matches import MatchMessages
+from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.servicer import admin, catalog, events, jobs, recommendation
 from gateway.servicer.audit import AuditLog

@@ -1,9 +1,10 @@
 """The ranker's worker: `python -m ranker.worker`.
 
 Runs trainings, evaluations, purges and exports one at a time (workers/jobs.py), publishes models
-beside them (workers/publishing.py), deletes what is too old (events/retention.py), counts events
-for recommenders (workers/counting.py), brings events from a log (workers/landing.py), asks for
-nightly trainings (workers/nightly.py) and looks at feedback from time to time (workers/health.py).
+beside them (workers/publishing.py), deletes what is too old (events/event_retention.py), counts
+events for recommenders (workers/counting.py), brings events from a log (workers/landing.py), asks
+for nightly trainings (workers/nightly.py) and looks at feedback from time to time
+(workers/feedback_health.py).
 """
 
 import asyncio

@@ -26,7 +26,7 @@ from retriever.wiring import (
 )
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
-from retriever.workers.loops import lead_in_turn
+from retriever.workers.leader_loops import lead_in_turn
 from servicekit.leases import Lease, worker_id
 from servicekit.peers import PeerCredentials
 from servicekit.retention import forget_jobs

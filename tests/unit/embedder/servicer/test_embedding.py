@@ -14,14 +14,14 @@ from embedder.domain.photos import Camera
 from embedder.embedding.cache import EmbeddingCache
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
-from embedder.embedding.intake import PhotoIntake
+from embedder.embedding.photo_intake import PhotoIntake
 from embedder.embedding.photos import PhotoEmbedder
 from embedder.embedding.texts import TextEmbedder
 from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
 from embedder.serving.model import ServedModel
+from embedder.serving.model_routes import ServedSpaces
 from embedder.serving.priority import ModelQueue, ModelQueues, urgency
-from embedder.serving.versions import ServedSpaces
 from embedder.spaces.listing import SpaceListing
 from servicekit import deadlines, telemetry
 from servicekit.errors import DeadlineExceeded

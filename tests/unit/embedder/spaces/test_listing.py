@@ -9,7 +9,7 @@ from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.models import TEXT, VISUAL, version_of
 from embedder.servicer import messages
 from embedder.serving.model import ServedModel
-from embedder.serving.versions import ServedSpaces
+from embedder.serving.model_routes import ServedSpaces
 from embedder.spaces.listing import SpaceListing
 from sightline.embedder.v1 import space_pb2
 from tests.fakes.embedding import NEW, OLD, FakeRecord, FakeRepository, fitted, fitted_of

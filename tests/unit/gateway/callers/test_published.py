@@ -145,7 +145,7 @@ async def test_a_gateway_takes_tokens_by_published_keys(provider):
         ({"jwt_keys_url": "https://id.shop.example/jwks", "jwt_issuer": ""}, "jwt_issuer"),
         (
             {"jwt_keys_url": "https://id.shop.example/jwks", "jwt_keys_file": "jwks.json"},
-            "one is enough",
+            "set only one",
         ),
     ],
 )

@@ -5,8 +5,8 @@ import asyncio
 import grpc
 import pytest
 
-from gateway.clients.calls import PeerCaller
 from gateway.clients.embedder import EmbedderClient
+from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.model.query import Signal, SignalKind
 from servicekit import quotas

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.clients.calls import PeerCaller
+from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.retriever import _as_sent, filter_of
 from gateway.model.causes import Peer
 from gateway.model.filters import CallersFilter, of_words

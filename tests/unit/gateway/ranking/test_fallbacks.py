@@ -4,7 +4,7 @@ import pytest
 
 from gateway.model.branch import Branch
 from gateway.model.causes import Degradation, DegradationCause, Peer
-from gateway.model.failures import BY_REASON, StageFailure, cause_of
+from gateway.model.peer_failures import BY_REASON, StageFailure, cause_of
 from gateway.model.reasons import Reason
 from gateway.ranking.fallbacks import degradations, reasons_for
 from servicekit.errors import BY_CODE, Code

@@ -34,7 +34,7 @@ async def test_a_shown_product_is_reported_with_its_score_by_feature():
     }
     assert found.last_shown.row.product_id == "p2"
     assert found.versions.model_version == "m1"
-    assert texts(found) == ("It is shown, at place 2.", "已展示，位于第 2 位。")
+    assert texts(found) == ("It is shown at place 2.", "已展示，位于第 2 位。")
 
 
 async def test_nothing_is_recorded():
@@ -79,7 +79,7 @@ async def test_what_the_filter_leaves_out_is_shown_by_its_condition():
 
     assert (found.outcome, found.rejection) == (ProductOutcome.FILTERED, why)
     assert texts(found)[0] == (
-        "The filter leaves it out: it asks for price < 30 EUR (price: 45 EUR)."
+        "The filter excludes it: it requires price < 30 EUR (price: 45 EUR)."
     )
     assert shop.embedder.calls == []
 

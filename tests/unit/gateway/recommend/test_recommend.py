@@ -132,7 +132,7 @@ async def test_a_photo_beside_a_text_is_still_followed():
     answer = await recommend(RequestQuery(signals=(photo(), words(index=1))), shop.deps)
 
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
-    assert answer.degradations[0].substitute == "products that look alike"
+    assert answer.degradations[0].substitute == "products that look similar"
 
 
 async def test_a_bad_photo_fails_the_request_with_its_field():

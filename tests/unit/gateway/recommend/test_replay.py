@@ -89,7 +89,7 @@ async def test_what_changed_around_it_is_said_and_changes_nothing() -> None:
     }
     del shop.scenes.scenes["default"]
     texts = [one.text for one in (await replay(token, "default", 0, deps)).differences]
-    assert "there is no scene of this name any more" in texts
+    assert "the scene was deleted" in texts
 
 
 async def test_a_product_that_was_written_since_is_said_to_be_changed() -> None:

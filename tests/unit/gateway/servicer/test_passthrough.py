@@ -8,8 +8,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.descriptor_pool import Default
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.clients.calls import PeerCaller
 from gateway.clients.embedder import EmbedderClient
+from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model.causes import Peer

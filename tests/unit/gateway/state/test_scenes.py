@@ -178,7 +178,7 @@ def test_while_one_file_is_bad_all_former_scenes_go_on_and_a_metric_says_so(tmp_
         ("[diversity]\ncategory_caps = { 9 = 1 }", "diversity.category_caps"),
         ("[diversity]\ncategory_caps = { 1 = 0 }", "diversity.category_caps"),
         ("[diversity]\nexploration_places = [1]", "diversity.exploration_places"),
-        ("[diversity]\nexploration_places = [5, 4]", "exploration_places must rise"),
+        ("[diversity]\nexploration_places = [5, 4]", "exploration_places must ascend"),
         ("[diversity]\nshuffle = true", "diversity.shuffle"),
         ("not toml", "home.toml"),
         ("half_life_hours = 0", "half_life_hours"),
@@ -190,14 +190,14 @@ def test_while_one_file_is_bad_all_former_scenes_go_on_and_a_metric_says_so(tmp_
         # Each entry is fine, the whole is not.
         (ZEROES, "parts_with_signals and parts_without_signals: all scores would be 0"),
         (NO_SIGNALS + "[parts_without_signals]\ncollaborative = 1.0\n", "all scores would be 0"),
-        (NO_SIGNALS + "collaborative = 0.0\n", "branches: none is used"),
+        (NO_SIGNALS + "collaborative = 0.0\n", "branches: no branch is used"),
         ("anchors_look_alike = true\n[branches]\nvisual = 0.0", "anchors_look_alike"),
         ("other_categories = 1", "other_categories: no branch goes by anchors"),
         ("other_categories = 1\nanswer_anchors = true", "answer_anchors"),
         ("anchors_look_alike = true\nanswer_anchors = true", "answer_anchors"),
         ('followed_attribute = "author"', "the branch followed is not used"),
         ("[branches]\nfollowed = 1.0", "branches.followed: needs followed_attribute"),
-        ("drop_seen = true\n" + REORDER, "drop_seen: leaves out all"),
+        ("drop_seen = true\n" + REORDER, "drop_seen: excludes all"),
     ],
 )
 def test_a_bad_file_is_refused_at_the_start_with_the_culprit_named(tmp_path, text, culprit):
@@ -262,7 +262,7 @@ def test_a_catalog_s_own_folder_adds_to_and_replaces_the_others(tmp_path, capsys
     assert "cellar" not in scenes.names("shoes")
     with pytest.raises(SceneNotFound):
         scenes.get("cellar")
-    assert "scenes of a catalog that is not there" in capsys.readouterr().out
+    assert "scenes of an undeclared catalog" in capsys.readouterr().out
 
     put(tmp_path / "shoes" / "home.toml", "over_fetch = ")
     clock.now = 1.0

@@ -49,6 +49,7 @@ def same(one: pb.AnsweredProduct, other: pb.AnsweredProduct) -> bool:
     return pair[0] == pair[1]
 
 
+@pytest.mark.slow
 @given(products(), st.integers(0, 7), st.integers(0, 7))
 def test_a_range_is_the_same_of_every_form(
     given_: list[pb.AnsweredProduct], offset: int, limit: int

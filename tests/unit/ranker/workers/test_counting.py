@@ -17,9 +17,9 @@ from ranker.domain.features import Product
 from ranker.domain.recommenders import CountScope, CountsQuery
 from ranker.domain.signals import DEFAULTS
 from ranker.events.record import counting
+from ranker.events.record.count_groups import GroupRecord
 from ranker.events.record.counts import CountRecord
 from ranker.events.record.events import EventRecord
-from ranker.events.record.grouping import GroupRecord
 from ranker.events.record.tables import MIGRATIONS
 from ranker.workers.counting import Grouper, count
 from servicekit.errors import ServiceError, Unavailable

@@ -8,9 +8,9 @@ from unittest.mock import AsyncMock, Mock
 import pytest
 
 from ranker.domain.events import EventType
-from ranker.events import retention
+from ranker.events import event_retention
+from ranker.events.event_retention import SWEEPING, Sweeper
 from ranker.events.record.counting import BATCH
-from ranker.events.retention import SWEEPING, Sweeper
 from ranker.workers import counting
 from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
 from ranker.workers.landing import LANDING, Landing
@@ -109,7 +109,7 @@ async def groups(slow: Slow, _: asyncio.Event) -> None:
 
 async def sweeps(slow: Slow, stop: asyncio.Event) -> None:
     async def expire(*_: object) -> int:
-        return await slow(retention.BATCH)
+        return await slow(event_retention.BATCH)
 
     nothing = AsyncMock(return_value=0)
     await Sweeper(("default",), {EventType.VIEW: 1}, expire, nothing, lambda: NOW).sweep(stop)

@@ -14,7 +14,7 @@ from retriever.backup import backups, restores
 from retriever.backup.archive.former import FormerBackup
 from retriever.catalog import products
 from retriever.catalog.takedowns import PermittedPhotos
-from retriever.domain.collections import shaped
+from retriever.domain.collection_names import shaped
 from retriever.domain.generation import IndexKind, IndexParameters, Metric, Verification
 from retriever.domain.product import Amount, ImageDraft, Offer, Product, ProductDraft, ProductOrder
 from retriever.domain.vectors import VectorWrite

@@ -169,6 +169,7 @@ DAMAGED: dict[str, Callable[[Members], Members]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DAMAGED)
 async def test_a_damaged_or_hostile_archive_changes_nothing(
     here: Place, place: Callable[[str], Place], tmp_path: Path, name: str

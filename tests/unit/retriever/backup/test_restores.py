@@ -10,7 +10,7 @@ import pytest
 
 from retriever.backup import backups, restores
 from retriever.catalog import products, takedowns
-from retriever.domain.collections import shaped
+from retriever.domain.collection_names import shaped
 from retriever.domain.errors import CatalogNotEmpty
 from retriever.domain.generation import (
     MOST_LIVE,

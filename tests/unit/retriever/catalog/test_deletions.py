@@ -57,6 +57,7 @@ async def test_without_force_products_are_counted_and_stay(record: Record, jobs:
     assert await jobs.list() == ()
 
 
+@pytest.mark.slow
 async def test_a_purge_deletes_what_passes_in_its_catalog_alone(record: Record, jobs: Jobs) -> None:
     await stock(record, 3_001)
     await stock(record, 10, "other")

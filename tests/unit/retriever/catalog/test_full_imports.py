@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from retriever.catalog import deletions, imports, products
-from retriever.catalog.updates import update_offers
+from retriever.catalog.partial_updates import update_offers
 from retriever.domain.errors import ImportDeletesTooMuch, PhotosFull
 from retriever.domain.product import Amount, ImageDraft, OfferDraft
 from sightline_rules.filters import All

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from retriever.catalog import imports, products, updates
-from retriever.catalog.updates import UpdateDraft
+from retriever.catalog import imports, partial_updates, products
+from retriever.catalog.partial_updates import UpdateDraft
 from retriever.domain.errors import PhotosFull
 from retriever.domain.imports import ImportMode
 from retriever.domain.product import ImageDraft, ProductDraft, ProductWrite, Stored
@@ -216,7 +216,7 @@ async def _update(record: Record, photos: FakePhotos) -> list[str]:
         UpdateDraft(draft("b", B, b"text"), ("images",), ()),
         UpdateDraft(draft("a-no", C), ("images",), ()),
     ]
-    outcomes, _ = await updates.update("default", drafts, record, photos)
+    outcomes, _ = await partial_updates.update("default", drafts, record, photos)
     return reasons(outcomes)
 
 

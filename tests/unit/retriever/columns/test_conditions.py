@@ -176,6 +176,7 @@ def described(count: int) -> ProductTable:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("condition", "texts"), [(SPOKEN, 2), (TITLED, 1)])
 def test_a_text_is_folded_once_and_not_once_for_each_condition(
     condition: Filter, texts: int

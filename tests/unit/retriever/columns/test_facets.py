@@ -42,6 +42,7 @@ def counted(shop: dict[str, tuple[Facts, str]], *asked: AskedFacet) -> tuple[int
     return Counting(table, np.flatnonzero(table.alive), asked).count()
 
 
+@pytest.mark.slow
 @given(SHOPS)
 @example(
     [

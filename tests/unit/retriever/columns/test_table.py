@@ -129,6 +129,7 @@ def test_families_are_those_of_the_rule(steps: list[tuple[str, str | None]]) -> 
     assert (np.flatnonzero(table.alive[: len(table.ids)]) == np.sort(some)).all()
 
 
+@pytest.mark.slow
 def test_a_product_takes_at_most_300_bytes() -> None:
     """Of a catalog whose brands, categories and tags many products share."""
     chance = random.Random(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retriever.domain.collections import collection_of, shaped
+from retriever.domain.collection_names import collection_of, shaped
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import (
     IndexRefused,

@@ -5,7 +5,7 @@ import pytest
 
 from retriever.domain.generation import Metric
 from retriever.domain.index_values import IndexRow
-from retriever.indexing.verification.neighbours import LEAST, PhotoNeighbours
+from retriever.indexing.verification.photo_neighbours import LEAST, PhotoNeighbours
 from sightline_rules.facts import Facts
 
 COUNT = 50

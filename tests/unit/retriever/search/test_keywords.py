@@ -16,7 +16,7 @@ from alembic import command
 from alembic.config import Config
 
 from retriever.columns import off_loop
-from retriever.columns import words as indexed
+from retriever.columns import word_index as indexed
 from retriever.columns.keeper import Columns
 from retriever.domain import words as domain
 from retriever.domain.errors import KeywordsInvalid

@@ -16,7 +16,7 @@ from retriever.settings import RetrieverSettings
 from retriever.wiring import job_queue
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
-from retriever.workers.loops import lead_in_turn
+from retriever.workers.leader_loops import lead_in_turn
 from servicekit.backups.store import Backups
 from servicekit.leases import Lease
 from servicekit.retention import forget_jobs

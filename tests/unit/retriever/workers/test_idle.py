@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from retriever.indexing.lag import measure_lag
-from retriever.workers import indexing
-from retriever.workers.loops import Loops
+from retriever.workers import collection_loop
+from retriever.workers.leader_loops import Loops
 from retriever.workers.tasks import Tasks
 from tests.unit.retriever.conftest import generation, write
 from tests.unit.retriever.workers.conftest import PHOTOS, Bench
@@ -53,7 +53,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, of: Any, name: str) -> list[Any]:
 async def test_an_idle_turn_asks_the_record_once_and_the_engine_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "ENGINE_LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(collection_loop, "ENGINE_LOOK_SECONDS", 60.0)
     async with idle(bench) as loops:
         reads = counted(monkeypatch, bench.db, "read")
         states = counted(monkeypatch, bench.index, "state")
@@ -66,14 +66,14 @@ async def test_an_idle_turn_asks_the_record_once_and_the_engine_nothing(
 async def test_collections_are_looked_at_in_turn(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "ENGINE_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(collection_loop, "ENGINE_LOOK_SECONDS", 0.0)
     async with idle(bench) as loops:
         states = counted(monkeypatch, bench.index, "state")
         for _ in range(6):
             await loops.indexing.step()
         assert len(states) == 6
         assert len(set(states[:3])) == len(set(states[3:])) == 3
-        monkeypatch.setattr(indexing, "ENGINE_TURN_LOOKS", 1)
+        monkeypatch.setattr(collection_loop, "ENGINE_TURN_LOOKS", 1)
         states.clear()
         await loops.indexing.step()
         assert len(set(states)) == 3, "many collections: some at a time"
@@ -82,7 +82,7 @@ async def test_collections_are_looked_at_in_turn(
 async def test_one_collection_shows_that_the_engine_was_started_anew(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "ENGINE_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(collection_loop, "ENGINE_LOOK_SECONDS", 0.0)
     async with idle(bench) as loops:
         held = set(bench.index.loaded)
         assert len(held) == 3

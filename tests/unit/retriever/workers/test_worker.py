@@ -11,13 +11,13 @@ import pytest
 
 from retriever.backup import backups
 from retriever.catalog import deletions
-from retriever.domain.collections import shaped
+from retriever.domain.collection_names import shaped
 from retriever.domain.index_values import Waiting
 from retriever.indexing import generations, rebuild
 from retriever.wiring import job_queue
 from retriever.workers import tasks
-from retriever.workers.indexing import BUSY_SECONDS, CollectionStatus
-from retriever.workers.loops import Loops, lead_in_turn
+from retriever.workers.collection_loop import BUSY_SECONDS, CollectionStatus
+from retriever.workers.leader_loops import Loops, lead_in_turn
 from retriever.workers.tasks import Backoff, KeyedBackoff, Tasks
 from servicekit.jobs import Job, JobState
 from servicekit.sql import Database, StoreBusy
@@ -162,7 +162,7 @@ async def test_rows_lost_while_no_worker_ran_come_back(bench: Bench) -> None:
 async def test_an_index_of_an_older_shape_is_built_anew_and_then_dropped(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retriever.workers.indexing.FORMER_SECONDS", 0.2)
+    monkeypatch.setattr("retriever.workers.collection_loop.FORMER_SECONDS", 0.2)
     async with bench.working():
         await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
         await until(lambda: bench.rows() == {"a", "b"})
@@ -218,7 +218,7 @@ async def test_a_catalog_whose_collection_is_broken_holds_up_no_other(
             paused.append(key)
             super().fail(key, error)
 
-    monkeypatch.setattr("retriever.workers.indexing.KeyedBackoff", Patient)
+    monkeypatch.setattr("retriever.workers.collection_loop.KeyedBackoff", Patient)
     async with bench.working():
         await bench.record.write("default", [write("a", PHOTOS[0])])
         await until(lambda: bench.rows() == {"a"})

@@ -6,7 +6,7 @@ import asyncio
 
 import numpy as np
 
-from retriever.domain.collections import shaped
+from retriever.domain.collection_names import shaped
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.generation import Generation, GenerationState
 from retriever.indexing import generations

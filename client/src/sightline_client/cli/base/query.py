@@ -9,7 +9,7 @@ import typer
 
 from sightline_client.cli.base import options
 from sightline_client.cli.base.option_groups import OptionGroup
-from sightline_client.transport.channel import MAX_MESSAGE_BYTES
+from sightline_client.transport.gateway_channel import MAX_MESSAGE_BYTES
 from sightline_client.values.controls import Control, ControlKind
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Uri

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from grpc.aio import UnaryUnaryMultiCallable
 from rich.console import RenderableType
 
-from sightline_client.cli.base import certificates, options, running, tokens
+from sightline_client.cli.base import access_token, certificates, options, running
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.client import SightlineClient
 from sightline_client.transport.calls import Calls
@@ -37,7 +37,7 @@ class Suite(OptionGroup):
 
     def run(self, work: Callable[[SightlineClient], Awaitable[T]], *, keeps: bool = False) -> T:
         """Run work with a client and return its answer; for errors see ``running.guarded``."""
-        token = tokens.of(self.token, self.token_file)
+        token = access_token.of(self.token, self.token_file)
         credentials = certificates.of(self.ca, self.cert, self.key, wanted=self.tls)
 
         async def connected() -> T:

@@ -12,7 +12,7 @@ from sightline.ranker.v1 import evaluation_pb2, model_service_pb2
 from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import evaluation_page, evaluation_tables
-from sightline_client.cli.work import following, offline
+from sightline_client.cli.work import following, offline_evaluation
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.convert.from_wire import evaluation
@@ -130,8 +130,11 @@ def _here(
     ignore: Sequence[str],
 ) -> evaluation_pb2.Evaluation:
     """Evaluate files with the package installed beside this one."""
-    evaluate = offline.evaluator()
-    known, happened = offline.read_products(products, ignore), offline.read_events(events, ignore)
+    evaluate = offline_evaluation.evaluator()
+    known, happened = (
+        offline_evaluation.read_products(products, ignore),
+        offline_evaluation.read_events(events, ignore),
+    )
     with progress.meter("measuring") as bar:
         return evaluate(
             happened,

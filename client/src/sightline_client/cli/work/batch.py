@@ -17,8 +17,8 @@ from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
 from sightline_client.files.lines import JsonLines
 from sightline_client.files.model import Row
-from sightline_client.transport.importing import read_ahead
 from sightline_client.transport.pipeline import in_flight
+from sightline_client.transport.row_import import read_ahead
 
 _SECONDS = 30.0
 """Seconds for which a request is retried while the suite is unavailable or busy."""

@@ -28,7 +28,7 @@ from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.rejected import Rejected, problem
 from sightline_client.files.seen import SeenIds, SharedPhotos, twice
 from sightline_client.files.shapes import PRODUCTS, Shaped
-from sightline_client.transport.importing import Line, Sender, read_ahead, send_all, too_large
+from sightline_client.transport.row_import import Line, Sender, read_ahead, send_all, too_large
 from sightline_client.values.catalog import ImportMode
 
 SHOWN = 10

@@ -18,8 +18,8 @@ from embedder.domain.recipes import PhotoRecipe
 from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.photos import PhotoEmbedder, look_of
 from embedder.ports import Inference
+from embedder.serving.model_routes import VersionRoute
 from embedder.serving.priority import urgency
-from embedder.serving.versions import VersionRoute
 from servicekit import deadlines
 from servicekit.telemetry import Stages
 

@@ -11,8 +11,8 @@ from embedder.embedding.call import EmbedCall, side_by_side
 from embedder.embedding.photos import PhotoEmbedder
 from embedder.embedding.texts import TextEmbedder
 from embedder.ports import Fetch
+from embedder.serving.model_routes import ServedSpaces, TimeLeft
 from embedder.serving.priority import urgency
-from embedder.serving.versions import ServedSpaces, TimeLeft
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
 

@@ -26,8 +26,8 @@ from embedder.embedding.call import EMBEDDED, EmbedCall, side_by_side
 from embedder.embedding.classify import classification
 from embedder.ports import Intake, Names
 from embedder.serving.model import VersionedVectors
+from embedder.serving.model_routes import VersionRoute
 from embedder.serving.priority import ModelQueues
-from embedder.serving.versions import VersionRoute
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 

@@ -13,8 +13,8 @@ from embedder.domain.recipes import Sentences, TextRecipe
 from embedder.embedding.call import EMBEDDED, EmbedCall, side_by_side
 from embedder.ports import Encode
 from embedder.serving.model import VersionedVectors
+from embedder.serving.model_routes import ServedSpaces, VersionRoute
 from embedder.serving.priority import ModelQueues
-from embedder.serving.versions import ServedSpaces, VersionRoute
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 

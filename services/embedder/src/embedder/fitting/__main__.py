@@ -8,7 +8,7 @@ from pathlib import Path
 
 from embedder.domain.fitted import FittedSpace, Floats, Labelled, SpaceEvaluation
 from embedder.fitting import process
-from embedder.fitting.evaluate import evaluate
+from embedder.fitting.evaluate_space import evaluate
 from embedder.fitting.fit import FitOptions, fit
 from embedder.fitting.measuring import Views
 from embedder.fitting.process import FitOrder, Tell

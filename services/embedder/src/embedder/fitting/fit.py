@@ -18,7 +18,7 @@ from embedder.fitting.components import Doubles, Rows, components
 from embedder.fitting.discriminant import Shrinkage, directions
 from embedder.fitting.folds import Integers
 from embedder.fitting.head import Classes, Linear, classes_of, regression
-from embedder.fitting.nearest import Booleans, averaged, hits
+from embedder.fitting.nearest_photos import Booleans, averaged, hits
 from embedder.fitting.text_map import fit_text_map
 
 MAX_DIMENSION: Final = 256

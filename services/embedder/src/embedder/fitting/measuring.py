@@ -18,12 +18,12 @@ from embedder.domain.fitted import (
     unit,
 )
 from embedder.fitting import folds
-from embedder.fitting.bootstrap import intervals
 from embedder.fitting.calibration import calibration_error
+from embedder.fitting.cluster_bootstrap import intervals
 from embedder.fitting.components import Rows
 from embedder.fitting.fit import FitOptions, fit_rows
 from embedder.fitting.folds import Integers
-from embedder.fitting.nearest import average_precisions, hits
+from embedder.fitting.nearest_photos import average_precisions, hits
 
 FOLDS: Final = 5
 HALVES: Final = 2

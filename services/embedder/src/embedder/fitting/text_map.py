@@ -12,7 +12,7 @@ import numpy as np
 from embedder.domain.fitted import Floats, TextMap, unit
 from embedder.fitting import folds
 from embedder.fitting.folds import Integers
-from embedder.fitting.nearest import hits
+from embedder.fitting.nearest_photos import hits
 
 STRENGTHS: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Of the ridge, in that of the mean variance of a sentence's components."""

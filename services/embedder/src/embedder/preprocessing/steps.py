@@ -52,16 +52,16 @@ def done(pixels: Pixels, steps: Sequence[PreprocessStep]) -> Pixels:
 
 def found(image: Image.Image) -> PhotoSubject:
     """Return the salient subject of an RGB photo. Raises ImportError without the extra `opencv`."""
-    from embedder.preprocessing import subject
+    from embedder.preprocessing import salient_subject
 
-    return subject.find(image)
+    return salient_subject.find(image)
 
 
 def prepare() -> None:
     """Import what steps need, as far as it is installed: files can't be opened later."""
     with contextlib.suppress(ImportError):
         from embedder.adapters import opencv  # noqa: F401
-        from embedder.preprocessing import subject  # noqa: F401
+        from embedder.preprocessing import salient_subject  # noqa: F401
 
 
 def _padded(image: Image.Image) -> Image.Image:

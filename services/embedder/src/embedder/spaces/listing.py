@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.models import VISUAL, SpaceState
 from embedder.ports import SpaceRecord
-from embedder.serving.versions import ServedSpaces
+from embedder.serving.model_routes import ServedSpaces
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from embedder.domain.recipes import PhotoRecipe
 from embedder.embedding.embed import ItemEmbedder
 from embedder.ports import FeatureSource, Intake, ModelControl, Repository
 from embedder.serving.model import ServedModel
+from embedder.serving.model_routes import VersionRoute
 from embedder.serving.priority import asking
-from embedder.serving.versions import VersionRoute
 from embedder.spaces.learn import VIEWS
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages

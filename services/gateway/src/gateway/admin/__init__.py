@@ -1,1 +1,1 @@
-"""What operators ask: status, merged lists, retiring spaces."""
+"""Operations for operators: status, merged lists, retiring spaces."""

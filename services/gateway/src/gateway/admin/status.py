@@ -1,4 +1,4 @@
-"""Status of the suite: all services asked side by side, whatever is down; and what is in use."""
+"""Status of the suite: queries all services in parallel, even if some are down."""
 
 import asyncio
 import time
@@ -20,33 +20,33 @@ _UNKNOWN = IndexState(products=-1, indexed=-1, pending=-1, failed=-1)
 
 @dataclass(frozen=True, slots=True)
 class ComponentState:
-    """How one part of the suite is."""
+    """State of one part of the suite."""
 
     name: str
     error: ServiceError | None
-    """None: it works."""
+    """`None` if the part works."""
     seconds: float
-    """How long its answer took."""
+    """Response time, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class SuiteState:
-    """How the suite is, but for scenes and versions of its parts."""
+    """State of the suite without scenes and component versions."""
 
     components: tuple[ComponentState, ...]
     images: IndexState
-    """What record and index hold of the visual space."""
+    """State of the visual space in record and index."""
     texts: IndexState
     embedder_space_version: str
-    """The visual space's default version; empty: not known."""
+    """Default version of the visual space; empty if unknown."""
     embedder_spaces: Sequence[EmbedderSpace]
     model_version: str
-    """Of the serving ranking model; empty: none, or not known."""
+    """Version of the serving ranking model; empty if none or unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Reply(Generic[T]):
-    """What a peer answered, or why it did not."""
+    """A peer's response or its failure."""
 
     value: T | None
     error: ServiceError | None
@@ -129,23 +129,21 @@ def _texts(count: IndexState) -> IndexState:
 def _triton(error: ServiceError | None, visual: EmbedderSpace | None) -> ServiceError | None:
     """Return why Triton does not work, as the embedder sees it; None: it works."""
     if error is not None:
-        return Unavailable("not known: the embedder does not answer", reason="EMBEDDER_UNAVAILABLE")
+        return Unavailable("unknown: the embedder does not answer", reason="EMBEDDER_UNAVAILABLE")
     if visual is None:
-        return Internal("the embedder has no visual space", reason="SPACE_UNAVAILABLE")
+        return Internal("the embedder serves no visual space", reason="SPACE_UNAVAILABLE")
     if not visual.ready:
-        return Unavailable("not every inference succeeds now", reason="TRITON_UNAVAILABLE")
+        return Unavailable("test inferences fail", reason="TRITON_UNAVAILABLE")
     return None
 
 
 def _milvus(retriever: _Reply[IndexState]) -> ServiceError | None:
     """Return why Milvus does not work, as the retriever sees it; None: it works."""
     if retriever.error is not None:
-        return Unavailable(
-            "not known: the retriever does not answer", reason="RETRIEVER_UNAVAILABLE"
-        )
+        return Unavailable("unknown: the retriever does not answer", reason="RETRIEVER_UNAVAILABLE")
     if retriever.value is not None and retriever.value.indexed < 0:
         return Unavailable(
-            "the engine does not answer, or has no index any more", reason="INDEX_UNAVAILABLE"
+            "the engine does not answer, or has lost the index", reason="INDEX_UNAVAILABLE"
         )
     return None
 

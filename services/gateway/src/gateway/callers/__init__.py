@@ -1,1 +1,1 @@
-"""Who calls: tokens, by keys that an operator wrote down or by an identity provider's signature."""
+"""Authentication of callers, by configured keys or tokens of an identity provider."""

@@ -1,4 +1,4 @@
-"""Whether a call is made: by a token's roles and the role that the call's proto asks for."""
+"""Authorization of calls: the roles of a token and the roles that the RPC's proto requires."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -8,7 +8,7 @@ from servicekit.errors import PermissionDenied
 
 
 class TokenKind(Protocol):
-    """Tokens of one kind."""
+    """One kind of token."""
 
     def caller(self, token: str) -> Caller | None:
         """Return the caller of a token; None if the token is not valid, or of another kind."""
@@ -27,23 +27,23 @@ class Admission:
         who = next((each for each in known if each is not None), None)
         if who is None:
             raise TokenInvalid
-        caller.set(who)  # the audit log names also who is refused
+        caller.set(who)  # the audit log names rejected callers too
         who.check(rule(method).roles)
         return who
 
 
 class AdminPortOnly(PermissionDenied, reason="ADMIN_PORT_ONLY"):
-    """The call is one of those that are answered on the administrative port."""
+    """The call is served on the administrative port only."""
 
     def __init__(self, port: int) -> None:
         super().__init__(
-            f"this call is answered on the gateway's administrative port alone, {port}",
+            f"this call is served on the gateway's administrative port only, {port}",
             metadata={"port": str(port)},
         )
 
 
 class Public:
-    """Admits whom another admits, but to no call that has a port of its own."""
+    """Admission on the public port: as on the wrapped admission, without administrative calls."""
 
     def __init__(self, access: AccessPolicy, admin_port: int) -> None:
         self._access, self._admin_port = access, admin_port

@@ -1,13 +1,14 @@
-"""Static keys: a TOML file with a hash, roles and catalogs for each caller, taken up as it changes.
+"""Static keys: a TOML file with a hash, roles and catalogs for each caller, reloaded when it
+changes.
 
     [[keys]]
     name = "shop-frontend"
-    sha256 = "…"                    # of the token: `sightline keys new` prints both
+    sha256 = "…"  # of the token: `sightline keys new` prints both
     roles = ["read", "events"]
-    catalogs = ["default"]          # ["*"] = all
-    expires = 2027-01-01            # none = never
+    catalogs = ["default"]  # ["*"]: all
+    expires = 2027-01-01  # optional
 
-Tokens have 256 random bits, so that a plain hash can't be turned round.
+Tokens have 256 random bits, so their plain hash can't be inverted.
 """
 
 import hashlib
@@ -56,7 +57,7 @@ class _File(BaseModel):
 
 
 class Keys:
-    """The keys that a file holds now."""
+    """The current keys of a file."""
 
     def __init__(
         self,

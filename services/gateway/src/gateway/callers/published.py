@@ -1,7 +1,7 @@
-"""Public keys as an identity provider publishes them (JWKS), fetched anew from time to time.
+"""Public keys of an identity provider (JWKS), refreshed periodically.
 
-No call waits for them: they are fetched in a thread, and the former ones are good until then. Those
-of an address that fails stay good, too.
+A thread fetches them, so that no call waits; until then the previous keys stay valid. The keys of
+an address that fails stay valid too.
 """
 
 import threading
@@ -16,11 +16,11 @@ from gateway.callers.signed import UNUSABLE
 from servicekit.telemetry import get_logger
 
 FRESH_SECONDS: Final = 300.0
-"""Between two looks, while all goes well: after so long a key that was withdrawn is no good."""
+"""Seconds between two successful fetches: a withdrawn key is rejected after at most this time."""
 LEAST_SECONDS: Final = 30.0
-"""Minimum seconds between two fetches, however many tokens name unknown keys."""
+"""Minimum seconds between two fetches, regardless of the number of tokens with unknown keys."""
 SECONDS: Final = 10.0
-"""That an answer may take."""
+"""Timeout of a fetch, in seconds."""
 MOST_BYTES: Final = 1 << 20
 _CHUNK: Final = 1 << 16
 
@@ -59,7 +59,7 @@ class PublishedKeys:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Who may answer is written in the settings."""
+    """Redirects are rejected: the settings name the hosts that may answer."""
 
     def redirect_request(self, *_: Any) -> None:
         return None

@@ -1,7 +1,7 @@
-"""Tokens that an identity provider signed (JWT, RFC 7519), checked by its keys (JWKS, RFC 7517).
+"""Tokens signed by an identity provider (JWT, RFC 7519), verified with its keys (JWKS, RFC 7517).
 
-A token has to be signed by one of these keys with an asymmetric algorithm, to be meant for this
-installation (`iss`, `aud`), and to expire (`exp`).
+A token must be signed by one of these keys with an asymmetric algorithm, be issued for this
+installation (`iss`, `aud`), and expire (`exp`).
 """
 
 from collections.abc import Callable, Mapping
@@ -17,25 +17,25 @@ from servicekit.reloaded import Reloaded, Unreadable
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
 """Asymmetric algorithms only: with a symmetric one, a holder of the public key could sign."""
 LEEWAY_SECONDS = 30
-"""That clocks may differ."""
+"""Tolerated clock skew, in seconds."""
 UNUSABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, jwt.PyJWTError)
-"""What is raised by a set of keys that can't be had, or is none."""
+"""Errors of a key set that can't be loaded or is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token has to say, and where it says what."""
+    """Required claims of a token and the names of the claims that are read."""
 
     issuer: str
     audience: str
     roles: str = "roles"
-    """The claim that lists roles, as a list or as words; other roles than ours say nothing."""
+    """Claim that lists roles, as a list or as words; unknown roles are ignored."""
     catalogs: str = "catalogs"
-    """The claim that lists catalogs; `*` = all."""
+    """Claim that lists catalogs; `*`: all."""
 
 
 class SignedTokens:
-    """Checks tokens by the keys that there are now."""
+    """Verification of tokens with the current keys."""
 
     def __init__(
         self,

@@ -1,1 +1,1 @@
-"""The services behind the gateway, as values of its own. They translate and decide nothing."""
+"""Clients of the services behind the gateway: translate between domain values and messages."""

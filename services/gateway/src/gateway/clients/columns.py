@@ -45,7 +45,7 @@ _UNKNOWN: Mapping[str, Any] = {"product_ids": "", "image_hashes": NO_HASH} | {
     for field in CANDIDATE
     for name, cell in zip(field.candidate, _unknown(field.kind), strict=True)
 }
-"""The columns, with the value of a product of which nothing is known."""
+"""The columns, each with the value that stands for "unknown"."""
 
 
 def columns(message: candidate_pb2.CandidateColumns) -> ProductColumns:
@@ -55,7 +55,7 @@ def columns(message: candidate_pb2.CandidateColumns) -> ProductColumns:
         raise Internal("the retriever's columns differ in length", reason="INTERNAL")
     return ProductColumns(
         product_ids=list(message.product_ids),
-        # Read seldom, so not copied.
+        # Rarely read, so not copied.
         parent_ids=message.parent_ids,
         image_hashes=message.image_hashes,
         create_time_micros=message.create_time_micros,

@@ -1,4 +1,4 @@
-"""The embedder as the use cases see it."""
+"""The embedder's client."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from typing import Any, cast
 import grpc
 
 from gateway.clients import messages
-from gateway.clients.calls import PeerCaller
+from gateway.clients.peer_calls import PeerCaller
 from gateway.model.carried import Classification, EmbedderSpace, Subject, Vector
 from gateway.model.peers import EmbeddedSignals, HeatMap
 from gateway.model.query import Signal, SignalKind
@@ -27,7 +27,7 @@ IDEMPOTENT = idempotent(pb, space_service_pb2)
 
 
 class EmbedderClient(EmbedderPort):
-    """Embeds signals and lists the spaces."""
+    """Client that embeds signals and lists spaces."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: PeerCaller) -> None:
         self._stub = pb_grpc.EmbeddingServiceStub(channel)
@@ -51,7 +51,7 @@ class EmbedderClient(EmbedderPort):
         decodes = any(signal.is_photo for signal in signals)
         response = await self._call(self._stub.BatchEmbed, request, decodes=decodes)
         if len(response.results) != len(signals):
-            raise Internal("the embedder answered another number of items", reason="INTERNAL")
+            raise Internal("the embedder returned a different number of items", reason="INTERNAL")
         return EmbeddedSignals(
             items=tuple(_result(item) for item in response.results),
             work=messages.work(response.stage_timings),
@@ -66,7 +66,7 @@ class EmbedderClient(EmbedderPort):
         request = pb.ClassifyRequest(catalog_id=catalog_id, items=[_item(photo)], top_k=top_k)
         response = await self._call(self._stub.Classify, request, decodes=True)
         if len(response.results) != 1:
-            raise Internal("the embedder answered another number of items", reason="INTERNAL")
+            raise Internal("the embedder returned a different number of items", reason="INTERNAL")
         (result,) = response.results
         if result.status.code:
             raise from_status(result.status)
@@ -95,7 +95,8 @@ class EmbedderClient(EmbedderPort):
         try:
             response = await self._caller.call(method, request)
         except (DeadlineExceeded, asyncio.CancelledError):
-            # Nobody says what decoding took: else who leaves early would decode for nothing.
+            # No cost is reported for decoding: otherwise a caller that leaves early would pay for
+            # decoding.
             quotas.spend(QuotaKind.DECODE_SECONDS, time.perf_counter() - began)
             raise
         quotas.spend(QuotaKind.DECODE_SECONDS, messages.seconds(response.stage_timings, "intake"))

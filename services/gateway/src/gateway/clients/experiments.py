@@ -1,4 +1,4 @@
-"""Experiments as the ranker keeps them."""
+"""Client of the ranker's experiments."""
 
 import math
 from itertools import accumulate

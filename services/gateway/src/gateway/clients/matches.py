@@ -1,4 +1,4 @@
-"""The best match as the message that answers and page tokens carry."""
+"""The best match as a message in answers and page tokens."""
 
 from typing import cast
 
@@ -10,7 +10,7 @@ from sightline.gateway.v1 import recommendation_service_pb2 as pb
 
 
 class MatchMessages(MatchCodec):
-    """Packs a match as its message."""
+    """Serialization of a match."""
 
     def pack(self, match: Match | None) -> bytes:
         """Return the match as bytes; empty: there is none."""

@@ -1,4 +1,4 @@
-"""Our values as the messages of sightline.common.v1, and back. Decides nothing."""
+"""Conversion of domain values to the messages of sightline.common.v1 and back."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields

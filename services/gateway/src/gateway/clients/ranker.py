@@ -1,4 +1,4 @@
-"""The ranker as the use cases see it."""
+"""The ranker's client."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -9,9 +9,9 @@ from types import MappingProxyType
 import grpc
 
 from gateway.clients import messages
-from gateway.clients.calls import PeerCaller
 from gateway.clients.columns import columns_message, columns_of
 from gateway.clients.experiments import experiment_message, running_of
+from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.records import draft_of, message_of, record_of, replay_of
 from gateway.model.answer import AnswerOrder, AnswerRecord
 from gateway.model.candidates import Contributions, FusedCandidates
@@ -63,7 +63,7 @@ IDEMPOTENT = idempotent(
 )
 MOST_MODELS = 1_000
 MOST_PAIRS = 10_000
-"""Pairs of candidates with the same picture that are sent to the ranker."""
+"""Maximum number of pairs of candidates with the same picture sent to the ranker."""
 
 _BASIS: Mapping[int, NominationBasis] = MappingProxyType(
     {
@@ -84,7 +84,7 @@ _SOURCES: Mapping[AnchorSource, ranking_pb.Anchors.Source.ValueType] = MappingPr
 
 
 class RankerClient(RankerPort, ExperimentKeeper):
-    """Generates candidates, ranks them, and keeps answers and experiments."""
+    """Client that nominates and ranks candidates and stores answers and experiments."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: PeerCaller) -> None:
         self._ranking = ranking_grpc.RankingServiceStub(channel)
@@ -157,7 +157,7 @@ class RankerClient(RankerPort, ExperimentKeeper):
             anchors=_anchors(order.anchors),
             model_version=order.model_version,
         )
-        # Made in place: what is given to a constructor is copied message by message.
+        # Filled in place: a constructor copies its arguments message by message.
         request.candidates.CopyFrom(columns_message(candidates.columns))
         if order.collapse:
             request.query_products.CopyFrom(columns_message(candidates.own))
@@ -319,7 +319,7 @@ def _ranked(
     places = [known[product_id] for product_id in ids]
     order = AnswerOrder(
         product_ids=ids,
-        # Columns are read for the page alone, so they are not copied.
+        # Only the page's columns are read, so they are not copied.
         raw_scores=answer.raw_scores,
         parts=[(part.name, part.values) for part in answer.parts],
         image_ids=[candidates.image_ids[place] for place in places],
@@ -366,7 +366,7 @@ def _check_columns(answer: ranking_pb.RankResponse, known: Mapping[str, int]) ->
     if lengths != {count} or len(answer.reasons) > count:
         raise Internal("the ranker's columns differ in length", reason="INTERNAL")
     if not known.keys() >= set(answer.product_ids):
-        raise Internal("the ranker answered products that were no candidates", reason="INTERNAL")
+        raise Internal("the ranker returned products that were not candidates", reason="INTERNAL")
 
 
 def _reasons(entries: Iterable[ranking_pb.ReasonList]) -> list[tuple[Reason, ...]]:

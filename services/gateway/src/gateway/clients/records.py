@@ -1,4 +1,4 @@
-"""Records of answers, as the ranker keeps them, and as the use cases see them."""
+"""Conversion of answer records to the ranker's messages and back."""
 
 from dataclasses import replace
 

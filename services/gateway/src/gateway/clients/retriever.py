@@ -1,4 +1,4 @@
-"""The retriever as the use cases see it."""
+"""The retriever's client."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,8 +8,8 @@ import grpc
 from grpc.aio import UnaryUnaryMultiCallable
 
 from gateway.clients import messages
-from gateway.clients.calls import A, PeerCaller, Q
 from gateway.clients.columns import columns
+from gateway.clients.peer_calls import A, PeerCaller, Q
 from gateway.model.carried import Facet, FacetRequest, Vector
 from gateway.model.columns import ProductColumns, gathered
 from gateway.model.peers import (
@@ -46,9 +46,9 @@ IDEMPOTENT = idempotent(
     photo_service_pb2,
 )
 MOST_PAGES = 4
-"""Pages of one list that are read to find the newest products that pass a filter."""
+"""Maximum number of pages of a list read to find the newest products that pass a filter."""
 MOST_CONJUNCTS = 64
-"""Filters that one `all` holds at most."""
+"""Maximum number of filters in one `all`."""
 _WRAPPED = "filter.all.filters[0]"
 
 _BUYABLE = filter_pb2.Filter(
@@ -61,7 +61,7 @@ _BUYABLE = filter_pb2.Filter(
 
 
 class RetrieverClient(RetrieverPort):
-    """Finds products and reads the record."""
+    """Client that searches products and reads the record."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: PeerCaller) -> None:
         self._products = products_grpc.ProductServiceStub(channel)
@@ -174,7 +174,7 @@ class RetrieverClient(RetrieverPort):
     ) -> ProductRows:
         request = products_pb.BatchGetProductsRequest(
             catalog_id=catalog_id,
-            product_ids=ids or titles[:1],  # it refuses to be asked for none
+            product_ids=ids or titles[:1],  # the ranker rejects a request for no candidates
             filter=filter_of(scope),
             view=products_pb.PRODUCT_VIEW_FULL,
             title_product_ids=titles,
@@ -276,7 +276,7 @@ def filter_of(scope: AnswerScope) -> filter_pb2.Filter | None:
     """
     own = scope.filter.message if scope.filter is not None else None
     if own is not None and not isinstance(own, filter_pb2.Filter):
-        raise TypeError("a filter is carried as the message that it came as")
+        raise TypeError("the filter must be a Filter message")
     added = [_BUYABLE] if scope.buyable_only else []
     if scope.created_micros is not None:
         added.append(_equal("create_time", time=timestamp(scope.created_micros)))

@@ -1,1 +1,1 @@
-"""The gateway's values and errors: what all other modules talk about."""
+"""The gateway's values and errors, used by all other modules."""

@@ -1,4 +1,4 @@
-"""The final order of an answer, its products, and its record."""
+"""The final order of an answer, its products and its record."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,79 +14,79 @@ from gateway.model.versions import Versions
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A raw score as a chance, as the ranker learned it on impressions."""
+    """Calibrated score: the raw score as a probability, learned by the ranker from impressions."""
 
     chance: float
-    """0 to 1, that a shopper to whom the product is shown does `event` with it."""
+    """Probability, 0 to 1, that a shopper who is shown the product does `event` with it."""
     event: int
-    """The event's type, by its number in the contract."""
+    """Event type, by its number in the contract."""
 
 
-@dataclass(slots=True)  # not frozen: a page makes dozens, three times as fast
+@dataclass(slots=True)  # not frozen: a page creates dozens, and this is three times as fast
 class AnsweredProduct:
     """One product of an answer's final order."""
 
     product_id: str
     raw_score: float
-    """The sum of the parts."""
+    """Sum of the parts."""
     parts: tuple[tuple[str, float], ...] = ()
     reasons: tuple[Reason, ...] = ()
     matched_image_id: str = ""
     branches: tuple[Branch, ...] = ()
-    """Branches that named it."""
+    """Branches that found the product."""
     collapsed: tuple[str, ...] = ()
-    """Ids of the near-duplicates that it represents, best first."""
+    """Ids of the near-duplicates collapsed into it, best first."""
     score: Score | None = None
-    """None = not calibrated."""
+    """`None` if the model is not calibrated."""
     score_rank: int = 0
-    """Place by raw score alone, from 1; 0 = not known."""
+    """Rank by raw score alone, from 1; 0 if unknown."""
     moves: tuple[Move, ...] = ()
-    """Why its place in the ranker's order is another one."""
+    """Why its rank differs from `score_rank`."""
     contributions: Mapping[str, Contributions] = field(default_factory=dict)
-    """By part what it is made of; only where asked for, and never in a record."""
+    """Features of each part, by part; only if requested, never recorded."""
     propensity: float = 0.0
-    """The chance, 0 to 1, that it came to its place; 0: not known."""
+    """Probability that it was placed at its rank, 0 to 1; 0 if unknown."""
 
 
 FUSED = "fusion"
-"""The only part of a score that no ranker made."""
+"""The only part of a score that is not computed by the ranker."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerOrder:
     """A final order, or a part of it, as columns, best first.
 
-    Entry i of every column is of the same product; an empty column is empty for all.
+    Entry i of every column belongs to product i; an empty column has no value for any product.
     """
 
     product_ids: Sequence[str] = ()
     raw_scores: Sequence[float] = ()
     parts: Sequence[tuple[str, Sequence[float]]] = ()
-    """Name of each part with its values."""
+    """Values by name of the part."""
     image_ids: Sequence[str] = ()
-    """The photos that matched best."""
+    """Photos that matched best."""
     branches: Sequence[int] = ()
-    """Which branches named each; see Candidates."""
+    """Branches that found each product; see Candidates."""
     collapsed: Sequence[Sequence[str]] = ()
-    """Near-duplicates that each represents, best first."""
+    """Near-duplicates collapsed into each product, best first."""
     score_ranks: Sequence[int] = ()
-    """Places by raw score alone, from 1; empty = the order is that of the scores."""
+    """Ranks by raw score alone, from 1; empty if the order is that of the scores."""
     moves: Sequence[Sequence[Move]] = ()
-    """Why the places in the ranker's order are others."""
+    """Why ranks differ from `score_ranks`."""
     chances: Sequence[float] = ()
-    """Calibrated scores, 0 to 1; empty = the model is not calibrated."""
+    """Calibrated scores, 0 to 1; empty if the model is not calibrated."""
     event: int = 0
-    """Of which event `chances` are the chance; see Score."""
+    """Event whose probability `chances` are; see Score."""
     reasons: Sequence[tuple[Reason, ...]] = ()
-    """Of the first products; the others were not requested."""
+    """Reasons of the first products; those of the others were not requested."""
     contributions: Mapping[str, Sequence[Contributions]] = field(default_factory=dict)
-    """By part, of the first products, what it is made of; only where asked for."""
+    """Features of each part of the first products, by part; only if requested."""
     offset: int = 0
-    """Place of its first product in the whole order, from 0."""
+    """Index of its first product in the whole order, from 0."""
     total: int = 0
     """Length of the whole order."""
     left_out: Collection[str] = ()
-    """Products in it that are not to be shown any more."""
+    """Products of it that may no longer be shown."""
 
     @property
     def end(self) -> int:
@@ -141,7 +141,7 @@ class AnswerOrder:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """What was served and everything needed to serve its later pages."""
+    """What was served, with all inputs needed to serve later pages."""
 
     answer_id: str
     request_digest: bytes
@@ -151,25 +151,25 @@ class AnswerRecord:
     seed: int
     degradations: tuple[Degradation, ...]
     answer_micros: int
-    """When it was asked for, microseconds since 1970 (UTC)."""
+    """When it was requested, microseconds since 1970 (UTC)."""
     expire_micros: int
-    """When record and token may go; 0 = the ranker's own time."""
+    """When record and token expire, microseconds since 1970 (UTC); 0: the ranker's default."""
     order: AnswerOrder = field(default_factory=AnswerOrder)
-    """The whole final order, or the part of it that was asked for."""
+    """The whole final order, or the requested part of it."""
     hidden_count: int = 0
     arms: tuple[str, ...] = ()
-    """The arms of experiments that made it."""
+    """Experiment arms of the answer."""
     controls: tuple[str, ...] = ()
-    """Names of the controls that acted."""
+    """Names of the controls that had an effect."""
 
 
-@dataclass(slots=True)  # not frozen: a page makes dozens, three times as fast
+@dataclass(slots=True)  # not frozen: a page creates dozens, and this is three times as fast
 class AnswerResult:
-    """A product in an answer."""
+    """A product of an answer."""
 
     row: ProductRow
     rank: int
-    """Place in the whole answer, from 1."""
+    """Rank in the whole answer, from 1."""
     answered: AnsweredProduct
 
     @property
@@ -180,7 +180,7 @@ class AnswerResult:
             return moves
         if moves:
             moves = tuple(move for move in moves if move.cause != MoveCause.COLLAPSE)
-        # What is above it in the ranker's order and is not shown lets it move up.
+        # Products above it in the ranker's order that are not shown let it move up.
         place = self.answered.score_rank - sum([move.places for move in moves])
         if gained := place - self.rank:
             return (*moves, Move(cause=MoveCause.COLLAPSE, places=gained))

@@ -1,4 +1,4 @@
-"""The branches that candidates come from."""
+"""The branches that supply candidates."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 
 class Branch(StrEnum):
-    """Where candidates come from."""
+    """A source of candidates."""
 
     VISUAL = "visual"
     TEXT = "text"
@@ -26,20 +26,20 @@ class Branch(StrEnum):
 
 
 BITS = MappingProxyType({branch: 1 << bit for bit, branch in enumerate(Branch)})
-"""The bit of each branch in a number that names several."""
+"""Bit of each branch in a bit set of branches."""
 
 SIMILARITY_BRANCHES = (Branch.VISUAL, Branch.TEXT, Branch.TEXT_VISUAL, Branch.KEYWORDS)
-"""Branches that follow signals. Their scores are cosine similarities to these, but for KEYWORDS,
-which rates how well words match, 0 to 1."""
+"""Branches that follow signals. Their scores are cosine similarities to the signals; those of
+KEYWORDS rate how well words match, 0 to 1."""
 
 COSINE_BRANCHES = frozenset({Branch.VISUAL, Branch.TEXT, Branch.TEXT_VISUAL})
-"""Those of them whose scores are cosines."""
+"""Similarity branches whose scores are cosines."""
 
 ANCHORED = frozenset({Branch.CO_VIEW, Branch.CO_PURCHASE})
-"""Recommenders by what goes with anchors."""
+"""Recommenders by co-occurrence with anchors."""
 
 OF_SHOPPERS = frozenset({Branch.REORDER, Branch.RECENTLY_VIEWED})
-"""Recommenders by what a shopper did."""
+"""Recommenders by a shopper's own events."""
 
 RECOMMENDERS = (
     *(Branch.CO_VIEW, Branch.CO_PURCHASE, Branch.TRENDING, Branch.BEST_SELLERS),
@@ -53,7 +53,7 @@ ABOUT = frozenset({*SIMILARITY_BRANCHES, *ANCHORED, Branch.FOLLOWED})
 SPACES: Mapping[Branch, str] = MappingProxyType(
     {Branch.VISUAL: "visual", Branch.TEXT: "text", Branch.TEXT_VISUAL: "visual"}
 )
-"""In which space a branch that follows signals searches; KEYWORDS searches the record."""
+"""Space that each signal branch searches; KEYWORDS searches the record."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Lists of candidates by branch, and all candidates of a request, as columns."""
+"""Candidate lists by branch, and all candidates of a request as columns."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,36 +12,35 @@ from gateway.model.columns import ProductColumns, gathered
 from sightline_rules.controls import Control
 
 Contributions = tuple[tuple[str, float], ...]
-"""What one part of a raw score is made of: names with values, largest first."""
+"""Features of one part of a raw score: names with values, largest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateList:
-    """The products that one signal or branch named, with their columns of the record."""
+    """The products that one signal or branch found, with their columns."""
 
     branch: Branch
     weight: float
-    """How much it counts against the other lists; > 0."""
+    """Weight against the other lists; > 0."""
     columns: ProductColumns
     """Best first."""
     similarities: Sequence[float] = ()
-    """Cosine, match of words or a recommender's score, one a product; empty = its scores are none
-    of these."""
+    """Cosine, match of words or a recommender's score, one per product; empty if it has none of
+    these."""
     image_ids: Sequence[str] = ()
-    """The photo that matched best, one a product; empty = none."""
+    """Photo that matched best, one per product; empty if none."""
     after: int = 0
-    """Places before its first: a list that goes on where another one ends."""
+    """Number of places before its first product, for a list that continues another one."""
     collapsed: Sequence[Sequence[str]] = ()
-    """Near-duplicates of each in the list, as a search found them; empty = none."""
+    """Near-duplicates of each product in the list, as the search found them; empty if none."""
     own: ProductColumns | None = None
-    """The product that the list is near to; None = there is none."""
+    """The product whose neighbours are listed; `None` if there is none."""
     signal: int | None = None
-    """The place in the request of the signal that it is near to; None = it is near to none, or to
-    several together."""
+    """Index of the list's signal in the request; `None` if it has no signal, or several."""
     negative: bool = False
-    """Whether it is near to what is not wanted."""
+    """True if its signal is negative."""
     factor: float = 1.0
-    """What its branch's weight makes of its own; see `weighted`."""
+    """Factor by its branch's weight; see `weighted`."""
 
     @property
     def ids(self) -> Sequence[str]:
@@ -72,31 +71,33 @@ def falling(values: Sequence[float], ids: Sequence[str]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class FusedCandidates:
-    """The candidates as columns: entry i of every column is of the same product.
+    """The candidates as columns: entry i of every column belongs to candidate i.
 
     They are in the order of the lists; `order` gives the best first.
     """
 
     columns: ProductColumns
     fused: Sequence[float]
-    """Reciprocal-rank fusion of the branches; what is near to a negative signal lowers it."""
+    """Reciprocal-rank fusion of the branches; similarity to a negative signal lowers it."""
     order: Sequence[int]
-    """Places of the candidates, best first by `fused`."""
+    """Indexes of the candidates, best first by `fused`."""
     branches: Sequence[int]
-    """Which branches named each: bit i is the i-th Branch."""
+    """Branches that found each candidate: bit i is the i-th Branch."""
     nearest: Sequence[float | None]
-    """Best cosine similarity to what is wanted; None = not named by it, or by its words alone."""
+    """Best cosine similarity to the positive signals; `None` if found by none of them, or by words
+    only."""
     image_ids: Sequence[str]
-    """The photo of that best match; empty = none."""
+    """Photo of that best match; empty if none."""
     similarities: Mapping[Branch, Sequence[float]]
-    """By similarity branch: the weighted mean of the cosines to what is wanted, less what it has of
-    what is not; by recommender: its score, 0 to 1. NaN = the branch did not name it."""
+    """By similarity branch: weighted mean of the cosines to the positive signals, less those to the
+    negative ones. By recommender: its score, 0 to 1. NaN if the branch did not find the candidate.
+    """
     own: ProductColumns = field(default_factory=ProductColumns)
     """The query's own products."""
     same_pictures: Sequence[tuple[int, int]] = ()
-    """Places of pairs that a search found to show the same picture."""
+    """Index pairs of candidates that a search found to show the same picture."""
     controls: Sequence[Control] = ()
-    """What is pinned, boosted and buried, by places; the first counts most."""
+    """Pins, boosts and burials, by index; the first takes precedence."""
 
     @property
     def named(self) -> tuple[Branch, ...]:

@@ -1,7 +1,7 @@
-"""What the gateway carries from one peer to another, or to the caller, as it came.
+"""Values that the gateway passes through unchanged from one peer to another or to the caller.
 
-Each protocol names what the domain reads of it. The messages of the wire satisfy them, so that
-nothing is copied on the way.
+Each protocol names the fields that the domain reads. Wire messages satisfy them, so nothing is
+copied.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ class Image(Protocol):
 
 
 class ProductRow(Protocol):
-    """A product as the record has it."""
+    """A product as stored in the record."""
 
     product_id: str
     title: str
@@ -62,7 +62,7 @@ class Vector(Protocol):
 
 
 class EmbedderSpace(Protocol):
-    """A version of a space as the embedder has it."""
+    """A version of a space in the embedder."""
 
     space: str
     version: str
@@ -97,7 +97,7 @@ class CategoryGuess(Protocol):
 
 
 class Guesses(Protocol):
-    """Categories that a photo may show, the likeliest first; they can be cut short."""
+    """Categories that a photo may show, likeliest first; may be truncated."""
 
     def __iter__(self) -> Iterator[CategoryGuess]:
         """Yield each."""
@@ -107,7 +107,7 @@ class Guesses(Protocol):
 
 
 class Classification(Protocol):
-    """What a photo is of."""
+    """Predicted categories of a photo."""
 
     unknown: bool
 
@@ -117,7 +117,7 @@ class Classification(Protocol):
 
 
 class FacetRequest(Protocol):
-    """A field whose values are counted; the retriever checks it."""
+    """A field whose values are to be counted; the retriever validates it."""
 
     field: str
 
@@ -126,7 +126,7 @@ class FacetRequest(Protocol):
 
 
 class Facet(Protocol):
-    """How many products have each value of a field."""
+    """Counts of products by the values of a field."""
 
     field: str
 

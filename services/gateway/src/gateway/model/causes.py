@@ -1,4 +1,4 @@
-"""The services behind the gateway, and why an answer without one of them is degraded."""
+"""The services behind the gateway, and the causes of degradations."""
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -13,7 +13,7 @@ class Peer(StrEnum):
 
 
 class DegradationCause(IntEnum):
-    """Why an answer is degraded, by the numbers of Degradation.Cause."""
+    """Cause of a degradation, by the numbers of Degradation.Cause."""
 
     EMBEDDER_UNAVAILABLE = 1
     INDEX_UNAVAILABLE = 2
@@ -28,11 +28,11 @@ class DegradationCause(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """What an answer lacks, and what stands in for it."""
+    """A part that the answer lacks, and its substitute."""
 
     stage: str
-    """The stage or branch."""
+    """Stage or branch."""
     cause: DegradationCause
     substitute: str = ""
     as_of_micros: int = 0
-    """When what stands in for it was read, microseconds since 1970 (UTC); 0: now."""
+    """When the substitute was read, microseconds since 1970 (UTC); 0: by this request."""

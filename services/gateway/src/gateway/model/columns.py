@@ -13,19 +13,19 @@ Block = tuple[object, Sequence[int]]
 
 @dataclass(frozen=True, slots=True)
 class ProductColumns:
-    """Products of the record; entry i of every column is of the same product.
+    """Products of the record; entry i of every column belongs to product i.
 
-    What is empty is not known of any of them.
+    An empty column has no value for any product.
     """
 
     product_ids: Sequence[str] = ()
     parent_ids: Sequence[str] = ()
     image_hashes: Sequence[int] = ()
-    """See sightline_rules.duplicates; 0 = none."""
+    """See sightline_rules.duplicates; 0 if none."""
     create_time_micros: Sequence[int] = ()
     blocks: Sequence[Block] = ()
-    """All that is known of them: whole columns, as they came, with the rows of each, rising,
-    that count."""
+    """All data of the products: unchanged column blocks, each with the ascending rows that are
+    used."""
 
     def read(self, name: str, unknown: T) -> list[T]:
         """Return the column of this name, with `unknown` for products without a value.
@@ -53,7 +53,7 @@ def gathered(parts: Sequence[tuple[ProductColumns, Sequence[int]]]) -> ProductCo
     """Return rows, rising, of several columns behind each other."""
     parts = [(columns, rows) for columns, rows in parts if len(rows)]
     if len(parts) == 1 and len(parts[0][1]) == len(parts[0][0].product_ids):
-        return parts[0][0]  # as it came: nothing of it has to be made anew
+        return parts[0][0]  # passed through unchanged
     return ProductColumns(
         product_ids=_column(parts, "product_ids", ""),
         parent_ids=_column(parts, "parent_ids", ""),

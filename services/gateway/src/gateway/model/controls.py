@@ -1,6 +1,6 @@
 """Controls of merchandisers that override scores: pins, boosts, burials, exclusions.
 
-Those of a scene's file and those of a request have the same entries, and are checked here.
+Controls of scene files and of requests have the same entries and are validated here.
 """
 
 import re
@@ -23,22 +23,22 @@ from sightline_rules.rejections import words
 
 MOST_CONTROLS = 50
 MOST_FILTERS = 8
-"""Of one list: each is a read of all candidates."""
+"""Maximum number of filters in one list: each needs a read of all candidates."""
 MOST_PRODUCTS = 100
 MOST_PINNED = 20
-"""Products of one pin."""
+"""Maximum number of products of one pin."""
 LAST_PLACE = 200
 MOST_BOOST = 10.0
 MOST_BUDGET = 10**12
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
 REQUEST = "."
-"""Stands in place of a scene's name, for controls of requests."""
+"""Name used instead of a scene for controls of requests."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Problem = tuple[str, str]
-"""A field and what is wrong with it."""
+"""A field and its error."""
 
 
 def micros_of(value: object) -> object:
@@ -46,7 +46,7 @@ def micros_of(value: object) -> object:
     if not isinstance(value, datetime):
         return value
     if value.tzinfo is None:
-        raise ValueError("has no time zone: append Z for UTC")
+        raise ValueError("must have a time zone: append Z for UTC")
     since = value - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
@@ -60,26 +60,26 @@ def filter_of(value: object) -> object:
         return value
     if isinstance(value, str):
         return filters.of_words(value)
-    raise ValueError("is a text: 'brand = Aurora'")
+    raise ValueError("must be a text: 'brand = Aurora'")
 
 
 @checked.dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class ControlRule:
-    """One control; protos/sightline/gateway/v1/control.proto has its limits."""
+    """One control; protos/sightline/gateway/v1/control.proto documents its limits."""
 
     name: str
     kind: Kind
     product_ids: tuple[str, ...] = ()
     filter: Annotated[CallersFilter | None, BeforeValidator(filter_of)] = None
     place: int = 0
-    """Of a pin: the place of its first product, from 1."""
+    """For a pin: place of its first product, from 1."""
     boost: float = 0.0
     start_time: Moment = 0
-    """From when on it holds, microseconds since 1970 (UTC); 0 = always has."""
+    """When it starts to apply, microseconds since 1970 (UTC); 0: no lower bound."""
     end_time: Moment = 0
-    """Until before when; 0 = for ever."""
+    """When it ceases to apply, exclusive, microseconds since 1970 (UTC); 0: no upper bound."""
     daily_budget: int = 0
-    """0 = any number."""
+    """0: no limit."""
 
     @property
     def content(self) -> bytes:
@@ -107,7 +107,7 @@ class ControlRule:
 
 
 class ControlState(IntEnum):
-    """What became of a control, by the numbers of ControlOutcome.Outcome."""
+    """Effect of a control, by the numbers of ControlOutcome.Outcome."""
 
     APPLIED = 1
     NOT_YET = 2
@@ -125,13 +125,13 @@ class ControlState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ControlOutcome:
-    """What became of a control, or of one product that it pins."""
+    """Effect of a control, or of a control on one product that it pins."""
 
     control: str
     scene: str
-    """The scene that has it; empty: the request."""
+    """Scene of the control; empty for one of the request."""
     product_id: str
-    """The pinned product; empty: the outcome is of the whole control."""
+    """The pinned product; empty for the outcome of the whole control."""
     state: ControlState
 
 
@@ -145,7 +145,7 @@ class ActiveControl:
 
     control: ControlRule
     scene: str
-    """The scene that has it; empty: the request."""
+    """Scene of the control; empty for one of the request."""
 
     @property
     def key(self) -> str:
@@ -167,17 +167,17 @@ def consistent(controls: tuple[ControlRule, ...]) -> tuple[ControlRule, ...]:
 def problems(controls: Sequence[ControlRule]) -> Iterator[Problem]:
     """Yield what is wrong with the controls of one list, by field: "[0].place"."""
     if len(controls) > MOST_CONTROLS:
-        yield f"[{MOST_CONTROLS}]", f"is one too many: at most {MOST_CONTROLS}"
+        yield f"[{MOST_CONTROLS}]", f"exceeds the limit of {MOST_CONTROLS} controls"
     names = Counter(control.name for control in controls)
     for index, control in enumerate(controls):
         if not NAME.fullmatch(control.name) or names[control.name] > 1:
-            yield f"[{index}].name", "is not 1 to 64 of a-z, 0-9, _ and -, or is there twice"
+            yield f"[{index}].name", "must be 1 to 64 characters of a-z, 0-9, _ and -, and unique"
         for field, problem in (*_own(control), *_subject(control)):
             yield f"[{index}].{field}", problem
     yield from _contradictions(controls)
     filtered = [index for index, control in enumerate(controls) if control.filter is not None]
     if len(filtered) > MOST_FILTERS:
-        yield f"[{filtered[MOST_FILTERS]}].filter", f"is one too many: at most {MOST_FILTERS}"
+        yield f"[{filtered[MOST_FILTERS]}].filter", f"exceeds the limit of {MOST_FILTERS} filters"
     excluding = [index for index in filtered if controls[index].kind is Kind.EXCLUDE]
     without = [controls[index].filter for index in excluding]
     if problem := filters.too_large([each for each in without if each is not None]):
@@ -189,19 +189,19 @@ def _own(control: ControlRule) -> Iterator[Problem]:
     pins, boosts = control.kind is Kind.PIN, control.kind is Kind.BOOST
     last = LAST_PLACE + 1 - len(control.product_ids)
     if pins and not 1 <= control.place <= last:
-        yield "place", f"must be 1 to {last}: the last product's place is within {LAST_PLACE}"
+        yield "place", f"must be 1 to {last}: the last product's place is at most {LAST_PLACE}"
     if boosts and not 0 < control.boost <= MOST_BOOST:
         yield "boost", f"must be more than 0 and at most {MOST_BOOST:g}"
     if control.place and not pins:
-        yield "place", "goes with pin only"
+        yield "place", "is valid for pin only"
     if control.boost != 0 and not boosts:
-        yield "boost", "goes with boost only"
+        yield "boost", "is valid for boost only"
     if control.end_time and control.end_time <= control.start_time:
         yield "end_time", "must be after start_time"
     if not 0 <= control.daily_budget <= MOST_BUDGET:
         yield "daily_budget", f"must be 0 to {MOST_BUDGET}"
     elif control.daily_budget and not (pins or boosts):
-        yield "daily_budget", "goes with pin and boost only"
+        yield "daily_budget", "is valid for pin and boost only"
 
 
 def _subject(control: ControlRule) -> Iterator[Problem]:
@@ -210,13 +210,16 @@ def _subject(control: ControlRule) -> Iterator[Problem]:
     most = MOST_PINNED if pins else MOST_PRODUCTS
     if control.filter is not None:
         if pins or ids:
-            yield "filter", "goes without product_ids, and not with pin"
+            yield "filter", "must not be set with product_ids or for pin"
         negated = control.kind is Kind.EXCLUDE
         yield from filters.problems(control.filter, "filter", negated=negated)
     elif not 1 <= len(ids) <= most:
-        yield "product_ids", f"must name 1 to {most}" + ("" if pins else ", or give a filter")
+        yield (
+            "product_ids",
+            f"must contain 1 to {most} ids" + ("" if pins else ", or give a filter"),
+        )
     elif len(set(ids)) < len(ids):
-        yield "product_ids", "names a product twice"
+        yield "product_ids", "contains a product twice"
     for index, product_id in enumerate(ids):
         try:
             check_id(product_id)
@@ -235,7 +238,7 @@ _AGAINST = {
     (Kind.EXCLUDE, Kind.PIN): "is excluded",
     (Kind.EXCLUDE, Kind.BOOST): "is excluded",
 }
-"""What a control may not say of a product of which an earlier one said the other."""
+"""Actions that contradict each other on the same product."""
 
 
 def _contradictions(controls: Sequence[ControlRule]) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""What else than the raw score places products in an answer, as a scene asks for it."""
+"""Rules of a scene that reorder products after scoring."""
 
 from typing import Annotated
 
@@ -25,26 +25,26 @@ def _pairs(caps: object) -> object:
 
 def _rising(places: tuple[int, ...]) -> tuple[int, ...]:
     if list(places) != sorted(set(places)):
-        raise ValueError("exploration_places must rise")
+        raise ValueError("exploration_places must ascend")
     return places
 
 
 @checked.dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class Diversity:
-    """What a scene asks of the order beside the raw score; see scenes/default.toml. All off."""
+    """Rules that reorder products after scoring; see scenes/default.toml. Default: all off."""
 
     diversity: Share = 0.0
     popularity: Share = 0.0
     window: Annotated[int, Field(ge=2, le=500)] = 100
     cap_places: Count = 10
     brand_cap: Annotated[int, Field(ge=0, le=200)] = 0
-    """0 = any number."""
+    """0: no limit."""
     category_caps: Annotated[
         tuple[tuple[Level, Count], ...],
         BeforeValidator(_pairs),
         AfterValidator(lambda caps: tuple(sorted(caps))),
     ] = ()
-    """(level, most of one category), by level."""
+    """(level, maximum number of products of one category), by level."""
     exploration_places: Annotated[
         tuple[Place, ...], Field(max_length=20), AfterValidator(_rising)
     ] = ()

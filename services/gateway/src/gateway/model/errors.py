@@ -41,11 +41,11 @@ from servicekit.errors import (
 from servicekit.requests import FieldsInvalid, describe
 
 RETRY_AFTER = timedelta(seconds=1)
-"""When a caller may try again after something was unavailable."""
+"""Retry delay suggested to callers when something is unavailable."""
 
 
 class ImageRefused(FieldsInvalid):
-    """A photo can't be used, or must not be fetched."""
+    """A photo that can't be used or must not be fetched."""
 
     def __init__(self, index: int, kind: str, reason: str, description: str) -> None:
         """`index`: of the signal, or ALONE. `kind` is the field that
@@ -54,18 +54,18 @@ class ImageRefused(FieldsInvalid):
 
 
 class AttributionInvalid(FieldsInvalid, reason="ATTRIBUTION_TOKEN_INVALID"):
-    """The attribution token is not ours, was changed, or is of another catalog."""
+    """The attribution token is invalid, was changed, or belongs to another catalog."""
 
     def __init__(self, description: str) -> None:
         super().__init__(FieldViolation("attribution_token", description))
 
 
 class SceneInvalid(FieldsInvalid, reason="SCENE_INVALID"):
-    """A scene's file would not be taken; fields are its entries, below `toml`."""
+    """An invalid scene file; fields are its entries, below `toml`."""
 
 
 class ImageUnreadable(FailedPrecondition, reason="URI_UNREADABLE"):
-    """The address of a photo gave no file."""
+    """The address of a photo returned no file."""
 
     def __init__(self, index: int, description: str) -> None:
         """`index`: as of ImageRefused."""
@@ -74,43 +74,43 @@ class ImageUnreadable(FailedPrecondition, reason="URI_UNREADABLE"):
 
 
 class NoPhoto(FailedPrecondition, reason="HEAT_MAP_UNAVAILABLE"):
-    """A product without a photo looks like nothing."""
+    """A product without a photo has no visual similarity."""
 
-    message = "the product has no photo to be compared with"
+    message = "the product has no photo to compare"
     violations = (FieldViolation("product_id", message),)
 
 
 class FilterInvalid(FieldsInvalid, reason="FILTER_INVALID"):
-    """A filter that can't be evaluated; found here only while the retriever can't be asked."""
+    """A filter that can't be evaluated; raised here only while the retriever is unavailable."""
 
 
 class SceneNotFound(NotFound, reason="SCENE_NOT_FOUND"):
-    """There is no scene of this name."""
+    """No scene has this name."""
 
-    message = "there is no scene of this name; GetStatus lists them"
+    message = "no scene has this name; GetStatus lists the scenes"
     violations = (FieldViolation("scene", message),)
 
 
 class ProductNotFound(NotFound, reason="PRODUCT_NOT_FOUND"):
-    """The catalog does not hold the products that are asked for."""
+    """Requested products are not in the catalog."""
 
-    message = "the catalog does not hold this product"
+    message = "the product is not in the catalog"
 
     def __init__(self, *paths: str) -> None:
         super().__init__(violations=[FieldViolation(p, "is not in the catalog") for p in paths])
 
 
 class SpaceMissing(FailedPrecondition, reason="SPACE_UNAVAILABLE"):
-    """No signal can be followed: their spaces do not exist, or nothing is indexed in them yet."""
+    """No signal can be searched: their spaces do not exist, or hold nothing yet."""
 
     def __init__(self, places: Iterable[int]) -> None:
-        description = "has no space to be searched in, or nothing is indexed in it yet"
+        description = "can't be searched: its space does not exist, or is empty"
         violations = [FieldViolation(f"signals[{place}]", description) for place in places]
         super().__init__(f"what is asked for {description}", violations=violations)
 
 
 class SpaceInUse(FailedPrecondition, reason="SPACE_IN_USE"):
-    """Index generations that are not dropped hold vectors of the space."""
+    """Index generations that are not dropped use the space."""
 
     def __init__(self, generations: Sequence[str]) -> None:
         super().__init__(
@@ -120,13 +120,13 @@ class SpaceInUse(FailedPrecondition, reason="SPACE_IN_USE"):
 
 
 class AnswerMissing(NotFound, reason="ANSWER_RECORD_MISSING"):
-    """There is no record of the answer: it was dropped, or has expired."""
+    """The answer has no record: it was dropped or has expired."""
 
     message = "no record of this answer is kept: ask for the first page again"
 
 
 class VisitorProofInvalid(PermissionDenied, reason="VISITOR_PROOF_INVALID"):
-    """Nothing shows that the visitor is the caller's to merge."""
+    """The caller can't prove that the visitor is theirs."""
 
     message = (
         "visitor_proof: is missing, has expired or is of another visitor: send what CreateVisitor "
@@ -145,9 +145,9 @@ class PeerUnavailable(Unavailable):
 
 
 class NothingAvailable(Unavailable, reason="NOTHING_AVAILABLE"):
-    """Too much is unavailable to answer at all."""
+    """Too many dependencies are unavailable to answer."""
 
-    message = "what an answer could rest on is unavailable"
+    message = "all sources of an answer are unavailable"
     retry_after = RETRY_AFTER
 
     def __init__(self, causes: Iterable[DegradationCause]) -> None:
@@ -155,19 +155,19 @@ class NothingAvailable(Unavailable, reason="NOTHING_AVAILABLE"):
 
 
 class AnswerDegraded(Unavailable, reason="ANSWER_DEGRADED"):
-    """The answer is poorer than the caller, or the scene, takes."""
+    """The answer is below the minimum quality of request or scene."""
 
     retry_after = RETRY_AFTER
 
     def __init__(self, quality: str, least: str, causes: Iterable[str]) -> None:
         super().__init__(
-            f"the best answer now is {quality}, and {least} is asked for",
+            f"the best available quality is {quality}, but at least {least} is required",
             metadata={"quality": quality, "least": least, "causes": ",".join(causes)},
         )
 
 
 class StageLate(DeadlineExceeded, reason="STAGE_DEADLINE"):
-    """A stage used up its part of the deadline."""
+    """A stage used up its share of the deadline."""
 
     def __init__(self, stage: str) -> None:
-        super().__init__(f"{stage} took longer than its part of the deadline")
+        super().__init__(f"{stage} took longer than its share of the deadline")

@@ -1,7 +1,7 @@
-"""Experiments: what a file says of one, and the arm that a unit is in. Pure.
+"""Experiments: file format and assignment of units to arms. Pure.
 
-Layers are those of Tang et al. 2010, "Overlapping experiment infrastructure": a unit has one place
-in a layer, and each experiment of the layer a part of it of its own.
+Layers follow Tang et al. 2010, "Overlapping experiment infrastructure": a unit has one position in
+a layer, and each experiment of the layer owns a range of positions.
 """
 
 import hashlib
@@ -34,17 +34,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @checked.dataclass(frozen=True, slots=True, config=_FILES)
 class ArmFile:
-    """One way to answer."""
+    """One arm of an experiment."""
 
     name: ArmName
     share: Share
     scene: SceneName = ""
-    """Empty = the scene that was asked for."""
+    """Empty: the requested scene."""
 
 
 @checked.dataclass(frozen=True, slots=True, config=_FILES)
 class ExperimentFile:
-    """An experiment as its file says it; docs/merchandise/experiments.md explains each entry."""
+    """An experiment file; docs/merchandise/experiments.md documents each entry."""
 
     name: Name
     scenes: Annotated[tuple[SceneName, ...], Field(min_length=1, max_length=16)]
@@ -67,15 +67,15 @@ class ExperimentFile:
             name for name, count in Counter(arm.name for arm in self.arms).items() if count > 1
         ]
         if twice:
-            raise ValueError(f"arms: {twice} are there twice")
+            raise ValueError(f"arms: {twice} are not unique")
         if sum(arm.share for arm in self.arms) > 1 + _ROUNDING:
-            raise ValueError("arms: their shares are more than 1 together")
+            raise ValueError("arms: their shares add up to more than 1")
         if not self.layer_part[0] < self.layer_part[1]:
-            raise ValueError("layer_part: must rise")
+            raise ValueError("layer_part: must ascend")
         if self.end is not None and self.end <= self.start:
-            raise ValueError("end: is not after start")
+            raise ValueError("end: must be after start")
         if "revenue" in (self.metric, *self.guardrails) and not self.currency:
-            raise ValueError("currency: revenue is counted in one, e.g. EUR")
+            raise ValueError("currency: is required for revenue, e.g. EUR")
 
 
 def conflict(one: ExperimentFile, other: ExperimentFile) -> str:
@@ -94,7 +94,7 @@ def conflict(one: ExperimentFile, other: ExperimentFile) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunningExperiment:
-    """An experiment as requests look at it."""
+    """An experiment in the form used by requests."""
 
     scenes: frozenset[str]
     start_micros: float
@@ -102,11 +102,12 @@ class RunningExperiment:
     """Microseconds since 1970 (UTC); may be infinite."""
     layer: str
     part: tuple[float, float]
-    """Of the layer, 0 to 1."""
+    """Range of the layer, 0 to 1."""
     draw: str
-    """What draws the arm."""
+    """Seed of the assignment to arms."""
     arms: tuple[tuple[float, str, tuple[str, ...]], ...]
-    """Where each arm ends, 0 to 1, its scene (empty = the one that was asked for), and its name."""
+    """For each arm: upper end of its range, 0 to 1; its scene (empty: the requested one); its name.
+    """
 
     def arm_of(self, unit: Shopper) -> tuple[str, tuple[str, ...]] | None:
         """Return the scene and name of the unit's arm, always the same; None: it is not in the

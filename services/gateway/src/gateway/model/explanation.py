@@ -1,4 +1,4 @@
-"""Where a product is in the answer to a request, and why."""
+"""Position of a product in the answer to a request, with the explanation."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +11,7 @@ from gateway.model.versions import Versions
 
 
 class ProductOutcome(StrEnum):
-    """What became of the product; the names are those of Outcome without its prefix."""
+    """Result for the product; names are those of Outcome without its prefix."""
 
     SHOWN = "SHOWN"
     PRODUCT_NOT_FOUND = "PRODUCT_NOT_FOUND"
@@ -28,22 +28,22 @@ class ProductOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BranchVerdict:
-    """Where one list of a branch has the product."""
+    """Position of the product in one list of a branch."""
 
     branch: str
     named: bool
     named_count: int
-    """How many products the list names."""
+    """Number of products in the list."""
     similarity: float | None = None
     last_similarity: float | None = None
-    """Of the last product that the list names."""
+    """Similarity of the last product in the list."""
     signal: int | None = None
-    """The place of the signal that the list is near to; None: of several, or of none."""
+    """Index of the list's signal in the request; `None` if it has none, or several."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProductExplanation:
-    """Where a product is, and why."""
+    """Position of a product, with the explanation."""
 
     outcome: ProductOutcome
     row: ProductRow | None = None
@@ -51,7 +51,7 @@ class ProductExplanation:
     collapsed_into: str = ""
     branches: tuple[BranchVerdict, ...] = ()
     placed: AnswerResult | None = None
-    """Where it is, or would be, with its score; None = it was not scored."""
+    """Its rank, or the rank that it would have, with its score; `None` if it was not scored."""
     last_shown: AnswerResult | None = None
     degradations: tuple[Degradation, ...] = ()
     versions: Versions | None = None

@@ -1,4 +1,4 @@
-"""Filters on products, as they are carried through."""
+"""Filters on products, passed through to the retriever."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -13,21 +13,21 @@ from sightline_rules.filters import All, FilterInvalidError, Not
 from sightline_rules.messages import MICROS, read
 
 EQUAL = [*rules.Operator].index(rules.Operator.EQUAL) + 1
-"""The number of the operator."""
+"""Number of the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallersFilter:
-    """A caller's filter. The retriever judges and evaluates it; here it is carried through."""
+    """A caller's filter. The retriever validates and evaluates it; the gateway passes it on."""
 
     message: object = field(compare=False)
-    """As it came, untouched."""
+    """The message, unchanged."""
     content: bytes
     """Its canonical bytes, for digests."""
     names_availability: bool
-    """Whether some condition in it names the field `availability`."""
+    """True if a condition uses the field `availability`."""
     category_path: tuple[str, ...] = ()
-    """The category that it asks for, whatever else it does; empty = none, or several."""
+    """The category that it requires, if exactly one; otherwise empty."""
 
 
 def carried(message: Filter) -> CallersFilter:
@@ -46,7 +46,7 @@ def _category(message: Filter) -> tuple[str, ...]:
     for each in held:
         equal = each.comparison.operator == EQUAL
         if equal and each.comparison.field == "category":
-            with suppress(categories.CategoryInvalidError):  # then it passes nothing
+            with suppress(categories.CategoryInvalidError):  # such a filter passes nothing
                 return categories.check_path(categories.split(each.comparison.value.text))
     return ()
 
@@ -67,7 +67,7 @@ def problems(value: CallersFilter, path: str, *, negated: bool) -> Iterator[tupl
     """Yield what is wrong with a filter, or with its negation as a part of another one, by path."""
     message: Any = value.message
     if message.WhichOneof("expression") is None:
-        yield path, "is required: it says nothing"
+        yield path, "is required"
         return
     try:
         filter_checks.check(read(message, path), path, negated=negated)

@@ -1,8 +1,8 @@
-"""Whether the catalog holds a good match for the signals: thresholds, rule, result. Pure.
+"""Match quality of the signals: thresholds, rule and result. Pure.
 
-Each branch that follows signals is compared with a threshold of its own, as cosines of different
-spaces or versions are not comparable. The answer has a good match when one branch has. It is said
-to have none only when every branch was searched and compared with a threshold.
+Each signal branch has its own threshold, because cosines of different spaces or versions are not
+comparable. An answer has a good match if one branch has. It has none only if every branch was
+searched and compared with a threshold.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,9 +20,9 @@ from gateway.model.candidates import CandidateList
 from gateway.model.versions import SpaceVersion
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Shares of Verification.nearest_cosines, as the retriever's contract has them."""
+"""Quantiles of Verification.nearest_cosines, as defined by the retriever's contract."""
 LEAST_REFUSED, MOST_REFUSED = 0.01, 0.5
-"""Shares that a verification measures."""
+"""Smallest and largest quantile that a verification measures."""
 
 Cosine = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -46,23 +46,23 @@ def _measured(share: float) -> float:
 
 @checked.dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class Thresholds:
-    """Thresholds of good matches, as a scene's file has them; see scenes/default.toml."""
+    """Thresholds for good matches, from a scene's file; see scenes/default.toml."""
 
     refuse: Annotated[float, AfterValidator(_measured)] = 0.0
-    """Share of the catalog's own photos that the threshold refuses; 0: no such threshold."""
+    """Share of the catalog's own photos that the threshold rejects; 0: no such threshold."""
     cosines: Annotated[Mapping[str, Cosine], AfterValidator(_by_version)] = field(
         default_factory=dict
     )
-    """By branch and space version."""
+    """Cosines by branch and space version."""
     min_words: Share = 0.0
-    """Share of a text's words from which on a product is a good match whatever its cosine; 0: never
-    by words."""
+    """Share of a text's words from which a product counts as a good match, regardless of its
+    cosine; 0: words are not used."""
     min_chance: Share = 0.0
-    """Least value of the best calibrated score; 0: scores are not compared."""
+    """Minimum of the best calibrated score; 0: scores are not used."""
 
 
 class MatchOutcome(IntEnum):
-    """How good the best match is, by the numbers of Match.Outcome."""
+    """Quality of the best match, by the numbers of Match.Outcome."""
 
     GOOD = 1
     POOR = 2
@@ -72,7 +72,7 @@ class MatchOutcome(IntEnum):
 
 
 class MatchBasis(IntEnum):
-    """Where a threshold comes from, by the numbers of Match.Basis."""
+    """Source of a threshold, by the numbers of Match.Basis."""
 
     UNSPECIFIED = 0
     REQUEST = 1
@@ -84,7 +84,7 @@ class MatchBasis(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The best match of a request's signals, and the threshold it was compared with."""
+    """The best match of a request's signals, with its threshold."""
 
     outcome: MatchOutcome
     basis: MatchBasis = MatchBasis.UNSPECIFIED
@@ -94,7 +94,8 @@ class Match:
     branch: str = ""
     space: SpaceVersion | None = None
     event: int = 0
-    """The event that `value` is the chance of, by its number in the contract; 0: a cosine."""
+    """Event whose probability `value` is, by its number in the contract; 0 if `value` is a cosine.
+    """
 
     @property
     def is_poor(self) -> bool:
@@ -113,14 +114,14 @@ class SearchedSpace:
 
 @dataclass(frozen=True, slots=True)
 class MatchRule:
-    """The thresholds of one request."""
+    """Thresholds of one request."""
 
     thresholds: Thresholds
-    """The scene's."""
+    """Thresholds of the scene."""
     scene_cosine: float
-    """The scene's for all spaces; 0: none."""
+    """The scene's threshold for all spaces; 0 if none."""
     asked: float
-    """The request's own cosine; 0: the scene's."""
+    """The request's own threshold; 0: use the scene's."""
 
     def judge(
         self,
@@ -216,7 +217,7 @@ _RANKS = (
     MatchOutcome.POOR,
     MatchOutcome.NOTHING_FOUND,
 )
-"""Which of several branches' outcomes is the answer's: one without a threshold may be a match."""
+"""Precedence of the branches' outcomes: a branch without a threshold may have a match."""
 
 
 def _best(near: Sequence[Match]) -> Match:

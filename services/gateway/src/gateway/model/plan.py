@@ -1,4 +1,4 @@
-"""How one request is answered."""
+"""Plan of a request."""
 
 from dataclasses import dataclass
 
@@ -8,45 +8,45 @@ from gateway.model.query import AnswerScope
 from gateway.model.scene import Scene
 
 MOST_ASKED = 1_000
-"""What the retriever and the ranker answer at most."""
+"""Maximum number of products in a response of the retriever and the ranker."""
 
 MOST_RANKED = 2_000
-"""What the ranker orders at most, and a record holds."""
+"""Maximum number of products that the ranker orders and a record holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageEnds:
-    """When each stage has to be over, in seconds from the request's start."""
+    """Times at which stages must end, in seconds from the request's start."""
 
     embed: float
     candidates: float
     fallback: float
     rank: float
     hydrate: float
-    """Of the record; after it there is time left to take the snapshot's products."""
+    """End of reading the record; afterwards there is time to use the snapshot."""
     answer: float
 
 
 @dataclass(frozen=True, slots=True)
 class RequestPlan:
-    """How one request is answered."""
+    """Plan of one request."""
 
     scene: Scene
     branches: tuple[Branch, ...]
-    """Those that run side by side; fallbacks are not among them."""
+    """Branches that run in parallel; fallbacks are not among them."""
     top_k: int
-    """Candidates asked of each search."""
+    """Number of candidates requested from each search."""
     generated: int
-    """Candidates asked of the ranker, before the filter."""
+    """Number of candidates requested from the ranker, before the filter."""
     most: int
-    """Candidates that are ranked."""
+    """Maximum number of candidates that are ranked."""
     ahead: int
-    """Products of the final order that are asked for at once: the page, and what takes the place of
-    those of it that vanished."""
+    """Number of products of the final order read at once: the page, and replacements for vanished
+    products."""
     scope: AnswerScope
     ends: StageEnds
     controls: tuple[ActiveControl, ...] = ()
-    """The active ones, the request's own before the scene's."""
+    """Active controls, the request's before the scene's."""
 
     @property
     def recommenders(self) -> tuple[Branch, ...]:

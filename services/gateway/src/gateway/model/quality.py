@@ -1,4 +1,4 @@
-"""How good an answer is, compared with one where nothing failed: values and rule. Pure."""
+"""Quality of an answer compared with one without failures: values and rule. Pure."""
 
 from collections.abc import Collection, Sequence
 from enum import IntEnum
@@ -12,10 +12,10 @@ from gateway.model.errors import AnswerDegraded
 
 
 class Quality(IntEnum):
-    """Quality of an answer, by the numbers of AnswerQuality; better ones are greater."""
+    """Quality of an answer, by the numbers of AnswerQuality; greater is better."""
 
     ANY = 0
-    """Of no answer: any quality is accepted."""
+    """Only as a minimum: any quality is accepted."""
     SNAPSHOT = 1
     FALLBACK = 2
     REDUCED = 3
@@ -37,7 +37,7 @@ def _by_word(given: object) -> object:
 
 
 NamedQuality = Annotated[Quality, BeforeValidator(_by_word)]
-"""A quality as a scene's file names it."""
+"""Quality as named in a scene's file."""
 
 _FALLBACKS = frozenset({Branch.POPULAR, Branch.NEW})
 

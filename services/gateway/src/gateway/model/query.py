@@ -1,4 +1,4 @@
-"""What callers ask."""
+"""Requests of callers, as values."""
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -8,13 +8,13 @@ from gateway.model.controls import ControlRule
 from gateway.model.filters import CallersFilter
 
 MOST_ANCHORS = 50
-"""Products that a request can be about."""
+"""Maximum number of anchors of a request."""
 
 MOST_ALIKE = 8
-"""Anchors that are searched by what they look like, as many as a request has signals."""
+"""Maximum number of anchors searched by visual similarity, equal to that of signals."""
 
 ALONE = -1
-"""The place of a photo that a request is about, which has no list of signals."""
+"""Index of the photo of a request without a list of signals."""
 
 
 def photo_path(index: int, part: str) -> str:
@@ -23,7 +23,7 @@ def photo_path(index: int, part: str) -> str:
 
 
 FIRST_ANCHOR = -2
-"""The place of the first anchor, as if it were a signal; the others' are below it."""
+"""Index of the first anchor when used as a signal; those of further anchors descend."""
 
 
 def asked_at(place: int) -> str:
@@ -34,7 +34,7 @@ def asked_at(place: int) -> str:
 
 
 class Identity(StrEnum):
-    """What kind of id a shopper is known by."""
+    """Kind of a shopper's id."""
 
     USER = "user"
     VISITOR = "visitor"
@@ -42,42 +42,42 @@ class Identity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shopper:
-    """Who is asking, by the caller's own id. Never logged."""
+    """The shopper, by the caller's own id. Never logged."""
 
     kind: Identity
     id: str = field(repr=False)
 
 
 class SignalKind(StrEnum):
-    """What a signal is."""
+    """Kind of a signal."""
 
     IMAGE = "image"
     IMAGE_URI = "image_uri"
     TEXT = "text"
     PRODUCT = "product_id"
     NOTHING = "content"
-    """No content given: refused."""
+    """No content given; rejected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One thing to be near to, or far from. Never logged."""
+    """An example of what is wanted or not wanted. Never logged."""
 
     index: int
-    """Its place in the request, for error paths; ALONE = the request is about it."""
+    """Index in the request, for error paths; ALONE for a photo that is the whole request."""
     kind: SignalKind
     image: bytes = field(default=b"", repr=False)
     text: str = field(default="", repr=False)
     image_uri: str = field(default="", repr=False)
     product_id: str = ""
     weight: float = 0.0
-    """As given; 0 = 1."""
+    """As given; 0: 1."""
     negative: bool = False
-    """Whether it says what is not wanted."""
+    """True if it describes what is not wanted."""
     box: Box | None = None
-    """Of a photo: the part to search by; None = all of it."""
+    """For a photo: the part to search by; `None`: the whole photo."""
     find_subject: bool = False
-    """Of a photo: whether to look for its subject and search by that."""
+    """For a photo: if true, finds its subject and searches by it."""
 
     @property
     def strength(self) -> float:
@@ -92,27 +92,27 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class AnswerScope:
-    """Which products may be in an answer."""
+    """Conditions on the products of an answer."""
 
     filter: CallersFilter | None = None
     buyable_only: bool = False
-    """Leave out what is OUT_OF_STOCK."""
+    """If true, excludes products that are OUT_OF_STOCK."""
     created_micros: int | None = None
-    """Only products that the catalog first stored at this instant, microseconds since 1970 (UTC);
-    None = at any."""
+    """Only products that the catalog first stored at this time, microseconds since 1970 (UTC);
+    `None`: at any time."""
     other_categories: tuple[str, ...] = ()
-    """Only products that are not in these categories, nor below them; each a written path."""
+    """Only products outside of these categories and those below them, each a written path."""
     attribute: tuple[str, tuple[str, ...]] | None = None
-    """Only products whose attribute of this key has one of these values; None = all."""
+    """Only products whose attribute of this key has one of these values; `None`: all."""
     category: str = ""
-    """Only products of this category, and of those below it; empty = of any."""
+    """Only products of this category or below it; empty: all."""
     without: tuple[CallersFilter, ...] = ()
-    """Leave out what passes one of these."""
+    """Excludes products that pass one of these filters."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestQuery:
-    """What Recommend or Search is asked. Limits are those of the messages; see validate.py."""
+    """Request of Recommend or Search. Limits are those of the messages; see validate.py."""
 
     catalog_id: str = "default"
     language_code: str = ""
@@ -125,27 +125,27 @@ class RequestQuery:
     page_token: str = ""
     min_index_token: str = ""
     priority: int = 0
-    """The number of the Priority, carried through."""
+    """Number of the Priority, passed through."""
     min_quality: float = 0.0
     min_answer_quality: int = 0
-    """The number of an AnswerQuality; 0 = the scene's own."""
+    """Number of an AnswerQuality; 0: use the scene's."""
     exclude_product_ids: tuple[str, ...] = ()
     explain: bool = False
-    """Whether parts are split by feature."""
+    """If true, parts are split by feature."""
     controls: tuple[ControlRule, ...] = ()
-    """Those of the request alone."""
+    """Controls of the request, without those of the scene."""
     request_id: str = ""
     """As given in the message."""
     facets: tuple[FacetRequest, ...] = ()
-    """Of a search: what is counted. The retriever judges them; here they are carried through."""
+    """For a search: facets to count. The retriever validates them; the gateway passes them on."""
     sort: str = ""
-    """Of a search: the name of the Sort, or what was given for it; empty: nearest first."""
+    """For a search: name of the Sort, or the invalid value given; empty: nearest first."""
     anchors: tuple[str, ...] = ()
-    """Products that it is about, as given, the most important first."""
+    """Products that the request is about, as given, most important first."""
     followed: tuple[str, ...] = ()
-    """Whom the shopper follows, by values of an attribute."""
+    """Attribute values that the shopper follows."""
     not_personal: bool = False
-    """Whether to answer as for an unknown shopper."""
+    """If true, the request is answered as for an unknown shopper."""
 
     @property
     def about(self) -> tuple[str, ...]:
@@ -192,7 +192,7 @@ class RequestQuery:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What Classify is asked. Limits are those of the message; see validate.py."""
+    """Request of Classify. Limits are those of the message; see validate.py."""
 
     photo: Signal
     catalog_id: str = "default"

@@ -1,4 +1,4 @@
-"""Why a product is in an answer, and why at another place than its score."""
+"""Reasons of products, and why ranks differ from score ranks."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -20,7 +20,7 @@ class Reason:
 
 
 class MoveCause(IntEnum):
-    """What moves a product, by the numbers of Move.Cause."""
+    """Rule that moves a product, by the numbers of Move.Cause."""
 
     UNSPECIFIED = 0
     DIVERSITY = 1
@@ -34,8 +34,8 @@ class MoveCause(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """By how many places something moved a product up; below 0: down."""
+    """Number of places that a rule moved a product up; negative: down."""
 
     cause: int
-    """A MoveCause, or one that only a newer ranker knows."""
+    """A MoveCause, or a cause that only a newer ranker knows."""
     places: int

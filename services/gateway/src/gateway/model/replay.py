@@ -1,4 +1,4 @@
-"""A recorded answer and how the ranker computes it now."""
+"""A recorded answer and its recomputation by the ranker."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from gateway.model.versions import Versions
 
 
 class DifferenceKind(IntEnum):
-    """What changed, by the numbers of ReplayDifference.Kind; the others are the ranker's."""
+    """Kind of a difference, by the numbers of ReplayDifference.Kind; other numbers are the
+    ranker's."""
 
     UNSPECIFIED = 0
     SCENE_CHANGED = 9
@@ -22,12 +23,12 @@ class DifferenceKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that changed since an answer was given."""
+    """A change since an answer was given."""
 
     subject: str
     text: str
     kind: int = DifferenceKind.UNSPECIFIED
-    """A DifferenceKind, or one of the ranker's."""
+    """A DifferenceKind, or a kind of the ranker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +42,20 @@ class RecordedAnswer:
     arms: tuple[str, ...] = ()
     request_digest: bytes = b""
     answer_micros: int = 0
-    """When it was asked for, microseconds since 1970 (UTC)."""
+    """When it was requested, microseconds since 1970 (UTC)."""
     seed: int = 0
     total_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RankerReplay:
-    """What the ranker says of an answer that it computes once more."""
+    """The ranker's recomputation of an answer."""
 
     record: RecordedAnswer
     recomputed: Sequence[AnsweredProduct] = ()
-    """Its first products now."""
+    """First products as computed now."""
     equal: bool = False
     differences: tuple[Difference, ...] = ()
     model_version: str = ""
     changed: Sequence[AnsweredProduct] = ()
-    """Its first products by changed rules, where these were given."""
+    """First products by changed rules, if given."""

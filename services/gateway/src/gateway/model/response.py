@@ -1,4 +1,4 @@
-"""What the use cases answer."""
+"""Responses of the use cases."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from gateway.model.versions import Freshness, StageTiming, Versions
 
 @dataclass(frozen=True, slots=True)
 class RecommendAnswer:
-    """What Recommend answers."""
+    """Response of Recommend."""
 
     results: tuple[AnswerResult, ...]
     no_good_match: bool
@@ -28,30 +28,30 @@ class RecommendAnswer:
     attribution_token: str
     next_page_token: str
     subjects: Mapping[int, Subject] = field(default_factory=dict)
-    """Where the subjects of photos are, by the signals' places."""
+    """Subjects of photos, by index of the signal."""
     match: Match | None = None
-    """The best match; None: no signal was searched for."""
+    """The best match; `None` if no signal was searched."""
     arms: tuple[str, ...] = ()
-    """Of experiments, that answered."""
+    """Experiment arms of the answer."""
     control_outcomes: ControlOutcomes = NO_OUTCOMES
 
 
 @dataclass(frozen=True, slots=True)
 class FoundProduct:
-    """A product that Search found."""
+    """A product found by Search."""
 
     product: ProductRow
     rank: int
-    """From 1."""
+    """Rank, from 1."""
     similarity: float
-    """Best cosine to the signals; 0: named by its words alone."""
+    """Best cosine to the signals; 0 if found by its words only."""
     matched_image_id: str
     collapsed_product_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SearchAnswer:
-    """What Search answers."""
+    """Response of Search."""
 
     results: tuple[FoundProduct, ...]
     degradations: tuple[Degradation, ...]
@@ -59,10 +59,10 @@ class SearchAnswer:
     versions: Versions
     freshness: Freshness | None
     subjects: Mapping[int, Subject]
-    """Where the subjects of photos are, by the signals' places."""
+    """Subjects of photos, by index of the signal."""
     facets: Sequence[Facet]
     match: Match | None
-    """The best match; None: no signal was searched for."""
+    """The best match; `None` if no signal was searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,12 @@ class Proposal:
 
     paths: tuple[tuple[str, ...], ...]
     probability: float
-    """The chance that what the photo shows is in one of them, by the guesses."""
+    """Probability, by the guesses, that the photo shows one of the categories."""
 
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """What Classify answers."""
+    """Response of Classify."""
 
     classification: Classification
     proposals: tuple[Proposal, ...] = ()

@@ -1,4 +1,4 @@
-"""What branches find, and what is noted of how they did."""
+"""Results of branches, with notes about their execution."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,40 +7,40 @@ from itertools import chain
 from gateway.model.candidates import CandidateList
 from gateway.model.carried import Facet, Subject
 from gateway.model.causes import Peer
-from gateway.model.failures import StageFailure, failure_of
+from gateway.model.peer_failures import StageFailure, failure_of
 from gateway.model.peers import NearestProducts, RankerCandidates
 from servicekit.errors import ServiceError
 
 
 @dataclass(frozen=True, slots=True)
 class BranchResult:
-    """What a branch, or a part of one, found."""
+    """Result of a branch, or of a part of one."""
 
     listings: tuple[CandidateList, ...] = ()
     found: tuple[NearestProducts, ...] = ()
-    """What the retriever answered to its searches."""
+    """Responses of the retriever."""
     generated: tuple[RankerCandidates, ...] = ()
-    """What the ranker answered."""
+    """Response of the ranker."""
     steps: tuple[str, ...] = ()
-    """What was done, in words."""
+    """Steps executed, in words."""
     failures: tuple[StageFailure, ...] = ()
     missing: Mapping[int, str] = field(default_factory=dict)
-    """Products that the catalog does not hold, by the place of the signal that names each."""
+    """Products that are not in the catalog, by index of the signal."""
     subjects: Mapping[int, Subject] = field(default_factory=dict)
-    """Where the subjects of photos are, by the signals' places."""
+    """Subjects of photos, by index of the signal."""
     popular: RankerCandidates | None = None
-    """Popular products that the ranker gave for a shopper without history: they wait for the case
-    that nothing else names candidates."""
+    """Popular products that the ranker returned for a shopper without history: used if nothing else
+    supplies candidates."""
     facets: tuple[Facet, ...] = ()
-    """What a search counted."""
+    """Facet counts of a search."""
     new: tuple[CandidateList, ...] = ()
-    """New products to give places to: they go beside whatever is named."""
+    """New products for exploration places: added to any other candidates."""
     anchors: tuple[str, ...] = ()
-    """The products that the ranker found the request to be about."""
+    """Anchors that the ranker found."""
 
 
 NOTHING = BranchResult()
-"""Of a branch that found nothing and has nothing to note."""
+"""Result of a branch that found nothing."""
 
 
 def merged(results: Iterable[BranchResult]) -> BranchResult:

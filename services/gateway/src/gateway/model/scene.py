@@ -1,4 +1,4 @@
-"""Scenes: named ways to answer."""
+"""Scenes: named configurations of answers."""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -17,16 +17,16 @@ from sightline_rules.categories import MAX_LEVELS
 
 
 class Fusion(StrEnum):
-    """How several signals of one branch become one list."""
+    """How several signals of one branch are combined."""
 
     RANK = "rank"
-    """Each is searched for by itself, and the lists are fused by their places."""
+    """Each signal is searched separately, and the lists are fused by rank."""
     VECTOR = "vector"
-    """Those that are wanted are put together in the space, and searched for at once."""
+    """Positive signals are combined into one vector of the space and searched once."""
 
 
 class Objective(StrEnum):
-    """What a scene is meant to increase."""
+    """Metric that a scene is meant to increase."""
 
     UNSPECIFIED = ""
     CLICKS = "clicks"
@@ -35,10 +35,10 @@ class Objective(StrEnum):
 
 
 class AnchorSource(StrEnum):
-    """Where a request's anchors come from when it names none."""
+    """Source of a request's anchors if it names none."""
 
     REQUEST = "request"
-    """From nowhere: it has none."""
+    """None: only the request's own anchors are used."""
     VIEWED = "viewed"
     CART = "cart"
     BOUGHT = "bought"
@@ -51,10 +51,10 @@ Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 _FILES = ConfigDict(extra="forbid")
 
 FRESHNESS = "freshness"
-"""The part of a raw score by when the catalog first stored a product."""
+"""Part of a raw score by the age of a product in the catalog."""
 
 BEHAVIOUR = ("taste", "session", "item_item", "bought_together", "trend", "popularity")
-"""Parts that the ranker computes of any candidate, whichever branch named it."""
+"""Parts that the ranker computes for every candidate, independent of its branch."""
 
 SCORED = (*SIMILARITY_BRANCHES, *RECOMMENDERS, Branch.FOLLOWED)
 """Branches that are parts of raw scores."""
@@ -84,7 +84,7 @@ Parts = Annotated[Mapping[str, Weight], AfterValidator(_known_parts)]
 
 @checked.dataclass(frozen=True, slots=True, config=_FILES)
 class Budgets:
-    """By which share of a request's time each stage has to be over; 0 to 1, rising."""
+    """Share of a request's time at which each stage must end, 0 to 1, ascending."""
 
     embed: Part = 0.5
     candidates: Part = 0.65
@@ -99,22 +99,21 @@ class Budgets:
 
 @checked.dataclass(frozen=True, slots=True, config=_FILES)
 class SceneRanking:
-    """What scores."""
+    """Ranking of a scene."""
 
     model: Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]{1,64})?$")] = ""
-    """Version of the ranking model; empty = the promoted one."""
+    """Version of the ranking model; empty: the promoted one."""
 
 
 @checked.dataclass(frozen=True, slots=True, config=_FILES)
 class Scene:
-    """A named way to answer, as a file describes it; see scenes/default.toml for what each entry
-    does."""
+    """A named configuration of answers from a file; scenes/default.toml documents each entry."""
 
     name: str
     version: str
     """Hash of the content."""
     objective: Objective = Objective.UNSPECIFIED
-    """A label for reports; it changes no order."""
+    """A label for reports; does not affect the order."""
     over_fetch: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)] = 5.0
     least_candidates: Annotated[int, Field(ge=1, le=1000)] = 100
     most_candidates: Annotated[int, Field(ge=1, le=2000)] = 1000
@@ -127,31 +126,32 @@ class Scene:
     branches: Annotated[Mapping[Branch, Weight], AfterValidator(_each_branch)] = field(
         default_factory=lambda: _each_branch({})
     )
-    """Weight of each branch in the fusion; 0 = not used."""
+    """Weight of each branch in the fusion; 0 disables it."""
     parts_with_signals: Parts = field(default_factory=lambda: {"visual": 1.0})
-    """How much each part of the raw score counts when the signals named candidates."""
+    """Weight of each part of the raw score if the signals supplied candidates."""
     parts_without_signals: Parts = field(default_factory=lambda: dict.fromkeys(BEHAVIOUR, 1.0))
-    """The same when they did not."""
+    """Weight of each part of the raw score if they did not."""
     ranking: SceneRanking = field(default_factory=SceneRanking)
     budgets: Budgets = field(default_factory=Budgets)
     diversity: Diversity = field(default_factory=Diversity)
     match: Thresholds = field(default_factory=Thresholds)
     fusion: Fusion = Fusion.VECTOR
-    """How several signals of one branch become one list."""
+    """How several signals of one branch are combined."""
     views: Annotated[int, Field(ge=0, le=4)] = 0
-    """Views of each photo that are embedded and averaged, 1 to 4; 0 = the space's own number."""
+    """Number of views of each photo that are embedded and averaged, 1 to 4; 0: the space's default.
+    """
     controls: Annotated[tuple[ControlRule, ...], AfterValidator(consistent)] = ()
     anchors_from: AnchorSource = AnchorSource.REQUEST
     anchors_look_alike: bool = False
-    """Whether the first anchors are searched by as product signals are."""
+    """If true, the first anchors are also searched by visual similarity."""
     answer_anchors: bool = False
-    """Whether anchors may be answered."""
+    """If true, anchors may be part of the answer."""
     other_categories: Annotated[int, Field(ge=0, le=MAX_LEVELS)] = 0
-    """Leave out the anchors' own categories, by this level of their paths; 0 = do not."""
+    """Exclude the anchors' categories, truncated to this level of their paths; 0 disables this."""
     followed_attribute: Annotated[str, Field(pattern=r"^([a-z0-9_.-]{1,64})?$")] = ""
-    """Whose values a request's `followed` are; empty = it can't follow."""
+    """Attribute whose values a request's `followed` contains; empty: `followed` is rejected."""
     half_life_hours: Annotated[float, Field(gt=0, le=87_600, allow_inf_nan=False)] = 168.0
-    """After which time a product's freshness has halved."""
+    """Time in hours after which a product's freshness has halved."""
 
     @property
     def used(self) -> frozenset[Branch]:

@@ -1,4 +1,4 @@
-"""What is wrong with a whole scene, where each of its entries is fine. Pure."""
+"""Checks of a whole scene whose entries are valid separately. Pure."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,7 +6,7 @@ from gateway.model.branch import ABOUT, ANCHORED, OF_SHOPPERS, RECOMMENDERS, Bra
 from gateway.model.scene import BEHAVIOUR, FRESHNESS, SCORED, AnchorSource, Scene
 
 _BY_LAST = ("session", "item_item", "bought_together")
-"""Parts that go by anchors where there are some."""
+"""Parts that use anchors if there are any."""
 
 
 def problems(scene: Scene) -> Iterator[str]:
@@ -16,12 +16,12 @@ def problems(scene: Scene) -> Iterator[str]:
     """
     used, tables = scene.used, _tables(scene)
     if not used and not (scene.popular_fallback or scene.new_fallback):
-        yield "branches: none is used, and both fallbacks are off: nothing can be answered"
+        yield "branches: no branch is used and both fallbacks are off, so no product can be found"
     if not any(_live(scene, weights) for weights in tables.values()):
         branches = sorted(used.intersection(SCORED)) or BEHAVIOUR
         yield f"{' and '.join(tables)}: all scores would be 0: weigh one of {', '.join(branches)}"
     if scene.anchors_look_alike and Branch.VISUAL not in used:
-        yield "anchors_look_alike: the branch visual, which it needs, is not used"
+        yield "anchors_look_alike: needs the branch visual, which is not used"
     if scene.other_categories and not (used & ANCHORED or scene.anchors_look_alike):
         yield "other_categories: no branch goes by anchors: use co_view, co_purchase or visual"
     if scene.other_categories and scene.answer_anchors:
@@ -33,7 +33,7 @@ def problems(scene: Scene) -> Iterator[str]:
     if not scene.followed_attribute and Branch.FOLLOWED in used:
         yield "branches.followed: needs followed_attribute: what is followed"
     if scene.drop_seen and used and used <= OF_SHOPPERS:
-        yield "drop_seen: leaves out all that the branches name"
+        yield "drop_seen: excludes all products of the branches"
 
 
 def warnings(scene: Scene) -> Iterator[str]:
@@ -51,7 +51,7 @@ def warnings(scene: Scene) -> Iterator[str]:
     by_last = any(weights.get(part) for weights in tables.values() for part in _BY_LAST)
     by_anchors = used & ANCHORED or scene.anchors_look_alike or by_last
     if scene.anchors_from is not AnchorSource.REQUEST and not by_anchors:
-        yield "anchors_from: nothing goes by anchors"
+        yield "anchors_from: no branch or part uses anchors"
     learned = any(weights.get(part) for weights in tables.values() for part in BEHAVIOUR)
     if scene.ranking.model and not (learned or Branch.COLLABORATIVE in used):
         yield "ranking.model: nothing goes by a model: no part of behavior has a weight"

@@ -1,4 +1,4 @@
-"""Popular and new products as the record had them at one instant, shown when it can't be read."""
+"""Popular and new products read from the record earlier, shown while it can't be read."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,18 +20,18 @@ _BUYABLE = filters.Comparison(
 
 @dataclass(frozen=True, slots=True)
 class CatalogSnapshot:
-    """Products of a catalog."""
+    """Products of a catalog, read at one time."""
 
     time_micros: int
     """When they were read, microseconds since 1970 (UTC)."""
     popular: tuple[str, ...]
     """Most popular first."""
     newest: tuple[str, ...]
-    """Newest first; those of a category with few products come last."""
+    """Newest first; products of small categories come last."""
     rows: Mapping[str, ProductRow]
-    """All of them, by id."""
+    """All products, by id."""
     columns_of: Callable[[Sequence[ProductRow]], ProductColumns]
-    """What ranking needs of products."""
+    """Converts rows to the columns needed for ranking."""
     _facts: dict[str, Facts | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -53,7 +53,7 @@ class CatalogSnapshot:
         if product_id in self.rows and product_id not in self._facts:
             try:
                 self._facts[product_id] = messages.facts(self.rows[product_id])
-            except ValueError:  # nothing is proven of what is not understood
+            except ValueError:  # a condition that is not understood counts as not passed
                 self._facts[product_id] = None
         return self._facts.get(product_id)
 

@@ -1,4 +1,4 @@
-"""Which versions of spaces, model, scene and release made an answer, and how fresh its index is."""
+"""Versions of spaces, model, scene and release behind an answer, and the freshness of its index."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class SpaceVersion:
-    """A version of a space, and the index generation that holds it."""
+    """A version of a space and its index generation."""
 
     space: str = ""
     version: str = ""
@@ -15,19 +15,19 @@ class SpaceVersion:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """What made an answer."""
+    """Versions behind an answer."""
 
     spaces: tuple[SpaceVersion, ...] = ()
-    """The versions that were searched."""
+    """Versions that were searched."""
     model_version: str = ""
     scene: str = ""
     scene_version: str = ""
     plan: str = ""
-    """What was done, in one line."""
+    """Steps executed, in one line."""
     service_version: str = ""
-    """The gateway's release."""
+    """Release of the gateway."""
     objective: str = ""
-    """Objective of the scene: clicks, purchases or revenue; empty: its file names none."""
+    """Objective of the scene: clicks, purchases or revenue; empty if its file names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +39,16 @@ class Freshness:
     index_time_micros: int = 0
     """Microseconds since 1970 (UTC)."""
     pending: int = 0
-    """Photos or texts that wait to be indexed."""
+    """Number of photos or texts that wait to be indexed."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageTiming:
-    """How long a stage of a request took, in seconds."""
+    """Duration of one stage of a request, in seconds."""
 
     stage: str
     start: float
-    """After the request's start."""
+    """Seconds after the request's start."""
     total: float
     work: float | None = None
-    """Work in the peer by its own clock; None: not known."""
+    """Seconds of work in the peer by its own clock; `None` if unknown."""

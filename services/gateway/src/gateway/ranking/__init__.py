@@ -1,1 +1,1 @@
-"""From candidates to an order, and what is said of it. Pure."""
+"""From candidates to an order with explanations. Pure."""

@@ -1,11 +1,11 @@
-"""How a degraded answer is described: its degradations, fallbacks and reasons. Pure."""
+"""Descriptions of degraded answers: degradations, fallbacks and reasons. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from gateway.model.branch import Branch
 from gateway.model.causes import Degradation, DegradationCause
-from gateway.model.failures import StageFailure
+from gateway.model.peer_failures import StageFailure
 from gateway.model.reasons import Reason
 from gateway.ranking.wording import own_reason
 
@@ -27,17 +27,16 @@ OWN_CODES: Mapping[Branch, str] = MappingProxyType(
         Branch.FOLLOWED: "FOLLOWED",
     }
 )
-"""The reason where the ranker gave none."""
+"""Reason used if the ranker returned none."""
 
 FEATURED = "FEATURED"
-"""That of a product that no branch named: a control pinned it."""
+"""Reason of a product that no branch found because a control pinned it."""
 
 
 OWN_PARTS: Mapping[str, str] = MappingProxyType(
     {"FOLLOWED": OWN_CODES[Branch.FOLLOWED], "FRESHNESS": OWN_CODES[Branch.NEW]}
 )
-"""Our reasons for parts that are our own: the ranker has no words for them, and calls them by the
-part's name."""
+"""Reasons for parts that the gateway computes; the ranker reports these by the part's name."""
 
 
 def degradations(
@@ -55,7 +54,7 @@ def degradations(
     for failure in sorted(failures, key=_place):
         substitute, as_of = _substitute(failure, named), 0
         if snapshot_micros and failure.stage == HYDRATE:
-            substitute, as_of = "prices and stock as the gateway read them before", snapshot_micros
+            substitute, as_of = "prices and stock as the gateway read them earlier", snapshot_micros
         own = Degradation(failure.stage, failure.cause, substitute, as_of)
         once.setdefault((failure.stage, failure.cause), own)
     for item in reported:
@@ -85,7 +84,7 @@ def reasons_for(
 
 
 HYDRATE = "hydrate"
-"""The stage that reads a page from the record."""
+"""The stage that reads a page's products from the record."""
 _STAGES = (*Branch, "facets", "controls", "rank", HYDRATE, "record")
 
 
@@ -96,12 +95,12 @@ def _place(failure: StageFailure) -> tuple[int, str, str]:
 
 def _substitute(failure: StageFailure, named: Sequence[Branch]) -> str:
     if failure.cause is DegradationCause.PROFILE_UNAVAILABLE:
-        return "nothing personal; products that the shopper hid may be shown"
+        return "a result that is not personal; products that the shopper hid may be shown"
     if failure.cause is DegradationCause.ANSWER_RECORD_DROPPED:
-        return "this page alone"
+        return "this page only"
     match failure.stage:
         case "controls":
-            return "the order without the controls that need it"
+            return "the order without controls that need it"
         case "rank":
             return "the order of fused similarity"
         case "facets":
@@ -115,7 +114,7 @@ def _substitute(failure: StageFailure, named: Sequence[Branch]) -> str:
 
 _FALLBACKS: Mapping[Branch, str] = MappingProxyType(
     {
-        Branch.VISUAL: "products that look alike",
+        Branch.VISUAL: "products that look similar",
         Branch.TEXT: "products that match the text",
         Branch.TEXT_VISUAL: "products that look like the text",
         Branch.KEYWORDS: "products that have words of the text",
@@ -128,6 +127,6 @@ _FALLBACKS: Mapping[Branch, str] = MappingProxyType(
         Branch.BEST_SELLERS: "best sellers",
         Branch.REORDER: "products that the shopper bought before",
         Branch.RECENTLY_VIEWED: "products that the shopper viewed",
-        Branch.FOLLOWED: "the newest by those whom the shopper follows",
+        Branch.FOLLOWED: "the newest products that the shopper follows",
     }
 )

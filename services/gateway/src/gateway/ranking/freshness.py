@@ -1,5 +1,4 @@
-"""What else scores rest on than what branches say of candidates: their age, and whom one follows.
-Pure."""
+"""Parts of scores that the gateway computes: age of a product and followed attributes. Pure."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,16 +1,17 @@
-"""Fuses the lists of several branches into one order. Pure.
+"""Fusion of the lists of several branches into one order. Pure.
 
 Reciprocal-rank fusion (Cormack, Clarke, Büttcher 2009, SIGIR): a product's score is the sum over
-the lists that name it of weight / (60 + its place in the list). Only places count, so lists whose
-scores have nothing in common can be fused. One list alone keeps its order exactly.
+its lists of weight / (60 + rank in the list). Only ranks count, so lists with incomparable scores
+can be fused. A single list keeps its order exactly.
 
-The list of a negative signal adds no product. Its products' similarities in the same branch are
-reduced by their similarity to the negative signal above that of the list's last: the search did
-not look below. A product that no wanted list of the branch has, and any with unwanted words, is
-reduced by its place in the list as much as it would have gained.
+The list of a negative signal adds no product. Similarities of its products in the same branch are
+reduced by their similarity to the negative signal, as far as it exceeds that of the list's last
+product, below which the search did not look. A product in no positive list of the branch, and any
+with unwanted words, is reduced by its rank in the negative list, by as much as it would have
+gained.
 
-Everything is done on columns, and these are plain lists: at the 100 to 200 candidates of an answer
-NumPy takes a third longer (2026-11).
+All data are columns as plain lists: NumPy takes a third longer for the 100 to 200 candidates of an
+answer (2026-11).
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Evaluation of filters on the columns of candidates. Pure; the meaning is that of the rules."""
+"""Evaluation of filters on the columns of candidates. Pure; semantics as in the rules."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -24,7 +24,7 @@ def passing(columns: ProductColumns, condition: Filter) -> list[str] | None:
     def judge(values: Sequence[Any]) -> bool:
         return passes(condition, Facts(**dict(zip(names, values, strict=True))))
 
-    # Many products are alike in a few fields. Attributes are not: 1.0 == True.
+    # Many products are equal in a few fields. Attributes are excluded: 1.0 == True.
     judged = judge if "attributes" in names else cache(judge)
     held = [_column(columns, _HELD[name]) for name in names]
     rows = zip(columns.product_ids, zip(*held, strict=True), strict=True)

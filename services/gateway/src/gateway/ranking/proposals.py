@@ -1,4 +1,4 @@
-"""Which categories a photo proposes to search in. Pure."""
+"""Categories proposed as search filters for a photo. Pure."""
 
 from collections.abc import Iterable
 from itertools import accumulate
@@ -7,11 +7,11 @@ from gateway.model.carried import CategoryGuess, Classification
 from gateway.model.response import Proposal
 
 LIKELY = 0.5
-"""A category is proposed from this chance on."""
+"""Minimum probability of a proposed category."""
 ENOUGH = 0.8
-"""Where no full path has this chance, those are proposed together that reach it."""
+"""If no full path has LIKELY, several are proposed together whose sum reaches this value."""
 MOST_TOGETHER = 5
-"""More of them are no narrowing worth its name."""
+"""Maximum number of categories proposed together."""
 
 
 def proposals(classification: Classification) -> tuple[Proposal, ...]:

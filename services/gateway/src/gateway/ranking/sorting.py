@@ -1,4 +1,4 @@
-"""Puts the nearest products of a search into another order, by fields of the record. Pure."""
+"""Sort orders of a search by fields of the record. Pure."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.model.answer import AnswerOrder
 from gateway.model.columns import ProductColumns
-from gateway.ranking.collapse import picked
+from gateway.ranking.near_duplicates import picked
 from sightline_rules import kinds
 from sightline_rules.fields import ORDERS, Field
 
@@ -15,7 +15,7 @@ NEAREST = "NEAREST"
 SORTS = frozenset({"", NEAREST, *ORDERS})
 """Orders of a search, as the contract names them; empty: NEAREST."""
 Key = Callable[[int], tuple[bool, Any]]
-"""By row of the columns: whether it comes after all that have a value, and the value, rising."""
+"""Sort key by row of the columns: whether the product has no value, and its value, ascending."""
 
 
 def in_order(order: AnswerOrder, columns: ProductColumns, sort: str, nearest: int) -> AnswerOrder:

@@ -1,7 +1,7 @@
-"""Texts for people, in their language: English and Chinese.
+"""Texts for people, in English and Chinese.
 
-The ranker does not know titles: its reasons that name a product are worded here once more, with the
-title. Languages that we do not have get English.
+The ranker does not know titles: reasons that name a product are worded again here, with the title.
+Other languages get English.
 """
 
 from collections.abc import Iterable, Mapping
@@ -47,7 +47,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "FEATURED": "店铺精选",
     },
 }
-"""The reason where the ranker gave none."""
+"""Reason used if the ranker returned none."""
 
 TITLED: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -66,14 +66,14 @@ TITLED: Mapping[str, Mapping[str, str]] = {
 WHY = ProductOutcome
 OUTCOMES: Mapping[str, Mapping[str, str]] = {
     "en": {
-        WHY.SHOWN: "It is shown, at place {rank}.",
-        WHY.PRODUCT_NOT_FOUND: "The catalog holds no product of this id.",
-        WHY.EXCLUDED: "The request itself leaves it out.",
-        WHY.EXCLUDED_BY_CONTROL: "A control leaves it out.",
-        WHY.FILTERED: "The filter leaves it out: it asks for {condition} ({held}).",
-        WHY.UNAVAILABLE: "It can't be bought now, and such products are left out here.",
+        WHY.SHOWN: "It is shown at place {rank}.",
+        WHY.PRODUCT_NOT_FOUND: "The catalog has no product with this id.",
+        WHY.EXCLUDED: "The request excludes it.",
+        WHY.EXCLUDED_BY_CONTROL: "A control excludes it.",
+        WHY.FILTERED: "The filter excludes it: it requires {condition} ({held}).",
+        WHY.UNAVAILABLE: "It can't be bought now, and the scene excludes such products.",
         WHY.HIDDEN: "The shopper hid it.",
-        WHY.SEEN: "The shopper has seen it already, and such products are left out here.",
+        WHY.SEEN: "The shopper has seen it, and the scene excludes such products.",
         WHY.COLLAPSED: "It is a variant of {into}, or looks the same, and is grouped with it.",
         WHY.NOT_A_CANDIDATE: "No branch found it; it would be at place {rank}.",
         f"{WHY.NOT_A_CANDIDATE}/similarity": "Its similarity is {similarity:.3f}, and that of"
@@ -104,7 +104,8 @@ OUTCOMES: Mapping[str, Mapping[str, str]] = {
 
 MATCHES: Mapping[str, Mapping[str, str]] = {
     "en": {
-        "GOOD": "There is a good match: it has {value:.3f}, and {threshold:.3f} is asked for.",
+        "GOOD": "There is a good match: it has {value:.3f}, and at least {threshold:.3f} is"
+        " required.",
         "POOR/visual": "Nothing in the catalog looks like this: the nearest has {value:.3f}, and"
         " good matches have {threshold:.3f} and more.",
         "POOR/text": "Nothing in the catalog matches the text: the nearest has {value:.3f}, and"
@@ -112,7 +113,7 @@ MATCHES: Mapping[str, Mapping[str, str]] = {
         "POOR/text_visual": "Nothing in the catalog looks like the text: the nearest has"
         " {value:.3f}, and good matches have {threshold:.3f} and more.",
         "POOR/keywords": "No product has the words of the text well enough: the best has"
-        " {value:.3f}, and {threshold:.3f} is asked for.",
+        " {value:.3f}, and at least {threshold:.3f} is required.",
         "POOR": "Nothing in the catalog is likely enough: the best has a chance of {value:.3f}, and"
         " {threshold:.3f} is asked for.",
         "NOTHING_FOUND": "Nothing in the catalog was found for this.",
@@ -135,7 +136,7 @@ MATCHES: Mapping[str, Mapping[str, str]] = {
         "INCOMPLETE": "部分搜索失败：无法判断是否有良好匹配。",
     },
 }
-"""What came of a match, by outcome and, where it matters, branch."""
+"""Sentences about a match, by outcome and, where it matters, branch."""
 
 
 @lru_cache(256)

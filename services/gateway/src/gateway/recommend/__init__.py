@@ -1,1 +1,1 @@
-"""The use cases: a request from top to bottom, search, explanations, classification."""
+"""The use cases: recommend, search, explain, classify, replay."""

@@ -3,7 +3,7 @@
 import time
 
 from gateway.model.query import RequestQuery
-from gateway.recommend.plan import make_plan, scened
+from gateway.recommend.plan_request import make_plan, scened
 from gateway.state import tokens
 from gateway.state.run import RequestDependencies, Run
 from gateway.state.trace import RequestTrace

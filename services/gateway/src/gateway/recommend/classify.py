@@ -1,4 +1,4 @@
-"""Classify: what a photo is of, and which filters it proposes."""
+"""Classification of a photo, with proposed filters."""
 
 from gateway.model.query import Question
 from gateway.model.response import Classified
@@ -18,7 +18,7 @@ async def classify(question: Question, deps: RequestDependencies) -> Classified:
     check_question(question, deps.catalogs)
     try:
         with deps.in_time():
-            # Whatever number the caller wants: proposals rest on all of them.
+            # All guesses, regardless of the caller's limit: proposals are based on them.
             found, subject = await deps.peers.embedder.classify(
                 question.catalog_id, question.photo, MOST_GUESSES
             )

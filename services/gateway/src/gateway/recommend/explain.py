@@ -1,8 +1,8 @@
-"""Why a product is, or is not, in the answer to a request.
+"""Explanation why a product is, or is not, in the answer to a request.
 
-The request is carried out as Recommend does it, up to its first page, and nothing is recorded. A
-product that no branch named is put among the candidates with the similarities that it really has,
-so that its score and its would-be place are those that the ranker gives it.
+The request is executed as by Recommend up to its first page, and nothing is recorded. A product
+that no branch found is added to the candidates with its actual similarities, so that the ranker
+gives it the score and rank that it would have.
 """
 
 import math
@@ -19,16 +19,23 @@ from gateway.model.errors import NothingAvailable
 from gateway.model.explanation import BranchVerdict, ProductExplanation, ProductOutcome
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope, RequestQuery
-from gateway.ranking.collapse import collapsed_into
 from gateway.ranking.fallbacks import HYDRATE
 from gateway.ranking.fuse import fuse
+from gateway.ranking.near_duplicates import collapsed_into
+from gateway.recommend.answer_report import degraded, versions_of
 from gateway.recommend.begin import begin
 from gateway.recommend.controls.active import activate_controls, excluded_ids, pinned_ids
 from gateway.recommend.controls.moves import apply_boosts, apply_pins
 from gateway.recommend.controls.step import apply_controls
-from gateway.recommend.order import as_fused, collapsed, fused, rank, rank_order, split_by_signal
+from gateway.recommend.final_order import (
+    as_fused,
+    collapsed,
+    fused,
+    rank,
+    rank_order,
+    split_by_signal,
+)
 from gateway.recommend.pages import AnswerPage, read_page
-from gateway.recommend.report import degraded, versions_of
 from gateway.recommend.validate import check, check_product
 from gateway.retrieval.anchors import ResolvedAnchors, resolve_anchors
 from gateway.retrieval.branches import find, near_signals
@@ -100,7 +107,7 @@ async def _placed(
     """Return what becomes of a product that may be answered."""
     product_id = row.product_id
     listings = await find(run, anchors)
-    if product_id in run.left_out:  # by anchors that the ranker found just now
+    if product_id in run.left_out:  # by anchors that the ranker has just found
         return ProductExplanation(ProductOutcome.EXCLUDED, row=row, versions=versions_of(run))
     reaching = await _reaching(run, listings, columns)
     candidates = fused(run, listings)
@@ -171,7 +178,7 @@ async def _reaching(
         return tuple(listings)
     scope = AnswerScope(created_micros=columns.create_time_micros[0])
     plan = replace(run.plan, scope=scope, top_k=MOST_ASKED)
-    # With time of its own: that of the request's searches may be over.
+    # With its own time limit: that of the request's searches may have passed.
     alone = await near_signals(replace(run, plan=plan, trace=RequestTrace()))
     found = {(item.branch, item.signal): item for item in alone.listings}
     return tuple(
@@ -252,7 +259,7 @@ def _against(
             outcome = ProductOutcome.SHOWN if named else explanation.outcome
             return replace(explanation, outcome=outcome, placed=result, last_shown=last)
     place = list(products.product_ids).index(row.product_id)
-    # Those behind the page were not read: they count as shown.
+    # Products behind the page were not read and count as shown.
     rank = page.served + max(place - page.offset, 0) + 1
     (placed,) = split([AnswerResult(row, rank, products.product(place))])
     return replace(explanation, placed=placed, last_shown=last)

@@ -1,4 +1,4 @@
-"""Where a shopper's photo and a product's look alike."""
+"""Regions in which a shopper's photo and a product's are similar."""
 
 from dataclasses import dataclass
 
@@ -16,13 +16,13 @@ from servicekit.requests import RequestInvalid
 
 @dataclass(frozen=True, slots=True)
 class HeatMapQuery:
-    """What a product is compared with, and how."""
+    """Request to compare a photo with a product."""
 
     catalog_id: str
     photo: Signal
     product_id: str
     image_id: str = ""
-    """Of the product's photos; empty = its first."""
+    """Photo of the product; empty: its first."""
 
 
 async def heat_map(asked: HeatMapQuery, deps: RequestDependencies) -> tuple[str, HeatMap]:
@@ -41,7 +41,7 @@ async def heat_map(asked: HeatMapQuery, deps: RequestDependencies) -> tuple[str,
             raise ProductNotFound("product_id")
         image_id = _image(found.rows[0], asked.image_id)
         content = await deps.peers.retriever.photo(asked.catalog_id, image_id)
-        # What searches learned is not enough: this process may not have searched yet.
+        # Versions learned from searches are not enough: this process may not have searched yet.
         state = await deps.peers.retriever.count(asked.catalog_id, SPACES[Branch.VISUAL])
         version = state.space.version if state.space else ""
         try:
@@ -57,5 +57,5 @@ def _image(row: ProductRow, wanted: str) -> str:
     if not ids:
         raise NoPhoto
     if wanted and wanted not in ids:
-        raise RequestInvalid(FieldViolation("image_id", "is none of the product's photos"))
+        raise RequestInvalid(FieldViolation("image_id", "is not a photo of the product"))
     return wanted or ids[0]

@@ -1,5 +1,5 @@
-"""Cuts pages out of an answer's order: the record decides anew what may be shown; where it can't be
-read, the gateway's snapshot does."""
+"""Pages of an answer's order: the record decides again which products may be shown; the snapshot
+does if the record can't be read."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,8 +11,8 @@ from gateway.model.candidates import Contributions
 from gateway.model.carried import ProductRow
 from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
-from gateway.model.failures import cause_of
 from gateway.model.match import Match
+from gateway.model.peer_failures import cause_of
 from gateway.model.peers import AnswerRange, ProductRows, ReasonRequest
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
@@ -20,8 +20,8 @@ from gateway.model.reasons import MoveCause, Reason
 from gateway.model.response import RecommendAnswer
 from gateway.ranking.fallbacks import HYDRATE, degradations, reasons_for
 from gateway.ranking.wording import named_products, titled
-from gateway.recommend.plan import weights_of
-from gateway.recommend.report import page_quality
+from gateway.recommend.answer_report import page_quality
+from gateway.recommend.plan_request import weights_of
 from gateway.retrieval.personal import anchors_of
 from gateway.state.run import Run
 from gateway.state.tokens import (
@@ -35,10 +35,10 @@ from servicekit.errors import ServiceError, Unavailable
 from servicekit.requests import PageTokenInvalid
 
 READ_AHEAD = 100
-"""Products that are read at once, at least, when some of the first ones are gone."""
+"""Minimum number of products read at once if some of the first ones have vanished."""
 
 Rest = Callable[[int], Awaitable[AnswerOrder]]
-"""The order from a place on, where it goes on behind what was asked for; raises ServiceError."""
+"""The order from an index on, behind the part that was requested; raises ServiceError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +47,22 @@ class AnswerPage:
 
     results: tuple[AnswerResult, ...]
     offset: int
-    """Products of the order that this and earlier pages went through."""
+    """Number of products of the order processed by this and earlier pages."""
     served: int
-    """Products that this and earlier pages served."""
+    """Number of products served by this and earlier pages."""
 
 
 @dataclass(slots=True)
 class _Shown:
-    """A product of a page: as the record has it, where it is, and why."""
+    """A product of a page: its data, rank and reasons."""
 
     row: ProductRow
     order: AnswerOrder
     place: int
     reasons: tuple[Reason, ...] | None
-    """None: the ranker was not asked for them."""
+    """`None` if the ranker was not asked for them."""
     contributions: Mapping[str, Contributions] | None = None
-    """None = those that came with the order."""
+    """`None`: those that came with the order."""
 
 
 async def read_page(
@@ -105,7 +105,7 @@ async def _read(
 ) -> tuple[list[_Shown], dict[str, str], int]:
     """Return the page's products, titles of those that their reasons name, and where it ends."""
     size, shown, titles = run.query.results_a_page, list[_Shown](), dict[str, str]()
-    # What a control excludes since the first page is out of the next ones too.
+    # Products that a control has excluded since the first page are excluded from later pages too.
     count, excluded = size, frozenset(run.query.exclude_product_ids)
     while len(shown) < size and offset < order.total:
         try:
@@ -123,7 +123,7 @@ async def _read(
                 raise NothingAvailable(run.trace.causes) from error
             break
         titles |= found.titles
-        # One call a vanished product would be many, where a whole catalog was exchanged.
+        # One call per vanished product would be too many after a whole catalog was exchanged.
         count = max(size, READ_AHEAD)
         by_id = {row.product_id: row for row in found.rows}
         left_out = excluded.union(order.left_out)
@@ -146,7 +146,7 @@ async def _rows(run: Run, ids: Sequence[str], named: Sequence[str]) -> ProductRo
     try:
         gone = run.trace.snapshot_listed and Peer.RETRIEVER in run.trace.unreachable
         if gone or run.trace.snapshot_micros:
-            raise PeerUnavailable(Peer.RETRIEVER)  # it is not asked again
+            raise PeerUnavailable(Peer.RETRIEVER)  # not requested again
         until = run.plan.ends.answer if copy is None else run.plan.ends.hydrate
         async with run.trace.stage(HYDRATE, until):
             return await run.peers.retriever.products(
@@ -223,7 +223,7 @@ async def later_page(run: Run) -> RecommendAnswer:
     page = await read_page(run, record.order, rest, offset=here.offset, served=here.served)
     match = run.deps.matches.unpack(here.match) if here.match else None
     lost = (
-        # What failed in reading the first page is that page's alone.
+        # Failures of reading the first page affect that page only.
         *(item for item in record.degradations if item.stage != HYDRATE),
         *degradations(run.trace.failures, (), (), run.trace.snapshot_micros),
     )
@@ -255,7 +255,7 @@ async def _recorded(run: Run, here: PageStart) -> AnswerRecord:
         except Unavailable as error:
             raise NothingAvailable([cause_of(Peer.RANKER, error)]) from error
     if record.request_digest != run.digests.stored:
-        raise PageTokenInvalid("belongs to another request: send the same one, or no token")
+        raise PageTokenInvalid("belongs to another request: repeat that request, or omit the token")
     if 0 < record.expire_micros < time.time() * 1e6:
         raise AnswerMissing
     return record

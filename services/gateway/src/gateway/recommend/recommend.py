@@ -8,21 +8,21 @@ from gateway.model.candidates import CandidateList, FusedCandidates
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.controls import ControlOutcomes
 from gateway.model.errors import NothingAvailable
-from gateway.model.failures import StageFailure
+from gateway.model.peer_failures import StageFailure
 from gateway.model.query import RequestQuery
 from gateway.model.response import RecommendAnswer
-from gateway.recommend.begin import begin
-from gateway.recommend.controls.active import activate_controls
-from gateway.recommend.controls.step import apply_controls, correct_outcomes, count_exposure
-from gateway.recommend.order import FinalOrder, fused, order_candidates, split_by_signal
-from gateway.recommend.pages import AnswerPage, attribution, later_page, next_page, read_page
-from gateway.recommend.report import (
+from gateway.recommend.answer_report import (
     answer_quality,
     best_match,
     degraded,
     page_quality,
     versions_of,
 )
+from gateway.recommend.begin import begin
+from gateway.recommend.controls.active import activate_controls
+from gateway.recommend.controls.step import apply_controls, correct_outcomes, count_exposure
+from gateway.recommend.final_order import FinalOrder, fused, order_candidates, split_by_signal
+from gateway.recommend.pages import AnswerPage, attribution, later_page, next_page, read_page
 from gateway.recommend.validate import check
 from gateway.retrieval.anchors import resolve_anchors
 from gateway.retrieval.branches import find
@@ -34,7 +34,7 @@ from servicekit import deadlines, tracing
 
 @dataclass(frozen=True, slots=True)
 class FirstPage:
-    """The first page of an answer, and what it was made of."""
+    """The first page of an answer, with its inputs."""
 
     listings: tuple[CandidateList, ...]
     candidates: FusedCandidates
@@ -42,7 +42,7 @@ class FirstPage:
     ordered: FinalOrder
     page: AnswerPage
     outcomes: ControlOutcomes
-    """Of pinned products."""
+    """Effects of pins."""
 
 
 async def recommend(query: RequestQuery, deps: RequestDependencies) -> RecommendAnswer:
@@ -64,7 +64,7 @@ async def recommend(query: RequestQuery, deps: RequestDependencies) -> Recommend
         except NothingAvailable:
             if run.unlisted_snapshot is None:
                 raise
-            # What of these products can be shown, and behind it what the snapshot names.
+            # The products that can be shown, followed by those of the snapshot.
             first = await _first_page(run, (*listings, *list_snapshot(run)))
         return _answer(run, _kept(run, first), activated)
 
@@ -118,7 +118,7 @@ def _kept(run: Run, first: FirstPage) -> FirstPage:
     if not ordered.by_ranker:
         record = replace(
             record,
-            # Under the first id the ranker may yet have kept what it ranked too late.
+            # A new id: the ranker may still record under the first id what it ranked too late.
             answer_id=secrets.token_hex(16),
             versions=versions_of(run),
             degradations=degraded(run, first.candidates),

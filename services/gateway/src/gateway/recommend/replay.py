@@ -1,7 +1,7 @@
-"""Computes an answer once more from its record, and says what is not as it was.
+"""Recomputation of a recorded answer, with the differences.
 
-The ranker computes; what the same request would meet elsewhere today is looked up here, and changes
-nothing of that.
+The ranker computes the order. Differences in other services are looked up here and do not affect
+it.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ COLLABORATIVE = "collaborative"
 
 @dataclass(frozen=True, slots=True)
 class ReplayedPlace:
-    """A place of an answer, as it was recorded and as it is computed now."""
+    """One rank of an answer, as recorded and as computed now."""
 
     place: int
     recorded: AnsweredProduct | None
@@ -38,14 +38,14 @@ class ReplayedPlace:
 
 @dataclass(frozen=True, slots=True)
 class ReplayedAnswer:
-    """An answer computed once more, and what changed since it was given."""
+    """An answer computed again, with the changes since it was given."""
 
     record: RecordedAnswer
     equal: bool
     differences: tuple[Difference, ...]
     places: tuple[ReplayedPlace, ...]
     versions: Versions
-    """Those that would answer now."""
+    """Versions that would answer now."""
 
 
 async def replay(
@@ -83,12 +83,12 @@ async def replay(
 def _read(token: str, catalog_id: str, keys: KeyRing) -> AnswerAttribution:
     try:
         content = read_attribution_token(token, keys, round(time.time() * 1e6))
-    except TokenExpired as error:  # and so has the record
+    except TokenExpired as error:  # and so does the record
         raise AnswerMissing from error
     except ValueError as error:
-        raise AttributionInvalid("is not one that this service gave") from error
+        raise AttributionInvalid("is not a token of this service") from error
     if content.catalog_id != catalog_id:
-        raise AttributionInvalid("is of an answer of another catalog")
+        raise AttributionInvalid("belongs to another catalog")
     return content
 
 
@@ -115,10 +115,10 @@ def _scene_changes(
     try:
         version = deps.scenes.get(then.scene, catalog_id).version
     except SceneNotFound:
-        changes.append(Difference(then.scene, "there is no scene of this name any more", kind))
+        changes.append(Difference(then.scene, "the scene was deleted", kind))
     else:
         if version != then.scene_version:
-            text = f"its file was {then.scene_version} and is {version}"
+            text = f"its version was {then.scene_version} and is {version}"
             changes.append(Difference(then.scene, text, kind))
     now = deps.service_version
     if now != then.service_version:
@@ -170,7 +170,7 @@ async def _product_changes(
     for product_id in ids:
         row = known.get(product_id)
         if row is None:
-            text, kind = "it is no longer in the catalog", DifferenceKind.PRODUCT_GONE
+            text, kind = "the product was deleted", DifferenceKind.PRODUCT_GONE
         elif row.update_time.ToMicroseconds() > record.answer_micros:
             since = row.update_time.ToJsonString()
             text, kind = f"it was changed at {since}", DifferenceKind.PRODUCT_CHANGED

@@ -1,7 +1,7 @@
-"""What a changed scene would have answered: recorded answers ranked once more by its rules.
+"""Effect of a changed scene: recorded answers ranked again by its rules.
 
-The candidates are those of the answers. What a scene says of which candidates there are, and how
-many, can't be computed from records; such entries are named.
+The candidates are those of the recorded answers. Entries that select candidates can't be computed
+from records; they are listed.
 """
 
 import asyncio
@@ -20,41 +20,41 @@ from gateway.model.peers import AnswerRange, ReplayRules
 from gateway.model.query import AnswerScope
 from gateway.model.scene import FRESHNESS, Scene
 from gateway.ports import RankerPort, RetrieverPort
-from gateway.recommend.plan import weights_of
+from gateway.recommend.plan_request import weights_of
 from servicekit.errors import ServiceError
 
 MOST_ANSWERS, DEFAULT_ANSWERS = 200, 100
 MOST_PLACES, DEFAULT_PLACES = 200, 20
 AT_ONCE = 4
-"""Answers that are computed concurrently: no shopper waits for them."""
+"""Number of answers computed concurrently: no shopper is waiting."""
 MOST_READ = 1000
 MOST_SHOWN = 20
 MOST_EXAMPLES = 10
 NEW_MICROS = 30 * 86_400 * 1_000_000
 REPLAYED = ("parts_with_signals", "parts_without_signals", "diversity")
-"""Entries that say how candidates are ranked."""
+"""Entries that determine how candidates are ranked."""
 UNKEPT = (FRESHNESS, Branch.FOLLOWED)
-"""Parts that an answer's record holds only where they had a weight."""
+"""Parts that a record holds only if they had a weight."""
 GONE = frozenset({"ANSWER_RECORD_MISSING", "ANSWER_RECORD_OUTDATED"})
 Orders = tuple[str, Sequence[str], Sequence[str]]
-"""An answer's id, and the products of its first places before and after."""
+"""Id of an answer, and the products of its first places before and after."""
 
 
 @dataclass(frozen=True, slots=True)
 class SceneEntryChange:
-    """An entry of a scene's file that differs."""
+    """A changed entry of a scene's file."""
 
     path: str
     before: str
     after: str
-    """Empty: the entry is not there."""
+    """Empty if the entry is missing."""
     replayed: bool
-    """Whether recorded answers show what the change does."""
+    """True if recorded answers show the effect of the change."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExposureChange:
-    """The share of all exposure, 0 to 1, of a product, brand or category."""
+    """Share of the total exposure, 0 to 1, of a product, brand or category."""
 
     dimension: str
     name: str
@@ -64,7 +64,7 @@ class ExposureChange:
 
 @dataclass(frozen=True, slots=True)
 class ExposureFigure:
-    """A figure of all exposure."""
+    """A summary figure of exposure."""
 
     name: str
     before: float
@@ -73,7 +73,7 @@ class ExposureFigure:
 
 @dataclass(frozen=True, slots=True)
 class ChangedAnswer:
-    """The first products of an answer that changes."""
+    """First products of an answer that changes."""
 
     answer_id: str
     before_product_ids: Sequence[str]
@@ -82,11 +82,11 @@ class ChangedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SceneDiff:
-    """What a changed scene would have answered."""
+    """Comparison of recorded answers with those of a changed scene."""
 
     answer_count: int
     skipped_count: int
-    """Answers whose records are gone, or can't be computed again."""
+    """Number of answers whose records are deleted or can't be computed again."""
     changed_count: int
     changed_place_share: float
     replaced_share: float
@@ -98,14 +98,14 @@ class SceneDiff:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSample:
-    """Which answers are taken."""
+    """Selection of the answers to compare."""
 
     catalog_id: str
     scene: str
     answers: int
     since_micros: int
     places: int
-    """How many of the first places count."""
+    """Number of first places that are compared."""
 
 
 async def scene_diff(
@@ -138,7 +138,7 @@ async def scene_diff(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A recorded answer, and how a scene weighs its parts."""
+    """A recorded answer, and the weights of a scene."""
 
     answer_id: str
     product_ids: Sequence[str]
@@ -225,7 +225,7 @@ def _mean_share(counts: Sequence[int], lengths: Sequence[int]) -> float:
 
 
 Shares = Mapping[str, float]
-"""Of all exposure, by who has it."""
+"""Share of the total exposure, by owner."""
 
 
 def _exposure(orders: Iterable[Sequence[str]]) -> Shares:

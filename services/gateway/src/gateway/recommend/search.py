@@ -1,12 +1,12 @@
-"""Search: the products near to the signals, fused and not ranked for anyone."""
+"""Search: the nearest products of a query, fused, without ranking."""
 
 from gateway.model.query import RequestQuery
 from gateway.model.response import FoundProduct, SearchAnswer
 from gateway.ranking.sorting import in_order
+from gateway.recommend.answer_report import best_match, degraded, versions_of
 from gateway.recommend.begin import begin
-from gateway.recommend.order import as_fused, collapsed, fused
+from gateway.recommend.final_order import as_fused, collapsed, fused
 from gateway.recommend.pages import read_page
-from gateway.recommend.report import best_match, degraded, versions_of
 from gateway.recommend.validate import check
 from gateway.retrieval.branches import search as find_near
 from gateway.state.run import RequestDependencies

@@ -1,4 +1,4 @@
-"""Refuses requests that are out of their documented range, before anything is called."""
+"""Validation of requests against their documented ranges, before any call."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -49,7 +49,7 @@ def check_product(query: RequestQuery, product_id: str) -> None:
     violations = list(_id_violations(product_id, "product_id"))
     if query.page_token:
         violations.append(
-            FieldViolation("page_token", "must be empty: the whole answer is explained")
+            FieldViolation("page_token", "must be empty: explanations cover the whole answer")
         )
     if violations:
         raise RequestInvalid(*violations)
@@ -81,7 +81,7 @@ def check_heat_map(
 
 def _photo_violations(photo: Signal) -> Iterator[FieldViolation]:
     if photo.kind is SignalKind.NOTHING:
-        yield FieldViolation("photo", "an image or an image_uri is needed")
+        yield FieldViolation("photo", "an image or an image_uri is required")
     else:
         yield from _content_violations(photo)
         yield from _part_violations(photo)
@@ -115,23 +115,23 @@ def _violations(query: RequestQuery, signals_required: bool) -> Iterator[FieldVi
 
 def _signals_violations(query: RequestQuery, required: bool) -> Iterator[FieldViolation]:
     if required and not query.signals:
-        yield FieldViolation("signals", "at least one is needed")
+        yield FieldViolation("signals", "at least one is required")
         return
     for signal in query.signals:
         yield from _signal_violations(signal)
     if query.names_nothing_wanted:
-        yield FieldViolation("signals", "are all negative: at least one has to be wanted")
+        yield FieldViolation("signals", "are all negative: at least one must be positive")
 
 
 def _range_violations(query: RequestQuery) -> Iterator[FieldViolation]:
     if not 0 <= query.min_quality <= 1:
         yield FieldViolation("min_quality", "must be 0 to 1")
     if not 0 <= query.min_answer_quality <= max(Quality):
-        yield FieldViolation("min_answer_quality", "is not one of the qualities")
+        yield FieldViolation("min_answer_quality", "is not a known quality")
     if not 0 <= query.priority <= MOST_PRIORITY:
-        yield FieldViolation("priority", "is not one of the priorities")
+        yield FieldViolation("priority", "is not a known priority")
     if query.sort not in SORTS:
-        yield FieldViolation("sort", "is not one of the orders")
+        yield FieldViolation("sort", "is not a known order")
 
 
 def _anchor_violations(anchors: Sequence[str]) -> Iterator[FieldViolation]:
@@ -155,7 +155,7 @@ def _followed_violations(followed: Sequence[str]) -> Iterator[FieldViolation]:
 def _twice(name: str, values: Sequence[str]) -> Iterator[FieldViolation]:
     if len(set(values)) < len(values):
         index = next(at for at, value in enumerate(values) if value in values[:at])
-        yield FieldViolation(f"{name}[{index}]", "stands there already")
+        yield FieldViolation(f"{name}[{index}]", "is a duplicate")
 
 
 def _texts(query: RequestQuery) -> tuple[tuple[str, str, int], ...]:
@@ -189,7 +189,7 @@ def _content_violations(signal: Signal) -> Iterator[FieldViolation]:
         case SignalKind.NOTHING:
             yield FieldViolation(
                 f"signals[{signal.index}]",
-                "an image, an image_uri, a text or a product_id is needed",
+                "an image, an image_uri, a text or a product_id is required",
             )
         case SignalKind.TEXT if not 1 <= len(signal.text) <= MOST_TEXT:
             yield FieldViolation(path, f"must have 1 to {MOST_TEXT} characters")
@@ -204,11 +204,11 @@ def _part_violations(signal: Signal) -> Iterator[FieldViolation]:
     """Yield what is wrong with the part of a photo to search by."""
     box, find = (photo_path(signal.index, part) for part in ("box", "find_subject"))
     if not signal.is_photo and (signal.box is not None or signal.find_subject):
-        yield FieldViolation(find if signal.box is None else box, "goes with a photo only")
+        yield FieldViolation(find if signal.box is None else box, "is valid for photos only")
     elif signal.box is not None:
         yield from _box_violations(signal.box, box)
         if signal.find_subject:
-            yield FieldViolation(find, "goes without a box: give either")
+            yield FieldViolation(find, "must not be set together with box")
 
 
 def _box_violations(box: Box, path: str) -> Iterator[FieldViolation]:

@@ -1,1 +1,1 @@
-"""Where candidates come from: one module for each kind of branch."""
+"""Sources of candidates: one module for each kind of branch."""

@@ -1,4 +1,4 @@
-"""The products that a request is about, before anything is searched: as the scene wants them."""
+"""Resolution of a request's anchors as the scene defines them, before any search."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,14 +16,14 @@ from sightline_rules import categories
 
 @dataclass(frozen=True, slots=True)
 class ResolvedAnchors:
-    """A request's anchors, as resolved before anything is searched."""
+    """A request's anchors, resolved before any search."""
 
     asked: RequestQuery
-    """With the anchors that it names itself."""
+    """The query, with its own anchors."""
     given: FromRanker | None
-    """What the ranker answered on the way; None = it was not asked."""
+    """Response of the ranker; `None` if it was not called."""
     kept: BranchResult
-    """Which anchors the catalog does not hold, where it was asked."""
+    """Categories of the anchors, and which anchors are missing from the catalog, if it was read."""
 
 
 async def resolve_anchors(run: Run) -> tuple[Run, ResolvedAnchors]:

@@ -1,4 +1,4 @@
-"""The branches: where candidates come from, side by side."""
+"""The branches, executed in parallel."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -43,7 +43,7 @@ async def find(run: Run, anchors: ResolvedAnchors | None = None) -> tuple[Candid
         jobs.append(missing(run, places))
     result = merged([kept, *await in_parallel(*jobs)])
     if not asked.about and given:
-        result = replace(result, missing={})  # of the ranker's anchors, not the caller's
+        result = replace(result, missing={})  # anchors of the ranker, not of the caller
     run.trace.note(result)
     _refuse_if_all_missing(asked, result.missing)
     listings = result.listings

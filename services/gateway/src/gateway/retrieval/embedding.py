@@ -1,4 +1,4 @@
-"""Signals → vectors, by the version of the space that the index holds."""
+"""Embedding of signals with the version of the space that the index holds."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from gateway.model.branch import SPACES, Branch
 from gateway.model.carried import Vector
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import ImageRefused, ImageUnreadable
-from gateway.model.failures import StageFailure, cause_of
+from gateway.model.peer_failures import StageFailure, cause_of
 from gateway.model.peers import EmbeddedSignals
 from gateway.model.query import Signal
 from gateway.model.retrieved import NOTHING, BranchResult, failed
@@ -14,9 +14,9 @@ from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
 PARTS = {"BOX_INVALID": "box", "SUBJECT_SEARCH_UNAVAILABLE": "find_subject"}
-"""Fields of a photo's signal that an error of the embedder is about, by its reason."""
+"""Field of a photo's signal to blame, by reason of the embedder's error."""
 REFUSED = frozenset({"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "URI_FORBIDDEN", *PARTS})
-"""The embedder's reasons for photos that cannot be embedded: the caller's own errors."""
+"""Reasons of the embedder for invalid photos: errors of the caller."""
 
 
 async def embed(
@@ -46,7 +46,7 @@ async def embed(
     failures = tuple(
         StageFailure(branch, _cause(signal, item))
         for signal, item in pairs
-        # A visual space that takes no texts is no degradation.
+        # A visual space that accepts no texts is not a degradation.
         if isinstance(item, ServiceError)
         and (branch is not Branch.TEXT_VISUAL or item.reason != "SPACE_UNAVAILABLE")
     )

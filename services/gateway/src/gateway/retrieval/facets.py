@@ -1,4 +1,4 @@
-"""Facets of a search: counts over all that passes its filter."""
+"""Facets of a search: counts over all products that pass its filter."""
 
 from gateway.model.causes import Peer
 from gateway.model.retrieved import NOTHING, BranchResult, failed

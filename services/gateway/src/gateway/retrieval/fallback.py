@@ -1,5 +1,5 @@
-"""What is tried when the branches name nothing, or too little: popular products, then the newest;
-where the record can't be read, those of the snapshot."""
+"""Fallbacks if the branches find too little: popular products, then the newest ones; those of the
+snapshot if the record can't be read."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -15,7 +15,7 @@ from gateway.model.peers import NominationBasis, RankerCandidates
 from gateway.model.plan import MOST_ASKED
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.new import BEHIND
-from gateway.retrieval.ranker import generate, look_up
+from gateway.retrieval.ranker_candidates import generate, look_up
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 from sightline_rules.duplicates import NO_HASH
@@ -29,7 +29,7 @@ async def fall_back(run: Run, candidates: RankerCandidates | None) -> tuple[Cand
     NothingAvailable.
     """
     if Peer.RETRIEVER in run.trace.unreachable:
-        # Whatever the ranker gave could not be looked up.
+        # The ranker's products could not be looked up.
         return _last(run)
     popular = run.trace.note(await _popular(run, candidates)).listings
     if any(_fills_a_page(run, listing) for listing in popular):
@@ -106,7 +106,7 @@ async def _popular(run: Run, candidates: RankerCandidates | None) -> BranchResul
     if not run.plan.scene.popular_fallback:
         return NOTHING
     asked, until, notes = run.plan.generated, run.plan.ends.fallback, NOTHING
-    # A peer that did not answer a moment ago is not asked a second time.
+    # A peer that has just failed is not called again.
     if candidates is None and Peer.RANKER not in run.trace.unreachable:
         asked = MOST_ASKED
         candidates, notes = await generate(run, None, Branch.POPULAR, until)
@@ -127,7 +127,7 @@ async def _newest(run: Run, before: tuple[CandidateList, ...]) -> BranchResult:
     if not run.plan.scene.new_fallback or Peer.RETRIEVER in run.trace.unreachable:
         return NOTHING
     known = frozenset(product_id for listing in before for product_id in listing.ids)
-    # The retriever's list knows neither of them: as many more are asked for.
+    # The retriever's list ignores exclusions and new products: request as many more.
     count = min(run.plan.top_k + len(run.left_out) + len(known), MOST_ASKED)
     try:
         async with run.trace.stage("retrieve", run.plan.ends.fallback):

@@ -1,4 +1,4 @@
-"""What texts find by their words: the record's own search, which needs no model and no index."""
+"""Keyword search of texts in the record, which needs no model and no index."""
 
 from gateway.model.branch import Branch
 from gateway.model.causes import Peer

@@ -1,9 +1,9 @@
-"""New products among the candidates: as a branch of its own, of those whom the shopper follows, or
-where a scene gives places away to them.
+"""New products among the candidates: as a branch, by followed attributes, or for a scene's
+exploration places.
 
-Neither behaviour nor popularity names a product that nobody knows yet, so a scene whose exploration
-places are to be filled asks the catalog itself. With signals nobody asks: what is new and near
-is named by the search, and what is new and far has no place beside it.
+Neither behaviour nor popularity finds products without events, so a scene with exploration places
+reads the newest products from the catalog. With signals it does not: the search finds new products
+that are near, and those far away are not relevant.
 """
 
 from dataclasses import replace
@@ -19,10 +19,10 @@ from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
 MOST_NEW = 100
-"""The newest products that places are given to."""
+"""Maximum number of newest products for exploration places."""
 BEHIND = 1_000_000
-"""Places before theirs in the fused order, which alone decides without the ranker: whatever the
-weights, they come after all that was named for a better reason."""
+"""Number of places before theirs in the fused order, which decides if there is no ranker: they come
+after all other candidates, regardless of weights."""
 DAY_MICROS = 86_400_000_000
 
 

@@ -1,4 +1,4 @@
-"""Runs the calls of a request side by side."""
+"""Execution of a request's calls in parallel."""
 
 import asyncio
 from collections.abc import Coroutine

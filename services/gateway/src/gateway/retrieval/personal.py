@@ -1,10 +1,10 @@
-"""What fits a shopper: products by behaviour, from the ranker or from the index. With it, in the
-same call of the ranker and the same read of the record, what the scene's recommenders name.
+"""Candidates that fit a shopper, by behaviour, from the ranker or the index. The same call of the
+ranker and the same read of the record also serve the scene's recommenders.
 
-Of a large catalog the index is searched with the shopper's own vector. The ranker gives that
-vector by the model that serves and, as the index holds the products of the model before it until
-those of the new one are published, by that one too. Which of them the index holds is learned from
-its refusals, so that a promotion costs one more search and no request.
+For a large catalog the index is searched with the shopper's vector. The ranker returns the vector
+by the serving model and by its predecessor, whose products the index holds until those of the new
+model are published. Rejections of the index tell which version it holds, so a promotion costs one
+additional search and no failed request.
 """
 
 from collections.abc import Collection
@@ -26,18 +26,18 @@ from gateway.model.peers import (
 from gateway.model.plan import MOST_ASKED
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.parallel import in_parallel
-from gateway.retrieval.ranker import generate, look_up
+from gateway.retrieval.ranker_candidates import generate, look_up
 from gateway.retrieval.similar import search
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
 MOST_SEARCHES = 3
-"""Of one request: another generation may become active between two of them."""
+"""Maximum number of searches of a request: another generation may become active in between."""
 BRANCH = Branch.COLLABORATIVE
 
 
 FromRanker = tuple[RankerCandidates | None, BranchResult]
-"""The ranker's candidates, None where they could not be had; and what is to be noted."""
+"""The ranker's candidates (`None` if unavailable) and notes."""
 
 
 async def ask_ranker(run: Run) -> FromRanker:
@@ -152,7 +152,7 @@ async def _near_shopper(run: Run, candidates: RankerCandidates) -> BranchResult:
         return failed(BRANCH, Peer.RETRIEVER, error)
     if found is None:
         return NOTHING
-    # An inner product is no similarity: as from the ranker, the order alone counts.
+    # An inner product is no similarity: as for the ranker's candidates, only the order counts.
     listing = CandidateList(BRANCH, 1.0, found.columns, collapsed=found.collapsed)
     step = f"{BRANCH}: top {run.plan.top_k} by {candidates.basis}, index"
     return BranchResult((listing,), found=(found,), steps=(step,))

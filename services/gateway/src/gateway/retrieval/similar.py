@@ -1,8 +1,9 @@
-"""What is near to the signals: one list for each, or one for all that is wanted of a branch.
+"""Nearest neighbours of the signals: one list for each, or one for all positive signals of a
+branch.
 
-The scene decides which (`fusion`). Negative signals have lists of their own either way, which name
-nothing: what is in them is put further down, see ranking/fuse.py. Put into the blend they took more
-of what is wanted with them (`python -m bench signals`, 2026-11).
+The scene decides which (`fusion`). Negative signals always have their own lists, which add no
+candidates: their products are moved down, see ranking/fuse.py. As parts of the blend they removed
+more positive results (`python -m bench signals`, 2026-11).
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from gateway.model.branch import SPACES, Branch
 from gateway.model.candidates import CandidateList
 from gateway.model.carried import Vector
 from gateway.model.causes import DegradationCause, Peer
-from gateway.model.failures import StageFailure
+from gateway.model.peer_failures import StageFailure
 from gateway.model.peers import NearestProducts, VectorBlend
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Signal, SignalKind
@@ -31,10 +32,11 @@ FOLLOWED: Mapping[Branch, frozenset[SignalKind]] = {
     Branch.TEXT: frozenset({SignalKind.TEXT}),
     Branch.TEXT_VISUAL: frozenset({SignalKind.TEXT}),
 }
-"""The signals that each branch of a space follows."""
+"""Signals that each branch of a space follows."""
 
 MOST_ROUNDS = 3
-"""How often a branch searches so that all its listings come from one generation of the index."""
+"""Maximum number of repetitions until all lists of a branch come from one generation of the index.
+"""
 
 _PART = re.compile(r"blend\.parts\[(\d+)\]\.product_id")
 
@@ -92,7 +94,7 @@ async def takes_texts(run: Run) -> bool:
     return known in with_texts
 
 
-# Each signal by itself
+# Each signal searched separately
 
 
 async def _near_each(run: Run, branch: Branch, signals: Sequence[Signal]) -> BranchResult:
@@ -186,7 +188,7 @@ def listing_of(
 def result_of(run: Run, listing: CandidateList, found: NearestProducts) -> BranchResult:
     """Return a search's list, with the search in words."""
     away = ", away from it" if listing.negative else ""
-    step = f"{listing.branch}: top {run.plan.top_k}{away} ({found.plan or 'plan not known'})"
+    step = f"{listing.branch}: top {run.plan.top_k}{away} ({found.plan or 'unknown plan'})"
     return BranchResult((listing,), found=(found,), steps=(step,))
 
 
@@ -207,7 +209,7 @@ async def search(
     return found
 
 
-# All that is wanted of a branch at once
+# All positive signals of a branch searched at once
 
 
 async def _near_together(run: Run, branch: Branch, signals: Sequence[Signal]) -> BranchResult:

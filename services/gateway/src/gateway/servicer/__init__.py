@@ -1,1 +1,1 @@
-"""The public API on the wire, one file a service. Edges: they translate and decide nothing."""
+"""The public API, one file per service. Servicers translate and decide nothing."""

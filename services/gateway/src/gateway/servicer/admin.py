@@ -40,8 +40,8 @@ MOST_LISTED = 1_000
 
 
 class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
-    """Shows the suite's status and its scenes, and passes on calls for models, profiles, exports,
-    the index, backups and spaces."""
+    """Servicer of the suite's status and scenes, and of calls passed on for models, profiles,
+    exports, the index, backups and spaces."""
 
     def __init__(
         self,

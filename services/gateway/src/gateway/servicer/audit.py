@@ -1,10 +1,10 @@
-"""The audit log, which services with a store keep for the gateway: it has none itself."""
+"""The audit log, stored by the services behind the gateway, which has no store."""
 
 from collections.abc import Mapping
 
-from gateway.admin import listings
-from gateway.admin.listings import Entry
-from gateway.clients.calls import PeerCaller
+from gateway.admin import merged_lists
+from gateway.admin.merged_lists import Entry
+from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Connection
@@ -18,16 +18,16 @@ from sightline.common.v1 import audit_service_pb2_grpc
 DEFAULT_PAGE, MOST_LISTED = 50, 1_000
 
 OWNERS = (Peer.RETRIEVER, Peer.RANKER)
-"""An entry goes to the first that takes it."""
+"""Owners of entries, in order of preference: the first one that accepts an entry stores it."""
 
 EACH_SECONDS = 2.0
-"""How long each of them may take."""
+"""Timeout of each of them, in seconds."""
 
 Owner = tuple[PeerCaller, "audit_service_pb2_grpc.AuditServiceAsyncStub"]
 
 
 class AuditLog:
-    """Writes the audit log and reads it."""
+    """Writer and reader of the audit log."""
 
     def __init__(self, connections: Mapping[Peer, Connection], keys: SigningKeys) -> None:
         """`keys`: what signs page tokens."""
@@ -57,7 +57,7 @@ class AuditLog:
         """Return the entries of all owners, newest first; an owner that does not answer fails the
         call."""
         size = page_size(request.page_size, DEFAULT_PAGE, MOST_LISTED)
-        found, token = await listings.merged(
+        found, token = await merged_lists.merged(
             {name: _lister(owner, request) for name, owner in self._owners.items()},
             about=("audit", request.catalog_id, request.caller),
             size=size,
@@ -69,7 +69,7 @@ class AuditLog:
         )
 
 
-def _lister(owner: Owner, asked: pb.ListAuditEntriesRequest) -> listings.Fetch:
+def _lister(owner: Owner, asked: pb.ListAuditEntriesRequest) -> merged_lists.Fetch:
     caller, stub = owner
 
     async def fetch(token: str, size: int) -> tuple[list[Entry], str]:

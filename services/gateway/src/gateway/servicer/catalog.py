@@ -1,10 +1,10 @@
-"""CatalogService on the wire: the retriever's ProductService under the public contract."""
+"""CatalogService: the retriever's ProductService under the public contract."""
 
 from collections.abc import Sequence
 
 import grpc
 
-from gateway.clients.calls import PeerCaller
+from gateway.clients.peer_calls import PeerCaller
 from gateway.model.errors import ProductNotFound
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Passthrough
@@ -24,7 +24,7 @@ MOST_LISTED = 1_000
 
 
 class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
-    """Passes the catalog's calls on to the retriever."""
+    """Servicer that passes calls about the catalog to the retriever."""
 
     def __init__(
         self,

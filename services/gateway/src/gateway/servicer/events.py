@@ -1,4 +1,4 @@
-"""UserEventService on the wire: the ranker's EventService under the public contract."""
+"""UserEventService: the ranker's EventService under the public contract."""
 
 import time
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ ATTRIBUTIONS = Counter(
 
 EVENTS = Counter(
     "sightline_gateway_events_total",
-    "Events that callers sent, by type: those that were refused or sent again included.",
+    "Events that callers sent, by type, including rejected and repeated ones.",
     ("type",),
 )
 _KINDS = {
@@ -43,7 +43,7 @@ ARM_EVENTS = Counter(
 
 
 class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
-    """Passes events on to the ranker, which has them on disk before it answers."""
+    """Servicer that passes events to the ranker, which stores them durably before it responds."""
 
     def __init__(
         self, catalogs: Sequence[str], passthrough: Passthrough, keys: SigningKeys

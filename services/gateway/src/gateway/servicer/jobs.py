@@ -1,11 +1,11 @@
-"""JobService on the wire: each job's id begins with its owner, which serves it."""
+"""JobService: each job's id begins with its owner, which serves the call."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from gateway.admin import listings
-from gateway.admin.listings import Entry
-from gateway.clients.calls import PeerCaller
+from gateway.admin import merged_lists
+from gateway.admin.merged_lists import Entry
+from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Connection
@@ -21,14 +21,14 @@ DEFAULT_PAGE = 50
 MOST_LISTED = 1_000
 
 OWNERS = (Peer.RETRIEVER, Peer.RANKER)
-"""The services that have jobs; their names are the prefixes of their jobs' ids."""
+"""Services with jobs; their names are the prefixes of their jobs' ids."""
 
 Owner = tuple[PeerCaller, "job_service_pb2_grpc.JobServiceAsyncStub"]
-"""How to call a service's JobService: its caller and its stub."""
+"""A service's caller and the stub of its JobService."""
 
 
 class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
-    """Passes each call on to the job's owner."""
+    """Servicer that passes each call to the job's owner."""
 
     def __init__(
         self, catalogs: Sequence[str], connections: Mapping[Peer, Connection], keys: SigningKeys
@@ -53,7 +53,7 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
         complete.
         """
         request.catalog_id = admit(request, self._catalogs)
-        entries, token = await listings.merged(
+        entries, token = await merged_lists.merged(
             {name: self._lister(owner, request) for name, owner in self._owners.items()},
             about=("jobs", request.catalog_id, request.kind),
             size=page_size(request.page_size, DEFAULT_PAGE, MOST_LISTED),
@@ -62,7 +62,7 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
         token = self._tokens.sealed(request, token)
         return pb.ListJobsResponse(jobs=[entry.body for entry in entries], next_page_token=token)
 
-    def _lister(self, owner: Owner, request: pb.ListJobsRequest) -> listings.Fetch:
+    def _lister(self, owner: Owner, request: pb.ListJobsRequest) -> merged_lists.Fetch:
         caller, stub = owner
 
         async def fetch(page_token: str, size: int) -> tuple[list[Entry], str]:
@@ -101,5 +101,5 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
         request.catalog_id = admit(request, self._catalogs)
         owner = self._owners.get(request.job_id.partition("/")[0])
         if owner is None:
-            raise NotFound("this catalog has no such job", reason="JOB_NOT_FOUND")
+            raise NotFound("the catalog has no job with this id", reason="JOB_NOT_FOUND")
         return owner

@@ -1,6 +1,6 @@
-"""Page tokens of lists: signed as they leave the suite, checked as they come back.
+"""Page tokens of lists: signed when they leave the suite, verified when they return.
 
-What a service gave is carried in ours, so that no caller can make one up for it.
+The token of the service is embedded, so that no caller can forge one.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from servicekit.keyring import SignatureInvalid, SigningKeys
 from servicekit.requests import PageTokenInvalid
 
 GOOD_MICROS: Final = 86_400 * 1_000_000
-"""How long one is good: a list that is read so slowly is another one by then."""
+"""Lifetime of a token, in microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListTokens:
-    """Tokens of one public call's lists, each good for its catalog alone."""
+    """Tokens of the lists of one public call, each valid for its catalog only."""
 
     method: str
     keys: SigningKeys

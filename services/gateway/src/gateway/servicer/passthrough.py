@@ -1,7 +1,7 @@
-"""Calls that are passed on as they came: a peer's calls under the public contract.
+"""Calls that are passed on unchanged: a peer's calls under the public contract.
 
-The public messages are the peer's own or, field by field, the same on the wire (a test compares
-them), so nothing is translated: what a peer answers goes to the caller.
+The public messages are the peer's own, or the same on the wire field by field (a test compares
+them), so nothing is translated.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.clients.calls import PeerCaller
+from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.requests import admit
@@ -26,11 +26,11 @@ Connection = tuple[grpc.aio.Channel, PeerCaller]
 
 @dataclass(frozen=True, slots=True)
 class PublicRoute:
-    """Where a public call goes."""
+    """Destination of a public call."""
 
     peer: Peer
     path: str
-    """The peer's call: package.Service/Method."""
+    """Path of the peer's call: package.Service/Method."""
 
 
 def _routes(peer: Peer, service: str, names: str) -> dict[str, PublicRoute]:
@@ -93,11 +93,11 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
         },
     }
 )
-"""By public service and call."""
+"""Routes by public service and call."""
 
 
 class Passthrough:
-    """Passes calls on to the peers, for the declared catalogs."""
+    """Calls passed on to peers, for the declared catalogs."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ from sightline_rules.fields import FIELDS, check_orders
 
 KINDS = {control_pb2.Control.Kind.Value(f"KIND_{kind.name}"): kind for kind in Kind}
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
-"""Years 1 to 9999."""
+"""Seconds since 1970 of the years 1 to 9999."""
 
 
 def question(request: pb.ClassifyRequest) -> Question:

@@ -69,7 +69,7 @@ def _note(scene: str, results: int, degradations: Iterable[Degradation]) -> None
 
 
 class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServiceServicer):
-    """Recommends, searches and classifies."""
+    """Servicer that recommends, searches and classifies."""
 
     def __init__(self, deps: RequestDependencies) -> None:
         self._deps = deps

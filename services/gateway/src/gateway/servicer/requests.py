@@ -1,4 +1,4 @@
-"""What every request on the wire has: a catalog, a request id."""
+"""Fields common to all requests: catalog and request id."""
 
 from collections.abc import Collection
 from typing import Any

@@ -20,11 +20,11 @@ from sightline.gateway.v1 import admin_service_pb2 as pb
 
 DEFAULT = "default"
 LAST_SECOND = 253_402_300_799
-"""9999-12-31, the last that a Timestamp can say."""
+"""9999-12-31, the latest time of a Timestamp."""
 
 
 class SceneCalls:
-    """Lists, shows, checks and compares scenes. Nothing here changes one: they are files."""
+    """Calls that list, show, check and compare scenes. They change none: scenes are files."""
 
     _catalogs: Sequence[str]
     _scenes: SceneSource
@@ -110,7 +110,7 @@ class SceneCalls:
                 return []
         except ServiceError:
             return []
-        text = "the ranker has no such model, or not its files any more: the promoted one answers"
+        text = "the ranker does not have this model or its files: the promoted one is used"
         return [pb.SceneProblem(path="ranking.model", text=text)]
 
     def _used(self, name: str, catalog_id: str) -> Scene | None:

@@ -1,1 +1,1 @@
-"""What is kept: of a request while it runs, between requests, and in tokens that callers hold."""
+"""State: of a running request, between requests, and in tokens that callers hold."""

@@ -1,4 +1,4 @@
-"""Hands answer records to the ranker after the answer: an answer never waits for its record."""
+"""Asynchronous recording of answers: an answer does not wait for its record."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,14 +11,15 @@ from servicekit.batch_queue import BatchQueue, BatchRules, QueueMetrics
 from servicekit.errors import Code
 
 MOST_PRODUCTS = 10_000
-"""What goes into one call, so that it stays far below the largest message."""
+"""Maximum number of products in one call, far below the maximum message size."""
 CALL_SECONDS = 5.0
 
 COUNTS = QueueMetrics(
-    Counter("sightline_gateway_answers_kept_total", "Answer records that the ranker took."),
+    Counter("sightline_gateway_answers_kept_total", "Answer records that the ranker accepted."),
     Counter(
         "sightline_gateway_answers_dropped_total",
-        "Answer records that were dropped: the queue was full, the ranker gone or not willing.",
+        "Answer records that were dropped: the queue was full, or the ranker was unavailable or"
+        " rejected them.",
         ("cause",),
     ),
     Gauge(
@@ -36,7 +37,7 @@ Given = tuple[str, AnswerRecord]
 
 
 class AnswerQueue:
-    """Records on their way to the ranker, oldest first."""
+    """Queue of records for the ranker, oldest first."""
 
     def __init__(
         self,

@@ -1,9 +1,9 @@
-"""Experiments as files: one TOML file each, validated all together, taken up when one changes.
+"""Experiments as files: one TOML file each, validated together, reloaded when one changes.
 
-They are in force once the ranker, which reports on them, has kept what they are. It refuses one
-that was changed while under way; then none of the changed files is taken up, and those before them,
-after a restart those that the ranker kept, go on. While the ranker was never reached there is no
-experiment: there would be no record of it either.
+They take effect after the ranker, which reports on them, has registered them. It rejects a change
+to a running experiment; then no changed file takes effect, and the previous experiments continue
+(after a restart, those registered with the ranker). Until the ranker has been reached there are no
+experiments.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from servicekit.reloaded import Reloaded, Unreadable, problems
 from servicekit.telemetry import get_logger
 
 AGAIN_SECONDS = 5.0
-"""After which the ranker is asked once more."""
+"""Seconds until the ranker is called again."""
 CALL_SECONDS = 5.0
 CHANGED = "EXPERIMENT_CHANGED"
 STALE = Gauge(
@@ -39,7 +39,7 @@ STALE = Gauge(
 
 
 class ExperimentsInvalid(Unreadable):
-    """An experiment's file can't be used; the message names it, the field and what is wrong."""
+    """An invalid experiment file; the message names the file, the field and the error."""
 
 
 def read(
@@ -78,11 +78,11 @@ def _unknown(one: ExperimentFile, catalogs: Collection[str], scenes: SceneSource
         try:
             scenes.get(name, one.catalog)
         except SceneNotFound:
-            yield f"{field}: there is no scene {name!r}"
+            yield f"{field}: no scene is named {name!r}"
 
 
 class RunningExperiments:
-    """The experiments that are in force."""
+    """The experiments in force."""
 
     def __init__(
         self,
@@ -102,12 +102,12 @@ class RunningExperiments:
         )
         self._in_force: dict[str, Sequence[RunningExperiment]] = {}
         self._taken: tuple[ExperimentFile, ...] | None = None
-        """The files that the ranker has answered for."""
+        """The files that the ranker has accepted or rejected."""
         self._next_try = clock()
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self.problem = ""
-        """Why the files as they are now are not in force; empty = they are."""
+        """Why the current files are not in force; empty if they are."""
 
     def _read(self, folder: Path) -> tuple[ExperimentFile, ...]:
         try:
@@ -120,7 +120,7 @@ class RunningExperiments:
         """Return the scene that answers, and the arms that chose it; no arms without a shopper."""
         if self._files.get() is not self._taken and self._clock() >= self._next_try:
             self._next_try = self._clock() + AGAIN_SECONDS
-            # In a context of its own: it is no one request's, and has not its deadline.
+            # In a separate context: it belongs to no request and has no deadline.
             self._task = asyncio.create_task(self.refresh(), context=contextvars.Context())
         if query.shopper is None:
             return query.scene, ()
@@ -156,7 +156,7 @@ class RunningExperiments:
                         )
             except ServiceError as error:
                 self.problem = error.message
-                get_logger().warning("experiments not taken up", problem=error.message)
+                get_logger().warning("experiments not loaded", problem=error.message)
             else:
                 self._taken = wanted
             STALE.set(bool(self.problem))
@@ -168,7 +168,9 @@ class RunningExperiments:
             if error.reason != CHANGED:
                 raise
             self.problem = error.message
-            get_logger().error("experiments refused; the former ones go on", problem=error.message)
+            get_logger().error(
+                "experiments rejected; the previous ones stay in force", problem=error.message
+            )
             if catalog_id not in self._in_force:  # after a restart
                 self._in_force[catalog_id] = await self._keeper.experiments(catalog_id)
         else:

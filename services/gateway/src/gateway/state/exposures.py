@@ -1,8 +1,8 @@
-"""How often controls acted today: the ranker's counts, and what it can't have counted yet.
+"""Effects of controls today: the ranker's counts, and answers that these can't include yet.
 
-The ranker counts with the write that keeps an answer's record; it is asked now and then, beside the
-requests. While it does not answer, this gateway's own answers are added to what was known last. An
-answer whose record was dropped counts only until the next look.
+The ranker counts when it writes an answer's record; it is polled beside the requests. While it does
+not answer, this gateway's own answers are added to the last counts. An answer whose record was
+dropped counts only until the next poll.
 """
 
 import asyncio
@@ -15,31 +15,32 @@ from servicekit import deadlines
 from servicekit.errors import ServiceError
 
 LOOK_SECONDS = 2.0
-"""After how long the ranker is asked anew."""
+"""Seconds between two polls of the ranker."""
 LAG_SECONDS = 1.0
-"""After how long an answer is in the ranker's count, which gathers them for a tenth of a second."""
+"""Seconds after which an answer is included in the ranker's counts, which are written every tenth
+of a second."""
 CALL_SECONDS = 1.0
 DAY_SECONDS = 86_400
 
 MOST_NAMES = 1_000
-"""Controls of a catalog that are asked for together."""
+"""Maximum number of controls in one call."""
 
 Ask = Callable[[str, int, Sequence[str]], Awaitable[Mapping[str, int]]]
-"""The ranker's counts of a catalog's controls on a day."""
+"""Reads the ranker's counts of a catalog's controls on a day."""
 
 
 @dataclass(slots=True)
 class _Held:
-    """What is known of a catalog's day."""
+    """Known counts of a catalog's day."""
 
     day: int
     names: frozenset[str] = frozenset()
-    """Those that the ranker was asked for."""
+    """Controls that the ranker was asked for."""
     counts: Mapping[str, int] = field(default_factory=dict)
     looked: float = 0.0
-    """When."""
+    """Time of the last poll."""
     own: list[tuple[float, str]] = field(default_factory=list)
-    """Our answers that are not in `counts`: when, and the control."""
+    """This gateway's answers that are not in `counts`: time and control."""
 
     @property
     def all(self) -> Mapping[str, int]:
@@ -47,7 +48,7 @@ class _Held:
 
 
 class Exposures:
-    """By catalog, in how many answers of today (UTC) each control acted."""
+    """By catalog: number of today's answers (UTC) in which each control had an effect."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -63,7 +64,7 @@ class Exposures:
         if not held.names.issuperset(names):
             together = held.names.union(names)
             held.names = together if len(together) <= MOST_NAMES else frozenset(names)
-            # A look that is under way was not asked for them.
+            # A running poll did not request them.
             await asyncio.shield(asyncio.create_task(self._asked(catalog_id, ask)))
         elif now - held.looked > LOOK_SECONDS:
             self._look(catalog_id, ask)
@@ -94,6 +95,6 @@ class Exposures:
                 counts = await ask(catalog_id, held.day, sorted(held.names))
             held.own = [(at, name) for at, name in held.own if at > began - LAG_SECONDS]
         except ServiceError:
-            counts, held.own = held.all, []  # or ours would pile up one by one
+            counts, held.own = held.all, []  # otherwise this gateway's answers would pile up
         held.counts = counts
         held.looked = self._clock()

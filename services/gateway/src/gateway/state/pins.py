@@ -1,7 +1,7 @@
-"""Pinned products that passed a moment ago, so that not every answer has to ask for them.
+"""Cache of pinned products that passed recently, to avoid a read for every answer.
 
-A page reads its products under the request's own conditions in any case: what passes no more is not
-shown, and is asked for anew. What did not pass is asked for each time.
+A page reads its products under the request's conditions in any case: a product that no longer
+passes is not shown and is read again. Products that did not pass are not cached.
 """
 
 import time
@@ -12,14 +12,14 @@ from gateway.model.columns import ProductColumns
 from gateway.model.query import AnswerScope
 
 FRESH_SECONDS = 5.0
-"""For how long columns may be those of a product that was changed."""
+"""Seconds for which cached columns may be outdated."""
 MOST = 1_000
 
 Key: TypeAlias = tuple[str, tuple[str, ...], AnswerScope]
 
 
 class Pins:
-    """Their columns, by catalog, products and conditions."""
+    """Columns of pinned products, by catalog, products and conditions."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -36,7 +36,7 @@ class Pins:
         """Keep what was read, where all of them pass."""
         if len(columns.product_ids) == len(ids):
             key = (catalog_id, tuple(ids), scope)
-            self._held.pop(key, None)  # so that it is the newest
+            self._held.pop(key, None)  # to make it the newest entry
             self._held[key] = (self._clock(), columns)
             if len(self._held) > MOST:
                 del self._held[next(iter(self._held))]

@@ -1,4 +1,4 @@
-"""One request while it runs, and what it is answered with."""
+"""State and dependencies of one running request."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -26,10 +26,10 @@ from servicekit.keyring import SigningKeys, open_keys
 
 
 class SpaceVersions:
-    """Which version of a space to embed with, by catalog and space: the one that the index holds.
+    """Versions of spaces to embed with, by catalog and space: those that the index holds.
 
-    The embedder may serve two during a roll-out. Which one the active index holds is learned from
-    the retriever's refusals, so that an activation costs one more embedding and no request.
+    During a roll-out the embedder may serve two. The retriever's rejections tell which one the
+    active index holds, so an activation costs one additional embedding and no failed request.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class PeerClients:
 
 @dataclass(frozen=True, slots=True)
 class RequestDependencies:
-    """What every request is answered with."""
+    """Dependencies of every request."""
 
     peers: PeerClients
     scenes: SceneSource
@@ -68,17 +68,17 @@ class RequestDependencies:
     catalogs: frozenset[str]
     service_version: str
     default_seconds: float = 2.0
-    """Time for a request whose caller gives no deadline."""
+    """Seconds for a request whose caller sets no deadline."""
     longest_seconds: float = 10.0
-    """Most of a caller's deadline that is planned with."""
+    """Maximum seconds of a caller's deadline that are used."""
     reserve_seconds: float = 0.02
-    """Kept back to put the answer together."""
+    """Seconds reserved to assemble the answer."""
     answer_seconds: float = 30 * 86400.0
-    """How long records and attribution tokens are good."""
+    """Lifetime of records and attribution tokens, in seconds."""
     keys: SigningKeys = open_keys
-    """What signs tokens."""
+    """Keys that sign tokens."""
     snapshot_of: Callable[[str], CatalogSnapshot | None] = lambda _: None
-    """The catalog's snapshot; None = there is none that may be used."""
+    """Returns the catalog's snapshot; `None` if there is none that may be used."""
     experiments: ArmAssignment | None = None
     versions: SpaceVersions = field(default_factory=SpaceVersions)
     text_spaces: TextQuerySpaces = field(default_factory=TextQuerySpaces)
@@ -102,9 +102,9 @@ class Run:
     deps: RequestDependencies
     trace: RequestTrace
     time_micros: int
-    """When it was made, microseconds since 1970 (UTC)."""
+    """When the request was made, microseconds since 1970 (UTC)."""
     arms: tuple[str, ...] = ()
-    """Of experiments, that answer it."""
+    """Experiment arms of the request."""
 
     @property
     def peers(self) -> PeerClients:

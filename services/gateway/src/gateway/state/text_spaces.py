@@ -1,6 +1,6 @@
-"""Which versions of the visual space take texts: those that were fitted with titles.
+"""Versions of the visual space that accept texts: those fitted with titles.
 
-The embedder is asked now and then, and not by every request.
+The embedder is polled, not called by every request.
 """
 
 import asyncio
@@ -11,12 +11,12 @@ from gateway.model.carried import EmbedderSpace
 from servicekit.errors import ServiceError
 
 LOOK_SECONDS = 10.0
-"""After how long what is known of a catalog is asked for anew."""
+"""Seconds until the versions of a catalog are read again."""
 CALL_SECONDS = 5.0
 
 
 class TextQuerySpaces:
-    """What is known of each catalog."""
+    """Known versions by catalog."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

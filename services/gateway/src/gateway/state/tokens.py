@@ -1,8 +1,8 @@
-"""Attribution tokens, page tokens and the digests of requests. Pure.
+"""Attribution tokens, page tokens and digests of requests. Pure.
 
-Both tokens are opaque to callers: a short JSON object that a key of the ring signed, good until a
-time. What is no token of ours, for whatever reason, joins nothing and is no page. Beyond that a
-page is served only when the request itself has the token's digest.
+Both tokens are opaque to callers: a short JSON object signed by a key of the ring, with an expiry.
+An invalid token joins no events and gives no page. A page also requires that the request has the
+token's digest.
 """
 
 import hashlib
@@ -20,20 +20,20 @@ from servicekit.keyring import KeyRing, TokenExpired
 from servicekit.requests import PageTokenInvalid
 
 AnswerId = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]{1,64}$"), Field(alias="a")]
-"""An id that a record can have: nothing else is asked of the ranker."""
+"""A valid id of a record: no other is requested from the ranker."""
 Text = Annotated[str, StringConstraints(max_length=1024)]
 Arm = Annotated[str, StringConstraints(pattern="^[a-z0-9_-]{1,40}/[a-z0-9_-]{1,20}$")]
-"""EXPERIMENT/ARM"""
+"""EXPERIMENT/ARM."""
 Count = Annotated[int, Field(ge=0, le=MOST_RANKED)]
 Flag = Annotated[bool, Strict(False), Field(alias="g"), PlainSerializer(int)]
 
 _FOR_EVENTS, _FOR_PAGES = ("attribution",), ("page",)
-"""What each token is signed for."""
+"""Purpose for which each token is signed."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerAttribution:
-    """An attribution token's answer."""
+    """Content of an attribution token."""
 
     answer_id: AnswerId
     catalog_id: Annotated[Text, Field(alias="c")]
@@ -47,31 +47,31 @@ class AnswerAttribution:
 
 
 class Attributed(StrEnum):
-    """What an event's attribution token came to."""
+    """Result of reading an event's attribution token."""
 
     NAMED = "named"
     UNREADABLE = "unreadable"
-    """Not one that a key of the ring signed: made up, changed, or of a key that is gone."""
+    """Not signed by a key of the ring: forged, changed, or signed by a removed key."""
     FOREIGN = "foreign"
-    """Of another catalog."""
+    """Belongs to another catalog."""
     EXPIRED = "expired"
-    """It had expired when the event happened."""
+    """Had expired when the event happened."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageStart:
-    """Where a later page begins."""
+    """Start of a later page."""
 
     answer_id: AnswerId
     offset: Annotated[Count, Field(alias="o")]
-    """Products of the answer's order that earlier pages went through, served or not."""
+    """Number of products of the answer's order processed by earlier pages, served or not."""
     served: Annotated[Count, Field(alias="r")]
-    """Products that earlier pages served; the next one's rank is one more."""
+    """Number of products served by earlier pages; the next rank is one more."""
     digest: Annotated[bytes, Field(alias="d")]
-    """Digest of the request, the shopper included."""
+    """Digest of the request including the shopper."""
     no_good_match: Flag
     match: Annotated[bytes, Field(alias="m")] = b""
-    """The first page's Match, without its sentence; empty = there is none."""
+    """The first page's Match without its sentence; empty if there is none."""
 
     __pydantic_config__ = ConfigDict(strict=True, ser_json_bytes="hex", val_json_bytes="hex")
 
@@ -81,16 +81,16 @@ _ATTRIBUTION, _PAGE = TypeAdapter(AnswerAttribution), TypeAdapter(PageStart)
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """SHA-256 of what is asked: all but page, request id, priority, explain and least quality.
+    """SHA-256 digests of a request without page, request id, priority, explain and minimum quality.
 
-    Photos go in as their own hashes.
+    Photos are included by their hashes.
     """
 
     stored: bytes
     """Without the shopper: may be stored and logged."""
     callers: bytes
-    """With the shopper, so that one shopper's page token is no good for another. It goes to the
-    caller only: a hash of a user's id can be guessed."""
+    """With the shopper, so that a page token is invalid for other shoppers. Sent to the caller
+    only, because the hash of a user's id can be guessed."""
 
 
 def digests(query: RequestQuery) -> Digests:
@@ -125,7 +125,7 @@ def _asked(query: RequestQuery) -> Iterator[bytes]:
     yield query.filter.content if query.filter is not None else b""
     yield from _texts(query.min_index_token, repr(query.min_quality))
     yield from _texts(*sorted(set(query.exclude_product_ids)))
-    # A request without them has the digest that it always had; no id is spelt like their counts.
+    # A request without them keeps its earlier digest; no id looks like their counts.
     if query.anchors or query.followed or query.controls:
         counts = len(query.anchors), len(query.followed), len(query.controls)
         yield f"\0{counts}".encode()
@@ -203,7 +203,7 @@ def read_page_token(token: str, request: bytes, keys: KeyRing, now_micros: int) 
     except TokenExpired as error:
         raise AnswerMissing from error
     except ValueError as error:
-        raise PageTokenInvalid("is not one that this service gave") from error
+        raise PageTokenInvalid("is not a token of this service") from error
     if page.digest != request:
-        raise PageTokenInvalid("belongs to another request: send the same one, or no token")
+        raise PageTokenInvalid("belongs to another request: repeat that request, or omit the token")
     return page

@@ -1,4 +1,4 @@
-"""What happened in one request: timings, failures, versions."""
+"""Trace of one request: timings, failures, versions."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from typing import Any
 from gateway.model.carried import Facet, Subject
 from gateway.model.causes import Degradation, DegradationCause, Peer
 from gateway.model.errors import StageLate
-from gateway.model.failures import StageFailure, failure_of
+from gateway.model.peer_failures import StageFailure, failure_of
 from gateway.model.peers import NearestProducts
 from gateway.model.retrieved import BranchResult
 from gateway.model.versions import Freshness, SpaceVersion, StageTiming
@@ -21,7 +21,7 @@ from servicekit.telemetry import Stages
 
 @dataclass(slots=True)
 class Note:
-    """What a stage learns about itself while it runs."""
+    """Notes that a stage makes about itself."""
 
     work: float | None = None
     """Seconds of work in the peer, by its own clock."""
@@ -57,10 +57,10 @@ class _Stage:
 
 
 class RequestTrace:
-    """What happened in one request.
+    """Trace of one request.
 
-    Branches run side by side and return what they note; only the steps before and after them write
-    here, so that nothing depends on which branch was first.
+    Branches run in parallel and return their notes; only the steps before and after them write
+    here, so that nothing depends on the order in which branches finish.
     """
 
     def __init__(  # noqa: PLR0915 - one statement an attribute
@@ -72,32 +72,32 @@ class RequestTrace:
         self.timings: list[StageTiming] = []
         self.failures: list[StageFailure] = []
         self.reported: list[Degradation] = []
-        """Degradations that peers report of themselves."""
+        """Degradations reported by peers."""
         self.missing: dict[int, str] = {}
-        """Products that the catalog does not hold, by the place of the signal that names each."""
+        """Products that are not in the catalog, by index of the signal."""
         self.subjects: dict[int, Subject] = {}
-        """Where the subjects of photos are, by the signals' places."""
+        """Subjects of photos, by index of the signal."""
         self.facets: list[Facet] = []
-        """What was counted."""
+        """Facet counts."""
         self.spaces: list[SpaceVersion] = []
-        """Those that were searched, each once."""
+        """Spaces that were searched, without duplicates."""
         self.nearest_cosines: dict[str, Sequence[float]] = {}
-        """What a catalog's own photos have to one another, by generation; see NearestProducts."""
+        """Cosines between a catalog's own photos, by generation; see NearestProducts."""
         self.freshness: Freshness | None = None
         self.branch_steps: list[str] = []
-        """What each branch did, in words."""
+        """Steps of each branch, in words."""
         self.steps: list[str] = []
-        """What was done with the candidates, in words."""
+        """Steps applied to the candidates, in words."""
         self.model_version = ""
         self.anchors: tuple[str, ...] = ()
-        """Products that the ranker found the request to be about, as it named none."""
+        """Anchors that the ranker found for a request that named none."""
         self.history_token = ""
-        """Marks the shopper's history that the ranker read."""
+        """Identifies the shopper's history that the ranker read."""
         self.snapshot_micros = 0
-        """When the products that are shown were read, microseconds since 1970 (UTC); 0 = now, by
-        this request."""
+        """When the products that are shown were read, microseconds since 1970 (UTC); 0: by this
+        request."""
         self.snapshot_listed = False
-        """Whether the snapshot's products are candidates."""
+        """True if the snapshot's products are candidates."""
 
     @property
     def elapsed(self) -> float:

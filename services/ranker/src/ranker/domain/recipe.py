@@ -77,7 +77,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The parameters of a training; settings/recipe.py describes each."""
+    """The parameters of a training; settings/recipe_file.py describes each."""
 
     loss: Loss = Loss.WARP
     dimension: int = 30

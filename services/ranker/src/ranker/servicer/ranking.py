@@ -12,7 +12,7 @@ from ranker.ports import CountReader, HistoryReader, Models
 from ranker.servicer.answers import record_of, stored
 from ranker.servicer.candidates import explained_of, weights_of
 from ranker.servicer.inputs import add_inputs
-from ranker.servicer.queries import nominate_query, rank_query
+from ranker.servicer.rank_requests import nominate_query, rank_query
 from ranker.servicer.recommenders import anchors_of, list_messages
 from ranker.servicer.replies import add_parts, add_reasons, degradations, ranked_message, timings
 from ranker.servicer.requests import actor, check_version
@@ -20,7 +20,7 @@ from ranker.serving.give_reasons import GiveReasons, ReasonsQuery
 from ranker.serving.nominate import Nominate, ShopperVector
 from ranker.serving.rank_products import RankProducts
 from ranker.serving.ranking import generate
-from ranker.serving.ranking.shoppers import Shoppers
+from ranker.serving.ranking.shopper_reads import Shoppers
 from servicekit import tracing
 from servicekit.clock import now_micros
 from servicekit.requests import enter

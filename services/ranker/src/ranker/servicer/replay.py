@@ -10,7 +10,7 @@ from ranker.domain.arrays import numbers
 from ranker.domain.errors import AnswerOutdated
 from ranker.servicer.answers import columns_message, order_of_record
 from ranker.servicer.inputs import VERSION, asked_again, changed
-from ranker.servicer.queries import rank_query
+from ranker.servicer.rank_requests import rank_query
 from ranker.serving.answered_order import AnsweredOrder
 from ranker.serving.replay_answer import RecordedRanking, ReplayAnswer
 from sightline.ranker.v1 import answer_service_pb2 as pb

@@ -10,7 +10,7 @@ from ranker.serving.ranking import breakdown
 from ranker.serving.ranking.breakdown import Contributions, again
 from ranker.serving.ranking.explain import RankReason, explain
 from ranker.serving.ranking.rank import RankCandidates
-from ranker.serving.ranking.shoppers import Shoppers
+from ranker.serving.ranking.shopper_reads import Shoppers
 from ranker.serving.request_model import choose_model
 
 

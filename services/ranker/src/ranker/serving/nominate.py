@@ -11,7 +11,7 @@ from ranker.serving.ranking import generate, parts, recommenders
 from ranker.serving.ranking.fold_in import FoldIn
 from ranker.serving.ranking.generate import Generated
 from ranker.serving.ranking.recommenders import RecommenderList
-from ranker.serving.ranking.shoppers import KnownShopper, ResolvedAnchors, Shoppers
+from ranker.serving.ranking.shopper_reads import KnownShopper, ResolvedAnchors, Shoppers
 from ranker.serving.request_model import RequestModel, choose_model
 from ranker.serving.vectors import query_vector
 

@@ -22,7 +22,7 @@ from ranker.serving.ranking.exploration import seed_of
 from ranker.serving.ranking.fold_in import FoldIn
 from ranker.serving.ranking.order import CollapseKeys, FinalOrder, order_of
 from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates
-from ranker.serving.ranking.shoppers import Shoppers
+from ranker.serving.ranking.shopper_reads import Shoppers
 from ranker.serving.request_model import RequestModel, choose_model
 from servicekit.telemetry import Stages
 from sightline_rules.controls import Control, Kind, acting

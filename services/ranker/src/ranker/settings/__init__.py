@@ -1,12 +1,12 @@
 """What the ranker's processes read from the environment, and nothing else reads it."""
 
-from ranker.settings.processes import (
+from ranker.settings.process_settings import (
     BackupCommandSettings,
     RankerSettings,
     TrainSettings,
     WorkerSettings,
 )
-from ranker.settings.recipe import RecipeFile
+from ranker.settings.recipe_file import RecipeFile
 from ranker.settings.shared import LogSettings, RecordSettings
 
 __all__ = [

@@ -11,20 +11,20 @@ from ranker.domain.errors import PurgeUnnoted
 from ranker.events import export, purge
 from ranker.events.backups import purges
 from ranker.events.backups.content import record_backups
+from ranker.events.event_retention import SWEEPING, Sweeper, days_by_type
 from ranker.events.export import EXPORT
 from ranker.events.purge import PURGE
 from ranker.events.record.answers import AnswerLog
+from ranker.events.record.count_groups import GroupRecord
 from ranker.events.record.events import EventRecord
-from ranker.events.record.grouping import GroupRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.tables import JOBS
-from ranker.events.retention import SWEEPING, Sweeper, days_by_type
 from ranker.learning.feedback import health
 from ranker.learning.publish import PUBLISH, Publication, PublishedModels
 from ranker.settings import WorkerSettings
 from ranker.wiring.backend import Backend, log_access
 from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
-from ranker.workers.health import Watch
+from ranker.workers.feedback_health import Watch
 from ranker.workers.jobs import Do, train_command, trainings, work
 from ranker.workers.landing import Landing
 from ranker.workers.loops import repeat

@@ -10,8 +10,8 @@ from prometheus_client import Counter, Gauge
 from ranker.domain.counting import groups
 from ranker.domain.features import Product
 from ranker.domain.signals import Signals
+from ranker.events.record.count_groups import GroupRecord
 from ranker.events.record.counting import BATCH, fold, waits
-from ranker.events.record.grouping import GroupRecord
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.liveness import LIVENESS

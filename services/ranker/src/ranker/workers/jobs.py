@@ -2,8 +2,8 @@
 
 Purges and exports of events run in this process (see events/). So do publications of models (see
 models/publish.py), beside the other jobs, for they may have to wait for the retriever. What is too
-old is deleted here all the time (see events/retention.py), and feedback looked at from time to time
-(see health.py).
+old is deleted here all the time (see events/event_retention.py), and feedback looked at from time
+to time (see feedback_health.py).
 
 A training or an evaluation is a process of its own, so that it can be killed, cancelled or run out
 of memory without touching anything else. This process holds the job's claim and keeps it alive.

@@ -10,7 +10,7 @@ from google.rpc import status_pb2
 from retriever.domain.category_mismatch import CategoryGuess, CategoryPath, Classification
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import EmbedderUnavailable, VersionMismatch
-from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress
+from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
 from retriever.domain.vectors import GivenVector
 from servicekit.channel import connect, idempotent
 from servicekit.errors import Internal, ServiceError

@@ -23,7 +23,7 @@ from retriever.backup.archive.writing import Spool
 from retriever.backup.backups import BackupTools, affordable, check_catalog
 from retriever.catalog.deletions import sweep
 from retriever.domain.archive import Row, generations_of, table_file
-from retriever.domain.collections import collection_of
+from retriever.domain.collection_names import collection_of
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import ImageTakenDown, IndexParametersInvalid
 from retriever.domain.generation import (

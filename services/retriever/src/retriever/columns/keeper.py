@@ -14,7 +14,7 @@ from prometheus_client import Gauge
 from retriever.columns.conditions import Conditions
 from retriever.columns.table import ProductTable
 from retriever.columns.vectors import LEAST_DEAD, Vectors, loaded
-from retriever.columns.words import WordIndex, indexed
+from retriever.columns.word_index import WordIndex, indexed
 from retriever.domain.generation import Generation
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import ColumnRecord, PhotoRow

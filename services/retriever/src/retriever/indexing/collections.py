@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from retriever.domain.collections import collection_of, shape_of, shaped
+from retriever.domain.collection_names import collection_of, shape_of, shaped
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.generation import TEXT_SPACE, Generation, GenerationState
 from retriever.domain.index_values import CollectionState

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retriever.domain.collections import collection_of
+from retriever.domain.collection_names import collection_of
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import GenerationExists, SpaceUnavailable
 from retriever.domain.generation import (

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from retriever.domain.category_mismatch import CategoryPath
 from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress
+from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
 from retriever.domain.vectors import GivenVector
 from servicekit.errors import ServiceError
 

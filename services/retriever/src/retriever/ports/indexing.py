@@ -5,7 +5,7 @@ from typing import Protocol
 
 from retriever.domain.category_mismatch import CategoryPath, Classification
 from retriever.domain.embedding import EmbeddingSpace, Pending
-from retriever.domain.fitting import Label
+from retriever.domain.fit_plan import Label
 from retriever.domain.generation import Backlog, Generation, GenerationState, Verification
 from retriever.domain.index_values import Change, Waiting
 from retriever.domain.vectors import Floats, VectorWrite

@@ -19,7 +19,7 @@ from retriever.domain.category_mismatch import (
 )
 from retriever.domain.generation import Generation
 from retriever.domain.product import Product
-from retriever.record.parts import among, chunks, look_up, on, put, same
+from retriever.record.statements import among, chunks, look_up, on, put, same
 from retriever.record.tables import mismatches, product_images, products
 from sightline_rules import categories
 

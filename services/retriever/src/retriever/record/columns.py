@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from retriever.domain.generation import Generation
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import HELD, Changes, PhotoRow, ProductRow
-from retriever.record import parts
+from retriever.record import statements
 from retriever.record.hashes import from_signed
 from retriever.record.tables import changes, images, product_images, products, sequences
 
@@ -24,19 +24,19 @@ _PRODUCTS = (
     .select_from(
         products.outerjoin(
             product_images,
-            sa.and_(parts.same(product_images, products), product_images.c.position == 0),
-        ).outerjoin(images, parts.PHOTO)
+            sa.and_(statements.same(product_images, products), product_images.c.position == 0),
+        ).outerjoin(images, statements.PHOTO)
     )
     .where(products.c.catalog_id == sa.bindparam("catalog_id"))
 )
-_BY_ID = _PRODUCTS.where(parts.among(products, "product_id"))
+_BY_ID = _PRODUCTS.where(statements.among(products, "product_id"))
 _HEAD = sa.select(sequences.c.seq).where(sequences.c.catalog_id == sa.bindparam("catalog_id"))
 _CHANGED = sa.select(changes.c.product_id).where(
     changes.c.catalog_id == sa.bindparam("catalog_id"), changes.c.seq > sa.bindparam("after")
 )
-_PHOTOS = parts.ROWS[False]
+_PHOTOS = statements.ROWS[False]
 _FIRST = _PHOTOS.select(_PHOTOS.row.c.product_id, _PHOTOS.vector.c.data).where(
-    parts.among(_PHOTOS.row, "product_id"), _PHOTOS.position == 0
+    statements.among(_PHOTOS.row, "product_id"), _PHOTOS.position == 0
 )
 _COUNT = sa.select(products.c.product_id).where(products.c.catalog_id == sa.bindparam("catalog_id"))
 
@@ -59,7 +59,7 @@ def read_product_rows(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
 ) -> list[ProductRow]:
     of = {"catalog_id": catalog_id}
-    return [_row(row) for row in parts.look_up(connection, _BY_ID, product_ids, of)]
+    return [_row(row) for row in statements.look_up(connection, _BY_ID, product_ids, of)]
 
 
 def _row(row: Any) -> ProductRow:
@@ -69,15 +69,15 @@ def _row(row: Any) -> ProductRow:
 def read_photo_rows(
     connection: Connection, generation: Generation, product_ids: Sequence[str] | None
 ) -> list[PhotoRow]:
-    of, values = parts.ROWS[generation.of_products], parts.version_of(generation)
+    of, values = statements.ROWS[generation.of_products], statements.version_of(generation)
     row, seq = of.row.c, of.vector.c.seq
     query = of.select(row.row_id, row.product_id, of.image_id, of.position, seq)
     found: Iterable[sa.Row[Any]] = ()
     if product_ids is None:
         found = connection.execute(query, values)
     else:
-        chosen = query.where(parts.among(of.row, "product_id"))
-        found = parts.look_up(connection, chosen, product_ids, values)
+        chosen = query.where(statements.among(of.row, "product_id"))
+        found = statements.look_up(connection, chosen, product_ids, values)
     return [PhotoRow._make(each) for each in found]
 
 
@@ -86,18 +86,18 @@ def read_first_vectors(
 ) -> dict[str, Floats]:
     if generation.of_products:
         return {}
-    found = parts.look_up(connection, _FIRST, product_ids, parts.version_of(generation))
-    return {row.product_id: parts.to_floats(row.data) for row in found}
+    found = statements.look_up(connection, _FIRST, product_ids, statements.version_of(generation))
+    return {row.product_id: statements.to_floats(row.data) for row in found}
 
 
 def count_products(connection: Connection, catalog_id: str, most: int) -> int:
-    return parts.count(connection, _COUNT, most, {"catalog_id": catalog_id})
+    return statements.count(connection, _COUNT, most, {"catalog_id": catalog_id})
 
 
 def read_means(
     connection: Connection, generation: Generation, after: str, limit: int
 ) -> list[tuple[str, Floats]]:
-    of, values = parts.ROWS[generation.of_products], parts.version_of(generation)
+    of, values = statements.ROWS[generation.of_products], statements.version_of(generation)
     product_id = of.row.c.product_id
     page = of.select(product_id).where(product_id > after).distinct()
     page = page.order_by(product_id).limit(limit)
@@ -109,7 +109,7 @@ def read_means(
     query = of.select(product_id, of.vector.c.data).order_by(*order)
     query = query.where(product_id > after, product_id <= chosen[-1])
     return [
-        (product, _mean([parts.to_floats(row.data) for row in rows]))
+        (product, _mean([statements.to_floats(row.data) for row in rows]))
         for product, rows in groupby(connection.execute(query, values), lambda row: row.product_id)
     ]
 

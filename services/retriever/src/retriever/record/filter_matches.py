@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from retriever.domain.filter_parts import MatchingRows, Part
 from retriever.domain.generation import Generation
-from retriever.record import parts
+from retriever.record import statements
 from retriever.record.products import FACTS, passing, to_facts
 from retriever.record.tables import CATEGORY_HEAD, product_images, products
 from sightline_rules import categories
@@ -33,16 +33,16 @@ def _by(column: str) -> dict[bool, sa.Select[Any]]:
     """Return statements for rows by values of a column, by Generation.of_products."""
     return {
         given: of.select(of.row.c.row_id, of.row.c.product_id, of.image_id, of.vector.c.data).where(
-            parts.among(of.row, column)
+            statements.among(of.row, column)
         )
-        for given, of in parts.ROWS.items()
+        for given, of in statements.ROWS.items()
     }
 
 
 _BY_PRODUCT, _BY_ROW = _by("product_id"), _by("row_id")
 _SAMPLE = (
     sa.select(product_images.c.row_id, *FACTS)
-    .select_from(product_images.join(products, parts.same(product_images, products)))
+    .select_from(product_images.join(products, statements.same(product_images, products)))
     .where(
         product_images.c.catalog_id == sa.bindparam("catalog_id"),
         product_images.c.row_id > sa.bindparam("after"),
@@ -77,7 +77,7 @@ def read_vectors(
 def _read(
     connection: Connection, statement: sa.Select[Any], generation: Generation, ids: Sequence[str]
 ) -> MatchingRows:
-    rows = list(parts.look_up(connection, statement, ids, parts.version_of(generation)))
+    rows = list(statements.look_up(connection, statement, ids, statements.version_of(generation)))
     data = np.frombuffer(b"".join(row.data for row in rows), dtype="<f4")
     keys = [(row.row_id, row.product_id, row.image_id) for row in rows]
     return MatchingRows(keys, data.reshape(len(rows), generation.dimension))

@@ -17,7 +17,7 @@ from retriever.domain.generation import (
     Outstanding,
     Verification,
 )
-from retriever.record.parts import held_by, inserting, on, same, vector_of
+from retriever.record.statements import held_by, inserting, on, same, vector_of
 from retriever.record.tables import (
     generations,
     outbox,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.record.parts import among, look_up
+from retriever.record.statements import among, look_up
 from retriever.record.tables import images, product_images
 
 _SIGN = 1 << 63

@@ -15,9 +15,9 @@ from sqlalchemy import Connection
 from retriever.domain import errors
 from retriever.domain.imports import Closing, ImportMode, ImportProgress, ImportRow
 from retriever.domain.product import ProductWrite, Stored
-from retriever.record.batch import Batch
-from retriever.record.parts import chunks
+from retriever.record.product_batch import Batch
 from retriever.record.session import Session
+from retriever.record.statements import chunks
 from retriever.record.tables import import_rows, imports, products
 from servicekit.errors import BY_CODE, Code, FieldViolation, ServiceError
 

@@ -32,7 +32,7 @@ from retriever.domain.words import (
     selecting,
     words_in,
 )
-from retriever.record import parts
+from retriever.record import statements
 from retriever.record.filter_matches import holds
 from retriever.record.products import FACTS, passing
 from retriever.record.tables import keywords, products
@@ -48,11 +48,11 @@ _FILLED = 1_000
 _WORDS = tuple(keywords.c[name].label(f"words_{name}") for name in FIELDS)
 _HELD = sa.select(keywords.c.product_id, *_WORDS)
 _OF_CATALOG = _HELD.where(keywords.c.catalog_id == sa.bindparam("catalog_id"))
-_OF_PRODUCTS = _HELD.where(parts.among(keywords, "product_id"))
+_OF_PRODUCTS = _HELD.where(statements.among(keywords, "product_id"))
 _JUDGED = (
     sa.select(keywords.c.product_id, *_WORDS, *FACTS)
-    .select_from(keywords.join(products, parts.same(keywords, products)))
-    .where(parts.among(keywords, "product_id"))
+    .select_from(keywords.join(products, statements.same(keywords, products)))
+    .where(statements.among(keywords, "product_id"))
 )
 
 
@@ -68,7 +68,7 @@ def put_words(connection: Connection, catalog_id: str, contents: Iterable[Produc
     ]
     if not rows:
         return
-    statement = parts.inserting(connection.dialect.name, keywords)
+    statement = statements.inserting(connection.dialect.name, keywords)
     new = statement.excluded
     connection.execute(
         statement.on_conflict_do_update(
@@ -87,7 +87,7 @@ def read_words(
     if product_ids is None:
         rows: Iterable[sa.Row[Any]] = connection.execute(_OF_CATALOG, of)
     else:
-        rows = parts.look_up(connection, _OF_PRODUCTS, product_ids, of)
+        rows = statements.look_up(connection, _OF_PRODUCTS, product_ids, of)
     return [(row.product_id, _held(row)) for row in rows]
 
 
@@ -133,9 +133,12 @@ def find_words(
 ) -> list[tuple[str, float]]:
     engine = _ENGINES[connection.dialect.name](catalog_id)
     mine = keywords.c.catalog_id == catalog_id
-    total = parts.count(connection, sa.select(keywords.c.product_id).where(mine), MOST_PRODUCTS, {})
+    total = statements.count(
+        connection, sa.select(keywords.c.product_id).where(mine), MOST_PRODUCTS, {}
+    )
     counts = {
-        word: parts.count(connection, engine.having([word]), MOST_COUNTED, {}) for word in asked
+        word: statements.count(connection, engine.having([word]), MOST_COUNTED, {})
+        for word in asked
     }
     rarities = {word: rarity(count, max(total, count)) for word, count in counts.items()}
     chosen, every = selecting(counts)
@@ -151,7 +154,7 @@ def find_words(
     found: dict[str, float] = {}
     for start in range(0, len(named), _STEP):
         some = [name for name in named[start : start + _STEP] if name not in excluded]
-        rows = parts.look_up(connection, _JUDGED, some, {"catalog_id": catalog_id})
+        rows = statements.look_up(connection, _JUDGED, some, {"catalog_id": catalog_id})
         for row in passing(rows, condition):
             found[row.product_id] = match(rarities, _held(row))
         if len(found) >= MOST_FOUND:
@@ -167,7 +170,7 @@ def _likeliest(
 ) -> Sequence[str]:
     """Return the likeliest products of a query, filtered by what an index can tell."""
     for part in indexed_parts(condition):
-        query = query.where(sa.exists().where(parts.same(keywords, products), holds(part)))
+        query = query.where(sa.exists().where(statements.same(keywords, products), holds(part)))
     query = query.order_by(likelihood.desc(), keywords.c.product_id).limit(MOST_TRIED)
     return connection.execute(query).scalars().all()
 

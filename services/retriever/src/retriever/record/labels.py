@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.fitting import Label
+from retriever.domain.fit_plan import Label
 from retriever.record.hashes import from_signed
-from retriever.record.parts import PHOTO, among, look_up, same
+from retriever.record.statements import PHOTO, among, look_up, same
 from retriever.record.tables import images, product_images, products
 from sightline_rules import categories
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from retriever.domain import product, stored
 from retriever.record.category_mismatches import MISMATCHED
 from retriever.record.hashes import from_signed
-from retriever.record.parts import PHOTO, among, look_up, on
+from retriever.record.statements import PHOTO, among, look_up, on
 from retriever.record.tables import images, product_images, products
 from servicekit import deadlines
 from sightline_rules.facts import Facts, passes

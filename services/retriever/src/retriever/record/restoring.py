@@ -12,7 +12,7 @@ from retriever.domain import stored
 from retriever.domain.archive import Row
 from retriever.domain.product import Amount, ImageDraft, ProductContent, ProductDraft
 from retriever.domain.validation import check_product
-from retriever.record import parts
+from retriever.record import statements
 from retriever.record.generations import live_generations, photo_versions
 from retriever.record.keywords import put_words
 from retriever.record.products import ADDED, content_etag, content_etags
@@ -25,10 +25,10 @@ from sightline_rules import kinds
 from sightline_rules.fields import WRITTEN, Field
 
 _TOUCHED = sa.select(products.c.product_id, products.c.touched).where(
-    parts.among(products, "product_id")
+    statements.among(products, "product_id")
 )
 _HELD = sa.select(vectors.c.image_id, vectors.c.data).where(
-    parts.among(vectors, "image_id"), parts.on(vectors, **parts.BOUND_VERSION)
+    statements.among(vectors, "image_id"), statements.on(vectors, **statements.BOUND_VERSION)
 )
 
 
@@ -80,7 +80,7 @@ def put_images(connection: Connection, now: int, catalog_id: str, rows: Sequence
     of = {"catalog_id": session.catalog_id}
     gone = session.taken_down(row["image_id"] for row in rows)
     kept = [{**row, **of} for row in rows if row["image_id"] not in gone]
-    parts.put(session.connection, images, kept, keep=True)
+    statements.put(session.connection, images, kept, keep=True)
 
 
 def put_vectors(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
@@ -102,10 +102,10 @@ def _put_vectors(session: Session, of: Mapping[str, str], rows: Mapping[str, Row
     if not changed:
         return
     (seq,) = session.take()
-    parts.put(session.connection, vectors, [{**rows[i], **of, "seq": seq} for i in changed])
-    for chunk in parts.chunks(changed):
+    statements.put(session.connection, vectors, [{**rows[i], **of, "seq": seq} for i in changed])
+    for chunk in statements.chunks(changed):
         session.connection.execute(
-            sa.delete(pending).where(parts.on(pending, **of), pending.c.image_id.in_(chunk))
+            sa.delete(pending).where(statements.on(pending, **of), pending.c.image_id.in_(chunk))
         )
     users = {row.product_id for row in session.look_up(USERS, changed)}
     session.note((seq, product_id, seq, ()) for product_id in sorted(users))
@@ -160,10 +160,10 @@ def _written(
         {**row, **of, "seq": seq, "touched": seq}
         for (row, _), seq in zip(chosen, seqs, strict=True)
     ]
-    parts.put(connection, products, rows)
+    statements.put(connection, products, rows)
     put_words(connection, session.catalog_id, (_content(*each) for each in chosen))
     placed = {
-        row["product_id"]: parts.photo_rows(session.catalog_id, row["product_id"], image_ids)
+        row["product_id"]: statements.photo_rows(session.catalog_id, row["product_id"], image_ids)
         for row, image_ids in chosen
     }
     session.place_photos(former, [*chain.from_iterable(placed.values())])
@@ -182,14 +182,14 @@ def _want(
         for image_id in image_ids:
             wanted.setdefault(image_id, seq)
     for target in photo_versions(live_generations(session.connection, session.catalog_id)):
-        found = session.look_up(_HELD_IDS, wanted, **parts.version_of(target))
+        found = session.look_up(_HELD_IDS, wanted, **statements.version_of(target))
         held = {row.image_id for row in found}
         rows = [
-            parts.pending_row(target, image_id, seq, session.now)
+            statements.pending_row(target, image_id, seq, session.now)
             for image_id, seq in wanted.items()
             if image_id not in held
         ]
-        parts.put(session.connection, pending, rows, keep=True)
+        statements.put(session.connection, pending, rows, keep=True)
 
 
 _HELD_IDS = _HELD.with_only_columns(vectors.c.image_id)
@@ -217,6 +217,6 @@ def put_pending(connection: Connection, now: int, catalog_id: str, rows: Sequenc
         values = {name: value for name, value in row.items() if name not in key}
         session.connection.execute(
             sa.update(pending)
-            .where(parts.on(pending, catalog_id=session.catalog_id, **key), c.attempts == 0)
+            .where(statements.on(pending, catalog_id=session.catalog_id, **key), c.attempts == 0)
             .values(values)
         )

@@ -27,8 +27,8 @@ from retriever.record.generations import (
     want,
 )
 from retriever.record.index_rows import count_rows
-from retriever.record.parts import held_by, is_generation, pending_of, put
 from retriever.record.session import queue_up
+from retriever.record.statements import held_by, is_generation, pending_of, put
 from retriever.record.tables import generations, offers, pending, product_vectors, vectors
 
 LONGEST_WAIT = 30_000_000

@@ -16,7 +16,7 @@ from retriever.domain.generation import Generation, GenerationState
 from retriever.domain.product import CatalogPart, PartTally
 from retriever.domain.texts import digest_of, text_of
 from retriever.domain.vectors import VectorWrite
-from retriever.record import parts, tables
+from retriever.record import statements, tables
 from retriever.record.hashes import write_hashes
 from retriever.record.products import read_part, read_products
 from servicekit.errors import ServiceError
@@ -35,20 +35,24 @@ _ADVANCE = (
     .values(seq=sa.bindparam("seq"), time=sa.bindparam("time"))
 )
 ROWS = sa.select(tables.product_images.c.product_id, tables.product_images.c.row_id).where(
-    parts.among(tables.product_images, "product_id")
+    statements.among(tables.product_images, "product_id")
 )
 """Statement for the rows of products, for `look_up`."""
 USERS = sa.select(tables.product_images.c.image_id, tables.product_images.c.product_id).where(
-    parts.among(tables.product_images, "image_id")
+    statements.among(tables.product_images, "image_id")
 )
 """The products that have photos."""
-TAKEN_DOWN = sa.select(tables.takedowns.c.image_id).where(parts.among(tables.takedowns, "image_id"))
+TAKEN_DOWN = sa.select(tables.takedowns.c.image_id).where(
+    statements.among(tables.takedowns, "image_id")
+)
 _LIVES = sa.select(tables.generations.c.name).where(
-    parts.on(tables.generations, catalog_id=sa.bindparam("catalog_id"), **parts.BOUND_VERSION),
+    statements.on(
+        tables.generations, catalog_id=sa.bindparam("catalog_id"), **statements.BOUND_VERSION
+    ),
     tables.generations.c.state != GenerationState.DROPPED,
 )
 _EXISTING = sa.select(tables.products.c.product_id).where(
-    parts.among(tables.products, "product_id")
+    statements.among(tables.products, "product_id")
 )
 
 
@@ -60,7 +64,7 @@ def queue_up(connection: Connection, catalog_id: str) -> int:
     values = {"catalog_id": catalog_id}
     head = connection.execute(_HEAD, values).scalar()
     if head is None:
-        parts.put(connection, tables.sequences, [{**values, "seq": 0, "time": 0}], keep=True)
+        statements.put(connection, tables.sequences, [{**values, "seq": 0, "time": 0}], keep=True)
         head = connection.execute(_HEAD, values).scalar_one()
     return int(head)
 
@@ -80,7 +84,7 @@ class Session:
         self, statement: sa.Select[Any], values: Iterable[str], **of: str
     ) -> Iterator[sa.Row[Any]]:
         """Yield the rows that a statement finds in the catalog for some values, unordered."""
-        return parts.look_up(
+        return statements.look_up(
             self.connection, statement, values, {**of, "catalog_id": self.catalog_id}
         )
 
@@ -101,7 +105,7 @@ class Session:
     def place_photos(self, product_ids: Iterable[str], placed: Sequence[Mapping[str, Any]]) -> None:
         """Replace the photos of products. `placed`: their rows, from `photo_rows`."""
         c = tables.product_images.c
-        for chunk in parts.chunks(sorted(product_ids)):
+        for chunk in statements.chunks(sorted(product_ids)):
             mine = c.catalog_id == self.catalog_id, c.product_id.in_(chunk)
             self.connection.execute(sa.delete(tables.product_images).where(*mine))
         if placed:
@@ -110,7 +114,7 @@ class Session:
     def touch(self, product_ids: Sequence[str]) -> None:
         """Note that these products, those that exist, were written whole just now."""
         c = tables.products.c
-        for chunk in parts.chunks(product_ids):
+        for chunk in statements.chunks(product_ids):
             self.connection.execute(
                 sa.update(tables.products)
                 .where(c.catalog_id == self.catalog_id, c.product_id.in_(chunk))
@@ -123,7 +127,7 @@ class Session:
         c = tables.products.c
         gone: list[str] = []
         removed: dict[str, list[str]] = {}
-        for chunk in parts.chunks(product_ids):
+        for chunk in statements.chunks(product_ids):
             for table in (tables.product_images, tables.product_vectors):
                 rows = sa.select(table.c.product_id, table.c.row_id).where(
                     table.c.catalog_id == self.catalog_id, table.c.product_id.in_(chunk)
@@ -192,7 +196,7 @@ class Session:
         seqs = self.take(len(taken))
         rows = [
             {
-                **parts.version_of(generation),
+                **statements.version_of(generation),
                 "product_id": write.product_id,
                 "row_id": ids.derive_id(self.catalog_id, write.product_id, ""),
                 "data": np.ascontiguousarray(write.vector, dtype="<f4").tobytes(),
@@ -201,7 +205,7 @@ class Session:
             }
             for write, seq in zip(taken, seqs, strict=True)
         ]
-        parts.put(self.connection, tables.product_vectors, rows)
+        statements.put(self.connection, tables.product_vectors, rows)
         self.note(
             (seq, write.product_id, waited.get(write.product_id, seq), ())
             for write, seq in zip(taken, seqs, strict=True)
@@ -218,7 +222,9 @@ class Session:
 
     def _lives(self, generation: Generation) -> bool:
         """Return whether the version still has a live generation."""
-        return self.connection.execute(_LIVES, parts.version_of(generation)).first() is not None
+        return (
+            self.connection.execute(_LIVES, statements.version_of(generation)).first() is not None
+        )
 
     def _put_vectors(
         self,
@@ -232,7 +238,7 @@ class Session:
         entries: list[Entry] = []
         for write, seq in zip(writes, self.take(len(writes)), strict=True):
             rows[write.image_id] = {
-                **parts.version_of(generation),
+                **statements.version_of(generation),
                 "image_id": write.image_id,
                 "dimension": generation.dimension,
                 "data": np.ascontiguousarray(write.vector, dtype="<f4").tobytes(),
@@ -242,16 +248,16 @@ class Session:
             entries += [
                 (seq, product_id, part_of, ()) for product_id in users.get(write.image_id, ())
             ]
-        parts.put(self.connection, tables.vectors, list(rows.values()))
+        statements.put(self.connection, tables.vectors, list(rows.values()))
         self.note(entries)
 
     def _embedded(self, generation: Generation, image_ids: Sequence[str]) -> dict[str, int]:
         """Delete pending rows of photos or products. Return, by id, the commits that made them."""
         waited: dict[str, int] = {}
-        for chunk in parts.chunks(image_ids):
+        for chunk in statements.chunks(image_ids):
             gone = (
                 sa.delete(tables.pending)
-                .where(parts.pending_of(generation, chunk))
+                .where(statements.pending_of(generation, chunk))
                 .returning(tables.pending.c.image_id, tables.pending.c.write_seq)
             )
             waited.update((row.image_id, row.write_seq) for row in self.connection.execute(gone))
@@ -319,4 +325,4 @@ def save_hashes(
         {"catalog_id": catalog_id, "product_id": product_id, "seq": seq}
         for product_id, seq in zip(product_ids, session.take(len(product_ids)), strict=True)
     ]
-    parts.put(connection, tables.changes, rows)
+    statements.put(connection, tables.changes, rows)

@@ -8,19 +8,19 @@ from sqlalchemy import Connection
 from retriever.domain.archive import ArchiveTable
 from retriever.domain.generation import GenerationSnapshot
 from retriever.record import (
-    batch,
     columns,
     filter_matches,
     hashes,
     imports,
     index_rows,
     keywords,
+    product_batch,
     products,
     restoring,
     rollout,
     session,
     snapshots,
-    work,
+    worker_tasks,
 )
 from retriever.record.category_mismatches import count_mismatched, judge, read_mismatches
 from retriever.record.commit_cache import CommitCache
@@ -32,8 +32,8 @@ from retriever.record.generations import (
     read_outstanding,
 )
 from retriever.record.labels import read_labels, read_tagged
-from retriever.record.offers import offer
-from retriever.record.takedowns import lift, read_takedowns, read_taken_down, take_down
+from retriever.record.offer_updates import offer
+from retriever.record.taken_down import lift, read_takedowns, read_taken_down, take_down
 from retriever.record.texts import drop_blank, read_embedded, read_texts
 from retriever.record.unnamed import (
     drop_unnamed,
@@ -116,8 +116,8 @@ class Record:
     _generation_snapshot = _reads(read_generation_snapshot)
 
     # The catalog
-    write = _writes_now(batch.write_products)
-    change = _writes_now(batch.change_products)
+    write = _writes_now(product_batch.write_products)
+    change = _writes_now(product_batch.change_products)
     offer = _writes_now(offer)
     delete = _writes_now(session.delete)
     get = _reads(products.read_products)
@@ -185,11 +185,11 @@ class Record:
     product_count = _reads(columns.count_products)
 
     # The worker
-    waiting = _reads_now(work.read_waiting)
-    due = _reads_now(work.read_due)
-    postpone = _writes_now(work.postpone)
-    give_up = _writes(work.give_up)
-    forget = _writes(work.forget)
+    waiting = _reads_now(worker_tasks.read_waiting)
+    due = _reads_now(worker_tasks.read_due)
+    postpone = _writes_now(worker_tasks.postpone)
+    give_up = _writes(worker_tasks.give_up)
+    forget = _writes(worker_tasks.forget)
     texts = _reads(read_texts)
     embedded_texts = _reads(read_embedded)
     drop_blank = _writes_now(drop_blank)
@@ -199,8 +199,8 @@ class Record:
     save_hashes = _writes_now(session.save_hashes)
     labels = _reads(read_labels)
     tagged = _reads(read_tagged)
-    changes = _reads(work.read_changes)
-    advance = _writes(work.advance)
+    changes = _reads(worker_tasks.read_changes)
+    advance = _writes(worker_tasks.advance)
     rows = _reads(index_rows.read_index_rows)
     row_page = _reads(index_rows.read_index_page)
     row_count = _reads(index_rows.count_rows)

@@ -13,7 +13,7 @@ from retriever.domain.generation import Generation
 from retriever.domain.product import ProductContent
 from retriever.domain.texts import digest_of, text_of
 from retriever.domain.vectors import Floats
-from retriever.record import parts
+from retriever.record import statements
 from retriever.record.freshness import holds_up
 from retriever.record.products import read_products
 from retriever.record.session import Session
@@ -25,7 +25,8 @@ _HELD = sa.select(
     product_vectors.c.digest,
     product_vectors.c.data,
 ).where(
-    parts.among(product_vectors, "product_id"), parts.on(product_vectors, **parts.BOUND_VERSION)
+    statements.among(product_vectors, "product_id"),
+    statements.on(product_vectors, **statements.BOUND_VERSION),
 )
 _DIGESTS = _HELD.with_only_columns(product_vectors.c.product_id, product_vectors.c.digest)
 _NO_TEXT = digest_of("")
@@ -46,17 +47,22 @@ def want_texts(
         return
     digests = {name: digest_of(text_of(content)) for name, (_, content) in written.items()}
     for target in targets.values():
-        known = session.look_up(_DIGESTS, written, **parts.version_of(target))
+        known = session.look_up(_DIGESTS, written, **statements.version_of(target))
         held = {row.product_id: row.digest for row in known}
         changed = [name for name in written if held.get(name, _NO_TEXT) != digests[name]]
-        for chunk in parts.chunks(changed):
-            mine = parts.held_by(target, product_vectors), product_vectors.c.product_id.in_(chunk)
-            former = parts.pending_of(target, chunk), sa.or_(pending.c.failed, ~holds_up())
+        for chunk in statements.chunks(changed):
+            mine = (
+                statements.held_by(target, product_vectors),
+                product_vectors.c.product_id.in_(chunk),
+            )
+            former = statements.pending_of(target, chunk), sa.or_(pending.c.failed, ~holds_up())
             session.connection.execute(sa.update(product_vectors).where(*mine).values(digest=""))
             # A failure may be due to the former text; no caller waits for these.
             session.connection.execute(sa.delete(pending).where(*former))
-        rows = [parts.pending_row(target, name, written[name][0], session.now) for name in changed]
-        parts.put(session.connection, pending, rows, keep=True, but="backfill")
+        rows = [
+            statements.pending_row(target, name, written[name][0], session.now) for name in changed
+        ]
+        statements.put(session.connection, pending, rows, keep=True, but="backfill")
 
 
 def drop_blank(
@@ -66,11 +72,11 @@ def drop_blank(
     session = Session(connection, generation.catalog_id, now)
     texts = read_texts(connection, generation, product_ids)
     blank = [name for name in product_ids if not texts.get(name)]
-    found = session.look_up(_HELD, blank, **parts.version_of(generation))
+    found = session.look_up(_HELD, blank, **statements.version_of(generation))
     rows = {row.product_id: row.row_id for row in found}
-    mine = parts.held_by(generation, product_vectors)
-    for chunk in parts.chunks(blank):
-        connection.execute(sa.delete(pending).where(parts.pending_of(generation, chunk)))
+    mine = statements.held_by(generation, product_vectors)
+    for chunk in statements.chunks(blank):
+        connection.execute(sa.delete(pending).where(statements.pending_of(generation, chunk)))
         held = sa.delete(product_vectors).where(mine, product_vectors.c.product_id.in_(chunk))
         connection.execute(held)
     taken = zip(session.take(len(rows)), rows.items(), strict=True)
@@ -88,9 +94,9 @@ def read_embedded(
     connection: Connection, generation: Generation, product_ids: Sequence[str]
 ) -> dict[str, tuple[str, Floats]]:
     texts = read_texts(connection, generation, product_ids)
-    rows = parts.look_up(connection, _HELD, texts, parts.version_of(generation))
+    rows = statements.look_up(connection, _HELD, texts, statements.version_of(generation))
     return {
-        row.product_id: (texts[row.product_id], parts.to_floats(row.data))
+        row.product_id: (texts[row.product_id], statements.to_floats(row.data))
         for row in rows
         if row.digest == digest_of(texts[row.product_id])
     }

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.record import parts
+from retriever.record import statements
 from retriever.record.session import USERS, Session, queue_up
 from retriever.record.tables import images, product_images, unnamed
-from retriever.record.takedowns import forget
+from retriever.record.taken_down import forget
 
 _NAMED = sa.exists().where(
-    parts.on(product_images, catalog_id=images.c.catalog_id, image_id=images.c.image_id)
+    statements.on(product_images, catalog_id=images.c.catalog_id, image_id=images.c.image_id)
 )
 _PAGE = (
     sa.select(images.c.image_id, _NAMED.label("named"))
@@ -22,7 +22,7 @@ _PAGE = (
     .order_by(images.c.image_id)
     .limit(sa.bindparam("most"))
 )
-_KNOWN = sa.select(images.c.image_id).where(parts.among(images, "image_id"))
+_KNOWN = sa.select(images.c.image_id).where(statements.among(images, "image_id"))
 
 
 def read_unnamed(
@@ -40,7 +40,7 @@ def read_unnamed(
 
 def read_unknown(connection: Connection, catalog_id: str, image_ids: Sequence[str]) -> list[str]:
     """Return the photos that the record does not know."""
-    found = parts.look_up(connection, _KNOWN, image_ids, {"catalog_id": catalog_id})
+    found = statements.look_up(connection, _KNOWN, image_ids, {"catalog_id": catalog_id})
     known = {row.image_id for row in found}
     return [image_id for image_id in image_ids if image_id not in known]
 
@@ -59,13 +59,13 @@ def note_unnamed(
 ) -> None:
     """Note that no product has these photos, from now on if that is news."""
     rows = [{"catalog_id": catalog_id, "image_id": each, "since": now} for each in image_ids]
-    parts.put(connection, unnamed, rows, keep=True)
+    statements.put(connection, unnamed, rows, keep=True)
 
 
 def forget_named(connection: Connection, catalog_id: str) -> None:
     """Remove the notes of photos that a product has again."""
     has = sa.exists().where(
-        parts.on(product_images, catalog_id=unnamed.c.catalog_id, image_id=unnamed.c.image_id)
+        statements.on(product_images, catalog_id=unnamed.c.catalog_id, image_id=unnamed.c.image_id)
     )
     connection.execute(sa.delete(unnamed).where(unnamed.c.catalog_id == catalog_id, has))
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from retriever.columns.arrays import Ints
 from retriever.columns.keeper import Columns, View
-from retriever.columns.words import best
+from retriever.columns.word_index import best
 from retriever.domain.errors import KeywordsInvalid
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.domain.index_values import Collapse

@@ -8,7 +8,7 @@ from retriever.domain.errors import CollectionAbsent, CollectionReleased, IndexU
 from retriever.domain.generation import Counts, Freshness, Generation
 from retriever.ports.engine import VectorIndex
 from retriever.ports.search import SearchRecord
-from retriever.search.fallback.breaker import CollectionBreaker
+from retriever.search.fallback.collection_breaker import CollectionBreaker
 
 NO_COLLECTION = "none"
 """A name that no collection has."""

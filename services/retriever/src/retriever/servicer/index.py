@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from retriever.domain.fitting import FitPlan
+from retriever.domain.fit_plan import FitPlan
 from retriever.domain.generation import DEFAULT_SPACE
-from retriever.indexing import fits, generations, rebuild
+from retriever.indexing import generations, rebuild, space_fits
 from retriever.ports.generations import RegistryRecord
 from retriever.ports.search import SearchRecord
 from retriever.servicer import generation_messages
@@ -133,6 +133,6 @@ class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
             request.max_photos,
             tuple(request.shopper_photo_tags),
         )
-        wanted = fits.plan(given)
-        job = await fits.ask(catalog, wanted, self.jobs, request_id=request.request_id)
+        wanted = space_fits.plan(given)
+        job = await space_fits.ask(catalog, wanted, self.jobs, request_id=request.request_id)
         return wire.job(job)

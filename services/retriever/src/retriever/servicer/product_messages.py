@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from google.type import money_pb2
 
-from retriever.catalog.updates import UpdateDraft
+from retriever.catalog.partial_updates import UpdateDraft
 from retriever.domain.category_mismatch import CategoryMismatch
 from retriever.domain.imports import ImportMode, ImportProgress
 from retriever.domain.product import (

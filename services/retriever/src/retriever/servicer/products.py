@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import compress
 from typing import NamedTuple, Protocol
 
-from retriever.catalog import deletions, imports, products, updates
+from retriever.catalog import deletions, imports, partial_updates, products
 from retriever.columns.keeper import Columns
 from retriever.columns.off_loop import each_passes
 from retriever.columns.table import ProductTable
@@ -143,7 +143,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     ) -> products_pb.UpsertProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         drafts = [product_messages.update(update) for update in request.updates]
-        outcomes, seq = await updates.update(catalog, drafts, self.record, self.photos)
+        outcomes, seq = await partial_updates.update(catalog, drafts, self.record, self.photos)
         return products_pb.UpsertProductsResponse(
             results=[
                 product_messages.outcome(draft.product.product_id, outcome)
@@ -157,7 +157,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     ) -> products_pb.UpdateOffersResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         drafts = [product_messages.offer(offer) for offer in request.offers]
-        outcomes, seq = await updates.update_offers(catalog, drafts, self.record)
+        outcomes, seq = await partial_updates.update_offers(catalog, drafts, self.record)
         return products_pb.UpdateOffersResponse(
             statuses=[wire.status(outcome) for outcome in outcomes],
             index_token=write_index_token(catalog, seq),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.search import stats, vectors
-from retriever.search.fallback.breaker import CollectionBreaker
+from retriever.search.fallback.collection_breaker import CollectionBreaker
 from retriever.search.freshness import write_index_token
 from retriever.search.query import DEFAULT_TOP_K, SearchQuery
 from retriever.search.recall.watchdog import Watchdog

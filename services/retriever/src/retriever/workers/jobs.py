@@ -11,7 +11,7 @@ from typing import Any
 from retriever.backup import backups, restores
 from retriever.catalog import deletions
 from retriever.catalog.takedowns import PermittedPhotos
-from retriever.indexing import backfill, fits, generations, rebuild
+from retriever.indexing import backfill, generations, rebuild, space_fits
 from retriever.indexing.verification.case import Tools
 from retriever.indexing.verification.verify import verify
 from retriever.workers.context import Worker
@@ -28,7 +28,7 @@ SIDE_BY_SIDE = (
     generations.VERIFY,
     generations.DROP,
     *rebuild.KINDS,
-    *fits.KINDS,
+    *space_fits.KINDS,
 )
 """A backfill or a fit may take hours, and mostly waits. Deletions go one at a time, and so do
 backups and restores, which take disk and memory."""
@@ -114,9 +114,9 @@ class JobLoop:
                 return await backfill.clear(job, record, worker.index, jobs)
             case rebuild.REBUILD:
                 return await rebuild.rebuild(job, record, jobs, self.checks)
-            case fits.FIT:
-                fitting = fits.FitTools(record, worker.photos, worker.embedder, jobs)
-                return await fits.fit(job, fitting)
+            case space_fits.FIT:
+                fitting = space_fits.FitTools(record, worker.photos, worker.embedder, jobs)
+                return await space_fits.fit(job, fitting)
             case backups.BACKUP:
                 return await backups.back_up(job, copying, version("sightline-retriever"))
             case backups.RESTORE:

@@ -173,6 +173,7 @@ async def test_who_was_forgotten_after_a_backup_stays_forgotten(here: Here, type
     assert len(list((folder / "backups" / NOTES).iterdir())) == 1
 
 
+@pytest.mark.slow
 async def test_a_backup_that_was_changed_changes_nothing(here: Here, typed: Typed) -> None:
     await fill(here)
     db, folder = here

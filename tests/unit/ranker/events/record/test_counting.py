@@ -12,11 +12,11 @@ from ranker.domain.recommenders import CountScope, CountsQuery
 from ranker.domain.selection import PurgePlace, Selection
 from ranker.domain.signals import DEFAULTS
 from ranker.events.record import counts
+from ranker.events.record.count_groups import GroupRecord
 from ranker.events.record.count_queue import enqueue
 from ranker.events.record.counting import fold
 from ranker.events.record.counts import CountRecord
 from ranker.events.record.events import EventRecord, _append
-from ranker.events.record.grouping import GroupRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.shoppers import ShopperRecord
 from ranker.events.record.tables import (

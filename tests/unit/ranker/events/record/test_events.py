@@ -5,10 +5,10 @@ import pytest
 
 from ranker.domain.events import EventType, Identity, Shopper, Written
 from ranker.domain.features import Money
-from ranker.events.record import histories
+from ranker.events.record import shopper_history
 from ranker.events.record.events import EventRecord
-from ranker.events.record.histories import _HISTORY, _SEEN
 from ranker.events.record.popularity import HALF_LIFE_MICROS
+from ranker.events.record.shopper_history import _HISTORY, _SEEN
 from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import HOUR, KEY, NOW, stored
 from tests.stores import only_sqlite
@@ -204,7 +204,7 @@ async def test_of_very_many_events_the_newest_tell_what_was_seen(
     events: EventRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await events.append([stored(f"e{n}", at=n, product_id=f"p{n}") for n in range(4)])
-    monkeypatch.setattr(histories, "_SEEN", histories._SEEN.limit(3))
+    monkeypatch.setattr(shopper_history, "_SEEN", shopper_history._SEEN.limit(3))
     assert (await history(events)).seen == {"p1", "p2", "p3"}
 
 

@@ -73,6 +73,7 @@ def test_a_list_of_fewer_products_than_asked_for_ends_early() -> None:
     assert figures([0.0, 1.0], [0])["precision@5"] == pytest.approx(1 / 5)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_figures_agree_with_plain_definitions(data) -> None:

@@ -79,7 +79,7 @@ def test_choices_never_see_what_the_evaluation_asks_for(
         seen.append(int(given.log.time[-1]))
         return fitted(given, recipe, **more)
 
-    monkeypatch.setattr("ranker.learning.training.validation.fitted", watched)
+    monkeypatch.setattr("ranker.learning.training.recipe_validation.fitted", watched)
     monkeypatch.setattr("ranker.learning.training.course.fitted", watched)
     made = train(wine_given, TrainingOrder(Recipe(epochs=2), Budget(2, 600)), None, quiet, NOW)
     moment = made.report.trials[0].moment_micros

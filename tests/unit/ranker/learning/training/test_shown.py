@@ -12,9 +12,9 @@ from ranker.domain.answer_columns import of_products
 from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.model import ModelRecord
 from ranker.domain.recipe import PartBlend
+from ranker.events.record.answer_feedback import FeedbackRecord
 from ranker.events.record.answers import AnswerLog, StoredAnswer
 from ranker.events.record.events import EventRecord
-from ranker.events.record.feedback import FeedbackRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.learning.training.shown import about, read
 from servicekit.sql import Database

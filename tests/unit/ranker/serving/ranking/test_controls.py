@@ -72,6 +72,7 @@ def unsaid(found: pb.RankResponse) -> list[int]:
     return [rank - moved - place for rank, moved, place in rows]
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(request=controlled())
 async def test_moves_add_up_records_agree_and_pins_keep_their_places(request: pb.RankRequest):
@@ -140,6 +141,7 @@ async def test_caps_and_exploration_keep_to_the_places_beside_the_pins():
     assert [found.product_ids[place] for place in (1, 3)] == [IDS[1], IDS[2]]
 
 
+@pytest.mark.slow
 async def test_the_propensities_under_pins_are_the_shares_of_the_draws():
     counts: Counter[tuple[int, str]] = Counter()
     request = plain(8, diversity=pb.Diversity(exploration_places=[2, 4]))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -174,6 +175,7 @@ policies = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(given_=shelves(), policy=policies)
 def test_every_product_stays_and_its_moves_sum_to_the_way_that_it_went(given_, policy):
     window = slice(policy.window)  # what is known of those behind it is not even read

@@ -195,6 +195,7 @@ def one(answer: pb.RankResponse, place: int, whole_place: int) -> dict[str, obje
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(requests(), st.booleans())
 async def test_a_page_and_its_record_are_the_whole_ranking_collapsed(
@@ -244,6 +245,7 @@ async def test_no_room_in_the_queue_is_reported() -> None:
     assert not (await servicer.Rank(request, None)).recorded
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(requests(), st.booleans())
 async def test_a_later_page_has_the_reasons_that_a_longer_first_one_had(

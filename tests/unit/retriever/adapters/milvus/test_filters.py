@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from retriever.adapters.milvus import attributes, expressions, filters, indexed
-from retriever.domain.collections import SHAPE, shape_of, shaped
+from retriever.domain.collection_names import SHAPE, shape_of, shaped
 from retriever.domain.filter_parts import top_categories
 from retriever.domain.index_values import Slice
 from sightline_rules.facts import Facts, by_key, passes
@@ -119,6 +119,7 @@ def accepts(condition: Filter, facts: Facts, *, partitioned: bool = False) -> bo
     return not expression or bool(eval(expression, {"__builtins__": {}}, row))  # noqa: S307
 
 
+@pytest.mark.slow
 @given(FILTERS, FACTS)
 @example(Comparison("tags", Operator.NOT_EQUAL, ""), Facts())
 @example(Comparison("category", Operator.NOT_EQUAL, "a > b"), Facts(category="a > b > c"))
@@ -132,6 +133,7 @@ def test_no_product_that_passes_is_left_out(condition: Filter, facts: Facts) -> 
     assert accepts(condition, facts) or not passes(condition, facts)
 
 
+@pytest.mark.slow
 @given(FILTERS, FACTS)
 def test_an_index_of_the_first_shape_leaves_none_out_either(
     condition: Filter, facts: Facts
@@ -251,6 +253,7 @@ def holds(expression: str, row_id: str) -> bool:
     return bool(eval(expression, {"__builtins__": {}}, values))  # noqa: S307
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [2, SHAPE])
 @pytest.mark.parametrize("count", [2, 3, 7, 8])
 def test_a_row_is_in_one_slice_and_slices_are_about_equal(shape: int, count: int) -> None:
@@ -299,6 +302,7 @@ def test_the_top_categories_that_a_filter_stays_within(
     assert top_categories(condition) == named
 
 
+@pytest.mark.slow
 @given(FILTERS, FACTS)
 def test_the_partitions_that_are_left_out_hold_nothing_that_passes(
     condition: Filter, facts: Facts

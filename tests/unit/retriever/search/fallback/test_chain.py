@@ -14,8 +14,8 @@ from retriever.domain.generation import Generation
 from retriever.ports.columns import PhotoRow
 from retriever.record import Record
 from retriever.search import search, stats
-from retriever.search.fallback.breaker import CollectionBreaker
 from retriever.search.fallback.chain import FallbackChain
+from retriever.search.fallback.collection_breaker import CollectionBreaker
 from retriever.search.freshness import write_index_token
 from retriever.search.query import SearchQuery
 from retriever.search.search import FoundNearest

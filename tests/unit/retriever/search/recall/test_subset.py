@@ -93,6 +93,7 @@ async def looked(
     return await module.compare(seen, subset, now or record, random.Random(1)), subset
 
 
+@pytest.mark.slow
 @given(
     lost=st.sets(st.integers(0, 299), max_size=150),
     seed=st.integers(0, 50),

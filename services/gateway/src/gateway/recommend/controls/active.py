@@ -1,4 +1,4 @@
-"""Which controls are active at the time of a request, and what they exclude."""
+"""Controls that apply at the time of a request, and their exclusions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

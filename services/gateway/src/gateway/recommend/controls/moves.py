@@ -1,5 +1,5 @@
-"""Controls in an order that the ranker did not make, or that has yet to collapse. Pure; the rule is
-shared."""
+"""Controls applied to an order that the ranker did not make or that is not collapsed yet. Pure; the
+rule is shared."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,7 @@ from dataclasses import replace
 from gateway.model.answer import AnswerOrder
 from gateway.model.candidates import FusedCandidates
 from gateway.model.reasons import Move, MoveCause
-from gateway.ranking.collapse import picked
+from gateway.ranking.near_duplicates import picked
 from sightline_rules import controls
 
 

@@ -1,4 +1,4 @@
-"""Controls applied to candidates, and what became of each; every step returns its outcomes."""
+"""Controls applied to candidates, with their effects; every step returns its outcomes."""
 
 from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -26,9 +26,9 @@ from sightline_rules.rejections import words
 
 STAGE = "controls"
 UNBUYABLE = "availability != OUT_OF_STOCK"
-"""The condition of scenes that leave out products out of stock."""
+"""Condition of scenes that exclude products out of stock."""
 COMPARED = 1_000
-"""Characters of a condition that are compared, as a rejection may lack its end."""
+"""Number of characters of a condition that are compared: a rejection may truncate it."""
 
 
 async def apply_controls(

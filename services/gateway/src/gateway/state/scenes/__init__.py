@@ -1,11 +1,9 @@
-"""Scenes as files: one TOML file each, validated whole, taken up again when it changes.
+"""Scenes as files: one TOML file each, validated together, reloaded when one changes.
 
-The built-in ones lie beside this file; a folder of the platform team's adds to them or replaces
-them by name. A set of files with one bad among them is refused as a whole, and the scenes before
-it go on.
+The built-in scenes are beside this file; the operator's folder adds to them or replaces them by
+name. If one file is invalid, the whole set is rejected and the previous scenes stay in use.
 
-A folder within that folder, named by a catalog, holds what that catalog alone has: scenes of its
-own, or others in place of those of the same name.
+A subfolder named after a catalog holds that catalog's own scenes, which may replace others by name.
 """
 
 import hashlib
@@ -30,17 +28,17 @@ DEFAULT = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 STALE = Gauge(
     "sightline_gateway_scenes_stale",
-    "1 while the scene files are bad and the scenes before them go on.",
+    "1 while the scene files are invalid and the previous scenes stay in use.",
     multiprocess_mode="livemax",
 )
 
 
 class ScenesInvalid(Unreadable):
-    """A scene file can't be used; the message names it and what is wrong."""
+    """An invalid scene file; the message names the file and the error."""
 
 
 class SceneFiles:
-    """The scenes that the files hold now."""
+    """The current scenes of the files."""
 
     def __init__(
         self,
@@ -112,13 +110,15 @@ def _read(
     for own in _own(folder):
         scenes[own.name] = {**shared, **{path.stem: _scene(path) for path in _files(own)}}
         if catalogs is not None and own.name not in catalogs:
-            get_logger().warning("scenes of a catalog that is not there", folder=str(own))
+            get_logger().warning("scenes of an undeclared catalog", folder=str(own))
     return scenes
 
 
 def _scene(path: Path) -> Scene:
     if not _NAME.fullmatch(path.stem):
-        raise ScenesInvalid(f"{path}: a scene's name is 1 to 64 of a-z, 0-9, _ and -")
+        raise ScenesInvalid(
+            f"{path}: a scene's name must be 1 to 64 characters of a-z, 0-9, _ and -"
+        )
     try:
         content = path.read_bytes()
         version = hashlib.sha256(content).hexdigest()[:16]
@@ -130,5 +130,5 @@ def _scene(path: Path) -> Scene:
     if wrong := list(scene_checks.problems(scene)):
         raise ScenesInvalid(f"{path}: {'; '.join(wrong)}")
     if idle := list(scene_checks.warnings(scene)):
-        get_logger().warning("a scene has entries without effect", file=str(path), problems=idle)
+        get_logger().warning("scene entries have no effect", file=str(path), problems=idle)
     return scene

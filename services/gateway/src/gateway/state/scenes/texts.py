@@ -1,4 +1,4 @@
-"""Scenes as text that is not used yet: checked entry by entry, as files are."""
+"""Validation of scene texts that are not in use: entry by entry, as for files."""
 
 import hashlib
 import re
@@ -13,9 +13,10 @@ from gateway.model.scene import Scene
 from servicekit.errors import FieldViolation
 
 MOST_BYTES = 64 * 1024
-"""Ten times the built-in one."""
+"""Maximum size in bytes: ten times the built-in scene."""
 MOST_LINE = 400
-"""Characters: a key of 32,000 levels in one line took the library 22 seconds."""
+"""Maximum number of characters in a line: a key of 32,000 levels in one line took the library 22
+seconds."""
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -25,7 +26,7 @@ def read(name: str, text: str) -> Scene:
     Raises SceneInvalid with every invalid entry.
     """
     if not NAME.fullmatch(name):
-        raise SceneInvalid.at("scene", "is not 1 to 64 of a-z, 0-9, _ and -")
+        raise SceneInvalid.at("scene", "must be 1 to 64 characters of a-z, 0-9, _ and -")
     content = text.encode()
     if len(content) > MOST_BYTES:
         raise SceneInvalid.at("toml", f"is longer than {MOST_BYTES} bytes")
@@ -37,7 +38,7 @@ def read(name: str, text: str) -> Scene:
     except tomllib.TOMLDecodeError as error:
         raise SceneInvalid.at("toml", str(error)) from error
     except RecursionError as error:
-        raise SceneInvalid.at("toml", "is nested too deep") from error
+        raise SceneInvalid.at("toml", "is nested too deeply") from error
     except ValidationError as error:
         raise SceneInvalid(*_problems(error)) from error
     if wrong := [each.split(": ", 1) for each in scene_checks.problems(scene)]:

@@ -1,7 +1,7 @@
-"""Snapshots of popular and new products, read anew in the background, one for each catalog.
+"""Snapshots of popular and new products, refreshed in the background, one for each catalog.
 
-They answer when the record can't be read. Nothing of an answer goes into them: what they hold was
-read from the record, so that degraded answers never come back as good ones.
+They are used while the record can't be read. They are read from the record only, never from
+answers, so that a degraded answer never ends up in them.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 
 READ_SECONDS = 30.0
-"""For one catalog's."""
+"""Timeout of reading one catalog, in seconds."""
 AGAIN_SECONDS = 5.0
-"""After a catalog could not be read, or held nothing yet, at most."""
+"""Maximum seconds until the next try after a catalog could not be read or was empty."""
 JITTER = 0.1
-"""So that replicas do not read at once."""
+"""Random share of the interval, so that replicas do not read simultaneously."""
 AHEAD_MICROS = 60_000_000
 """Allowed difference to the clock of a file's writer, in microseconds."""
 
@@ -48,7 +48,7 @@ READS = Counter(
 
 
 class Snapshots:
-    """The snapshots that there are."""
+    """The current snapshots."""
 
     def __init__(
         self,
@@ -80,7 +80,9 @@ class Snapshots:
         """Load what is kept, then read on in the background. To be called where an event loop
         runs."""
         if self._seconds:
-            READS.labels("failed")  # from 0 on, or the first failure is in no rate
+            READS.labels(
+                "failed"
+            )  # registered with 0, otherwise the first failure would be in no rate
             loop = asyncio.get_running_loop()
             self._task = loop.create_task(self._run(), context=contextvars.Context())
 
@@ -116,7 +118,7 @@ class Snapshots:
             READS.labels("failed").inc()
             get_logger().info("snapshot not read", catalog_id=catalog_id, reason=error.reason)
             return False
-        except Exception as error:  # whatever it is must not end the reads
+        except Exception as error:  # no error may end the reads
             READS.labels("failed").inc()
             get_logger().error("snapshot not read", catalog_id=catalog_id, exc_info=error)
             return False

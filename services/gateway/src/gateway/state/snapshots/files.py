@@ -1,6 +1,6 @@
-"""Snapshots as files, so that a gateway that starts while all else is down has them.
+"""Snapshots as files, for a gateway that starts while all other services are down.
 
-A file can be deleted at any time; one that is damaged, or of another release, is as good as none.
+A file can be deleted at any time. A file that is damaged or of another release is ignored.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from servicekit.telemetry import get_logger
 
 FORMAT = 1
 MOST_FILE_BYTES = 2 * MOST_BYTES
-"""Base64 and the ids beside the products included."""
+"""Maximum size of a file in bytes, including Base64 and ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ _CONTENT = TypeAdapter(_Content)
 
 
 class Damaged(ValueError):
-    """A file is none of ours, or not whole."""
+    """A file that is invalid or incomplete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class SnapshotFiles:
     folder: Path
     columns_of: Callable[[Sequence[ProductRow]], ProductColumns]
     row_of: Callable[[bytes], ProductRow]
-    """Reads what ProductRow.SerializeToString returned."""
+    """Parses what ProductRow.SerializeToString returned."""
 
     def load(self, catalog_id: str) -> CatalogSnapshot | None:
         """Return the catalog's snapshot; None: there is no usable file."""
@@ -74,7 +74,9 @@ class SnapshotFiles:
             draft.write_bytes(_digest(data) + b"\n" + data)
             draft.replace(self._path(catalog_id))
         except OSError as error:
-            get_logger().warning("snapshot not kept", folder=str(self.folder), problem=str(error))
+            get_logger().warning(
+                "snapshot not written", folder=str(self.folder), problem=str(error)
+            )
 
     def _path(self, catalog_id: str) -> Path:
         return self.folder / f"{catalog_id}.snapshot"
@@ -84,15 +86,15 @@ class SnapshotFiles:
             raise Damaged("it is too large")
         digest, _, data = path.read_bytes().partition(b"\n")
         if digest != _digest(data):
-            raise Damaged("its content is not what was written")
+            raise Damaged("its content was changed")
         try:
             content = _CONTENT.validate_json(data)
         except ValidationError:
-            raise Damaged("it is of another release") from None
+            raise Damaged("it was written by another release") from None
         if content.format != FORMAT:
-            raise Damaged("it is of another release")
+            raise Damaged("it was written by another release")
         if content.catalog_id != catalog_id:
-            raise Damaged("it is another catalog's")
+            raise Damaged("it belongs to another catalog")
         rows = [self.row_of(row) for row in content.rows]
         return CatalogSnapshot(
             content.time_micros,

@@ -1,4 +1,4 @@
-"""What a snapshot holds: a catalog's popular and new products, and some of each category."""
+"""Content of a snapshot: a catalog's popular and new products, and some of each category."""
 
 import time
 from collections import Counter
@@ -14,23 +14,23 @@ from gateway.ports import RankerPort, RetrieverPort
 from servicekit.errors import ServiceError
 
 MOST_CATEGORIES = 50
-"""Top categories of which it holds more than is popular or new in the whole catalog."""
+"""Number of top-level categories of which additional products are read."""
 MOST_BYTES = 32 * 2**20
-"""Of a catalog's products; what does not fit is left out."""
+"""Maximum size of a catalog's products in bytes; further ones are omitted."""
 AT_ONCE = 200
-"""Products of one read: few enough to hold up no request."""
+"""Number of products in one read: small enough not to delay requests."""
 _BUYABLE = AnswerScope(buyable_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotSource:
-    """Where snapshots are read from, and how much."""
+    """Source and size of snapshots."""
 
     retriever: RetrieverPort
     ranker: RankerPort
     columns_of: Callable[[Sequence[ProductRow]], ProductColumns]
     products: int = 500
-    """Popular ones, and as many new ones."""
+    """Number of popular products, and of new ones."""
     category_products: int = 50
 
     async def read(self, catalog_id: str, former: CatalogSnapshot | None) -> CatalogSnapshot:

@@ -16,9 +16,9 @@ from ranker.domain.features import Money
 from ranker.domain.signals import DEFAULTS, INTEREST, Signals
 from ranker.events.record import popularity
 from ranker.events.record.count_queue import enqueue_events
-from ranker.events.record.histories import INTERACTION, history, interaction_of, numbered
 from ranker.events.record.joined import JoinedWrites
 from ranker.events.record.late import purged
+from ranker.events.record.shopper_history import INTERACTION, history, interaction_of, numbered
 from ranker.events.record.shoppers import gate, owner, owners
 from ranker.events.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_VISIBILITY
 from servicekit.sql import Database, StoreBusy

@@ -22,8 +22,8 @@ from ranker.domain.arrays import Doubles
 from ranker.domain.events import DAY_MICROS, Interaction
 from ranker.domain.log import TYPES
 from ranker.domain.signals import INTEREST, Signals, event_weights
-from ranker.events.record.histories import INTERACTION, interaction_of
 from ranker.events.record.rows import RowsStatement, upsert
+from ranker.events.record.shopper_history import INTERACTION, interaction_of
 from ranker.events.record.tables import POPULARITY
 
 HALF_LIFE_MICROS = 365 * DAY_MICROS

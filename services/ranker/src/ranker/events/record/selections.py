@@ -23,7 +23,7 @@ from ranker.domain.selection import COLUMNS, PurgeCount, Purged, PurgePlace, Sel
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.events.record import popularity
 from ranker.events.record.count_queue import enqueue_events
-from ranker.events.record.histories import INTERACTION, interaction_of
+from ranker.events.record.shopper_history import INTERACTION, interaction_of
 from ranker.events.record.shoppers import gate, owner
 from ranker.events.record.tables import EVENTS, KIND_INTEREST, POPULARITY
 from servicekit.clock import now_micros

@@ -10,7 +10,7 @@ from ranker.domain import answer_columns
 from ranker.domain.arrays import numbers
 from ranker.domain.errors import ModelCorrupt, ModelNotFound
 from ranker.domain.feedback import Feedback, LoggedAnswer, feedback_of, joined
-from ranker.events.record.feedback import KeptAnswer
+from ranker.events.record.answer_feedback import KeptAnswer
 from ranker.events.record.models import ModelRegistry
 from ranker.serving.ranking.parts import DEFAULT_BLEND, POPULARITY
 from sightline.ranker.v1 import answer_service_pb2 as pb

@@ -18,9 +18,9 @@ from ranker.domain.recipe import ItemItem, Recipe
 from ranker.learning.evaluation.bootstrap import intervals
 from ranker.learning.training.blend import LEAST_SHOPPERS
 from ranker.learning.training.looks import Explained
+from ranker.learning.training.recipe_validation import METRIC, Validation
 from ranker.learning.training.search import RecipeTrial
 from ranker.learning.training.subject import Given
-from ranker.learning.training.validation import METRIC, Validation
 from ranker.serving.ranking.parts import OWN_PARTS, POPULARITY
 
 Refitted = Callable[[Recipe, bool], Model]

@@ -32,10 +32,10 @@ from ranker.learning.training.blend import choose
 from ranker.learning.training.describing import described
 from ranker.learning.training.fitting import Fitted, Progress, fitted
 from ranker.learning.training.learning import ImpressionFit
+from ranker.learning.training.recipe_validation import SHARE, Validation, validation
 from ranker.learning.training.refit import State, refitted
 from ranker.learning.training.search import Budget, search
 from ranker.learning.training.subject import Given, check
-from ranker.learning.training.validation import SHARE, Validation, validation
 
 NO_SEARCH = Budget(0, 0.0)
 

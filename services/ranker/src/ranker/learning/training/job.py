@@ -15,8 +15,8 @@ from ranker.domain.errors import BaseUnusable, DataInsufficient, ModelCorrupt
 from ranker.domain.log import EventColumns, log_of
 from ranker.domain.model import ROBOTS_METRIC, ModelMetric, ModelRecord
 from ranker.domain.recipe import Recipe, recipe_of
+from ranker.events.record.answer_feedback import FeedbackRecord
 from ranker.events.record.events import EventRecord
-from ranker.events.record.feedback import FeedbackRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.shoppers import ShopperRecord
 from ranker.events.record.tables import JOBS

@@ -9,7 +9,7 @@ from ranker.domain.events import DAY_MICROS, EventType
 from ranker.domain.feedback import Feedback
 from ranker.domain.online import Period
 from ranker.domain.recipe import PartBlend
-from ranker.events.record.feedback import FeedbackRecord
+from ranker.events.record.answer_feedback import FeedbackRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.learning.feedback import answered
 from ranker.learning.training.learning import ImpressionFit, learn

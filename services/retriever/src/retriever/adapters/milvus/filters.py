@@ -30,7 +30,7 @@ from retriever.adapters.milvus.expressions import (
     either,
 )
 from retriever.adapters.milvus.indexed import Indexed, indexed
-from retriever.domain.collections import SHAPE
+from retriever.domain.collection_names import SHAPE
 from retriever.domain.filter_parts import top_categories
 from retriever.domain.index_values import WHOLE, Slice
 from sightline_rules.facts import Facts

@@ -44,7 +44,7 @@ from pymilvus.client.types import LoadState
 
 from retriever.adapters.milvus import filters
 from retriever.adapters.milvus.errors import translate
-from retriever.domain.collections import shape_of
+from retriever.domain.collection_names import shape_of
 from retriever.domain.errors import IndexUnavailable
 from retriever.domain.generation import EXACT, IndexKind, IndexParameters, Metric
 from retriever.domain.index_values import WHOLE, CollectionState, Hit, IndexRow, Slice, hit_order

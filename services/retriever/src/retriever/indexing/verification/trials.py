@@ -10,7 +10,7 @@ from retriever.domain.generation import Metric
 from retriever.domain.index_values import IndexRow
 from retriever.domain.vectors import Floats, Scores, exact_scores
 from retriever.indexing.verification.case import Case
-from retriever.indexing.verification.neighbours import PhotoNeighbours
+from retriever.indexing.verification.photo_neighbours import PhotoNeighbours
 from retriever.search.nearest import begin
 from retriever.search.query import SearchQuery
 from sightline_rules.facts import passes

@@ -21,7 +21,7 @@ from retriever.domain.product import MAX_PHOTOS
 from retriever.indexing.generations import Demand
 from retriever.indexing.verification.agreement import Agreement, embed_again
 from retriever.indexing.verification.case import Case, Tools
-from retriever.indexing.verification.neighbours import PhotoNeighbours
+from retriever.indexing.verification.photo_neighbours import PhotoNeighbours
 from retriever.indexing.verification.trials import (
     Trial,
     exact_pass,

@@ -10,7 +10,7 @@ from retriever.domain.errors import IndexUnavailable
 from retriever.domain.generation import Generation
 from retriever.ports.engine import VectorIndex
 from retriever.ports.search import SearchRecord
-from retriever.search.fallback.breaker import CollectionBreaker
+from retriever.search.fallback.collection_breaker import CollectionBreaker
 from retriever.search.fallback.from_record import MOST_ROWS, RecordCopy, RecordFallback
 from retriever.search.nearest import Nearest, RoundResult
 from sightline_rules.filters import Filter

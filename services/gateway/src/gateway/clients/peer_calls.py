@@ -1,0 +1,110 @@
+"""Calls to a peer: pass the deadline on, raise typed errors."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+import grpc
+from grpc.aio import UnaryStreamMultiCallable, UnaryUnaryMultiCallable
+
+from gateway.model.causes import Peer
+from gateway.model.errors import PeerUnavailable
+from servicekit import costs, deadlines
+from servicekit.breaker import CircuitBreaker
+from servicekit.errors import ServiceError
+from servicekit.hedging import Hedging
+from servicekit.interceptors import VERSION_KEY
+from servicekit.status import from_rpc_error
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+_GONE = frozenset({"UNAVAILABLE", "CANCELLED", "PEER_UNKNOWN"})
+"""Reasons of transport failures and of an unauthorized peer, which no caller can fix. Other reasons
+are the peer's own."""
+
+
+class PeerCaller:
+    """Calls one peer within what is left of the current call's deadline."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        *,
+        reserve: float,
+        longest: float,
+        breaker: CircuitBreaker | None = None,
+        hedge_share: float = 0.0,
+    ) -> None:
+        """`reserve` seconds are kept to report a failure; no call outlasts `longest` seconds; of
+        those that may be made twice `hedge_share` are."""
+        self.peer = peer
+        self.breaker = breaker
+        self._hedge_share = hedge_share
+        self._hedging: dict[object, Hedging] = {}
+        self.version = ""
+        """Version of the peer as last seen; empty if unknown."""
+        self._reserve = reserve
+        self._longest = longest
+
+    async def twice(self, method: UnaryUnaryMultiCallable[Q, A], request: Q) -> A:
+        """Make a unary call that changes nothing; one that is late is made a second time.
+
+        Raises ServiceError.
+        """
+        if method not in self._hedging:
+            self._hedging[method] = Hedging(self.peer, self._hedge_share)
+        return await self._hedging[method].call(lambda: self.call(method, request))
+
+    async def call(
+        self, method: UnaryUnaryMultiCallable[Q, A], request: Q, *, note: bool = False
+    ) -> A:
+        """Make a unary call. Raises ServiceError.
+
+        `note`: keep the peer's version, too.
+        """
+        if self.breaker is not None and self.breaker.hangs:
+            raise PeerUnavailable(self.peer)
+        try:
+            call = method(request, timeout=deadlines.budget(self._reserve, self._longest))
+            answer = await call
+            trailers = await call.trailing_metadata()
+            costs.add_trailer(trailers)
+            if note:
+                self.version = str(dict(trailers).get(VERSION_KEY, ""))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                self._suspect()
+            raise self._error(error) from error
+        except asyncio.CancelledError:
+            # A stage whose time is over cancels its calls, as does a caller that leaves or a hedged
+            # call that lost. This is no failure of the peer.
+            if (left := deadlines.remaining()) is not None and left <= self._reserve:
+                self._suspect()
+            raise
+        return answer
+
+    async def stream(self, method: UnaryStreamMultiCallable[Q, A], request: Q) -> AsyncIterator[A]:
+        """Yield the answers of a streaming call, for as long as the caller's deadline lasts."""
+        call = method(request, timeout=deadlines.budget(self._reserve))
+        try:
+            async for answer in call:
+                yield answer
+        except grpc.aio.AioRpcError as error:
+            raise self._error(error) from error
+        finally:
+            call.cancel()  # a caller that left reads no more: cancel the peer's stream
+
+    def close(self) -> None:
+        """Ask no more whether the peer hangs."""
+        if self.breaker is not None:
+            self.breaker.close()
+
+    def _suspect(self) -> None:
+        if self.breaker is not None:
+            self.breaker.suspect()
+
+    def _error(self, error: grpc.aio.AioRpcError) -> ServiceError:
+        """Return the peer's own error, or PeerUnavailable where it gave none."""
+        reported = from_rpc_error(error)
+        return PeerUnavailable(self.peer) if reported.reason in _GONE else reported

@@ -1,0 +1,65 @@
+"""Reports about an answer: degradations, versions, quality and best match."""
+
+from collections.abc import Collection, Sequence
+
+from gateway.model.answer import AnswerOrder, AnswerResult
+from gateway.model.branch import SIMILARITY_BRANCHES, Branch
+from gateway.model.candidates import CandidateList, FusedCandidates
+from gateway.model.causes import Degradation, DegradationCause
+from gateway.model.match import Match, MatchRule, SearchedSpace
+from gateway.model.quality import Quality, check_quality, quality_of
+from gateway.model.versions import Versions
+from gateway.ranking.fallbacks import degradations
+from gateway.state.run import Run
+
+
+def degraded(run: Run, candidates: FusedCandidates) -> tuple[Degradation, ...]:
+    """Return the degradations so far."""
+    trace = run.trace
+    return degradations(trace.failures, trace.reported, candidates.named, trace.snapshot_micros)
+
+
+def versions_of(run: Run, *steps: str) -> Versions:
+    """Return which versions made the answer so far, and with further steps of its plan."""
+    return Versions(
+        spaces=tuple(sorted(run.trace.spaces, key=lambda item: item.space)),
+        model_version=run.trace.model_version,
+        plan=" → ".join((run.trace.plan, *steps)),
+        service_version=run.deps.service_version,
+        **run.plan.scene.labels,
+    )
+
+
+def answer_quality(run: Run, lost: Sequence[Degradation], named: Collection[Branch]) -> Quality:
+    """Return the quality that an answer of products named by these branches can have.
+
+    Raises AnswerDegraded where it is below the minimum of request or scene.
+    """
+    scene, from_snapshot = run.plan.scene, bool(run.trace.snapshot_micros)
+    found = quality_of(lost, named, scene.used, from_snapshot=from_snapshot)
+    return check_quality(found, run.query.min_answer_quality or scene.min_answer_quality, lost)
+
+
+def page_quality(run: Run, lost: Sequence[Degradation], results: Sequence[AnswerResult]) -> Quality:
+    """Return the quality of a page. Raises AnswerDegraded."""
+    return answer_quality(run, lost, {each for item in results for each in item.answered.branches})
+
+
+def best_match(
+    run: Run, listings: Sequence[CandidateList], order: AnswerOrder | None = None
+) -> Match | None:
+    """Return how good the best match is, by the thresholds of scene and request.
+
+    None: no signal was searched for. `order`: the ranker's.
+    """
+    trace, scene = run.trace, run.plan.scene
+    rule = MatchRule(scene.match, scene.min_quality, run.query.min_quality)
+    spaces = [
+        SearchedSpace(each, trace.nearest_cosines.get(each.generation, ())) for each in trace.spaces
+    ]
+    lost = any(
+        failure.stage in SIMILARITY_BRANCHES
+        and failure.cause is not DegradationCause.SPACE_UNAVAILABLE
+        for failure in trace.failures
+    )
+    return rule.judge(listings, spaces, order, incomplete=lost)

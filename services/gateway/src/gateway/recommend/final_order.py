@@ -1,0 +1,197 @@
+"""Final order of candidates: the ranker's, or that of the fusion if the ranker fails."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gateway.model.answer import FUSED, AnswerOrder, AnswerRecord, AnswerResult
+from gateway.model.candidates import CandidateList, FusedCandidates
+from gateway.model.causes import DegradationCause, Peer
+from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
+from gateway.model.errors import PeerUnavailable
+from gateway.model.peer_failures import StageFailure
+from gateway.model.peers import Ranked, RankRequest
+from gateway.ranking.freshness import signals
+from gateway.ranking.fuse import by_signal, fuse, weighted
+from gateway.ranking.near_duplicates import collapse
+from gateway.recommend.controls.moves import acting, apply_boosts, apply_pins
+from gateway.recommend.controls.step import last_place, pin_outcomes
+from gateway.recommend.pages import Rest
+from gateway.recommend.plan_request import weights_of
+from gateway.retrieval.personal import anchors_of
+from gateway.state import tokens
+from gateway.state.run import Run
+from servicekit.errors import ServiceError
+
+
+@dataclass(frozen=True, slots=True)
+class FinalOrder:
+    """The final order of an answer, or its first products."""
+
+    order: AnswerOrder
+    by_ranker: bool
+    hidden_count: int = 0
+    recorded: bool = False
+    """True if the ranker records the answer; it records only answers that it ranked."""
+    rest: Rest | None = None
+    """Reads the rest of the order; `None` if it is complete."""
+    acted: tuple[str, ...] = ()
+    """Names of the controls that changed the first page."""
+    outcomes: ControlOutcomes = NO_OUTCOMES
+    """Effects of pins."""
+
+
+def fused(run: Run, listings: tuple[CandidateList, ...]) -> FusedCandidates:
+    """Return what the branches found, as one order."""
+    return fuse(weighted(listings, run.plan.scene.branches), run.left_out, run.plan.most)
+
+
+async def order_candidates(
+    run: Run, candidates: FusedCandidates, record: AnswerRecord
+) -> FinalOrder:
+    """Return the ranker's order, with `record` for it to keep, else the fused order."""
+    return await _ranked(run, candidates, record) or _unranked(run, candidates)
+
+
+async def _ranked(run: Run, candidates: FusedCandidates, record: AnswerRecord) -> FinalOrder | None:
+    """Return the first products of the ranker's order; None: it failed, or nothing is to rank."""
+    if not candidates.order:
+        return None
+    page = run.query.results_a_page
+    ahead = max(run.plan.ahead, last_place(candidates))
+    order = rank_order(run, candidates, ahead, page, record)
+    answer = await rank(run, order)
+    if answer is None:
+        return None
+    if answer.collapsed_count:
+        run.trace.steps.append(f"{answer.collapsed_count} collapsed")
+
+    async def rest(_: int) -> AnswerOrder:
+        # The record of the first call is kept. It may not be written yet, so it is not read here.
+        # The same model ranks again, even if the pinned one has been loaded meanwhile.
+        model = order.model_version and answer.model_version
+        whole = replace(order, top_k=0, reason_count=0, record=None, model_version=model)
+        again = await rank(run, whole)
+        return AnswerOrder() if again is None else again.order
+
+    return FinalOrder(
+        answer.order,
+        by_ranker=True,
+        hidden_count=answer.hidden_count,
+        recorded=answer.recorded,
+        rest=rest,
+        acted=answer.acted,
+        outcomes=pin_outcomes(run, candidates, answer.order.product_ids, answer),
+    )
+
+
+def _unranked(run: Run, candidates: FusedCandidates) -> FinalOrder:
+    """Return the fused order, collapsed and with controls applied."""
+    if candidates.order:
+        run.trace.steps.append("as fused")
+    order, raised = apply_boosts(candidates, as_fused(candidates))
+    order = apply_pins(candidates, collapsed(run, candidates, order))
+    return FinalOrder(
+        order,
+        by_ranker=False,
+        acted=acting(candidates, order, run.query.results_a_page, raised),
+        outcomes=pin_outcomes(run, candidates, order.product_ids, None),
+    )
+
+
+async def rank(run: Run, order: RankRequest) -> Ranked | None:
+    """Return what the ranker answers; None: it failed, and that is noted."""
+    try:
+        if Peer.RANKER in run.trace.unreachable:
+            raise PeerUnavailable(Peer.RANKER)
+        async with run.trace.stage("rank", run.plan.ends.rank) as note:
+            answer = await run.peers.ranker.rank(order)
+            note.work = answer.work
+    except ServiceError as error:
+        run.trace.fail("rank", Peer.RANKER, error)
+        if run.query.shopper is not None:
+            run.trace.failures.append(StageFailure("rank", DegradationCause.PROFILE_UNAVAILABLE))
+        return None
+    if "rank" not in run.trace.steps:  # the rest of an order is not a separate step
+        run.trace.reported.extend(answer.degradations)
+        run.trace.model_version = answer.model_version
+        run.trace.steps.append("rank")
+    return answer
+
+
+def rank_order(
+    run: Run,
+    candidates: FusedCandidates,
+    top_k: int = 0,
+    reason_count: int | None = None,
+    record: AnswerRecord | None = None,
+) -> RankRequest:
+    """Return what the ranker is asked."""
+    scene = run.plan.scene
+    weights = weights_of(scene, candidates.named, candidates.similarities)
+    return RankRequest(
+        catalog_id=run.query.catalog_id,
+        language_code=run.query.language_code,
+        shopper=run.query.shopper,
+        session_id=run.query.session_id,
+        candidates=candidates,
+        weights=weights,
+        drop_seen=scene.drop_seen,
+        seed=tokens.seed_of(run.digests.stored),
+        diversity=scene.diversity,
+        time_micros=run.time_micros,
+        explain=run.query.explain,
+        history_token=run.trace.history_token,
+        top_k=top_k,
+        reason_count=reason_count,
+        record=record,
+        anchors=anchors_of(run),
+        signals=signals(candidates, weights, scene.half_life_hours, run.time_micros),
+        page_size=run.query.results_a_page,
+        model_version=scene.ranking.model,
+    )
+
+
+def collapsed(run: Run, candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:
+    """Return the order with one product for each group of near-duplicates."""
+    left = collapse(candidates, order)
+    if left.total < order.total:
+        run.trace.steps.append(f"{order.total - left.total} collapsed")
+    return left
+
+
+def as_fused(candidates: FusedCandidates) -> AnswerOrder:
+    """Return the candidates in their fused order, whose score has one part."""
+    places = candidates.order
+    scores = [candidates.fused[place] for place in places]
+    return AnswerOrder(
+        product_ids=[candidates.columns.product_ids[place] for place in places],
+        raw_scores=scores,
+        parts=((FUSED, scores),),
+        image_ids=[candidates.image_ids[place] for place in places],
+        branches=[candidates.branches[place] for place in places],
+        total=len(places),
+    )
+
+
+def split_by_signal(
+    listings: Sequence[CandidateList], results: tuple[AnswerResult, ...]
+) -> tuple[AnswerResult, ...]:
+    """Return the results with their similarity parts split by signal, which the ranker can't."""
+    shares = by_signal(listings, [item.answered.product_id for item in results])
+    return tuple(
+        replace(
+            item,
+            answered=replace(
+                item.answered,
+                contributions={
+                    **item.answered.contributions,
+                    **{
+                        part: tuple((name, value * share) for name, share in shares[part][place])
+                        for part, value in item.answered.parts
+                        if part in shares
+                    },
+                },
+            ),
+        )
+        for place, item in enumerate(results)
+    )

@@ -1,0 +1,106 @@
+"""Planning of a request: scene × request → branches, counts and time. Pure."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from gateway.model.branch import ABOUT, ANCHORED, OF_SHOPPERS, SIMILARITY_BRANCHES, Branch
+from gateway.model.plan import MOST_ASKED, MOST_RANKED, RequestPlan, StageEnds
+from gateway.model.query import AnswerScope, RequestQuery, SignalKind
+from gateway.model.scene import AnchorSource, Scene
+from servicekit.requests import RequestInvalid
+
+SPARE = 10
+"""Number of products requested in addition to two pages."""
+
+
+def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
+    """Return the plan of a request that has `seconds` in all."""
+    explores = bool(scene.diversity.exploration_places) and not query.signals
+    top_k = min(
+        max(round(query.results_a_page * scene.over_fetch), scene.least_candidates),
+        scene.most_candidates,
+        MOST_ASKED,
+    )
+    return RequestPlan(
+        scene=scene,
+        branches=tuple(
+            branch
+            for branch, asked in _asked(query, scene).items()
+            if asked and (scene.branches[branch] > 0 or (branch is Branch.NEW and explores))
+        ),
+        top_k=top_k,
+        # The ranker does not evaluate filters: its candidates are filtered afterwards.
+        generated=top_k if query.filter is None else MOST_ASKED,
+        most=min(scene.most_candidates, MOST_RANKED),
+        ahead=2 * query.results_a_page + SPARE,
+        scope=scope_of(query, scene),
+        ends=StageEnds(
+            embed=scene.budgets.embed * seconds,
+            candidates=scene.budgets.candidates * seconds,
+            fallback=scene.budgets.fallback * seconds,
+            rank=scene.budgets.rank * seconds,
+            hydrate=max(scene.budgets.rank, scene.budgets.hydrate) * seconds,
+            answer=seconds,
+        ),
+    )
+
+
+def _asked(query: RequestQuery, scene: Scene) -> Mapping[Branch, bool]:
+    """Return whether a request gives each branch something to go by, in the branches' order."""
+    kinds = {signal.kind for signal in query.signals}
+    return {
+        Branch.VISUAL: bool(kinds & {SignalKind.IMAGE, SignalKind.IMAGE_URI, SignalKind.PRODUCT}),
+        Branch.TEXT: SignalKind.TEXT in kinds,
+        Branch.TEXT_VISUAL: SignalKind.TEXT in kinds,
+        Branch.KEYWORDS: SignalKind.TEXT in kinds,
+        Branch.COLLABORATIVE: query.shopper is not None or bool(query.anchors),
+        Branch.NEW: True,
+        Branch.TRENDING: True,
+        Branch.BEST_SELLERS: True,
+        Branch.FOLLOWED: bool(query.followed),
+        **dict.fromkeys(sorted(ANCHORED), is_anchored(query, scene)),
+        **dict.fromkeys(sorted(OF_SHOPPERS), query.shopper is not None),
+    }
+
+
+def scened(query: RequestQuery, scene: Scene) -> RequestQuery:
+    """Return the query with its anchors left out, and searched by, as its scene says."""
+    if query.followed and not scene.followed_attribute:
+        raise RequestInvalid.at("followed", "this scene defines no followed_attribute")
+    if query.anchors and not scene.answer_anchors:
+        left_out = (*query.exclude_product_ids, *query.anchors)
+        query = replace(query, exclude_product_ids=left_out)
+    return query.near_to(query.anchors) if scene.anchors_look_alike else query
+
+
+def is_anchored(query: RequestQuery, scene: Scene) -> bool:
+    """Return whether a request is about products: its own, or those that the scene infers."""
+    looks = scene.anchors_from is not AnchorSource.REQUEST and query.shopper is not None
+    return bool(query.about) or looks
+
+
+def weights_of(
+    scene: Scene, named: Collection[Branch], parts: Iterable[str]
+) -> Mapping[str, float]:
+    """Return the weights of the parts of raw scores, by the branches that named candidates.
+
+    Where all signals are negative, the parts that branches gave keep their weights.
+    """
+    if not ABOUT.isdisjoint(named):
+        return scene.parts_with_signals
+    negative = {
+        str(part): scene.parts_with_signals.get(part, 0.0)
+        for part in parts
+        if part in SIMILARITY_BRANCHES
+    }
+    return {**scene.parts_without_signals, **negative} if negative else scene.parts_without_signals
+
+
+def scope_of(query: RequestQuery, scene: Scene) -> AnswerScope:
+    """Return which products may be answered.
+
+    Products out of stock are left out, unless the scene shows them or the caller's own filter names
+    availability.
+    """
+    named = query.filter is not None and query.filter.names_availability
+    return AnswerScope(query.filter, buyable_only=scene.buyable_only and not named)

@@ -1,0 +1,68 @@
+"""Candidates that the ranker generates by behaviour, with their columns."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gateway.model.branch import Branch
+from gateway.model.causes import Peer
+from gateway.model.columns import ProductColumns
+from gateway.model.peers import NO_RECOMMENDERS, RankerCandidates, Recommenders
+from gateway.model.plan import MOST_ASKED
+from gateway.model.query import Shopper
+from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
+from gateway.state.run import Run
+from servicekit.errors import ServiceError
+
+
+async def generate(
+    run: Run,
+    shopper: Shopper | None,
+    branch: Branch,
+    until: float,
+    *,
+    accept_vectors: bool = False,
+    recommenders: Recommenders = NO_RECOMMENDERS,
+) -> tuple[RankerCandidates | None, BranchResult]:
+    """Return the ranker's candidates, None where it failed, and what is to be noted.
+
+    `branch`: the branch that fails with them, beside the recommenders.
+    """
+    popular = shopper is None and recommenders is NO_RECOMMENDERS
+    try:
+        async with run.trace.stage("nominate", until):
+            candidates = await run.peers.ranker.generate(
+                run.query.catalog_id,
+                shopper,
+                run.query.session_id if shopper is not None else "",
+                top_k=MOST_ASKED if popular else run.plan.generated,
+                exclude=run.query.left_out[:MOST_ASKED],
+                accept_vectors=accept_vectors,
+                recommenders=recommenders,
+                model_version=run.plan.scene.ranking.model,
+            )
+    except ServiceError as error:
+        own = () if recommenders.only and recommenders.names else (branch,)
+        lost = (*own, *recommenders.names)
+        return None, merged(failed(each, Peer.RANKER, error) for each in lost)
+    if shopper is None:
+        candidates = replace(candidates, history_token="")
+    return candidates, BranchResult(generated=(candidates,), anchors=candidates.anchors)
+
+
+async def look_up(
+    run: Run, ids: Sequence[str], branch: str, until: float
+) -> tuple[ProductColumns | None, BranchResult]:
+    """Return the columns of the first 1,000 products that pass the filter, and what is to be noted.
+
+    None: the record could not be read.
+    """
+    if not ids:
+        return ProductColumns(), NOTHING
+    try:
+        async with run.trace.stage("hydrate", until):
+            columns = await run.peers.retriever.columns(
+                run.query.catalog_id, ids[:MOST_ASKED], run.plan.scope
+            )
+    except ServiceError as error:
+        return None, failed(branch, Peer.RETRIEVER, error)
+    return columns, NOTHING

@@ -1,0 +1,159 @@
+"""Looks at each catalog's feedback from time to time, keeps what it finds and exports metrics.
+
+Of several workers the first one to find that the last look is old looks; all of them export what is
+kept.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from prometheus_client import Gauge
+
+from ranker.adapters.model_store import ModelStore
+from ranker.domain.errors import ModelCorrupt
+from ranker.domain.events import DAY_MICROS
+from ranker.domain.model import Model, ModelRecord
+from ranker.domain.online import Period
+from ranker.events.record.answer_feedback import FeedbackRecord
+from ranker.events.record.models import ModelRegistry
+from ranker.events.record.online import OnlineRecord
+from ranker.learning.feedback import answered, health
+from ranker.learning.feedback.health import ComparedWindows, Health
+from ranker.learning.feedback.policies import policies
+from ranker.serving.models.live import MOST_CATALOG_LABELS
+from servicekit.clock import now_micros
+from servicekit.sql import Database
+
+MOST_ANSWERS = 2_000
+"""Answers of the present, and of the reference, whose candidates are read: the newest. With ten
+shown products each that is 20,000 impressions."""
+CONVERSION_MICROS = 7 * DAY_MICROS
+
+DRIFT = Gauge(
+    "sightline_feedback_drift",
+    "Whether something of the feedback is further from its reference than chance explains.",
+    ("catalog", "item"),
+)
+UNJOINED = Gauge(
+    "sightline_feedback_unjoined_share",
+    "Share of the events with an attribution token, of the present, that found no answer.",
+    ("catalog",),
+)
+COMPUTED = Gauge(
+    "sightline_feedback_compute_timestamp_seconds",
+    "When feedback was looked at last, seconds since 1970; of several catalogs the earliest.",
+)
+
+Blend = Mapping[str, float]
+Candidate = tuple[str, Blend]
+"""A model's version and its blend."""
+
+
+class Watch:
+    def __init__(
+        self,
+        database: Database,
+        store: ModelStore,
+        catalogs: Sequence[str],
+        every_seconds: float,
+        compared: Callable[[int], ComparedWindows],
+        *,
+        clock: Callable[[], int] = now_micros,
+    ) -> None:
+        """Set what is watched and how often.
+
+        `compared`: returns the windows to compare at a time of `clock` (microseconds since 1970,
+        UTC).
+        """
+        self._catalogs, self._every_seconds = catalogs, every_seconds
+        self._store, self._compared, self._clock = store, compared, clock
+        self._answers = FeedbackRecord(database)
+        self._online = OnlineRecord(database)
+        self._registry = ModelRegistry(database)
+
+    async def look(self) -> None:
+        """Look at the catalogs that are due, and export what is kept of all."""
+        found: dict[str, Health] = {}
+        due = self._clock() - round(self._every_seconds * 1e6)
+        for catalog_id in self._catalogs:
+            kept = await self._online.kept(catalog_id)
+            if kept is not None and kept[0] > due:
+                found[catalog_id] = health.from_json(kept[1])
+                continue
+            seen = found[catalog_id] = await self._seen(catalog_id)
+            await self._online.keep(catalog_id, seen.computed_micros, health.to_json(seen))
+        _export(found)
+
+    async def _seen(self, catalog_id: str) -> Health:
+        now = self._clock()
+        compared = self._compared(now)
+        start = compared.present.start_micros
+        # Answers of today count as well: only volumes need whole days.
+        present = Period(start, now, CONVERSION_MICROS)
+        past = Period(compared.reference.start_micros, start, CONVERSION_MICROS)
+        answers, earlier = [
+            await answered.feedback(self._answers.answers(catalog_id, period, MOST_ANSWERS))
+            for period in (present, past)
+        ]
+        reference, before, activity = [
+            await self._online.activity(catalog_id, window)
+            for window in (compared.reference, compared.before, compared.present)
+        ]
+        serving = await self._registry.serving(catalog_id)
+        version = serving.version if serving is not None else ""
+        blends = await self._blends(catalog_id, answers.versions)
+        candidate = await self._candidate(catalog_id, version)
+        return Health(
+            computed_micros=now,
+            start_micros=start,
+            reference_micros=compared.reference.start_micros,
+            joined=await self._online.joined(catalog_id, present),
+            policies=await asyncio.to_thread(policies, answers, blends, candidate),
+            drift=health.drifts(
+                compared,
+                reference=reference,
+                before=before,
+                present=activity,
+                model=await self._model(serving),
+                scores=(health.top_scores(earlier, version), health.top_scores(answers, version)),
+            ),
+        )
+
+    async def _model(self, serving: ModelRecord | None) -> Model | None:
+        """Return the serving model; None if there is none or it can't be read."""
+        if serving is None:
+            return None
+        try:
+            return await asyncio.to_thread(self._store.read, *serving.key)
+        except ModelCorrupt:
+            return None
+
+    async def _candidate(self, catalog_id: str, serving: str) -> Candidate | None:
+        """Return the newest model unless it is the one that serves."""
+        newest = await self._registry.list(catalog_id, limit=1, before=None)
+        if not newest or newest[0].version == serving:
+            return None
+        version = newest[0].version
+        blends = await self._blends(catalog_id, (version,))
+        return (version, blends[version]) if version in blends else None
+
+    async def _blends(self, catalog_id: str, versions: Sequence[str]) -> Mapping[str, Blend]:
+        return await answered.blends(catalog_id, versions, self._registry, self._store)
+
+
+def _export(found: Mapping[str, Health]) -> None:
+    """Set the metrics; where catalogs are many, the worst under one label."""
+    drift: dict[tuple[str, str], bool] = {}
+    lost: dict[str, float] = {}
+    for catalog_id, seen in found.items():
+        label = catalog_id if len(found) <= MOST_CATALOG_LABELS else "several"
+        for one in seen.drift:
+            drift[label, one.item] = drift.get((label, one.item), False) or one.flagged
+        joined = seen.joined
+        share = 1 - joined.joined / joined.tokens if joined.tokens else 0.0
+        lost[label] = max(lost.get(label, 0.0), share)
+    for (label, item), flagged in drift.items():
+        DRIFT.labels(label, item).set(flagged)
+    for label, share in lost.items():
+        UNJOINED.labels(label).set(share)
+    COMPUTED.set(min(seen.computed_micros for seen in found.values()) / 1e6)

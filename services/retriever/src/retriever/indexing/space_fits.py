@@ -1,0 +1,184 @@
+"""A visual space fitted on the catalog's own photos: asked for, and done by the worker.
+
+The embedder learns; what the photos show is known here. A job that is begun anew sends the photos
+once more: the embedder has kept what it computed of them.
+"""
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from retriever.catalog.images import stored_photo
+from retriever.domain.fit_plan import FitPhoto, FitPlan, Label
+from retriever.domain.jobs import OPEN, Progress, reporting
+from retriever.ports.embedder import SpaceTrainer
+from retriever.ports.indexing import LabelRecord
+from retriever.ports.photos import Photos
+from servicekit.errors import FieldViolation
+from servicekit.jobs import Job, Jobs
+from servicekit.requests import RequestInvalid
+from sightline_rules import duplicates
+
+FIT: Final = "fit"
+KINDS: Final = (FIT,)
+DEFAULT_DIMENSION: Final = 256
+DEFAULT_PHOTOS: Final = 50_000
+MOST_TAGS: Final = 16
+MOST_NAME: Final = 128
+"""Characters of a backbone's name or a tag."""
+PAGE: Final = 500
+"""Products read in one transaction."""
+AHEAD: Final = 8
+"""Photos read from their store at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitTools:
+    """Collaborators of the job."""
+
+    record: LabelRecord
+    photos: Photos
+    trainer: SpaceTrainer
+    jobs: Jobs
+
+
+def plan(given: FitPlan) -> FitPlan:
+    """Return what is asked for, with the defaults in the place of zeros. Raises RequestInvalid."""
+    dimension, photos, tags = given.max_dimension, given.max_photos, given.shopper_photo_tags
+    checks = {
+        "backbone": (len(given.backbone) <= MOST_NAME, f"has more than {MOST_NAME} characters"),
+        "max_dimension": (
+            dimension == 0 or 16 <= dimension <= 256,
+            "must be 16 to 256, or 0 for 256",
+        ),
+        "max_photos": (
+            photos == 0 or 100 <= photos <= 1_000_000,
+            f"must be 100 to 1,000,000, or 0 for {DEFAULT_PHOTOS:,}",
+        ),
+        "shopper_photo_tags": (
+            len(tags) <= MOST_TAGS and all(0 < len(tag) <= MOST_NAME for tag in tags),
+            f"must be at most {MOST_TAGS} tags of 1 to {MOST_NAME} characters",
+        ),
+    }
+    if bad := [FieldViolation(name, wrong) for name, (good, wrong) in checks.items() if not good]:
+        raise RequestInvalid(*bad)
+    return replace(
+        given, max_dimension=dimension or DEFAULT_DIMENSION, max_photos=photos or DEFAULT_PHOTOS
+    )
+
+
+async def ask(catalog_id: str, wanted: FitPlan, jobs: Jobs, *, request_id: str) -> Job:
+    """Ask for a space to be fitted; what is answered may be the job that is on one already."""
+    if request_id and (known := await jobs.find(FIT, catalog_id, request_id)):
+        return known
+    under_way = await jobs.list(catalog_id=catalog_id, kinds=KINDS, states=OPEN, limit=1)
+    if under_way:
+        return under_way[0]
+    return await jobs.create(FIT, catalog_id, asdict(wanted), request_id)
+
+
+async def fit(job: Job, deps: FitTools) -> Mapping[str, Any]:
+    """Do a job of this kind. Return its results.
+
+    Raises JobCancelled, JobClaimLost, EmbedderUnavailable, PhotosUnavailable, and why the embedder
+    can't fit a space on these photos.
+    """
+    progress = Progress()
+    return await reporting(_fit(job, deps, progress), job, progress, deps.jobs)
+
+
+async def _fit(job: Job, deps: FitTools, progress: Progress) -> Mapping[str, Any]:
+    wanted = FitPlan(
+        **{**job.params, "shopper_photo_tags": tuple(job.params["shopper_photo_tags"])}
+    )
+    chosen = await _choose(job.catalog_id, wanted, deps.record)
+    progress.total = chosen.total
+    photos = _read(job.catalog_id, wanted, chosen, deps)
+    states = deps.trainer.fit(job.catalog_id, wanted, progress.total, photos)
+    async for state in states:
+        progress.done = min(state.done, progress.total)
+        if state.version:
+            return {
+                "space_version": state.version,
+                "model": state.model,
+                "verdict": state.verdict,
+                "skipped": state.skipped + chosen.lost,
+            }
+    raise RuntimeError("the embedder fitted a space and did not say which")
+
+
+# Which photos
+
+
+@dataclass(slots=True)
+class _Chosen:
+    """The photos that are sent."""
+
+    families: Collection[str]
+    total: int
+    groups: Mapping[str, str]
+    """By photo id, a key shared by photos of the same picture."""
+    lost: int = 0
+    """Photos that their store has no more."""
+
+
+async def _choose(catalog_id: str, wanted: FitPlan, record: LabelRecord) -> _Chosen:
+    """Return which photos are sent: families of products drawn by the seed, with all of theirs."""
+    counts: Counter[str] = Counter()
+    async for labels in _pages(catalog_id, record):
+        counts.update(label.family for label in labels)
+    families, total = _drawn(counts, wanted)
+    hashes: dict[str, int] = {}
+    async for labels in _pages(catalog_id, record):
+        for label in labels:
+            if label.family in families:
+                hashes[label.image_id] = label.perceptual_hash
+    groups = await asyncio.to_thread(duplicates.groups, list(hashes.values()))
+    ids = list(hashes)
+    return _Chosen(
+        families, total, {image: ids[first] for image, first in zip(ids, groups, strict=True)}
+    )
+
+
+def _drawn(counts: Mapping[str, int], wanted: FitPlan) -> tuple[frozenset[str], int]:
+    """Return families in the seed's order, as many as fit, and how many photos they have."""
+    order = sorted(
+        counts, key=lambda family: hashlib.sha256(f"{wanted.seed}/{family}".encode()).digest()
+    )
+    drawn, total = [], 0
+    for family in order:
+        if total + counts[family] > wanted.max_photos:
+            continue
+        drawn.append(family)
+        total += counts[family]
+    return frozenset(drawn), total
+
+
+async def _pages(catalog_id: str, record: LabelRecord) -> AsyncIterator[list[Label]]:
+    after: str | None = ""
+    while after is not None:
+        labels, after = await record.labels(catalog_id, after, PAGE)
+        yield labels
+
+
+async def _read(
+    catalog_id: str, wanted: FitPlan, chosen: _Chosen, deps: FitTools
+) -> AsyncIterator[FitPhoto]:
+    """Yield the photos; what their store has lost is left out and counted."""
+    tags = frozenset(wanted.shopper_photo_tags)
+    async for labels in _pages(catalog_id, deps.record):
+        mine = [label for label in labels if label.family in chosen.families]
+        for start in range(0, len(mine), AHEAD):
+            some = mine[start : start + AHEAD]
+            read = await asyncio.gather(
+                *(stored_photo(catalog_id, label.image_id, deps.photos) for label in some)
+            )
+            for label, data in zip(some, read, strict=True):
+                if data is None:
+                    chosen.lost += 1
+                    continue
+                group = chosen.groups.get(label.image_id, label.image_id)
+                yield FitPhoto(data, label, group, shopper=bool(tags & label.tags))

@@ -1,0 +1,76 @@
+"""Photos that were taken down: nothing of them is kept but that they were."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from retriever.domain.generation import TEXT_SPACE
+from retriever.domain.product import ProductWrite, Takedown
+from retriever.record import statements
+from retriever.record.product_batch import Batch
+from retriever.record.products import read_products
+from retriever.record.session import TAKEN_DOWN, USERS, Session
+from retriever.record.tables import images, mismatches, pending, takedowns, unnamed, vectors
+
+_TAKEDOWN = sa.select(takedowns.c.image_id, takedowns.c.reason, takedowns.c.create_time)
+
+
+def read_taken_down(
+    connection: Connection, catalog_id: str, image_ids: Iterable[str]
+) -> frozenset[str]:
+    """Return the photos that were taken down."""
+    found = statements.look_up(connection, TAKEN_DOWN, image_ids, {"catalog_id": catalog_id})
+    return frozenset(row.image_id for row in found)
+
+
+def read_takedowns(
+    connection: Connection, catalog_id: str, after: str, limit: int
+) -> list[Takedown]:
+    """Return takedowns by their photos' ids, after one."""
+    t = takedowns.c
+    mine = t.catalog_id == catalog_id, t.image_id > after
+    query = _TAKEDOWN.where(*mine).order_by(t.image_id).limit(limit)
+    return [Takedown(*row) for row in connection.execute(query)]
+
+
+def take_down(
+    connection: Connection, now: int, catalog_id: str, image_id: str, reason: str
+) -> tuple[Takedown, list[str]]:
+    """Take a photo from every product. Return the products that had it. Taken down again,
+    it keeps the first reason."""
+    session = Session(connection, catalog_id, now)
+    row = {"catalog_id": catalog_id, "image_id": image_id, "reason": reason, "create_time": now}
+    statements.put(connection, takedowns, [row], keep=True)
+    named = sorted(row.product_id for row in session.look_up(USERS, [image_id]))
+    contents = [
+        replace(held.content, image_ids=tuple(i for i in held.content.image_ids if i != image_id))
+        for held in read_products(connection, catalog_id, named).values()
+    ]
+    batch = Batch(session, contents)
+    for content in contents:
+        batch.write(ProductWrite(content, {}), whole=False)
+    batch.save()
+    forget(connection, catalog_id, [image_id])
+    mine = statements.on(takedowns, catalog_id=catalog_id, image_id=image_id)
+    return Takedown(*connection.execute(_TAKEDOWN.where(mine)).one()), named
+
+
+def forget(connection: Connection, catalog_id: str, image_ids: Sequence[str]) -> None:
+    """Delete all that is known of photos that no product has."""
+    for chunk in statements.chunks(image_ids):
+        for table in (mismatches, pending, vectors, unnamed, images):
+            gone = sa.delete(table).where(
+                table.c.catalog_id == catalog_id, table.c.image_id.in_(chunk)
+            )
+            # Products wait for the vectors of their texts by their own ids.
+            connection.execute(
+                gone.where(pending.c.space != TEXT_SPACE) if table is pending else gone
+            )
+
+
+def lift(connection: Connection, catalog_id: str, image_id: str) -> bool:
+    """Let a photo be stored again. Return whether it had been taken down."""
+    mine = statements.on(takedowns, catalog_id=catalog_id, image_id=image_id)
+    return bool(connection.execute(sa.delete(takedowns).where(mine)).rowcount)

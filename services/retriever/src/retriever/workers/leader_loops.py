@@ -1,0 +1,157 @@
+"""The loops that run while a worker leads, and the look at the record that wakes them."""
+
+import asyncio
+import contextlib
+import time
+from functools import partial
+
+from prometheus_client import Gauge
+
+from retriever.backup import backups
+from retriever.catalog import deletions
+from retriever.catalog.images import hash_photos
+from retriever.domain.index_values import Waiting
+from retriever.indexing import lag
+from retriever.indexing.outbox import LeadershipLost
+from retriever.workers import tidying
+from retriever.workers.collection_loop import INDEXING, IndexLoop
+from retriever.workers.context import Wakes, Worker
+from retriever.workers.embedding import EMBEDDING, MISMATCH, EmbeddingLoop
+from retriever.workers.jobs import KINDS, JobLoop
+from retriever.workers.tasks import Tasks
+from servicekit.errors import ServiceError
+from servicekit.liveness import LIVENESS
+from servicekit.telemetry import get_logger
+
+NOTHING = Waiting(photos=False, changes=False, jobs=False)
+LOOK_SECONDS = 1.0
+"""Seconds between reads of an unchanged record, for work that falls due by the clock."""
+EMBED_TURN_SECONDS = 5.0
+INDEX_TURN_SECONDS = 1.0
+"""Seconds between turns of an idle loop, for work that is due by the clock."""
+HASH_TURN_SECONDS = 60.0
+"""Seconds between searches for photos stored before photos were hashed."""
+LEADING = "leader"
+"""See servicekit.liveness: a worker that waits for its turn, or looks what there is to do."""
+HASHED_PHOTOS = 8
+"""Photos hashed at a time, so that what comes meanwhile hardly waits."""
+
+LEADS = Gauge("sightline_index_leader", "1 while this worker leads.")
+
+log = get_logger()
+
+
+async def lead_in_turn(worker: Worker, stop: asyncio.Event) -> None:
+    """Lead whenever it is our turn, until `stop`."""
+    leadership = worker.leadership
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        while not stop.is_set():
+            LIVENESS.report(LEADING)
+            leads = False
+            with contextlib.suppress(ServiceError):
+                leads = await leadership.acquire()
+            if not leads:
+                await asyncio.wait({stopped}, timeout=leadership.seconds / 4)
+                continue
+            leading = asyncio.create_task(lead(worker))
+            await asyncio.wait({stopped, leading}, return_when=asyncio.FIRST_COMPLETED)
+            leading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await leading
+    finally:
+        stopped.cancel()
+        await leadership.release()
+
+
+async def lead(worker: Worker) -> None:
+    """Work until cancelled or until the lease is lost."""
+    LEADS.set(1)
+    log.info("leading")
+    try:
+        async with asyncio.TaskGroup() as group:
+            Loops(worker, Tasks(group)).start()
+    except* LeadershipLost:
+        log.warning("leadership lost")
+    finally:
+        LEADS.set(0)
+        for loop in (INDEXING, EMBEDDING):
+            LIVENESS.suspend(loop)
+        lag.forget_lag()
+        MISMATCH.clear()
+
+
+class Loops:
+    """The loops of one time of leading."""
+
+    def __init__(self, worker: Worker, tasks: Tasks) -> None:
+        self._worker = worker
+        self._tasks = tasks
+        self._wakes = Wakes()
+        self.embedding = EmbeddingLoop(worker, self._wakes, tasks)
+        self.indexing = IndexLoop(worker, self._wakes, tasks, self.embedding.busy)
+        self.jobs = JobLoop(worker, tasks, self.indexing)
+        self._quiet: tuple[int | None, float] = (None, 0.0)
+        """A version of the record in which nothing waited, and until when that is enough."""
+        self._idle = True
+        """Whether nothing waited at the last look."""
+
+    def start(self) -> None:
+        """Start every loop."""
+        wakes, jobs = self._wakes, self.jobs
+        wakes.others.set()  # what a worker left that was killed is tidied up
+        poll = self._worker.options.worker_poll_seconds
+        self._tasks.start(self._keep())
+        for step, wake, turn, *alive in (
+            (self._look, asyncio.Event(), poll, LEADING),
+            (self.embedding.step, wakes.photos, max(poll, EMBED_TURN_SECONDS), EMBEDDING),
+            (self.indexing.step, wakes.changes, max(poll, INDEX_TURN_SECONDS), INDEXING),
+            (partial(jobs.do_next, deletions.KINDS), wakes.deletions, None),
+            (partial(jobs.do_next, backups.KINDS), wakes.copies, None),
+            (jobs.begin_next, wakes.others, None),
+            (self._hash, asyncio.Event(), HASH_TURN_SECONDS),
+            (partial(tidying.tidy, self._worker), asyncio.Event(), tidying.TURN_SECONDS),
+        ):
+            self._tasks.start(self._tasks.repeat(step, wake, turn, *alive))
+        self._tasks.start(lag.keep_measuring(self._worker.catalogs, self._worker.record))
+
+    async def _keep(self) -> None:
+        try:
+            await self._worker.leadership.keep()
+        finally:
+            self._tasks.stopping = True
+
+    async def _look(self) -> bool:
+        """Wake who has work. One look for all, so that an idle worker costs next to nothing."""
+        if self.embedding.failures:
+            self._wakes.photos.set()
+        if self.indexing.failures:
+            self._wakes.changes.set()
+        worker, wakes = self._worker, self._wakes
+        version, now = worker.record.version(), time.monotonic()
+        if version is not None and version == self._quiet[0] and now < self._quiet[1]:
+            return False
+        waiting = await worker.record.waiting(worker.catalogs, worker.options.spaces, KINDS)
+        for wake, wanted in (
+            (wakes.photos, waiting.photos),
+            (wakes.changes, waiting.changes),
+            (wakes.deletions, waiting.jobs),
+            (wakes.copies, waiting.jobs),
+            (wakes.others, waiting.jobs),
+        ):
+            if wanted:
+                wake.set()
+        self._idle = waiting == NOTHING
+        if self._idle:
+            self._quiet = version, now + LOOK_SECONDS
+        return False
+
+    async def _hash(self) -> bool:
+        """Hash photos of before: a few, at once again only while nothing else is to be done."""
+        worker, worked = self._worker, False
+        for catalog in worker.catalogs:
+            hashed = await hash_photos(catalog, HASHED_PHOTOS, worker.record, worker.photos)
+            worked |= bool(hashed)
+        if worked and not self._idle:
+            await asyncio.sleep(LOOK_SECONDS)
+        return worked

@@ -1,0 +1,118 @@
+"""Calls to a peer that is late, hangs, or is gone."""
+
+import asyncio
+
+import grpc
+import pytest
+
+from gateway.clients.peer_calls import PeerCaller
+from gateway.model.causes import Peer
+from gateway.model.errors import PeerUnavailable
+from servicekit import costs, deadlines
+from servicekit.errors import DeadlineExceeded
+from tests.waiting import until
+
+
+class Suspicious:
+    """A breaker that notes what is suspected."""
+
+    def __init__(self) -> None:
+        self.hangs = False
+        self.suspected = 0
+
+    def suspect(self) -> None:
+        self.suspected += 1
+
+
+class Call:
+    """A call under way, with its trailers."""
+
+    def __init__(self, answer, trailers=()) -> None:
+        self._answer, self._trailers = answer, trailers
+
+    def __await__(self):
+        return self._answer.__await__()
+
+    async def trailing_metadata(self):
+        return self._trailers
+
+
+class Method:
+    """A call of a stub, whose answers take so long or fail so, one after another."""
+
+    def __init__(self, *answers: float | grpc.StatusCode) -> None:
+        self._answers = iter(answers)
+        self.asked = 0
+
+    def __call__(self, request, timeout):
+        self.asked += 1
+        return Call(self._answer(self.asked, next(self._answers)))
+
+    async def _answer(self, number, answer):
+        if isinstance(answer, grpc.StatusCode):
+            nothing = grpc.aio.Metadata()
+            raise grpc.aio.AioRpcError(answer, nothing, nothing)
+        await asyncio.sleep(answer)
+        return number
+
+
+def caller(breaker=None, **options) -> PeerCaller:
+    return PeerCaller(Peer.RANKER, reserve=0.0, longest=10.0, breaker=breaker, **options)
+
+
+async def test_a_peer_that_hangs_is_not_called():
+    breaker, method = Suspicious(), Method(0)
+    breaker.hangs = True
+    with pytest.raises(PeerUnavailable):
+        await caller(breaker).call(method, None)
+    assert method.asked == 0
+    breaker.hangs = False
+    assert await caller(breaker).call(method, None) == 1
+
+
+async def test_only_a_call_that_ran_out_of_time_raises_suspicion():
+    breaker = Suspicious()
+    for code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+        with pytest.raises(PeerUnavailable):
+            await caller(breaker).call(Method(code), None)
+    assert breaker.suspected == 0
+    with pytest.raises(DeadlineExceeded):
+        await caller(breaker).call(Method(grpc.StatusCode.DEADLINE_EXCEEDED), None)
+    assert breaker.suspected == 1
+    with pytest.raises(TimeoutError), deadlines.within(0.01):
+        async with asyncio.timeout(0.01):
+            await caller(breaker).call(Method(60), None)
+    assert breaker.suspected == 2
+
+
+async def test_a_caller_who_leaves_raises_no_suspicion_nor_does_the_later_of_two_answers():
+    breaker = Suspicious()
+    with deadlines.within(60):
+        leaving = asyncio.create_task(caller(breaker).call(method := Method(60), None))
+        await until(lambda: method.asked)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        assert await caller(breaker, hedge_share=1.0).twice(Method(60, 0), None) == 2
+        await asyncio.sleep(0)
+    assert leaving.cancelled()
+    assert breaker.suspected == 0
+
+
+async def test_a_late_answer_is_asked_for_twice_where_that_is_allowed():
+    twice, method = caller(hedge_share=1.0), Method(60, 0)
+    assert await twice.twice(method, None) == 2
+    once = Method(0.2)
+    assert await caller().twice(once, None) == 1
+    assert once.asked == 1
+
+
+async def test_what_a_peers_answer_cost_counts_for_the_call():
+    spent = costs.Cost()
+    costs.current.set(spent)
+
+    async def answer() -> int:
+        return 7
+
+    method = lambda request, timeout: Call(answer(), [(costs.COST_KEY, "2000")])  # noqa: E731
+    assert await caller().call(method, None) == 7
+    assert spent.seconds == 0.002

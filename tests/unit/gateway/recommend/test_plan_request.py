@@ -1,0 +1,89 @@
+"""Scene × request → plan."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.model.branch import Branch
+from gateway.model.filters import CallersFilter
+from gateway.model.query import RequestQuery
+from gateway.recommend.plan_request import make_plan, weights_of
+from tests.fakes.gateway_values import ANN, DEFAULT, near, photo, words
+
+
+@pytest.mark.parametrize(
+    ("query", "branches"),
+    [
+        (RequestQuery(), ()),
+        (RequestQuery(signals=(photo(),)), (Branch.VISUAL,)),
+        (RequestQuery(signals=(near("p1"),)), (Branch.VISUAL,)),
+        (RequestQuery(signals=(words(),)), (Branch.TEXT, Branch.TEXT_VISUAL, Branch.KEYWORDS)),
+        (RequestQuery(shopper=ANN), (Branch.COLLABORATIVE,)),
+        (
+            RequestQuery(signals=(photo(), words(index=1)), shopper=ANN),
+            (
+                Branch.VISUAL,
+                Branch.TEXT,
+                Branch.TEXT_VISUAL,
+                Branch.KEYWORDS,
+                Branch.COLLABORATIVE,
+            ),
+        ),
+    ],
+)
+def test_branches_follow_from_what_is_given(query, branches):
+    assert make_plan(query, DEFAULT, 1.0).branches == branches
+
+
+def test_a_branch_of_weight_0_is_not_run():
+    scene = replace(DEFAULT, branches={**DEFAULT.branches, Branch.COLLABORATIVE: 0.0})
+
+    assert make_plan(RequestQuery(shopper=ANN), scene, 1.0).branches == ()
+
+
+@pytest.mark.parametrize(("page_size", "top_k"), [(1, 10), (0, 40), (30, 60), (200, 100)])
+def test_more_is_asked_than_a_page_holds_within_the_scenes_bounds(page_size, top_k):
+    assert make_plan(RequestQuery(page_size=page_size), DEFAULT, 1.0).top_k == top_k
+
+
+def test_no_more_is_asked_or_ranked_than_the_peers_take():
+    scene = replace(DEFAULT, most_candidates=2_000, over_fetch=100.0)
+    plan = make_plan(RequestQuery(page_size=200), scene, 1.0)
+
+    assert (plan.top_k, plan.most, plan.ahead) == (1_000, 2_000, 410)
+    assert make_plan(RequestQuery(page_size=200), DEFAULT, 1.0).most == 100
+
+
+def test_with_a_filter_all_candidates_are_asked_for_because_it_thins_them_out():
+    asked = RequestQuery(filter=CallersFilter("f", b"f", False))
+
+    assert make_plan(asked, DEFAULT, 1.0).generated == 1000
+    assert make_plan(RequestQuery(), DEFAULT, 1.0).generated == 40
+
+
+def test_stages_end_at_their_share_of_the_time():
+    ends = make_plan(RequestQuery(), DEFAULT, 2.0).ends
+
+    assert (ends.embed, ends.candidates, ends.fallback, ends.rank, ends.answer) == (
+        1.0,
+        1.3,
+        1.6,
+        1.8,
+        2.0,
+    )
+
+
+def test_parts_count_as_with_signals_where_one_of_them_named_a_candidate():
+    assert weights_of(DEFAULT, (Branch.COLLABORATIVE, Branch.VISUAL), ()) == {
+        "visual": 1.0,
+        "taste": 0.1,
+    }
+
+
+def test_a_part_that_has_no_weight_with_signals_has_none_where_all_are_negative():
+    assert weights_of(DEFAULT, (Branch.COLLABORATIVE,), (Branch.VISUAL, Branch.TEXT)) == {
+        "taste": 1.0,
+        "popularity": 1.0,
+        "visual": 1.0,
+        "text": 0.0,
+    }

@@ -1,0 +1,112 @@
+"""A shopper is read once for a request, and anew for the next one."""
+
+import dataclasses
+
+import pytest
+
+from ranker.domain.events import EventType, History
+from ranker.domain.signals import Signals
+from ranker.serving.ranking.fold_in import HOUR_MICROS
+from ranker.serving.ranking.shopper_reads import (
+    MOST_REMEMBERED,
+    NOBODY,
+    REMEMBERED_SECONDS,
+    KnownShopper,
+    Shoppers,
+)
+from tests.fakes.ranker import NOW, FakeReader, did, model
+
+MODEL = model({"p": [1.0], "q": [0.5]}, actors={"a": [2.0]})
+VIEWED = History(recent=(did("a", "p"),))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_the_last_products_go_by_the_settings_of_signals() -> None:
+    seen = (did("b", "p", EventType.RATING, value=3.0),)
+    reader = FakeReader({"b": History(recent=seen)})
+    for least, personal in ((3.5, False), (2.5, True)):
+        shoppers = Shoppers(reader, Signals(liked_rating=least))
+        assert (await shoppers.read("default", "b", MODEL)).shopper.personal is personal
+
+
+async def test_nobody_in_particular_has_no_history_and_is_not_looked_up() -> None:
+    reader = FakeReader()
+    shoppers = Shoppers(reader)
+    assert await shoppers.read("default", None, MODEL) == dataclasses.replace(NOBODY, model=MODEL)
+    assert shoppers.remember("default", None, NOBODY) == ""
+    assert reader.limits == []
+
+
+async def test_without_a_model_hides_are_still_read() -> None:
+    shoppers = Shoppers(FakeReader({"a": History(hidden=frozenset({"p"}))}))
+    known = await shoppers.read("default", "a", None)
+    assert known.history.hidden == {"p"}
+    assert not known.shopper.personal
+
+
+async def test_what_was_read_is_not_read_again_but_once() -> None:
+    reader = FakeReader({"a": VIEWED})
+    shoppers = Shoppers(reader)
+    known = await shoppers.read("default", "a", MODEL, now_micros=NOW)
+    token = shoppers.remember("default", "a", known)
+    reader.histories["a"] = History(hidden=frozenset({"p"}))
+    assert await shoppers.read("default", "a", MODEL, now_micros=NOW, token=token) is known
+    again = await shoppers.read("default", "a", MODEL, now_micros=NOW, token=token)
+    assert again.history.hidden == {"p"}, "a token spans one request"
+
+
+@pytest.mark.parametrize(
+    ("catalog", "actor", "later", "with_seen"),
+    [
+        pytest.param("other", "a", 0.0, False, id="another catalog"),
+        pytest.param("default", "b", 0.0, False, id="another shopper"),
+        pytest.param("default", "a", REMEMBERED_SECONDS + 0.1, False, id="later"),
+        pytest.param("default", "a", 0.0, True, id="with what was seen"),
+    ],
+)
+async def test_otherwise_it_is_read(
+    catalog: str, actor: str, later: float, with_seen: bool
+) -> None:
+    reader, clock = FakeReader({"a": VIEWED}), Clock()
+    shoppers = Shoppers(reader, clock=clock)
+    token = shoppers.remember("default", "a", await shoppers.read("default", "a", MODEL))
+    clock.now = later
+    await shoppers.read(catalog, actor, MODEL, with_seen=with_seen, token=token)
+    await shoppers.read("default", "a", MODEL, token="unknown")
+    assert len(reader.limits) == 3
+
+
+async def test_a_remembered_shopper_is_as_a_fresh_one_at_another_hour_and_by_another_model() -> (
+    None
+):
+    reader = FakeReader({"a": VIEWED})
+    shoppers = Shoppers(reader)
+    now = NOW + 30 * HOUR_MICROS
+    other = dataclasses.replace(MODEL, version="another")
+    for made, at in ((MODEL, now + HOUR_MICROS), (other, now)):
+        known = await shoppers.read("default", "a", MODEL, now_micros=now)
+        token = shoppers.remember("default", "a", known)
+        found = await shoppers.read("default", "a", made, now_micros=at, token=token)
+        fresh = await shoppers.read("default", "a", made, now_micros=at)
+        assert found.model is made
+        assert found.shopper.session == fresh.shopper.session
+    assert len(reader.limits) == 4
+
+
+async def test_no_more_than_so_many_are_remembered_and_the_oldest_go() -> None:
+    reader = FakeReader({"a": VIEWED})
+    shoppers = Shoppers(reader)
+    tokens = [shoppers.remember("default", "a", NOBODY) for _ in range(MOST_REMEMBERED + 5)]
+    assert len(set(tokens)) == len(tokens)
+    assert len(shoppers._remembered) <= MOST_REMEMBERED
+    await shoppers.read("default", "a", MODEL, token=tokens[0])
+    assert len(reader.limits) == 1
+    known = await shoppers.read("default", "a", None, token=tokens[-1])
+    assert (len(reader.limits), known) == (1, KnownShopper(NOBODY.history, NOBODY.shopper))
