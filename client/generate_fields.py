@@ -35,12 +35,12 @@ FIXED = {
         " service.",
     ),
 }
-"""Fields of the message that the table leaves out: type, default, and text."""
+"""Fields of the message that are not in the table: type, default, and text."""
 
 NAMES = {"language_code": "language"}
-"""Fields that a Product calls otherwise than the message."""
+"""Fields with another name in Product than in the message."""
 COLUMNS = {"availability": "available", "language_code": "language"}
-"""Fields that files call otherwise than filters."""
+"""Fields with another name in files than in filters."""
 
 KINDS = {
     "text": ('str = ""', '"" = none.', 'TextField("{0}")'),
@@ -58,17 +58,17 @@ KINDS = {
     ),
     "attributes": ("tuple[Attribute, ...] = ()", "", ""),
 }
-"""By the kind's name: type and default in a Product, what is said of it, and the field of F."""
+"""By name of the kind: type and default in Product, description, and field of F."""
 
 MEMBERS = {"category path": "CATEGORY", "choice": "AVAILABILITY"}
-"""Kinds whose member of FieldKind is called otherwise."""
+"""Kinds whose member of FieldKind has another name."""
 
 HINTS = {
     "category path": 'Levels joined by " > ", such as "Wine > Red": the category and all below it.',
     "money": "Only amounts in the same currency pass.",
     "texts": "``==`` and ``contains``: one of the texts is equal.",
 }
-"""By the kind's name: what a filter has to know."""
+"""By name of the kind: hint for writing filters."""
 
 PAGE = '''"""Products, and conditions on their fields.
 

@@ -1,4 +1,4 @@
-"""A typed client of Sightline: recommendations by what products look like and what people do."""
+"""A typed client of Sightline: recommendations by visual similarity and behaviour."""
 
 from sightline_client._generated.sync_client import SyncSightlineClient as SyncSightlineClient
 from sightline_client.client import SightlineClient as SightlineClient

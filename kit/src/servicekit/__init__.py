@@ -1,4 +1,4 @@
-"""What every Sightline service shares. Knows no service and none of our protos.
+"""Code shared by all Sightline services. It knows no service and no Sightline protos.
 
 Modules, from the top: `server`, `channel` and `jobs` use `interceptors`, `config` and `sql`; those
 use `status`, `telemetry` and `deadlines`; all may use `errors`, which is pure.

@@ -54,7 +54,7 @@ class Caller:
     """Name in the audit log and for quotas; a key's name is in the operator's file. Not secret."""
     roles: frozenset[Role]
     catalogs: frozenset[str] | None = None
-    """None = all catalogs."""
+    """`None`: all catalogs."""
 
     @classmethod
     def of(cls, name: str, roles: frozenset[Role], catalogs: frozenset[str]) -> Self:
@@ -77,7 +77,7 @@ PEER = Caller("peer", frozenset(Role))
 """A service of the suite, which has authorized its own caller."""
 
 caller: ContextVar[Caller] = ContextVar("caller", default=ANYONE)
-"""Of the current call."""
+"""The caller of the current call."""
 
 
 def known() -> str:
@@ -105,7 +105,7 @@ class PeerUnknown(Unauthenticated, reason="PEER_UNKNOWN"):
 
 
 class RoleMissing(PermissionDenied, reason="ROLE_MISSING"):
-    """The caller has none of the roles that the call takes."""
+    """The caller has none of the roles that the call requires."""
 
     def __init__(self, needed: frozenset[Role]) -> None:
         roles = ", ".join(sorted(needed)) or "none exists, as its proto names none"

@@ -19,7 +19,7 @@ from servicekit.errors import Code, ServiceError, Unauthenticated
 from sightline.common.v1.audit_service_pb2 import AuditEntry
 
 SECONDS: Final = 5.0
-"""Most seconds that a store may take, independent of the call's deadline."""
+"""Maximum seconds that a store may take, independent of the call's deadline."""
 
 UNSTORED = Counter(
     "sightline_audit_unstored_total",
@@ -53,7 +53,7 @@ class Audit:
             return
         entry = self._entry(method, catalog_id or DEFAULT_CATALOG, error)
         fields = {name: getattr(entry, name) for name in ("caller", "method", "code", "reason")}
-        # A warning: seldom, and not to be lost with what is merely informative.
+        # A warning, because it is rare and must not be lost among informative lines.
         telemetry.get_logger().warning("audit", logger="audit", catalog=entry.catalog_id, **fields)
         if entry.catalog_id in self._catalogs:
             task = asyncio.create_task(self._write(entry))
@@ -62,7 +62,7 @@ class Audit:
             await asyncio.shield(task)
 
     async def _write(self, entry: AuditEntry) -> None:
-        deadlines.start(SECONDS)  # of this task alone: the call's own may be over
+        deadlines.start(SECONDS)  # in this task only: the call's deadline may have passed
         try:
             await self._store(entry)
         except ServiceError as error:

@@ -73,7 +73,7 @@ class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
         """List entries, newest first."""
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
-        caller = request.caller.replace("\0", "\1")  # PostgreSQL takes none
+        caller = request.caller.replace("\0", "\1")  # PostgreSQL stores none
         about = (catalog, caller)
         place = page_place(request.page_token, about, str)
         t = self._t.c

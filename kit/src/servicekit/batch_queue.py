@@ -47,9 +47,9 @@ class BatchRules(Generic[T]):
     group: Callable[[T], Hashable] = lambda _: None
     """A batch holds items of one group only."""
     most: int = 100
-    """Most items of a batch."""
+    """Maximum number of items in a batch."""
     most_load: float = float("inf")
-    """Most load of a batch of more than one item."""
+    """Maximum load of a batch of more than one item."""
 
 
 class BatchQueue(Generic[T]):

@@ -49,7 +49,7 @@ class CircuitBreaker:
         self._probing: asyncio.Task[None] | None = None
         self._answered = -pause
         self.hangs = False
-        """Whether calls are of no use now."""
+        """True if calls fail at once because the peer hangs."""
         OPEN.labels(peer).set(0)
 
     def suspect(self) -> None:

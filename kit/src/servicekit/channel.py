@@ -1,4 +1,4 @@
-"""Channels to peers: balanced, retried where that is safe, quick to reconnect after a restart."""
+"""Channels to peers: load-balanced, with safe retries and fast reconnection after a restart."""
 
 import asyncio
 import json
@@ -128,8 +128,8 @@ def service_config(idempotent: Iterable[tuple[str, str]]) -> str:
     """Return a gRPC service config (JSON): round robin, and retries for the `idempotent` calls."""
     config: dict[str, object] = {
         "loadBalancingConfig": [{"round_robin": {}}],
-        # A peer that fails most calls is not asked three times as often. Half of the tokens are the
-        # calls that a process works on at a time: all may wait for a replica that stands still.
+        # Limits retries to a peer that fails most calls. Half of the tokens are the calls that a
+        # process works on at a time: all of them may wait for a replica that hangs.
         "retryThrottling": {"maxTokens": 400, "tokenRatio": 0.5},
     }
     names = [{"service": service, "method": method} for service, method in idempotent]
@@ -142,7 +142,7 @@ def service_config(idempotent: Iterable[tuple[str, str]]) -> str:
                     "initialBackoff": "0.05s",
                     "maxBackoff": "0.5s",
                     "backoffMultiplier": 2,
-                    # CANCELLED are calls that came while a peer began to end.
+                    # CANCELLED: calls that arrived while a peer began to stop.
                     "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
                 },
             }
@@ -156,24 +156,24 @@ def _options(config: str, max_message_bytes: int) -> list[tuple[str, int | str]]
         ("grpc.enable_retries", 1),
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.max_receive_message_length", max_message_bytes),
-        # What is longer than 256 KiB, as most photos are, would not be tried again.
+        # Messages above 256 KiB, such as most photos, would not be retried.
         ("grpc.per_rpc_retry_buffer_size", max_message_bytes),
-        # The default waits up to two minutes before it looks for a lost peer again.
+        # By default gRPC waits up to two minutes before it tries a lost peer again.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2000),
         # Despite its name, the time that one attempt to connect may take.
         ("grpc.min_reconnect_backoff_ms", 1000),
         ("grpc.dns_min_time_between_resolutions_ms", 2000),
-        # A replica that stands still keeps its connections: it is found within 4.5 s, so that its
-        # calls are made again elsewhere in half of the 10 s that callers mostly give. Our servers
-        # take a ping every 2 s (server.LEAST_PING_MILLISECONDS), and answer it under any load.
+        # A replica that hangs keeps its connections. It is detected within 4.5 s, so that its calls
+        # are retried elsewhere within half of the usual deadline of 10 s. Our servers accept a ping
+        # every 2 s (server.LEAST_PING_MILLISECONDS) and answer it under any load.
         ("grpc.keepalive_time_ms", 2500),
         ("grpc.keepalive_timeout_ms", 2000),
-        # This one counts, and is a minute by default (grpcio 1.85.1).
+        # This option takes precedence; its default is a minute (grpcio 1.85.1).
         ("grpc.http2.ping_timeout_ms", 2000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
-        # Peers are near: a proxy from the environment would only get in between.
+        # Peers are near: no proxy from the environment.
         ("grpc.enable_http_proxy", 0),
         # Channels to one target share nothing, so closing one never breaks another.
         ("grpc.use_local_subchannel_pool", 1),

@@ -29,7 +29,7 @@ the time that is late. A limit that was lowered too far recovers within a second
 
 
 class Overloaded(ResourceExhausted, reason="SERVICE_OVERLOADED"):
-    """More calls are under way than end in time; this one was not started."""
+    """More calls are in progress than can end in time; this one was not started."""
 
     message = "too many calls are under way: retry in a moment"
     retry_after = timedelta(seconds=1)
@@ -88,7 +88,7 @@ class ConcurrencyLimit:
             del self._held[party]
         seconds = self._clock() - began
         self._worked(seconds)
-        if busy:  # else the time that it took says nothing about load
+        if busy:  # otherwise its duration says nothing about load
             goal = UNHURRIED if given is None else max(given / 2, QUICK)
             self._learn(began, seconds, goal, ok=ok)
 
@@ -97,8 +97,8 @@ class ConcurrencyLimit:
             if began >= self._lowered:
                 self._before, self._since = self.limit, self._lowered
                 self._lowered = began + seconds
-            if began >= self._since:  # once for all that were under way together: by the latest
-                # Squared: who is far too late has no time for many rounds.
+            if began >= self._since:  # once for all concurrent calls: by the latest
+                # Squared: far too late, there is no time for many rounds.
                 lowered = self._before * max(goal / seconds, 0.5) ** 2
                 self._set(max(self._least, min(self.limit, lowered)))
         elif ok:

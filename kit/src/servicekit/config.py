@@ -47,7 +47,7 @@ class _SecretFile:
     path: str
     variable: str
     alone: bool
-    """Whether the environment does not set the secret itself too."""
+    """True if the environment does not set the secret itself too."""
 
 
 def _content(given: object) -> object:
@@ -62,9 +62,9 @@ def _content(given: object) -> object:
 
 
 Secret = Annotated[SecretStr, BeforeValidator(_content)]
-"""A password, a key, or a URL that may hold one; never shown by repr or logs.
+"""A password, a key, or a URL that may contain one; never shown by repr or logs.
 
-May be read from the file that the variable with the suffix `_FILE` names.
+It may be read from the file named by the variable with the suffix `_FILE`.
 """
 
 
@@ -119,8 +119,8 @@ class ServiceSettings(BaseSettings):
     )
 
     mode: Literal["development", "production"] = "development"
-    """In production a process does not start with unsafe settings, and lists all of them with their
-    remedies: docs/operate/access.md."""
+    """In production, the process does not start with unsafe settings and lists all of them with
+    their remedies: docs/operate/access.md."""
 
     def unsafe(self) -> Iterator[str]:
         """Yield the settings that are unsafe in production, each with its remedy.
@@ -174,12 +174,12 @@ class TraceSettings(ServiceSettings):
     """Collector and sampling of traces."""
 
     traces_endpoint: Annotated[str, AfterValidator(_collector)] = ""
-    """Collector that takes traces by OTLP over gRPC, such as `http://otel-collector:4317`
-    (`https://` = TLS); empty = no traces are made."""
+    """Collector for traces (OTLP over gRPC), such as `http://otel-collector:4317` (`https://` for
+    TLS). Empty: tracing is off."""
 
     traces_share: float = Field(default=0.01, ge=0, le=1)
-    """Share of the calls without a `traceparent` of which a trace is made, 0 (none) to 1 (all). A
-    call with one is recorded when it says so (sampled)."""
+    """Share of the calls without a `traceparent` that are traced, 0 (none) to 1 (all). A call with
+    one is traced if it is sampled."""
 
     def traces_followed(self) -> float:
         """Return the most traces a second that a process records because callers ask for it."""
@@ -194,16 +194,16 @@ class PeerSettings(TraceSettings):
 
     peer_key_file: Path | None = None
     """File with the key that the services share, at least 32 random characters; a second line is
-    another one that is accepted during rotation. Read again when it changes. Without it and without
+    another key that is accepted during rotation. Reloaded when it changes. Without it and without
     `peer_tls_folder`, a service does not authenticate callers."""
 
     peer_tls_folder: Path | None = None
-    """Folder with `tls.crt`, `tls.key` and `ca.crt` (PEM), with which the services speak TLS and
-    authenticate one another. Read again when they change."""
+    """Folder with `tls.crt`, `tls.key` and `ca.crt` (PEM) for TLS and mutual authentication between
+    the services. Reloaded when they change."""
 
     peer_names: tuple[str, ...] = ()
-    """Subject alternative names of which a caller's certificate must have one; empty = every
-    certificate that `ca.crt` signed is accepted."""
+    """Subject alternative names, one of which a caller's certificate must have. Empty: every
+    certificate signed by `ca.crt` is accepted."""
 
     @model_validator(mode="after")
     def _names_of_certificates(self) -> Self:
@@ -229,52 +229,53 @@ class ServerSettings(PeerSettings):
     """Address to listen on, for calls and for metrics."""
 
     port: int = Field(default=0, ge=0, le=65535)
-    """Port for gRPC; 0 takes a free one."""
+    """Port for gRPC. 0: a free port."""
 
     probe_port: int = Field(default=0, ge=0, le=65535)
-    """Port for health checks alone, in plain text: for probes that speak no TLS, as Kubernetes' own
-    do not. 0 = none; `port` answers them too."""
+    """Additional port for health checks in plain text, for probes without TLS such as those of
+    Kubernetes. 0: none; `port` serves health checks too."""
 
     metrics_port: int = Field(default=0, ge=0, le=65535)
-    """Port for Prometheus metrics over HTTP; 0 turns them off."""
+    """Port for Prometheus metrics over HTTP. 0 disables them."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least level that is logged."""
+    """Minimum level of log lines."""
 
     drain_seconds: float = Field(default=10.0, ge=0, le=600)
-    """After SIGTERM, how long calls in progress may go on before they are cancelled."""
+    """Seconds after SIGTERM until calls in progress are cancelled."""
 
     connection_age_seconds: float = Field(default=0.0, ge=0, le=86_400)
-    """After this long, give or take a tenth, a connection is closed once its calls have ended, and
-    callers look for pods again: so one that was added gets work. 0 = never. No call fails by it."""
+    """Seconds after which a connection is closed, ± 10%, once its calls have ended, so that callers
+    reconnect and find added pods. No call fails by it. 0: never."""
 
     max_message_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
-    """Largest gRPC message that is sent, or received of whatever call; most calls take less by
-    their protos."""
+    """Maximum size in bytes of a gRPC message sent or received; most calls accept less, by their
+    protos."""
 
     max_concurrent_calls: int = Field(default=200, ge=1, le=100_000)
-    """Most calls at once; a process that answers too late takes fewer. One more is rejected
-    (SERVICE_OVERLOADED)."""
+    """Maximum number of concurrent calls; a process that answers too late accepts fewer. Further
+    calls are rejected (SERVICE_OVERLOADED)."""
 
     max_bytes_in_flight: int = Field(default=0, ge=0)
-    """Bytes of requests that a process holds at once, and as many of answers that are not read yet;
-    0 = a quarter of its memory (of the container's limit), shared by the processes. One caller
-    holds half of them at most. Further ones are rejected (BYTES_EXHAUSTED)."""
+    """Bytes of requests that a process holds at once, and as many of unread answers, of which one
+    caller may hold half. 0: a quarter of its memory (of the container's limit), shared by the
+    processes. Further calls are rejected (BYTES_EXHAUSTED)."""
 
     max_streams: int = Field(default=1000, ge=1, le=100_000)
-    """Most streams at once (watches of jobs, fits); as many again of health and reflection."""
+    """Maximum number of concurrent streams (watches of jobs, fits), and as many again of health and
+    reflection."""
 
     max_streams_per_connection: int = Field(default=100, ge=1, le=100_000)
-    """Most of these on one connection."""
+    """Maximum number of concurrent streams on one connection."""
 
     stream_seconds: float = Field(default=3600.0, gt=0, le=604_800)
-    """Longest life of a stream; clients reopen it."""
+    """Maximum duration of a stream in seconds; clients reopen it."""
 
     catalogs: Catalogs = (DEFAULT_CATALOG,)
-    """The catalogs of this installation; a request for another one is CATALOG_NOT_FOUND."""
+    """Catalogs of this installation; a request for another one fails with CATALOG_NOT_FOUND."""
 
     reflection: bool = True
-    """Whether gRPC reflection describes the server's calls; not allowed in production."""
+    """If true, gRPC reflection describes the server's calls; not allowed in production."""
 
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()
@@ -296,8 +297,8 @@ class SharedServerSettings(ServerSettings):
     """Settings of a server without per-caller state in memory."""
 
     processes: int = Field(default=1, ge=1, le=64)
-    """Processes that serve the port together, for more cores than one; another one supervises
-    them and serves their merged metrics. Each takes as much memory."""
+    """Processes that serve the port together, to use several cores; another one supervises them and
+    serves their merged metrics. Each needs the same memory."""
 
     @model_validator(mode="after")
     def _one_port(self) -> Self:

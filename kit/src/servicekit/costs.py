@@ -53,7 +53,7 @@ class Cost:
 
 
 current: ContextVar[Cost | None] = ContextVar("cost", default=None)
-"""The cost of the call that runs; None: none is measured."""
+"""The cost of the current call; `None` if it is not measured."""
 
 
 def spent_ms() -> float:

@@ -1,4 +1,4 @@
-"""How long the current call may still take. Set by the server interceptor, read by every hop."""
+"""The deadline of the current call: set by the server interceptor, read by every hop."""
 
 import asyncio
 import threading
@@ -14,9 +14,9 @@ from servicekit.errors import DeadlineExceeded
 T = TypeVar("T")
 
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
-"""time.monotonic() at which the current call ends; None when it has no end."""
+"""time.monotonic() at which the current call ends; `None` without a deadline."""
 _abandoned: ContextVar[threading.Event | None] = ContextVar("abandoned", default=None)
-"""Set once the caller abandoned the current thread's work; None outside of `in_thread`."""
+"""Set when the caller abandoned the current thread's work; `None` outside of `in_thread`."""
 
 
 def remaining() -> float | None:

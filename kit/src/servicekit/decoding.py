@@ -106,7 +106,7 @@ class _Item:
     photo: bytes
     answer: ExpectedOutput
     awaited: bool = True
-    """Whether a caller still waits for the outcome."""
+    """True while a caller waits for the outcome."""
 
 
 class Decoders:
@@ -235,7 +235,7 @@ class Decoders:
     def _done(self, working: asyncio.Task[Outcome]) -> None:
         self._running.discard(working)
         if not working.cancelled():
-            working.exception()  # whoever asked may be gone
+            working.exception()  # the caller may have left
 
 
 def _failure(head: AnswerHeader, note: bytes, memory: int) -> Exception:

@@ -21,26 +21,26 @@ PROCESS: Final = SPARE + 64 * 2**20
 
 
 class DecodingSettings(ServiceSettings):
-    """What an operator may choose; a mixin of a service's settings."""
+    """Settings of decoding; a mixin of a service's settings."""
 
     decode_processes: int = Field(default=2, ge=1, le=64)
-    """Processes that decode photos, one photo at a time each; each takes up to 160 MiB."""
+    """Processes that decode photos, one photo at a time each, with up to 160 MiB each."""
 
     decode_seconds: float = Field(default=10.0, gt=0, le=300)
-    """How long one photo may take to decode; above it the photo counts as undecodable."""
+    """Maximum seconds to decode one photo; a slower photo counts as undecodable."""
 
     decode_memory_bytes: int = Field(default=1536 * 2**20, ge=64 * 2**20, le=64 * 2**30)
-    """Memory that large photos may take while they are decoded, all processes together; one that
-    alone needs more is IMAGE_TOO_LARGE (Linux only). In a container it is lowered to what the limit
-    leaves."""
+    """Memory in bytes for decoding large photos, of all processes together; a photo that needs more
+    is rejected with IMAGE_TOO_LARGE (Linux only). In a container it is reduced to what the limit
+    permits."""
 
     own_memory_bytes: int = Field(default=512 * 2**20, ge=64 * 2**20, le=2**40)
-    """Memory that the service itself is counted with where a container has a limit: with what the
-    processes and large photos may take it has to fit."""
+    """Memory in bytes assumed for the service itself in a container with a limit, which must also
+    hold that of the processes and large photos."""
 
     decode_unconfined: bool = False
-    """Whether photos are decoded in production also where the kernel lacks what confines decoders,
-    such as Landlock or seccomp."""
+    """If true, photos are decoded in production even if the kernel lacks a means of confining
+    decoders, such as Landlock or seccomp."""
 
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()

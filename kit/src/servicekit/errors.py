@@ -166,7 +166,7 @@ class DataLoss(ServiceError, code=Code.DATA_LOSS):
 
 
 class Internal(ServiceError, code=Code.INTERNAL):
-    """Our own mistake."""
+    """A fault of the service."""
 
 
 BY_CODE: Mapping[Code, type[ServiceError]] = MappingProxyType(

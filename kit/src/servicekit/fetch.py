@@ -99,31 +99,32 @@ def _schemes(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class FetchSettings(ServiceSettings):
-    """What an operator may choose; a mixin of a service's settings."""
+    """Settings of fetching; a mixin of a service's settings."""
 
     fetch_hosts: Annotated[tuple[str, ...], AfterValidator(_hosts)] = ()
-    """Hosts that photos may be fetched from, `images.shop.example` or `*.cdn.example` (the names
-    below it, not itself), with `:port` unless it is the scheme's own. Empty: none."""
+    """Hosts from which photos may be fetched, `images.shop.example` or `*.cdn.example` (names below
+    it, without itself), with `:port` unless it is the scheme's default. Empty: none."""
 
     fetch_schemes: Annotated[tuple[str, ...], AfterValidator(_schemes)] = ("https",)
-    """Schemes that photos may be fetched by: https, http."""
+    """Schemes by which photos may be fetched: https, http."""
 
     fetch_refused: tuple[IPvAnyNetwork, ...] = ()
-    """Networks that nothing is fetched from, though their addresses are public: your own, such as
-    `203.0.113.0/24,2001:db8::/32`. Private, local and reserved addresses are refused in any
-    case."""
+    """Networks with public addresses from which nothing may be fetched, such as your own:
+    `203.0.113.0/24,2001:db8::/32`. Private, local and reserved addresses are always rejected."""
 
     fetch_seconds: float = Field(default=10.0, gt=0, le=300)
-    """How long fetching one photo may take, redirects and the wait for a place included."""
+    """Maximum seconds to fetch one photo, including redirects and waiting."""
 
     fetch_redirects: int = Field(default=3, ge=0, le=20)
-    """Most redirects that are followed for one photo; each must be allowed too."""
+    """Maximum number of redirects followed for one photo; the target of each must be allowed too.
+    """
 
     fetch_concurrency: int = Field(default=16, ge=1, le=1024)
-    """Photos fetched at a time."""
+    """Maximum number of photos fetched concurrently."""
 
     fetch_per_host: int = Field(default=8, ge=1, le=1024)
-    """Of these, at a time from one host: a host that hangs does not hold up the others."""
+    """Maximum number of photos fetched concurrently from one host: a host that hangs does not block
+    the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ class Fetcher:
 
         Raises UriForbidden, UriUnreadable.
         """
-        target = self._judge(uri)  # what is forbidden need not wait for a place
+        target = self._judge(uri)  # a forbidden address need not wait for a permit
         seconds = self._policy.seconds
         try:
             async with asyncio.timeout(seconds):
@@ -226,7 +227,7 @@ class Fetcher:
 
     async def _follow(self, target: httpx.URL) -> bytes:
         for _ in range(self._policy.redirects + 1):
-            # First a place of the host: who waits for a slow one takes no place of others.
+            # The host's permit first: waiting for a slow host takes no permit from other hosts.
             async with self._host(target.host), self._places:
                 answer = await self._get(target)
             if isinstance(answer, bytes):

@@ -25,7 +25,7 @@ from servicekit.status import DETAILS_KEY, to_status
 REQUEST_ID_KEY = "x-request-id"
 VERSION_KEY = "x-sightline-version"
 _VERSION = version("sightline-kit")
-"""Of this process: a release gives all of its packages the same one."""
+"""Version of this process: all packages of a release have the same one."""
 
 _QUIET = ("grpc.health.v1.Health/", "grpc.reflection.")
 """Calls that are logged at debug only: probes make them all the time."""
@@ -199,7 +199,7 @@ class _Method:
     ) -> None:
         self.service, self.name, self.audit = service, name, audit
         self.quiet = name.startswith(_QUIET)
-        # Who asks whether a server is alive is not asked who it is, and learns nothing else.
+        # Health checks are not authenticated, and return nothing else.
         self.access = access.OPEN if self.quiet else admitting
         self.shows_version = self.access is admitting
         self.line = telemetry.CallLine(service, name, Code.OK)
@@ -209,7 +209,7 @@ class _Method:
         """Return the histogram of calls that ended with `code`."""
         if code is not Code.OK:
             return telemetry.RPC_SECONDS.labels(self.service, self.name, str(code))
-        if self._seconds is None:  # a method that nobody calls is not shown
+        if self._seconds is None:  # a method without callers is not exported
             self._seconds = telemetry.RPC_SECONDS.labels(self.service, self.name, str(code))
         return self._seconds
 

@@ -62,7 +62,7 @@ class Job:
     id: str
     """UUID version 7: sorts by creation."""
     kind: str
-    """What is to be done, e.g. `train`."""
+    """Kind of the work, e.g. `train`."""
     catalog_id: str
     request_id: str
     """The caller's id of the request; one job per kind, catalog and request."""
@@ -82,7 +82,7 @@ class Job:
     owner: str
     """The worker of the newest claim."""
     attempts: int
-    """How often it was claimed."""
+    """Number of claims."""
     lease_until: int
     created_time: int
     started_time: int

@@ -40,7 +40,7 @@ class KeyRing:
     def __init__(self, keys: Sequence[bytes] = ()) -> None:
         """`keys`: of 32 random bytes; none = the empty key."""
         self.secret = bool(keys)
-        """Whether a signature proves anything."""
+        """True if a signature proves anything."""
         self._keys = {_digest(key, "key id")[:_ID]: key for key in reversed(keys or (b"",))}
         self._first = list(self._keys)[-1]
 

@@ -122,7 +122,7 @@ class CallLimits:
         most = settings.max_streams, settings.max_streams_per_connection
         self.streams = StreamSlots(*most, STREAMS.labels(service, "callers"))
         self.probes = StreamSlots(*most, STREAMS.labels(service, "anonymous"))
-        """Of those whom nobody asks who they are: health and reflection."""
+        """Unauthenticated calls: health and reflection."""
         self.stream_seconds = settings.stream_seconds
         self.concurrency = ConcurrencyLimit(
             settings.max_concurrent_calls,
@@ -170,7 +170,7 @@ class CallAdmission:
         found = descriptor(method)
         rule = found.GetOptions().Extensions[limits_pb2.limits] if found else limits_pb2.Limits()
         self._most = request_bytes(rule)
-        # Between services nothing is counted: who may call them is one of ours.
+        # Calls between services are not counted: their callers are services of the suite.
         public = found is not None and access.rule(method).roles
         self._counts = EntryLimits(found.input_type, rule.entries or ENTRIES) if public else None
         self._writes = found is not None and _writes(found)
@@ -197,7 +197,9 @@ class CallAdmission:
         return await work(self._parsed(await self._from_unknown(context)))
 
     async def _from_unknown(self, context: Any) -> bytes:
-        address = context.peer().rpartition(":")[0]  # without the port: who has many is one
+        address = context.peer().rpartition(":")[
+            0
+        ]  # without the port: a caller with many ports counts as one
         async with self._limits.unknown.reserve(address, self._limits.largest):
             return await _read(context, UNKNOWN_ARRIVAL)
 
@@ -280,7 +282,7 @@ _REFUSALS = (RequestTooLarge, BytesExhausted, StreamsExhausted, Overloaded, Quot
 
 def catalog_of(request: Any) -> str:
     """Return the catalog of a request."""
-    about = getattr(request, "request", request)  # to explain an answer is to ask the same again
+    about = getattr(request, "request", request)  # explaining an answer repeats its request
     return getattr(about, "catalog_id", "") or DEFAULT_CATALOG
 
 

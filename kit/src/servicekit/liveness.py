@@ -18,9 +18,10 @@ T = TypeVar("T")
 
 EVENT_LOOP = "event loop"
 BLOCKED_SECONDS = 60.0
-"""How long the event loop may be blocked; a gRPC server's own probe fails after as long."""
+"""Seconds for which the event loop may be blocked; a gRPC server's own probe fails after the same
+time."""
 SILENT_SECONDS = 300.0
-"""How long a loop may take for one step, such as waiting for an engine, by default."""
+"""Default seconds for one step of a loop, such as waiting for an engine."""
 PATH = "/live"
 
 
@@ -67,7 +68,7 @@ class Liveness:
 
 
 LIVENESS = Liveness()
-"""Of this process."""
+"""Liveness of this process."""
 
 
 async def with_heartbeat(main: Coroutine[Any, Any, T]) -> T:

@@ -9,7 +9,7 @@ SECONDS = 0.05
 """The longest that a line waits to be written together with others."""
 
 _MOST = 256
-"""Most lines that wait; the next one is written at once."""
+"""Maximum number of waiting lines; the next one is written at once."""
 
 
 class LogWriter:
@@ -24,7 +24,7 @@ class LogWriter:
         self._lock = threading.Lock()
         self._held: list[str] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        """The event loop that has a write scheduled; None = none has."""
+        """The event loop that has scheduled a write; `None` if none has."""
 
     def soon(self, line: str) -> None:
         """Write `line` within SECONDS if this thread runs an event loop, else at once."""

@@ -24,7 +24,8 @@ LOOK_SECONDS = 1.0
 SAY_SECONDS = 30.0
 """Interval at which it logs that it waits."""
 LOCK_SECONDS = 3.0
-"""How long a migration waits for a table lock, which blocks other users of the table meanwhile."""
+"""Seconds that a migration waits for a table lock, which blocks other users of the table meanwhile.
+"""
 TRIES = 20
 
 DONE, TO_DO, FAILED = 0, 1, 2
@@ -32,11 +33,12 @@ DONE, TO_DO, FAILED = 0, 1, 2
 
 
 class MigrationSettings(ServiceSettings):
-    """What an operator may choose; a mixin of the settings of a service that has a store."""
+    """Settings of migrations; a mixin of the settings of a service with a store."""
 
     migrations: Literal["run", "wait"] = "run"
-    """Who makes and upgrades the tables: `run` = this process when it starts; `wait` = the command
-    `python -m retriever.migrate` or `python -m ranker.migrate`, for which it waits, not ready."""
+    """Who creates and upgrades the tables. `run`: this process when it starts. `wait`: the command
+    `python -m retriever.migrate` or `python -m ranker.migrate`, for which this process waits
+    without being ready."""
 
 
 def settle(

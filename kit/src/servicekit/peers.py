@@ -30,7 +30,7 @@ class PeerCredentials:
     """The key that is sent, then others that are accepted."""
     tls: Certificates | None = None
     names: frozenset[str] = frozenset()
-    """Certificate names of peers that may call; empty = all signed certificates."""
+    """Certificate names of peers that may call; empty: all signed certificates."""
 
     @classmethod
     def of(cls, settings: PeerSettings) -> Self:

@@ -120,7 +120,7 @@ def _held(host: str, port: int) -> Iterator[None]:
         alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             alone.bind((host, port))
-            alone.listen()  # else a server that listens there with SO_REUSEPORT goes unnoticed
+            alone.listen()  # otherwise a server that listens there with SO_REUSEPORT goes unnoticed
         except OSError as error:
             raise OSError(f"can't listen on {host} port {port}; is the port taken?") from error
     with socket.socket(family) as shared:  # listens for nobody

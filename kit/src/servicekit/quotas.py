@@ -39,20 +39,20 @@ _ROUNDING = timedelta(milliseconds=1)
 
 
 class QuotaSettings(ServiceSettings):
-    """What one caller may use; a mixin of the settings of who knows the callers."""
+    """Quotas of one caller; a mixin of the settings of the service that knows the callers."""
 
     quota_calls: float = Field(default=0.0, ge=0)
-    """Calls a second of one caller in one catalog, in each process; 0 = any number."""
+    """Calls per second of one caller in one catalog, in each process. 0: no limit."""
 
     quota_writes: float = Field(default=0.0, ge=0)
-    """Of these, calls a second that change something; 0 = any number."""
+    """Calls per second that change something, included in these. 0: no limit."""
 
     quota_decode_seconds: float = Field(default=0.0, ge=0)
-    """Seconds of decoding a second that photos in queries of one caller in one catalog may take, in
-    each process; 0 = any number. What a photo took is known afterwards, and the next one waits."""
+    """Seconds of decoding per second for photos in queries of one caller in one catalog, in each
+    process. 0: no limit. The time is charged after decoding, and the next photo waits."""
 
     quota_burst_seconds: float = Field(default=10.0, ge=1, le=3600)
-    """How many seconds of a quota may be used at once after a pause."""
+    """Seconds of a quota that may be used at once after a pause."""
 
 
 class QuotaExhausted(ResourceExhausted, reason="QUOTA_EXHAUSTED"):
@@ -111,7 +111,7 @@ class CallerUsage:
 
 
 account: ContextVar[CallerUsage | None] = ContextVar("account", default=None)
-"""Usage of the current call's caller; None without quotas."""
+"""Usage of the current call's caller; `None` without quotas."""
 
 
 def check(quota: QuotaKind) -> None:

@@ -12,7 +12,7 @@ from servicekit.telemetry import get_logger
 T = TypeVar("T")
 
 LOOK_SECONDS = 1.0
-"""Least interval between two looks at the files."""
+"""Minimum seconds between two checks of the files."""
 
 
 class Unreadable(Exception):

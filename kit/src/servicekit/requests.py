@@ -99,7 +99,7 @@ def page_size(given: int, default: int, most: int) -> int:
 
 
 _VERSION = 1
-"""Of page tokens."""
+"""Version of page tokens."""
 
 
 def page_token(about: Sequence[str], *place: str | int) -> str:

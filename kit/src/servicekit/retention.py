@@ -11,11 +11,11 @@ DAY_MICROS = 86_400_000_000
 
 
 class JobSettings(ServiceSettings):
-    """What an operator may choose; a mixin of the settings of a service that has jobs."""
+    """Settings of jobs; a mixin of the settings of a service with jobs."""
 
     job_days: float = Field(default=90.0, ge=0, le=36500)
-    """After how many days jobs that have ended are deleted; 0 = never. A request that is sent again
-    after that makes a new job."""
+    """Days after which jobs that have ended are deleted. 0: never. A request that is repeated later
+    creates a new job."""
 
 
 async def forget_jobs(db: Database, table: sa.Table, days: float, clock: Clock = now_micros) -> int:

@@ -35,7 +35,7 @@ class SchemaRevision:
     missing: Mapping[str, str]
     """Pending revisions in order, each with its purpose."""
     newer: bool
-    """Whether a later release migrated the store."""
+    """True if a later release migrated the store."""
 
 
 def schema(connection: Connection, package: str) -> SchemaRevision:

@@ -31,7 +31,7 @@ PRIVATE = 0o077
 """The umask of every process that stores data: only its user may access its files."""
 
 LEAST_PING_MILLISECONDS = 2_000
-"""Least interval between pings of a peer; the third earlier one ends the connection."""
+"""Minimum milliseconds between pings of a peer; the third earlier one ends the connection."""
 
 RENEW_SECONDS = 60.0
 """Interval at which certificates are read again if no connection is made."""
@@ -72,7 +72,7 @@ class Listener:
     access: AccessPolicy = OPEN
     """Policy for callers, but for health and reflection."""
     tls: Certificates | None = None
-    """None = plain text."""
+    """`None`: plain text."""
 
 
 class RunningServer:
@@ -179,7 +179,7 @@ def _listen(
     observing: Callable[[grpc.aio.Server, AccessPolicy], ObservedServer],
 ) -> tuple[grpc.aio.Server, int]:
     """Return an unstarted server and its port. Raises OSError."""
-    # A little more than any call takes, for then it is refused with a reason.
+    # A little more than any call accepts, because then it is rejected with a reason.
     received = min(largest(b.full_name for b in bindings), settings.max_message_bytes) + MIB
     server = grpc.aio.server(options=_options(settings, received))
     observed = observing(server, listener.access)

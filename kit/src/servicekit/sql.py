@@ -83,7 +83,7 @@ class Database:
         """
         self._url = make_url(url)
         self._named = {"db.system.name": self._url.get_backend_name()}
-        """What its spans say."""
+        """Attributes of its spans."""
         self._migrations = migrations
         self._busy_seconds = busy_seconds
         self._file = _sqlite_file(self._url)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from local_suite.suite import Suite
-from tests.live.conftest import running
+from tests.live.conftest import RUNNING, running
 
 CATALOGS = (
     *("default", "hands", "peace", "war", "shell"),
@@ -21,8 +21,8 @@ first files go into; what the handbook's commands are typed on."""
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     """Every service and engine as a process of its own."""
-    with running(tmp_path_factory.mktemp("shell-suite"), CATALOGS) as started:
-        yield started
+    with RUNNING:
+        yield RUNNING.enter_context(running(tmp_path_factory.mktemp("shell-suite"), CATALOGS))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Events: what shoppers did.
+"""Events of shoppers.
 
 Made from api/events.py by generate_sync.py: change that one and run it.
 """
@@ -14,7 +14,7 @@ from sightline_client.values.operations import EventPurge, Job
 
 
 class SyncEventCalls(SyncConnected):
-    """Events: what shoppers did."""
+    """Events of shoppers."""
 
     def write_events(
         self,

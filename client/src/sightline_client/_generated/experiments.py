@@ -1,4 +1,4 @@
-"""Experiments: which there are, how they fare, and their units.
+"""Experiments: list, reports, units.
 
 Made from api/experiments.py by generate_sync.py: change that one and run it.
 """
@@ -8,7 +8,7 @@ from sightline_client.values.experiments import ExperimentList, ExperimentReport
 
 
 class SyncExperimentCalls(SyncConnected):
-    """Experiments: which there are, how they fare, and their units."""
+    """Experiments: list, reports, units."""
 
     def list_experiments(self, *, timeout: float | None = None) -> ExperimentList:
         """Return the experiments, latest start first, and the errors in their files."""

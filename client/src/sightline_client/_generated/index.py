@@ -1,4 +1,4 @@
-"""The index: its generations, and a rebuild.
+"""The index: generations and rebuilds.
 
 Made from api/index.py by generate_sync.py: change that one and run it.
 """
@@ -8,7 +8,7 @@ from sightline_client.values.operations import Generation, IndexMetric, IndexPar
 
 
 class SyncIndexCalls(SyncConnected):
-    """The index: its generations, and a rebuild."""
+    """The index: generations and rebuilds."""
 
     def create_generation(
         self,

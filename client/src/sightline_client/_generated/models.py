@@ -1,4 +1,4 @@
-"""Ranking models: trained, measured and brought into service.
+"""Ranking models: training, evaluation and promotion.
 
 Made from api/models.py by generate_sync.py: change that one and run it.
 """
@@ -11,7 +11,7 @@ from sightline_client.values.trainings import TrainingRecipe
 
 
 class SyncModelCalls(SyncConnected):
-    """Ranking models: trained, measured and brought into service."""
+    """Ranking models: training, evaluation and promotion."""
 
     def train_model(
         self,

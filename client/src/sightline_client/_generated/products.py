@@ -1,4 +1,4 @@
-"""Products: written, imported, read and deleted.
+"""Products: writes, imports, reads and deletions.
 
 Made from api/products.py by generate_sync.py: change that one and run it.
 """
@@ -16,7 +16,7 @@ from sightline_client.values.updates import ProductUpdate
 
 
 class SyncProductCalls(SyncConnected):
-    """Products: written, imported, read and deleted."""
+    """Products: writes, imports, reads and deletions."""
 
     def upsert_products(
         self,

@@ -1,4 +1,4 @@
-"""Ask for products: recommendations, searches, and what a photo is of.
+"""Recommendations, searches, and classification of photos.
 
 Made from api/recommendations.py by generate_sync.py: change that one and run it.
 """
@@ -16,7 +16,7 @@ from sightline_client.values.signals import Box
 
 
 class SyncRecommendationCalls(SyncConnected):
-    """Ask for products: recommendations, searches, and what a photo is of."""
+    """Recommendations, searches, and classification of photos."""
 
     def recommend(
         self, *, page_token: str = "", **options: Unpack[RecommendOptions]

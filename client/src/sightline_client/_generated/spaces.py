@@ -1,4 +1,4 @@
-"""Spaces that are fitted on a catalog's own photos.
+"""Spaces fitted on a catalog's photos.
 
 Made from api/spaces.py by generate_sync.py: change that one and run it.
 """
@@ -11,7 +11,7 @@ from sightline_client.values.spaces import Space
 
 
 class SyncSpaceCalls(SyncConnected):
-    """Spaces that are fitted on a catalog's own photos."""
+    """Spaces fitted on a catalog's photos."""
 
     def fit_space(
         self,

@@ -13,9 +13,9 @@ class Connected:
 
     catalog: str
     timeout: float
-    """Seconds for a call that names no other."""
+    """Default timeout of a call, in seconds."""
     batch_timeout: float
-    """Seconds for one batch of products or events."""
+    """Timeout for one batch of products or events, in seconds."""
     calls: Calls
 
     async def _call(

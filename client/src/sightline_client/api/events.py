@@ -1,4 +1,4 @@
-"""Events: what shoppers did."""
+"""Events of shoppers."""
 
 from collections.abc import AsyncIterable, Iterable
 from datetime import datetime
@@ -14,7 +14,7 @@ from sightline_client.values.operations import EventPurge, Job
 
 
 class EventCalls(Connected):
-    """Events: what shoppers did."""
+    """Calls about events of shoppers."""
 
     def write_events(
         self,

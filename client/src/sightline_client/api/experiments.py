@@ -1,4 +1,4 @@
-"""Experiments: which there are, how they fare, and their units."""
+"""Experiments: list, reports, units."""
 
 from sightline.ranker.v1 import experiment_service_pb2
 from sightline_client.api.base import Connected
@@ -9,7 +9,7 @@ _PAGE = 10_000
 
 
 class ExperimentCalls(Connected):
-    """Experiments: which there are, how they fare, and their units."""
+    """Calls about experiments: list, reports, units."""
 
     async def list_experiments(self, *, timeout: float | None = None) -> ExperimentList:
         """Return the experiments, latest start first, and the errors in their files."""

@@ -1,4 +1,4 @@
-"""The index: its generations, and a rebuild."""
+"""The index: generations and rebuilds."""
 
 from sightline.retriever.v1 import index_service_pb2, rebuild_service_pb2
 from sightline_client.api.base import Connected
@@ -7,7 +7,7 @@ from sightline_client.values.operations import Generation, IndexMetric, IndexPar
 
 
 class IndexCalls(Connected):
-    """The index: its generations, and a rebuild."""
+    """Calls about the index: generations and rebuilds."""
 
     async def create_generation(
         self,

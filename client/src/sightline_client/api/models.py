@@ -1,4 +1,4 @@
-"""Ranking models: trained, measured and brought into service."""
+"""Ranking models: training, evaluation and promotion."""
 
 from sightline.ranker.v1 import model_service_pb2, online_report_pb2
 from sightline_client.api.base import Connected
@@ -12,7 +12,7 @@ _PAGE = 200
 
 
 class ModelCalls(Connected):
-    """Ranking models: trained, measured and brought into service."""
+    """Calls about ranking models: training, evaluation and promotion."""
 
     async def train_model(
         self,

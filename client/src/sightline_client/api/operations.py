@@ -15,11 +15,11 @@ from sightline_client.values.operations import AuditEntry, Backup, Job, Status
 _PAGE = 200
 _WATCH_TRIES = 5
 _WATCH_PAUSE = 0.5
-"""Seconds before a lost watch is taken up again."""
+"""Seconds before a broken watch is resumed."""
 
 
 class OperationCalls(Connected):
-    """Jobs, backups and the state of the suite."""
+    """Calls about jobs, backups and the state of the suite."""
 
     async def list_jobs(
         self, *, kind: str = "", timeout: float | None = None

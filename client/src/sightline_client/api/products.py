@@ -1,4 +1,4 @@
-"""Products: written, imported, read and deleted."""
+"""Products: writes, imports, reads and deletions."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 
@@ -19,7 +19,7 @@ _PAGE = 200
 
 
 class ProductCalls(Connected):
-    """Products: written, imported, read and deleted."""
+    """Calls about products: writes, imports, reads and deletions."""
 
     def upsert_products(
         self,

@@ -9,7 +9,7 @@ from sightline_client.values.profiles import ProductProfile, Segments, ShopperPr
 
 
 class ProfileCalls(Connected):
-    """Profiles of shoppers and products, and segments."""
+    """Calls about profiles of shoppers and products, and segments."""
 
     async def shopper_profile(
         self,

@@ -1,4 +1,4 @@
-"""Ask for products: recommendations, searches, and what a photo is of."""
+"""Recommendations, searches, and classification of photos."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, TypeVar, Unpack, cast
@@ -17,7 +17,7 @@ Options = TypeVar("Options", bound=QueryOptions)
 
 
 class RecommendationCalls(Connected):
-    """Ask for products: recommendations, searches, and what a photo is of."""
+    """Calls for recommendations, searches, and classification of photos."""
 
     async def recommend(
         self, *, page_token: str = "", **options: Unpack[RecommendOptions]

@@ -1,4 +1,4 @@
-"""Spaces that are fitted on a catalog's own photos."""
+"""Spaces fitted on a catalog's photos."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from sightline_client.values.spaces import Space
 
 
 class SpaceCalls(Connected):
-    """Spaces that are fitted on a catalog's own photos."""
+    """Calls about spaces fitted on a catalog's photos."""
 
     async def fit_space(
         self,

@@ -1,1 +1,1 @@
-"""How messages reach the suite: channel, calls, batches."""
+"""Transport: channel, calls, batches."""

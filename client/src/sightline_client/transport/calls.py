@@ -1,7 +1,7 @@
-"""The gateway's calls as they are on the wire: a message in, a message out, errors typed.
+"""The gateway's calls with messages and typed errors.
 
-``SightlineClient`` is easier to use; this is for programs that want the messages themselves, as the
-command line does for ``--json``.
+``SightlineClient`` is easier to use. This is for programs that need the messages, such as the
+command line with ``--json``.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -40,8 +40,8 @@ T = TypeVar("T", bound=PageMessage)
 
 
 class Calls:
-    """The services, and a way to call them: ``await calls(calls.admin.GetStatus, request, 5)``.
-    ``timeout`` is in seconds from now; None = no deadline."""
+    """The services and their calls: ``await calls(calls.admin.GetStatus, request, 5)``. ``timeout``
+    is in seconds; `None`: no deadline."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Calls:
             check(token)
         self.target = target
         self.report: Callable[[Any], object] = lambda _: None
-        """Hears each answer as it came: the command line prints it with ``--json``."""
+        """Receives each response message: the command line prints it with ``--json``."""
         self._channel = gateway_channel.connect(target, retries=True, credentials=credentials)
         self._channel_once = gateway_channel.connect(target, retries=False, credentials=credentials)
         if token is not None:

@@ -1,4 +1,4 @@
-"""Writes products, offers and events batch by batch."""
+"""Writers of products, offers and events in batches."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class _Answered(Generic[M, R]):
     items: list[_Prepared[M]]
     response: R
     done: int
-    """Items settled so far, these included."""
+    """Number of items done so far, including these."""
 
     def failures(
         self, kind: Callable[[str, SightlineError], F], statuses: Iterable[status_pb2.Status]

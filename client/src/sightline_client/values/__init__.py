@@ -1,4 +1,4 @@
-"""Plain values: what requests name and answers hold.
+"""Plain values of requests and answers.
 
-UNKNOWN, in any kind of value, is one that this client is too old to know.
+UNKNOWN, in any kind of value, is a value that this client is too old to know.
 """

@@ -27,13 +27,13 @@ class ScorePart:
     """One contribution to a raw score."""
 
     name: str
-    """Where it comes from: "visual", "text", "text_visual", "keywords", "collaborative", "taste",
-    "session", "item_item", "bought_together", "trend", "popularity", or "fusion" (the branches'
-    fused order, when no ranker answered)."""
+    """Source: "visual", "text", "text_visual", "keywords", "collaborative", "taste", "session",
+    "item_item", "bought_together", "trend", "popularity", or "fusion" (fused order of the branches,
+    when no ranker answered)."""
     value: float
-    """In the raw score's own unit: the parts add up to it."""
+    """Value in the unit of the raw score, which is the sum of its parts."""
     features: tuple[ScoreFeature, ...] = ()
-    """What it is made of, largest first; only where asked for."""
+    """Features that the part consists of, largest first; only if requested."""
 
 
 class MoveCause(StrEnum):
@@ -47,7 +47,7 @@ class MoveCause(StrEnum):
     EXPLORATION = "EXPLORATION"
     CONTROL = "CONTROL"
     COLLAPSE = "COLLAPSE"
-    """Products above it are not shown: near-duplicates stand behind better ones."""
+    """Products above it are not shown: near-duplicates are collapsed into better ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Move:
 
     cause: MoveCause
     places: int
-    """Up (> 0) or down."""
+    """Number of places: positive is up, negative is down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Reason:
     text: str
     """A sentence for the shopper."""
     parameters: Mapping[str, str]
-    """What the code speaks of, e.g. {"product_id": "wine-7"}."""
+    """What the code refers to, e.g. {"product_id": "wine-7"}."""
 
 
 class Cause(StrEnum):
@@ -91,11 +91,12 @@ class AnswerQuality(StrEnum):
 
     UNKNOWN = "UNKNOWN"
     SNAPSHOT = "SNAPSHOT"
-    """Products as the gateway read them before: prices and availability are of then."""
+    """Products as the gateway read them earlier, with their prices and availability of that time.
+    """
     FALLBACK = "FALLBACK"
-    """Popular or new products in place of what was asked for."""
+    """Popular or new products, because the search failed."""
     REDUCED = "REDUCED"
-    """A branch or the ranker is missing."""
+    """A branch or the ranker failed."""
     FULL = "FULL"
 
 
@@ -107,9 +108,9 @@ class Degradation:
     """The stage or branch that was lost, e.g. "embed", "visual", "rank"."""
     cause: Cause
     substitute: str
-    """What the answer rests on instead, in words."""
+    """What the answer uses instead, in words."""
     as_of: datetime | None = None
-    """When that was read (UTC); None = by this request."""
+    """When the substitute was read (UTC); `None` if this request read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +120,14 @@ class StageTiming:
     stage: str
     """"embed", "retrieve", "nominate", "hydrate", "rank", …"""
     start: timedelta
-    """From the request's start to the stage's start: shows which stages ran side by side."""
+    """Time from the start of the request to the start of the stage. Shows which stages ran in
+    parallel."""
     total: timedelta
-    """From the stage's start to its end."""
+    """Time from the start of the stage to its end."""
     network: timedelta | None
-    """Of which on the wire and waiting in the peer; None = not known."""
+    """Part of `total` on the wire and in the peer's queue; `None` if unknown."""
     work: timedelta | None
-    """Of which work in the peer; None = not known."""
+    """Part of `total` spent on work in the peer; `None` if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,32 +142,33 @@ class SpaceVersion:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Versions that made an answer."""
+    """Versions that produced an answer."""
 
     spaces: tuple[SpaceVersion, ...]
     model_version: str
-    """The ranking model; "" = none."""
+    """The ranking model; "" if no model ranked."""
     scene: str
     scene_version: str
     plan: str
     """What was planned and done, in one line for people."""
     service_version: str
     objective: str = ""
-    """Objective of the scene: clicks, purchases or revenue; empty: its file names none."""
+    """Objective of the scene: clicks, purchases or revenue; "" if its file names none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """Freshness of the searched index against the catalog."""
+    """How far the searched index is behind the catalog."""
 
     index_token: str
-    """The newest write that it holds in full."""
+    """Token of the newest write that the index holds completely."""
     lag: timedelta
-    """How old the oldest write is that it does not hold yet; 0 = it holds all."""
+    """Age of the oldest write that the index does not hold yet; 0 if it holds all."""
     time: datetime | None
-    """When the newest wholly indexed record was written (UTC); None = none yet."""
+    """When the newest completely indexed product was written (UTC); `None` if none is indexed yet.
+    """
     pending: int
-    """Photos pending embedding."""
+    """Number of photos that wait for their embedding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,27 +177,27 @@ class RecommendedProduct:
 
     product: Product
     rank: int
-    """Place in the whole answer, from 1."""
+    """Rank in the whole answer, from 1."""
     raw_score: float
-    """The sum of ``parts``; of no fixed range, comparable within one answer only."""
+    """Sum of ``parts``. It has no fixed range and is comparable within one answer only."""
     parts: tuple[ScorePart, ...]
     reasons: tuple[Reason, ...]
     """Strongest first."""
     matched_image_id: str
-    """The photo that matched best; "" = not found by a photo."""
+    """Photo that matched best; "" if the product was not found by a photo."""
     branches: tuple[str, ...]
-    """What named it: "visual", "collaborative", "popular", "new"."""
+    """Branches that found the product, e.g. "visual", "collaborative", "popular", "new"."""
     collapsed_product_ids: tuple[str, ...] = ()
-    """Near-duplicates that it stands for: variants, and products with the same picture."""
+    """Near-duplicates collapsed into it: variants, and products with the same picture."""
     score: float | None = None
-    """The chance, 0 to 1, that a shopper to whom it is shown does ``score_event`` with it; None
-    until there are enough impressions to learn it from."""
+    """Probability, 0 to 1, that a shopper who is shown the product does ``score_event`` with it;
+    `None` until there are enough impressions to learn it."""
     score_event: EventType | None = None
-    """None = there is no score, or this release does not know the event."""
+    """`None` if there is no score, or this release does not know the event."""
     score_rank: int = 0
-    """Place by ``raw_score`` alone, from 1; 0 = not known."""
+    """Rank by ``raw_score`` alone, from 1; 0 if unknown."""
     moves: tuple[Move, ...] = ()
-    """Why it stands elsewhere: their places sum to ``score_rank`` − ``rank``."""
+    """Why ``rank`` differs from ``score_rank``: their places sum to ``score_rank`` − ``rank``."""
 
 
 class MatchOutcome(StrEnum):
@@ -205,47 +208,48 @@ class MatchOutcome(StrEnum):
     POOR = "POOR"
     NOTHING_FOUND = "NOTHING_FOUND"
     NO_THRESHOLD = "NO_THRESHOLD"
-    """There is nothing to hold it against."""
+    """There is no threshold."""
     INCOMPLETE = "INCOMPLETE"
-    """A branch failed that might have found a better one."""
+    """A branch failed that might have found a match."""
 
 
 class MatchBasis(StrEnum):
-    """Basis that a match is compared with."""
+    """Source of the threshold of a match."""
 
     UNKNOWN = "UNKNOWN"
     REQUEST = "REQUEST"
-    """The cosine that the request asks for."""
+    """Cosine set by the request."""
     SCENE = "SCENE"
-    """The cosine that the scene asks for."""
+    """Cosine set by the scene."""
     CATALOG = "CATALOG"
-    """The cosine that a share of the catalog's own photos do not have to another product."""
+    """Cosine measured on the catalog: a share of its own photos have a lower one to their nearest
+    other product."""
     CHANCE = "CHANCE"
-    """The calibrated chance that the scene asks for."""
+    """Calibrated probability set by the scene."""
     WORDS = "WORDS"
-    """How well the text's words have to be found."""
+    """Match of words set by the scene."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Similarity of the nearest product, and what it was compared with."""
+    """The best match, and the threshold that it was compared with."""
 
     outcome: MatchOutcome
     basis: MatchBasis
     product_id: str
-    """"" = none was found."""
+    """"" if none was found."""
     value: float | None
-    """Cosine (−1 to 1), chance or how well words match (0 to 1)."""
+    """Cosine (−1 to 1), probability or match of words (0 to 1)."""
     threshold: float | None
-    """In the same unit; None = there is none."""
+    """Threshold in the same unit; `None` if there is none."""
     branch: str
-    """What found it; "" = it is judged by its chance."""
+    """Branch that found the product; "" if ``value`` is a probability."""
     space: SpaceVersion | None
-    """Of the cosine."""
+    """Space of the cosine."""
     event: EventType | None
-    """Of the chance; None = it is none."""
+    """Event of the probability; `None` if ``value`` is no probability."""
     text: str
-    """All this in a sentence."""
+    """The result in a sentence."""
 
     @property
     def poor(self) -> bool:
@@ -259,55 +263,55 @@ class Recommendations:
 
     results: tuple[RecommendedProduct, ...]
     no_good_match: bool
-    """Nothing is near the query: the results are the nearest there are."""
+    """True if no product is near enough to the query. The results are the nearest products."""
     degradations: tuple[Degradation, ...]
-    """What is degraded; empty = nothing."""
+    """Degradations; empty if there are none."""
     stage_timings: tuple[StageTiming, ...]
     versions: Versions
     freshness: Freshness | None
-    """None when no index was searched."""
+    """`None` if no index was searched."""
     missing_product_ids: tuple[str, ...]
-    """Products in the query that the catalog does not hold."""
+    """Products of the query that are not in the catalog."""
     hidden_count: int
-    """Candidates left out because the shopper hid them."""
+    """Number of candidates dropped because the shopper hid them."""
     attribution_token: str
-    """Send it back with the events that this answer led to."""
+    """Send it with the events that this answer leads to."""
     next_page_token: str
-    """For the next page; "" = this is the last."""
+    """Token of the next page; "" on the last page."""
     request_id: str
-    """Logs speak of this request under it."""
+    """Id of this request in logs."""
     subjects: Mapping[int, Subject] = field(default_factory=dict)
-    """Where the subjects of photos are, by the photo's place among the signals; on the first page
-    of a request with ``find_subject``."""
+    """Subjects of photos, by index of the signal; on the first page of a request with
+    ``find_subject``."""
     match: Match | None = None
-    """What ``no_good_match`` rests on; None = the request has no signals, or the suite is older."""
+    """Basis of ``no_good_match``; `None` if the request has no signals, or the suite is older."""
     quality: AnswerQuality = AnswerQuality.UNKNOWN
-    """How good this page is; ``degradations`` name what it lacks."""
+    """Quality of this page; ``degradations`` lists what is missing."""
     experiment_arms: tuple[str, ...] = ()
-    """Arms of experiments that answered, "EXPERIMENT/ARM" each."""
+    """Experiment arms of the answer, each as "EXPERIMENT/ARM"."""
     control_outcomes: tuple[ControlOutcome, ...] = ()
-    """What became of the controls of the request and of its scene, on the first page."""
+    """Effects of the controls of the request and of its scene, on the first page."""
     request_cost_ms: float = 0.0
-    """Processor time that the suite spent on the answer, in milliseconds; engines do not count."""
+    """Processor time that the suite spent on the answer, in milliseconds, without engines."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundProduct:
-    """A candidate, not ranked for anyone."""
+    """A product found by a search, without ranking."""
 
     product: Product
     rank: int
-    """Place, from 1."""
+    """Rank, from 1."""
     similarity: float
     """Cosine similarity to the best signal, −1 to 1."""
     matched_image_id: str
     collapsed_product_ids: tuple[str, ...] = ()
-    """Near-duplicates that it stands for: variants, and products with the same picture."""
+    """Near-duplicates collapsed into it: variants, and products with the same picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Candidates, best first."""
+    """The nearest products, nearest first."""
 
     results: tuple[FoundProduct, ...]
     degradations: tuple[Degradation, ...]
@@ -316,8 +320,9 @@ class Found:
     freshness: Freshness | None
     request_id: str
     subjects: Mapping[int, Subject] = field(default_factory=dict)
-    """Where the subjects of photos are, by the photo's place among the signals."""
+    """Subjects of photos, by index of the signal."""
     facets: tuple[Facet, ...] = ()
-    """What was counted; () = nothing was asked for, or it could not be had (``degradations``)."""
+    """Counts of the requested facets; () if none were requested or they could not be read
+    (``degradations``)."""
     match: Match | None = None
-    """Whether the nearest product is a good match, by the scene "default"."""
+    """Whether the nearest product is a good match, by the thresholds of scene "default"."""

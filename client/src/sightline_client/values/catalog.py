@@ -1,4 +1,4 @@
-"""Parts of products, and what became of products, as plain values."""
+"""Parts of products, and outcomes of writes, as plain values."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,7 +11,7 @@ class Availability(StrEnum):
     """Availability for purchase."""
 
     UNSPECIFIED = "UNSPECIFIED"
-    """Not said; the catalog stores it as IN_STOCK."""
+    """Not given; the catalog stores it as IN_STOCK."""
     IN_STOCK = "IN_STOCK"
     OUT_OF_STOCK = "OUT_OF_STOCK"
     PREORDER = "PREORDER"
@@ -70,10 +70,10 @@ class ProductImage:
 
 @dataclass(frozen=True, slots=True)
 class CategoryGuess:
-    """A category that a photo may be of."""
+    """A category that a photo may show, with its probability."""
 
     category_path: tuple[str, ...]
-    """From the root down."""
+    """Levels, topmost first."""
     probability: float
     """0 to 1."""
 
@@ -84,11 +84,12 @@ class CategoryDoubt:
 
     image_id: str
     probability: float
-    """The chance that the photo is of that category, at most."""
+    """Upper bound of the probability that the photo shows that category, 0 to 1."""
     instead: CategoryGuess | None
-    """What it rather looks like; None = like none of the catalog's categories."""
+    """The category that it more likely shows; `None` if it resembles none of the catalog's
+    categories."""
     space_version: str
-    """The fitted space whose head says so."""
+    """Fitted space whose head classified the photo."""
 
 
 class Order(StrEnum):
@@ -106,7 +107,7 @@ class UpsertOutcome:
 
     product_id: str
     etag: str = ""
-    """Mark of what is stored now; "" when it was rejected."""
+    """Etag of the stored product; "" if it was rejected."""
     image_ids: tuple[str, ...] = ()
     """Ids of its photos, in order."""
     error: SightlineError | None = None
@@ -120,9 +121,10 @@ class UpsertBatch:
     outcomes: tuple[UpsertOutcome, ...]
     """One for each product, in order."""
     index_token: str
-    """A search with it as ``min_index_token`` sees this batch and those before; "" = not stored."""
+    """A search with it as ``min_index_token`` sees this batch and those before; "" if not stored.
+    """
     done: int
-    """Products settled so far, this batch included."""
+    """Number of products done so far, including this batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ class Deletion:
     """Result of a deletion."""
 
     deleted_count: int
-    """How many of the ids existed."""
+    """Number of ids that existed and were deleted."""
     index_token: str
     """A search with it as ``min_index_token`` no longer sees them."""
 
@@ -152,9 +154,9 @@ class Offer:
 
     product_id: str
     price: Money | None = None
-    """None = stays as it is."""
+    """`None` keeps the price."""
     availability: Availability = Availability.UNSPECIFIED
-    """UNSPECIFIED = stays as it is."""
+    """UNSPECIFIED keeps the availability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +174,10 @@ class OfferBatch:
     stored_count: int
     failures: tuple[OfferFailure, ...]
     index_token: str
-    """A search with it as ``min_index_token`` sees this batch and those before; "" = not stored."""
+    """A search with it as ``min_index_token`` sees this batch and those before; "" if not stored.
+    """
     done: int
-    """Offers settled so far, this batch included."""
+    """Number of offers done so far, including this batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +190,13 @@ class OfferReport:
 
 
 class ImportMode(StrEnum):
-    """Treatment of products that an import does not mention."""
+    """What an import does with products that it does not contain."""
 
     INCREMENTAL = "INCREMENTAL"
-    """They stay as they are."""
+    """Keeps them."""
     FULL = "FULL"
-    """They are deleted when it is closed: afterwards the catalog holds what the import holds."""
+    """Deletes them when the import is closed: afterwards the catalog holds exactly the import's
+    products."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +206,11 @@ class ImportState:
     import_id: str
     mode: ImportMode
     rows_done: int
-    """Rows 1 to this one are decided: go on with the next."""
+    """Rows 1 to this one are done: continue with the next."""
     stored_count: int
     refused_count: int
     closed: bool
-    """No more rows are taken."""
+    """True if the import is closed and accepts no more rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +231,7 @@ class ImportBatch:
     stored_count: int
     failures: tuple[RowFailure, ...]
     index_token: str
-    """A search with it as ``min_index_token`` sees these rows; "" = none was stored."""
+    """A search with it as ``min_index_token`` sees these rows; "" if none was stored."""
 
 
 @dataclass(frozen=True, slots=True)

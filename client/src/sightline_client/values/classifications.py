@@ -13,27 +13,27 @@ class FilterProposal:
 
     filter: Filter
     text: str
-    """The same as the command line writes filters."""
+    """The same filter in the syntax of the command line."""
     probability: float
-    """The chance that what the photo shows passes it, 0 to 1."""
+    """Probability that the product in the photo passes it, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Categories of a photo, by a head that was learned from the catalog."""
+    """Categories of a photo, by a classification head learned from the catalog."""
 
     guesses: tuple[CategoryGuess, ...]
     """The most likely full paths, best first."""
     unknown_probability: float
-    """The chance that it is of none of the catalog's categories, 0 to 1."""
+    """Probability that it shows none of the catalog's categories, 0 to 1."""
     unknown: bool
-    """Nothing fits."""
+    """True if no category is likelier than ``unknown_probability``."""
     sure: CategoryGuess | None
-    """The deepest category that is likely (at least 0.5); None = there is none."""
+    """The deepest category with a probability of at least 0.5; `None` if there is none."""
     proposals: tuple[FilterProposal, ...]
-    """Filters to search on with, the likeliest first."""
+    """Filters for a search, likeliest first."""
     subject: Subject | None
-    """Where the subject is, if it was to be looked for."""
+    """Subject of the photo, if requested."""
     space_version: str
-    """The version of the fitted space whose head it is."""
+    """Version of the fitted space whose head classified the photo."""
     request_id: str

@@ -12,13 +12,13 @@ class ControlKind(StrEnum):
 
     UNKNOWN = "UNKNOWN"
     PIN = "PIN"
-    """Gives products a place."""
+    """Pins products to places."""
     BOOST = "BOOST"
-    """Adds to relevance, which is 0 to 1 among the best 100."""
+    """Adds to the relevance, which is 0 to 1 among the best 100."""
     BURY = "BURY"
-    """Puts products behind all others."""
+    """Places products behind all others."""
     EXCLUDE = "EXCLUDE"
-    """Leaves products out."""
+    """Excludes products."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +26,25 @@ class Control:
     """One control: ``Control("hero", ControlKind.PIN, products=["wine-7"], place=1)``."""
 
     name: str
-    """1 to 64 of a-z, 0-9, _ and -; none twice in a request."""
+    """1 to 64 characters of a-z, 0-9, _ and -; unique in a request."""
     kind: ControlKind
     products: tuple[str, ...] | list[str] = ()
-    """Up to 100, of a pin up to 20; or a ``filter``."""
+    """Up to 100 product ids, for a pin up to 20; or set ``filter``."""
     filter: Filter | None = None
-    """Those that pass; not for a pin."""
+    """Applies to products that pass; not for a pin."""
     place: int = 0
-    """Of a pin: the place of the first, 1 to 200."""
+    """For a pin: place of the first product, 1 to 200."""
     boost: float = 0.0
-    """Of a boost: more than 0, at most 10."""
+    """For a boost: more than 0, at most 10."""
     start_time: datetime | None = None
     end_time: datetime | None = None
     daily_budget: int = 0
-    """Of pins and boosts: at how many first pages a day (UTC) it may act; 0 = any number."""
+    """For pins and boosts: maximum number of first pages a day (UTC) on which it has an effect; 0:
+    no limit."""
 
 
 class ControlResult(StrEnum):
-    """Result of a control, or of one product that it pins."""
+    """Effect of a control, or of a control on one product that it pins."""
 
     UNKNOWN = "UNKNOWN"
     APPLIED = "APPLIED"
@@ -62,11 +63,11 @@ class ControlResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ControlOutcome:
-    """Outcome of a control, or of one product that it pins."""
+    """Effect of a control, or of a control on one product that it pins."""
 
     control: str
     scene: str
-    """The scene that has it; "" = the request."""
+    """Scene of the control; "" for one of the request."""
     product_id: str
-    """"" = the control as a whole."""
+    """"" for the control as a whole."""
     outcome: ControlResult

@@ -11,9 +11,9 @@ class Verdict(StrEnum):
     UNKNOWN = "UNKNOWN"
     """Not evaluated, or a verdict that this client is too old to know."""
     PASSED = "PASSED"
-    """Shown: better than popularity, and no worse than the model in production."""
+    """Better than popularity, and no worse than the model in production by more than the margin."""
     FAILED = "FAILED"
-    """Refuted: surely worse than one of the two."""
+    """Worse than one of the two."""
     INCONCLUSIVE = "INCONCLUSIVE"
     """Too little evidence for either."""
 
@@ -23,9 +23,9 @@ class SplitProtocol(StrEnum):
 
     UNKNOWN = "UNKNOWN"
     GLOBAL = "GLOBAL"
-    """At one moment for everyone; verdicts rest on it."""
+    """At one time for all shoppers; verdicts are based on it."""
     PER_USER_TAIL = "PER_USER_TAIL"
-    """The last share of each shopper's events; an appendix."""
+    """The last share of each shopper's events; for comparison only."""
 
 
 class SystemKind(StrEnum):
@@ -41,35 +41,35 @@ class ProductionForm(StrEnum):
     """Form in which the model in production was compared."""
 
     UNKNOWN = "UNKNOWN"
-    """None served, or a form that this client is too old to know."""
+    """No model served, or a form that this client is too old to know."""
     ARTIFACT = "ARTIFACT"
-    """As it serves."""
+    """The serving artefact itself."""
     REFITTED = "REFITTED"
-    """Its recipe, learned anew from what the candidate learned from."""
+    """Its recipe, trained again on the candidate's training events."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationFigure:
-    """A figure of quality; the contract's comments say what each name means."""
+    """A quality figure; the contract's comments define each name."""
 
     name: str
     """With its cut-off, e.g. "ndcg@10"."""
     value: float
     low: float | None
-    """Lower end of the 95% interval; None = it has none."""
+    """Lower bound of the 95% interval; `None` if it has none."""
     high: float | None
     sample_count: int
-    """Shoppers it rests on."""
+    """Number of shoppers."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSlice:
-    """Figures for one kind of question."""
+    """Figures for one slice of the test."""
 
     name: str
     """"regulars", "new_shoppers" or "new_items"."""
     figures: tuple[EvaluationFigure, ...]
-    """Empty = no shopper was measured."""
+    """Empty if no shopper was measured."""
 
     def figure(self, name: str) -> EvaluationFigure | None:
         """Return the figure of this name; None = it was not measured."""
@@ -78,16 +78,16 @@ class EvaluationSlice:
 
 @dataclass(frozen=True, slots=True)
 class BrandExposure:
-    """A brand's share of the places; shares from 0 to 1."""
+    """Share of the first places of one brand; shares from 0 to 1."""
 
     brand: str
-    """Empty = products without one, and all other brands."""
+    """Empty for products without a brand and all other brands together."""
     place_share: float
-    """Of the first ten places."""
+    """Share of the first ten places."""
     product_share: float
-    """Of the catalog's products."""
+    """Share of the catalog's products."""
     interest_share: float
-    """Of what shoppers liked in the part that was held out."""
+    """Share of the shoppers' held-out interests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +106,23 @@ class EvaluatedSystem:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationComparison:
-    """The candidate against another system, on the same shoppers."""
+    """Comparison of the candidate with another system, on the same shoppers."""
 
     against: str
     metric: str
     difference: float
-    """Candidate less the other."""
+    """Candidate minus other system."""
     low: float
-    """Lower end of its 95% interval."""
+    """Lower bound of its 95% interval."""
     high: float
     smallest_effect: float | None
-    """The smallest true difference that the data would show in 80% of cases; None = cannot say."""
+    """Smallest true difference that the data would detect with a power of 80%; `None` if unknown.
+    """
     margin: float
-    """How much less than the other is still no worse; 0 = it has to be better."""
+    """Tolerated deficit to the other system; 0 if the candidate must be better."""
     verdict: Verdict
     decides: bool
-    """Whether the model's verdict rests on it."""
+    """True if the model's verdict is based on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +131,9 @@ class EvaluationTrial:
 
     protocol: SplitProtocol
     share: float
-    """Of the events that were held out."""
+    """Share of the events that were held out."""
     split_time: datetime | None
-    """The first moment that was held out; None = another one for each shopper."""
+    """Time of the split, the first that was held out; `None` if it differs by shopper."""
     event_count_before: int
     event_count_after: int
     product_count: int
@@ -146,15 +147,15 @@ class Evaluation:
     """Results of a model's evaluation."""
 
     model_version: str
-    """Empty = evaluated offline."""
+    """Empty for an offline evaluation."""
     verdict: Verdict
     summary: str
-    """Why, with the smallest effect that the data could show."""
+    """Reasons for the verdict, with the smallest detectable effect."""
     trials: tuple[EvaluationTrial, ...]
-    """The one that the verdict rests on first."""
+    """Results by split; the one that the verdict is based on comes first."""
     production_version: str
-    """What it was compared with; empty = no model served."""
+    """Model in production that was compared; empty if none served."""
     production_form: ProductionForm
     shopper_count: int
-    """Shoppers that the verdict rests on."""
+    """Number of shoppers that the verdict is based on."""
     evaluate_time: datetime | None

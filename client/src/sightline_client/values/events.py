@@ -22,18 +22,18 @@ class EventType(StrEnum):
     RATING = "RATING"
     """A product was rated: ``value`` is required, 0 to 5."""
     HIDE = "HIDE"
-    """Never show me this product again."""
+    """The shopper asked not to see the product again."""
     UNHIDE = "UNHIDE"
     SEARCH = "SEARCH"
-    """A search was made; ``product_id`` may be empty."""
+    """The shopper searched; ``product_id`` may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that a shopper did. Give ``user`` or ``visitor``."""
+    """An action of a shopper. Set ``user`` or ``visitor``."""
 
     event_id: str
-    """The caller's own id: written again with the same content it counts once."""
+    """The caller's id of this event: written again with the same content it counts once."""
     type: EventType
     product_id: str = ""
     user: str = ""
@@ -42,31 +42,32 @@ class Event:
     """A visitor who is not logged in, e.g. a cookie's value."""
     session: str = ""
     time: datetime | None = None
-    """When; must carry a time zone. None = now."""
+    """When it happened; must have a time zone. `None`: now."""
     value: float | None = None
     """For RATING: 0 to 5, 5 = best."""
     quantity: int = 0
-    """For PURCHASE and ADD_TO_CART; 0 = not said, taken as 1."""
+    """For PURCHASE and ADD_TO_CART; 0: 1."""
     unit_price: Money | None = None
     order_id: str = ""
     position: int = 0
-    """For IMPRESSION and CLICK: place in the list, 1 = first; 0 = not said."""
+    """For IMPRESSION and CLICK: position in the list, from 1; 0 if unknown."""
     scene: str = ""
     attribution_token: str = ""
-    """Of the answer that led here."""
+    """Token of the answer that led to this event."""
     query: str = ""
-    """For SEARCH: what was typed."""
+    """For SEARCH: the words typed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """A visitor whose id the suite made. Both go to the visitor's browser or app alone."""
+    """A visitor whose id the suite generated. Give both values to the visitor's browser or app
+    only."""
 
     visitor_id: str
     proof: str
-    """Shows that the id is the visitor's, when it is merged into a user."""
+    """Proof that the suite issued the id, required to merge it into a user."""
     expire_time: datetime | None
-    """Until when the proof is valid."""
+    """When the proof expires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +83,12 @@ class EventBatch:
     """Outcomes of one batch, yielded as soon as it is durable."""
 
     written_count: int
-    """How many were new."""
+    """Number of new events."""
     duplicate_count: int
-    """How many were stored before."""
+    """Number of events that were stored before."""
     failures: tuple[EventFailure, ...]
     done: int
-    """Events settled so far, this batch included."""
+    """Number of events done so far, including this batch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Experiments and how they fare; docs/merchandise/experiments.md explains each figure."""
+"""Experiments and their results; docs/merchandise/experiments.md explains each figure."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,13 +20,13 @@ class ArmVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExperimentArm:
-    """One way to answer."""
+    """One arm of an experiment."""
 
     name: str
     share: float
-    """Of the experiment's units, 0 to 1."""
+    """Share of the experiment's units, 0 to 1."""
     scene: str
-    """"" = the one that was asked for."""
+    """Scene that answers; "" for the requested one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Guardrail:
 
     metric: str
     margin: float
-    """How much worse than in the control it may be."""
+    """Tolerated deterioration compared with the control."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +47,28 @@ class Experiment:
     layer: str
     layer_start: float
     layer_end: float
-    """Ends of its part of the layer's units, 0 to 1."""
+    """Bounds of its share of the layer's units, 0 to 1."""
     seed: str
     scenes: tuple[str, ...]
     arms: tuple[ExperimentArm, ...]
     start_time: datetime
     end_time: datetime | None
     metric: str
-    """What decides."""
+    """Primary metric."""
     currency: str
     outcome_window: timedelta
-    """What a unit does so long after its first exposure counts."""
+    """Duration after a unit's first exposure in which its actions count."""
     planned_units: int
     guardrails: tuple[Guardrail, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ExperimentList:
-    """The experiments of a catalog, those that began last first."""
+    """The experiments of a catalog, latest start first."""
 
     experiments: tuple[Experiment, ...]
     problem: str
-    """Why the gateway's files are not in force; "" = they are."""
+    """Why the gateway's experiment files are invalid; "" if they are valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,12 @@ class EffectInterval:
 
 @dataclass(frozen=True, slots=True)
 class MetricReport:
-    """A metric of an arm, by unit."""
+    """A metric of one arm, by unit."""
 
     metric: str
     mean: float
     effect: EffectInterval | None
-    """None = the control, or too little is known."""
+    """`None` for the control, or with too few units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,9 @@ class ArmReport:
 
     name: str
     exposed_count: int
-    """Units that saw an answer of it."""
+    """Number of units that saw an answer of the arm."""
     unit_count: int
-    """Of these, whose outcome window is over: the units of all figures."""
+    """Number of these units whose outcome window is over; all figures are based on them."""
     metrics: tuple[MetricReport, ...]
     verdict: ArmVerdict
     broken_guardrails: tuple[str, ...]
@@ -106,16 +106,16 @@ class ArmReport:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentReport:
-    """Results of an experiment; valid however often they are read."""
+    """Results of an experiment; valid at any number of readings."""
 
     experiment: Experiment
     count_time: datetime
     arms: tuple[ArmReport, ...]
     """The control first."""
     mixed_unit_count: int
-    """Units that were exposed to several arms: in none."""
+    """Number of units that were exposed to several arms; they count in no arm."""
     mismatch_evidence: float
-    """From 1,000 on the sample ratio is wrong."""
+    """Evidence for a sample ratio mismatch; from 1,000 the results are invalid."""
     sample_ratio_mismatch: bool
 
 
@@ -124,7 +124,7 @@ class ExperimentUnit:
     """Events of one unit."""
 
     unit: str
-    """A hash that is of no use in another experiment."""
+    """Hash that can't be matched with units of other experiments."""
     arm: str
     exposure_time: datetime
     click_count: int

@@ -1,4 +1,4 @@
-"""Explanations of a product's place in an answer, as plain values."""
+"""Explanations of a product's rank in an answer, as plain values."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,31 +8,31 @@ from sightline_client.values.products import Product
 
 
 class Outcome(StrEnum):
-    """Outcome of the product; the first of these that applies."""
+    """Result for the product: the first of these that applies."""
 
     UNKNOWN = "UNKNOWN"
     SHOWN = "SHOWN"
     """It is on the first page."""
     PRODUCT_NOT_FOUND = "PRODUCT_NOT_FOUND"
-    """The catalog does not hold it."""
+    """The product is not in the catalog."""
     EXCLUDED = "EXCLUDED"
     """The request excludes it."""
     FILTERED = "FILTERED"
-    """The request's filter does not pass it: see ``rejection``."""
+    """The product does not pass the request's filter: see ``rejection``."""
     UNAVAILABLE = "UNAVAILABLE"
-    """It can't be bought now, and the scene leaves such products out."""
+    """The product can't be bought now, and the scene excludes such products."""
     HIDDEN = "HIDDEN"
     """The shopper hid it."""
     SEEN = "SEEN"
-    """The shopper has seen it, and the scene leaves such products out."""
+    """The shopper has seen the product, and the scene excludes such products."""
     COLLAPSED = "COLLAPSED"
-    """It stands behind ``collapsed_into_product_id`` as a near-duplicate."""
+    """The product is a near-duplicate of ``collapsed_into_product_id`` and collapsed into it."""
     NOT_A_CANDIDATE = "NOT_A_CANDIDATE"
-    """Nothing named it: see ``branches``. ``rank`` and ``score`` say where it would stand."""
+    """No branch found it: see ``branches``. ``rank`` and ``score`` say where it would be placed."""
     EXCLUDED_BY_CONTROL = "EXCLUDED_BY_CONTROL"
-    """A control of the request or of its scene leaves it out."""
+    """A control of the request or of its scene excludes the product."""
     OUTRANKED = "OUTRANKED"
-    """Others stand before it: ``score`` against ``last_shown``."""
+    """Other products rank higher: compare ``score`` with ``last_shown``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,65 +40,66 @@ class FilterRejection:
     """Condition of a filter that the product fails."""
 
     path: str
-    """The condition that decides, e.g. "filter.all.filters[1].comparison"; "" = the scene's."""
+    """The condition that decides, e.g. "filter.all.filters[1].comparison"; "" if the scene sets it.
+    """
     condition: str
-    """As the command line writes it: "price < 30 EUR"."""
+    """The condition in the syntax of the command line: "price < 30 EUR"."""
     held: tuple[str, ...]
-    """What the product has: "price: 45 EUR"."""
+    """The product's values: "price: 45 EUR"."""
 
 
 @dataclass(frozen=True, slots=True)
 class BranchVerdict:
-    """The product's place in one list of candidates."""
+    """The product's position in one list of candidates."""
 
     branch: str
     """ "visual", "text", "text_visual", "keywords", "collaborative", "popular", "new"."""
     signal: int | None
-    """Place (from 0) of the signal that the list is near to; None = it is near to none."""
+    """Index of the list's signal in the request, from 0; `None` if it has no signal."""
     named: bool
     named_count: int
-    """How many products the list holds."""
+    """Number of products in the list."""
     similarity: float | None
-    """How near the product is, −1 to 1; None = not known."""
+    """Similarity of the product, −1 to 1; `None` if unknown."""
     last_similarity: float | None
-    """How near the last product of the list is."""
+    """Similarity of the last product in the list."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedScore:
-    """A score and what it is made of."""
+    """A score and its explanation."""
 
     product_id: str
     raw_score: float
     parts: tuple[ScorePart, ...]
     """Split by feature."""
     score_rank: int
-    """Place by ``raw_score`` alone, from 1."""
+    """Rank by ``raw_score`` alone, from 1."""
     moves: tuple[Move, ...]
-    """Why it stands elsewhere."""
+    """Why the rank differs from ``score_rank``."""
     reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The product's place in the answer to a request, and why."""
+    """Position of a product in the answer to a request, with the explanation."""
 
     outcome: Outcome
     text: str
     """The outcome as a sentence, in the request's language."""
     product: Product | None
-    """None when the catalog does not hold it."""
+    """`None` if it is not in the catalog."""
     rejection: FilterRejection | None
     collapsed_into_product_id: str
     branches: tuple[BranchVerdict, ...]
     rank: int
-    """Place in the whole answer, or the one that it would have; 0 = none."""
+    """Rank in the whole answer, or the rank that it would have; 0 if none."""
     score: ExplainedScore | None
-    """None when it was not scored."""
+    """`None` if it was not scored."""
     last_shown: ExplainedScore | None
     """The last product of the first page."""
     degradations: tuple[Degradation, ...]
-    """What is degraded: the outcome is that of a poorer answer."""
+    """Degradations of the answer that is explained."""
     versions: Versions
     request_id: str
 
@@ -108,12 +109,13 @@ class HeatMap:
     """Regions of a photo and of a product's photo that make them similar."""
 
     png: bytes = field(repr=False)
-    """A picture: your photo above, the product's below, as the model sees them. Orange regions make
-    the two similar, blue ones less so."""
+    """The picture: your photo above, the product's photo below, as the model sees them. Orange
+    regions increase the similarity, blue ones decrease it."""
     similarity: float
-    """Cosine of the two photos, −1 to 1: what the regions of each sum to, with ``unplaced``."""
+    """Cosine of the two photos, −1 to 1: the sum of the contributions of each photo's regions and
+    ``unplaced``."""
     unplaced: float
-    """What of it has no place in your photo, such as the colours of all of it."""
+    """Part of the similarity without a position in your photo, such as overall colour."""
     image_id: str
     """The product's photo that was compared."""
     space_version: str

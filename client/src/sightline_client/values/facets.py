@@ -1,4 +1,4 @@
-"""Facets of a search: how many products have each value of a field."""
+"""Facets of a search: counts of products by the values of a field."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ class FacetQuery:
     field: str
     """One of ``FACETED``, or ``attributes.<key>``."""
     top: int = 0
-    """Most values, 1 to 200; 0 = 20."""
+    """Maximum number of values, 1 to 200; 0: 20."""
     below: tuple[str, ...] = ()
-    """Of ``category``: those right below this path are counted; () = the topmost ones."""
+    """For ``category``: count the categories directly below this path; (): the topmost ones."""
     bounds: tuple[Money, ...] | tuple[float, ...] = ()
     """Of ``price`` and numbers: where ranges begin, rising; () = each unit of a rating, else 0, 1,
     2, 5, 10, 20 and so on."""
@@ -27,11 +27,11 @@ class FacetValue:
 
     text: str
     product_count: int
-    """Products that have it; variants of one parent count once."""
+    """Number of products with the value; variants of one parent count once."""
     filter: Filter
-    """What passes them: join it to the search's own with ``&``."""
+    """Filter that passes these products: join it to the search's filter with ``&``."""
     filter_text: str
-    """The same, as the command line writes filters."""
+    """The same filter in the syntax of the command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,6 @@ class Facet:
     values: tuple[FacetValue, ...]
     """Those of most products first, ranges from the lowest."""
     more_count: int
-    """Further values."""
+    """Number of further values."""
     missing_count: int
-    """Products without one."""
+    """Number of products without a value."""

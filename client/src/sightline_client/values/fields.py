@@ -8,9 +8,9 @@ class FieldKind(StrEnum):
     """Kind of a field: how it is read, compared and shown."""
 
     TEXT = "TEXT"
-    """Text that a filter compares whole."""
+    """Text that filters compare as a whole."""
     WORDS = "WORDS"
-    """Text that a filter only looks into."""
+    """Text that filters search in."""
     TEXTS = "TEXTS"
     CATEGORY = "CATEGORY"
     """Path from the root down."""
@@ -28,16 +28,16 @@ class ProductField:
     """One field of a product."""
 
     name: str
-    """In filters."""
+    """Name in filters."""
     kind: FieldKind
     attribute: str
-    """In ``Product``."""
+    """Name in ``Product``."""
     wire: str
-    """In the contract's message."""
+    """Name in the contract's message."""
     column: str
-    """In files."""
+    """Name in files."""
     required: bool = False
     filtered: bool = False
     faceted: bool = False
     written: bool = True
-    """False: the service sets it."""
+    """False if the service sets it."""

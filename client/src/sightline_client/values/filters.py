@@ -19,12 +19,12 @@ from typing import Generic, NoReturn, TypeAlias, TypeVar
 from sightline_client.values.catalog import Availability, Money
 
 Value: TypeAlias = str | Money | Availability | datetime | float | bool
-"""What a field is compared with."""
+"""Value with which a field is compared."""
 V = TypeVar("V", bound=Value)
 
 
 ATTRIBUTES = "attributes."
-"""What the name of an attribute's field begins with."""
+"""Prefix of an attribute's field name."""
 
 
 class Operator(StrEnum):
@@ -80,21 +80,21 @@ class Membership(Filter):
 
 @dataclass(frozen=True, slots=True)
 class Existence(Filter):
-    """The field is known."""
+    """A test whether the field is known."""
 
     field: str
 
 
 @dataclass(frozen=True, slots=True)
 class All(Filter):
-    """Every one of several conditions; none = every product passes."""
+    """All of several conditions; an empty one passes every product."""
 
     filters: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Any(Filter):
-    """At least one of several conditions; none = nothing passes."""
+    """At least one of several conditions; an empty one passes none."""
 
     filters: tuple[Filter, ...]
 
@@ -107,7 +107,7 @@ class Not(Filter):
 
 
 class FilterField:
-    """A field, as far as every field goes."""
+    """Operations of every field."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -119,7 +119,7 @@ class FilterField:
 
 
 class SearchedField(FilterField):
-    """A field of text that can be looked into."""
+    """A text field that filters search in."""
 
     def contains(self, text: str) -> Comparison:
         """Pass products in whose field the text occurs, ignoring case; for tags: that have this
@@ -164,8 +164,8 @@ class OrderedField(ComparedField[V]):
 
 
 class AttributeField(OrderedField[str | float | bool], SearchedField):
-    """A named attribute. Only its values of the compared type count, and of several texts any one.
-    Texts and flags have no order; numbers hold no text."""
+    """A named attribute. Only its values of the compared type count; one of several texts is
+    enough. Texts and flags have no order, and numbers do not contain a text."""
 
 
 def all_of(*filters: Filter) -> All:

@@ -1,4 +1,4 @@
-"""How answers fared with shoppers, as plain values; docs/operate/online.md explains each figure."""
+"""Responses of shoppers to answers, as plain values (docs/operate/online.md explains figures)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,49 +6,49 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A share of the impressions."""
+    """A share of impressions."""
 
     count: int
-    """Impressions that it happened to."""
+    """Number of impressions with the event."""
     value: float
     """0 to 1; 0 without impressions."""
     lower: float
     upper: float
-    """Ends of the 95% interval."""
+    """Bounds of the 95% interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnlineGroup:
-    """The answers of one model version, scene and arm. A product of an answer counts once."""
+    """Answers of one model version, scene and arm. Each product of an answer counts once."""
 
     model_version: str
-    """"" = no model served."""
+    """"" if no model served."""
     scene: str
     arm: str
-    """"" = no experiment ran."""
+    """"" if no experiment ran."""
     answer_count: int
     shown_answer_count: int
-    """Answers of which something was reported as shown."""
+    """Number of answers with a reported impression."""
     impression_count: int
     click_through: Rate
     conversion: Rate
-    """Bought within the window after a click, else an impression."""
+    """Share bought within the window after a click, or without one after an impression."""
     hide: Rate
     clicks_without_impression: int
-    """Clicked, but never reported as shown: in no rate."""
+    """Number of products clicked without a reported impression; they are in no rate."""
     conversions_without_impression: int
 
 
 @dataclass(frozen=True, slots=True)
 class AttributionCounts:
-    """Counts of events by whether they matched the answers that led to them."""
+    """Number of events attributed to answers."""
 
     token_count: int
-    """Events that carried an attribution token."""
+    """Number of events with an attribution token."""
     named_count: int
-    """Of which it named an answer of this catalog."""
+    """Number of these whose token names an answer of this catalog."""
     joined_count: int
-    """Of which the answer's record is kept."""
+    """Number of these whose answer is still recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Estimate:
     value: float
     lower: float
     upper: float
-    """Ends of the 95% interval."""
+    """Bounds of the 95% interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +70,22 @@ class PolicyEstimate:
     impression_count: int
     effective_sample_size: float
     support: float
-    """Mean weight: about 1 where all that the policy shows was shown with some chance."""
+    """Mean weight: about 1 if everything that the policy shows had a chance to be shown."""
     clip: float
-    """Largest weight that was allowed."""
+    """Maximum weight; greater weights were clipped to it."""
     clipped_share: float
-    """Share of the impressions whose weight was cut down, 0 to 1."""
+    """Share of the impressions whose weight was clipped, 0 to 1."""
     ips: Estimate | None
     snips: Estimate | None
     doubly_robust: Estimate | None
-    """None = no estimate: ``refusal`` says why."""
+    """`None` if there is no estimate: see ``refusal``."""
     refusal: str
-    """"NOT MEASURED: …"; "" = there are estimates."""
+    """"NOT MEASURED: …"; "" if there are estimates."""
 
 
 @dataclass(frozen=True, slots=True)
 class DriftItem:
-    """Something that is watched for drift."""
+    """A quantity that is checked for drift."""
 
     item: str
     """"event_types", "events_per_day", "category", …"""
@@ -95,33 +95,33 @@ class DriftItem:
     threshold: float
     flagged: bool
     text: str
-    """What it was and what it is, in words."""
+    """Reference and current value, in words."""
     reference_count: int
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackHealth:
-    """Latest results of the worker."""
+    """Newest off-policy estimates and drift of the worker."""
 
     compute_time: datetime
     start_time: datetime
-    """From when on events count as present."""
+    """Start of the current period."""
     reference_time: datetime
-    """From when on events count as reference."""
+    """Start of the reference period."""
     policies: tuple[PolicyEstimate, ...]
     drift: tuple[DriftItem, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class OnlineReport:
-    """Results of answers with shoppers."""
+    """Responses of shoppers to answers."""
 
     start_time: datetime
     end_time: datetime
-    """The answers counted were served between these."""
+    """Period in which the answers were served."""
     conversion_window: timedelta
     groups: tuple[OnlineGroup, ...]
     attribution: AttributionCounts
     health: FeedbackHealth | None
-    """None = no worker has computed it yet."""
+    """`None` until a worker has computed it."""

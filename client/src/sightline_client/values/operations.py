@@ -28,7 +28,7 @@ _ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Long work that runs on after the call that started it."""
+    """A long-running operation, which continues after the call that started it."""
 
     job_id: str
     kind: str
@@ -38,11 +38,11 @@ class Job:
     done: int
     """Units of work done, 0 to ``total``."""
     total: int
-    """Units of work in all; 0 = not known yet."""
+    """Units of work in total; 0 if not known yet."""
     error: SightlineError | None
-    """Why it failed; None unless FAILED."""
+    """Why it failed; `None` unless FAILED."""
     results: Mapping[str, str]
-    """What it made, e.g. {"model_version": "…"}; empty before it has succeeded."""
+    """Results, e.g. {"model_version": "…"}; empty until it has succeeded."""
     create_time: datetime | None
     start_time: datetime | None
     end_time: datetime | None
@@ -55,13 +55,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure of a model's quality."""
+    """A quality figure of a model."""
 
     name: str
     """With its cut-off, e.g. "ndcg@10"."""
     value: float
     sample_count: int
-    """How many people it rests on."""
+    """Number of shoppers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,37 +70,37 @@ class Model:
 
     model_version: str
     promoted: bool
-    """It is the serving one."""
+    """True if it serves."""
     train_time: datetime | None
     promote_time: datetime | None
     event_count: int
-    """Events it was trained on."""
+    """Number of events in the training."""
     shopper_count: int
     product_count: int
     first_event_time: datetime | None
     last_event_time: datetime | None
     metrics: tuple[Metric, ...]
     verdict: Verdict = Verdict.UNKNOWN
-    """Of its newest evaluation; UNKNOWN = it was not evaluated."""
+    """Verdict of its newest evaluation; UNKNOWN if it was not evaluated."""
     verdict_summary: str = ""
-    """Why."""
+    """Reasons for the verdict."""
     forced: bool = False
-    """Whether its last promotion was forced."""
+    """True if its last promotion was forced."""
     pruned: bool = False
-    """Its files were deleted: it can't be promoted."""
+    """True if its files were deleted: it can't be promoted."""
     recipe: TrainingRecipe | None = None
-    """How it was trained; None = by an older release."""
+    """Recipe of its training; `None` for models of older releases."""
     seed: int = 0
     blend: Mapping[str, float] = field(default_factory=dict)
-    """How much each part of the raw score counts, before the weights of a request."""
+    """Weights of the parts of the raw score, to which the weights of a request are applied."""
     blend_learned_from: str = ""
     """"default", "validation" or "impressions"."""
     additions: tuple[PartAddition, ...] = ()
-    """What each part adds; empty = it was not asked for, or there were no events to tell by."""
+    """What each part adds; empty if it was not measured, or there were no events to measure it."""
     base_version: str = ""
-    """The model that it went on from; empty = none."""
+    """Model from which the training continued; empty if none."""
     search_trial_count: int = 0
-    """How many recipes were tried; 0 = none was searched."""
+    """Number of recipes tried; 0 if none was searched."""
 
 
 class GenerationState(StrEnum):
@@ -108,7 +108,7 @@ class GenerationState(StrEnum):
 
     UNKNOWN = "UNKNOWN"
     BUILDING = "BUILDING"
-    """It may lack photos that the catalog held before it was created."""
+    """It may lack photos that were stored before it was created."""
     READY = "READY"
     DROPPED = "DROPPED"
 
@@ -124,19 +124,18 @@ class IndexMetric(StrEnum):
 
 
 class IndexKind(StrEnum):
-    """Search method of the engine."""
+    """Kind of index."""
 
     UNKNOWN = "UNKNOWN"
     FLAT = "FLAT"
-    """Every vector is compared: exact."""
+    """Compares every vector: exact."""
     HNSW = "HNSW"
-    """By a graph: approximate, for many."""
+    """A graph: approximate, for large catalogs."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexParameters:
-    """Search parameters of a generation; the numbers apply to HNSW only, 0 = the suite's
-    default."""
+    """Parameters of a generation's index; numbers are for HNSW only, 0: the suite's default."""
 
     kind: IndexKind = IndexKind.FLAT
     m: int = 0
@@ -144,9 +143,9 @@ class IndexParameters:
     ef_construction: int = 0
     """Candidates while building, 8 to 512."""
     ef: int = 0
-    """Least candidates of a search, 1 to 32,768."""
+    """Minimum number of candidates of a search, 1 to 32,768."""
     partitions: int = 0
-    """Parts by top category, 0 to 64, of FLAT and HNSW; 0 or 1 = one for all."""
+    """Number of partitions by top-level category, 0 to 64, for FLAT and HNSW; 0 or 1: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,32 +154,33 @@ class Verification:
 
     passed: bool
     findings: tuple[str, ...]
-    """What is wrong, one sentence each."""
+    """Faults, one sentence each."""
     sample_count: int
-    """Photos that were embedded again from the stored bytes."""
+    """Number of photos that were embedded again from the stored bytes."""
     least_agreement: float
-    """Least cosine of a stored vector and the one embedded again, −1 to 1."""
+    """Smallest cosine between a stored vector and the new embedding, −1 to 1."""
     recall: float
     """Share of the exact nearest neighbours that the index finds, 0 to 1."""
     filtered_recall: float | None
-    """The same under a filter; None = none passes a part of the catalog."""
+    """The same recall under a filter; `None` if no suitable filter exists."""
     k: int
-    """Neighbours that were asked for."""
+    """Number of neighbours searched."""
     record_count: int
-    """Rows that the index should hold."""
+    """Number of rows that the index should hold."""
     index_count: int
-    """Rows that it holds."""
+    """Number of rows in the index."""
     unsound_count: int
-    """Vectors that are not finite or all zero."""
+    """Number of vectors that are not finite or all zero."""
     end_time: datetime | None
     nearest_cosines: tuple[float, ...] = ()
-    """Below which cosines 1%, 2%, 5%, 10%, 20% and 50% of the sampled photos have their nearest
-    other product; () = not measured."""
+    """Cosines below which 1%, 2%, 5%, 10%, 20% and 50% of the sampled photos have their nearest
+    other product; () if not measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A catalog's vectors of one version of a space, in one collection of the engine."""
+    """An index generation: a catalog's vectors in one version of a space, in one collection of the
+    engine."""
 
     name: str
     space: str
@@ -190,22 +190,22 @@ class Generation:
     parameters: IndexParameters
     state: GenerationState
     active: bool
-    """Searches use it."""
+    """True if searches use it."""
     previous: bool
-    """A rollback would make it active."""
+    """True if a rollback would activate it."""
     indexed_count: int | None
-    """Photos that have a vector of its version."""
+    """Number of photos with a vector of its version."""
     pending_count: int | None
-    """Photos that wait for theirs."""
+    """Number of photos that wait for their vector."""
     failed_count: int | None
-    """Photos that could not be embedded."""
+    """Number of photos that could not be embedded."""
     verification: Verification | None
-    """The newest one; None = there was none."""
+    """Newest verification; `None` if there was none."""
     create_time: datetime | None
     activate_time: datetime | None
-    """When it was last made active; None = never."""
+    """When it was last activated; `None` if never."""
     forced: bool
-    """Its last activation was forced past its verification."""
+    """True if its last activation was forced although it was not verified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,16 +214,16 @@ class AuditEntry:
 
     entry_id: str
     time: datetime | None
-    """When it had ended."""
+    """When the call ended."""
     caller: str
     """Name of the caller's key, or the ``sub`` of its token; "anyone": the gateway has no keys."""
     method: str
     """E.g. "sightline.gateway.v1.AdminService/DropGeneration"."""
     catalog: str
     code: str
-    """The gRPC status code that it ended with, "OK" = it went well."""
+    """gRPC status code of the result, e.g. "OK"."""
     reason: str
-    """The reason of its error; "" = it went well."""
+    """Reason of the error; "" if the call succeeded."""
     request_id: str
 
 
@@ -233,28 +233,28 @@ class Backup:
 
     backup_id: str
     catalog: str
-    """The catalog it is of; "" when its manifest can't be read."""
+    """Catalog of the backup; "" if its manifest can't be read."""
     create_time: datetime | None
-    """The moment whose state it holds."""
+    """Time of the snapshot."""
     size: int
-    """Bytes."""
+    """Size in bytes."""
     product_count: int
     image_count: int
     vector_count: int
     spaces: tuple[SpaceVersion, ...]
-    """The index generations that were live."""
+    """Index generations that were live."""
     service_version: str
     error: SightlineError | None
-    """Why it can't be restored; None = its manifest is sound."""
+    """Why it can't be restored; `None` if its manifest is valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Takedown:
-    """A photo that may not be stored."""
+    """A takedown: a photo that may not be stored."""
 
     image_id: str
     reason: str
-    """As it was given; may be ""."""
+    """Reason as given; may be ""."""
     create_time: datetime | None
     """When it was taken down."""
 
@@ -266,11 +266,11 @@ class ComponentStatus:
     component: str
     """"gateway", "embedder", "triton", "retriever", "milvus", "ranker"."""
     error: SightlineError | None
-    """Why it does not answer; None = it does."""
+    """Why it does not answer; `None` if it does."""
     latency: timedelta | None
-    """How long its answer took."""
+    """Response time of the check."""
     version: str = ""
-    """The release that it is of; "" = not known."""
+    """Release of the component; "" if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,15 +279,15 @@ class EmbedderSpace:
 
     space: str
     version: str
-    """"" = the model has not answered yet."""
+    """"" until the model has answered."""
     model: str
     """E.g. "efficientnet_lite0"."""
     dimension: int
-    """Components of its vectors; 0 = not known yet."""
+    """Length of its vectors; 0 until the model has answered."""
     ready: bool
-    """An item would be embedded now."""
+    """True if the model answers now."""
     default: bool
-    """Items that name no version are embedded with it."""
+    """True if items that name no version are embedded with this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,52 +297,52 @@ class RecallEstimate:
     plan: str
     """"flat", "graph", "slices" or "exact"."""
     filter_class: str
-    """What their filters pass: "none" (no filter), "wide" (20% and more), "middle" or "narrow"
-    (less than 1%)."""
+    """Share of the catalog that passes the filter: "none" (no filter), "wide" (20% or more),
+    "middle" or "narrow" (less than 1%)."""
     k: int
-    """The middle one of how many rows they were asked for."""
+    """Median number of rows requested."""
     recall: float
     """0 to 1."""
     lower: float
     upper: float
-    """Ends of the estimate's 95% interval."""
+    """Bounds of the estimate's 95% interval."""
     search_count: int
     row_count: int
-    """Rows that they should have found, of those that the watchdog compares with."""
+    """Number of rows, of those that the watchdog compares, that the searches should have found."""
     below_floor: bool
-    """Whether something is wrong: even ``upper`` is below the floor."""
+    """True if ``upper`` is below the floor, which signals a fault."""
     ef_factor: float
-    """By what the watchdog multiplies their ``ef`` now; 1 = it leaves it."""
+    """Always 1; releases up to 0.5.6 multiplied ``ef`` by it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Status of the suite. A count is None while its owner does not answer."""
+    """Status of the suite. Counts are `None` while their owner does not answer."""
 
     components: tuple[ComponentStatus, ...]
     visual_space: SpaceVersion | None
     embedder_space_version: str
-    """What the embedder serves; differs from ``visual_space.version`` during a roll-out."""
+    """Default version in the embedder; differs from ``visual_space.version`` during a roll-out."""
     products: int | None
     indexed_images: int | None
     pending_images: int | None
-    """Photos pending embedding."""
+    """Number of photos that wait for their embedding."""
     failed_images: int | None
-    """Photos that could not be embedded."""
+    """Number of photos that could not be embedded."""
     freshness: Freshness | None
     model_version: str
-    """The serving model; "" = none."""
+    """Serving ranking model; "" if none."""
     scenes: tuple[str, ...]
     embedder_spaces: tuple[EmbedderSpace, ...] = ()
-    """Every version of a space that the embedder serves; empty = not known, or an older suite."""
+    """All versions of spaces that the embedder serves; empty if unknown, or with an older suite."""
     indexed_texts: int | None = 0
     pending_texts: int | None = 0
-    """Products whose text is pending embedding."""
+    """Number of products whose text waits for its embedding."""
     failed_texts: int | None = 0
     recall: tuple[RecallEstimate, ...] = ()
-    """Of searches of the visual space; empty = nothing is known yet."""
+    """Estimated recall of searches in the visual space; empty if unknown."""
     advice: tuple[str, ...] = ()
-    """What to do as the catalog has outgrown its engine; empty = nothing."""
+    """Recommended actions after the catalog has outgrown its engine; empty if none."""
 
     @property
     def healthy(self) -> bool:
@@ -358,7 +358,7 @@ class ProductPurge:
     sample_product_ids: tuple[str, ...]
     """Up to 20 of them."""
     job: Job | None
-    """Deletes them; None = they were only counted."""
+    """The job that deletes them; `None` if they were only counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +369,7 @@ class EventPurge:
     first_event_time: datetime | None
     last_event_time: datetime | None
     job: Job | None
-    """Deletes them; None = they were only counted."""
+    """The job that deletes them; `None` if they were only counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,8 +378,8 @@ class ImportClose:
 
     state: ImportState
     delete_count: int
-    """Products that the import did not hold."""
+    """Number of products that the import does not contain."""
     sample_product_ids: tuple[str, ...]
     """Up to 20 of them."""
     job: Job | None
-    """Deletes them; None = there is nothing to delete, or it was only asked."""
+    """The job that deletes them; `None` if there is nothing to delete, or with a dry run."""

@@ -1,4 +1,4 @@
-"""Photos from wherever they are: files, memory, the web, Pillow, NumPy.
+"""Photos from files, memory, the web, Pillow or NumPy.
 
 Pillow and NumPy are optional (``pip install 'sightline-client[photos]'``): without them files,
 bytes and URIs still work.
@@ -23,13 +23,13 @@ else:
     Photo = object
 
 MAX_BYTES = 10 * 1024 * 1024
-"""The suite's cap on one photo."""
+"""Maximum size of one photo in bytes."""
 
 
 class Uri(str):
-    """Where the suite fetches a photo from: ``Uri("https://shop.example/shelf.jpg")``. The suite
-    refuses (URI_FORBIDDEN) what its settings do not allow. A plain ``str`` is no photo: it could
-    be a file or an address."""
+    """Address from which the suite fetches a photo: ``Uri("https://shop.example/shelf.jpg")``. The
+    suite rejects addresses that its settings do not allow (URI_FORBIDDEN). A plain ``str`` is not
+    accepted, because it could be a file or an address."""
 
     __slots__ = ()
 

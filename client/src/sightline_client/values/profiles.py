@@ -1,4 +1,4 @@
-"""What is known of shoppers and products, as plain values (docs/integrate/profiles.md)."""
+"""Profiles of shoppers and products, as plain values (docs/integrate/profiles.md)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,29 +18,29 @@ class AffinityKind(StrEnum):
     TAG = "TAG"
     ATTRIBUTE = "ATTRIBUTE"
     STYLE = "STYLE"
-    """Products that look alike."""
+    """Products that look similar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Affinity:
-    """Something that a shopper, or a group of them, likes more than others do."""
+    """A preference of a shopper or a segment compared with all shoppers."""
 
     kind: AffinityKind
     key: str
-    """For ATTRIBUTE: which one; else ""."""
+    """For ATTRIBUTE: name of the attribute; otherwise ""."""
     value: str
     """For STYLE: the id of the most typical product."""
     strength: float
-    """Above 0, up to 1 = they like nothing else."""
+    """Strength, above 0, up to 1 (no other interests)."""
     share: float
-    """Of their interest, 0 to 1; 0 for groups."""
+    """Share of the shopper's interest, 0 to 1; 0 for segments."""
     usual_share: float
-    """Of everybody's interest, 0 to 1."""
+    """Share of all shoppers' interest, 0 to 1."""
     event_count: int
     product_ids: tuple[str, ...]
-    """From which it was inferred, those liked most first."""
+    """Products that are the evidence, most liked first."""
     text: str
-    """The same in a sentence."""
+    """The affinity in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +58,27 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A group of shoppers with like interests."""
+    """A group of shoppers with similar interests."""
 
     segment_id: int
-    """From 1; another model numbers anew."""
+    """From 1; not comparable between models."""
     affinities: tuple[Affinity, ...]
-    """What sets them apart, the strongest first."""
+    """Affinities of its shoppers, strongest first."""
     share: float
-    """Of the shoppers, 0 to 1."""
+    """Share of the shoppers, 0 to 1."""
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """The groups that a model knows."""
+    """The segments of a model."""
 
     segments: tuple[Segment, ...]
     """The largest first."""
     silhouette: float
-    """How clearly they stand apart, −1 to 1; from .25 there are groups, near 0 there is a cloud."""
+    """Mean silhouette, −1 to 1: from .25 they are groups, near 0 they divide a continuum."""
     model_version: str
-    """"" = no model serves."""
+    """"" if no model serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +86,21 @@ class ShopperProfile:
     """Profile of a shopper."""
 
     attributes: Mapping[str, str]
-    """What they shared of themselves with their consent."""
+    """Attributes that the shopper gave with consent."""
     affinities: tuple[Affinity, ...]
     """The strongest first."""
     disliked_product_ids: tuple[str, ...]
-    """Hidden or rated low."""
+    """Products hidden or rated low."""
     activity: Activity | None
-    """None = they never did anything."""
+    """`None` if the shopper has no events."""
     segment: Segment | None
-    """None = nothing is known, or no groups are."""
+    """`None` if the shopper has no events or there are no segments."""
     robot: bool
-    """They did more than people do."""
+    """True if the shopper has more events per day or minute than a person."""
     event_count: int
-    """Events that were looked at, the newest ones."""
+    """Number of events used, the newest ones."""
     model_version: str
-    """"" = no model serves, and there are no affinities."""
+    """"" if no model serves; then there are no affinities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +111,19 @@ class ProductProfile:
     category: str
     brand: str
     price_band: tuple[Money, Money] | None
-    """From, to below; None = no price."""
+    """Lower (inclusive) and upper (exclusive) end; `None` without a price."""
     tags: tuple[str, ...]
     attributes: tuple[tuple[str, str], ...]
-    """Those that models learn from, as (key, value); a key may repeat."""
+    """Attributes from which models learn, as (key, value); a key may repeat."""
     popularity: float
-    """Share of the most popular product's, 0 to 1."""
+    """Share of the most popular product's count, 0 to 1."""
     trend: float | None
-    """Base-2 logarithm: 1 = twice as popular lately as before; None = not known."""
+    """Base-2 logarithm: 1 is twice as popular lately as before; `None` if unknown."""
     style: tuple[float, ...]
-    """Visual style; () = no photo."""
+    """Visual style; () without a photo."""
     style_space_version: str
     similar_style_product_ids: tuple[str, ...]
-    """Which look most like it, nearest first."""
+    """Products that look most similar, nearest first."""
     texts: tuple[str, ...]
-    """The same in sentences."""
+    """The profile in sentences."""
     model_version: str

@@ -29,27 +29,27 @@ class QueryOptions(TypedDict, total=False):
     """
 
     image: Photo | None
-    """A photo to be near to."""
+    """A photo to search by."""
     images: Iterable[Photo]
-    """Further photos to be near to."""
+    """Further photos to search by."""
     text: str | None
-    """Words to be near to."""
+    """Text to search by."""
     products: str | Iterable[str]
-    """Ids of products to be near to."""
+    """Ids of products to search by."""
     filter: Filter | None
-    """Only products that pass; None = all."""
+    """Filter that products must pass; `None`: all pass."""
     page_size: int
-    """Products on a page, 1 to 200; 0 = 20."""
+    """Number of products on a page, 1 to 200; 0: 20."""
     min_index_token: str
-    """Index token of a catalog write that the answer must include; "" = whatever is indexed."""
+    """Index token of a catalog write that the answer must include; "": no condition."""
     unlike: Unlike | None
-    """Photos, texts and products to be far from."""
+    """Photos, texts and products that results are to be unlike."""
     box: Box | None
-    """The part of the photos that is meant; None = all of them."""
+    """Part of the photos to search by; `None`: the whole photos."""
     find_subject: bool
     """Detect the subject of each photo and return its box in ``subjects``."""
     timeout: float | None
-    """Seconds for the call; None = the client's own."""
+    """Timeout of the call in seconds; `None`: the client's default."""
 
 
 class SearchOptions(QueryOptions, total=False):
@@ -72,17 +72,18 @@ class RecommendOptions(QueryOptions, total=False):
     visitor: str | None
     """Id of a visitor who is not logged in; excludes ``user``."""
     session: str
-    """Id of the visit, up to 128 bytes; "" = unknown."""
+    """Id of the visit, up to 128 bytes; "" if unknown."""
     scene: str
-    """The named plan to answer by; "" = "default"."""
+    """Name of the scene; "": "default"."""
     language: str
-    """BCP 47 code of the reasons' language; "" = "en"."""
+    """BCP 47 language of the reasons; "": "en"."""
     exclude: str | Iterable[str]
-    """Ids of products to leave out, up to 1,000."""
+    """Ids of products to exclude, up to 1,000."""
     min_quality: float
-    """Similarity (0 to 1) below which ``no_good_match`` is set; 0 = the scene's value."""
+    """Similarity (0 to 1) below which ``no_good_match`` is set; 0: the scene's value."""
     min_answer_quality: AnswerQuality | None
-    """Reject poorer answers: Unavailable (ANSWER_DEGRADED). None = the scene's value."""
+    """Minimum quality: poorer answers are rejected with Unavailable (ANSWER_DEGRADED). `None`: the
+    scene's value."""
     explain: bool
     """Split the parts of scores by feature, on the first page."""
     anchors: str | Iterable[str]
@@ -92,7 +93,8 @@ class RecommendOptions(QueryOptions, total=False):
     """Values that the shopper follows, such as authors, up to 1,000; for a scene that names
     ``followed_attribute``."""
     controls: Iterable[Control]
-    """Pins, boosts, burials and exclusions, up to 50; ``control_outcomes`` says what they did."""
+    """Pins, boosts, burials and exclusions, up to 50; ``control_outcomes`` reports their effects.
+    """
     not_personal: bool
-    """Answer as for an unknown shopper: ``user``, ``visitor`` and ``session`` are not used and not
-    kept."""
+    """If true, answer as for an unknown shopper: ``user``, ``visitor`` and ``session`` are neither
+    used nor stored."""

@@ -13,10 +13,10 @@ AWAY_WEIGHT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle within a photo that stands upright, in fractions of its width and height."""
+    """A rectangle in an upright photo, in fractions of its width and height."""
 
     left: float
-    """0 to 1, as are all."""
+    """Left edge, 0 to 1, as are all edges."""
     top: float
     right: float
     """Above ``left``."""
@@ -29,9 +29,10 @@ class Subject:
     """Main subject of a photo."""
 
     box: Box
-    """What was looked at."""
+    """Rectangle that was embedded."""
     alternatives: tuple[Box, ...]
-    """What else may be meant, the most salient first: ask again with one of them as the box."""
+    """Other candidate rectangles, most salient first: to use one, repeat the request with it as the
+    box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,4 +43,4 @@ class Unlike:
     texts: str | Iterable[str] = ()
     products: str | Iterable[str] = ()
     weight: float = AWAY_WEIGHT
-    """How much each counts against what is wanted, which counts 1; up to 100."""
+    """Weight of each against what is wanted, which has 1; up to 100."""

@@ -1,4 +1,4 @@
-"""Spaces that photos and texts are embedded into, as plain values."""
+"""Spaces for embedding photos and texts, as plain values."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,40 +11,40 @@ class SpaceState(StrEnum):
     UNKNOWN = "UNKNOWN"
     SERVING = "SERVING"
     CANDIDATE = "CANDIDATE"
-    """Fitted, not promoted: nothing can be embedded into it."""
+    """Fitted, but not promoted: it can't be used for embedding."""
     RETIRED = "RETIRED"
     """Taken out of service; it can be promoted again."""
 
 
 class SpaceVerdict(StrEnum):
-    """Verdict on a fitted space against the one it is compared with."""
+    """Verdict on a fitted space against the baseline space."""
 
     UNKNOWN = "UNKNOWN"
     BETTER = "BETTER"
     """The whole interval of the gain is above 0."""
     INCONCLUSIVE = "INCONCLUSIVE"
-    """The interval holds 0: too few photos to tell, or no difference."""
+    """The interval contains 0: too few photos to decide, or no difference."""
     WORSE = "WORSE"
     """The whole interval is below 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpaceFigure:
-    """A figure of quality with its 95% interval; the contract says what each name means."""
+    """A quality figure with its 95% interval; the contract defines each name."""
 
     name: str
     """E.g. "1-NN"."""
     value: float
-    """With the fitted space, 0 to 1."""
+    """Value with the fitted space, 0 to 1."""
     low: float
     high: float
     baseline: float | None
-    """With the space it is compared with; None = that has no such figure."""
+    """Value with the baseline space; `None` if the baseline has no such figure."""
     gain_low: float | None
     gain_high: float | None
-    """Fitted less baseline, of the same queries."""
+    """Bounds of fitted minus baseline, on the same queries."""
     queries: int
-    """Queries that it rests on."""
+    """Number of queries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ class SpaceEvaluation:
 
     verdict: SpaceVerdict
     text: str
-    """Why, in a sentence."""
+    """Reason for the verdict, in a sentence."""
     figures: tuple[SpaceFigure, ...]
     baseline_model: str
-    """The model of the space that it is compared with."""
+    """Model of the baseline space."""
     photos: int
     products: int
     categories: int
@@ -70,30 +70,30 @@ class Space:
     space: str
     """"visual", "text", …"""
     version: str
-    """"" = the model has not answered yet."""
+    """"" until the model has answered."""
     model: str
     """E.g. "efficientnet_lite0", or a fitted one, "visual_1f0c…"."""
     dimension: int
-    """Components of its vectors."""
+    """Length of its vectors."""
     state: SpaceState
     ready: bool
-    """An item would be embedded now."""
+    """True if a test inference succeeds now."""
     default: bool
-    """Items that name no version are embedded with it."""
+    """True if items that name no version are embedded with this one."""
     fitted: bool
-    """It was fitted on this catalog's photos."""
+    """True if it was fitted on this catalog's photos."""
     forced: bool
-    """Its promotion was forced past its evaluation."""
+    """True if its promotion was forced although its evaluation did not pass."""
     takes_texts: bool
     categories: int
-    """Categories that it knows; 0 = none."""
+    """Number of categories of its classification head; 0 without one."""
     shopper_views: int
     catalogue_views: int
-    """Views of a photo of either camera that are averaged."""
+    """Default numbers of views of a shopper's and of a catalog photo."""
     preprocessing: str
     licence: str
-    """Of the model's weights (SPDX)."""
+    """Licence of the model's weights (SPDX)."""
     evaluation: SpaceEvaluation | None
-    """None = it was not fitted."""
+    """`None` if it was not fitted."""
     create_time: datetime | None
-    """When it was fitted."""
+    """When it was fitted; `None` if it was not fitted."""

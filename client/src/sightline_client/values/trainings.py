@@ -5,25 +5,25 @@ from enum import StrEnum
 
 
 class TrainingLoss(StrEnum):
-    """Loss that LightFM minimises."""
+    """Loss function of LightFM."""
 
     UNKNOWN = "UNKNOWN"
-    """One that this client is too old to know, or not given."""
+    """Not given, or a loss that this client is too old to know."""
     WARP = "WARP"
-    """The best for the first places of a list."""
+    """Best for the first places of a list."""
     BPR = "BPR"
     LOGISTIC = "LOGISTIC"
-    """Also learns from what people hide and rate low."""
+    """Also learns from hides and low ratings."""
 
 
 class ItemItem(StrEnum):
     """Method that learns related products from likes."""
 
     UNKNOWN = "UNKNOWN"
-    """One that this client is too old to know, or not given."""
+    """Not given, or a method that this client is too old to know."""
     OFF = "OFF"
     TRANSITION = "TRANSITION"
-    """A regression of what people like next on what they liked before."""
+    """A regression of later interests on earlier ones."""
     EASE = "EASE"
     """The same without an order."""
     KNN = "KNN"
@@ -32,7 +32,7 @@ class ItemItem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecipe:
-    """Recipe of a training; None follows the installation's settings. recipe.proto has the
+    """Recipe of a training; `None` uses the installation's settings. recipe.proto documents the
     ranges."""
 
     loss: TrainingLoss = TrainingLoss.UNKNOWN
@@ -41,31 +41,31 @@ class TrainingRecipe:
     epochs: int | None = None
     """Passes over all interests."""
     max_sampled: int | None = None
-    """WARP: products tried to find one that is ranked wrongly."""
+    """WARP: maximum number of products sampled to find a wrongly ranked one."""
     learning_rate: float | None = None
     item_alpha: float | None = None
     """L2 penalty on features of products."""
     user_alpha: float | None = None
     """L2 penalty on features of shoppers."""
     threads: int | None = None
-    """1 = the same data and seed give the same model bit for bit."""
+    """Only with 1 thread do the same data and seed give the same model bit for bit."""
     attribute_keys: tuple[str, ...] = ()
-    """Text attributes of products that become features; empty = as the settings say."""
+    """Text attributes of products that become features; empty: those of the settings."""
     user_ids: bool | None = None
-    """Whether each shopper has a feature of their own."""
+    """If true, each shopper has an individual feature."""
     style_dimension: int | None = None
-    """Length of the visual style; 0 = none."""
+    """Length of the visual style; 0 disables it."""
     style_scale: float | None = None
-    """Weight of photos for products without likes; 1 = as learned, 0 = none."""
+    """Weight of photos for products without likes; 1: as learned, 0: off."""
     shared_scale: float | None = None
-    """How large the features are that products share, where the product's own id is 1."""
+    """Scale of features that products share, relative to 1 for the product's own id."""
     item_item: ItemItem = ItemItem.UNKNOWN
     transition_penalty: float | None = None
     ease_penalty: float | None = None
     neighbours: int | None = None
-    """Most products that are kept of those that go with a product."""
+    """Maximum number of related products stored for each product."""
     together_support: int | None = None
-    """Least baskets that two products must share to count as bought together."""
+    """Minimum number of baskets that two products must share to count as bought together."""
 
 
 class PartVerdict(StrEnum):
@@ -74,14 +74,14 @@ class PartVerdict(StrEnum):
     UNKNOWN = "UNKNOWN"
     ADDS = "ADDS"
     NOTHING = "NOTHING"
-    """It adds nothing: it is off."""
+    """The part adds nothing and is off."""
     TOO_FEW = "TOO_FEW"
-    """There were too few shoppers to tell: it stayed as it was."""
+    """Too few shoppers to decide; the part is unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartAddition:
-    """Gain of one part of a model, on the validation split."""
+    """Contribution of a part of a model, on the validation split."""
 
     part: str
     """A part of the raw score, or "user_ids", "shopper_attributes", "product_attributes",
@@ -92,9 +92,9 @@ class PartAddition:
     with_it: float
     without: float
     addition: float
-    """Mean difference; between `low` and `high` with 95% confidence."""
+    """Mean difference, between `low` and `high` with 95% confidence."""
     low: float
     high: float
     shopper_count: int
-    """Of "style", products."""
+    """Number of shoppers; for "style" of products."""
     verdict: PartVerdict

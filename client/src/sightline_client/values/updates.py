@@ -12,5 +12,5 @@ class ProductUpdate:
     product: Product
     """Its id, the new values, and, if the change depends on what was read, its etag."""
     fields: tuple[str, ...] = ()
-    """Names of the contract's fields to replace whole, e.g. ("title", "category_path"); an empty
-    value empties the field. None named = every field that is set in ``product``."""
+    """Names of the contract's fields to replace as a whole, e.g. ("title", "category_path"); an
+    empty value clears the field. Default: every field that is set in ``product``."""

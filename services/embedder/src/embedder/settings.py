@@ -32,22 +32,22 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     model_config = SettingsConfigDict(env_prefix="EMBEDDER_")
 
     port: int = Field(default=8601, ge=0, le=65535)
-    """Port for gRPC; 0 takes a free one."""
+    """Port for gRPC. 0: a free port."""
 
     triton_target: str = Field(default="127.0.0.1:8604", min_length=1)
     """Triton's gRPC address; a name with several addresses is balanced over them."""
 
     triton_key_file: Path | None = None
     """File with the key of Triton's model control, `sightline-control` of its
-    `--grpc-restricted-protocol`. None: it asks for none."""
+    `--grpc-restricted-protocol`. `None`: no key is required."""
 
     triton_tls_folder: Path | None = None
-    """Folder with `tls.crt`, `tls.key` and `ca.crt` (PEM) for calls to Triton in TLS; read again
-    when they change. None: plain text."""
+    """Folder with `tls.crt`, `tls.key` and `ca.crt` (PEM) for calls to Triton over TLS; reloaded
+    when they change. `None`: plain text."""
 
     models: Models = Field(default=("efficientnet_lite0",), min_length=1)
-    """The models in Triton that serve the space "visual", a version of it each; photos that name no
-    version go to the first. At most 8."""
+    """Models in Triton for the space "visual", one version of it each; photos that name no version
+    use the first. At most 8."""
 
     text_models: Models = ()
     """The models in Triton that serve the space "text", e.g.
@@ -57,17 +57,17 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     """
 
     backbones: str = ""
-    """Folder of the models that deploy/triton builds: the tokenizers of text models are read from
-    it, and spaces are fitted from its models. Empty: there is none."""
+    """Folder of the models built by deploy/triton: tokenizers of text models are read from it, and
+    spaces are fitted with its models. Empty: none."""
 
     spaces: str = ""
-    """Folder of the spaces that were fitted on catalogs; Triton's second model repository is
-    `models` in it. Empty: none is fitted, and none is served."""
+    """Folder of the spaces fitted on catalogs; its subfolder `models` is Triton's second model
+    repository. Empty: no space is fitted or served."""
 
     space_keys_file: Path | None = None
-    """Keys that sign fitted spaces (docs/operate/keys.md), one a line, the signing one first; read
-    again when the file changes. With it, spaces without a valid signature are not served until they
-    are promoted with force."""
+    """File with keys that sign fitted spaces (docs/operate/keys.md), one a line, the signing one
+    first; reloaded when it changes. If set, spaces without a valid signature are served only after
+    a promotion with force."""
 
     fit_backbone: str = Field(default="efficientnet_lite2", pattern=r"^[a-z][a-z0-9_]{0,62}$")
     """Default backbone of a fitted space; `<backbone>_features` is its model in `backbones`."""
@@ -79,11 +79,11 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     """Seconds for which a model's description is cached."""
 
     batch: int = Field(default=4, ge=1, le=64)
-    """Most photos in one inference; the model's own limit may be lower."""
+    """Maximum number of photos in one inference; the model's own limit may be lower."""
 
     text_batch: int = Field(default=8, ge=1, le=64)
-    """Most texts of up to 32 tokens in one inference, fewer of longer ones; the model's own limit
-    may be lower."""
+    """Maximum number of texts of up to 32 tokens in one inference, fewer of longer ones; the
+    model's own limit may be lower."""
 
     places: int = Field(default=3, ge=2, le=256)
     """Inferences of one model in progress at once; one of them is reserved for interactive
@@ -94,13 +94,14 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     with EMBED_QUEUE_FULL."""
 
     cache_bytes: int = Field(default=32 * 2**20, ge=0, le=2**40)
-    """Memory for vectors of shoppers' photos, reused for the same bytes; 0 = off."""
+    """Memory in bytes for vectors of shoppers' photos, reused for the same bytes. 0 disables the
+    cache."""
 
     max_photo_bytes: int = Field(default=10 * 2**20, ge=1, le=2**30)
-    """Largest photo file in bytes; larger ones are rejected with IMAGE_TOO_LARGE."""
+    """Maximum size of a photo file in bytes; larger ones are rejected with IMAGE_TOO_LARGE."""
 
     max_photo_pixels: int = Field(default=50_000_000, ge=1, le=1_000_000_000)
-    """Largest photo in pixels (width times height); larger ones are rejected with
+    """Maximum number of pixels (width times height); larger photos are rejected with
     IMAGE_TOO_LARGE."""
 
     max_query_photo_pixels: int = Field(default=25_000_000, ge=1, le=1_000_000_000)

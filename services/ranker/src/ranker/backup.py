@@ -1,7 +1,7 @@
-"""`python -m ranker.backup`: copies of the ranker's record and of its models, in RANKER_BACKUPS.
+"""`python -m ranker.backup`: backups of the ranker's record and models, in RANKER_BACKUPS.
 
-Makes them while everything runs. Before a restore, stop the ranker and its worker. Each command
-prints what it did as a line of JSON; what is refused is named on standard error, with status 1.
+Backups are created while the services run. Before a restore, stop the ranker and its worker. Each
+command prints its result as a line of JSON. Errors are printed on standard error, with status 1.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from servicekit.sql import Database
 
 
 class BackupCommand:
-    """What is done, with these settings."""
+    """The backup commands, with these settings."""
 
     def __init__(self, settings: BackupSettings) -> None:
         self._settings = settings

@@ -1,6 +1,6 @@
-"""Makes and upgrades the record's tables: `python -m ranker.migrate`.
+"""`python -m ranker.migrate`: creates and upgrades the record's tables.
 
-For a job before servers and workers that wait for it (RANKER_MIGRATIONS=wait).
+For a job that runs before servers and workers with RANKER_MIGRATIONS=wait.
 """
 
 from sqlalchemy import MetaData

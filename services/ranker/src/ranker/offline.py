@@ -1,4 +1,5 @@
-"""Trains and measures on files, without a suite: what `sightline models evaluate --events` calls.
+"""Training and evaluation on files, without a suite: called by `sightline models evaluate
+--events`.
 
 The client finds it by the entry point group ``sightline.evaluate``; needs the extra `train`.
 """

@@ -1,4 +1,4 @@
-"""What use cases ask of the record and of the models that serve."""
+"""Interfaces that the use cases require of the record and the models."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -10,7 +10,7 @@ from ranker.domain.recommenders import Counted, CountsQuery
 
 
 class EventSink(Protocol):
-    """Where events go once they are checked and pseudonymised."""
+    """Destination of events after validation and pseudonymisation."""
 
     @property
     def deferred(self) -> bool:
@@ -22,7 +22,7 @@ class EventSink(Protocol):
 
 
 class HistoryReader(Protocol):
-    """Reads what a shopper did."""
+    """Reader of shoppers' histories."""
 
     async def history(self, catalog_id: str, actor: str, *, limit: int, with_seen: bool) -> History:
         """Return the shopper's history with at most `limit` recent events."""
@@ -35,7 +35,7 @@ class HistoryReader(Protocol):
 
 
 class EventReader(HistoryReader, Protocol):
-    """Reads single events beside histories."""
+    """Reader of single events."""
 
     async def numbered(
         self, catalog_id: str, sequences: Sequence[int]
@@ -44,14 +44,14 @@ class EventReader(HistoryReader, Protocol):
 
 
 class CountReader(Protocol):
-    """Reads counts of all shoppers' events."""
+    """Reader of counts over all shoppers."""
 
     async def counted(self, catalog_id: str, asked: CountsQuery) -> Counted:
         """Return everything that the query asks for, as of one moment."""
 
 
 class Models(Protocol):
-    """The models that serve now, and others by their versions."""
+    """Serving models, and others by version."""
 
     def serving(self, catalog_id: str) -> Model | None:
         """Return the catalog's promoted model; None if there is none or it can't be loaded."""

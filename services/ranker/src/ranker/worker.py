@@ -20,12 +20,12 @@ from servicekit.server import run
 
 async def main() -> None:
     """Wire the worker and run it until SIGTERM or SIGINT."""
-    # A training's too: mistakes show now, not in a job.
+    # Settings of trainings are validated too, so that errors show at start and not in a job.
     settings = startup.load(TrainSettings, PeerCredentials.of, log_access)
     startup.observe("ranker-worker", settings, settings.log_level)
     with contextlib.ExitStack() as cleanup:
         async with backend(settings) as made:
-            settle_record(made.database, settings)  # waits, maybe, until a signal ends it
+            settle_record(made.database, settings)  # may wait until a signal ends it
             stop = stop_on_signals()
             if settings.worker_metrics_port:
                 port, host = settings.worker_metrics_port, settings.host

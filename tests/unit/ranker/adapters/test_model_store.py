@@ -112,7 +112,7 @@ def test_a_format_that_is_not_known_asks_for_a_new_training(
 ) -> None:
     store.write("default", MADE, {})
     digest = rewritten(tmp_path, b'{"format": 3, "files": {}}')
-    with pytest.raises(ModelCorrupt, match="train anew"):
+    with pytest.raises(ModelCorrupt, match="train a new model"):
         store.read("default", "lfm-1", digest)
 
 

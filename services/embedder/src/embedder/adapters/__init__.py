@@ -1,1 +1,1 @@
-"""The outside world, one module for each vendor or kind of file."""
+"""Adapters to the outside: one module for each vendor or kind of file."""

@@ -1,6 +1,5 @@
-"""What a features model gave of photos, kept by their content: a fit that is begun again, or with
-another seed, computes only what is new.
-"""
+"""Cache of photo features by content: a repeated fit, or one with another seed, computes only new
+photos."""
 
 import contextlib
 import os

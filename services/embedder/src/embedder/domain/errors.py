@@ -76,7 +76,7 @@ class BoxInvalid(errors.InvalidArgument, reason="BOX_INVALID"):
 
 
 class ViewsInvalid(errors.InvalidArgument, reason="VIEWS_INVALID"):
-    """No photo is looked at so often."""
+    """The number of views is out of range."""
 
     def __init__(self, views: int) -> None:
         super().__init__(
@@ -100,7 +100,7 @@ class PhotoTooLarge(errors.InvalidArgument, reason="IMAGE_TOO_LARGE"):
 
 
 class SpaceUnavailable(errors.NotFound, reason="SPACE_UNAVAILABLE"):
-    """There is no such space, or it does not take this kind of item."""
+    """The space does not exist, or does not accept this kind of item."""
 
 
 class SpaceVersionUnavailable(errors.FailedPrecondition, reason="SPACE_VERSION_UNAVAILABLE"):
@@ -116,11 +116,11 @@ class SpaceVersionUnavailable(errors.FailedPrecondition, reason="SPACE_VERSION_U
 
 
 class ModelNotReady(errors.FailedPrecondition, reason="MODEL_NOT_READY"):
-    """Triton answers, but this service can't use its model; an operator has to act."""
+    """Triton answers, but its model is unusable; an operator has to act."""
 
 
 class ClassifierUnavailable(errors.FailedPrecondition, reason="CLASSIFIER_UNAVAILABLE"):
-    """No space that serves the catalog has categories."""
+    """The catalog has no serving space with a classification head."""
 
 
 class EmbedderUnavailable(errors.Unavailable, reason="EMBEDDER_UNAVAILABLE"):
@@ -130,12 +130,12 @@ class EmbedderUnavailable(errors.Unavailable, reason="EMBEDDER_UNAVAILABLE"):
 
 
 class ProcessLost(EmbedderUnavailable):
-    """A process in which Triton runs the model has ended, or gives a request the answer to another
-    one; the others may go on."""
+    """A process in which Triton runs the model has ended, or returns answers of other requests;
+    other processes may continue."""
 
 
 class ModelAbsent(EmbedderUnavailable):
-    """The model server has no such model now: it is not loaded, or loads or drains."""
+    """The model server does not have the model now: it is not loaded, or is loading or draining."""
 
 
 class ModelSilent(EmbedderUnavailable):
@@ -143,7 +143,7 @@ class ModelSilent(EmbedderUnavailable):
 
 
 class QueueFull(errors.ResourceExhausted, reason="EMBED_QUEUE_FULL"):
-    """Too many items wait already, or the item's deadline would pass while it waits."""
+    """Too many items wait, or the item's deadline would pass while it waits."""
 
     message = "too many items wait to be embedded"
 
@@ -156,7 +156,7 @@ class DeadlinePassed(errors.DeadlineExceeded, reason="DEADLINE_EXCEEDED"):
 
 
 class ModelFailed(errors.Internal, reason="MODEL_FAILED"):
-    """The model broke, or what it gave is no usable vector."""
+    """The model failed, or its vector is invalid."""
 
 
 class SpaceNotFound(errors.NotFound, reason="SPACE_NOT_FOUND"):
@@ -164,11 +164,11 @@ class SpaceNotFound(errors.NotFound, reason="SPACE_NOT_FOUND"):
 
 
 class HeatMapUnavailable(errors.FailedPrecondition, reason="HEAT_MAP_UNAVAILABLE"):
-    """The space's vectors can't be taken apart by positions."""
+    """The space's vectors can't be attributed to positions."""
 
 
 class FitInvalid(errors.FailedPrecondition, reason="FIT_INVALID"):
-    """No space can be fitted on these photos; the text says what is wanted."""
+    """No space can be fitted on these photos; the message says what is needed."""
 
 
 class FitUnavailable(errors.FailedPrecondition, reason="FIT_UNAVAILABLE"):
@@ -195,14 +195,14 @@ class SpaceUnsigned(errors.FailedPrecondition, reason="SPACE_UNSIGNED"):
 
 
 class SpacesFull(errors.ResourceExhausted, reason="SPACES_FULL"):
-    """As many spaces of the catalog serve as may: each is a process of Triton."""
+    """The catalog has the maximum number of serving spaces: each is a process of Triton."""
 
     def __init__(self, most: int) -> None:
         super().__init__(f"{most} spaces of this catalog serve: retire one first")
 
 
 class PromotionRefused(errors.FailedPrecondition, reason="PROMOTION_REFUSED"):
-    """The space is not proven better, and its promotion is not forced."""
+    """The space is not better than the baseline, and its promotion is not forced."""
 
     def __init__(self, verdict: str, why: str) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""What a fit is given, and how far it is."""
+"""Input and progress of a fit."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from embedder.domain.photos import Camera
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """How a space is fitted; see FitSettings in space_service.proto."""
+    """Settings of a fit; see FitSettings in space_service.proto."""
 
     catalog_id: str
     backbone: str = ""
@@ -32,16 +32,16 @@ class FitPhoto:
 
 @dataclass(frozen=True, slots=True)
 class FitProgress:
-    """How far a fit is."""
+    """Progress of a fit."""
 
     done: int
-    """Photos that were looked at."""
+    """Number of photos processed."""
     stage: str
     """"features", "evaluate", "fit" or "write"."""
     skipped: int = 0
-    """Photos that could not be read."""
+    """Number of photos that could not be read."""
     candidate: SpaceManifest | None = None
-    """Last of all."""
+    """The candidate, in the last report."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,9 +92,9 @@ class FittedSpace:
     projection: Floats
     """[f, d], d at most 256."""
     head: CategoryHead | None = None
-    """None = too few categories with photos."""
+    """`None` if too few categories have photos."""
     text_map: TextMap | None = None
-    """None = too few titles."""
+    """`None` if too few products have titles."""
 
     def embed(self, features: Floats, kinds: npt.NDArray[np.int8]) -> Floats:
         """Return the vectors [n, d], of unit length, of photos' features [n, f] and kinds [n]."""
@@ -103,7 +103,7 @@ class FittedSpace:
 
 
 class SpaceVerdict(StrEnum):
-    """Whether a fitted space is better than the one it is compared with."""
+    """Verdict on a fitted space against the baseline space."""
 
     BETTER = "BETTER"
     """The whole interval of the gain in 1-NN is above 0."""
@@ -125,7 +125,8 @@ class SpaceFigure:
     high: float
     queries: int
     baseline: float | None = None
-    """With the space it is compared with, on the same queries; None = that has no such figure."""
+    """Value with the baseline space, on the same queries; `None` if the baseline has no such
+    figure."""
     gain_low: float | None = None
     gain_high: float | None = None
     """Fitted less baseline, of the same resampled queries."""
@@ -133,11 +134,11 @@ class SpaceFigure:
 
 @dataclass(frozen=True, slots=True)
 class SpaceEvaluation:
-    """What fitting a space found, by cross-validation."""
+    """Evaluation of a fit, by cross-validation."""
 
     verdict: SpaceVerdict
     text: str
-    """Why, in a sentence."""
+    """Reason for the verdict, in a sentence."""
     figures: tuple[SpaceFigure, ...]
     baseline_model: str
     photos: int

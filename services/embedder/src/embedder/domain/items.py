@@ -1,4 +1,4 @@
-"""What is embedded, and what becomes of it."""
+"""Items to embed, and their outcomes."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -16,7 +16,7 @@ Vectors = npt.NDArray[np.float32]
 
 
 class Priority(IntEnum):
-    """How urgent an item is; the smaller goes first."""
+    """Urgency of an item; smaller values go first."""
 
     INTERACTIVE = 0
     BULK = 1
@@ -33,22 +33,22 @@ class Item:
     text: str | None = None
     """The text, as the caller sent it."""
     space: str = ""
-    """Into which space; empty means "visual" for a photo and "text" for a text."""
+    """Name of the space; empty: "visual" for a photo and "text" for a text."""
     version: str = ""
-    """Into which version of the space; empty means its default one."""
+    """Version of the space; empty: its default."""
     camera: Camera = Camera.SHOPPER
     views: int = 0
-    """How many views of the photo are averaged; 0 means as many as the model says."""
+    """Number of views of the photo to average; 0: the model's default."""
     box: Box | None = None
-    """The part of the photo that is meant; None means all of it."""
+    """Part of the photo to use; `None`: the whole photo."""
     find_subject: bool = False
     guesses: int = 0
-    """How many categories are named for the photo; 0 means that it is not classified."""
+    """Number of categories to return for the photo; 0: it is not classified."""
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryGuess:
-    """A category that a photo may be of."""
+    """A category that a photo may show, with its probability."""
 
     path: tuple[str, ...]
     """From the root down."""
@@ -76,10 +76,10 @@ class Embedding:
     values: Vectors
     """float32 [dimension], unit length."""
     subject: PhotoSubject | None = None
-    """Where the photo's subject is, if that was asked for."""
+    """Subject of the photo, if requested."""
     classification: Classification | None = None
-    """What the photo is of, if that was asked for and the version has a head."""
+    """Categories of the photo, if requested and the version has a classification head."""
 
 
 ItemOutcome = Embedding | ServiceError
-"""What became of one item."""
+"""Outcome of one item."""

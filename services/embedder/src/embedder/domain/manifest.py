@@ -60,7 +60,7 @@ class SpaceManifest:
     catalogue_views: Annotated[int, Field(ge=1, le=4)]
     """Default number of views that are averaged, of a photo of either kind."""
     categories: Annotated[int, Field(ge=0)]
-    """That its head knows; 0 = it has none."""
+    """Number of categories of its classification head; 0 without one."""
     takes_texts: bool
     """Whether there is a text map."""
     evaluation: SpaceEvaluation

@@ -55,17 +55,18 @@ class Description:
     instances: int = 1
     """Processes of the model that answer side by side."""
     catalog: str = ""
-    """The catalog that it was fitted on; empty = none, and it serves all."""
+    """Catalog on which it was fitted; empty if it was not fitted and serves all catalogs."""
     cameras: bool = False
     """Whether it takes the camera that a photo is from."""
     categories: int = 0
-    """Categories that its head distinguishes, the unknown one not counted; 0 = it has no head."""
+    """Number of categories of its classification head, without the unknown one; 0 without a head.
+    """
     shopper_views: int = 1
     """Views of a shopper's photo that are averaged when the item names no number."""
     catalog_views: int = 1
     """Views of a catalog photo that are averaged when the item names no number."""
     create_time: float = 0.0
-    """When it was fitted, in seconds since 1970; 0 = it was not."""
+    """When it was fitted, in seconds since 1970; 0 if it was not fitted."""
     blocks: Mapping[str, int] = field(default_factory=dict)
     """Of a model of features: the sizes of their blocks by name, in order."""
     checksums: bool = False
@@ -81,8 +82,8 @@ class Inferred:
     model_version: str
     """The version that answered."""
     categories: Vectors | None = None
-    """float32 [n, categories + 1], unchecked: how likely each is, the unknown one last; None = the
-    model has no head."""
+    """float32 [n, categories + 1], unchecked: probability of each category, the unknown one last;
+    `None` without a classification head."""
     maps: Mapping[str, Vectors] = field(default_factory=dict)
     """float32 [n, channels, height, width], unchecked: maps that blocks are averaged from; empty
     for models without."""
@@ -98,7 +99,7 @@ class SpaceState:
     """Whether a photo would be embedded now."""
     version: str = ""
     known: Description | None = None
-    """The model's last description; None = it never answered."""
+    """The model's last description; `None` if it never answered."""
     takes_texts: bool = False
     default: bool = False
     """Whether items that name no version come here."""

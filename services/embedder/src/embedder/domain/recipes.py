@@ -64,7 +64,7 @@ class Sentences:
     dimension: int
     """Their components."""
     version: str = ""
-    """Their version; empty = that of the default text model."""
+    """Their version; empty: that of the default text model."""
 
 
 class StepsInvalidError(ValueError):

@@ -30,7 +30,7 @@ _BLOCK: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
-    """How a space is fitted."""
+    """Options of a fit."""
 
     max_dimension: int = MAX_DIMENSION
     """Most components of a vector, 1 to 256."""

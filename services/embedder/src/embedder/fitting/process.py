@@ -50,12 +50,12 @@ class FitRow:
     kind: int
     category: tuple[str, ...]
     sentence: int
-    """Row of SENTENCES; -1 = the product has no title."""
+    """Row of SENTENCES; -1 if the product has no title."""
 
 
 @dataclass(frozen=True, slots=True)
 class FitOrder:
-    """What is to be fitted."""
+    """Order of a fit."""
 
     catalog_id: str
     backbone: Path
@@ -68,7 +68,7 @@ class FitOrder:
     max_dimension: int
     seed: int
     text_version: str
-    """Of the space of texts that the titles' vectors are of; empty = there are none."""
+    """Version of the text space of the titles' vectors; empty if there are none."""
     create_time: float
     """Seconds since 1970."""
     shopper_views: int
@@ -81,7 +81,7 @@ class FitOrder:
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """What was fitted."""
+    """Result of a fit."""
 
     name: str
     graph_sha256: str

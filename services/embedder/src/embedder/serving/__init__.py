@@ -1,1 +1,1 @@
-"""The models that serve: which there are, whether they are sound, and whose turn it is."""
+"""Serving models: available models, their health, and their queues."""

@@ -32,11 +32,11 @@ PROBES = 8
 """Most inferences by which a space's state is found out."""
 
 SILENCE = 0.25
-"""Seconds for which a silent model is not asked again what it is."""
+"""Seconds for which the description of a silent model is not requested again."""
 
 KEPT = 1.0
-"""Seconds for which a state that was found out is returned again: it costs an inference of each
-process, and whoever watches the suite asks often."""
+"""Seconds for which a state is cached: it costs an inference of each process, and monitors ask
+often."""
 
 LOOK = 5.0
 """Most seconds for finding out a state."""
@@ -81,13 +81,13 @@ class ServedModel:
         self.answered_at = -math.inf
         """When it gave vectors last, by the clock."""
         self.trouble: ServiceError | None = None
-        """Why it was not ready when it was last looked at; None = it was."""
+        """Why it was not ready at the last check; `None` if it was."""
         self._inference = inference
         self._ttl = ttl
         self._clock = clock
         self._reading = asyncio.Lock()
         self.known: Description | None = None
-        """What the model said of itself last; None = it never spoke."""
+        """The model's last description of itself; `None` if it never answered."""
         self._read_again_at = -math.inf
         self._silent_until = -math.inf
         self._read_at = -math.inf
@@ -173,7 +173,7 @@ class ServedModel:
         if self._state is not None and self._clock() < self._state_until:
             return self._state
         if self._looking is None or self._looking.done():
-            # Without the context of who came first: its deadline is not that of the others.
+            # Without the context of the first caller: its deadline is not that of the others.
             self._looking = asyncio.create_task(self._look(), context=contextvars.Context())
         try:
             async with asyncio.timeout(seconds):

@@ -1,7 +1,7 @@
-"""Triton's life: what is tried again, and what brings a model back that has gone.
+"""Recovery of Triton: retries, and reloading of lost models.
 
-Triton goes on saying READY when a process of a model was killed, and starts no other, or when one
-answers other requests than it is asked (server 2.51, 2026-11): only a real inference shows it, and
+Triton still reports READY when a process of a model was killed, and starts no other, or when one
+returns answers of other requests (server 2.51, 2026-11): only a real inference detects this, and
 only unloading and loading the model helps.
 """
 
@@ -24,8 +24,8 @@ from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 
 RETRY_SECONDS: Final = 3.0
-"""While a model answered within so many seconds, its loss may be one of a moment. Later callers are
-refused at once, so that they can do without."""
+"""If a model answered within this number of seconds, its loss may be temporary, and calls are
+retried. Later callers are rejected at once, so that they can use a fallback."""
 PAUSES: Final = (0.05, 0.1, 0.2, *[0.4] * 8)
 """Seconds before each further try."""
 LEAST: Final = 0.05

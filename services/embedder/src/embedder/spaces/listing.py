@@ -1,4 +1,4 @@
-"""What spaces there are: those that serve, and a catalog's fitted ones as they were fitted."""
+"""List of spaces: serving ones, and the fitted ones of a catalog."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ class ListedSpace:
     """A space as it is now, as it was fitted, or both."""
 
     state: SpaceState | None
-    """None = its model does not answer."""
+    """`None` if its model does not answer."""
     fitted: SpaceManifest | None = None
-    """None = it was not fitted, or its manifest can't be read."""
+    """`None` if it was not fitted, or its manifest can't be read."""
     standing: ServingState = ServingState.SERVING
 
     @property

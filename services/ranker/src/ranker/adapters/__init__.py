@@ -1,1 +1,1 @@
-"""What lies outside: files, the retriever, LightFM."""
+"""Adapters to the outside: files, the retriever, LightFM, Kafka."""

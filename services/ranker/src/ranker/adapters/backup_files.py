@@ -1,7 +1,9 @@
-"""Where backups lie: a folder for each below a folder or bucket (fsspec), whole once its manifest
-is there, which is written last; beside them a note of each purge, which a restore does again.
+"""Storage of backups: one subfolder each of a folder or bucket (fsspec). A backup is complete once
+its manifest, which is written last, exists. Beside the backups is a note of each purge, which a
+restore repeats.
 
-With keys, manifest and notes are signed; all else is held to the hashes in the manifest.
+With keys, manifest and notes are signed; all other files are verified by the hashes in the
+manifest.
 """
 
 import gzip
@@ -24,7 +26,7 @@ MANIFEST, NOTES, SIGNATURE = "manifest.json", "purges", ".hmac"
 
 
 class Hashed:
-    """A file that is written or read through, and what went through."""
+    """A file wrapper that hashes what is read or written."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._digest, self.size = file, hashlib.sha256(), 0
@@ -51,12 +53,12 @@ class Hashed:
 
 
 class BackupFiles:
-    """Blocking. Raises OSError where the place does not answer."""
+    """Backup storage. Blocking. Raises OSError if the place does not answer."""
 
     def __init__(self, url: str, keys: KeyRing) -> None:
         """`url` is a folder or any URL that fsspec knows; `keys` sign and verify."""
         if not url:
-            raise BackupRefused("BACKUPS_UNSET", "RANKER_BACKUPS names no folder or bucket")
+            raise BackupRefused("BACKUPS_UNSET", "RANKER_BACKUPS is not a folder or bucket")
         self._files, self._root = fsspec.core.url_to_fs(url)
         self._local = isinstance(self._files, LocalFileSystem)
         self._keys = keys
@@ -97,7 +99,7 @@ class BackupFiles:
                     while content.read(2**20):
                         pass
         except (FileNotFoundError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise BackupRefused("BACKUP_DAMAGED", f"{name} is missing or cut off") from error
+            raise BackupRefused("BACKUP_DAMAGED", f"{name} is missing or truncated") from error
         _check(name, hashed.facts, facts)
 
     def put(self, backup_id: str, name: str, content: bytes) -> Mapping[str, Any]:
@@ -189,4 +191,4 @@ def _about(folder: str, name: str) -> tuple[str, str, str]:
 
 def _check(name: str, found: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     if any(found[key] != facts[key] for key in ("size", "sha256")):
-        raise BackupRefused("BACKUP_DAMAGED", f"{name} is not what the manifest names")
+        raise BackupRefused("BACKUP_DAMAGED", f"{name} does not match the manifest")

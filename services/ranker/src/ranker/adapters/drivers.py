@@ -1,4 +1,4 @@
-"""What fsspec's drivers of buckets raise, as what a folder would raise."""
+"""Mapping of errors of fsspec's bucket drivers to errors of a folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,6 @@
-"""Where exports lie: <store>/<catalog>/<job>/, in a folder or bucket (fsspec).
+"""Storage of exports: <store>/<catalog>/<job>/, in a folder or bucket (fsspec).
 
-A file is written under another name, which no reader takes for a part, and gets its own once it is
-whole and durable.
+A file is written under a temporary name and renamed once it is complete and durable.
 """
 
 import asyncio
@@ -63,14 +62,14 @@ class ExportStore:
 
 
 class ExportFolder:
-    """The folder of one export. All that is awaited raises ExportUnwritable."""
+    """The folder of one export. Its coroutines raise ExportUnwritable."""
 
     def __init__(self, files: Any, path: str) -> None:
         self._files = files
         self._path = path
         self._local = isinstance(files, LocalFileSystem)
         self.url: str = files.unstrip_protocol(path)
-        """For people: where the files are."""
+        """Address of the files, for people."""
 
     @apart
     def names(self) -> Sequence[str]:
@@ -125,7 +124,7 @@ class ExportFolder:
 
     def forget(self, file: IO[bytes]) -> None:
         """Close the file and delete it. Blocking."""
-        with contextlib.suppress(OSError):  # a full disk refuses what was not written yet
+        with contextlib.suppress(OSError):  # a full disk may reject unwritten data
             file.close()
         with contextlib.suppress(FileNotFoundError):
             self._files.rm_file(self._at(UNFINISHED))
@@ -142,11 +141,10 @@ class ExportFolder:
 
 
 class ExportFile:
-    """A file that is being written, under a name that no reader uses. All that is awaited raises
-    ExportUnwritable."""
+    """A file being written under a temporary name. Its coroutines raise ExportUnwritable."""
 
     def __init__(self, folder: ExportFolder, file: IO[bytes]) -> None:
-        # Where nothing is exported, pyarrow need not be there.
+        # Imported here: pyarrow is needed for exports only.
         from ranker.adapters.parquet import ParquetWriter
 
         self._folder = folder
@@ -166,6 +164,8 @@ class ExportFile:
 
     @apart
     def abort(self) -> None:
-        with contextlib.suppress(OSError):  # or it would write its end when it is collected
+        with contextlib.suppress(
+            OSError
+        ):  # otherwise it would write its footer when it is garbage-collected
             self._writer.close()
         self._folder.forget(self._file)

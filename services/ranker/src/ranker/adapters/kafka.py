@@ -1,8 +1,8 @@
-"""A log of the Kafka protocol, by confluent-kafka, which only this module knows. Needs the extra
-`kafka`.
+"""Event log by the Kafka protocol, with confluent-kafka, which only this module knows. Needs the
+extra `kafka`.
 
-The client works in threads of its own: one polls for what the brokers say of events that were sent,
-and reading blocks the thread that asks.
+The client has its own threads: one polls for delivery reports, and reading blocks the calling
+thread.
 """
 
 import asyncio
@@ -25,20 +25,20 @@ from servicekit.reloaded import Unreadable
 LOGGER = logging.getLogger("confluent_kafka")
 POLL_SECONDS = 0.1
 RESERVE_SECONDS = 0.05
-"""What is left of a call's time to say that the log did not answer."""
+"""Seconds of a call's time reserved to report that the log did not answer."""
 MOST_WAITING = 100_000
-"""Events that wait to be sent; more are refused at once."""
+"""Maximum number of events waiting to be sent; further ones are rejected immediately."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where the log is, and who we are there."""
+    """Address of the log and credentials."""
 
     brokers: Sequence[str]
-    """host:port of some of them."""
+    """host:port of some brokers, separated by commas."""
     topic: str
     folder: Path | None = None
-    """Files of TLS and of the login, see `client`; None = plain text."""
+    """Folder with files for TLS and login, see `client`; `None`: plain text."""
     login: str = "SCRAM-SHA-512"
     """SASL mechanism."""
 
@@ -50,7 +50,7 @@ class Access:
         if self.folder is None:
             return found
         if not self.folder.is_dir():
-            raise Unreadable(f"{self.folder}: there is no such folder")
+            raise Unreadable(f"{self.folder}: the folder does not exist")
         found["security.protocol"] = "SSL"
         files = {"ca.crt": "ssl.ca.location", "tls.crt": "ssl.certificate.location"}
         for name, setting in {**files, "tls.key": "ssl.key.location"}.items():
@@ -81,7 +81,7 @@ class Access:
 
 
 class _Sent:
-    """One call's events on their way."""
+    """Events of one call being sent."""
 
     def __init__(self, count: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -94,7 +94,7 @@ class _Sent:
         self._left -= 1
         self._error = self._error or error
         if not self._left:
-            with contextlib.suppress(RuntimeError):  # the loop has ended
+            with contextlib.suppress(RuntimeError):  # the event loop has been closed
                 self._loop.call_soon_threadsafe(self._end)
 
     def _end(self) -> None:
@@ -103,10 +103,10 @@ class _Sent:
 
 
 class KafkaSink:
-    """Sends events to a topic; a ports.EventSink.
+    """Producer of events to a topic; a ports.EventSink.
 
-    All replicas in sync have an event when it is acknowledged, and retries of the client make no
-    duplicates and keep the order. Which ids are known shows only when the record is written.
+    An acknowledged event is stored by all in-sync replicas; retries of the client neither duplicate
+    nor reorder events. Duplicate ids are detected when the record is written.
     """
 
     deferred = True
@@ -125,7 +125,7 @@ class KafkaSink:
             "enable.idempotence": True,
             "linger.ms": 2,
             "compression.type": "lz4",
-            "partitioner": "murmur2_random",  # Java's: others' producers meet the same partitions
+            "partitioner": "murmur2_random",  # as in Java clients
             "delivery.timeout.ms": int(seconds * 1000),
             "queue.buffering.max.messages": MOST_WAITING,
         }
@@ -159,7 +159,7 @@ class KafkaSink:
     def _renew(self, error: KafkaError | None) -> None:
         """Replace a client that lost its sequence of messages."""
         if error is not None and error.fatal():
-            telemetry.get_logger().warning("client of the log made anew", error=error.name())
+            telemetry.get_logger().warning("client of the log recreated", error=error.name())
             self._producer = self._make(self._settings)
 
     def _poll(self) -> None:
@@ -174,7 +174,7 @@ class KafkaSink:
 
 
 class EventLog:
-    """Reads the topic, as one of a group whose members share its partitions. Blocking."""
+    """Consumer of the topic in a group whose members share its partitions. Blocking."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class EventLog:
         """`more`: settings of the client in place of ours."""
         self._away: KafkaError | None = None
         self._read: dict[int, int] = {}
-        """By partition the offset behind what was read."""
+        """By partition: offset after the last message read."""
         self._topic = access.topic
         self._consumer = make(
             {
@@ -226,7 +226,7 @@ class EventLog:
             self._consumer.commit(offsets=places, asynchronous=False)
         except KafkaException as error:
             name = _of(error).name()
-            raise LogUnavailable(f"the log of events took no offsets: {name}") from None
+            raise LogUnavailable(f"the log of events rejected the offsets: {name}") from None
 
     def close(self) -> None:
         """Leave the group, so that others have the partitions at once."""

@@ -1,8 +1,8 @@
 """The only module that knows LightFM (Kula 2015, arXiv 1507.08439).
 
-Everything goes in sorted and with the seed given, so that one thread gives the same numbers bit for
-bit; more threads write over each other's steps (Hogwild) and do not (top-10 overlap of .72 to .78
-between runs).
+All input is sorted and seeded, so that one thread gives the same numbers bit for bit. Several
+threads overwrite each other's steps (Hogwild) and do not: the top 10 of two runs overlap by .72 to
+.78.
 """
 
 from collections.abc import Callable
@@ -19,41 +19,41 @@ from ranker.domain.recipe import Recipe
 Places = npt.NDArray[np.int32]
 
 Epochs = Callable[[int], None]
-"""Called after each epoch with how many are done."""
+"""Called after each epoch with the number of epochs done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Liked:
-    """Who likes what, as LightFM takes it: each pair once, sorted by shopper and product."""
+    """Interests as LightFM's input: each pair once, sorted by shopper and product."""
 
     shopper: Places
     """(pairs,) rows of the shoppers' features"""
     item: Places
     """(pairs,) rows of the products' features"""
     sign: Floats
-    """(pairs,) 1 = likes, -1 = dislikes, which only the logistic loss can take"""
+    """(pairs,) 1: liked, -1: disliked, which only the logistic loss accepts"""
     weight: Floats
-    """(pairs,) above 0: how large a step the pair is worth"""
+    """(pairs,) above 0: factor of the pair's step"""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What was learned of the features of products, or of shoppers."""
+    """Learned factors of the features of products or of shoppers."""
 
     vectors: Floats
     """(features, dimension)"""
     biases: Floats
     """(features,)"""
     vector_steps: Floats
-    """(features, dimension) Adagrad's sums of squared gradients, from 1 on: the larger, the smaller
-    is the next step (Duchi, Hazan, Singer 2011)"""
+    """(features, dimension) Adagrad's sums of squared gradients, from 1: the larger, the smaller
+    the next step (Duchi, Hazan, Singer 2011)"""
     bias_steps: Floats
-    """(features,) the same of the biases"""
+    """(features,) the same sums for the biases"""
 
 
 @dataclass(frozen=True, slots=True)
 class LearnedFactors:
-    """All that a training can go on from."""
+    """State from which a training can continue."""
 
     items: Side
     shoppers: Side
@@ -108,11 +108,15 @@ def learn(
     known = known or liked
     lookup = sp.csr_matrix((known.sign, (known.shopper, known.item)), shape)
     lookup.sort_indices()
-    # LightFM would sort the pairs anew for each epoch, and knows only those that it is to learn.
+    # LightFM would sort the pairs again for each epoch, and uses only those given.
     model._get_positives_lookup_matrix = lambda _: lookup
-    for epoch in range(epochs):  # the matrices are made once: an epoch adds next to nothing to them
+    for epoch in range(
+        epochs
+    ):  # the matrices are built once: an epoch changes next to nothing in them
         try:
-            with np.errstate(invalid="ignore"):  # LightFM looks itself for what is not finite
+            with np.errstate(
+                invalid="ignore"
+            ):  # LightFM itself checks for numbers that are not finite
                 model.fit_partial(
                     pairs,
                     user_features=shopper_features,
@@ -135,7 +139,7 @@ _ATTRIBUTES = {
     "vector_steps": "{}_embedding_gradients",
     "bias_steps": "{}_bias_gradients",
 }
-"""Of `Side`: LightFM's names, which call Adagrad's sums gradients."""
+"""LightFM's names of the attributes of `Side`; it calls Adagrad's sums gradients."""
 
 
 def _side(model: Any, name: str) -> Side:
@@ -146,7 +150,7 @@ def _resume(model: Any, start: LearnedFactors) -> None:
     """Make the model what it was; momentum belongs to Adadelta, which is not used."""
     for name, side in (("item", start.items), ("user", start.shoppers)):
         for one in fields(side):
-            array = np.array(getattr(side, one.name), np.float32, order="C")  # it is written to
+            array = np.array(getattr(side, one.name), np.float32, order="C")  # LightFM writes to it
             setattr(model, _ATTRIBUTES[one.name].format(name), array)
         setattr(model, f"{name}_embedding_momentum", np.zeros_like(side.vectors))
         setattr(model, f"{name}_bias_momentum", np.zeros_like(side.biases))

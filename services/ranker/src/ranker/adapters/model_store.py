@@ -1,11 +1,10 @@
 """A model as files: npz files of arrays and a JSON manifest, in a folder or bucket (fsspec).
 
-Nothing is ever unpickled. The manifest holds the SHA-256 of each npz; the record in SQL holds the
-SHA-256 of the manifest, so that a changed file of either kind is refused. packing.py knows the
-arrays.
+Nothing is unpickled. The manifest holds the SHA-256 of each npz, and the record in SQL that of the
+manifest, so that any changed file is rejected. packing.py defines the arrays.
 
-Files: ``<store>/<catalog>/<version>/model.npz``, what a training can go on from in ``state.npz``,
-which is never served, and ``manifest.json``.
+Files: ``<store>/<catalog>/<version>/model.npz``; ``state.npz``, from which a training can continue
+and which is never served; and ``manifest.json``.
 """
 
 import hashlib
@@ -28,12 +27,12 @@ from ranker.domain.model import Model
 
 FORMAT = 2
 READABLE = (1, FORMAT)
-"""A model of format 1 has vectors alone, and none of the parts that came with format 2."""
+"""Formats that can be read. Format 1 has vectors only, without the parts added by format 2."""
 ARRAYS, STATE, MANIFEST = "model.npz", "state.npz", "manifest.json"
 
 
 class ModelStore:
-    """Reads and writes models. Blocking: call it from an executor."""
+    """Storage of models. Blocking: call it from an executor."""
 
     def __init__(self, url: str) -> None:
         """`url` is a folder or any URL that fsspec knows, such as s3://bucket/models."""
@@ -89,13 +88,13 @@ class ModelStore:
         """Return the model's manifest; ModelCorrupt."""
         content = self._get(posixpath.join(self._folder(catalog_id, version), MANIFEST))
         if hashlib.sha256(content).hexdigest() != manifest_sha256:
-            raise ModelCorrupt(f"the manifest of model {version} is not the one that was recorded")
+            raise ModelCorrupt(f"the manifest of model {version} does not match the recorded one")
         with _well_formed(version):
             manifest: Mapping[str, Any] = json.loads(content)
             known = manifest["format"] in READABLE
         if not known:
             raise ModelCorrupt(
-                f"model {version} has a format that this release can't read: train anew"
+                f"model {version} has a format that this release can't read: train a new model"
             )
         return manifest
 
@@ -165,7 +164,7 @@ class ModelStore:
             with (
                 suppress(OSError),
                 as_os_errors(),
-            ):  # half a draft on a full disk is in everybody's way
+            ):  # a partial draft would waste a full disk
                 self._files.rm_file(draft)
             raise
 

@@ -1,7 +1,7 @@
-"""A model as named arrays and as what a manifest says of it, and back.
+"""Conversion of a model to named arrays and manifest entries, and back.
 
-What a field needs stands in one of the tables below; a new field of `Model` is a line there. Fields
-that a model lacks have no array, so that a model of an older release reads as one without them.
+The tables below list the fields; a new field of `Model` is a new line there. A missing field has no
+array, so a model of an older release reads as one without the field.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from ranker.domain.events import EventType
 from ranker.domain.model import Calibration, Looks, Model, ProductFeatures, ShopperSegments
 
 TEXTS = ("item_ids", "actors", "feature_names", "shopper_feature_names")
-"""Stored as one UTF-8 blob and the offsets into it."""
+"""Stored as one UTF-8 blob with offsets."""
 
 ARRAYS: Mapping[str, tuple[str, ...]] = {
     "item_vectors": ("items", "dimension"),
@@ -31,14 +31,14 @@ ARRAYS: Mapping[str, tuple[str, ...]] = {
     "style_mean": ("photo_dimension",),
     "style_axes": ("style_dimension", "photo_dimension"),
 }
-"""Arrays of float32 with the names of their sizes; the same name is the same size everywhere."""
+"""Arrays of float32 with the names of their dimensions; equal names mean equal sizes."""
 
 NEIGHBOURS: Mapping[str, tuple[str, str]] = {
     "item_item": ("items", "items"),
     "bought_together": ("items", "items"),
     "item_features": ("items", "features"),
 }
-"""Sparse matrices with the names of their sizes."""
+"""Sparse matrices with the names of their dimensions."""
 
 REQUIRED = frozenset(
     {"item_vectors", "item_biases", "actor_vectors", "feature_vectors", "feature_biases"}
@@ -148,7 +148,7 @@ def _array(name: str, array: AnyArray, of: Sequence[str], sizes: dict[str, int])
         if sizes.setdefault(size, length) != length:
             raise ValueError(f"{name} is {length} and not {sizes[size]} {size} long")
     rows = array
-    if name in MAY_BE_NAN:  # a row that is not known is NaN from end to end
+    if name in MAY_BE_NAN:  # a row without a value is all NaN
         rows = array[~np.isnan(array).all(axis=1)]
     if not np.isfinite(rows).all():
         raise ValueError(f"{name} holds values that are not finite")
@@ -204,13 +204,13 @@ def _neighbours(name: str, arrays: Mapping[str, AnyArray], rows: int, columns: i
 def _check_rows(name: str, starts: AnyArray, items: AnyArray, rows: int, columns: int) -> None:
     """Raise ValueError unless these are the rows of a sparse matrix of that size."""
     if starts.dtype != np.int64 or items.dtype != np.int32:
-        raise ValueError(f"{name} is of other types")
+        raise ValueError(f"{name} has other types")
     if starts.shape != (rows + 1,) or items.ndim != 1:
-        raise ValueError(f"{name} has other sizes")
+        raise ValueError(f"{name} has different sizes")
     if starts[0] != 0 or starts[-1] != len(items) or (np.diff(starts) < 0).any():
         raise ValueError(f"the rows of {name} do not fit")
     if len(items) and (items.min() < 0 or items.max() >= columns):
-        raise ValueError(f"{name} points beyond its columns")
+        raise ValueError(f"{name} refers to missing columns")
 
 
 def _calibration(
@@ -222,9 +222,9 @@ def _calibration(
     if raw.dtype != np.float64 or chances.dtype != np.float64 or raw.shape != chances.shape:
         raise ValueError("the calibration is not two columns of float64")
     if raw.ndim != 1 or not len(raw) or not (np.diff(raw) > 0).all():
-        raise ValueError("the calibration's scores do not rise")
+        raise ValueError("the calibration's scores do not ascend")
     if not ((np.diff(chances) >= 0).all() and chances[0] >= 0 and chances[-1] <= 1):
-        raise ValueError("the calibration's chances fall, or are none")
+        raise ValueError("the calibration's probabilities descend, or are not 0 to 1")
     if not np.isfinite(raw).all():
         raise ValueError("the calibration holds values that are not finite")
     return Calibration(

@@ -1,4 +1,4 @@
-"""Events as Parquet files, by pyarrow, which only this module knows. Needs the extra `export`."""
+"""Events as Parquet files, with pyarrow, which only this module knows. Needs the extra `export`."""
 
 from collections.abc import Sequence
 from typing import IO, Any
@@ -20,7 +20,7 @@ _SCHEMA = pa.schema(
 
 
 class ParquetWriter:
-    """One file. Blocking; errors are those of the file that it writes to."""
+    """One Parquet file. Blocking; raises the errors of the underlying file."""
 
     def __init__(self, file: IO[bytes]) -> None:
         """`file` stays open: closing it is its owner's."""

@@ -1,5 +1,5 @@
-"""The retriever: products and what they look like, as a training reads them; and its index, as a
-publication writes to it."""
+"""Client of the retriever: products and photo vectors for trainings, and the index for
+publications."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,25 +36,25 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A generation of the space, as the retriever has it."""
+    """A generation of the collaborative space in the retriever."""
 
     name: str
     version: str
-    """The model's."""
+    """Version of the model."""
     live: bool
-    """Whether it was not dropped."""
+    """False if it was dropped."""
     verified: bool
-    """Whether it holds all that was written, and its verification passed."""
+    """True if it holds all written vectors and its verification passed."""
     active: bool
     previous: bool
-    """Whether a rollback in the retriever would make it active."""
+    """True if a rollback in the retriever would activate it."""
     vector_count: int
     finding: str = ""
-    """What its verification found wrong first; empty = nothing, or there was none."""
+    """First finding of its verification; empty if none."""
 
 
 class CollaborativeIndex:
-    """Generations of the space and their vectors. Any call may raise Unavailable."""
+    """Generations of the collaborative space with their vectors. Calls may raise Unavailable."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._index = index_service_pb2_grpc.IndexServiceStub(channel)
@@ -170,18 +170,18 @@ def _published(made: index_service_pb2.Generation) -> Published:
 
 
 IDEMPOTENT = idempotent(index_service_pb2, job_service_pb2, product_service_pb2, vector_service_pb2)
-"""Calls that the channel may try again."""
+"""Calls that the channel may retry."""
 
 PAGE_SIZE = 1000
 PAGE_SECONDS = 30.0
 
 VISUAL = "visual"
 NO_VECTORS = frozenset({"SPACE_UNAVAILABLE", "UNIMPLEMENTED"})
-"""Why a retriever has none to give: no photo is indexed, or it is of an older release."""
+"""Reasons of a retriever without vectors: no photo is indexed, or its release is older."""
 
 
 class Catalog:
-    """The products of a catalog. Each call raises what the retriever answers as a ServiceError."""
+    """The products of a catalog. Every call raises the retriever's error as a ServiceError."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._products = product_service_pb2_grpc.ProductServiceStub(channel)

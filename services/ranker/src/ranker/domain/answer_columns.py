@@ -1,4 +1,4 @@
-"""Products of a kept answer: as packed columns, which is how they are stored, and one by one."""
+"""Products of a recorded answer: as packed columns, which are stored, and one by one."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
@@ -22,7 +22,7 @@ STEPS = (
     *map(_CAUSES, ("CAUSE_POPULARITY", "CAUSE_DIVERSITY", "CAUSE_CATEGORY_CAP")),
     *map(_CAUSES, ("CAUSE_BRAND_CAP", "CAUSE_EXPLORATION")),
 )
-"""Causes of moves in the order in which they move."""
+"""Causes of moves in the order in which they are applied."""
 
 
 def page(record: pb.AnswerRecord, offset: int, limit: int, *, as_columns: bool) -> None:

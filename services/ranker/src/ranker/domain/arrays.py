@@ -16,10 +16,10 @@ AnyArray = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """For each product those that go with it: the rows of a sparse matrix (CSR), read-only.
+    """Related products of each product: the rows of a sparse matrix (CSR), read-only.
 
     The neighbours of product i are ``items[starts[i]:starts[i + 1]]``, sorted, with ``weights`` at
-    the same places.
+    the same indexes.
     """
 
     starts: Ints
@@ -27,7 +27,7 @@ class Neighbours:
     items: npt.NDArray[np.int32]
     """(neighbours of all,) rows of products"""
     weights: Floats
-    """(neighbours of all,) how much the product speaks for each; 0 is left out"""
+    """(neighbours of all,) weight of each neighbour; zeros are omitted"""
 
 
 def packed(values: Doubles) -> bytes:
@@ -51,7 +51,7 @@ def indicators(named: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], Ints, I
 
 
 Table = TypeVar("Table", bound=Any)
-"""A dataclass whose arrays are columns of one length."""
+"""A dataclass whose arrays are columns of equal length."""
 
 
 def part(table: Table, rows: Flags | Ints | slice) -> Table:

@@ -1,4 +1,4 @@
-"""Candidate columns of the wire as products."""
+"""Conversion of candidate columns of the wire to products."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ COLUMNS = (
     "create_time_micros",
     "image_hashes",
 )
-"""All columns beside the ids; each is empty or as long as they are."""
+"""All columns except the ids; each is empty or as long as these."""
 
 
 def products_of(columns: candidate_pb2.CandidateColumns, path: str) -> Sequence[Product]:

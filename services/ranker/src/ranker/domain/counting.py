@@ -1,16 +1,20 @@
-"""What is counted of events for the recommenders that need no model.
+"""Counts of events for the recommenders that need no model.
 
-Everything is counted by a shopper's day (UTC): whatever they do on it, a pair of products counts
-once, and so does interest in a product. What a day counts is a function of its events alone, in
-whole numbers, so that counts are sums over days from which a day is taken out again exactly.
+The unit of counting is a shopper's day (UTC): within it a pair of products counts once, and so does
+interest in a product. The content of a day is a function of its events in whole numbers, so counts
+are sums over days from which a day can be subtracted exactly.
 
-- Products are viewed together that were viewed or clicked in one visit: one session id, else
-  without a gap (signals.sessions).
-- They are bought together that are in one order; where no order is named, that were bought or put
-  into the cart on the day. What is put into the cart and bought, too, counts as bought alone.
-- Of a visit or a basket the last 50 products count, as pairs grow with their square.
-- Pieces of a product that a shopper buys on a day count up to 10.
-- The day of a robot (signals.robots) counts nothing.
+- Viewed together: products viewed or clicked in one visit, which is one session id, otherwise
+events without a gap (signals.sessions).
+
+- Bought together: products of one order; without an order id, products bought or put into the cart
+on the day. A product put into the cart and bought counts as bought only.
+
+- The last 50 products of a visit or a basket count, because pairs grow with their square.
+
+- Up to 10 units of a product count per shopper and day.
+
+- Days of robots (signals.robots) do not count.
 """
 
 import json
@@ -33,35 +37,35 @@ VIEWED, BOUGHT = "view", "order"
 MOST_TOGETHER = 50
 MOST_PIECES = 10
 MOST_GAPS = 10
-"""Newest intervals between purchases of one product by one shopper."""
+"""Number of newest intervals between purchases of one product by one shopper."""
 HABITS = -10_000_000
-"""In place of a day, and before any: what all days of a shopper say together."""
+"""Used as a day, before all others: totals over all days of a shopper."""
 ALL = ""
-"""In place of a product, a segment or a group: all of them."""
+"""Used as a product, a segment or a group: all of them."""
 
 ORIGIN_DAY = 18_262
-"""2020-01-01. Decayed counts are kept as seen from it; any fixed day would do."""
+"""2020-01-01. Reference day of decayed counts; any fixed day would do."""
 SHORT_DAYS, LONG_DAYS, SOLD_DAYS = 2.0, 28.0, 28.0
-"""Half-lives."""
+"""Half-lives, in days."""
 
 Unit = tuple[str, int]
 """A shopper's pseudonym and a day since 1970."""
 Groups = Sequence[Sequence[str]]
-"""Products that stand together, each group's in order."""
+"""Products that belong together, in the order of each group."""
 NOTHING = ""
-"""The content of a unit that counts nothing."""
+"""Content of a unit without counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What one shopper's day counts."""
+    """Counts of one shopper's day."""
 
     visits: Groups = ()
     baskets: Groups = ()
     liked: Sequence[str] = ()
-    """What they showed interest in."""
+    """Products in which the shopper showed interest."""
     bought: Mapping[str, int] = field(default_factory=dict)
-    """Pieces by product."""
+    """Units by product."""
 
 
 def unit(said: Interaction) -> Unit:
@@ -71,7 +75,7 @@ def unit(said: Interaction) -> Unit:
 def days(said: Iterable[Interaction], signals: Signals) -> dict[Unit, Day]:
     """Return what these days count; `said` holds all their events of interest. Days without
     counts are left out."""
-    # As if each day were a shopper of its own.
+    # Each day is treated as a separate shopper.
     apart = (
         one._replace(actor=f"{one.time_micros // DAY_MICROS} {one.actor}")
         for one in said
@@ -174,12 +178,13 @@ def gap_days(gap: float) -> float:
 
 @dataclass(slots=True)
 class CountChanges:
-    """How counts change."""
+    """Changes of counts."""
 
     pairs: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """By kind, product and other product; see tables.COUNT_PAIRS."""
     shoppers: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-    """By product, segment and day; of ALL products those who showed interest in any."""
+    """By product, segment and day: number of shoppers with interest; for ALL products, in any
+    product."""
     pieces: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     gaps: Counter[tuple[str, int]] = field(default_factory=Counter)
 

@@ -44,7 +44,7 @@ class EventInvalid(FieldsInvalid, reason="EVENT_INVALID"):
 
 
 class EventTimeInvalid(FieldsInvalid, reason="EVENT_TIME_INVALID"):
-    """An event's time is too far ahead, or is no time at all."""
+    """An event's time is too far in the future or invalid."""
 
 
 class EventConflict(AlreadyExists, reason="EVENT_CONFLICT"):
@@ -52,52 +52,52 @@ class EventConflict(AlreadyExists, reason="EVENT_CONFLICT"):
 
 
 class ModelNotFound(NotFound, reason="MODEL_NOT_FOUND"):
-    """The catalog has no model of this version, or none that served before."""
+    """The catalog has no model of this version, or no model served before."""
 
-    message = "this catalog has no such model"
+    message = "the catalog has no model of this version"
 
 
 class EvaluationMissing(NotFound, reason="EVALUATION_NOT_FOUND"):
-    message = "this model was not evaluated yet"
+    message = "the model was not evaluated yet"
 
 
 class ProductUnknown(NotFound, reason="PRODUCT_NOT_FOUND"):
-    """No model serves, or it was trained before the product came."""
+    """No model serves, or the model was trained before the product was added."""
 
     def __init__(self, *, serving: bool) -> None:
-        problem = "the serving model does not know it" if serving else "no model serves yet"
+        problem = "the serving model does not contain it" if serving else "no model serves yet"
         super().__init__(f"nothing is known of this product: {problem}")
 
 
 class AnswerMissing(NotFound, reason="ANSWER_RECORD_MISSING"):
-    """The answer's record was lost, has expired or was never handed over."""
+    """The answer's record was lost, has expired or was never written."""
 
     message = "no record of this answer is kept"
 
 
 class ExperimentMissing(NotFound, reason="EXPERIMENT_NOT_FOUND"):
-    message = "this catalog has no such experiment"
+    message = "the catalog has no experiment of this name"
 
 
 class ExperimentChanged(FailedPrecondition, reason="EXPERIMENT_CHANGED"):
-    """An experiment that has begun would be another one: what it found would be of neither."""
+    """A change to an experiment that has started, which would invalidate its results."""
 
 
 class PromotionConflict(Aborted, reason="PROMOTION_CONFLICT"):
-    """Another model was promoted, or one rolled back, while a rollback was on its way."""
+    """Another promotion or rollback happened during this rollback."""
 
     message = "the serving model changed meanwhile: look which one serves, then decide"
 
 
 class LogUnavailable(Unavailable, reason="EVENT_LOG_UNAVAILABLE"):
-    """The log did not say in time that it has the events; some may be there nevertheless."""
+    """The log did not acknowledge the events in time; some may have been stored."""
 
     message = "the log of events does not answer: send the events again"
     retry_after = timedelta(seconds=1)
 
 
 class AnswerOutdated(FailedPrecondition, reason="ANSWER_RECORD_OUTDATED"):
-    """The answer's record does not hold what this release computes an answer from."""
+    """The answer's record lacks data that this release needs to compute the answer."""
 
     def __init__(self, version: int, needed: int) -> None:
         kept = f"version {version} of `inputs`" if version else "no `inputs`"
@@ -113,45 +113,45 @@ class AnswerOutdated(FailedPrecondition, reason="ANSWER_RECORD_OUTDATED"):
 
 
 class ConsentRequired(FailedPrecondition, reason="CONSENT_REQUIRED"):
-    message = "attributes are stored only with the shopper's consent: say so in `consent`"
+    message = "attributes are stored only with the shopper's consent: set `consent`"
 
 
 class ModelCorrupt(FailedPrecondition, reason="MODEL_CORRUPT"):
-    """A model's files are missing or do not have the hashes that were recorded for them."""
+    """A model's files are missing or do not match their recorded hashes."""
 
 
 class ModelUnproven(FailedPrecondition, reason="MODEL_UNPROVEN"):
-    """No evaluation shows that the model may take the place of what serves."""
+    """No evaluation permits that the model replaces the serving one."""
 
 
 class PublishIncomplete(FailedPrecondition, reason="PUBLISH_INCOMPLETE"):
-    """The retriever's index did not come to hold what a model has to publish."""
+    """The retriever's index did not reach the state that a publication needs."""
 
 
 class DataInsufficient(FailedPrecondition, reason="TRAINING_DATA_INSUFFICIENT"):
-    """There is too little to train on."""
+    """There is too little data to train on."""
 
 
 class TrainingDiverged(FailedPrecondition, reason="TRAINING_DIVERGED"):
-    """What a training learned is no longer finite: its steps are too large."""
+    """Learned parameters are not finite: the learning rate is too high."""
 
     message = "the training diverged: a smaller learning_rate, or fewer epochs, may help"
 
 
 class BaseUnusable(FailedPrecondition, reason="TRAINING_BASE_UNUSABLE"):
-    """An incremental training has no model to begin from."""
+    """An incremental training has no model to start from."""
 
 
 class StoreUnwritable(FailedPrecondition, reason="MODEL_STORE_UNWRITABLE"):
-    """A model can't be written where models are kept."""
+    """The model store can't be written."""
 
 
 class ExportUnwritable(FailedPrecondition, reason="EXPORT_UNWRITABLE"):
-    """Events can't be written where exports are kept."""
+    """The export store can't be written."""
 
 
 class PurgeUnnoted(FailedPrecondition, reason="PURGE_NOT_NOTED"):
-    """The events are gone, but a restore would bring them back."""
+    """The purge could not be noted: a restore would bring the deleted events back."""
 
     message = (
         "deleted, but not noted beside the backups, which do not answer: ask for it again, or a"
@@ -160,7 +160,7 @@ class PurgeUnnoted(FailedPrecondition, reason="PURGE_NOT_NOTED"):
 
 
 class BackupRefused(Exception):
-    """A backup is not made, or not restored."""
+    """A backup or restore that failed."""
 
     def __init__(self, reason: str, why: str) -> None:
         super().__init__(f"{reason}: {why}")
@@ -168,8 +168,8 @@ class BackupRefused(Exception):
 
 
 class Interrupted(Exception):
-    """The worker stops; the job is to be left to the next one."""
+    """The worker is stopping; another worker continues the job."""
 
 
 class KeyUnusable(Exception):
-    """The pseudonym key is missing, malformed or not the one that the store was written with."""
+    """The pseudonym key is missing, malformed or not the one with which the store was written."""

@@ -1,4 +1,4 @@
-"""What shoppers do, as given, as stored and as read."""
+"""Events of shoppers, as given, as stored and as read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class EventType(StrEnum):
 
 
 class Identity(StrEnum):
-    """What kind of id a shopper is known by."""
+    """Kind of a shopper's id."""
 
     USER = "user"
     VISITOR = "visitor"
@@ -34,7 +34,7 @@ class Identity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shopper:
-    """Who is asking or acting, by the caller's own id. Lives no longer than a call."""
+    """The shopper, by the caller's own id. Exists only during a call."""
 
     kind: Identity
     id: str = field(repr=False)
@@ -42,7 +42,7 @@ class Shopper:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that a shopper did, as given; limits are those of the Event message."""
+    """An event as given; limits are those of the Event message."""
 
     event_id: str
     shopper: Shopper | None
@@ -50,7 +50,7 @@ class Event:
     product_id: str = ""
     session_id: str = field(default="", repr=False)
     time_micros: int | None = None
-    """Microseconds since 1970 (UTC); None = not given."""
+    """Microseconds since 1970 (UTC); `None` if not given."""
     value: float | None = None
     quantity: int = 0
     unit_price: Money | None = None
@@ -60,47 +60,48 @@ class Event:
     attribution_token: str = ""
     query: str = field(default="", repr=False)
     answer_id: str = ""
-    """The answer that the token names, as the gateway read it; no part of what the caller gave."""
+    """The answer named by the token, as read by the gateway; not part of the caller's event."""
     arm: str = ""
-    """EXPERIMENT/ARM that made it, read alike."""
+    """EXPERIMENT/ARM of that answer, as read by the gateway."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event as the record holds it: pseudonyms in the place of ids."""
+    """A stored event, with pseudonyms instead of ids."""
 
     catalog_id: str
     event: Event
-    """With `time_micros` set. Read back, `shopper` is None and `session_id` empty."""
+    """With `time_micros` set. When read back, `shopper` is `None` and `session_id` is empty."""
     actor: str
     """Pseudonym of the shopper."""
     session: str
-    """Pseudonym of the visit; empty = unknown."""
+    """Pseudonym of the visit; empty if unknown."""
     key_id: str
-    """Which key made the pseudonyms."""
+    """Id of the key that made the pseudonyms."""
     digest: bytes
     """SHA-256 of the content as given; 32 bytes."""
     received_micros: int
-    """When the service took it in, microseconds since 1970 (UTC)."""
+    """When the service received it, microseconds since 1970 (UTC)."""
     sequence: int = 0
-    """The record's own order; 0 = not stored yet."""
+    """Sequence number; 0 if not stored yet."""
     sample_share: float = 1.0
-    """Share of the answers whose impressions were kept when this one was, above 0, at most 1: an
-    impression stands for ``1 / sample_share`` of them. 1 for all that is no impression."""
+    """Share of the answers whose impressions were stored at that time, above 0, at most 1: an
+    impression represents ``1 / sample_share`` of them. 1 for all other events."""
 
 
 class Written(StrEnum):
-    """What became of an event that was handed to the record."""
+    """Result of writing an event to the record."""
 
     NEW = "NEW"
     DUPLICATE = "DUPLICATE"
     CONFLICT = "CONFLICT"
     PURGED = "PURGED"
-    """A purge was asked for while the event waited in a log: it is not stored."""
+    """Not stored: it was purged while it waited in a log."""
 
 
 class Interaction(NamedTuple):
-    """What ranking and training need of an event; a tuple, as each request reads dozens."""
+    """Fields of an event that ranking and training need; a tuple, because each request reads
+    dozens."""
 
     actor: str
     product_id: str
@@ -109,28 +110,28 @@ class Interaction(NamedTuple):
     time_micros: int
     event_id: str
     quantity: int = 0
-    """0 = not said."""
+    """0 if not given."""
     session: str = ""
-    """Pseudonym of the visit; empty = unknown."""
+    """Pseudonym of the visit; empty if unknown."""
     order_id: str = ""
-    """Empty = unknown."""
+    """Empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What the record knows of a shopper, read anew for each request."""
+    """A shopper's events and attributes, read for each request."""
 
     recent: tuple[Interaction, ...] = ()
-    """The newest events that speak of interest, newest first, bounded."""
+    """The newest events of interest, newest first, bounded."""
     hidden: frozenset[str] = frozenset()
-    """Products that are hidden now."""
+    """Products that are currently hidden."""
     seen: frozenset[str] = frozenset()
-    """Products viewed, bought or rated; empty unless asked for."""
+    """Products viewed, bought or rated; empty unless requested."""
     actor: str = ""
-    """Whose it is: the user's pseudonym where a merged visitor was asked for; empty = as asked."""
+    """Pseudonym of the shopper; for a merged visitor that of the user; empty: as requested."""
     attributes: tuple[tuple[str, str], ...] = ()
-    """What they gave of themselves and consented to have used, as (key, value), sorted."""
+    """Attributes given with consent, as (key, value), sorted."""
     sequences: tuple[int, ...] = field(default=(), compare=False)
-    """The record's numbers of `recent`."""
+    """Sequence numbers of `recent`."""
     marks: Mapping[str, int] = field(default_factory=dict, compare=False)
-    """By product that is hidden or seen the record's number of an event that says so."""
+    """By hidden or seen product: sequence number of an event that is the evidence."""

@@ -1,7 +1,7 @@
-"""What experiments are counted by, and what is concluded. Pure.
+"""Statistics of experiments. Pure.
 
-Figures are by unit: of each unit one value of each metric, so that they are independent of one
-another where those of one unit's clicks are not.
+Figures are computed by unit: each unit has one value of each metric, so that values are
+independent, which the clicks of one unit are not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,16 +21,16 @@ CLICK_RATE, CLICKS, CONVERSION_RATE, REVENUE, HIDE_RATE = METRICS = (
     "hide_rate",
 )
 BASED_ON = {CLICKS: CLICK_RATE, REVENUE: CONVERSION_RATE}
-"""The rate of units with a value above 0 of metrics that are no rates."""
+"""For metrics that are not rates: the rate of units with a value above 0."""
 LOWER_IS_BETTER = frozenset({HIDE_RATE})
 
 LEAST_UNITS, LEAST_POSITIVE = 100, 30
-"""Units of each arm, and of the two those with a value above 0, from which on a normal distribution
-is near enough; docs/research/experiments.md has the error rates that it leads to."""
+"""Minimum number of units of each arm, and of units with a value above 0 in both arms, for the
+normal approximation; docs/research/experiments.md has the resulting error rates."""
 
 
 class ArmVerdict(StrEnum):
-    """What is known of an arm against the control."""
+    """Result of an arm against the control."""
 
     TOO_FEW = "TOO_FEW"
     UNDECIDED = "UNDECIDED"
@@ -42,25 +42,25 @@ class ArmVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """What an experiment's figures are to be judged by."""
+    """Parameters by which an experiment is judged."""
 
     shares: Sequence[float]
-    """Of the arms, the control first."""
+    """Shares of the arms, the control first."""
     metric: str
     planned_units: int
     guardrails: Mapping[str, float]
-    """By metric how much worse it may be."""
+    """Tolerated deterioration by metric."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArmCounts:
-    """What an arm's units did."""
+    """Counts of an arm's units."""
 
     name: str
     exposed: int
-    """Units that saw an answer of it."""
+    """Number of units that saw an answer of the arm."""
     samples: Mapping[str, Moments]
-    """By metric, of the units whose time is over."""
+    """By metric, over the units whose outcome window is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +74,24 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class ArmFindings:
-    """An arm's figures, and what is known of it."""
+    """Figures and verdict of an arm."""
 
     counts: ArmCounts
     effects: Mapping[str, Effect]
-    """By metric; without those of which too little is known."""
+    """By metric; without metrics with too few units."""
     verdict: ArmVerdict | None
-    """None = the control."""
+    """`None` for the control."""
     broken: tuple[str, ...] = ()
-    """Guardrails."""
+    """Guardrails that are broken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is known of an experiment."""
+    """Results of an experiment."""
 
     arms: tuple[ArmFindings, ...]
     evidence: float
-    """That the sample ratio is wrong."""
+    """Evidence for a sample ratio mismatch."""
 
     @property
     def mismatch(self) -> bool:

@@ -1,9 +1,9 @@
-"""Turns a product into the names of the features that a model learns.
+"""Names of the features of a product, from which a model learns.
 
 A feature is named ``kind=value``: ``id=100062``, ``category=Wine > Red`` (and ``category=Wine``),
-``brand=Casa Valduga``, ``price_band=EUR:10``, ``tag=Beef`` and, for the attributes that are asked
-for, ``attribute.country=Brazil``. Training and serving name features here and nowhere else, so that
-a product which was added after training is represented as training would have done.
+``brand=Casa Valduga``, ``price_band=EUR:10``, ``tag=Beef`` and, for requested attributes,
+``attribute.country=Brazil``. Training and serving both use this module, so that a product added
+after training is represented as in training.
 """
 
 import math
@@ -16,11 +16,11 @@ from sightline_rules.categories import ancestors
 ID_KIND = "id"
 CATEGORY_KIND, BRAND_KIND, PRICE_KIND, TAG_KIND = "category", "brand", "price_band", "tag"
 ATTRIBUTE_KIND = "attribute."
-"""Followed by the attribute's key."""
+"""Prefix, followed by the attribute's key."""
 LOOK_KIND = "look"
-"""Its value is the most typical product of a group that looks alike; only to show people."""
+"""Its value is the most typical product of a group that looks similar; for display only."""
 STYLE_KIND = "style"
-"""What a photo adds; models of before 0.14 have features of it, ``style=00`` and so on."""
+"""Contribution of a photo; models before 0.14 have features ``style=00`` and so on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Money:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What a model can learn from about a product."""
+    """Properties of a product from which a model can learn."""
 
     product_id: str
     category: str = ""
-    """Path from the root down, levels joined by " > "; empty = uncategorised."""
+    """Path from the topmost level down, levels joined by " > "; empty if uncategorised."""
     brand: str = ""
     price: Money | None = None
     tags: tuple[str, ...] = ()
@@ -47,10 +47,10 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """What products look like: one vector each of the retriever's visual space."""
+    """Photo vectors of products, one for each, in the retriever's visual space."""
 
     product_ids: tuple[str, ...]
-    """Sorted; products without a photo are left out."""
+    """Sorted; without products that have no photo."""
     vectors: Floats
     """(products, dimension)"""
     space_version: str

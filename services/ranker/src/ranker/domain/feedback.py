@@ -1,4 +1,4 @@
-"""Recorded answers and what became of their products, as columns. NumPy only."""
+"""Recorded answers and the outcomes of their products, as columns. NumPy only."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -16,16 +16,16 @@ class ProductOutcome:
 
     shown: bool
     weight: float
-    """For how many impressions it stands, above 0; without meaning where it was not shown."""
+    """Number of impressions that it represents, above 0; undefined if it was not shown."""
     position: int
-    """Where it was seen, 1 = first; 0 = not said."""
+    """Position at which it was shown, from 1; 0 if unknown."""
     clicked: bool
     bought: bool
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedAnswer:
-    """An answer with its products as they were ordered, and what became of them by product."""
+    """An answer with its ordered products and their outcomes."""
 
     answer_id: str
     answer_micros: int
@@ -33,41 +33,41 @@ class LoggedAnswer:
     product_ids: Sequence[str]
     raw_scores: Doubles
     parts: Mapping[str, Doubles]
-    """Contributions of the raw scores."""
+    """Parts of the raw scores."""
     propensities: Doubles
-    """The chances that products stood at their places; 0 = not known."""
+    """Probabilities that products were placed at their ranks; 0 if unknown."""
     outcomes: Mapping[str, ProductOutcome]
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """Products of answers. Row i of a column is one; an answer's rows are together, in the order in
-    which they were answered, and answers are sorted by time, then by id."""
+    """Products of answers. Row i of a column is one product; an answer's rows are adjacent and in
+    its order; answers are sorted by time, then id."""
 
     part_names: tuple[str, ...]
     """Sorted."""
     versions: tuple[str, ...]
-    """Model versions, sorted; codes in `version` are places here."""
+    """Model versions, sorted; codes in `version` are indexes into it."""
     answer: Ints
-    """(rows,) not falling; the same code = the same answer"""
+    """(rows,) non-decreasing; equal codes mean the same answer"""
     micros: Ints
-    """(rows,) when the answer was served, not falling"""
+    """(rows,) when the answer was served, microseconds since 1970 (UTC), non-decreasing"""
     version: Ints
     """(rows,)"""
     parts: Doubles
-    """(rows, parts) 0 where a product has no such part"""
+    """(rows, parts) 0 if a product lacks the part"""
     raw_score: Doubles
     """(rows,)"""
     rank: Ints
-    """(rows,) place in the answer's order, 1 = first"""
+    """(rows,) rank in the answer's order, from 1"""
     place: Ints
-    """(rows,) where it was seen as reported, else `rank`"""
+    """(rows,) reported position, otherwise `rank`"""
     propensity: Doubles
-    """(rows,) the chance that it stood there, 0 to 1; 0 = not known"""
+    """(rows,) probability of its rank, 0 to 1; 0 if unknown"""
     shown: Flags
-    """(rows,) whether it was reported as shown"""
+    """(rows,) whether an impression was reported"""
     weight: Doubles
-    """(rows,) for how many impressions it stands; 0 where it was not shown"""
+    """(rows,) number of impressions represented; 0 if it was not shown"""
     clicked: Flags
     """(rows,)"""
     bought: Flags

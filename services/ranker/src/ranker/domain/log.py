@@ -1,4 +1,4 @@
-"""Events as columns: what signals, training and evaluation compute on. NumPy only."""
+"""Events as columns, for signals, training and evaluation. NumPy only."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from ranker.domain.arrays import Doubles, Ints, part
 from ranker.domain.events import EventType, Interaction
 
 TYPES = tuple(EventType)
-"""What the codes in `Log.type` stand for."""
+"""Event types by the codes in `Log.type`."""
 
 UNKNOWN = -1
-"""Code of a session or an order that is not known."""
+"""Code of an unknown session or order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +21,27 @@ class EventColumns:
     """Events, sorted by time, then by event id. Row i of every column is event i."""
 
     actors: tuple[str, ...]
-    """Pseudonyms, sorted; codes in `actor` are places here. A part of a log keeps them all."""
+    """Pseudonyms, sorted; codes in `actor` are indexes into it. A part of a log keeps all of them.
+    """
     items: tuple[str, ...]
-    """Product ids, sorted; codes in `item` are places here. A part of a log keeps them all."""
+    """Product ids, sorted; codes in `item` are indexes into it. A part of a log keeps all of them.
+    """
     actor: Ints
     """(events,)"""
     item: Ints
     """(events,)"""
     type: Ints
-    """(events,) places in `TYPES`"""
+    """(events,) indexes into `TYPES`"""
     value: Doubles
-    """(events,) NaN = not given"""
+    """(events,) NaN if not given"""
     quantity: Ints
-    """(events,) 1 where it was not said"""
+    """(events,) 1 if not given"""
     time: Ints
-    """(events,) microseconds since 1970 (UTC), not falling"""
+    """(events,) microseconds since 1970 (UTC), non-decreasing"""
     session: Ints
-    """(events,) the same code = the same visit; UNKNOWN = not said"""
+    """(events,) equal codes mean the same visit; UNKNOWN if not given"""
     order: Ints
-    """(events,) the same code = the same order; UNKNOWN = not said"""
+    """(events,) equal codes mean the same order; UNKNOWN if not given"""
 
     def __len__(self) -> int:
         return len(self.time)

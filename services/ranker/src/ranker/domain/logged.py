@@ -1,6 +1,6 @@
 """Events as messages of a log, which other systems may read too: docs/operate/events-at-scale.md.
 
-People appear as pseudonyms only: neither `shopper` nor `session_id` is among the fields.
+Shoppers appear as pseudonyms only: `shopper` and `session_id` are not among the fields.
 """
 
 import json
@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from ranker.domain.events import Event, StoredEvent
 
 FORMAT = 1
-"""Rises when a reader would misread a message; fields that are added do not count."""
+"""Version of the format; raised by incompatible changes. Additional fields are compatible."""
 
 _OF_EVENT = [one.name for one in fields(Event) if one.name not in {"shopper", "session_id"}]
 _OF_STORED = [
@@ -21,15 +21,15 @@ _OF_STORED = [
 ]
 _STORED = TypeAdapter(StoredEvent)
 _WHO = re.compile(r"[a-z0-9_-]{1,63} [0-9a-f]{64} ([0-9a-f]{64})? [0-9a-f]{16}")
-"""Catalog, shopper, visit and key."""
+"""Fields for catalog, shopper, visit and key."""
 
 
 class Illegible(Exception):
-    """No event of ours. Says why, and nothing of what the message holds."""
+    """A message that is not a valid event. The error does not contain its content."""
 
 
 class OfLaterRelease(Exception):
-    """An event that this release would misread."""
+    """An event in a later format, which this release would misread."""
 
 
 def key(stored: StoredEvent) -> bytes:

@@ -1,4 +1,4 @@
-"""Messages that are made where what they say is known, and answered as they are."""
+"""Messages that are complete where they are raised, and returned unchanged."""
 
 from google.type.money_pb2 import Money as MoneyMessage
 

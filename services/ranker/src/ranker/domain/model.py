@@ -1,4 +1,4 @@
-"""A model, as it is served and as the record knows it."""
+"""A model, as served and as recorded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ from ranker.domain.arrays import Doubles, Floats, Ints, Neighbours
 from ranker.domain.events import EventType
 
 TRAIN, EVALUATE = "train", "evaluate"
-"""Kinds of jobs that make a model and measure one."""
+"""Kinds of jobs that train and evaluate a model."""
 
 
 class ModelVerdict(StrEnum):
-    """What the evidence says of serving a model. The names are stored."""
+    """Verdict of an evaluation. The names are stored."""
 
     PASSED = "PASSED"
     FAILED = "FAILED"
@@ -25,48 +25,47 @@ class ModelVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProductFeatures:
-    """What each product is, to show people: the rows of a sparse matrix of ones (CSR),
-    read-only.
+    """Features of each product, for display: the rows of a sparse matrix of ones (CSR), read-only.
 
     The features of product i are ``names[features[starts[i]:starts[i + 1]]]``.
     """
 
     names: tuple[str, ...]
-    """Sorted; ``kind=value`` as features.py names them, without ids and axes of the style, and
-    ``look=<product id>``: the most typical product of a group that looks alike."""
+    """Sorted; ``kind=value`` as named by features.py, without ids and axes of the style, and
+    ``look=<product id>``: the most typical product of a group that looks similar."""
     starts: Ints
     """(products + 1,)"""
     features: npt.NDArray[np.int32]
-    """(features of all,) places in `names`, rising within a product"""
+    """(features of all,) indexes into `names`, ascending within a product"""
     shares: Floats
-    """(names,) share of all shoppers' interest that went to products with the feature, 0 to 1"""
+    """(names,) share of all shoppers' interest in products with the feature, 0 to 1"""
 
 
 @dataclass(frozen=True, slots=True)
 class ShopperSegments:
-    """Groups of shoppers with like interests, the largest first. Arrays are read-only.
+    """Groups of shoppers with similar interests, largest first. Arrays are read-only.
 
-    A shopper's interests are the mean of the vectors of the products they like, weighed by how
-    much; they are of the group whose centroid has the largest inner product with that less `mean`.
+    A shopper's interests are the weighted mean of the vectors of liked products. The shopper
+    belongs to the group whose centroid has the largest inner product with that mean minus `mean`.
     """
 
     mean: Floats
-    """(dimension,) of the interests of all shoppers"""
+    """(dimension,) mean interests of all shoppers"""
     centroids: Floats
     """(segments, dimension) unit vectors"""
     shares: Floats
-    """(segments,) of the shoppers in training, adding up to 1"""
+    """(segments,) share of the shoppers in training; they add up to 1"""
     strengths: Floats
-    """(segments, names of `ProductFeatures`) how much more each group likes a feature than all do,
-    0 to 1; see serving/profiles/affinities.py"""
+    """(segments, names of `ProductFeatures`) strength of each group's affinity for a feature, 0 to
+    1; see serving/profiles/affinities.py"""
     silhouette: float
-    """How clearly the groups stand apart, −1 to 1 (Rousseeuw 1987)"""
+    """Mean silhouette: separation of the groups, −1 to 1 (Rousseeuw 1987)"""
 
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What a photo adds to the vector of a product that nobody liked in training: by how near it is
-    to photos of products that were liked (learning/training/looks.py)."""
+    """Contribution of photos to the vector of a product without interests in training, by their
+    distance to photos of liked products (learning/training/looks.py)."""
 
     photos: Floats
     """(landmarks, vector dimension)"""
@@ -92,25 +91,26 @@ class Looks:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The chance of an event as a rising, piecewise linear function of the raw score."""
+    """Probability of an event as an increasing, piecewise linear function of the raw score."""
 
     event: EventType
-    """Of which event the chance is."""
+    """Event whose probability is predicted."""
     raw_scores: Doubles
-    """(knots,) rising"""
+    """(knots,) ascending"""
     chances: Doubles
-    """(knots,) 0 to 1, not falling; the first and last also hold beyond their scores"""
+    """(knots,) 0 to 1, non-decreasing; the first and last also apply beyond their scores"""
     sample_count: int
-    """Impressions it rests on."""
+    """Number of impressions behind it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A trained model as it is served. Arrays are read-only and C-contiguous.
+    """A trained model in serving form. Arrays are read-only and C-contiguous.
 
-    The score of product i for a shopper q is ``item_vectors[i] @ q + item_biases[i]``; a product's
-    vector is the sum of its features' vectors, its bias the sum of their biases (Kula 2015,
-    arXiv 1507.08439). The shopper's own bias is left out: it moves no order and costs precision.
+    The score of product i for a shopper q is ``item_vectors[i] @ q + item_biases[i]``. A product's
+    vector is the sum of its features' vectors, and its bias the sum of their biases (Kula 2015,
+    arXiv 1507.08439). The shopper's own bias is omitted: it does not affect the order and costs
+    precision.
     """
 
     version: str
@@ -134,55 +134,59 @@ class Model:
     feature_biases: Floats
     """(features,)"""
     score_scale: float
-    """99th percentile of the size of behavioural scores in training; divides them."""
+    """99th percentile of the absolute behavioural scores in training, by which scores are divided.
+    """
     attribute_keys: tuple[str, ...]
-    """Attributes that were made features."""
+    """Attributes used as features."""
     item_item: Neighbours | None = None
-    """Products that people like who like this one; row j holds what an affinity of j says."""
+    """Item-to-item weights; row j holds the weights given an affinity for j."""
     bought_together: Neighbours | None = None
-    """Products that are bought with this one."""
+    """Products bought together with each product."""
     popularity: Floats | None = None
-    """(items,) share of the most popular one's decayed count at the end of training, 0 to 1."""
+    """(items,) decayed count as a share of the most popular product's at the end of training, 0 to
+    1."""
     trend: Floats | None = None
-    """(items,) base-2 logarithm of the last weeks' popularity over the time before; 0 = steady."""
+    """(items,) base-2 logarithm of the popularity in the last weeks over the time before; 0 is
+    steady."""
     styles: Floats | None = None
-    """(items, style dimension) the visual style, scaled as in training; NaN row = no photo."""
+    """(items, style dimension) visual style, scaled as in training; a NaN row has no photo."""
     style_mean: Floats | None = None
-    """(vector dimension,) of the products' photo vectors"""
+    """(vector dimension,) mean of the products' photo vectors"""
     style_axes: Floats | None = None
     """(style dimension, vector dimension) ``style = style_axes @ (vector - style_mean)``"""
     style_space: str = ""
-    """Version of the visual space that style and looks were learned in; empty = neither."""
+    """Version of the visual space of style and looks; empty if there is neither."""
     looks: Looks | None = None
-    """None = photos say nothing of taste, or it was trained before 0.14."""
+    """`None` if photos predict nothing of the taste, or the model was trained before 0.14."""
     part_scales: Mapping[str, float] = field(default_factory=dict)
-    """By part what its scores are divided by, so that parts are of one size; absent = score_scale
-    for taste and session, 1 for others."""
+    """Divisor of each part's scores, which brings parts to one size. Missing: score_scale for taste
+    and session, 1 for others."""
     blend: Mapping[str, float] = field(default_factory=dict)
-    """By part how much it counts after that; empty = Blend's default."""
+    """Weight of each part after that; empty: Blend's default."""
     calibration: Calibration | None = None
-    """None = too few impressions yet: answers have no calibrated score."""
+    """`None` while there are too few impressions: answers then have no calibrated score."""
     product_features: ProductFeatures | None = None
-    """What each product is; None = trained before profiles were known."""
+    """Features of each product; `None` if trained before profiles existed."""
     segments: ShopperSegments | None = None
-    """Groups of shoppers; None = too few for groups."""
+    """Groups of shoppers; `None` if there were too few shoppers."""
     shopper_feature_names: tuple[str, ...] = ()
-    """Features that shoppers share, such as ``age_band=25-34``; their ids are not among them."""
+    """Features shared by shoppers, such as ``age_band=25-34``, without their ids."""
     shopper_feature_rows: Mapping[str, int] = field(default_factory=dict)
-    """Row of each in `shopper_feature_vectors`."""
+    """Row of each feature in `shopper_feature_vectors`."""
     shopper_feature_vectors: Floats | None = None
-    """(shopper features, dimension): the sum of a newcomer's is their vector, as in training."""
+    """(shopper features, dimension): a new shopper's vector is the sum of theirs, as in training.
+    """
     item_features: Neighbours | None = None
-    """What each product's vector is the sum of: for row i, rows of `feature_vectors` and how much
-    of each. Features that training did not learn are left out."""
+    """Composition of each product's vector: for row i, rows of `feature_vectors` with their
+    weights. Features without a learned vector are omitted."""
     item_columns: Floats | None = None
-    """(dimension + 1, items) `item_vectors` the other way round, then `item_biases`; in no file:
-    see parts.by_columns"""
+    """(dimension + 1, items) transposed `item_vectors`, then `item_biases`; not stored: see
+    parts.by_columns"""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """A model as the record knows it."""
+    """A model as recorded in SQL."""
 
     catalog_id: str
     version: str
@@ -195,22 +199,22 @@ class ModelRecord:
     last_event_micros: int
     metrics: tuple["ModelMetric", ...]
     promoted_micros: int | None = None
-    """When it was last promoted; None = never."""
+    """When it was last promoted, microseconds since 1970 (UTC); `None` if never."""
     serving: bool = False
     training: Mapping[str, Any] = field(default_factory=dict)
-    """What the manifest says of its training: "recipe" (recipe.py), "ablation" (a list of
-    additions, learning/training/ablation.py), "base" (the version it went on from; empty = none)
-    and "trials" (how many recipes were tried). Empty = trained by an older release."""
+    """Training data of the manifest: "recipe" (recipe.py), "ablation" (a list of additions,
+    learning/training/ablation.py), "base" (version from which it continued; empty if none) and
+    "trials" (number of recipes tried). Empty for models of older releases."""
     verdict: ModelVerdict | None = None
-    """Of its newest evaluation; None = not evaluated."""
+    """Verdict of its newest evaluation; `None` if not evaluated."""
     verdict_summary: str = ""
-    """Why."""
+    """Reasons for the verdict."""
     compared_with: str = ""
-    """The version that served when it was evaluated; empty = none, or not evaluated."""
+    """Version that served when it was evaluated; empty if none or not evaluated."""
     forced: bool = False
-    """Whether its last promotion was forced."""
+    """True if its last promotion was forced."""
     pruned_micros: int | None = None
-    """When its files were deleted; None = they are there."""
+    """When its files were deleted, microseconds since 1970 (UTC); `None` if they exist."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -219,14 +223,14 @@ class ModelRecord:
 
 
 ROBOTS_METRIC = "robots"
-"""Of a model: how many of its shoppers were taken for robots; left out if there are none."""
+"""Name of a model's metric: number of its shoppers classified as robots; omitted if 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelMetric:
-    """A figure of a model's quality."""
+    """A quality figure of a model."""
 
     name: str
     value: float
     sample_count: int
-    """People it rests on."""
+    """Number of shoppers."""

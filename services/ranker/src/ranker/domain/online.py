@@ -1,6 +1,4 @@
-"""What people did in some days, and how answers fared: counts of what they led to, as rates with
-intervals. Pure.
-"""
+"""Counts of what answers led to, as rates with intervals. Pure."""
 
 import math
 import operator
@@ -15,21 +13,21 @@ Z95 = 1.959964
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Which answers are looked at, and for how long what follows counts."""
+    """Period of the answers, and time in which purchases count."""
 
     start_micros: int
-    """Answers served from here, microseconds since 1970 (UTC) …"""
+    """Start of the period, inclusive, microseconds since 1970 (UTC)."""
     end_micros: int
-    """… and before this."""
+    """End of the period, exclusive, microseconds since 1970 (UTC)."""
     conversion_micros: int
-    """A purchase counts up to so long after the product was clicked, else shown."""
+    """Time after a click, otherwise an impression, in which a purchase counts, in microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Of the impressions that something happened to, with w = 1 / the share of impressions that
-    were kept. Those of one shopper go together: n is the Σw of all of a shopper's impressions, c
-    that of those that it happened to."""
+    """Sums over the impressions with an event, with w = 1 / the share of impressions that were
+    stored. They are grouped by shopper: n is the Σw of all of a shopper's impressions, c that of
+    those with the event."""
 
     count: int = 0
     weight: float = 0.0
@@ -45,17 +43,18 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCounts:
-    """What the answers of one kind led to; a product of an answer counts once."""
+    """Outcomes of a group of answers; a product of an answer counts once."""
 
     model_version: str
     scene: str
     arms: str
-    """Names of experiments' arms, one a line; `by_arm` leaves one at most."""
+    """Names of experiment arms, one a line; `by_arm` leaves at most one."""
     answers: int = 0
     shown_answers: int = 0
-    """Of which something was reported as shown."""
+    """Number of answers with a reported impression."""
     shoppers: int = 0
-    """To whom something was shown; an answer without a shopper counts as one of its own."""
+    """Number of shoppers with an impression; an answer without a shopper counts as a separate one.
+    """
     weight_squares: float = 0.0
     """Σ w² of the impressions."""
     shown: Sums = Sums()
@@ -78,14 +77,14 @@ class ImpressionRate:
 
 @dataclass(frozen=True, slots=True)
 class JoinCounts:
-    """How many events found the answer that led to them."""
+    """Number of events attributed to answers."""
 
     tokens: int
-    """Events that carried a token."""
+    """Events with a token."""
     named: int
-    """Of which it named an answer."""
+    """Events whose token named an answer."""
     joined: int
-    """Of which the answer's record is kept."""
+    """Events whose answer is still recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +152,7 @@ def wilson(share: float, size: float) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """A number of values by their moments."""
+    """Moments of a set of values."""
 
     count: int
     total: float
@@ -175,7 +174,7 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class DayWindow:
-    """From a midnight (UTC) on until before another; microseconds since 1970."""
+    """Days from one midnight (UTC) until before another; microseconds since 1970."""
 
     start_micros: int
     end_micros: int
@@ -191,9 +190,9 @@ class CatalogActivity:
     types: Mapping[tuple[int, str], int]
     """Events by day since 1970 and type."""
     shoppers: int
-    """People who did something."""
+    """Number of shoppers with events."""
     new_shoppers: int
-    """Of whom nothing was known before the window."""
+    """Number of them without events before the window."""
     ratings: Moments
     products: Mapping[str, int]
-    """People who showed interest in each product."""
+    """Number of shoppers with interest in each product."""

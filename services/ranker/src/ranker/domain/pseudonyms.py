@@ -1,8 +1,8 @@
-"""Keyed pseudonyms: the only form in which ids of people are kept.
+"""Keyed pseudonyms: the only form in which ids of people are stored.
 
-A pseudonym is HMAC-SHA256 over (catalog, kind of id, id) under a key from a file. Without the key
-nobody can learn whether a known id is in the store; with another key nothing matches any more, so
-the key's fingerprint is kept beside the data and start is refused when it differs.
+A pseudonym is HMAC-SHA256 over (catalog, kind of id, id) with a key from a file. Without the key it
+is impossible to check whether a known id is in the store. With another key nothing would match, so
+the key's fingerprint is stored with the data, and the service does not start if it differs.
 """
 
 import hmac
@@ -21,7 +21,7 @@ _NEW_RECORD = "a record that was written with this one starts empty with another
 
 
 class Pseudonyms:
-    """Makes pseudonyms under one key."""
+    """Pseudonyms under one key."""
 
     def __init__(self, key: bytes) -> None:
         """`key` holds at least KEY_BYTES bytes of entropy; KeyUnusable when it is shorter."""
@@ -29,9 +29,9 @@ class Pseudonyms:
             raise KeyUnusable(f"the pseudonym key has {len(key)} bytes, {KEY_BYTES} are needed")
         self._key = key
         self.key_id = _mac(key, (b"key id",)).hex()[:16]
-        """Names the key; kept in each row. 16 hexadecimal digits."""
+        """Id of the key, stored in each row: 16 hexadecimal digits."""
         self.fingerprint = _mac(key, (b"key check",)).hex()
-        """Shows whether a store was written with this key. 64 hexadecimal digits."""
+        """Fingerprint of the key, compared with that of the store: 64 hexadecimal digits."""
 
     def of(self, catalog_id: str, shopper: Shopper) -> str:
         """Return the shopper's pseudonym in the catalog, 64 hexadecimal digits."""
@@ -82,7 +82,7 @@ def _create(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         try:
-            os.link(draft, path)  # fails, and leaves the other's key, if one was faster
+            os.link(draft, path)  # fails if another process was faster, and keeps its key
         except FileExistsError:
             return
     finally:

@@ -1,7 +1,7 @@
-"""What besides the data decides a model: its recipe, kept in the manifest and searched over.
+"""Recipe of a training: all parameters besides the data; stored in the manifest and searched over.
 
-Every default is to be the choice of a validation split in time, never of a test;
-docs/research/quality.md says of which.
+Defaults are chosen on a validation split in time, never on a test; docs/research/quality.md names
+the split.
 """
 
 from collections.abc import Mapping
@@ -23,22 +23,22 @@ class Loss(StrEnum):
 
 
 class ItemItem(StrEnum):
-    """How products that go together are learned from who liked them."""
+    """Item-to-item model, learned from the interests of shoppers."""
 
     OFF = "off"
     TRANSITION = "transition"
-    """A regression of what comes next on what came before (Choi et al. 2021, arXiv 2103.16104);
-    memory grows with the square of the products."""
+    """A regression of later interests on earlier ones (Choi et al. 2021, arXiv 2103.16104); memory
+    grows with the square of the number of products."""
     EASE = "ease"
     """The same without an order (Steck 2019, arXiv 1905.03375)."""
     KNN = "knn"
-    """Cosine of what came before with what comes next; memory grows with the pairs that people
-    share. Takes the place of the other two in large catalogs."""
+    """Cosine between earlier and later interests; memory grows with the number of pairs that
+    shoppers share. Replaces the other two in large catalogs."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartBlend:
-    """How much each part of a raw score counts, after each was divided by its scale."""
+    """Weights of the parts of a raw score, after each was divided by its scale."""
 
     weights: Mapping[str, float] = field(
         default_factory=lambda: {
@@ -49,11 +49,11 @@ class PartBlend:
             "popularity": 1.0,
         }
     )
-    """By part; one that is absent counts 0."""
+    """By part; a missing part counts 0."""
     learned_from: str = "default"
-    """"default", "validation" (held out in time) or "impressions" (what was shown and chosen)."""
+    """Source: "default", "validation" (held out in time) or "impressions" (shown and chosen)."""
     sample_count: int = 0
-    """People or impressions that the weights rest on; 0 = default."""
+    """Number of shoppers or impressions behind the weights; 0 for the default."""
 
 
 RANGES: Mapping[str, tuple[float, float]] = {
@@ -72,12 +72,12 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "neighbours": (1, 10_000),
     "together_support": (1, 1_000_000),
 }
-"""The least and the most of each number of a recipe that callers and settings may choose."""
+"""Minimum and maximum of each number of a recipe that callers and settings may choose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The parameters of a training; settings/recipe_file.py describes each."""
+    """Parameters of a training; settings/recipe_file.py describes each."""
 
     loss: Loss = Loss.WARP
     dimension: int = 30
@@ -92,11 +92,11 @@ class Recipe:
     user_ids: bool = True
     style_dimension: int = 32
     style_scale: float = 1.0
-    """By what is multiplied that photos say of products that nobody likes yet: 1 = as it was
-    learned, 0 = nothing, also where validation found that they say nothing."""
+    """Factor on what photos predict for products without interests: 1 as learned; 0 off, also set
+    if validation found that they predict nothing."""
     shared_scale: float = 0.2
-    """By what the features that products share are multiplied beside their own ids, which are 1.
-    At 1 they make products too alike for a session: see docs/research/quality.md."""
+    """Scale of shared features of products relative to their own ids, which have 1. At 1 products
+    become too similar for a session: see docs/research/quality.md."""
     item_item: ItemItem = ItemItem.TRANSITION
     transition_penalty: float = 1600.0
     ease_penalty: float = 350.0

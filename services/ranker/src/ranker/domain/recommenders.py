@@ -22,7 +22,7 @@ class Recommender(StrEnum):
 
 
 class AnchorSource(StrEnum):
-    """Where a shopper's anchors come from, as Anchors.Source without its prefix."""
+    """Source of a shopper's anchors, as Anchors.Source without its prefix."""
 
     VIEWED = "VIEWED"
     CART = "CART"
@@ -31,63 +31,65 @@ class AnchorSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RequestAnchors:
-    """What a request is about."""
+    """Products that a request is about."""
 
     product_ids: tuple[str, ...] = ()
-    """The most important first; they come before the source."""
+    """Most important first; they precede those of the source."""
     source: AnchorSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CountScope:
-    """Whose events of which products are counted."""
+    """Restriction of counts to products and shoppers."""
 
     groups: tuple[str, ...] = ()
-    """Names of features, at most a category's and a price band's; empty = all products."""
+    """Names of features, at most a category's and a price band's; empty: all products."""
     segment: str = ALL
 
 
 @dataclass(frozen=True, slots=True)
 class CountsQuery:
-    """What is to be read of a catalog's counts."""
+    """Query of a catalog's counts."""
 
     near: Sequence[tuple[str, str]] = ()
-    """Kinds of pairs and products whose others are wanted."""
+    """Kinds of pairs, and products whose related products are requested."""
     scope: CountScope = CountScope()
     trending: int = 0
-    """How many products with the most recent interest; 0 = none."""
+    """Number of products with the most recent interest to return; 0: none."""
     best: int = 0
-    """How many of those that sold most; 0 = none."""
+    """Number of best-selling products to return; 0: none."""
     actor: str = ""
-    """Pseudonym of the shopper whose purchases are read; empty: no purchases."""
+    """Pseudonym of the shopper whose purchases are read; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """A product that stood beside another one."""
+    """A product related to another one."""
 
     kind: str
     product_id: str
     other_id: str
     count: int
-    """On how many days they stood together; of a product beside itself, beside any other."""
+    """Number of days on which both occurred together; for a product with itself: with any other
+    one."""
     other_count: int
-    """On how many days the other one stood beside any."""
+    """Number of days on which the other product occurred with any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What counts say."""
+    """Result of a query of counts."""
 
     near: Sequence[Near] = ()
     trending: Sequence[tuple[str, float, float]] = ()
     """Products with the logarithms of their recent and of their usual interest."""
     whole: tuple[float, float] | None = None
-    """The same two of the shoppers of the scope, whatever they are interested in; None = none."""
+    """The same two logarithms over all products, for the shoppers of the scope; `None` if there are
+    none."""
     best: Sequence[tuple[str, float]] = ()
-    """Products with the logarithm of what they sold, most first."""
+    """Products with the logarithm of units sold, highest first."""
     purchases: Sequence[tuple[int, Mapping[str, int]]] = ()
-    """The shopper's, by day, newest first: pieces by product."""
+    """The shopper's purchases by day, newest first: units by product."""
     gaps: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
-    """By bought product, and for ALL, how often it was bought again after which interval."""
+    """By bought product, and for ALL: number of repeated purchases by interval."""
     lag_micros: int = 0

@@ -1,5 +1,5 @@
-"""What an evaluation found, as plain values that go to JSON. Their fields are those of the messages
-of evaluation.proto, which says what each means."""
+"""Results of an evaluation, as plain values for JSON. Their fields are those of the messages of
+evaluation.proto, which documents them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,14 +8,14 @@ from ranker.domain.model import ModelVerdict
 
 
 class Protocol(StrEnum):
-    """How events are split."""
+    """How events were split."""
 
     GLOBAL = "global"
     PER_USER_TAIL = "per-user-tail"
 
 
 class SystemKind(StrEnum):
-    """What a compared system is."""
+    """Kind of a compared system."""
 
     CANDIDATE = "CANDIDATE"
     PRODUCTION = "PRODUCTION"
@@ -32,7 +32,7 @@ class ProductionAs(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure of quality; metrics.py says what each name means."""
+    """A quality figure; metrics.py defines the names."""
 
     name: str
     value: float
@@ -43,7 +43,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class FigureSlice:
-    """The figures of one kind of shoppers or products."""
+    """Figures of one slice of shoppers or products."""
 
     name: str
     figures: tuple[Figure, ...]
@@ -51,7 +51,7 @@ class FigureSlice:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """How much of the places a brand gets."""
+    """Share of the first places of one brand."""
 
     brand: str
     places: float
@@ -61,7 +61,7 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One of those that were compared."""
+    """A compared system."""
 
     name: str
     kind: SystemKind
@@ -71,7 +71,7 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class SystemComparison:
-    """The candidate against another system, on the same shoppers."""
+    """Comparison of the candidate with another system, on the same shoppers."""
 
     against: str
     metric: str
@@ -86,7 +86,7 @@ class SystemComparison:
 
 @dataclass(frozen=True, slots=True)
 class SplitReport:
-    """Everything that one split showed."""
+    """Results on one split."""
 
     protocol: Protocol
     share: float
@@ -100,7 +100,7 @@ class SplitReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an evaluation found."""
+    """Results of an evaluation."""
 
     verdict: ModelVerdict
     summary: str

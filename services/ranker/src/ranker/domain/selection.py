@@ -1,5 +1,5 @@
-"""Which events are counted, deleted or exported, also as parameters of a job; and the columns of
-exported events."""
+"""Selection of events to count, delete or export, also as parameters of a job; columns of exported
+events."""
 
 import hashlib
 import json
@@ -15,59 +15,59 @@ from ranker.domain.events import EventType, StoredEvent
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which events of a catalog are counted, deleted or exported: those that fit all that is
-    given."""
+    """Selection of events of a catalog: those that meet every given condition."""
 
     catalog_id: str
     before_micros: int | None = None
-    """Only those before, microseconds since 1970 (UTC); None = any time."""
+    """Latest time, exclusive, microseconds since 1970 (UTC); `None`: no bound."""
     types: tuple[EventType, ...] = ()
-    """Only these; empty = all."""
+    """Event types; empty: all."""
     product_id: str = ""
-    """Only this one's; empty = any."""
+    """Product; empty: all."""
     actor: str = ""
-    """Only those of this pseudonym; empty = anybody's."""
+    """Pseudonym of the shopper; empty: all shoppers."""
     last_sequence: int | None = None
-    """Only up to this one in the record's own order: what comes in later stays."""
+    """Highest sequence number: later events are not selected."""
     from_micros: int | None = None
-    """Only those from then on; None = any time."""
+    """Earliest time, inclusive, microseconds since 1970 (UTC); `None`: no bound."""
     received_micros: int | None = None
-    """Only those taken in up to then, also those that wait in a log; None = at any time."""
+    """Latest time of receipt, microseconds since 1970 (UTC), also for events that wait in a log;
+    `None`: no bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class PurgeCount:
-    """Which events fit."""
+    """Count of the selected events."""
 
     event_count: int
     first_micros: int | None
-    """None = none fits."""
+    """`None` if there are none."""
     last_micros: int | None
     last_sequence: int
-    """0 = none fits."""
+    """0 if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
 class PurgePlace:
-    """How far a purge is: after this event."""
+    """Progress of a purge: the last processed event."""
 
     counted: bool = True
-    """Whether it is at the events that count in popularity, which go first, by product."""
+    """True while it processes events that count in popularity, which come first, by product."""
     product_id: str = ""
     sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What a batch of a purge came to."""
+    """Result of one batch of a purge."""
 
     count: int
     place: PurgePlace | None
-    """Where the next one begins; None = there is nothing more."""
+    """Start of the next batch; `None` if the purge is complete."""
 
 
 PURGE = "purge_events"
-"""The kind of the job that deletes what is selected."""
+"""Kind of the job that deletes selected events."""
 
 _SELECTION = TypeAdapter(Selection)
 
@@ -105,14 +105,14 @@ def request_key(request_id: str, selection: Selection, *more: str) -> str:
     `more`, so that an id reused for other conditions makes another job. Empty without an id."""
     if not request_id:
         return ""
-    # What came in between two tries makes no other request.
+    # Events received between two attempts do not make a different request.
     conditions = params(replace(selection, last_sequence=None, received_micros=None))
     digest = hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
     return ":".join([request_id, digest[:16], *more])
 
 
 class ExportKind(StrEnum):
-    """What a column holds."""
+    """Type of a column."""
 
     TEXT = "text"
     NUMBER = "int64"
@@ -122,11 +122,11 @@ class ExportKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExportColumn:
-    """One column of the files. What was not given is null, or empty in a text."""
+    """A column of the exported files. A value that was not given is null, or an empty text."""
 
     name: str
     stored: str
-    """Its name in the record."""
+    """Name of the column in the record."""
     kind: ExportKind
     says: str
     nullable: bool = False

@@ -1,5 +1,5 @@
-"""Intervals and tests that hold at all readings together, however often and whenever one looks.
-NumPy alone."""
+"""Intervals and tests that are valid at all readings together, at any time (anytime-valid). NumPy
+only."""
 
 import math
 from collections.abc import Sequence
@@ -9,11 +9,13 @@ import numpy as np
 from ranker.domain.arrays import Doubles
 
 ALPHA = 0.05
-"""How often the true difference may ever be outside of its interval."""
+"""Probability that the true difference is ever outside of its interval."""
 EVIDENCE = 1000.0
-"""From where on a sample ratio is wrong: right ones reach it in one experiment of 1,000."""
+"""Evidence above which the sample ratio is rejected: correct ones reach it in one experiment of
+1,000."""
 _CONCENTRATION = 1000.0
-"""Of the prior of shares around those that are to be: its standard deviation at halves is 1.6%."""
+"""Concentration of the prior of shares around the planned ones: its standard deviation at halves is
+1.6%."""
 
 
 def half_width(variance: Doubles, units: Doubles, planned: float, alpha: float = ALPHA) -> Doubles:

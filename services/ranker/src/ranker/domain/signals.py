@@ -39,12 +39,12 @@ INTEREST = frozenset(
         EventType.RATING,
     }
 )
-"""Types that speak of interest in a product, for or against."""
+"""Event types that express interest in a product, positive or negative."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """How events are read: the settings RANKER_SIGNAL_…, which settings.py describes."""
+    """Weights of events: the settings RANKER_SIGNAL_…, documented in settings.py."""
 
     view: float = 0.3
     click: float = 0.4
@@ -56,11 +56,11 @@ class Signals:
     half_life_days: float = 365.0
     session_gap_minutes: float = 30.0
     robot_events_a_day: int = 2000
-    """Of the 943 people of MovieLens-100k the busiest had 737 on a day, nobody over 30 in a
-    minute."""
+    """Of the 943 people of MovieLens-100k the most active had 737 on a day, and none more than 30
+    in a minute."""
     robot_products_a_day: int = 1000
     robot_views_a_minute: int = 60
-    """Of VIEW and CLICK alone: ratings and orders come by the dozen."""
+    """VIEW and CLICK only: ratings and orders come in bulk."""
     robot_weight: float = 3.0
 
     @property
@@ -79,12 +79,12 @@ DEFAULTS = Signals()
 
 @dataclass(frozen=True, slots=True)
 class Interests:
-    """What all shoppers like, as columns sorted by shopper, then product; and what they dislike."""
+    """Interests of all shoppers as columns, sorted by shopper, then product, and their dislikes."""
 
     actors: tuple[str, ...]
-    """Pseudonyms; codes in `actor` are places here."""
+    """Pseudonyms; codes in `actor` are indexes into it."""
     items: tuple[str, ...]
-    """Product ids; codes in `item` are places here."""
+    """Product ids; codes in `item` are indexes into it."""
     actor: Ints
     """(interests,)"""
     item: Ints
@@ -92,13 +92,13 @@ class Interests:
     weight: Doubles
     """(interests,) above 0, at most 1"""
     time: Ints
-    """(interests,) of the newest event that it rests on, microseconds since 1970 (UTC)"""
+    """(interests,) time of the newest contributing event, microseconds since 1970 (UTC)"""
     disliked_actor: Ints
     """(dislikes,) sorted by shopper, then product, as `disliked_item`; no pair is also liked"""
     disliked_item: Ints
-    """(dislikes,) what they hid or rated low"""
+    """(dislikes,) products hidden or rated low"""
     robots: Flags
-    """(actors,) who is taken for a robot; their weights are capped already"""
+    """(actors,) whether classified as a robot; their weights are already capped"""
 
     def __len__(self) -> int:
         return len(self.actor)
@@ -129,7 +129,7 @@ def interests(log: EventColumns, signals: Signals = DEFAULTS, now: int | None = 
     def newest(rows: Flags) -> Ints:
         """Return the last of these rows of each pair, (pairs,); −1: none."""
         last = np.full(len(pairs), -1, dtype=np.int64)
-        last[pair[rows]] = np.flatnonzero(rows)  # of several assignments the last one stays
+        last[pair[rows]] = np.flatnonzero(rows)  # of several assignments the last one is kept
         return last
 
     low = newest(log.is_type(EventType.RATING) & (weight == 0))
@@ -137,7 +137,7 @@ def interests(log: EventColumns, signals: Signals = DEFAULTS, now: int | None = 
     counted = (weight > 0) & (np.arange(len(log)) > low[pair])
     last = newest(counted)
     aged = weight[counted] * _ages(log.time[counted], log, signals, now)
-    with np.errstate(divide="ignore"):  # what is certain: log 0
+    with np.errstate(divide="ignore"):  # a certain interest: log 0
         unsure = np.bincount(pair[counted], np.log1p(-aged), minlength=len(pairs))
     strength = -np.expm1(unsure)
     liked = ~hidden & (last >= 0) & (strength > 0)
@@ -192,7 +192,7 @@ def sessions(log: EventColumns, gap_minutes: float = DEFAULTS.session_gap_minute
     )
     named = session != UNKNOWN
     leader = np.maximum.accumulate(np.where(named | gap, np.arange(len(log)), 0))
-    # A visit is a shopper's session id where it is named, else the row that began it.
+    # A visit is identified by the session id if given, otherwise by its first row.
     names = session.max(initial=UNKNOWN) + 1
     visit = np.where(named[leader], session[leader], names + leader)
     _, codes = np.unique(actor * (names + len(log)) + visit, return_inverse=True)

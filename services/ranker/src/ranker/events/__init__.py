@@ -1,1 +1,1 @@
-"""Events: taken in, sampled, purged, kept for a time, exported."""
+"""Events: intake, sampling, purges, retention, export."""

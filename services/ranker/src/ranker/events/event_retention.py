@@ -1,7 +1,7 @@
-"""Deletes what is too old: events by their type, and records of answers whose time is over.
+"""Retention: deletes events by age and type, and expired records of answers.
 
-It goes round and round in small transactions with pauses, so that events can be written meanwhile.
-What is deleted is no longer there, so that killed or run twice it goes on where it was.
+It runs repeatedly in small transactions with pauses, so that events can be written meanwhile. It is
+safe to kill and to run twice.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from ranker.domain.events import DAY_MICROS, EventType
 from servicekit.liveness import LIVENESS
 
 BATCH = 1000
-"""Events a transaction: some hundredths of a second, for which a writer may have to wait."""
+"""Events per transaction: some hundredths of a second, during which a writer may have to wait."""
 PAUSE_SECONDS = 0.05
 
 SWEEPING = "retention"
-"""See servicekit.liveness."""
+"""Name of the loop; see servicekit.liveness."""
 
 WISHES = frozenset({EventType.HIDE, EventType.UNHIDE})
-"""Kept as long as the shopper is: a product that was hidden would come back by itself."""
+"""Types that are not deleted by age: otherwise a hidden product would reappear."""
 
 EXPIRED = Counter(
     "sightline_ranker_expired_total",
@@ -40,16 +40,16 @@ def days_by_type(event_days: float, impression_days: float) -> Mapping[EventType
 
 @dataclass(eq=False)
 class Sweeper:
-    """Looks again and again for what is too old."""
+    """Periodic deletion of expired data."""
 
     catalogs: Sequence[str]
     days: Mapping[EventType, float]
-    """For how long each type is kept; types that it lacks, for ever."""
+    """Retention in days by type; types that are missing do not expire."""
     expire: Callable[[str, EventType, int, int], Awaitable[int]]
-    """(catalog, type, time, most) deletes the oldest events of a type from before that time; how
-    many."""
+    """(catalog, type, time, most): deletes the oldest events of a type before that time; returns
+    their number."""
     expire_answers: Callable[[int, int], Awaitable[int]]
-    """(now, most) deletes records of answers that expired by now; how many."""
+    """(now, most): deletes records of answers that have expired; returns their number."""
     now_micros: Callable[[], int]
 
     async def sweep(self, stop: asyncio.Event) -> None:

@@ -1,12 +1,12 @@
-"""Writes events to Parquet files: a job, because there may be millions.
+"""Export of events to Parquet files: a job, because there may be millions.
 
-The job exports what was there when it was asked for, in the order in which it was taken in, a file
-of at most FILE_ROWS at a time. A file gets its name once it is whole, and the name says up to which
-event it goes: stopped or killed, the job goes on after the last whole file. The manifest, which has
-every file's hash, comes last: an export without one is not finished.
+The job exports the events that existed when it was requested, in the order of receipt, in files of
+at most FILE_ROWS rows. A file is renamed once it is complete, and its name contains its last event:
+after an interruption the job continues after the last complete file. The manifest with the hashes
+of all files is written last: an export without one is incomplete.
 
-People and visits appear as pseudonyms. Attribution tokens, which open answers, are left out; unless
-they are asked for, so are searched texts, and orders are hashed.
+Shoppers and visits appear as pseudonyms. Attribution tokens, which give access to answers, are
+omitted. Search texts are omitted and order ids hashed unless requested.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from servicekit.jobs import Job, Jobs
 EXPORT = "export_events"
 FORMAT = 1
 GROUP_ROWS = 20_000
-"""Rows of a row group, which are held in memory at a time: tens of megabytes."""
+"""Rows of a row group, which is held in memory: tens of megabytes."""
 FILE_ROWS = 500_000
 MANIFEST = "manifest.json"
 _PART = re.compile(r"events-([0-9]{19})\.parquet")

@@ -1,4 +1,4 @@
-"""Takes in what people did: checks each event, hides who it was, hands it to the record."""
+"""Intake of events: validation, pseudonyms, record."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from servicekit.errors import FieldViolation, ServiceError
 from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
 
 AHEAD_MICROS = 5 * 60 * 1_000_000
-"""How far ahead of our clock a caller's may be."""
+"""Tolerated time in the future, in microseconds."""
 
 MOST_QUANTITY = 1_000_000
 MOST_VALUE = 1_000_000.0
@@ -26,10 +26,10 @@ ANSWER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What became of a batch."""
+    """Results of a batch."""
 
     errors: tuple[ServiceError | None, ...]
-    """One for each event; None = stored, or stored before with the same content."""
+    """One for each event; `None` if stored, or stored before with the same content."""
     written_count: int
     duplicate_count: int
 
@@ -77,7 +77,7 @@ def check(event: Event, now_micros: int) -> ServiceError | None:
     if violations:
         return EventInvalid(*violations)
     if event.time_micros is not None and event.time_micros > now_micros + AHEAD_MICROS:
-        return EventTimeInvalid.at("event_time", "lies more than 5 minutes ahead")
+        return EventTimeInvalid.at("event_time", "is more than 5 minutes in the future")
     return None
 
 
@@ -120,7 +120,7 @@ def _product_id(event: Event) -> list[tuple[str, str]]:
         return []
     item = event.product_id
     if item.isascii() and item.isprintable() and 0 < len(item) <= MAX_ID_BYTES:
-        return []  # what the check would find, ten times faster
+        return []  # a fast path of the check, ten times faster
     try:
         check_id(event.product_id)
     except IdInvalidError as error:
@@ -141,7 +141,7 @@ def _text(
     if not text:
         return [(path, "is required")] if required else []
     if len(text) <= most and text.isascii() and text.isprintable():
-        return []  # what the rest would find, ten times faster
+        return []  # a fast path for valid events, ten times faster
     size = len(text.encode()) if unit == "bytes" else len(text)
     if size > most:
         return [(path, f"is longer than {most} {unit}")]

@@ -1,11 +1,10 @@
-"""Deletes the events that fit some conditions: a job, because there may be millions.
+"""Deletion of selected events: a job, because there may be millions.
 
-The job deletes what was counted when it was asked for; events that come in later stay. Where events
-wait in a log first, it deletes what was taken in by then, and what still waits is never stored
-(events/record/late.py). It goes in
-small transactions with pauses between them, so that events can be written meanwhile. Stopped or
-killed, it goes on where it was, for what is deleted is no longer there; cancelled, what it deleted
-stays deleted.
+The job deletes the events that were counted when it was requested; later events are kept. If events
+wait in a log first, it deletes those received by then, and those still waiting are never stored
+(events/record/late.py). It runs in small transactions with pauses, so that events can be written
+meanwhile. After an interruption it continues with the remaining events; after a cancellation
+deleted events stay deleted.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ from servicekit.jobs import Job, Jobs
 
 PURGE = selected.PURGE
 BATCH = 2000
-"""Events a transaction: tens of milliseconds, for which a writer of events may have to wait."""
+"""Events per transaction: tens of milliseconds, during which writers of events may have to wait."""
 
 LONGEST_PAUSE, BUSY_PAUSE = 0.1, 1.0
 
@@ -55,7 +54,9 @@ async def run(job: Job, purger: SelectionRecord, jobs: Jobs, stop: asyncio.Event
             batch = await purger.delete(selection, place, BATCH)
             done, place = done + batch.count, batch.place
             await jobs.progress(job.id, done, total)
-        except Unavailable:  # the store is busy or away: this ends, or the claim runs out
+        except (
+            Unavailable
+        ):  # the store is busy or down: retried until it answers or the claim expires
             await asyncio.sleep(BUSY_PAUSE)
         await asyncio.sleep(min(time.monotonic() - began, LONGEST_PAUSE))
     return {"deleted_count": str(done)}

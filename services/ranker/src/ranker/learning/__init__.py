@@ -1,1 +1,1 @@
-"""How models come about and are judged: training, evaluation, feedback, publication, promotion."""
+"""Training, evaluation, feedback, publication and promotion of models."""

@@ -1,9 +1,9 @@
-"""Which model may serve, and the files of which are kept.
+"""Promotion and retention of models.
 
-A model serves if evidence supports it, or an operator forces it. Files are kept of the newest
-models, the serving one and those that rollbacks lead to, those whose products are in the index, and
-those that answered within a day, as scenes pin them.
-The rows of the others stay, as what the log of promotions names.
+A model is promoted if its evaluation passed, or by force. Files are kept of the newest models, of
+the serving one and those to which rollbacks lead, of those in the index, and of those that answered
+within a day, because scenes may pin them. The rows of all models are kept for the log of
+promotions.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 
 DAY_MICROS = 86_400 * 1_000_000
-FORCE = "promote it with force if you know better"
+FORCE = "promote it with force to override"
 
 
 def require_proof(model: ModelRecord, serving: ModelRecord | None) -> None:
@@ -27,7 +27,7 @@ def require_proof(model: ModelRecord, serving: ModelRecord | None) -> None:
     if model.version == serves:
         return
     if model.verdict is None:
-        raise ModelUnproven(f"this model was not evaluated: evaluate it, or {FORCE}")
+        raise ModelUnproven(f"the model was not evaluated: evaluate it, or {FORCE}")
     if model.verdict is not ModelVerdict.PASSED:
         summary = model.verdict_summary
         raise ModelUnproven(f"the evidence is {model.verdict}; {FORCE}. {summary}")

@@ -27,13 +27,13 @@ from servicekit.telemetry import get_logger
 
 PUBLISH = "publish"
 BATCH = 1_000
-"""Vectors of one call: 124 KB at 30 dimensions."""
+"""Vectors per call: 124 KB at 30 dimensions."""
 EXACT_UP_TO = 100_000
-"""Products up to which every vector is compared; above, the engine walks a graph."""
+"""Number of products up to which every vector is compared; above, the engine uses a graph."""
 PASSES = 3
-"""Products come and go meanwhile: how often all is written before the counts must agree."""
+"""Maximum number of passes: products change meanwhile, until the counts must agree."""
 KEEP = 4
-"""Live generations of the space: the active one, the one before, and room to prepare others."""
+"""Live generations of the space: the active one, the previous one, and others in preparation."""
 RETRY_SECONDS = 1.0
 LOOK_SECONDS = 0.5
 
@@ -44,7 +44,7 @@ log = get_logger()
 
 
 class PublishedModels:
-    """What can be published: the registry's models, and which of them serves."""
+    """Models that can be published, and the serving one."""
 
     def __init__(self, registry: ModelRegistry, store: ModelStore) -> None:
         self._registry = registry
@@ -109,12 +109,12 @@ class Publication:
         dimension, graph = model.item_vectors.shape[1] + 1, len(model.item_ids) > EXACT_UP_TO
         while (found := await self._find(model.version)) is None:
             known = await self._ask(self.index.generations)
-            # Names of dropped ones are taken too.
+            # Names of dropped generations stay taken.
             number = 1 + sum(one.version == model.version for one in known)
             name = f"{SPACE}-{model.version}-{number}"
             try:
                 await self._ask(self.index.create, name, model.version, dimension, graph=graph)
-            except AlreadyExists:  # an earlier try, or another worker, was quicker
+            except AlreadyExists:  # an earlier attempt, or another worker, was faster
                 log.info("generation is there already", generation=name)
         return found
 
@@ -143,8 +143,8 @@ class Publication:
     async def _write(self, model: Model) -> int:
         """Write the vectors from where the job is; how many the retriever should hold now."""
         vectors = item_vectors(model)
-        # A product of which nothing is known but zeros scores 0 for everybody, and is no vector
-        # that an index can hold.
+        # A product with a zero vector scores 0 for all shoppers, and an index can't hold a zero
+        # vector.
         rows = np.flatnonzero(vectors.any(axis=1))
         first = int(np.searchsorted(rows, self.done))
         missing = 0
@@ -172,7 +172,7 @@ class Publication:
             serving = await self.models.serving(catalog_id)
             found = await self._find(serving)
             if found is None or not found.verified:
-                return False  # another model's, whose own publication will
+                return False  # another model serves now; its own publication will activate it
             await self._ask(self.index.activate, found.name)
             if await self.models.serving(catalog_id) == serving:
                 return serving == version

@@ -1,5 +1,4 @@
-"""AnswerService on the wire, and records of answers: what comes from elsewhere is checked, what the
-ranker knows is put in."""
+"""AnswerService, and records of answers: input is validated, and the ranker's own data is added."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -30,13 +29,13 @@ MOST_ANSWERS = 100
 MOST_LISTED, DEFAULT_LISTED = 200, 100
 MOST_COUNTED = 1000
 LAST_SECOND = 253_402_300_799
-"""9999-12-31, the last that a Timestamp can say."""
+"""9999-12-31, the latest time of a Timestamp."""
 
 EVENTS = {number: event for event, number in NUMBERS.items()}
 Replay = Callable[
     [str, pb.ReplayAnswerRequest, pb.AnswerRecord, str], Awaitable[pb.ReplayAnswerResponse]
 ]
-"""(catalog, request, record, whose it is) to what the record's order is now."""
+"""(catalog, request, record, shopper): computes the record's order again."""
 
 
 @dataclass(eq=False)
@@ -45,7 +44,7 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
     pseudonyms: Pseudonyms
     answers: AnswerQueue
     keep_micros: int
-    """How long an answer is kept that does not say so itself."""
+    """Retention of answers without their own expiry, in microseconds."""
     replay: Replay
     reader: HistoryReader
 
@@ -142,12 +141,12 @@ def _answer_problems(answer: pb.AnswerRecord) -> Iterable[tuple[str, str]]:
         yield "products", f"name more than {MOST_BRANCHES} branches"
     if answer.HasField("columns"):
         if answer.products:
-            yield "columns", "are there beside products"
+            yield "columns", "must not be set together with products"
         for name, problem in answer_columns.problems(answer.columns):
             yield f"columns.{name}", problem
     for name in ("expire_time", "answer_time"):
         if abs(getattr(answer, name).seconds) > LAST_SECOND:
-            yield name, "is no time before the year 10000"
+            yield name, "must be a time before the year 10000"
 
 
 MOST_ARMS = 16
@@ -181,7 +180,7 @@ def check_draft(draft: ranking_pb.AnswerDraft, count: int) -> None:
 def _column_problems(draft: ranking_pb.AnswerDraft, count: int) -> Iterable[tuple[str, str]]:
     for name in ("answer_time_micros", "expire_time_micros"):
         if not 0 <= getattr(draft, name) < MOST_MICROS:
-            yield name, "is no time before the year 10000"
+            yield name, "must be a time before the year 10000"
     if len(draft.branch_names) > MOST_BRANCHES:
         yield "branch_names", f"has more than {MOST_BRANCHES} entries"
     for name in ("matched_image_ids", "branches"):

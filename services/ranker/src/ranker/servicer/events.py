@@ -34,7 +34,7 @@ from sightline.ranker.v1 import event_service_pb2_grpc
 MOST_EVENTS = 1000
 MOST_UNITS = 10**12
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
-"""0001-01-01 to 9999-12-31, what a Timestamp can say."""
+"""0001-01-01 to 9999-12-31, the range of a Timestamp."""
 
 TYPES = {event_pb2.EventType.Value(f"EVENT_TYPE_{one.value}"): one for one in EventType}
 NUMBERS = {one: number for number, one in TYPES.items()}
@@ -46,12 +46,12 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     pseudonyms: Pseudonyms
     record: EventRecord
     sink: EventSink
-    """Where events go that come in: the record, or what it gets them from."""
+    """Destination of received events: the record, or the log before it."""
     shoppers: ShopperRecord
     selections: SelectionRecord
     jobs: Jobs
     impression_share: float = 1.0
-    """Of how many answers impressions are stored, above 0, at most 1."""
+    """Share of the answers whose impressions are stored, above 0, at most 1."""
 
     async def AppendEvents(
         self, request: pb.AppendEventsRequest, context: Context
@@ -99,7 +99,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         self, request: pb.MergeShopperRequest, context: Context
     ) -> pb.MergeShopperResponse:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
-        # "from" is a word of Python: the message has to be asked by name.
+        # "from" is a keyword of Python: the field is read by name.
         visitor = self._named(catalog_id, "from", getattr(request, "from"), Identity.VISITOR)
         user = self._named(catalog_id, "to", request.to, Identity.USER)
         moved = await self.shoppers.merge(
@@ -186,14 +186,14 @@ def _time(
     try:
         return _micros(getattr(request, field))
     except EventTimeInvalid:
-        problem = "is no time between the years 1 and 9999"
+        problem = "must be a time of the years 1 to 9999"
         raise RequestInvalid(FieldViolation(field, problem)) from None
 
 
 def _types(request: pb.PurgeEventsRequest | pb.ExportEventsRequest) -> tuple[EventType, ...]:
     for place, number in enumerate(request.types):
         if number not in TYPES:
-            raise RequestInvalid(FieldViolation(f"types[{place}]", "is no type of event"))
+            raise RequestInvalid(FieldViolation(f"types[{place}]", "is not a type of event"))
     return tuple(sorted({TYPES[number] for number in request.types}))
 
 
@@ -224,7 +224,7 @@ def _event(message: event_pb2.Event) -> Event | ServiceError:
 
 def _micros(time: Timestamp) -> int:
     if not (FIRST_SECOND <= time.seconds <= LAST_SECOND and 0 <= time.nanos < 10**9):
-        raise EventTimeInvalid.at("event_time", "is no time between the years 1 and 9999")
+        raise EventTimeInvalid.at("event_time", "must be a time of the years 1 to 9999")
     return time.seconds * 1_000_000 + time.nanos // 1000
 
 

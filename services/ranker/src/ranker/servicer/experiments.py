@@ -21,7 +21,7 @@ from sightline.ranker.v1 import experiment_service_pb2_grpc
 MOST_EXPERIMENTS = 100
 DEFAULT_UNITS, MOST_UNITS = 1_000, 10_000
 MAY_CHANGE = frozenset({"name", "description", "end_time", "guardrails"})
-"""While it is under way."""
+"""Fields that may change while an experiment runs."""
 _NAME, _ARM = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}"), re.compile(r"[a-z0-9][a-z0-9_-]{0,19}")
 _ARMS = (2, 8)
 _HOURS = (1, 90 * 24)
@@ -118,7 +118,7 @@ def _problems(one: pb.Experiment) -> Iterable[tuple[str, str]]:
 
 def _arm_problems(one: pb.Experiment) -> Iterable[tuple[str, str]]:
     if not _ARMS[0] <= len(one.arms) <= _ARMS[1]:
-        yield "arms", f"has not {_ARMS[0]} to {_ARMS[1]} entries"
+        yield "arms", f"must have {_ARMS[0]} to {_ARMS[1]} entries"
     if len({arm.name for arm in one.arms}) < len(one.arms):
         yield "arms", "names one twice"
     for place, arm in enumerate(one.arms):
@@ -127,7 +127,7 @@ def _arm_problems(one: pb.Experiment) -> Iterable[tuple[str, str]]:
         if not 0 < arm.share <= 1:
             yield f"arms[{place}].share", "is not above 0, up to 1"
     if not math.fsum(arm.share for arm in one.arms) <= 1 + _ROUNDING:
-        yield "arms", "have shares of more than 1 together"
+        yield "arms", "have shares that add up to more than 1"
 
 
 def _to_keep(

@@ -1,7 +1,7 @@
-"""What the order of an answer hung on: as its record keeps it, and as a request to rank again.
+"""Inputs of an answer's order: as recorded, and as a request to rank again.
 
-A record names the model and the shopper's events and holds the rest, so that a change of the
-catalog changes nothing in it, and what is deleted of a shopper is gone from replays too.
+A record names the model and the shopper's events and holds all other inputs. Changes of the catalog
+do not affect it, and deleted data of a shopper disappears from replays too.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 
 VERSION = 1
-"""Of what a record holds; raise it when a release keeps something else."""
+"""Version of a record's inputs; raise it when a release records other fields."""
 
 PLACE = "<u2"
 """How a place among up to 2,000 candidates is kept."""

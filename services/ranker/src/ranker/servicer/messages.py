@@ -1,8 +1,8 @@
-"""Values as messages, field by field; and columns of numbers as they stand on the wire.
+"""Conversion of values to messages field by field, and packed columns of numbers.
 
-A field takes the attribute of its name, or that of `NAMES`. Enums are matched by their names, times
-are microseconds since 1970 (UTC; ``start_time`` takes ``start_micros``), and a value within a value
-is a message within the message. None = not set.
+A field takes the attribute of its name, or that of `NAMES`. Enums are matched by name, times are
+microseconds since 1970 (UTC; ``start_time`` takes ``start_micros``), and nested values become
+nested messages. `None` leaves the field unset.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ NAMES = {
     "impression_count": "count",
     "effective_sample_size": "size",
 }
-"""Fields that are called otherwise than the attributes that they take."""
+"""Fields whose attributes have other names."""
 
 
 def message_of(kind: type[M], value: object, **given: object) -> M:

@@ -1,4 +1,4 @@
-"""What trainings and reports are asked for, and what is shown of models and reports."""
+"""Requests of trainings and reports, and messages of models and reports."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -27,7 +27,7 @@ _ENUMS: Mapping[str, Any] = {
 }
 """Their names are those of Loss and ItemItem, behind a prefix."""
 _PLAIN = (*RANGES, "user_ids")
-"""Fields that are the same on the wire and in a recipe."""
+"""Fields that are equal in message and recipe."""
 
 
 def params_of(request: pb.TrainModelRequest) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _problems(request: pb.TrainModelRequest) -> Iterable[tuple[str, str]]:
             yield f"recipe.{name}", f"must be {least:g} to {most:,.15g}"
     for name, kind in _ENUMS.items():
         if getattr(message, name) not in kind.values():
-            yield f"recipe.{name}", "is none of those that are known"
+            yield f"recipe.{name}", "is not a known value"
     keys = message.attribute_keys
     if len(keys) > MOST_KEYS or not all(0 < len(key) <= MOST_KEY_LENGTH for key in keys):
         problem = f"must be at most {MOST_KEYS} keys of 1 to {MOST_KEY_LENGTH} characters"
@@ -75,7 +75,7 @@ def _problems(request: pb.TrainModelRequest) -> Iterable[tuple[str, str]]:
     if _has(request, "search_seconds") and not 0 < seconds <= MOST_SECONDS:
         yield "search_seconds", f"must be above 0, up to {MOST_SECONDS:,}"
     if request.incremental and (_given(message) or request.search_trials):
-        problem = "goes by the recipe of the model that serves: leave out recipe and search_trials"
+        problem = "uses the recipe of the serving model: omit recipe and search_trials"
         yield "incremental", problem
 
 

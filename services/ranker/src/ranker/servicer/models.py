@@ -33,7 +33,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     store: ModelStore
     online: OnlineRecord
     refresh: Callable[[], Awaitable[None]]
-    """Makes this process serve what is promoted; the others notice by themselves."""
+    """Makes this process serve the promoted model; other processes notice it themselves."""
 
     async def TrainModel(self, request: pb.TrainModelRequest, context: Context) -> job_pb2.Job:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)

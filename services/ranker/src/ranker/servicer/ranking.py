@@ -52,9 +52,9 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
     give_reasons: GiveReasons
     signals: Signals = DEFAULTS
     answers: AnswerSink | None = None
-    """Where records of answers go; None disables recording."""
+    """Destination of records of answers; `None` disables recording."""
     keep_micros: int = 0
-    """How long a record is kept that does not say so itself."""
+    """Retention of records without their own expiry, in microseconds."""
 
     @classmethod
     def of(

@@ -13,7 +13,7 @@ from sightline.common.v1 import event_pb2
 from sightline_rules.ids import IdInvalidError, check_id
 
 OWNER = "ranker/"
-"""What stands in front of the jobs' ids on the wire."""
+"""Prefix of job ids on the wire."""
 job_message = partial(job_service.job_message, owner=OWNER)
 """A job as the wire shows it."""
 DEFAULT_PAGE = 50

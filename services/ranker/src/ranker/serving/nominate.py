@@ -24,7 +24,7 @@ class NominateQuery:
 
     catalog_id: str
     actor: str | None
-    """Pseudonym of the shopper; None: no shopper is named."""
+    """Pseudonym of the shopper; `None` if anonymous."""
     now_micros: int
     top_k: int
     exclude: Sequence[str] = ()
@@ -53,7 +53,7 @@ class Behaviour:
     found: Generated
     served: RequestModel
     vectors: Sequence[ShopperVector] = ()
-    """What the index is to be searched with; empty: `found` is complete."""
+    """Vectors to search the index with; empty: `found` is complete."""
     left_out: Sequence[str] = ()
     """Products that such a search has to leave out."""
 

@@ -1,7 +1,7 @@
-"""Use case: compute the order of a recorded answer once more.
+"""Use case: compute the order of a recorded answer again.
 
-The state of then is put together from the record, and `rank_products` computes the order from it as
-it did for the answer. Whatever has changed or is gone since is reported.
+The inputs are taken from the record, and `rank_products` computes the order from them as for the
+answer. Everything that has changed or was deleted since is reported.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ LoadVersion = Callable[[str, str], Awaitable[Model]]
 
 
 class ReplayChange(StrEnum):
-    """What differs from then; the names are those of ReplayDifference.Kind without its prefix."""
+    """Kind of a difference; the names are those of ReplayDifference.Kind without its prefix."""
 
     MODEL_GONE = "MODEL_GONE"
     EVENTS_GONE = "EVENTS_GONE"
@@ -51,7 +51,7 @@ class ReplayDifference:
 
 @dataclass(frozen=True, slots=True)
 class RecordedRanking:
-    """What the order of an answer was computed from, as its record keeps it."""
+    """Recorded inputs of an answer's order."""
 
     query: RankQuery
     """As it was; its anchors are product ids, and its actor, if any, is no real pseudonym."""

@@ -1,4 +1,4 @@
-"""What the ranker's processes read from the environment, and nothing else reads it."""
+"""Settings of the ranker's processes; the only package that reads the environment."""
 
 from ranker.settings.process_settings import (
     BackupSettings,

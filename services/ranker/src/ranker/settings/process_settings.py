@@ -1,4 +1,4 @@
-"""What each of the ranker's processes reads."""
+"""Settings of each of the ranker's processes."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, cast
@@ -21,7 +21,7 @@ from servicekit.retention import JobSettings
 
 
 class BackupSettings(StoreSettings, SignalSettings, KeySettings, BackupPlace):
-    """What `python -m ranker.backup` reads."""
+    """Settings of `python -m ranker.backup`."""
 
     model_config = PREFIX
 
@@ -30,25 +30,25 @@ class RankerSettings(ServerSettings, StoreSettings, SignalSettings, KeySettings,
     model_config = PREFIX
 
     port: int = Field(default=8603, ge=0, le=65535)
-    """Port for gRPC; 0 takes a free one."""
+    """Port for gRPC. 0: a free port."""
 
     create_key: bool = False
-    """Whether a missing key file is made at the first start. For one machine only: replicas need
-    the same key, and a generated key has no copy."""
+    """If true, creates a missing key file at the first start. For a single machine only: replicas
+    need the same key, and a generated key has no copy."""
 
     nominate_in_memory_items: int = Field(default=200_000, ge=0)
-    """Products of a model up to which candidates come out of memory; of a larger one the gateway
-    searches the index, where the worker published them (RANKER_PUBLISH)."""
+    """Number of a model's products up to which candidates are computed in memory. For a larger one
+    the gateway searches the index, into which the worker published them (RANKER_PUBLISH)."""
 
     answer_days: float = Field(default=30.0, gt=0, le=3650)
-    """How long the record of an answer is kept when it does not say so itself."""
+    """Days for which an answer's record is kept, unless the record sets its own expiry."""
 
     impression_share: float = Field(default=1.0, gt=0, le=1)
-    """Of how many answers the impressions are stored, above 0 (none is no share), at most 1; whole
-    answers are kept or left, and estimates weigh by 1 / share."""
+    """Share of the answers whose impressions are stored, above 0, at most 1. Answers are sampled as
+    a whole, and estimates are weighted by 1 / share."""
 
     kafka_seconds: float = Field(default=5.0, ge=0.1, le=300)
-    """How long the brokers may take to acknowledge events; then the call is answered with
+    """Seconds that the brokers have to acknowledge events; then the call fails with
     EVENT_LOG_UNAVAILABLE."""
 
     def unsafe(self) -> Iterator[str]:
@@ -61,84 +61,86 @@ class RankerSettings(ServerSettings, StoreSettings, SignalSettings, KeySettings,
 class WorkerSettings(
     StoreSettings, SignalSettings, BackupPlace, LogSettings, JobSettings, PeerSettings
 ):
-    """The worker's, and a training's."""
+    """Settings of the worker and of trainings."""
 
     model_config = PREFIX
 
     CALLED = ("retriever_target",)
 
     host: str = Field(default="127.0.0.1", min_length=1)
-    """Address that metrics are served on."""
+    """Address on which metrics are served."""
 
     worker_metrics_port: int = Field(default=0, ge=0, le=65535)
-    """Port for Prometheus metrics over HTTP; 0 turns them off."""
+    """Port for Prometheus metrics over HTTP. 0 disables them."""
 
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
-    """Least level that is logged."""
+    """Minimum level of log lines."""
 
     catalogs: Catalogs = ("default",)
     """The catalogs of this installation."""
 
     retriever_target: str = Field(default="127.0.0.1:8602", min_length=1)
-    """gRPC target of the retriever: a training reads products from it, and models are published
-    into its index."""
+    """gRPC target of the retriever, from which trainings read products and into whose index models
+    are published."""
 
     publish: bool = False
-    """Whether the model that serves is published into the retriever's `collaborative` space by
-    itself, after each promotion and rollback."""
+    """If true, the serving model is published into the retriever's `collaborative` space after each
+    promotion and rollback."""
 
     auto_promote: bool = False
-    """Whether each catalog that has events is trained once a night by itself, and the model
-    promoted if its evidence is enough; what serves goes on otherwise."""
+    """If true, each catalog with events is trained once a night, and the model is promoted if its
+    evaluation passes; otherwise the serving model stays."""
 
     auto_promote_hour: int = Field(default=3, ge=0, le=23)
-    """From which hour of the day on (UTC)."""
+    """Hour of the day (UTC) from which nightly trainings start."""
 
     keep_models: int = Field(default=10, ge=2, le=1000)
-    """How many trained models keep their files, and how many promotions can be rolled back to;
-    those that serve or are in the index stay in any case. Others are pruned after each training."""
+    """Number of trained models whose files are kept, and of promotions that can be rolled back.
+    Models that serve or are in the index are kept in any case. Others are pruned after each
+    training."""
 
     lease_seconds: float = Field(default=30.0, ge=1, le=3600)
-    """After how long without a sign of life a job is another worker's."""
+    """Seconds without a heartbeat after which another worker takes over a job."""
 
     poll_seconds: float = Field(default=0.5, gt=0, le=60)
-    """How often the worker looks for a job."""
+    """Seconds between two polls for jobs."""
 
     count_seconds: float = Field(default=0.2, gt=0, le=60)
-    """How often the worker looks for events that are not counted yet for the recommenders by
-    counts, and for counted products whose category and price it does not know."""
+    """Seconds between two polls for events that are not counted yet for the recommenders by counts,
+    and for counted products with unknown category and price."""
 
     count_refresh_seconds: float = Field(default=900.0, ge=1, le=7 * 86_400)
-    """After how long the worker asks the retriever again for a counted product's category and
-    price."""
+    """Seconds after which the worker reads a counted product's category and price from the
+    retriever again."""
 
     kafka_group: str = Field(default="sightline-ranker", min_length=1, max_length=249)
-    """The group of consumers that this record's workers are. Another record that reads the same
-    topic needs another one."""
+    """Consumer group of this record's workers. Another record that reads the same topic needs
+    another group."""
 
     event_days: float = Field(default=0.0, ge=0, le=36500)
-    """After how many days events are deleted, by their own time; 0 = never. HIDE and UNHIDE are
-    wishes and stay."""
+    """Days after which events are deleted, by their own time. 0: never. HIDE and UNHIDE are not
+    deleted."""
 
     impression_days: float = Field(default=0.0, ge=0, le=36500)
-    """The same for impressions, of which there are most; 0 = as RANKER_EVENT_DAYS says."""
+    """Days after which impressions are deleted, the most frequent events. 0: as RANKER_EVENT_DAYS.
+    """
 
     sweep_seconds: float = Field(default=60.0, gt=0, le=86400)
-    """How often the worker looks for events, records of answers and jobs that are too old."""
+    """Seconds between two searches for expired events, records of answers and jobs."""
 
     health_seconds: float = Field(default=3600.0, ge=0, le=7 * 86_400)
-    """How often feedback is looked at for drift and estimates; 0 = never."""
+    """Seconds between two computations of drift and estimates. 0: never."""
 
     health_days: int = Field(default=7, ge=1, le=90)
-    """The last so many whole days are the present, in looking for drift. Whole weeks are best:
+    """Number of last whole days that are compared in drift detection. Use whole weeks, because
     weekdays differ."""
 
     health_reference_days: int = Field(default=28, ge=7, le=365)
-    """So many days before them are the reference."""
+    """Number of days before them that are the reference."""
 
 
 class TrainSettings(WorkerSettings):
-    """What a training reads beside what the worker does."""
+    """Settings of a training, in addition to the worker's."""
 
     model_config = PREFIX
 
@@ -146,7 +148,7 @@ class TrainSettings(WorkerSettings):
         default=cast(Any, ""), validate_default=True
     )
     """TOML file with the recipe of trainings: services/ranker/recipe.toml has every key with its
-    default. None: these defaults. What a call of TrainModel gives counts before it."""
+    default. `None`: these defaults. Parameters of a TrainModel call take precedence."""
 
     @property
     def training(self) -> dict[str, Any]:

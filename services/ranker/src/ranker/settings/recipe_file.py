@@ -1,4 +1,4 @@
-"""The recipe of trainings: a TOML file, read and checked whole."""
+"""The recipe of trainings: a TOML file, validated as a whole."""
 
 import os
 import tomllib
@@ -13,9 +13,9 @@ from ranker.domain.signals import Signals
 
 DEFAULT = Recipe()
 OLD_PREFIX = "RANKER_TRAIN_"
-"""Of the variables that held the recipe up to 0.15."""
+"""Prefix of the variables that held the recipe up to 0.15."""
 RENAMED = {"attributes": "attribute_keys"}
-"""Keys of the file that the old variables called otherwise."""
+"""Keys of the file whose old variables had other names."""
 
 
 def _ranged(name: str, default: float) -> Any:
@@ -25,7 +25,7 @@ def _ranged(name: str, default: float) -> Any:
 
 
 class RecipeFile(BaseModel):
-    """How models are trained, as far as TrainModel does not say otherwise."""
+    """Recipe of trainings, unless TrainModel overrides it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -33,20 +33,21 @@ class RecipeFile(BaseModel):
     """Keys of the text attributes that become features of a product."""
 
     loss: Loss = DEFAULT.loss
-    """What LightFM minimises: warp (the best for the first places of a list), bpr, or logistic,
-    which also learns from what people hide and rate low."""
+    """Loss function of LightFM: warp (best for the first places of a list), bpr, or logistic, which
+    also learns from hides and low ratings."""
 
     dimension: int = _ranged("dimension", DEFAULT.dimension)
-    """Length of the vectors. 30 on MovieLens-100k; longer ones help from millions of events."""
+    """Length of the vectors. 30 is best on MovieLens-100k; longer ones help from millions of
+    events."""
 
     epochs: int = _ranged("epochs", DEFAULT.epochs)
     """Passes over all interests."""
 
     max_sampled: int = _ranged("max_sampled", DEFAULT.max_sampled)
-    """How many products WARP tries to find one that it ranks wrongly."""
+    """Maximum number of products that WARP samples to find a wrongly ranked one."""
 
     learning_rate: float = _ranged("learning_rate", DEFAULT.learning_rate)
-    """Step of Adagrad."""
+    """Learning rate of Adagrad."""
 
     item_alpha: float = _ranged("item_alpha", DEFAULT.item_alpha)
     """L2 penalty on features of products."""
@@ -55,23 +56,23 @@ class RecipeFile(BaseModel):
     """L2 penalty on features of shoppers."""
 
     threads: int = _ranged("threads", DEFAULT.threads)
-    """Threads of LightFM. With 1 the same data give the same model bit for bit; with more it is
-    faster, and another model each time."""
+    """Threads of LightFM. With 1 the same data give the same model bit for bit; more are faster,
+    but give another model each time."""
 
     user_ids: bool = DEFAULT.user_ids
-    """Whether each shopper has a feature of their own, beside those of their given attributes."""
+    """If true, each shopper has an individual feature in addition to those of given attributes."""
 
     style_dimension: int = _ranged("style_dimension", DEFAULT.style_dimension)
-    """Length of the visual style, learned from the products' photos; 0 = none."""
+    """Length of the visual style, learned from the products' photos. 0 disables it."""
 
     style_scale: float = _ranged("style_scale", DEFAULT.style_scale)
-    """How much photos say of products without likes; 1: as learned, 0: nothing."""
+    """Factor on what photos predict for products without likes. 1: as learned. 0: off."""
 
     shared_scale: float = _ranged("shared_scale", DEFAULT.shared_scale)
-    """How large the features are that products share, such as a brand, where the id is 1."""
+    """Scale of features that products share, such as a brand, relative to 1 for the id."""
 
     item_item: ItemItem = DEFAULT.item_item
-    """How products that go together are learned: transition, ease, knn or off."""
+    """Item-to-item model: transition, ease, knn or off."""
 
     transition_penalty: float = _ranged("transition_penalty", DEFAULT.transition_penalty)
     """The transitions' λ."""
@@ -80,20 +81,21 @@ class RecipeFile(BaseModel):
     """EASE's λ."""
 
     neighbours: int = _ranged("neighbours", DEFAULT.neighbours)
-    """Most products that are kept of those that go with a product."""
+    """Maximum number of related products stored for each product."""
 
     together_support: int = _ranged("together_support", DEFAULT.together_support)
-    """Least baskets that two products must share to count as bought together."""
+    """Minimum number of baskets that two products must share to count as bought together."""
 
     search_trials: int = Field(default=0, ge=0, le=10_000)
-    """Recipes that are tried on a validation split before a model is trained; 0 = none but this."""
+    """Number of recipes tried on a validation split before a model is trained. 0 disables the
+    search."""
 
     search_seconds: float = Field(default=3600.0, gt=0, le=7 * 86400)
-    """After how long no further one is tried."""
+    """Seconds after which no further recipe is tried."""
 
     ablation: bool = True
-    """Whether a training finds out what each part adds, and turns off what adds nothing. It takes
-    up to five more fits."""
+    """If true, a training measures what each part adds and turns off parts that add nothing. It
+    needs up to five more fits."""
 
     def recipe(self, signals: Signals) -> Recipe:
         """Return the recipe; `signals` says how it reads events."""

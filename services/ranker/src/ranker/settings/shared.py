@@ -1,4 +1,4 @@
-"""What several of the ranker's processes read."""
+"""Settings shared by several of the ranker's processes."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def _known_store(url: str) -> str:
 
 
 class RecordSettings(MigrationSettings):
-    """Where the record is: all that `python -m ranker.migrate` reads."""
+    """Settings of the record, all that `python -m ranker.migrate` needs."""
 
     model_config = PREFIX
 
@@ -47,40 +47,40 @@ class RecordSettings(MigrationSettings):
 
 
 class StoreSettings(RecordSettings):
-    """What the server, the worker and a training share."""
+    """Settings shared by server, worker and trainings."""
 
     model_config = PREFIX
 
     model_store: Annotated[Place, AfterValidator(_known_store)] = ".data/ranker/models"
-    """Folder or fsspec URL (such as s3://bucket/models) that models are written to."""
+    """Folder or fsspec URL (such as s3://bucket/models) in which models are stored."""
 
     export_store: Annotated[Place, AfterValidator(_known_store)] = ".data/ranker/exports"
-    """Folder or fsspec URL (such as s3://bucket/exports) that events are exported to."""
+    """Folder or fsspec URL (such as s3://bucket/exports) to which events are exported."""
 
 
 class KeySettings(ServiceSettings):
-    """Who makes pseudonyms."""
+    """Settings of pseudonyms."""
 
     model_config = PREFIX
 
     key_file: Path = Path(".data/ranker/pseudonym.key")
     """File with the key of the pseudonyms: 64 random hexadecimal digits. Keep a copy apart from the
-    record: without it, no stored event can be matched to anybody ever again."""
+    record: without it, stored events can never be matched to a shopper again."""
 
 
 class BackupPlace(ServiceSettings):
-    """Where backups are, and notes of purges, which a restore does again."""
+    """Place of backups, and of notes of purges, which a restore repeats."""
 
     model_config = PREFIX
 
     backups: Annotated[Place, AfterValidator(lambda url: url and _known_store(url))] = ""
-    """Folder or fsspec URL (such as s3://bucket/ranker-backups) of backups of the record and the
-    models, which `python -m ranker.backup` makes; the worker notes each purge there, so that a
-    restore does not undo it. Empty = none are made, and nothing is noted."""
+    """Folder or fsspec URL (such as s3://bucket/ranker-backups) for backups of the record and the
+    models, created by `python -m ranker.backup`. The worker notes each purge there, so that a
+    restore repeats it. Empty: no backups, and no notes."""
 
     backup_keys_file: Path | None = None
-    """Keys that sign backups (docs/operate/keys.md), one a line, the signing one first. With it,
-    backups that none of them signed are not restored unless that is asked for."""
+    """File with keys that sign backups (docs/operate/keys.md), one a line, the signing one first.
+    If set, backups that none of them signed are restored only on request."""
 
 
 def _known_log(brokers: tuple[str, ...]) -> tuple[str, ...]:
@@ -94,22 +94,22 @@ def _known_log(brokers: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class LogSettings(ServiceSettings):
-    """The log that events wait in, of the server and the worker."""
+    """Settings of the event log, for server and worker."""
 
     model_config = PREFIX
 
     kafka_brokers: Annotated[tuple[str, ...], AfterValidator(_known_log)] = ()
-    """Brokers of the Kafka protocol, as `host:9092,host:9092`: events are acknowledged once these
-    have them, and the worker brings them into the record; empty = the record takes them itself.
-    Needs the extra `kafka`; see docs/operate/events-at-scale.md."""
+    """Brokers of the Kafka protocol, as `host:9092,host:9092`. Events are acknowledged once the
+    brokers have them, and the worker writes them to the record. Empty: events are written to the
+    record directly. Needs the extra `kafka`; see docs/operate/events-at-scale.md."""
 
     kafka_topic: str = Field(default="sightline-events", pattern=r"^[A-Za-z0-9._-]{1,249}$")
-    """The topic. It has to be there."""
+    """The topic. It must exist."""
 
     kafka_folder: Path | None = None
-    """Folder of the files with which the brokers are called by TLS: `ca.crt` (without it the
-    system's authorities), `tls.crt` and `tls.key`, `username` and `password`, as far as they are
-    there. Read at the start. None = plain text."""
+    """Folder with files for TLS to the brokers: `ca.crt` (default: the system's authorities),
+    `tls.crt` and `tls.key`, `username` and `password`, each optional. Read at start. `None`: plain
+    text."""
 
     kafka_login: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
     """SASL mechanism of user name and password."""
@@ -124,47 +124,48 @@ class LogSettings(ServiceSettings):
 
 
 class SignalSettings(ServiceSettings):
-    """How events are read, by the server, the worker and trainings alike; see signals.py."""
+    """Weights of events, for server, worker and trainings; see signals.py."""
 
     model_config = PREFIX
 
     signal_view: float = Field(default=DEFAULTS.view, ge=0, le=1)
-    """Chance that a VIEW means that the shopper likes the product, 0 (says nothing) to 1."""
+    """Probability that a VIEW means that the shopper likes the product, 0 to 1."""
 
     signal_click: float = Field(default=DEFAULTS.click, ge=0, le=1)
-    """The same for a CLICK."""
+    """The same probability for a CLICK."""
 
     signal_add_to_cart: float = Field(default=DEFAULTS.add_to_cart, ge=0, le=1)
-    """The same for one piece of an ADD_TO_CART."""
+    """The same probability for one unit of an ADD_TO_CART."""
 
     signal_purchase: float = Field(default=DEFAULTS.purchase, ge=0, le=1)
-    """The same for one piece of a PURCHASE; below 1, buying again says more."""
+    """The same probability for one unit of a PURCHASE; below 1, repeated purchases increase it."""
 
     signal_liked_rating: float = Field(default=DEFAULTS.liked_rating, ge=0, le=MOST_STARS)
-    """Stars from which a rating speaks for a product; a lower one takes back what was before it."""
+    """Minimum stars of a positive rating; a lower rating cancels earlier interest."""
 
     signal_rating_power: float = Field(default=DEFAULTS.rating_power, ge=0, le=10)
-    """A liked rating counts (stars / 5) to this power; 0 = every liked rating counts alike."""
+    """Exponent of the weight (stars / 5) of positive ratings. 0: all count equally."""
 
     signal_half_life_days: float = Field(default=DEFAULTS.half_life_days, ge=0, le=36500)
-    """After how many days an event counts half in interests; 0 = events do not age. Popularity
-    halves every 365 days whatever is set here."""
+    """Days after which an event counts half in interests. 0: events do not decay. Popularity always
+    halves every 365 days."""
 
     signal_session_gap_minutes: float = Field(default=DEFAULTS.session_gap_minutes, gt=0, le=1440)
-    """After how long without an event the next one begins another visit, where no session is
-    named."""
+    """Minutes without an event after which the next one starts another visit, if no session is
+    given."""
 
     signal_robot_events_a_day: int = Field(default=DEFAULTS.robot_events_a_day, ge=1)
-    """Events of interest on one day (UTC) beyond which a shopper is taken for a robot."""
+    """Maximum number of events of interest on one day (UTC) of a person; a shopper with more is
+    classified as a robot."""
 
     signal_robot_products_a_day: int = Field(default=DEFAULTS.robot_products_a_day, ge=1)
-    """The same for different products on one day."""
+    """The same limit for different products on one day."""
 
     signal_robot_views_a_minute: int = Field(default=DEFAULTS.robot_views_a_minute, ge=1)
-    """The same for views and clicks within 60 seconds."""
+    """The same limit for views and clicks within 60 seconds."""
 
     signal_robot_weight: float = Field(default=DEFAULTS.robot_weight, gt=0, le=1000)
-    """What a robot's interests add up to at most, in products that are liked for certain."""
+    """Maximum total weight of a robot's interests, in certainly liked products."""
 
     @property
     def signals(self) -> Signals:

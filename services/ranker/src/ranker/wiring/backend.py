@@ -1,4 +1,4 @@
-"""What the worker and trainings are built from."""
+"""Dependencies of worker and trainings."""
 
 import asyncio
 import signal
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The record, the models' files and the retriever."""
+    """The record, the model store and the retriever."""
 
     database: Database
     channel: grpc.aio.Channel

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from ranker.adapters.kafka import KafkaSink
 
 CLOSE_SECONDS = 5.0
-"""How long a server that stops goes on storing answers."""
+"""Seconds for which a stopping server goes on storing answers."""
 
 
 def check_file(settings: RankerSettings) -> None:

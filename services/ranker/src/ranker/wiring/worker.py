@@ -36,7 +36,7 @@ from servicekit.keyring import signing_keys
 from servicekit.retention import forget_jobs
 
 LOOK_SECONDS = 30.0
-"""How often, at least, it is asked whether a night has come or a look at feedback is due."""
+"""Maximum seconds between two checks for nightly trainings and feedback."""
 
 
 def loops(

@@ -1,4 +1,4 @@
-"""Counts what shoppers did, a moment after they did it, and learns of what groups products are."""
+"""Counts events shortly after they arrive, and reads the groups of products."""
 
 import asyncio
 import time
@@ -19,11 +19,11 @@ from servicekit.sql import Database
 
 LONGEST_PAUSE = 0.1
 PRODUCTS = 500
-"""Products that are read in one call."""
+"""Products read in one call."""
 COUNTING, GROUPING = "counting", "grouping"
-"""See servicekit.liveness."""
+"""Names of the loops; see servicekit.liveness."""
 AGAIN_SECONDS = 30.0
-"""After which a retriever that did not answer is asked again."""
+"""Seconds until a retriever that did not answer is called again."""
 
 COUNTED = Counter(
     "sightline_ranker_counted_days_total",
@@ -35,7 +35,7 @@ LAG = Gauge(
 )
 
 Read = Callable[[str, Sequence[str]], Awaitable[Mapping[str, Product]]]
-"""(catalog, ids) to the products that there are."""
+"""(catalog, ids): reads the products that exist."""
 
 
 async def count(database: Database, signals: Signals, stop: asyncio.Event) -> None:
@@ -57,8 +57,8 @@ async def count(database: Database, signals: Signals, stop: asyncio.Event) -> No
 
 @dataclass(eq=False)
 class Grouper:
-    """Asks the retriever of what categories and price bands counted products are: of new ones at
-    once, of all again from time to time, as prices change."""
+    """Reader of categories and price bands of counted products from the retriever: immediately for
+    new ones, periodically for all, because prices change."""
 
     record: GroupRecord
     catalogs: Sequence[str]

@@ -1,7 +1,7 @@
-"""Looks at each catalog's feedback from time to time, keeps what it finds and exports metrics.
+"""Periodic computation of each catalog's feedback health, with metrics.
 
-Of several workers the first one to find that the last look is old looks; all of them export what is
-kept.
+The first worker that finds the last result outdated computes a new one; all workers export the
+stored result.
 """
 
 import asyncio

@@ -30,32 +30,32 @@ from servicekit.leases import worker_id
 from servicekit.liveness import LIVENESS
 
 MAX_ATTEMPTS = 3
-"""A training that killed three workers will kill a fourth."""
+"""Maximum number of attempts: a training that killed three workers will kill a fourth."""
 
 LAST_SECONDS = 5.0
-"""That a process has to end by itself once it said what came of it."""
+"""Seconds that a process has to exit after it reported its result."""
 TERMINATE_SECONDS = 5.0
 FINISH_SECONDS = 1.0
-"""Between two tries to report a result to a busy store."""
+"""Seconds between two attempts to report a result to a busy store."""
 
 Command = Callable[[str], Sequence[str]]
-"""The command line of the process that does the job of this id."""
+"""Command line of the process that runs the job with this id."""
 
 Do = Callable[[Job], Awaitable[dict[str, str]]]
-"""Does a claimed job; its result."""
+"""Runs a claimed job and returns its result."""
 Tidy = Callable[[str], Awaitable[None]]
 """Deletes old models of a catalog."""
 
 
 class TrainingFailed(FailedPrecondition):
-    """The training ended with an error that it named."""
+    """The training reported an error."""
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message, reason=reason)
 
 
 class TrainingDied(Exception):
-    """The training ended without a word: killed, or out of memory."""
+    """The training ended without a result: killed, or out of memory."""
 
 
 def train_command(job_id: str) -> Sequence[str]:
@@ -114,7 +114,7 @@ async def run_job(jobs: Jobs, job: Job, do: Do, stop: asyncio.Event) -> None:
     except TrainingDied:
         log.warning("training died; the job is free again when its claim runs out")
     except Unavailable:
-        raise  # the record is away: free again when its claim runs out
+        raise  # the store is down: the job is free again when its claim expires
     except Exception as error:
         named = isinstance(error, ServiceError)
         log.warning("job ended", reason=getattr(error, "reason", ""), exc_info=not named)
@@ -151,7 +151,7 @@ async def _supervise(jobs: Jobs, command: Command, stop: asyncio.Event, job: Job
                 raise TrainingFailed(line["error"]["message"], line["error"]["reason"])
             if "total" in line:
                 done, total = int(line["done"]), int(line["total"])
-            # A store that is busy now costs no training: the claim outlives many of these.
+            # A busy store does not fail the training: the claim outlasts many attempts.
             with contextlib.suppress(Unavailable):
                 await jobs.progress(job.id, done, total)
         if not stop.is_set() and await process.wait() > 0:

@@ -1,7 +1,8 @@
-"""Brings events from the log into the record, in batches.
+"""Copies events from the log into the record, in batches.
 
-A batch's offsets are committed after its transaction: whatever dies in between, the batch is read
-again, and its events are duplicates by their ids. While the record is away the batch is held.
+The offsets of a batch are committed after its transaction: after a crash the batch is read again,
+and its events are recognised as duplicates by their ids. While the record is down the batch is
+kept.
 """
 
 import asyncio
@@ -21,11 +22,11 @@ from servicekit import telemetry
 from servicekit.liveness import LIVENESS
 
 BATCH = 2000
-"""Events a transaction."""
+"""Events per transaction."""
 WAIT_SECONDS = 0.5
 AGAIN_SECONDS = 1.0
 LANDING = "event log"
-"""See servicekit.liveness."""
+"""Name of the loop; see servicekit.liveness."""
 
 LANDED = Counter(
     "sightline_ranker_sink_events_total",
@@ -49,7 +50,7 @@ class LogMessage(Protocol):
 
 
 class EventSource(Protocol):
-    """What ranker.adapters.kafka.EventLog does."""
+    """Interface of ranker.adapters.kafka.EventLog."""
 
     def next(self, most: int, seconds: float) -> Sequence[LogMessage]: ...
     def commit(self) -> None: ...

@@ -1,4 +1,4 @@
-"""What the worker does again and again until it stops."""
+"""Repeating loops of the worker."""
 
 import asyncio
 import contextlib

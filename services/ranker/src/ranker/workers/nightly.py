@@ -1,7 +1,7 @@
-"""Trains each catalog's model once a night, and promotes it if its evidence is enough.
+"""Nightly training of each catalog's model, with promotion if its evaluation passes.
 
-Of several workers the first to ask makes the night's job; any may promote what came of it. A model
-that was promoted once is not promoted again by this: an operator may have rolled it back.
+Of several workers the first one creates the night's job; any of them may promote the result. A
+model that was promoted once is not promoted again, because an operator may have rolled it back.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,8 +17,7 @@ from servicekit import telemetry
 from servicekit.jobs import Jobs, JobState
 
 NIGHT = timedelta(hours=20)
-"""How old the newest model is, at least, before a night that began before this worker did is made
-up for."""
+"""Minimum age of the newest model for making up a night that began before this worker started."""
 
 
 Load = Callable[[str, str], Awaitable[Model]]
@@ -46,7 +45,7 @@ async def judge(
 @dataclass
 class Nightly:
     hour: int
-    """Of the day (UTC), from which on it is night."""
+    """Hour of the day (UTC) at which the night begins."""
     jobs: Jobs
     registry: ModelRegistry
     events: HistoryReader
@@ -79,7 +78,7 @@ class Nightly:
         if not newest:
             return False
         trained = datetime.fromtimestamp(newest[0].trained_micros / 1e6, UTC)
-        made_tonight = trained >= night  # by the job that is asked for again
+        made_tonight = trained >= night  # for the job that is requested again
         return made_tonight or self._now() - trained > NIGHT
 
     def _now(self) -> datetime:

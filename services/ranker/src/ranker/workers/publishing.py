@@ -1,4 +1,4 @@
-"""Asks for publications of models, which the worker does beside its other jobs: they may have to
+"""Requests publications of models, which the worker runs beside its other jobs because they may
 wait for the retriever."""
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from servicekit.jobs import Jobs
 
 @dataclass(eq=False)
 class Publisher:
-    """Asks for a publication of each serving model, once for each time that it came to serve."""
+    """Requests a publication of each serving model, once for each promotion."""
 
     jobs: Jobs
     registry: ModelRegistry

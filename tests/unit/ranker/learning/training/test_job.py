@@ -126,7 +126,7 @@ async def test_a_model_without_a_state_is_nothing_to_go_on_from(
     await shop.registry.promote("default", version, NOW)
     (tmp_path / "models/default" / version / "state.npz").unlink()
     await buy(db, range(4, 6), at=9)
-    with pytest.raises(BaseUnusable, match="train anew"):
+    with pytest.raises(BaseUnusable, match="start a full training"):
         await trained(shop, incremental=True)
 
 

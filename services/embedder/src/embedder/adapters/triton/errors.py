@@ -1,4 +1,4 @@
-"""What Triton's errors mean to a caller."""
+"""Mapping of Triton's errors to those of the service."""
 
 from collections.abc import Callable, Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""Makes a backup: one state of the record, and the files of the models that it names."""
+"""Creation of a backup: a snapshot of the record, and the files of its models."""
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -14,7 +14,7 @@ from servicekit.clock import now_micros
 from servicekit.sql import Database
 
 STALE_MICROS = 86_400 * 10**6
-"""After so long what has no manifest was cut short."""
+"""Age in microseconds after which a backup without a manifest counts as aborted."""
 
 
 def create(

@@ -1,4 +1,4 @@
-"""What a backup says of itself."""
+"""Manifest of a backup."""
 
 from typing import Annotated, Any, Final, Literal
 
@@ -23,7 +23,7 @@ class File(BackupJson):
 
 
 class TableFile(File):
-    """One table's file, compressed."""
+    """One table's compressed file."""
 
     name: Name
     columns: list[Name]
@@ -49,18 +49,18 @@ class BackupManifest(BackupJson):
     format_version: int = FORMAT_VERSION
     service_version: str
     create_micros: Count
-    """When the state that it holds was."""
+    """Time of the snapshot, microseconds since 1970 (UTC)."""
     revision: Name
-    """Of the tables."""
+    """Schema revision of the tables."""
     key_id: str
     key_fingerprint: str
-    """Of the key that the pseudonyms were made with; empty = there are none yet."""
+    """Fingerprint of the pseudonym key; empty if there are no pseudonyms yet."""
     tables: list[TableFile]
     sequences: dict[Name, Count]
-    """By table the highest number ever given."""
+    """Highest sequence number ever used, by table."""
     models: list[ModelFile]
     lost: list[str]
-    """Models, as CATALOG/VERSION, whose files were missing or damaged."""
+    """Models whose files were missing or damaged, as CATALOG/VERSION."""
 
     def rows(self, table: str) -> int:
         return next((one.rows for one in self.tables if one.name == table), 0)

@@ -1,5 +1,5 @@
-"""Purges outlive the record: each is noted beside the backups when it is done, and done again after
-a restore, which would otherwise bring back shoppers who asked to be forgotten.
+"""Notes of purges beside the backups. A restore repeats them, because it would otherwise bring back
+shoppers who asked to be forgotten.
 
 A note holds the purge's conditions; a shopper is in it as a pseudonym.
 """
@@ -16,7 +16,7 @@ from servicekit.jobs import Job
 
 STAMP = "%Y%m%dT%H%M%SZ"
 MARGIN_MICROS = 3_600 * 10**6
-"""Clocks differ; a purge that is done twice does no harm."""
+"""Margin for clock skew, in microseconds; repeating a purge does no harm."""
 
 
 def note(files: BackupFiles, job: Job) -> None:

@@ -1,5 +1,5 @@
-"""Brings a backup back: files of models first, which never change; then the record in one
-transaction, so that a damaged backup leaves what was there; then what was purged since."""
+"""Restore of a backup: first the files of models, which never change; then the record in one
+transaction, so that a damaged backup leaves the existing data; then the purges since."""
 
 from sqlalchemy import Connection
 
@@ -15,7 +15,7 @@ from servicekit.sql import Database
 def check(manifest: BackupManifest, database: Database, key: Pseudonyms, *, force: bool) -> None:
     """Raise BackupRefused if the backup does not fit this installation."""
     if not dumps.is_known(manifest.revision):
-        why = f"its tables are of revision {manifest.revision}, of a newer release"
+        why = f"its tables have revision {manifest.revision} of a newer release"
         raise BackupRefused("BACKUP_VERSION_UNSUPPORTED", why)
     if manifest.key_fingerprint not in ("", key.fingerprint):
         why = (

@@ -1,2 +1,2 @@
-"""The record: what the ranker knows, in SQL. `tables` is the schema, and `migrations` bring a store
-to it; each other module owns what is done with some tables."""
+"""The record: the ranker's data in SQL. `tables` is the schema, `migrations` upgrade a store to it;
+each other module owns the operations on some tables."""

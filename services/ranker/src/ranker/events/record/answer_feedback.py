@@ -1,4 +1,4 @@
-"""Kept answers with what became of their products, in batches. Contents are opaque here."""
+"""Recorded answers with the outcomes of their products, in batches. Contents are opaque here."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
@@ -17,19 +17,19 @@ from ranker.events.record.rows import TableRecord
 from ranker.events.record.tables import ANSWERS, EVENTS
 
 BATCH = 100
-"""Answers that are read at once: of 2,000 candidates each, some 50 MB."""
+"""Answers read at once: with 2,000 candidates each, about 50 MB."""
 _COUNTED = (EventType.IMPRESSION, EventType.CLICK, EventType.PURCHASE)
 
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
-    """An answer and what became of its products."""
+    """A recorded answer with the outcomes of its products."""
 
     answer_id: str
     answer_micros: int
     model_version: str
     content: bytes
-    """The record as AnswerService took it."""
+    """The record as AnswerService received it."""
     outcomes: dict[str, ProductOutcome]
     """By product."""
 

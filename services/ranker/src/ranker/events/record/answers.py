@@ -1,4 +1,4 @@
-"""Records of answers in SQL, stored after the answer was given: none waits for its record.
+"""Records of answers in SQL, stored after the answer was given.
 
 Their content is opaque here.
 """
@@ -21,21 +21,23 @@ from ranker.events.record.tables import ANSWERS, EXPOSURES
 from servicekit.batch_queue import BatchQueue, BatchRules, QueueMetrics
 
 SWEEP = 500
-"""Expired records that go with each write: more than a write adds, so they never pile up."""
+"""Number of expired records deleted with each write: more than a write adds, so that they do not
+accumulate."""
 
 EXPOSURE_DAYS = 7
-"""For how many days the exposures of controls are kept."""
+"""Number of days for which exposures of controls are stored."""
 
 GATHER_SECONDS = 0.1
-"""How long answers gather: a transaction costs as much as the rest of an answer."""
+"""Seconds for which answers are gathered: a transaction costs as much as the rest of an answer."""
 MOST_BYTES = 64 * 1024 * 1024
-"""What may wait: the records of some 5,000 answers of 100 products."""
+"""Maximum number of bytes waiting: records of about 5,000 answers with 100 products."""
 
 COUNTS = QueueMetrics(
     Counter("sightline_ranker_answers_kept_total", "Answer records that were stored."),
     Counter(
         "sightline_ranker_answers_dropped_total",
-        "Answer records that were dropped: the queue was full, the store away or not willing.",
+        "Answer records that were dropped: the queue was full, or the store was down or rejected"
+        " them.",
         ("cause",),
     ),
     Gauge("sightline_ranker_answers_waiting", "Answer records that wait to be stored."),
@@ -45,25 +47,25 @@ COUNTS = QueueMetrics(
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """One answer as it is kept."""
+    """One recorded answer."""
 
     catalog_id: str
     answer_id: str
     actor: str
-    """Pseudonym of the shopper; empty: no shopper is named."""
+    """Pseudonym of the shopper; empty if anonymous."""
     key_id: str
     content: bytes
-    """Without any id of a person."""
+    """Contains no id of a person."""
     expires_micros: int
-    """When it may go, microseconds since 1970 (UTC)."""
+    """When it may be deleted, microseconds since 1970 (UTC)."""
     answer_micros: int = 0
-    """When it was served, microseconds since 1970 (UTC); 0 = not said: it is in no count."""
+    """When it was served, microseconds since 1970 (UTC); 0 if unknown: it is not counted."""
     model_version: str = ""
     scene: str = ""
     arms: str = ""
     """Names of arms, sorted, one a line."""
     controls: tuple[str, ...] = ()
-    """Names of the controls that acted."""
+    """Names of the controls that had an effect."""
 
 
 class AnswerLog(TableRecord):
@@ -181,7 +183,7 @@ def _key(answer: StoredAnswer) -> tuple[str, str]:
 
 
 class AnswerQueue:
-    """Answers on their way to the store, oldest first; and those that are there."""
+    """Queue of answers for the store, oldest first, and reads of stored answers."""
 
     def __init__(
         self,

@@ -1,5 +1,5 @@
-"""Which groups counted products are in, in SQL: their categories and price bands, by which counts
-are also kept in order. The retriever says it; until it does, a product is in none."""
+"""Groups of counted products in SQL: their categories and price bands, by which counts are also
+sorted. The retriever supplies them; until then a product has no group."""
 
 import json
 from collections.abc import Mapping, Sequence

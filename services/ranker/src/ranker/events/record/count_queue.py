@@ -1,8 +1,8 @@
-"""Days of shoppers that the worker is to count anew.
+"""Queue of shoppers' days that the worker must count again.
 
-Whatever changes what a day counts puts it here, in its own transaction: the day then waits until
-the worker has seen the change, in whatever order transactions commit. So nothing is counted by a
-position in the events' sequence, of which a lower number may be seen after a higher one.
+Every change of a day's counts adds the day here in the same transaction; the day waits until the
+worker has seen the change, in any order of commits. Counting does not rely on sequence numbers,
+because a lower number may become visible after a higher one.
 """
 
 import json

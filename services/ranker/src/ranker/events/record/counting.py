@@ -1,12 +1,12 @@
-"""Keeps counts in SQL, as the sums over shoppers' days of what each counts (domain/counting.py).
+"""Maintenance of counts in SQL as sums over shoppers' days (domain/counting.py).
 
-A day that is queued is counted anew out of its events; what it counted before, which is kept beside
-the sums, is taken out of them, and what it counts now is added. That and taking the day off the
-queue are one transaction: killed at any moment, all of it has happened or nothing. Since counts are
-whole numbers, they are the same whatever came in which order and how it was batched; what is not
-whole, decayed counts, is made of whole numbers by day each time one of them changes.
+A queued day is counted again from its events. Its earlier content, which is stored, is subtracted
+from the sums, and its new content is added. Both, and the removal from the queue, are one
+transaction, so that a crash loses nothing. Counts are whole numbers and therefore independent of
+order and batching; decayed counts are computed from whole numbers by day whenever one of these
+changes.
 
-A batch reads the events of its days, the counts of their products and nothing else.
+A batch reads only the events of its days and the counts of their products.
 """
 
 import json
@@ -38,21 +38,22 @@ from ranker.events.record.tables import (
 )
 
 BATCH = 100
-"""Days of a transaction, from which on no more are taken off the queue: some hundredths of a
-second, for which a writer of SQLite has to wait."""
+"""Days per transaction after which no more are taken from the queue: some hundredths of a second,
+during which writers of SQLite wait."""
 MOST_ROWS = 100
 _CHUNK = 1000
-"""Parameters of a list."""
+"""Maximum number of parameters of a list."""
 _TYPE = np.dtype("<i4")
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What a batch came to."""
+    """Result of a batch."""
 
     units: int = 0
     oldest_micros: int | None = None
-    """When the oldest of them was queued; None = nothing was."""
+    """When the oldest of them was queued, microseconds since 1970 (UTC); `None` if the queue was
+    empty."""
 
 
 def fold(connection: Connection, signals: Signals, most: int = BATCH) -> Folded:

@@ -1,7 +1,7 @@
-"""Reads counts in SQL, in requests: a statement of each kind, whatever is asked.
+"""Reads of counts in SQL for requests: one statement of each kind.
 
-Of a product at most NEAREST others are read, those that stood beside it most often, and for a
-trend the MOST_RECENT products of most recent interest, by indexes that hold them in this order.
+Indexes hold the rows in this order: of a product, at most NEAREST related products that occurred
+with it most often; for trends, the MOST_RECENT products with the most recent interest.
 """
 
 import json
@@ -18,16 +18,17 @@ from ranker.events.record.rows import RowsStatement, TableRecord
 from servicekit.clock import now_micros
 
 NEAREST = 200
-"""Others of one product. Whatever stood beside it less often than these is no first place of its
-list, unless all of these are sold to everybody."""
+"""Related products read of one product. Rarer ones would not be among the first of a list, unless
+all of these are sold to everyone."""
 MOST_NEAR, LEAST_NEAR = 1_000, 50
-"""Others of all products that are asked: of many, fewer of each, but no fewer than so many."""
+"""Related products of all requested products: with many products fewer of each, but at least
+LEAST_NEAR."""
 MOST_DAYS = 500
-"""Newest days on which a shopper bought something."""
+"""Number of newest days with purchases of a shopper."""
 
 
 class CountRecord(TableRecord):
-    """Also a ports.CountReader."""
+    """Reader of counts; a ports.CountReader."""
 
     async def counted(self, catalog_id: str, asked: CountsQuery) -> Counted:
         """Return everything that was asked, from one state of the record."""
@@ -155,7 +156,7 @@ _NEAR = {
         )
     ),
 }
-"""One look into the index for each product that is asked."""
+"""One index lookup for each requested product."""
 
 _ALSO = """
     AND EXISTS (
@@ -210,4 +211,4 @@ _OLDEST = RowsStatement(
         " ORDER BY sequence LIMIT 1"
     )
 )
-"""Of what is not counted yet."""
+"""Oldest event that is not counted yet."""

@@ -1,7 +1,6 @@
 # ruff: noqa: S608 (names of tables and columns are the schema's own)
-"""The record as text: each table in the text format of PostgreSQL's COPY, from either engine and
-into either: a backup of SQLite is restored into PostgreSQL, and `psql` loads a table without us.
-"""
+"""The record as text: each table in the text format of PostgreSQL's COPY, from and to either
+engine: a backup of SQLite can be restored into PostgreSQL, and `psql` can load a table."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence

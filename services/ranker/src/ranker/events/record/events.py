@@ -24,21 +24,21 @@ from ranker.events.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_
 from servicekit.sql import Database, StoreBusy
 
 MOST_JOINED = 4000
-"""Events of several callers that share a transaction: what takes some tenths of a second."""
+"""Events of several callers that share a transaction: some tenths of a second."""
 
 T = TypeVar("T")
 
 FEW = 200
-"""Rows that are read without a hop to a thread."""
+"""Number of rows read without switching to a thread."""
 MOST_HELD = 100
-"""Lists of the most popular products."""
+"""Number of cached lists of the most popular products."""
 
 _COLUMNS = [name for name in EVENTS.c.keys() if name != "sequence"]  # noqa: SIM118
 _OF_EVENT, _OF_STORED = (
     [one.name for one in fields(kind) if one.name in _COLUMNS and one.name != "type"]
     for kind in (Event, StoredEvent)
 )
-"""Columns that hold an attribute as it is."""
+"""Columns that hold an attribute unchanged."""
 _event_values, _stored_values = attrgetter(*_OF_EVENT), attrgetter(*_OF_STORED)
 
 
@@ -54,7 +54,7 @@ class EventRecord:
         before, and a purge that was asked for meanwhile wins."""
         self._db = database
         self._popular: dict[tuple[str, int], tuple[int, tuple[tuple[str, float], ...]]] = {}
-        """What was read at which version of the store."""
+        """Cached lists, with the version of the store at which they were read."""
         self._joined: JoinedWrites[StoredEvent, Written] = JoinedWrites(
             database, lambda c, given: _append(c, given, signals, late=late), MOST_JOINED
         )
@@ -81,7 +81,7 @@ class EventRecord:
         """Return what `work` reads; `few` rows are read without a thread, whose hop takes
         longer."""
         if few and self._db.local:
-            with suppress(StoreBusy):  # another process starts or ends: threads wait for it
+            with suppress(StoreBusy):  # another process starts or stops: threads wait for it
                 return self._db.read_local(work)
         return await self._db.read(work)
 
@@ -196,7 +196,7 @@ def _insert(connection: Connection, events: Sequence[StoredEvent], signals: Sign
         row if statement.positional else dict(zip(_COLUMNS, row, strict=True))
         for row in map(_row, events, interactions)
     ]
-    # Past SQLAlchemy's own treatment of every row, which took as long as the rest of the write.
+    # Bypasses SQLAlchemy's processing of rows, which took as long as the rest of the write.
     connection.exec_driver_sql(str(statement), rows)
 
 

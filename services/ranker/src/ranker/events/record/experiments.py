@@ -1,7 +1,6 @@
-"""Experiments in SQL, and what their units did, counted there.
+"""Experiments in SQL, and the counts of their units.
 
-A unit is whoever an event is of: what a merge moves, and what a purge deletes, is counted so at the
-next reading.
+A unit is the current owner of an event: merges and purges affect the next reading.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +30,7 @@ MOST_LISTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An experiment as it is kept; its content is opaque here."""
+    """A registered experiment; its content is opaque here."""
 
     name: str
     start_micros: int
@@ -40,25 +39,25 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Which events an experiment is counted by; times in microseconds since 1970 (UTC)."""
+    """Events by which an experiment is counted; times in microseconds since 1970 (UTC)."""
 
     catalog_id: str
     arms: Sequence[str]
-    """As events name them, the control first."""
+    """As named in events, the control first."""
     start_micros: int
     end_micros: int
-    """Exposures before this count."""
+    """Exposures before this time count."""
     window_micros: int
-    """What a unit does so long after its first exposure counts."""
+    """Outcome window after a unit's first exposure, in microseconds."""
     counted_micros: int
-    """Units whose time was over by then are counted."""
+    """Units whose window was over by then are counted."""
     currency: str
-    """Of revenue; empty = it is not counted."""
+    """Currency of revenue; empty: revenue is not counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What a unit did."""
+    """Counts of one unit."""
 
     actor: str
     arm: str

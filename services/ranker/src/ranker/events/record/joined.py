@@ -1,5 +1,5 @@
-"""Writes that come in together, in one transaction: a commit waits for the disk, however little it
-holds (group commit; Gawlick and Kinkade 1985, "Varieties of concurrency control in IMS/VS Fast
+"""Group commit: concurrent writes in one transaction, because a commit waits for the disk
+regardless of its size (Gawlick and Kinkade 1985, "Varieties of concurrency control in IMS/VS Fast
 Path")."""
 
 import asyncio
@@ -17,14 +17,14 @@ from servicekit.sql import Database
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 Batch = tuple[Sequence[Item], asyncio.Future[tuple[Outcome, ...]]]
-"""What one caller wrote, and how they learn the outcome."""
+"""One caller's writes, and the future of their outcome."""
 
 
 class JoinedWrites(Generic[Item, Outcome]):
-    """Writes batches of any number of callers, in the order in which they came.
+    """Group commit of batches in the order of arrival.
 
-    While a transaction is on its way the next batches gather, and go together into the next one: a
-    single caller never waits for others.
+    While a transaction runs, the next batches gather for the following one. A single caller never
+    waits for others.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class JoinedWrites(Generic[Item, Outcome]):
         done: asyncio.Future[tuple[Outcome, ...]] = asyncio.get_running_loop().create_future()
         self._waiting.append((items, done))
         if self._writing is None or self._writing.done():
-            # In a context of its own: the transaction is no one caller's.
+            # In a separate context: the transaction belongs to no single caller.
             self._writing = asyncio.get_running_loop().create_task(
                 self._drain(), context=contextvars.Context()
             )
@@ -76,7 +76,7 @@ class JoinedWrites(Generic[Item, Outcome]):
                 for one in group:
                     await self._together([one])
                 return
-            for _, done in group:  # the store is busy, full or away: for all of them
+            for _, done in group:  # the store is busy, full or down: all callers fail
                 if not done.done():
                     done.set_exception(error)
             return

@@ -1,8 +1,8 @@
-"""Events that waited in a log before they came to the record: a purge that was asked for meanwhile
-wins over them.
+"""Late events, which waited in a log before they reached the record: a purge requested meanwhile
+applies to them.
 
-Jobs remember what was asked for. They are read after the gate is passed: a purge deletes behind the
-same gate, alone, so that either it sees what is written here, or its job is seen here.
+Purges are stored as jobs. They are read after the gate is passed, and a purge deletes behind the
+same gate exclusively: it either sees what is written here, or its job is seen here.
 """
 
 import json

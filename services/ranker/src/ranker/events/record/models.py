@@ -1,8 +1,8 @@
 """Models, their promotions and their newest evaluations in SQL.
 
-One row says which model serves, so a promotion is atomic. Beside it is a log of all promotions. A
-rollback takes the newest one that stands back; so the model before it serves again, and the next
-rollback goes one further. Nothing in the log is ever deleted.
+One row names the serving model, so a promotion is atomic. A log beside it holds all promotions. A
+rollback marks the newest active one as taken back, so that the model before it serves again; the
+next rollback goes back one further. Rows of the log are never deleted.
 """
 
 import json
@@ -92,7 +92,7 @@ class ModelRegistry(TableRecord):
         ModelNotFound."""
         promotions = await self._db.read(lambda connection: _promotions(connection, catalog_id))
         if len(promotions) < 2:
-            raise ModelNotFound("no model served before the present one")
+            raise ModelNotFound("no model served before the current one")
         found = await self.get(catalog_id, promotions[1].version)
         if found.pruned_micros is not None:
             raise ModelNotFound("the files of the model before were pruned: promote another one")
@@ -109,7 +109,7 @@ class ModelRegistry(TableRecord):
             log = PROMOTION_LOG.c
             undo = sa.update(PROMOTION_LOG).values(undone_micros=now_micros)
             undo = undo.where(log.sequence == promotion, log.undone_micros.is_(None))
-            if not connection.execute(undo).rowcount:  # PostgreSQL: another one was quicker
+            if not connection.execute(undo).rowcount:  # PostgreSQL: another transaction was faster
                 raise PromotionConflict
             _serve(connection, catalog_id, promotions[1].version, now_micros)
 
@@ -123,7 +123,9 @@ class ModelRegistry(TableRecord):
             serving = PROMOTIONS.c.catalog_id == catalog_id
             version = connection.execute(sa.select(PROMOTIONS.c.version).where(serving)).scalar()
             gone = sa.delete(PROMOTIONS).where(serving, PROMOTIONS.c.version == version)
-            if not connection.execute(gone).rowcount:  # PostgreSQL: of two at once one deletes it
+            if not connection.execute(
+                gone
+            ).rowcount:  # PostgreSQL: one of two concurrent transactions deletes it
                 raise ModelNotFound("no model serves")
             log = PROMOTION_LOG.c
             undo = sa.update(PROMOTION_LOG).values(undone_micros=now_micros)

@@ -1,6 +1,6 @@
-"""What people did and what answers led to, counted in SQL, and what was computed of it last.
+"""Counts of events and of what answers led to in SQL, and the newest results computed from them.
 
-No record of an answer is read for it.
+The contents of answer records are not read.
 """
 
 from dataclasses import replace
@@ -27,7 +27,7 @@ from ranker.events.record.tables import ANSWERS, EVENTS, HEALTH, KIND_INTEREST
 _COUNTED = (EventType.IMPRESSION, EventType.CLICK, EventType.PURCHASE, EventType.HIDE)
 
 MOST_PRODUCTS = 20_000
-"""Products of a window that are counted by themselves: those that most people meant."""
+"""Number of products of a window that are counted separately: those with the most shoppers."""
 
 
 class OnlineRecord(TableRecord):
@@ -63,7 +63,7 @@ def _counts(connection: Connection, catalog_id: str, period: Period) -> Online:
         tallies[version, scene, arms] = OutcomeCounts(version, scene, arms, answers)
     for row in connection.execute(_outcomes(catalog_id, period)).mappings():
         key = (row["model_version"], row["scene"], row["arms"])
-        # PostgreSQL sums integers as decimals.
+        # PostgreSQL returns decimals for sums of integers.
         sums: dict[str, Any] = {name: int(row[name]) for name in _COUNTS}
         sums |= {name: _sums(row, name) for name in _SUMMED}
         tallies[key] = replace(tallies[key], weight_squares=float(row["weight_squares"]), **sums)
@@ -149,7 +149,7 @@ def _products(catalog_id: str, period: Period) -> sa.Select[Any]:
     shopper = sa.case((a.actor == "", a.answer_id), else_=a.actor).label("shopper")
     kind = (a.answer_id, a.model_version, a.scene, a.arms)
 
-    # Where impressions are sampled, each that is kept stands for 1 / share of them.
+    # If impressions are sampled, each stored one represents 1 / share of them.
     weight = sa.case((e.type == EventType.IMPRESSION, 1.0 / e.sample_share), else_=0.0)
     return (
         sa.select(
@@ -217,7 +217,7 @@ def _happened(catalog_id: str, window: DayWindow | Period) -> tuple[sa.ColumnEle
     e = EVENTS.c
     return (
         e.catalog_id == catalog_id,
-        e.type.in_(EventType),  # all of them: an index by type and time is there
+        e.type.in_(EventType),  # all types: there is an index by type and time
         e.time_micros >= window.start_micros,
         e.time_micros < window.end_micros,
     )

@@ -1,12 +1,12 @@
-"""How popular products are, in SQL.
+"""Popularity of products in SQL.
 
-A product's popularity is the sum over shoppers and days (UTC) of the strongest thing that the
-shopper did with it on that day (signals.py), halved for every year that has passed. So whoever
-calls a product up a thousand times a day moves it no further than a person who looks once.
+A product's popularity is the sum over shoppers and days (UTC) of the strongest event of the shopper
+with it on that day (signals.py), halved for every year that has passed. A shopper who opens a
+product a thousand times a day therefore counts no more than one who opens it once.
 
-It is kept as the base-2 logarithm of that sum as seen from a fixed moment: time moves all products'
-sums by the same factor, so their order and their shares of the largest one never change by waiting,
-and an event is added in the transaction that stores it.
+It is stored as the base-2 logarithm of that sum, relative to a fixed time: the passage of time
+scales all sums by the same factor, which changes neither their order nor their shares, and an event
+is added in the transaction that stores it.
 """
 
 import json
@@ -28,11 +28,11 @@ from ranker.events.record.tables import POPULARITY
 
 HALF_LIFE_MICROS = 365 * DAY_MICROS
 ORIGIN_MICROS = 1_577_836_800_000_000
-"""2020-01-01. Any fixed moment would do."""
+"""2020-01-01. Any fixed time would do."""
 
 
 Day = tuple[str, str, int]
-"""A product, a shopper, and a day since 1970: what counts once."""
+"""A product, a shopper, and a day since 1970: the unit that counts once."""
 
 
 def add(
@@ -43,7 +43,8 @@ def add(
     if not after:
         return
     products = sorted({product for product, _, _ in after})
-    # Locked first: concurrent writes of events of the same products are waited for and seen.
+    # Locked first, so that concurrent writes of events of the same products are waited for and
+    # seen.
     known = log_counts(connection, catalog_id, products, lock=True)
     before = by_day(stored_on(connection, catalog_id, after), signals)
     gains = {product: [known.get(product, -math.inf)] for product in products}
@@ -166,9 +167,9 @@ _STORED_ON = {
         """  # noqa: S608 - names of ours
     ),
 }
-"""One look into the index of histories for each pair: SQLite's CROSS JOIN and PostgreSQL's OFFSET
-keep the planner from walking through all events instead. The pairs are parameters: a list of any
-length in the statement took longer to compile than all else in a write."""
+"""One lookup into the index of histories for each pair: SQLite's CROSS JOIN and PostgreSQL's OFFSET
+prevent a scan of all events. The pairs are parameters: compiling lists of variable length took
+longer than the rest of a write."""
 
 
 _OF_CATALOG = "FROM popularity WHERE catalog_id = :catalog_id"

@@ -1,6 +1,5 @@
-"""Rows that take the place of others; and statements that are run in every request, past
-SQLAlchemy's own treatment of each, which takes longer with their parameters and rows than SQLite
-with the reading."""
+"""Upserts, and statements for every request that bypass SQLAlchemy's processing of parameters and
+rows, which takes longer than SQLite's reading."""
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -44,14 +43,14 @@ async def write_beside_others(
 
 
 class TableRecord:
-    """Some tables, of all catalogs."""
+    """Operations on some tables, for all catalogs."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
 
 class RowsStatement:
-    """A statement without lists among its parameters."""
+    """A statement without list parameters."""
 
     def __init__(self, statement: sa.Executable) -> None:
         self.statement: Any = statement

@@ -1,14 +1,12 @@
-"""Counts and exports selected events in SQL, and deletes them a batch at a time.
+"""Selected events in SQL: counts, exports, and deletion in batches.
 
-A batch is deleted, and its events are taken out of the popularity of their products, in one
-transaction: at any moment the popularity of a product is the sum over the events that are there. It
-is summed anew over what is left of the product, because a difference of two sums says little when
-nearly all of a sum goes; only while a product with more events than a batch takes loses less than
-half of its sum at a time, the difference is good enough: a day of which something is left counts
-too little until the product's last batch.
+One transaction deletes a batch and updates the popularity of its products, so that popularity
+always equals the sum over the stored events. It is summed again over the remaining events, because
+a difference of two sums is inaccurate if nearly all of a sum goes. Only for a product with more
+events than a batch, and while less than half of its sum is deleted at a time, the difference is
+used: a partially deleted day then counts too little until the product's last batch.
 
-What is too old expires for ever beside everything else: no batch reads more than the events of the
-shoppers and days that it touches, and popularity loses exactly what those no longer count.
+Expiry runs continuously: a batch reads only the events of the shoppers and days that it touches.
 """
 
 import math
@@ -31,12 +29,12 @@ from servicekit.sql import Database
 
 _INTEREST = EVENTS.c.kind == sa.literal_column(f"'{KIND_INTEREST}'")
 _COUNTED = sa.and_(_INTEREST, EVENTS.c.product_id > sa.literal_column("''"))
-"""All events of interest, in the words of the index events_product: with parameters in them, or
+"""All events of interest, in the exact terms of the index events_product: with parameters, or
 without the product, it would not be used."""
 
 
 class SelectionRecord:
-    """Events of all catalogs, to be counted, exported and deleted."""
+    """Selected events of all catalogs: counts, exports and deletion."""
 
     def __init__(self, database: Database, signals: Signals = DEFAULTS) -> None:
         """`signals`: what events count for popularity."""
@@ -138,8 +136,8 @@ def batch_query(selection: Selection, place: PurgePlace, limit: int) -> sa.Selec
     if not place.counted:
         others = statement.where(sa.not_(_INTEREST), t.sequence > place.sequence)
         return others.order_by(t.sequence)
-    # One shopper's events are found by their pseudonym: other words than the index's, and an
-    # expression, keep SQLite from walking through all products for their sake.
+    # One shopper's events are found by their pseudonym: other terms than the index's prevent SQLite
+    # from scanning all products.
     product = t.product_id.concat("") if selection.actor else t.product_id
     after = sa.tuple_(product, t.sequence) > (place.product_id, place.sequence)
     counted = _INTEREST if selection.actor else _COUNTED

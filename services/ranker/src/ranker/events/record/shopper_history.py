@@ -1,4 +1,4 @@
-"""A shopper's history in SQL, read in every request: one statement, one way to the store."""
+"""A shopper's history in SQL, read in every request with one statement and one round trip."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,8 @@ from ranker.events.record.rows import RowsStatement
 from ranker.events.record.tables import ALIASES, ATTRIBUTES, EVENTS, KIND_INTEREST, KIND_VISIBILITY
 
 MOST_SEEN = 10_000
-"""Events that are looked at for what was seen: more than a person leaves, a bound for robots."""
+"""Maximum number of events read to find seen products: more than a person has, a bound for robots.
+"""
 
 INTERACTION = tuple(
     EVENTS.c[name]
@@ -27,7 +28,7 @@ INTERACTION = tuple(
         "order_id",
     )
 )
-"""In the order of Interaction's fields."""
+"""Columns in the order of Interaction's fields."""
 
 
 _TYPES = {one.value: one for one in EventType}
@@ -84,7 +85,7 @@ _MERGED = (
     ALIASES.c.catalog_id == _CATALOG,
     ALIASES.c.visitor == _ACTOR,
 )
-"""The row that says whose the events are, where the shopper is a visitor who was merged."""
+"""Row that names the owner of the events if the shopper is a merged visitor."""
 
 
 def _newest(kind: str, *columns: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
@@ -134,8 +135,9 @@ _HISTORY = RowsStatement(
         ),
     )
 )
-"""Rows of all that a history needs, distinguished by `part`; `history` says what is where."""
+"""All rows of a history, distinguished by `part`; `history` documents them."""
 
 _SEEN = _newest(KIND_INTEREST, EVENTS.c.product_id, EVENTS.c.sequence).limit(MOST_SEEN)
-"""Apart, for those who ask for it: a thousand rows of many columns take two milliseconds. Without
-DISTINCT, for whose sake SQLite read all events of the catalog (80 ms at 100,000)."""
+"""A separate statement for requests that need it: a thousand rows of many columns take two
+milliseconds. Without DISTINCT, for which SQLite read all events of the catalog (80 ms at 100,000).
+"""

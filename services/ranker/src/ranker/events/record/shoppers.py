@@ -1,10 +1,9 @@
-"""Who is who, in SQL: visitors who turned out to be users, what shoppers gave of themselves, and
-which key the pseudonyms were made with.
+"""Identities in SQL: merged visitors, attributes given by shoppers, and the key of the pseudonyms.
 
-After a merge the two ids are one shopper: what was kept under the visitor's pseudonym has moved to
-the user's, what comes in later under it is filed under the user's, and whoever is asked for by it
-is the user. The digest of an event stays that of the event as given, so that a retry under the
-visitor's id is still the same event.
+After a merge the two ids are one shopper: rows of the visitor's pseudonym move to the user's, later
+events of the visitor are stored under the user's, and requests for the visitor return the user. The
+digest of an event remains that of the event as given, so that a retry under the visitor's id is
+recognised.
 """
 
 from collections import defaultdict

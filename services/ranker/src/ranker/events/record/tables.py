@@ -13,7 +13,7 @@ stored, 7,000 a second were written instead of 5,100 with SQLite's own 4 MiB (20
 METADATA = sa.MetaData()
 
 KIND_INTEREST, KIND_VISIBILITY, KIND_OTHER = "INTEREST", "VISIBILITY", "OTHER"
-"""What `kind` distinguishes: for or against a product; hide and unhide; the rest."""
+"""Values of `kind`: for or against a product; hide and unhide; all others."""
 
 _SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 

@@ -1,4 +1,4 @@
-"""Measures models before they serve: splits, metrics, baselines, intervals, a verdict.
+"""Evaluation of models before they serve: splits, metrics, baselines, intervals, a verdict.
 
-``evaluate`` is the use case and needs SciPy (extra `train`); ``report`` holds what it finds.
+``evaluate`` is the use case and needs SciPy (extra `train`); ``report`` holds its results.
 """

@@ -39,7 +39,7 @@ POPULARITY = "popularity"
 
 
 class Scorer(Protocol):
-    """Says how well products fit shoppers."""
+    """Scores of products for shoppers."""
 
     @property
     def name(self) -> str:
@@ -54,7 +54,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Popularity:
-    """The same order for everyone: how many shoppers like each product."""
+    """Baseline: the same order for all shoppers, by number of interested shoppers."""
 
     counts: Doubles
     """(items,)"""

@@ -25,7 +25,7 @@ _BLOCK = 2**22
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """Of each column its mean with an interval."""
+    """Means of columns, with intervals."""
 
     mean: Doubles
     low: Doubles

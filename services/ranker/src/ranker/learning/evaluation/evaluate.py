@@ -33,14 +33,15 @@ from ranker.learning.evaluation.splits import EventSplit, SplitQuestions, Task, 
 RECIPE = Recipe(attribute_keys=())
 
 Fit = Callable[[EventColumns], Model]
-"""Learns a model of the same products from these events alone; DataInsufficient."""
+"""Trains a model of the same products on these events only; raises DataInsufficient."""
 Progress = Callable[[int, int], None]
 """(systems measured, systems in all)"""
 
 CANDIDATE, PRODUCTION = "candidate", "production"
 REGULARS, NEW_SHOPPERS, NEW_ITEMS = "regulars", "new_shoppers", "new_items"
 MOST_SCORES = 2 * 10**8
-"""Shoppers times products that are scored by each system: of more shoppers some are drawn."""
+"""Maximum number of scores (shoppers × products) of each system: larger sets of shoppers are
+sampled."""
 MOST_SHOPPERS = 10_000
 MOST_BRANDS = 20
 LIFT = f"popularity_lift@{metrics.LISTED}"
@@ -48,12 +49,12 @@ LIFT = f"popularity_lift@{metrics.LISTED}"
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """The model that serves, to be compared with."""
+    """The serving model, to be compared with."""
 
     version: str
     model: Model
     last_event_micros: int
-    """Of the newest event that it learned from."""
+    """Time of the newest event in its training."""
     fit: Fit
     """Its recipe."""
 
@@ -61,14 +62,14 @@ class Production:
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
     protocols: tuple[Protocol, ...] = (Protocol.GLOBAL, Protocol.PER_USER_TAIL)
-    """The first one decides."""
+    """The first one is decisive."""
     share: float = 0.2
-    """Of the events that are held out."""
+    """Share of the events that are held out."""
     margin: float = verdict.MARGIN
-    """Of production's figure: how much less is no worse."""
+    """Tolerated deficit, as a share of production's figure."""
     recipe: Recipe = RECIPE
-    """Defines what counts as an affinity, which attributes make products alike, and the seed of the
-    resampling and of drawing shoppers where there are too many."""
+    """Determines interests, features for diversity, and the seed of resampling and of sampling
+    shoppers."""
 
 
 def evaluate(
@@ -121,7 +122,7 @@ def _rival(production: Production | None, made: EventSplit) -> tuple[Fit | None,
 
 
 class _Bench:
-    """One split, on which systems are measured one after another."""
+    """One split on which systems are measured one after another."""
 
     def __init__(
         self, made: EventSplit, products: Sequence[Product], options: EvaluationOptions

@@ -13,7 +13,7 @@ from ranker.serving.ranking.fold_in import BASKET
 
 @dataclass(frozen=True, slots=True)
 class Histories:
-    """For each shopper the products that they like, oldest first, each once (CSR).
+    """For each shopper the liked products, oldest first, each once (CSR).
 
     Those of shopper r are ``items[starts[r]:starts[r + 1]]``.
     """
@@ -25,11 +25,11 @@ class Histories:
     items: Ints
     """(interests,) rows of products"""
     bought: Flags
-    """(interests,) whether it was bought or put into the cart"""
+    """(interests,) whether bought or put into the cart"""
     times: Ints
     """(interests,) when, microseconds since 1970 (UTC)"""
     asked_micros: int | None = None
-    """When they ask for something; None = right after their newest interest."""
+    """Time of the request; `None`: right after the newest interest."""
 
     def __len__(self) -> int:
         return len(self.actors)

@@ -37,14 +37,14 @@ from ranker.learning.evaluation.histories import Histories
 
 CUTOFFS = (5, 10, 20)
 LISTED = 10
-"""The k of figures that speak of lists and not of hits."""
+"""The k of figures about lists rather than hits."""
 NOBODY = -1
-"""In a list: there are no more products."""
+"""Placeholder in a list after the last product."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """What a system put first for each shopper, and how it ordered the rest."""
+    """First places of a system for each shopper, and statistics of the rest."""
 
     first: Ints
     """(shoppers, largest cut-off) rows of products, best first; NOBODY = there are no more"""

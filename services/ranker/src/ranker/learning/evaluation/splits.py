@@ -25,16 +25,16 @@ from ranker.learning.evaluation.histories import Histories, histories_of, joined
 
 @dataclass(frozen=True, slots=True)
 class EventSplit:
-    """Events before and after, with the same codes."""
+    """Events before and after a split, with the same codes."""
 
     protocol: Protocol
     share: float
-    """Of the events that are held out, 0 to 1."""
+    """Share of the events that are held out, 0 to 1."""
     before: EventColumns
     after: EventColumns
     moment_micros: int | None
-    """Where time was cut, microseconds since 1970 (UTC); None = for each shopper elsewhere, or
-    there are no events."""
+    """Time of the split, microseconds since 1970 (UTC); `None` if it differs by shopper, or there
+    are no events."""
 
 
 def split(log: EventColumns, protocol: Protocol, share: float) -> EventSplit:
@@ -66,7 +66,7 @@ def split_tails(log: EventColumns, share: float) -> EventSplit:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is asked of a system: for each of `shoppers`, given `known`, to find `wanted`.
+    """A task for a system: for each of `shoppers`, given `known`, find `wanted`.
 
     All three have the same shoppers in the same order.
     """
@@ -74,25 +74,26 @@ class Task:
     known: Histories
     wanted: Histories
     candidates: Flags
-    """(items,) which products compete, less those that a shopper is known to like."""
+    """(items,) competing products, from which a shopper's known ones are excluded."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitQuestions:
-    """A split as questions."""
+    """Tasks of a split."""
 
     training: Histories
-    """Everybody's interests before: what baselines learn from."""
+    """Interests of all shoppers before the split: training data of baselines."""
     regulars: Task
     """Shoppers with a history."""
     newcomers: Task
-    """Shoppers without one, given the first few of their later interests and asked for the rest."""
+    """Shoppers without a history, given the first few of their later interests; the rest is wanted.
+    """
     new_items: Task
-    """Regulars, asked only for products that nobody liked before, among those alone."""
+    """Regulars; only products without earlier interests are wanted and ranked."""
     ongoing: Task
-    """Everybody, in the middle of their later interests: given all that was before and the older
-    half of what came later, asked for the newer half. So a model is asked as it serves: trained
-    some time ago, but with an eye on the last click."""
+    """All shoppers in the middle of their later interests: given all earlier interests and the
+    older half of the later ones, the newer half is wanted. This resembles serving: a model trained
+    some time ago that sees the last click."""
 
 
 NEWCOMER_EVENTS = 3

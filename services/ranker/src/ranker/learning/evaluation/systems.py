@@ -1,4 +1,4 @@
-"""What is compared: a model as it is served, and the lists of any scorer."""
+"""Systems to compare: a model as served, and the lists of any scorer."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _BLOCK = 2**23
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A model by the formula that serving uses; popularity for those of whom nothing is known."""
+    """A model by the formula of serving; popularity for shoppers without data."""
 
     name: str
     model: Model

@@ -23,10 +23,10 @@ from ranker.domain.report import SystemComparison
 from ranker.learning.evaluation import bootstrap
 
 METRIC = "ndcg@10"
-"""What decides."""
+"""The decisive metric."""
 MARGIN = 0.05
-"""Of production's figure: up to this much less is no worse. Retraining with another seed moves
-nDCG@10 by about 2% on MovieLens-100k."""
+"""Tolerated deficit as a share of production's figure. Retraining with another seed changes nDCG@10
+by about 2% on MovieLens-100k."""
 LEAST_SHOPPERS = 100
 _POWER = f"{bootstrap.POWER:.0%}"
 
@@ -66,8 +66,8 @@ def decide(comparisons: Sequence[SystemComparison], shoppers: int) -> tuple[Mode
     deciding = [one for one in comparisons if one.decides]
     if not deciding:
         return ModelVerdict.INCONCLUSIVE, (
-            "There is nothing to measure: no shopper with a history liked anything in the part"
-            " that was held out, or there was too little to learn from before it."
+            "There is nothing to measure: no shopper with a history liked anything new in the"
+            " held-out part, or there was too little to learn from before it."
         )
     verdicts = {one.verdict for one in deciding}
     if ModelVerdict.FAILED in verdicts:
@@ -79,7 +79,7 @@ def decide(comparisons: Sequence[SystemComparison], shoppers: int) -> tuple[Mode
     sentences = [_sentence(one) for one in deciding]
     if shoppers < LEAST_SHOPPERS:
         sentences.append(
-            f"Only {shoppers} shoppers could be asked: below {LEAST_SHOPPERS} such intervals are"
+            f"Only {shoppers} shoppers could be tested: below {LEAST_SHOPPERS} such intervals are"
             " too narrow to be trusted."
         )
     return verdict, " ".join(sentences)

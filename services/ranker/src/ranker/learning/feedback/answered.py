@@ -1,4 +1,5 @@
-"""Records of answers as columns to learn from: none but AnswerService else reads their contents."""
+"""Records of answers as columns to learn from: only this module and AnswerService read their
+contents."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from ranker.serving.ranking.parts import DEFAULT_BLEND, POPULARITY
 from sightline.ranker.v1 import answer_service_pb2 as pb
 
 MOST_PRODUCTS = 200
-"""Products of an answer that are looked at, from the first one on: further ones are not seen."""
+"""Number of first products of an answer that are read: shoppers do not see further ones."""
 
 
 async def feedback(

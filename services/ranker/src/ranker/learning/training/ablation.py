@@ -28,19 +28,19 @@ Refitted = Callable[[Recipe, bool], Model]
 
 
 class AblationVerdict(StrEnum):
-    """What an ablation says of a part."""
+    """Result of an ablation for a part."""
 
     ADDS = "adds"
-    """The interval of what it adds lies above 0."""
+    """The interval of its addition is above 0."""
     NOTHING = "nothing"
-    """It does not: the part is off."""
+    """The part adds nothing and is turned off."""
     TOO_FEW = "too_few"
-    """There are too few shoppers to know: it stays as it was."""
+    """Too few shoppers to decide: the part is unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """What a part adds to the figure."""
+    """Contribution of a part to the figure."""
 
     part: str
     """A part of the score, or "user_ids", "shopper_attributes", "product_attributes", "style"."""
@@ -52,21 +52,21 @@ class Addition:
     low: float
     high: float
     shopper_count: int
-    """Of the style, products."""
+    """For the style: number of products."""
     verdict: AblationVerdict
 
 
 @dataclass(frozen=True, slots=True)
 class BlendChoice:
-    """What validation chose."""
+    """Blend chosen on validation."""
 
     recipe: Recipe
     attributes: bool
-    """Whether what shoppers gave takes part."""
+    """Whether attributes of shoppers are used."""
     trials: tuple[RecipeTrial, ...] = ()
-    """What a search tried; empty = nothing was searched."""
+    """Trials of a search; empty if nothing was searched."""
     additions: tuple[Addition, ...] = ()
-    """What each part adds; empty: no shopper could be asked, or it was not wanted."""
+    """Contribution of each part; empty if no shopper could be tested, or it was not requested."""
 
 
 def ablate(measured: Validation, recipe: Recipe, model: Model, refitted: Refitted) -> BlendChoice:

@@ -42,26 +42,26 @@ NO_SEARCH = Budget(0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class TrainingOrder:
-    """What a training is asked for."""
+    """A requested training."""
 
     recipe: Recipe
-    """With a base, the base's."""
+    """With a base, the base's recipe."""
     budget: Budget = NO_SEARCH
     ablation: bool = True
-    """Whether to find out what each part adds, and turn off what adds nothing."""
+    """If true, measures what each part adds and turns off parts that add nothing."""
     attributes: bool = True
-    """Whether what shoppers gave takes part."""
+    """Whether attributes of shoppers are used."""
     base: State | None = None
-    """Go on from this state; None = begin anew."""
+    """State from which to continue; `None`: a full training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained(BlendChoice):
-    """A trained model and what is known of it, of its recipe among others as it was chosen."""
+    """A trained model with its chosen recipe and results."""
 
     fitted: Fitted
     learned: ImpressionFit | None
-    """What impressions said of the blend; None = there was no record of answers."""
+    """Results learned from impressions; `None` if there were no recorded answers."""
     report: Report
 
 
@@ -140,7 +140,7 @@ def _choose(given: Given, order: TrainingOrder, steps: "_Steps") -> BlendChoice:
     try:
         measured = validation(inside, order.recipe)
         return _chosen(measured, order, steps)
-    except DataInsufficient:  # too little to choose by: it is taken as it was given
+    except DataInsufficient:  # too little data to choose: the given recipe is used
         return BlendChoice(order.recipe, order.attributes)
 
 

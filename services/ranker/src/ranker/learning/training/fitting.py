@@ -33,10 +33,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A model, and what a later training can go on from."""
+    """A model, and the state from which a later training can continue."""
 
     model: Model
-    """Without a version: that follows from what the manifest says."""
+    """Without a version, which follows from the manifest."""
     learned: LearnedFactors
     shopper_names: tuple[str, ...]
     """Of the rows of `learned.shoppers`: pseudonyms, then shared attributes. Those of
@@ -46,9 +46,9 @@ class Fitted:
     shopper_count: int
     """Shoppers who like something."""
     interests: Interests
-    """Of all shoppers, in products that are not there any more too."""
+    """Interests of all shoppers, including products that were deleted."""
     explained: Explained | None
-    """What photos say of new products; None = they were not asked, or are too few."""
+    """What photos predict for new products; `None` if not measured, or with too few photos."""
 
 
 def fitted(

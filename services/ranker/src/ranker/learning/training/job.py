@@ -36,7 +36,7 @@ LIBRARIES = ("rectools-lightfm", "numpy", "scipy", "optuna")
 
 
 class TrainingInputs:
-    """Where trainings and evaluations get what they work on, and leave what they made."""
+    """Inputs and outputs of trainings and evaluations."""
 
     def __init__(self, database: Database, catalog: Catalog, store: ModelStore) -> None:
         self.jobs = Jobs(database, JOBS)
@@ -71,7 +71,7 @@ class TrainingInputs:
         try:
             manifest, model = self.store.manifest(*record.key), self.store.read(*record.key)
         except ModelCorrupt as error:
-            get_logger().warning("production not compared with", problem=error.message)
+            get_logger().warning("production not compared", problem=error.message)
             return None
         fit = refitting(given, manifest)
         return Production(record.version, model, record.last_event_micros, fit)
@@ -81,12 +81,12 @@ class TrainingInputs:
         uses shoppers' attributes. BaseUnusable."""
         record = await self.registry.serving(catalog_id)
         if record is None:
-            raise BaseUnusable("no model serves that an incremental training could begin from")
+            raise BaseUnusable("no model serves from which an incremental training could start")
         try:
             model = self.store.read(*record.key)
             manifest, arrays = self.store.read_state(*record.key)
         except ModelCorrupt as error:
-            raise BaseUnusable(f"{error.message}: train anew") from error
+            raise BaseUnusable(f"{error.message}: start a full training") from error
         state = state_of(arrays, model, recipe_in(manifest), record.last_event_micros)
         return record.version, state, attributes_used(manifest)
 
@@ -140,10 +140,10 @@ async def evaluate_again(job_id: str, inputs: TrainingInputs, progress: Progress
     manifest = inputs.store.manifest(*model.key)
     given = await inputs.given(job.catalog_id)
     if not len(given.log):
-        raise DataInsufficient("there are no events to measure by")
+        raise DataInsufficient("there are no events for the evaluation")
     production = await inputs.production(job.catalog_id, given)
     if production is not None and production.version == model.version:
-        production = None  # nothing is learned from comparing it with itself
+        production = None  # comparing it with itself would show nothing
     report = evaluate(
         given.log,
         given.products,

@@ -43,7 +43,7 @@ MB of 1,280 components."""
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What photos say of products that they were not learned from."""
+    """Quality of the prediction from photos, on held-out products."""
 
     products: int
     share: float

@@ -24,19 +24,19 @@ from ranker.serving.ranking import parts
 SHARE = 0.2
 """Of the events, the last, that are asked for."""
 MOST_SHOPPERS = 2_000
-"""Shoppers who are asked: of more, some are drawn."""
+"""Maximum number of shoppers in the test; larger sets are sampled."""
 TOP = 10
 METRIC = f"ndcg@{TOP}"
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What a recipe is fitted on and asked for, the same for all recipes."""
+    """Validation split, the same for all recipes."""
 
     given: Given
-    """With the events before."""
+    """Inputs with the earlier events only."""
     task: Task
-    """Everybody in the middle of what they like after (`Tasks.ongoing`)."""
+    """All shoppers in the middle of their later interests (`Tasks.ongoing`)."""
 
     def fitted(
         self,

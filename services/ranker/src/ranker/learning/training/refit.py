@@ -34,7 +34,7 @@ REHEARSED = 1.0
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a training leaves for the next one."""
+    """State that a training leaves for the next one."""
 
     recipe: Recipe
     learned: LearnedFactors
@@ -43,7 +43,7 @@ class State:
     shopper_names: tuple[str, ...]
     """Of the rows of `learned.shoppers`."""
     last_event_micros: int
-    """What happened later is new."""
+    """Later events are new."""
     style: Style | None = None
 
 

@@ -19,20 +19,20 @@ Score = Callable[[Recipe], float]
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Where a search ends, at whichever comes first."""
+    """Budget of a search, which ends when the first limit is reached."""
 
     trials: int
-    """0 = nothing is searched."""
+    """0: no search."""
     seconds: float
-    """No trial begins after that. A search that ends by it may try less on a busier machine, and so
-    find another recipe."""
+    """No trial starts after this time. A search that ends by time may try fewer recipes on a busier
+    machine and find another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecipeTrial:
     parameters: Mapping[str, Any]
     score: float | None
-    """None = it could not be fitted."""
+    """`None` if it could not be fitted."""
 
 
 def search(score: Score, recipe: Recipe, budget: Budget) -> tuple[Recipe, tuple[RecipeTrial, ...]]:

@@ -1,4 +1,4 @@
-"""What the kept answers and their events teach a training: blend and calibration (learning.py)."""
+"""Training data from recorded answers and their events: blend and calibration (learning.py)."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -21,11 +21,11 @@ CONVERSION_MICROS = 7 * DAY_MICROS
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Answers that were shown, and what became of them."""
+    """Shown answers with the outcomes of their products."""
 
     feedback: Feedback
     blends: Mapping[str, Mapping[str, float]]
-    """By model version what its parts were weighed with."""
+    """By model version: the weights of its parts."""
 
     def learned(
         self,

@@ -1,4 +1,4 @@
-"""What is to be learned from what happened: rows of features, and who likes what."""
+"""Training data: rows of features, and interests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,16 +19,16 @@ from ranker.learning.training.shown import Shown
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What there is to learn from, in any order."""
+    """Inputs of a training, in any order."""
 
     log: EventColumns
     products: Sequence[Product]
     vectors: Vectors | None = None
-    """Of the products' photos; None = no style is learned."""
+    """Vectors of the products' photos; `None`: no style is learned."""
     attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """By pseudonym the names of what shoppers gave, as features.py names them."""
+    """By pseudonym: names of given attributes, as in features.py."""
     shown: Shown | None = None
-    """What was answered and what came of it; None = no blend is learned from it."""
+    """Answers with outcomes; `None`: no blend is learned from them."""
 
     def at(self, log: EventColumns) -> "Given":
         """Return the same data with these events."""
@@ -37,7 +37,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class TrainingMatrices:
-    """What is to be learned: rows of features and who likes what."""
+    """Training matrices: rows of features and interests."""
 
     recipe: Recipe
     item_ids: tuple[str, ...]

@@ -1,7 +1,7 @@
-"""Keeps the promoted models at hand and swaps them while requests run.
+"""The promoted models in memory, swapped while requests run.
 
-A request takes the model once and keeps it to its end, so that a swap never touches it. A model
-that can't be loaded leaves the one before it serving. Beside them it has those that requests name.
+A request takes the model once and uses it to its end. If a model can't be loaded, the previous one
+keeps serving. Beside them are the models that requests name.
 """
 
 import asyncio
@@ -18,7 +18,8 @@ from ranker.serving.ranking.parts import by_columns
 from servicekit.telemetry import get_logger
 
 INTERVAL_SECONDS = 0.5
-"""How often the record is asked; a promotion is served within twice that and the loading time."""
+"""Seconds between two reads of the record; a promotion takes effect within twice that plus the
+loading time."""
 
 ROBOTS = Gauge(
     "sightline_robot_shoppers",
@@ -31,20 +32,21 @@ FIGURES = Gauge(
     ("catalog", "figure"),
 )
 MOST_CATALOG_LABELS = 20
-"""Where catalogs are more, both are left out: each label is a series that is kept for ever."""
+"""Number of catalogs above which metrics omit both labels, because each label value is a permanent
+series."""
 
 
 COLUMNS_FROM = 5_000
-"""Products from which it is worth the memory to have a model's vectors by component too; it is not
-for a model whose products the index names."""
+"""Number of products from which a model's vectors are also kept by component; not for models whose
+products are searched in the index."""
 
 LoadModel = Callable[[str, str, str], Model]
-"""(catalog, version, SHA-256 of the manifest) to model, blocking; ModelCorrupt when it is bad."""
+"""(catalog, version, SHA-256 of the manifest): loads a model, blocking; raises ModelCorrupt."""
 
 
 class LiveModels:
-    """The models that serve now: one a catalog, and where the index is searched for its products,
-    the one before it, as long as no third one is promoted. See ports.Models."""
+    """The serving models: one per catalog and, if the index is searched for its products, the
+    previous one until another promotion. See ports.Models."""
 
     def __init__(
         self,
@@ -83,7 +85,7 @@ class LiveModels:
 
     async def refresh(self) -> None:
         """Load what was promoted since the last look and swap it in."""
-        async with self._refreshing:  # or a slow look could put an older model back
+        async with self._refreshing:  # otherwise a slow read could restore an older model
             promoted = await self._promotions.promoted(self._catalogs)
             for catalog_id in self._serving.keys() - promoted.keys():
                 self._drop(catalog_id)

@@ -1,7 +1,7 @@
-"""Models that requests name, as their scenes pin them: loaded when one is first asked for.
+"""Models that requests name, because their scenes pin them: loaded on first use.
 
-No request waits for a model: until it is at hand the promoted one answers. One is loaded at a time,
-and few are kept: what a scene names wrongly, or many scenes at once, costs a look now and then.
+Requests do not wait for a model: until it is loaded the promoted one answers. One model is loaded
+at a time, and few are kept, so that wrong names and many scenes cause only occasional reads.
 """
 
 import asyncio
@@ -15,21 +15,21 @@ from ranker.domain.model import Model
 from servicekit.telemetry import get_logger
 
 MOST = 2
-"""Of a catalog."""
+"""Maximum number per catalog."""
 AGAIN_SECONDS = 5.0
-"""After which one is tried again that could not be had."""
+"""Seconds until a model that could not be loaded is tried again."""
 BUSY_SECONDS = 10.0
-"""One that was asked for so lately makes no room for another: else three in turn would be loaded
-all the time."""
+"""Seconds after its last use during which a model is not evicted: otherwise three in turn would be
+loaded all the time."""
 IDLE_SECONDS = 600.0
-"""After which a model that is not asked for is dropped."""
+"""Seconds after its last use until a model is dropped."""
 
 Key: TypeAlias = tuple[str, str]
 """Catalog and version."""
 
 
 class PinnedModels:
-    """Those at hand."""
+    """The pinned models in memory."""
 
     def __init__(
         self,
@@ -39,9 +39,9 @@ class PinnedModels:
         """`load`: (catalog, version) to model, off the event loop; ModelNotFound, ModelCorrupt."""
         self._load, self._clock = load, clock
         self._held: dict[Key, tuple[float, Model]] = {}
-        """With when each was asked for, the least recent first."""
+        """With the time of last use, least recent first."""
         self._refused: dict[Key, float] = {}
-        """Until when."""
+        """End of the waiting time, by model."""
         self._task: asyncio.Task[None] | None = None
 
     def get(self, catalog_id: str, version: str) -> Model | None:
@@ -53,7 +53,7 @@ class PinnedModels:
             return model
         free = self._task is None or self._task.done()
         if free and self._refused.get(key, now) <= now:
-            # In a context of its own: it is no one request's, and has not its deadline.
+            # In a separate context: it belongs to no request and has no deadline.
             context = contextvars.Context()
             self._task = asyncio.create_task(self._take(key), context=context)
         return None

@@ -1,13 +1,13 @@
-"""How much more somebody likes a feature of products than others do. NumPy only.
+"""Strength of a shopper's affinity for features of products. NumPy only.
 
-Where S is the weight of all that they like and S_f that of products with feature f, and q_f is the
-share of everybody's interest that goes to such products::
+With S the weight of all of the shopper's interests, S_f that of products with feature f, and q_f
+the share of all shoppers' interest in such products::
 
-    strength_f = max(0, (S_f / S − q_f) / (1 − q_f)) · S_f / (S_f + 2)          0 to 1
+    strength_f = max(0, (S_f / S − q_f) / (1 − q_f)) · S_f / (S_f + 2)   0 to 1
 
-The first factor is the share beyond what chance would give, of what could be beyond it (as in
-Cohen's kappa, 1960): 0 = they like it as everybody does, 1 = they like nothing else. The second one
-discounts what rests on little: after two such affinities that are certain, half is believed.
+The first factor is the share beyond the usual one, relative to its maximum (as in Cohen's kappa,
+1960): 0 is the usual interest, 1 is exclusive interest. The second factor discounts little
+evidence: after two certain affinities it is one half.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from ranker.domain.arrays import Doubles, Ints
 from ranker.domain.model import ProductFeatures
 
 HALF_BELIEVED = 2.0
-"""Certain affinities after which half of what they say is believed."""
+"""Number of certain affinities at which the discount is one half."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""What is known of a shopper or a product, and what it was inferred from. NumPy only.
+"""Profiles of shoppers and products, with their evidence. NumPy only.
 
-A profile is computed when it is asked for: from the shopper's events as they are now, and from what
-the serving model knows of products. Nothing of it is kept.
+A profile is computed on request, from the shopper's current events and the serving model's data
+about products. It is not stored.
 """
 
 from collections import Counter

@@ -1,8 +1,8 @@
-"""Reads what is known of a shopper, once for each request of theirs.
+"""Reads of shoppers' data, once for each request.
 
-Nominate and Rank of one request need the same history. The call that reads it keeps it for ten
-seconds under a random token, which is valid once and for the same shopper alone: an event that is
-written meanwhile counts in the shopper's next request.
+Nominate and Rank of one request need the same history. The first call keeps it for ten seconds
+under a random token, valid once and for the same shopper only. An event written meanwhile counts in
+the shopper's next request.
 """
 
 import secrets

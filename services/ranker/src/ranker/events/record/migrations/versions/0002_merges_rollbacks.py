@@ -39,7 +39,8 @@ def upgrade() -> None:
         sqlite_where=sa.text("kind = 'INTEREST'"),
         postgresql_where=sa.text("kind = 'INTEREST'"),
     )
-    # Each model's last promotion is all that is known of the time before; the serving one ends it.
+    # Each model's last promotion is all that is known of the time before; that of the serving one
+    # comes last.
     op.execute(
         """
         INSERT INTO promotion_log (catalog_id, version, promoted_micros)
