@@ -167,7 +167,7 @@ async def _back_up(suite: Suite, client: SightlineClient, kept: Path, found: Dri
         made = _typed(suite, "retriever", "backups", "create", "--keep", "3")
     catalog = str(made["backup"])
     with found.timed("backup of events and models"):
-        made = _typed(suite, "ranker", "backup", "create")
+        made = _typed(suite, "ranker", "backups", "create")
     found.sizes["ranker_bytes"] = made["bytes"]
     with found.timed("backup of keys and scenes"):
         certificate(kept)
@@ -205,7 +205,7 @@ def _restore_files(suite: Suite, kept: Path, found: DrillFigures) -> None:
     with found.timed("keys and scenes"):
         keep("restore", kept / "keys", kept / "keep.key", suite.layout.data)
     with found.timed("events and models"):
-        _typed(suite, "ranker", "backup", "restore", "newest")
+        _typed(suite, "ranker", "backups", "restore", "newest")
     with found.timed("start"):
         for name in reversed(LOST):
             suite.start(name)

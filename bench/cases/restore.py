@@ -15,17 +15,16 @@ from typing import TypeAlias
 from bench.cases import drill
 from bench.harness.model import BenchResult, BenchTable
 from examples.wines.local import own
-from ranker.adapters.backup_files import BackupFiles
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.events import Event, EventType, Identity, Shopper
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.backups import restore
+from ranker.events.backups.content import record_backups
 from ranker.events.backups.create import create
 from ranker.events.intake import append
 from ranker.events.record.events import EventRecord
 from ranker.events.record.tables import CHECKPOINT_PAGES, MIGRATIONS
 from servicekit.clock import now_micros
-from servicekit.keyring import KeyRing
 from servicekit.sql import Database
 from tests.postgres import NoPostgreSQL, postgresql
 
@@ -86,7 +85,7 @@ def _postgresql(_: Path) -> Iterator[tuple[str, str]]:
 
 
 async def _rate(engine: str, source: str, target: str, folder: Path) -> Rates:
-    files, models = BackupFiles(str(folder), KeyRing()), ModelStore(str(folder / "models"))
+    files, models = record_backups(str(folder), None), ModelStore(str(folder / "models"))
     record, fresh = _opened(source), _opened(target)
     try:
         record.migrate()
@@ -94,7 +93,7 @@ async def _rate(engine: str, source: str, target: str, folder: Path) -> Rates:
         began = time.monotonic()
         backup_id, manifest = await asyncio.to_thread(create, record, models, files, "bench")
         made = time.monotonic()
-        await asyncio.to_thread(restore.restore_record, manifest, backup_id, fresh, files)
+        await asyncio.to_thread(restore.restore_record, files.open("", backup_id), fresh)
         return Rates(engine, made - began, time.monotonic() - made, manifest.size)
     finally:
         record.close()

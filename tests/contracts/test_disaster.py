@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from ranker import backup
+from ranker import backups as record_backups
 from retriever import backups
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operate" / "disaster.md").read_text("utf-8")
 PARSERS: Mapping[str, argparse.ArgumentParser] = {
-    "ranker.backup": backup.parser(),
+    "ranker.backups": record_backups.parser(),
     "retriever.backups": backups.parser(),
 }
 TYPED = re.findall(r"(?:^ *\$ |`)(python -m (?:ranker|retriever)\S* [^`\n]+)", PAGE, re.M)

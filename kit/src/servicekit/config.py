@@ -119,8 +119,8 @@ class ServiceSettings(BaseSettings):
     )
 
     mode: Literal["development", "production"] = "development"
-    """If true, the process does not start with unsafe settings, and lists all of them with their
-    remedies: docs/operate/access.md."""
+    """In production, the process does not start with unsafe settings and lists all of them with
+    their remedies: docs/operate/access.md."""
 
     def unsafe(self) -> Iterator[str]:
         """Yield the settings that are unsafe in production, each with its remedy.

@@ -26,7 +26,9 @@ def check_path(levels: Sequence[str]) -> tuple[str, ...]:
             raise CategoryInvalidError(f"each level has 1 to {MAX_LEVEL_CHARACTERS} characters")
         if ">" in level:
             raise CategoryInvalidError("a level must not contain '>', which separates levels")
-        if level != level.strip() or any(unicodedata.category(char) == "Cc" for char in level):
+        if level != level.strip() or (
+            not level.isprintable() and any(unicodedata.category(char) == "Cc" for char in level)
+        ):
             raise CategoryInvalidError(
                 "a level must not begin or end with a space or contain control characters"
             )

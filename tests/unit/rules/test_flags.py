@@ -97,7 +97,7 @@ def test_all_evaluators_agree_on_flags(facts: list[bool | None], leaf: Any) -> N
         assert accepted(fact, leaf, negated=True) or passed
         assert messages.fact(ORGANIC, Message(organic=fact)) is fact
         assert product_messages._reader(ORGANIC)(Message(organic=fact)) is fact
-        assert validation._checked(lambda *_: None, ORGANIC, fact) is fact
+        assert validation.checker(ORGANIC)(lambda *_: None, fact) is fact
     assert product_messages._encoder(ORGANIC.kind) is None
     assert FlagKind not in column_messages._ENCODED
 

@@ -229,7 +229,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A copy of a catalog in one file."""
+    """A copy of a catalog."""
 
     backup_id: str
     catalog: str

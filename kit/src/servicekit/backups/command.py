@@ -175,7 +175,7 @@ def run(given: argparse.Namespace, command: Callable[[], BackupCommand]) -> int:
             failed = "error" in done
             print(json.dumps(done), file=sys.stderr if failed else sys.stdout, flush=True)
             status = max(status, int(failed))
-    except (ServiceError, Unreadable) as error:
+    except (ServiceError, Unreadable, OSError) as error:
         print(shown(error), file=sys.stderr)
         return 1
     return status

@@ -1,16 +1,33 @@
 """Settings of backups, of the same names in every service."""
 
 from pathlib import Path
+from typing import Annotated
+
+import fsspec
+from pydantic import AfterValidator
 
 from servicekit.config import Place, ServiceSettings
+
+
+def known_store(url: str) -> str:
+    """Return `url` if fsspec can open its kind of store. Raise ValueError, which does not repeat
+    it."""
+    try:
+        if url:
+            fsspec.get_filesystem_class(fsspec.core.split_protocol(url)[0] or "file")
+            return url
+    except (ValueError, ImportError):
+        pass
+    raise ValueError("neither a folder nor a URL of a store whose fsspec package is installed")
 
 
 class BackupSettings(ServiceSettings):
     """Where backups are, and what signs them."""
 
-    backups: Place = ""
-    """Folder or fsspec URL (such as s3://bucket/backups) of backups, which
-    `python -m SERVICE.backups` makes."""
+    backups: Annotated[Place, AfterValidator(lambda url: url and known_store(url))] = ""
+    """Folder or fsspec URL (such as s3://bucket/ranker-backups) of backups, which
+    `python -m ranker.backups` makes; the worker notes each purge there, so that a restore does not
+    undo it. Empty: no backup is made, and nothing is noted."""
 
     backup_keys_file: Path | None = None
     """Keys that sign backups (docs/operate/keys.md), one a line, the signing one first; taken up

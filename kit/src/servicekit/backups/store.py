@@ -51,8 +51,9 @@ def stamp(micros: int) -> str:
 
 
 def new_id(micros: int) -> str:
-    """Return the id of a new backup. Ids are in the order of their times."""
-    return f"{stamp(micros)}-{micros % 10**6:05x}{secrets.token_hex(4)}"
+    """Return the id of a new backup. Ids are in the order of their times, and of the length that
+    0.15 knows."""
+    return f"{stamp(micros)}-{micros % 10**6:05x}{secrets.token_hex(2)[1:]}"
 
 
 class Backups:

@@ -328,10 +328,10 @@ class RecommendRequest(google.protobuf.message.Message):
     `min_quality`, a similarity. Default: the value of the scene.
     """
     not_personal: builtins.bool
-    """Whether to answer as for an unknown shopper: `shopper` and `session_id` are checked, then ignored. No history,
-    profile, attribute or vector of the shopper is read, nothing is left out as hidden or seen, no experiment's arm
-    answers, and neither id is kept in the answer's record. What the request itself names (signals, anchors,
-    `followed`) still counts. Default: no.
+    """If true, the request is answered as for an unknown shopper: `shopper` and `session_id` are validated, then ignored.
+    No history, profile, attribute or vector of the shopper is read, no product is excluded as hidden or seen, no
+    experiment applies, and neither id is stored in the answer's record. Signals, anchors and `followed` of the request
+    are used.
     """
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,8 @@ class Place:
     photos: FakePhotos
     jobs: Jobs
     store: Backups
+    times: Iterator[int] = field(default_factory=lambda: count(1_700_000_000_000_000))
+    """Of backups that are asked for."""
 
     @property
     def deps(self) -> backups.BackupTools:
@@ -93,7 +96,7 @@ class Place:
     async def ask_backup(
         self, catalog: str = "default", quota: backups.Quota | None = None, **given: Any
     ) -> Job:
-        asked: dict[str, Any] = {"now": 1_700_000_000_000_000, "request_id": ""} | given
+        asked: dict[str, Any] = {"now": next(self.times), "request_id": ""} | given
         return await backups.create(
             catalog, self.store, self.jobs, quota or backups.Quota(), **asked
         )

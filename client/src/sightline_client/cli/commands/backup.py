@@ -13,14 +13,14 @@ from sightline_client.cli.show import listings
 from sightline_client.cli.work import following
 from sightline_client.convert import from_wire
 
-app = Commands(no_args_is_help=True, help="Copy a catalog into one file, and restore it.")
+app = Commands(no_args_is_help=True, help="Copy a catalog, and restore it.")
 
 
 @app.command()
 def create(*, wait: options.Wait = True, suite: Suite) -> None:
     """Copy a snapshot of the catalog; writes may continue meanwhile.
 
-    Products, photos, vectors and index generations go into one file where the suite's setting
+    Products, photos, vectors and index generations go into a folder where the suite's setting
     RETRIEVER_BACKUPS says.
 
     [bold]Examples[/bold]
@@ -103,7 +103,7 @@ def restore(
 ) -> None:
     """Restore a backup: products as they were, with ids, etags, times, photos and vectors.
 
-    The whole file is checked before any of it counts. Products that are written while it runs stay
+    All files are checked before any of them counts. Products that are written while it runs stay
     as they were written.
 
     [bold]Examples[/bold]

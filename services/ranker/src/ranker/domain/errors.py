@@ -30,7 +30,7 @@ ServiceError
 ├── ExportUnwritable    EXPORT_UNWRITABLE
 └── PurgeUnnoted        PURGE_NOT_NOTED
 KeyUnusable                 never on the wire: the service does not start
-BackupRefused               never on the wire: `python -m ranker.backup` says so
+BackupRefused               never on the wire: `python -m ranker.backups` says so
 """
 
 from datetime import timedelta
@@ -159,12 +159,11 @@ class PurgeUnnoted(FailedPrecondition, reason="PURGE_NOT_NOTED"):
     )
 
 
-class BackupRefused(Exception):
-    """A backup or restore that failed."""
+class BackupRefused(FailedPrecondition):
+    """A backup cannot be created or restored."""
 
     def __init__(self, reason: str, why: str) -> None:
-        super().__init__(f"{reason}: {why}")
-        self.reason = reason
+        super().__init__(why, reason=reason)
 
 
 class Interrupted(Exception):

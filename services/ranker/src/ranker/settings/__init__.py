@@ -1,7 +1,7 @@
 """Settings of the ranker's processes; the only package that reads the environment."""
 
 from ranker.settings.process_settings import (
-    BackupSettings,
+    BackupCommandSettings,
     RankerSettings,
     TrainSettings,
     WorkerSettings,
@@ -10,7 +10,7 @@ from ranker.settings.recipe_file import RecipeFile
 from ranker.settings.shared import LogSettings, RecordSettings
 
 __all__ = [
-    "BackupSettings",
+    "BackupCommandSettings",
     "LogSettings",
     "RankerSettings",
     "RecipeFile",

@@ -10,18 +10,18 @@ from ranker.domain.recipe import Recipe
 from ranker.settings.recipe_file import RecipeFile, read_recipe
 from ranker.settings.shared import (
     PREFIX,
-    BackupPlace,
     KeySettings,
     LogSettings,
     SignalSettings,
     StoreSettings,
 )
+from servicekit.backups.settings import BackupSettings
 from servicekit.config import Catalogs, PeerSettings, ServerSettings
 from servicekit.retention import JobSettings
 
 
-class BackupSettings(StoreSettings, SignalSettings, KeySettings, BackupPlace):
-    """Settings of `python -m ranker.backup`."""
+class BackupCommandSettings(StoreSettings, SignalSettings, KeySettings, BackupSettings):
+    """Settings of `python -m ranker.backups`."""
 
     model_config = PREFIX
 
@@ -59,7 +59,7 @@ class RankerSettings(ServerSettings, StoreSettings, SignalSettings, KeySettings,
 
 
 class WorkerSettings(
-    StoreSettings, SignalSettings, BackupPlace, LogSettings, JobSettings, PeerSettings
+    StoreSettings, SignalSettings, BackupSettings, LogSettings, JobSettings, PeerSettings
 ):
     """Settings of the worker and of trainings."""
 

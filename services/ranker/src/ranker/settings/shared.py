@@ -7,27 +7,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
-import fsspec
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from ranker.domain.signals import DEFAULTS, MOST_STARS, Signals
+from servicekit.backups.settings import known_store
 from servicekit.config import Place, Secret, ServiceSettings, is_local
 from servicekit.migrations import MigrationSettings
 from servicekit.sql import check_secret_url, has_guessable_password
 
 PREFIX = SettingsConfigDict(env_prefix="RANKER_")
-
-
-def _known_store(url: str) -> str:
-    """`url`, if fsspec can open its kind of store. Raises ValueError without repeating it."""
-    try:
-        if url:
-            fsspec.get_filesystem_class(fsspec.core.split_protocol(url)[0] or "file")
-            return url
-    except (ValueError, ImportError):
-        pass
-    raise ValueError("neither a folder nor a URL of a store whose fsspec package is installed")
 
 
 class RecordSettings(MigrationSettings):
@@ -51,10 +40,10 @@ class StoreSettings(RecordSettings):
 
     model_config = PREFIX
 
-    model_store: Annotated[Place, AfterValidator(_known_store)] = ".data/ranker/models"
+    model_store: Annotated[Place, AfterValidator(known_store)] = ".data/ranker/models"
     """Folder or fsspec URL (such as s3://bucket/models) in which models are stored."""
 
-    export_store: Annotated[Place, AfterValidator(_known_store)] = ".data/ranker/exports"
+    export_store: Annotated[Place, AfterValidator(known_store)] = ".data/ranker/exports"
     """Folder or fsspec URL (such as s3://bucket/exports) to which events are exported."""
 
 
@@ -66,21 +55,6 @@ class KeySettings(ServiceSettings):
     key_file: Path = Path(".data/ranker/pseudonym.key")
     """File with the key of the pseudonyms: 64 random hexadecimal digits. Keep a copy apart from the
     record: without it, stored events can never be matched to a shopper again."""
-
-
-class BackupPlace(ServiceSettings):
-    """Place of backups, and of notes of purges, which a restore repeats."""
-
-    model_config = PREFIX
-
-    backups: Annotated[Place, AfterValidator(lambda url: url and _known_store(url))] = ""
-    """Folder or fsspec URL (such as s3://bucket/ranker-backups) for backups of the record and the
-    models, created by `python -m ranker.backup`. The worker notes each purge there, so that a
-    restore repeats it. Empty: no backups, and no notes."""
-
-    backup_keys_file: Path | None = None
-    """File with keys that sign backups (docs/operate/keys.md), one a line, the signing one first.
-    If set, backups that none of them signed are restored only on request."""
 
 
 def _known_log(brokers: tuple[str, ...]) -> tuple[str, ...]:

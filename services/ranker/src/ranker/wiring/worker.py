@@ -5,12 +5,12 @@ from collections.abc import Coroutine, Iterator
 from functools import partial
 from typing import Any
 
-from ranker.adapters.backup_files import BackupFiles
 from ranker.adapters.export_store import ExportStore
 from ranker.adapters.retriever import Catalog
 from ranker.domain.errors import PurgeUnnoted
 from ranker.events import export, purge
 from ranker.events.backups import purges
+from ranker.events.backups.content import record_backups
 from ranker.events.event_retention import SWEEPING, Sweeper, days_by_type
 from ranker.events.export import EXPORT
 from ranker.events.purge import PURGE
@@ -31,8 +31,8 @@ from ranker.workers.loops import repeat
 from ranker.workers.nightly import Nightly
 from ranker.workers.publishing import Publisher
 from servicekit.clock import now_micros
+from servicekit.errors import ServiceError
 from servicekit.jobs import Job
-from servicekit.keyring import signing_keys
 from servicekit.retention import forget_jobs
 
 LOOK_SECONDS = 30.0
@@ -93,14 +93,13 @@ def noted(settings: WorkerSettings, do: Do) -> Do:
     """Return `do` with a note of each purge beside the backups, if there are backups."""
     if not settings.backups:
         return do
-    keys = signing_keys(settings.backup_keys_file)
+    backups = record_backups(settings.backups, settings.backup_keys_file)
 
     async def done(job: Job) -> dict[str, str]:
         result = await do(job)
         try:
-            files = BackupFiles(settings.backups, keys())
-            await asyncio.to_thread(purges.note, files, job)
-        except OSError as error:
+            await backups.run(partial(purges.note, backups, job))
+        except ServiceError as error:
             raise PurgeUnnoted from error
         return result
 

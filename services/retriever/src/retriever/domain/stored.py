@@ -6,9 +6,9 @@ up neither field nor kind.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, TypeAlias
 
 from retriever.domain.product import Attribute
@@ -25,23 +25,79 @@ Key: TypeAlias = Callable[[str], Any]
 
 def cells(field: Field, value: Any) -> dict[str, Any]:
     """Return the cells of a value of a product's content, by column."""
+    encode = _encoder(field)
+    if len(field.stored) > 1:
+        return dict(zip(field.stored, encode(value), strict=True))
+    return {field.stored[0]: encode(value)}
+
+
+def cells_writer(fields: Sequence[Field]) -> Callable[[Any], dict[str, Any]]:
+    """Return the function from a product's content to the cells of its fields, by column."""
+    plain = [field for field in fields if _is_plain(field)]
+    columns, take = tuple(f.stored[0] for f in plain), attrgetter(*(f.wire for f in plain))
+    rest = [field for field in fields if not _is_plain(field)]
+    single = [(f.stored[0], f.wire, _encoder(f)) for f in rest if len(f.stored) == 1]
+    several = [(f.stored, f.wire, _encoder(f)) for f in rest if len(f.stored) > 1]
+
+    def write(content: Any) -> dict[str, Any]:
+        found = dict(zip(columns, take(content), strict=True))
+        for column, name, encode in single:
+            found[column] = encode(getattr(content, name))
+        for names, name, encode in several:
+            found.update(zip(names, encode(getattr(content, name)), strict=True))
+        return found
+
+    return write
+
+
+def _encoder(field: Field) -> Callable[[Any], Any]:
+    """Return the function from a value to its cell; of a field with several columns, to a tuple of
+    cells."""
     match field.kind:
         case kinds.CategoryKind():
-            stored: tuple[Any, ...] = (categories.join(value),)
+            return categories.SEPARATOR.join
         case kinds.TextsKind():
-            stored = (json.dumps(value, ensure_ascii=False),)
+            return _json_of_texts
         case kinds.AttributesKind():
-            pairs = [[item.key, item.value] for item in value]
-            stored = (json.dumps(pairs, ensure_ascii=False),)
+            return lambda value: _JSON([[item.key, item.value] for item in value])
         case kinds.ChoiceKind():
-            stored = (str(value),)
+            return str
         case kinds.MoneyKind():
-            stored = (None, None) if value is None else (value.micros, value.currency)
+            return lambda value: (None, None) if value is None else (value.micros, value.currency)
         case kinds.StepsKind() as kind:
-            stored = (None if value is None else round(value * kind.steps),)
+            steps = kind.steps
+            return lambda value: None if value is None else round(value * steps)
         case _:
-            stored = (value,)
-    return dict(zip(field.stored, stored, strict=True))
+            return _itself
+
+
+def _is_plain(field: Field) -> bool:
+    """Return whether the cell of a field is its value."""
+    return isinstance(field.kind, kinds.TextKind | kinds.TimeKind)
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False).encode
+_json_of_texts = lru_cache(maxsize=10_000)(_JSON)
+
+
+def values_reader(fields: Sequence[Field], key: Key) -> Callable[[Any], dict[str, Any]]:
+    """Return a reader of the values of fields in a product's content, by their names in it."""
+    plain = [field for field in fields if _is_plain(field)]
+    names = tuple(field.wire for field in plain)
+    take = itemgetter(*(key(field.stored[0]) for field in plain))
+    rest = [(field.wire, value_reader(field, key)) for field in fields if not _is_plain(field)]
+
+    def read(row: Any) -> dict[str, Any]:
+        found = dict(zip(names, take(row), strict=True))
+        for name, reader in rest:
+            found[name] = reader(row)
+        return found
+
+    return read
 
 
 def value_reader(field: Field, key: Key) -> Reader:
@@ -49,13 +105,14 @@ def value_reader(field: Field, key: Key) -> Reader:
     place, *more = map(key, field.stored)
     match field.kind:
         case kinds.CategoryKind():
-            return lambda row: categories.split(row[place])
+            return lambda row: _levels(row[place])
         case kinds.TextsKind():
             return lambda row: texts(row[place])
         case kinds.AttributesKind():
             return lambda row: attributes(row[place])
         case kinds.ChoiceKind(choices):
-            return lambda row: choices(row[place])
+            choice = lru_cache(maxsize=len(choices))(choices)
+            return lambda row: choice(row[place])
         case _:
             return _reader(field, place, *more)
 
@@ -107,6 +164,11 @@ def facts_reader(key: Key) -> Callable[[Any], Facts]:
     """Return a reader of all facts of a row."""
     bound = [(field.name, fact_reader(field, key)) for field in FILTERED]
     return lambda row: Facts(**{name: read(row) for name, read in bound})
+
+
+@lru_cache(maxsize=10_000)
+def _levels(text: str) -> tuple[str, ...]:
+    return categories.split(text)
 
 
 @lru_cache(maxsize=10_000)  # most products share theirs with others, or have none

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import isfinite
+from operator import attrgetter
 from typing import Any
 
 from retriever.domain import product
@@ -20,6 +22,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 """Unicode's category Cc without line feed, carriage return and tab."""
 Note = Callable[[str, str], None]
 """Records a violation: the field, relative to the product, and its description."""
+Check = Callable[[Note, Any], Any]
+"""Notes what is wrong with a value and returns the value."""
 
 
 def check_product(draft: product.ProductDraft, path: str) -> product.ProductContent:
@@ -32,31 +36,37 @@ def check_product(draft: product.ProductDraft, path: str) -> product.ProductCont
     _check_id(note, "product_id", draft.product_id)
     if draft.parent_id and draft.parent_id == draft.product_id:
         note("parent_id", "must not be the product itself")
-    values = {field.wire: _checked(note, field, getattr(draft, field.wire)) for field in WRITTEN}
+    given = zip(_CHECKS, _given(draft), strict=True)
+    values = {name: check(note, value) for (name, check), value in given}
     _check_images(note, draft.images)
     if wrong:
         raise ProductInvalid(*wrong)
     return product.ProductContent(product_id=draft.product_id, **values)
 
 
-def _checked(note: Note, field: Field, value: Any) -> Any:
-    """Return the value of a field as content has it; note what is wrong with it."""
+def checker(field: Field) -> Check:
+    """Return the function that notes what is wrong with a field's value, and returns the value as
+    content has it."""
+    name = field.wire
     match field.kind:
+        case kinds.TextKind(most, least) if form := _FORMS.get(field.name):
+            return lambda note, value: form(note, name, value, least, most) or value
         case kinds.TextKind(most, least):
-            _FORMS.get(field.name, _check_text)(note, field.wire, value, least, most)
+            return _text_checker(name, least, most)
         case kinds.TextsKind(most, characters):
-            _check_texts(note, field.wire, value, most, characters)
+            return lambda note, value: _check_texts(note, name, value, most, characters)
         case kinds.CategoryKind():
-            _check_category(note, field.wire, value)
+            return lambda note, value: _check_category(note, name, value)
         case kinds.AttributesKind():
-            return _check_attributes(note, field.wire, value)
-        case kinds.ChoiceKind() if value is None:
-            note(field.wire, "is not one of the known values")
+            return lambda note, value: _check_attributes(note, name, value)
+        case kinds.ChoiceKind():
+            return partial(_check_choice, name=name)
         case kinds.MoneyKind():
-            return check_money(note, field.wire, value)
-        case kinds.NumberKind() as kind if value is not None:
-            _check_number(note, field.wire, value, kind)
-    return value
+            return lambda note, value: value and check_money(note, name, value)
+        case kinds.NumberKind() as kind:
+            return lambda note, value: value and _check_number(note, name, value, kind)
+        case _:
+            return lambda note, value: value  # noqa: ARG005
 
 
 def _check_id(note: Note, name: str, value: str, least: int = 1, most: int = 128) -> None:  # noqa: ARG001
@@ -85,34 +95,50 @@ _FORMS: Mapping[str, Callable[[Note, str, str, int, int], None]] = {
 """Checks of texts that have a form of their own."""
 
 
-def _check_category(note: Note, name: str, levels: Sequence[str]) -> None:
+def _check_category(note: Note, name: str, levels: Sequence[str]) -> Sequence[str]:
     try:
         categories.check_path(levels)
     except categories.CategoryInvalidError as error:
         note(name, str(error))
+    return levels
 
 
-def _check_number(note: Note, name: str, value: float, kind: kinds.NumberKind) -> None:
+def _check_choice(note: Note, value: Any, name: str) -> Any:
+    if value is None:
+        note(name, "is not one of the known values")
+    return value
+
+
+def _check_number(note: Note, name: str, value: float, kind: kinds.NumberKind) -> float:
     if not 0 <= value <= kind.most:
         note(name, f"must be from 0 to {kind.most:,.15g}")
     elif round(value, kind.decimals) != value:
         note(name, f"must have at most {kind.decimals} decimals")
+    return value
 
 
-def _check_text(note: Note, field: str, text: str, least: int, most: int) -> None:
-    if not least <= len(text) <= most:
-        note(field, f"has {len(text)} characters; {least} to {most} are taken")
-    elif _CONTROL.search(text):
-        note(field, "must not contain control characters")
+def _text_checker(name: str, least: int, most: int) -> Check:
+    def check(note: Note, text: str) -> str:
+        if not least <= len(text) <= most:
+            note(name, f"has {len(text)} characters; {least} to {most} are taken")
+        elif _CONTROL.search(text):
+            note(name, "must not contain control characters")
+        return text
+
+    return check
 
 
-def _check_texts(note: Note, name: str, texts: Sequence[str], most: int, characters: int) -> None:
+def _check_texts(
+    note: Note, name: str, texts: Sequence[str], most: int, characters: int
+) -> Sequence[str]:
     if len(texts) > most:
         note(name, f"has {len(texts)} entries; at most {most} are taken")
     for index, text in enumerate(texts[:most]):
-        _check_text(note, f"{name}[{index}]", text, 1, characters)
+        if not 1 <= len(text) <= characters or _CONTROL.search(text):
+            _text_checker(f"{name}[{index}]", 1, characters)(note, text)
     if len(set(texts)) != len(texts):
         note(name, "holds an entry twice")
+    return texts
 
 
 def _check_attributes(
@@ -124,21 +150,32 @@ def _check_attributes(
     types: dict[str, type] = {}
     checked = []
     for index, (key, value) in enumerate(given[:most]):
-        field = f"{name}[{index}]"
-        if not _ATTRIBUTE_KEY.fullmatch(key):
-            note(f"{field}.key", "must be 1 to 64 of a-z, 0-9, _, . and -")
-        if value is None:
-            note(field, "has no value")
-            continue
-        if isinstance(value, str) and not 1 <= len(value.encode()) <= 512:
-            note(f"{field}.text", "must have 1 to 512 bytes")
-        if isinstance(value, float) and not isfinite(value):
-            note(f"{field}.number", "must be finite")
-        if key in types and not (types[key] is str and isinstance(value, str)):
-            note(f"{field}.key", "is given twice; only texts may repeat")
-        types[key] = type(value)
-        checked.append(product.Attribute(key, value))
+        for at, description in _attribute_faults(key, value, types.get(key)):
+            note(f"{name}[{index}]{at}", description)
+        if value is not None:
+            types[key] = type(value)
+            checked.append(product.Attribute(key, value))
     return tuple(checked)
+
+
+def _attribute_faults(
+    key: str, value: str | float | bool | None, other: type | None
+) -> list[tuple[str, str]]:
+    """Return the faults of an attribute, each with its place in it. `other`: the type of another
+    value of the same key; None: there is none."""
+    faults = []
+    if not _ATTRIBUTE_KEY.fullmatch(key):
+        faults.append((".key", "must be 1 to 64 of a-z, 0-9, _, . and -"))
+    if value is None:
+        return [*faults, ("", "has no value")]
+    if isinstance(value, str):
+        if not 1 <= len(value.encode()) <= 512:
+            faults.append((".text", "must have 1 to 512 bytes"))
+    elif isinstance(value, float) and not isfinite(value):
+        faults.append((".number", "must be finite"))
+    if other is not None and not (other is str and isinstance(value, str)):
+        faults.append((".key", "is given twice; only texts may repeat"))
+    return faults
 
 
 def _check_images(note: Note, given: Sequence[product.ImageDraft]) -> None:
@@ -167,3 +204,7 @@ def check_money(note: Note, name: str, given: product.Amount | None) -> Money | 
         note(f"{name}.units", "must be an amount from 0 to about 9.2e12")
         return None
     return Money(given.currency, micros)
+
+
+_given = attrgetter(*(field.wire for field in WRITTEN))
+_CHECKS = tuple((field.wire, checker(field)) for field in WRITTEN)

@@ -22,16 +22,20 @@ from sightline_rules.filters import All, Filter
 FACTS = tuple(products.c[name] for field in FILTERED for name in field.stored)
 """The columns of the facts that filters ask for."""
 
-_CONTENT = (
-    products.c.product_id,
-    *(products.c[name] for field in FIELDS for name in field.stored),
-    products.c.etag,
-    products.c.seq,
-)
-_PLACES = {column.name: place for place, column in enumerate(_CONTENT)}
 _NAMES = ("product_id", *(name for field in WRITTEN for name in field.stored))
 """The columns that `content_values` returns."""
-_READERS = tuple((f.wire, stored.value_reader(f, _PLACES.__getitem__)) for f in WRITTEN)
+_CONTENT = tuple(
+    products.c[name]
+    for name in (
+        *_NAMES,
+        *(name for field in FIELDS if not field.written for name in field.stored),
+        "etag",
+        "seq",
+    )
+)
+_PLACES = {column.name: place for place, column in enumerate(_CONTENT)}
+_read_values = stored.values_reader(WRITTEN, _PLACES.__getitem__)
+_cells = stored.cells_writer(WRITTEN)
 _PRODUCT_ID, _ETAG, _SEQ, _CREATED, _UPDATED = (
     _PLACES[name] for name in ("product_id", "etag", "seq", "create_time", "update_time")
 )
@@ -70,9 +74,9 @@ def read_contents(
     photos = _image_ids(connection, catalog_id, product_ids)
     found: dict[str, StoredContent] = {}
     for row in look_up(connection, _PRODUCTS, product_ids, {"catalog_id": catalog_id}):
-        held = {name: row[_PLACES[name]] for name in _NAMES}
-        images_of = tuple(photos.get(row.product_id, ()))
-        found[row.product_id] = StoredContent(held, images_of, row.etag)
+        held = dict(zip(_NAMES, row, strict=False))
+        product_id = row[_PRODUCT_ID]
+        found[product_id] = StoredContent(held, tuple(photos.get(product_id, ())), row[_ETAG])
     return found
 
 
@@ -83,7 +87,7 @@ def _image_ids(
     photos: dict[str, list[str]] = {}
     found = look_up(connection, _IMAGE_IDS, product_ids, {"catalog_id": catalog_id})
     for row in found:
-        photos.setdefault(row.product_id, []).append(row.image_id)
+        photos.setdefault(row[0], []).append(row.image_id)
     return photos
 
 
@@ -100,7 +104,7 @@ def read_products(
     of = {"catalog_id": catalog_id}
     photos: dict[str, list[product.Image]] = {}
     for row in look_up(connection, _PHOTOS, product_ids, of):
-        photos.setdefault(row.product_id, []).append(_to_image(row[1:]))
+        photos.setdefault(row[0], []).append(_to_image(row[1:]))
     found = look_up(connection, _PRODUCTS, product_ids, of)
     return {
         row[_PRODUCT_ID]: _to_product(row, tuple(photos.get(row[_PRODUCT_ID], ()))) for row in found
@@ -146,7 +150,7 @@ def _to_product(row: Sequence[Any], photos: tuple[product.Image, ...]) -> produc
     content = product.ProductContent(
         product_id=row[_PRODUCT_ID],
         image_ids=tuple(image.image_id for image in photos),
-        **{name: read(row) for name, read in _READERS},
+        **_read_values(row),
     )
     return product.Product(content, photos, row[_CREATED], row[_UPDATED], row[_ETAG], row[_SEQ])
 
@@ -201,9 +205,8 @@ def _to_image(row: Sequence[Any]) -> product.Image:
 
 def content_values(content: product.ProductContent) -> dict[str, Any]:
     """Return the cells of a product's content, by column."""
-    values: dict[str, Any] = {"product_id": content.product_id}
-    for field in WRITTEN:
-        values |= stored.cells(field, getattr(content, field.wire))
+    values = _cells(content)
+    values["product_id"] = content.product_id
     return values
 
 
@@ -234,8 +237,12 @@ def values_etag(values: Mapping[str, Any], image_ids: Sequence[str]) -> str:
     A field that was added later is covered where the product has it, so that the etags of products
     without it stay what they were.
     """
-    covered = {
-        k: v for k, v in values.items() if k not in UNSHOWN and (v is not None or k not in ADDED)
-    }
-    text = json.dumps([covered, image_ids], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    covered = dict(values)
+    for name in _NOT_ALWAYS_COVERED:
+        if name in UNSHOWN or covered.get(name) is None:
+            covered.pop(name, None)
+    return hashlib.sha256(_sorted_json([covered, image_ids]).encode()).hexdigest()[:32]
+
+
+_NOT_ALWAYS_COVERED = ADDED.union(UNSHOWN)
+_sorted_json = json.JSONEncoder(sort_keys=True).encode

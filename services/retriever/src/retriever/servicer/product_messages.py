@@ -1,6 +1,6 @@
 """Products, photos and imports: protos to values and back."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, TypeAlias
 
@@ -53,17 +53,20 @@ check_columns(
 
 def draft(product: product_pb2.Product) -> ProductDraft:
     """Return a product as a caller gave it."""
+    given = dict(zip(_TEXTS, _texts(product), strict=True))
+    for name, read in _READERS:
+        given[name] = read(product)
     return ProductDraft(
         product_id=product.product_id,
         images=tuple(
-            ImageDraft(image.content, image.image_id, image.uri) for image in product.images
+            [ImageDraft(image.content, image.image_id, image.uri) for image in product.images]
         ),
         etag=product.etag,
-        **{name: read(product) for name, read in _READERS},
+        **given,
     )
 
 
-def _reader(field: Field) -> Callable[[product_pb2.Product], Any]:
+def _reader(field: Field) -> Callable[[Any], Any]:
     """Return a reader of one field of a message, as a caller gave it, unchecked."""
     name = field.wire
     get = attrgetter(name)
@@ -71,24 +74,22 @@ def _reader(field: Field) -> Callable[[product_pb2.Product], Any]:
         case kinds.CategoryKind() | kinds.TextsKind():
             return lambda product: tuple(get(product))
         case kinds.AttributesKind():
-            return lambda product: tuple((item.key, _attribute(item)) for item in get(product))
+            return lambda product: tuple([(item.key, _attribute(item)) for item in get(product)])
         case kinds.ChoiceKind() as kind:
             default, known = kind.default, messages.AVAILABILITY.get
             return lambda product: known(number) if (number := get(product)) else default
         case kinds.MoneyKind():
-            return lambda product: _amount(get(product)) if _has(product, name) else None
+            return lambda product: _amount(get(product)) if product.HasField(name) else None
         case kinds.StepsKind() as kind:
             plain = kind.plain
-            return lambda product: plain(get(product)) if _has(product, name) else None
+            return lambda product: plain(get(product)) if product.HasField(name) else None
         case _:
             return get
 
 
-def _has(product: Any, name: str) -> bool:
-    return bool(product.HasField(name))
-
-
-_READERS = tuple((field.wire, _reader(field)) for field in WRITTEN)
+_TEXTS = tuple(field.wire for field in WRITTEN if isinstance(field.kind, kinds.TextKind))
+_texts = attrgetter(*_TEXTS)
+_READERS = tuple((field.wire, _reader(field)) for field in WRITTEN if field.wire not in _TEXTS)
 
 
 def update(message: product_service_pb2.ProductUpdate) -> UpdateDraft:
@@ -122,15 +123,8 @@ def _amount(money: money_pb2.Money) -> Amount:
 
 
 def _attribute(item: product_pb2.Attribute) -> str | float | bool | None:
-    match item.WhichOneof("value"):
-        case "text":
-            return item.text
-        case "number":
-            return item.number
-        case "flag":
-            return item.flag
-        case _:
-            return None
+    kind = item.WhichOneof("value")
+    return None if kind is None else getattr(item, kind)
 
 
 # Products out
@@ -145,7 +139,7 @@ def row(product: Product, mismatch: CategoryMismatch | None = None) -> product_p
         create_time=timestamp(product.create_time),
         update_time=timestamp(product.update_time),
         etag=product.etag,
-        **_encoded(content, _SHOWN),
+        **_shown(content),
     )
     if mismatch is not None:
         message.category_doubt.CopyFrom(_mismatch(mismatch))
@@ -170,23 +164,29 @@ def _encoder(kind: FieldKind) -> Encoder:
             return None
 
 
-_SHOWN = tuple((field.wire, _encoder(field.kind)) for field in WRITTEN if field.shown)
-_UNSHOWN = tuple((field.wire, _encoder(field.kind)) for field in WRITTEN if not field.shown)
+def _writer(fields: Sequence[Field]) -> Callable[[ProductContent], dict[str, Any]]:
+    """Return the function from a product's content to the messages of the fields that it has."""
+    bound = tuple((field.wire, _encoder(field.kind)) for field in fields)
+    take = attrgetter("product_id", *(name for name, _ in bound))
+
+    def write(content: ProductContent) -> dict[str, Any]:
+        _, *values = take(content)
+        return {
+            name: value if encode is None else encode(value)
+            for (name, encode), value in zip(bound, values, strict=True)
+            if value is not None
+        }
+
+    return write
 
 
-def _encoded(content: ProductContent, fields: Iterable[tuple[str, Encoder]]) -> dict[str, Any]:
-    """Return the messages of the fields that the product has."""
-    found = {}
-    for name, encode in fields:
-        value = getattr(content, name)
-        if value is not None:
-            found[name] = value if encode is None else encode(value)
-    return found
+_shown = _writer([field for field in WRITTEN if field.shown])
+_unshown = _writer([field for field in WRITTEN if not field.shown])
 
 
 def with_unshown(message: product_pb2.Product, product: Product) -> product_pb2.Product:
     """Return a copy of a product's message that also has the fields that only operators read."""
-    made = product_pb2.Product(**_encoded(product.content, _UNSHOWN))
+    made = product_pb2.Product(**_unshown(product.content))
     made.MergeFrom(message)
     return made
 
@@ -205,8 +205,16 @@ def _mismatch(value: CategoryMismatch) -> product_pb2.CategoryDoubt:
 
 def image_message(image: Image, content: bytes = b"") -> product_pb2.ProductImage:
     """Return a photo, with or without its bytes."""
-    fields = messages.common_fields(product_pb2.ProductImage.DESCRIPTOR, image)
-    return product_pb2.ProductImage(**fields, content=content)
+    values = dict(zip(_OF_IMAGE, _image_values(image), strict=True))
+    return product_pb2.ProductImage(**values, content=content)
+
+
+_OF_IMAGE = tuple(
+    name
+    for name in product_pb2.ProductImage.DESCRIPTOR.fields_by_name
+    if name in Image.__dataclass_fields__
+)
+_image_values = attrgetter(*_OF_IMAGE)
 
 
 def outcome(given_id: str, result: Stored | ServiceError) -> product_service_pb2.UpsertResult:

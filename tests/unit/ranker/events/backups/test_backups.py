@@ -1,10 +1,13 @@
-"""`python -m ranker.backup` on both engines: what was there is there again, and nothing else."""
+"""`python -m ranker.backups` on both engines: what was there is there again, and nothing else."""
 
 # ruff: noqa: S608 (names of tables are the schema's own)
 import asyncio
 import gzip
 import json
 import shutil
+import subprocess
+import sys
+import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from ranker import backup
-from ranker.adapters.backup_files import NOTES
+from ranker import backups
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.events import EventType
 from ranker.domain.model import ModelRecord
 from ranker.domain.selection import PurgePlace, Selection
 from ranker.events import purge
+from ranker.events.backups.purges import NOTES
 from ranker.events.record import dumps
 from ranker.events.record.events import EventRecord
 from ranker.events.record.models import ModelRegistry
@@ -58,13 +61,13 @@ def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     """Types the command; what it prints."""
 
     def type_(*words: str, refused: str = "") -> dict[str, Any]:
-        monkeypatch.setattr("sys.argv", ["ranker.backup", *words])
+        monkeypatch.setattr("sys.argv", ["ranker.backups", *words])
         with ThreadPoolExecutor(1) as apart:  # it has an event loop of its own
-            status = apart.submit(backup.main).result()
+            status = apart.submit(backups.main).result()
         said = capsys.readouterr()
         assert (status, refused in said.err) == (1 if refused else 0, True), said.err
-        found: dict[str, Any] = {} if refused else json.loads(said.out)
-        return found
+        lines = [json.loads(line) for line in said.out.splitlines()]
+        return lines[0] if len(lines) == 1 else {"lines": lines}
 
     return type_
 
@@ -104,7 +107,8 @@ async def test_what_a_backup_holds_comes_back_and_what_came_later_does_not(
     db, folder = here
     before = content(db)
     made = typed("create")
-    assert (made["events"], made["models"], made["lost_models"]) == (len(EVENT_TEXTS) + 1, 1, [])
+    held = made["rows"]
+    assert (held["events"], held["models"], made["lost"]) == (len(EVENT_TEXTS) + 1, 1, [])
     await EventRecord(db).append([stored("late")])
     shutil.rmtree(folder / "models")
     typed("restore", "newest", refused="RECORD_NOT_EMPTY")
@@ -181,9 +185,11 @@ async def test_a_backup_that_was_changed_changes_nothing(here: Here, typed: Type
     flipped = whole[:40] + bytes([whole[40] ^ 1]) + whole[41:]
     for broken in (whole[:-1], flipped, forged, b""):
         table.write_bytes(broken)
+        typed("check", "newest", refused="BACKUP_DAMAGED")
         typed("restore", "newest", "--force", refused="BACKUP_DAMAGED")
         assert content(db) == before
     table.write_bytes(whole)
+    assert typed("check", "newest")["backup"] == made["backup"]
     typed("restore", "newest", "--force")
 
 
@@ -208,7 +214,8 @@ async def test_a_backup_of_another_place_is_refused(
     (folder / "key").write_text(token_hex(32))
     typed("restore", made["backup"], "--force", refused="BACKUP_KEY_MISMATCH")
     newer = folder / "backups" / made["backup"] / "manifest.json"
-    newer.write_text(json.dumps(json.loads(newer.read_text()) | {"revision": "9999"}))
+    manifest = json.loads(newer.read_text())
+    newer.write_text(json.dumps(manifest | {"content": manifest["content"] | {"revision": "9999"}}))
     typed("restore", made["backup"], "--force", refused="BACKUP_VERSION_UNSUPPORTED")
     typed("restore", "nothing", refused="BACKUP_NOT_FOUND")
     assert content(db) == before
@@ -223,7 +230,52 @@ async def test_only_the_newest_are_kept_and_what_was_cut_short_goes(
     (cut_short / "tables").mkdir(parents=True)
     second = typed("create", "--keep", "1")
     assert set(second["deleted"]) == {first, cut_short.name}
-    assert [one["backup"] for one in typed("list")["backups"]] == [second["backup"]]
+    assert typed("list")["backup"] == second["backup"]
     typed("delete", second["backup"])
-    assert typed("list") == {"backups": []}
+    assert typed("list") == {"lines": []}
     typed("restore", "newest", refused="BACKUP_NOT_FOUND")
+
+
+FORMER = Path(__file__).with_name("0.15.0.tar.gz")
+"""A backup that 0.15.0 made of what `fill` writes, signed; and a purge of ann's events after it."""
+FORMER_KEY = "8c6f2d1e0b7a49353d5f1a9e7c2b4860f1e2d3c4b5a69788796a5b4c3d2e1f07"
+
+
+async def test_a_backup_of_0_15_is_restored_and_what_was_purged_since_stays_purged(
+    here: Here, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db, folder = here
+    with tarfile.open(FORMER) as archive:
+        archive.extractall(folder / "backups", filter="data")
+    (folder / "backup.keys").write_text(FORMER_KEY)
+    monkeypatch.setenv("RANKER_BACKUP_KEYS_FILE", str(folder / "backup.keys"))
+    (notes,) = (folder / "backups" / NOTES).glob("*.json")
+    note = notes.read_bytes()
+    listed = typed("check", "newest")
+    assert (listed["release"], listed["rows"]["events"]) == ("0.15.0", len(EVENT_TEXTS) + 1)
+    done = typed("restore", "newest", "--force")
+    assert (done["purges"], done["purged_events"]) == (1, len(EVENT_TEXTS) + 1)
+    notes.unlink()
+    assert typed("restore", listed["backup"], "--force")["purges"] == 0
+    with db.engine.connect() as connection:
+        texts = connection.exec_driver_sql("SELECT query FROM events ORDER BY sequence").scalars()
+        assert [*texts][: len(EVENT_TEXTS)] == EVENT_TEXTS
+    assert db.drift(METADATA) == []
+    found = await ModelRegistry(db).serving("default")
+    assert found is not None
+    assert ModelStore(str(folder / "models")).read(*found.key).item_ids == ("p1",)
+    notes.write_bytes(note.replace(b"default", b"another"))
+    typed("restore", "newest", "--force", refused="BACKUP_UNSIGNED")
+    typed("delete", listed["backup"])
+    assert typed("list") == {"lines": []}
+
+
+def test_the_former_name_of_the_command_says_the_new_one() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ranker.backup", "create"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "python -m ranker.backups" in done.stderr

@@ -82,7 +82,7 @@ async def back(registry: ModelRegistry) -> str:
 async def test_each_rollback_goes_one_promotion_further_back(registry: ModelRegistry) -> None:
     await serve(registry, "v1", "v2", "v3")
     assert [await back(registry), await back(registry)] == ["v2", "v1"]
-    with pytest.raises(ModelNotFound, match="before the present one"):
+    with pytest.raises(ModelNotFound, match="before the current one"):
         await registry.before("default")
 
 

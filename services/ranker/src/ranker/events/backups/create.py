@@ -1,82 +1,79 @@
-"""Creation of a backup: a snapshot of the record, and the files of its models."""
+"""Makes a backup: one state of the record, and the files of the models that it names."""
+
+import gzip
+from typing import IO, Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.adapters.backup_files import MANIFEST, BackupFiles
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.errors import BackupRefused, ModelCorrupt
-from ranker.events.backups.manifest import BackupManifest, ModelFile, TableFile
-from ranker.events.backups.purges import forget_before, stamp
-from ranker.events.record import dumps
-from ranker.events.record.tables import KEYS, MODELS
+from ranker.events.backups.content import MODELS, RecordContent, table_file
+from ranker.events.record import dumps, tables
+from servicekit.backups.files import BackupWriter
+from servicekit.backups.manifest import Manifest
+from servicekit.backups.store import Backups, new_id
 from servicekit.clock import now_micros
 from servicekit.sql import Database
 
-STALE_MICROS = 86_400 * 10**6
-"""Age in microseconds after which a backup without a manifest counts as aborted."""
-
 
 def create(
-    database: Database, store: ModelStore, files: BackupFiles, service_version: str
-) -> tuple[str, BackupManifest]:
-    """Make one; its id. Events and trainings may go on meanwhile. Raises BackupRefused, OSError."""
+    database: Database, store: ModelStore, backups: Backups, service_version: str
+) -> tuple[str, Manifest]:
+    """Make a backup and return its id. Events and trainings may go on meanwhile.
+
+    Raises BackupRefused, BackupsUnavailable, BackupsFull.
+    """
     with dumps.snapshot(database) as connection:
-        revision = dumps.revision(connection)
-        if not revision:
+        if not dumps.revision(connection):
             raise BackupRefused("RECORD_EMPTY", "the record has no tables yet")
         now = now_micros()
-        backup_id = f"{stamp(now)}-{now % 10**6:06d}"
-        key = connection.execute(sa.select(KEYS.c.key_id, KEYS.c.fingerprint)).first()
-        tables = [_table(connection, name, backup_id, files) for name in dumps.tables(connection)]
-        models, lost = _models(connection, backup_id, store, files)
-        manifest = BackupManifest(
-            service_version=service_version,
-            create_micros=now,
-            revision=revision,
-            key_id=key.key_id if key else "",
-            key_fingerprint=key.fingerprint if key else "",
-            tables=tables,
-            sequences=dumps.sequences(connection),
-            models=models,
-            lost=lost,
-        )
-    files.put_signed(backup_id, MANIFEST, manifest.model_dump())
+        writer = backups.begin("", backup_id := new_id(now))
+        content = _content(connection, store, writer)
+    manifest = Manifest(
+        service=backups.service,
+        service_version=service_version,
+        catalog_id="",
+        create_micros=now,
+        files=writer.files,
+        content=content.model_dump(),
+    )
+    writer.finish(manifest)
     return backup_id, manifest
 
 
-def _table(connection: Connection, name: str, backup_id: str, files: BackupFiles) -> TableFile:
+def _content(connection: Connection, store: ModelStore, writer: BackupWriter) -> RecordContent:
+    """Write all files."""
+    key = connection.execute(sa.select(tables.KEYS.c.key_id, tables.KEYS.c.fingerprint)).first()
+    return RecordContent(
+        revision=dumps.revision(connection),
+        key_id=key.key_id if key else "",
+        key_fingerprint=key.fingerprint if key else "",
+        columns={name: _table(connection, name, writer) for name in dumps.tables(connection)},
+        sequences=dumps.sequences(connection),
+        lost=_models(connection, store, writer),
+    )
+
+
+def _table(connection: Connection, name: str, writer: BackupWriter) -> list[str]:
+    """Write a table. Return its columns."""
     columns = dumps.columns_of(connection, name)
-    with files.packed(backup_id, f"tables/{name}.copy.gz") as (out, hashed):
-        rows = dumps.dump(connection, name, columns, out)
-    return TableFile(name=name, columns=columns, rows=rows, **hashed.facts)
+    with writer.file(table_file(name)) as file:
+        to = cast(Any, file)
+        with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=to, mtime=0) as out:
+            file.rows = dumps.dump(connection, name, columns, cast(IO[bytes], out))
+    return columns
 
 
-def _models(
-    connection: Connection, backup_id: str, store: ModelStore, files: BackupFiles
-) -> tuple[list[ModelFile], list[str]]:
-    t = MODELS.c
+def _models(connection: Connection, store: ModelStore, writer: BackupWriter) -> list[str]:
+    """Write the files of models. Return those whose files are missing or damaged."""
+    t, lost = tables.MODELS.c, []
     kept = sa.select(t.catalog_id, t.version, t.manifest_sha256).where(t.pruned_micros.is_(None))
-    found, lost = [], []
     for catalog_id, version, sha256 in connection.execute(kept):
         try:
             for name, content in store.files(catalog_id, version, sha256):
-                facts = files.put(backup_id, f"models/{catalog_id}/{version}/{name}", content)
-                one = ModelFile(catalog_id=catalog_id, version=version, name=name, **facts)
-                found.append(one)
+                with writer.file(f"{MODELS}{catalog_id}/{version}/{name}") as file:
+                    file.write(content)
         except ModelCorrupt:  # or pruned meanwhile
             lost.append(f"{catalog_id}/{version}")
-    return found, lost
-
-
-def keep_newest(files: BackupFiles, keep: int) -> list[str]:
-    """Delete all backups but the newest, what was cut short a day ago, and notes of purges that no
-    backup is older than; which were deleted."""
-    whole = files.ids()
-    stale = stamp(now_micros() - STALE_MICROS)
-    cut_short = [one for one in files.begun() if one not in whole and one < stale]
-    for gone in (old := [*whole[keep:], *cut_short]):
-        files.delete(gone)
-    if left := whole[:keep]:
-        forget_before(files, left[-1])
-    return old
+    return lost

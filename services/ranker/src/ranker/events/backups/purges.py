@@ -7,28 +7,29 @@ A note holds the purge's conditions; a shopper is in it as a pseudonym.
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from ranker.adapters.backup_files import NOTES, BackupFiles
 from ranker.domain.selection import PurgePlace, selection_of
 from ranker.events.purge import BATCH
 from ranker.events.record.selections import SelectionRecord
+from servicekit.backups.store import STAMP, Backups, stamp
 from servicekit.clock import now_micros
 from servicekit.jobs import Job
 
-STAMP = "%Y%m%dT%H%M%SZ"
+NOTES = "purges"
+"""Folder of the notes, beside the backups."""
 MARGIN_MICROS = 3_600 * 10**6
 """Margin for clock skew, in microseconds; repeating a purge does no harm."""
 
 
-def note(files: BackupFiles, job: Job) -> None:
-    """Note a purge that is done; OSError."""
+def note(backups: Backups, job: Job) -> None:
+    """Note a purge that is done. Raise BackupsUnavailable, BackupsFull."""
     now = now_micros()
     name = f"{stamp(now)}-{job.id}.json"
     said = {"catalog_id": job.catalog_id, "params": dict(job.params), "done_micros": now}
-    files.put_signed(NOTES, name, said)
+    backups.put_signed(f"{NOTES}/{name}", said)
 
 
 async def repeat(
-    files: BackupFiles,
+    backups: Backups,
     record: SelectionRecord,
     since_micros: int,
     *,
@@ -41,8 +42,8 @@ async def repeat(
     """
     since = stamp(since_micros - MARGIN_MICROS)
     purges = deleted = 0
-    for name in sorted(name for name in files.notes() if name >= since):
-        said = files.get_signed(NOTES, name, unsigned=unsigned)
+    for name in (name for name in _notes(backups) if name >= since):
+        said = backups.get_signed(f"{NOTES}/{name}", unsigned=unsigned)
         selection = selection_of(said["catalog_id"], said["params"])
         newest = await record.last_sequence(selection.catalog_id)
         last = min(newest, selection.last_sequence or newest)
@@ -54,14 +55,15 @@ async def repeat(
     return purges, deleted
 
 
-def forget_before(files: BackupFiles, backup_id: str) -> None:
+def forget_before(backups: Backups, backup_id: str) -> None:
     """Delete notes that the oldest backup is younger than."""
     made = datetime.strptime(backup_id[:16], STAMP).replace(tzinfo=UTC)
     oldest = stamp(int(made.timestamp()) * 10**6 - MARGIN_MICROS)
-    for name in files.notes():
+    for name in _notes(backups):
         if name < oldest:
-            files.forget_note(name)
+            backups.delete_signed(f"{NOTES}/{name}")
 
 
-def stamp(micros: int) -> str:
-    return f"{datetime.fromtimestamp(micros // 10**6, UTC):{STAMP}}"
+def _notes(backups: Backups) -> list[str]:
+    """Return the names of all notes, oldest first."""
+    return [name for name in backups.names(NOTES) if name.endswith(".json")]

@@ -1,25 +1,30 @@
-"""Restore of a backup: first the files of models, which never change; then the record in one
-transaction, so that a damaged backup leaves the existing data; then the purges since."""
+"""Restores a backup: files of models first, which never change; then the record in one
+transaction, so that a damaged backup leaves what was there."""
+
+import gzip
+import zlib
+from typing import IO, Any, cast
 
 from sqlalchemy import Connection
 
-from ranker.adapters.backup_files import BackupFiles
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.errors import BackupRefused
 from ranker.domain.pseudonyms import Pseudonyms
-from ranker.events.backups.manifest import BackupManifest, TableFile
+from ranker.events.backups.content import MODELS, RecordContent, content_of, tables_of
 from ranker.events.record import dumps
+from servicekit.backups.errors import BackupDamaged, BackupVersionUnsupported
+from servicekit.backups.files import CHUNK, BackupReader
+from servicekit.backups.manifest import MANIFEST, BackupFile
 from servicekit.sql import Database
 
 
-def check(manifest: BackupManifest, database: Database, key: Pseudonyms, *, force: bool) -> None:
-    """Raise BackupRefused if the backup does not fit this installation."""
-    if not dumps.is_known(manifest.revision):
-        why = f"its tables have revision {manifest.revision} of a newer release"
-        raise BackupRefused("BACKUP_VERSION_UNSUPPORTED", why)
-    if manifest.key_fingerprint not in ("", key.fingerprint):
+def check(content: RecordContent, database: Database, key: Pseudonyms, *, force: bool) -> None:
+    """Raise BackupRefused or BackupVersionUnsupported if the backup does not fit here."""
+    if not dumps.is_known(content.revision):
+        raise BackupVersionUnsupported(f"its tables are of revision {content.revision}")
+    if content.key_fingerprint not in ("", key.fingerprint):
         why = (
-            f"its pseudonyms were made with the key {manifest.key_id}, and RANKER_KEY_FILE is"
+            f"its pseudonyms were made with the key {content.key_id}, and RANKER_KEY_FILE is"
             f" {key.key_id}: no shopper's history would be found. Restore the keys first"
         )
         raise BackupRefused("BACKUP_KEY_MISMATCH", why)
@@ -29,38 +34,44 @@ def check(manifest: BackupManifest, database: Database, key: Pseudonyms, *, forc
             raise BackupRefused("RECORD_NOT_EMPTY", why)
 
 
-def restore_models(
-    manifest: BackupManifest, backup_id: str, store: ModelStore, files: BackupFiles
-) -> None:
-    """Restore the files of models; BackupRefused, OSError."""
-    for one in manifest.models:
-        store.put(one.catalog_id, one.version, one.name, files.get(backup_id, one.file, dict(one)))
+def restore_models(backup: BackupReader, store: ModelStore) -> None:
+    """Restore the files of models. Raise BackupDamaged, OSError."""
+    for file in backup.manifest.files:
+        if file.name.startswith(MODELS):
+            catalog_id, version, name = file.name.removeprefix(MODELS).split("/")
+            store.put(catalog_id, version, name, backup.read(file.name))
 
 
-def restore_record(
-    manifest: BackupManifest, backup_id: str, database: Database, files: BackupFiles
-) -> None:
-    """Restore the record in one transaction and migrate it to this release; BackupRefused,
-    OSError."""
+def restore_record(backup: BackupReader, database: Database) -> None:
+    """Restore the record in one transaction, and migrate it to this release. Raise BackupDamaged.
+
+    Whatever was there is replaced.
+    """
+    content, tables = content_of(backup.manifest), tables_of(backup.manifest)
     with database.engine.begin() as connection:
-        dumps.begin_anew(connection, manifest.revision)
-        if {table.name for table in manifest.tables} != set(dumps.tables(connection)):
-            why = f"it does not hold the tables of revision {manifest.revision}"
-            raise BackupRefused("BACKUP_DAMAGED", why)
+        dumps.begin_anew(connection, content.revision)
+        if not set(tables) == set(content.columns) == set(dumps.tables(connection)):
+            why = f"does not name the tables of revision {content.revision}"
+            raise BackupDamaged(MANIFEST, why)
         with dumps.unindexed(connection):
-            for table in manifest.tables:
-                _load(connection, table, backup_id, files)
-        dumps.set_sequences(connection, manifest.sequences)
+            for name, file in tables.items():
+                _load(connection, name, content.columns[name], file, backup)
+        dumps.set_sequences(connection, content.sequences)
     database.migrate()
 
 
-def _load(connection: Connection, table: TableFile, backup_id: str, files: BackupFiles) -> None:
-    with files.unpacked(backup_id, table.file, dict(table)) as rows:
+def _load(
+    connection: Connection, name: str, columns: list[str], table: BackupFile, backup: BackupReader
+) -> None:
+    with backup.open(table.name) as file:
         try:
-            count = dumps.load(connection, table.name, table.columns, rows)
+            with gzip.GzipFile(fileobj=cast(Any, file), mode="rb") as rows:
+                count = dumps.load(connection, name, columns, cast(IO[bytes], rows))
+                while rows.read(CHUNK):
+                    pass
         except ValueError as error:
-            why = f"{table.file} does not hold what its table does"
-            raise BackupRefused("BACKUP_DAMAGED", why) from error
+            raise BackupDamaged(table.name, "does not hold what its table does") from error
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise BackupDamaged(table.name, "is cut off") from error
     if count != table.rows:
-        why = f"{table.name} has {count} rows, not {table.rows}"
-        raise BackupRefused("BACKUP_DAMAGED", why)
+        raise BackupDamaged(table.name, f"has {count} rows, not {table.rows}")

@@ -1,0 +1,117 @@
+"""`python -m ranker.backups`: backups of the ranker's record and of its models.
+
+They are made while everything runs. Before a restore, stop the ranker and its worker.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+from ranker.adapters.model_store import ModelStore
+from ranker.domain import pseudonyms
+from ranker.domain.errors import BackupRefused, KeyUnusable
+from ranker.events.backups import create, purges, restore
+from ranker.events.backups.content import content_of, record_backups
+from ranker.events.record.selections import SelectionRecord
+from ranker.events.record.tables import CHECKPOINT_PAGES, MIGRATIONS
+from ranker.settings import BackupCommandSettings
+from servicekit import config
+from servicekit.backups import command
+from servicekit.backups.command import BackupCommand
+from servicekit.sql import Database
+
+
+class RecordBackups(BackupCommand):
+    """What the command does."""
+
+    def __init__(self, settings: BackupCommandSettings) -> None:
+        super().__init__(record_backups(settings.backups, settings.backup_keys_file))
+        self._settings, self._models = settings, ModelStore(settings.model_store)
+
+    # A backup has all catalogs: there is one name of them, the empty one.
+    def make(self, catalog_id: str) -> Mapping[str, Any]:  # noqa: ARG002
+        with self._opened() as database:
+            release = version("sightline-ranker")
+            return command.row(*create.create(database, self._models, self.backups, release))
+
+    def trim(self, catalog_id: str, keep: int) -> Sequence[str]:
+        deleted = super().trim(catalog_id, keep)
+        if left := self.backups.ids():
+            purges.forget_before(self.backups, left[-1])
+        return deleted
+
+    def bring_back(
+        self,
+        catalog_id: str,  # noqa: ARG002
+        source: str,
+        backup_id: str,
+        given: argparse.Namespace,
+    ) -> Mapping[str, Any]:
+        backup = self.backups.open(source, backup_id, unsigned=given.accept_unsigned)
+        try:
+            key = pseudonyms.load(self._settings.key_file, create=False)
+        except KeyUnusable as error:
+            raise BackupRefused("KEY_UNUSABLE", str(error)) from error
+        with self._opened() as database:
+            restore.check(content_of(backup.manifest), database, key, force=given.force)
+            with self.timed("models"):
+                restore.restore_models(backup, self._models)
+            with self.timed("record"):
+                restore.restore_record(backup, database)
+            again = self._repeat(
+                database, backup.manifest.create_micros, unsigned=given.accept_unsigned
+            )
+        return {**command.row(backup_id, backup.manifest), **again}
+
+    def purges(self, given: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
+        """Repeat the purges since a time, after the record was restored by other means."""
+        since = int(given.since.timestamp() * 10**6)
+        with self._opened() as database:
+            yield self._repeat(database, since, unsigned=given.accept_unsigned)
+
+    def _repeat(self, database: Database, since: int, *, unsigned: bool) -> Mapping[str, Any]:
+        record = SelectionRecord(database, self._settings.signals)
+        with self.timed("purges"):
+            done = asyncio.run(purges.repeat(self.backups, record, since, unsigned=unsigned))
+        return {"purges": done[0], "purged_events": done[1]}
+
+    @contextmanager
+    def _opened(self) -> Iterator[Database]:
+        url = self._settings.database_url.get_secret_value()
+        database = Database(url, migrations=MIGRATIONS, checkpoint_pages=CHECKPOINT_PAGES)
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+def _time(text: str) -> datetime:
+    """Parse a time with its zone in ISO 8601. Raise ValueError."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError
+    return found
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made, verbs = command.parser("ranker", by_catalog=False)
+    again = verbs.add_parser("purges", help="repeat the purges since a time")
+    again.add_argument("--since", type=_time, required=True, help="such as 2026-11-23T09:00:00Z")
+    command.accept_unsigned(again)
+    return made
+
+
+def main() -> int:
+    """Do what the command line says. Return the exit status."""
+    given = parser().parse_args()
+    return command.run(given, lambda: RecordBackups(config.load(BackupCommandSettings)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The content of the ranker's backups: tables in the text format of PostgreSQL's COPY, compressed,
+as `tables/NAME.copy.gz`, and files of models as `models/CATALOG/VERSION/NAME`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from servicekit.backups.errors import BackupDamaged, BackupVersionUnsupported
+from servicekit.backups.manifest import MANIFEST, BackupFile, BackupJson, Count, Manifest, validated
+from servicekit.backups.store import Backups
+from servicekit.keyring import signing_keys
+
+TABLES, SUFFIX, MODELS = "tables/", ".copy.gz", "models/"
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+
+
+class RecordContent(BackupJson):
+    """What a manifest says of the record."""
+
+    revision: Name
+    """Of the tables."""
+    key_id: str
+    key_fingerprint: str
+    """Of the key that the pseudonyms were made with; empty: there are none yet."""
+    columns: dict[Name, list[Name]]
+    """By table."""
+    sequences: dict[Name, Count]
+    """By table the highest number ever given."""
+    lost: list[str]
+    """Models, as CATALOG/VERSION, whose files were missing or damaged."""
+
+
+def content_of(manifest: Manifest) -> RecordContent:
+    """Return what a manifest says of the record. Raise BackupDamaged."""
+    return validated(RecordContent, manifest.content)
+
+
+def table_file(table: str) -> str:
+    """Return the file of a table."""
+    return f"{TABLES}{table}{SUFFIX}"
+
+
+def tables_of(manifest: Manifest) -> dict[str, BackupFile]:
+    """Return the files of tables by the tables' names, in the order of their references."""
+    return {
+        file.name.removeprefix(TABLES).removesuffix(SUFFIX): file
+        for file in manifest.files
+        if file.name.startswith(TABLES)
+    }
+
+
+def record_backups(url: str, keys_file: Path | None) -> Backups:
+    """Return the ranker's backups. Raise Unreadable, BackupsUnset."""
+    return Backups(url, "ranker", signing_keys(keys_file), former_manifest=former_manifest)
+
+
+def former_manifest(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the manifest of a backup of 0.15 as one of today's; its files are the same.
+
+    Others are returned as they are. Raises BackupDamaged, BackupVersionUnsupported.
+    """
+    if found.get("format") != "sightline.ranker":
+        return found
+    if found.get("format_version") != 1:
+        raise BackupVersionUnsupported(f"its format is version {found.get('format_version')}")
+    try:
+        tables = [_file(one, table_file(one["name"]), one["rows"]) for one in found["tables"]]
+        models = [_file(one, MODELS + "/".join(map(one.get, _MODEL))) for one in found["models"]]
+        columns = {one["name"]: one["columns"] for one in found["tables"]}
+        same = ("revision", "key_id", "key_fingerprint", "sequences", "lost")
+        return {
+            "service": "ranker",
+            "service_version": found["service_version"],
+            "catalog_id": "",
+            "create_micros": found["create_micros"],
+            "files": tables + models,
+            "content": {"columns": columns} | {name: found[name] for name in same},
+        }
+    except (KeyError, TypeError) as error:
+        raise BackupDamaged(MANIFEST, "is not what it must be") from error
+
+
+_MODEL = ("catalog_id", "version", "name")
+
+
+def _file(one: dict[str, Any], name: str, rows: int = 0) -> dict[str, Any]:
+    return {"name": name, "rows": rows, "size": one["size"], "sha256": one["sha256"]}
