@@ -49,7 +49,7 @@ def test_what_the_lock_leaves_out_on_a_platform_is_said() -> None:
 
 def test_no_image_is_stopped_or_lacks_a_package_on_a_platform() -> None:
     page = (ROOT / "docs/reference/platforms.md").read_text("utf-8")
-    table = page.partition("The same of")[0]
+    table = page.partition("The environments of `make setup`")[0]
     found = {each.name: each for each in images(SCRIPT)}
     rows = re.findall(r"^\| `([a-z-]+)` \| `\S+` \| (.*) \| (.*) \|$", table, re.MULTILINE)
     assert [row[0] for row in rows] == list(found) == re.findall(r"^image (\S+)", SCRIPT, re.M)

@@ -12,9 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 OF_ANOTHER_TIME = re.compile(
     r"CHANGELOG\.md|protos/image\.binpb|protos/sightline/.*admin_service.*|bench/results/.*"
-    r"|tests/contracts/released\.toml|docs/(?!tutorials/a-day|operate/releases).*\.md"
+    r"|tests/contracts/released\.toml|tests/unit/.*backup.*|docs/(?!tutorials/a-day|operate/releases).*\.md"
 )
-"""What a release wrote down of itself, what pages say of one, and an example in the contract."""
+"""What a release wrote down of itself, what pages and tests of its backups say of one, and an
+example in the contract."""
 
 IMAGES = next(
     str(path.relative_to(ROOT))

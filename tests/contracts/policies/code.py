@@ -31,7 +31,7 @@ def process(container: Document) -> str | None:
         return None
     package, _, part = command[2].partition(".")
     # A training and a backup read what the worker reads.
-    return f"{package}-worker" if part in ("worker", "train", "backup") else package
+    return f"{package}-worker" if part in ("worker", "train", "backups") else package
 
 
 def processes(cluster: Cluster) -> Iterator[tuple[Workload, Document, str, dict[str, str]]]:

@@ -56,7 +56,7 @@ async def test_a_box_is_that_of_the_photos_that_are_wanted(
     wanted, unwanted = gateway.requests["Search"][0].signals
     assert wanted.box == photo_pb2.Box(left=0, top=0.25, right=0.5, bottom=1)
     assert not unwanted.HasField("box")
-    with pytest.raises(InvalidRequest, match="goes with a photo"):
+    with pytest.raises(InvalidRequest, match="is valid for photos only"):
         await client.search(products="a", find_subject=True)
 
 
