@@ -16,8 +16,10 @@ from threadpoolctl import threadpool_limits
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from servicekit import sql
 from servicekit.access import ANYONE, caller
 from tests.stores import SQLITE, STARTED, NewStore, Stores
+from tests.waiting import SECONDS
 
 # Nothing is timed in a test.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -137,7 +139,14 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
 
 
 @pytest.fixture(params=[SQLITE, STARTED])
-def new_store(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> Iterator[NewStore]:
+def new_store(
+    request: pytest.FixtureRequest,
+    stores: Stores,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[NewStore]:
     """Makes stores on SQLite and, in a test of its own, on PostgreSQL."""
+    # PostgreSQL ends a write whose process stands still for so long, as on a busy machine it may.
+    monkeypatch.setattr(sql, "WRITE_SECONDS", round(SECONDS))
     with stores.on(request.param, tmp_path) as make:
         yield make

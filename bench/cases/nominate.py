@@ -28,7 +28,7 @@ from ranker.serving.ranking.fold_in import FoldIn
 from ranker.serving.vectors import item_vectors, query_vector
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.domain.collection_names import shaped
-from retriever.domain.generation import IndexKind, IndexParameters, Metric
+from retriever.domain.generation import IndexKind, IndexParameters, VectorMetric
 from retriever.domain.index_values import IndexRow
 from sightline_rules.facts import Facts
 from sightline_rules.filters import All
@@ -107,7 +107,7 @@ async def _case(
     model, case = _model(size, draw), CandidateCase(size, engine)
     case.array_bytes = model.item_vectors.nbytes + model.item_biases.nbytes
     kind = IndexKind.FLAT if size <= EXACT_UP_TO else IndexKind.HNSW
-    parameters, collection = IndexParameters(Metric.IP, kind), shaped(f"bench_{size}")
+    parameters, collection = IndexParameters(VectorMetric.IP, kind), shaped(f"bench_{size}")
     if index is not None:
         case.fill_seconds = await _fill(index, collection, model, parameters)
         if kind is IndexKind.HNSW and client is not None:

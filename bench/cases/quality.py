@@ -19,7 +19,7 @@ from bench.datasets.movielens import NEW_FILMS as NEW_FILMS_RECIPE
 from bench.datasets.movielens import RECIPE, SIGNALS, MovieLens
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from ranker.domain.arrays import Doubles, Flags
-from ranker.domain.features import Vectors
+from ranker.domain.features import PhotoVectors
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
 from ranker.domain.report import Protocol
@@ -185,7 +185,7 @@ def _newcomers(data: MovieLens, made: EventSplit, recipe: Recipe, found: Quality
 
 
 def new_films(
-    data: MovieLens, posters: Vectors | None = None, among: Flags | None = None
+    data: MovieLens, posters: PhotoVectors | None = None, among: Flags | None = None
 ) -> tuple[SystemFigures, SystemFigures]:
     """Leave each fifth of the films (`among` them) in turn out of training, and search for them
     among themselves.

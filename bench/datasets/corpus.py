@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from bench.harness.engines import image_id, product_id
 from bench.peers.raw import Raw
-from retriever.domain.generation import Metric
+from retriever.domain.generation import VectorMetric
 from retriever.domain.product import ProductContent
 from retriever.domain.vectors import exact_scores
 from sightline_rules.facts import Facts
@@ -93,7 +93,7 @@ class Corpus:
         numbers = np.empty((len(self.queries), 0), dtype=np.int64)
         for start in range(0, len(passing), COMPARED):
             some = passing[start : start + COMPARED]
-            scores = exact_scores(self.queries, self.vectors[some], Metric.COSINE)
+            scores = exact_scores(self.queries, self.vectors[some], VectorMetric.COSINE)
             best = np.concatenate([best, scores], axis=1)
             numbers = np.concatenate([numbers, np.tile(some, (len(self.queries), 1))], axis=1)
             kept = np.argsort(-best, axis=1)[:, :count]

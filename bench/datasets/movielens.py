@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ranker.domain.events import EventType, Interaction
-from ranker.domain.features import Product, Vectors
+from ranker.domain.features import PhotoVectors, Product
 from ranker.domain.log import EventColumns, log_of
 from ranker.domain.recipe import Recipe
 from ranker.domain.signals import Signals
@@ -65,7 +65,7 @@ def load(path: Path) -> MovieLens:
     return MovieLens(tuple(products), log)
 
 
-def posters(path: Path) -> Vectors | None:
+def posters(path: Path) -> PhotoVectors | None:
     """Return the poster vectors of half of the films, or None when the file is absent."""
     if not (path / POSTERS).is_file():
         return None
@@ -73,7 +73,7 @@ def posters(path: Path) -> Vectors | None:
         films, vectors = file["films"], file["vectors"].astype(np.float32)
     named = [_film(number) for number in films.tolist()]
     order = sorted(range(len(named)), key=named.__getitem__)
-    return Vectors(tuple(named[row] for row in order), vectors[order], POSTERS)
+    return PhotoVectors(tuple(named[row] for row in order), vectors[order], POSTERS)
 
 
 def _product(row: list[str]) -> Product:

@@ -16,7 +16,7 @@ from retriever.domain.errors import (
     IndexRefused,
     IndexUnavailable,
 )
-from retriever.domain.generation import EXACT, IndexParameters, Metric
+from retriever.domain.generation import EXACT, IndexParameters, VectorMetric
 from retriever.domain.index_values import WHOLE, CollectionState, Hit, IndexRow, Slice
 from retriever.domain.vectors import Floats
 from sightline_rules.facts import passes
@@ -164,7 +164,7 @@ class FakeIndex:
         parameters: IndexParameters = EXACT,
         of: Slice = WHOLE,
     ) -> list[Hit]:
-        assert parameters.metric is Metric.COSINE
+        assert parameters.metric is VectorMetric.COSINE
         await self._hang()
         held = self._rows(collection, needs_load=True)
         if self.behind and not latest:

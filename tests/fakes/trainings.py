@@ -6,7 +6,7 @@ import numpy as np
 
 from examples.wines import catalogue
 from ranker.domain.events import EventType, Interaction
-from ranker.domain.features import Money, Product, Vectors
+from ranker.domain.features import Money, PhotoVectors, Product
 from ranker.domain.log import EventColumns
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
@@ -58,14 +58,14 @@ def wines() -> tuple[list[Product], list[Interaction]]:
     return products, events
 
 
-def drawn_vectors(products: Sequence[Product], dimension: int = 12) -> Vectors:
+def drawn_vectors(products: Sequence[Product], dimension: int = 12) -> PhotoVectors:
     """Photo vectors that tell categories apart, seeded; the last product has no photo."""
     rng = np.random.default_rng(5)
     ids = sorted(one.product_id for one in products)[:-1]
     kinds = {one.product_id: one.category for one in products}
     centres = {kind: rng.standard_normal(dimension) for kind in sorted({*kinds.values()})}
     rows = [centres[kinds[item]] + 0.1 * rng.standard_normal(dimension) for item in ids]
-    return Vectors(tuple(ids), np.array(rows, np.float32), "v1")
+    return PhotoVectors(tuple(ids), np.array(rows, np.float32), "v1")
 
 
 def fit(

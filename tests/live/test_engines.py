@@ -21,7 +21,7 @@ from retriever.adapters.milvus import filters
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.domain import errors
 from retriever.domain.collection_names import SHAPE, shaped
-from retriever.domain.generation import EXACT, IndexKind, IndexParameters, Metric
+from retriever.domain.generation import EXACT, IndexKind, IndexParameters, VectorMetric
 from retriever.domain.index_values import CollectionState, Hit, IndexRow, Slice
 from retriever.domain.vectors import Floats
 from sightline_rules.facts import Facts, passes
@@ -214,22 +214,22 @@ async def test_a_filter_passes_what_the_rules_pass(index: MilvusIndex, name: str
     assert parted > 20, "too few filters set products apart"
 
 
-def similarities(vectors: Floats, query: Floats, metric: Metric) -> Floats:
+def similarities(vectors: Floats, query: Floats, metric: VectorMetric) -> Floats:
     """What `Hit.similarity` should say, by NumPy."""
     match metric:
-        case Metric.COSINE:
+        case VectorMetric.COSINE:
             norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
             return np.asarray(vectors @ query / norms)
-        case Metric.L2:
+        case VectorMetric.L2:
             return np.asarray(-np.sum((vectors - query) ** 2, axis=1))
-        case Metric.IP:
+        case VectorMetric.IP:
             return np.asarray(vectors @ query)
 
 
 PARAMETERS = (
-    IndexParameters(Metric.L2, IndexKind.FLAT),
-    IndexParameters(Metric.IP, IndexKind.FLAT),
-    *(IndexParameters(metric, IndexKind.HNSW, m=16, ef=128) for metric in Metric),
+    IndexParameters(VectorMetric.L2, IndexKind.FLAT),
+    IndexParameters(VectorMetric.IP, IndexKind.FLAT),
+    *(IndexParameters(metric, IndexKind.HNSW, m=16, ef=128) for metric in VectorMetric),
 )
 
 

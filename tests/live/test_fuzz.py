@@ -51,7 +51,8 @@ async def test_rubbish_breaks_nothing(suite: Suite, tmp_path: Path) -> None:
     unmeasured = {check.name for check in wrong if check.verdict is Verdict.NOT_MEASURED}
     if unmeasured == TRITON_GAVE_UP and len(wrong) == len(unmeasured):
         pytest.skip(f"NOT MEASURED: {wrong}")
-    assert result.clean, (wrong, result.findings, files)
+    why = "\n".join(f"{each.check}: {each.why}" for each in result.findings)
+    assert result.clean, f"{wrong}\n{why}\n{files}"
 
 
 INTRUDERS, TOGETHER = 400, 8

@@ -32,9 +32,9 @@ from sightline_client import (
     F,
     MatchBasis,
     MatchOutcome,
-    Outcome,
     Product,
     ProductImage,
+    ProductOutcome,
     RecommendOptions,
     SightlineClient,
     money,
@@ -157,19 +157,19 @@ async def test_each_wine_that_is_not_shown_has_a_reason(
         return await client.explain(product_id, image=first.image, page_size=5, **request)
 
     filtered = await outcome(dear.id, filter=(F.category == dear.type) & cheap)
-    assert filtered.outcome is Outcome.FILTERED
+    assert filtered.outcome is ProductOutcome.FILTERED
     assert filtered.rejection is not None
     assert filtered.rejection.condition == "price < 20 EUR"
     assert filtered.rejection.path == "filter.all.filters[1].comparison"
-    assert (await outcome("nowhere")).outcome is Outcome.PRODUCT_NOT_FOUND
-    assert (await outcome(dear.id, exclude=dear.id)).outcome is Outcome.EXCLUDED
+    assert (await outcome("nowhere")).outcome is ProductOutcome.PRODUCT_NOT_FOUND
+    assert (await outcome(dear.id, exclude=dear.id)).outcome is ProductOutcome.EXCLUDED
 
     answer = await client.recommend(image=first.image, page_size=100)
     shown, last = answer.results[0], answer.results[-1]
     best = await outcome(shown.product.product_id)
-    assert (best.outcome, best.rank) == (Outcome.SHOWN, 1)
+    assert (best.outcome, best.rank) == (ProductOutcome.SHOWN, 1)
     behind = await outcome(last.product.product_id)
-    assert (behind.outcome, behind.rank) == (Outcome.OUTRANKED, last.rank)
+    assert (behind.outcome, behind.rank) == (ProductOutcome.OUTRANKED, last.rank)
     assert behind.score is not None
     assert behind.last_shown is not None
     assert behind.score.raw_score == pytest.approx(last.raw_score)

@@ -1,5 +1,8 @@
 """A typed client of Sightline: recommendations by visual similarity and behaviour."""
 
+import warnings
+from typing import TYPE_CHECKING
+
 from sightline_client._generated.sync_client import SyncSightlineClient as SyncSightlineClient
 from sightline_client.client import SightlineClient as SightlineClient
 from sightline_client.convert.filter_text import FilterSyntaxError as FilterSyntaxError
@@ -26,7 +29,6 @@ from sightline_client.transport.write_batches import Batches as Batches
 from sightline_client.values.answers import AnswerQuality as AnswerQuality
 from sightline_client.values.answers import Cause as Cause
 from sightline_client.values.answers import Degradation as Degradation
-from sightline_client.values.answers import Found as Found
 from sightline_client.values.answers import FoundProduct as FoundProduct
 from sightline_client.values.answers import Freshness as Freshness
 from sightline_client.values.answers import Match as Match
@@ -39,6 +41,7 @@ from sightline_client.values.answers import Recommendations as Recommendations
 from sightline_client.values.answers import RecommendedProduct as RecommendedProduct
 from sightline_client.values.answers import ScoreFeature as ScoreFeature
 from sightline_client.values.answers import ScorePart as ScorePart
+from sightline_client.values.answers import SearchResults as SearchResults
 from sightline_client.values.answers import SpaceVersion as SpaceVersion
 from sightline_client.values.answers import StageTiming as StageTiming
 from sightline_client.values.answers import Versions as Versions
@@ -56,8 +59,8 @@ from sightline_client.values.catalog import Offer as Offer
 from sightline_client.values.catalog import OfferBatch as OfferBatch
 from sightline_client.values.catalog import OfferFailure as OfferFailure
 from sightline_client.values.catalog import OfferReport as OfferReport
-from sightline_client.values.catalog import Order as Order
 from sightline_client.values.catalog import ProductImage as ProductImage
+from sightline_client.values.catalog import ProductOrder as ProductOrder
 from sightline_client.values.catalog import RowFailure as RowFailure
 from sightline_client.values.catalog import UpsertBatch as UpsertBatch
 from sightline_client.values.catalog import UpsertOutcome as UpsertOutcome
@@ -76,10 +79,10 @@ from sightline_client.values.evaluation import EvaluationComparison as Evaluatio
 from sightline_client.values.evaluation import EvaluationFigure as EvaluationFigure
 from sightline_client.values.evaluation import EvaluationSlice as EvaluationSlice
 from sightline_client.values.evaluation import EvaluationTrial as EvaluationTrial
+from sightline_client.values.evaluation import EvaluationVerdict as EvaluationVerdict
 from sightline_client.values.evaluation import ProductionForm as ProductionForm
 from sightline_client.values.evaluation import SplitProtocol as SplitProtocol
 from sightline_client.values.evaluation import SystemKind as SystemKind
-from sightline_client.values.evaluation import Verdict as Verdict
 from sightline_client.values.events import Event as Event
 from sightline_client.values.events import EventBatch as EventBatch
 from sightline_client.values.events import EventFailure as EventFailure
@@ -101,7 +104,7 @@ from sightline_client.values.explanations import ExplainedScore as ExplainedScor
 from sightline_client.values.explanations import Explanation as Explanation
 from sightline_client.values.explanations import FilterRejection as FilterRejection
 from sightline_client.values.explanations import HeatMap as HeatMap
-from sightline_client.values.explanations import Outcome as Outcome
+from sightline_client.values.explanations import ProductOutcome as ProductOutcome
 from sightline_client.values.facets import Facet as Facet
 from sightline_client.values.facets import FacetQuery as FacetQuery
 from sightline_client.values.facets import FacetValue as FacetValue
@@ -166,3 +169,23 @@ from sightline_client.values.trainings import PartVerdict as PartVerdict
 from sightline_client.values.trainings import TrainingLoss as TrainingLoss
 from sightline_client.values.trainings import TrainingRecipe as TrainingRecipe
 from sightline_client.values.updates import ProductUpdate as ProductUpdate
+
+if not TYPE_CHECKING:  # type checkers know the new names alone
+    _RENAMED = {
+        "Found": "SearchResults",
+        "Order": "ProductOrder",
+        "Outcome": "ProductOutcome",
+        "Verdict": "EvaluationVerdict",
+    }
+    """Classes that were renamed in 0.16, by their old names."""
+
+    def __getattr__(name):
+        """Return a renamed class, with a DeprecationWarning."""
+        if name not in _RENAMED:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        warnings.warn(
+            f"sightline_client.{name} is deprecated: use {_RENAMED[name]}",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return globals()[_RENAMED[name]]

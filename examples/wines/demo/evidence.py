@@ -4,9 +4,9 @@ from examples.wines.demo.model import DemoFailed, Figures, Scene, require
 from sightline_client import (
     Evaluation,
     EvaluationTrial,
+    EvaluationVerdict,
     FailedPrecondition,
     SightlineClient,
-    Verdict,
 )
 from sightline_client.cli.show import evaluation_words as words
 
@@ -18,7 +18,7 @@ async def evidence(client: SightlineClient, model_version: str) -> Scene:
     """0. The model's evaluation, and a promotion without force, which has to be refused."""
     found = await client.get_evaluation(model_version)
     require(
-        found.verdict is Verdict.INCONCLUSIVE,
+        found.verdict is EvaluationVerdict.INCONCLUSIVE,
         f"so few people can show nothing, but the verdict is {found.verdict}",
     )
     refusal = await _refusal(client, model_version)

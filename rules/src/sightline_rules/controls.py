@@ -15,7 +15,7 @@ WINDOW = 100
 """Number of best products whose range of scores is the unit of a boost."""
 
 
-class Kind(StrEnum):
+class ControlKind(StrEnum):
     """The kind of a control."""
 
     PIN = "pin"
@@ -29,7 +29,7 @@ class Control:
     """One control and its products."""
 
     name: str
-    kind: Kind
+    kind: ControlKind
     rows: Sequence[int]
     """For a pin in the order of their places."""
     place: int = 0
@@ -62,7 +62,7 @@ def seats(controls: Iterable[Control], present: Collection[int]) -> dict[int, in
     taken: dict[int, int] = {}
     given: set[int] = set()
     for control in controls:
-        if control.kind is not Kind.PIN:
+        if control.kind is not ControlKind.PIN:
             continue
         place = control.place
         for row in control.rows:
@@ -90,10 +90,10 @@ def apply_boosts(
     buried: set[int] = set()
     for control in controls:
         rows = [row for row in control.rows if row in boosted]
-        if control.kind is Kind.BOOST:
+        if control.kind is ControlKind.BOOST:
             for row in rows:
                 boosted[row] += control.boost * spread
-        elif control.kind is Kind.BURY:
+        elif control.kind is ControlKind.BURY:
             buried.update(rows)
     by_boost = sorted(left, key=lambda row: -boosted[row])
     before = {row: place for place, row in enumerate(left)}
@@ -125,7 +125,10 @@ def acting(
     controls: Iterable[Control], shown: Collection[int], raised: Collection[int]
 ) -> tuple[str, ...]:
     """Return the names of the controls that pinned one of the shown rows, or moved one up."""
-    moved = {Kind.PIN: frozenset(shown), Kind.BOOST: frozenset(shown) & frozenset(raised)}
+    moved = {
+        ControlKind.PIN: frozenset(shown),
+        ControlKind.BOOST: frozenset(shown) & frozenset(raised),
+    }
     return tuple(
         control.name
         for control in controls

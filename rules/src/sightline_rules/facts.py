@@ -22,7 +22,7 @@ from sightline_rules.filters import (
     Not,
     attribute_key,
 )
-from sightline_rules.kinds import Kind
+from sightline_rules.kinds import FieldKind
 
 
 class Facts:
@@ -58,7 +58,7 @@ class Facts:
     def __reduce__(self) -> tuple[Anything, ...]:
         return _facts, (dict(self._values),)
 
-    def held(self, name: str) -> tuple[Kind, Anything]:
+    def held(self, name: str) -> tuple[FieldKind, Anything]:
         """Return kind and fact of a field as a filter names it. Raises FilterInvalidError."""
         if key := attribute_key(name):
             return _ATTRIBUTES, self._values["attributes"].get(key, ())

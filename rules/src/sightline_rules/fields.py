@@ -20,7 +20,7 @@ from sightline_rules.kinds import (
     AttributesKind,
     CategoryKind,
     ChoiceKind,
-    Kind,
+    FieldKind,
     MoneyKind,
     NumberKind,
     TextKind,
@@ -55,7 +55,7 @@ class Field:
 
     name: str
     """As filters name it, and facts."""
-    kind: Kind
+    kind: FieldKind
     summary: str
     """One line for the reference."""
     message: str = ""

@@ -20,7 +20,7 @@ from sightline_rules.filters import (
     Value,
     attribute_key,
 )
-from sightline_rules.kinds import LITERAL_NAMES, MAX_ATTRIBUTES, Kind
+from sightline_rules.kinds import LITERAL_NAMES, MAX_ATTRIBUTES, FieldKind
 
 MAX_DEPTH = 8
 """Levels of all, any and not; an `all` that is the whole filter is none, so that a service can add
@@ -151,7 +151,7 @@ def _check_membership(given: Membership, path: str) -> None:
         _check_value(given.field, kind, value, f"{path}.values[{index}]")
 
 
-def kind_of(name: str, path: str) -> Kind:
+def kind_of(name: str, path: str) -> FieldKind:
     """Return the kind of a field that a filter names. Raises FilterInvalidError at `path` if the
     field is unknown."""
     if name in BY_FILTER and name != ATTRIBUTES:
@@ -164,7 +164,7 @@ def kind_of(name: str, path: str) -> Kind:
     return BY_FILTER[ATTRIBUTES].kind
 
 
-def _check_value(name: str, kind: Kind, value: Value, path: str) -> None:
+def _check_value(name: str, kind: FieldKind, value: Value, path: str) -> None:
     # An availability is a str too: the exact class decides.
     if type(value) not in kind.operators:
         raise FilterInvalidError(path, f"{name} is compared with a {kind.literal_names} value")

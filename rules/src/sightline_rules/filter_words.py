@@ -22,7 +22,7 @@ from sightline_rules.filters import (
     Operator,
     Value,
 )
-from sightline_rules.kinds import Kind
+from sightline_rules.kinds import FieldKind
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<sign>[()])
@@ -129,7 +129,7 @@ class _Reader:
             raise self._bad(f"{field} takes ':' only as {field}:*, write {field} =")
         return Comparison(field, operator, value)
 
-    def _value(self, field: str, kind: Kind, literal: str) -> Value:
+    def _value(self, field: str, kind: FieldKind, literal: str) -> Value:
         quoted = literal[0] in "\"'"
         text = re.sub(r"\\(.)", r"\1", literal[1:-1], flags=re.DOTALL) if quoted else literal
         try:

@@ -66,7 +66,7 @@ _ORDERS: Mapping[Operator, Callable[[float, float], bool]] = {
 }
 
 
-class Kind:
+class FieldKind:
     """Kind of a field. Subclasses say what its conditions mean."""
 
     name: ClassVar[str]
@@ -154,7 +154,7 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class TextKind(Kind):
+class TextKind(FieldKind):
     """One text: "" is unknown."""
 
     most: int
@@ -188,7 +188,7 @@ class TextKind(Kind):
 
 
 @dataclass(frozen=True, slots=True)
-class TextsKind(Kind):
+class TextsKind(FieldKind):
     """Several texts without an order. No text is also a known value."""
 
     most: int
@@ -219,7 +219,7 @@ class TextsKind(Kind):
 
 
 @dataclass(frozen=True, slots=True)
-class CategoryKind(Kind):
+class CategoryKind(FieldKind):
     """Path of categories (categories.py): EQUAL passes the category and all below it."""
 
     name: ClassVar[str] = "category path"
@@ -247,7 +247,7 @@ class CategoryKind(Kind):
 
 
 @dataclass(frozen=True, slots=True)
-class MoneyKind(Kind):
+class MoneyKind(FieldKind):
     """Amount in a currency. Amounts in different currencies never compare."""
 
     name: ClassVar[str] = "money"
@@ -270,7 +270,7 @@ class MoneyKind(Kind):
 
 
 @dataclass(frozen=True, slots=True)
-class TimeKind(Kind):
+class TimeKind(FieldKind):
     """Instant that the service sets: always known."""
 
     name: ClassVar[str] = "time"
@@ -297,7 +297,7 @@ class TimeKind(Kind):
         return Time((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
 
 
-class StepsKind(Kind):
+class StepsKind(FieldKind):
     """Number or flag: stored as a whole number of steps from 0 on."""
 
     plain: ClassVar[type[float] | type[bool]]
@@ -360,7 +360,7 @@ class FlagKind(StepsKind):
 
 
 @dataclass(frozen=True, slots=True)
-class ChoiceKind(Kind):
+class ChoiceKind(FieldKind):
     """One of the values of an enum, of which one is the default: always known."""
 
     choices: type[Availability]
@@ -388,7 +388,7 @@ class ChoiceKind(Kind):
 
 
 @dataclass(frozen=True, slots=True)
-class AttributesKind(Kind):
+class AttributesKind(FieldKind):
     """Values of one attribute key: several texts, or one number, or one flag.
 
     A condition compares with values of its literal's type alone.

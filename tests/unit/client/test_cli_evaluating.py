@@ -9,7 +9,13 @@ import pytest
 from google.rpc import code_pb2
 
 from sightline.common.v1 import job_pb2
-from sightline_client import ProductionForm, SightlineClient, SplitProtocol, SystemKind, Verdict
+from sightline_client import (
+    EvaluationVerdict,
+    ProductionForm,
+    SightlineClient,
+    SplitProtocol,
+    SystemKind,
+)
 from sightline_client.cli.work import offline_evaluation
 from tests.fakes import evaluations
 from tests.fakes.gateway import FakeGateway
@@ -28,7 +34,7 @@ async def test_an_evaluation_comes_as_plain_values(
     job = await client.evaluate_model("m1", request_id="once")
     assert (job.job_id, gateway.requests["EvaluateModel"][0].request_id) == ("ranker/1", "once")
     found = await client.get_evaluation("m1")
-    assert (found.verdict, found.shopper_count) == (Verdict.INCONCLUSIVE, 56)
+    assert (found.verdict, found.shopper_count) == (EvaluationVerdict.INCONCLUSIVE, 56)
     assert found.production_form is ProductionForm.REFITTED
     assert [one.protocol for one in found.trials] == [
         SplitProtocol.GLOBAL,

@@ -14,7 +14,7 @@ from sightline_client import (
     Explanation,
     MoveCause,
     NotFound,
-    Outcome,
+    ProductOutcome,
     ScoreFeature,
     SightlineClient,
 )
@@ -41,7 +41,7 @@ def explanation(**fields: object) -> Explanation:
 
 def test_an_explanation_keeps_every_figure() -> None:
     value = explanation()
-    assert (value.outcome, value.rank) == (Outcome.OUTRANKED, 12)
+    assert (value.outcome, value.rank) == (ProductOutcome.OUTRANKED, 12)
     assert value.product is not None
     assert value.product.title == "Nebbiolo"
     assert value.rejection is not None
@@ -60,12 +60,12 @@ def test_an_explanation_keeps_every_figure() -> None:
 def test_what_was_not_sent_is_none() -> None:
     value = from_wire.explanation(rec.ExplainRecommendationResponse())
     assert (value.product, value.rejection, value.score, value.last_shown) == (None,) * 4
-    assert value.outcome is Outcome.UNKNOWN
+    assert value.outcome is ProductOutcome.UNKNOWN
 
 
 def test_names_of_a_newer_suite_are_unknown_and_no_error() -> None:
     newer = cast(Any, 99)
-    assert explanation(outcome=newer).outcome is Outcome.UNKNOWN
+    assert explanation(outcome=newer).outcome is ProductOutcome.UNKNOWN
     moved = rec.ExplainedScore(moves=[answer_pb2.Move(cause=newer, places=1)])
     score = from_wire.explanation(rec.ExplainRecommendationResponse(score=moved)).score
     assert score is not None
@@ -78,7 +78,7 @@ def test_every_value_of_the_contracts_enums_has_a_name_and_words_here() -> None:
 
     assert names(answer_pb2.Move.Cause, "CAUSE_") == set(MoveCause) - {"UNKNOWN"}
     outcomes = names(rec.ExplainRecommendationResponse.Outcome, "OUTCOME_")
-    assert outcomes == set(Outcome) - {"UNKNOWN"}
+    assert outcomes == set(ProductOutcome) - {"UNKNOWN"}
     assert set(explained.CAUSES) == set(MoveCause)
 
 

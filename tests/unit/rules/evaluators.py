@@ -94,7 +94,7 @@ def literals(literal: kinds.Literal) -> st.SearchStrategy[Anything]:
     return st.sampled_from(NUMBERS) if literal is float else st.sampled_from(list(literal))  # type: ignore[arg-type]
 
 
-def conditions(name: str, kind: kinds.Kind) -> st.SearchStrategy[Filter]:
+def conditions(name: str, kind: kinds.FieldKind) -> st.SearchStrategy[Filter]:
     """Every condition that a field takes."""
     found: list[st.SearchStrategy[Filter]] = [st.just(Existence(name))]
     for literal, operators in kind.operators.items():

@@ -5,19 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline_rules.controls import Control, Kind, acting, apply_boosts, apply_pins, seats
+from sightline_rules.controls import Control, ControlKind, acting, apply_boosts, apply_pins, seats
 
 
 def pin(place: int, *rows: int) -> Control:
-    return Control(f"pin-{place}-{rows}", Kind.PIN, rows, place=place)
+    return Control(f"pin-{place}-{rows}", ControlKind.PIN, rows, place=place)
 
 
 def boost(amount: float, *rows: int) -> Control:
-    return Control(f"boost-{amount}-{rows}", Kind.BOOST, rows, boost=amount)
+    return Control(f"boost-{amount}-{rows}", ControlKind.BOOST, rows, boost=amount)
 
 
 def bury(*rows: int) -> Control:
-    return Control(f"bury-{rows}", Kind.BURY, rows)
+    return Control(f"bury-{rows}", ControlKind.BURY, rows)
 
 
 ROWS = st.lists(st.integers(0, 30), min_size=1, max_size=4, unique=True)

@@ -47,7 +47,7 @@ class SyncProductCalls(SyncConnected):
         self,
         *,
         filter: Filter | None = None,
-        order: catalog.Order = catalog.Order.PRODUCT_ID,
+        order: catalog.ProductOrder = catalog.ProductOrder.PRODUCT_ID,
         doubted_only: bool = False,
         timeout: float | None = None,
     ) -> Iterator[Product]:

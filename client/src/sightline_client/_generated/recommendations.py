@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Unpack
 
 from sightline_client._generated.base import SyncConnected
-from sightline_client.values.answers import Found, Recommendations
+from sightline_client.values.answers import Recommendations, SearchResults
 from sightline_client.values.classifications import Classification
 from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.photos import Photo
@@ -51,7 +51,7 @@ class SyncRecommendationCalls(SyncConnected):
         """
         return self._loop.run(self._client.explain(product_id, **options))
 
-    def search(self, **options: Unpack[SearchOptions]) -> Found:
+    def search(self, **options: Unpack[SearchOptions]) -> SearchResults:
         """Return the products nearest to photos, a text and products, not ranked for a shopper.
 
         Args:

@@ -46,7 +46,7 @@ class ProductCalls(Connected):
         self,
         *,
         filter: Filter | None = None,
-        order: catalog.Order = catalog.Order.PRODUCT_ID,
+        order: catalog.ProductOrder = catalog.ProductOrder.PRODUCT_ID,
         doubted_only: bool = False,
         timeout: float | None = None,
     ) -> AsyncIterator[Product]:

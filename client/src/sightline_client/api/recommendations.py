@@ -6,7 +6,7 @@ from typing import Any, TypeVar, Unpack, cast
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
-from sightline_client.values.answers import Found, Recommendations
+from sightline_client.values.answers import Recommendations, SearchResults
 from sightline_client.values.classifications import Classification
 from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.photos import Photo, Uri, load
@@ -68,7 +68,7 @@ class RecommendationCalls(Connected):
         method = self.calls.recommendation.ExplainRecommendation
         return from_wire.explanation(await self._call(method, explained, options.get("timeout")))
 
-    async def search(self, **options: Unpack[SearchOptions]) -> Found:
+    async def search(self, **options: Unpack[SearchOptions]) -> SearchResults:
         """Return the products nearest to photos, a text and products, not ranked for a shopper.
 
         Args:

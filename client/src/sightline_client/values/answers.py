@@ -310,7 +310,7 @@ class FoundProduct:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResults:
     """The nearest products, nearest first."""
 
     results: tuple[FoundProduct, ...]

@@ -92,7 +92,7 @@ class CategoryDoubt:
     """Fitted space whose head classified the photo."""
 
 
-class Order(StrEnum):
+class ProductOrder(StrEnum):
     """The order of a list of products."""
 
     PRODUCT_ID = "PRODUCT_ID"

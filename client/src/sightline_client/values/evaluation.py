@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class EvaluationVerdict(StrEnum):
     """Verdict on serving a model."""
 
     UNKNOWN = "UNKNOWN"
@@ -120,7 +120,7 @@ class EvaluationComparison:
     """
     margin: float
     """Tolerated deficit to the other system; 0 if the candidate must be better."""
-    verdict: Verdict
+    verdict: EvaluationVerdict
     decides: bool
     """True if the model's verdict is based on it."""
 
@@ -148,7 +148,7 @@ class Evaluation:
 
     model_version: str
     """Empty for an offline evaluation."""
-    verdict: Verdict
+    verdict: EvaluationVerdict
     summary: str
     """Reasons for the verdict, with the smallest detectable effect."""
     trials: tuple[EvaluationTrial, ...]

@@ -7,7 +7,7 @@ from sightline_client.values.answers import Degradation, Move, Reason, ScorePart
 from sightline_client.values.products import Product
 
 
-class Outcome(StrEnum):
+class ProductOutcome(StrEnum):
     """Result for the product: the first of these that applies."""
 
     UNKNOWN = "UNKNOWN"
@@ -84,7 +84,7 @@ class ExplainedScore:
 class Explanation:
     """Position of a product in the answer to a request, with the explanation."""
 
-    outcome: Outcome
+    outcome: ProductOutcome
     text: str
     """The outcome as a sentence, in the request's language."""
     product: Product | None

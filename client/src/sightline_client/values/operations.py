@@ -8,7 +8,7 @@ from enum import StrEnum
 from sightline_client.errors import SightlineError
 from sightline_client.values.answers import Freshness, SpaceVersion
 from sightline_client.values.catalog import ImportState
-from sightline_client.values.evaluation import Verdict
+from sightline_client.values.evaluation import EvaluationVerdict
 from sightline_client.values.trainings import PartAddition, TrainingRecipe
 
 
@@ -80,7 +80,7 @@ class Model:
     first_event_time: datetime | None
     last_event_time: datetime | None
     metrics: tuple[Metric, ...]
-    verdict: Verdict = Verdict.UNKNOWN
+    verdict: EvaluationVerdict = EvaluationVerdict.UNKNOWN
     """Verdict of its newest evaluation; UNKNOWN if it was not evaluated."""
     verdict_summary: str = ""
     """Reasons for the verdict."""

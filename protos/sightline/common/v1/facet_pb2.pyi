@@ -32,8 +32,8 @@ class FacetRequest(google.protobuf.message.Message):
     PRICE_BOUNDS_FIELD_NUMBER: builtins.int
     NUMBER_BOUNDS_FIELD_NUMBER: builtins.int
     field: builtins.str
-    """Field to count: "category", "brand", "price", "availability", "tags", "rating", "rating_count", "stock", or
-    "attributes.<key>".
+    """Field to count: "category", "brand", "price", "availability", "tags", a number such as "rating" (the reference of
+    fields lists them all), or "attributes.<key>".
     """
     top_k: builtins.int
     """Maximum number of values, 1 to 200. Default: 20. For prices and numbers all ranges that hold products are returned."""

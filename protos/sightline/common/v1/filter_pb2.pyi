@@ -28,12 +28,12 @@ class Filter(google.protobuf.message.Message):
 
     Fields: `category` (text; a path written with " > ", which matches that category and all below it), `brand` (text),
     `title` (text; CONTAINS only), `price` (money; a comparison passes only prices in the same currency), `availability`
-    (an Availability), `tags` (text; EQUAL passes if the product has the tag), `rating`, `rating_count`, `stock`
-    (number), `create_time`, `update_time` (time), and `attributes.<key>` (text, number or flag; the key is 1 to 64
-    characters of [a-z0-9_.-]). An attribute passes a comparison if one of its values of the compared type does:
-    `attributes.grape = "Merlot"` passes a wine with Merlot among its grapes. A number never equals a text. An unknown
-    field, or an operator or type that the field does not support, is rejected with FILTER_INVALID and the path of the
-    invalid part, e.g. "filter.any.filters[1].not.comparison.field".
+    (an Availability), `tags` (text; EQUAL passes if the product has the tag), numbers such as `rating` and `stock` (the
+    reference of fields lists them all), `create_time`, `update_time` (time), and `attributes.<key>` (text, number or
+    flag; the key is 1 to 64 characters of [a-z0-9_.-]). An attribute passes a comparison if one of its values of the
+    compared type does: `attributes.grape = "Merlot"` passes a wine with Merlot among its grapes. A number never equals a
+    text. An unknown field, or an operator or type that the field does not support, is rejected with FILTER_INVALID and
+    the path of the invalid part, e.g. "filter.any.filters[1].not.comparison.field".
 
     An unknown value (no brand, no price or a price in another currency, no such attribute or an attribute of another
     type) passes no comparison: neither EQUAL nor NOT_EQUAL nor CONTAINS. `not` inverts the result of its filter; there
@@ -255,7 +255,7 @@ class FilterValue(google.protobuf.message.Message):
     availability: sightline.common.v1.product_pb2.Availability.ValueType
     """For availability."""
     number: builtins.float
-    """For rating, rating_count, stock and attributes. A finite number."""
+    """For fields that are numbers, such as rating, and for attributes. A finite number."""
     flag: builtins.bool
     """For attributes. True or false."""
     @property

@@ -21,7 +21,7 @@ from retriever.domain.generation import (
     GenerationState,
     IndexKind,
     IndexParameters,
-    Metric,
+    VectorMetric,
 )
 from retriever.domain.vectors import GivenVector, exact_scores
 from retriever.record import Record
@@ -80,7 +80,7 @@ def test_the_data_are_the_same_each_time_and_filters_pass_their_share() -> None:
 def test_the_exact_answers_are_those_of_all_that_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.datasets.corpus.COMPARED", 70)  # in several goes
     corpus = clustered(400, 8)
-    scores = exact_scores(corpus.queries, corpus.vectors, Metric.COSINE)
+    scores = exact_scores(corpus.queries, corpus.vectors, VectorMetric.COSINE)
     scores[:, ~corpus.passing(0.5)] = -np.inf
     assert corpus.nearest(0.5, 10) == np.argsort(-scores, axis=1)[:, :10].tolist()
 

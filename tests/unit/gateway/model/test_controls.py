@@ -11,13 +11,13 @@ from gateway.model.controls import ControlRule, problems
 from gateway.model.filters import carried, of_words
 from gateway.state.scenes import SceneFiles, ScenesInvalid
 from sightline.common.v1 import filter_pb2
-from sightline_rules.controls import Kind
+from sightline_rules.controls import ControlKind
 from sightline_rules.filter_words import parsed
 from sightline_rules.messages import read
 from sightline_rules.rejections import words
 from tests.unit.rules.test_rejections import conditions
 
-PINNED = {"kind": Kind.PIN, "product_ids": ("a", "b"), "place": 2}
+PINNED = {"kind": ControlKind.PIN, "product_ids": ("a", "b"), "place": 2}
 BRAND = filter_pb2.Filter(existence=filter_pb2.Existence(field="brand"))
 
 
@@ -35,7 +35,7 @@ def nested(levels: int) -> filter_pb2.Filter:
 
 
 def boost(**fields) -> dict:
-    return {"kind": Kind.BOOST, "product_ids": ("a",), "place": 0, **fields}
+    return {"kind": ControlKind.BOOST, "product_ids": ("a",), "place": 0, **fields}
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def boost(**fields) -> dict:
         (boost(boost=1.0, product_ids=(), filter=carried(filter_pb2.Filter())), "[0].filter"),
         ({"start_time": 5, "end_time": 5}, "[0].end_time"),
         ({"daily_budget": -1}, "[0].daily_budget"),
-        ({"kind": Kind.BURY, "place": 0, "daily_budget": 1}, "[0].daily_budget"),
+        ({"kind": ControlKind.BURY, "place": 0, "daily_budget": 1}, "[0].daily_budget"),
     ],
 )
 def test_what_one_control_can_have_wrong(fields, path):
@@ -71,26 +71,26 @@ def test_what_one_control_can_have_wrong(fields, path):
 def test_a_filter_is_checked_by_its_parts_and_one_that_excludes_is_nested_less_deep():
     unknown = filter_pb2.Filter(existence=filter_pb2.Existence(field="colour"))
     whole = filter_pb2.Filter(all=filter_pb2.FilterList(filters=[BRAND, unknown]))
-    fields = {"kind": Kind.BURY, "place": 0, "product_ids": ()}
+    fields = {"kind": ControlKind.BURY, "place": 0, "product_ids": ()}
     (found,) = problems([made(**fields, filter=carried(whole))])
     assert found[0] == "[0].filter.all.filters[1].existence.field"
-    for kind, most in ((Kind.BURY, 7), (Kind.EXCLUDE, 6)):
+    for kind, most in ((ControlKind.BURY, 7), (ControlKind.EXCLUDE, 6)):
         fields["kind"] = kind
         assert not [*problems([made(**fields, filter=carried(nested(most)))])]
         assert [*problems([made(**fields, filter=carried(nested(most + 1)))])]
 
 
 def test_filters_of_a_list_are_few_and_what_is_excluded_fits_into_one():
-    def many(kind: Kind, count: int, parts: int) -> list[ControlRule]:
+    def many(kind: ControlKind, count: int, parts: int) -> list[ControlRule]:
         several = filter_pb2.FilterList(filters=[BRAND] * parts)
         part = carried(filter_pb2.Filter(any=several))
         fields = {"kind": kind, "place": 0, "product_ids": (), "filter": part}
         return [made(name=str(n), **fields) for n in range(count)]
 
-    assert [path for path, _ in problems(many(Kind.BURY, 9, 1))] == ["[8].filter"]
-    assert not [*problems(many(Kind.BURY, 8, 60))]
-    assert not [*problems(many(Kind.EXCLUDE, 4, 60))]
-    ((path, problem),) = problems(many(Kind.EXCLUDE, 5, 60))
+    assert [path for path, _ in problems(many(ControlKind.BURY, 9, 1))] == ["[8].filter"]
+    assert not [*problems(many(ControlKind.BURY, 8, 60))]
+    assert not [*problems(many(ControlKind.EXCLUDE, 4, 60))]
+    ((path, problem),) = problems(many(ControlKind.EXCLUDE, 5, 60))
     assert (path, "has 311 parts in all" in problem) == ("[4].filter", True)
 
 
@@ -101,8 +101,14 @@ def test_filters_of_a_list_are_few_and_what_is_excluded_fits_into_one():
         (made(name="two", product_ids=("c",), place=3), "[1].place"),
         (made(name="two", product_ids=("c", "b"), place=9), "[1].product_ids[1]"),
         (made(product_ids=("c",), place=9), "[0].name [1].name"),
-        (made(name="two", kind=Kind.EXCLUDE, place=0), "[1].product_ids[0] [1].product_ids[1]"),
-        (made(name="two", kind=Kind.BURY, place=0, product_ids=("b",)), "[1].product_ids[0]"),
+        (
+            made(name="two", kind=ControlKind.EXCLUDE, place=0),
+            "[1].product_ids[0] [1].product_ids[1]",
+        ),
+        (
+            made(name="two", kind=ControlKind.BURY, place=0, product_ids=("b",)),
+            "[1].product_ids[0]",
+        ),
         (made(name="two", product_ids=("c",), place=4), ""),
         (made(name="two", start_time=7), ""),
     ],
@@ -113,7 +119,7 @@ def test_what_contradicts_a_pin_until_7(other, path):
 
 
 def test_boosted_and_buried_by_name_contradict_each_other():
-    bury = made(name="two", kind=Kind.BURY, place=0, product_ids=("b", "a"))
+    bury = made(name="two", kind=ControlKind.BURY, place=0, product_ids=("b", "a"))
     one = made(**boost(boost=1.0))
     assert [path for path, _ in problems([one, bury])] == ["[1].product_ids[1]"]
     assert [path for path, _ in problems([bury, one])] == ["[1].product_ids[0]"]
@@ -140,7 +146,7 @@ def test_a_scenes_file_has_the_same_controls(tmp_path):
     (tmp_path / "home.toml").write_text(FILE)
     hero, own = SceneFiles(tmp_path).get("home").controls
     day = 86_400 * 10**6
-    assert (hero.kind, hero.product_ids, hero.place) == (Kind.PIN, ("wine-7",), 1)
+    assert (hero.kind, hero.product_ids, hero.place) == (ControlKind.PIN, ("wine-7",), 1)
     assert hero.start_time == 20_788 * day
     assert hero.end_time == 20_812 * day - day // 24
     assert own.filter.message.comparison.value.text == "Aurora"
@@ -157,7 +163,7 @@ def test_the_scene_of_the_page_is_taken(tmp_path):
     (block,) = re.findall(r"^```toml\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
     (tmp_path / "home.toml").write_text(block)
     kinds = [each.kind for each in SceneFiles(tmp_path).get("home").controls]
-    assert kinds == [Kind.PIN, Kind.BOOST, Kind.EXCLUDE]
+    assert kinds == [ControlKind.PIN, ControlKind.BOOST, ControlKind.EXCLUDE]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from gateway.recommend.recommend import recommend
 from servicekit.errors import Internal
 from servicekit.requests import PageTokenInvalid
 from sightline.common.v1 import filter_pb2
-from sightline_rules.controls import Kind
+from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, by_photo, ids
 
@@ -31,19 +31,19 @@ TITLED = of_words("title:red")
 
 
 def pin(place: int, *products: str, name: str = "", **fields) -> ControlRule:
-    return ControlRule(name or f"pin-{place}", Kind.PIN, products, place=place, **fields)
+    return ControlRule(name or f"pin-{place}", ControlKind.PIN, products, place=place, **fields)
 
 
 def boost(amount: float, *products: str, **fields) -> ControlRule:
-    return ControlRule("boost", Kind.BOOST, products, boost=amount, **fields)
+    return ControlRule("boost", ControlKind.BOOST, products, boost=amount, **fields)
 
 
 def bury(*products: str, **fields) -> ControlRule:
-    return ControlRule("bury", Kind.BURY, products, **fields)
+    return ControlRule("bury", ControlKind.BURY, products, **fields)
 
 
 def exclude(*products: str, **fields) -> ControlRule:
-    return ControlRule("exclude", Kind.EXCLUDE, products, **fields)
+    return ControlRule("exclude", ControlKind.EXCLUDE, products, **fields)
 
 
 def outcomes(answer) -> list[tuple[str, str, str]]:

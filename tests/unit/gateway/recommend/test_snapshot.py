@@ -17,7 +17,7 @@ from gateway.state.trace import RequestTrace
 from servicekit.errors import Code, Unavailable
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.common.v1.product_pb2 import Product as ProductRow
-from sightline_rules.controls import Kind
+from sightline_rules.controls import ControlKind
 from tests import virtual_time
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_snapshot import READ_MICROS, brand_is, row, snapshot
@@ -132,9 +132,9 @@ async def test_controls_act_on_what_the_snapshot_proves(lost):
     shop = without_record()
     shop.ranker.fails = dict.fromkeys(lost, PeerUnavailable(Peer.RANKER))
     controls = (
-        ControlRule("hero", Kind.PIN, ("n1", "n2", "p9"), place=1),
-        ControlRule("last", Kind.BURY, filter=brand_is("A")),
-        ControlRule("out", Kind.EXCLUDE, ("p3",)),
+        ControlRule("hero", ControlKind.PIN, ("n1", "n2", "p9"), place=1),
+        ControlRule("last", ControlKind.BURY, filter=brand_is("A")),
+        ControlRule("out", ControlKind.EXCLUDE, ("p3",)),
     )
     answer = await recommend(RequestQuery(controls=controls), shop.deps)
 

@@ -17,7 +17,7 @@ from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from gateway.state.scenes import SceneFiles
 from servicekit.requests import RequestInvalid
-from sightline_rules.controls import Kind
+from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import ANN, DEFAULT, by_photo, degraded, ids, near
 
@@ -170,7 +170,7 @@ async def test_anchors_of_the_shopper_are_left_out_as_those_of_a_request_are(sho
 
 async def test_a_pin_does_not_put_into_the_answer_what_is_in_the_shoppers_cart(shop):
     shop.ranker.anchors[AnchorSource.CART] = ("p1",)
-    hero = ControlRule("hero", Kind.PIN, ("p1", "p9"), place=1)
+    hero = ControlRule("hero", ControlKind.PIN, ("p1", "p9"), place=1)
     query = RequestQuery(scene="cart", shopper=ANN, controls=(hero,))
     answer = await recommend(query, shop.deps)
 
@@ -182,7 +182,7 @@ async def test_a_pin_does_not_put_into_the_answer_what_is_in_the_shoppers_cart(s
 
 async def test_pins_and_explanations_keep_to_the_categories_that_the_scene_keeps_to(shop):
     shop.retriever.paths = {"p1": "Clothing > Shoes > Boots"}
-    hero = ControlRule("hero", Kind.PIN, ("p9",), place=1)
+    hero = ControlRule("hero", ControlKind.PIN, ("p9",), place=1)
     query = RequestQuery(scene="complete-the-look", anchors=("p1",), controls=(hero,))
     await recommend(query, shop.deps)
     calls = dict(

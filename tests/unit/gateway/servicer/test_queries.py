@@ -30,6 +30,7 @@ def test_every_field_of_a_request_is_read(kind, read):
         if field.message_type is None:
             given = getattr(request, field.name)
             given = tuple(given) if field.is_repeated else given
+            given = pb.Sort.Name(given).removeprefix("SORT_") if field.name == "sort" else given
             assert getattr(query, renamed.get(field.name, field.name)) == given, field.name
 
 

@@ -28,7 +28,7 @@ from servicekit.keyring import KeyRing
 from servicekit.requests import PageTokenInvalid
 from sightline.common.v1.facet_pb2 import FacetRequest
 from sightline.common.v1.photo_pb2 import Box
-from sightline_rules.controls import Kind
+from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_values import ANN, address, near, photo, words
 
 SAID = AnswerAttribution("a1", "default", "default", "abc", "m1", 2**64 - 1)
@@ -46,7 +46,7 @@ CHANGES = {
     "exclude_product_ids": ("p1",),
     "anchors": ("p1",),
     "followed": ("ann",),
-    "controls": (ControlRule("hero", Kind.PIN, ("p1",), place=1),),
+    "controls": (ControlRule("hero", ControlKind.PIN, ("p1",), place=1),),
 }
 OF_THE_SHOPPER = {"shopper": Shopper(Identity.VISITOR, "ann"), "session_id": "s"}
 NOT_ASKED = {

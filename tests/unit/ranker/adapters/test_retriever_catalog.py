@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from ranker.adapters.retriever import IDEMPOTENT, Catalog
-from ranker.domain.features import Vectors
+from ranker.domain.features import PhotoVectors
 from servicekit.channel import connect
 from servicekit.errors import ServiceError
 from tests.fakes.ranker import FakeProducts, FakeVectors, product, serving
@@ -54,7 +54,7 @@ async def test_some_products_are_read_in_one_call_without_those_that_are_gone() 
     assert fake.catalogs == ["shop"]
 
 
-async def vectors(fake: FakeVectors | None) -> Vectors | None:
+async def vectors(fake: FakeVectors | None) -> PhotoVectors | None:
     async with serving(FakeProducts([]), fake) as target:
         channel = connect(target, service_configs=IDEMPOTENT)
         try:

@@ -1,13 +1,13 @@
 import numpy as np
 
-from ranker.domain.feedback import LoggedAnswer, ProductOutcome, feedback_of, joined
+from ranker.domain.feedback import LoggedAnswer, ShownOutcome, feedback_of, joined
 
-CLICKED = ProductOutcome(shown=True, weight=2.0, position=7, clicked=True, bought=False)
-SHOWN = ProductOutcome(shown=True, weight=1.0, position=0, clicked=False, bought=True)
-UNSEEN = ProductOutcome(shown=False, weight=5.0, position=3, clicked=True, bought=False)
+CLICKED = ShownOutcome(shown=True, weight=2.0, position=7, clicked=True, bought=False)
+SHOWN = ShownOutcome(shown=True, weight=1.0, position=0, clicked=False, bought=True)
+UNSEEN = ShownOutcome(shown=False, weight=5.0, position=3, clicked=True, bought=False)
 
 
-def answer(answer_id: str, at: int, version: str, *products: str, **outcomes: ProductOutcome):
+def answer(answer_id: str, at: int, version: str, *products: str, **outcomes: ShownOutcome):
     """An answer of some of the products below."""
     given = [PRODUCTS[item] for item in products]
     names = sorted({name for _, parts, _ in given for name in parts})

@@ -7,7 +7,7 @@ import pytest
 
 from ranker.servicer.replies import add_moves, policy_of
 from ranker.serving.ranking.diversity import Arrangement, MoveCause, RankPolicy
-from ranker.serving.ranking.order import FinalOrder, order_of
+from ranker.serving.ranking.order import RankedOrder, order_of
 from ranker.serving.ranking.rank import ScoredCandidates
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2
@@ -64,14 +64,14 @@ def test_what_is_out_of_its_range_is_refused_by_its_field(fields, field):
 
 def order(
     places: Sequence[int], moves: Mapping[MoveCause, Sequence[int]], *chances: float
-) -> FinalOrder:
+) -> RankedOrder:
     """Three products, all of which stay."""
     ranking = ScoredCandidates(np.arange(3), np.zeros(3), {}, 0, 0)
     steps = {cause: np.array(each) for cause, each in moves.items()}
     return order_of(ranking, Arrangement(np.array(places), steps, np.array(chances)), None, None)
 
 
-def shown(some: FinalOrder) -> RankResponse:
+def shown(some: RankedOrder) -> RankResponse:
     """The answer with the moves of this order."""
     answer = RankResponse()
     add_moves(answer, some)

@@ -15,7 +15,7 @@ from retriever.backup.archive.former import FormerBackup
 from retriever.catalog import products
 from retriever.catalog.takedowns import PermittedPhotos
 from retriever.domain.collection_names import shaped
-from retriever.domain.generation import IndexKind, IndexParameters, Metric, Verification
+from retriever.domain.generation import IndexKind, IndexParameters, VectorMetric, Verification
 from retriever.domain.product import Amount, ImageDraft, Offer, Product, ProductDraft, ProductOrder
 from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
@@ -177,7 +177,7 @@ async def here(place: Callable[[str], Place], clock: Clock) -> Place:
 @pytest.fixture
 async def rolled_out(here: Place) -> Place:
     """The same catalog, with a second way to search it that was forced past its verification."""
-    graph = IndexParameters(Metric.L2, IndexKind.HNSW, m=8, ef_construction=64, ef=99)
+    graph = IndexParameters(VectorMetric.L2, IndexKind.HNSW, m=8, ef_construction=64, ef=99)
     made = await here.record.register(
         generation(name="graph", collection=shaped("graph"), parameters=graph)
     )

@@ -30,7 +30,7 @@ from sightline_rules.filters import (
     Operator,
     Time,
 )
-from sightline_rules.kinds import Kind, fold
+from sightline_rules.kinds import FieldKind, fold
 from tests.unit.retriever.adapters.milvus.test_filters import FACTS, FILTERS
 from tests.unit.retriever.rows import row_of
 
@@ -130,13 +130,13 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Filter]:
     """Conditions, once for each text that one of them looked at."""
     seen: list[Filter] = []
 
-    judge = Kind.passes
+    judge = FieldKind.passes
 
-    def counted(kind: Kind, fact: object, leaf: Leaf) -> bool:
+    def counted(kind: FieldKind, fact: object, leaf: Leaf) -> bool:
         seen.append(leaf)
         return judge(kind, fact, leaf)
 
-    monkeypatch.setattr(Kind, "passes", counted)
+    monkeypatch.setattr(FieldKind, "passes", counted)
     return seen
 
 
@@ -205,13 +205,13 @@ async def test_what_takes_longer_leaves_the_event_loop(
 ) -> None:
     threads: set[int] = set()
 
-    judge = Kind.passes
+    judge = FieldKind.passes
 
-    def noted(kind: Kind, fact: object, leaf: Leaf) -> bool:
+    def noted(kind: FieldKind, fact: object, leaf: Leaf) -> bool:
         threads.add(threading.get_ident())
         return judge(kind, fact, leaf)
 
-    monkeypatch.setattr(Kind, "passes", noted)
+    monkeypatch.setattr(FieldKind, "passes", noted)
     await Conditions(described(products)).passing(SPOKEN, np.arange(products))
     assert (threading.get_ident() not in threads) == in_thread
 

@@ -16,7 +16,7 @@ from retriever.domain.vectors import GivenVector, VectorWrite
 from retriever.indexing import backfill, generations
 from retriever.indexing.collections import ensure_generation, open_collection
 from retriever.indexing.embedding import embed_pending
-from retriever.indexing.generations import Demand, Order
+from retriever.indexing.generations import Demand, GenerationRequest
 from retriever.indexing.outbox import apply_outbox
 from retriever.indexing.verification.case import Tools
 from retriever.indexing.verification.verify import verify
@@ -287,7 +287,9 @@ async def test_a_second_version_is_backfilled_and_verified(
     await embed(record, made, embedder)
     engine = FakeIndex()
     await applied(record, made, engine)
-    status = await generations.create("default", Order("text", "new", "t2"), "p", record)
+    status = await generations.create(
+        "default", GenerationRequest("text", "new", "t2"), "p", record
+    )
     second = status.generation
     assert (second.active, second.of_texts) == (False, True)
     assert await counts(record, "new") == (0, 0, 0)
@@ -324,7 +326,7 @@ async def test_a_text_of_another_model_fails_the_verification(
 async def test_a_cancelled_backfill_takes_back_what_waits_for_it_alone(
     record: Record, made: Generation, embedder: FakeEmbedder
 ) -> None:
-    await generations.create("default", Order("text", "new", "t2"), "p", record)
+    await generations.create("default", GenerationRequest("text", "new", "t2"), "p", record)
     second = await record.find_generation("default", "new")
     await record.enqueue_missing(second, "", 10)
     await record.write("default", [write("a", title="Rosé")])

@@ -9,7 +9,7 @@ import pytest
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.generation import Generation, GenerationState
 from retriever.indexing import backfill, generations
-from retriever.indexing.generations import Order
+from retriever.indexing.generations import GenerationRequest
 from retriever.record import Record
 from retriever.wiring import job_queue
 from servicekit.jobs import Job, JobCancelled, Jobs
@@ -40,7 +40,9 @@ async def made(record: Record) -> Generation:
     await record.save_offers("default", [EmbeddingSpace("visual", "v2", 8, ready=True)])
     await record.create_generation(generation())
     await record.write("default", [write(f"p{n}", data) for n, data in enumerate(PHOTOS[:5])])
-    return (await generations.create("default", Order("visual", "two"), "p", record)).generation
+    return (
+        await generations.create("default", GenerationRequest("visual", "two"), "p", record)
+    ).generation
 
 
 async def claimed(record: Record, jobs: Jobs, worker: str = "w") -> Job:

@@ -23,11 +23,11 @@ from retriever.domain.generation import (
     GenerationState,
     IndexKind,
     IndexParameters,
-    Metric,
+    VectorMetric,
     Verification,
 )
 from retriever.indexing import generations
-from retriever.indexing.generations import BACKFILL, Demand, Order
+from retriever.indexing.generations import BACKFILL, Demand, GenerationRequest
 from retriever.record import Record
 from retriever.record.rollout import LONGEST_WAIT
 from retriever.wiring import job_queue
@@ -61,7 +61,7 @@ def jobs(db: Database) -> Jobs:
 
 async def second(record: Record, name: str = "two", **fields: object) -> Generation:
     """Another generation, verified, whose backfill has ended."""
-    order = Order("visual", name, "V2")
+    order = GenerationRequest("visual", name, "V2")
     made = (await generations.create("default", order, "p", record)).generation
     await record.end_backfill(made)
     await record.save_verification(made, replace(GOOD, **fields))  # type: ignore[arg-type]
@@ -79,7 +79,9 @@ async def active(record: Record) -> str:
 
 async def test_a_new_generation_is_building_and_reached_by_every_write(shop: Record) -> None:
     await shop.write("default", [write("old", A)])
-    made = await generations.create("default", Order("visual", space_version="V2"), "p", shop)
+    made = await generations.create(
+        "default", GenerationRequest("visual", space_version="V2"), "p", shop
+    )
     found = made.generation
     assert (found.name, found.state, found.active) == (
         "visual-v2-1",
@@ -95,16 +97,18 @@ async def test_a_new_generation_is_building_and_reached_by_every_write(shop: Rec
 async def test_names_are_made_one_after_another_and_never_again(shop: Record) -> None:
     names = []
     for _ in range(2):
-        made = await generations.create("default", Order("visual", space_version="V2"), "p", shop)
+        made = await generations.create(
+            "default", GenerationRequest("visual", space_version="V2"), "p", shop
+        )
         names.append(made.generation.name)
         await shop.retire("default", names[-1])
     assert names == ["visual-v2-1", "visual-v2-2"]
     with pytest.raises(GenerationExists):
-        await generations.create("default", Order("visual", names[0], "V2"), "p", shop)
+        await generations.create("default", GenerationRequest("visual", names[0], "V2"), "p", shop)
 
 
 async def test_without_a_version_the_default_one_is_taken(shop: Record) -> None:
-    made = await generations.create("default", Order("visual", "again"), "p", shop)
+    made = await generations.create("default", GenerationRequest("visual", "again"), "p", shop)
     assert made.generation.space_version == VERSION
     assert made.generation.collection != (await shop.generation("default", "visual")).collection  # type: ignore[union-attr]
 
@@ -113,15 +117,17 @@ async def test_a_version_that_is_not_served_is_refused_and_the_served_are_named(
     shop: Record,
 ) -> None:
     with pytest.raises(SpaceUnavailable, match=f"it serves V2, {VERSION}"):
-        await generations.create("default", Order("visual", space_version="V9"), "p", shop)
+        await generations.create(
+            "default", GenerationRequest("visual", space_version="V9"), "p", shop
+        )
     with pytest.raises(SpaceUnavailable, match="it serves none"):
-        await generations.create("default", Order("text"), "p", shop)
+        await generations.create("default", GenerationRequest("text"), "p", shop)
 
 
 @pytest.mark.parametrize("name", ["A", "a b", "a" * 65, "é"])
 async def test_a_name_of_other_characters_is_refused(shop: Record, name: str) -> None:
     with pytest.raises(RequestInvalid, match="name"):
-        await generations.create("default", Order("visual", name), "p", shop)
+        await generations.create("default", GenerationRequest("visual", name), "p", shop)
 
 
 @pytest.mark.parametrize(
@@ -139,26 +145,30 @@ async def test_a_name_of_other_characters_is_refused(shop: Record, name: str) ->
 async def test_parameters_out_of_range_are_refused(
     shop: Record, parameters: IndexParameters, field: str
 ) -> None:
-    order = Order("visual", parameters=parameters)
+    order = GenerationRequest("visual", parameters=parameters)
     with pytest.raises(IndexParametersInvalid) as caught:
         await generations.create("default", order, "p", shop)
     assert [each.field for each in caught.value.violations] == [field]
 
 
 async def test_what_a_generation_is_made_of_is_kept(shop: Record) -> None:
-    hnsw = IndexParameters(Metric.L2, IndexKind.HNSW, m=8, ef_construction=64, ef=32, partitions=4)
-    await generations.create("default", Order("visual", "g", "V2", hnsw), "p", shop)
+    hnsw = IndexParameters(
+        VectorMetric.L2, IndexKind.HNSW, m=8, ef_construction=64, ef=32, partitions=4
+    )
+    await generations.create("default", GenerationRequest("visual", "g", "V2", hnsw), "p", shop)
     found = await shop.find_generation("default", "g")
     assert found.parameters == hnsw
 
 
 async def test_a_space_has_only_so_many_generations_at_a_time(shop: Record) -> None:
     for number in range(MOST_LIVE - 1):
-        await generations.create("default", Order("visual", f"g{number}", "V2"), "p", shop)
+        await generations.create(
+            "default", GenerationRequest("visual", f"g{number}", "V2"), "p", shop
+        )
     with pytest.raises(GenerationsFull):
-        await generations.create("default", Order("visual", "more", "V2"), "p", shop)
+        await generations.create("default", GenerationRequest("visual", "more", "V2"), "p", shop)
     await shop.retire("default", "g0")
-    await generations.create("default", Order("visual", "more", "V2"), "p", shop)
+    await generations.create("default", GenerationRequest("visual", "more", "V2"), "p", shop)
 
 
 # Activate and roll back
@@ -204,7 +214,7 @@ async def test_activating_the_active_one_changes_nothing(shop: Record) -> None:
 async def test_what_is_not_known_to_be_good_is_not_activated(
     shop: Record, clock: Clock, why: str
 ) -> None:
-    order = Order("visual", "two", "V2")
+    order = GenerationRequest("visual", "two", "V2")
     made = (await generations.create("default", order, "p", shop)).generation
     if why != "building":
         await shop.end_backfill(made)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retriever.domain.generation import Metric
+from retriever.domain.generation import VectorMetric
 from retriever.domain.index_values import IndexRow
 from retriever.indexing.verification.photo_neighbours import LEAST, PhotoNeighbours
 from sightline_rules.facts import Facts
@@ -17,7 +17,7 @@ def row(place: int, angle: float, *, image: str = "", parent: str = "") -> Index
     return IndexRow(name, 1, name, image or f"i{place}", Facts(), vector, parent)
 
 
-def measured(rows, sample=None, metric: Metric = Metric.COSINE) -> tuple[float, ...]:
+def measured(rows, sample=None, metric: VectorMetric = VectorMetric.COSINE) -> tuple[float, ...]:
     found = PhotoNeighbours(rows if sample is None else sample, metric)
     for start in range(0, len(rows), 7):
         found.look(rows[start : start + 7])
@@ -56,5 +56,5 @@ def test_too_few_photos_and_other_metrics_say_nothing():
 
     assert measured(rows)
     assert measured(rows[1:]) == ()
-    assert measured(rows, metric=Metric.L2) == ()
+    assert measured(rows, metric=VectorMetric.L2) == ()
     assert measured([]) == ()

@@ -13,7 +13,7 @@ from retriever.domain.generation import (
     NEAREST_SHARES,
     Generation,
     IndexParameters,
-    Metric,
+    VectorMetric,
     Verification,
 )
 from retriever.domain.index_values import WHOLE, Hit, Slice
@@ -200,7 +200,7 @@ async def test_photos_that_are_gone_are_found(bench: Bench) -> None:
 async def test_one_that_lacks_what_the_active_one_holds_is_found(bench: Bench) -> None:
     bench.embedder.others = {"v2": 8}
     await bench.record.save_offers("default", await bench.embedder.spaces("default"))
-    order = generations.Order("visual", "two", "v2")
+    order = generations.GenerationRequest("visual", "two", "v2")
     bench.made = (await generations.create("default", order, "p", bench.record)).generation
     await bench.index.create(bench.made.collection, 8)
     found = await bench.verify()
@@ -231,14 +231,16 @@ def test_exact_scores_are_those_of_the_metric() -> None:
     rng = np.random.default_rng(3)
     queries = rng.standard_normal((3, 5)).astype(np.float32)
     rows = rng.standard_normal((4, 5)).astype(np.float32)
-    for metric in Metric:
+    for metric in VectorMetric:
         found = exact_scores(queries, rows, metric)
         for i, query in enumerate(queries):
             for j, row in enumerate(rows):
                 dot = float(query @ row)
                 lengths = float(np.linalg.norm(query) * np.linalg.norm(row))
                 distance = float(np.square(query - row).sum())
-                wanted = {Metric.COSINE: dot / lengths, Metric.IP: dot, Metric.L2: -distance}[
-                    metric
-                ]
+                wanted = {
+                    VectorMetric.COSINE: dot / lengths,
+                    VectorMetric.IP: dot,
+                    VectorMetric.L2: -distance,
+                }[metric]
                 assert found[i, j] == pytest.approx(wanted, abs=1e-4)

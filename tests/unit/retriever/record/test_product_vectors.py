@@ -7,12 +7,12 @@ import pytest
 
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import GenerationNotVerified
-from retriever.domain.generation import Generation, GenerationState, IndexParameters, Metric
+from retriever.domain.generation import Generation, GenerationState, IndexParameters, VectorMetric
 from retriever.domain.index_values import Hit
 from retriever.domain.vectors import Floats, GivenVector
 from retriever.indexing import generations
 from retriever.indexing.collections import open_collection
-from retriever.indexing.generations import Demand, Order
+from retriever.indexing.generations import Demand, GenerationRequest
 from retriever.indexing.outbox import apply_outbox
 from retriever.indexing.reconcile import reconcile
 from retriever.indexing.verification.case import Tools
@@ -34,7 +34,9 @@ from tests.unit.retriever.conftest import generation, vectors, write
 from tests.unit.retriever.rows import searcher
 
 PHOTO = b"photo"
-ORDER = Order("collaborative", "c1", "lfm-1", parameters=IndexParameters(Metric.IP), dimension=3)
+ORDER = GenerationRequest(
+    "collaborative", "c1", "lfm-1", parameters=IndexParameters(VectorMetric.IP), dimension=3
+)
 
 
 @pytest.fixture
@@ -86,14 +88,16 @@ async def test_it_waits_for_its_vectors_and_no_photo_waits_for_it(
 @pytest.mark.parametrize(
     ("order", "field"),
     [
-        (Order("collaborative", "", "lfm-1", dimension=32_769), "dimension"),
-        (Order("visual", "", "mine", dimension=3), "dimension"),
-        (Order("text", "", "mine", dimension=3), "dimension"),
-        (Order("colla borative", "", "lfm-1", dimension=3), "space"),
-        (Order("collaborative", "", "", dimension=3), "space_version"),
+        (GenerationRequest("collaborative", "", "lfm-1", dimension=32_769), "dimension"),
+        (GenerationRequest("visual", "", "mine", dimension=3), "dimension"),
+        (GenerationRequest("text", "", "mine", dimension=3), "dimension"),
+        (GenerationRequest("colla borative", "", "lfm-1", dimension=3), "space"),
+        (GenerationRequest("collaborative", "", "", dimension=3), "space_version"),
     ],
 )
-async def test_what_can_not_be_given_is_named(record: Record, order: Order, field: str) -> None:
+async def test_what_can_not_be_given_is_named(
+    record: Record, order: GenerationRequest, field: str
+) -> None:
     await record.save_offers("default", [EmbeddingSpace("visual", VERSION, DIMENSION, True)])
     with pytest.raises(RequestInvalid) as caught:
         await generations.create("default", order, "p", record)
@@ -177,7 +181,7 @@ class InnerProduct(FakeIndex):
     """An engine in memory that takes the metric it is asked for as the inner product."""
 
     async def search(self, collection, vectors, condition, limit, seconds, **how):  # type: ignore[no-untyped-def]
-        assert how["parameters"].metric is Metric.IP
+        assert how["parameters"].metric is VectorMetric.IP
         rows = self.rows[collection].values()
         (vector,) = vectors
         hits = [

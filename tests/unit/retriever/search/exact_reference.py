@@ -11,7 +11,7 @@ import pytest
 from retriever.columns.keeper import View
 from retriever.columns.table import ProductTable
 from retriever.columns.vectors import Vectors, loaded
-from retriever.domain.generation import IndexParameters, Metric
+from retriever.domain.generation import IndexParameters, VectorMetric
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import PhotoRow
 from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, same_picture
@@ -95,7 +95,7 @@ def shop_of(seed: int, count: int, parents: int, spread: float) -> list[Item]:
     return items
 
 
-def columns_of(items: Sequence[Item], metric: Metric) -> tuple[View, Vectors]:
+def columns_of(items: Sequence[Item], metric: VectorMetric) -> tuple[View, Vectors]:
     table = ProductTable(
         row_of(it.product_id, it.facts, parent_id=it.parent_id, image_hash=it.image_hash)
         for it in items
@@ -123,13 +123,13 @@ class Found:
     image_id: str
 
 
-def similarity(metric: Metric, query: Floats, vector: Floats) -> float:
+def similarity(metric: VectorMetric, query: Floats, vector: Floats) -> float:
     match metric:
-        case Metric.COSINE:
+        case VectorMetric.COSINE:
             return float(np.clip(unit(query) @ unit(vector), -1, 1))
-        case Metric.IP:
+        case VectorMetric.IP:
             return float(query @ vector)
-        case Metric.L2:
+        case VectorMetric.L2:
             return -float(((query - vector).astype(np.float64) ** 2).sum())
 
 
@@ -138,7 +138,7 @@ def in_order(
     queries: Sequence[Floats],
     condition: Filter,
     left_out: Collection[str],
-    metric: Metric,
+    metric: VectorMetric,
 ) -> list[Found]:
     found = []
     for it in items:

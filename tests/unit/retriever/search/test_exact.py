@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retriever.columns.keeper import Columns
-from retriever.domain.generation import Generation, Metric
+from retriever.domain.generation import Generation, VectorMetric
 from retriever.domain.index_values import Collapse
 from retriever.domain.product import Image, ProductContent, ProductWrite
 from retriever.domain.vectors import Floats, GivenVector, VectorWrite
@@ -50,7 +50,7 @@ from tests.unit.retriever.search.exact_reference import (
     count=st.sampled_from([0, 1, 2, 5, 12, 40, 90]),
     parents=st.sampled_from([0, 0, 1, 3, 20]),
     spread=st.sampled_from([0.05, 1.0]),
-    metric=st.sampled_from(list(Metric)),
+    metric=st.sampled_from(list(VectorMetric)),
     mode=st.sampled_from(list(Collapse)),
     top_k=st.sampled_from([1, 3, 10, 60, 1_000]),
     queries=st.integers(0, 3),
@@ -65,7 +65,7 @@ def test_answers_are_those_of_the_reference(
     count: int,
     parents: int,
     spread: float,
-    metric: Metric,
+    metric: VectorMetric,
     mode: Collapse,
     top_k: int,
     queries: int,
@@ -136,7 +136,7 @@ def test_answers_are_those_of_the_reference(
 
 
 def asked_of(items: Sequence[Item], mode: Collapse, own: Sequence[str] = ()) -> list[str]:
-    view, rows = columns_of(items, Metric.COSINE)
+    view, rows = columns_of(items, VectorMetric.COSINE)
     found = asyncio.run(
         exact.nearest(
             view,
@@ -200,7 +200,7 @@ async def test_a_write_during_a_comparison_moves_no_similarity_to_another_produc
     monkeypatch.setattr(exact, "INLINE_NUMBERS", 0)
     monkeypatch.setattr(exact, "SHARE_NUMBERS", 3 * DIMENSION)
     items = [item(f"p{n}", 1.0 - n / 10) for n in range(4)]
-    view, rows = columns_of(items, Metric.COSINE)
+    view, rows = columns_of(items, VectorMetric.COSINE)
     compare = rows.compare
 
     def meanwhile(queries: Sequence[Floats], share: slice) -> Floats:
@@ -227,7 +227,9 @@ async def test_a_write_during_a_comparison_moves_no_similarity_to_another_produc
     )
     candidates = Candidates.of(found, 9, Collapse.DROP)
     assert candidates.product_ids == ["p1", "p2", "p3"]
-    expected = [similarity(Metric.COSINE, np.ones(DIMENSION), it.photos[0]) for it in items[1:]]  # type: ignore[arg-type]
+    expected = [
+        similarity(VectorMetric.COSINE, np.ones(DIMENSION), it.photos[0]) for it in items[1:]
+    ]  # type: ignore[arg-type]
     assert close(candidates.similarities, expected)
 
 

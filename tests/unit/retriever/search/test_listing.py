@@ -10,7 +10,7 @@ import pytest
 
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import SpaceUnavailable
-from retriever.domain.generation import Generation, IndexParameters, Metric
+from retriever.domain.generation import Generation, IndexParameters, VectorMetric
 from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
 from retriever.search.vectors import list_vectors
@@ -82,7 +82,7 @@ async def test_a_space_with_one_vector_a_product_gives_just_that(
         dimension=3,
         collection="c3",
         of_products=True,
-        parameters=IndexParameters(Metric.IP),
+        parameters=IndexParameters(VectorMetric.IP),
     )
     await record.create_generation(given)
     own = np.array([1, 2, 3], np.float32)

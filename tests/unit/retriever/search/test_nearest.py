@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from retriever.domain.filter_parts import MatchingRows
-from retriever.domain.generation import EXACT, Generation, IndexKind, IndexParameters, Metric
+from retriever.domain.generation import EXACT, Generation, IndexKind, IndexParameters, VectorMetric
 from retriever.domain.index_values import WHOLE, Hit, Slice
 from retriever.domain.vectors import Floats, GivenVector
 from retriever.record import Record
@@ -226,18 +226,18 @@ async def test_the_number_of_rows_is_estimated_by_how_far_the_ids_of_a_sample_li
     assert (len(facts), rows) == (COUNT, COUNT)
 
 
-@pytest.mark.parametrize("metric", Metric)
-def test_the_nearest_of_several_queries_counts(metric: Metric) -> None:
+@pytest.mark.parametrize("metric", VectorMetric)
+def test_the_nearest_of_several_queries_counts(metric: VectorMetric) -> None:
     rng = np.random.default_rng(3)
     rows = rng.standard_normal((6, 4)).astype(np.float32)
     keys = [(f"r{n}", f"p{n}", f"i{n}") for n in range(6)]
     hits = compare(MatchingRows(keys, rows), [rows[2], rows[5]], metric)
     assert len(hits) == 6
     assert hits == sorted(hits, key=lambda hit: -hit.similarity)
-    if metric is not Metric.IP:
+    if metric is not VectorMetric.IP:
         assert {hits[0].row_id, hits[1].row_id} == {"r2", "r5"}
         assert hits[0].similarity == pytest.approx(
-            1.0 if metric is Metric.COSINE else 0.0, abs=1e-6
+            1.0 if metric is VectorMetric.COSINE else 0.0, abs=1e-6
         )
     assert compare(MatchingRows([], rows[:0]), [rows[0]], metric) == []
 

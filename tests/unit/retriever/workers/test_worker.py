@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from dataclasses import replace
 from typing import Any
@@ -267,12 +268,12 @@ async def test_a_job_that_makes_no_sense_fails_and_holds_up_no_other(db: Databas
 async def test_a_backup_holds_up_no_job_but_the_next_backup(bench: Bench) -> None:
     jobs, begin = job_queue(bench.db), bench.backups.begin
     under_way: list[str] = []
-    go_on = asyncio.Event()
+    go_on = threading.Event()
 
-    async def slow(catalog_id: str, backup_id: str) -> Any:
+    def slow(catalog_id: str, backup_id: str) -> Any:  # in a thread of the backups
         under_way.append(backup_id)
-        await go_on.wait()
-        return await begin(catalog_id, backup_id)
+        assert go_on.wait(SECONDS)
+        return begin(catalog_id, backup_id)
 
     bench.backups.begin = slow  # type: ignore[method-assign]
     await bench.record.create_generation(generation())

@@ -10,7 +10,7 @@ from retriever.domain.collection_names import shaped
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.generation import Generation, GenerationState
 from retriever.indexing import generations
-from retriever.indexing.generations import Order
+from retriever.indexing.generations import GenerationRequest
 from retriever.wiring import job_queue
 from servicekit.jobs import JobState
 from sightline_rules.photos import image_id
@@ -25,7 +25,7 @@ async def second(bench: Bench, version: str = "v2") -> Generation:
     """A generation of another version, which the worker has to fill too."""
     offered = EmbeddingSpace("visual", version, 8, ready=True, default=False)
     await bench.record.save_offers("default", [offered])
-    order = Order("visual", "two", version)
+    order = GenerationRequest("visual", "two", version)
     return (await generations.create("default", order, "p", bench.record)).generation
 
 

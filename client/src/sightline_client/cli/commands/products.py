@@ -19,7 +19,7 @@ from sightline_client.cli.work import following
 from sightline_client.cli.work.patience import Patience
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, requests, to_wire
-from sightline_client.values.catalog import Order
+from sightline_client.values.catalog import ProductOrder
 
 app = Commands(no_args_is_help=True, help="Import, read, change and delete products.")
 
@@ -77,7 +77,7 @@ def list_(
 
       sightline products list --top 0 --json | jq -r '.products[].productId'
     """
-    ordered = Order.NEWEST if order is ListOrder.NEWEST else Order.PRODUCT_ID
+    ordered = ProductOrder.NEWEST if order is ListOrder.NEWEST else ProductOrder.PRODUCT_ID
     request = catalog_pb2.ListProductsRequest(
         catalog_id=suite.catalog,
         filter=to_wire.filter_(options.condition(filter, currency)),

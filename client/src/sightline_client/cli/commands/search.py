@@ -9,7 +9,7 @@ from sightline_client.cli.base import options
 from sightline_client.cli.base.query import FilterGroup, SignalGroup
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import classified, listings
-from sightline_client.values.answers import Found
+from sightline_client.values.answers import SearchResults
 from sightline_client.values.facets import FacetQuery
 from sightline_client.values.fields import FieldKind
 from sightline_client.values.products import FACETED, Sort
@@ -89,6 +89,6 @@ def similar(
     )
 
 
-def _found(answer: Found) -> RenderableType:
+def _found(answer: SearchResults) -> RenderableType:
     subjects = [classified.subjects(answer.subjects)] if answer.subjects else []
     return Group(listings.found(answer), *map(listings.facet, answer.facets), *subjects)

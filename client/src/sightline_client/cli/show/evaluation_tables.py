@@ -11,15 +11,15 @@ from sightline_client.values.evaluation import (
     EvaluatedSystem,
     Evaluation,
     EvaluationTrial,
+    EvaluationVerdict,
     SystemKind,
-    Verdict,
 )
 
 STYLES = {
-    Verdict.PASSED: "bold green",
-    Verdict.FAILED: "bold red",
-    Verdict.INCONCLUSIVE: "bold yellow",
-    Verdict.UNKNOWN: "bold",
+    EvaluationVerdict.PASSED: "bold green",
+    EvaluationVerdict.FAILED: "bold red",
+    EvaluationVerdict.INCONCLUSIVE: "bold yellow",
+    EvaluationVerdict.UNKNOWN: "bold",
 }
 COLUMNS = {
     "ndcg@10": "nDCG@10",
@@ -35,7 +35,7 @@ COLUMNS = {
 """What a terminal has room for; the page and --json have all figures with their intervals."""
 
 
-def verdict(value: Verdict, summary: str = "") -> Text:
+def verdict(value: EvaluationVerdict, summary: str = "") -> Text:
     """Show the verdict and why."""
     return Text.assemble(
         (value.value, STYLES[value]), f": {words.VERDICTS[value]}. ", plain(summary)

@@ -35,11 +35,11 @@ INTERVALS = (
 )
 
 VERDICTS = {
-    evaluation.Verdict.PASSED: "better than popularity, and no worse than what serves",
-    evaluation.Verdict.FAILED: "surely worse than popularity or than what serves",
-    evaluation.Verdict.INCONCLUSIVE: "too little evidence: popularity and similarity, or the"
-    " model that serves, go on serving",
-    evaluation.Verdict.UNKNOWN: "not evaluated",
+    evaluation.EvaluationVerdict.PASSED: "better than popularity, and no worse than what serves",
+    evaluation.EvaluationVerdict.FAILED: "surely worse than popularity or than what serves",
+    evaluation.EvaluationVerdict.INCONCLUSIVE: "too little evidence: popularity and similarity, or"
+    " the model that serves, go on serving",
+    evaluation.EvaluationVerdict.UNKNOWN: "not evaluated",
 }
 
 

@@ -12,9 +12,9 @@ from sightline.common.v1 import audit_service_pb2
 from sightline_client.cli.show import tables
 from sightline_client.cli.show.tables import add, grid, plain
 from sightline_client.convert import from_wire
-from sightline_client.values.answers import Found
+from sightline_client.values.answers import SearchResults
 from sightline_client.values.catalog import CategoryDoubt
-from sightline_client.values.evaluation import Verdict
+from sightline_client.values.evaluation import EvaluationVerdict
 from sightline_client.values.facets import Facet
 from sightline_client.values.fields import FieldKind, ProductField
 from sightline_client.values.operations import (
@@ -100,7 +100,7 @@ def models(values: Sequence[Model]) -> RenderableType:
             table,
             model.model_version,
             _model_state(model),
-            "–" if model.verdict is Verdict.UNKNOWN else model.verdict.value.lower(),
+            "–" if model.verdict is EvaluationVerdict.UNKNOWN else model.verdict.value.lower(),
             _time(model.train_time),
             f"{model.event_count:,}",
             f"{model.shopper_count:,}",
@@ -267,7 +267,7 @@ def _fact(field: ProductField, product: Product) -> str:
     return _time(value) if field.kind is FieldKind.TIME else str(value)
 
 
-def found(value: Found) -> RenderableType:
+def found(value: SearchResults) -> RenderableType:
     """Show candidates with their similarity, degradations and stage timings."""
     lost = [
         Text(f"Degraded: {tables.degradation(item)}", style="yellow") for item in value.degradations

@@ -90,7 +90,7 @@ class Inferred:
 
 
 @dataclass(frozen=True, slots=True)
-class SpaceState:
+class SpaceStatus:
     """A space and its current state."""
 
     space: str

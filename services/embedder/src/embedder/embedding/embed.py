@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from embedder.domain import errors
 from embedder.domain.items import MAX_ITEMS, Embedding, Item, ItemOutcome, Priority
-from embedder.domain.models import TEXT, VISUAL, SpaceState
+from embedder.domain.models import TEXT, VISUAL, SpaceStatus
 from embedder.embedding.call import EmbedCall, side_by_side
 from embedder.embedding.photos import PhotoEmbedder
 from embedder.embedding.texts import TextEmbedder
@@ -104,7 +104,7 @@ class ItemEmbedder:
         except ServiceError as error:
             return error
 
-    async def categories(self, state: SpaceState) -> Sequence[tuple[str, ...]]:
+    async def categories(self, state: SpaceStatus) -> Sequence[tuple[str, ...]]:
         """Return the full paths of a version's categories; empty while they can't be read."""
         if state.known is None or not state.known.categories:
             return ()

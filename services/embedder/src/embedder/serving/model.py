@@ -18,7 +18,7 @@ from embedder.domain.models import (
     VISUAL,
     Description,
     Inferred,
-    SpaceState,
+    SpaceStatus,
     Tensors,
     version_of,
 )
@@ -92,9 +92,9 @@ class ServedModel:
         self._silent_until = -math.inf
         self._read_at = -math.inf
         self._answered = ""
-        self._state: SpaceState | None = None
+        self._state: SpaceStatus | None = None
         self._state_until = -math.inf
-        self._looking: asyncio.Task[SpaceState] | None = None
+        self._looking: asyncio.Task[SpaceStatus] | None = None
 
     def versions(self) -> list[str]:
         """Return the versions that the model names, as far as it has spoken."""
@@ -165,7 +165,7 @@ class ServedModel:
             raise errors.SpaceVersionUnavailable(self.space, [version])
         return VersionedVectors(version, inferred.vectors, inferred.categories)
 
-    async def state(self, seconds: float | None = None) -> SpaceState:
+    async def state(self, seconds: float | None = None) -> SpaceStatus:
         """Say within `seconds` (None: no end) what the space is now, or was a moment ago.
 
         Those who ask at the same time share one look.
@@ -189,7 +189,7 @@ class ServedModel:
         if self.trouble is not None:
             raise self.trouble
 
-    async def _look(self) -> SpaceState:
+    async def _look(self) -> SpaceStatus:
         """Find out what the space is now, and keep it for a moment."""
         state = await self._probe()
         if self._state is not None and self._state.version != state.version:
@@ -198,7 +198,7 @@ class ServedModel:
         self._state, self._state_until = state, self._clock() + KEPT
         return state
 
-    async def _probe(self) -> SpaceState:
+    async def _probe(self) -> SpaceStatus:
         """Try real inferences of something blank, one for each of the model's processes.
 
         One that was killed fails its share of the photos while the others answer.
@@ -219,18 +219,18 @@ class ServedModel:
         self.trouble = None
         return self._state_of(known, answer.version, ready=True)
 
-    def _silent(self) -> SpaceState:
+    def _silent(self) -> SpaceStatus:
         """Say what is known of a model that does not answer; which version, if it has just one."""
         known = self.known
         if known is None:
-            return SpaceState(self.space, self.model, ready=False)
+            return SpaceStatus(self.space, self.model, ready=False)
         versions = list(known.hashes)
         version = version_of(known, versions[0]) if len(versions) == 1 else ""
         return self._state_of(known, version, ready=False)
 
-    def _state_of(self, known: Description, version: str, *, ready: bool) -> SpaceState:
+    def _state_of(self, known: Description, version: str, *, ready: bool) -> SpaceStatus:
         takes_texts = isinstance(known.recipe, TextRecipe)
-        return SpaceState(self.space, known.model, ready, version, known, takes_texts)
+        return SpaceStatus(self.space, known.model, ready, version, known, takes_texts)
 
     async def _of_version(self, model_version: str) -> Description:
         """Return a description that names this version; a new version is asked for once more."""

@@ -14,7 +14,7 @@ from embedder.domain.errors import (
     SpaceUnavailable,
     SpaceVersionUnavailable,
 )
-from embedder.domain.models import VISUAL, Description, SpaceState, Tensors
+from embedder.domain.models import VISUAL, Description, SpaceStatus, Tensors
 from embedder.serving.fitted_models import FittedModels
 from embedder.serving.model import KEPT, ServedModel, VersionedVectors
 from servicekit.errors import ServiceError
@@ -113,7 +113,7 @@ class ServedSpaces:
                     return versions[0]
         raise ClassifierUnavailable("no fitted space with categories serves this catalog")
 
-    async def states(self, catalog: str, seconds: float | None = None) -> list[SpaceState]:
+    async def states(self, catalog: str, seconds: float | None = None) -> list[SpaceStatus]:
         """Return the states of all versions within `seconds` (None: no end): by the space's name,
         its default version first, a catalog's fitted ones newest first."""
         budget = TimeLeft(seconds)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from embedder.domain.manifest import ServingState, SpaceManifest
-from embedder.domain.models import VISUAL, SpaceState
+from embedder.domain.models import VISUAL, SpaceStatus
 from embedder.ports import SpaceRecord
 from embedder.serving.model_routes import ServedSpaces
 
@@ -12,7 +12,7 @@ from embedder.serving.model_routes import ServedSpaces
 class ListedSpace:
     """A space as it is now, as it was fitted, or both."""
 
-    state: SpaceState | None
+    state: SpaceStatus | None
     """`None` if its model does not answer."""
     fitted: SpaceManifest | None = None
     """`None` if it was not fitted, or its manifest can't be read."""

@@ -16,12 +16,12 @@ from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline_rules import categories, kinds
 from sightline_rules.duplicates import NO_HASH
 from sightline_rules.fields import CANDIDATE, Field
-from sightline_rules.kinds import Kind
+from sightline_rules.kinds import FieldKind
 
 Message = candidate_pb2.CandidateColumns
 
 
-def _unknown(kind: Kind) -> tuple[Any, ...]:
+def _unknown(kind: FieldKind) -> tuple[Any, ...]:
     """Return the cells of a product that lacks a field of this kind."""
     match kind:
         case kinds.MoneyKind():

@@ -50,7 +50,7 @@ from sightline.ranker.v1 import model_service_pb2 as models_pb
 from sightline.ranker.v1 import model_service_pb2_grpc as models_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc as ranking_grpc
-from sightline_rules.controls import Kind
+from sightline_rules.controls import ControlKind
 
 IDEMPOTENT = idempotent(
     job_service_pb2,
@@ -283,9 +283,9 @@ def _controls(order: RankRequest) -> ranking_pb.Controls:
     message = ranking_pb.Controls(page_size=order.page_size, pins_first=order.pins_first)
     for each in order.candidates.controls:
         made = message.controls.add(name=each.name, candidates=each.rows)
-        if each.kind is Kind.PIN:
+        if each.kind is ControlKind.PIN:
             made.place = each.place
-        elif each.kind is Kind.BOOST:
+        elif each.kind is ControlKind.BOOST:
             made.boost = each.boost
         else:
             made.bury = True

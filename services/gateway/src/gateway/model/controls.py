@@ -16,7 +16,7 @@ from pydantic import dataclasses as checked
 
 from gateway.model import filters
 from gateway.model.filters import CallersFilter
-from sightline_rules.controls import Kind
+from sightline_rules.controls import ControlKind
 from sightline_rules.ids import IdInvalidError, check_id
 from sightline_rules.messages import read
 from sightline_rules.rejections import words
@@ -68,7 +68,7 @@ class ControlRule:
     """One control; protos/sightline/gateway/v1/control.proto documents its limits."""
 
     name: str
-    kind: Kind
+    kind: ControlKind
     product_ids: tuple[str, ...] = ()
     filter: Annotated[CallersFilter | None, BeforeValidator(filter_of)] = None
     place: int = 0
@@ -178,7 +178,7 @@ def problems(controls: Sequence[ControlRule]) -> Iterator[Problem]:
     filtered = [index for index, control in enumerate(controls) if control.filter is not None]
     if len(filtered) > MOST_FILTERS:
         yield f"[{filtered[MOST_FILTERS]}].filter", f"exceeds the limit of {MOST_FILTERS} filters"
-    excluding = [index for index in filtered if controls[index].kind is Kind.EXCLUDE]
+    excluding = [index for index in filtered if controls[index].kind is ControlKind.EXCLUDE]
     without = [controls[index].filter for index in excluding]
     if problem := filters.too_large([each for each in without if each is not None]):
         yield f"[{excluding[-1]}].filter", f"{problem}, with what else is excluded"
@@ -186,7 +186,7 @@ def problems(controls: Sequence[ControlRule]) -> Iterator[Problem]:
 
 def _own(control: ControlRule) -> Iterator[Problem]:
     """Yield what is wrong with a control's numbers and times."""
-    pins, boosts = control.kind is Kind.PIN, control.kind is Kind.BOOST
+    pins, boosts = control.kind is ControlKind.PIN, control.kind is ControlKind.BOOST
     last = LAST_PLACE + 1 - len(control.product_ids)
     if pins and not 1 <= control.place <= last:
         yield "place", f"must be 1 to {last}: the last product's place is at most {LAST_PLACE}"
@@ -206,12 +206,12 @@ def _own(control: ControlRule) -> Iterator[Problem]:
 
 def _subject(control: ControlRule) -> Iterator[Problem]:
     """Yield what is wrong with a control's products or filter."""
-    ids, pins = control.product_ids, control.kind is Kind.PIN
+    ids, pins = control.product_ids, control.kind is ControlKind.PIN
     most = MOST_PINNED if pins else MOST_PRODUCTS
     if control.filter is not None:
         if pins or ids:
             yield "filter", "must not be set with product_ids or for pin"
-        negated = control.kind is Kind.EXCLUDE
+        negated = control.kind is ControlKind.EXCLUDE
         yield from filters.problems(control.filter, "filter", negated=negated)
     elif not 1 <= len(ids) <= most:
         yield (
@@ -228,15 +228,15 @@ def _subject(control: ControlRule) -> Iterator[Problem]:
 
 
 _AGAINST = {
-    (Kind.PIN, Kind.PIN): "is pinned",
-    (Kind.PIN, Kind.BURY): "is pinned",
-    (Kind.PIN, Kind.EXCLUDE): "is pinned",
-    (Kind.BURY, Kind.PIN): "is buried",
-    (Kind.BURY, Kind.BOOST): "is buried",
-    (Kind.BOOST, Kind.BURY): "is boosted",
-    (Kind.BOOST, Kind.EXCLUDE): "is boosted",
-    (Kind.EXCLUDE, Kind.PIN): "is excluded",
-    (Kind.EXCLUDE, Kind.BOOST): "is excluded",
+    (ControlKind.PIN, ControlKind.PIN): "is pinned",
+    (ControlKind.PIN, ControlKind.BURY): "is pinned",
+    (ControlKind.PIN, ControlKind.EXCLUDE): "is pinned",
+    (ControlKind.BURY, ControlKind.PIN): "is buried",
+    (ControlKind.BURY, ControlKind.BOOST): "is buried",
+    (ControlKind.BOOST, ControlKind.BURY): "is boosted",
+    (ControlKind.BOOST, ControlKind.EXCLUDE): "is boosted",
+    (ControlKind.EXCLUDE, ControlKind.PIN): "is excluded",
+    (ControlKind.EXCLUDE, ControlKind.BOOST): "is excluded",
 }
 """Actions that contradict each other on the same product."""
 
@@ -253,7 +253,7 @@ def _contradictions(controls: Sequence[ControlRule]) -> Iterator[Problem]:
                 for place, product_id in enumerate(control.product_ids):
                     if product_id in theirs:
                         yield f"[{index}].product_ids[{place}]", f"{said} by {other.name}"
-            if control.kind is other.kind is Kind.PIN and _overlap(control, other):
+            if control.kind is other.kind is ControlKind.PIN and _overlap(control, other):
                 yield f"[{index}].place", f"is taken by {other.name}"
 
 

@@ -18,10 +18,10 @@ from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
 from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
-from sightline_rules.controls import Kind
+from sightline_rules.controls import ControlKind
 from sightline_rules.fields import FIELDS, check_orders
 
-KINDS = {control_pb2.Control.Kind.Value(f"KIND_{kind.name}"): kind for kind in Kind}
+KINDS = {control_pb2.Control.Kind.Value(f"KIND_{kind.name}"): kind for kind in ControlKind}
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
 """Seconds since 1970 of the years 1 to 9999."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from ranker.domain.arrays import Floats
 from ranker.domain.columns import products_of
 from ranker.domain.errors import PublishIncomplete
-from ranker.domain.features import Product, Vectors
+from ranker.domain.features import PhotoVectors, Product
 from servicekit.channel import idempotent
 from servicekit.errors import ServiceError
 from servicekit.status import from_rpc_error, from_status
@@ -210,7 +210,7 @@ class Catalog:
         answer = await answered(self._products.BatchGetProducts(request, timeout=PAGE_SECONDS))
         return {one.product_id: one for one in products_of(answer.columns, "columns")}
 
-    async def vectors(self, catalog_id: str) -> Vectors | None:
+    async def vectors(self, catalog_id: str) -> PhotoVectors | None:
         """Return the vectors of all products' photos, None without any: 4 bytes × dimension for
         each product in memory."""
         request = vector_service_pb2.ListVectorsRequest(
@@ -231,7 +231,7 @@ class Catalog:
             return None
         ids = tuple(sorted(vectors))
         values = np.frombuffer(b"".join(vectors[item] for item in ids), "<f4")
-        return Vectors(ids, values.reshape(len(ids), dimension), version)
+        return PhotoVectors(ids, values.reshape(len(ids), dimension), version)
 
 
 async def _pages(call: Callable[..., Awaitable[Any]], request: Any) -> AsyncIterator[Any]:

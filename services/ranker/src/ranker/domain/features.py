@@ -46,7 +46,7 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class Vectors:
+class PhotoVectors:
     """Photo vectors of products, one for each, in the retriever's visual space."""
 
     product_ids: tuple[str, ...]

@@ -11,7 +11,7 @@ from ranker.domain.arrays import Doubles, Flags, Ints, part
 
 
 @dataclass(frozen=True, slots=True)
-class ProductOutcome:
+class ShownOutcome:
     """What shoppers did with a product of an answer."""
 
     shown: bool
@@ -36,7 +36,7 @@ class LoggedAnswer:
     """Parts of the raw scores."""
     propensities: Doubles
     """Probabilities that products were placed at their ranks; 0 if unknown."""
-    outcomes: Mapping[str, ProductOutcome]
+    outcomes: Mapping[str, ShownOutcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def _whole(pieces: Sequence[npt.NDArray[Any]], kind: type = np.float64) -> npt.N
     return np.concatenate([np.zeros(0, kind), *pieces])
 
 
-_NOTHING = ProductOutcome(shown=False, weight=0.0, position=0, clicked=False, bought=False)
+_NOTHING = ShownOutcome(shown=False, weight=0.0, position=0, clicked=False, bought=False)
 
 
 def joined(batches: Sequence[Feedback]) -> Feedback:

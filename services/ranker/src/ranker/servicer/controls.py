@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 
 from ranker.servicer.requests import refuse
 from sightline.ranker.v1 import ranking_service_pb2 as pb
-from sightline_rules.controls import Control, Kind
+from sightline_rules.controls import Control, ControlKind
 
 MOST_CONTROLS = 100
 MOST_NAME = 129
 LAST_PLACE = 200
 MOST_BOOST = 10.0
-KINDS = {"place": Kind.PIN, "boost": Kind.BOOST, "bury": Kind.BURY}
+KINDS = {"place": ControlKind.PIN, "boost": ControlKind.BOOST, "bury": ControlKind.BURY}
 
 
 def controls_of(message: pb.Controls, count: int) -> tuple[Control, ...]:

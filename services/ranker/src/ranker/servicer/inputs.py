@@ -13,7 +13,7 @@ from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import Signals
 from ranker.serving.rank_products import RankedProducts, RankQuery
 from ranker.serving.ranking.diversity import DEFAULT
-from ranker.serving.ranking.order import FinalOrder
+from ranker.serving.ranking.order import RankedOrder
 from ranker.serving.ranking.parts import UNKNOWN
 from ranker.serving.ranking.rank import ScoredCandidates
 from ranker.serving.replay_answer import attributes_digest, place_of, settings_digest
@@ -140,7 +140,7 @@ def _keep_described(
         )
 
 
-def _places(count: int, order: FinalOrder) -> tuple[Ints, Ints]:
+def _places(count: int, order: RankedOrder) -> tuple[Ints, Ints]:
     """Return the candidates' rows of the order and its near-duplicates, and all other rows."""
     named = order.ranking.rows
     if order.members:

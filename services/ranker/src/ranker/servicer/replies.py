@@ -14,7 +14,7 @@ from ranker.serving.rank_products import RankedProducts, RankQuery
 from ranker.serving.ranking.breakdown import Contributions
 from ranker.serving.ranking.diversity import DEFAULT, RankPolicy
 from ranker.serving.ranking.explain import RankReason
-from ranker.serving.ranking.order import FinalOrder
+from ranker.serving.ranking.order import RankedOrder
 from ranker.serving.request_model import RequestModel
 from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2, event_pb2
@@ -71,7 +71,7 @@ def _exploration_problems(places: Sequence[int]) -> Iterable[tuple[str, str]]:
         yield "exploration_places", problem
 
 
-def add_moves(answer: pb.RankResponse, order: FinalOrder) -> None:
+def add_moves(answer: pb.RankResponse, order: RankedOrder) -> None:
     """Add what moved the products, unless the order is that of the scores and no draw could change
     it."""
     if order.moves or order.drawn or order.moved:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ranker.domain.arrays import packed
 from ranker.domain.events import EventType
 from ranker.domain.model import Model
-from ranker.serving.ranking.order import FinalOrder
+from ranker.serving.ranking.order import RankedOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class AnsweredOrder:
     hidden_count: int
 
 
-def answered_order(ids: Sequence[str], order: FinalOrder, model: Model | None) -> AnsweredOrder:
+def answered_order(ids: Sequence[str], order: RankedOrder, model: Model | None) -> AnsweredOrder:
     """Return the whole order as its record keeps it; `ids` are those of all candidates."""
     ranking, chances = order.ranking, order.chances
     return AnsweredOrder(

@@ -20,12 +20,12 @@ from ranker.serving.ranking.diversity import DEFAULT, RankPolicy
 from ranker.serving.ranking.explain import RankReason, explain
 from ranker.serving.ranking.exploration import seed_of
 from ranker.serving.ranking.fold_in import FoldIn
-from ranker.serving.ranking.order import CollapseKeys, FinalOrder, order_of
+from ranker.serving.ranking.order import CollapseKeys, RankedOrder, order_of
 from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates
 from ranker.serving.ranking.shopper_reads import Shoppers
 from ranker.serving.request_model import RequestModel, choose_model
 from servicekit.telemetry import Stages
-from sightline_rules.controls import Control, Kind, acting
+from sightline_rules.controls import Control, ControlKind, acting
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class RankedProducts:
     """An order with everything that is reported of it."""
 
     state: RankState
-    order: FinalOrder
+    order: RankedOrder
     """All products that are left, however small `top_k` is."""
     arranged: ScoredCandidates
     """Input of the policy: scored candidates without pinned and buried ones."""
@@ -172,7 +172,7 @@ def rank_products(query: RankQuery, state: RankState) -> RankedProducts:
 
 def _ordered(
     query: RankQuery, state: RankState, scored: ScoredCandidates, draws: bytes
-) -> tuple[FinalOrder, frozenset[int], ScoredCandidates]:
+) -> tuple[RankedOrder, frozenset[int], ScoredCandidates]:
     """Return the final order, the rows that boosts moved up, and the input of the policy."""
     arrange = partial(
         diversity.arranged,
@@ -191,7 +191,7 @@ def _ordered(
     return order_of(scored, arrangement, query.likeness, state.model, pins), raised, free
 
 
-def _evidence(query: RankQuery, state: RankState, order: FinalOrder) -> Evidence:
+def _evidence(query: RankQuery, state: RankState, order: RankedOrder) -> Evidence:
     """Return what explains the products that get reasons."""
     model, shopper = state.model, state.shopper
     explained = order.first(query.top_k).ranking.take(slice(query.reason_top_k))
@@ -201,6 +201,6 @@ def _evidence(query: RankQuery, state: RankState, order: FinalOrder) -> Evidence
 
 def _unplaced(query: RankQuery, scored: ScoredCandidates) -> tuple[str, ...]:
     """Return the pinned products that are not among the scored ones, in the order of the pins."""
-    pinned = [row for each in query.controls if each.kind is Kind.PIN for row in each.rows]
+    pinned = [row for each in query.controls if each.kind is ControlKind.PIN for row in each.rows]
     left = frozenset(scored.rows.tolist()) if pinned else frozenset()
     return tuple(query.candidates.ids[row] for row in dict.fromkeys(pinned) if row not in left)

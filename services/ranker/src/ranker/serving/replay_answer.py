@@ -75,7 +75,7 @@ class RecordedRanking:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayedAnswer:
+class ReplayedOrder:
     """The order computed again."""
 
     model_version: str
@@ -100,7 +100,7 @@ class ReplayAnswer:
 
     async def __call__(
         self, recorded: RecordedRanking, changed: RankQuery | None = None
-    ) -> ReplayedAnswer:
+    ) -> ReplayedOrder:
         """Compute the recorded order again, and one by the query `changed` from the same state."""
         found = list[ReplayDifference]()
         model = await self._model(recorded, found)
@@ -119,7 +119,7 @@ class ReplayAnswer:
         if changed is not None:
             other = await self._ranked(recorded, changed, model, history)
         version = model.version if model else ""
-        return ReplayedAnswer(version, equal, tuple(found), order, other)
+        return ReplayedOrder(version, equal, tuple(found), order, other)
 
     async def _ranked(
         self, recorded: RecordedRanking, query: RankQuery, model: Model | None, history: History

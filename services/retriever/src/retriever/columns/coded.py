@@ -14,7 +14,7 @@ from retriever.domain.stored import fact_of_text, keyed
 from sightline_rules import categories, kinds
 from sightline_rules.fields import Field
 from sightline_rules.filters import ATTRIBUTES, Comparison, Leaf, Operator, attribute_key
-from sightline_rules.kinds import Kind
+from sightline_rules.kinds import FieldKind
 
 Values: TypeAlias = Callable[[AskedFacet, str], Sequence[Said]]
 """Returns the values in a stored text that a facet counts, each once."""
@@ -119,14 +119,14 @@ class LongTextColumn:
         return [[self.texts[place] for place in places.tolist()]]
 
 
-def _judge(kind: Kind) -> Judge:
+def _judge(kind: FieldKind) -> Judge:
     """Return the function that says whether a fact passes a condition."""
     if not isinstance(kind, kinds.AttributesKind):
         return kind.passes
     return lambda fact, leaf: kind.passes(fact.get(attribute_key(leaf.field), ()), leaf)
 
 
-def _values(kind: Kind) -> Values:
+def _values(kind: FieldKind) -> Values:
     """Return the function that reads a facet's values from a stored text."""
     match kind:
         case kinds.CategoryKind():

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from retriever.columns.arrays import Ints
 from retriever.columns.table import ProductTable
-from retriever.domain.generation import Generation, Metric
+from retriever.domain.generation import Generation, VectorMetric
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import PhotoRow
 
@@ -92,16 +92,16 @@ class Vectors:
         shape (rows,)."""
         matrix = self._matrix[: len(self._keys)][rows]
         asked = np.stack(queries).astype(np.float32)
-        if self.metric is Metric.COSINE:
+        if self.metric is VectorMetric.COSINE:
             asked /= np.linalg.norm(asked, axis=1, keepdims=True)
         # One query at a time: a product of a matrix and a vector reads the rows just once, and
         # gives the same similarity whatever else is asked with it.
         scores = np.stack([matrix @ query for query in asked])
-        if self.metric is Metric.L2:
+        if self.metric is VectorMetric.L2:
             squares = np.einsum("ij,ij->i", matrix, matrix)
             scores = 2 * scores - squares - (asked**2).sum(axis=1)[:, None]
         best: Scores = scores.max(axis=0)
-        return np.clip(best, -1.0, 1.0) if self.metric is Metric.COSINE else best
+        return np.clip(best, -1.0, 1.0) if self.metric is VectorMetric.COSINE else best
 
     def _add(self, place: int, key: PhotoRow, vector: Floats) -> int:
         row = len(self._keys)
@@ -110,7 +110,7 @@ class Vectors:
             new = np.zeros((more, self._matrix.shape[1]), np.float32)
             self._matrix = np.concatenate([self._matrix, new])
             self._owner = np.concatenate([self._owner, np.full(more, NOBODY, np.int64)])
-        if self.metric is Metric.COSINE:
+        if self.metric is VectorMetric.COSINE:
             vector = vector / np.linalg.norm(vector.astype(np.float64))
         self._matrix[row] = vector
         self._owner[row] = place

@@ -17,7 +17,7 @@ PHOTOS = "photos.tar"
 Row: TypeAlias = dict[str, Any]
 
 
-class Kind(StrEnum):
+class ColumnType(StrEnum):
     """Type of a column's values."""
 
     TEXT = "text"
@@ -31,7 +31,7 @@ class ArchiveColumn:
     """One column of a table."""
 
     name: str
-    kind: Kind
+    kind: ColumnType
     nullable: bool
 
 

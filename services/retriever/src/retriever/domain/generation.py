@@ -20,7 +20,7 @@ class GenerationState(StrEnum):
     DROPPED = "DROPPED"
 
 
-class Metric(StrEnum):
+class VectorMetric(StrEnum):
     """Similarity of two vectors; see `Hit.similarity` for its numbers."""
 
     COSINE = "COSINE"
@@ -41,7 +41,7 @@ class IndexKind(StrEnum):
 class IndexParameters:
     """Parameters of indexing and searching a collection. `ef` may differ between searches."""
 
-    metric: Metric = Metric.COSINE
+    metric: VectorMetric = VectorMetric.COSINE
     kind: IndexKind = IndexKind.FLAT
     m: int = 16
     """HNSW: neighbours of a row in the graph, 4 to 64. More find better and take more memory."""

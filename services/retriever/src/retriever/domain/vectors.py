@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from retriever.domain.category_mismatch import Classification
 from retriever.domain.errors import VectorInvalid
-from retriever.domain.generation import Metric
+from retriever.domain.generation import VectorMetric
 
 Floats = npt.NDArray[np.float32]
 
@@ -97,13 +97,13 @@ def _middle(vectors: Sequence[Floats]) -> Floats:
 Scores = npt.NDArray[np.float64]
 
 
-def exact_scores(queries: Floats, vectors: Floats, metric: Metric) -> Scores:
+def exact_scores(queries: Floats, vectors: Floats, metric: VectorMetric) -> Scores:
     """Return the similarity of each vector to each query: greater is nearer."""
     left, right = queries.astype(np.float64), vectors.astype(np.float64)
     dots: Scores = left @ right.T
-    if metric is Metric.IP:
+    if metric is VectorMetric.IP:
         return dots
-    if metric is Metric.L2:
+    if metric is VectorMetric.L2:
         squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None, :]
         return np.asarray(2 * dots - squares)
     lengths = np.linalg.norm(left, axis=1)[:, None] * np.linalg.norm(right, axis=1)[None, :]

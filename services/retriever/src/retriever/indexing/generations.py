@@ -46,7 +46,7 @@ log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class GenerationRequest:
     """A generation that a caller wants, unchecked."""
 
     space: str
@@ -69,7 +69,7 @@ class Demand:
 
 
 async def create(
-    catalog_id: str, order: Order, prefix: str, record: RegistryRecord
+    catalog_id: str, order: GenerationRequest, prefix: str, record: RegistryRecord
 ) -> GenerationStatus:
     """Register a generation; from now on every write reaches it.
 
@@ -94,7 +94,7 @@ async def create(
 
 async def _register(
     catalog_id: str,
-    order: Order,
+    order: GenerationRequest,
     offered: EmbeddingSpace,
     prefix: str,
     record: RegistryRecord,
@@ -131,7 +131,7 @@ async def _free_name(catalog_id: str, offered: EmbeddingSpace, record: RegistryR
     return f"{stem}-{number}"
 
 
-def _offered(order: Order, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
+def _offered(order: GenerationRequest, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
     """Return the requested version, as the embedder serves it."""
     served = [each for each in offers if each.space == order.space]
     for each in served:
@@ -143,7 +143,7 @@ def _offered(order: Order, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
     )
 
 
-def _given(order: Order, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
+def _given(order: GenerationRequest, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
     """Return the version of a space whose vectors callers give. Raises RequestInvalid."""
     wrong = []
     if not 1 <= order.dimension <= MAX_DIMENSION:

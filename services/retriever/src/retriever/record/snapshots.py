@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.archive import ArchiveColumn, ArchiveTable, Kind, Row
+from retriever.domain.archive import ArchiveColumn, ArchiveTable, ColumnType, Row
 from retriever.domain.generation import TEXT_SPACE, Generation
 from retriever.ports.backup import Snapshot
 from retriever.record.generations import live_generations
@@ -42,8 +42,13 @@ def _table(of: sa.Table, own: frozenset[str]) -> ArchiveTable:
     return ArchiveTable(of.name, columns, _BATCHES.get(of.name, _OTHERS))
 
 
-def _kind(column: sa.Column[Any]) -> Kind:
-    kinds = {str: Kind.TEXT, int: Kind.NUMBER, bool: Kind.FLAG, bytes: Kind.BYTES}
+def _kind(column: sa.Column[Any]) -> ColumnType:
+    kinds = {
+        str: ColumnType.TEXT,
+        int: ColumnType.NUMBER,
+        bool: ColumnType.FLAG,
+        bytes: ColumnType.BYTES,
+    }
     stored = column.type
     if isinstance(stored, sa.types.TypeDecorator):
         stored = stored.impl_instance

@@ -17,7 +17,7 @@ import numpy as np
 
 from retriever.domain.errors import CollectionAbsent, CollectionReleased, IndexUnavailable
 from retriever.domain.filter_parts import MatchingRows
-from retriever.domain.generation import Generation, IndexKind, Metric
+from retriever.domain.generation import Generation, IndexKind, VectorMetric
 from retriever.domain.index_values import WHOLE, Hit, Slice, hit_order
 from retriever.domain.vectors import Floats, exact_scores
 from retriever.ports.engine import VectorIndex
@@ -160,12 +160,12 @@ class Nearest:
         return RoundResult(hits, complete=True, matches=len(matches.keys))
 
 
-def compare(matches: MatchingRows, queries: Sequence[Floats], metric: Metric) -> list[Hit]:
+def compare(matches: MatchingRows, queries: Sequence[Floats], metric: VectorMetric) -> list[Hit]:
     """Return all rows as hits, each with its similarity to the nearest query, best first."""
     if not matches.keys:
         return []
     best = exact_scores(np.stack(queries), matches.vectors, metric).max(axis=0)
-    if metric is Metric.COSINE:
+    if metric is VectorMetric.COSINE:
         best = np.clip(best, -1.0, 1.0)
     hits = [
         Hit(row_id, product_id, image_id, float(similarity))

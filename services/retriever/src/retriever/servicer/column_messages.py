@@ -15,7 +15,7 @@ from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.retriever.v1 import vector_service_pb2
 from sightline_rules import kinds
 from sightline_rules.fields import CANDIDATE
-from sightline_rules.kinds import Kind
+from sightline_rules.kinds import FieldKind
 
 KEPT = 20_000
 """Lists of tags and of attributes whose messages are cached: many products share them."""
@@ -90,7 +90,7 @@ def attribute(key: str, value: str | float | bool) -> product_pb2.Attribute:
     return message
 
 
-_ENCODED: Mapping[type[Kind], Callable[[str], Any]] = {
+_ENCODED: Mapping[type[FieldKind], Callable[[str], Any]] = {
     kinds.TextsKind: _tags,
     kinds.AttributesKind: _attributes,
     kinds.ChoiceKind: AVAILABILITY_NUMBER.__getitem__,

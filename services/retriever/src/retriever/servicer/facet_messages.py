@@ -24,7 +24,7 @@ from sightline_rules.filters import (
     Money,
     Operator,
 )
-from sightline_rules.kinds import AttributesKind, CategoryKind, Kind, MoneyKind, NumberKind
+from sightline_rules.kinds import AttributesKind, CategoryKind, FieldKind, MoneyKind, NumberKind
 from sightline_rules.messages import money
 from sightline_rules.rejections import words
 
@@ -75,7 +75,7 @@ def _violations(messages: Sequence[facet_pb2.FacetRequest]) -> Iterator[FieldVio
 
 def _field_violations(each: facet_pb2.FacetRequest, path: str) -> Iterator[FieldViolation]:
     try:
-        kind: Kind | None = filter_checks.kind_of(each.field, f"{path}.field")
+        kind: FieldKind | None = filter_checks.kind_of(each.field, f"{path}.field")
         countable = each.field in _COUNTED or each.field.startswith(ATTRIBUTES)
         description = f"can't be counted; there are {', '.join(_COUNTED)} and {ATTRIBUTES}<key>"
     except FilterInvalidError as error:

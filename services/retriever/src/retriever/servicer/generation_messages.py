@@ -6,16 +6,21 @@ from retriever.domain.generation import (
     GenerationStatus,
     IndexKind,
     IndexParameters,
-    Metric,
+    VectorMetric,
     Verification,
 )
-from retriever.indexing.generations import DEFAULT_K, DEFAULT_RECALL, DEFAULT_SAMPLE, Demand
-from retriever.indexing.generations import Order as GenerationOrder
+from retriever.indexing.generations import (
+    DEFAULT_K,
+    DEFAULT_RECALL,
+    DEFAULT_SAMPLE,
+    Demand,
+    GenerationRequest,
+)
 from retriever.servicer.messages import common_fields, values_by_number
 from servicekit.requests import timestamp
 from sightline.retriever.v1 import index_service_pb2
 
-_METRIC = values_by_number(index_service_pb2.Metric.DESCRIPTOR, Metric, Metric.COSINE)
+_METRIC = values_by_number(index_service_pb2.Metric.DESCRIPTOR, VectorMetric, VectorMetric.COSINE)
 _INDEX_KIND = values_by_number(
     index_service_pb2.IndexParameters.Kind.DESCRIPTOR, IndexKind, IndexKind.FLAT
 )
@@ -23,7 +28,7 @@ _INDEX_KIND = values_by_number(
 
 def generation_order(
     message: index_service_pb2.CreateGenerationRequest, space: str
-) -> GenerationOrder:
+) -> GenerationRequest:
     """Parse a requested generation; `space` is the default. Raises IndexParametersInvalid."""
     metric = _METRIC.get(message.metric)
     kind = _INDEX_KIND.get(message.parameters.kind)
@@ -32,7 +37,7 @@ def generation_order(
     if kind is None:
         raise IndexParametersInvalid.at("parameters.kind", "is not one of the known values")
     given = message.parameters
-    return GenerationOrder(
+    return GenerationRequest(
         space=message.space or space,
         name=message.name,
         space_version=message.space_version,

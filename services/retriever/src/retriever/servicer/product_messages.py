@@ -29,7 +29,7 @@ from sightline.common.v1 import candidate_pb2, import_pb2, photo_pb2, product_pb
 from sightline.retriever.v1 import product_service_pb2
 from sightline_rules import kinds
 from sightline_rules.fields import FIELDS, WRITTEN, Field, check_columns
-from sightline_rules.kinds import Kind
+from sightline_rules.kinds import FieldKind
 
 _ORDER = messages.values_by_number(
     product_service_pb2.ListProductsRequest.Order.DESCRIPTOR,
@@ -150,7 +150,7 @@ Encoder: TypeAlias = Callable[[Any], Any] | None
 """Function from a field's value to its message; None: the value is its message."""
 
 
-def _encoder(kind: Kind) -> Encoder:
+def _encoder(kind: FieldKind) -> Encoder:
     match kind:
         case kinds.AttributesKind():
             return lambda value: [attribute(item.key, item.value) for item in value]

@@ -3,7 +3,7 @@
 import pytest
 
 from ranker.domain.events import DAY_MICROS, EventType
-from ranker.domain.feedback import ProductOutcome
+from ranker.domain.feedback import ShownOutcome
 from ranker.domain.online import JoinCounts, Period, Sums, rates
 from ranker.events.record import answer_feedback as batches
 from ranker.events.record.answer_feedback import FeedbackRecord, KeptAnswer
@@ -81,9 +81,9 @@ async def test_outcomes_are_by_product_and_take_the_first_place_reported(
     await led_to(db, "a", (PURCHASE, "p2"), at=49)
     (found,) = await read(record)
     assert found.outcomes == {
-        "p1": ProductOutcome(shown=True, weight=1.0, position=3, clicked=True, bought=True),
-        "p2": ProductOutcome(shown=True, weight=1.0, position=4, clicked=False, bought=True),
-        "p3": ProductOutcome(shown=False, weight=0.0, position=0, clicked=True, bought=False),
+        "p1": ShownOutcome(shown=True, weight=1.0, position=3, clicked=True, bought=True),
+        "p2": ShownOutcome(shown=True, weight=1.0, position=4, clicked=False, bought=True),
+        "p3": ShownOutcome(shown=False, weight=0.0, position=0, clicked=True, bought=False),
     }
     (short,) = await read(record, conversion_micros=DAY_MICROS)
     assert not short.outcomes["p2"].bought, "later than a day after it was shown"

@@ -11,7 +11,7 @@ from ranker.adapters import model_store as artifact
 from ranker.adapters import packing
 from ranker.domain.errors import DataInsufficient, TrainingDiverged
 from ranker.domain.events import EventType, Interaction
-from ranker.domain.features import Vectors, feature_names
+from ranker.domain.features import PhotoVectors, feature_names
 from ranker.domain.log import log_of
 from ranker.domain.model import Model
 from ranker.domain.recipe import Loss, Recipe
@@ -201,7 +201,7 @@ def test_one_event_of_one_product_makes_a_model(loss: Loss) -> None:
 
 def test_products_that_are_all_alike_make_a_model() -> None:
     same = [product(f"r{n}", "Red", brand="A") for n in range(5)]
-    vectors = Vectors(tuple(one.product_id for one in same), np.ones((5, 4), np.float32), "v1")
+    vectors = PhotoVectors(tuple(one.product_id for one in same), np.ones((5, 4), np.float32), "v1")
     made = fit(LOG, same, RECIPE, vectors=vectors)
     assert made.styles is None
     assert np.isfinite(made.item_vectors).all()

@@ -10,7 +10,7 @@ import pytest
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.errors import BaseUnusable, DataInsufficient, StoreUnwritable
 from ranker.domain.events import EventType, Identity, Shopper
-from ranker.domain.features import Product, Vectors
+from ranker.domain.features import PhotoVectors, Product
 from ranker.domain.recipe import Loss, Recipe, recipe_of
 from ranker.events.intake import _stored as to_stored
 from ranker.events.record.events import EventRecord
@@ -30,12 +30,12 @@ class Shelf:
 
     def __init__(self) -> None:
         self.held: tuple[Product, ...] = tuple(PRODUCTS)
-        self.looks: Vectors | None = drawn_vectors(PRODUCTS)
+        self.looks: PhotoVectors | None = drawn_vectors(PRODUCTS)
 
     async def products(self, catalog_id: str) -> tuple[Product, ...]:
         return self.held
 
-    async def vectors(self, catalog_id: str) -> Vectors | None:
+    async def vectors(self, catalog_id: str) -> PhotoVectors | None:
         return self.looks
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ranker.domain.arrays import Floats
-from ranker.domain.features import Vectors
+from ranker.domain.features import PhotoVectors
 from ranker.domain.log import log_of
 from ranker.domain.recipe import Recipe
 from ranker.learning.training import looks
@@ -90,11 +90,11 @@ EVENTS = [
 RECIPE = Recipe(dimension=8, epochs=10, attribute_keys=())
 
 
-def photos_of(kinds: bool) -> Vectors:
+def photos_of(kinds: bool) -> PhotoVectors:
     values = 0.3 * np.random.default_rng(1).standard_normal((100, 12)).astype(np.float32)
     if kinds:
         values[::2, 0] += 3
-    return Vectors(tuple(one.product_id for one in PRODUCTS), values, "v1")
+    return PhotoVectors(tuple(one.product_id for one in PRODUCTS), values, "v1")
 
 
 def test_new_products_get_what_their_photos_say_and_liked_ones_stay_as_they_were() -> None:

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from ranker.domain.features import Vectors
+from ranker.domain.features import PhotoVectors
 from ranker.learning.training import matrices as style
 
 
-def vectors(values: np.ndarray, version: str = "v1") -> Vectors:
+def vectors(values: np.ndarray, version: str = "v1") -> PhotoVectors:
     ids = tuple(f"p{row:03}" for row in range(len(values)))
-    return Vectors(ids, values.astype(np.float32), version)
+    return PhotoVectors(ids, values.astype(np.float32), version)
 
 
 def drawn(count: int, width: int) -> np.ndarray:
@@ -76,5 +76,7 @@ def test_there_are_no_more_axes_than_directions_in_which_photos_differ() -> None
     ],
     ids=["no photos", "all the same", "all zero", "one photo", "not wanted"],
 )
-def test_where_nothing_differs_there_is_no_style(given: Vectors | None, dimension: int) -> None:
+def test_where_nothing_differs_there_is_no_style(
+    given: PhotoVectors | None, dimension: int
+) -> None:
     assert style.learn_style(given, dimension, 0.1) is None

@@ -7,7 +7,7 @@ from ranker.adapters import model_store as artifact
 from ranker.adapters import packing
 from ranker.domain.errors import BaseUnusable
 from ranker.domain.events import EventType
-from ranker.domain.features import Vectors
+from ranker.domain.features import PhotoVectors
 from ranker.domain.log import EventColumns, log_of
 from ranker.domain.recipe import Recipe
 from ranker.learning.training.fitting import Fitted, fitted
@@ -106,7 +106,7 @@ def test_the_style_goes_on_with_the_same_axes() -> None:
     vectors = drawn_vectors(PRODUCTS)
     given = Given(BEFORE, PRODUCTS, vectors)
     base = state(fitted(given, RECIPE), BEFORE)
-    more = Vectors(vectors.product_ids, vectors.vectors * 1.5, "v1")
+    more = PhotoVectors(vectors.product_ids, vectors.vectors * 1.5, "v1")
     found = refitted(Given(AFTER, PRODUCTS, more), base)
     assert base.style is not None
     np.testing.assert_array_equal(found.model.style_axes, base.style.axes)
@@ -115,7 +115,7 @@ def test_the_style_goes_on_with_the_same_axes() -> None:
 def test_axes_of_another_space_are_learned_anew_with_their_vectors() -> None:
     vectors = drawn_vectors(PRODUCTS)
     base = state(fitted(Given(BEFORE, PRODUCTS, vectors), RECIPE), BEFORE)
-    other = Vectors(vectors.product_ids, vectors.vectors[:, ::-1].copy(), "v2")
+    other = PhotoVectors(vectors.product_ids, vectors.vectors[:, ::-1].copy(), "v2")
     found = refitted(Given(BEFORE, PRODUCTS, other), base)
     assert found.model.style_space == "v2"
     assert base.style is not None

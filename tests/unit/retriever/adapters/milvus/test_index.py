@@ -18,7 +18,7 @@ from retriever.domain.errors import (
     IndexRefused,
     IndexUnavailable,
 )
-from retriever.domain.generation import EXACT, IndexKind, IndexParameters, Metric
+from retriever.domain.generation import EXACT, IndexKind, IndexParameters, VectorMetric
 
 
 def test_every_error_class_of_the_vendor_has_a_meaning() -> None:
@@ -82,14 +82,14 @@ def test_hits_of_several_vectors_become_one_list_without_duplicates() -> None:
 @pytest.mark.parametrize(
     ("metric", "distance", "similarity"),
     [
-        (Metric.COSINE, 1.0000001, 1.0),
-        (Metric.COSINE, -0.25, -0.25),
-        (Metric.L2, 4.0, -4.0),
-        (Metric.IP, 7.5, 7.5),
+        (VectorMetric.COSINE, 1.0000001, 1.0),
+        (VectorMetric.COSINE, -0.25, -0.25),
+        (VectorMetric.L2, 4.0, -4.0),
+        (VectorMetric.IP, 7.5, 7.5),
     ],
 )
 def test_a_greater_similarity_is_nearer_whatever_the_metric(
-    metric: Metric, distance: float, similarity: float
+    metric: VectorMetric, distance: float, similarity: float
 ) -> None:
     entity = {"product_id": "p", "image_id": "i"}
     (found,) = milvus._best([[{"id": "a", "distance": distance, "entity": entity}]], metric)
@@ -97,7 +97,7 @@ def test_a_greater_similarity_is_nearer_whatever_the_metric(
 
 
 def test_a_search_of_a_graph_looks_at_no_fewer_rows_than_it_answers() -> None:
-    graph = IndexParameters(Metric.IP, IndexKind.HNSW, ef=64)
+    graph = IndexParameters(VectorMetric.IP, IndexKind.HNSW, ef=64)
     assert milvus._how(graph, 10) == {"metric_type": "IP", "params": {"ef": 64}}
     assert milvus._how(graph, 500) == {"metric_type": "IP", "params": {"ef": 500}}
     assert milvus._how(EXACT, 500) == {"metric_type": "COSINE"}

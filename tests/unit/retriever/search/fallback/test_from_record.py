@@ -15,7 +15,7 @@ from retriever.columns.keeper import COUNT_SECONDS, Columns
 from retriever.columns.vectors import Vectors
 from retriever.domain.errors import IndexUnavailable
 from retriever.domain.filter_parts import MatchingRows
-from retriever.domain.generation import Freshness, Generation, IndexParameters, Metric
+from retriever.domain.generation import Freshness, Generation, IndexParameters, VectorMetric
 from retriever.domain.index_values import Hit
 from retriever.domain.vectors import Floats, VectorWrite
 from retriever.ports.columns import PhotoRow
@@ -53,7 +53,7 @@ class Tick:
 async def products(copy: RecordCopy | None) -> set[str]:
     """Of all rows that it compares."""
     assert copy is not None
-    found = await copy.look([vector_of(b"0")], Metric.COSINE, 1_000)
+    found = await copy.look([vector_of(b"0")], VectorMetric.COSINE, 1_000)
     assert found.complete
     return {hit.product_id for hit in found.hits}
 
@@ -71,9 +71,9 @@ async def test_every_row_is_there_though_the_engine_holds_none(
     head = await seq_of(record, made)
     assert (copy.freshness.seq, copy.freshness.oldest_open) == (head, 0)
     assert (await record.freshness(made)).seq < head
-    found = await copy.look([vector_of(b"3")], Metric.COSINE, 2)
+    found = await copy.look([vector_of(b"3")], VectorMetric.COSINE, 2)
     assert (found.hits[0].product_id, found.complete, len(found.hits)) == ("p3", False, 2)
-    assert (await copy.look([vector_of(b"3")], Metric.COSINE, 6)).complete
+    assert (await copy.look([vector_of(b"3")], VectorMetric.COSINE, 6)).complete
 
 
 @pytest.mark.parametrize("most", [0, 5])
@@ -140,9 +140,9 @@ async def test_no_row_is_older_than_the_search(made: Generation, record: Record)
     await record.write("default", [write("p1", b"2", brand="b1")])  # another photo
     copy = await standin.rows(made, All(), 0)
     assert copy is not None
-    nearest = await copy.look([vector_of(b"2")], Metric.COSINE, 2)
+    nearest = await copy.look([vector_of(b"2")], VectorMetric.COSINE, 2)
     assert {hit.product_id for hit in nearest.hits} == {"p1", "p2"}
-    far = await copy.look([vector_of(b"1")], Metric.COSINE, 1)
+    far = await copy.look([vector_of(b"1")], VectorMetric.COSINE, 1)
     assert far.hits[0].similarity < 0.999, "its former photo speaks for it no more"
 
 
@@ -232,11 +232,11 @@ async def test_a_smaller_bound_drops_nothing_that_searches_compare_with(
     st.integers(1, 60),
     st.integers(1, 3),
     st.integers(1, 80),
-    st.sampled_from(list(Metric)),
+    st.sampled_from(list(VectorMetric)),
     st.integers(0, 2**32 - 1),
 )
 def test_the_best_rows_are_those_of_a_whole_comparison(
-    count: int, queries: int, limit: int, metric: Metric, seed: int
+    count: int, queries: int, limit: int, metric: VectorMetric, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
     held: Floats = random.standard_normal((count, DIMENSION)).astype(np.float32)

@@ -16,7 +16,7 @@ from retriever.domain.generation import (
     GenerationState,
     IndexKind,
     IndexParameters,
-    Metric,
+    VectorMetric,
 )
 from retriever.domain.index_values import Hit, IndexRow
 from retriever.domain.recall import Look
@@ -70,7 +70,7 @@ def searched(
     *,
     k: int = 10,
     condition: Filter = All(),  # noqa: B008 - a frozen value
-    metric: Metric = Metric.COSINE,
+    metric: VectorMetric = VectorMetric.COSINE,
 ) -> Seen:
     """A search that an engine answered which holds just these rows."""
     kept = [r for r in rows if passes(condition, r.facts)]
@@ -99,11 +99,11 @@ async def looked(
     seed=st.integers(0, 50),
     k=st.integers(1, 60),
     red=st.booleans(),
-    metric=st.sampled_from(Metric),
+    metric=st.sampled_from(VectorMetric),
 )
 @settings(max_examples=60, deadline=None)
 async def test_planted_misses_are_found_whatever_the_filter_and_the_metric(
-    lost: set[int], seed: int, k: int, red: bool, metric: Metric
+    lost: set[int], seed: int, k: int, red: bool, metric: VectorMetric
 ) -> None:
     """With the whole catalog as subset, the look is the share within the last one's radius."""
     everything = rows_of(300, seed)

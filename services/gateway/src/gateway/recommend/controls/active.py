@@ -13,7 +13,7 @@ from gateway.model.controls import (
 from gateway.model.filters import CallersFilter
 from gateway.model.plan import MOST_RANKED
 from gateway.state.run import Run
-from sightline_rules.controls import Kind
+from sightline_rules.controls import ControlKind
 
 
 async def activate_controls(run: Run) -> tuple[Run, ControlOutcomes]:
@@ -34,7 +34,7 @@ async def activate_controls(run: Run) -> tuple[Run, ControlOutcomes]:
         reason = inactive_reason(each, run.time_micros, counts)
         if reason is None:
             active.append(each)
-        if reason is not None or each.control.kind is not Kind.PIN:
+        if reason is not None or each.control.kind is not ControlKind.PIN:
             outcomes.append(each.outcome(reason or ControlState.APPLIED))
     return _restricted(run, tuple(active)), tuple(outcomes)
 
@@ -68,26 +68,26 @@ def inactive_reason(
     return None
 
 
-def of_kind(controls: Iterable[ActiveControl], kind: Kind) -> list[ActiveControl]:
+def of_kind(controls: Iterable[ActiveControl], kind: ControlKind) -> list[ActiveControl]:
     """Return the controls of one kind."""
     return [each for each in controls if each.control.kind is kind]
 
 
 def pinned_ids(controls: Iterable[ActiveControl]) -> tuple[str, ...]:
     """Return the ids of all pinned products, each once."""
-    pins = of_kind(controls, Kind.PIN)
+    pins = of_kind(controls, ControlKind.PIN)
     return tuple(dict.fromkeys(item for each in pins for item in each.control.product_ids))
 
 
 def excluded_ids(controls: Sequence[ActiveControl]) -> tuple[str, ...]:
     """Return the ids of products excluded by id; a request's pins win over its scene."""
     asked = pinned_ids(each for each in controls if not each.scene)
-    excluding = of_kind(controls, Kind.EXCLUDE)
+    excluding = of_kind(controls, ControlKind.EXCLUDE)
     ids = (item for each in excluding for item in each.control.product_ids)
     return tuple(item for item in dict.fromkeys(ids) if item not in asked)
 
 
 def excluded_filters(controls: Iterable[ActiveControl]) -> tuple[CallersFilter, ...]:
     """Return the filters whose matches are excluded."""
-    filters = (each.control.filter for each in of_kind(controls, Kind.EXCLUDE))
+    filters = (each.control.filter for each in of_kind(controls, ControlKind.EXCLUDE))
     return tuple(each for each in filters if each is not None)

@@ -19,7 +19,7 @@ from gateway.retrieval.parallel import in_parallel
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 from sightline_rules import controls as rules
-from sightline_rules.controls import Kind
+from sightline_rules.controls import ControlKind
 from sightline_rules.filters import Not
 from sightline_rules.messages import read
 from sightline_rules.rejections import words
@@ -43,7 +43,7 @@ async def apply_controls(
     if columns.product_ids:
         candidates = candidates.joined(columns)
     outcomes = _absent_pins(run, candidates, found)
-    moving = [each for each in run.plan.controls if each.control.kind is not Kind.EXCLUDE]
+    moving = [each for each in run.plan.controls if each.control.kind is not ControlKind.EXCLUDE]
     named = await in_parallel(*(_subjects(run, candidates, each.control) for each in moving))
     places = candidates.places
     placed = [
@@ -123,7 +123,7 @@ def _absent_pins(
     places = candidates.places
     return tuple(
         each.outcome(_absence(run, item, found), item)
-        for each in of_kind(run.plan.controls, Kind.PIN)
+        for each in of_kind(run.plan.controls, ControlKind.PIN)
         for item in each.control.product_ids
         if item not in places
     )
@@ -152,7 +152,7 @@ def opposite(condition: CallersFilter) -> str:
 
 def last_place(candidates: FusedCandidates) -> int:
     """Return the last place that a pinned product may have, from 1; 0: nothing is pinned."""
-    pins = [each for each in candidates.controls if each.kind is Kind.PIN]
+    pins = [each for each in candidates.controls if each.kind is ControlKind.PIN]
     return max((each.place for each in pins), default=0) + sum(len(each.rows) for each in pins)
 
 
@@ -163,7 +163,7 @@ def pin_outcomes(
     places = candidates.places
     return tuple(
         each.outcome(_placed(item, order, ranked), item)
-        for each in of_kind(run.plan.controls, Kind.PIN)
+        for each in of_kind(run.plan.controls, ControlKind.PIN)
         for item in each.control.product_ids
         if item in places
     )

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.domain.events import EventType
-from ranker.domain.feedback import ProductOutcome
+from ranker.domain.feedback import ShownOutcome
 from ranker.domain.online import Period
 from ranker.events.record.online import first, led_to, served
 from ranker.events.record.rows import TableRecord
@@ -30,7 +30,7 @@ class KeptAnswer:
     model_version: str
     content: bytes
     """The record as AnswerService received it."""
-    outcomes: dict[str, ProductOutcome]
+    outcomes: dict[str, ShownOutcome]
     """By product."""
 
 
@@ -62,7 +62,7 @@ def _read(
     connection: Connection, catalog_id: str, period: Period, ids: Sequence[str]
 ) -> tuple[KeptAnswer, ...]:
     a = ANSWERS.c
-    outcomes: defaultdict[str, dict[str, ProductOutcome]] = defaultdict(dict)
+    outcomes: defaultdict[str, dict[str, ShownOutcome]] = defaultdict(dict)
     for answer_id, product_id, *rest in connection.execute(_outcomes(catalog_id, period, ids)):
         outcomes[answer_id][product_id] = _outcome(*rest)
     statement = (
@@ -103,8 +103,8 @@ def _outcomes(catalog_id: str, period: Period, ids: Sequence[str]) -> sa.Select[
 
 def _outcome(
     weight: float | None, position: int | None, clicked: bool, bought: bool | None
-) -> ProductOutcome:
-    return ProductOutcome(
+) -> ShownOutcome:
+    return ShownOutcome(
         shown=weight is not None,
         weight=weight or 0.0,
         position=position or 0,

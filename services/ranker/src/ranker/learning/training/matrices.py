@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranker.domain.arrays import Doubles, Floats, indicators
-from ranker.domain.features import ID_KIND, Product, Vectors, feature_names
+from ranker.domain.features import ID_KIND, PhotoVectors, Product, feature_names
 
 LEAST_SHARED = 5
 """Shoppers who must share an attribute for it to be a feature: a model reveals nobody's alone."""
@@ -102,7 +102,7 @@ class Style:
         return styles
 
 
-def learn_style(given: Vectors | None, dimension: int, scale: float) -> Style | None:
+def learn_style(given: PhotoVectors | None, dimension: int, scale: float) -> Style | None:
     """Return the first `dimension` principal axes, or fewer where the photos differ in fewer;
     None without vectors, differences or a wanted style. The largest component of an axis is
     positive, so that equal photos give equal axes."""
@@ -139,7 +139,7 @@ def _principal(vectors: Floats, mean: Doubles) -> tuple[Doubles, Doubles]:
     return values[::-1], axes[::-1].copy()
 
 
-def styles_of(style: Style, given: Vectors, item_ids: Sequence[str]) -> Floats:
+def styles_of(style: Style, given: PhotoVectors, item_ids: Sequence[str]) -> Floats:
     """Return styles in the order of `item_ids`, (items, style dimension); NaN: no photo."""
     rows = {item: row for row, item in enumerate(given.product_ids)}
     found = [(row, rows[item]) for row, item in enumerate(item_ids) if item in rows]

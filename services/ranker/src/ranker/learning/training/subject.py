@@ -8,7 +8,7 @@ import numpy as np
 from ranker.adapters.lightfm import Liked
 from ranker.domain.arrays import Floats, Ints, stacked
 from ranker.domain.errors import DataInsufficient
-from ranker.domain.features import Product, Vectors
+from ranker.domain.features import PhotoVectors, Product
 from ranker.domain.log import EventColumns
 from ranker.domain.recipe import Loss, Recipe
 from ranker.domain.signals import Interests, interests
@@ -23,7 +23,7 @@ class Given:
 
     log: EventColumns
     products: Sequence[Product]
-    vectors: Vectors | None = None
+    vectors: PhotoVectors | None = None
     """Vectors of the products' photos; `None`: no style is learned."""
     attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By pseudonym: names of given attributes, as in features.py."""
@@ -56,7 +56,7 @@ class TrainingMatrices:
     """In rows of `warm` and of `actors`."""
     times: Ints
     """(pairs,) of `liked`: of the newest event behind each"""
-    photos: Vectors | None
+    photos: PhotoVectors | None
     style: matrices.Style | None
     styles: Floats | None
     """(items, style dimension)"""
@@ -73,7 +73,7 @@ def check(given: Given, recipe: Recipe) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Affinities:
+class LikedPairs:
     """Who likes what, among the products of a catalog."""
 
     people: Ints
@@ -119,7 +119,7 @@ def subject_of(
     )
 
 
-def _affinities(found: Interests, row_of: Ints, recipe: Recipe) -> Affinities:
+def _affinities(found: Interests, row_of: Ints, recipe: Recipe) -> LikedPairs:
     """Return who likes what, with negatives where the loss needs them.
 
     `row_of`: rows of the products in the catalog; −1: absent. Raises DataInsufficient.
@@ -142,7 +142,7 @@ def _affinities(found: Interests, row_of: Ints, recipe: Recipe) -> Affinities:
         wrong = _wrong_answers(found, row_of, (people, warm), liked, recipe.seed)
         times = np.concatenate([times, np.zeros(len(wrong.item), np.int64)])
         liked = stacked(liked, wrong)
-    return Affinities(people, warm, liked, times)
+    return LikedPairs(people, warm, liked, times)
 
 
 def _wrong_answers(

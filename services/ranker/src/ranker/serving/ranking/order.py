@@ -63,7 +63,7 @@ def _seated(order: Ints, likeness: CollapseKeys) -> Ints:
 
 
 @dataclass(frozen=True, slots=True)
-class FinalOrder:
+class RankedOrder:
     """Products, best first; every column has one entry for each."""
 
     ranking: ScoredCandidates
@@ -91,7 +91,7 @@ class FinalOrder:
         """Whether any does not stand where its score would put it."""
         return bool((self.score_ranks != np.arange(1, len(self) + 1)).any())
 
-    def first(self, count: int) -> "FinalOrder":
+    def first(self, count: int) -> "RankedOrder":
         """Return only the first `count` products; 0: all."""
         if count in (0, len(self)):
             return self
@@ -112,7 +112,7 @@ def order_of(
     likeness: CollapseKeys | None,
     model: Model | None,
     controls: Sequence[Control] = (),
-) -> FinalOrder:
+) -> RankedOrder:
     """Return the final order of an arranged ranking. `likeness`: keys by which near-duplicates
     collapse; None: they do not. `controls`: their pins are applied last."""
     places, members = collapsed(ranking.rows[arrangement.order], likeness)
@@ -129,7 +129,7 @@ def order_of(
         explored = frozenset(n for n, place in enumerate(places.tolist()) if place in explored)
     order = arrangement.order[places]
     kept = ranking.take(order)
-    return FinalOrder(
+    return RankedOrder(
         ranking=kept,
         score_ranks=order + 1,
         moves={cause: steps[places] for cause, steps in moves.items() if steps.any()},

@@ -46,7 +46,7 @@ from retriever.adapters.milvus import filters
 from retriever.adapters.milvus.errors import translate
 from retriever.domain.collection_names import shape_of
 from retriever.domain.errors import IndexUnavailable
-from retriever.domain.generation import EXACT, IndexKind, IndexParameters, Metric
+from retriever.domain.generation import EXACT, IndexKind, IndexParameters, VectorMetric
 from retriever.domain.index_values import WHOLE, CollectionState, Hit, IndexRow, Slice, hit_order
 from retriever.domain.vectors import Floats
 from sightline_rules.filters import Filter
@@ -305,19 +305,19 @@ def _how(parameters: IndexParameters, limit: int) -> dict[str, Any]:
     return how
 
 
-def _scale(metric: Metric) -> tuple[float, float]:
+def _scale(metric: VectorMetric) -> tuple[float, float]:
     """Return how `Hit.similarity` follows from a distance: a factor, and the valid deviation from
     0."""
     match metric:
-        case Metric.COSINE:
+        case VectorMetric.COSINE:
             return 1.0, 1.0  # rounding can leave the engine's cosine a little outside its range
-        case Metric.L2:
+        case VectorMetric.L2:
             return -1.0, math.inf
-        case Metric.IP:
+        case VectorMetric.IP:
             return 1.0, math.inf
 
 
-def _best(answer: Any, metric: Metric = Metric.COSINE) -> list[Hit]:
+def _best(answer: Any, metric: VectorMetric = VectorMetric.COSINE) -> list[Hit]:
     """Merge the hits of all query vectors into one list, each row once, best first."""
     factor, bound = _scale(metric)
     best: dict[str, Hit] = {}

@@ -6,14 +6,14 @@ from typing import IO, Any
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet
 
-from retriever.domain.archive import ArchiveTable, Kind, Row
+from retriever.domain.archive import ArchiveTable, ColumnType, Row
 from servicekit.backups.errors import BackupDamaged, BackupVersionUnsupported
 
 _TYPES = {
-    Kind.TEXT: pa.string(),
-    Kind.NUMBER: pa.int64(),
-    Kind.FLAG: pa.bool_(),
-    Kind.BYTES: pa.binary(),
+    ColumnType.TEXT: pa.string(),
+    ColumnType.NUMBER: pa.int64(),
+    ColumnType.FLAG: pa.bool_(),
+    ColumnType.BYTES: pa.binary(),
 }
 _PLAIN = frozenset({"PLAIN", "RLE", "BIT_PACKED"})
 """RLE and BIT_PACKED hold which values are absent, and flags."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from retriever.domain.generation import NEAREST_SHARES, Metric
+from retriever.domain.generation import NEAREST_SHARES, VectorMetric
 from retriever.domain.index_values import IndexRow
 from retriever.domain.vectors import exact_scores
 
@@ -24,12 +24,12 @@ MOST = 1_000
 class PhotoNeighbours:
     """The nearest photo of another product, for each photo of a sample."""
 
-    def __init__(self, sample: Sequence[IndexRow], metric: Metric) -> None:
+    def __init__(self, sample: Sequence[IndexRow], metric: VectorMetric) -> None:
         """Prepare the queries. `sample`: sound rows.
 
         Nothing is measured in spaces with another metric than the cosine.
         """
-        asked = sample[:MOST] if metric is Metric.COSINE else ()
+        asked = sample[:MOST] if metric is VectorMetric.COSINE else ()
         self._queries = np.array([row.vector for row in asked])
         self._families, self._pictures = _families(asked), _pictures(asked)
         self._best: npt.NDArray[np.float64] = np.full(len(asked), -np.inf)
@@ -38,7 +38,9 @@ class PhotoNeighbours:
         """Take sound rows of the record into account."""
         if not len(self._best) or not rows:
             return
-        scores = exact_scores(self._queries, np.array([row.vector for row in rows]), Metric.COSINE)
+        scores = exact_scores(
+            self._queries, np.array([row.vector for row in rows]), VectorMetric.COSINE
+        )
         own = self._families[:, None] == _families(rows)
         own |= self._pictures[:, None] == _pictures(rows)
         scores[own] = -np.inf

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retriever.domain.generation import Metric
+from retriever.domain.generation import VectorMetric
 from retriever.domain.index_values import IndexRow
 from retriever.domain.vectors import Floats, Scores, exact_scores
 from retriever.indexing.verification.case import Case
@@ -141,7 +141,10 @@ async def exact_pass(case: Case, trials: Sequence[Trial], neighbours: PhotoNeigh
 
 
 def _look(
-    page: Sequence[IndexRow], metric: Metric, trials: Sequence[Trial], neighbours: PhotoNeighbours
+    page: Sequence[IndexRow],
+    metric: VectorMetric,
+    trials: Sequence[Trial],
+    neighbours: PhotoNeighbours,
 ) -> int:
     """Add a page's rows. Return the number of unsound ones."""
     sound = [row for row in page if is_sound(row.vector)]

@@ -15,7 +15,7 @@ from retriever.columns.keeper import Columns
 from retriever.columns.vectors import Vectors
 from retriever.domain.errors import IndexUnavailable
 from retriever.domain.filter_parts import MAX_TRIED, MatchingRows, indexed_parts
-from retriever.domain.generation import Freshness, Generation, Metric
+from retriever.domain.generation import Freshness, Generation, VectorMetric
 from retriever.domain.index_values import Hit, hit_order
 from retriever.domain.vectors import Floats
 from retriever.ports.search import SearchRecord
@@ -45,7 +45,9 @@ class RecordCopy:
     def _count(self) -> int:
         return len(self.rows.keys) if isinstance(self.rows, MatchingRows) else len(self.rows)
 
-    async def look(self, vectors: Sequence[Floats], metric: Metric, limit: int) -> RoundResult:
+    async def look(
+        self, vectors: Sequence[Floats], metric: VectorMetric, limit: int
+    ) -> RoundResult:
         """Return the `limit` rows nearest to any of the vectors."""
         if isinstance(self.rows, MatchingRows):
             hits = await asyncio.to_thread(compare, self.rows, vectors, metric)

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 
 from retriever.columns.off_loop import each_passes
-from retriever.domain.generation import Generation, Metric
+from retriever.domain.generation import Generation, VectorMetric
 from retriever.domain.index_values import IndexRow
 from retriever.domain.recall import Look
 from retriever.domain.vectors import Floats, exact_scores
@@ -121,7 +121,7 @@ async def passing_share(subset: Subset, condition: Filter) -> float:
 
 
 def _nearer(
-    vectors: Floats, queries: Sequence[Floats], metric: Metric, least: float
+    vectors: Floats, queries: Sequence[Floats], metric: VectorMetric, least: float
 ) -> Sequence[int]:
     """Return the places of rows that are nearer than `least` to a query, by more than rounding."""
     if not len(vectors):
@@ -129,7 +129,7 @@ def _nearer(
     asked = np.stack(queries)
     scores = exact_scores(asked, vectors, metric).max(axis=0)
     slack: float | np.ndarray[tuple[int], np.dtype[np.float64]] = EQUAL
-    if metric is not Metric.COSINE:
+    if metric is not VectorMetric.COSINE:
         squares = np.square(vectors, dtype=np.float64).sum(axis=1)
         slack = EQUAL * (squares + np.square(asked, dtype=np.float64).sum(axis=1).max()) / 2
     return [int(place) for place in np.flatnonzero(scores > least + slack)]

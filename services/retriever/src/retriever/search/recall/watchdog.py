@@ -48,7 +48,7 @@ log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class SearchKind:
     """Searches that are judged together."""
 
     catalog_id: str
@@ -63,7 +63,7 @@ class Kind:
 class RecallVerdict:
     """Checks of searches of one kind."""
 
-    kind: Kind
+    kind: SearchKind
     recall: Recall
     below_floor: bool
     """Whether even the upper end of the interval is."""
@@ -94,8 +94,8 @@ class Watchdog:
     _waiting: list[Seen] = field(default_factory=list)
     _task: asyncio.Task[None] | None = None
     _subsets: dict[str, Subset] = field(default_factory=dict)
-    _windows: dict[Kind, Window] = field(default_factory=dict)
-    _verdicts: dict[Kind, RecallVerdict] = field(default_factory=dict)
+    _windows: dict[SearchKind, Window] = field(default_factory=dict)
+    _verdicts: dict[SearchKind, RecallVerdict] = field(default_factory=dict)
 
     def see(self, query: SearchQuery, answer: FoundNearest) -> None:
         """Take note of an answered search; returns at once."""
@@ -168,7 +168,7 @@ class Watchdog:
             self._windows.pop(kind)
             self._verdicts.pop(kind, None)
 
-    def _judge(self, kind: Kind, look: Look) -> bool:
+    def _judge(self, kind: SearchKind, look: Look) -> bool:
         """Add a check. Return whether it brought searches of the kind below the floor."""
         window = self._windows.setdefault(kind, Window())
         window.add(look)
@@ -191,12 +191,12 @@ class Watchdog:
         return fell
 
 
-async def _kind(nearest: Nearest, subset: Subset) -> Kind:
+async def _kind(nearest: Nearest, subset: Subset) -> SearchKind:
     # A plan that did not have to know what passes has no guess.
     known = nearest.guess.rows > 0
     share = nearest.guess.share if known else await passing_share(subset, nearest.condition)
     made = nearest.generation
-    return Kind(
+    return SearchKind(
         made.catalog_id,
         made.space,
         made.name,
