@@ -191,7 +191,7 @@ def test_a_suite_that_lost_a_part_is_started_anew_elsewhere_if_need_be(desk: Des
         desk.shell(start, code=2)
         desk.shell(elsewhere)
         target = f"127.0.0.1:{elsewhere.partition('=')[2]}"
-        assert "Nothing is wrong." in desk.shell(f"sightline doctor --target {target}")
+        assert "No problem found." in desk.shell(f"sightline doctor --target {target}")
     desk.shell(stop)
 
 
@@ -219,7 +219,7 @@ def test_the_first_day_page_by_page(desk: Desk) -> None:
     assert (
         "is trained and kept, and does not serve yet" in trained["sightline models train --promote"]
     )
-    assert "serves no more; none does." in trained["sightline models demote"]
+    assert "no longer serves; no model does." in trained["sightline models demote"]
     after = trained["sightline recommend --user alice --top 3"]
     assert "ranking model: none yet" in after
     assert "Degraded" not in after

@@ -292,7 +292,7 @@ async def test_an_experiment_reads_as_the_page_shows_it(
             done = await asyncio.to_thread(CliRunner().invoke, app, words)
             typed.append((line, tidy(done.output)))
 
-    assert "Fix: take a name that `sightline experiments list` shows" in typed.pop()[1]
+    assert "Fix: use a name that `sightline experiments list` shows" in typed.pop()[1]
     assert typed == [(line, tidy(shown)) for line, shown in TRANSCRIPT]
     assert len(typed) == 3
 

@@ -302,7 +302,7 @@ def test_a_photo_that_was_lost_is_named_and_comes_back_with_its_product(
     shop.run("products", "import", "lost.csv", "--images", str(PHOTOS))
     shop.run("products", "status", "--wait", "--timeout", "60")
     assert "0 could not" in flat(shop.run("products", "status"))
-    typed_until(shop, "doctor", expected="Nothing is wrong")
+    typed_until(shop, "doctor", expected="No problem found")
 
 
 def typed_until(

@@ -48,7 +48,7 @@ def test_a_fresh_installation_is_tried(hands: Hands) -> None:
 
 
 def test_what_is_looked_at_each_day_and_a_bad_import_that_is_taken_back(hands: Hands) -> None:
-    assert "Nothing is wrong" in type_(hands, "doctor")
+    assert "No problem found" in type_(hands, "doctor")
     type_(hands, "backup create")
     backup = newest_backup(hands)
     type_(hands, "backup list")

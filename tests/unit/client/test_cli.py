@@ -89,7 +89,7 @@ def test_a_refusal_ends_with_1_and_names_option_and_fix(gateway: FakeGateway, ph
     assert result.stdout == ""
     assert flat(result.stderr) == (
         "IMAGE_UNDECODABLE: not a photo --image (signals[0].image): text, not a photo"
-        " Fix: give a whole file of a kind that is taken: JPEG, PNG, WebP, GIF, AVIF, HEIC,"
+        " Fix: use a complete file in a supported format: JPEG, PNG, WebP, GIF, AVIF, HEIC,"
         " TIFF or BMP"
     )
 
@@ -172,12 +172,15 @@ def test_long_work_ends_soon_where_nobody_is_there_to_begin_with(
         (("models", "promote", ""), "VERSION"),
         (("events", "merge", "", "u"), "VISITOR"),
         (("events", "merge", "v", ""), "USER"),
-        (("events", "purge", "--before", "yesterday"), "'yesterday' is no time: write 2026-03-01"),
-        (("events", "purge", "--type", "LOOK"), "'LOOK' is none of 'impression', 'view'"),
-        (("recommend", "--top", "x"), "is no whole number"),
-        (("recommend", "--top", "999"), "is above 200, the most"),
-        (("recommend", "--timeout", "x"), "is no number"),
-        (("recommend", "--timeout", "0"), "is below 0.001, the least"),
+        (
+            ("events", "purge", "--before", "yesterday"),
+            "'yesterday' is not a time: write 2026-03-01",
+        ),
+        (("events", "purge", "--type", "LOOK"), "'LOOK' is not one of 'impression', 'view'"),
+        (("recommend", "--top", "x"), "is not a whole number"),
+        (("recommend", "--top", "999"), "is above the maximum, 200"),
+        (("recommend", "--timeout", "x"), "is not a number"),
+        (("recommend", "--timeout", "0"), "is below the minimum, 0.001"),
         (("recommend", "--exclude", "\udcff"), "--exclude"),
         (("recommend", "--image-uri", "\udcff"), "--image-uri"),
         (("recommend", "--filter", "brand = \udcff"), "--filter"),

@@ -35,7 +35,7 @@ def test_a_refused_file_is_proposed_a_map_that_is_then_remembered(tmp_path: Path
     assert "--map guess: column wineid looks like id, column winename looks like title" in said
     code, said = looked(str(ROOT / "examples/wines/wines.csv"), "--map", "guess")
     assert code == 0
-    assert "100 products are good" in said
+    assert "100 products are valid" in said
     code, said = looked(str(ROOT / "examples/wines/wines.csv"))
     assert code == 0
     assert "Columns as the last time: wineid=id" in said
@@ -51,7 +51,7 @@ def test_a_map_is_said_column_by_column(tmp_path: Path) -> None:
     pairs = ("--map", "nr=id", "--map", "name=title", "--map", "price_eur=price")
     code, said = looked(file, *pairs, "--set", "currency=EUR")
     assert code == 0
-    assert "2 products are good" in said
+    assert "2 products are valid" in said
 
 
 def test_a_constant_of_a_column_that_the_file_lacks_is_refused(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_exports_are_known_by_their_columns(name: str, words: str, count: int) -
     code, said = looked(str(EXPORTS / name), "--set", "currency=EUR")
     assert code == 0, said
     assert f"Read as an export of {words}" in said
-    assert f"{count} products are good" in said
+    assert f"{count} products are valid" in said
 
 
 def test_what_is_remembered_of_one_file_is_nothing_to_another(tmp_path: Path) -> None:

@@ -61,4 +61,4 @@ def test_a_service_says_what_is_wrong_with_its_settings(
     )
     result = call("config", "check", "--service", "gate")
     assert result.exit_code == 2
-    assert "no service" in result.stderr
+    assert "unknown service" in result.stderr

@@ -137,7 +137,7 @@ def test_no_gateway_is_distinguished_from_another_program_in_its_place(
     tmp_path: Path, port: int
 ) -> None:
     (taken,) = unreachable(f"127.0.0.1:{port}", None)
-    assert "is no gateway, or hangs" in taken.problem
+    assert "is not a gateway, or hangs" in taken.problem
     (silent,) = unreachable(f"127.0.0.1:{free_port()}", None)
     assert silent.problem.startswith("nothing listens at")
     (away,) = unreachable("127.0.0.1:1", local(tmp_path, running=False, gateway=free_port()))
@@ -164,6 +164,6 @@ def test_a_gateway_that_is_away_is_a_finding_and_no_error(
     target = f"127.0.0.1:{free_port()}"
     result = CliRunner().invoke(app, ["doctor", "--target", target])
     assert result.exit_code == 1
-    assert "1 thing is wrong." in result.output
+    assert "1 problem found." in result.output
     assert f"nothing listens at {target}" in result.output
     assert "Fix: start the suite: `make up`" in result.output

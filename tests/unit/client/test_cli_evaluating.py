@@ -106,7 +106,7 @@ def test_a_model_without_proof_is_trained_shown_and_not_promoted(
     result = line("models", "train", "--promote")
     assert result.exit_code == 0
     assert "SUCCEEDED" in result.stdout
-    assert "serves now" not in result.stdout
+    assert "is serving" not in result.stdout
     assert "the evidence is INCONCLUSIVE" in flat(result.stderr)
     assert "sightline models promote m1 --force" in flat(result.stderr)
 

@@ -92,7 +92,7 @@ def test_an_import_that_was_interrupted_goes_on_and_comes_to_the_same(shop: Shop
         assert shop.run("--in-flight", "1").exit_code == 1
     shop.gateway.after.clear()
     result = shop.run("--in-flight", "1")
-    assert "Going on after row 500" in flat(result.stderr)
+    assert "Continuing after row 500" in flat(result.stderr)
     assert len(shop.gateway.products) == 600
     assert sorted(shop.gateway.stored) == sorted(shop.gateway.products), "a row was stored twice"
     assert [row["_row"] for row in shop.rejected()] == ["301"]
@@ -112,7 +112,7 @@ def test_photos_of_rows_that_are_decided_are_not_sent_again(shop: Shop) -> None:
     shop.gateway.fail("CloseImport", LOST)
     assert shop.run().exit_code == 1
     shop.gateway.requests["ImportProducts"].clear()
-    assert "Going on after row 201" in flat(shop.run().stderr)
+    assert "Continuing after row 201" in flat(shop.run().stderr)
     again = shop.gateway.requests["ImportProducts"]
     assert not any(image.content for r in again for row in r.rows for image in row.product.images)
     assert [row["_row"] for row in shop.rejected()] == ["201"]
@@ -164,7 +164,7 @@ def test_a_given_import_id_is_done_once(shop: Shop) -> None:
     assert shop.run("--import-id", "monday").exit_code == 0
     result = shop.run("--import-id", "monday")
     assert result.exit_code == 0
-    assert "closed before" in result.stderr
+    assert "already complete" in result.stderr
     assert len(shop.gateway.requests["ImportProducts"]) == 1
 
 
@@ -208,7 +208,7 @@ def test_a_folder_is_imported_by_paths(shop: Shop, tmp_path: Path) -> None:
     assert set(shop.gateway.products) == {"hat/straw/a.jpg"}
     made = shop.gateway.products["hat/straw/a.jpg"]
     assert (list(made.category_path), made.images[0].content) == (["hat", "straw"], b"A")
-    assert "1 link was not followed. 1 file is no photo by its name." in flat(result.stdout)
+    assert "1 link was not followed. 1 file is not a photo by its name." in flat(result.stdout)
 
 
 def test_rejected_rows_of_a_folder_can_be_imported_as_a_file(shop: Shop, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ __all__ = ["line"]  # fixtures
 def test_training_is_followed_and_promoted(line: Line, gateway: FakeGateway) -> None:
     result = line("models", "train", "--seed", "7", "--promote")
     assert result.exit_code == 0, result.output
-    assert "Model m1 serves now" in result.stdout
+    assert "Model m1 is serving" in result.stdout
     assert gateway.requests["TrainModel"][0].seed == 7
     assert gateway.requests["PromoteModel"][0].model_version == "m1"
 
@@ -74,7 +74,7 @@ def test_training_that_fails_or_is_cancelled_is_reported_once(
     result = line("models", "train", *options)
     assert result.exit_code == 1
     assert flat(result.stderr) == "Job ranker/1 ended as CANCELLED"
-    assert "serves now" not in result.stdout
+    assert "is serving" not in result.stdout
 
 
 def test_training_may_be_only_started(line: Line, gateway: FakeGateway) -> None:
@@ -94,7 +94,7 @@ def test_models_are_listed_promoted_and_rolled_back(line: Line, gateway: FakeGat
 
 
 def test_a_model_is_demoted_once(line: Line, gateway: FakeGateway) -> None:
-    assert "Model m7 serves no more; none does." in flat(line("models", "demote").stdout)
+    assert "Model m7 no longer serves; no model does." in flat(line("models", "demote").stdout)
     gateway.fail("DemoteModel", status(code_pb2.UNAVAILABLE, "lost"))
     assert line("models", "demote").exit_code == 1
     assert len(gateway.requests["DemoteModel"]) == 2, "never tried again by itself"

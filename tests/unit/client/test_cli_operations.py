@@ -158,7 +158,7 @@ def test_a_wait_for_vectors_says_how_to_stop_and_outlives_a_passing_failure(
     assert result.exit_code == 0, result.output
     assert "0 pending embedding" in flat(result.stdout)
     first, second = result.stderr.splitlines()
-    assert first == "Waiting for vectors. Ctrl-C ends the wait; the suite goes on."
+    assert first == "Waiting for vectors. Ctrl-C ends the wait, not the embedding."
     assert re.fullmatch(r"The suite is not ready \(DRAINING\): trying for 1[12]\d s more\.", second)
 
 

@@ -90,11 +90,11 @@ def test_a_products_profile_is_reported_in_sentences(gateway: FakeGateway) -> No
 
 def test_attributes_are_sent_with_consent_and_withdrawn_without(gateway: FakeGateway) -> None:
     done = profiles(gateway, "set", "ann", "age_band=25-34", "note=a=b", "--consent")
-    assert flat(done.stdout) == "2 attributes are kept now, 1 before."
+    assert flat(done.stdout) == "2 attributes are stored, 1 before."
     sent = gateway.requests["SetShopperAttributes"][-1]
     assert sent.consent
     assert {one.key: one.text for one in sent.attributes} == {"age_band": "25-34", "note": "a=b"}
-    assert flat(profiles(gateway, "clear", "ann").stdout).startswith("0 attributes are kept now")
+    assert flat(profiles(gateway, "clear", "ann").stdout).startswith("0 attributes are stored")
     withdrawn = gateway.requests["SetShopperAttributes"][-1]
     assert (withdrawn.consent, len(withdrawn.attributes)) == (False, 0)
 

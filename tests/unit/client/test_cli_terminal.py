@@ -150,7 +150,7 @@ def test_an_interrupted_import_ends_with_130_and_says_what_is_kept(
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=SECONDS)
     assert (process.returncode, out) == (130, b"")
-    assert err.startswith(b"Interrupted. What was acknowledged is kept")
+    assert err.startswith(b"Interrupted. Acknowledged work is kept")
     assert b"Traceback" not in err
 
 

@@ -1,4 +1,4 @@
-"""The commands, put together. A new command is a module with a function and a line here."""
+"""The commands. A new command is a module with a function, and a line here."""
 
 from typing import Annotated
 
@@ -40,7 +40,7 @@ app = Commands(
     help=flowing(
         """Load a shop into a Sightline suite, ask it for recommendations, and run it.
 
-    A first round: `sightline config check`, `sightline products import FILE --images DIR`,
+    First steps: `sightline config check`, `sightline products import FILE --images DIR`,
     `sightline products status --wait`, `sightline recommend --image PHOTO`,
     `sightline events import FILE`, `sightline models train --promote`.
 
@@ -49,8 +49,7 @@ app = Commands(
     SIGHTLINE_TOKEN_FILE or SIGHTLINE_TOKEN), --catalog (the shop) and --json (for programs).
 
     Exit codes: 0 done; 1 rejected or failed, with the field and the fix on standard error;
-    2 wrong usage; 130 interrupted. `sightline --install-completion` teaches your shell the
-    commands.
+    2 wrong usage; 130 interrupted. `sightline --install-completion` installs shell completion.
     """
     ),
 )

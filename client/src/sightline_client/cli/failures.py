@@ -1,4 +1,4 @@
-"""Says what went wrong and how to fix it, in words."""
+"""Explains errors and how to fix them."""
 
 import re
 from types import MappingProxyType
@@ -33,11 +33,12 @@ _OPTIONS = (
 FIXES = MappingProxyType(
     {
         "GATEWAY_UNREACHABLE": "start the suite: `make up`, or name the gateway with --target",
-        "TOKEN_MISSING": "name the file that your token is in with --token-file; who runs the suite"
-        " makes one: `sightline keys new --name NAME --roles read`",
-        "TOKEN_INVALID": "take one that has not expired and that the gateway knows (its key is in"
-        " GATEWAY_KEYS_FILE), or a new one: `sightline keys new --name NAME --roles read`",
-        "ROLE_MISSING": "take a token with one of these roles, or have it added to `roles` of its"
+        "TOKEN_MISSING": "give the file of your token with --token-file; the operator of the "
+        "suite creates one: `sightline keys new --name NAME --roles read`",
+        "TOKEN_INVALID": "use a token that has not expired and whose key is in GATEWAY_KEYS_FILE, "
+        "or create one: `sightline keys new --name NAME --roles read`",
+        "ROLE_MISSING": "use a token with one of these roles, or have the role added to `roles` "
+        "of its"
         " key in the gateway's GATEWAY_KEYS_FILE",
         "CATALOG_FORBIDDEN": "name a catalog of your token with --catalog, or have this one added"
         " to `catalogs` of its key in the gateway's GATEWAY_KEYS_FILE",
@@ -45,42 +46,42 @@ FIXES = MappingProxyType(
         " --target",
         "CATALOG_NOT_FOUND": "name a catalog that is set up with --catalog; `sightline config"
         " check` tries the default one",
-        "SCENE_NOT_FOUND": "leave --scene out, or take one that `sightline status` lists",
-        "PRODUCT_NOT_FOUND": "take a product id that `sightline products list` shows",
-        "IMAGE_UNDECODABLE": "give a whole file of a kind that is taken: JPEG, PNG, WebP, GIF,"
+        "SCENE_NOT_FOUND": "leave --scene out, or use one that `sightline status` lists",
+        "PRODUCT_NOT_FOUND": "use a product id that `sightline products list` shows",
+        "IMAGE_UNDECODABLE": "use a complete file in a supported format: JPEG, PNG, WebP, GIF,"
         " AVIF, HEIC, TIFF or BMP",
         "IMAGE_TOO_LARGE": "shrink the photo: 10 MiB and 50 megapixels at most, 25 to search by;"
         " 448 pixels on the short side are plenty",
-        "SPACE_UNAVAILABLE": "take a version that `sightline spaces list` shows; of a query, leave"
-        " out what none of these spaces takes",
+        "SPACE_UNAVAILABLE": "use a version that `sightline spaces list` shows; leave out signals "
+        "that none of these spaces supports",
         "FILTER_INVALID": "fix the condition that is named; `sightline recommend --help` has the"
         " fields and operators",
-        "MODEL_NOT_FOUND": "take a version that `sightline models list` shows",
-        "EXPERIMENT_NOT_FOUND": "take a name that `sightline experiments list` shows",
+        "MODEL_NOT_FOUND": "use a version that `sightline models list` shows",
+        "EXPERIMENT_NOT_FOUND": "use a name that `sightline experiments list` shows",
         "EVALUATION_NOT_FOUND": "measure it: `sightline models evaluate VERSION`",
         "MODEL_UNPROVEN": "look at the evidence: `sightline models evaluate VERSION --show`;"
-        " --force promotes it all the same",
-        "JOB_NOT_FOUND": "take an id that `sightline jobs list` shows",
+        " --force promotes it anyway",
+        "JOB_NOT_FOUND": "use an id that `sightline jobs list` shows",
         "TRAINING_DATA_INSUFFICIENT": "import more events, of products that are there:"
         " `sightline products import FILE`, then `sightline events import FILE`",
-        "IMPORT_DELETES_TOO_MUCH": "look whether the file is whole; if it is, run it again with"
-        " --force",
-        "BACKUP_NOT_FOUND": "take one that `sightline backup list` shows; --from names the catalog"
-        " that it is of",
-        "BACKUP_CATALOG_MISMATCH": "name the catalog that the backup is of with --from",
+        "IMPORT_DELETES_TOO_MUCH": "check that the file is complete; if it is, run the command "
+        "again with --force",
+        "BACKUP_NOT_FOUND": "use one that `sightline backup list` shows; --from names the catalog "
+        "it was made of",
+        "BACKUP_CATALOG_MISMATCH": "name the catalog of the backup with --from",
         "BACKUP_VERSION_UNSUPPORTED": "restore it with the version that wrote it, or a newer one",
-        "BACKUP_DAMAGED": "take another backup, `sightline backup create`: this file is not what"
-        " was written",
-        "BACKUP_UNSIGNED": "restore it where the key is that it was made with; --accept-unsigned"
-        " restores it all the same, if you know who wrote its file",
+        "BACKUP_DAMAGED": "create another backup, `sightline backup create`: this file was "
+        "changed after it was written",
+        "BACKUP_UNSIGNED": "restore it where its signing key is configured; --accept-unsigned "
+        "restores it anyway, if you trust its origin",
         "VISITOR_PROOF_INVALID": "give --proof, which `sightline events visitor` shows with the id;"
         " a key with the role privacy needs none",
         "CATALOG_NOT_EMPTY": "restore into an empty --catalog, or with --force, which deletes the"
         " products that the backup does not hold",
-        "URI_FORBIDDEN": "take an http(s) address that the suite's settings allow, or the file",
+        "URI_FORBIDDEN": "use an http(s) address that the suite's settings allow, or a file",
         "NOTHING_AVAILABLE": "try again in a moment; `sightline status` says what is down",
-        "ANSWER_DEGRADED": "try again in a moment, or take what there is, without"
-        " --min-answer-quality; `sightline status` says what is down",
+        "ANSWER_DEGRADED": "try again in a moment, or accept a lower quality, without "
+        "--min-answer-quality; `sightline status` says what is down",
         "INTERNAL": "a fault in the suite, not in your request: the logs of its services say more;"
         " after `make up` they are in DATA/logs",
     }
@@ -88,10 +89,10 @@ FIXES = MappingProxyType(
 """Reason → what to do about it."""
 
 FIXES_BY_CODE = {
-    grpc.StatusCode.DEADLINE_EXCEEDED: "give it longer with --timeout; `sightline status` says"
+    grpc.StatusCode.DEADLINE_EXCEEDED: "raise --timeout; `sightline status` says"
     " what is slow or down",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "send less at once: a query holds 12 MiB"
-    " at most, a batch of products 32 MiB",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "send less per call: at most 12 MiB per query, 32 MiB per "
+    "batch of products",
     grpc.StatusCode.UNAVAILABLE: "try again in a moment; `sightline status` says what is down",
     grpc.StatusCode.UNIMPLEMENTED: "the gateway is older than this client: update it",
 }
@@ -109,12 +110,12 @@ def explain(error: SightlineError) -> RenderableType:
     lines += fix(error)
     if error.retry_after is not None:
         seconds = error.retry_after.total_seconds()
-        lines.append(Text(f"The suite asks to wait {seconds:g} s before the next try."))
+        lines.append(Text(f"The suite asks to wait {seconds:g} s before retrying."))
     return Group(*lines)
 
 
 def fix(error: SightlineError) -> list[Text]:
-    """Return the line that says what to do; none if that is not known."""
+    """Return the line that explains the fix, if one is known."""
     found = FIXES.get(error.reason) or FIXES_BY_CODE.get(error.code)
     return [Text.assemble(("Fix: ", "bold"), found)] if found else []
 

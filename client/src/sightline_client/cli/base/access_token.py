@@ -1,4 +1,4 @@
-"""Who asks: the token of a command, given as it is or in a file."""
+"""The caller's token, from an option or a file."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import typer
 from sightline_client.transport.token import check
 
 _MOST = 64 * 1024
-"""Bytes that are looked at: a device may have no end."""
+"""Maximum bytes read: a device may be endless."""
 
 
 def of(token: str | None, file: Path | None) -> str | None:

@@ -1,5 +1,4 @@
-"""A group of commands whose help is the function's own docstring and whose errors are in words of
-ours."""
+"""A command group: help from docstrings, errors in plain language."""
 
 import inspect
 import os
@@ -19,25 +18,30 @@ from sightline_client.cli.base.option_groups import spread
 F = TypeVar("F", bound=Callable[..., Any])
 
 _WORDS = (
-    (re.compile(r"Input should be a valid integer.*", re.DOTALL), "is no whole number"),
-    (re.compile(r"Input should be a valid number.*", re.DOTALL), "is no number"),
-    (re.compile(r"Input should be greater than or equal to (\S+)"), r"is below \1, the least"),
-    (re.compile(r"Input should be less than or equal to (\S+)"), r"is above \1, the most"),
+    (re.compile(r"Input should be a valid integer.*", re.DOTALL), "is not a whole number"),
+    (re.compile(r"Input should be a valid number.*", re.DOTALL), "is not a number"),
+    (re.compile(r"Input should be greater than or equal to (\S+)"), r"is below the minimum, \1"),
+    (re.compile(r"Input should be less than or equal to (\S+)"), r"is above the maximum, \1"),
     (
         re.compile(r"(?:Value error, )?('.*') does not match the formats? .*", re.DOTALL),
-        r"\1 is no time: write 2026-03-01T12:00:00Z, or 2026-03-01",
+        r"\1 is not a time: write 2026-03-01T12:00:00Z, or 2026-03-01",
     ),
-    (re.compile(r"(?:Value error, )?('.*') is not one of (.*)\.", re.DOTALL), r"\1 is none of \2"),
+    (
+        re.compile(r"(?:Value error, )?('.*') is not one of (.*)\.", re.DOTALL),
+        r"\1 is not one of \2",
+    ),
     (re.compile(r"Value error, "), ""),
 )
-"""What the library says of a value that is no value of the option → the same for people."""
+"""Typer's message about an invalid value → our message."""
 
 _DASHED_TOKEN = re.compile(r"-[\w-]{60,}", re.ASCII)
-"""Every 64th key that signs has all its tokens begin with a dash."""
+"""One in 64 signing keys makes tokens that all begin with a dash."""
 
 
 class PlainCommand(TyperCommand):
-    """One command. Flags show no type, and what is wrong with a value is in plain words."""
+    """A command. Flags are shown without a type, and invalid values are explained in plain
+    language.
+    """
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types(super().get_params(ctx))
@@ -65,7 +69,7 @@ class PlainCommand(TyperCommand):
 
 
 class _Group(TyperGroup):
-    """The commands below a word."""
+    """A group of commands."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types(super().get_params(ctx))
@@ -80,7 +84,7 @@ def _without_types(parameters: list[Any]) -> list[Any]:
 
 
 class Commands(typer.Typer):
-    """Paragraphs flow to the terminal's width; indented lines stay as they are."""
+    """Wrap paragraphs to the terminal's width; keep indented lines."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(cls=_Group, **settings)
@@ -113,7 +117,7 @@ class Commands(typer.Typer):
 
 
 def _give_up_standard_output() -> None:
-    """Discard what waits to be written: writing it at exit would fail again, with a traceback."""
+    """Discard buffered output: flushing it at exit would fail again, with a traceback."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -27,7 +27,7 @@ def text(value: str | list[str] | None) -> str | list[str] | None:
 
 
 _SCHEMES = ("dns:", "unix:", "unix-abstract:", "ipv4:", "ipv6:", "vsock:", "xds:")
-"""gRPC's own ways to name a server, some of which have no port."""
+"""URI schemes of gRPC targets, some of which have no port."""
 _PORT = re.compile(r"[^:\]]+:\d{1,5}$|^\[.+\]:\d{1,5}$")
 
 
@@ -104,7 +104,8 @@ Token: TypeAlias = Annotated[
     typer.Option(
         envvar="SIGHTLINE_TOKEN",
         metavar="TOKEN",
-        help="Token of the caller, for a gateway with keys. Other users of the machine can see"
+        help="The caller's token, for a gateway that requires one. Other users of the machine can "
+        "see"
         " it in the list of processes: --token-file is safer.",
     ),
 ]
@@ -121,7 +122,7 @@ Tls: TypeAlias = Annotated[
     typer.Option(
         "--tls",
         envvar="SIGHTLINE_TLS",
-        help="Use TLS; a public authority signed the gateway's certificate.",
+        help="Use TLS and trust public certificate authorities.",
     ),
 ]
 Ca: TypeAlias = Annotated[
@@ -129,7 +130,7 @@ Ca: TypeAlias = Annotated[
     typer.Option(
         envvar="SIGHTLINE_CA_FILE",
         metavar="FILE",
-        help="Use TLS; one of these authorities (PEM) signed the gateway's certificate.",
+        help="Use TLS and trust these certificate authorities (PEM).",
     ),
 ]
 Cert: TypeAlias = Annotated[
@@ -143,26 +144,26 @@ Cert: TypeAlias = Annotated[
 ]
 Key: TypeAlias = Annotated[
     Path | None,
-    typer.Option(envvar="SIGHTLINE_KEY_FILE", metavar="FILE", help="The certificate's key (PEM)."),
+    typer.Option(envvar="SIGHTLINE_KEY_FILE", metavar="FILE", help="Key (PEM) of --cert."),
 ]
-Catalog: TypeAlias = Annotated[str, words(metavar="ID", help="The catalog (shop) to ask.")]
+Catalog: TypeAlias = Annotated[str, words(metavar="ID", help="Catalog (shop) of the call.")]
 Timeout: TypeAlias = Annotated[
     float,
     typer.Option(
         min=0.001,
         max=86_400,
         metavar="SECONDS",
-        help="Deadline of the call. The suite keeps to it and reports what it left out.",
+        help="Deadline of the call. The suite answers within it and reports what it left out.",
     ),
 ]
 Json: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print the answer as JSON. One call's answer is the contract's message in"
+        help="Print the answer as JSON. For a single call this is the contract's message in"
         " Protobuf's standard JSON mapping (lowerCamelCase names, 64-bit integers as strings,"
-        ' durations like "0.012s"), with every field; a command of several calls prints figures'
-        " of its own.",
+        ' durations like "0.012s"), with every field; a command of several calls prints a'
+        " summary.",
     ),
 ]
 FIELDS = ", ".join(field.name for field in FILTERED if field.kind is not FieldKind.ATTRIBUTES)
@@ -174,9 +175,9 @@ Filter: TypeAlias = Annotated[
         metavar="TEXT",
         callback=text,
         help="Only products that pass, e.g. 'category = \"Wine > Red\" AND price < 30 EUR'. Fields:"
-        f" {FIELDS} and attributes.KEY ('attributes.vintage >= 2015'). AND, OR, NOT and"
-        " parentheses join; OR binds tighter than AND. 'tags:Beef' asks for a tag, 'title:wine' for"
-        " a part of the text, 'price:*' whether it is known.",
+        f" {FIELDS} and attributes.KEY ('attributes.vintage >= 2015'). Combine conditions with "
+        f"AND, OR, NOT and parentheses; OR binds tighter than AND. 'tags:Beef' tests for a tag, "
+        f"'title:wine' for a part of the text, 'price:*' for a known value.",
     ),
 ]
 Currency: TypeAlias = Annotated[
@@ -196,21 +197,26 @@ File: TypeAlias = Annotated[
         metavar="FILE", exists=True, dir_okay=False, help="A .csv, .jsonl or .parquet file."
     ),
 ]
-Newest: TypeAlias = Annotated[int, number("N", "How many, newest first.", 1, 1000)]
+Newest: TypeAlias = Annotated[int, number("N", "Maximum number, newest first.", 1, 1000)]
 Force: TypeAlias = Annotated[
     bool,
-    typer.Option("--force", help="Do it. Without this option the command shows what it would do."),
+    typer.Option(
+        "--force",
+        help="Apply the change. Without this option the command only shows what it would do.",
+    ),
 ]
 InFlight: TypeAlias = Annotated[
     int,
-    typer.Option("--in-flight", min=1, max=32, metavar="N", help="Batches under way at once."),
+    typer.Option(
+        "--in-flight", min=1, max=32, metavar="N", help="Number of batches sent concurrently."
+    ),
 ]
 Ignore: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         "--ignore",
         metavar="COLUMN",
-        help="A column of the file to ignore. May be given several times.",
+        help="Column of the file to ignore. Repeatable.",
     ),
 ]
 

@@ -17,13 +17,13 @@ from sightline_client.values.requests import QueryOptions, RecommendOptions
 from sightline_client.values.signals import AWAY_WEIGHT, Box, Unlike
 
 _OF_THE_CALL = {"product": "products", "anchor": "anchors", "top": "page_size"}
-"""Options of the command line that are called otherwise in a call; others have the same name."""
+"""Options whose parameter of the call has another name."""
 _CONVERTED = frozenset({"image", "filter"})
-"""Options of the same name that hold something else."""
+"""Options with the name of a parameter but another content."""
 
 
 def _options(group: OptionGroup) -> dict[str, Any]:
-    """Return those options of a group that are options of the call too, where they are given."""
+    """Return the given options of a group that are also parameters of the call."""
     named = {_OF_THE_CALL.get(each.name, each.name): each.name for each in fields(group)}
     both = (RecommendOptions.__annotations__.keys() & named.keys()) - _CONVERTED
     given = {name: getattr(group, named[name]) for name in both}
@@ -35,10 +35,10 @@ def _box(text: str) -> Box:
     try:
         left, top, right, bottom = (float(number) for number in text.split(","))
     except ValueError:
-        problem = "is four numbers, such as 0.1,0.2,0.6,0.9: left, top, right, bottom"
+        problem = "must be four numbers, such as 0.1,0.2,0.6,0.9: left, top, right, bottom"
         raise typer.BadParameter(problem, param_hint="--box") from None
     if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        problem = "has left below right and top below bottom, each from 0 to 1"
+        problem = "must have left < right and top < bottom, each from 0 to 1"
         raise typer.BadParameter(problem, param_hint="--box")
     return Box(left, top, right, bottom)
 
@@ -50,7 +50,7 @@ Part: TypeAlias = Annotated[
     typer.Option(
         "--box",
         metavar="L,T,R,B",
-        help="The part of the photo that is meant: left, top, right and bottom as fractions of its"
+        help="Region of the photo to search by: left, top, right and bottom as fractions of its"
         " width and height, such as 0.1,0.2,0.6,0.9.",
         parser=_box,
     ),
@@ -61,41 +61,39 @@ FindSubject: TypeAlias = Annotated[
 ]
 Top: TypeAlias = Annotated[
     int,
-    typer.Option("--top", min=1, max=200, metavar="K", help="How many products."),
+    typer.Option("--top", min=1, max=200, metavar="K", help="Maximum number of products."),
 ]
 
 
 @dataclass(frozen=True)
 class SignalGroup(OptionGroup):
-    """Options for what products shall be near to, and far from."""
+    """Options for positive and negative query signals."""
 
     image: Annotated[
         list[Path] | None,
-        typer.Option("--image", help="Photo to be near to. May be given several times.", **_PHOTOS),
+        typer.Option("--image", help="Photo to search by. Repeatable.", **_PHOTOS),
     ] = None
     image_uri: Annotated[
         list[str] | None,
         options.words(
             "--image-uri",
             metavar="URI",
-            help="Address of a photo to be near to, which the suite fetches if its settings"
-            " allow that.",
+            help="Address of a photo to search by; the suite fetches it if its settings allow "
+            "that.",
         ),
     ] = None
     product: Annotated[
         list[str] | None,
-        options.words(
-            "--product", metavar="ID", help="Product to be near to. May be given several times."
-        ),
+        options.words("--product", metavar="ID", help="Product to search by. Repeatable."),
     ] = None
     text: Annotated[
-        str | None, options.words("--text", metavar="WORDS", help="Words to be near to.")
+        str | None, options.words("--text", metavar="WORDS", help="Text to search by.")
     ] = None
     not_image: Annotated[
         list[Path] | None,
         typer.Option(
             "--not-image",
-            help="Photo to be far from. May be given several times.",
+            help="Photo that results should differ from. Repeatable.",
             **_PHOTOS,
         ),
     ] = None
@@ -104,7 +102,7 @@ class SignalGroup(OptionGroup):
         options.words(
             "--not-text",
             metavar="WORDS",
-            help="Words to be far from. May be given several times.",
+            help="Text that results should differ from. Repeatable.",
         ),
     ] = None
     not_product: Annotated[
@@ -112,7 +110,7 @@ class SignalGroup(OptionGroup):
         options.words(
             "--not-product",
             metavar="ID",
-            help="Product to be far from; it is left out too. May be given several times.",
+            help="Product that results should differ from; it is also left out. Repeatable.",
         ),
     ] = None
     not_weight: Annotated[
@@ -122,7 +120,7 @@ class SignalGroup(OptionGroup):
             min=0.01,
             max=100,
             metavar="WEIGHT",
-            help="Weight of each --not-…; what to be near to has weight 1.",
+            help="Weight of each --not-…, relative to 1 for what is searched by.",
         ),
     ] = AWAY_WEIGHT
     box: Part = None
@@ -138,7 +136,7 @@ class SignalGroup(OptionGroup):
         return made
 
     def photos(self) -> list[bytes | Uri]:
-        """Return the photos to be near to. One that can't be read is wrong usage."""
+        """Return the query photos. Raise BadParameter for an unreadable one."""
         return [*photos(self.image), *map(Uri, self.image_uri or ())]
 
 
@@ -155,7 +153,7 @@ class FilterGroup(OptionGroup):
         return {"filter": self.condition(), "page_size": self.top}
 
     def condition(self) -> Filter | None:
-        """Return the filter; None = every product passes."""
+        """Return the filter, or None to accept every product."""
         return options.condition(self.filter, self.currency)
 
 
@@ -163,66 +161,64 @@ class FilterGroup(OptionGroup):
 class RequestGroup(FilterGroup, SignalGroup):
     """Options of a recommendation."""
 
-    user: Annotated[
-        str | None, options.words(metavar="ID", help="The customer to recommend to.")
-    ] = None
+    user: Annotated[str | None, options.words(metavar="ID", help="Customer to recommend to.")] = (
+        None
+    )
     visitor: Annotated[
         str | None,
-        options.words(metavar="ID", help="The visitor to recommend to, who is not logged in."),
+        options.words(metavar="ID", help="Visitor (not logged in) to recommend to."),
     ] = None
     scene: Annotated[
-        str, options.words(metavar="NAME", help="The plan to answer by; empty = the default one.")
+        str,
+        options.words(metavar="NAME", help="Plan of the answer; default: the default plan."),
     ] = ""
     exclude: Annotated[
         list[str] | None,
-        options.words(metavar="ID", help="A product to leave out. May be given several times."),
+        options.words(metavar="ID", help="Product to leave out. Repeatable."),
     ] = None
     anchor: Annotated[
         list[str] | None,
         options.words(
             metavar="ID",
-            help="A product that the request is about: of a product page, or in the cart. May be"
-            " given several times.",
+            help="Product of the page or cart that the request comes from. Repeatable.",
         ),
     ] = None
     followed: Annotated[
         list[str] | None,
         options.words(
             metavar="VALUE",
-            help="A value that the shopper follows, such as an author. May be given several times.",
+            help="Value that the shopper follows, such as an author. Repeatable.",
         ),
     ] = None
     language: Annotated[
-        str, options.words(metavar="CODE", help="Language of the reasons: en, zh. Empty = en.")
+        str, options.words(metavar="CODE", help="Language of the reasons: en (default) or zh.")
     ] = ""
     pin: Annotated[
         list[str] | None,
         options.words(
             metavar="ID=PLACE",
-            help="A product to show at this place, 1 to 200. May be given several times.",
+            help="Product and its fixed position, 1 to 200. Repeatable.",
         ),
     ] = None
     boost: Annotated[
         list[str] | None,
         options.words(
             metavar="ID=AMOUNT",
-            help="A product to move up, and the amount to add to its relevance, which is 0 to 1"
-            " among the best 100. May be given several times.",
+            help="Product and the amount to add to its relevance (0 to 1 among the best 100). "
+            "Repeatable.",
         ),
     ] = None
     bury: Annotated[
         list[str] | None,
-        options.words(
-            metavar="ID", help="A product to show behind all others. May be given several times."
-        ),
+        options.words(metavar="ID", help="Product to show after all others. Repeatable."),
     ] = None
 
     not_personal: Annotated[
         bool,
         typer.Option(
             "--not-personal",
-            help="Answer as for an unknown shopper; --user and --visitor are not used and not"
-            " kept.",
+            help="Answer as for an unknown shopper; --user and --visitor are neither used nor "
+            "recorded.",
         ),
     ] = False
 
@@ -247,7 +243,7 @@ class RequestGroup(FilterGroup, SignalGroup):
 def _pinned(text: str) -> tuple[str, int]:
     product, _, place = text.rpartition("=")
     if not product or not place.isdecimal():
-        raise typer.BadParameter("is a product and a place: wine-7=1", param_hint="--pin")
+        raise typer.BadParameter("must be a product and a position: wine-7=1", param_hint="--pin")
     return product, int(place)
 
 
@@ -256,7 +252,7 @@ def _boosted(text: str) -> tuple[str, float]:
     try:
         return product or text, float(amount if product else "")
     except ValueError:
-        problem = "is a product and an amount: wine-7=0.5"
+        problem = "must be a product and an amount: wine-7=0.5"
         raise typer.BadParameter(problem, param_hint="--boost") from None
 
 
@@ -274,5 +270,5 @@ def _photo(path: Path) -> bytes:
         reason = error.strerror or type(error).__name__
         raise typer.BadParameter(f"{path}: {reason}", param_hint="--image") from None
     if len(content) > MAX_MESSAGE_BYTES:
-        raise typer.BadParameter(f"{path} has more than 32 MiB", param_hint="--image")
+        raise typer.BadParameter(f"{path} is larger than 32 MiB", param_hint="--image")
     return content

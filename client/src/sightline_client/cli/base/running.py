@@ -1,4 +1,4 @@
-"""Runs one command's work and turns its end into text and an exit code."""
+"""Runs one command; turns its outcome into text and an exit code."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ def guarded(work: Callable[[], T], *, keeps: bool = False) -> T:
         say(failures.of_system(error))
     except (KeyboardInterrupt, asyncio.CancelledError):
         if keeps:
-            say(Text("Interrupted. What was acknowledged is kept; run it again to go on."))
+            say(Text("Interrupted. Acknowledged work is kept; run the command again to continue."))
         raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(1)
 

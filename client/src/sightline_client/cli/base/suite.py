@@ -1,5 +1,4 @@
-"""What every command that asks the suite has: where, for which catalog, for how long, and how the
-answer is shown."""
+"""Options of all commands that call the suite: target, catalog, deadline and output."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -90,8 +89,8 @@ class Suite(OptionGroup):
 
 
 QUICK = Suite(timeout=5.0)
-"""The options of a command that reads one thing."""
+"""Options of a command that makes one small call."""
 PATIENT = Suite(timeout=30.0)
-"""Of one that changes many."""
+"""Options of a command that changes many products or events."""
 LONG = Suite(timeout=60.0)
-"""Of one that sends large batches."""
+"""Options of a command that sends large batches."""

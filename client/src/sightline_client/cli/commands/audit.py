@@ -12,16 +12,16 @@ from sightline_client.cli.show import listings
 def audit(
     *,
     since: Annotated[
-        datetime | None, options.moment(f"Only from this time on{options.ZONE}")
+        datetime | None, options.moment(f"Only at or after this time{options.ZONE}")
     ] = None,
     before: Annotated[datetime | None, options.moment("Only before this time.")] = None,
     caller: Annotated[
-        str, options.words(metavar="NAME", help="Only of this caller; empty = of all.")
+        str, options.words(metavar="NAME", help="Only calls of this caller; default: all callers.")
     ] = "",
     top: options.Newest = 50,
     page: Annotated[
         str,
-        options.words(metavar="TOKEN", help="Continue a list, from the token that it ended with."),
+        options.words(metavar="TOKEN", help="Page token that the previous list printed."),
     ] = "",
     suite: Suite,
 ) -> None:

@@ -35,7 +35,9 @@ def create(*, wait: options.Wait = True, suite: Suite) -> None:
 @app.command("list")
 def list_(
     *,
-    top: Annotated[int, options.number("N", "How many, newest first.", 1, 200)] = 20,
+    top: Annotated[
+        int, options.number("N", "Maximum number of backups, newest first.", 1, 200)
+    ] = 20,
     suite: Suite,
 ) -> None:
     """List the backups of a catalog, newest first.
@@ -79,23 +81,23 @@ def restore(
         options.words(
             "--from",
             metavar="CATALOG",
-            help="The catalog that the backup is of; empty = --catalog.",
+            help="Catalog that the backup was made of; default: --catalog.",
         ),
     ] = "",
     force: Annotated[
         bool,
         typer.Option(
             "--force",
-            help="Restore into a catalog that holds products; those that the backup lacks are"
-            " deleted.",
+            help="Restore into a catalog that is not empty; products missing from the backup are "
+            "deleted.",
         ),
     ] = False,
     accept_unsigned: Annotated[
         bool,
         typer.Option(
             "--accept-unsigned",
-            help="Accept a backup that none of the operator's keys signed. Its content is not"
-            " proven to be the suite's own.",
+            help="Accept a backup without a valid signature of the operator. Its origin is not "
+            "verified.",
         ),
     ] = False,
     wait: options.Wait = True,
@@ -103,8 +105,8 @@ def restore(
 ) -> None:
     """Restore a backup: products as they were, with ids, etags, times, photos and vectors.
 
-    All files are checked before any of them counts. Products that are written while it runs stay
-    as they were written.
+    All files are verified before any is used. Products written during the restore are kept as
+    written.
 
     [bold]Examples[/bold]
 

@@ -21,13 +21,13 @@ def classify(
     box: query.Part = None,
     find_subject: query.FindSubject = False,
     top: Annotated[
-        int, typer.Option("--top", min=1, max=20, metavar="K", help="How many categories.")
+        int, typer.Option("--top", min=1, max=20, metavar="K", help="Maximum number of categories.")
     ] = 5,
     suite: Suite,
 ) -> None:
     """Say which categories a photo is of, and which filters it proposes.
 
-    It takes a space that was fitted on the catalog and has learned its categories:
+    Requires a space fitted on the catalog with its categories:
     `sightline spaces fit`.
 
     [bold]Examples[/bold]

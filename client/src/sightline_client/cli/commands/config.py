@@ -18,11 +18,11 @@ from sightline_client.convert import from_wire
 from sightline_client.errors import SightlineError
 from sightline_client.version import VERSION
 
-app = Commands(no_args_is_help=True, help="Check how the command line is set up.")
+app = Commands(no_args_is_help=True, help="Check the configuration of the command line.")
 
 
 async def status_and_version(client: SightlineClient) -> tuple[admin.GetStatusResponse, str]:
-    """Return the suite's status, and the gateway's version; "" = not known."""
+    """Return the suite's status and the gateway's version (empty if unknown)."""
     calls, timeout = client.calls, client.timeout
     request = admin.GetStatusRequest(catalog_id=client.catalog)
     message = await calls(calls.admin.GetStatus, request, timeout)
@@ -38,7 +38,7 @@ async def status_and_version(client: SightlineClient) -> tuple[admin.GetStatusRe
 def _services(value: list[str] | None) -> list[str] | None:
     if unknown := [repr(each) for each in value or () if each not in services.PROCESSES]:
         known = ", ".join(services.PROCESSES)
-        raise typer.BadParameter(f"{', '.join(unknown)}: no service. Services are {known}")
+        raise typer.BadParameter(f"unknown service {', '.join(unknown)}; known services: {known}")
     return value
 
 
@@ -57,7 +57,7 @@ def check(
     ] = None,
     suite: Suite = QUICK,
 ) -> None:
-    """Check that the gateway answers and has the catalog, and print the versions.
+    """Check that the gateway answers and has the catalog; print the versions.
 
     Exit code 0 = both hold, even when parts of the suite are down: `sightline status` shows
     those. With --service: 0 = each would start.

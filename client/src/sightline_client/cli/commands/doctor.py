@@ -24,18 +24,18 @@ from sightline_client.values.operations import Status
 from sightline_client.version import VERSION
 
 LEAST_FREE = 2 * 2**30
-"""Bytes on the disk where a suite on this machine keeps what it stores."""
+"""Free bytes below which the disk of a local suite is reported as full."""
 MOST_LAG = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it should be."""
+    """A problem, or a next step."""
 
     problem: str
     fix: str
     wrong: bool = True
-    """False = nothing is broken, but there is a next step."""
+    """False for a next step: nothing is broken."""
 
 
 def unreachable(target: str, local: LocalSuite | None) -> Iterator[Finding]:
@@ -48,7 +48,7 @@ def unreachable(target: str, local: LocalSuite | None) -> Iterator[Finding]:
             yield Finding(f"no suite runs in {local.data}", f"start it: `{local.again}`")
     elif at(target):
         yield Finding(
-            f"what listens at {target} is no gateway, or hangs",
+            f"the program at {target} is not a gateway, or hangs",
             "start the suite on other ports, `make up PORT_BASE=9600`, or name the gateway with"
             " --target",
         )
@@ -60,19 +60,21 @@ def unreachable(target: str, local: LocalSuite | None) -> Iterator[Finding]:
 
 
 def of_machine(local: LocalSuite, free: int) -> Iterator[Finding]:
-    """Yield what a suite lacks on this machine. `free`: bytes on the disk of its data."""
+    """Yield problems of a local suite: disk space, ports. `free`: free bytes on the disk of its
+    data.
+    """
     if free < LEAST_FREE:
         yield Finding(
-            f"{free / 2**30:.1f} GiB are free on the disk of {local.data}: stores that are full"
-            " refuse writes",
-            f"make room; what the suite takes there: `du -sh {local.data}`",
+            f"{free / 2**30:.1f} GiB are free on the disk of {local.data}: full stores reject "
+            f"writes",
+            f"free some space; disk usage of the suite: `du -sh {local.data}`",
         )
     if local.running:
         for program, port in local.silent():
             yield Finding(
                 f"{program} does not listen on port {port}",
-                f"start all anew: `make down`, then `{local.again}`;"
-                f" {local.data}/logs/{program}.log says why it ended",
+                f"restart everything: `make down`, then `{local.again}`;"
+                f" {local.data}/logs/{program}.log holds the reason",
             )
     elif taken := [f"{port} ({program})" for program, port in local.taken()]:
         yield Finding(
@@ -82,21 +84,21 @@ def of_machine(local: LocalSuite, free: int) -> Iterator[Finding]:
 
 
 def findings(status: Status, gateway: str) -> Iterator[Finding]:
-    """Yield what a suite that answers lacks. `gateway`: its version, "" = not known."""
+    """Yield problems of a suite that answers. `gateway`: its version, empty if unknown."""
     for part in status.components:
         if part.error is not None:
             yield Finding(
                 f"{part.component} does not answer: {part.error.message}",
-                "start a suite on this machine anew: `make down`, then `make up`; elsewhere look"
-                f" into the log of {part.component}",
+                "restart a local suite: `make down`, then `make up`; for another suite, read the "
+                "log of {part.component}",
             )
     yield from _versions(status, gateway)
     for space in status.embedder_spaces:
         if not space.ready:
             yield Finding(
                 f"the model {space.model} of the space {space.space} does not answer",
-                "start a suite on this machine anew: `make down`, then `make up`; elsewhere look"
-                " into Triton's log",
+                "restart a local suite: `make down`, then `make up`; for another suite, read "
+                "Triton's log",
             )
     yield from _catalog(status)
     for advice in status.advice:
@@ -116,7 +118,7 @@ def _versions(status: Status, gateway: str) -> Iterator[Finding]:
         if ours and version != ours:
             yield Finding(
                 f"the gateway is {ours}, the {name} {version}",
-                "have all services run one release: on this machine `make down`, then `make up`",
+                "run one release of all services: on this machine `make down`, then `make up`",
             )
     if ours and ours != VERSION:
         yield Finding(
@@ -135,7 +137,7 @@ def _catalog(status: Status) -> Iterator[Finding]:
         )
     elif status.products and not (status.indexed_images or status.pending_images):
         yield Finding(
-            "no product has a photo: nothing is found by its looks",
+            "no product has a photo: image search finds nothing",
             "import them with their photos: `sightline products import FILE --images DIR`",
             wrong=False,
         )
@@ -150,18 +152,18 @@ def _catalog(status: Status) -> Iterator[Finding]:
         yield Finding(
             f"the index is {status.freshness.lag.total_seconds():.0f} s behind the catalog, and"
             f" {waiting:,} photos and texts are pending embedding",
-            "wait for it: `sightline products status --wait`; where it stands still, the"
-            " retriever's worker or the embedder is down",
+            "wait for it: `sightline products status --wait`; if it makes no progress, the "
+            "retriever's worker or the embedder is down",
         )
 
 
 def doctor(*, suite: Suite) -> None:
     """Find what is wrong with the suite, and say what fixes it: parts that do not answer, versions
-    that differ, an empty catalog, an index that lags, a model that is missing. Of a suite on this
-    machine also ports on which nothing listens or that another program has, and a full disk; it is
-    looked for where `make up` put it: in DATA, or below this folder.
+    that differ, an empty catalog, an index that lags, a model that is missing. Checks of a suite on
+    this machine (in DATA, or below the current folder) include ports without a listener or taken by
+    another program, and a full disk.
 
-    Exit code 0 = nothing is wrong, though there may be a next step.
+    Exit code 0 = no problem found, though there may be a next step.
 
     [bold]Example[/bold]
 
@@ -188,8 +190,8 @@ def doctor(*, suite: Suite) -> None:
     if suite.json:
         running.show_facts({"healthy": not wrong, "findings": [asdict(each) for each in found]})
     else:
-        things = counted(len(wrong), "thing is wrong", "things are wrong")
-        head = Text(f"{things}." if wrong else "Nothing is wrong.")
+        things = counted(len(wrong), "problem found", "problems found")
+        head = Text(f"{things}." if wrong else "No problem found.")
         running.show(Group(head, *(_shown(each) for each in found)))
     if wrong:
         raise typer.Exit(1)

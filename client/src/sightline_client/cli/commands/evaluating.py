@@ -32,26 +32,29 @@ def command(
     *,
     version: Annotated[
         str,
-        typer.Argument(metavar="[VERSION]", help="As `models list` shows it; none: the newest."),
+        typer.Argument(
+            metavar="[VERSION]", help="Version, as shown by `models list`; default: the newest."
+        ),
     ] = "",
     show: Annotated[
-        bool, typer.Option("--show", help="Show its last evaluation, without a new one.")
+        bool, typer.Option("--show", help="Show the last evaluation without running a new one.")
     ] = False,
     html: Annotated[
         Path | None, typer.Option("--html", dir_okay=False, help="Write a page with plots.")
     ] = None,
     events: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Events, as `events import` reads them.", **_FILE),
+        typer.Option(metavar="FILE", help="File of events, as for `events import`.", **_FILE),
     ] = None,
     products: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Products, as `products import` reads them.", **_FILE),
+        typer.Option(metavar="FILE", help="File of products, as for `products import`.", **_FILE),
     ] = None,
     split: Annotated[
         SplitChoice | None,
         typer.Option(
-            help="At one time for all shoppers, or the last events of each shopper; default both.",
+            help="Split at one time for all shoppers, or hold out the last events of each; "
+            "default: both.",
             rich_help_panel="Without a suite",
         ),
     ] = None,
@@ -60,7 +63,7 @@ def command(
         typer.Option(
             min=0.01,
             max=0.9,
-            help="Share of the events that is held out.",
+            help="Share of the events to hold out.",
             rich_help_panel="Without a suite",
         ),
     ] = 0.2,
@@ -91,7 +94,9 @@ def command(
         raise typer.BadParameter("give --events and --products together", param_hint="--events")
     if events is not None and products is not None:
         if version or show:
-            raise typer.BadParameter("files are no model of the suite's", param_hint="VERSION")
+            raise typer.BadParameter(
+                "a model of the suite can't be evaluated on files", param_hint="VERSION"
+            )
         splits = [split] if split else list(SplitChoice)
         found = running.guarded(
             lambda: _here(events, products, splits, share=share, seed=seed, ignore=ignore or ())
@@ -129,7 +134,7 @@ def _here(
     seed: int,
     ignore: Sequence[str],
 ) -> evaluation_pb2.Evaluation:
-    """Evaluate files with the package installed beside this one."""
+    """Evaluate files with the evaluator installed on this machine."""
     evaluate = offline_evaluation.evaluator()
     known, happened = (
         offline_evaluation.read_products(products, ignore),

@@ -50,9 +50,9 @@ def import_(
     (2026-03-01T12:00:00Z, or seconds since 1970), value (of a RATING: 0 to 5), quantity, unit_price
     with currency, order_id, position, scene, attribution_token, query.
 
-    An invalid row never stops the rest: it is reported with its number and kept with its error in
-    FILE.rejected.csv (or .jsonl); fix that file and import it. After an interrupt, run the command
-    again: duplicates are counted as such.
+    An invalid row does not stop the import: it is reported with its number and kept with its error
+    in FILE.rejected.csv (or .jsonl); fix that file and import it. After an interrupt, run the
+    command again: duplicates are not counted twice.
 
     [bold]Examples[/bold]
 
@@ -151,19 +151,19 @@ def purge(
 def export(
     *,
     since: Annotated[
-        datetime | None, options.moment(f"Only events from this time on{options.ZONE}")
+        datetime | None, options.moment(f"Only events at or after this time{options.ZONE}")
     ] = None,
     before: Annotated[datetime | None, options.moment("Only events before this time.")] = None,
     type: Types = None,
     order_ids: Annotated[
         bool,
-        typer.Option("--order-ids", help="Write ids of orders in plain text instead of hashed."),
+        typer.Option("--order-ids", help="Write order ids in plain text instead of as hashes."),
     ] = False,
     queries: Annotated[bool, typer.Option("--queries", help="Include search terms.")] = False,
     wait: options.Wait = True,
     suite: Suite,
 ) -> None:
-    """Write events to Parquet files, on the ranker's side; people are pseudonyms in them.
+    """Write events to Parquet files on the ranker's storage; users and visitors are pseudonymized.
 
     Data that may identify a person is left out unless an option includes it.
 

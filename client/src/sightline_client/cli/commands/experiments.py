@@ -33,8 +33,8 @@ def list_(*, suite: Suite) -> None:
 
 @app.command()
 def show(*, name: Name, suite: Suite = PATIENT) -> None:
-    """Show how the arms perform, and the conclusion. Read it as often as you like: the intervals
-    hold at all readings together.
+    """Show how the arms perform, and the conclusion. The intervals stay valid however often they
+    are read.
 
     [bold]Examples[/bold]
 
@@ -49,11 +49,13 @@ def show(*, name: Name, suite: Suite = PATIENT) -> None:
 def export(
     *,
     name: Name,
-    file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="A .csv to write.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", dir_okay=False, help="CSV file to write.")
+    ],
     suite: Suite = PATIENT,
 ) -> None:
-    """Write what each counted unit did to a CSV file. Units are hashes, of no use in another
-    experiment.
+    """Write the results of each counted unit to a CSV file. Unit ids are hashes that differ between
+    experiments.
 
     [bold]Example[/bold]
 

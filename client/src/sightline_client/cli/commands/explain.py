@@ -29,10 +29,10 @@ def explain(
     ] = None,
     suite: Suite,
 ) -> None:
-    """Say why a product is, or is not, among what a request recommends.
+    """Explain why a product is, or is not, recommended for a request.
 
-    Takes the options of `sightline recommend`: which condition left the product out, or where it
-    stands, what its score is made of and what the last product shown has more.
+    Takes the options of `sightline recommend`. Shows the condition that excluded the product, or
+    its position and the parts of its score beside those of the last product shown.
 
     [bold]Examples[/bold]
 
@@ -44,7 +44,9 @@ def explain(
     """
     request, photos = asked.request(), asked.photos()
     if heat_map is not None and len(photos) != 1:
-        raise typer.BadParameter("a heat map is of one query image", param_hint="--heat-map")
+        raise typer.BadParameter(
+            "a heat map requires exactly one query image", param_hint="--heat-map"
+        )
     drawn: list[HeatMap] = []
 
     async def explain(client: SightlineClient) -> Explanation:

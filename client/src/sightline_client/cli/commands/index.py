@@ -23,7 +23,9 @@ app = Commands(
 
 Name = Annotated[
     str,
-    typer.Argument(metavar="GENERATION", help="As `index list` shows it.", callback=options.text),
+    typer.Argument(
+        metavar="GENERATION", help="Name, as shown by `index list`.", callback=options.text
+    ),
 ]
 Space = Annotated[str, options.words(metavar="SPACE", help="The embedding space.")]
 _METRICS = [str(each) for each in IndexMetric if each is not IndexMetric.UNKNOWN]
@@ -34,10 +36,12 @@ _KINDS = [str(each) for each in IndexKind if each is not IndexKind.UNKNOWN]
 def list_(
     *,
     space: Space = "",
-    dropped: Annotated[bool, typer.Option("--dropped", help="List dropped ones too.")] = False,
+    dropped: Annotated[
+        bool, typer.Option("--dropped", help="Include dropped generations.")
+    ] = False,
     suite: Suite,
 ) -> None:
-    """List the generations, oldest first, and which one searches use.
+    """List the generations, oldest first, and mark the active one.
 
     [bold]Example[/bold]
 
@@ -53,34 +57,35 @@ def list_(
 def create(
     *,
     name: Annotated[
-        str, options.words(metavar="NAME", help="Its name; empty = the suite makes one.")
+        str, options.words(metavar="NAME", help="Name of the generation; default: generated.")
     ] = "",
     space: Space = "visual",
     version: Annotated[
         str,
         options.words(
-            metavar="VERSION", help="The space's version; empty = the embedder's default one."
+            metavar="VERSION", help="Version of the space; default: the embedder's default."
         ),
     ] = "",
     metric: Annotated[
-        str, typer.Option(metavar="|".join(_METRICS), help="Similarity of two vectors.")
+        str, typer.Option(metavar="|".join(_METRICS), help="Similarity metric.")
     ] = "COSINE",
     kind: Annotated[
-        str, typer.Option(metavar="|".join(_KINDS), help="Exact (FLAT), or by a graph (HNSW).")
+        str,
+        typer.Option(metavar="|".join(_KINDS), help="Index type: exact (FLAT) or graph (HNSW)."),
     ] = "FLAT",
-    m: Annotated[int, typer.Option(min=0, help="HNSW: links of a node; 0 = 16.")] = 0,
+    m: Annotated[int, typer.Option(min=0, help="HNSW: links per node; default 16.")] = 0,
     ef_construction: Annotated[
-        int, typer.Option(min=0, help="HNSW: candidates while building; 0 = 200.")
+        int, typer.Option(min=0, help="HNSW: candidates when building; default 200.")
     ] = 0,
     ef: Annotated[
-        int, typer.Option(min=0, help="HNSW: least candidates of a search; 0 = 128.")
+        int, typer.Option(min=0, help="HNSW: minimum candidates of a search; default 128.")
     ] = 0,
     partitions: Annotated[
-        int, typer.Option(min=0, help="Parts by top category; 0 = one for all.")
+        int, typer.Option(min=0, help="Partitions by top category; default: no partitions.")
     ] = 0,
     suite: Suite,
 ) -> None:
-    """Create a generation beside the active one. Every write reaches it from then on.
+    """Create a generation beside the active one. All writes reach it from then on.
 
     [bold]Example[/bold]
 
@@ -121,9 +126,13 @@ def backfill(*, name: Name, wait: options.Wait = True, suite: Suite) -> None:
 def verify(
     *,
     name: Name,
-    sample: Annotated[int, options.number("N", "Photos to embed again; 0 = 200.", 0, 10_000)] = 0,
-    k: Annotated[int, options.number("N", "Neighbours to ask for; 0 = 100.", 0, 1000)] = 0,
-    min_recall: Annotated[float, options.number("SHARE", "Least recall; 0 = 0.98.", 0, 1)] = 0.0,
+    sample: Annotated[
+        int, options.number("N", "Photos to embed again; default 200.", 0, 10_000)
+    ] = 0,
+    k: Annotated[int, options.number("N", "Neighbours per search; default 100.", 0, 1000)] = 0,
+    min_recall: Annotated[
+        float, options.number("SHARE", "Minimum recall; default 0.98.", 0, 1)
+    ] = 0.0,
     suite: Suite,
 ) -> None:
     """Verify a generation: recall against exact search, photos embedded again, counts. Exit code 0
@@ -158,12 +167,13 @@ def activate(
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Activate without regard to its verification; this is logged."
+            "--force",
+            help="Activate even if the verification failed or is missing; this is logged.",
         ),
     ] = False,
     suite: Suite,
 ) -> None:
-    """Make searches use a generation, at once and without a failed request.
+    """Activate a generation: searches use it at once, without downtime.
 
     [bold]Example[/bold]
 
@@ -174,7 +184,7 @@ def activate(
 
 @app.command()
 def rollback(*, space: Space = "visual", suite: Suite) -> None:
-    """Activate again the generation that was active before the present one.
+    """Reactivate the previously active generation.
 
     [bold]Example[/bold]
 
@@ -185,7 +195,7 @@ def rollback(*, space: Space = "visual", suite: Suite) -> None:
 
 @app.command()
 def drop(*, name: Name, suite: Suite) -> None:
-    """Drop a generation that is not active, with its vectors unless another one has them.
+    """Drop an inactive generation, and its vectors unless another generation uses them.
 
     [bold]Example[/bold]
 
@@ -202,8 +212,8 @@ def upgrade_(
         str,
         options.words(
             metavar="VERSION|MODEL",
-            help="The space's version, or the model that makes it, as `status` shows; empty = the"
-            " embedder's default one.",
+            help="Version of the space or name of its model, as shown by `status`; default: the "
+            "embedder's default.",
         ),
     ] = "",
     suite: Suite,
@@ -219,7 +229,9 @@ def upgrade_(
       sightline index upgrade --version efficientnet_lite2
     """
     if space != "visual" and not version:
-        raise typer.BadParameter("is needed for another space than visual", param_hint="--version")
+        raise typer.BadParameter(
+            "is required for a space other than visual", param_hint="--version"
+        )
     made = upgrade.Upgrade()
 
     async def ask(client: SightlineClient) -> None:
@@ -240,9 +252,9 @@ def rebuild(
     wait: options.Wait = True,
     suite: Suite,
 ) -> None:
-    """Rebuild an index that lost its data, from the record.
+    """Rebuild an index that lost its data, from the stored vectors.
 
-    No photo is embedded again. It ends when the index holds everything.
+    No photo is embedded again. The command ends when the index is complete.
 
     [bold]Examples[/bold]
 

@@ -14,14 +14,17 @@ app = Commands(
     no_args_is_help=True, help="Follow and stop long work: training, purges, imports, backfills."
 )
 
-JobId = Annotated[str, options.argument("JOB", "The job, as `jobs list` shows it.")]
+JobId = Annotated[str, options.argument("JOB", "Job id, as shown by `jobs list`.")]
 
 
 @app.command("list")
 def list_(
     *,
     kind: Annotated[
-        str, options.words(metavar="KIND", help="Only this kind, e.g. train; empty = all.")
+        str,
+        options.words(
+            metavar="KIND", help="Only jobs of this kind, e.g. train; default: all kinds."
+        ),
     ] = "",
     top: options.Newest = 20,
     suite: Suite,
@@ -53,7 +56,7 @@ def watch(*, job: JobId, suite: Suite) -> None:
 
 @app.command()
 def cancel(*, job: JobId, suite: Suite) -> None:
-    """Ask a job to stop. It ends soon after, unless it ended first.
+    """Request the cancellation of a job; it ends soon afterwards.
 
     [bold]Example[/bold]
 

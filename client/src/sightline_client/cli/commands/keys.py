@@ -16,7 +16,7 @@ from sightline_client.cli.work import keys
 app = Commands(no_args_is_help=True, help="Make keys, which identify callers to the gateway.")
 
 ROLES = tuple(name.removeprefix("ROLE_").lower() for name in access_pb2.Role.keys()[1:])
-"""All roles but the one that no key has."""
+"""Roles that a key can have."""
 EVERY = "*"
 _NAME = re.compile(r"[\w.@:/-]{1,128}")
 _CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -31,7 +31,7 @@ def _named(value: str) -> str:
 def _roles(value: str) -> str:
     unknown = [repr(each) for each in _listed(value) if each not in ROLES]
     if unknown or not _listed(value):
-        what = f"{', '.join(unknown)}: no role" if unknown else "must not be empty"
+        what = f"unknown role {', '.join(unknown)}" if unknown else "must not be empty"
         raise typer.BadParameter(f"{what}. Roles are {', '.join(ROLES)}")
     return value
 
@@ -39,7 +39,7 @@ def _roles(value: str) -> str:
 def _catalogs(value: str) -> str:
     bad = [repr(x) for x in _listed(value) if x != EVERY and not _CATALOG.fullmatch(x)]
     if bad or not _listed(value):
-        what = f"{', '.join(bad)}: no catalog" if bad else "must not be empty"
+        what = f"invalid catalog {', '.join(bad)}" if bad else "must not be empty"
         raise typer.BadParameter(
             f"{what}. A catalog is 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit;"
             f" '{EVERY}' = all"
@@ -53,9 +53,9 @@ def _day(value: str) -> str:
     try:
         day = date.fromisoformat(value)
     except ValueError:
-        raise typer.BadParameter(f"{value!r} is no day: write 2027-01-01") from None
+        raise typer.BadParameter(f"{value!r} is not a date: write 2027-01-01") from None
     if day <= datetime.now(UTC).date():
-        raise typer.BadParameter(f"{value} has come: the key would be no good")
+        raise typer.BadParameter(f"{value} is not in the future: the key would be expired")
     return value
 
 
@@ -76,13 +76,15 @@ def new(
         typer.Option(
             metavar="LIST",
             callback=_roles,
-            help=f"The caller's roles, with commas between: {', '.join(ROLES)}.",
+            help=f"The caller's roles, separated by commas: {', '.join(ROLES)}.",
         ),
     ],
     catalogs: Annotated[
         str,
         typer.Option(
-            metavar="LIST", callback=_catalogs, help="Of which catalogs; '*' = of all there are."
+            metavar="LIST",
+            callback=_catalogs,
+            help="Catalogs that the key gives access to; '*' for all.",
         ),
     ] = "default",
     expires: Annotated[
@@ -90,7 +92,7 @@ def new(
         typer.Option(
             metavar="DAY",
             callback=_day,
-            help="The first day (UTC) on which the key is invalid; none = it never expires.",
+            help="First day (UTC) on which the key is invalid; default: it never expires.",
         ),
     ] = "",
     file: Annotated[
@@ -99,11 +101,11 @@ def new(
             metavar="FILE",
             dir_okay=False,
             help="The gateway's file of keys: the key is added, and the file is created if"
-            " missing. Without it the key is printed for you to add.",
+            " missing. Without it the key is printed.",
         ),
     ] = None,
 ) -> None:
-    """Make a token for a caller of the gateway, and the key that identifies it.
+    """Create a token for a caller of the gateway, and the key that identifies it.
 
     It contacts no suite. The first line printed is the token, which is shown once and stored
     nowhere: the key holds its hash only. GATEWAY_KEYS_FILE names the file of keys to the gateway,

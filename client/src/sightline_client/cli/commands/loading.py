@@ -30,7 +30,7 @@ _CHECKED = (
 
 
 class Mode(StrEnum):
-    """What happens to products that the file does not mention."""
+    """Handling of products that the file does not mention."""
 
     INCREMENTAL = "incremental"
     FULL = "full"
@@ -51,7 +51,7 @@ def import_(
             file_okay=False,
             metavar="DIR",
             help="Instead of FILE: a folder of photos, category/…/photo.jpg. The id is the path"
-            " within it. Links that point outside are not followed.",
+            " within it. Links to files outside the folder are not followed.",
         ),
     ] = None,
     images: Annotated[
@@ -60,13 +60,13 @@ def import_(
             exists=True,
             file_okay=False,
             metavar="DIR",
-            help="Folder of the photos that FILE names; default: beside FILE. Nothing outside"
-            " is read.",
+            help="Folder of the photos named in FILE; default: the folder of FILE. Files outside "
+            "it are not read.",
         ),
     ] = None,
     mode: Annotated[
         Mode,
-        typer.Option(help="full: products that the file does not have are deleted at the end."),
+        typer.Option(help="full: products missing from the file are deleted at the end."),
     ] = Mode.INCREMENTAL,
     dry_run: Annotated[
         bool,
@@ -80,14 +80,15 @@ def import_(
         bool,
         typer.Option(
             "--force",
-            help="With full: delete even more than the suite's limit, a share of the catalog.",
+            help="With full: delete products even beyond the suite's limit (a share of the "
+            "catalog).",
         ),
     ] = False,
     import_id: Annotated[
         str,
         typer.Option(
             metavar="ID",
-            help="The import's id; default: from a hash of the content.",
+            help="Id of the import; default: derived from the content.",
             callback=options.text,
         ),
     ] = "",
@@ -95,7 +96,7 @@ def import_(
     columns: FileColumns,
     suite: Suite,
 ) -> None:
-    """Import products, replacing each whole.
+    """Import products, replacing existing ones completely.
 
     [bold]Columns[/bold]: id and title are needed. category (Wine > Red > Barolo), brand, price
     (12.50) with currency (EUR), available (true, false, in_stock, out_of_stock, preorder,
@@ -122,10 +123,10 @@ def import_(
       sightline products import --folder clothing/
     """
     if (file is None) is (folder is None):
-        raise typer.BadParameter("give FILE or --folder, and not both", param_hint="FILE")
+        raise typer.BadParameter("give either FILE or --folder", param_hint="FILE")
     if mode is Mode.FULL and file is not None and MARK in file.suffixes:
         raise typer.BadParameter(
-            "a file of rejected rows is a part of a catalog: full would delete the rest",
+            "a file of rejected rows holds only part of a catalog: full would delete the rest",
             param_hint="--mode",
         )
     source = _open(file, folder, images, columns)
@@ -158,10 +159,10 @@ def offers(
     columns: FileColumns,
     suite: Suite = PATIENT,
 ) -> None:
-    """Set prices and stock only; everything else stays as it is.
+    """Set prices and stock only; all other fields stay unchanged.
 
-    [bold]Columns[/bold]: id; price with currency; available. What is empty stays as it is. What is
-    shown and filtered follows at once, without new vectors.
+    [bold]Columns[/bold]: id; price with currency; available. Empty cells leave the value unchanged.
+    Answers and filters use the new values at once, without new vectors.
 
     [bold]Example[/bold]
 
@@ -252,18 +253,18 @@ def _summary(
 ) -> str:
     speed = outcome.rows / outcome.seconds if outcome.seconds else 0.0
     counted = tables.counted
-    verbs = ("product is good", "products are good") if dry_run else _STORED
+    verbs = ("product is valid", "products are valid") if dry_run else _STORED
     text = counted(outcome.stored, *verbs)
     text += f" ({counted(outcome.rows, 'row', 'rows')} read, {speed:,.0f}/s)"
     text += fixing.refused(outcome.refused)
     if not dry_run and outcome.closing.HasField("job"):
         gone = counted(outcome.closing.delete_count, "product", "products")
-        text += f" {gone} deleted that the file does not have."
+        text += f" {gone} deleted (missing from the file)."
     if isinstance(source.table, PhotoTree):
         if source.table.not_followed:
             links = counted(source.table.not_followed, "link was", "links were")
             text += f" {links} not followed."
         if source.table.not_photos:
-            files = counted(source.table.not_photos, "file is no photo", "files are no photos")
+            files = counted(source.table.not_photos, "file is not a photo", "files are not photos")
             text += f" {files} by {'its name' if source.table.not_photos == 1 else 'their names'}."
     return text + (f" {_CHECKED}" if dry_run else "")

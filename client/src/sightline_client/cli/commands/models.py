@@ -26,7 +26,10 @@ app = Commands(no_args_is_help=True, help="Train ranking models and choose the o
 UNPROVEN, INSUFFICIENT = "MODEL_UNPROVEN", "TRAINING_DATA_INSUFFICIENT"
 
 ForcePromotion = Annotated[
-    bool, typer.Option("--force", help="Promote without regard to its evaluation; this is logged.")
+    bool,
+    typer.Option(
+        "--force", help="Promote even if the evaluation failed or is missing; this is logged."
+    ),
 ]
 
 app.command("evaluate")(evaluating.command)
@@ -37,21 +40,23 @@ app.command("online")(online.command)
 def train(
     *,
     seed: Annotated[
-        int, options.number("N", "The same data and seed, same model.", 0, 2**32 - 1)
+        int,
+        options.number("N", "Random seed: equal data and seeds give equal models.", 0, 2**32 - 1),
     ] = 0,
     promote: Annotated[
-        bool, typer.Option("--promote", help="Make it the serving one if its evaluation passed.")
+        bool, typer.Option("--promote", help="Promote the model if its evaluation passed.")
     ] = False,
     force: ForcePromotion = False,
     search: Annotated[
-        int | None, options.number("N", "Recipes to try on a validation split.", 0, 10_000)
+        int | None,
+        options.number("N", "Number of recipes to try on a validation split.", 0, 10_000),
     ] = None,
     search_seconds: Annotated[
-        float | None, options.number("S", "Seconds in which new trials may begin.", 1, 604_800)
+        float | None, options.number("S", "Seconds after which no new trial starts.", 1, 604_800)
     ] = None,
     ablation: Annotated[
         bool | None,
-        typer.Option(help="Measure what each part adds, and turn off parts that add nothing."),
+        typer.Option(help="Measure the contribution of each part; disable parts without one."),
     ] = None,
     incremental: Annotated[
         bool, typer.Option("--incremental", help="Continue from the serving model.")
@@ -60,12 +65,12 @@ def train(
         TrainingLoss | None,
         typer.Option(case_sensitive=False, metavar="LOSS", help="warp, bpr or logistic."),
     ] = None,
-    dimension: Annotated[int | None, options.number("N", "Length of the vectors.", 2, 512)] = None,
-    epochs: Annotated[
-        int | None, options.number("N", "Passes over all interests.", 1, 1000)
+    dimension: Annotated[
+        int | None, options.number("N", "Dimension of the vectors.", 2, 512)
     ] = None,
+    epochs: Annotated[int | None, options.number("N", "Training epochs.", 1, 1000)] = None,
     threads: Annotated[
-        int | None, options.number("N", "1 = reproducible bit for bit.", 1, 256)
+        int | None, options.number("N", "Training threads; 1 gives reproducible results.", 1, 256)
     ] = None,
     wait: options.Wait = True,
     suite: Suite,
@@ -127,7 +132,7 @@ def train(
 
 
 def _show_training(message: job_pb2.Job, suite: Suite, *, serves: bool) -> None:
-    """Print the job; ``serves``: and that its model serves now, if it made one."""
+    """Print the job and, with ``serves``, that its model is serving, if it made one."""
     if suite.json:
         running.show_json(message)
         return
@@ -135,7 +140,7 @@ def _show_training(message: job_pb2.Job, suite: Suite, *, serves: bool) -> None:
     running.show(listings.jobs([value]))
     if serves and value.state is JobState.SUCCEEDED:
         version = tables.plain(value.results.get("model_version", ""))
-        running.show(Text(f"Model {version} serves now."))
+        running.show(Text(f"Model {version} is serving."))
 
 
 @app.command("list")
@@ -164,13 +169,13 @@ def show(
         str,
         typer.Argument(
             metavar="VERSION",
-            help="As `models list` shows it; empty = the newest.",
+            help="Version, as shown by `models list`; default: the newest.",
             callback=options.text,
         ),
     ] = "",
     suite: Suite,
 ) -> None:
-    """Show how a model was trained: its recipe, how much each part counts, and what each adds.
+    """Show how a model was trained: its recipe, and the weight and contribution of each part.
 
     [bold]Example[/bold]
 
@@ -197,12 +202,12 @@ def show(
 @app.command()
 def promote(
     *,
-    version: Annotated[str, options.argument("VERSION", "As `models list` shows it.")],
+    version: Annotated[str, options.argument("VERSION", "Version, as shown by `models list`.")],
     force: ForcePromotion = False,
     suite: Suite,
 ) -> None:
-    """Make a model the serving one, at once and without a failed request, if its evaluation passed
-    against the present serving model.
+    """Promote a model, at once and without downtime, if its evaluation passed against the serving
+    model.
 
     [bold]Example[/bold]
 
@@ -217,11 +222,12 @@ def publish(
     version: Annotated[
         str,
         typer.Argument(
-            metavar="[VERSION]", help="As `models list` shows it; none: the serving one."
+            metavar="[VERSION]",
+            help="Version, as shown by `models list`; default: the serving model.",
         ),
     ] = "",
     rewrite: Annotated[
-        bool, typer.Option("--rewrite", help="Publish again if it is published already.")
+        bool, typer.Option("--rewrite", help="Publish again even if already published.")
     ] = False,
     wait: options.Wait = True,
     suite: Suite,
@@ -239,7 +245,7 @@ def publish(
 
 @app.command()
 def rollback(*, suite: Suite) -> None:
-    """Make the model serve again that served before the present one.
+    """Promote the previously serving model again.
 
     [bold]Example[/bold]
 
@@ -259,7 +265,9 @@ def demote(*, suite: Suite) -> None:
     """
     suite.answer(
         lambda client: client.demote_model(),
-        lambda model: Text(f"Model {tables.plain(model.model_version)} serves no more; none does."),
+        lambda model: Text(
+            f"Model {tables.plain(model.model_version)} no longer serves; no model does."
+        ),
     )
 
 

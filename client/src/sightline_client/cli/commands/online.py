@@ -9,11 +9,9 @@ from sightline_client.cli.show import online_report
 
 def command(
     *,
-    days: Annotated[
-        int, options.number("N", "Report on the answers of the last N days.", 1, 365)
-    ] = 7,
+    days: Annotated[int, options.number("N", "Days of answers to report on.", 1, 365)] = 7,
     conversion_days: Annotated[
-        int, options.number("N", "A purchase counts up to N days after the click.", 1, 90)
+        int, options.number("N", "Days after a click within which a purchase counts.", 1, 90)
     ] = 7,
     suite: Suite,
 ) -> None:

@@ -11,10 +11,13 @@ from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import listings, tables
 from sightline_client.convert import from_wire
 
-app = Commands(no_args_is_help=True, help="Take photos down that must not be shown any more.")
+app = Commands(no_args_is_help=True, help="Take down photos that must no longer be shown.")
 
 ImageId = Annotated[
-    str, options.argument("IMAGE", "The photo: the SHA-256 of its bytes, as products show it.")
+    str,
+    options.argument(
+        "IMAGE", "Image id: the SHA-256 of the photo's bytes, as shown with products."
+    ),
 ]
 
 
@@ -22,7 +25,7 @@ ImageId = Annotated[
 def take_down(
     *,
     image: ImageId,
-    reason: Annotated[str, options.words(metavar="TEXT", help="Reason, kept in the list.")] = "",
+    reason: Annotated[str, options.words(metavar="TEXT", help="Reason, stored in the list.")] = "",
     suite: Suite,
 ) -> None:
     """Take a photo down, at once: remove it from its products, the index and the store of photos.

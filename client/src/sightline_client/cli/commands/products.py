@@ -26,7 +26,7 @@ app = Commands(no_args_is_help=True, help="Import, read, change and delete produ
 _PAGE = 200
 _DELETE = 1000
 _PAUSE = 0.5
-"""Seconds between two looks at how much is in the index."""
+"""Seconds between two reads of the index's status."""
 
 
 class ListOrder(StrEnum):
@@ -56,14 +56,15 @@ def list_(
     *,
     filter: options.Filter = "",
     currency: options.Currency = "",
-    order: Annotated[ListOrder, typer.Option(help="By id, or the newest first.")] = ListOrder.ID,
+    order: Annotated[ListOrder, typer.Option(help="Order: by id, or newest first.")] = ListOrder.ID,
     mismatched: Annotated[
         bool,
         typer.Option(
-            "--doubted", help="Only those with a photo that contradicts their category, and why."
+            "--doubted",
+            help="Only products with a photo that contradicts their category, with the reason.",
         ),
     ] = False,
-    top: Annotated[int, options.number("N", "How many; 0 = all.", 0)] = 50,
+    top: Annotated[int, options.number("N", "Maximum number of products; 0 for all.", 0)] = 50,
     suite: Suite,
 ) -> None:
     """List products.
@@ -136,7 +137,7 @@ def purge(
     *,
     filter: options.Filter = "",
     everything: Annotated[
-        bool, typer.Option("--all", help="Every product of the catalog, instead of --filter.")
+        bool, typer.Option("--all", help="All products of the catalog, instead of --filter.")
     ] = False,
     force: options.Force = False,
     currency: options.Currency = "",
@@ -177,13 +178,13 @@ def status(
         bool,
         typer.Option(
             "--wait",
-            help="Wait until no photo or text is pending embedding, however long that takes; Ctrl-C"
-            " ends the wait and nothing else. --timeout is for each call.",
+            help="Wait until no photo or text is pending embedding. Ctrl-C ends the wait, not the "
+            "embedding. --timeout applies to each call.",
         ),
     ] = False,
     suite: Suite = QUICK,
 ) -> None:
-    """Show how much of the catalog can be found by its photos and texts.
+    """Show how many photos and texts of the catalog are in the index.
 
     [bold]Examples[/bold]
 
@@ -199,7 +200,7 @@ def status(
         if not wait:
             return message
         if _behind(message):
-            running.say(Text("Waiting for vectors. Ctrl-C ends the wait; the suite goes on."))
+            running.say(Text("Waiting for vectors. Ctrl-C ends the wait, not the embedding."))
         patience = Patience()
         with progress.meter("photos and texts in the index") as bar:
             while _behind(message):

@@ -13,11 +13,11 @@ from sightline_client.cli.show import profiles as shown
 from sightline_client.cli.show.tables import counted
 from sightline_client.convert import to_wire
 
-app = Commands(no_args_is_help=True, help="Show what is known of shoppers and products.")
+app = Commands(no_args_is_help=True, help="Show profiles of shoppers and products.")
 
 Who: TypeAlias = Annotated[str, options.argument("USER", "The customer's id.")]
 Visitor: TypeAlias = Annotated[
-    bool, typer.Option("--visitor", help="USER is the id of a visitor who is not logged in.")
+    bool, typer.Option("--visitor", help="USER is the id of a visitor, not of a customer.")
 ]
 Language: TypeAlias = Annotated[
     str, typer.Option(metavar="CODE", help="Language of the sentences: en or zh.")
@@ -26,7 +26,7 @@ Language: TypeAlias = Annotated[
 
 @app.command()
 def show(*, who: Who, visitor: Visitor = False, language: Language = "", suite: Suite) -> None:
-    """Show what is known of a shopper, and from which products it was inferred.
+    """Show a shopper's profile, and the products it was inferred from.
 
     [bold]Examples[/bold]
 
@@ -48,7 +48,7 @@ def product(
     language: Language = "",
     suite: Suite,
 ) -> None:
-    """Show what the serving model knows of a product.
+    """Show the serving model's profile of a product.
 
     [bold]Example[/bold]
 
@@ -80,7 +80,7 @@ def set_(
       sightline profiles set 1209683 age_band=25-34 size=M --consent
     """
     if not consent:
-        problem = "only what a shopper consents to may be kept"
+        problem = "attributes may be stored only with the shopper's consent"
         raise typer.BadParameter(problem, param_hint="--consent")
     kept = [_attribute(one) for one in attributes]
     shopper = to_wire.shopper(*_ids(who, visitor=visitor))
@@ -118,11 +118,11 @@ def _set(request: pb.SetShopperAttributesRequest, suite: Suite) -> None:
 
 def _kept(answer: pb.SetShopperAttributesResponse) -> Text:
     kept = counted(answer.kept_count, "attribute is", "attributes are")
-    return Text(f"{kept} kept now, {answer.former_count:,} before.")
+    return Text(f"{kept} stored, {answer.former_count:,} before.")
 
 
 def _ids(who: str, *, visitor: bool) -> tuple[str | None, str | None]:
-    """Return the id of the user and that of the visitor, of which one is None."""
+    """Return (user id, visitor id), one of which is None."""
     return (None, who) if visitor else (who, None)
 
 

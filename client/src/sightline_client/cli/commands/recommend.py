@@ -25,7 +25,7 @@ _PHOTOS_AT_ONCE = 8
 
 
 class LeastQuality(StrEnum):
-    """The qualities that can be asked for."""
+    """Qualities that can be required."""
 
     SNAPSHOT = "snapshot"
     FALLBACK = "fallback"
@@ -39,16 +39,17 @@ def recommend(
     explain: Annotated[
         bool,
         typer.Option(
-            "--explain", help="Show what each part of a score comes from, and what moved products."
+            "--explain",
+            help="Show the origin of each part of a score, and what changed products' positions.",
         ),
     ] = False,
     min_answer_quality: Annotated[
         LeastQuality | None,
         typer.Option(
             "--min-answer-quality",
-            help="Least quality of the answer; a poorer one is an error. snapshot: products"
-            " read earlier; fallback: popular products instead; reduced: without a part such as"
-            " the ranker.",
+            help="Minimum quality of the answer; a lower one is an error. snapshot: cached "
+            "products; fallback: popular products instead; reduced: computed without a part, "
+            "such as the ranker.",
         ),
     ] = None,
     html: Annotated[
@@ -63,13 +64,13 @@ def recommend(
             exists=True,
             dir_okay=False,
             metavar="IN.jsonl",
-            help="One request a line, answered in that order in --out. Keys: "
+            help="File with one request per line, answered in that order in --out. Keys: "
             f"{', '.join(asking.KEYS)}. Photos are paths, relative to the file's folder.",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(dir_okay=False, metavar="OUT.jsonl", help="Where --batch writes its answers."),
+        typer.Option(dir_okay=False, metavar="OUT.jsonl", help="File for the answers of --batch."),
     ] = None,
     in_flight: options.InFlight = 8,
     suite: Suite,
@@ -101,14 +102,14 @@ def recommend(
       sightline recommend --visitor cookie-7 --json | jq '.results[].product.title'
     """
     if (batch is None) is not (out is None):
-        raise typer.BadParameter("--batch and --out go together", param_hint="--out")
+        raise typer.BadParameter("--batch and --out require each other", param_hint="--out")
     if batch is not None and out is not None:
         nothing = RequestGroup()
         beside = replace(asked, top=nothing.top, currency="", not_weight=nothing.not_weight)
         if beside != nothing or explain or html or min_answer_quality:
             raise typer.BadParameter(
-                "what is asked stands in the file's lines: only --top, --currency and how to"
-                " connect go with --batch",
+                "the file's lines hold the requests: --batch allows only --top, --currency and "
+                "connection options",
                 param_hint="--batch",
             )
         _many(batch, out, asked.top, asked.currency, in_flight, suite)
@@ -164,7 +165,7 @@ def _many(  # noqa: PLR0917 (they are handed on as they came)
             {"answeredCount": outcome.answered, "failedCount": outcome.failed, "out": str(out)}
         )
     else:
-        more = f"; {outcome.failed:,} failed: see their lines" if outcome.failed else ""
+        more = f"; {outcome.failed:,} failed: their lines hold the errors" if outcome.failed else ""
         running.show(Text(f"{outcome.answered:,} answered in {tables.plain(str(out))}{more}."))
     if outcome.failed:
         raise typer.Exit(1)

@@ -11,14 +11,17 @@ from sightline_client.cli.show import replayed
 def replay(
     *,
     answer: Annotated[
-        str, options.argument("TOKEN", "The answer's attribution token: `recommend --json`.")
+        str,
+        options.argument(
+            "TOKEN", "The answer's attribution token, as printed by `recommend --json`."
+        ),
     ],
-    top: Annotated[int, options.number("N", "Show the first N places.", 1, 200)] = 20,
+    top: Annotated[int, options.number("N", "Number of positions to show.", 1, 200)] = 20,
     suite: Suite,
 ) -> None:
     """Compute an answer again from its record, and compare the two bit for bit.
 
-    It names what differs, and what is missing or has changed since. Searches are not repeated:
+    Lists what differs, and what is missing or has changed since. Searches are not repeated:
     photos are not stored.
 
     [bold]Examples[/bold]

@@ -21,11 +21,11 @@ DIFF = Suite(timeout=DIFF_SECONDS)
 """Up to 200 answers are computed, each twice."""
 
 File = Annotated[
-    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A scene's file, TOML.")
+    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="TOML file of a scene.")
 ]
 Name = Annotated[
     str,
-    options.words("--as", metavar="SCENE", help="The scene's name; empty: the file's name."),
+    options.words("--as", metavar="SCENE", help="Name of the scene; default: the file's name."),
 ]
 
 
@@ -45,7 +45,7 @@ def list_(*, suite: Suite = QUICK) -> None:
 def show(
     *,
     scene: Annotated[
-        str, typer.Argument(metavar="[SCENE]", help="As `scenes list` shows it.")
+        str, typer.Argument(metavar="[SCENE]", help="Name, as shown by `scenes list`.")
     ] = "default",
     suite: Suite = QUICK,
 ) -> None:
@@ -67,8 +67,8 @@ def show(
 
 @app.command()
 def check(*, file: File, name: Name = "", suite: Suite = QUICK) -> None:
-    """Say whether the gateway would accept a file, and which entries it changes. The file is not
-    applied.
+    """Check whether the gateway would accept a file, and show the entries it changes. The file is
+    not applied.
 
     [bold]Examples[/bold]
 
@@ -92,19 +92,22 @@ def diff(
     *,
     file: File,
     name: Name = "",
-    answers: Annotated[int, options.number("N", "The newest N recorded answers.", 1, 200)] = 100,
-    places: Annotated[int, options.number("N", "Compare the first N places.", 1, 200)] = 20,
+    answers: Annotated[
+        int, options.number("N", "Number of recorded answers, newest first.", 1, 200)
+    ] = 100,
+    places: Annotated[int, options.number("N", "Number of positions to compare.", 1, 200)] = 20,
     since: Annotated[
-        datetime | None, options.moment(f"Only answers from this time on{options.ZONE}")
+        datetime | None, options.moment(f"Only answers at or after this time{options.ZONE}")
     ] = None,
     html: Annotated[
         Path | None, typer.Option("--html", dir_okay=False, help="Write a page.")
     ] = None,
     suite: Suite = DIFF,
 ) -> None:
-    """Rank recorded answers again by a changed scene, and show what differs.
+    """Rank recorded answers again by a changed scene, and show the differences.
 
-    Says which places change, and which products, brands and categories are shown more or less.
+    Shows the positions that change, and the products, brands and categories shown more or less
+    often.
 
     [bold]Examples[/bold]
 

@@ -27,7 +27,7 @@ _COUNTED = " or ".join(
 def _facet(value: str) -> FacetQuery:
     field, _, path = value.partition(":")
     if path and field != "category":
-        raise typer.BadParameter(f"{value}: only a category has others below it")
+        raise typer.BadParameter(f"{value}: only a category has subcategories")
     return FacetQuery(field, below=tuple(level.strip() for level in path.split(">") if path))
 
 
@@ -39,16 +39,16 @@ def search(
         list[str] | None,
         options.words(
             metavar="FIELD",
-            help=f"Count products by {_COUNTED};"
-            " 'category:Wine > Red' counts what is below. May be given several times.",
+            help=f"Count products by {_COUNTED}; 'category:Wine > Red' counts its subcategories. "
+            f"Repeatable.",
         ),
     ] = None,
     sort: Annotated[
-        Sort, typer.Option(case_sensitive=False, help="The order of the nearest 100 and more.")
+        Sort, typer.Option(case_sensitive=False, help="Order of the nearest products.")
     ] = Sort.NEAREST,
     suite: Suite,
 ) -> None:
-    """Find the nearest products, not ranked for a shopper.
+    """Find the most similar products, without ranking for a shopper.
 
     [bold]Examples[/bold]
 
@@ -62,7 +62,9 @@ def search(
     """
     asked: SearchOptions = {**query.query(), **passing.passing(), "sort": sort, "facets": ()}
     if not (asked["images"] or query.product or query.text):
-        raise typer.BadParameter("give at least one thing to be near to", param_hint="--image")
+        raise typer.BadParameter(
+            "give at least one image, text or product to search by", param_hint="--image"
+        )
     asked["facets"] = [_facet(value) for value in facet or ()]
     suite.answer(lambda client: client.search(**asked), _found)
 

@@ -25,12 +25,17 @@ app = Commands(
 
 REFUSED = "PROMOTION_REFUSED"
 PROMOTION_SECONDS = 120.0
-"""Triton loads the model, and it is proven, before a promotion is answered."""
+"""A promotion waits until Triton has loaded and verified the model."""
 PROMOTION = Suite(timeout=PROMOTION_SECONDS)
 
-Version = Annotated[str, options.argument("VERSION", "Or the model, as `spaces list` shows it.")]
+Version = Annotated[
+    str, options.argument("VERSION", "Version or model, as shown by `spaces list`.")
+]
 Force = Annotated[
-    bool, typer.Option("--force", help="Promote without regard to its evaluation; this is logged.")
+    bool,
+    typer.Option(
+        "--force", help="Promote even if the evaluation failed or is missing; this is logged."
+    ),
 ]
 
 
@@ -39,23 +44,26 @@ def fit(
     *,
     backbone: Annotated[
         str,
-        options.words(
-            metavar="MODEL", help="E.g. efficientnet_lite2; empty = the installation's own."
-        ),
+        options.words(metavar="MODEL", help="E.g. efficientnet_lite2; default: as installed."),
     ] = "",
-    dimension: Annotated[int, options.number("N", "Most components of a vector.", 16, 256)] = 256,
-    seed: Annotated[int, options.number("N", "The same data and seed, same space.", 0, 2**62)] = 0,
+    dimension: Annotated[int, options.number("N", "Maximum dimension of a vector.", 16, 256)] = 256,
+    seed: Annotated[
+        int, options.number("N", "Random seed: equal data and seeds give equal spaces.", 0, 2**62)
+    ] = 0,
     photos: Annotated[
-        int, options.number("N", "Most photos to learn from.", 100, 1_000_000)
+        int, options.number("N", "Maximum number of photos to fit on.", 100, 1_000_000)
     ] = 50_000,
     shopper_tag: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TAG",
-            help="Products with this tag show shoppers' own photos; may be given again.",
+            help="Tag of products whose photos were taken by shoppers. Repeatable.",
         ),
     ] = None,
-    promote: Annotated[bool, typer.Option("--promote", help="Promote it if it is better.")] = False,
+    promote: Annotated[
+        bool,
+        typer.Option("--promote", help="Promote the space if it is better than the current one."),
+    ] = False,
     force: Force = False,
     wait: options.Wait = True,
     suite: Suite,
@@ -100,10 +108,10 @@ def fit(
     if not suite.json and wait:
         version = tables.plain(value.results.get("space_version", ""))
         next_step = (
-            f"It serves now: `sightline index upgrade --version {version}` has searches use it."
+            f"It is serving: `sightline index upgrade --version {version}` makes searches use it."
         )
         if not promote:
-            next_step = f"`sightline spaces show {version}` shows what it is worth."
+            next_step = f"`sightline spaces show {version}` shows its evaluation."
         if refused is None:
             running.show(Text(next_step))
     if refused is not None:
@@ -115,11 +123,11 @@ def fit(
 def list_(
     *,
     all_: Annotated[
-        bool, typer.Option("--all", help="List candidates and retired ones too.")
+        bool, typer.Option("--all", help="Include candidates and retired spaces.")
     ] = False,
     suite: Suite,
 ) -> None:
-    """List the spaces that can be embedded into.
+    """List the spaces that the embedder serves.
 
     [bold]Example[/bold]
 

@@ -15,7 +15,7 @@ from sightline_client.values.requests import RecommendOptions
 
 _HINTS = get_type_hints(RecommendOptions)
 _READ_HERE = frozenset({"image", "images", "products", "filter", "page_size", "timeout"})
-"""Options whose keys are called otherwise, or hold something else."""
+"""Options whose keys have another name or content."""
 
 
 def request(
@@ -27,7 +27,7 @@ def request(
     """
     for key in line:
         if key not in KEYS:
-            raise _bad(key, f"is no key of a request: there are {', '.join(KEYS)}")
+            raise _bad(key, f"is not a key of a request; the keys are {', '.join(KEYS)}")
     photos: list[Photo] = [
         _photo(folder, name) for name in _texts(line, "image") + _texts(line, "images")
     ]
@@ -53,7 +53,7 @@ def _photo(folder: Path, name: str) -> bytes:
     path = folder / name
     try:
         if not path.is_file():
-            raise _bad("image", f"{name!r} is no file")
+            raise _bad("image", f"{name!r} is not a file")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
@@ -68,7 +68,7 @@ def _text(line: Mapping[str, object], key: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise _bad(key, "is no text")
+        raise _bad(key, "is not a text")
     return _utf8(key, value)
 
 
@@ -87,21 +87,21 @@ def _utf8(key: str, value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise _bad(key, "holds half a character") from None
+        raise _bad(key, "holds an unpaired surrogate") from None
     return value
 
 
 def _top(line: Mapping[str, object], default: int) -> int:
     value = line.get("top", default)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 200:
-        raise _bad("top", "is no whole number from 1 to 200")
+        raise _bad("top", "is not a whole number from 1 to 200")
     return value
 
 
 def _fraction(line: Mapping[str, object], key: str) -> float:
     value = line[key]
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 <= value <= 1:
-        raise _bad(key, "is no number from 0 to 1")
+        raise _bad(key, "is not a number from 0 to 1")
     return float(value)
 
 
@@ -123,14 +123,14 @@ _READERS: Mapping[object, Callable[[Mapping[str, object], str], object]] = {
     float: _fraction,
     bool: _flag,
 }
-"""By an option's type: what reads it from a line."""
+"""Parsers by the option's type."""
 
 _PLAIN = {
     name: _READERS[hint]
     for name, hint in _HINTS.items()
     if hint in _READERS and name not in _READ_HERE
 }
-"""Options whose keys are called as they are, with what reads them."""
+"""Options with keys of the same name, and their parsers."""
 
 KEYS = (
     *("id", "image", "images", "image_uri", "product", "products", "filter", "top"),

@@ -1,4 +1,4 @@
-"""How a file of others is read: by options, by a proposal, or as the last time."""
+"""Column mapping of a foreign file: from options, a proposal, or the last run."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class FileColumns(OptionGroup):
         typer.Option(
             "--map",
             metavar="THEIRS=OURS",
-            help="A column of the file and what it is read as: a column below, attributes.NAME, or"
-            " nothing to leave it out. May be given several times, and is remembered for files with"
-            " the same columns. guess: as the columns look; none: forget what was remembered.",
+            help="Map a column of the file to a column below, to attributes.NAME, or to nothing "
+            "to leave it out. Repeatable; remembered for files with the same columns. guess: "
+            "map by name and content; none: forget the remembered mapping.",
         ),
     ] = None
     constants: Annotated[
@@ -46,22 +46,21 @@ class FileColumns(OptionGroup):
         typer.Option(
             "--set",
             metavar="OURS=VALUE",
-            help="Value of one of our columns in every row, such as currency=EUR or"
-            " 'images={id}.jpg'. May be given several times.",
+            help="Value of a column in every row, such as currency=EUR or 'images={id}.jpg'. "
+            "Repeatable.",
         ),
     ] = None
     shape: Annotated[
         str,
         typer.Option(
             metavar="NAME",
-            help="Kind of export, if the columns do not show it; none: read the columns as they"
-            " are.",
+            help="Export format, if it is not recognized; none: read the columns as they are.",
         ),
     ] = ""
     encoding: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Encoding of a text file that is no UTF-8, such as cp1252."
+            metavar="NAME", help="Encoding of a text file that is not UTF-8, such as cp1252."
         ),
     ] = ""
 
@@ -127,7 +126,7 @@ class FileLayout:
             return None
         if wanted and wanted not in self.shapes:
             known = ", ".join([*self.shapes, NONE])
-            raise FileRefused(f"{wanted!r} is no shape that is known", f"there are {known}")
+            raise FileRefused(f"{wanted!r} is not a known shape", f"there are {known}")
         if wanted:
             return self.shapes[wanted]
         if own:

@@ -121,6 +121,8 @@ def check_promotion(what: str, *, promote: bool, force: bool, wait: bool) -> Non
     """Reject options that contradict each other, of a command that makes something and may promote
     it."""
     if promote and not wait:
-        raise typer.BadParameter(f"--promote has to wait for the {what}", param_hint="--promote")
+        raise typer.BadParameter(
+            f"--promote requires waiting for the {what}", param_hint="--promote"
+        )
     if force and not promote:
-        raise typer.BadParameter("it goes with --promote", param_hint="--force")
+        raise typer.BadParameter("it requires --promote", param_hint="--force")

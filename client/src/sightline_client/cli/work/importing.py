@@ -1,4 +1,4 @@
-"""What ``sightline products import`` does, from opening the file to the last deleted product."""
+"""The steps of ``sightline products import``."""
 
 import hashlib
 import time
@@ -35,7 +35,7 @@ SHOWN = 10
 """Rejected rows that are reported one by one; the file of rejected rows has all."""
 _MOST_RUNS = 10_000
 _SAMPLE = 5
-"""Products to delete that are named; --json has up to 20."""
+"""Number of products to delete that are named; --json names up to 20."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class ImportSource:
     table: RowTable
     photos: PhotoFolder
     fingerprint: str
-    """The same content has the same one."""
+    """Equal contents have equal hashes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class ImportPlan:
 
     mode: ImportMode
     import_id: str = ""
-    """Empty = made from the content and the mode."""
+    """Empty: derived from the content and the mode."""
     dry_run: bool = False
     force: bool = False
     in_flight: int = 4
@@ -73,12 +73,12 @@ class ImportOutcome:
     stored: int = 0
     refused: int = 0
     unnamed: int = 0
-    """Refused rows of which not even the id can be read."""
+    """Rejected rows without a readable id."""
     rejected: Path | None = None
     seconds: float = 0.0
     index_token: str = ""
     failed: bool = False
-    """Something beside a row went wrong, and has been said."""
+    """An error outside the rows was reported."""
 
 
 ROWS = FileLayout(products.COLUMNS, products.NEEDED, PRODUCTS)
@@ -90,7 +90,7 @@ def open_file(path: Path, images: Path | None, columns: FileColumns) -> ImportSo
     table = ROWS.open(path, columns)
     with progress.meter(f"looking at {path.name}", path.stat().st_size, stays=False) as bar:
         content = fingerprint(path, bar.at)
-    if isinstance(table, Mapped | Shaped):  # read otherwise, it is another import
+    if isinstance(table, Mapped | Shaped):  # another mapping makes another import
         content = hashlib.sha256(f"{content} {table.how}".encode()).hexdigest()[:32]
     return ImportSource(path, table, PhotoFolder(images or path.parent), content)
 
@@ -108,11 +108,11 @@ async def run(client: SightlineClient, source: ImportSource, plan: ImportPlan) -
     outcome, since = ImportOutcome(), time.monotonic()
     state = await _open(client, source, plan)
     if state.closed:
-        running.say(Text(f"Import {plain(state.import_id)} was closed before: nothing to do."))
+        running.say(Text(f"Import {plain(state.import_id)} is already complete: nothing to do."))
         outcome.closing.state.CopyFrom(state)
         return outcome
     if state.rows_done:
-        running.say(Text(f"Going on after row {state.rows_done:,} of an earlier run."))
+        running.say(Text(f"Continuing after row {state.rows_done:,} of an earlier run."))
     await _send(client, source, plan, state, outcome)
     if plan.mode is ImportMode.FULL and not await _may_close(
         client, state.import_id, plan, outcome
@@ -192,7 +192,7 @@ async def _open(
             running.say(Text("This content was imported before: its products are written again."))
         if plan.import_id or not state.closed:
             return state
-    raise bad("--import-id", "this content was imported too often: give an id of your own")
+    raise bad("--import-id", "this content was imported too often: give an id with --import-id")
 
 
 async def _send(
@@ -262,7 +262,7 @@ def _lines(
 
 
 def _report_shared(shared: SharedPhotos) -> None:
-    """Say what one photo for many products leads to, which may be intended."""
+    """Warn about one photo shared by many products, which may be intended."""
     if shared.count:
         have = counted(shared.count, "product has", "products have")
         running.say(

@@ -1,4 +1,4 @@
-"""Keys of callers: new tokens, and the file in which the gateway finds their hashes."""
+"""Keys of callers: new tokens, and the gateway's file of their hashes."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 from sightline_client.files.model import FileRefused
 
 PREFIX = "slk_"
-"""Of every token, so that one that got where it should not be is recognised."""
+"""Prefix of every token, so that a leaked one can be recognised."""
 _TOKEN_BYTES = 32
 _NEW_FILE = 0o600
 
@@ -31,7 +31,7 @@ class CallerKey:
     roles: Sequence[str]
     catalogs: Sequence[str]
     expires: date | None = None
-    """The first day (UTC) on which it is no longer good; None = it always is."""
+    """First day (UTC) on which the key is invalid; None if it never expires."""
 
     def entry(self, token: str) -> str:
         """Return the key in TOML, with the token's hash."""
@@ -52,8 +52,8 @@ def append(path: Path, name: str, entry: str) -> None:
     held = path.read_text("utf-8", "replace") if path.exists() else ""
     if name in _names(path, held):
         raise FileRefused(
-            f"{path}: has a key {name} already",
-            "take another --name, or delete that key from the file first",
+            f"{path}: already has a key {name}",
+            "use another --name, or delete that key from the file",
         )
     between = "\n" if held and not held.endswith("\n\n") else ""
     between += "\n" if held and not held.endswith("\n") else ""
@@ -68,5 +68,5 @@ def _names(path: Path, text: str) -> set[object]:
         return {key.get("name") for key in tomllib.loads(text).get("keys", [])}
     except (ValueError, AttributeError, TypeError) as error:
         raise FileRefused(
-            f"{path}: is no file of keys ({error})", "fix it, or name another --file"
+            f"{path}: invalid file of keys ({error})", "fix it, or name another --file"
         ) from None

@@ -1,4 +1,4 @@
-"""What can be seen, without asking it, of a suite that `make up` started on this machine."""
+"""State of a local suite, read without calling it."""
 
 import json
 import os
@@ -19,9 +19,9 @@ class LocalSuite:
     """A suite that was started here, and may run."""
 
     data: Path
-    """The folder where it keeps everything."""
+    """Data folder."""
     ports: Mapping[str, Mapping[str, int]]
-    """What each program listens on, by purpose."""
+    """Ports of each program, by purpose."""
     again: str
     """The command that starts it."""
     running: bool
@@ -49,7 +49,8 @@ class LocalSuite:
 
 def suite(target: str, environment: Mapping[str, str] = os.environ) -> LocalSuite | None:
     """Return the suite in DATA, or where `make up` puts it below this folder, if the target is its
-    gateway; None = the target is elsewhere."""
+    gateway; otherwise None.
+    """
     data = Path(environment.get("DATA") or USUAL_DATA).absolute()
     host, _, port = target.rpartition(":")
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):

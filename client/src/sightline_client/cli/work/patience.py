@@ -1,5 +1,4 @@
-"""Waits for a suite that is unavailable, and says so: first whether it is there at all, then, in
-the middle of long work, that it does not answer."""
+"""Retries calls while the suite is unavailable, and reports the wait."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -18,10 +17,10 @@ UNREACHABLE = "GATEWAY_UNREACHABLE"
 LONG = 120.0
 """Seconds for which a batch is retried while the suite is unavailable or busy."""
 _FIRST = 2.0
-"""Seconds for which the first call is: nothing has begun yet that would be lost."""
+"""Seconds for which the first call is retried: no work would be lost yet."""
 _FIRST_TIMEOUT = 10.0
 _QUIET = 60.0
-"""Seconds after which a wait is reported once more: it is another one, or a very long one."""
+"""Minimum seconds between two reports of waiting."""
 
 
 async def reach(client: SightlineClient) -> None:
@@ -43,7 +42,7 @@ class Patience:
         return await patiently(call, self.seconds, self.report)
 
     def report(self, error: SightlineError, left: float) -> None:
-        """Say why it waits, and for how long at most."""
+        """Print the reason and the maximum duration of the wait."""
         now = time.monotonic()
         if now - self._reported_at < _QUIET:
             return

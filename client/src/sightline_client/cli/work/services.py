@@ -1,4 +1,4 @@
-"""Services that are installed beside the command line, asked whether they would start."""
+"""Configuration checks of services installed beside the command line."""
 
 import importlib.util
 import subprocess
@@ -12,7 +12,7 @@ PROCESSES = {
     "ranker": "ranker",
     "ranker-worker": "ranker.worker",
 }
-"""What each is run as."""
+"""Module of each service."""
 
 
 def check(name: str) -> tuple[str, bool]:
@@ -20,7 +20,7 @@ def check(name: str) -> tuple[str, bool]:
     starting it."""
     module = PROCESSES[name]
     if importlib.util.find_spec(module.partition(".")[0]) is None:
-        return "is not installed here: type this where it is", False
+        return "is not installed here: run this where it is", False
     done = subprocess.run(
         [sys.executable, "-m", module, "--check"], capture_output=True, text=True, check=False
     )

@@ -35,7 +35,7 @@ class Step:
     time: datetime
     name: str
     result: str
-    """What came of it."""
+    """Result of the step."""
     seconds: float
 
 
@@ -45,9 +45,9 @@ class Upgrade:
 
     steps: list[Step] = field(default_factory=list)
     generation: Generation | None = None
-    """The new one, as it stands."""
+    """The new generation."""
     done: bool = False
-    """It is active."""
+    """Whether the new generation is active."""
 
     @asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[list[str]]:
@@ -57,7 +57,7 @@ class Upgrade:
             yield result
         finally:
             took = time.monotonic() - clock
-            self.steps.append(Step(begun, name, " ".join(result) or "it did not end", took))
+            self.steps.append(Step(begun, name, " ".join(result) or "it did not finish", took))
 
 
 async def upgrade(client: SightlineClient, space: str, version: str, made: Upgrade) -> None:
@@ -78,7 +78,7 @@ async def upgrade(client: SightlineClient, space: str, version: str, made: Upgra
     async with made.step("create") as result:
         if begun:
             generation = begun[-1]
-            result.append(f"{generation.name} was there, {generation.state.lower()}")
+            result.append(f"{generation.name} exists, {generation.state.lower()}")
         else:
             generation = await _create(client, space, wanted, active)
             result.append(f"{generation.name}, {generation.dimension}-d")
