@@ -47,9 +47,8 @@ class ForkServer:
         """Fork a process and return the link to it. Raises OSError or EOFError on failure."""
         async with self._one_by_one:
             with contextlib.ExitStack() as undo:
-                undo.callback(
-                    self.close
-                )  # a caller that gives up leaves half a conversation behind
+                # A caller that gives up leaves half a conversation behind.
+                undo.callback(self.close)
                 control = self._control or await self._start()
                 ours, theirs = socket.socketpair()
                 undo.callback(ours.close)

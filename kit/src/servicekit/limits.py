@@ -197,9 +197,8 @@ class CallAdmission:
         return await work(self._parsed(await self._from_unknown(context)))
 
     async def _from_unknown(self, context: Any) -> bytes:
-        address = context.peer().rpartition(":")[
-            0
-        ]  # without the port: a caller with many ports counts as one
+        # Without the port: a caller with many ports counts as one.
+        address = context.peer().rpartition(":")[0]
         async with self._limits.unknown.reserve(address, self._limits.largest):
             return await _read(context, UNKNOWN_ARRIVAL)
 

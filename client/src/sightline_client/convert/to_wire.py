@@ -110,9 +110,8 @@ def money(value: catalog.Money) -> MoneyMessage:
     """Convert an amount to units and nanos of one sign, exactly. InvalidRequest when they can't
     hold it."""
     if value.amount.is_finite() and value.amount.adjusted() >= _UNITS_DIGITS:
-        raise invalid(
-            "price", f"{value.amount} is not an amount of money"
-        )  # before it is spelt out
+        # Before it is spelt out.
+        raise invalid("price", f"{value.amount} is not an amount of money")
     units = int(value.amount) if value.amount.is_finite() else 0
     nanos = (value.amount - units) * _NANOS if value.amount.is_finite() else Decimal("NaN")
     if not nanos.is_finite() or nanos != int(nanos) or abs(units) > _INT64_MAX:

@@ -63,9 +63,8 @@ def failure_of(stage: str, peer: Peer, error: ServiceError) -> StageFailure:
 def cause_of(peer: Peer, error: ServiceError) -> DegradationCause:
     """Return why an answer is degraded by a peer's failure; raise the error when it is the caller's
     own."""
-    if isinstance(
-        error, QuotaExhausted
-    ):  # errors of the gateway's own caller do not degrade the answer
+    # Errors of the gateway's own caller do not degrade the answer.
+    if isinstance(error, QuotaExhausted):
         raise error
     known = BY_REASON.get(error.reason)
     if known is not None:

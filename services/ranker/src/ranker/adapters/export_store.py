@@ -164,8 +164,7 @@ class ExportFile:
 
     @apart
     def abort(self) -> None:
-        with contextlib.suppress(
-            OSError
-        ):  # otherwise it would write its footer when it is garbage-collected
+        # Otherwise it would write its footer when it is garbage-collected.
+        with contextlib.suppress(OSError):
             self._writer.close()
         self._folder.forget(self._file)

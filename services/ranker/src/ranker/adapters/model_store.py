@@ -161,10 +161,11 @@ class ModelStore:
                 self._files.pipe_file(draft, content)
                 self._files.mv(draft, path)
         except OSError:
+            # A partial draft would waste a full disk.
             with (
                 suppress(OSError),
                 as_os_errors(),
-            ):  # a partial draft would waste a full disk
+            ):
                 self._files.rm_file(draft)
             raise
 

@@ -54,9 +54,8 @@ async def run(job: Job, purger: SelectionRecord, jobs: Jobs, stop: asyncio.Event
             batch = await purger.delete(selection, place, BATCH)
             done, place = done + batch.count, batch.place
             await jobs.progress(job.id, done, total)
-        except (
-            Unavailable
-        ):  # the store is busy or down: retried until it answers or the claim expires
+        except Unavailable:
+            # The store is busy or down: retried until it answers or the claim expires.
             await asyncio.sleep(BUSY_PAUSE)
         await asyncio.sleep(min(time.monotonic() - began, LONGEST_PAUSE))
     return {"deleted_count": str(done)}

@@ -62,9 +62,8 @@ class EmbeddingLoop:
             live[outstanding.generation.catalog_id].append(outstanding)
         for catalog in self.worker.catalogs:
             if self.failures.ready(catalog):
-                LIVENESS.report(
-                    EMBEDDING
-                )  # an embedder that answers none is asked for each in turn
+                # An embedder that answers none is asked for each in turn.
+                LIVENESS.report(EMBEDDING)
                 try:
                     await self._embed_catalog(catalog, live[catalog])
                 except ServiceError as error:

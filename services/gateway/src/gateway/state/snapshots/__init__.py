@@ -80,9 +80,8 @@ class Snapshots:
         """Load what is kept, then read on in the background. To be called where an event loop
         runs."""
         if self._seconds:
-            READS.labels(
-                "failed"
-            )  # registered with 0, otherwise the first failure would be in no rate
+            # Registered with 0, otherwise the first failure would be in no rate.
+            READS.labels("failed")
             loop = asyncio.get_running_loop()
             self._task = loop.create_task(self._run(), context=contextvars.Context())
 
