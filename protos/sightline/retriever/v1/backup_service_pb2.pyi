@@ -118,7 +118,7 @@ class Backup(google.protobuf.message.Message):
     catalog_id: builtins.str
     """Catalog of the backup."""
     size: builtins.int
-    """Size of the file in bytes."""
+    """Size of all its files in bytes."""
     product_count: builtins.int
     """Number of products."""
     image_count: builtins.int
@@ -137,7 +137,7 @@ class Backup(google.protobuf.message.Message):
 
     @property
     def status(self) -> google.rpc.status_pb2.Status:
-        """Code 0 if the manifest is valid. Otherwise the error; only id and size are then known. The rest of the file is
+        """Code 0 if the manifest is valid. Otherwise the error; only id and size are then known. The other files are
         checked on restore.
         """
 
@@ -232,7 +232,7 @@ class RestoreBackupRequest(google.protobuf.message.Message):
     """
     accept_unsigned: builtins.bool
     """If true, also restores a backup that none of the operator's keys signed, such as one made before keys were
-    configured. Such a file may have been changed by anyone with write access to it.
+    configured. Such a backup may have been changed by anyone with write access to it.
     """
     def __init__(
         self,

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class BackupServiceStub(object):
-    """Backups of a catalog. Each is one file with products, photos, vectors and index generations, in a format that is
+    """Backups of a catalog. Each is a folder with products, photos, vectors and index generations, in a format that is
     independent of the engine. The setting RETRIEVER_BACKUPS names the place.
     """
 
@@ -60,7 +60,7 @@ class BackupServiceStub(object):
 
 
 class BackupServiceServicer(object):
-    """Backups of a catalog. Each is one file with products, photos, vectors and index generations, in a format that is
+    """Backups of a catalog. Each is a folder with products, photos, vectors and index generations, in a format that is
     independent of the engine. The setting RETRIEVER_BACKUPS names the place.
     """
 
@@ -96,7 +96,7 @@ class BackupServiceServicer(object):
 
         BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY if the catalog holds products and `force` is false; BACKUP_UNSIGNED if none of
         the operator's keys signed the backup (RETRIEVER_BACKUP_KEYS_FILE) and `accept_unsigned` is false;
-        BACKUP_CATALOG_MISMATCH if the file is of another catalog than `source_catalog_id`. The same request_id returns the
+        BACKUP_CATALOG_MISMATCH if the backup is of another catalog than `source_catalog_id`. The same request_id returns the
         same job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -135,7 +135,7 @@ def add_BackupServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class BackupService(object):
-    """Backups of a catalog. Each is one file with products, photos, vectors and index generations, in a format that is
+    """Backups of a catalog. Each is a folder with products, photos, vectors and index generations, in a format that is
     independent of the engine. The setting RETRIEVER_BACKUPS names the place.
     """
 

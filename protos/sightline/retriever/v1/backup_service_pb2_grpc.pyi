@@ -91,7 +91,7 @@ _BackupServiceRestoreBackupType = typing_extensions.TypeVar(
 )
 
 class BackupServiceStub(typing.Generic[_BackupServiceCreateBackupType, _BackupServiceListBackupsType, _BackupServiceDeleteBackupType, _BackupServiceRestoreBackupType]):
-    """Backups of a catalog. Each is one file with products, photos, vectors and index generations, in a format that is
+    """Backups of a catalog. Each is a folder with products, photos, vectors and index generations, in a format that is
     independent of the engine. The setting RETRIEVER_BACKUPS names the place.
     """
 
@@ -156,7 +156,7 @@ class BackupServiceStub(typing.Generic[_BackupServiceCreateBackupType, _BackupSe
 
     BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY if the catalog holds products and `force` is false; BACKUP_UNSIGNED if none of
     the operator's keys signed the backup (RETRIEVER_BACKUP_KEYS_FILE) and `accept_unsigned` is false;
-    BACKUP_CATALOG_MISMATCH if the file is of another catalog than `source_catalog_id`. The same request_id returns the
+    BACKUP_CATALOG_MISMATCH if the backup is of another catalog than `source_catalog_id`. The same request_id returns the
     same job.
     """
 
@@ -180,7 +180,7 @@ BackupServiceAsyncStub: typing_extensions.TypeAlias = BackupServiceStub[
 ]
 
 class BackupServiceServicer(metaclass=abc.ABCMeta):
-    """Backups of a catalog. Each is one file with products, photos, vectors and index generations, in a format that is
+    """Backups of a catalog. Each is a folder with products, photos, vectors and index generations, in a format that is
     independent of the engine. The setting RETRIEVER_BACKUPS names the place.
     """
 
@@ -225,7 +225,7 @@ class BackupServiceServicer(metaclass=abc.ABCMeta):
 
         BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY if the catalog holds products and `force` is false; BACKUP_UNSIGNED if none of
         the operator's keys signed the backup (RETRIEVER_BACKUP_KEYS_FILE) and `accept_unsigned` is false;
-        BACKUP_CATALOG_MISMATCH if the file is of another catalog than `source_catalog_id`. The same request_id returns the
+        BACKUP_CATALOG_MISMATCH if the backup is of another catalog than `source_catalog_id`. The same request_id returns the
         same job.
         """
 
