@@ -137,8 +137,8 @@ def _explained(one: values.Experiment, value: values.ExperimentReport) -> Iterab
         for name in names
     )
     yield (
-        "difference: to the control. The true one lies in the interval with 95% at all readings"
-        " together, divided among the arms."
+        "difference: to the control. The interval contains the true difference with 95% probability"
+        " over all readings together, divided among the arms."
     )
     if value.mixed_unit_count:
         yield f"{counted(value.mixed_unit_count, 'unit', 'units')} saw several arms: in none."
