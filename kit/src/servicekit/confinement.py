@@ -1,5 +1,5 @@
-"""What a process gives up before it reads the first hostile byte, so that whoever takes it over has
-gained nothing.
+"""Confinement of a process before it reads untrusted bytes, so that an attacker who takes it over
+has no access to files, sockets or other processes.
 
     limits         no file grows, no core is left, and hardly a descriptor is free (setrlimit(2))
     no_new_privs   no program that it starts has more rights (prctl(2))
@@ -7,9 +7,9 @@ gained nothing.
     seccomp        no system call but those of _CALLS: no socket, no file, no other process, no
                    signal, no namespace (seccomp(2), through libseccomp)
 
-Each holds without the others. Where one can't be had, on another system, an old kernel or without
-libseccomp, the others stay; who asks gets to know which hold. RLIMIT_NPROC is left alone: it counts
-all processes of a user, and HEIC's decoder starts a thread.
+The layers are independent. Where one is unavailable (another system, an old kernel, no libseccomp),
+the others still apply; `lacking` returns the missing ones. RLIMIT_NPROC is not set: it counts all
+processes of a user, and HEIC's decoder starts a thread.
 """
 
 import contextlib
@@ -31,8 +31,7 @@ _SIGKILL = 9
 _CREATE_RULESET, _RESTRICT_SELF = 444, 446  # the same on every architecture
 _ASK_VERSION = 1
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
-"""How many rights to files a version of Landlock knows; later ones 16. All are handled, none is
-given back."""
+"""Number of file rights by Landlock version; later versions have 16. All of them are denied."""
 
 _ERRNO, _ALLOW = 0x00050000, 0x7FFF0000  # SCMP_ACT_ERRNO, SCMP_ACT_ALLOW
 _CALLS: Final = (
@@ -44,7 +43,7 @@ _CALLS: Final = (
     *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack"),
     *("restart_syscall", "exit", "exit_group"),
 )
-"""What a decoder needs that has its photo: memory, threads, time, and the link that is open."""
+"""System calls that a decoder needs: memory, threads, time, and its open connection."""
 _THREAD = struct.pack("=IIQQ", 0, 7, 0x10000, 0x10000)
 """A condition of libseccomp: of the flags of clone(2), CLONE_THREAD is set. No other process."""
 

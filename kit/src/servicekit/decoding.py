@@ -1,7 +1,7 @@
 """Work on hostile input, in processes that may crash, hang, run out of memory or be taken over.
 
-What such a process dies of costs the one item that it worked on; the service and the other items go
-on. What it answers is bytes of the length that was asked for (decoding_wire.py), and it can open no
+A crash of such a process fails only the item that it worked on; the service and the other items are
+not affected. Its answer is bytes of the requested length (decoding_wire.py), and it can open no
 file, no socket and no other process (confinement.py). It is meant for decoders written in C.
 
     DecodingRefused           the work does not take the item, and says why

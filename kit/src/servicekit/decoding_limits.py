@@ -53,7 +53,7 @@ class DecodingSettings(ServiceSettings):
 
 
 def memory_that_fits(settings: DecodingSettings, limit: int | None) -> int:
-    """Return the bytes for large photos that fit into a container's `limit` (None: no limit).
+    """Return the bytes for large photos that fit into a container's `limit` (`None`: no limit).
 
     Raises SystemExit when too few are left.
     """

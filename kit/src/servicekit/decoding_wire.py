@@ -81,7 +81,7 @@ class ExpectedOutput:
 
     facts: struct.Struct
     shape: tuple[int, ...] = ()
-    """Of the pixels, uint8, at most 4 dimensions; empty = no pixels."""
+    """Shape of the pixels, uint8, at most 4 dimensions. Empty without pixels."""
 
     @property
     def size(self) -> int:

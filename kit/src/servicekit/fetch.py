@@ -139,9 +139,9 @@ class FetchPolicy:
     max_bytes: int = 10 * 2**20
     """Largest file."""
     seconds: float = 10.0
-    """Time for one file, redirects and the wait for a place included."""
+    """Maximum seconds for one file, including redirects and the wait for a permit."""
     redirects: int = 3
-    """Most redirects for one file."""
+    """Maximum number of redirects for one file."""
     concurrency: int = 16
     """Files at a time."""
     per_host: int = 8

@@ -6,7 +6,7 @@ four thresholds its two chroma channels are on. Luminance alone would take a shi
 shirt in another colour. The measurements behind the thresholds: docs/research/near-duplicates.md.
 
 Where the vectors of two pictures are at hand, their cosine decides what the hashes leave open.
-Whoever has them says so by marks; everybody else has the hashes alone.
+Callers that have vectors pass the cosine; the others decide by the hashes alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NO_HASH = 0
 LUMINANCE_BITS = 56
 COLOUR_BITS = 8
 CERTAIN = 4
-"""Bits of luminance that may differ in the same picture, whatever the vectors say."""
+"""Bits of luminance that may differ in the same picture without regard to vectors."""
 POSSIBLE = 10
 """Bits of luminance that may differ in the same picture if the vectors agree."""
 COLOUR = 1
@@ -49,7 +49,7 @@ def colour_distance(one: int, other: int) -> int:
 def same_picture(one: int, other: int, cosine: float | None = None) -> bool:
     """Return whether two hashes show the same picture.
 
-    `cosine`: of the pictures' vectors; None = unknown.
+    `cosine`: of the two pictures' vectors, or `None` if unknown.
     """
     if NO_HASH in (one, other) or colour_distance(one, other) > COLOUR:
         return False

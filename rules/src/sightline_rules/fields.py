@@ -59,17 +59,17 @@ class Field:
     summary: str
     """One line for the reference."""
     message: str = ""
-    """Field of the message Product; empty: the name."""
+    """Field of the message Product. If empty, it is `name`."""
     columns: tuple[str, ...] = ()
-    """SQL columns; none: those that the kind names (Kind.columns)."""
+    """SQL columns. If empty, those of the kind (Kind.columns)."""
     candidate: tuple[str, ...] = ()
-    """Columns of the message CandidateColumns; none: ranking does not read the field."""
+    """Columns of the message CandidateColumns. Empty if ranking does not read the field."""
     filtered: bool = False
     faceted: bool = False
     sorted: tuple[FieldOrder, ...] = ()
     """Orders that a search offers by it; lists of products offer NEWEST of them."""
     searched: str = ""
-    """Key of WEIGHTS; empty: keyword search does not read the field."""
+    """Key of WEIGHTS. Empty if keyword search does not read the field."""
     embedded: int = 0
     """Place in the text that is embedded, from 1; 0: the text leaves it out."""
     shown: bool = True
@@ -77,8 +77,8 @@ class Field:
     written: bool = True
     """False: the service sets it."""
     since: str = ""
-    """Release that added it; empty: it was there before 0.16. Archives of earlier releases lack its
-    columns, and their etags do not cover it."""
+    """Release that added it. Empty for fields older than 0.16. Archives of earlier releases lack
+    its columns, and their etags do not cover it."""
     shape: int = 1
     """First shape of the index's collections that has it (retriever.domain.collection_names)."""
 

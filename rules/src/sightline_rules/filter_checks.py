@@ -26,7 +26,7 @@ MAX_DEPTH = 8
 """Levels of all, any and not; an `all` that is the whole filter is none, so that a service can add
 a condition of its own to any filter."""
 MAX_CONJUNCTS = 64
-"""Filters of one all or any."""
+"""Maximum number of filters in one `all` or `any`."""
 MAX_MEMBERS = 1_000
 MAX_TEXT = 1_024
 MAX_PARTS = 256
@@ -34,7 +34,7 @@ MAX_PARTS = 256
 MAX_VALUES = 4_000
 """Values of all memberships."""
 MAX_LOOKS = 4_096
-"""Cost of a filter for one product (`looks`): 32 times CONTAINS of attributes."""
+"""Maximum cost of a filter for one product (`looks`): 32 times CONTAINS of attributes."""
 
 
 NAMES = tuple(field.name for name, field in BY_FILTER.items() if name != ATTRIBUTES)

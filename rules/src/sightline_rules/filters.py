@@ -74,14 +74,14 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class All:
-    """Conjunction. Empty: every product passes."""
+    """Conjunction. Without parts, every product passes."""
 
     filters: tuple[Filter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Any:
-    """Disjunction. Empty: no product passes."""
+    """Disjunction. Without parts, no product passes."""
 
     filters: tuple[Filter, ...] = ()
 

@@ -34,7 +34,7 @@ class Grouped:
 
     @property
     def kept(self) -> list[int]:
-        """Places of those that stay, best first."""
+        """Places of the products that stay, best first."""
         return [place for place, into in enumerate(self.into) if place == into]
 
     def members(self) -> dict[int, list[int]]:
@@ -61,11 +61,11 @@ def grouped(
     """Group products, given best first: near-duplicates collapse into a better one.
 
     `families`: one value a product, shared by all variants of a parent and the parent itself.
-    `hashes`: (n,) uint64 perceptual hashes, 0 = none. `same_pictures`: (pairs, 2) places of
-    products that are known to show the same picture. `agree` None: an inconclusive hash is another
-    picture. A product collapses into the best one that stays and is of its family or has a near
-    hash; if there is none, into the best of those that are known to show the same picture or agree.
-    Matching is not transitive.
+    `hashes`: (n,) uint64 perceptual hashes, 0 without one. `same_pictures`: (pairs, 2) places of
+    products that are known to show the same picture. If `agree` is `None`, an
+    inconclusive hash is another picture. A product collapses into the best one that stays and is of
+    its family or has a near hash; if there is none, into the best of those that are known to show
+    the same picture or agree. Matching is not transitive.
     """
     if _all_differ(families, hashes, same_pictures, agree):
         return Grouped(tuple(range(len(families))))  # as in most answers

@@ -74,7 +74,7 @@ class FieldKind:
     searchable: ClassVar[bool] = False
     """True if the field has words, for keyword search and for the text that is embedded."""
     looks: ClassVar[int] = 1
-    """Texts that `contains` compares in one product, at most."""
+    """Maximum number of texts that `contains` compares in one product."""
 
     @property
     def unknown(self) -> Any:
@@ -149,18 +149,18 @@ class FieldKind:
         return text
 
     def colon(self, value: Value) -> Operator | None:  # noqa: ARG002 - attributes ask
-        """Return the operator that `field:value` means; None if it has no meaning."""
+        """Return the operator that `field:value` means, or `None` if it has no meaning."""
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class TextKind(FieldKind):
-    """One text: "" is unknown."""
+    """One text. An empty text means unknown."""
 
     most: int
     """Characters, at most."""
     least: int = 0
-    """Characters, at least; with one or more the field is required."""
+    """Minimum number of characters. If it is 1 or more, the field is required."""
     whole: bool = True
     """False: filters ask for a part of the text only (CONTAINS)."""
 
@@ -194,7 +194,7 @@ class TextsKind(FieldKind):
     most: int
     """Texts, at most."""
     most_characters: int
-    """Characters of one text, at most; at least one."""
+    """Maximum number of characters of one text, 1 or more."""
 
     name: ClassVar[str] = "texts"
     unknown: ClassVar[frozenset[str]] = frozenset()

@@ -18,7 +18,7 @@ _CODEC: Final[Mapping[str, int]] = {
     "TIFF": 14,
     "BMP": 5,
 }
-"""Most bytes a pixel that a format's decoder takes and returns; likewise below."""
+"""Maximum bytes per pixel that a format's decoder uses and returns."""
 _PROGRESSIVE: Final = 9
 """More bytes a pixel of the full size of a progressive JPEG, until its last scan is read."""
 _OPAQUE, _FLATTENED, _TURNED = 8, 15, 4

@@ -46,8 +46,9 @@ _TURNS = {
 }
 """Transpositions that turn a photo upright, by EXIF orientation."""
 MAX_SCANS = 256
-"""Most scans of a JPEG. Encoders write about 10; each one costs a pass over the whole picture,
-18 ms at 49 million pixels, and need not be longer than 100 bytes (measured 2026-11)."""
+"""Maximum number of scans of a JPEG. Encoders write about 10; each one costs a pass over the
+whole picture, 18 ms at 49 million pixels, and need not be longer than 100 bytes (measured
+2026-11)."""
 
 _SIDE = 32
 """Side of the hashed thumbnail in pixels."""
@@ -147,9 +148,9 @@ class PhotoLimits:
     max_pixels: int = 50_000_000
     """Width × height."""
     max_memory: int | None = None
-    """Bytes that decoding it may take, by its header; None = unlimited."""
+    """Maximum bytes that decoding may take, estimated from the header. `None` if unlimited."""
     pixels_setting: str = ""
-    """Name of the setting of `max_pixels`, for errors; empty = unknown."""
+    """Name of the setting behind `max_pixels`, for error messages. Empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ class PhotoInfo:
     height: int
     """Pixels, upright."""
     perceptual_hash: int = 0
-    """64 bits that copies of the picture share, see duplicates; 0 = it is one even area."""
+    """Perceptual hash, 64 bits (see duplicates). 0 for an evenly coloured picture."""
 
 
 def image_id(data: bytes) -> str:
@@ -227,8 +228,8 @@ def decode(data: bytes, limits: PhotoLimits, min_side: int | None = None) -> Ima
     """Return the photo: upright, mode RGB, transparency on white, first frame.
 
     `min_side`: a JPEG may be decoded to a half, quarter or eighth of its size as long as both sides
-    keep at least so many pixels; None = full size. Raises PhotoRejectedError, and MemoryNeededError
-    before anything is decoded.
+    keep at least so many pixels; `None`: full size. Raises PhotoRejectedError, and
+    MemoryNeededError before anything is decoded.
     """
     with _opened(data, limits) as (name, image):
         _load(image, name, limits, min_side, to_rgb=True)
@@ -265,7 +266,7 @@ def _load(
 
 def _perceptual_hash(image: Image.Image) -> int:
     """Return Zauner's pHash (2010, phash.org/docs/pubs/thesis_zauner.pdf) without its 8 finest
-    bits, above 8 bits of colour; see duplicates. 0 = an evenly coloured picture.
+    bits, above 8 bits of colour; see duplicates. Return 0 for an evenly coloured picture.
 
     Made of 32 × 32 pixels: 1 bit for each of the lowest frequencies of their discrete cosine
     transform that is above the median.

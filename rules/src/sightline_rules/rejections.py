@@ -21,7 +21,7 @@ from sightline_rules.kinds import literal
 MOST_VALUES = 5
 """Values of a membership that are spelt out."""
 MOST_TEXT = 1_024
-"""Characters of a condition and of a value; longer ones are cut and end with …"""
+"""Maximum characters of a condition and of a value. Longer ones are cut and end with …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Rejection:
 
 
 def rejection(condition: Filter, facts: Facts, path: str = "filter") -> Rejection | None:
-    """Return the condition of a checked filter that the product fails; None if it passes.
+    """Return the condition of a checked filter that the product fails, or `None` if it passes.
 
     In an `all` it is the first failing part; a failing `any` or `not` is reported as a whole.
     """

@@ -58,7 +58,7 @@ def bindings(
 ) -> list[Binding]:
     """Return the services of the server.
 
-    `watchdog`, `columns`: None: create new ones by the settings.
+    `watchdog`, `columns`: if `None`, they are created by the settings.
     """
     columns = columns or columns_of(settings, record)
     watchdog = watchdog or watch(settings, record)
@@ -101,7 +101,7 @@ WARM_SECONDS = 30.0
 
 
 async def warm(columns: Columns, record: Record, catalogs: Collection[str]) -> None:
-    """Have in memory what the first searches want, so that they need not wait for it."""
+    """Load what the first searches need into memory, so that they do not wait for it."""
     with suppress(ServiceError):  # searches report what is wrong
         for catalog in catalogs:
             live = await record.generations(catalog)

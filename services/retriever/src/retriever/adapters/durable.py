@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 MOST_BYTES = 64 * 2**20
-"""A group takes no more files once it has so many bytes."""
+"""Bytes of a group from which on it takes no more files."""
 
 ASIDE = ".old-"
 """Name prefix of a file that is about to be deleted."""
@@ -97,8 +97,8 @@ class DurableFolder:
 
 
 def write(root: Path, files: Sequence[tuple[Path, bytes]]) -> list[Exception | Mark | None]:
-    """Make files below `root` durable together; what went wrong with each, or the mark of one that
-    is new. Raises OSError."""
+    """Make files below `root` durable together. Return the error of each, or the mark of a new
+    one. Raises OSError."""
     root.mkdir(parents=True, exist_ok=True)
     # Opened before the first byte is written: what fails from then on is reported to it.
     with _opened(root) as folder:

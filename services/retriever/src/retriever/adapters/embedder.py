@@ -1,4 +1,4 @@
-"""The embedder's client: translates, decides nothing."""
+"""The embedder's client. It translates messages and makes no decisions."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence

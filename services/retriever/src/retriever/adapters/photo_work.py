@@ -22,7 +22,7 @@ def order(limits: PhotoLimits) -> bytes:
 
 
 def answer(asked: bytes, photo: bytes, memory: int) -> Made:
-    """Look at a photo as photos.inspect does, in so many bytes of memory."""
+    """Inspect a photo as photos.inspect does, within the given bytes of memory."""
     max_bytes, max_pixels = _ORDER.unpack(asked)
     try:
         info = photos.inspect(photo, PhotoLimits(max_bytes, max_pixels, memory))
@@ -34,8 +34,8 @@ def answer(asked: bytes, photo: bytes, memory: int) -> Made:
 
 
 def understood(facts: tuple[int, int, int], photo: bytes, limits: PhotoLimits) -> PhotoInfo:
-    """Return a photo's properties; id and media type are computed from its bytes, whatever was
-    answered.
+    """Return a photo's properties; id and media type are computed from its bytes, without
+    regard to the answer.
 
     Raises ValueError for answers that no intact process gives.
     """

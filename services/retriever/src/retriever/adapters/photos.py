@@ -83,7 +83,7 @@ class PhotoStore:
     async def inspect(self, data: bytes) -> photos.PhotoInfo:
         try:
             photos.check_size(data, self._limits)
-            photos.sniff(data)  # what is no photo costs no process
+            photos.sniff(data)  # a file that is no photo needs no process
             order = photo_work.order(self._limits)
             facts, _ = await self._decoders.run(order, data, photo_work.WANTED)
             return await asyncio.to_thread(photo_work.understood, facts, data, self._limits)
@@ -107,7 +107,7 @@ class PhotoStore:
         path = self._path(catalog_id, image_id)
         if self._folder is None:
             await self._run(lambda: _translated(lambda: self._put_object(path, data)))
-            return None  # a bucket can't tell who gave an object again
+            return None  # a bucket can't tell which write stored an object again
         try:
             return await self._folder.write(Path(path), data)
         except OSError as error:

@@ -1,1 +1,1 @@
-"""A catalog into one file, and back."""
+"""Backup and restore of a catalog."""

@@ -33,7 +33,7 @@ class UpdateDraft:
 
     product: ProductDraft
     mask: tuple[str, ...]
-    """Names of fields; none: those in `given`."""
+    """Names of fields. If empty, those in `given`."""
     given: tuple[str, ...]
     """Names of the fields that are set in the product."""
 

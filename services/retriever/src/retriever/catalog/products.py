@@ -94,7 +94,7 @@ async def batch_get(
 ) -> FoundProducts:
     """Return products by id; a repeated id is answered each time.
 
-    `beside`: products that the columns hold too, whatever the filter says.
+    `beside`: products that the columns also hold. The filter does not apply to them.
     """
     check_count("product_ids", len(product_ids), MAX_GET)
     view = await columns.of(catalog_id, list(dict.fromkeys([*product_ids, *beside])))

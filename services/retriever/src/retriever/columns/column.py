@@ -24,9 +24,9 @@ class AskedFacet:
     most: int
     """Values in the answer."""
     below: str = ""
-    """Of a category: the path whose next level is counted; empty: the topmost level."""
+    """For a category: the path whose next level is counted. If empty, the topmost level."""
     bounds: tuple[Money, ...] | tuple[float, ...] = ()
-    """Of money and numbers: where ranges begin, rising, of one currency; none: the field's own."""
+    """For money and numbers: lower bounds, ascending, one currency. If empty, the field's own."""
 
 
 Said: TypeAlias = tuple[str, Filter]

@@ -43,7 +43,7 @@ class Counting:
         self._shared = table.families(places)
         self._columns = [_column(table, places, facet) for facet in asked]
         self.steps = len(places) * (1 + len(asked)) // 64
-        """Work: about so many values compared."""
+        """Cost in values compared, approximately."""
 
     def count(self) -> tuple[int, list[Facet]]:
         """Return the number of products, and the facets in the order asked. Variants of one parent

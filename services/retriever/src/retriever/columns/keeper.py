@@ -72,7 +72,7 @@ class _Catalog:
     vectors: dict[str, Vectors] = field(default_factory=dict)
     """By collection, the most recently searched one last."""
     words: WordIndex | None = None
-    """None: no search has used words yet."""
+    """`None` until a search has used words."""
 
 
 class Columns:
@@ -130,7 +130,7 @@ class Columns:
     ) -> tuple[View, Vectors] | None:
         """Return the columns and a generation's vectors at the record's newest commit.
 
-        Return None if the generation has more than `most` rows (None: the usual limit), or they
+        Return None if the generation has more than `most` rows (`None`: the usual limit), or they
         are not read yet. `wait`: wait without a time limit until they are read.
         """
         rows = self.bound(generation, most)

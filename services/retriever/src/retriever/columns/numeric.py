@@ -27,7 +27,7 @@ from sightline_rules.filters import (
 from sightline_rules.kinds import FlagKind, NumberKind, StepsKind
 
 NONE: Final = -1
-"""Number of a product that has none. Only times can be negative, and they are always known."""
+"""Stands for a missing number. Only times can be negative, and they are always known."""
 MICROS = 1_000_000
 STEPS = (1, 2, 5)
 """Beginnings of ranges, times powers of ten."""

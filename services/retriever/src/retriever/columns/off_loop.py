@@ -37,5 +37,5 @@ async def each_passes(condition: Filter, products: Iterable[Facts], count: int) 
 
 
 def filter_steps(condition: Filter, products: int) -> int:
-    """Return the steps of evaluating a filter on so many products, at most."""
+    """Return the maximum number of steps to evaluate a filter on `products` products."""
     return looks(condition) * products * TEXT_STEPS

@@ -56,7 +56,7 @@ class WordIndex:
 
     @property
     def worn(self) -> bool:
-        """Whether so many rows are dead that the index has to be rebuilt."""
+        """Whether the index has to be rebuilt, because too many rows are dead."""
         return len(self._owner) - len(self._row) > max(LEAST_DEAD, len(self._row) // 4)
 
     def put(self, place: int, words: Words) -> None:

@@ -64,7 +64,7 @@ class CatalogContent(BackupJson):
     commit: Count
     """The record's newest commit in the backup."""
     lost: Count | None = None
-    """Photos that the record knew and the photo store did not have, or damaged; None: unknown."""
+    """Photos that the record names and the store lacks or holds damaged. `None` if unknown."""
     generations: list[dict[str, Any]] = Field(max_length=MOST_GENERATIONS)
     """The live index generations, as the record held them."""
 

@@ -39,7 +39,7 @@ class CategoryMismatch:
     probability: float
     """The chance that the photo is of that category, at most."""
     instead: CategoryGuess | None
-    """The more probable category; None: no known one."""
+    """The more probable category, or `None` if no known category is."""
     space_version: str
     """Version of the space whose head classified it."""
 
@@ -73,7 +73,7 @@ def category_mismatch(
     *,
     limits: Limits = LIMITS,
 ) -> CategoryMismatch | None:
-    """Return how a photo contradicts a product's category; None: it does not, or unknown.
+    """Return how a photo contradicts a product's category; `None` if it does not or is unknown.
 
     `known`: the full paths that the head knows. A category that is neither among them nor above one
     is never contradicted: it may be newer than the head.

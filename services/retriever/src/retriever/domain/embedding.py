@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 MAX_ATTEMPTS = 10
-"""After so many attempts, a failure of the photo's own ends the trying."""
+"""Attempts after which a photo that itself causes the failure is given up."""
 OUTAGES = ("EMBEDDER_UNAVAILABLE", "PHOTO_STORE_UNAVAILABLE")
 """Reasons for which a photo waits that are no fault of its own, as far as is known."""
 
@@ -15,7 +15,7 @@ class Pending:
     item_id: str
     """The photo's id; in a generation of texts, the product's."""
     size: int
-    """Bytes of the photo; 0: it is a text."""
+    """Bytes of the photo, 0 for a text."""
     attempts: int
     used: bool
     """Whether a product still has it; of a text, not looked up."""

@@ -53,6 +53,6 @@ class FitProgress:
     """Photos."""
     skipped: int
     version: str = ""
-    """Version of the fitted space; empty: not done yet."""
+    """Version of the fitted space. Empty until it is fitted."""
     model: str = ""
     verdict: str = ""

@@ -79,7 +79,7 @@ class Verification:
     recall: float
     """Share of the exact nearest neighbours that the index finds, 0 to 1."""
     filtered_recall: float | None
-    """The same under a filter; None: no filter passed a suitable share of the catalog."""
+    """Recall under a filter. `None` if no filter passed a suitable share of the catalog."""
     k: int
     """Neighbours that were asked for."""
     record_count: int
@@ -91,12 +91,12 @@ class Verification:
     end_time: int
     """Microseconds since 1970 (UTC)."""
     nearest_cosines: tuple[float, ...] = ()
-    """Below which cosine NEAREST_SHARES of the sampled photos have their nearest other product;
-    empty = not measured: too few of them, or another metric."""
+    """Quantiles NEAREST_SHARES of the cosine between a sampled photo and its nearest other product.
+    Empty if unmeasured: too few photos, or another metric."""
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether the verification has no findings."""
         return not self.findings
 
 
@@ -119,14 +119,14 @@ class Generation:
     applied_seq: int = 0
     """Every outbox entry up to this one is in the collection."""
     applied_time: int = 0
-    """When the newest of these was written, microseconds since 1970 (UTC); 0: none yet."""
+    """Time when the newest of these was written, microseconds since 1970 (UTC). 0 if none yet."""
     check_wanted: bool = True
     """Whether someone noticed that the engine may have lost rows."""
     parameters: IndexParameters = EXACT
     activated: int = 0
-    """When it was last made active, microseconds since 1970 (UTC); 0: never."""
+    """Time when it was last made active, microseconds since 1970 (UTC). 0 if never."""
     predecessor: str = ""
-    """The generation that was active before it; empty: none, or it was rolled back."""
+    """The generation that was active before it. Empty without one, or after a rollback."""
     forced: bool = False
     """Whether its last activation was forced past its verification."""
     verification: Verification | None = None
@@ -190,7 +190,7 @@ class Freshness:
     head: int
     """The record's newest write."""
     time: int
-    """When the newest wholly indexed record was written, microseconds since 1970; 0: none."""
+    """Time when the newest fully indexed record was written, microseconds since 1970. 0 if none."""
     oldest_open: int
     """When the oldest write missing in the generation was made; 0: it holds all."""
     pending: int

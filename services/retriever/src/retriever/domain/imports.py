@@ -35,9 +35,9 @@ class ImportRow:
 
     number: int
     product_id: str
-    """Its product; empty: its id is not valid."""
+    """Its product. Empty if the id is invalid."""
     write: ProductWrite | ServiceError | None
-    """The product to store, or the error. None: decided by an earlier request."""
+    """The product to store, or the error. `None` if an earlier request decided the row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class IndexRow:
     vector: Floats
     """float32, of the generation's dimension, finite and not all zero."""
     parent_id: str = ""
-    """The product of which it is a variant; empty: none."""
+    """The product of which it is a variant. Empty if it is no variant."""
 
 
 @dataclass(frozen=True, slots=True)

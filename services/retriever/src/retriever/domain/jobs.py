@@ -15,7 +15,7 @@ OPEN = (JobState.PENDING, JobState.RUNNING)
 
 
 def request_key(request_id: str, what: str, *, hashed: bool = False) -> str:
-    """Return the key that makes a job's creation idempotent; empty = each call creates one.
+    """Return the key that makes a job's creation idempotent. Empty: each call creates one.
 
     One request id may stand for several calls, as in logs: `what` distinguishes them, hashed if it
     is long.

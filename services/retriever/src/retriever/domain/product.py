@@ -12,7 +12,7 @@ from sightline_rules.fields import FILTERED, Field
 from sightline_rules.filters import Availability, Filter, Money, Time
 
 MAX_PHOTOS = 20
-"""Of a product: so many rows may one write bring to an index."""
+"""Per product: the maximum number of rows that one write adds to an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,10 @@ class ProductDraft:
     brand: str = ""
     price: Amount | None = None
     availability: Availability | None = Availability.IN_STOCK
-    """None: a number that is not a known availability."""
+    """`None` if the number is no known availability."""
     tags: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str | float | bool | None], ...] = ()
-    """Key and value; None: no value was given."""
+    """Key and value, `None` if no value was given."""
     rating: float | None = None
     rating_count: float | None = None
     stock: float | None = None
@@ -93,13 +93,13 @@ class ProductContent:
     tags: tuple[str, ...] = ()
     attributes: tuple[Attribute, ...] = ()
     rating: float | None = None
-    """0 to 5, one decimal; None: unknown."""
+    """0 to 5, one decimal. `None` if unknown."""
     rating_count: float | None = None
-    """Whole number; None: unknown."""
+    """Whole number. `None` if unknown."""
     stock: float | None = None
-    """Units, a whole number; None: unknown."""
+    """Units, a whole number. `None` if unknown."""
     cost: Money | None = None
-    """None: unknown. Only operators read it."""
+    """`None` if unknown. Only operators read it."""
     image_ids: tuple[str, ...] = ()
     """Best first, no duplicates."""
     language_code: str = ""
@@ -120,7 +120,7 @@ class Image:
     height: int
     """Pixels, upright."""
     perceptual_hash: int = 0
-    """See sightline_rules.duplicates; 0: none, or not hashed yet."""
+    """See sightline_rules.duplicates. 0 without a hash, or before it is computed."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class CatalogPart:
     before: int
     """The commit."""
     after: tuple[int, str] | None
-    """Position to continue at; None: the beginning."""
+    """Position to continue at. `None`: the beginning."""
     limit: int
     """Most products to examine."""
 
@@ -239,7 +239,7 @@ class PartTally:
     product_ids: tuple[str, ...]
     """Ids of the products that pass."""
     after: tuple[int, str] | None
-    """Position to continue at; None: the end."""
+    """Position to continue at. `None` at the end."""
 
 
 class ProductOrder(StrEnum):

@@ -31,7 +31,7 @@ from statistics import median_low
 from typing import Self
 
 Z = 1.96
-"""95% of a normal distribution lie within so many standard deviations."""
+"""Standard deviations that enclose 95% of a normal distribution."""
 WINDOW_SECONDS = 3_600.0
 """Age at which a look is dropped."""
 MOST_ROWS = 5_000
@@ -110,7 +110,7 @@ class Window:
 
 
 def pooled(looks: Sequence[Look]) -> Recall | None:
-    """Return the pooled estimate of some checks; None: no row was expected."""
+    """Return the pooled estimate of some checks, or `None` if no row was expected."""
     rows = sum(len(look.expected) for look in looks)
     if not rows:
         return None

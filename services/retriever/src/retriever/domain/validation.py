@@ -162,7 +162,7 @@ def _attribute_faults(
     key: str, value: str | float | bool | None, other: type | None
 ) -> list[tuple[str, str]]:
     """Return the faults of an attribute, each with its place in it. `other`: the type of another
-    value of the same key; None: there is none."""
+    value of the same key, `None` without one."""
     faults = []
     if not _ATTRIBUTE_KEY.fullmatch(key):
         faults.append((".key", "must be 1 to 64 of a-z, 0-9, _, . and -"))

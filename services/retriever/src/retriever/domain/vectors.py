@@ -37,7 +37,7 @@ class VectorWrite:
     """Empty where a product has one vector."""
     vector: Floats
     product_id: str = ""
-    """The product that must have the photo; empty: any."""
+    """The product that must have the photo. If empty, any product."""
     digest: str = ""
     """Digest of the embedded text; the vector is not stored if the product's text has changed.
     Empty: of the present text."""

@@ -30,8 +30,8 @@ from sightline_rules.fields import SEARCHED, WEIGHTS
 Frequency = TypeVar("Frequency", float, npt.NDArray[np.float64])
 
 MOST_COUNTED = 10_000
-"""Products that are counted to know how common a word is, at most: one that so many have selects
-nothing where a rarer one is asked for too."""
+"""Maximum number of products counted per word. A word that reaches it selects no products if the
+query also has a rarer word."""
 MOST_PRODUCTS = 100_000
 """Products that are counted to know how many a catalog has, at most."""
 MOST_FOUND = 1_000
@@ -126,7 +126,7 @@ def rarity(count: int, of: int) -> float:
 def frequencies(words: Words, asked: Container[str] | None = None) -> dict[str, float]:
     """Return each word's frequency: its counts per field, weighted and divided by field length.
 
-    `asked`: only these words; None: all words.
+    `asked`: only these words. `None`: all words.
     """
     found: dict[str, float] = {}
     for text, weight, typical in zip(words, WEIGHTS.values(), _TYPICAL, strict=True):

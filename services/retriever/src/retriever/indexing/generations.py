@@ -51,9 +51,9 @@ class GenerationRequest:
 
     space: str
     name: str = ""
-    """Empty: one is generated."""
+    """Name of the generation. If empty, one is generated."""
     space_version: str = ""
-    """Empty: the embedder's default version."""
+    """Version of the space. If empty, the embedder's default version."""
     parameters: IndexParameters = EXACT
     dimension: int = 0
     """Given for a space with vectors from callers, one per product; 0: the embedder's."""

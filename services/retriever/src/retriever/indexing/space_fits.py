@@ -167,7 +167,7 @@ async def _pages(catalog_id: str, record: LabelRecord) -> AsyncIterator[list[Lab
 async def _read(
     catalog_id: str, wanted: FitPlan, chosen: _Chosen, deps: FitTools
 ) -> AsyncIterator[FitPhoto]:
-    """Yield the photos; what their store has lost is left out and counted."""
+    """Yield the photos. Those that the store has lost are omitted and counted."""
     tags = frozenset(wanted.shopper_photo_tags)
     async for labels in _pages(catalog_id, deps.record):
         mine = [label for label in labels if label.family in chosen.families]

@@ -27,9 +27,9 @@ class Candidates:
     """In the view's table."""
     similarities: Sequence[float]
     image_ids: Sequence[str]
-    """The photo that matched best; empty: the vector is the product's own."""
+    """The photo that matched best. Empty if the vector is the product's own."""
     collapsed: Sequence[tuple[str, ...]] = ()
-    """The near-duplicates of each; empty: not searched for."""
+    """The near-duplicates of each. Empty if they were not searched for."""
     group_count: int = 0
     """Number of products, near-duplicates counted as one; up to top_k of them are here."""
 

@@ -42,7 +42,7 @@ class Ordered:
     similarities: Sequence[float]
     """Similarity of each product's best photo."""
     image_ids: Sequence[str]
-    """That photo; empty: the vector is the product's own."""
+    """That photo. Empty if the vector is the product's own."""
     chosen: Chosen
     """The products left after collapsing near-duplicates."""
     rows: int

@@ -57,7 +57,7 @@ class RoundResult:
     complete: bool
     """Whether no other round would find more."""
     matches: int | None = None
-    """Number of rows compared one by one; None: the engine searched."""
+    """Number of rows compared one by one. `None` if the engine searched."""
 
 
 @dataclass(slots=True)
@@ -131,7 +131,7 @@ class Nearest:
         return await self._compare(await self.record.vectors_of_rows(self.generation, row_ids))
 
     async def _matching_rows(self, seconds: float | None) -> MatchingRows | None:
-        """Return the rows that pass; None: too many to compare."""
+        """Return the rows that pass, or `None` if they are too many to compare."""
         if self.plan.narrowing is not None:
             found = await self.record.matching_rows(
                 self.generation, self.condition, self.plan.narrowing, MOST_MATCHES

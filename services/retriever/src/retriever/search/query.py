@@ -24,7 +24,7 @@ class BlendPart:
     """A part of a blend. Exactly one of vector and product_id is given."""
 
     weight: float
-    """−100 to 100, not 0; below 0 = away from it."""
+    """−100 to 100, not 0. A negative weight searches away from it."""
     vector: GivenVector | None = None
     product_id: str = ""
 

@@ -46,9 +46,9 @@ class FoundNearest:
     own: Sequence[int] = ()
     """Places in the columns of the query's products, where their near-duplicates were left out."""
     nearest: Nearest | None = None
-    """How the rows were found, for the watchdog; None: not by the engine."""
+    """How the rows were found, for the watchdog. `None` if not by the engine."""
     substitute: str = ""
-    """Description of the source used while the index is lost; empty: the index."""
+    """Description of the source used while the index is lost. Empty for the index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Searcher:
     the write may be the catalog's first."""
     samples: Samples = field(default_factory=Samples)
     fallback: FallbackChain | None = None
-    """Fallback while the engine is lost; None: no fallback."""
+    """Fallback while the engine is lost, or `None`."""
 
 
 async def search(

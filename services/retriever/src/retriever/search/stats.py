@@ -24,7 +24,7 @@ class Census:
     generation: Generation | None
     freshness: Freshness | None
     advice: str = ""
-    """Advice for an index too large for its search parameters; empty: none."""
+    """Advice for an index too large for its search parameters. Empty without advice."""
 
 
 async def count(

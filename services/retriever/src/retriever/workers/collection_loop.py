@@ -56,7 +56,7 @@ class CollectionStatus:
     """Rows written since then."""
     written: float = 0.0
     applied: float = 0.0
-    """Time of the last application of changes; 0: there may be more."""
+    """Time of the last application of changes. 0 if more changes may be waiting."""
     since: float = field(default_factory=time.monotonic)
     compared: float = 0.0
     """When the last comparison with the record that succeeded began."""
@@ -107,7 +107,7 @@ class IndexLoop:
         return worked
 
     def _take_turns(self, statuses: Sequence[CollectionStatus]) -> None:
-        """Have the collections looked at whose turn it is."""
+        """Mark the collections whose state is to be checked next."""
         if (now := time.monotonic()) - self._looked > ENGINE_LOOK_SECONDS:
             self._looked = now
             some = 1 + len(statuses) // ENGINE_TURN_LOOKS

@@ -27,7 +27,7 @@ SEVERAL = 1
 """More attributes belong here than there is room for."""
 ATTRIBUTE = tuple(f"attribute_{number}" for number in range(16))
 CHOICES = 3
-"""Columns that a key's values may stand in."""
+"""Number of columns that may hold a key's values."""
 
 _VALUE_BITS = 42
 _KEYS = 2**21 - 1

@@ -53,7 +53,7 @@ TYPES: Mapping[type[MilvusException], type[Exception] | None] = MappingProxyType
         vendor.ParamError: errors.IndexRefused,
     }
 )
-"""Every error class of pymilvus; None: its code decides. A test proves the table complete."""
+"""Every error class of pymilvus. `None`: its code decides. A test proves the table complete."""
 
 
 def translate(error: Exception) -> Exception:

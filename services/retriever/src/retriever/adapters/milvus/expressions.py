@@ -51,7 +51,7 @@ def either(parts: Iterable[str]) -> str:
 
 
 def _joined(parts: Sequence[str], word: str) -> str:
-    """Join expressions as a balanced tree: "" if there are none.
+    """Join expressions as a balanced tree. Return "" if there are no expressions.
 
     A chain would nest as deep as it is long, and a server takes about fifty levels (Milvus 2.3.5:
     protobuf reads a hundred, two for each).

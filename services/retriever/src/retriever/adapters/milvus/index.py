@@ -52,12 +52,12 @@ from retriever.domain.vectors import Floats
 from sightline_rules.filters import Filter
 
 MAX_ROWS = 16_384
-"""Most rows of one answer; Milvus refuses more (Milvus Lite does not)."""
+"""Maximum rows of one answer. Milvus refuses more (Milvus Lite does not)."""
 _ID = "id"
-"""A hit of Milvus 2.3 has its key under this name whatever the field is called."""
+"""Name of the key in a hit of Milvus 2.3, independent of the field's name."""
 _VECTOR = "vector"
 LEAST_VERSION = "2.6.10"
-"""Earlier servers do whatever they are asked to on their metrics port (CVE-2026-26190)."""
+"""Earlier servers execute any request to their metrics port (CVE-2026-26190)."""
 _LITE = "milvus_lite"
 """Prefix of Milvus Lite's version."""
 _VERSION_SECONDS = 0.2
@@ -217,7 +217,7 @@ class MilvusIndex:
         return _best(answer, parameters.metric)
 
     async def version(self, seconds: float = 5.0) -> str | None:
-        """Return the engine's version; None while it does not answer."""
+        """Return the engine's version, or `None` while it does not answer."""
         if self._version is None:
             with suppress(IndexUnavailable):
                 async with self._call(seconds) as timeout:

@@ -36,7 +36,7 @@ TAG_COLUMNS = 16
 
 
 class Indexed:
-    """Columns of one field. This class has none: the index cannot evaluate the field."""
+    """Columns of one field. The base class has no columns: the index cannot evaluate the field."""
 
     names: tuple[str, ...] = ()
     """Names of the columns; all hold 64-bit integers."""
@@ -77,7 +77,7 @@ class Indexed:
         return both(parts) if negated else either(parts)
 
     def places(self, value: Any) -> Iterable[tuple[str, int]]:  # noqa: ARG002
-        """Return column and number of products that have the value; none: no product has it."""
+        """Return column and number of products that have the value. Empty if no product has it."""
         return ()
 
     def compare(self, operator: Operator, value: Any, *, negated: bool) -> str:  # noqa: ARG002

@@ -58,7 +58,7 @@ class FormerBackup(BackupReader):
     """A backup of 0.15. Its files are opened in the manifest's order, then its photos."""
 
     def __init__(self, file: IO[bytes], keys: KeyRing | None) -> None:
-        """`keys`: one of them must have signed it; None: no signature is needed.
+        """`keys`: one of them must have signed it. `None`: no signature is needed.
 
         Raises BackupDamaged, BackupUnsigned, BackupVersionUnsupported.
         """

@@ -36,7 +36,7 @@ def write(file: IO[bytes], table: ArchiveTable, batches: Iterable[Sequence[Row]]
 
 
 class Reader:
-    """A table's file. Whatever is wrong with it is BackupDamaged."""
+    """A table's file. Every fault in it is BackupDamaged."""
 
     def __init__(self, file: IO[bytes], table: ArchiveTable, rows: int) -> None:
         """Check the file's metadata: columns, sizes, number of rows. Raise BackupDamaged."""

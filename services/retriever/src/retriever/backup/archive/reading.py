@@ -1,4 +1,4 @@
-"""Reads a catalog's backup and believes none of it before it has been checked."""
+"""Reader of a catalog's backup. Everything in it is checked before it is used."""
 
 import hashlib
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
 """The subset of tar that the photos need: plain files in sequence.
 
-Python's tarfile writes and reads more: links, devices, headers of any size. What a reader does not
-know it cannot be led astray by.
+Python's tarfile also reads links, devices and headers of any size. A malicious backup could abuse
+them, so this reader rejects them.
 """
 
 import tarfile

@@ -17,7 +17,7 @@ class Spool(ExitStack):
     """Tables as files that have no name: they end with the process, however it ends."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Prepare the files. `folder`: a place with room for them; None: the system's default."""
+        """Prepare the files. `folder`: a place with room for them. `None`: the system's default."""
         super().__init__()
         self._folder = folder
         self.files: dict[str, IO[bytes]] = {}

@@ -56,7 +56,7 @@ class Trial:
                 hits[row_id] = float(scores[number, places[row_id]])
 
     def recall(self) -> float:
-        """Return the share of the exact nearest that were found; 1 when there are none."""
+        """Return the share of the exact nearest that were found, 0 to 1; 1 if there are none."""
         wanted = min(self._k, self._passing)
         if not wanted or not self.hits:
             return 1.0

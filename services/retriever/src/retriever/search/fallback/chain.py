@@ -89,11 +89,11 @@ class FallbackSearch:
 
     nearest: Nearest
     wanted: int
-    """The write that it has to see; 0: none."""
+    """The commit that the search has to see. 0 for any."""
     fallback: FallbackChain | None
-    """None: only the engine answers."""
+    """Fallback without the engine. `None` if only the engine answers."""
     copy: RecordCopy | None
-    """Rows of the record to search; None: the engine searches."""
+    """Rows of the record to search. `None` while the engine searches."""
     remaining: Remaining
 
     async def look(self, limit: int) -> RoundResult:

@@ -77,7 +77,7 @@ class Watchdog:
 
     record: RowsRecord
     share: float = 0.01
-    """Share of searches that are checked, 0 to 1; 0: none."""
+    """Share of searches that are checked, 0 to 1."""
     floor: float = 0.95
     """Recall below which something is wrong."""
     rows: int = 2_000
