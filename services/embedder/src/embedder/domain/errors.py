@@ -37,7 +37,7 @@ ServiceError
 │   └── DeadlinePassed           DEADLINE_EXCEEDED          the caller's deadline passed
 └── Internal
     ├── FitFailed                FIT_FAILED                 the process that fits ended by itself
-    └── ModelFailed              MODEL_FAILED               the model failed, or its vector is invalid
+    └── ModelFailed              MODEL_FAILED               it failed, or its vector is invalid
 """
 
 from collections.abc import Sequence

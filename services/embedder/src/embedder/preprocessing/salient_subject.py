@@ -105,7 +105,7 @@ def _barrier(lab: Floats) -> Floats:
     range of a channel along it.
     """
     colour = np.concatenate((lab, -lab), axis=-1).transpose(0, 2, 1)  # [h, 6, w]
-    extremes = colour.copy()  # of the best way: highest, and lowest with its sign turned
+    extremes = colour.copy()  # of the best path: maximum, and negated minimum
     distance = np.full(lab.shape[:2], np.inf, np.float32)
     distance[[0, -1]] = 0
     distance[:, [0, -1]] = 0
