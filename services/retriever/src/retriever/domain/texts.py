@@ -5,14 +5,15 @@ short window read the beginning only:
 
     Barolo Serralunga 2016. Wine > Red > Nebbiolo. Cantina Rossi. organic, vegan. region: Piedmont
 
-- The title, the category path, the brand, tags, then attributes, each left out where it is empty. -
-Titles without meaning are left out: numbers, hashes, file names from cameras, and titles that
-repeat the product's id without a word. Keyword searches still find them. - Tags and attributes are
-sorted, so that their order in the request does not matter. Numbers are written without trailing
-zeros; a true flag is written as its key, and a false one is left out. - White space becomes one
-space. The text has at most MOST characters, cut between two words. - It is in the product's own
-language, which models detect: the language code is not part of it. Nor are price, availability,
-photos, addresses and the description, which changes often and would outweigh the rest.
+- The title, the category path, the brand, tags, then attributes, each left out where it is empty.
+- Titles without meaning are left out: numbers, hashes, file names from cameras, and titles that
+  repeat the product's id without a word. Keyword searches still find them.
+- Tags and attributes are sorted, so that their order in the request does not matter. Numbers are
+  written without trailing zeros; a true flag is written as its key, and a false one is left out.
+- White space becomes one space. The text has at most MOST characters, cut between two words.
+- It is in the product's own language, which models detect: the language code is not part of it. Nor
+  are price, availability, photos, addresses and the description, which changes often and would
+  outweigh the rest.
 
 A product without any of these has no text, and no row in the index of texts.
 """

@@ -5,10 +5,11 @@ queries.
   (U+0300 to U+036F), and a few letters that Unicode does not decompose ("ø" becomes "o").
   "CHÂTEAU", "Château" and "chateau" are one word; "か" and "が" are two.
 - A word is a run of letters, digits and their marks; all other characters separate words. So no
-operator of a query language remains in a query. - Scripts that are written without spaces (Chinese,
-Japanese, Thai, Lao, Khmer, Burmese; Korean too,
-  whose particles stick to words) are cut into overlapping pairs of characters: "红葡萄" becomes 红葡,
-  葡萄. Products are also indexed by single characters, so that a query of one character finds them.
+  operator of a query language remains in a query.
+- Scripts that are written without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese; Korean too,
+  whose particles stick to words) are cut into overlapping pairs of characters: "红葡萄" becomes
+  红葡, 葡萄. Products are also indexed by single characters, so that a query of one character finds
+  them.
 
 Words are not stemmed: "wines" is not "wine". The space of texts finds synonyms.
 """
