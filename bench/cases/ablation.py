@@ -34,17 +34,17 @@ from embedder.domain.recipes import PhotoRecipe, PreprocessStep
 Say: TypeAlias = Callable[[str], None]
 BACKBONES = {"Lite0": "efficientnet_lite0_features", "Lite2": "efficientnet_lite2_features"}
 JUDGE = "efficientnet_lite1_features"
-"""Says which photos are of one scene; it is not measured itself."""
+"""Model that groups photos by scene; it is not measured itself."""
 HISTOGRAM = "hsv_histogram"
 SAMPLE = 400
-"""Photos of a quick look."""
+"""Number of photos of a quick run."""
 TIMED = 48
-"""Photos that the cost is measured on."""
+"""Number of photos that the cost is measured on."""
 
 
 @dataclass(frozen=True, slots=True)
 class AblationVariant:
-    """One deviation from the default."""
+    """Deviation from the default preprocessing."""
 
     name: str
     steps: tuple[PreprocessStep, ...] = ()
@@ -78,13 +78,14 @@ class AblationRow:
     levels: Mapping[str, float]
     """By measure."""
     gains: Mapping[str, Interval]
-    """Above the default, by measure."""
+    """Differences from the default, by measure."""
     milliseconds: float
-    """Processor time of a photo above the default's."""
+    """Milliseconds of processor time per photo beyond the default's."""
 
     @property
     def pays(self) -> bool:
-        """Whether it is surely better after fitting, and not surely worse in anything."""
+        """Whether it is significantly better after fitting, and not significantly worse in any
+        measure."""
         return self.gains[FITTED].low > 0 and all(gain.high >= 0 for gain in self.gains.values())
 
 
@@ -94,7 +95,7 @@ def run(say: Say) -> BenchResult:
 
 
 def sample(say: Say) -> BenchResult:
-    """Measure a part of the photos for a quick look. Its intervals are wide."""
+    """Measure a part of the photos, quickly. The intervals are wide."""
     return _measured(say, SAMPLE)
 
 
@@ -125,7 +126,7 @@ def _measured(say: Say, count: int | None) -> BenchResult:
         "preprocessing": [_plain(row) for row in preprocessing],
         "histogram": [_plain(row) for row in colours],
     }
-    warnings = () if count is None else (f"a look at {len(train.paths)} photos only",)
+    warnings = () if count is None else (f"{len(train.paths)} photos only",)
     return BenchResult(tables, figures, warnings=warnings)
 
 
@@ -155,7 +156,7 @@ def _preprocessing(title: str, model: Backbone, task: PhotoTask, say: Say) -> li
 
 
 def _colours(title: str, model: Backbone, task: PhotoTask, say: Say) -> list[AblationRow]:
-    """Return what the histogram adds to the head alone."""
+    """Return the gain of the histogram in a classifier head without a fit."""
     say(f"{title}, histogram")
     plain = _seen(model, model.recipe, 1, task)
     head, colours = model.blocks[featured.HEAD], model.blocks[HISTOGRAM]

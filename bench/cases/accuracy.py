@@ -1,8 +1,8 @@
-"""What a learned space is worth: the embedder's own fit on photos that others can have, too.
+"""Accuracy of a fitted space: the embedder's own fit on public photos.
 
 Groceries: cross-validation on the train part, with scenes kept together; then the map of the whole
 train part on the val part, which chose nothing. Clothing: cross-validation of its ten categories.
-The off-the-shelf space beside it is what the embedder serves without a fit: Lite0's unit vectors.
+The pretrained space beside it is what the embedder serves without a fit: Lite0's unit vectors.
 The test part of the groceries is not in the folder: goals on it are NOT MEASURED, and say what
 cross-validation and val give in its place.
 """
@@ -62,7 +62,7 @@ from embedder.fitting.nearest_photos import average_precisions, hits
 
 Say: TypeAlias = Callable[[str], None]
 JUDGE = "efficientnet_lite1_features"
-"""Says which photos are of one scene; it is not measured itself."""
+"""Model that groups photos by scene; it is not measured itself."""
 VIEWS = 4
 
 
@@ -111,7 +111,7 @@ def _groceries(data: Grocery, found: AccuracyFigures, say: Say) -> None:
     asked = _asked(data, _features(BACKBONE, data.validation, VIEWS))
     found.val = _validated(data, fitted, labelled, asked, plain[0])
     if featured.there(INTEGERS):
-        say("groceries: the off-the-shelf network in 8-bit integers")
+        say("groceries: the pretrained network in 8-bit integers")
         found.integers = _in_integers(data, plain[0])
     say("groceries: doubts")
     found.doubts = _doubts(labelled, learn.fits, fitted, asked)
@@ -120,7 +120,7 @@ def _groceries(data: Grocery, found: AccuracyFigures, say: Say) -> None:
 def _validated(
     data: Grocery, fitted: FittedSpace, labelled: Labelled, asked: Labelled, plain: Floats
 ) -> dict[str, tuple[SpaceFigure, ...]]:
-    """Compare the val part in the fitted space with the off-the-shelf vectors.
+    """Compare the val part in the fitted space with the pretrained network's vectors.
 
     `plain`: those of the train part.
     """

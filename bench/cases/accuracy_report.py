@@ -1,4 +1,4 @@
-"""What `accuracy` found, as tables and goals."""
+"""Tables and goals of the bench `accuracy`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ from embedder.fitting.measuring import (
 BACKBONE = "efficientnet_lite2_features"
 OFF_THE_SHELF = "efficientnet_lite0_features"
 INTEGERS = "efficientnet_lite0_int8"
-"""The off-the-shelf network in 8-bit integers."""
+"""The pretrained network in 8-bit integers."""
 SEED = 0
 CLOTHING = "clothing"
 CLOTHING_EVERY = 2
@@ -36,7 +36,7 @@ class MissingGoal:
     name: str
     at_least: float
     figure: str
-    """The figure of cross-validation that stands in its place."""
+    """Figure of cross-validation that is reported instead."""
     views: str
 
 
@@ -52,7 +52,7 @@ WANTED = (
 )
 CAPTION = (
     "95% intervals by the bootstrap over scenes (products where the map has not seen them; photos "
-    "on val); gains are paired. Off the shelf: EfficientNet-Lite0's unit vectors of one view."
+    "on val); gains are paired. Pretrained: EfficientNet-Lite0's unit vectors of one view."
 )
 
 
@@ -65,9 +65,9 @@ class AccuracyFigures:
     val: dict[str, tuple[SpaceFigure, ...]]
     """The val part, by views."""
     integers: tuple[SpaceFigure, ...] = ()
-    """The val part, off the shelf in 8-bit integers beside float32."""
+    """The val part by the pretrained network, in 8-bit integers beside float32."""
     doubts: tuple[BenchTable, ...] = ()
-    """What the rule for category mismatches makes of wrong categories."""
+    """Results of the rule for category mismatches on wrong categories."""
     clothing: SpaceEvaluation | None = None
     dimension: int = 0
 
@@ -76,7 +76,7 @@ def goals(found: AccuracyFigures) -> tuple[Goal, ...]:
     """Return the gates on val and the goals for data that the folder lacks."""
     gates = [
         Goal(
-            f"{name}: 1-NN above the off-the-shelf space's, paired",
+            f"{name}: 1-NN above the pretrained space's, paired",
             at_most=None,
             at_least=0.0,
             unit="",
@@ -133,8 +133,8 @@ def tables_of(found: AccuracyFigures) -> tuple[BenchTable, ...]:
         rows += [("clothing, cross-validation", *_cells(each)) for each in found.clothing.figures]
     return (
         BenchTable(
-            title="A learned space beside the off-the-shelf one",
-            headers=("photos", "figure", "learned", "off the shelf", "gain", "queries"),
+            title="A fitted space beside the pretrained one",
+            headers=("photos", "figure", "fitted", "pretrained", "gain", "queries"),
             rows=tuple(rows),
             caption=CAPTION,
         ),
@@ -148,7 +148,7 @@ def _integers_table(figures: Sequence[SpaceFigure]) -> tuple[BenchTable, ...]:
         return ()
     return (
         BenchTable(
-            title="int8 beside float32, off the shelf, val",
+            title="int8 beside float32, pretrained, val",
             headers=("figure", "int8", "float32", "gain", "queries"),
             rows=tuple(_cells(each) for each in figures),
             caption="EfficientNet-Lite0, one view; 95% intervals over photos, gains are paired.",

@@ -41,29 +41,29 @@ A_ROUND = {
     ("12 MP", 8): 24,
     ("12 MP", 32): 96,
 }
-"""Photos a round: of 32 clients at least three each, or else the filling and the emptying of a
-server would be most of what is measured."""
+"""Photos per round: at least three for each of 32 clients, so that filling and emptying the server
+    has little weight."""
 FEW = (1, 32)
-"""Clients of the short form: goals are of 32."""
+"""Numbers of clients of the short form; the goals are for 32."""
 REPEATS = 200
 """Calls of each kind by which the cache is measured."""
 
 
 @dataclass(slots=True)
 class EmbeddingCell:
-    """One contender with photos of one size and so many clients."""
+    """Measurements of one contender, photo size and number of clients."""
 
     contender: str
     size: str
     clients: int
     rates: list[float] = field(default_factory=list)
-    """Images a second of each round."""
+    """Images per second, by round."""
     costs: list[float] = field(default_factory=list)
-    """Milliseconds of processor time an image, of each round."""
+    """Milliseconds of processor time per image, by round."""
     latencies: list[float] = field(default_factory=list)
-    """Milliseconds of every image."""
+    """Latency of every image, in milliseconds."""
     tails: list[float] = field(default_factory=list)
-    """The 99th percentile of each round."""
+    """99th percentile of the latency, by round."""
 
 
 Asked: TypeAlias = Mapping[tuple[str, int], int]
@@ -72,7 +72,7 @@ Cells: TypeAlias = Mapping[tuple[str, str, int], EmbeddingCell]
 
 
 def run(say: Say) -> BenchResult:
-    """Start everything, measure by turns, stop it."""
+    """Start all servers, measure them in interleaved rounds, and stop them."""
     return _run({at: count for at, count in A_ROUND.items() if at[1] in FEW}, SHORTER, say)
 
 
@@ -82,9 +82,9 @@ def full(say: Say) -> BenchResult:
 
 
 def _run(asked: Asked, rounds: int, say: Say) -> BenchResult:
-    keep_memory()  # as the embedder does: the raw loop here has the same right to it
+    keep_memory()  # as the embedder does, so that the raw loop is comparable
     missing = _environment(say)
-    say("making photos that no cache knows")
+    say("creating photos that are in no cache")
     files = {name: unique.photos(*made) for name, made in SIZES.items()}
     with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder, ExitStack() as running:
         measuring = _measure(
@@ -96,7 +96,7 @@ def _run(asked: Asked, rounds: int, say: Say) -> BenchResult:
 
 
 def _environment(say: Say) -> str:
-    """Have the other servers' environment; what is wrong when there is none."""
+    """Install the other servers' environment. Return the error; empty = installed."""
     say("the other servers' environment (bench/peers/servers; 0.5 GB when it is not there yet)")
     return environments.made(embedders.SERVERS)
 
@@ -299,7 +299,7 @@ def _times(found: Interval) -> str:
 
 
 def _hit_table(hits: Mapping[str, Sequence[float]]) -> BenchTable:
-    words = {"new": "a photo that is new", "known": "one that came before"}
+    words = {"new": "a new photo", "known": "a cached photo"}
     rows = []
     for kind, found in hits.items():
         p50, p99 = percentile(found, 0.5), percentile(found, 0.99)

@@ -142,7 +142,7 @@ def _spaces(
 ) -> Iterator[tuple[str, tuple[Shelf, Floats, Worded | None]]]:
     ids = [str(row) for row in range(len(shelf.names))]
     names = np.array(shelf.names)
-    yield "off the shelf", (Shelf(shelf.plain, names, ids), asked.plain, None)
+    yield "pretrained", (Shelf(shelf.plain, names, ids), asked.plain, None)
     say("a space is fitted")
     titled = None if model is None else _titles(shelf, model)
     data = Labelled(

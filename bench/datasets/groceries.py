@@ -18,7 +18,7 @@ class LabelledPhotos:
     features: Floats
     """[n, f], of one view."""
     plain: Floats
-    """[n, 1280]: the unit vectors of the backbone off the shelf."""
+    """[n, 1280]: unit vectors of the pretrained backbone."""
     names: Sequence[str]
     """Of the product, e.g. "Golden-Delicious"."""
     categories: Sequence[tuple[str, str]]

@@ -5,7 +5,7 @@ SightlineError
 ├── NotFound             no such catalog, product, scene, model, job, photo
 ├── AlreadyExists        that id is taken by something else
 ├── Conflict             what is stored has changed since it was read (ETAG_MISMATCH)
-├── FailedPrecondition   not possible in the present state
+├── FailedPrecondition   not possible in the current state
 ├── Unauthenticated      no or bad credentials
 ├── PermissionDenied     good credentials that don't allow this
 ├── ResourceExhausted    too large, or too much at once: see ``retry_after``
@@ -48,24 +48,24 @@ class Failure:
     code: grpc.StatusCode
     """The gRPC status code."""
     message: str
-    """For people, in English. Programs look at ``reason``."""
+    """Text for people, in English. Programs should use ``reason``."""
     reason: str = ""
     """Machine-readable, UPPER_SNAKE, e.g. "IMAGE_UNDECODABLE"; "" when the server gave none."""
     violations: tuple[FieldViolation, ...] = ()
-    """The fields at fault, when the request is."""
+    """Invalid fields of the request."""
     retry_after: timedelta | None = None
-    """How long to wait before another try; None = the server did not say."""
+    """Delay before a retry; None = the server named none."""
     metadata: Mapping[str, str] = field(default_factory=lambda: _NONE)
     """Further facts by name."""
 
 
 BY_CODE: dict[grpc.StatusCode, "type[SightlineError]"] = {}
-"""Which error stands for which code. OK is the only one that is missing."""
+"""Error class of each gRPC code except OK."""
 
 
 class SightlineError(Exception):
-    """A call, or one item of a batch, that failed. ``failure`` holds the facts, those that are
-    most asked for also stand here."""
+    """Failed call, or failed item of a batch. ``failure`` holds all facts; the most used ones are
+    attributes here, too."""
 
     def __init_subclass__(cls, *, codes: str = "") -> None:
         super().__init_subclass__()
@@ -127,7 +127,7 @@ class DeadlineExceeded(SightlineError, codes="DEADLINE_EXCEEDED"):
 
 
 class Cancelled(SightlineError, codes="CANCELLED"):
-    """The call was called off by the other side."""
+    """The server cancelled the call."""
 
 
 class Unimplemented(SightlineError, codes="UNIMPLEMENTED"):
@@ -144,10 +144,10 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 def from_rpc_error(error: grpc.aio.AioRpcError) -> SightlineError:
     """Convert gRPC's error to a typed one, with the details that the server sent."""
     try:
-        # It has a finished call's code, details and trailing metadata, which is all that is read.
+        # Only code, details and trailing metadata of the finished call are read.
         status = rpc_status.from_call(cast(grpc.Call, error))
     except (ValueError, DecodeError):
-        status = None  # details that contradict the call's own code are not believed
+        status = None  # details that contradict the call's code are ignored
     if status is None:
         return make(Failure(code=error.code(), message=error.details() or error.code().name))
     return from_status(status)
@@ -161,7 +161,7 @@ def from_status(status: status_pb2.Status) -> SightlineError:
     retry = error_details_pb2.RetryInfo()
     retry_after = None
     for detail in status.details:
-        # What is damaged, or no time that can be, is left out: the rest still says what happened.
+        # Damaged or impossible details are left out; the others still describe the error.
         with suppress(DecodeError, OverflowError, ValueError):
             if detail.Unpack(info) or detail.Unpack(bad):
                 continue
@@ -192,7 +192,7 @@ def invalid(field: str, description: str, *, reason: str = "REQUEST_INVALID") ->
 
 
 def check_answered(sent: int, answered: int) -> None:
-    """Raise ServerFault unless every item has an answer: it is not known which ones have."""
+    """Raise ServerFault unless every item has an answer; otherwise it is unknown which have one."""
     if sent != answered:
         message = f"{sent} items were sent, and the suite answered for {answered}"
         raise make(Failure(code=grpc.StatusCode.INTERNAL, message=message))

@@ -47,7 +47,7 @@ def test_a_map_is_said_column_by_column(tmp_path: Path) -> None:
     file = shop(tmp_path)
     code, said = looked(file, "--map", "Nr=id", "--map", "Name=title", "--map", "price_eur=price")
     assert code == 1
-    assert "price 12.50 is in which currency" in said
+    assert "price 12.50 needs a currency" in said
     pairs = ("--map", "nr=id", "--map", "name=title", "--map", "price_eur=price")
     code, said = looked(file, *pairs, "--set", "currency=EUR")
     assert code == 0
@@ -59,8 +59,8 @@ def test_a_constant_of_a_column_that_the_file_lacks_is_refused(tmp_path: Path) -
     pairs = ("--map", "nr=id", "--map", "name=title", "--map", "price_eur=price")
     code, said = looked(file, *pairs, "--set", "currency=EUR", "--set", "images={NAME}.jpg")
     assert code == 1
-    assert "--set images={NAME}.jpg speaks of the column 'NAME', which shop.csv does not" in said
-    assert "Fix: there are id, title, price" in said
+    assert "--set images={NAME}.jpg names the column 'NAME', which shop.csv does not" in said
+    assert "Fix: its columns are id, title, price" in said
 
 
 @pytest.mark.slow
@@ -78,8 +78,8 @@ def test_a_constant_may_speak_of_one_that_was_set_before(tmp_path: Path) -> None
     )
     said = " ".join(result.stderr.split())
     assert result.exit_code == 1
-    assert "--set event_id={NAME} speaks of the column 'NAME', which clicks.jsonl does not" in said
-    assert "there are event_id, type, product_id" in said
+    assert "--set event_id={NAME} names the column 'NAME', which clicks.jsonl does not" in said
+    assert "its columns are event_id, type, product_id" in said
 
 
 def test_a_constant_may_be_json(tmp_path: Path) -> None:

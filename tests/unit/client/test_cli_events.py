@@ -52,7 +52,7 @@ def test_bad_events_are_reported_by_row_and_never_end_the_rest(
     assert result.exit_code == 1
     text = flat(result.stderr)
     for printed in (
-        *("Row 2 (e2): ROW_INVALID: type: 'LOOK' is none of", "Row 3 (e3): ROW_INVALID: time:"),
+        *("Row 2 (e2): ROW_INVALID: type: 'LOOK' is not one of", "Row 3 (e3): ROW_INVALID: time:"),
         *("Row 4 (e4): ROW_INVALID: row: line 5 has 3", "Row 5 (e5): EVENT_TIME_INVALID"),
     ):
         assert printed in text

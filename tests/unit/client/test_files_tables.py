@@ -96,9 +96,9 @@ def test_a_quote_that_is_never_closed_ends_in_a_bad_row_and_not_in_the_whole_mem
         ("f.csv", "title\nBarolo\n", "lacks the column 'id'"),
         ("f.csv", "id,titel\n1,Barolo\n", "'titel'"),
         ("f.csv", "id,title,title\n", "twice"),
-        ("f.xlsx", "x", "no kind"),
-        ("f.parquet", "no parquet", "no whole Parquet file"),
-        ("f.parquet", "", "no whole Parquet file"),
+        ("f.xlsx", "x", "not a supported kind"),
+        ("f.parquet", "no parquet", "not a complete Parquet file"),
+        ("f.parquet", "", "not a complete Parquet file"),
     ],
 )
 def test_a_file_that_can_not_be_used_is_refused_as_a_whole(
@@ -214,7 +214,7 @@ def test_a_parquet_file_that_is_damaged_in_the_middle_is_refused(tmp_path: Path)
     content = bytearray(path.read_bytes())
     content[200:4000] = b"\xff" * 3800
     path.write_bytes(content)
-    with pytest.raises(FileRefused, match="no whole Parquet file"):
+    with pytest.raises(FileRefused, match="not a complete Parquet file"):
         read(path)
 
 

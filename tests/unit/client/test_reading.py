@@ -68,7 +68,7 @@ def test_a_name_that_is_not_known_here_is_none_in_a_kind_without_unknown() -> No
     ("kind", "why"),
     [
         (Middle, r"sightline\.common\.v1\.Box has no middle"),
-        (Whole, r"sightline\.common\.v1\.Box\.left is no int"),
+        (Whole, r"sightline\.common\.v1\.Box\.left is not of type int"),
         (Absent, r"sightline\.common\.v1\.Box\.left is never None"),
     ],
 )

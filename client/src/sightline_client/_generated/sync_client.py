@@ -53,7 +53,7 @@ class SyncSightlineClient(
         """``target`` is the gateway's host:port, or a gRPC target that names several.
         ``timeout`` (seconds) is the deadline of every call that names no other;
         ``batch_timeout`` that of one batch of products or events. ``token`` says to the gateway
-        who calls; ValueError where it is empty or no header can hold it. ``credentials``: TLS, by
+        who calls; ValueError if it is empty or a header can't hold it. ``credentials``: TLS, by
         ``tls_credentials``; None = plain text, in which who listens reads the token too."""
         self._loop = Loop()
         self._client = self._loop.make(

@@ -6,18 +6,19 @@
     brand:* AND title:réserve OR -price:*
     create_time >= "2026-01-01T00:00:00Z"
 
-- Fields: category, brand, title, price, availability, tags, create_time, update_time and
-  attributes.<key>.
-- Operators: = != < <= > >= and ``:`` ("has"). ``tags:Beef`` asks for that tag; ``title:wine``, and
-  so brand, category and attributes of text, for a word or a part of one, upper and lower case
-  alike; ``price:*`` asks whether the field is known.
-- AND joins, OR joins and binds tighter, as AIP-160 has it; NOT or - before a condition turns it
-  round. ``NOT brand = A`` passes a product without a brand, ``brand != A`` does not.
+- Fields are those of ``sightline_client.values.products.FILTERED``, and attributes.<key>.
+- Operators: = != < <= > >= and ``:`` ("has"). ``tags:Beef`` tests for that tag. ``:`` with a text
+field
+  tests for a part of the text, case-insensitively: ``title:wine``. ``price:*`` tests whether the
+  field has a value.
+- OR binds tighter than AND, as in AIP-160. NOT or - negates a condition. ``NOT brand = A`` accepts
+  a product without a brand, ``brand != A`` does not.
 - A text is one word, or quoted with " or ', with a backslash before a quote or a backslash in it.
-- For attributes 2015 and 13.5 are numbers, true and false flags, all else a text, as is "2015".
+- In conditions on attributes, 2015 and 13.5 are numbers, true and false are flags, and all other
+  values are texts, as is "2015".
 - Money is an amount and its ISO 4217 code: ``30 EUR``, ``12.50USD``. An amount alone is in the
   currency given to ``parse_filter``.
-- A time is RFC 3339 in quotes; a date alone is its midnight, UTC.
+- A time is RFC 3339 in quotes; a date alone is midnight, UTC.
 """
 
 import difflib
@@ -49,7 +50,7 @@ from sightline_client.values.filters import (
 from sightline_client.values.products import FILTERED
 
 MAX_LENGTH = 65_536
-"""Characters; more is no filter that a person wrote, and the suite takes at most 256 conditions."""
+"""Maximum number of characters. The suite accepts at most 256 conditions."""
 
 _GRAMMAR = r"""
 start: [conjunction]
@@ -88,7 +89,7 @@ _STATES = {state.value: state for state in Availability if state is not Availabi
 
 
 class FilterSyntaxError(ValueError):
-    """The text is no filter; ``column`` (from 0) is where."""
+    """Invalid filter text; ``column`` (from 0) is the position of the error."""
 
     def __init__(self, message: str, text: str, column: int) -> None:
         super().__init__(message)
@@ -101,7 +102,7 @@ class FilterSyntaxError(ValueError):
 
     @property
     def pointer(self) -> str:
-        """The text with a caret under the culprit: up to 60 characters to either side."""
+        """The text with a caret under the error, up to 60 characters to either side."""
         flat = re.sub(r"\s", " ", self.text)
         start = max(0, self.column - 60)
         before = sum(
@@ -111,7 +112,7 @@ class FilterSyntaxError(ValueError):
 
 
 def parse_filter(text: str, *, currency: str = "") -> Filter:
-    """Parse a filter; an empty text passes every product. ``currency``: of amounts without one, ""
+    """Parse a filter; an empty text accepts every product. ``currency``: of amounts without one, ""
     = each amount must name its own. FilterSyntaxError says what is wrong and where."""
     if len(text) > MAX_LENGTH:
         raise FilterSyntaxError(f"a filter has at most {MAX_LENGTH:,} characters", text, 0)
@@ -177,7 +178,7 @@ class _Reader:
         field = _FIELDS.get(name)
         if field is None:
             near = difflib.get_close_matches(name, _FIELDS, 1)
-            known = f"there are {', '.join(_FIELDS)}, {ATTRIBUTES}<key>"
+            known = f"fields are {', '.join(_FIELDS)}, {ATTRIBUTES}<key>"
             hint = f"did you mean {near[0]}?" if near else known
             raise self._at(name, f"no field {str(name)!r}: {hint}")
         return field
@@ -210,7 +211,7 @@ class _Reader:
             return _FLAGS[text]
         if not _NUMBER.fullmatch(text):
             if literal.data == "amount":
-                raise self._at(token, f"{text!r} is no number; put a text into quotes")
+                raise self._at(token, f"{text!r} is not a number; put a text into quotes")
             return text
         if not isfinite(float(text)):
             raise self._at(token, f"{text} is too large")
@@ -224,13 +225,13 @@ class _Reader:
                 return self._money(token, text)
             case FieldKind.AVAILABILITY:
                 if text not in _STATES:
-                    raise self._at(token, f"{text!r} is none of {', '.join(_STATES)}")
+                    raise self._at(token, f"{text!r} is not one of {', '.join(_STATES)}")
                 return _STATES[text]
             case FieldKind.TIME:
                 return self._time(token, text)
             case FieldKind.NUMBER:
                 if not _NUMBER.fullmatch(text) or not isfinite(float(text)):
-                    raise self._at(token, f"{text!r} is no number: write 4.5")
+                    raise self._at(token, f"{text!r} is not a number: write 4.5")
                 return float(text)
             case FieldKind.FLAG:
                 if text not in _FLAGS:
@@ -246,7 +247,9 @@ class _Reader:
         except InvalidOperation:
             amount = None
         if found is None or amount is None:
-            raise self._at(token, f"{text!r} is no money: write an amount and a code, 30 EUR")
+            raise self._at(
+                token, f"{text!r} is not an amount of money: write an amount and a code, 30 EUR"
+            )
         code = (found[2] or self._currency).upper()
         if not code:
             raise self._at(token, f"missing currency: write {text} EUR")
@@ -256,7 +259,7 @@ class _Reader:
         try:
             value = datetime.fromisoformat(text)
         except ValueError:
-            message = f'{text!r} is no time: write "2026-03-01T12:00:00Z" or "2026-03-01"'
+            message = f'{text!r} is not a time: write "2026-03-01T12:00:00Z" or "2026-03-01"'
             raise self._at(token, message) from None
         if value.tzinfo is None and len(text) > 10:
             raise self._at(token, f"{text} must have a time zone: append Z for UTC")
@@ -303,7 +306,7 @@ def _unexpected(error: UnexpectedInput, text: str) -> FilterSyntaxError:
         wanted = _wanted(error.allowed or ())
         return FilterSyntaxError(f"unexpected {shown!r}: {wanted}", text, place)
     accepts: Any = error.accepts if isinstance(error, UnexpectedToken) else ()
-    missing = _wanted(accepts) if not isinstance(error, UnexpectedEOF) else "more has to follow"
+    missing = _wanted(accepts) if not isinstance(error, UnexpectedEOF) else "a condition is missing"
     return FilterSyntaxError(f"the filter ends too early: {missing}", text, len(text))
 
 
@@ -317,7 +320,7 @@ def _wanted(names: Any) -> str:
         "RPAR": "a closing parenthesis",
     }
     found = [words[name] for name in words if name in names]
-    return "expected " + ", or ".join(found) if found else "that can't stand here"
+    return "expected " + ", or ".join(found) if found else "not allowed here"
 
 
 def _unquoted(token: Token) -> str:

@@ -96,7 +96,7 @@ def _conversion(kind: Any, field: FieldDescriptor) -> Callable[[Any], object]:
     if field.enum_type is not None:
         return _member(kind, field.enum_type)
     if kind is not _SCALARS.get(field.type):
-        raise TypeError(f"{field.full_name} is no {kind.__name__}")
+        raise TypeError(f"{field.full_name} is not of type {kind.__name__}")
     return _same
 
 

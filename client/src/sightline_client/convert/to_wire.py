@@ -46,12 +46,12 @@ _UNITS_DIGITS = 19
 
 @contextmanager
 def sendable(field: str) -> Iterator[None]:
-    """Raise InvalidRequest for a value that no message can hold: half a character, a number out of
-    its field's range."""
+    """Raise InvalidRequest for a value that no message can hold: an unpaired surrogate, a number
+    out of its field's range."""
     try:
         yield
     except UnicodeError:
-        raise invalid(field, "holds half a character, which no message can hold") from None
+        raise invalid(field, "has an unpaired surrogate, which is not valid UTF-8") from None
     except ValueError as error:
         raise invalid(field, str(error)) from None
 
@@ -65,8 +65,8 @@ def signals(
     box: Box | None = None,
     find_subject: bool = False,
 ) -> list[rec.QuerySignal]:
-    """Return a signal of weight 1 for each thing to be near to, then those to be far from. ``box``
-    and ``find_subject`` go with every photo to be near to."""
+    """Return a signal of weight 1 for each positive input, then those of the negative inputs.
+    ``box`` and ``find_subject`` apply to every positive photo."""
     photos = [_photo(image) for image in images]
     if not photos and (box is not None or find_subject):
         raise invalid("box" if box is not None else "find_subject", "is valid for photos only")
@@ -110,7 +110,7 @@ def money(value: catalog.Money) -> MoneyMessage:
     """Convert an amount to units and nanos of one sign, exactly. InvalidRequest when they can't
     hold it."""
     if value.amount.is_finite() and value.amount.adjusted() >= _UNITS_DIGITS:
-        # Before it is spelt out.
+        # Before it is expanded to digits.
         raise invalid("price", f"{value.amount} is not an amount of money")
     units = int(value.amount) if value.amount.is_finite() else 0
     nanos = (value.amount - units) * _NANOS if value.amount.is_finite() else Decimal("NaN")
@@ -158,7 +158,7 @@ def filter_(value: filters.Filter | None) -> filter_pb2.Filter | None:
     if isinstance(value, filters.Not):
         message = filter_pb2.Filter()
         getattr(message, "not").MergeFrom(filter_(value.filter))
-        getattr(message, "not").SetInParent()  # also when it holds an empty filter
+        getattr(message, "not").SetInParent()  # also if its filter is empty
         return message
     raise TypeError(f"not a filter: {value!r}; build one from F, e.g. F.category == 'Red'")
 
@@ -213,7 +213,7 @@ def _number(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise invalid("filter", "holds a number that is too large") from None
+        raise invalid("filter", "has a number that is too large") from None
 
 
 def _availability(value: catalog.Availability) -> product_pb2.Availability.ValueType:
@@ -277,7 +277,7 @@ recipe = writer(
 
 
 def facet(value: FacetQuery | str) -> facet_pb2.FacetRequest:
-    """Convert a field, or a field with what is wanted of it, to the contract's message."""
+    """Convert a field, or a facet query, to the contract's message."""
     return _facet(FacetQuery(value) if isinstance(value, str) else value)
 
 

@@ -1,4 +1,4 @@
-"""A cell into a value, or why it is none. A cell is text in CSV and a typed value elsewhere;
+"""Convert a cell to a value, or report its error. A cell is text in CSV and typed elsewhere;
 absent, null and "" mean "not said"."""
 
 import math
@@ -29,12 +29,12 @@ _STATES = {
 _LARGEST = Decimal(2**63 - 1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_SECOND = 253_402_300_799
-"""Of the year 9999, since 1970."""
+"""Seconds from 1970 to the end of the year 9999."""
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 
 
 def text(cells: Cells, name: str) -> str:
-    """Read text, without blanks around it; "" = not said. A whole number becomes its digits."""
+    """Read text, without surrounding blanks; "" = unknown. A whole number becomes its digits."""
     value = cells.get(name)
     if value is None:
         return ""
@@ -46,7 +46,7 @@ def text(cells: Cells, name: str) -> str:
 
 
 def required(cells: Cells, name: str) -> str:
-    """Read text that must be there."""
+    """Read required text."""
     value = text(cells, name)
     if not value:
         raise bad(name, "is missing")
@@ -68,7 +68,7 @@ def texts(cells: Cells, name: str, separator: str) -> list[str]:
 
 
 def number(cells: Cells, name: str) -> Decimal | None:
-    """Read a finite number; None = not said."""
+    """Read a finite number; None = unknown."""
     value = cells.get(name)
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
@@ -79,18 +79,18 @@ def number(cells: Cells, name: str) -> Decimal | None:
         if len(value) > 64:
             raise bad(name, f"{_short(value)} is not a number")
     try:
-        # A float of a file is meant as it is printed: 12.1, not 12.0999999999999996447.
+        # A float of a file means its shortest notation: 12.1, not 12.0999999999999996447.
         result = Decimal(repr(value) if isinstance(value, float) else value)
     except InvalidOperation:
         comma = ": write 12.50, with a point and without separators of thousands"
         raise bad(name, f"{_short(str(value))} is not a number{comma}") from None
     if not result.is_finite():
-        raise bad(name, f"{value} is not a number: leave it empty when it is not known")
+        raise bad(name, f"{value} is not a number: leave it empty if it is unknown")
     return result
 
 
 def integer(cells: Cells, name: str, most: int) -> int:
-    """Read a whole number, 0 to ``most``; 0 = not said."""
+    """Read a whole number, 0 to ``most``; 0 = unknown."""
     value = cells.get(name)
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         whole = int(value)
@@ -107,7 +107,7 @@ def integer(cells: Cells, name: str, most: int) -> int:
 
 
 def money(cells: Cells, name: str) -> Money | None:
-    """Read an amount with its currency, which has a column of its own; None = not said."""
+    """Read an amount with its currency, which has a column of its own; None = unknown."""
     amount, code = number(cells, name), text(cells, "currency").upper()
     if code and code not in CODES:
         raise bad(
@@ -116,7 +116,7 @@ def money(cells: Cells, name: str) -> Money | None:
     if amount is None:
         return None
     if not code:
-        raise bad("currency", f"is missing: {name} {amount} is in which currency?")
+        raise bad("currency", f"is missing: {name} {amount} needs a currency")
     return _money(name, amount, code)
 
 
@@ -133,7 +133,7 @@ def _money(name: str, value: Decimal, code: str) -> Money:
 
 
 def flag(cells: Cells, name: str) -> bool | None:
-    """Read true or false; None = not said."""
+    """Read true or false; None = unknown."""
     value = cells.get(name)
     word = str(value).lower() if isinstance(value, bool) else text(cells, name).lower()
     if word and word not in _YES | _NO:
@@ -142,7 +142,7 @@ def flag(cells: Cells, name: str) -> bool | None:
 
 
 def availability(cells: Cells, name: str) -> product_pb2.Availability.ValueType:
-    """Read true, false, or a state by its name; not said = UNSPECIFIED."""
+    """Read true, false, or a state by its name; empty = UNSPECIFIED."""
     value = cells.get(name)
     if isinstance(value, bool):
         word = "true" if value else "false"
@@ -157,12 +157,12 @@ def availability(cells: Cells, name: str) -> product_pb2.Availability.ValueType:
     if word in _STATES:
         return _STATES[word]
     known = ", ".join(_STATES)
-    raise bad(name, f"{_short(word)} is none of true, false, {known}")
+    raise bad(name, f"{_short(word)} is not one of true, false, {known}")
 
 
 def time(cells: Cells, name: str) -> Timestamp | None:
     """Read an instant: ISO 8601 or RFC 2822 with a zone, or seconds since 1970, or milli-, micro-
-    or nanoseconds if that many seconds would be beyond the year 9999; None = not said."""
+    or nanoseconds if that many seconds would be beyond the year 9999; None = unknown."""
     value = cells.get(name)
     if value is None or value == "":
         return None
@@ -179,7 +179,7 @@ def time(cells: Cells, name: str) -> Timestamp | None:
 
 
 def _written(text: str) -> datetime | None:
-    """Parse a time; None = the text is no time, or a number."""
+    """Parse a time; None = the text is not a time, or is a number."""
     if text[-4:] in (" UTC", " GMT") and text[:1].isdigit():
         text = f"{text[:-4]}+00:00"
     for read in (datetime.fromisoformat, parsedate_to_datetime):
@@ -205,7 +205,7 @@ def _seconds(name: str, value: Decimal | None) -> Timestamp | None:
         if abs(value) > _LAST_SECOND:
             value /= 1000
     if not -62_135_596_800 <= value <= _LAST_SECOND:
-        raise bad(name, f"{value} is no second of the years 1 to 9999")
+        raise bad(name, f"{value} is not within the years 1 to 9999")
     seconds = math.floor(value)
     return Timestamp(seconds=seconds, nanos=int((value - seconds) * 1_000_000_000))
 
@@ -220,7 +220,7 @@ def _instant(name: str, value: datetime, hint: str) -> Timestamp:
 def attribute(name: str, key: object, value: object) -> product_pb2.Attribute:
     """Read one typed property."""
     if not isinstance(key, str):
-        raise bad(name, f"{key!r} is no name of a property")
+        raise bad(name, f"{key!r} is not a valid name of an attribute")
     _checked(name, key)
     if isinstance(value, bool):
         return product_pb2.Attribute(key=key, flag=value)

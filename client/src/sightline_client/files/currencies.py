@@ -1,4 +1,4 @@
-"""The currency codes of ISO 4217 that prices are made in: none of metals, funds and testing."""
+"""Currency codes of ISO 4217 for prices, without those of metals, funds and tests."""
 
 _TABLE = """
 AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD

@@ -1,4 +1,4 @@
-"""CSV, TSV and their kin: the separator is found from the header, quotes are those of RFC 4180."""
+"""CSV, TSV and similar files: the separator is inferred from the header, quotes follow RFC 4180."""
 
 import codecs
 import csv
@@ -12,9 +12,9 @@ from sightline_client.files.model import MAX_CELL, RAGGED, FileRefused, Row, bad
 
 SEPARATORS = ",;\t|"
 _LONGEST_LINE = 4 * 1024 * 1024
-"""Characters. A longer line is cut there, which makes its row a bad one and bounds the memory."""
+"""Maximum characters of a line, which bounds the memory. A longer line is cut, its row rejected."""
 _LONGEST_FIELD = 8 * 1024 * 1024
-"""Characters that the csv module may gather in one field before it gives the row up."""
+"""Maximum characters of a field; the csv module rejects a row with a longer one."""
 
 
 class Delimited:
@@ -92,14 +92,14 @@ class Delimited:
             return Row(number, values | {RAGGED: note[:MAX_CELL]}, bad("", text))
         if values.get(RAGGED, "").strip():
             text = (
-                f"says what was wrong with the cells ({shorten(values[RAGGED], 60)}): put them"
-                " right, then empty this one"
+                f"says what was wrong with the cells ({shorten(values[RAGGED], 60)}): correct"
+                " them, then empty this one"
             )
             return Row(number, values, bad(RAGGED, text))
         return Row(number, values)
 
     def _joined(self, cells: list[str]) -> str:
-        """Return the cells as they stood in the line."""
+        """Return the cells joined as in the line."""
         line = io.StringIO()
         csv.writer(line, delimiter=self.separator, lineterminator="").writerow(cells)
         return line.getvalue()
@@ -129,7 +129,7 @@ class _Lines:
     def __init__(self, text: io.TextIOWrapper) -> None:
         self._text = text
         self.count = 0
-        """Lines given so far."""
+        """Lines returned so far."""
         self.cut = False
         """A line since this was last reset was longer than the cap."""
 
@@ -154,7 +154,8 @@ def _known(encoding: str) -> str:
         return codecs.lookup(encoding).name
     except LookupError:
         raise FileRefused(
-            f"{encoding!r} is no encoding", "name one such as utf-8, cp1252, latin-1 or shift_jis"
+            f"{encoding!r} is not a known encoding",
+            "name one such as utf-8, cp1252, latin-1 or shift_jis",
         ) from None
 
 

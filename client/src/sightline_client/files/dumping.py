@@ -10,7 +10,7 @@ from decimal import Decimal
 from sightline_client.files.model import Unfit
 
 INSTANTS = frozenset({"time"})
-"""Columns that hold a time, and take one that is written out. Elsewhere a time is refused."""
+"""Columns that accept a time as text. In other columns a time is rejected."""
 
 
 def line(cells: Mapping[str, object]) -> str:
@@ -54,12 +54,12 @@ def _value(value: object) -> str:
 
 def _pairs(values: Sequence[object]) -> dict[str, object] | None:
     """Convert a Parquet map, which comes as pairs, to an object with a list for each key, because a
-    key may repeat. None = it is no such map."""
+    key may repeat. None = it is not such a map."""
     pairs = [item for item in values if isinstance(item, tuple) and len(item) == 2]
     if not values or len(pairs) < len(values):
         return None
     found: dict[str, list[object]] = {}
-    silent: dict[str, list[object]] = {}  # nothing is made of these, so their place is free
+    silent: dict[str, list[object]] = {}  # these have no meaning, so they can be replaced
     for key, value in pairs:
         parts = value if isinstance(value, list) else [] if value is None else [value]
         if isinstance(key, str):
@@ -70,7 +70,7 @@ def _pairs(values: Sequence[object]) -> dict[str, object] | None:
 
 
 def _finite(value: float | Decimal) -> bool:
-    """Return whether the value is finite. A decimal may be finite and beyond every float."""
+    """Return whether the value is finite. A finite decimal may exceed the range of floats."""
     return value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)
 
 
@@ -82,7 +82,7 @@ def _number(value: float | Decimal) -> str:
 
 
 def _text(value: str) -> str:
-    """Write a text, escaped if it holds half a character, which no text file can."""
+    """Write a text, escaped if it has an unpaired surrogate, which no text file can hold."""
     try:
         value.encode()
     except UnicodeEncodeError:

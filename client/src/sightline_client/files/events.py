@@ -1,4 +1,4 @@
-"""A row into an event of the contract."""
+"""Convert rows to events of the contract."""
 
 from decimal import Decimal
 
@@ -22,7 +22,7 @@ _INT32 = 2**31 - 1
 
 
 def event(row: Cells) -> event_pb2.Event:
-    """Convert a row to an event. SightlineError for a row that is none. Looks only at cells that
+    """Convert a row to an event. SightlineError for an invalid row. Looks only at cells that
     are there: a million rows pay for every cell."""
     made = event_pb2.Event(event_id=cells.required(row, "event_id"), type=_type(row))
     for name in _TEXTS:
@@ -54,7 +54,7 @@ def _type(row: Cells) -> event_pb2.EventType.ValueType:
     word = cells.required(row, "type")
     found = _TYPES.get(word) or _TYPES.get(word.upper().replace("-", "_").replace(" ", "_"))
     if found is None:
-        raise bad("type", f"{word[:60]!r} is none of {', '.join(_TYPES)}")
+        raise bad("type", f"{word[:60]!r} is not one of {', '.join(_TYPES)}")
     return found
 
 

@@ -9,7 +9,7 @@ from sightline_client.files.model import Row, bad
 
 _SUFFIXES = ".jpg .jpeg .png .webp .gif .avif .heic .heif .tif .tiff .bmp"
 SUFFIXES = frozenset(_SUFFIXES.split())
-"""What is taken for a photo. The suite looks at the bytes and never at the name."""
+"""Name extensions of photos. The suite decides by the bytes, not by the name."""
 
 
 class PhotoTree:
@@ -23,9 +23,9 @@ class PhotoTree:
         self._root = root.resolve()
         self.done = 0
         self.not_followed = 0
-        """Links that were left out."""
+        """Number of links that were not followed."""
         self.not_photos = 0
-        """Files that are left out because their name is not a photo's."""
+        """Number of files skipped, because their name is not a photo's."""
         digest, self.total = hashlib.sha256(), 0
         for path in self._photos():
             facts = path.stat()
@@ -64,7 +64,7 @@ class PhotoTree:
     def _leads_to_a_file_inside(self, link: Path) -> bool:
         try:
             target = link.resolve(strict=True)
-        except (OSError, RuntimeError):  # RuntimeError: links in a circle
+        except (OSError, RuntimeError):  # RuntimeError: circular links
             return False
         return target.is_file() and target.is_relative_to(self._root)
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 from sightline_client.files.model import NOTE, Row, bad, unread
 
 _LONGEST_LINE = 4 * 1024 * 1024
-"""Bytes; a longer line is a bad row and is not kept in memory."""
+"""Maximum bytes of a line. A longer one is an invalid row and is not kept in memory."""
 
 
 class JsonLines:
@@ -69,9 +69,9 @@ def _row(number: int, line: bytes) -> Row:
     except UnicodeDecodeError:
         return Row(number, error=bad("", "the line is not UTF-8"))
     except (ValueError, RecursionError, ArithmeticError) as error:
-        return Row(number, error=bad("", f"the line is no JSON: {error}"))
+        return Row(number, error=bad("", f"the line is not JSON: {error}"))
     if not isinstance(value, dict):
-        return Row(number, error=bad("", 'the line is no JSON object: write {"id": …}'))
+        return Row(number, error=bad("", 'the line is not a JSON object: write {"id": …}'))
     return Row(number, value)
 
 

@@ -1,4 +1,4 @@
-"""Reads a table whose columns have other names: which is which of ours, and what its cells say."""
+"""Read a table with other column names: map its columns to ours, and convert its cells."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sightline_client.values.fields import FieldKind
 from sightline_client.values.products import WRITTEN
 
 ATTRIBUTES = "attributes."
-"""Before the name of an attribute, where a column becomes one."""
+"""Prefix of an attribute's name in a map."""
 LISTS = frozenset({"images", *(field.column for field in WRITTEN if field.kind is FieldKind.TEXTS)})
-"""Our columns that hold several values, and take several of theirs."""
+"""Our columns with several values, which several of the file's columns may be mapped to."""
 AMOUNTS = frozenset(
     {"unit_price", *(field.column for field in WRITTEN if field.kind is FieldKind.MONEY)}
 )
@@ -34,9 +34,9 @@ class ColumnMap:
     """Map from a file's columns to ours."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
-    """Their name, in small letters → ours, or `attributes.NAME`; "" = left out."""
+    """Name in the file, in lower case → ours, or `attributes.NAME`; "" = left out."""
     constants: Mapping[str, str] = field(default_factory=dict)
-    """Our column → what it holds in every row; `{id}` stands for the row's own id."""
+    """Our column → its value in every row; `{id}` stands for the row's id."""
 
     def __bool__(self) -> bool:
         return bool(self.columns or self.constants)
@@ -82,8 +82,8 @@ def _ours(name: str, known: Collection[str]) -> str:
     if not name or name in known or (name.startswith(ATTRIBUTES) and len(name) > len(ATTRIBUTES)):
         return name
     raise FileRefused(
-        f"{name!r} is no column of ours",
-        f"known ones are {', '.join(known)}, and {ATTRIBUTES}NAME",
+        f"{name!r} is not a known column",
+        f"known columns are {', '.join(known)}, and {ATTRIBUTES}NAME",
     )
 
 
@@ -94,9 +94,9 @@ class Mapped(Wrapped):
         super().__init__(table)
         self._by, self._known = by, known
         self._nested = {theirs.partition(".")[0] for theirs in by.columns if "." in theirs}
-        """Columns of theirs that the map names values within: such an object is none of ours."""
+        """Columns of the file with objects that the map names values within."""
         self.how = repr((sorted(by.columns.items()), sorted(by.constants.items())))
-        """What decides what a row becomes."""
+        """Text that identifies the conversion of rows."""
         named = [by.columns.get(name, name) for name in table.columns]
         self.columns = tuple(dict.fromkeys([*filter(None, named), *by.constants]))
 
@@ -142,14 +142,14 @@ def missing_field(constants: Mapping[str, str], there: Iterable[str]) -> tuple[s
 
 
 def fill(made: dict[str, object], constants: Mapping[str, str]) -> None:
-    """Set our columns that are empty to what they hold in every row."""
+    """Set our empty columns to their constants."""
     for ours, value in constants.items():
         if made.get(ours) in (None, "", []):
             made[ours] = _FIELD.sub(lambda found: str(made.get(found[1], "")), value)
 
 
 def put(made: dict[str, object], ours: str, value: object) -> None:
-    """Set one of our columns from a cell of theirs, read for what it means."""
+    """Set one of our columns from a cell of the file."""
     if ours in LISTS:
         before = made.get(ours)
         parts = listed(value, str)

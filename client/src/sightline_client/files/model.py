@@ -8,16 +8,16 @@ from typing import Protocol
 from sightline_client.errors import SightlineError, invalid
 
 MAX_CELL = 131_072
-"""Characters of a cell; far more than any field of the contract takes."""
+"""Maximum characters of a cell, far above the limits of the contract's fields."""
 NOTE = "_"
-"""Columns whose name begins so are notes, such as those in a file of rejected rows."""
+"""Prefix of columns of notes, such as those in a file of rejected rows."""
 RAGGED = "_ragged"
-"""Note of a row that had cells too few or too many. While something stands there the row is
-refused: its cells are not the ones that were meant."""
+"""Column of notes on rows with too few or too many cells. A row is rejected while it is not empty,
+because its cells may belong to other columns."""
 
 
 class FileRefused(Exception):
-    """The file as a whole can't be used. The message says what is wrong, ``fix`` what to do."""
+    """File that can't be used. The message says what is wrong, ``fix`` what to do."""
 
     def __init__(self, message: str, fix: str) -> None:
         super().__init__(message)
@@ -26,19 +26,19 @@ class FileRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row as the file has it."""
+    """Row of a file."""
 
     number: int
-    """From 1; a header is no row."""
+    """Number of the row, from 1, without the header."""
     cells: Mapping[str, object] = field(default_factory=dict)
-    """Column → what stands there. Text in CSV; whatever the file holds elsewhere."""
+    """Values by column: text in CSV, typed in other files."""
     error: SightlineError | None = None
-    """Why it is no row of this table; None = it is one."""
+    """Error of an invalid row; None = the row is valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """A value that no cell can hold, in words. Every column refuses it."""
+    """Description of a value that Python can't represent. Every column rejects it."""
 
     words: str
 
@@ -48,17 +48,17 @@ class RowTable(Protocol):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns; empty where every row names its own."""
+        """Names of the columns; empty if every row names its own."""
         ...
 
     @property
     def total(self) -> int:
-        """How much there is to read, in units of its own."""
+        """Size of the file, in the unit of `done`."""
         ...
 
     @property
     def done(self) -> int:
-        """How much of it has been read."""
+        """Amount read so far, in the unit of `total`."""
         ...
 
     def rows(self) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""A row into an offer of the contract: what a product costs now and whether it can be bought."""
+"""Convert rows to offers of the contract: price and availability of a product."""
 
 from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline_client.files import cells
@@ -10,7 +10,7 @@ NEEDED = ("id",)
 
 
 def offer(row: Cells) -> catalog.Offer:
-    """Convert a row to an offer. SightlineError for a row that is none."""
+    """Convert a row to an offer. SightlineError for an invalid row."""
     price = cells.money(row, "price")
     available = cells.availability(row, "available")
     if price is None and not available:

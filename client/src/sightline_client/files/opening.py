@@ -1,4 +1,4 @@
-"""Picks the reader by the file's name and checks the columns."""
+"""Choose the reader by the file's name and check the columns."""
 
 import hashlib
 from collections.abc import Callable, Collection
@@ -73,8 +73,8 @@ def look(
 
 
 def fingerprint(path: Path, report: Callable[[int], None] | None = None) -> str:
-    """Hash of the file's content, 32 hexadecimal digits. ``report`` hears how many bytes
-    are read."""
+    """Hash of the file's content, 32 hexadecimal digits. ``report`` is called with the number of
+    bytes read."""
     digest, done = hashlib.sha256(), 0
     with path.open("rb") as file:
         while part := file.read(_PART):
@@ -105,8 +105,8 @@ def _open(
     if suffix in PARQUET:
         return Parquet(path)
     raise FileRefused(
-        f"{path.name} is of no kind that can be read",
-        "name it by what it holds: .csv, .tsv, .jsonl or .parquet",
+        f"{path.name} is not a supported kind of file",
+        "name it by its content: .csv, .tsv, .jsonl or .parquet",
     )
 
 
@@ -124,20 +124,20 @@ def _check_names(
     if len(left) == len(theirs):
         raise FileRefused(
             f"{path} has no header: its first line names none of the columns",
-            f"name the columns in the first line, e.g. {','.join(list(known)[:4])}, or say which"
-            " is which: --map guess proposes it",
+            f"name the columns in the first line, e.g. {','.join(list(known)[:4])}, or map"
+            " other names: --map guess proposes how",
         )
     for name in left:
         if name not in ignore:
-            problem = f"{path.name} has a column {name!r} that nothing reads"
+            problem = f"{path.name} has an unknown column {name!r}"
             raise FileRefused(problem, unread(name, known))
 
 
 def _check_constants(path: Path, by: ColumnMap, there: Collection[str]) -> None:
     if there and (missing := missing_field(by.constants, there)) is not None:
         constant, name = missing
-        problem = f"--set {constant} speaks of the column {name!r}, which {path.name} does not have"
-        raise FileRefused(problem, f"there are {', '.join(there)}")
+        problem = f"--set {constant} names the column {name!r}, which {path.name} does not have"
+        raise FileRefused(problem, f"its columns are {', '.join(there)}")
 
 
 def _check_needed(

@@ -7,14 +7,14 @@ from typing import Any
 from sightline_client.files.model import FileRefused, Row, Unfit
 
 _BATCH = 1000
-"""Rows that are in memory at once; a row group is read column chunk by column chunk."""
+"""Maximum number of rows in memory; a row group is read column chunk by column chunk."""
 
 
 class Parquet:
     """A Parquet file. Its values come as Python's own types."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file. FileRefused without pyarrow, or for a file that is no Parquet."""
+        """Open the file. FileRefused without pyarrow, or for a file that is not Parquet."""
         try:
             import pyarrow as pa  # type: ignore[import-untyped]
             from pyarrow import parquet
@@ -51,7 +51,7 @@ class Parquet:
     def _refused(self, error: Exception) -> FileRefused:
         first = str(error).partition("\n")[0]
         return FileRefused(
-            f"{self._path} is no whole Parquet file: {first}", "write the file again"
+            f"{self._path} is not a complete Parquet file: {first}", "write the file again"
         )
 
 

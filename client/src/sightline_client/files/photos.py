@@ -1,4 +1,4 @@
-"""The folder that a table's photos lie in. Nothing outside it is read, whatever a link says."""
+"""Folder of a table's photos. Files outside it are never read, also if a link points there."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ from sightline_client.transport.gateway_channel import MAX_MESSAGE_BYTES
 from sightline_client.values.photos import MAX_BYTES
 
 _ROOM = MAX_MESSAGE_BYTES - 512 * 1024
-"""Bytes of photos that fit one product's message."""
+"""Maximum bytes of a product's photos, which have to fit into one message."""
 
 
 class PhotoFolder:
@@ -47,12 +47,12 @@ class PhotoFolder:
         except FileNotFoundError:
             text = f"{name!r} is not in {self._root}"
             raise bad("images", text, reason="PHOTO_MISSING") from None
-        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: circular links
             raise _unreadable(name, error) from None
         if not path.is_relative_to(self._root):
             raise bad("images", f"{name!r} points outside {self._root}", reason="PHOTO_OUTSIDE")
         if not stat.S_ISREG(facts.st_mode):
-            raise _unreadable(name, "it is no file")
+            raise _unreadable(name, "it is not a file")
         if facts.st_size > MAX_BYTES:
             text = f"{name!r} has {facts.st_size:,} bytes, {MAX_BYTES:,} at most"
             raise bad("images", text, reason="IMAGE_TOO_LARGE")

@@ -15,10 +15,10 @@ from sightline_client.values.products import WRITTEN
 
 def product(row: Cells, folder: PhotoFolder, *, read: bool = True) -> product_pb2.Product:
     """Convert a row to a product, with its photos' bytes (``read``) or with empty photos.
-    SightlineError for a row that is no product."""
+    SightlineError for an invalid row."""
     made: dict[str, Any] = {"product_id": cells.required(row, "id")}
     made |= {wire: read_cell(row, column) for wire, column, read_cell in _READERS}
-    # Last: a row that is rejected anyway need not have its photos read.
+    # Last: the photos of a rejected row are not read.
     return product_pb2.Product(**made, images=folder.images(photos(row), read=read))
 
 
@@ -28,7 +28,7 @@ def photos(row: Cells) -> list[str]:
 
 
 def product_id(row: Cells) -> str:
-    """Return the row's id; "" if it has none that can be read."""
+    """Return the row's id; "" if it has no readable one."""
     try:
         return cells.text(row, "id")
     except SightlineError:
@@ -42,7 +42,7 @@ def _attributes(value: object) -> list[product_pb2.Attribute]:
         try:
             value = lines.parse(cells.text({"attributes": value}, "attributes"))
         except (ValueError, RecursionError, ArithmeticError) as error:
-            raise bad("attributes", f"is no JSON: {error}") from None
+            raise bad("attributes", f"is not JSON: {error}") from None
     pairs = _pairs(value)
     return [
         cells.attribute("attributes", key, part)
@@ -68,7 +68,7 @@ def _pairs(value: object) -> list[tuple[object, object]]:
         isinstance(item, tuple) and len(item) == 2 for item in value
     ):
         return [(key, item) for key, item in value]
-    raise bad("attributes", 'is no JSON object: write {"country": "Italy", "abv": 13.5}')
+    raise bad("attributes", 'is not a JSON object: write {"country": "Italy", "abv": 13.5}')
 
 
 _BY_KIND: Mapping[FieldKind, Callable[[Cells, str], Any]] = {

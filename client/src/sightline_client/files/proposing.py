@@ -1,4 +1,4 @@
-"""Guesses which column of a foreign table is which of ours, by its name and its first rows."""
+"""Propose a map of a foreign table's columns to ours, by their names and first rows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sightline_client.files.currencies import CODES
 from sightline_client.files.mapping import ATTRIBUTES, ColumnMap, listed, money
 
 SAMPLE = 50
-"""Rows that are looked at."""
+"""Number of rows that are read."""
 _LONGEST_ATTRIBUTE = 80
-"""Characters; a longer text is no property to filter by."""
+"""Maximum characters of an attribute; longer texts are not useful in filters."""
 _MOST_VALUES = 20
 """Of one property of one product."""
 
@@ -42,12 +42,12 @@ _NAMES = {
     "query": "query searchterm search q",
     "unit_price": "unitprice price itemprice",
 }
-"""Our column → names that others give it, in small letters and without signs."""
+"""Our column → common names of it, in lower case and without punctuation."""
 NAMES = {ours: frozenset(theirs.split()) for ours, theirs in _NAMES.items()}
 
 
 def words(proposed: ColumnMap) -> list[str]:
-    """Say what each column looks like, a sentence each."""
+    """Describe the proposed column of each column, in one sentence each."""
     return [
         f"column {name} looks like {ours}" if ours else f"column {name} is left out"
         for name, ours in proposed.columns.items()

@@ -30,7 +30,7 @@ class Rejected:
         self._writer: Any = None
         self.count = 0
         """Rows written."""
-        if self.path.exists():  # an earlier run wrote it, and a user may be fixing it
+        if self.path.exists():  # from an earlier run; the user may be editing it
             self.path.replace(self.path.with_name(f"{self.path.name}~"))
 
     def add(self, row: Row, error: SightlineError) -> None:
@@ -52,7 +52,7 @@ class Rejected:
 
     def _open(self) -> IO[str]:
         if self._file is None:
-            # Bytes that were no UTF-8 in the source go back as they were.
+            # Bytes that are not UTF-8 are written as they were.
             self._file = self.path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
             if self._delimited:
                 self._writer = csv.writer(self._file, delimiter=self._separator)

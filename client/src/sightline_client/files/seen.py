@@ -52,7 +52,7 @@ class SharedPhotos(SeenIds):
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
-        """Products with a photo that one before them has."""
+        """Number of products with a photo that an earlier product has."""
         self.example = ""
 
     def look(self, number: int, photos: Sequence[str]) -> None:

@@ -23,15 +23,15 @@ class Shape:
 
     name: str
     of: str
-    """Whose it is, in words."""
+    """Name of the exporting system."""
     marks: frozenset[str]
-    """Columns, in small letters, by which it is known."""
+    """Columns, in lower case, that identify the shape."""
     read: Read
-    """Its rows → rows by our columns."""
+    """Converter of its rows to rows of our columns."""
 
 
 class Shaped(Wrapped):
-    """A table of a known shape, by our columns."""
+    """Table of a known shape, read as our columns."""
 
     columns: tuple[str, ...] = ()
 
@@ -40,7 +40,7 @@ class Shaped(Wrapped):
         super().__init__(table)
         self._shape, self._constants = shape, constants
         self.how = repr((shape.name, sorted(constants.items())))
-        """What decides what a row becomes."""
+        """Text that identifies the conversion of rows."""
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows by our columns, numbered as in the file."""
@@ -198,7 +198,7 @@ _RETAIL = {
 
 @_by_row
 def _ga4(cells: Mapping[str, object]) -> Iterator[Cells]:
-    """Read an event as one of ours for each of its items. Events about no product, such as
+    """Convert an event to one event for each of its items. Events without products, such as
     page_view, are left out."""
     kind = _GA4.get(str(cells.get("event_name")))
     if kind is None:

@@ -55,7 +55,7 @@ class Calls:
             check(token)
         self.target = target
         self.report: Callable[[Any], object] = lambda _: None
-        """Receives each response message: the command line prints it with ``--json``."""
+        """Callback for each response message: the command line prints it with ``--json``."""
         self._channel = gateway_channel.connect(target, retries=True, credentials=credentials)
         self._channel_once = gateway_channel.connect(target, retries=False, credentials=credentials)
         if token is not None:
@@ -114,7 +114,7 @@ class Calls:
         """Return the error that a failed call raises."""
         typed = from_rpc_error(error)
         if isinstance(typed, Unavailable) and not typed.reason:
-            # gRPC's own words, without details: no server answered.
+            # gRPC's own message, without details: no server answered.
             return make(
                 replace(
                     typed.failure,

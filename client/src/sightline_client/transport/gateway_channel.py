@@ -14,7 +14,7 @@ from sightline.gateway.v1 import (
 )
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
-"""The suite's cap on one message, both ways."""
+"""Maximum bytes of a message, in both directions."""
 
 _MODULES = (
     admin_service_pb2,
@@ -23,7 +23,7 @@ _MODULES = (
     recommendation_service_pb2,
     user_event_service_pb2,
 )
-"""Where the public calls are."""
+"""Package of the public services."""
 
 RETRY_POLICY = {
     "maxAttempts": 5,
@@ -52,19 +52,19 @@ def options(*, retries: bool) -> list[tuple[str, int | str]]:
     return [
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-        # A gateway that stands still keeps its connections: while calls wait for it, it is found
-        # within 6 s, and they are made again at another one within the 10 s of their deadline.
+        # A hung gateway keeps its connections open: while calls wait for it, it is detected
+        # within 6 s, and they are retried at another one within their deadline of 10 s.
         ("grpc.keepalive_time_ms", 4_000),
         ("grpc.keepalive_timeout_ms", 2_000),
-        # This one counts, and is a minute by default (grpcio 1.85.1).
+        # This option is the effective one; its default is a minute (grpcio 1.85.1).
         ("grpc.http2.ping_timeout_ms", 2_000),
-        # The default waits up to two minutes before it looks for a lost gateway again.
+        # By default gRPC waits up to two minutes before it reconnects to a lost gateway.
         ("grpc.max_reconnect_backoff_ms", 2_000),
         ("grpc.service_config", json.dumps(service_config(retries=retries))),
         # Without a policy only calls that no gateway began are made again, such as those that meet
         # the end of a connection that got old: 51 of 68,000 failed without this.
         ("grpc.enable_retries", 1),
-        # What is longer than 256 KiB, as most photos are, would not be tried again.
+        # By default messages over 256 KiB, as most photos are, are not retried.
         ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),
         # Clients of one process share nothing: a new one would be refused at once while an older
         # one waits before it tries again to reach a gateway that was away.

@@ -1,4 +1,4 @@
-"""Runs asynchronous work for callers that are not: one event loop in a thread of its own."""
+"""Run asynchronous work for synchronous callers: one event loop in its own thread."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 class Loop:
-    """An event loop that other threads hand work to."""
+    """Event loop in a thread, which runs coroutines for other threads."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -61,7 +61,7 @@ class Loop:
                 self.run(_close(items))
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run the last work and end the thread. Does nothing when it is closed already."""
+        """Run the last work and end the thread. Do nothing if it is closed already."""
         if self._loop.is_closed():
             return
         self.run(last())
@@ -76,7 +76,7 @@ class SyncBatches(Generic[B, R]):
     ``report``; only one can be done, once, and RuntimeWarning where neither was."""
 
     def __init__(self, loop: Loop, start: Callable[[], Batches[B, R]], items: object) -> None:
-        """``items``: what is to be written."""
+        """``items``: the items to write."""
         self._loop = loop
         self._batches = start()
         self._done = loop.run(self._batches.done()) if isinstance(items, Collection) else None
@@ -88,12 +88,12 @@ class SyncBatches(Generic[B, R]):
         return self._loop.iterate(self._batches.__aiter__())
 
     def report(self) -> R:
-        """Send what is not sent yet. Return the report of everything."""
+        """Send the remaining items. Return the report of all."""
         return self._done[1] if self._done is not None else self._loop.run(_awaited(self._batches))
 
 
 async def _nothing() -> None:
-    """Do nothing: the last work of a loop that could not be set up."""
+    """Do nothing, as the last work of a loop that could not be set up."""
 
 
 async def _awaited(work: Awaitable[T]) -> T:

@@ -1,4 +1,4 @@
-"""Several batches on their way at once, answered in order."""
+"""Concurrent batches, answered in order."""
 
 import asyncio
 from collections import deque
@@ -66,6 +66,6 @@ def _asked(error: SightlineError) -> float:
 
 
 def _hopeless(error: SightlineError) -> bool:
-    """Return whether a retry is useless: exhausted resources without a wait asked by the server."""
+    """Return whether a retry is useless: exhausted resources without a retry delay."""
     exhausted = error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     return exhausted and error.retry_after is None

@@ -1,5 +1,4 @@
-"""Imports products row by row: batches under way side by side, answered in order, none sent twice
-for nothing."""
+"""Import products row by row, in concurrent batches that are answered in order."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -29,10 +28,10 @@ T = TypeVar("T")
 
 MAX_ROWS = 100
 BATCH_BYTES = 8 * 1024 * 1024
-"""A product that is larger goes alone. Small enough that a few batches fit any memory."""
+"""Maximum bytes of a batch; a larger product is sent alone. A few batches fit any memory."""
 _LARGEST = MAX_MESSAGE_BYTES - 64 * 1024
 _IN_HAND = 64
-"""Rows that are read ahead in one go."""
+"""Number of rows that are read ahead at once."""
 _PASSING = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -40,16 +39,16 @@ _PASSING = frozenset(
         grpc.StatusCode.DEADLINE_EXCEEDED,
     }
 )
-"""A row that is answered so has not been decided: it may be stored next time."""
+"""Codes of rows that are not decided: a retry may store them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line(Generic[S]):
-    """A row on its way."""
+    """Row of an import that is being sent."""
 
     number: int
     product: product_pb2.Product
-    """What to store. With an ``error`` only its id counts."""
+    """Product to store. With an ``error``, only its id is used."""
     source: S
     """Source of the row, for reports."""
     error: SightlineError | None = None
@@ -58,7 +57,7 @@ class Line(Generic[S]):
 
     @property
     def message(self) -> catalog_pb2.ImportRow:
-        """The row as it is sent."""
+        """Row as it is sent."""
         product = self.product
         if self.error is not None:
             product = product_pb2.Product(product_id=product.product_id[:128])
@@ -88,7 +87,7 @@ class Sender:
     patience: float
     """Seconds for which a batch is retried while the suite is unavailable or busy."""
     report: Callable[[SightlineError, float], None] | None = None
-    """Hears before every such wait why, and how many seconds are left."""
+    """Callback before every such wait, with the error and the seconds left."""
 
     async def send(self, lines: Sequence[Line[S]]) -> Decided[S]:
         """Send rows until each is stored or finally rejected. SightlineError when the suite stays
@@ -127,7 +126,7 @@ class Sender:
 async def send_all(
     sender: Sender, lines: AsyncIterable[Line[S]], *, side_by_side: int
 ) -> AsyncIterator[Decided[S]]:
-    """Send every line in batches and yield what became of them, in order."""
+    """Send every line in batches and yield their outcomes, in order."""
     batches = split(
         lines,
         max_count=MAX_ROWS,

@@ -1,4 +1,4 @@
-"""TLS: whom the client believes, and what it shows of itself."""
+"""TLS: trusted authorities, and the client's own certificate."""
 
 import ssl
 from pathlib import Path
@@ -19,7 +19,7 @@ def tls_credentials(
     try:
         _try(ca, cert, key)
     except ssl.SSLError as error:
-        raise ValueError(f"these are no certificates with their key: {error}") from None
+        raise ValueError(f"invalid certificates or key: {error}") from None
     return grpc.ssl_channel_credentials(roots, secret, chain)
 
 

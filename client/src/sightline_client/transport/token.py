@@ -15,7 +15,7 @@ def check(token: str) -> None:
     if not token:
         raise ValueError("the token is empty")
     if not _SENDABLE.fullmatch(token):
-        raise ValueError("the token has characters that a header can't have: spaces or others")
+        raise ValueError("the token has characters that a header can't contain, such as spaces")
 
 
 def say_with_calls(channel: grpc.aio.Channel, token: str) -> None:

@@ -1,4 +1,4 @@
-"""Cuts what is to be written into batches that the suite takes, and follows them."""
+"""Split items to write into batches that the suite accepts, and track them."""
 
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
@@ -22,7 +22,7 @@ class Batches(Generic[B, R]):
     RuntimeWarning where neither was."""
 
     _begun = True
-    """Of an object that was never made."""
+    """Default for an object whose construction failed."""
 
     def __init__(
         self, batches: AsyncIterator[B], report: Callable[[AsyncIterator[B]], Awaitable[R]]

@@ -33,9 +33,9 @@ MAX_PRODUCTS = 100
 MAX_EVENTS = 1000
 MAX_OFFERS = 1000
 _ENVELOPE_BYTES = 64 * 1024
-"""Kept free in a message for what is not an item."""
+"""Bytes reserved in a message for fields other than items."""
 _ITEM_BYTES = 16
-"""At most what an item costs beside itself: its tag and length."""
+"""Maximum bytes of an item's tag and length."""
 
 V = TypeVar("V")
 M = TypeVar("M", bound=Message)
@@ -45,7 +45,7 @@ F = TypeVar("F")
 
 @dataclass(frozen=True, slots=True)
 class _Prepared(Generic[M]):
-    """One item as it will be sent, or why it can't be."""
+    """Item to send, or the error of an item that can't be sent."""
 
     id: str
     message: M | None
@@ -58,7 +58,7 @@ class _Prepared(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class _Answered(Generic[M, R]):
-    """A batch that is durable."""
+    """Durable batch."""
 
     items: list[_Prepared[M]]
     response: R

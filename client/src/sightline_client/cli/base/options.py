@@ -17,7 +17,7 @@ from sightline_client.values.products import FILTERED
 
 
 def text(value: str | list[str] | None) -> str | list[str] | None:
-    """Return the value. BadParameter if its bytes are no UTF-8, which a message could not hold."""
+    """Return the value. BadParameter if it is not valid UTF-8, which messages require."""
     for item in [value] if isinstance(value, str) else value or ():
         try:
             item.encode()
@@ -32,7 +32,7 @@ _PORT = re.compile(r"[^:\]]+:\d{1,5}$|^\[.+\]:\d{1,5}$")
 
 
 def address(value: str) -> str:
-    """Return the target. BadParameter if it is empty, no UTF-8, or has no port."""
+    """Return the target. BadParameter if it is empty, not valid UTF-8, or has no port."""
     text(value)
     if not value.strip():
         raise typer.BadParameter("must not be empty")

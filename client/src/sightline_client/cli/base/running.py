@@ -88,14 +88,15 @@ def json_of(message: Message) -> dict[str, Any]:
 
 
 def show_facts(values: Mapping[str, Any]) -> None:
-    """Print JSON that is no message, or a message with further keys."""
+    """Print JSON other than a message, or a message with further keys."""
     typer.echo(as_json(values, indent=2, encoding=sys.stdout.encoding))
 
 
 def as_json(
     values: Mapping[str, Any], *, indent: int | None = None, encoding: str = "utf-8"
 ) -> str:
-    """Convert values to JSON, escaped if the encoding lacks a character or a name is no UTF-8."""
+    """Convert values to JSON, escaped if the encoding lacks a character or a name is not valid
+    UTF-8."""
     text = json.dumps(values, indent=indent, ensure_ascii=False)
     try:
         text.encode(encoding)

@@ -92,9 +92,9 @@ def create(
       sightline index create --name visual-lite2 --version 3f9a1b22c4d1…
     """
     if metric.upper() not in _METRICS:
-        raise typer.BadParameter(f"is none of {', '.join(_METRICS)}", param_hint="--metric")
+        raise typer.BadParameter(f"is not one of {', '.join(_METRICS)}", param_hint="--metric")
     if kind.upper() not in _KINDS:
-        raise typer.BadParameter(f"is none of {', '.join(_KINDS)}", param_hint="--kind")
+        raise typer.BadParameter(f"is not one of {', '.join(_KINDS)}", param_hint="--kind")
     parameters = IndexParameters(IndexKind(kind.upper()), m, ef_construction, ef, partitions)
     suite.answer(
         lambda client: client.create_generation(

@@ -189,22 +189,26 @@ def _verified(value: Verification | None) -> str:
     return f"{'passed' if value.passed else 'failed'}, {outcome}"
 
 
+_LISTED = ("title", "category", "brand", "price", "availability")
+_COLUMNS = sorted(
+    (field for field in FIELDS if field.name in _LISTED),
+    key=lambda field: _LISTED.index(field.name),
+)
+"""Fields shown in a list of products."""
+
+
 def products(
     values: Sequence[Product], *, more: bool = False, mismatched: bool = False
 ) -> RenderableType:
     """Show products, a line each. `mismatched`: with how their photos contradict their
     categories."""
-    names = ("product", "title", "category", "brand", "price", "availability", "photos")
-    table = grid((*names, "its photo") if mismatched else names)
+    names = ("product", *(_label(field.name) for field in _COLUMNS), "photos")
+    table = grid((*names, "mismatch") if mismatched else names)
     for product in values:
         add(
             table,
             product.product_id,
-            product.title,
-            " > ".join(product.category_path) or "–",
-            product.brand or "–",
-            str(product.price or "–"),
-            product.availability,
+            *(_fact(field, product) or "–" for field in _COLUMNS),
             str(len(product.images)),
             *([_mismatch(product.category_doubt)] if mismatched else ()),
         )
