@@ -57,7 +57,7 @@ def parse_filter(text: str, *, currency: str = "") -> Filter:
     = each amount must name its own. FilterSyntaxError says what is wrong and where."""
     if len(text) > MAX_LENGTH:
         raise FilterSyntaxError(f"a filter has at most {MAX_LENGTH:,} characters", text, 0)
-    # The parser is a fifth of the processor time of importing the client; few callers parse filters.
+    # The parser takes a fifth of the client's import, and few programs write filters.
     from sightline_client.convert.filter_grammar import read_filter
 
     return read_filter(text, currency)
