@@ -12,7 +12,7 @@ from typing import Any
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
 
-from sightline_client.convert.filter_text import FilterSyntaxError
+from sightline_client.convert.filter_errors import FilterSyntaxError
 from sightline_client.values.catalog import Availability, Money
 from sightline_client.values.fields import FieldKind, ProductField
 from sightline_client.values.filters import (
