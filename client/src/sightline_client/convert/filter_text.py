@@ -20,7 +20,7 @@
 - A time is RFC 3339 in quotes; a date alone is its midnight, UTC.
 """
 
-from sightline_client.convert.filter_errors import FilterSyntaxError as FilterSyntaxError
+from sightline_client.convert.filter_errors import FilterSyntaxError
 from sightline_client.values.filters import Filter
 
 MAX_LENGTH = 65_536
