@@ -1,13 +1,15 @@
 """The runs as a picture: load, pods, p99 and what was not answered whole, over time."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Mapping, Sequence
-
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from bench.capacity.runs import SimulationRun
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLOURS = {
     "signals": "#1b6ca8",
@@ -25,6 +27,10 @@ ROWS = (
 
 def picture(runs: Sequence[SimulationRun]) -> str:
     """Return an SVG of the runs. Equal runs give equal bytes."""
+    # Half a second of processor time, which others that import this module need not spend.
+    import matplotlib
+    from matplotlib.figure import Figure
+
     loads = list(dict.fromkeys(each.load for each in runs))
     with matplotlib.rc_context({"svg.hashsalt": "sightline", "svg.fonttype": "none"}):
         figure = Figure(figsize=(3.4 * len(loads), 8), layout="constrained")

@@ -70,12 +70,23 @@ def measured(
     *,
     faiss: bool,
     parameters: IndexParameters = PARAMETERS,
+    rates: bool = True,
 ) -> EngineFigures:
-    """Measure one engine that holds all of the corpora, asked by turns."""
+    """Measure one engine that holds all of the corpora, asked by turns.
+
+    `rates`: also measure answers a second with several clients; they are 0 otherwise.
+    """
     with tempfile.TemporaryDirectory() as folder, ENGINES[engine](Path(folder) / "engine") as run:
         return asyncio.run(
             _measured(
-                run, engine, Path(folder), corpora, say=say, faiss=faiss, parameters=parameters
+                run,
+                engine,
+                Path(folder),
+                corpora,
+                say=say,
+                faiss=faiss,
+                parameters=parameters,
+                rates=rates,
             )
         )
 
@@ -89,6 +100,7 @@ async def _measured(
     say: Say,
     faiss: bool,
     parameters: IndexParameters,
+    rates: bool,
 ) -> EngineFigures:
     async with AsyncExitStack() as closing:
         shops, costs = [], []
@@ -102,9 +114,9 @@ async def _measured(
                 cost = replace(cost, faiss_seconds=shop.faiss.build_seconds)
             shops.append(shop)
             costs.append(cost)
-        say(f"{engine}: searched by one client, then by {CLIENTS}")
+        say(f"{engine}: searched by one client" + f", then by {CLIENTS}" * rates)
         await _ask_by_turns(shops)
-        for shop in shops:
+        for shop in shops if rates else ():
             await _ask_at_once(shop)
         return EngineFigures([case for shop in shops for case in shop.cases], costs)
 

@@ -22,7 +22,7 @@ Rule = dict[str, Any]
 
 
 class Burn(NamedTuple):
-    """When an alert fires."""
+    """Condition of an alert."""
 
     rate: float
     long: str
@@ -130,7 +130,7 @@ def _ratios(found: Slos, windows: tuple[str, ...]) -> Iterator[Rule]:
 
 
 def _bad(name: str, slo: Slo, window: str) -> str:
-    """Return the share that was bad in a window, without a value where nothing happened."""
+    """Return the query of the bad share in a window; it has no value without events."""
     if slo.good_while:
         return f'1 - avg_over_time(sightline:slo_good:bool{{slo="{name}"}}[{window}])'
 

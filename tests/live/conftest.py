@@ -159,7 +159,7 @@ async def until_indexed(client: SightlineClient, images: int, seconds: float = S
         if caught_up:
             return
         assert time.monotonic() < until, f"the index does not catch up: {status}"
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.25)
 
 
 async def until_serving(client: SightlineClient, version: str, seconds: float = SECONDS) -> None:
@@ -167,7 +167,7 @@ async def until_serving(client: SightlineClient, version: str, seconds: float = 
     until = time.monotonic() + seconds
     while (await client.status()).model_version != version:
         assert time.monotonic() < until, f"model {version} does not serve"
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.25)
 
 
 @pytest_asyncio.fixture

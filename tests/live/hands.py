@@ -72,7 +72,7 @@ class Hands:
         with SyncSightlineClient(self.gateway, catalog=self.catalog) as client:
             while _products(client) < count:
                 assert time.monotonic() < until, "the import stands still"
-                time.sleep(0.02)
+                time.sleep(0.05)
 
     def settled(self) -> int:
         """How many products the catalog holds, once that has not changed for half a second."""

@@ -19,17 +19,18 @@ import pytest
 from tests.mutation.operators import Source
 
 RANKING = ("ranker/serving/ranking",)
-GATEWAY = (
-    *("gateway/recommend/test_explain.py", "gateway/recommend/test_pages.py"),
-    *("gateway/recommend/test_recommend.py", "gateway/recommend/test_search.py"),
-    *("gateway/retrieval/test_new.py", "gateway/retrieval/test_similar.py"),
-)
+SERVICER = ("ranker/servicer", "ranker/serving/ranking")
+GATEWAY = ("gateway/recommend", "gateway/retrieval", "gateway/servicer")
 COMPILED = "retriever/adapters/milvus/test_filters.py"
 
 TARGETS: Mapping[str, Sequence[Sequence[str]]] = {
     "gateway.ranking.fuse": (("gateway/ranking/test_fuse.py",), GATEWAY),
     "gateway.ranking.near_duplicates": (("gateway/ranking/test_near_duplicates.py",), GATEWAY),
     "gateway.recommend.plan_request": (("gateway/recommend/test_plan_request.py",), GATEWAY),
+    "gateway.model.match": (("gateway/model/test_match.py",), GATEWAY),
+    "gateway.model.quality": (("gateway/model/test_quality.py",), GATEWAY),
+    "gateway.recommend.controls.active": (("gateway/recommend/test_controls.py",), GATEWAY),
+    "gateway.recommend.controls.moves": (("gateway/recommend/test_controls.py",), GATEWAY),
     "retriever.search.planning": (
         ("retriever/search/test_planning.py",),
         ("retriever/search/test_nearest.py", "retriever/search/test_search.py"),
@@ -39,13 +40,21 @@ TARGETS: Mapping[str, Sequence[Sequence[str]]] = {
         ("retriever/search/test_collapse.py", "retriever/search/test_exact.py"),
     ),
     "retriever.domain.filter_parts": (("retriever/search/test_planning.py", COMPILED),),
-    "retriever.adapters.milvus.filters": ((COMPILED,),),
+    "retriever.adapters.milvus.filters": ((COMPILED,), ("rules",)),
+    "retriever.adapters.milvus.expressions": ((COMPILED,), ("rules",)),
     "retriever.record.filter_matches": (
         ("retriever/record/test_filter_matches.py",),
         ("retriever/search/test_nearest.py", "retriever/record/test_record.py"),
     ),
     "ranker.serving.ranking.parts": (("ranker/serving/ranking/test_parts.py",), RANKING),
     "ranker.serving.ranking.fold_in": (("ranker/serving/ranking/test_fold_in.py",), RANKING),
+    "ranker.serving.rank_products": (SERVICER,),
+    "ranker.serving.nominate": (SERVICER,),
+    "ranker.serving.give_reasons": (SERVICER,),
+    "sightline_rules.kinds": (
+        ("rules/test_evaluators.py", "rules/test_fields.py"),
+        ("rules", COMPILED),
+    ),
     "sightline_rules.filters": (("rules/test_filters.py",), ("rules", COMPILED)),
     "sightline_rules.grouping": (("rules/test_grouping.py",), ("rules",)),
     "sightline_rules.filter_checks": (("rules/test_filter_checks.py",), ("rules",)),
@@ -141,7 +150,7 @@ def _try(source: Source, turn: int, numbers: Sequence[int], jobs: int, results: 
     forks = Forks(source, numbers, jobs)
     code = pytest.main(
         [
-            *("-x", "-q", "-s", "-p", "no:cacheprovider", "-k", "not postgresql and not hang"),
+            *("-x", "-q", "-s", "-p", "no:cacheprovider", "-k", "not postgresql and not _hang"),
             "--hypothesis-profile=mutants",
             *(f"tests/unit/{each}" for each in TARGETS[source.module][turn]),
         ],

@@ -1,5 +1,6 @@
 """Health probes of programs. Each takes at most about a second and never raises."""
 
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -49,9 +50,24 @@ def http_ok(port: int, path: str = "/metrics") -> Probe:
 
 
 def _call(port: int, method: str, request: bytes) -> bytes | None:
+    if not _listens(port):
+        return None
     with grpc.insecure_channel(f"{HOST}:{port}", options=_OPTIONS) as channel:
         try:
             answer: bytes = channel.unary_unary(method, None, None)(request, timeout=_SECONDS)
         except grpc.RpcError:
             return None
         return answer
+
+
+def _listens(port: int) -> bool:
+    """Return whether a connection to `port` is accepted.
+
+    A start asks each program ten times a second, and a channel of gRPC to a closed port takes 1.3
+    ms of processor time (2026-11).
+    """
+    try:
+        with socket.create_connection((HOST, port), _SECONDS):
+            return True
+    except OSError:
+        return False

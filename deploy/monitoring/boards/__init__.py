@@ -1,1 +1,1 @@
-"""What is on each dashboard: panels by row, in plain words, and the queries behind them."""
+"""Contents of the dashboards: panels by row, with descriptions and queries."""

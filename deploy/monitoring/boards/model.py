@@ -1,5 +1,5 @@
-"""What a dashboard is described with. In a query, `@` within braces stands for the labels of the
-namespace that was chosen, `@catalog` for those of namespace and catalog."""
+"""Model of a dashboard. In a query, `@` within braces stands for the labels of the namespace that
+was chosen, `@catalog` for those of namespace and catalog."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PanelQuery:
 
     expr: str
     legend: str = ""
-    """What a line is called; `{{label}}` is replaced by the label's value."""
+    """Name of a line; `{{label}}` is replaced by the label's value."""
 
     @property
     def promql(self) -> str:
@@ -28,21 +28,21 @@ class PanelQuery:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One picture."""
+    """A panel."""
 
     title: str
     says: str
-    """What the figure is and when to worry, in plain words: the panel's description."""
+    """The panel's description: the meaning of the figure, and when to act."""
     queries: tuple[PanelQuery, ...]
     unit: str
     """One of UNITS."""
     width: int = 8
-    """Of 24."""
+    """Width in columns, of 24."""
     number: bool = False
     """The present value as a number, instead of lines over time."""
     stacked: bool = False
     limits: Mapping[float, str] = field(default_factory=dict)
-    """From which value on which colour; below the first one it is green."""
+    """Values with the colour from each on; below the first the colour is `base`."""
     base: str = GREEN
     """Colour below the first limit."""
     most: float | None = None
@@ -59,7 +59,7 @@ class PanelRow:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A value that whoever looks may change."""
+    """A value that viewers may change."""
 
     name: str
     label: str

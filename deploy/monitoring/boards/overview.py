@@ -1,4 +1,4 @@
-"""Is all well? What an operator looks at first."""
+"""Overview of the suite, the first dashboard for operators."""
 
 from __future__ import annotations
 

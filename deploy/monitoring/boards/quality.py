@@ -1,4 +1,4 @@
-"""How good recommendations are, as far as can be measured while they are made."""
+"""Quality of recommendations, as measured while serving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every service has: its calls, and its process."""
+"""Panels of every service: its calls and its processes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""A backbone: what network, made from which weights, is fed with what.
-
-Each is one manifest, ``backbones/NAME.toml``. NAME is what the model is called in Triton. A further
-one of a known family is a manifest and its weights, and no code.
+"""A backbone: a network, its weights and its input. Each has a manifest, ``backbones/NAME.toml``;
+NAME is the model's name in Triton. Another backbone of a known family needs a manifest and weights,
+but no code.
 """
 
 import json
@@ -23,11 +22,11 @@ class BuildError(RuntimeError):
 
 
 class ManifestError(BuildError):
-    """A manifest is not whole or not sound; the text names the file and the keys."""
+    """A manifest is incomplete or invalid; the message names the file and the keys."""
 
 
 class _Weights(Table):
-    """What is said of weights wherever they lie."""
+    """Properties common to all sources of weights."""
 
     sha256: Sha256
     """Of the file."""
@@ -175,7 +174,7 @@ class Graph(Table):
 
 
 class _Manifest(Table):
-    """What every manifest says."""
+    """Keys common to all manifests."""
 
     name: Name
     """The file's."""
@@ -203,7 +202,7 @@ class _Manifest(Table):
 
 
 class PhotoModel(_Manifest):
-    """A network that sees photos: uint8 `image` [N, size, size, 3]."""
+    """A network that takes photos: uint8 `image` [N, size, size, 3]."""
 
     network: Lite | OnnxPhotos
     input: Pixels
@@ -285,7 +284,7 @@ class LiteModel(PhotoModel):
 
 
 class OnnxPhotoModel(PhotoModel):
-    """Any ONNX file that sees photos."""
+    """Any ONNX file that takes photos."""
 
     network: OnnxPhotos
 
@@ -306,7 +305,7 @@ class TextModel(_Manifest):
 
 
 class BertModel(TextModel):
-    """A BERT that reads sentences."""
+    """A BERT for sentences."""
 
     network: Bert
     weights: Packaged
@@ -317,7 +316,7 @@ class BertModel(TextModel):
 
 
 class OnnxTextModel(TextModel):
-    """Any ONNX file that reads texts."""
+    """Any ONNX file that takes texts."""
 
     network: OnnxTexts
 

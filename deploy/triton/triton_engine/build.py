@@ -1,9 +1,8 @@
 """Make Triton's model repository from the manifests: ``python -m triton_engine.build``.
 
 The weights come with locked packages; only a manifest that names an address has its file fetched.
-Each backbone's manifest pins both
-ends: the weights, and the graph that is built from them. What is already there as it should be is
-left alone.
+Each backbone's manifest pins both ends: the weights, and the graph that is built from them.
+Existing files with the right hash are not changed.
 """
 
 import argparse
@@ -33,9 +32,9 @@ from triton_engine.backbone import (
 )
 
 FETCH_SECONDS: Final = 60
-"""How long an address may be silent."""
+"""Timeout in seconds of a download without data."""
 MAX_BYTES: Final = 2**31
-"""Of one protobuf message."""
+"""Maximum bytes of a protobuf message."""
 
 MODELS: Final = Path(__file__).resolve().parent.parent / "models"
 

@@ -1,4 +1,4 @@
-"""Measure how far a network's activations reach: ``python -m triton_engine.calibrate``.
+"""Measure the ranges of a network's activations: ``python -m triton_engine.calibrate``.
 
 Needs Pillow, so it runs in the workspace's environment. From the repository's root:
   PYTHONPATH=deploy/triton .venv/bin/python -m triton_engine.calibrate \
@@ -23,7 +23,7 @@ from triton_engine import quantize
 
 CROP: Final = 0.875
 DIGITS: Final = 4
-"""Significant ones that are kept: processors differ in the last bits."""
+"""Significant digits that are kept: processors differ in the last bits."""
 
 
 def ranges(graph: bytes, photos: Sequence[Path]) -> dict[str, tuple[float, float]]:

@@ -1,4 +1,4 @@
-"""Read the tower of photos out of a folder in Hugging Face's layout, trusting nothing in it.
+"""Reads the image tower from a folder in Hugging Face's layout. The folder is untrusted.
 
 ``config.json`` says how the network is built, ``model.safetensors`` holds its weights, and
 ``preprocessor_config.json``, where there is one, how photos were brought to its input. Only what
@@ -47,11 +47,11 @@ Read = TypeVar("Read", bound=BaseModel)
 
 
 class CheckpointError(BuildError):
-    """The folder can't be exported; the text says what is wrong and what to do."""
+    """The folder can't be exported; the message names the problem and the remedy."""
 
 
 class _Vision(BaseModel):
-    """What is read of a tower's configuration. Other keys are of training, or of texts."""
+    """The used keys of a tower's configuration. Other keys concern training or texts."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
@@ -124,7 +124,7 @@ HALF: Final = (0.5, 0.5, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the authors did to a photo before the tower."""
+    """Preprocessing of photos in the checkpoint's training."""
 
     crop: float
     """Share of the photo's shorter side that the centre square keeps."""
@@ -137,7 +137,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A folder's tower of photos."""
+    """The image tower of a folder."""
 
     tower: Tower
     weights: Mapping[str, Array]

@@ -12,6 +12,8 @@ from tests.live.hands import WINES, Hands
 from tests.waiting import SECONDS
 
 PHOTOS = str(WINES[0].image.parent)
+COPIES = 4
+"""Of each wine in a file: enough to interrupt its import several times."""
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def hands(gateway: str, tmp_path: Path) -> Hands:
 def test_an_import_that_is_killed_again_and_again_comes_to_what_the_file_says(
     hands: Hands,
 ) -> None:
-    wanted = sorted(f"{wine.id}@{copy}" for copy in range(6) for wine in WINES)
+    wanted = sorted(f"{wine.id}@{copy}" for copy in range(COPIES) for wine in WINES)
     hands.write("wines.csv", wanted, "bad;Bad;;-1;EUR;", "gone;Gone;;;;none.jpg")
     command = ("products", "import", "wines.csv", "--images", PHOTOS, "--in-flight", "2")
     for blow in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
@@ -64,7 +66,7 @@ def test_an_import_whose_servers_are_killed_comes_to_the_same_as_one_in_peace(
     suite: Suite, gateway: str, tmp_path: Path
 ) -> None:
     command = ("products", "import", "wines.csv", "--images", PHOTOS, "--in-flight", "2")
-    wanted = [f"{wine.id}@{copy}" for copy in range(6) for wine in WINES]
+    wanted = [f"{wine.id}@{copy}" for copy in range(COPIES) for wine in WINES]
     in_peace, at_war = (Hands(gateway, tmp_path / name, name) for name in ("peace", "war"))
     for hands in (in_peace, at_war):
         hands.folder.mkdir()
@@ -73,7 +75,7 @@ def test_an_import_whose_servers_are_killed_comes_to_the_same_as_one_in_peace(
 
     process = at_war.start(*command, "--json")
     # The gateway last: who counts what is stored asks it, and waits longer for it than the import.
-    for stored, program in ((50, "retriever"), (200, "retriever-worker"), (350, "gateway")):
+    for stored, program in ((30, "retriever"), (130, "retriever-worker"), (230, "gateway")):
         at_war.until_stored(stored)
         suite.kill(program)
         assert process.poll() is None, f"the import ended before {program} was killed"

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline_client import Availability, F, Filter, all_of, any_of, money
-from sightline_client.convert.filter_text import FilterSyntaxError, parse_filter
+from sightline_client.convert.filter_errors import FilterSyntaxError
+from sightline_client.convert.filter_text import parse_filter
 from sightline_client.values.filters import Comparison, Membership, Operator
 
 VINTAGE, GRAPE, ORGANIC = map(F.attribute, ("vintage", "grape", "organic"))

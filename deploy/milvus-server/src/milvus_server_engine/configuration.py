@@ -1,4 +1,5 @@
-"""What the server is given: everything in one folder, loopback where it listens to reason."""
+"""Configuration of the server: all files in one folder, loopback addresses where the server
+supports them."""
 
 from __future__ import annotations
 
@@ -13,25 +14,25 @@ from typing import Any
 HOST = "127.0.0.1"
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-"""Of a call from outside; as with Milvus Lite here."""
+"""Maximum bytes of a client's message; the same as for Milvus Lite here."""
 
 INTERNAL = (
     *("etcd", "etcd_peer", "proxy", "rootCoord", "queryCoord", "queryNode"),
     *("indexNode", "dataCoord", "dataNode"),
 )
-"""What the parts of the server talk to each other on."""
+"""Ports between the parts of the server."""
 
 PORTS = range(30_000, 32_768)
-"""Where theirs are drawn from: above what suites listen on, below what Linux gives to connections,
-which could take a port before its part listens, or while the server is down."""
+"""Range of these ports: above those of suites, and below Linux's ephemeral ports, which connections
+could take before a part listens or while the server is down."""
 
 CLAIM = "milvus-server-engine-port"
-"""Begins the names that say which ports are spoken for: of sockets that have no file (abstract,
-unix(7)), which one process alone can have and the kernel takes back however that one ends."""
+"""Prefix of the names that reserve ports: abstract sockets (unix(7)), which a single process can
+bind and the kernel releases when it ends."""
 
 SESSION_SECONDS = 10
-"""How long a part that was killed counts as alive: collections are not loaded until its time is up.
-The release's 30 s are for machines that lose sight of each other."""
+"""Seconds that a killed part counts as alive; until then no collection is loaded. The default of 30
+s is meant for network partitions between machines."""
 
 LOAD_TASK_MILLISECONDS = 5_000
 """How long a part may take to take a collection over before another one is asked. With the

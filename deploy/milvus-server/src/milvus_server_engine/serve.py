@@ -33,10 +33,9 @@ from milvus_server_engine import binaries, configuration
 from milvus_server_engine.configuration import HOST
 
 STOP_SECONDS = 1.0
-"""How long the server may take to end after SIGTERM, as the vendor's wrapper has it.
-
-It never ends by itself: its coordinator goes first and the other parts call it for ever (tried for
-10 minutes). Nothing is lost: a write is in the log on disk before it is acknowledged."""
+"""Seconds that the server may take to end after SIGTERM, as in the vendor's wrapper. It never ends
+by itself: its coordinator ends first, and the other parts retry calls to it forever (tried for 10
+minutes). Nothing is lost: a write is in the log on disk before it is acknowledged."""
 
 START_SECONDS = 120.0
 """It is 3 s, but a minute where the folder's old ports are taken; see `chosen_ports`."""
@@ -47,7 +46,7 @@ log = logging.getLogger("milvus_server_engine")
 
 
 class CannotServe(Exception):
-    """Why, as one clear sentence."""
+    """The server can't be started; the message says why."""
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""What a full disk must not do to Milvus Lite (3.2.2, read in its source and tried, 2026-11).
+"""Protection of Milvus Lite from data loss on a full disk (3.2.2, read in its source and tried,
+2026-11).
 
 The vendor goes on appending to a write-ahead log behind a record that was cut off, and recovery
 reads up to that one: rows that were acknowledged after a full disk were gone after a kill. So
@@ -21,13 +22,14 @@ from typing import Any
 from milvus_lite.storage.wal import WAL
 
 RESERVE_BYTES = 16 * 1024 * 1024
-"""More than one call writes: 1,000 rows of 2,048 dimensions are 8 MB."""
+"""Free bytes that a write requires, more than one call writes: 1,000 rows of 2,048 dimensions are 8
+MB."""
 
 LOG_FAILED = 74
 """Exit status, EX_IOERR of sysexits(3)."""
 
 FREEING = frozenset({"DropCollection", "LoadCollection", "ReleaseCollection"})
-"""Writing calls that need no room."""
+"""Writing calls that need no free space."""
 
 log = logging.getLogger("milvus_engine")
 

@@ -1,4 +1,4 @@
-"""Reads that see one state of a collection, also while its memory is being written to files.
+"""Consistent reads of a collection, also while its memory is flushed to files.
 
 Milvus Lite (3.2.2, read in its source and tried, 2026-11) begins a flush with an empty memory, and
 a read looks at the files and then, up to twice, at the memory. So a read into which a flush fell
@@ -16,11 +16,11 @@ from typing import Any
 from milvus_lite.engine.collection import Collection
 
 READS = ("search", "query", "get", "_num_entities")
-"""The vendor's methods that look at files and memory."""
+"""The vendor's methods that read files and memory."""
 
 
 def read_one_state() -> None:
-    """Patch collections to read one state."""
+    """Patch collections so that each read sees one state."""
     for name in READS:
         setattr(Collection, name, _of_one_state(getattr(Collection, name)))
     Collection._trigger_flush = _at_once(Collection._trigger_flush)

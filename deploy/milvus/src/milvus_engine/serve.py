@@ -48,7 +48,7 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 fit several times over. The vendor's own cap is 256 MiB."""
 
 DRAIN_SECONDS = 5.0
-"""How long calls that are under way may go on after SIGTERM."""
+"""Seconds that calls in progress may continue after SIGTERM."""
 
 READS = frozenset(
     {
@@ -77,7 +77,7 @@ READS = frozenset(
         "GetCompactionState",
     }
 )
-"""Calls that may run side by side. Every other one, also one that a later release adds, waits for
+"""Calls that may run concurrently. All others, including calls that later releases add, wait for
 the write lock."""
 
 log = logging.getLogger("milvus_engine")
@@ -127,9 +127,7 @@ class NarrowSegment:
 
 
 def search_narrowly(*, segments: Any, pk_field: str, output_fields: Any, **rest: Any) -> Any:
-    """Search segments as the vendor does, reading of hits only the columns that the caller asked
-    for.
-    """
+    """Search segments as the vendor does, but read only the requested columns of hits."""
     named = set(output_fields or ()) | {pk_field}
     if output_fields and all(named <= set(segment.table.schema.names) for segment in segments):
         segments = [NarrowSegment(segment, named) for segment in segments]

@@ -8,6 +8,8 @@ from gateway.model.answer import AnswerOrder
 from gateway.model.branch import Branch
 from gateway.model.candidates import CandidateList
 from gateway.model.match import (
+    LEAST_REFUSED,
+    MOST_REFUSED,
     SHARES,
     Match,
     MatchBasis,
@@ -178,3 +180,19 @@ def test_without_signals_that_are_wanted_there_is_nothing_to_match():
 def test_thresholds_out_of_range_are_refused(wrong, says):
     with pytest.raises(ValueError, match=says):
         Thresholds(**wrong)
+
+
+def test_a_value_at_the_threshold_is_a_good_match():
+    assert outcome(judged(near(0.5), asked=0.5)) == "GOOD"
+
+
+@pytest.mark.parametrize("share", [LEAST_REFUSED, MOST_REFUSED])
+def test_the_first_and_the_last_measured_share_are_valid(share):
+    assert Thresholds(refuse=share).refuse == share
+
+
+def test_of_two_good_matches_that_furthest_above_its_threshold_is_named():
+    own = Thresholds(refuse=0.05, cosines={"text@t1": 0.3})
+    found = judged(near(0.4, Branch.TEXT), near(0.95), thresholds=own)
+
+    assert (outcome(found), found.branch) == ("GOOD", "visual")

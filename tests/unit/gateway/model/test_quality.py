@@ -1,10 +1,12 @@
 """How good an answer is."""
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from gateway.model.branch import Branch
 from gateway.model.causes import Degradation, DegradationCause
-from gateway.model.quality import Quality, quality_of
+from gateway.model.errors import AnswerDegraded
+from gateway.model.quality import NamedQuality, Quality, check_quality, quality_of
 
 DROPPED = ("record", DegradationCause.ANSWER_RECORD_DROPPED)
 VISUAL = ("visual", DegradationCause.EMBEDDER_UNAVAILABLE)
@@ -36,3 +38,23 @@ def test_new_products_that_were_asked_for_are_no_fallback():
 
     assert quality_of(lost, new, new, from_snapshot=False) is Quality.REDUCED
     assert quality_of(lost, [Branch.POPULAR], new, from_snapshot=False) is Quality.FALLBACK
+
+
+def test_an_answer_below_the_minimum_is_rejected_with_both_words_and_the_causes():
+    lost = [Degradation(stage="rank", cause=DegradationCause.RANKER_UNAVAILABLE)]
+
+    assert check_quality(Quality.REDUCED, Quality.REDUCED, lost) is Quality.REDUCED
+    with pytest.raises(AnswerDegraded) as rejected:
+        check_quality(Quality.FALLBACK, Quality.REDUCED, lost)
+    for word in ("fallback", "reduced", "RANKER_UNAVAILABLE"):
+        assert word in f"{rejected.value} {rejected.value.metadata}"
+
+
+def test_a_scene_names_a_quality_by_its_word():
+    named = TypeAdapter(NamedQuality).validate_python
+
+    assert {each.word for each in Quality} == {"any", "snapshot", "fallback", "reduced", "full"}
+    assert all(named(each.word) is named(each) is each for each in Quality)
+    for unknown in ("best", 3, None):
+        with pytest.raises(ValidationError, match=r"is one of .*'full'"):
+            named(unknown)

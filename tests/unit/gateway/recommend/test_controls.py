@@ -4,24 +4,29 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.model.answer import AnswerOrder
+from gateway.model.candidates import FusedCandidates
 from gateway.model.causes import Peer
 from gateway.model.controls import ActiveControl, ControlRule, ControlState
 from gateway.model.errors import PeerUnavailable
 from gateway.model.explanation import ProductOutcome
 from gateway.model.filters import carried, of_words
 from gateway.model.peers import Rejection
+from gateway.model.plan import MOST_RANKED
 from gateway.model.query import AnswerScope
-from gateway.model.reasons import MoveCause
-from gateway.recommend.controls.active import inactive_reason
+from gateway.model.reasons import Move, MoveCause
+from gateway.recommend.begin import begin
+from gateway.recommend.controls.active import activate_controls, inactive_reason
+from gateway.recommend.controls.moves import apply_pins
 from gateway.recommend.controls.step import opposite
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from servicekit.errors import Internal
 from servicekit.requests import PageTokenInvalid
 from sightline.common.v1 import filter_pb2
-from sightline_rules.controls import ControlKind
+from sightline_rules.controls import Control, ControlKind
 from tests.fakes.gateway_peers import Shop, shop_with_photo
-from tests.fakes.gateway_values import ANN, by_photo, ids
+from tests.fakes.gateway_values import ANN, by_photo, columns, ids
 
 BY_SCORE = ["p3", "p1", "p4", "p2"]
 BRAND = carried(filter_pb2.Filter(existence=filter_pb2.Existence(field="brand")))
@@ -210,6 +215,7 @@ async def test_without_controls_nothing_more_is_asked_or_sent():
         (pin(1, "p1", start_time=10, end_time=20), 20, ControlState.ENDED),
         (pin(1, "p1", daily_budget=3), 0, None),
         (pin(1, "p1", daily_budget=2), 0, ControlState.OUT_OF_BUDGET),
+        (pin(1, "p1", name="not-shown-yet", daily_budget=1), 0, None),
     ],
 )
 def test_a_control_rests_outside_of_its_time_and_beyond_its_budget(control, time, why):
@@ -271,3 +277,60 @@ async def test_a_pin_that_passed_is_not_asked_for_again_until_a_page_finds_it_go
     assert await asked() == (*gone, 1)
     shop.retriever.record.append("p9")
     assert await asked() == (*shown, 1)
+
+
+async def test_an_inactive_control_changes_nothing_and_says_why():
+    later = 1 << 60
+    shop = shop_with_photo()
+    answer = await ask(shop, pin(1, "p2", start_time=later), exclude("p3", start_time=later))
+
+    assert ids(answer) == BY_SCORE
+    assert outcomes(answer) == [("pin-1", "", "NOT_YET"), ("exclude", "", "NOT_YET")]
+
+
+async def test_an_exclusion_by_id_sends_no_filter():
+    shop = shop_with_photo()
+    await ask(shop, exclude("p3"))
+
+    assert {scope.without for scope in shop.retriever.scopes} == {()}
+
+
+async def test_pins_leave_room_among_the_ranked_products():
+    shop = shop_with_photo()
+    shop.scene(lambda scene: replace(scene, most_candidates=MOST_RANKED))
+    run = begin(by_photo(controls=(pin(1, "p8", "p9"),)), shop.deps)
+    changed, _ = await activate_controls(run)
+
+    assert (run.plan.most, changed.plan.most) == (MOST_RANKED, MOST_RANKED - 2)
+
+
+async def test_a_pin_where_its_product_stands_already_moves_nothing():
+    answer = await ask(shop_with_photo(), pin(1, "p3"))
+
+    assert [item.moves for item in answer.results] == [()] * 4
+
+
+def test_a_move_by_controls_adds_to_those_of_controls_alone():
+    candidates = FusedCandidates(
+        columns=columns("a", "b", "c"),
+        fused=(3.0, 2.0, 1.0),
+        order=(0, 1, 2),
+        branches=(1, 1, 1),
+        nearest=(None, None, None),
+        image_ids=("", "", ""),
+        similarities={},
+        controls=[Control("pin", ControlKind.PIN, rows=[2], place=1)],
+    )
+    diverse = Move(cause=MoveCause.DIVERSITY, places=5)
+    earlier = Move(cause=MoveCause.CONTROL, places=1)
+    order = AnswerOrder(
+        ("a", "b", "c"), (3.0, 2.0, 1.0), moves=[(), (earlier,), (diverse, earlier)]
+    )
+    moved = apply_pins(candidates, order)
+
+    assert moved.product_ids == ["c", "a", "b"]
+    assert moved.moves == [
+        (diverse, Move(cause=MoveCause.CONTROL, places=3)),
+        (Move(cause=MoveCause.CONTROL, places=-1),),
+        (),
+    ]

@@ -7,7 +7,8 @@ import pytest
 from gateway.model.branch import Branch
 from gateway.model.filters import CallersFilter
 from gateway.model.query import RequestQuery
-from gateway.recommend.plan_request import make_plan, weights_of
+from gateway.model.scene import AnchorSource
+from gateway.recommend.plan_request import is_anchored, make_plan, scened, weights_of
 from tests.fakes.gateway_values import ANN, DEFAULT, near, photo, words
 
 
@@ -87,3 +88,37 @@ def test_a_part_that_has_no_weight_with_signals_has_none_where_all_are_negative(
         "visual": 1.0,
         "text": 0.0,
     }
+
+
+def test_products_are_hydrated_within_the_longer_of_two_budgets():
+    shorter = replace(DEFAULT, budgets=replace(DEFAULT.budgets, hydrate=0.5))
+
+    assert make_plan(RequestQuery(), DEFAULT, 2.0).ends.hydrate == 1.9
+    assert make_plan(RequestQuery(), shorter, 2.0).ends.hydrate == 1.8
+
+
+@pytest.mark.parametrize("branch", [Branch.NEW, Branch.TRENDING, Branch.BEST_SELLERS])
+def test_some_branches_need_nothing_of_the_request(branch):
+    scene = replace(DEFAULT, branches={branch: 1.0})
+
+    assert make_plan(RequestQuery(), scene, 1.0).branches == (branch,)
+
+
+def test_anchors_are_left_out_of_the_answer_unless_the_scene_answers_them():
+    query = RequestQuery(anchors=("p1",), exclude_product_ids=("p2",))
+
+    assert scened(query, DEFAULT).exclude_product_ids == ("p2", "p1")
+    assert scened(query, replace(DEFAULT, answer_anchors=True)).exclude_product_ids == ("p2",)
+
+
+@pytest.mark.parametrize(
+    ("query", "source", "anchored"),
+    [
+        (RequestQuery(), AnchorSource.CART, False),
+        (RequestQuery(shopper=ANN), AnchorSource.CART, True),
+        (RequestQuery(shopper=ANN), AnchorSource.REQUEST, False),
+        (RequestQuery(anchors=("p1",)), AnchorSource.REQUEST, True),
+    ],
+)
+def test_a_request_is_about_its_products_or_those_of_a_known_shopper(query, source, anchored):
+    assert is_anchored(query, replace(DEFAULT, anchors_from=source)) is anchored

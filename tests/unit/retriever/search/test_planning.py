@@ -80,6 +80,8 @@ def test_few_matches_of_an_indexed_part_are_read_from_the_record() -> None:
     assert chosen(many).route is Route.GRAPH
     costly = FilterEstimate(10_000, 0.02, Narrowing(BRAND, MOST_MATCHES + 1))
     assert chosen(costly).route is Route.GRAPH, "the part alone passes too many"
+    most = FilterEstimate(10_000, 0.02, Narrowing(BRAND, MOST_MATCHES))
+    assert chosen(most).route is Route.EXACT
 
 
 def test_matches_that_no_graph_would_find_are_reported_by_the_engine() -> None:
@@ -110,6 +112,8 @@ def test_a_graph_is_walked_where_many_rows_pass() -> None:
     assert comparing(FilterEstimate(20_000_000, 0.08)).slices == 2, "but no graph finds 8%"
     few = comparing(FilterEstimate(100_000, 0.005, Narrowing(BRAND, 600)))
     assert few.route is Route.EXACT, "the record is quicker yet"
+    most = FilterEstimate(4 * planning.MOST_COMPARED, 0.25)
+    assert comparing(most).slices == 5, "no more are compared"
 
 
 def test_a_partition_is_all_that_a_search_of_its_category_walks_past() -> None:

@@ -9,7 +9,8 @@ import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from sightline_client.convert import to_wire
-from sightline_client.convert.filter_text import FilterSyntaxError, parse_filter
+from sightline_client.convert.filter_errors import FilterSyntaxError
+from sightline_client.convert.filter_text import parse_filter
 from sightline_client.errors import SightlineError
 from sightline_client.values.fields import FieldKind
 from sightline_client.values.filters import Filter as Filter_

@@ -7,7 +7,8 @@ from typing import cast, get_type_hints
 
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.convert import requests
-from sightline_client.convert.filter_text import FilterSyntaxError, parse_filter
+from sightline_client.convert.filter_errors import FilterSyntaxError
+from sightline_client.convert.filter_text import parse_filter
 from sightline_client.errors import SightlineError, invalid
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import MAX_BYTES, Photo, Uri

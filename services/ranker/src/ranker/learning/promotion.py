@@ -46,8 +46,8 @@ async def prune(
     keep: int,
     catalog_id: str,
 ) -> None:
-    """Delete what is not needed, however often this is cut short. While nobody can say what is
-    published everything stays, until after the next training."""
+    """Delete models that are not needed; safe to interrupt and repeat. While it is unknown which
+    models are published, all stay until after the next training."""
     log = get_logger().bind(catalog_id=catalog_id)
     try:
         needed = {one.version for one in await index.generations(catalog_id) if one.live}

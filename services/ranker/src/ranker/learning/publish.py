@@ -3,9 +3,9 @@
 The space's version is the model's; serving/vectors.py says what a vector there holds.
 
 The job creates a generation for the version, writes the vectors, waits until the index holds them,
-has it verified, and makes it the active one if its model serves. The one before stays for a
-rollback. Every step can be done twice, so a job that was killed goes on where it was. A retriever
-that does not answer is waited for.
+has it verified, and makes it the active one if its model serves. The previous one stays for a
+rollback. All steps are idempotent, so a killed job continues where it stopped. If the retriever
+does not answer, the job waits for it.
 """
 
 import asyncio
@@ -33,7 +33,8 @@ EXACT_UP_TO = 100_000
 PASSES = 3
 """Maximum number of passes: products change meanwhile, until the counts must agree."""
 KEEP = 4
-"""Live generations of the space: the active one, the previous one, and others in preparation."""
+"""Number of live generations to keep: the active one, the previous one, and others in
+preparation."""
 RETRY_SECONDS = 1.0
 LOOK_SECONDS = 0.5
 
@@ -141,7 +142,8 @@ class Publication:
             raise PublishIncomplete(f"the generation {name} did not pass its verification: {why}")
 
     async def _write(self, model: Model) -> int:
-        """Write the vectors from where the job is; how many the retriever should hold now."""
+        """Write the vectors from the job's position on. Return how many the retriever should hold
+        now."""
         vectors = item_vectors(model)
         # A product with a zero vector scores 0 for all shoppers, and an index can't hold a zero
         # vector.
@@ -163,7 +165,8 @@ class Publication:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _activate(self, version: str) -> bool:
-        """Make the serving model's generation the active one, if it is ready; whether this is it.
+        """Make the serving model's generation the active one, if it is ready. Return whether it is
+        this one.
 
         Another model may be promoted at any moment, and its publication may have ended before.
         """

@@ -102,3 +102,7 @@ def test_few_affinities_of_a_newcomer_say_little_by_their_neighbours() -> None:
     np.testing.assert_allclose(newcomer, [1 / (1 + fold_in.LIKED_PRIOR)])
     assert fold_in.of(made, "x", ["p", "q"]).liked.decays[0] > newcomer[0]
     assert fold_in.of(made, "a", ["p"]).liked.decays.tolist() == [1.0]
+
+
+def test_anchors_without_a_model_are_known_to_be_anchors() -> None:
+    assert fold_in.by_anchors(None, None, History(), ("a",)).anchored

@@ -15,6 +15,7 @@ from retriever.domain.collection_names import SHAPE, shape_of, shaped
 from retriever.domain.filter_parts import top_categories
 from retriever.domain.index_values import Slice
 from sightline_rules.facts import Facts, by_key, passes
+from sightline_rules.fields import FILTERED, Field
 from sightline_rules.filter_checks import check
 from sightline_rules.filters import (
     All,
@@ -265,6 +266,23 @@ def test_a_row_is_in_one_slice_and_slices_are_about_equal(shape: int, count: int
     assert set().union(*held) == set(ids)
     assert sum(map(len, held)) == len(ids)
     assert min(map(len, held)) > 0.8 * len(ids) / count
+
+
+def test_slices_are_numbers_from_the_third_shape_on() -> None:
+    by_shape = {n: filters.compile_filter(All(), n, of=Slice(0, 2)) for n in (2, 3)}
+    assert by_shape[2].startswith("id ")
+    assert by_shape[3].startswith(f"{filters.SLICE} ")
+
+
+LATER = [field for field in FILTERED if field.shape > 1]
+
+
+@pytest.mark.parametrize("field", LATER, ids=lambda field: field.name)
+def test_a_field_is_asked_from_the_shape_on_that_brought_it(field: Field) -> None:
+    named = f"{field.name}.key" if field.name == "attributes" else field.name
+    exists = Existence(named)
+    assert filters.compile_filter(exists, field.shape) != filters.EVERYTHING
+    assert filters.compile_filter(exists, field.shape - 1) == filters.EVERYTHING
 
 
 def test_a_slice_of_a_filter_is_both() -> None:

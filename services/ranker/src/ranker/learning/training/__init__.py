@@ -1,1 +1,1 @@
-"""How a model comes about, apart from serving; needs the extra `train`."""
+"""Training of models; needs the extra `train`."""

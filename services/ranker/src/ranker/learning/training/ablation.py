@@ -1,4 +1,5 @@
-"""What each part of a model adds, on the validation split; what adds nothing is turned off.
+"""Ablation: the contribution of each part of a model on the validation split; parts without one are
+turned off.
 
 Parts of the blend are left out of the score one at a time. Features (the shoppers' own ids, what
 shoppers gave, the products' attributes) are left out of the training. Differences are paired by
@@ -70,8 +71,8 @@ class BlendChoice:
 
 
 def ablate(measured: Validation, recipe: Recipe, model: Model, refitted: Refitted) -> BlendChoice:
-    """Leave out one after another what adds nothing to what is left; features first, in a fixed
-    order, as the parts of the score are made of them. `model`: of the recipe, with all that there
+    """Remove, one after another, what adds nothing to the rest; features first, in a fixed order,
+    because the parts of the score depend on them. `model`: of the recipe, with all that there
     is."""
     attributes = bool(measured.given.attributes)
     gains = measured.gains(model)

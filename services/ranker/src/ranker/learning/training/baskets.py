@@ -24,9 +24,9 @@ from ranker.learning.training.neighbours import blocks, gathered, places, sparse
 from ranker.serving.ranking.fold_in import BASKET
 
 MOST_IN_BASKET = 100
-"""Products of one basket that count: pairs grow with their square."""
+"""Maximum number of products of one basket that are used: pairs grow with its square."""
 _PAIRS = 20_000_000
-"""Pairs of products that are held at once: 240 MB."""
+"""Maximum pairs of products in memory at once: 240 MB."""
 
 
 def bought_together(log: EventColumns, item_ids: Sequence[str], recipe: Recipe) -> Neighbours:

@@ -1,13 +1,13 @@
-"""How much each part of behaviour counts: a direct search on what was held out. NumPy only.
+"""Weights of the parts of behaviour, by direct search on held-out interests. NumPy only.
 
-nDCG@10 is a staircase in the weights, so that nothing with gradients climbs it. The search is a
+nDCG@10 is piecewise constant in the weights, so gradient methods do not apply. The search is a
 coordinate ascent from the blend that is given and from the best of some drawn at random (Dirichlet,
-seeded). It ends by parsimony: a part goes if what it adds is within one standard error of nothing,
-and the blend that is given stays unless another one is better by more than one (the rule of Breiman
-et al. 1984). So the weights are those of many shoppers or none.
+seeded). Then the simplest blend is chosen: a part is removed if its contribution is within one
+standard error of 0, and the given blend stays unless another one is better by more than one (the
+rule of Breiman et al. 1984). So weights change only if many shoppers support it.
 
-Orders do not depend on the sum of the weights; it is kept, since it sets behaviour against
-similarity.
+Orders do not depend on the sum of the weights; it is kept, because it sets the weight of behaviour
+against similarity.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,12 +25,12 @@ POOL = 100
 """Products of each part that may come first, for each shopper: any order by a sum of parts puts
 those first that some part puts first."""
 MOST_TRIES = 400
-"""Blends tried."""
+"""Maximum number of blends to try."""
 LEAST_SHOPPERS = 200
-"""Of fewer, a part that matters may well seem not to: nothing is chosen on their word."""
+"""Minimum number of shoppers: with fewer, a useful part may seem useless, and nothing is chosen."""
 _DRAWN = 60
 _STEPS = (0.0, 0.5, 0.75, 4 / 3, 2.0)
-"""What a weight is multiplied with in turn."""
+"""Factors of a weight, tried in turn."""
 _LEAST_GAIN = 1e-4
 
 Weights = Mapping[str, float]
@@ -38,17 +38,17 @@ Weights = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class BlendCase:
-    """One shopper: parts divided by their scales, of all products that compete."""
+    """One shopper: parts divided by their scales, of all competing products."""
 
     parts: Mapping[str, Doubles]
-    """By name (products,); a part of which nothing is known is not there."""
+    """By name, (products,); unknown parts are absent."""
     wanted: npt.NDArray[np.bool_]
     """(products,) what is to be found"""
 
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """All shoppers, each with the products that may come first for them."""
+    """All shoppers, each with the products that may be ranked first."""
 
     parts: Mapping[str, Doubles]
     """By name (shoppers, pool); 0 where a shopper does not have the part, −∞ where there is no
@@ -56,7 +56,7 @@ class Cases:
     wanted: Doubles
     """(shoppers, pool) 1 = to be found"""
     best: Doubles
-    """(shoppers,) the discounted cumulative gain of a perfect order"""
+    """(shoppers,): discounted cumulative gain of a perfect order"""
 
     def gains(self, weights: Weights) -> Doubles:
         """Return nDCG@10 (Järvelin, Kekäläinen 2002) of the blend, (shoppers,); ties by place."""
@@ -115,7 +115,7 @@ def choose(cases: Cases, given: PartBlend, *, seed: int = 0) -> PartBlend:
 
 
 class _Search:
-    """Counts what is tried."""
+    """A search with a limited number of tries."""
 
     def __init__(self, value: Callable[[Weights], float]) -> None:
         self._value = value
@@ -128,7 +128,7 @@ class _Search:
         return self._known[key]
 
     def climb(self, start: Weights) -> dict[str, float]:
-        """Change one weight after another while that helps and tries are left."""
+        """Change one weight after another while it improves the gain and tries are left."""
         here, most = dict(start), len(self._known) + MOST_TRIES // 2
         moved = True
         while moved and len(self._known) < most:

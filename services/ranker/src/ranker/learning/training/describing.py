@@ -1,6 +1,5 @@
-"""What a model keeps to describe products and shoppers to people (SciPy, extra `train`).
-
-Nothing here moves a score.
+"""Descriptions of products and shoppers for people, kept with a model (SciPy, extra `train`). They
+do not affect scores.
 """
 
 import warnings
@@ -19,12 +18,12 @@ from ranker.learning.training.neighbours import places
 from ranker.serving.profiles.affinities import of_sums
 
 LOOKS = (4, 8, 12, 16, 24)
-"""How many groups of products that look alike are tried."""
+"""Numbers of groups of similar-looking products to try."""
 
 SEGMENTS = range(2, 9)
-"""How many groups of shoppers are tried."""
+"""Numbers of groups of shoppers to try."""
 LEAST_SHOPPERS = 20
-"""Of fewer no groups are made."""
+"""Minimum number of shoppers to form groups."""
 
 
 def described(model: Model, products: Sequence[Product], found: Interests, seed: int) -> Model:
@@ -133,9 +132,9 @@ def _looks(ids: Sequence[str], styles: Floats | None, seed: int) -> list[tuple[s
 
 
 SAMPLE = 5_000
-"""Points that centroids are learned from; of more, so many are drawn."""
+"""Maximum number of points to fit centroids on; larger sets are sampled."""
 JUDGED = 1_000
-"""Points that a silhouette is computed from: their distances are a square."""
+"""Maximum number of points to compute a silhouette from: memory grows with its square."""
 STARTS = 2
 MOST_ROUNDS = 25
 

@@ -1,7 +1,5 @@
-"""Fits a model: what happened, products and a recipe in, every part of a model out.
-
-A pure function of what it is given: with one thread, the same data in any order give the same model
-bit for bit.
+"""Fits all parts of a model from events, products and a recipe. A pure function: with one thread,
+equal data in any order give equal models, bit for bit.
 """
 
 from collections import defaultdict
@@ -48,7 +46,7 @@ class Fitted:
     interests: Interests
     """Interests of all shoppers, including products that were deleted."""
     explained: Explained | None
-    """What photos predict for new products; `None` if not measured, or with too few photos."""
+    """Quality of predictions from photos; `None` if not measured, or with too few photos."""
 
 
 def fitted(
@@ -264,7 +262,7 @@ SHOPPERS = 1_000
 ITEMS = 20_000
 SOME_SHOPPERS, SOME_ITEMS = 200, 5_000
 SIZED = parts.DEFAULT_BLEND
-"""How the parts that a score's scale is the size of are put together."""
+"""Weights by which parts are summed to compute a score's scale."""
 HALF_SURE = 20.0
 """Pairs of affinities of one shopper, a product, at which item_item counts half. Divided by its
 size alone, what few pairs teach would count as much as what many do. On shares of MovieLens-100k

@@ -33,13 +33,13 @@ from ranker.learning.training.neighbours import blocks, dense_rows, gathered, pl
 from ranker.serving.ranking.fold_in import WINDOWS, HistoryWindow
 
 NEXT = HistoryWindow(5, 0.7)
-"""How many next affinities are foretold, and how fast they fade."""
+"""Number of next affinities to predict, and their decay."""
 DENSE_ITEMS = 10_000
 """Liked products up to which a regression is solved: 10,000 take 3.2 GB and some minutes."""
 MOST_LIKINGS = 1_000_000
-"""Affinities that teach, the newest of all shoppers'."""
+"""Maximum number of training affinities, the newest of all shoppers."""
 MOST_OF_ONE = 1_000
-"""Affinities of one shopper that teach, the newest."""
+"""Maximum number of training affinities of one shopper, the newest."""
 SHRINKAGE = 4.0
 """KNN: affinities that each product is given on top of its own, so that rare ones say less."""
 _BLOCK = 100_000

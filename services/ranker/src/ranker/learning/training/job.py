@@ -1,6 +1,5 @@
-"""Trainings and evaluations as jobs: bring the data, train, keep models and what was found of them.
-
-The job's parameters are those of TrainModel; what they leave open is as the settings say.
+"""Trainings and evaluations as jobs: read the data, train, store models and evaluations. The job's
+parameters are those of TrainModel; the settings provide defaults.
 """
 
 from collections.abc import Iterable, Mapping
@@ -48,7 +47,7 @@ class TrainingInputs:
         self._catalog = catalog
 
     async def given(self, catalog_id: str) -> Given:
-        """Read everything that there is to learn from now."""
+        """Read the current training data."""
         products = await self._catalog.products(catalog_id)
         vectors = await self._catalog.vectors(catalog_id)
         attributes = await self._shoppers.attributes(catalog_id)
@@ -91,7 +90,7 @@ class TrainingInputs:
         return record.version, state, attributes_used(manifest)
 
     async def keep(self, catalog_id: str, given: Given, made: Trained, base: str) -> str:
-        """Write the model's files, its row and what was found of it; its version."""
+        """Write the model's files, row and evaluation. Return its version."""
         about = _about(given, made, base)
         model = replace(made.fitted.model, version=artifact.version_of(made.fitted.model, about))
         digest = self.store.write(catalog_id, model, about, state_arrays(made.fitted))
@@ -158,7 +157,7 @@ async def evaluate_again(job_id: str, inputs: TrainingInputs, progress: Progress
 
 
 def order_of(params: Mapping[str, Any], usual: Mapping[str, Any]) -> TrainingOrder:
-    """Return what the job asks for; missing parameters are as in `usual`."""
+    """Return the order of the job; missing parameters are as in `usual`."""
     recipe = recipe_of(usual["recipe"] | params.get("recipe", {}))
     given = {**usual, **params}
     return TrainingOrder(

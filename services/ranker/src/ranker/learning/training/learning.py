@@ -1,11 +1,10 @@
-"""Learns the blend of a score's parts, and what a score means, from what was shown.
+"""Learns the blend of a score's parts, and the calibration of scores, from impressions.
 
 Answers are cut into three slices by time. On the first, the click model of
-learning/feedback/clicks.py says how much each part is worth, apart from the place where it stood.
-On the second, the order by these
-weights is compared with that of the validated default, and taken only if it is surely better. On
-the third, scores are calibrated: ``score`` is the chance of the event when the product is looked at
-as the first place is.
+learning/feedback/clicks.py estimates the weight of each part, independent of the place. On the
+second, the order by these weights is compared with that of the validated default, and used only if
+it is significantly better. On the third, scores are calibrated: ``score`` is the chance of the
+event when the product is looked at as the first place is.
 """
 
 from collections.abc import Mapping
@@ -25,10 +24,11 @@ from ranker.learning.feedback.clicks import ClickModel
 from ranker.serving.ranking.parts import OWN_PARTS, POPULARITY
 
 LEAST_IMPRESSIONS = 5_000
-"""Of the slice that weights are learned on."""
+"""Minimum impressions in the slice that weights are learned on."""
 LEAST_EVENTS = 300
-"""Of the same: 50 for each of six coefficients. With 20 and more a regression's coefficients and
-intervals can be relied on (van der Ploeg, Austin, Steyerberg 2014)."""
+"""Minimum events in the same slice: 50 for each of six coefficients. With 20 and more a
+regression's coefficients and intervals can be relied on (van der Ploeg, Austin, Steyerberg
+2014)."""
 LEAST_COMPARED = 100
 """Answers of the second slice in which something was chosen."""
 LEAST_CALIBRATION = 2_000
@@ -39,10 +39,10 @@ SLICES = (0.6, 0.8)
 SIMILAR_SHARE = 0.1
 """Least share of impressions with a similarity for it to be the measure of the other parts."""
 MOST_CORRECTION = 10.0
-"""Largest 1/θ by which a choice far down counts."""
+"""Maximum weight 1/θ of a choice at a low place."""
 RESAMPLES = 1_000
 _BLOCK = 2**22
-"""Answers drawn at once: 32 MB."""
+"""Answers resampled at once: 32 MB."""
 LEAST_WEIGHT = 0.05
 """Of a part's default weight: a part that counted nothing would be in no record, and no later
 impression could speak for it."""
@@ -74,13 +74,13 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class ImpressionFit:
-    """What impressions say."""
+    """Blend and calibration, as learned from impressions."""
 
     blend: PartBlend
     """The learned one, or the default."""
     calibration: Calibration | None
     decisions: tuple[str, ...]
-    """What was decided and why, a sentence each."""
+    """Decisions with their reasons, one sentence each."""
     impressions: int
     events: int
     examination: Mapping[str, float] = field(default_factory=dict)

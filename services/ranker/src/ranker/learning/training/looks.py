@@ -1,8 +1,8 @@
-"""What a photo says of a product that nobody likes yet. NumPy only.
+"""Prediction of the vector of a product without affinities from its photo. NumPy only.
 
-LightFM learns a vector e_i for each product's own id: what its affinities say beyond the features
-that it shares with others. A new product has none, and a kernel ridge regression predicts it from
-the photo::
+LightFM learns a vector e_i for each product's own id: the part of its affinities that shared
+features do not explain. A new product has none, and a kernel ridge regression predicts it from the
+photo::
 
     e_i ≈ Σ_l effect_l · exp(−|photo_i − photo_l|² / width) − offset
                                         over the products that are liked and have a photo
@@ -32,7 +32,7 @@ PENALTIES = tuple(10 ** (step / 4) for step in range(-4, 9))
 """Tried, 0.1 to 100: the ratio of what a photo can't say to what it says, whatever the number of
 products."""
 LEAST_PRODUCTS = 50
-"""Liked products with a photo; of fewer nothing is learned."""
+"""Minimum number of liked products with a photo."""
 WIDER = 2**0.5
 """Two products that predict one another are in each other's gain, which are so not independent: the
 intervals over products are wider by it. Of 100 drawings of noise none enters."""

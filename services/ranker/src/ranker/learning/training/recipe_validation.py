@@ -1,4 +1,4 @@
-"""How good a recipe is, on events that came after those it was fitted on.
+"""Quality of a recipe on events after those it was fitted on.
 
 The split is by time and lies inside what a training may see: what a promotion is judged by comes
 after all of it, and is looked at once, by evaluation.
@@ -22,7 +22,7 @@ from ranker.learning.training.subject import Given
 from ranker.serving.ranking import parts
 
 SHARE = 0.2
-"""Of the events, the last, that are asked for."""
+"""Share of the newest events that are held out."""
 MOST_SHOPPERS = 2_000
 """Maximum number of shoppers in the test; larger sets are sampled."""
 TOP = 10

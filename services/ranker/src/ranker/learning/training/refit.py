@@ -1,4 +1,4 @@
-"""Goes on from a model that was trained before, with what happened since.
+"""Incremental training: continues from a former model with newer events.
 
 LightFM's part is not learned anew: features keep their vectors and Adagrad's sums, new ones begin
 as in a training, and a few passes go over the newer affinities and a sample of the older ones
@@ -27,9 +27,9 @@ from ranker.learning.training.neighbours import places
 from ranker.learning.training.subject import Given, subject_of
 
 EPOCHS_SHARE = 0.25
-"""Of the recipe's epochs, at least one."""
+"""Share of the recipe's epochs; at least one epoch."""
 REHEARSED = 1.0
-"""Older affinities for each newer one."""
+"""Number of older affinities sampled for each newer one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Looks for better parameters on the validation split, within a budget (Optuna, extra `train`).
+"""Search for better parameters on the validation split, within a budget (Optuna, extra `train`).
 
 TPE (Bergstra et al. 2011), seeded. The recipe that is given is the first one tried, so that the one
 found is at least as good there.
