@@ -147,5 +147,5 @@ def test_a_scenes_difference_fits_a_phone_and_runs_nothing_that_a_product_is_cal
         )
         assert len(widths) == 6
         assert max(widths) > 50
-        for words in ("2 change", "Who is shown how much", "Château A", "By brand"):
+        for words in ("2 of", "Exposure", "Château A", "By brand"):
             assert words in (tab.text_content("body") or "")

@@ -1,4 +1,4 @@
-"""The whole of Sightline on one machine: every process under one supervisor, on 127.0.0.1.
+"""All services of Sightline on one machine, as processes of one supervisor, on 127.0.0.1.
 
     python -m local_suite up | down | run | status
 

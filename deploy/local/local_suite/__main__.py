@@ -1,7 +1,7 @@
 """`python -m local_suite up | down | run | status | stop | start`.
 
-DATA and PORT_BASE choose which suite, ENGINE its vector index, TRACES who collects its traces;
-PROGRAM which of its programs is stopped or started.
+Variables: DATA and PORT_BASE identify the suite, ENGINE is its vector index, TRACES the host of the
+collector of its traces, PROGRAM the program to stop or start.
 """
 
 import os
@@ -18,15 +18,16 @@ from local_suite.suite import Suite, stored_facts
 _DATA = ".data/suite"
 _PORT_BASE = "8600"
 _GATEWAY = f"127.0.0.1:{_PORT_BASE}"
-"""Where the command line looks by itself."""
+"""Default target of the command line."""
 _PHOTO = "examples/wines/images/100062.jpg"
 _COMMANDS = ("up", "down", "run", "status", "stop", "start")
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Do one command; 0 when it went well, 1 with a sentence on stderr when not, 2 for misuse.
+    """Run one command. Return 0 for success, 1 for a failure (explained on stderr), 2 for wrong
+    usage.
 
-    `status` answers 0 when everything is healthy, 1 when something is not, 3 when nothing runs.
+    `status` returns 0 if all programs are healthy, 1 if one is not, 3 if no suite runs.
     """
     if len(arguments) != 1 or arguments[0] not in _COMMANDS:
         print(__doc__, file=sys.stderr)
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
             case "down":
                 was_running = suite.running()
                 suite.down()
-                print("stopped" if was_running else f"nothing runs in {suite.layout.data}")
+                print("stopped" if was_running else f"no suite runs in {suite.layout.data}")
             case "stop":
                 suite.stop(environment.get("PROGRAM", ""), kill=True)
             case "start":
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; stopped what was started", file=sys.stderr)
+        print("interrupted; the started programs were stopped", file=sys.stderr)
         return 130
     return 0
 
@@ -83,7 +84,7 @@ def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
 
 
 def _again(given: Mapping[str, str]) -> str:
-    """Return the command that starts such a suite in this DATA again."""
+    """Return the command that starts this suite again."""
     usual = {"port_base": _PORT_BASE, "catalogs": "default", "engine": "lite", "traces": ""}
     other = [f"{n.upper()}={shlex.quote(v)}" for n, v in given.items() if v != usual[n]]
     return " ".join(["make up", *other])
@@ -104,7 +105,7 @@ What to type next:
   .venv/bin/sightline recommend --image {_PHOTO} --top 5{target}
       products that look like a photo
   .venv/bin/sightline status{target}
-      whether all is well
+      health and status of all parts
   make down{which}
       stop it; what was loaded stays for the next `make up{which}`"""
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from local_suite.model import Layout, Program
 
 GROUPS = ("engines", "services", "edge")
-"""In the order of their start; they stop in the opposite one, each group at once."""
+"""Groups in the order of their start; they stop in reverse, all programs of a group at once."""
 
 _LOG_BYTES = "10MB"
 _LOG_BACKUPS = 3
@@ -46,7 +46,7 @@ def _head(layout: Layout) -> str:
                 "supervisord",
                 [
                     ("nodaemon", "false"),
-                    ("umask", "077"),  # also of the engines: what they store is their user's alone
+                    ("umask", "077"),  # for the engines too: their files are private to the user
                     ("pidfile", str(layout.pid)),
                     ("logfile", str(layout.logs / "supervisord.log")),
                     ("logfile_maxbytes", _LOG_BYTES),
@@ -84,7 +84,7 @@ def _program(layout: Layout, program: Program) -> str:
             ("startretries", str(_RETRIES)),
             ("stopsignal", "TERM"),
             ("stopwaitsecs", str(program.stop_seconds)),
-            # Only the last resort goes to children too: a graceful end is the parent's to lead.
+            # Only SIGKILL is sent to children too: the parent ends them on SIGTERM.
             ("stopasgroup", "false"),
             ("killasgroup", "true"),
             ("redirect_stderr", "true"),
@@ -107,8 +107,8 @@ def _escape(value: str) -> str:
 def _quote(value: str) -> str:
     """Quote a value of an environment entry.
 
-    Supervisor removes quotes and knows no escapes. Raise ValueError for a value that it cannot pass
-    on.
+    Supervisor removes quotes and knows no escapes. Raise ValueError for a value that it can't
+    represent.
     """
     quote = '"' if '"' not in value else "'"
     if quote in value or "\n" in value or " ;" in value or " #" in value:

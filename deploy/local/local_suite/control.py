@@ -27,14 +27,14 @@ class ProgramState:
     started: int
     """When the newest process was started, in seconds since 1970."""
     description: str
-    """Supervisor's own words, such as `Exited too quickly`."""
+    """Supervisor's description of the state, such as `Exited too quickly`."""
 
 
 class SupervisorControl:
-    """A running supervisor. Every call raises ConnectionError when there is none."""
+    """Client of a running supervisor. Calls raise ConnectionError if none runs."""
 
     def __init__(self, socket: Path, groups: Mapping[str, str]) -> None:
-        """Connect to supervisor later, at its socket. `groups` names the group of each program."""
+        """Connect on the first call, at the socket. `groups`: the group of each program."""
         self._socket = socket
         self._groups = groups
 
@@ -52,15 +52,15 @@ class SupervisorControl:
         return int(self._call("getPID"))
 
     def stop(self, program: str) -> None:
-        """End the process and keep it down; returns when it is gone."""
+        """Stop the program. Return when its process has ended."""
         self._call("stopProcess", self._full(program), True, allowed=_NOT_RUNNING)
 
     def start(self, program: str) -> None:
-        """Have it run again; returns at once."""
+        """Start the program. Return at once."""
         self._call("startProcess", self._full(program), False, allowed=_ALREADY_STARTED)
 
     def shutdown(self) -> None:
-        """End every program, then supervisor; returns at once."""
+        """Stop all programs, then supervisor. Return at once."""
         self._call("shutdown")
 
     def _full(self, program: str) -> str:
@@ -74,8 +74,8 @@ class SupervisorControl:
         except xmlrpc.client.Fault as fault:
             if fault.faultCode == allowed:
                 return None
-            raise SuiteError(f"supervisor refused {method}: {fault.faultString}") from fault
+            raise SuiteError(f"supervisor rejected {method}: {fault.faultString}") from fault
         except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
-            raise ConnectionError(f"no supervisor at {self._socket}") from error
+            raise ConnectionError(f"no supervisor listens at {self._socket}") from error
         finally:
             transport.close()

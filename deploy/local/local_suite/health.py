@@ -1,4 +1,4 @@
-"""Whether a program answers. Each probe takes about a second at most and never raises."""
+"""Health probes of programs. Each takes at most about a second and never raises."""
 
 import urllib.error
 import urllib.request

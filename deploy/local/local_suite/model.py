@@ -1,4 +1,4 @@
-"""What a suite consists of."""
+"""Programs and files of a suite."""
 
 import contextlib
 import hashlib
@@ -12,8 +12,8 @@ from pathlib import Path
 HOST = "127.0.0.1"
 
 MARKER = "SIGHTLINE_SUITE"
-"""Variable that every process of a suite carries, its DATA folder as the value: what is left of a
-suite is found by it even after its supervisor was killed."""
+"""Environment variable of every process of a suite. Its value is the DATA folder, which identifies
+the suite's processes even after its supervisor was killed."""
 
 _SOCKET_PATH_BYTES = 100
 """Linux allows 107 for the path of a unix socket; supervisor appends its pid for a moment."""
@@ -23,7 +23,7 @@ _FORBIDDEN = set("\"'\\;#%?*\n\r\t")
 
 
 class SuiteError(Exception):
-    """Why the suite can't do what it was asked to, as one clear sentence."""
+    """Failed command of a suite. The message is one sentence for the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +31,28 @@ class Program:
     """One process of the suite."""
 
     name: str
-    """As people type it, e.g. `ranker-worker`."""
+    """Name in commands, e.g. `ranker-worker`."""
     group: str
     """Programs of a group stop together: first `edge`, then `services`, then `engines`."""
     command: tuple[str, ...]
-    """Its command line; the first is an absolute path."""
+    """Command line; the first entry is an absolute path."""
     folder: Path
-    """Where it runs."""
+    """Working directory."""
     healthy: Callable[[], bool]
-    """Whether it answers now. Takes at most about a second and never raises."""
+    """Health probe: takes at most about a second and never raises."""
     ports: Mapping[str, int] = field(default_factory=dict)
-    """What it listens on, by purpose; `grpc` is its address."""
+    """Ports by purpose; the address of the program is that of `grpc`."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Its settings."""
+    """Settings, as environment variables."""
     keys: tuple[Path, ...] = ()
-    """Files with a random key each, made when they are missing, for their owner alone."""
+    """Files of one random key each, created if missing, readable by their owner only."""
     stop_seconds: int = 12
-    """How long it may take to end after SIGTERM before it is killed."""
+    """Seconds between SIGTERM and SIGKILL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where a suite keeps what. Create with `layout`, which checks the path."""
+    """Paths of a suite's files. Create it with `layout`, which validates the path."""
 
     data: Path
     """The DATA folder, absolute."""
@@ -69,7 +69,7 @@ class Layout:
 
     @property
     def pid(self) -> Path:
-        """Where supervisor writes its process id; informative only."""
+        """File of supervisor's process id, for information only."""
         return self.data / "run" / "supervisord.pid"
 
     @property
@@ -79,12 +79,13 @@ class Layout:
 
     @property
     def facts(self) -> Path:
-        """What the running suite was started with (JSON)."""
+        """Options that the running suite was started with (JSON)."""
         return self.data / "run" / "suite.json"
 
     @property
     def socket(self) -> Path:
-        """Supervisor's control socket: in DATA, or in a folder of ours when that is too long."""
+        """Supervisor's control socket: in DATA, or in a temporary folder if that path is too
+        long."""
         inside = self.data / "run" / "supervisor.sock"
         if len(os.fsencode(inside)) <= _SOCKET_PATH_BYTES:
             return inside
@@ -92,13 +93,15 @@ class Layout:
         return Path(tempfile.gettempdir()) / f"sightline-{os.getuid()}" / f"{digest}.sock"
 
     def make(self) -> None:
-        """Create the folders. Raises SuiteError when the socket's folder is someone else's."""
+        """Create the folders. Raise SuiteError if the socket's folder belongs to another user."""
         for folder in (self.data, self.logs, self.config.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self.socket.parent
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-            raise SuiteError(f"{folder} belongs to someone else; set TMPDIR to a folder of yours")
+            raise SuiteError(
+                f"{folder} belongs to another user; set TMPDIR to a folder that you own"
+            )
 
 
 def make_key(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How long a start of the suite may take."""
+"""Limits of the time that a start of the suite takes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import time
 from collections.abc import Callable
 
 STUCK_SECONDS = 120.0
-"""How long a start may go on without progress: a program that answers, or `_WORK_SECONDS` of
-processor time spent by the suite. On a loaded machine every process imports for long."""
+"""Maximum seconds of a start without progress: a program that answers, or `_WORK_SECONDS` of
+processor time spent by the suite. On a loaded machine imports alone take long."""
 _WORK_SECONDS = 1.0
 _SAY_SECONDS = 15.0
 
 
 class StartPatience:
-    """Limits of waiting for a start."""
+    """Time limits of a start."""
 
     def __init__(self, spent: Callable[[], float], seconds: float) -> None:
-        """`spent`: seconds of processor time of all processes so far; `seconds`: at most."""
+        """`spent`: returns the processor seconds of all processes so far; `seconds`: maximum
+        wait."""
         self._spent, self._seconds = spent, seconds
         self._since = self._said = time.monotonic()
         self.renew()
@@ -43,9 +44,9 @@ class StartPatience:
         return True
 
     def over(self) -> str:
-        """Return why waiting ends, or an empty text to go on."""
+        """Return why waiting ends; empty = continue."""
         if self.waited > self._seconds:
             return f"in {self._seconds:.0f} s"
         if time.monotonic() - self._renewed > STUCK_SECONDS:
-            return f"and nothing went on for {STUCK_SECONDS:.0f} s"
+            return f"and no progress for {STUCK_SECONDS:.0f} s"
         return ""

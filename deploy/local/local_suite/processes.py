@@ -1,4 +1,4 @@
-"""The processes of a suite as the system sees them, found by the variable that they carry."""
+"""Processes of a suite, found by their environment variable."""
 
 import contextlib
 import os
@@ -50,8 +50,8 @@ def spent(pids: Iterable[int]) -> float:
 def end(pids: Callable[[], list[int]], seconds: float) -> list[int]:
     """Send SIGTERM to `pids()`, and SIGKILL to those that last longer than `seconds`.
 
-    Asks for the list again and again, because what ends may leave children. Returns what is still
-    there when nothing helped for five more seconds.
+    Call `pids` repeatedly, because ended processes may leave children. Return the ids that remain
+    five seconds after SIGKILL.
     """
     asked: set[int] = set()
     kill_at = time.monotonic() + seconds

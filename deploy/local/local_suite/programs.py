@@ -1,4 +1,4 @@
-"""The processes of Sightline on one machine, with their ports and settings."""
+"""Programs of Sightline on one machine, with their ports and settings."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ ROOT = Path(__file__).resolve().parents[3]
 """The repository."""
 
 CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-"""What every service takes for a catalog; servicekit.config."""
+"""Pattern of valid catalogs, as in servicekit.config."""
 
 MODELS = ("efficientnet_lite0", "efficientnet_lite2")
-"""The models of photos that are served; the first is the default."""
+"""Photo models that are served; the first is the default."""
 
 TEXT_MODEL = "minilm_l6_v2"
-"""The one of texts."""
+"""Text model that is served."""
 
 LOWEST_PORT, HIGHEST_PORT = 1024, 65535 - 15
 

@@ -1,4 +1,4 @@
-"""Start, watch, disturb and stop a suite."""
+"""Start, inspect and stop a suite and its programs."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from local_suite.patience import StartPatience
 Report = Callable[[str], None]
 
 UP_SECONDS = 1_800.0
-"""How long a start may take in all."""
+"""Maximum seconds of a start."""
 PROGRAM_SECONDS = 300.0
-"""How long one program may take to start or to stop, on a busy machine."""
+"""Maximum seconds for one program to start or to stop, on a busy machine."""
 _DOWN_SECONDS = 60.0
 _STRAY_SECONDS = 8.0
 _POLL_SECONDS = 0.1
 _KEPT_DOWN = frozenset({"STOPPED", "FATAL"})
-"""States in which supervisor starts nothing again."""
+"""States in which supervisor does not restart a program."""
 _TAIL_LINES = 25
 _STARTS_THAT_FAIL = 3
-"""A program that died this often while the suite starts has something wrong with it."""
+"""Restarts of a program during a start after which the start fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Suite:
         return self.layout.logs / f"{self._known(program).name}.log"
 
     def pid(self, program: str) -> int:
-        """Return the program's process id, or 0 when it has no process now."""
+        """Return the program's process id, or 0 if it has none."""
         name = self._known(program).name
         return self._states()[name].pid
 
@@ -135,7 +135,7 @@ class Suite:
         before = {number: signal.getsignal(number) for number in numbers}
 
         def interrupt(*_: object) -> None:
-            for number in numbers:  # impatience must not leave processes behind
+            for number in numbers:  # a second Ctrl-C must not leave processes behind
                 signal.signal(number, signal.SIG_IGN)
             raise KeyboardInterrupt
 
@@ -202,11 +202,11 @@ class Suite:
         """
         pid = self.pid(program)
         if not pid:
-            raise SuiteError(f"{program} has no process now")
+            raise SuiteError(f"{program} is not running")
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
         if number == signal.SIGKILL and not processes.wait_gone(pid, 10):
-            raise SuiteError(f"{program} (process {pid}) outlived SIGKILL")
+            raise SuiteError(f"{program} (process {pid}) did not end after SIGKILL")
         return pid
 
     def stop(self, program: str, *, kill: bool = False, seconds: float = PROGRAM_SECONDS) -> None:
@@ -280,7 +280,7 @@ class Suite:
         left = processes.marked(self.layout.data)
         if not left:
             return
-        self._report(f"ending {len(left)} processes that an earlier suite left in this DATA")
+        self._report(f"ending {len(left)} processes of an earlier suite in this DATA")
         if still := processes.end(lambda: processes.marked(self.layout.data), _STRAY_SECONDS):
             raise SuiteError(f"processes {still} of an earlier suite could not be ended")
 
@@ -298,8 +298,8 @@ class Suite:
         ]
         if taken:
             raise SuiteError(
-                f"taken on {HOST}: port {', '.join(taken)}; choose other ports with PORT_BASE=, "
-                "or stop what listens there"
+                f"in use on {HOST}: port {', '.join(taken)}; choose other ports with PORT_BASE=, "
+                "or stop the programs that listen there"
             )
 
     def _spawn(self, lock: int) -> None:
@@ -338,7 +338,7 @@ class Suite:
                     patience.renew()
                     del waiting[name]
                 elif len(starts[name]) > _STARTS_THAT_FAIL or states[name].state == "FATAL":
-                    raise SuiteError(f"{name} keeps dying\n{self._tail(name)}")
+                    raise SuiteError(f"{name} exits repeatedly\n{self._tail(name)}")
             if waiting:
                 self._wait_on(list(waiting), patience)
 

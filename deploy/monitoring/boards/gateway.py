@@ -50,7 +50,7 @@ def _stages() -> PanelRow:
                 width=6,
             ),
             graph(
-                "Streams that are open",
+                "Open streams",
                 "Long-lived calls: those of callers, and anonymous ones (health and reflection).",
                 "short",
                 PanelQuery(f"sum by (of) (sightline_streams{{{OWN}}})", "{{of}}"),

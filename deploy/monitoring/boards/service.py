@@ -42,7 +42,7 @@ def calls(service: str) -> PanelRow:
             ),
             graph(
                 "Calls that were refused",
-                "Calls a second that were refused before anything was done for them, by reason.",
+                "Calls a second that admission rejected, by reason.",
                 "reqps",
                 rare(rates("sightline_refused_total", own, "reason")),
                 width=12,

@@ -6,6 +6,6 @@ use `status`, `telemetry` and `deadlines`; all may use `errors`, which is pure.
 
 import os
 
-# Read when gRPC is imported, which else prepares for every fork. uvloop starts programs by one, and
-# a hundredth of the connections made beside it were cut or hung (grpcio 1.85.1).
+# gRPC reads this when it is imported, and otherwise runs its fork handlers at every fork. uvloop
+# forks to start programs, and 1% of the connections opened meanwhile broke or hung (grpcio 1.85.1).
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

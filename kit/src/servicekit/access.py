@@ -108,7 +108,7 @@ class RoleMissing(PermissionDenied, reason="ROLE_MISSING"):
     """The caller has none of the roles that the call requires."""
 
     def __init__(self, needed: frozenset[Role]) -> None:
-        roles = ", ".join(sorted(needed)) or "none exists, as its proto names none"
+        roles = ", ".join(sorted(needed)) or "none, since its proto names none"
         super().__init__(f"this call needs one of these roles: {roles}")
 
 
@@ -188,8 +188,8 @@ class PeersOnly:
     def __init__(
         self, keys: Callable[[], Iterable[str]] | None, names: Collection[str] = ()
     ) -> None:
-        """`keys`: those that are good now; None = a call needs none. `names`: of which the
-        certificate has to have one; empty = it needs none."""
+        """`keys`: the accepted ones; None: calls need no key. `names`: the certificate must have
+        one of them; empty: it needs none."""
         self._keys, self._names = keys, frozenset(names)
 
     def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:  # noqa: ARG002

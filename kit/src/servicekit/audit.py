@@ -23,7 +23,7 @@ SECONDS: Final = 5.0
 
 UNSTORED = Counter(
     "sightline_audit_unstored_total",
-    "Audited calls that no store took: their lines in the log are all there is.",
+    "Audited calls that were not stored: only the log has them.",
 )
 
 about: ContextVar[str] = ContextVar("about", default="")
@@ -40,12 +40,12 @@ class Audit:
         clock: Clock = now_micros,
     ) -> None:
         """`store`: makes an entry durable, or raises ServiceError. `catalogs`: those that have a
-        store; a call about another one touched nothing."""
+        store; calls on other catalogs changed nothing and are not stored."""
         self._store, self._catalogs, self._clock = store, catalogs, clock
         self._writing: set[asyncio.Task[None]] = set()
 
     async def note(self, method: str, catalog_id: str, error: BaseException | None) -> None:
-        """Write an entry for a call that has ended, also one whose caller is gone.
+        """Write an entry for a call that has ended, also if its caller has disconnected.
 
         Store errors are counted and logged, not raised.
         """
@@ -53,7 +53,7 @@ class Audit:
             return
         entry = self._entry(method, catalog_id or DEFAULT_CATALOG, error)
         fields = {name: getattr(entry, name) for name in ("caller", "method", "code", "reason")}
-        # A warning, because it is rare and must not be lost among informative lines.
+        # A warning: administrative calls are rare, and must stand out among lines of level info.
         telemetry.get_logger().warning("audit", logger="audit", catalog=entry.catalog_id, **fields)
         if entry.catalog_id in self._catalogs:
             task = asyncio.create_task(self._write(entry))

@@ -66,8 +66,8 @@ class BatchQueue(Generic[T]):
         again: Callable[[ServiceError], bool] = lambda _: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`most_load` bounds what waits. `gather`: seconds that items gather before they are sent.
-        `again`: whether a batch is sent again after this error of `send`'s, or dropped."""
+        """`most_load`: maximum load of the queue. `gather`: seconds to collect items before a batch
+        is sent. `again`: whether a batch is resent after this error of `send`, or dropped."""
         self._send, self._batches, self._counts = send, batches, counts
         self._most_load, self._gather = most_load, gather
         self._again, self._clock = again, clock
@@ -91,7 +91,7 @@ class BatchQueue(Generic[T]):
         self._load += load
         self._counts.waiting.set(len(self._waiting))
         if self._task is None or self._task.done():
-            # In a context of its own: a batch belongs to no single request.
+            # In a separate context: a batch belongs to no single request.
             self._task = asyncio.get_running_loop().create_task(
                 self._drain(), context=contextvars.Context()
             )
@@ -125,7 +125,7 @@ class BatchQueue(Generic[T]):
                 pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _rest(self) -> None:
-        """Wait for items to gather; not after `close`."""
+        """Wait until items have been collected for `gather` seconds; not after `close`."""
         if self._gather:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._gather):

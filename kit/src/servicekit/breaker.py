@@ -27,7 +27,7 @@ REPLICAS = 3
 
 OPEN = Gauge(
     "sightline_peer_hangs",
-    "1 while a peer answers no health check and is not called, else 0.",
+    "1 while a peer answers no health check, so that calls to it fail at once; else 0.",
     ("peer",),
     multiprocess_mode="livemax",
 )

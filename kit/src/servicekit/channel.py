@@ -16,8 +16,8 @@ _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 LONGEST_SECONDS = 86_400.0
-"""Most seconds that a call may go on after certificates have changed, such as the fit of a
-space."""
+"""Maximum seconds that a call, such as the fit of a space, may continue after certificates have
+changed."""
 
 
 def connect(
@@ -68,7 +68,7 @@ class _Renewed:
         make: Callable[[grpc.ChannelCredentials], grpc.aio.Channel],
         credentials: Callable[[], grpc.ChannelCredentials],
     ) -> None:
-        """`credentials`: those of now, the same object until they change."""
+        """`credentials`: returns the current ones, the same object until they change."""
         self._make, self._credentials = make, credentials
         self._used = credentials()
         self._channel = make(self._used)
@@ -173,7 +173,7 @@ def _options(config: str, max_message_bytes: int) -> list[tuple[str, int | str]]
         ("grpc.http2.ping_timeout_ms", 2000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
-        # Peers are near: no proxy from the environment.
+        # Peers are in the same network: proxies in the environment are ignored.
         ("grpc.enable_http_proxy", 0),
         # Channels to one target share nothing, so closing one never breaks another.
         ("grpc.use_local_subchannel_pool", 1),

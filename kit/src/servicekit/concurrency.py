@@ -2,10 +2,9 @@
 
 Additive increase, multiplicative decrease (Chiu and Jain 1989, doi:10.1016/0169-7552(89)90019-6),
 as TCP does it, and as AIMDLimit and GradientLimit of Netflix's concurrency-limits
-(https://github.com/Netflix/concurrency-limits) do it for services. There is no constant of
-milliseconds in it: a call is late once it took half of the time that its caller gave it. So what is
-admitted still ends in time, and an overloaded process rejects calls at once instead of working on
-abandoned ones.
+(https://github.com/Netflix/concurrency-limits) do it for services. No threshold is in milliseconds:
+a call is late once it took half of its deadline. Admitted calls therefore end in time, and an
+overloaded process rejects calls at once instead of working on abandoned ones.
 """
 
 from __future__ import annotations
@@ -18,14 +17,15 @@ from datetime import timedelta
 from servicekit.errors import ResourceExhausted
 
 LEAST = 8
-"""Concurrent calls that are always admitted: some are slow by nature, which looks like load."""
+"""Concurrent calls that are always admitted: some calls are always slow, which looks like load."""
 QUICK = 0.1
-"""Seconds; shorter calls are never late: a caller's tiny deadline is no sign of load."""
+"""Seconds; shorter calls are never late: missing a very short deadline is no sign of load."""
 UNHURRIED = 5.0
 """Seconds after which a call without a deadline is late."""
 FASTEST = 4.0
-"""Most by which a round of calls raises the limit: by one to four, as many as such calls fit into
-the time that is late. A limit that was lowered too far recovers within a second or two."""
+"""Maximum increase of the limit by a round of calls: 1 to 4, the number of such calls that fit into
+the time after which a call is late. A limit that was lowered too far recovers within a second or
+two."""
 
 
 class Overloaded(ResourceExhausted, reason="SERVICE_OVERLOADED"):
@@ -60,8 +60,8 @@ class ConcurrencyLimit:
         self._held: Counter[Hashable] = Counter()
         self._total = 0
         self._before, self._since, self._lowered = self.limit, 0.0, 0.0
-        """The limit before it was last lowered; the start from which calls lower it; and when it
-        was lowered: calls that began later lower it again."""
+        """The limit before it was last lowered; the start from which calls count for lowering it;
+        and the time when it was lowered: calls that began later may lower it again."""
 
     def enter(self, party: Hashable) -> float:
         """Begin a call of a party. Return its start time. Raises Overloaded.
@@ -79,7 +79,7 @@ class ConcurrencyLimit:
         return self._clock()
 
     def leave(self, party: Hashable, began: float, given: float | None, *, ok: bool) -> None:
-        """End a call that `enter` began. `given`: the seconds of its deadline, None = none."""
+        """End a call that `enter` began. `given`: its deadline in seconds; None: no deadline."""
         busy = self._total * 2 >= self.limit
         self._total -= 1
         self._working(self._total)
@@ -97,8 +97,8 @@ class ConcurrencyLimit:
             if began >= self._lowered:
                 self._before, self._since = self.limit, self._lowered
                 self._lowered = began + seconds
-            if began >= self._since:  # once for all concurrent calls: by the latest
-                # Squared: far too late, there is no time for many rounds.
+            if began >= self._since:  # lowered once for all concurrent calls, by the latest of them
+                # Squared: calls that are far too late leave no time for many rounds.
                 lowered = self._before * max(goal / seconds, 0.5) ** 2
                 self._set(max(self._least, min(self.limit, lowered)))
         elif ok:

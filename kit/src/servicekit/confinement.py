@@ -1,7 +1,7 @@
 """Confinement of a process before it reads untrusted bytes, so that an attacker who takes it over
 has no access to files, sockets or other processes.
 
-    limits         no file grows, no core is left, and hardly a descriptor is free (setrlimit(2))
+    limits         no file grows, no core is dumped, and few descriptors are free (setrlimit(2))
     no_new_privs   no program that it starts has more rights (prctl(2))
     landlock       no file is opened, made or removed, no TCP port is reached (landlock(7))
     seccomp        no system call but those of _CALLS: no socket, no file, no other process, no
@@ -60,7 +60,7 @@ def lacking() -> tuple[str, ...]:
 
 
 class Confinement:
-    """The layers, resolved while files can still be opened."""
+    """The layers of confinement, loaded while files can still be opened."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -113,7 +113,7 @@ class Confinement:
     def _close_calls(self) -> None:
         library = self._seccomp
         if library is None:
-            raise OSError(errno.ENOSYS, "there is no libseccomp")
+            raise OSError(errno.ENOSYS, "libseccomp is missing")
         rules = ctypes.c_void_p(library.seccomp_init(_ERRNO | errno.EPERM))
         try:
             for name in _CALLS:
@@ -145,7 +145,7 @@ def _limit() -> None:
 def _check(result: int) -> int:
     """Return the result of a C library call. Raise OSError if it reports failure."""
     if result < 0:
-        raise OSError(ctypes.get_errno(), "not to be had here")
+        raise OSError(ctypes.get_errno(), "not available here")
     return result
 
 

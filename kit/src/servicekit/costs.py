@@ -1,8 +1,8 @@
-"""Processor time of a call: what its tasks and threads spent on it, and its peers report.
+"""Processor time of a call: of its tasks and threads, and as reported by its peers.
 
 Tasks of several calls interleave on one thread, so a clock around a call would count the others
 too. Each step of a call's own tasks is measured by itself: the call is driven step by step, and so
-are the tasks that it starts. Work that it gives to the loop's threads is measured there.
+are the tasks that it starts. Work in the loop's threads is measured there.
 
 Not counted: parsing and serializing by gRPC, threads and processes other than the loop's, engines
 and databases, and calls to peers that fail. Work that several calls share counts for the call that
@@ -17,7 +17,7 @@ from contextvars import Context, ContextVar
 from typing import Any, TypeVar
 
 COST_KEY = "x-sightline-cost-us"
-"""Trailer with the microseconds that an answer cost."""
+"""Trailer with the processor time of an answer, in microseconds."""
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class Cost:
         """Seconds by threads and peers; threads append, which is atomic."""
 
     def add(self, seconds: float) -> None:
-        """Add what a thread or a peer spent."""
+        """Add the seconds that a thread or a peer spent."""
         self._parts.append(seconds)
 
     def begin(self) -> None:
@@ -47,7 +47,7 @@ class Cost:
 
     @property
     def seconds(self) -> float:
-        """What was spent, the current step included."""
+        """Seconds spent so far, the current step included."""
         running = time.thread_time() - self._began if self._began else 0.0
         return self._seconds + running + sum(self._parts)
 
@@ -57,13 +57,13 @@ current: ContextVar[Cost | None] = ContextVar("cost", default=None)
 
 
 def spent_ms() -> float:
-    """Return the milliseconds spent on the current call so far; 0: it is not measured."""
+    """Return the milliseconds spent on the current call so far; 0 if it is not measured."""
     cost = current.get()
     return 0.0 if cost is None else cost.seconds * 1e3
 
 
 def add_trailer(trailers: Any) -> None:
-    """Add the cost that a peer's trailers report; nothing where they have none."""
+    """Add the cost in a peer's trailers, if they have one."""
     cost = current.get()
     if cost is None or trailers is None:
         return
@@ -81,7 +81,7 @@ class Measured(Coroutine[Any, Any, T]):
         self._work, self._cost = work, cost
 
     def send(self, value: Any) -> Any:
-        """Run to where it waits next."""
+        """Run to its next wait, and measure the step."""
         self._cost.begin()
         try:
             return self._work.send(value)
@@ -89,7 +89,7 @@ class Measured(Coroutine[Any, Any, T]):
             self._cost.end()
 
     def throw(self, *raised: Any) -> Any:
-        """Raise an error where it waits and run on."""
+        """Raise an error where it waits, run to its next wait, and measure the step."""
         self._cost.begin()
         try:
             return self._work.throw(*raised)
@@ -97,11 +97,11 @@ class Measured(Coroutine[Any, Any, T]):
             self._cost.end()
 
     def close(self) -> None:
-        """End it."""
+        """Close the coroutine."""
         self._work.close()
 
     def __await__(self) -> Generator[Any, Any, T]:
-        return self  # what `await` asks of an iterator
+        return self  # `await` needs an iterator
 
     def __iter__(self) -> "Measured[T]":
         return self
@@ -113,7 +113,7 @@ class Measured(Coroutine[Any, Any, T]):
 def _task(
     loop: asyncio.AbstractEventLoop, work: Any, context: Context | None = None
 ) -> "asyncio.Task[Any]":
-    """Make a task; one that a measured call starts is measured as a part of it."""
+    """Create a task; if a measured call starts it, it is measured as part of the call."""
     cost = current.get() if context is None else context.get(current)
     if cost is not None and asyncio.iscoroutine(work):
         work = Measured(work, cost)
@@ -121,7 +121,7 @@ def _task(
 
 
 class MeasuringExecutor(ThreadPoolExecutor):
-    """Threads that add what they spend to the call that asks for it."""
+    """Thread pool that adds the time of its work to the cost of the call that submitted it."""
 
     def submit(self, work: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
         """Run `work` in a thread."""
@@ -140,6 +140,6 @@ def _timed(cost: Cost, work: Callable[..., T], /, *args: Any, **kwargs: Any) -> 
 
 
 def install(loop: asyncio.AbstractEventLoop) -> None:
-    """Have a loop's tasks and threads measured, where a call is."""
+    """Measure a loop's tasks and threads, as far as a call is measured."""
     loop.set_task_factory(_task)
     loop.set_default_executor(MeasuringExecutor(thread_name_prefix="asyncio"))

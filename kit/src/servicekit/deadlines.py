@@ -30,8 +30,8 @@ def budget(reserve: float, cap: float | None = None) -> float | None:
     """Return the timeout in seconds for a hop: what is left less `reserve`, at most `cap`.
 
     `reserve` is what this hop needs to report its own failure. Returns `cap` when the call has no
-    deadline. Raises DeadlineExceeded (DEADLINE_EXCEEDED) when nothing would be left, since a hop
-    that is started then can only fail later and less clearly.
+    deadline. Raises DeadlineExceeded (DEADLINE_EXCEEDED) when nothing would be left: a hop started
+    then would fail later and with a less precise error.
     """
     left = remaining()
     if left is None:
@@ -77,7 +77,7 @@ def otherwise(seconds: float) -> Iterator[None]:
 
 def check() -> None:
     """Raise DeadlineExceeded once the result is abandoned: the deadline passed, or the caller left
-    while the loop ran `in_thread`. Loops call it every some rows."""
+    while the loop ran `in_thread`. Loops call it periodically."""
     left, abandoned = remaining(), _abandoned.get()
     if (left is not None and left <= 0) or (abandoned is not None and abandoned.is_set()):
         raise DeadlineExceeded(

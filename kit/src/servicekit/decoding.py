@@ -4,17 +4,17 @@ A crash of such a process fails only the item that it worked on; the service and
 not affected. Its answer is bytes of the requested length (decoding_wire.py), and it can open no
 file, no socket and no other process (confinement.py). It is meant for decoders written in C.
 
-    DecodingRefused           the work does not take the item, and says why
+    DecodingRefused           the work rejects the item, with its reason
     DecodingFailed
-    ├── DecodingCrashed       the decoder died of the item, or answered what was not asked, twice
-    ├── DecodingBroken        the work raised what it should not
+    ├── DecodingCrashed       the decoder crashed on the item, or sent an invalid answer, twice
+    ├── DecodingBroken        the work raised an unexpected exception
     ├── DecodingTimedOut      the item took too long
     ├── DecodingOutOfMemory   the item needs too much memory
     └── DecodingUnavailable   no process could be had: says nothing of the item
 
-Most photos can do with the SPARE memory of a process. One that needs more by its header takes the
-rest out of what all processes share: it waits for that, and is refused if there is never enough.
-The kernel holds each process to what it was given.
+The SPARE memory of a process suffices for most photos. A photo that needs more, by its header,
+takes the rest from the memory that all processes share: it waits for it, and is rejected if it
+exceeds the total. The kernel limits each process to its share.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from servicekit.telemetry import get_logger
 
 FAILURES = Counter(
     "sightline_decoding_failures",
-    "Items that a decoder crashed on, took too long for or ran out of memory with.",
+    "Items on which a decoder crashed, timed out or ran out of memory.",
     ("kind",),
 )
 
@@ -51,7 +51,8 @@ REVIVALS = 3
 MOST_ITEMS = 5_000
 """Items after which a process is replaced, together with memory that libraries leaked."""
 GRACE = 0.5
-"""Seconds that an abandoned item may go on. Nearly all end by then, which spares a restart."""
+"""Seconds that work on an abandoned item may continue. Nearly all items end by then, which avoids a
+restart."""
 ANSWERS: Final = 16 * 2**20
 """Bytes reserved for the pixels of an answer."""
 
@@ -65,7 +66,8 @@ class DecodingRefused(Exception):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
-        """Why, by the work's own numbers, which a process that was taken over need not keep to."""
+        """Reason, by the work's own numbers. Untrusted: a compromised process may send any
+        number."""
 
 
 class DecodingFailed(Exception):
@@ -121,10 +123,9 @@ class Decoders:
         memory_bytes: int = 1536 * 2**20,
         photo_bytes: int = 10 * 2**20,
     ) -> None:
-        """Have the module `work` answer, see decoding_process.py. Nothing is started yet.
-
-        An item has up to `photo_bytes` and may take `seconds`; those that are decoded at the same
-        time share `memory_bytes`.
+        """Create a pool whose processes run the module `work`, see decoding_process.py. No process
+        is started yet. An item has up to `photo_bytes` and may take `seconds`; concurrent items
+        share `memory_bytes`.
         """
         self._server = ForkServer(work, max(photo_bytes, ANSWERS))
         self._budget = DecodingBudget(memory_bytes)
@@ -150,7 +151,7 @@ class Decoders:
 
     @property
     def processes(self) -> int:
-        """How many items are worked on at once."""
+        """Number of items that are processed concurrently."""
         return len(self._all)
 
     async def start(self) -> None:
@@ -197,7 +198,7 @@ class Decoders:
             except DecodingOutOfMemory:
                 if memory == self._budget.size:
                     raise
-                memory = self._budget.size  # its header promised to do with less
+                memory = self._budget.size  # its header indicated less
             if memory > self._budget.size:
                 raise DecodingOutOfMemory(SPARE + self._budget.size)
 
@@ -211,7 +212,7 @@ class Decoders:
             return await asyncio.shield(working)
         except asyncio.CancelledError:
             item.awaited = False
-            # The memory belongs to another item from now on.
+            # From now on the memory belongs to another item.
             seconds = 0 if memory else GRACE
             asyncio.get_running_loop().call_later(seconds, _give_up, working, process)
             raise
@@ -227,7 +228,7 @@ class Decoders:
             try:
                 return await process.run(item, memory)
             except DecodingCrashed:
-                await process.start()  # none can live at all: then no item was to blame
+                await process.start()  # no process can run at all: the items are not the cause
                 raise
         finally:
             self._idle.put_nowait(process)
@@ -235,11 +236,11 @@ class Decoders:
     def _done(self, working: asyncio.Task[Outcome]) -> None:
         self._running.discard(working)
         if not working.cancelled():
-            working.exception()  # the caller may have left
+            working.exception()  # the caller may have disconnected
 
 
 def _failure(head: AnswerHeader, note: bytes, memory: int) -> Exception:
-    """Return the error that a decoder's answer stands for, in `memory` bytes besides SPARE."""
+    """Map a decoder's answer to an error; `memory`: bytes that it had besides SPARE."""
     match head.status:
         case DecodeStatus.REFUSED:
             return DecodingRefused(head.code, text(note))
@@ -264,10 +265,10 @@ class _Process:
         self._memory = memory_bytes
         self._link: Link | None = None
         self._base = 0
-        """Bytes of addresses that it had when it began."""
+        """Bytes of its address space at its start."""
         self._items = 0
         self.held: tuple[str, ...] = ()
-        """What confines it, as it said before it saw anything."""
+        """Layers that confine it, as it reported before its first item."""
 
     async def start(self) -> Link:
         """Start the process if needed; return the link to it. Raises DecodingUnavailable."""
@@ -279,8 +280,8 @@ class _Process:
                     with contextlib.suppress(OSError, EOFError, AnswerInvalid):
                         return await self._start()
         except TimeoutError:
-            raise DecodingUnavailable("no process began to decode in time") from None
-        raise DecodingUnavailable("processes to decode in die at once")
+            raise DecodingUnavailable("no decoding process started in time") from None
+        raise DecodingUnavailable("decoding processes exit at once")
 
     async def run(self, item: _Item, memory: int) -> Outcome:
         """Process one item with `memory` bytes besides SPARE.
@@ -289,7 +290,7 @@ class _Process:
         """
         link = await self.start()
         if not item.awaited:
-            raise DecodingCrashed("its caller left")
+            raise DecodingCrashed("its caller disconnected")
         try:
             self._allow(link, memory)
             async with asyncio.timeout(self._seconds):
@@ -304,7 +305,7 @@ class _Process:
             raise DecodingTimedOut(slow) from None
         except (OSError, EOFError, AnswerInvalid):
             self.stop()
-            raise DecodingCrashed("the decoder died of it") from None
+            raise DecodingCrashed("the decoder crashed on it") from None
         except BaseException:
             self.stop()
             raise
@@ -315,7 +316,7 @@ class _Process:
             return item.answer.facts.unpack(note), pixels
         failure = _failure(head, note, memory)
         if isinstance(failure, DecodingOutOfMemory):
-            self.stop()  # what it has left may lie in pieces
+            self.stop()  # its answer may be incomplete
         raise failure
 
     def kill(self) -> None:

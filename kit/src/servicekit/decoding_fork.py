@@ -23,9 +23,9 @@ from servicekit.decoding_wire import AnswerHeader, ExpectedOutput
 
 _ENVIRONMENT: Final = {
     "LANG": "C.UTF-8",
-    # Threads of its own would not live on in a fork.
+    # Its threads would not survive a fork.
     "OPENBLAS_NUM_THREADS": "1",
-    # Else each thread that a decoder starts reserves 64 MiB of addresses, which its limit counts.
+    # Otherwise each thread of a decoder reserves 64 MiB of address space, which its limit counts.
     "MALLOC_ARENA_MAX": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
@@ -47,7 +47,7 @@ class ForkServer:
         """Fork a process and return the link to it. Raises OSError or EOFError on failure."""
         async with self._one_by_one:
             with contextlib.ExitStack() as undo:
-                # A caller that gives up leaves half a conversation behind.
+                # A caller that gives up leaves an unfinished exchange on the socket.
                 undo.callback(self.close)
                 control = self._control or await self._start()
                 ours, theirs = socket.socketpair()
@@ -63,7 +63,7 @@ class ForkServer:
     def end(self, process: int) -> None:
         """Kill a process; it disappears shortly after."""
         if self._control is not None:
-            with contextlib.suppress(OSError):  # then the first process is gone, and all with it
+            with contextlib.suppress(OSError):  # the fork server ended, and all processes with it
                 self._control.send(COMMAND.pack(END, process))
 
     def close(self) -> None:
@@ -123,14 +123,14 @@ class Link:
         """
         with contextlib.suppress(BlockingIOError):
             if self._socket.recv(1):
-                raise wire.AnswerInvalid("it answered more than it was asked")
+                raise wire.AnswerInvalid("its answer is longer than requested")
             raise EOFError
         self._room[: len(photo)] = photo
         asking = wire.request(order, len(photo), memory)
         await asyncio.get_running_loop().sock_sendall(self._socket, asking)
         head = wire.read(await _exactly(self._socket, wire.ANSWER.size), wanted)
         note = await _exactly(self._socket, head.note)
-        # A copy: what is shared may be changed at any time, also while it is looked at.
+        # A copy: the process may change shared memory at any time, even while it is read.
         pixels = bytes(self._room[: wanted.size]) if head.status == wire.DecodeStatus.DONE else b""
         return head, note, pixels
 

@@ -69,10 +69,10 @@ def memory_that_fits(settings: DecodingSettings, limit: int | None) -> int:
             f"error: {limit >> 20:,} MiB of memory in this container are too few: with"
             f" {prefix}OWN_MEMORY_BYTES ({settings.own_memory_bytes >> 20:,} MiB) and"
             f" {prefix}DECODE_PROCESSES ({settings.decode_processes} of {PROCESS >> 20} MiB)"
-            f" {max(0, left) >> 20:,} MiB are left to decode in, at least {SPARE >> 20} are wanted"
+            f" {max(0, left) >> 20:,} MiB are left for decoding, at least {SPARE >> 20} are needed"
         )
     get_logger().warning(
-        "less memory for large photos than set: the container has no more",
+        "less memory for large photos than set: limited by the container",
         limit_mib=limit >> 20,
         set_mib=wanted >> 20,
         left_mib=left >> 20,
@@ -102,7 +102,7 @@ class DecodingBudget:
             await turn
             yield
         finally:
-            if turn.cancelled():  # it got nothing, and may have held up those behind it
+            if turn.cancelled():  # it got no memory, and may have delayed those behind it
                 self._admit()
             else:
                 self._give(size)

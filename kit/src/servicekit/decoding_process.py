@@ -7,8 +7,8 @@ memory)``, of bytes, bytes and a number of bytes, returns Made or raises Refused
 `servicekit.decoding_wire`. BYTES are shared with each process. Standard input is a socket, on which
 the service has processes started and ended.
 
-The first process never sees a photo. It has no variables of the service's, has imported all that is
-needed, and is left by a fork in milliseconds; no file can be opened afterwards.
+The first process never reads a photo. It has none of the service's environment variables, and has
+imported everything that is needed: forked processes start in milliseconds and can open no file.
 """
 
 import importlib
@@ -38,7 +38,7 @@ ID: Final = struct.Struct("!I")
 def main(module: str, room: str) -> None:
     """Start and end processes on request until the service hangs up; then end all that are left."""
     control = socket.socket(fileno=0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the service ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it
     keep_memory()
     work = importlib.import_module(module)
     work.prepare()
@@ -53,7 +53,7 @@ def main(module: str, room: str) -> None:
             os.killpg(0, signal.SIGKILL)
         command, process = COMMAND.unpack(said)
         if command == END:
-            if process in children:  # so until now no other can have got its id
+            if process in children:  # only now may its id be reused
                 children.remove(process)
                 os.kill(process, signal.SIGKILL)
                 os.waitpid(process, 0)

@@ -28,14 +28,14 @@ ANSWER: Final = struct.Struct("!4s5B4IHQ")
 _ASK, _REPLY, _VERSION = b"SLDQ", b"SLDA", 1
 _MOST_DIMENSIONS = 4
 _NOTHING, _BYTES = 0, 1
-"""Types of what an answer carries: no pixels, or uint8."""
+"""Types of the pixels of an answer: none, or uint8."""
 
 
 class DecodeStatus(IntEnum):
     """Outcome of a request."""
 
     READY = 0
-    """The process started. The note names the layers that confine it, separated by blanks."""
+    """The process started. The note names the layers that confine it, separated by spaces."""
     DONE = 1
     REFUSED = 2
     """Rejected; `code` is the work's own reason, the note its text."""

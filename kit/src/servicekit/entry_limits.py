@@ -19,9 +19,9 @@ from sightline.common.v1 import limits_pb2
 ITEMS = 5_000
 """Default limit of a list's entries, where the proto declares none."""
 FIELDS = 600_000
-"""Most fields that are visited: counting as many takes a third of a second."""
+"""Maximum number of visited fields, which takes a third of a second."""
 DEEPEST = 100
-"""Most levels of nested messages; protobuf's parsers accept no more."""
+"""Maximum depth of nested messages; protobuf's parsers accept no more."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _CONTINUED = bytes(range(128, 256))
@@ -51,7 +51,7 @@ class TooManyEntries(InvalidArgument, reason="REQUEST_INVALID"):
     """A list of a request, or all of them together, is longer than its call takes."""
 
     def __init__(self, path: str, most: int, what: str = "entries") -> None:
-        path = path.removeprefix("request.")  # errors of a question about a request name its fields
+        path = path.removeprefix("request.")  # errors about an explained request name its fields
         description = f"has more than {most:,} {what}"
         violations = [FieldViolation(path, description)] if path else []
         super().__init__(f"{path or 'the request'}: {description}", violations=violations)

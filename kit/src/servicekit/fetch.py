@@ -217,7 +217,7 @@ class Fetcher:
                 return await self._follow(target)
         except TimeoutError:
             raise UriUnreadable(
-                f"the host did not give the whole file within {seconds:g} s"
+                f"the host did not send the whole file within {seconds:g} s"
             ) from None
 
     async def close(self) -> None:
@@ -272,7 +272,9 @@ class Fetcher:
                 if not last:
                     raise UriUnreadable("the host can't be reached") from error
             except httpx.HTTPError as error:
-                raise UriUnreadable("the host broke off, or does not speak HTTP") from error
+                raise UriUnreadable(
+                    "the host closed the connection, or does not speak HTTP"
+                ) from error
         raise UriUnreadable("the host has no address")
 
     async def _addresses(self, url: httpx.URL) -> list[Address]:
@@ -285,11 +287,11 @@ class Fetcher:
                 names = await self._resolve(host, url.port or PORTS[url.scheme])
                 found = [ip_address(name) for name in names]
             except (OSError, ValueError) as error:
-                raise UriUnreadable("the host's name is not known") from error
+                raise UriUnreadable("the host's name can't be resolved") from error
         for address in found:
             ours = self._loopback and address.is_loopback
             if not (ours or public(address, self._policy.refused)):
-                raise UriForbidden("its host is not on the open internet")
+                raise UriForbidden("its host is not on the public internet")
         return found
 
     async def _get_from(self, url: httpx.URL, address: Address) -> bytes | str:

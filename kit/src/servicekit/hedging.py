@@ -1,9 +1,9 @@
 """A second request where the first one is unusually late; the first answer counts.
 
 Dean and Barroso, The Tail at Scale, 2013 (doi:10.1145/2408776.2408794). gRPC's own hedging is not
-in the C core on which Python's gRPC stands (https://github.com/grpc/proposal/pull/287; grpcio
-1.85.1 reads no hedgingPolicy), so it is here. Helps where a peer has several replicas, one of which
-is slow; with one replica it costs its share and gives nothing.
+part of the C core that Python's gRPC uses (https://github.com/grpc/proposal/pull/287; grpcio 1.85.1
+reads no hedgingPolicy), so it is implemented here. It helps where one of several replicas of a peer
+is slow; with a single replica it only adds load.
 """
 
 import asyncio
@@ -17,18 +17,18 @@ from prometheus_client import Counter
 T = TypeVar("T")
 
 LATE = 0.95
-"""The quantile of the times of calls behind which a call is late."""
+"""Quantile of the durations of calls above which a call is late."""
 SAVED = 10.0
-"""Second requests that may be saved up."""
+"""Maximum number of unused second requests that are carried over."""
 _STEP = 0.04
-"""By how much a late call raises the estimate (a logarithm); the others lower it by as much in
-all, which keeps it at the quantile."""
+"""Step by which a late call raises the estimate (a logarithm); other calls lower it so that it
+stays at the quantile."""
 _RAISED, _LOWERED = math.exp(_STEP * LATE), math.exp(-_STEP * (1 - LATE))
 _LEAST, _FIRST = 0.005, 0.1
 
 HEDGED = Counter(
     "sightline_hedged_total",
-    "Second requests to a peer, by whether the second one (won) or the first one (lost) answered.",
+    "Hedged requests to a peer: the second request answered first (won), or the first (lost).",
     ("peer", "outcome"),
 )
 
@@ -37,7 +37,7 @@ class Hedging:
     """Hedged requests of one idempotent method."""
 
     def __init__(self, peer: str, share: float, clock: Callable[[], float] = time.perf_counter):
-        """`share`: most second requests, of all; 0 = none."""
+        """`share`: maximum share of second requests among all; 0: none."""
         self._peer, self._share, self._clock = peer, share, clock
         self._saved = 0.0
         self.late = _FIRST

@@ -25,24 +25,24 @@ from servicekit.status import DETAILS_KEY, to_status
 REQUEST_ID_KEY = "x-request-id"
 VERSION_KEY = "x-sightline-version"
 _VERSION = version("sightline-kit")
-"""Version of this process: all packages of a release have the same one."""
+"""Version of this process; all packages of a release share it."""
 
 _QUIET = ("grpc.health.v1.Health/", "grpc.reflection.")
-"""Calls that are logged at debug only: probes make them all the time."""
+"""Calls that are logged at debug only, because probes repeat them."""
 _OUR_FAULT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS})
 _log = telemetry.get_logger()
 
 
 class ObservedServer:
-    """A server whose handlers, unary and streaming, are added with ours around them.
+    """A server that wraps the handlers, unary and streaming, that are added to it.
 
     Reads `x-request-id`, `traceparent` and the deadline into the context of the call, and sends
-    `x-request-id` back in the trailers, and its version to those whom it admitted. A ServiceError
-    becomes its status with details. Any other exception becomes INTERNAL without a word of its
-    text. Counts and logs the call.
+    `x-request-id` back in the trailers, and, to admitted callers, its version. A ServiceError
+    becomes its status with details. Any other exception becomes INTERNAL without its text. Counts
+    and logs the call.
 
-    An interceptor of grpc.aio would do the same: it is asked for the handler of each call anew,
-    which alone takes a tenth of an empty call's time (grpcio 1.85.1, 2026-11).
+    An interceptor of grpc.aio would do the same, but it looks up the handler anew for each call,
+    which takes a tenth of an empty call's time (grpcio 1.85.1, 2026-11).
     """
 
     def __init__(
@@ -154,8 +154,8 @@ def _serialized(
 def _written(
     inner: Callable[[Any, Any], AsyncGenerator[Any, None]],
 ) -> Callable[[Any, Any], Awaitable[None]]:
-    """Turn a generator of answers into a writer: the end of a stream's life also ends a slow
-    reader."""
+    """Turn a generator of answers into a writer: a stream's maximum duration also applies to slow
+    readers."""
 
     async def write(request: Any, context: Any) -> None:
         async with aclosing(inner(request, context)) as answers:
@@ -209,7 +209,7 @@ class _Method:
         """Return the histogram of calls that ended with `code`."""
         if code is not Code.OK:
             return telemetry.RPC_SECONDS.labels(self.service, self.name, str(code))
-        if self._seconds is None:  # a method without callers is not exported
+        if self._seconds is None:  # methods that were never called are not exported
             self._seconds = telemetry.RPC_SECONDS.labels(self.service, self.name, str(code))
         return self._seconds
 
@@ -244,7 +244,7 @@ class _Observed:
         Raises Unauthenticated, PermissionDenied.
         """
         admit = self._method.access.admit
-        given = None  # logs quote nothing of a caller that was not admitted
+        given = None  # logs quote nothing that an unauthenticated caller sent
         try:
             access.caller.set(admit(self._method.name, self._metadata, self._context))
             given, self._admitted = self._metadata.get(REQUEST_ID_KEY), self._method.shows_version
@@ -262,7 +262,7 @@ class _Observed:
     def end(self, code: Code, error: BaseException | None = None) -> None:
         """Count and log the call."""
         seconds = time.perf_counter() - self._start
-        self._context.set_trailing_metadata(self._trailer())  # the message may bring a request id
+        self._context.set_trailing_metadata(self._trailer())  # the message may hold a request id
         self._method.seconds(code).observe(seconds, tracing.exemplar())
         ms = round(seconds * 1000, 2)
         if code is Code.OK and not self._method.quiet:
@@ -289,13 +289,14 @@ class _Observed:
         write("call", method=self._method.name, code=code, ms=ms, **fields)
 
     async def fail(self, error: BaseException) -> None:
-        """Send the status of `error` to the caller; return when it has to propagate as it is."""
+        """Send the status of `error` to the caller; return when the error has to propagate
+        unchanged."""
         if isinstance(error, grpc.aio.AbortError):
             self.end(_own_code(self._context))
             return
         if isinstance(error, asyncio.CancelledError) and _is_ours(asyncio.current_task()):
             left = deadlines.remaining()
-            late = left is not None and left < 0.05  # the caller cancels a little early
+            late = left is not None and left < 0.05  # callers cancel slightly before their deadline
             self.end(Code.DEADLINE_EXCEEDED if late else Code.CANCELLED)
             return
         if not isinstance(error, Exception | asyncio.CancelledError):
@@ -342,15 +343,14 @@ def _reported(error: BaseException) -> ServiceError:
 
 
 def _is_ours(task: asyncio.Task[Any] | None) -> bool:
-    """Return whether the call itself was cancelled, and not only something that it awaited.
-
-    grpc.aio leaves the caller waiting when a CancelledError of another origin leaves a handler.
+    """Return whether the call itself was cancelled, rather than something that it awaited. grpc.aio
+    never answers a call whose handler raises a CancelledError of another origin.
     """
     return task is None or task.cancelling() > 0
 
 
 def _own_code(context: Any) -> Code:
-    """Return the code that a handler set or aborted with; OK when it set none."""
+    """Return the code that a handler set or aborted with; OK if none."""
     code = context.code()
     if not code:
         return Code.OK

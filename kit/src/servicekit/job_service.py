@@ -26,7 +26,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     """Serves the jobs of one store."""
 
     def __init__(self, owner: str, catalogs: Collection[str], jobs: Jobs) -> None:
-        """`owner`: what stands in front of the jobs' ids on the wire, e.g. `retriever/`."""
+        """`owner`: prefix of the jobs' ids on the wire, e.g. `retriever/`."""
         self._owner = owner
         self._catalogs = catalogs
         self._jobs = jobs

@@ -1,7 +1,7 @@
 """Long work as rows that a worker claims. Needs the extra `sql`.
 
-A claim lasts until a time in the store, so that the work of a process that was killed is taken up
-by another one. Clocks of processes that share a store must agree to well within `lease_seconds`.
+A claim expires at a time in the store, so that another process continues the work of a killed one.
+The clocks of processes that share a store must differ by much less than `lease_seconds`.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class JobCancelled(Aborted, reason="JOB_CANCELLED"):
 
 
 class JobClaimLost(Aborted, reason="JOB_CLAIM_LOST"):
-    """The claim expired and the job is another worker's: stop at once, write nothing more."""
+    """The claim expired and another worker has the job: stop at once, and write nothing more."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__("the job belongs to another worker now", metadata={"job_id": job_id})
@@ -57,7 +57,7 @@ class JobClaimLost(Aborted, reason="JOB_CLAIM_LOST"):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job as its row says. Times are microseconds since 1970, UTC; 0 when not yet."""
+    """One job, as in its row. Times are microseconds since 1970 (UTC); 0: not reached yet."""
 
     id: str
     """UUID version 7: sorts by creation."""
@@ -125,22 +125,22 @@ def _dropped(table: Table, kinds: _Kinds, now: _Time) -> sa.ColumnElement[bool]:
 
 
 class Jobs:
-    """The jobs of one store. A process makes one of these and claims through it."""
+    """The jobs of one store; one object a process."""
 
     def __init__(
         self, db: Database, table: Table, *, clock: Clock = now_micros, max_attempts: int = 20
     ) -> None:
         """`table` comes from `jobs_table`.
 
-        A job that was claimed `max_attempts` times without an end has killed that many workers:
-        it fails with JOB_ATTEMPTS_EXHAUSTED.
+        A job that was claimed `max_attempts` times and did not end fails with
+        JOB_ATTEMPTS_EXHAUSTED: it probably kills its workers.
         """
         self._db = db
         self._t = table
         self._clock = clock
         self._max_attempts = max_attempts
         self._claims: dict[str, tuple[str, float]] = {}
-        # Built once: idle workers ask all day, and take no lock for it.
+        # Built once, because idle workers repeat it; it takes no lock.
         kinds: _Kinds = sa.bindparam("kinds", expanding=True)
         some = sa.exists().where(claimable(table, kinds, sa.bindparam("now")))
         self._claimable = sa.select(some)
@@ -164,7 +164,7 @@ class Jobs:
 
         try:
             return await self._db.write(insert)
-        except sa.exc.IntegrityError:  # PostgreSQL: another process was quicker
+        except sa.exc.IntegrityError:  # PostgreSQL: another process created it first
             return await self._db.write(insert)
 
     async def find(self, kind: str, catalog_id: str, request_id: str) -> Job | None:
@@ -210,7 +210,7 @@ class Jobs:
         """Claim and return the oldest job of `kinds` that is pending or whose claim expired; None
         if there is none.
 
-        `worker_id` must be of this process alone (see `leases.worker_id`).
+        `worker_id` must be unique to this process (see `leases.worker_id`).
         """
         values = {"kinds": list(kinds), "now": self._clock()}
         if not await self._db.read(lambda c: c.execute(self._claimable, values).scalar_one()):
@@ -221,9 +221,8 @@ class Jobs:
         return job
 
     async def progress(self, job_id: str, done: int, total: int) -> None:
-        """Store the progress of a job and renew its claim.
-
-        Raises JobCancelled when it is to stop, JobClaimLost when another worker has it.
+        """Store the progress of a job and renew its claim. Raises JobCancelled when it must stop,
+        JobClaimLost when another worker has it.
         """
         await self._mine(job_id, {"done": done, "total": total})
 
@@ -231,7 +230,7 @@ class Jobs:
     async def renewing(self, job_id: str) -> AsyncIterator[None]:
         """Keep the claim alive while the body runs, for steps longer than the lease.
 
-        When the job is cancelled or the claim lost meanwhile, the next `progress` says so.
+        If the job is cancelled or the claim lost meanwhile, the next `progress` raises.
         """
         seconds = self._claim_of(job_id)[1]
 
@@ -252,7 +251,7 @@ class Jobs:
     async def finish(self, job_id: str, result: Mapping[str, Any] | None = None) -> None:
         """End the job as SUCCEEDED with `result` (JSON values). Raises JobClaimLost.
 
-        A cancellation that came too late is ignored.
+        A late cancellation is ignored.
         """
         await self._end(job_id, JobState.SUCCEEDED, {"result": json.dumps(dict(result or {}))})
 
@@ -260,7 +259,7 @@ class Jobs:
         """End the job as FAILED with the reason of `error`, or CANCELLED for JobCancelled. Raises
         JobClaimLost.
 
-        The text of an `error` that is no ServiceError is not stored: it may quote data.
+        The text of other exceptions is not stored: it may quote data.
         """
         state = JobState.CANCELLED if isinstance(error, JobCancelled) else JobState.FAILED
         reason, message = "INTERNAL", f"internal error ({type(error).__name__}); see the log"
@@ -271,7 +270,7 @@ class Jobs:
     async def cancel(self, job_id: str) -> Job:
         """Request that the job stops: at once when it is pending, else at its next `progress`.
 
-        Returns its new state; a job that ended stays as it is. Raises JobNotFound.
+        Returns its new state; an ended job is unchanged. Raises JobNotFound.
         """
         t = self._t
 
@@ -329,7 +328,7 @@ class Jobs:
             .where(claimable(t, kinds, now))
             .order_by(t.c.id)
             .limit(1)
-            .with_for_update(skip_locked=True)  # SQLite: nothing, its writers are alone anyway
+            .with_for_update(skip_locked=True)  # SQLite: none, since its writers are serialized
         ).first()
         if found is None:
             return None

@@ -5,8 +5,8 @@ first key signs, all of them verify. To rotate: append a new key, move it to the
 every replica has it, and delete the old one once its signatures are obsolete. Empty lines and those
 that begin with `#` are ignored; changes take effect without a restart.
 
-Without a file there is one empty key, known to everyone: its signatures prove nothing, but are
-stable across restarts, processes and replicas. Use that on one machine only.
+Without a file the only key is empty, hence public: its signatures prove nothing, but stay valid
+across restarts, processes and replicas. Use this on a single machine only.
 """
 
 import base64
@@ -38,7 +38,7 @@ class KeyRing:
     """Signing keys, the active one first."""
 
     def __init__(self, keys: Sequence[bytes] = ()) -> None:
-        """`keys`: of 32 random bytes; none = the empty key."""
+        """`keys`: 32 random bytes each; none: the empty key."""
         self.secret = bool(keys)
         """True if a signature proves anything."""
         self._keys = {_digest(key, "key id")[:_ID]: key for key in reversed(keys or (b"",))}
@@ -106,7 +106,7 @@ def _read(path: Path) -> KeyRing:
     found = [line for line in lines if line and not line.startswith("#")]
     if not found or len(set(found)) < len(found) or not all(map(_KEY.fullmatch, found)):
         raise Unreadable(
-            f"{path}: wants a line of 64 hexadecimal digits for each key, no two alike"
+            f"{path}: needs a line of 64 hexadecimal digits for each key, no two alike"
         )
     if any(map(is_weak, found)):
         raise Unreadable(f"{path}: a key is {ADVICE}")

@@ -1,7 +1,7 @@
 """Leases: names that one process holds at a time. Needs the extra `sql`.
 
-A lease lasts until a time in the store, so that another process takes over after a crash. Clocks of
-processes that share a store must agree to well within a lease's seconds.
+A lease expires at a time in the store, so that another process takes over after a crash. The clocks
+of processes that share a store must differ by much less than a lease's duration.
 """
 
 import os
@@ -31,7 +31,7 @@ class Lease:
     def __init__(
         self, db: Database, name: str, owner: str, seconds: float, *, clock: Clock = now_micros
     ) -> None:
-        """`owner` must be of this process alone (see `worker_id`)."""
+        """`owner` must be unique to this process (see `worker_id`)."""
         self._db = db
         self._name, self._owner, self._micros = name, owner, int(seconds * 1e6)
         self._clock = clock
@@ -57,13 +57,13 @@ class Lease:
 
         try:
             return await self._db.write(take)
-        except sa.exc.IntegrityError:  # PostgreSQL: another process was quicker
+        except sa.exc.IntegrityError:  # PostgreSQL: another process acquired it first
             return False
 
     async def renew(self) -> bool:
         """Extend the lease by `seconds`.
 
-        Return False if it was lost: stop at once what it protects.
+        Return False if it was lost: the caller must stop the protected work at once.
         """
         t = self._t
 

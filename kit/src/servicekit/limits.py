@@ -2,9 +2,9 @@
 
 A call passes, in this order: authentication (`access`), budget for the bytes of its request, their
 number, the entries in its lists (`entry_limits`), its catalog, the caller's quotas (`quotas`), and
-the concurrency limit (`concurrency`). The request is read after the first two, so that of an
-unauthenticated caller is never read, and parsed after the fourth. A rejection costs a few hundred
-microseconds at most. Streams have limits of their own. The liveness probe
+the concurrency limit (`concurrency`). The request is read after the first two checks, so that
+unauthenticated requests are never read, and parsed after the fourth. A rejection costs a few
+hundred microseconds at most. Streams have limits of their own. The liveness probe
 (`grpc.health.v1.Health/Check`) is limited by bytes only: unauthenticated calls have a byte budget
 of their own on each port, by address.
 """
@@ -56,30 +56,30 @@ _END: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 
 REFUSED = Total(
     "sightline_refused_total",
-    "Calls that were refused before anything was done for them, by why.",
+    "Calls that admission rejected, by reason.",
     ("service", "reason"),
 )
 CONCURRENCY = Gauge(
     "sightline_concurrency_limit",
-    "Calls that may be worked on at a time, as it was learned from the time that calls took.",
+    "Limit of concurrent calls, adapted to the durations of calls.",
     ("service",),
     multiprocess_mode="livesum",
 )
 IN_FLIGHT = Gauge(
     "sightline_calls_in_flight",
-    "Calls that are worked on now; health, reflection and streams do not count.",
+    "Calls in progress, without health, reflection and streams.",
     ("service",),
     multiprocess_mode="livesum",
 )
 WORKED = Total(
     "sightline_call_seconds_total",
-    "Seconds of the calls that sightline_calls_in_flight counts, once they ended: its rate is how "
-    "many of them there are, on average.",
+    "Durations of ended calls, of those that sightline_calls_in_flight counts, in sum: its rate is "
+    "the mean number of calls in progress.",
     ("service",),
 )
 STREAMS = Gauge(
     "sightline_streams",
-    "Streams that are open: of callers, and anonymous ones (health and reflection).",
+    "Open streams: of callers, and anonymous ones (health and reflection).",
     ("service", "of"),
     multiprocess_mode="livesum",
 )
@@ -134,7 +134,7 @@ class CallLimits:
         self.quotas = Quotas(given)
         self._catalogs = frozenset(settings.catalogs)
         for each in _REFUSALS:
-            REFUSED.labels(service, each.reason)  # from 0 on, or the first is in no rate
+            REFUSED.labels(service, each.reason)  # start at 0: rates miss the first value
 
     def of_a_port(self) -> CallLimits:
         """Return the same limits with a separate byte budget for unauthenticated callers."""
@@ -145,7 +145,7 @@ class CallLimits:
     def party(self, request: Any, *, writes: bool) -> tuple[str, str, bool]:
         """Return the caller, the catalog and whether the call writes.
 
-        Undeclared catalogs count as one: else a caller could invent many.
+        Undeclared catalogs count as one: otherwise a caller could invent many.
         """
         catalog = catalog_of(request)
         named = catalog if catalog in self._catalogs else ""
@@ -165,7 +165,7 @@ class CallAdmission:
     def __init__(
         self, limits: CallLimits, method: str, handler: Any, read: Callable[[bytes], Any]
     ) -> None:
-        """`read` makes a request of its bytes, and may refuse it."""
+        """`read` parses a request from its bytes, and may reject it."""
         self._limits, self._read = limits, read
         found = descriptor(method)
         rule = found.GetOptions().Extensions[limits_pb2.limits] if found else limits_pb2.Limits()
@@ -228,7 +228,7 @@ class CallAdmission:
                     if self._anonymous:
                         return await work(self._parsed(await self._from_unknown(context)))
                     async with self._arrived(context) as request:
-                        pass  # it is small, and would be held for as long as the stream lives
+                        pass  # it is small, and would be held until the stream ends
                     return await work(request)
             except TimeoutError:
                 if life.expired():
@@ -281,7 +281,7 @@ _REFUSALS = (RequestTooLarge, BytesExhausted, StreamsExhausted, Overloaded, Quot
 
 def catalog_of(request: Any) -> str:
     """Return the catalog of a request."""
-    about = getattr(request, "request", request)  # explaining an answer repeats its request
+    about = getattr(request, "request", request)  # the explanation of an answer holds its request
     return getattr(about, "catalog_id", "") or DEFAULT_CATALOG
 
 

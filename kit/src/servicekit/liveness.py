@@ -1,8 +1,8 @@
 """Liveness of a process's loops, which a probe reads at `/live`, on the port of metrics.
 
 A thread of its own serves it, so it answers even while the event loop is blocked or a loop waits
-forever. Each loop reports when its next report is due. Waiting for a peer is not a standstill: the
-call fails at its deadline and is retried.
+forever. Each report of a loop says when the next one is due. A loop that waits for a peer is alive:
+the call fails at its deadline and is retried.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ must not block an event loop for long."""
 
 
 class LocalReads:
-    """A read-only connection, opened on first use. To it, every commit is another connection's."""
+    """A read-only connection, opened on first use. All commits come from other connections."""
 
     def __init__(self, file: Path) -> None:
-        """`file` is not created where it is missing."""
+        """`file` is not created if it is missing."""
         self._address = f"{file.absolute().as_uri()}?mode=rw"
         self._engine = sqlalchemy.create_engine(
             "sqlite://", creator=self._connect, poolclass=NullPool, hide_parameters=True
@@ -46,7 +46,7 @@ class LocalReads:
             try:
                 found = work(connection)
             except DBAPIError:
-                self.close()  # the file may be sound again when the next one opens it
+                self.close()  # the file may be intact when it is opened again
                 raise
             except BaseException:
                 _end(connection, raw)
@@ -101,4 +101,4 @@ class LocalReads:
 
 def _end(connection: Connection, raw: sqlite3.Connection) -> None:
     connection.rollback()
-    raw.rollback()  # also where no statement ran
+    raw.rollback()  # also if no statement ran

@@ -6,7 +6,7 @@ import threading
 from typing import TextIO
 
 SECONDS = 0.05
-"""The longest that a line waits to be written together with others."""
+"""Maximum seconds that a line waits to be written together with others."""
 
 _MOST = 256
 """Maximum number of waiting lines; the next one is written at once."""
@@ -15,7 +15,7 @@ _MOST = 256
 class LogWriter:
     """Log writer that buffers the lines of an event loop: one write costs as much as 20 lines.
 
-    Lines that can't be written are dropped: a call does not fail because its log is not read.
+    Lines that can't be written are dropped: no call fails because of its log.
     """
 
     def __init__(self, stream: TextIO) -> None:

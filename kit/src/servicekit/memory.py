@@ -14,10 +14,9 @@ _M_MMAP_THRESHOLD = -3
 
 
 def keep_memory() -> None:
-    """Let the C library keep some freed memory for reuse.
-
-    Else it returns a batch's 600 KB to the kernel after each copy and faults them in again page by
-    page, which was a third of the embedder's processor time (measured 2026-11).
+    """Let the C library keep some freed memory for reuse. Otherwise it returns a batch's 600 KB to
+    the kernel after each copy and faults them in again page by page, which was a third of the
+    embedder's processor time (measured 2026-11).
     """
     with contextlib.suppress(OSError, AttributeError):  # not glibc
         mallopt = ctypes.CDLL(None).mallopt
@@ -28,7 +27,7 @@ def keep_memory() -> None:
 def keep_objects() -> None:
     """Exclude all current objects from garbage collection: modules and long-lived state.
 
-    Traversing them took a request's time every few hundred requests (measured 2026-11).
+    Traversing them took as long as a request, every few hundred requests (measured 2026-11).
     """
     gc.collect()
     gc.freeze()

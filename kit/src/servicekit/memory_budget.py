@@ -1,6 +1,6 @@
 """Budgets of one process: bytes of requests, bytes of unread answers, and streams.
 
-No caller gets more than half of the bytes.
+A caller may hold at most half of the bytes.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class StreamsExhausted(ResourceExhausted, reason="STREAMS_EXHAUSTED"):
 class ByteBudget:
     """Budget of the bytes of requests that a process holds.
 
-    A caller gets half of it at most: a slow sender, which holds its bytes for long, does not keep
-    other callers out.
+    A caller may hold at most half of it: a slow sender, which holds its bytes for long, does not
+    block other callers.
     """
 
     def __init__(self, most: int) -> None:
@@ -107,7 +107,7 @@ class ByteBudget:
 class UnreadAnswers:
     """Budget of the bytes of answers that gRPC holds until the caller reads them.
 
-    A caller that reads too slowly begins no further calls, and so does not keep others out.
+    A caller that reads too slowly can start no further calls, and does not block others.
     """
 
     def __init__(self, most: int) -> None:

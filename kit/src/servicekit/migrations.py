@@ -1,7 +1,7 @@
 """Migration of a store's tables at start, or by a separate job. Needs the extra `sql`.
 
 On one machine each process migrates when it starts. Where several start while others serve, as on
-Kubernetes, a job of its own migrates before (`python -m SERVICE.migrate`), and they wait for it.
+Kubernetes, a separate job migrates (`python -m SERVICE.migrate`), and they wait for it.
 """
 
 import argparse
@@ -20,9 +20,9 @@ from servicekit.sql import Database, StoreBusy, StoreUnavailable
 from servicekit.telemetry import get_logger
 
 LOOK_SECONDS = 1.0
-"""Interval at which a waiting process looks."""
+"""Seconds between two checks of a waiting process."""
 SAY_SECONDS = 30.0
-"""Interval at which it logs that it waits."""
+"""Seconds between two log lines of a waiting process."""
 LOCK_SECONDS = 3.0
 """Seconds that a migration waits for a table lock, which blocks other users of the table meanwhile.
 """
@@ -36,9 +36,9 @@ class MigrationSettings(ServiceSettings):
     """Settings of migrations; a mixin of the settings of a service with a store."""
 
     migrations: Literal["run", "wait"] = "run"
-    """Who creates and upgrades the tables. `run`: this process when it starts. `wait`: the command
-    `python -m retriever.migrate` or `python -m ranker.migrate`, for which this process waits
-    without being ready."""
+    """Which process creates and upgrades the tables. `run`: this process when it starts. `wait`:
+    the command `python -m retriever.migrate` or `python -m ranker.migrate`, for which this process
+    waits without being ready."""
 
 
 def settle(
@@ -47,7 +47,7 @@ def settle(
     settings: MigrationSettings,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Return when the store's tables are those of this release, or of a later one that is
+    """Migrate, or wait, until the store has the tables of this release or of a later one that is
     compatible with this release's `metadata`. Blocks; call it before serving.
 
     Raises SystemExit if the store is incompatible; with `run` also StoreUnavailable and the like.
@@ -73,7 +73,7 @@ def _wait(database: Database, sleep: Callable[[float], None]) -> None:
 
 
 def _what_is_missing(database: Database) -> dict[str, str] | None:
-    """Return the log fields of the reason to wait; None = none."""
+    """Return the log fields of the reason to wait; None: no reason."""
     try:
         at = database.schema()
     except (StoreBusy, StoreUnavailable) as error:
@@ -111,7 +111,7 @@ def command(database: Database, metadata: MetaData, *, check: bool) -> int:
 
 def _state(at: SchemaRevision) -> str:
     if at.newer:
-        return f"the store is at {at.found}, which a later release made: nothing to do"
+        return f"the store is at {at.found}, by a later release: nothing to do"
     if not at.missing:
         return f"the store is at {at.found}: nothing to do"
     where = f"is at {at.found}" if at.found else "has no tables"
@@ -119,19 +119,19 @@ def _state(at: SchemaRevision) -> str:
 
 
 def _migrate(database: Database) -> None:
-    """Migrate, and retry while others use the tables: they proceed between two attempts."""
+    """Migrate, and retry while the tables are in use: their users proceed between attempts."""
     for left in reversed(range(TRIES)):
         since = time.monotonic()
 
         def made(revision: str, since: float = since) -> None:
-            print(f"  {revision}  made after {time.monotonic() - since:.1f} s", flush=True)
+            print(f"  {revision}  applied after {time.monotonic() - since:.1f} s", flush=True)
 
         try:
             return database.migrate(made, LOCK_SECONDS)
         except StoreBusy:
             if not left:
                 raise
-            print("others use the tables, nothing is changed yet; trying again", flush=True)
+            print("the tables are in use and nothing was changed; trying again", flush=True)
             time.sleep(LOOK_SECONDS)
 
 
@@ -146,14 +146,14 @@ def main(program: str, opened: Callable[[], tuple[Database, MetaData]]) -> NoRet
     """Run the command line of a service's `migrate`; `opened` reads the settings."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {program}",
-        description="Make and upgrade the tables of the store that the settings name. One at a time"
-        " does; who comes second finds nothing to do. Ends with 0 when all is done, and with 2 when"
-        " that can't be: nothing is changed then.",
+        description="Create and upgrade the tables of the store that the settings name. Concurrent"
+        " runs wait for one another. Exits with 0 when all is done, and with 2 on failure, which"
+        " changes nothing.",
     )
     parser.add_argument(
         "--check",
         action="store_true",
-        help="change nothing: say what is to do, and end with 1 then",
+        help="change nothing: print what is to be done; exit with 1 if there is anything",
     )
     check = parser.parse_args().check
     database, metadata = opened()

@@ -1,8 +1,8 @@
 """Authentication between the services of one installation: by a shared key, by certificates, or by
 both.
 
-A file holds the keys. Every call to a peer carries the first key, and a service accepts each of
-them: to rotate without a failed call, add the new key everywhere, then move it to the first place
+A file holds the keys. Every call to a peer carries the first key, and a service accepts all of
+them. To rotate without failed calls, add the new key everywhere, then make it the first one
 everywhere, and delete the old one last.
 """
 
@@ -67,7 +67,7 @@ def _read(path: Path) -> Sequence[str]:
         raise Unreadable(f"{path}: {error}") from None
     if not 1 <= len(keys) <= 2 or not all(map(_good, keys)):
         raise Unreadable(
-            f"{path}: has to hold one key, or two while they change, of {LEAST} to {MOST}"
+            f"{path}: must hold one key, or two during rotation, of {LEAST} to {MOST}"
             " characters each, such as `openssl rand -hex 32` prints"
         )
     if any(map(is_weak, keys)):

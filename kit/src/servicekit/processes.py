@@ -1,7 +1,7 @@
 """Several processes that serve one port, and their supervisor.
 
-Python computes in one thread at a time: on more cores, a stateless service is started several
-times. The kernel hands each connection to one of them (SO_REUSEPORT, socket(7)).
+Python computes in one thread at a time, so a stateless service is started several times to use
+several cores. The kernel assigns each connection to one process (SO_REUSEPORT, socket(7)).
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from servicekit import telemetry
 from servicekit.config import SharedServerSettings
 
 SOON = 10.0
-"""Seconds after its start within which a process that ends stops all: it would fail again."""
+"""Seconds after its start. If a process ends earlier, all are stopped: it would fail again."""
 
 _NUMBER = "SIGHTLINE_PROCESS"
 _SUPERVISOR = "SIGHTLINE_SUPERVISOR"
@@ -41,15 +41,15 @@ def stop_with_supervisor() -> None:
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGTERM)
     if str(os.getppid()) != os.environ.get(_SUPERVISOR):
-        os.kill(os.getpid(), signal.SIGTERM)  # it was gone before
+        os.kill(os.getpid(), signal.SIGTERM)  # the supervisor died before the call
 
 
 def supervise(settings: SharedServerSettings, command: Sequence[str] | None = None) -> int:
     """Run `settings.processes` of `command` until SIGTERM or SIGINT. Return the exit status.
 
     `command` is by default that of this process. A process that dies is restarted. Signals are
-    passed on, and all processes drain; a second signal shortens the drain. Serves the merged
-    metrics, and binds the port, so that no other program shares it. Raises OSError when it is
+    forwarded, and all processes drain; a second signal shortens the drain. Serves the merged
+    metrics, and binds the port, so that no other program shares it. Raises OSError when the port is
     taken.
     """
     with (
@@ -96,18 +96,19 @@ class _Supervisor:
             del self._running[which]
             multiprocess.mark_process_dead(process.pid, self._folder)  # type: ignore[no-untyped-call]
             if self._stopping:
-                # SIGTERM may have come before it could be heeded.
+                # SIGTERM may have come before its handler was installed.
                 return 0 if status == -signal.SIGTERM else status
             if time.monotonic() - since < SOON:
-                log.error("a process ended as it started", process=which, status=status)
+                log.error("a process ended during its start", process=which, status=status)
                 self._stop()
                 return status or 1
-            log.error("a process ended; another takes its place", process=which, status=status)
+            log.error("a process ended; starting another one", process=which, status=status)
         return 0
 
 
 def _ask_to_end(process: asyncio.subprocess.Process) -> None:
-    # terminate() would take the status of one that has just ended (cpython issue 127049).
+    # terminate() would consume the exit status of a process that has just ended (cpython issue
+    # 127049).
     with contextlib.suppress(ProcessLookupError):
         if process.returncode is None:
             os.kill(process.pid, signal.SIGTERM)
@@ -120,10 +121,10 @@ def _held(host: str, port: int) -> Iterator[None]:
         alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             alone.bind((host, port))
-            alone.listen()  # otherwise a server that listens there with SO_REUSEPORT goes unnoticed
+            alone.listen()  # detects other servers on this port
         except OSError as error:
             raise OSError(f"can't listen on {host} port {port}; is the port taken?") from error
-    with socket.socket(family) as shared:  # listens for nobody
+    with socket.socket(family) as shared:  # bound, but accepts no connections
         shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         shared.bind((host, port))
         yield

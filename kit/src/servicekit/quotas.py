@@ -1,10 +1,10 @@
 """Quotas of a caller in a catalog: calls, writes and seconds of decoding photos, as token buckets.
 
-A bucket fills at the quota's rate and holds `quota_burst_seconds` of it. Buckets belong to a
-process: with several processes or replicas, a caller whose calls are spread over them has as many.
-Not the package `limits` (5.8, tried): it has windows of whole hits and no token bucket. It charges
-neither a fraction of a second nor a cost above what is left, says to wait 5 s where the next call
-is allowed after 0.5 s, and keeps up to 145 bytes a hit; a hit took 3 to 6 µs, here 0.6 µs.
+A bucket fills at the quota's rate and holds `quota_burst_seconds` of it. Each process has its own
+buckets: a caller whose calls reach several processes or replicas has that many quotas. Not the
+package `limits` (5.8, tried): it counts whole hits in windows and has no token bucket. It charges
+neither fractions nor costs above the remainder, advises a wait of 5 s where the next call is
+allowed after 0.5 s, and keeps up to 145 bytes a hit; a hit took 3 to 6 µs, here 0.6 µs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from servicekit.config import ServiceSettings
 from servicekit.errors import ResourceExhausted
 
 MOST_ACCOUNTS = 10_000
-"""Callers and catalogs that are remembered; a forgotten one starts with full buckets."""
+"""Maximum number of accounts in memory; an evicted one starts with full buckets again."""
 
 
 class QuotaKind(StrEnum):
@@ -75,7 +75,7 @@ class TokenBucket:
         self._rate, self._most, self._level, self._at = rate, most, most, now
 
     def wait(self, needed: float, now: float) -> float:
-        """Return the seconds until `needed` tokens are there; 0 = now."""
+        """Return the seconds until `needed` tokens are available; 0: now."""
         self._level = min(self._most, self._level + (now - self._at) * self._rate)
         self._at = now
         return max(0.0, needed - self._level) / self._rate

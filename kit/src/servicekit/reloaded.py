@@ -1,4 +1,4 @@
-"""Content of files, read again when one of them changes, without a restart."""
+"""Content of files, reloaded without a restart when one of them changes."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -28,10 +28,7 @@ def problems(error: ValidationError) -> str:
 
 
 class Reloaded(Generic[T]):
-    """Parsed content of some files.
-
-    If reading them again fails, the former content stays in force.
-    """
+    """Parsed content of some files. If a reload fails, the former content stays in use."""
 
     def __init__(
         self,
@@ -43,7 +40,7 @@ class Reloaded(Generic[T]):
     ) -> None:
         """Read the files; raises Unreadable.
 
-        `stale` is called after each further read with whether it failed.
+        `stale` is called after each reload, with whether it failed.
         """
         self._paths, self._read, self._stale, self._clock = paths, read, stale, clock
         self._seen = self._marks()

@@ -1,9 +1,9 @@
-"""Revisions of a store's schema: the current one, the pending ones, and whether this release is
-compatible with what it finds. Needs the extra `sql`.
+"""Revisions of a store's schema: the current one, the pending ones, and whether this release can
+use the store. Needs the extra `sql`.
 
-A release adds what it needs and removes nothing that the release before reads or writes (expand,
-migrate, contract: docs/operate/upgrading.md), so that both may run on the store during a rollout,
-and a roll-back needs no other schema.
+A release adds tables and columns, and removes nothing that the release before reads or writes
+(expand, migrate, contract: docs/operate/upgrading.md), so that both may run on the store during a
+rollout, and a roll-back needs no other schema.
 """
 
 import importlib.util
@@ -45,7 +45,7 @@ def schema(connection: Connection, package: str) -> SchemaRevision:
     newest = scripts.get_current_head() or ""
     try:
         steps = [*scripts.iterate_revisions("head", found or "base")]
-    except ResolutionError:  # none of ours
+    except ResolutionError:  # a revision of a later release
         return SchemaRevision(found, newest, {}, newer=True)
     missing = {step.revision: (step.doc or "").partition("\n")[0] for step in reversed(steps)}
     return SchemaRevision(found, newest, missing, newer=False)
@@ -96,7 +96,7 @@ def drift(connection: Connection, metadata: MetaData, beside: Collection[str] = 
 
 
 def obstacles(connection: Connection, metadata: MetaData) -> list[str]:
-    """Return the reasons why code for the tables of `metadata` can't use this store; empty = it
+    """Return the reasons why code for the tables of `metadata` can't use this store; empty if it
     can.
 
     Additional tables and columns are no obstacle, unless they reject rows of code that does not
@@ -121,7 +121,7 @@ def _checks(connection: Connection, metadata: MetaData) -> Iterator[str]:
 
 
 def _refusing(table: str, rule: object) -> str:
-    return f"a new rule of {table} refuses rows: {rule or 'without a name'}"
+    return f"a new constraint of {table} rejects rows: {rule or 'without a name'}"
 
 
 def _obstacle(change: Any, metadata: MetaData) -> Iterator[str]:  # noqa: C901 - one case a change
@@ -132,19 +132,19 @@ def _obstacle(change: Any, metadata: MetaData) -> Iterator[str]:  # noqa: C901 -
         case ("add_column", _, table, column):
             yield f"the column {table}.{column.name} is gone"
         case ("add_constraint", constraint):
-            yield f"rows of {constraint.table.name} may stand twice: {constraint.name} is gone"
+            yield f"rows of {constraint.table.name} are no longer unique: {constraint.name} is gone"
         case ("add_index", index) if index.unique:
-            yield f"rows of {index.table.name} may stand twice: {index.name} is gone"
+            yield f"rows of {index.table.name} are no longer unique: {index.name} is gone"
         case ("remove_column", _, table, column):
             given = column.server_default or column.computed or column.identity
             if not (column.nullable or given):
-                yield f"the column {table}.{column.name} is new and has to be given"
+                yield f"the column {table}.{column.name} is new and required"
         case ("remove_constraint" | "remove_fk", rule) if rule.table.name in metadata.tables:
             yield _refusing(rule.table.name, rule.name)
         case ("remove_index", index) if index.unique and index.table.name in metadata.tables:
             yield _refusing(index.table.name, index.name)
         case ("modify_nullable", _, table, column, _, False, True):
-            yield f"the column {table}.{column} has to be given"
+            yield f"the column {table}.{column} is required"
         case ("modify_type", _, table, column, _, there, wanted):
             yield f"the column {table}.{column} is {there!r}, not {wanted!r}"
 

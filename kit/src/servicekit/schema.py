@@ -1,6 +1,6 @@
 """Columns by kind, for tables and their migrations.
 
-Nothing here may change: a migration always has to make the same tables.
+Never change these functions: a migration must always create the same tables.
 """
 
 from collections.abc import Iterable

@@ -31,10 +31,11 @@ PRIVATE = 0o077
 """The umask of every process that stores data: only its user may access its files."""
 
 LEAST_PING_MILLISECONDS = 2_000
-"""Minimum milliseconds between pings of a peer; the third earlier one ends the connection."""
+"""Minimum milliseconds between pings of a peer; the connection is closed at the third ping that
+comes earlier."""
 
 RENEW_SECONDS = 60.0
-"""Interval at which certificates are read again if no connection is made."""
+"""Seconds between two checks of certificates while no connection is made."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 """The call context that gRPC passes to handlers."""
@@ -164,7 +165,7 @@ async def start(
 
 
 async def _renew(certificates: Collection[Certificates]) -> None:
-    """Take changed certificates up also while nobody connects, so that their metric is true."""
+    """Reload changed certificates also without new connections, so that their metric is current."""
     while certificates:
         await asyncio.sleep(RENEW_SECONDS)
         for each in certificates:
@@ -179,7 +180,7 @@ def _listen(
     observing: Callable[[grpc.aio.Server, AccessPolicy], ObservedServer],
 ) -> tuple[grpc.aio.Server, int]:
     """Return an unstarted server and its port. Raises OSError."""
-    # A little more than any call accepts, because then it is rejected with a reason.
+    # Slightly more than any call accepts, so that larger requests are rejected with a reason.
     received = min(largest(b.full_name for b in bindings), settings.max_message_bytes) + MIB
     server = grpc.aio.server(options=_options(settings, received))
     observed = observing(server, listener.access)
@@ -265,17 +266,18 @@ def _serve_metrics(settings: ServerSettings) -> Callable[[], None]:
 
 
 def _options(settings: ServerSettings, received: int) -> list[tuple[str, int]]:
-    # gRPC varies the age by a tenth, so that callers do not come back all at once. Calls that are
-    # under way then may take as long as they do: their own limits end them.
+    # gRPC varies the age by 10%, so that callers do not reconnect all at once. Calls in progress
+    # are not cut off: their own limits end them.
     age = round(settings.connection_age_seconds * 1_000)
     aging = [("grpc.max_connection_age_ms", age)] if age else []
     return [
         *aging,
         ("grpc.max_send_message_length", settings.max_message_bytes),
         ("grpc.max_receive_message_length", received),
-        # Two servers on one port would share its calls: a forgotten process must show at once.
+        # Two servers on one port would share its calls: a leftover process must be detected at
+        # once.
         ("grpc.so_reuseport", int(processes.number() is not None)),
-        # Our channels ping every 2.5 s; gRPC's default takes that for an attack after a while.
+        # Our channels ping every 2.5 s; gRPC's default would close such connections.
         ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_MILLISECONDS),
         ("grpc.keepalive_permit_without_calls", 1),
     ]

@@ -1,8 +1,8 @@
 """A service's own SQL store: SQLite on one machine, PostgreSQL for many.
 
 Needs the extra `sql`. SQLite is set up so that a committed write survives kill -9 and power loss
-(WAL with synchronous=FULL, https://www.sqlite.org/pragma.html#pragma_synchronous), and so that
-writers queue here instead of failing there.
+(WAL with synchronous=FULL, https://www.sqlite.org/pragma.html#pragma_synchronous), and writers
+queue in this process instead of failing with SQLITE_BUSY.
 """
 
 import contextlib
@@ -51,8 +51,9 @@ full one. With 40,000 events stored, 1,300 a second were written with cached pla
 without (16.2, 2026-11)."""
 
 WRITE_SECONDS = 5
-"""How long an idle write transaction may hold locks on PostgreSQL: its process is stuck then, and
-later writes to the catalog would wait for it. PostgreSQL ends the connection."""
+"""Seconds that an idle write transaction may hold locks on PostgreSQL. After that its process
+counts as stuck, and PostgreSQL closes the connection, as later writes to the catalog would wait for
+it."""
 
 _BEGIN = "sightline_begin"
 """Execution option: which statement begins a transaction on SQLite."""
@@ -73,13 +74,12 @@ class Database:
     ) -> None:
         """Open lazily; nothing is read yet.
 
-        `url` is a SQLAlchemy URL (`sqlite:////dir/file.db`, `postgresql+psycopg://…`).
-        `migrations` names the package with `env.py` and `versions/`, e.g. `a.record.migrations`.
-        `threads` read side by side, one more writes. More than `max_waiting` calls at once are
-        answered StoreBusy. SQLite's log gathers `checkpoint_pages` of 4 KiB before they are moved
-        into the file: a store that is written to all over moves each page less often when more
-        gather. A SQLite file's directory is made when it is missing.
-        Raises ValueError for SQLite in memory, which can't keep what is promised.
+        `url` is a SQLAlchemy URL (`sqlite:////dir/file.db`, `postgresql+psycopg://…`). `migrations`
+        names the package with `env.py` and `versions/`, e.g. `a.record.migrations`. `threads` read
+        side by side, one more writes. Beyond `max_waiting` concurrent calls, calls raise StoreBusy.
+        SQLite's log collects `checkpoint_pages` of 4 KiB before they are moved into the file: with
+        more, a store with scattered writes moves each page less often. A SQLite file's directory is
+        created if missing. Raises ValueError for SQLite in memory, which is not durable.
         """
         self._url = make_url(url)
         self._named = {"db.system.name": self._url.get_backend_name()}
@@ -90,7 +90,8 @@ class Database:
         opened = partial(_engine, self._url, busy_seconds, poolclass=QueuePool, max_overflow=0)
         self.engine = opened(checkpoint_pages=checkpoint_pages, pool_size=threads + 1)
         """For tests and tools; services use `read` and `write`."""
-        # SQLite's readers see one state anyway; PostgreSQL's default is a new one a statement.
+        # SQLite's readers see one snapshot anyway; PostgreSQL's default is a snapshot for each
+        # statement.
         snapshot = {"isolation_level": "REPEATABLE READ"} if self._file is None else {}
         self._readers = self.engine.execution_options(**{_BEGIN: "BEGIN"}, **snapshot)
         self._writer: Engine = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
@@ -132,7 +133,7 @@ class Database:
 
     @property
     def local(self) -> bool:
-        """Whether `read_local` works: the store is a file of SQLite."""
+        """Whether `read_local` works: the store is a SQLite file."""
         return self._local_reads is not None
 
     def read_local(self, work: Callable[[Connection], T]) -> T:
@@ -149,7 +150,7 @@ class Database:
         RuntimeError where the store is not `local`.
         """
         if self._local_reads is None:
-            raise RuntimeError("this store is read in threads")
+            raise RuntimeError("only a SQLite file has local reads: use read")
         with _translated():
             return self._local_reads.read(work)
 
@@ -158,8 +159,8 @@ class Database:
 
         While it stays the same, nothing was committed, and earlier reads are still current: take
         the number first, then read, or take it within the `work` of `read_local`, where it belongs
-        to the snapshot that `work` sees. It may also change without a commit, and means nothing to
-        another Database or process. A file of SQLite reports it within microseconds, without
+        to the snapshot that `work` sees. It may also change without a commit, and is not comparable
+        between Databases or processes. A file of SQLite reports it within microseconds, without
         blocking an event loop. None on other stores, and when the file can't be read: a read then
         raises the error.
         """
@@ -173,9 +174,9 @@ class Database:
     def migrate(self, made: Made = lambda _: None, lock_seconds: float = 0) -> None:
         """Apply pending schema revisions, in one transaction. Blocks.
 
-        Processes that start at once wait for one another. A schema of a later release is left as it
-        is. With `lock_seconds`, a longer wait for a table lock on PostgreSQL, which blocks other
-        users of the table, raises StoreBusy, and nothing is changed.
+        Processes that start at once wait for one another. A schema of a later release is not
+        changed. With `lock_seconds`, a longer wait for a table lock on PostgreSQL, which blocks
+        other users of the table, raises StoreBusy, and nothing is changed.
         """
         with _MIGRATING, self._migration_lock(), self._migration_connection() as connection:
             if lock_seconds and self._file is None:
@@ -190,7 +191,7 @@ class Database:
 
     def obstacles(self, metadata: MetaData) -> list[str]:
         """Return why this release, whose tables are `metadata`, can't use a store of a later one;
-        empty = it can. Blocks."""
+        empty if it can. Blocks."""
         with _translated(), self.engine.connect() as connection:
             return revisions.obstacles(connection, metadata)
 
@@ -223,7 +224,7 @@ class Database:
 
     @contextlib.contextmanager
     def _migration_connection(self) -> Iterator[Connection]:
-        # Rebuilding a table drops it for a moment, which must not delete what refers to it.
+        # Rebuilding a table drops it temporarily, which must not cascade to rows that refer to it.
         engine = _engine(self._url, self._busy_seconds, foreign_keys=False, poolclass=NullPool)
         engine = engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
         try:

@@ -53,8 +53,8 @@ SQLITE_ERRORS: Mapping[int, type[StoreBusy | StoreUnavailable | StoreFull | Stor
         }
     )
 )
-"""Primary result codes of SQLite (https://www.sqlite.org/rescode.html) that no bug of ours
-causes."""
+"""Primary result codes of SQLite (https://www.sqlite.org/rescode.html) that are not caused by bugs
+of this code."""
 
 POSTGRES_ERRORS: Mapping[str, type[StoreBusy | StoreUnavailable | StoreFull | StoreDamaged]] = (
     MappingProxyType(

@@ -15,7 +15,7 @@ S = TypeVar("S", bound=ServiceSettings)
 CHECK = "--check"
 """Argument that makes a process check its settings and exit."""
 AGAIN_SECONDS = 5.0
-"""Seconds after which an engine that did not tell its version is asked again."""
+"""Seconds between two requests for the version of an engine that did not answer."""
 
 _ASKING: set[asyncio.Task[None]] = set()
 
@@ -50,7 +50,7 @@ def observe(service: str, settings: TraceSettings, level: str) -> None:
     """Configure logs from `level` up, and traces if `settings` name a collector."""
     telemetry.configure_logging(service, level)
     keeps = getattr(settings, "processes", 1) > 1 and processes.number() is None
-    if settings.traces_endpoint and not keeps:  # who looks after processes does nothing else
+    if settings.traces_endpoint and not keeps:  # the supervisor of processes records no traces
         from servicekit import trace_export
 
         trace_export.start(service, settings)

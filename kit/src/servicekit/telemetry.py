@@ -50,7 +50,7 @@ STAGE_SECONDS = Histogram(
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
 
-# To find a child costs more than to observe. Labels are fixed words: there are few.
+# Cached: looking up a child costs more than observing. Labels are fixed words, hence few.
 _stage_seconds = cache(STAGE_SECONDS.labels)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
@@ -58,7 +58,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 def accept_request_id(given: str | bytes | None) -> str:
     """Return `given` if it is 1 to 128 letters, digits and `._:/+=-`, which covers UUIDs, trace ids
-    and base64; else a new id. Logs quote no other text of a caller's choice."""
+    and base64; else a new id. Logs quote no other text of a caller."""
     if isinstance(given, str) and _REQUEST_ID.fullmatch(given):
         return given
     return uuid.uuid4().hex
@@ -133,7 +133,7 @@ def configure_logging(service: str, level: str = "info") -> None:
     thread may be written up to 50 ms later, together: they are in the log after a normal stop, and
     may be missing after a crash.
     """
-    global _lines, _calls_are_logged  # noqa: PLW0603 - like the logging that they belong to
+    global _lines, _calls_are_logged  # noqa: PLW0603 - global, like the logging configuration
     flush_logs()
     lines = _lines = LogWriter(sys.stderr)
     _calls_are_logged = level in ("debug", "info")
@@ -150,7 +150,7 @@ def configure_logging(service: str, level: str = "info") -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, finish]
         )
     )
-    # What no line of ours shows need not be found out for each (docs.python.org, "Optimization").
+    # Logging need not collect what no line shows (docs.python.org, "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     root = logging.getLogger()

@@ -1,6 +1,6 @@
-"""Certificates from files, taken up again when they change.
+"""Certificates from files, reloaded when they change.
 
-Connections that are there go on; each new one is made with the certificates of now.
+Open connections continue; new ones use the current certificates.
 """
 
 import ssl
@@ -15,12 +15,12 @@ from prometheus_client import Gauge
 from servicekit.reloaded import Reloaded, Unreadable
 
 CERTIFICATE, KEY, AUTHORITY = "tls.crt", "tls.key", "ca.crt"
-"""What files are called in a Kubernetes Secret of TLS, and by cert-manager."""
+"""File names in a Kubernetes TLS Secret, also used by cert-manager."""
 
 EXPIRES = Gauge(
     "sightline_certificate_expiry_timestamp_seconds",
-    "When the first of the certificates in a file ends, as this process holds them: its own"
-    " (tls.crt) and those of who signs others' (ca.crt), in connections with callers or peers.",
+    "Earliest expiry among the certificates of a file, as loaded by this process: its own"
+    " (tls.crt) or those of trusted authorities (ca.crt), for connections with callers or peers.",
     ("side", "file"),
     multiprocess_mode="livemin",
 )
@@ -41,8 +41,8 @@ class Certificates:
 
     def __init__(self, folder: Path, authorities: Path | None, side: str) -> None:
         """`folder` has CERTIFICATE, the chain of this process, and its KEY, in PEM. `authorities`:
-        a file of those who sign others' certificates; None = others need not show any. `side`: who
-        the others are, for EXPIRES. Raises Unreadable."""
+        file with the authorities that sign peers' certificates; None: peers need no certificate.
+        `side`: kind of the peers, for EXPIRES. Raises Unreadable."""
         self._files, self._side = (folder / CERTIFICATE, folder / KEY, authorities), side
         self._held = Reloaded(self._paths, self._read)
 
@@ -74,7 +74,7 @@ class Certificates:
 
         return grpc.dynamic_ssl_server_credentials(
             _configuration(used),
-            renewed,  # type: ignore[arg-type] # None stands in gRPC's text, not in its types
+            renewed,  # type: ignore[arg-type] # gRPC's documentation allows None, its types do not
             require_client_authentication=used.authorities is not None,
         )
 
@@ -96,7 +96,7 @@ def _read(certificate: Path, key: Path, authorities: Path | None) -> _Held:
         raise Unreadable(str(error)) from None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(certificate, key, password="")  # an empty one asks nobody for it
+        context.load_cert_chain(certificate, key, password="")  # no prompt
         ends = {CERTIFICATE: _end(chain)}
     except (ssl.SSLError, ValueError) as error:
         raise Unreadable(f"{certificate}, {key}: no certificate and its key: {error}") from None

@@ -1,4 +1,4 @@
-"""Export of spans to a collector by OTLP over gRPC, in a thread of its own.
+"""Export of spans to a collector by OTLP over gRPC, in a separate thread.
 
 Spans that a collector does not take are dropped and counted. Loaded only if a collector is
 configured, as OpenTelemetry's SDK takes memory and time. Its environment variables configure the
@@ -31,23 +31,23 @@ from servicekit import processes, telemetry, tracing
 from servicekit.config import TraceSettings
 
 MOST_WAITING = 2048
-"""Most spans in the queue, of some 2 KB each."""
+"""Maximum number of spans in the queue, of some 2 KB each."""
 BATCH = 256
 PAUSE_SECONDS = 2.0
-"""Longest time that spans gather before they are sent."""
+"""Maximum seconds that spans are collected before they are sent."""
 STOP_SECONDS = 2.0
-"""How long a stopping process goes on sending."""
+"""Seconds that a stopping process continues to send."""
 
 SPANS = Counter(
     "sightline_spans_total",
-    "Spans that were made, by what became of them: sent; queue_full, where more were made than the"
-    " collector took; not_taken, where it refused them or did not answer; shutdown.",
+    "Recorded spans by outcome: sent; queue_full: the collector is too slow; not_taken: it rejected"
+    " them or did not answer; shutdown: the process stopped first.",
     ("outcome",),
 )
 
 
 class Outbox(SpanProcessor):
-    """A bounded queue of spans, emptied by a thread of its own."""
+    """A bounded queue of spans that a separate thread sends."""
 
     def __init__(self, exporter: SpanExporter, most: int) -> None:
         self._exporter, self._most = exporter, most
@@ -89,7 +89,7 @@ class Outbox(SpanProcessor):
         while not closing:
             self._wake.wait(PAUSE_SECONDS)
             self._wake.clear()
-            closing = self._closing  # what was made before it is sent, however late this thread is
+            closing = self._closing  # read first: then all spans queued before are sent
             while self._waiting:
                 self._hand_over([self._waiting.popleft() for _ in range(self._batch())])
 
@@ -99,16 +99,16 @@ class Outbox(SpanProcessor):
     def _hand_over(self, batch: list[ReadableSpan]) -> None:
         try:
             taken = self._exporter.export(batch) is SpanExportResult.SUCCESS
-        except Exception:  # of a channel that is closed, for one
+        except Exception:  # for example of a closed channel
             taken = False
         SPANS.labels("sent" if taken else "not_taken").inc(len(batch))
         if taken is not self._delivers and not self._closing:
             self._delivers = taken
             log = telemetry.get_logger()
             if taken:
-                log.info("traces are delivered again")
+                log.info("traces are exported again")
             else:
-                log.warning("the collector of traces does not take them; they are dropped")
+                log.warning("the collector does not accept traces; they are dropped")
 
 
 _running: Outbox | None = None
@@ -116,8 +116,8 @@ _running: Outbox | None = None
 
 def start(service: str, settings: TraceSettings) -> None:
     """Record spans in the name of `service` and export them, until the process ends or `stop`."""
-    global _running  # noqa: PLW0603 - one for a process, like its log
-    # It says each time anew that a collector is away, in texts of its own.
+    global _running  # noqa: PLW0603 - one for each process
+    # The exporter would log each failure in its own format.
     logging.getLogger("opentelemetry.exporter.otlp").setLevel(logging.CRITICAL)
     number, host = processes.number(), socket.gethostname()
     resource = Resource.create(

@@ -1,4 +1,4 @@
-"""Spans of a request's parts, in this service and its calls of peers.
+"""Spans of the parts of a request, in this service and its calls to peers.
 
 They are recorded for sampled calls, where a collector is configured (`trace_export`); else every
 function here returns at once. Attributes are numbers, words of the code and names of the
@@ -29,8 +29,8 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 MOST_SPANS = 200
-"""Most spans of one call in one process: a call that embeds 100 photos has more parts than anyone
-reads."""
+"""Maximum number of spans of one call in one process: a call that embeds 100 photos has far more
+parts."""
 MOST_STATE = 512
 """Characters of a caller's `tracestate`, which every span repeats; a longer one is dropped.
 
@@ -86,8 +86,8 @@ _recording: Recording | None = None
 
 
 def record(how: Recording | None) -> None:
-    """Record spans from here on; None = none."""
-    global _recording  # noqa: PLW0603 - one for a process, like its log
+    """Start to record spans; None: stop."""
+    global _recording  # noqa: PLW0603 - one for each process
     _recording = how
 
 
@@ -97,7 +97,7 @@ class OpenSpan:
     __slots__ = ("_span", "_token")
 
     def __init__(self, span: trace.Span) -> None:
-        """Make the span the parent of what is called or begun from here on."""
+        """Make the span the parent of later calls and spans."""
         self._span = span
         self._token: Token[Any] | None = otel_context.attach(trace.set_span_in_context(span))
 
@@ -167,8 +167,8 @@ def served(method: str) -> CallSpan | None:
     """Begin the span of a call to `method`; None if it is not recorded.
 
     To be called after authentication. A call with a trace context is recorded when that is sampled,
-    within the rate limit; of others, the configured share. The decision holds for all calls that it
-    makes.
+    within the rate limit; of others, the configured share. The decision applies to all calls that
+    it makes.
     """
     how = _recording
     if how is None:

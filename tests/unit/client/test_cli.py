@@ -54,17 +54,17 @@ def test_the_table_shows_the_answer_and_explains_it(gateway: FakeGateway) -> Non
     text = flat(call("recommend", "--target", gateway.target).output)
     for figure in ("wine-1", "Barolo", "1.2500", "visual +1.000", "Looks like your photo"):
         assert figure in text
-    for explanation in ("raw score = the sum of its parts", "visual: looks like the query"):
+    for explanation in ("raw score: the sum of its parts", "visual: looks like the query"):
         assert explanation in text
     for timing in ("embed", "1.0", "12.0", "10.0", "Milliseconds"):
         assert timing in text
     for version in ("version v1", "generation g1", "ranking model: m1", "visual → rank"):
         assert version in text
-    assert "ranking did not answer: this is the order of similarity" in text
+    assert "the ranker did not answer: products are ordered by similarity" in text
     assert "Fallback: order of similarity" in text
-    assert "Quality: without a part of what makes an answer [REDUCED]" in text
+    assert "Quality: computed without a part, such as the ranker [REDUCED]" in text
     assert "Not in the catalog: gone" in text
-    assert "by the arm order/b" in text
+    assert "Experiment arms: order/b" in text
     assert "1.5 s behind the catalog; 3 photos pending embedding" in text
 
 

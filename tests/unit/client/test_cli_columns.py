@@ -38,7 +38,7 @@ def test_a_refused_file_is_proposed_a_map_that_is_then_remembered(tmp_path: Path
     assert "100 products are valid" in said
     code, said = looked(str(ROOT / "examples/wines/wines.csv"))
     assert code == 0
-    assert "Columns as the last time: wineid=id" in said
+    assert "Columns as in the last run: wineid=id" in said
     code, said = looked(str(ROOT / "examples/wines/wines.csv"), "--map", "none")
     assert code == 1
 
@@ -119,7 +119,7 @@ def test_what_is_remembered_of_one_file_is_nothing_to_another(tmp_path: Path) ->
 def test_a_shape_that_nobody_knows_is_refused_with_those_that_are_known() -> None:
     code, said = looked(str(EXPORTS / "shopify.csv"), "--shape", "magento")
     assert code == 1
-    assert "there are shopify, woocommerce, google-retail, none" in said
+    assert "known shapes: shopify, woocommerce, google-retail, none" in said
 
 
 def test_a_file_of_ours_is_read_as_it_is(tmp_path: Path) -> None:

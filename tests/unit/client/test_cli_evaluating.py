@@ -63,8 +63,8 @@ def test_a_model_is_measured_followed_and_shown(line: Line, gateway: FakeGateway
     assert "Only 56 shoppers could be asked." in printed
     assert "0.400 [0.300, 0.500]" in printed
     assert "popularity better +0.1150 +0.0450 to +0.2080 0.1160 INCONCLUSIVE" in printed
-    assert "production no worse by 0.0120" in printed
-    assert "nDCG@10: how many of the first ten" in printed
+    assert "production at most 0.0120 worse" in printed
+    assert "nDCG@10: share of the first ten" in printed
 
 
 def test_what_was_found_is_shown_again_without_measuring(line: Line, gateway: FakeGateway) -> None:

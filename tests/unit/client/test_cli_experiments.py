@@ -63,7 +63,7 @@ def report(verdict: int, **fields: object) -> pb.ExperimentReport:
 
 
 def test_the_list_shows_what_runs_and_what_is_wrong_with_the_files(gateway: FakeGateway) -> None:
-    assert "No experiment is kept." in typed(gateway, "list").stdout
+    assert "No experiments." in typed(gateway, "list").stdout
     ended = pb.Experiment()
     ended.CopyFrom(ORDER)
     ended.end_time.seconds = 1_769_904_000
@@ -79,7 +79,7 @@ def test_the_list_shows_what_runs_and_what_is_wrong_with_the_files(gateway: Fake
     row = "order {} home control 50%, b 50% home 0–0.5 click_rate"
     for state in ("since 2026-01-01", "ended 2026-02-01", "begins 2100-01-01"):
         assert row.format(state) in printed
-    assert "not in force, those before are: arms[1].share: order: is changed" in printed
+    assert "the previous ones stay in use: arms[1].share: order: is changed" in printed
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,9 @@ def test_the_list_shows_what_runs_and_what_is_wrong_with_the_files(gateway: Fake
         ("BETTER", "b is better than control: click_rate changes by +0.0500 (+25.0%)."),
         ("WORSE", "b is worse than control: click_rate changes by +0.0500 (+25.0%)."),
         ("UNDECIDED", "Undecided between b and control: click_rate by +0.0500 (+25.0%); 210 units"),
-        ("TOO_FEW", "Too few units of b or control are counted yet"),
+        ("TOO_FEW", "Too few counted units of b or control"),
         ("GUARDRAIL_BROKEN", "Stop b: hide_rate is worse than in control beyond the margin."),
-        ("SAMPLE_RATIO_MISMATCH", "No conclusion on b: units are missing"),
+        ("SAMPLE_RATIO_MISMATCH", "No conclusion on b: the arms' numbers of units contradict"),
     ],
 )
 def test_the_report_begins_with_what_follows(
@@ -106,8 +106,8 @@ def test_the_report_begins_with_what_follows(
     assert "click_rate (decides) control 0.2000 – –" in printed
     assert "b 0.2500 +0.0500 +0.0100 to +0.0900" in printed
     assert "hide_rate (guardrail 0.01) control" in printed
-    assert "whose 24 hours since then are over" in printed
-    assert "3 units saw several arms" in printed
+    assert "counted: exposed at least 24 hours ago" in printed
+    assert "Excluded, because they saw several arms: 3 units." in printed
     shown = json.loads(typed(gateway, "show", "order", "--json").stdout)
     assert shown["arms"][1]["verdict"] == f"VERDICT_{verdict}"
 

@@ -13,7 +13,7 @@ def test_full_shows_what_goes_then_deletes_it(shop: Shop) -> None:
     shop.gateway.job_states[-1].kind = "close_import"
     result = shop.run("--mode", "full")
     assert result.exit_code == 0, result.output
-    assert "1 product is not in the file and goes, e.g. w3" in flat(result.stderr)
+    assert "To be deleted, as missing from the file: 1 product, e.g. w3" in flat(result.stderr)
     assert "1 product deleted" in flat(result.stdout)
     assert set(shop.gateway.products) == {"w1", "w2"}
 
@@ -46,7 +46,7 @@ def test_full_deletes_nothing_while_a_row_has_no_id_that_can_be_read(shop: Shop)
     shop.write("w1,One,", "w2,Two,", ",Three,")
     result = shop.run("--mode", "full")
     assert result.exit_code == 1
-    assert "Nothing is deleted: 1 rejected row has no id" in flat(result.stderr)
+    assert "Nothing is deleted: 1 rejected row has no readable id" in flat(result.stderr)
     assert len(shop.gateway.products) == 3
     shop.run("--mode", "full", "--force")
     assert set(shop.gateway.products) == {"w1", "w2"}
@@ -67,6 +67,6 @@ def test_a_dry_run_writes_nothing_and_says_what_full_would_delete(shop: Shop) ->
     result = shop.run("--mode", "full", "--dry-run")
     assert result.exit_code == 1
     assert "Row 2 (w3): PHOTO_MISSING" in flat(result.stderr)
-    assert "1 product is not in the file and goes, e.g. w2" in flat(result.stderr)
+    assert "To be deleted, as missing from the file: 1 product, e.g. w2" in flat(result.stderr)
     assert set(shop.gateway.requests) == {"GetStatus", "ListProducts"}
     assert shop.rejected()[0]["id"] == "w3"

@@ -37,7 +37,7 @@ def test_too_little_to_learn_from_ends_well_where_a_promotion_was_asked_for(
     result = line("models", "train", "--promote")
     assert result.exit_code == 0
     said = flat(result.stderr)
-    assert "Nothing was learned yet: too few." in said
+    assert "No model was trained: too few." in said
     assert "Serving now: model m0." in said
     assert "sightline events import FILE" in said
     assert not gateway.requests["PromoteModel"]

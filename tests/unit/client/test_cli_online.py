@@ -22,8 +22,8 @@ def flat(text: str) -> str:
 
 
 def test_the_online_report_shows_each_figure_in_words(gateway: FakeGateway) -> None:
-    assert "No answer is on record." in online(gateway).stdout
-    assert "No event of this time carries" in flat(online(gateway).stdout)
+    assert "No answers are recorded." in online(gateway).stdout
+    assert "No event of this period has" in flat(online(gateway).stdout)
     gateway.online_report = report()
     printed = flat(online(gateway, "--days", "28", "--conversion-days", "2").stdout)
     assert gateway.requests["GetOnlineReport"][-1].days == 28

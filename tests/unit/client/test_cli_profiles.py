@@ -60,7 +60,7 @@ def test_a_shoppers_profile_is_reported_with_what_it_rests_on(gateway: FakeGatew
     printed = flat(profiles(gateway, "show", "ann", "--language", "zh").stdout)
     asked = gateway.requests["GetShopperProfile"][-1]
     assert (asked.shopper.user_id, asked.language_code, asked.catalog_id) == ("ann", "zh", "shop")
-    assert "Taken for a robot" in printed
+    assert "Treated as a robot" in printed
     assert "2 visits, 2.0 a week. From 4 events, 1 purchase among them." in printed
     assert "Group 2: People who like Red (40% of all)." in printed
     assert "Shared with consent: age_band 25-34." in printed
@@ -75,7 +75,7 @@ def test_an_unknown_shopper_is_shown_as_one_and_a_visitor_is_asked_for(
 ) -> None:
     printed = flat(profiles(gateway, "show", "cookie", "--visitor").stdout)
     assert gateway.requests["GetShopperProfile"][-1].shopper.visitor_id == "cookie"
-    assert printed == "Never did anything. No model serves: nothing can be said of tastes."
+    assert printed == "No events. No model serves: affinities are unknown."
 
 
 def test_a_products_profile_is_reported_in_sentences(gateway: FakeGateway) -> None:
@@ -85,7 +85,7 @@ def test_a_products_profile_is_reported_in_sentences(gateway: FakeGateway) -> No
     printed = flat(profiles(gateway, "product", "r1").stdout)
     assert gateway.requests["GetProductProfile"][-1].product_id == "r1"
     assert printed.startswith("It belongs to Red. It is by A. Popularity 25%")
-    assert "2.00 times as before" in printed
+    assert "2.00 times the former rate" in printed
 
 
 def test_attributes_are_sent_with_consent_and_withdrawn_without(gateway: FakeGateway) -> None:
@@ -114,7 +114,7 @@ def test_groups_are_reported_with_how_clear_they_are(gateway: FakeGateway) -> No
     )
     printed = flat(profiles(gateway, "segments").stdout)
     assert "Group 2: People who like Red (40% of all)." in printed
-    assert "Silhouette 0.10: one crowd, cut into parts." in printed
+    assert "Silhouette 0.10: no clear groups." in printed
 
 
 async def test_the_client_gives_profiles_as_plain_values(gateway: FakeGateway) -> None:

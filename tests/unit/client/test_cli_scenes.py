@@ -95,8 +95,8 @@ def test_a_checked_file_says_what_it_changes_or_why_it_is_refused(
     file.write_text("over_fetch = 2.0\n")
     gateway.checked_scene.changes.add(path="over_fetch", before="5.0", after="2.0")
     printed = flat(run(gateway, "scenes", "check", str(file)))
-    assert "It would be taken as version v2." in printed
-    assert "over_fetch 5.0 2.0 no: it decides which candidates there are" in printed
+    assert "It would be accepted as version v2." in printed
+    assert "over_fetch 5.0 2.0 no: it selects the candidates" in printed
     (request,) = gateway.requests["CheckScene"]
     assert (request.scene, request.toml) == ("home", "over_fetch = 2.0\n")
     gateway.checked_scene = admin.CheckSceneResponse(
@@ -121,7 +121,9 @@ def test_a_difference_is_a_table_and_a_page_that_runs_nothing(
     (request,) = gateway.requests["DiffScene"]
     assert (request.scene, request.answer_count, request.place_count) == ("home", 50, 10)
     assert request.from_time.ToJsonString() == "2026-11-01T00:00:00Z"
-    assert "Of 4 answers 2 change: 12.5% of the first places hold another product" in printed
+    assert (
+        "2 of 4 answers would change: another product in 12.5% of the compared positions" in printed
+    )
     assert "1 answer was left out" in printed
     assert "diversity.brand_cap 0 2 yes" in printed
     assert "brand Château A 50.00% 25.00% -25.00" in printed

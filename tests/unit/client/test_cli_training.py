@@ -68,11 +68,13 @@ def test_without_options_a_training_is_as_the_settings_say(
 def test_a_model_is_shown_with_its_recipe_and_what_each_part_adds(line: Line) -> None:
     printed = flat(line("models", "show", "m1").stdout)
     assert "dimension 64" in printed
-    assert "went on from m0" in printed
+    assert "continued from m0" in printed
     assert "best of 12 recipes" in printed
     assert "session 1.5 (validation)" in printed
-    assert "user_ids ndcg@10 0.2500 0.2600 -0.0100 -0.0200 to +0.0050 900 nothing: off" in printed
-    assert "kept no recipe" in flat(line("models", "show").stdout)
+    assert (
+        "user_ids ndcg@10 0.2500 0.2600 -0.0100 -0.0200 to +0.0050 900 nothing: disabled" in printed
+    )
+    assert "stored no recipe" in flat(line("models", "show").stdout)
     shown = json.loads(line("models", "show", "m1", "--json").stdout)
     assert shown["recipe"]["dimension"] == 64
 

@@ -88,7 +88,7 @@ def test_the_table_says_what_each_part_comes_from_and_what_moved_it() -> None:
     assert "Degraded: rank:" in text
     assert "taste fits this customer's history +0.7500" in text
     assert "brand=Aurora +1.0000" in text
-    assert "place 3 by its score alone; moved -9 enough of one brand [BRAND_CAP]" in text
+    assert "place 3 by its score alone; moved -9 (limit of products per brand) [BRAND_CAP]" in text
     assert "visual, signals[0] 100 yes 0.5000 0.2500" in text
     assert "collaborative 7 no – –" in text
     assert "the last product shown, wine-1: 1.0000" in text
@@ -147,7 +147,7 @@ def test_a_recommendation_shows_features_and_moves_when_asked(gateway: FakeGatew
     assert [request.explain for request in gateway.requests["Recommend"]] == [False, True]
     assert "signals[0]" not in plain
     assert "signals[0]" in split
-    assert "+1 unlike its neighbours, or too like them [DIVERSITY]" in " ".join(split.split())
+    assert "+1 (a more diverse list) [DIVERSITY]" in " ".join(split.split())
 
 
 def test_the_page_shows_features_and_moves(tmp_path: Any) -> None:
@@ -178,7 +178,7 @@ def test_a_heat_map_is_drawn_beside_the_explanation(gateway: FakeGateway, tmp_pa
     assert done.exit_code == 0, done.stderr
     assert picture.read_bytes() == b"a picture"
     said = " ".join(done.stderr.split())
-    assert "sum to the similarity 0.6250, but for -0.1250 that has no place" in said
+    assert "sum to the similarity 0.6250, except -0.1250 without a region" in said
     (sent,) = gateway.requests["DrawHeatMap"]
     assert (sent.image, sent.product_id, sent.find_subject) == (b"jpeg", "wine-1", True)
     assert CliRunner().invoke(app, [*line, "--user", "u"]).exit_code == 2

@@ -24,7 +24,7 @@ def test_every_cause_of_a_loss_is_explained() -> None:
     assert set(tables.CAUSES) == set(Cause)
     loss = Degradation("rank", Cause.RANKER_UNAVAILABLE, "order of similarity")
     assert tables.degradation(loss) == (
-        "rank: ranking did not answer: this is the order of similarity [RANKER_UNAVAILABLE]."
+        "rank: the ranker did not answer: products are ordered by similarity [RANKER_UNAVAILABLE]."
         " Fallback: order of similarity."
     )
     copied = replace(loss, as_of=datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC))
@@ -80,7 +80,7 @@ def test_what_a_product_stands_for_is_counted_beside_its_title() -> None:
     answer = from_wire.recommendations(message)
     text = rendered(tables.answer(answer))
     assert "Barolo (+2 like it)" in text
-    assert "variants, and products with the same picture" in text
+    assert "variants and products with the same photo" in text
     html = page.environment(photo_of=lambda _: "").get_template("answer.html.j2")
     card = html.make_module().answer(answer)
     assert 'title="wine-2, wine-3">+2 like it</span>' in card

@@ -57,4 +57,4 @@ def test_a_bad_file_of_token_keys_stops_the_start(monkeypatch, tmp_path, capsys)
     with pytest.raises(SystemExit):
         main.start()
     (_, said) = capsys.readouterr().err.splitlines()
-    assert said.startswith(f"  {path}: wants a line of 64")
+    assert said.startswith(f"  {path}: needs a line of 64")

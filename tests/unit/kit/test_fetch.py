@@ -139,7 +139,7 @@ async def test_a_name_that_leads_off_the_open_internet_is_refused(address: str) 
     policy = FetchPolicy(hosts=("photos.test",))
     for found in ([address], ["93.184.215.14", address]):
         names = Names(photos_test=[found])
-        with pytest.raises(UriForbidden, match="open internet"):
+        with pytest.raises(UriForbidden, match="public internet"):
             await Fetcher(policy, resolver=names).fetch("https://photos.test/a.jpg")
 
 
@@ -155,7 +155,7 @@ async def test_networks_of_the_operator_are_refused_too() -> None:
     )
     for address in ("93.184.215.14", "2a00:1450::1"):
         names = Names(photos_test=[["8.8.8.8", address]])
-        with pytest.raises(UriForbidden, match="open internet"):
+        with pytest.raises(UriForbidden, match="public internet"):
             await Fetcher(FetchPolicy.of(settings, 10), resolver=names).fetch(
                 "https://photos.test/a"
             )
@@ -164,7 +164,7 @@ async def test_networks_of_the_operator_are_refused_too() -> None:
 
 async def test_this_machine_is_refused_without_the_tests_own_parameter(web: FakeWeb) -> None:
     policy = FetchPolicy(hosts=(f"127.0.0.1:{web.port}",), schemes=("http",))
-    with pytest.raises(UriForbidden, match="open internet"):
+    with pytest.raises(UriForbidden, match="public internet"):
         await Fetcher(policy).fetch(f"http://127.0.0.1:{web.port}/photo.jpg")
     assert web.requests == []
 

@@ -39,7 +39,7 @@ def test_the_command_says_what_is_to_do_does_it_once_and_then_finds_nothing(
     assert db.schema().found == ""
     assert [command(db, METADATA, check=each) for each in asked["do"]] == [DONE, DONE, DONE]
     said = capsys.readouterr().out
-    assert "0002  made after" in said
+    assert "0002  applied after" in said
     assert said.count("the store is at 0002: nothing to do") == 2
 
 
@@ -109,17 +109,20 @@ def test_what_a_later_release_adds_stops_nobody(
         (["ALTER TABLE bottle DROP COLUMN label"], "the column bottle.label is gone"),
         (["ALTER TABLE bottle RENAME label TO name"], "the column bottle.label is gone"),
         (["ALTER TABLE bottle RENAME TO flask"], "the table bottle is gone"),
-        (["CREATE UNIQUE INDEX one ON bottle (label)"], "a new rule of bottle refuses rows: one"),
+        (
+            ["CREATE UNIQUE INDEX one ON bottle (label)"],
+            "a new constraint of bottle rejects rows: one",
+        ),
         (
             ["DROP TABLE bottle", f"CREATE TABLE bottle ({NOT_NULL}, year INTEGER NOT NULL)"],
-            "the column bottle.year is new and has to be given",
+            "the column bottle.year is new and required",
         ),
         (
             [
                 "DROP TABLE bottle",
                 f"CREATE TABLE bottle ({NOT_NULL}, CONSTRAINT short CHECK (id < 9))",
             ],
-            "a new rule of bottle refuses rows: short",
+            "a new constraint of bottle rejects rows: short",
         ),
         (
             [

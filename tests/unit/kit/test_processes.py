@@ -126,7 +126,7 @@ async def test_a_process_that_dies_is_replaced(shop: Shop) -> None:
     assert max(first) in later
     assert min(first) not in later
     assert await shop.stop() == 0
-    replaced = [line for line in shop.lines() if "takes its place" in str(line["event"])]
+    replaced = [line for line in shop.lines() if "starting another one" in str(line["event"])]
     assert [line["status"] for line in replaced] == [-signal.SIGKILL]
 
 

@@ -296,8 +296,8 @@ async def test_a_collector_that_is_away_costs_nothing_and_is_reported_once(
                 trace_export.stop()
     logged = [json.loads(text)["event"] for text in capfd.readouterr().err.splitlines()]
     assert [event for event in logged if event != "call"] == [
-        "the collector of traces does not take them; they are dropped",
-        "traces are delivered again",
+        "the collector does not accept traces; they are dropped",
+        "traces are exported again",
     ]
 
 

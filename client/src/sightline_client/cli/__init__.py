@@ -2,7 +2,7 @@
 
 import gc
 
-# What is imported stays: to look through it took a sixth of a command's processor time (2026-11).
+# The collector skips imported objects: scanning them took 1/6 of a command's CPU time (2026-11).
 _collects = gc.isenabled()
 gc.disable()
 

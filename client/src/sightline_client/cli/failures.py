@@ -1,4 +1,4 @@
-"""Explains errors and how to fix them."""
+"""Explain errors and how to fix them."""
 
 import re
 from types import MappingProxyType
@@ -82,7 +82,7 @@ FIXES = MappingProxyType(
         "NOTHING_AVAILABLE": "try again in a moment; `sightline status` says what is down",
         "ANSWER_DEGRADED": "try again in a moment, or accept a lower quality, without "
         "--min-answer-quality; `sightline status` says what is down",
-        "INTERNAL": "a fault in the suite, not in your request: the logs of its services say more;"
+        "INTERNAL": "a fault in the suite, not in your request: see the logs of its services;"
         " after `make up` they are in DATA/logs",
     }
 )

@@ -26,24 +26,24 @@ NEWEST = "newest"
 
 
 class BackupCommand(ABC):
-    """What the command does with the backups of a service. A method is a verb."""
+    """Executes the verbs of the command; each verb is a method."""
 
     def __init__(self, backups: Backups, catalogs: Sequence[str] = ("",)) -> None:
-        """`catalogs`: each has backups of its own; one empty name: a backup has all of them."""
+        """`catalogs`: each has its own backups; a single empty name: one backup holds all
+        catalogs."""
         self.backups, self.catalogs = backups, catalogs
         self.seconds: dict[str, float] = {}
         """Seconds by step."""
 
     @abstractmethod
     def make(self, catalog_id: str) -> Mapping[str, Any]:
-        """Make a backup. Return what to print, its id as `backup`."""
+        """Make a backup. Return the fields to print, with its id as `backup`."""
 
     @abstractmethod
     def bring_back(
         self, catalog_id: str, source: str, backup_id: str, given: argparse.Namespace
     ) -> Mapping[str, Any]:
-        """Restore the backup of a catalog, `source`, into another or the same. Return what to
-        print."""
+        """Restore a backup of the catalog `source` into `catalog`. Return the fields to print."""
 
     def trim(self, catalog_id: str, keep: int) -> Sequence[str]:
         """Delete all backups but the newest. Return the ids of the deleted ones."""
@@ -56,7 +56,7 @@ class BackupCommand(ABC):
                     made = self.make(catalog_id)
                 deleted = self.trim(catalog_id, given.keep) if given.keep else []
                 yield {**made, "deleted": deleted, "seconds": self.seconds}
-            except ServiceError as error:  # other catalogs are backed up all the same
+            except ServiceError as error:  # the other catalogs are still backed up
                 yield {"catalog": catalog_id, "error": shown(error)}
 
     def list(self, given: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
@@ -87,7 +87,7 @@ class BackupCommand(ABC):
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
-        """Note the seconds of a step."""
+        """Measure the duration of a step."""
         since = time.monotonic()
         yield
         self.seconds[step] = round(time.monotonic() - since, 3)
@@ -96,11 +96,11 @@ class BackupCommand(ABC):
         return self.catalogs if given.catalog is None else (given.catalog,)
 
     def _one(self, given: argparse.Namespace) -> str:
-        """Return the catalog that is meant."""
+        """Return the catalog that the arguments select."""
         return self._chosen(given)[0]
 
     def _named(self, given: argparse.Namespace, source: str | None = None) -> tuple[str, str]:
-        """Return catalog and id of the backup that is named. Raise BackupNotFound."""
+        """Return the catalog and the id of the backup in the arguments. Raise BackupNotFound."""
         catalog_id = source or self._one(given)
         ids = self.backups.ids(catalog_id)
         backup_id = ids[0] if ids and given.id == NEWEST else given.id
@@ -129,28 +129,28 @@ def row(backup_id: str, manifest: Manifest) -> dict[str, Any]:
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def parser(service: str, *, by_catalog: bool) -> tuple[argparse.ArgumentParser, Verbs]:
-    """Return the parser of the command, and its verbs, to which a service may add.
-
-    `by_catalog`: each catalog has backups of its own.
+def parser(service: str, *, by_catalog: bool, keep: int) -> tuple[argparse.ArgumentParser, Verbs]:
+    """Return the parser of the command, and its verbs, to which a service may add options.
+    `by_catalog`: each catalog has its own backups. `keep`: default number of backups that `create`
+    keeps; 0: it deletes none.
     """
     made = argparse.ArgumentParser(prog=f"python -m {service}.backups", description=__doc__)
     verbs = made.add_subparsers(dest="verb", required=True, metavar="VERB")
     create = verbs.add_parser(
-        "create", help="make a backup, of each catalog if they have their own"
+        "create", help="make a backup, of each catalog if catalogs have their own"
     )
-    keep = "then delete all but the newest KEEP (default: delete none)"
-    create.add_argument("--keep", type=int, default=0, help=keep)
+    keep_help = "then delete all but the newest KEEP; 0 deletes none (default: %(default)s)"
+    create.add_argument("--keep", type=_count, default=keep, help=keep_help)
     verbs.add_parser("list", help="list the backups, newest first")
-    check = verbs.add_parser("check", help="read a backup: is each file what the manifest says?")
+    check = verbs.add_parser("check", help="verify a backup: signature, size and hash of each file")
     delete = verbs.add_parser("delete", help="delete a backup")
-    restore = verbs.add_parser("restore", help="replace what is there by a backup")
+    restore = verbs.add_parser("restore", help="replace the stored data by a backup")
     for verb in (check, delete, restore):
         verb.add_argument("id", help=f"of the backup, or `{NEWEST}`")
-    restore.add_argument("--force", action="store_true", help="even if there is something")
+    restore.add_argument("--force", action="store_true", help="even if there is data already")
     for verb in (check, restore):
         accept_unsigned(verb)
-    chosen = "of the settings; without it, create and list take all of them, the others the first"
+    chosen = "in the settings (default: create and list use all of them, other verbs the first)"
     for verb in (create, verbs.choices["list"], check, delete, restore):
         verb.set_defaults(catalog=None, source=None)
         if by_catalog:
@@ -160,6 +160,13 @@ def parser(service: str, *, by_catalog: bool) -> tuple[argparse.ArgumentParser, 
     return made, verbs
 
 
+def _count(text: str) -> int:
+    """Return a number of backups. Raise ArgumentTypeError if it is not a whole number from 0 on."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
 def accept_unsigned(verb: argparse.ArgumentParser) -> None:
     """Add the option that accepts files without a valid signature."""
     help_text = "accept files without a valid signature"
@@ -167,7 +174,7 @@ def accept_unsigned(verb: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace, command: Callable[[], BackupCommand]) -> int:
-    """Do what the command line says. Return the exit status."""
+    """Execute the command line. Return the exit status."""
     os.umask(PRIVATE)
     status = 0
     try:

@@ -11,7 +11,7 @@ class BackupNotFound(errors.NotFound, reason="BACKUP_NOT_FOUND"):
 
 
 class BackupDamaged(errors.DataLoss, reason="BACKUP_DAMAGED"):
-    """A file is not what the manifest says, or no backup at all. Nothing of it was restored."""
+    """A file differs from its entry in the manifest, or is no backup. Nothing was restored."""
 
     def __init__(self, member: str, description: str) -> None:
         super().__init__(
@@ -57,6 +57,6 @@ class BackupsUnavailable(errors.Unavailable, reason="BACKUP_STORE_UNAVAILABLE"):
 
 
 class BackupsFull(errors.ResourceExhausted, reason="BACKUP_STORE_FULL"):
-    """The place of backups is full. Nothing of the backup was kept."""
+    """The backup store is full. The partial backup was deleted."""
 
     message = "the place of backups is full; see RETRIEVER_BACKUPS and RANKER_BACKUPS"

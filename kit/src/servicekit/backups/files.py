@@ -16,13 +16,13 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def meaning(error: OSError) -> ServiceError:
-    """Return the error that an error of files stands for."""
+    """Map an error of files to a ServiceError."""
     return BackupsFull() if error.errno in _FULL else BackupsUnavailable()
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise BackupsFull or BackupsUnavailable for errors of files and of buckets' drivers."""
+    """Translate errors of files and of bucket drivers to BackupsFull or BackupsUnavailable."""
     try:
         yield
     except (ServiceError, ValueError, TypeError, KeyError):
@@ -34,7 +34,7 @@ def translated() -> Iterator[None]:
 
 
 class Digest:
-    """Size and hash of the bytes that passed."""
+    """Size and SHA-256 of the bytes seen so far."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -51,12 +51,12 @@ class Digest:
 
 
 class NewFile:
-    """A file that is being written. It is part of the backup once it is done."""
+    """A file that is being written. `done` adds it to the backup."""
 
     def __init__(
         self, name: str, file: IO[bytes], publish: Callable[[], None], files: list[BackupFile]
     ) -> None:
-        """`publish`: makes the file durable; `files`: takes its entry then."""
+        """`publish`: makes the file durable; `files`: receives its entry then."""
         self._name, self._file, self._publish, self._files = name, file, publish, files
         self._digest = Digest()
         self.rows = 0
@@ -80,8 +80,8 @@ class NewFile:
         self._files.append(BackupFile(name=self._name, rows=self.rows, size=size, sha256=sha256))
 
     def discard(self) -> None:
-        """Close the file; the backup does not get it."""
-        with suppress(Exception):  # a full disk rejects what was not written yet
+        """Close the file without adding it to the backup."""
+        with suppress(Exception):  # a full disk rejects the buffered bytes
             self._file.close()
 
     def __enter__(self) -> Self:
@@ -102,10 +102,11 @@ class Source(Protocol):
 
 
 class CheckedFile:
-    """A file of a backup, which is checked at its end; leaving its block reads the rest."""
+    """A file of a backup, verified when it has been read to its end; leaving its block reads the
+    rest."""
 
     def __init__(self, file: Source, entry: BackupFile) -> None:
-        """`entry`: as the manifest has it."""
+        """`entry`: its entry in the manifest."""
         self._file, self._entry, self._digest = file, entry, Digest()
 
     def read(self, size: int = CHUNK) -> bytes:
@@ -118,7 +119,7 @@ class CheckedFile:
         return data
 
     def check(self) -> None:
-        """Read the rest. Raise BackupDamaged unless size and hash are those of the manifest."""
+        """Read the rest. Raise BackupDamaged unless size and hash match the manifest."""
         while self.read():
             pass
         if self._digest.size != self._entry.size:
@@ -150,12 +151,13 @@ NewEntry: TypeAlias = Callable[[str, list[BackupFile]], NewFile]
 
 
 class BackupWriter:
-    """A backup under way. Every call blocks."""
+    """A backup in progress. Every call blocks."""
 
     def __init__(
         self, new: NewEntry, finish: Callable[[Manifest], None], delete: Callable[[], object]
     ) -> None:
-        """Collaborators: `new` begins a file, `finish` stores the manifest."""
+        """Set how files and the manifest are stored: `new` begins a file, `finish` stores the
+        manifest."""
         self.files: list[BackupFile] = []
         self.finish = finish
         """Stores the manifest: from there on the backup is complete."""
@@ -163,7 +165,7 @@ class BackupWriter:
         self._last: NewFile | None = None
 
     def file(self, name: str) -> NewFile:
-        """Begin a file, which is part of the backup when it is done."""
+        """Begin a file. It belongs to the backup once `done` was called."""
         self._last = self._new(name, self.files)
         return self._last
 
@@ -205,7 +207,7 @@ class BackupReader:
         self.close()
 
     def check(self) -> None:
-        """Read all files. Raise BackupDamaged unless each is what the manifest says."""
+        """Read all files. Raise BackupDamaged if one differs from its entry in the manifest."""
         for file in self.manifest.files:
             with self.open(file.name):
                 pass

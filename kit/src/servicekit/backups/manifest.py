@@ -16,7 +16,7 @@ Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class BackupJson(BaseModel):
-    """JSON of a backup: every key is known, and every value of its type."""
+    """Strict JSON of a backup: unknown keys and values of another type are rejected."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -49,7 +49,7 @@ class Manifest(BackupJson):
     """Time of the state that the backup holds, in microseconds since 1970 (UTC)."""
     files: list[BackupFile] = Field(max_length=100_000)
     content: dict[str, Any]
-    """What the service needs beside the files to restore them."""
+    """Data of the service that a restore needs beside the files."""
 
     def file(self, name: str) -> BackupFile:
         """Return a file's entry. Raise BackupDamaged if there is none."""

@@ -1,4 +1,4 @@
-"""Settings of backups, of the same names in every service."""
+"""Settings of backups, with the same names in every service."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The place of backups: a local folder, or a bucket (fsspec)."""
+"""The backup store: a local folder, or a bucket (fsspec)."""
 
 import asyncio
 import contextlib
@@ -46,13 +46,13 @@ FormerReader: TypeAlias = Callable[[IO[bytes], KeyRing | None], BackupReader]
 
 
 def stamp(micros: int) -> str:
-    """Return what the ids of backups of this time begin with; `micros`: since 1970 (UTC)."""
+    """Return the beginning of the ids of backups of this time; `micros`: microseconds since 1970
+    (UTC)."""
     return f"{datetime.fromtimestamp(micros // 10**6, UTC):{STAMP}}"
 
 
 def new_id(micros: int) -> str:
-    """Return the id of a new backup. Ids are in the order of their times, and of the length that
-    0.15 knows."""
+    """Return the id of a new backup. Ids sort by time, and have the length that 0.15 expects."""
     return f"{stamp(micros)}-{micros % 10**6:05x}{secrets.token_hex(2)[1:]}"
 
 
@@ -78,7 +78,7 @@ class Backups:
         self._io = ThreadPoolExecutor(2, "backup-io")
 
     def close(self) -> None:
-        """Wait for the work under way."""
+        """Wait for running work."""
         self._io.shutdown(wait=True, cancel_futures=True)
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -98,7 +98,7 @@ class Backups:
 
     @translated()
     def _found(self, catalog_id: str) -> dict[str, bool]:
-        """Return the ids of backups, newest first, and whether each is complete."""
+        """Return the ids of all backups, newest first, each with whether it is complete."""
         names = self.names(_checked(_CATALOG, catalog_id))
         former = {name.removesuffix(FORMER_FILE) for name in names if name.endswith(FORMER_FILE)}
         return {
@@ -122,15 +122,15 @@ class Backups:
     def delete(self, catalog_id: str, backup_id: str) -> int:
         """Delete a backup, complete or not. Return its bytes, 0 if it did not exist."""
         path, size = self._at(_path(catalog_id, backup_id)), self.size(catalog_id, backup_id)
-        # Without the manifest, which goes first, the rest is no backup.
+        # The manifest is deleted first: without it the remaining files do not count as a backup.
         for each in (f"{path}/{MANIFEST}", path, path + FORMER_FILE):
             with contextlib.suppress(FileNotFoundError):
                 self._files.rm(each, recursive=each == path)
         return size
 
     def keep_newest(self, catalog_id: str, keep: int) -> list[str]:
-        """Delete all backups but the `keep` newest, and those cut short a day ago. Return the ids
-        of the deleted ones."""
+        """Delete all backups but the `keep` newest, and incomplete ones older than a day. Return
+        the ids of the deleted ones."""
         stale, found = stamp(now_micros() - STALE_MICROS), self._found(catalog_id)
         deleted = [one for one, complete in found.items() if complete][keep:]
         deleted += [one for one, complete in found.items() if not complete and one < stale]
@@ -157,7 +157,7 @@ class Backups:
 
     @translated()
     def begin(self, catalog_id: str, backup_id: str) -> BackupWriter:
-        """Begin a backup. Remains of an earlier attempt are deleted."""
+        """Begin a backup. Files of an earlier attempt are deleted."""
         self.delete(catalog_id, backup_id)
         path = _path(catalog_id, backup_id)
         if self._local:
@@ -186,7 +186,7 @@ class Backups:
             file.write(data)
 
     def get_signed(self, path: str, *, unsigned: bool) -> dict[str, Any]:
-        """Return JSON that one of the keys signed, or any with `unsigned` or without keys.
+        """Return JSON that one of the keys signed; with `unsigned`, or without keys, any JSON.
 
         Raises BackupNotFound, BackupUnsigned, BackupDamaged.
         """
@@ -224,12 +224,12 @@ class Backups:
     # Files
 
     def _wanted(self, *, unsigned: bool) -> KeyRing | None:
-        """Return the keys of which one must have signed a backup; None: no signature is needed."""
+        """Return the keys, one of which must have signed a backup; None: no signature is needed."""
         keys = self.keys()
         return keys if keys.secret and not unsigned else None
 
     def _about(self, path: str) -> tuple[str, str, str]:
-        """Return what the signature of a document covers beside its content."""
+        """Return the context that a document's signature covers beside its content."""
         folder, name = path.split("/")[-2:]
         return f"{self.service} backup", folder, name
 
@@ -250,7 +250,7 @@ class Backups:
 
     @translated()
     def _new(self, folder: str, name: str, files: list[BackupFile]) -> NewFile:
-        """Begin a file. `files` takes its entry once it is durable."""
+        """Begin a file. `files` receives its entry once it is durable."""
         path = self._at(folder, name)
         draft = f"{path}.part" if self._local else path
         self._files.makedirs(path.rpartition("/")[0], exist_ok=True)

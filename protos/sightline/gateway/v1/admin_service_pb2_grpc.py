@@ -444,7 +444,7 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateBackup(self, request, context):
-        """Starts a job that writes the catalog to one backup; follow it with JobService.
+        """Starts a job that writes the catalog to a backup; follow it with JobService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

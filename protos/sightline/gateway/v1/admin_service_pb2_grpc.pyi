@@ -1139,7 +1139,7 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     """Lists the generations of a catalog, oldest first."""
 
     CreateBackup: _AdminServiceCreateBackupType
-    """Starts a job that writes the catalog to one backup; follow it with JobService."""
+    """Starts a job that writes the catalog to a backup; follow it with JobService."""
 
     ListBackups: _AdminServiceListBackupsType
     """Lists the backups of a catalog, newest first."""
@@ -1580,7 +1580,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.backup_service_pb2.CreateBackupRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that writes the catalog to one backup; follow it with JobService."""
+        """Starts a job that writes the catalog to a backup; follow it with JobService."""
 
     @abc.abstractmethod
     def ListBackups(

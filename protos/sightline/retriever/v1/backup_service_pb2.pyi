@@ -194,7 +194,7 @@ class DeleteBackupResponse(google.protobuf.message.Message):
 
     SIZE_FIELD_NUMBER: builtins.int
     size: builtins.int
-    """Size of the deleted file in bytes. 0 if there was none."""
+    """Size of all deleted files in bytes. 0 if there was no backup."""
     def __init__(
         self,
         *,

@@ -100,7 +100,7 @@ def _time(text: str) -> datetime:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    made, verbs = command.parser("ranker", by_catalog=False)
+    made, verbs = command.parser("ranker", by_catalog=False, keep=0)
     again = verbs.add_parser("purges", help="repeat the purges since a time")
     again.add_argument("--since", type=_time, required=True, help="such as 2026-11-23T09:00:00Z")
     command.accept_unsigned(again)

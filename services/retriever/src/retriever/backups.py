@@ -1,7 +1,7 @@
 """`python -m retriever.backups`: backups of catalogs, which the worker makes and restores.
 
-For a timer such as a CronJob, and for who has a shell beside the services; what people type
-elsewhere is `sightline backup`.
+For timers such as a CronJob, and for shells on the machines of the services. Elsewhere use the
+client's `sightline backup`.
 """
 
 import argparse
@@ -25,11 +25,13 @@ from servicekit.startup import load
 
 SECONDS = 1.0
 """Seconds between two looks at a job."""
+KEEP = 14
+"""Backups of a catalog that `create` keeps by default, as in 0.15."""
 OPEN = (JobState.PENDING, JobState.RUNNING)
 
 
 class CatalogBackups(BackupCommand):
-    """What the command does: it creates jobs, and waits for the worker that does them."""
+    """Executes the verbs: creates jobs, and waits until the worker has done them."""
 
     def __init__(self, settings: RetrieverSettings, database: Database) -> None:
         super().__init__(wiring.backup_files(settings), settings.catalogs)
@@ -70,7 +72,7 @@ class CatalogBackups(BackupCommand):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    return command.parser("retriever", by_catalog=True)[0]
+    return command.parser("retriever", by_catalog=True, keep=KEEP)[0]
 
 
 def main() -> int:

@@ -167,7 +167,7 @@ async def test_a_photo_to_search_by_is_too_large_where_one_of_the_catalog_is_not
 @pytest.mark.parametrize(
     ("failure", "meaning"),
     [
-        (DecodingCrashed("the decoder died of it"), PhotoUndecodable),
+        (DecodingCrashed("the decoder crashed on it"), PhotoUndecodable),
         (DecodingTimedOut("it took longer than 10 s"), PhotoUndecodable),
         (DecodingOutOfMemory(10 * 2**20), PhotoTooLarge),
         (DecodingUnavailable("no process"), EmbedderUnavailable),

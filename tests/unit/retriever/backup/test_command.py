@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,20 @@ async def test_each_catalog_is_backed_up_and_only_the_newest_stay(
     await typed("delete", second["backup"])
     assert here.store.ids("default") == []
     await typed("check", "newest", refused="BACKUP_NOT_FOUND")
+
+
+async def test_by_default_the_14_newest_stay_as_in_0_15(typed: Typed, tmp_path: Path) -> None:
+    (first,) = await typed("create", "--catalog", "default")
+    folder = tmp_path / "backups" / "default"
+    older = [f"20200101T0000{n:02}Z-00000000" for n in range(14)]
+    for name in older:
+        shutil.copytree(folder / first["backup"], folder / name)
+    (kept,) = await typed("create", "--catalog", "default", "--keep", "0")
+    assert kept["deleted"] == []
+    (second,) = await typed("create", "--catalog", "default")
+    assert sorted(second["deleted"]) == older[:3]
+    with pytest.raises(SystemExit):
+        await typed("create", "--keep", "-1")
 
 
 async def test_a_backup_is_restored_where_it_may_be(

@@ -1,1 +1,1 @@
-"""Base of all commands: options, running, progress."""
+"""Shared parts of all commands: options, running, progress."""

@@ -1,4 +1,4 @@
-"""A command group: help from docstrings, errors in plain language."""
+"""Command group: help from docstrings, errors in plain language."""
 
 import inspect
 import os
@@ -124,7 +124,7 @@ def _give_up_standard_output() -> None:
 
 
 def in_words(message: str) -> str:
-    """Return an error of Click in plain words."""
+    """Return Click's error in plain words."""
     for pattern, words in _WORDS:
         if pattern.match(message):
             return pattern.sub(words, message, count=1)

@@ -1,4 +1,4 @@
-"""Progress of long work, on standard error."""
+"""Progress bars of long work, on standard error."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ class Meter:
     def at(
         self, done: float, total: float | None = None, rows: int | None = None, refused: int = 0
     ) -> None:
-        """Show that `done` of `total` is done."""
+        """Show that `done` of `total` units are finished."""
         self._progress.update(
             self._task, completed=done, total=total or None, rows=rows, refused=refused
         )

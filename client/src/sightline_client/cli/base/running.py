@@ -1,4 +1,4 @@
-"""Runs one command; turns its outcome into text and an exit code."""
+"""Run one command; convert its outcome to text and an exit code."""
 
 import asyncio
 import json
@@ -30,8 +30,8 @@ INTERRUPTED = 130
 
 def guarded(work: Callable[[], T], *, keeps: bool = False) -> T:
     """Return the work's value. Explain an error on standard error and exit with 1; exit with
-    INTERRUPTED after an interrupt. ``keeps``: say that what is done stays done and the next run
-    continues from there."""
+    INTERRUPTED after an interrupt. ``keeps``: say that finished work is kept and the next run
+    continues there."""
     try:
         return work()
     except SightlineError as error:

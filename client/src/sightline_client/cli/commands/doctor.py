@@ -42,7 +42,7 @@ def unreachable(target: str, local: LocalSuite | None) -> Iterator[Finding]:
     """Yield reasons why no gateway answers at the target. `local`: the suite that was started
     here."""
     if local is not None and local.running:
-        return  # of_machine says which of its programs is away
+        return  # of_machine says which of its programs does not listen
     if local is not None:
         if not any(local.taken()):
             yield Finding(f"no suite runs in {local.data}", f"start it: `{local.again}`")

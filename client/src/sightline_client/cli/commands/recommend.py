@@ -77,9 +77,9 @@ def recommend(
 ) -> None:
     """Recommend products for a photo, products, words, a customer, or any mix of them.
 
-    With none of these it recommends what is popular. In --filter, AND joins conditions, and OR
+    With none of these it recommends popular products. In --filter, AND joins conditions, and OR
     joins several = of one field; texts of several words are quoted; a price is an amount and its
-    currency, 30 EUR; ':' asks whether a tag is there.
+    currency, 30 EUR; ':' tests for a tag.
 
     [bold]Examples[/bold]
 
@@ -123,7 +123,7 @@ def recommend(
     async def ask(client: SightlineClient) -> Recommendations:
         answer = await client.recommend(**request)
         if html is not None:
-            # A file may not be there to read twice.
+            # A file such as a pipe can't be read twice.
             photos = [photo for photo in request["images"] if isinstance(photo, bytes)]
             queries = list(zip(names, photos, strict=False))
             await _write(client, html, queries, asked.product or (), answer)
@@ -219,7 +219,7 @@ async def _photos_of(
                     image_id = images[0].image_id if images else ""
                 photo = (await client.get_image(image_id)).content if image_id else b""
             except SightlineError:
-                return product_id, b""  # a page without one photo is better than none
+                return product_id, b""  # a page without one photo is better than no page
             return product_id, photo
 
     found = await asyncio.gather(*(fetch(*item) for item in wanted))

@@ -1,4 +1,4 @@
-"""Categories of photos, and the parts that were looked at, for people."""
+"""Tables of photos' categories and of their subjects."""
 
 from collections.abc import Mapping
 
@@ -11,13 +11,13 @@ from sightline_client.values.signals import Box, Subject
 
 
 def classification(value: Classification) -> RenderableType:
-    """Show what a photo is of, then filters to search with."""
+    """Show a photo's likely categories, then filters to search with."""
     guesses = [(" > ".join(one.category_path), f"{one.probability:.1%}") for one in value.guesses]
     guesses.append(("none of these", f"{value.unknown_probability:.1%}"))
     parts: list[RenderableType] = [grid(("category", "chance"), guesses), _verdict(value)]
     if value.proposals:
         proposals = ((one.text, f"{one.probability:.1%}") for one in value.proposals)
-        parts.append(grid(("search on with --filter", "chance"), proposals))
+        parts.append(grid(("narrow with --filter", "chance"), proposals))
     if value.subject is not None:
         parts.append(Text(_subject(value.subject)))
     return Group(*parts)
@@ -25,11 +25,11 @@ def classification(value: Classification) -> RenderableType:
 
 def _verdict(value: Classification) -> Text:
     if value.unknown:
-        return Text("Nothing fits: the photo is of none of the catalog's categories.")
+        return Text("The photo matches none of the catalog's categories.")
     if value.sure is None:
         return Text("No category is likely.")
     path, chance = " > ".join(value.sure.category_path), value.sure.probability
-    return Text(f"It is likely of {plain(path)} ({chance:.1%}).")
+    return Text(f"Most likely category: {plain(path)} ({chance:.1%}).")
 
 
 def subjects(found: Mapping[int, Subject]) -> Text:
@@ -44,7 +44,7 @@ def subject_lines(found: Mapping[int, Subject]) -> list[str]:
 
 def _subject(subject: Subject) -> str:
     others = " or ".join(f"--box {_corners(each)}" for each in subject.alternatives)
-    more = f"; if that is not meant, ask again with {others}" if others else ""
+    more = f"; for another subject repeat the command with {others}" if others else ""
     return f"the subject is at {_corners(subject.box)}{more}"
 
 

@@ -1,5 +1,5 @@
-"""An evaluation as a self-contained HTML page: plots as SVG, every figure explained where it
-stands."""
+"""An evaluation as a self-contained HTML page, with plots as SVG and explanations of its
+figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

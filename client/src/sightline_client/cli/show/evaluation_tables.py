@@ -32,7 +32,7 @@ COLUMNS = {
     "diversity@10": "diverse",
     "popularity_lift@10": "lift",
 }
-"""What a terminal has room for; the page and --json have all figures with their intervals."""
+"""Figures shown on a terminal; the page and --json have all, with their intervals."""
 
 
 def verdict(value: EvaluationVerdict, summary: str = "") -> Text:
@@ -82,7 +82,7 @@ def _slices(trial: EvaluationTrial) -> Iterable[RenderableType]:
 
 
 def _comparisons(trial: EvaluationTrial) -> RenderableType:
-    columns = ("", "asked", "difference", "95% interval", "smallest effect", "shown")
+    columns = ("", "required", "difference", "95% interval", "smallest effect", "verdict")
     rows = (
         (
             Text(plain(one.against), style="bold" if one.decides else ""),
@@ -94,7 +94,9 @@ def _comparisons(trial: EvaluationTrial) -> RenderableType:
         )
         for one in trial.comparisons
     )
-    title = Text("The candidate against each, by the same shoppers' nDCG@10")
+    title = Text(
+        "Difference between the candidate's nDCG@10 and each system's, over the same shoppers"
+    )
     return grid(columns, rows, right=columns[2:], title=title, title_justify="left")
 
 

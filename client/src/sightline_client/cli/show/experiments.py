@@ -14,7 +14,7 @@ MEANINGS = {
     "click_rate": "share of units that clicked a product of the experiment's answers",
     "clicks": "mean of a unit's clicks in the experiment's answers",
     "conversion_rate": "share of units that bought anything",
-    "revenue": "mean of what a unit paid",
+    "revenue": "mean amount that a unit paid",
     "hide_rate": "share of units that hid a product",
 }
 _BETTER, _WORSE = "better", "worse"
@@ -37,11 +37,14 @@ def listing(value: values.ExperimentList) -> RenderableType:
     found: list[RenderableType] = [
         grid(("name", "state", "scenes", "arms", "layer", "decided by"), rows)
         if rows
-        else Text("No experiment is kept.")
+        else Text("No experiments.")
     ]
     if value.problem:
         found.append(
-            Text(f"The files are not in force, those before are: {value.problem}", style="red")
+            Text(
+                f"The files are invalid, the previous ones stay in use: {value.problem}",
+                style="red",
+            )
         )
     return Group(*found)
 
@@ -55,7 +58,7 @@ def _state(one: values.Experiment, now: datetime) -> str:
 
 
 def report(value: values.ExperimentReport) -> RenderableType:
-    """Show the verdict first, then its evidence, each figure explained beside it."""
+    """Show the verdict first, then its evidence with explanations."""
     one = value.experiment
     control, *others = value.arms
     return Group(
@@ -76,8 +79,8 @@ def _sentence(
     match arm.verdict:
         case ArmVerdict.SAMPLE_RATIO_MISMATCH:
             return (
-                f"No conclusion on {arm.name}: units are missing or too many in an arm. Find out"
-                " why before anything else; docs/merchandise/experiments.md says where to look."
+                f"No conclusion on {arm.name}: the arms' numbers of units contradict their shares."
+                " Find the cause first; docs/merchandise/experiments.md lists possible causes."
             )
         case ArmVerdict.GUARDRAIL_BROKEN:
             names = ", ".join(arm.broken_guardrails)
@@ -91,8 +94,8 @@ def _sentence(
             wait = f"; {left:,} units to the planned {one.planned_units:,}" if left > 0 else ""
             return f"Undecided between {arm.name} and {control.name}: {one.metric}{change}{wait}."
         case ArmVerdict.TOO_FEW:
-            return f"Too few units of {arm.name} or {control.name} are counted yet to say anything."
-    return f"{arm.name}: this client is too old to know the verdict."
+            return f"Too few counted units of {arm.name} or {control.name} for a conclusion."
+    return f"{arm.name}: a verdict that this client does not know: update it."
 
 
 def _relative(effect: values.EffectInterval, base: float) -> str:
@@ -127,8 +130,8 @@ def _interval(effect: values.EffectInterval | None) -> tuple[str, str]:
 def _explained(one: values.Experiment, value: values.ExperimentReport) -> Iterable[str]:
     hours = round(one.outcome_window.total_seconds() / 3600)
     yield (
-        "exposed: units (users, else visitors) that saw an answer of the arm. counted: of these,"
-        f" whose {counted(hours, 'hour', 'hours')} since then are over; every figure is of them."
+        "exposed: units (users, else visitors) that received an answer of the arm. counted: exposed"
+        f" at least {counted(hours, 'hour', 'hours')} ago; all figures are of these."
     )
     currency = f" in {one.currency}" if one.currency else ""
     names = [each.metric for each in value.arms[0].metrics]
@@ -141,4 +144,5 @@ def _explained(one: values.Experiment, value: values.ExperimentReport) -> Iterab
         " over all readings together, divided among the arms."
     )
     if value.mixed_unit_count:
-        yield f"{counted(value.mixed_unit_count, 'unit', 'units')} saw several arms: in none."
+        units = counted(value.mixed_unit_count, "unit", "units")
+        yield f"Excluded, because they saw several arms: {units}."

@@ -1,4 +1,4 @@
-"""What scores are made of, what moved products, and why one is not shown, for people."""
+"""Tables of scores' parts, of rules that moved products, and of why a product is not shown."""
 
 from collections.abc import Iterable, Sequence
 from types import MappingProxyType
@@ -19,27 +19,27 @@ from sightline_client.values.explanations import (
 
 CAUSES = MappingProxyType(
     {
-        MoveCause.UNKNOWN: "something that this client does not know",
-        MoveCause.DIVERSITY: "unlike its neighbours, or too like them",
-        MoveCause.BRAND_CAP: "enough of one brand",
-        MoveCause.CATEGORY_CAP: "enough of one category",
-        MoveCause.POPULARITY: "popular products give way",
-        MoveCause.EXPLORATION: "a new product is given a place to be seen",
+        MoveCause.UNKNOWN: "a cause that this client does not know",
+        MoveCause.DIVERSITY: "a more diverse list",
+        MoveCause.BRAND_CAP: "limit of products per brand",
+        MoveCause.CATEGORY_CAP: "limit of products per category",
+        MoveCause.POPULARITY: "fewer popular products",
+        MoveCause.EXPLORATION: "a position reserved for new products",
         MoveCause.CONTROL: "pinned or buried",
-        MoveCause.COLLAPSE: "products above it are near-duplicates or gone",
+        MoveCause.COLLAPSE: "near-duplicates or deleted products above it",
     }
 )
-"""What moves products, in words."""
+"""Explanation of each cause of a move."""
 
 CAPTION = (
-    "Each part of a raw score by what it comes from; the lines of a part add up to it. product=:"
-    " one of the shopper's own; signals[n]: what was asked with, from 0; bias: of the"
-    " product, for every shopper; other: all the rest."
+    "Parts of a raw score, with the features that contribute to each; the features sum to the part."
+    " product=: a product of the shopper's history; signals[n]: signal n of the query, from 0;"
+    " bias: of the product, equal for all shoppers; other: all other features."
 )
 
 BRANCHES_CAPTION = (
-    "Lists that candidates come from, one for each signal and one for the shopper. similarity:"
-    " cosine, −1 to 1; a product less near than the last one is not in the list. –: not known"
+    "Lists of candidates, one for each signal and one for the shopper. similarity: cosine, −1 to 1;"
+    " a product less similar than the last one is not in the list. –: unknown"
 )
 
 
@@ -59,7 +59,7 @@ def scores(results: Sequence[RecommendedProduct]) -> RenderableType:
 
 
 def explanation(value: Explanation) -> RenderableType:
-    """Show a product's place, and why."""
+    """Show a product's position, and the reasons for it."""
     lines: list[RenderableType] = []
     if value.product is not None:
         name = f"{plain(value.product.product_id)} {plain(value.product.title)}"
@@ -95,7 +95,7 @@ def _explained(title: str, value: ExplainedScore) -> RenderableType:
 
 def moved(score_rank: int, moves: Iterable[Move]) -> str:
     """Say what moved a product; "" = it did not move."""
-    steps = "; ".join(f"{move.places:+d} {CAUSES[move.cause]} [{move.cause}]" for move in moves)
+    steps = "; ".join(f"{move.places:+d} ({CAUSES[move.cause]}) [{move.cause}]" for move in moves)
     return f"place {score_rank} by its score alone; moved {steps}" if steps else ""
 
 
@@ -134,9 +134,9 @@ def _similarity(value: float | None) -> str:
 
 
 def heat_map(value: HeatMap, file: str) -> Text:
-    """Say what a heat map shows, and where it is."""
+    """Explain a heat map, and name its file."""
     return Text(
-        f"Written: {plain(file)}. Above your photo, below the product's {value.image_id[:12]}."
-        f" Orange regions make them similar, blue ones less so. All regions of a photo sum to the"
-        f" similarity {value.similarity:.4f}, but for {value.unplaced:+.4f} that has no place."
+        f"Written: {plain(file)}. Top: your photo; bottom: the product's {value.image_id[:12]}."
+        f" Orange regions raise the similarity, blue ones lower it. The regions of a photo sum to"
+        f" the similarity {value.similarity:.4f}, except {value.unplaced:+.4f} without a region."
     )

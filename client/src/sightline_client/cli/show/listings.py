@@ -55,7 +55,9 @@ def audit(message: audit_service_pb2.ListAuditEntriesResponse) -> RenderableType
         )
     if not message.next_page_token:
         return table if message.entries else Text("no entry")
-    return Group(table, Text(f"older ones: the same with --page {message.next_page_token}"))
+    return Group(
+        table, Text(f"for older entries repeat the command with --page {message.next_page_token}")
+    )
 
 
 def backups(values: Sequence[Backup]) -> RenderableType:
@@ -83,7 +85,7 @@ def takedowns(values: Sequence[Takedown]) -> RenderableType:
 
 
 BESIDE = "popularity_"
-"""Figures of plain popularity, which `models evaluate --show` compares with."""
+"""Prefix of the popularity baseline's metrics, which `models evaluate --show` compares with."""
 
 
 def models(values: Sequence[Model]) -> RenderableType:
@@ -117,7 +119,7 @@ def _model_state(model: Model) -> str:
 
 
 def generations(values: Sequence[Generation]) -> RenderableType:
-    """Index generations, a line each."""
+    """Show index generations, a line each."""
     names = ("generation", "version", "index", "state", "photos", "waiting", "failed")
     table = grid((*names, "verified", "active since"))
     for value in values:
@@ -133,28 +135,31 @@ def generations(values: Sequence[Generation]) -> RenderableType:
             _verified(value.verification),
             since + (" (forced)" if value.active and value.forced else ""),
         )
-    return table if values else Text("no generation: the worker makes the first one")
+    return table if values else Text("no generation: the retriever's worker creates the first one")
 
 
 def verification(value: Verification) -> RenderableType:
     """Show the result of a verification, a line a figure, and what is wrong."""
-    filtered = "no filter fits" if value.filtered_recall is None else f"{value.filtered_recall:.4f}"
+    filtered = value.filtered_recall
     rows = (
         (f"recall at {value.k:,}", f"{value.recall:.4f}"),
-        (f"recall at {value.k:,} under a filter", filtered),
+        (
+            f"recall at {value.k:,} under a filter",
+            "no suitable filter" if filtered is None else f"{filtered:.4f}",
+        ),
         (
             f"{value.sample_count:,} photos embedded again",
-            f"least agreement {value.least_agreement:.6f}",
+            f"minimum similarity {value.least_agreement:.6f}",
         ),
         ("rows", f"{value.index_count:,} in the index, {value.record_count:,} in the record"),
         ("vectors that can't be compared", f"{value.unsound_count:,}"),
         *(
-            (f"{share} of the photos have no other product as near as", f"cosine {cosine:.3f}")
+            (f"nearest other product, {share} of the photos below", f"cosine {cosine:.3f}")
             for share, cosine in zip(("1%", "2%", "5%", "10%"), value.nearest_cosines, strict=False)
         ),
     )
     wrong = [Text(f"Wrong: {plain(item)}", style="yellow") for item in value.findings]
-    return Group(grid(("looked at", "found"), rows), *(wrong or [Text("It passed.")]))
+    return Group(grid(("check", "result"), rows), *(wrong or [Text("It passed.")]))
 
 
 def timeline(steps: Sequence[tuple[datetime, str, str, float]]) -> RenderableType:
@@ -162,7 +167,7 @@ def timeline(steps: Sequence[tuple[datetime, str, str, float]]) -> RenderableTyp
     rows = (
         (_time(began), name, result, f"{seconds:,.1f} s") for began, name, result, seconds in steps
     )
-    return grid(("began", "step", "what came of it", "took"), rows)
+    return grid(("began", "step", "result", "took"), rows)
 
 
 def _place(value: Generation) -> str:
@@ -212,11 +217,11 @@ def _mismatch(value: CategoryDoubt | None) -> str:
     """Say how a photo contradicts the category."""
     if value is None:
         return ""
-    like = "like nothing that is known"
+    like = "similar to no known category"
     if value.instead is not None:
         path, chance = " > ".join(value.instead.category_path), value.instead.probability
-        like = f"rather of {path} ({chance:.0%})"
-    return f"{value.image_id[:12]}…: {like}, of its own category {value.probability:.1%} at most"
+        like = f"more likely {path} ({chance:.0%})"
+    return f"{value.image_id[:12]}…: {like}, own category at most {value.probability:.1%}"
 
 
 _LABELS = {
@@ -226,7 +231,7 @@ _LABELS = {
     "create_time": "created",
     "update_time": "updated",
 }
-"""Fields that people call otherwise."""
+"""Labels that differ from the field's name."""
 
 
 def product(value: Product) -> RenderableType:
@@ -287,7 +292,7 @@ def found(value: SearchResults) -> RenderableType:
     )
     table = grid(("rank", "product", "title", "category", "price", "similarity"), rows)
     results = table if value.results else Text("no products match")
-    similarity = "similarity: cosine to the nearest of what was asked for, −1 to 1."
+    similarity = "similarity: cosine to the nearest signal of the query, −1 to 1."
     like = tables.like_it_caption(value.results)
     caption = Text(f"{similarity} {like}".rstrip(), style="dim")
     return Group(
@@ -302,13 +307,13 @@ def found(value: SearchResults) -> RenderableType:
 def facet(value: Facet) -> RenderableType:
     """Show how many products have each value of a field, and how to search among them."""
     rows = ((one.text, f"{one.product_count:,}", one.filter_text) for one in value.values)
-    table = grid((value.field, "products", "search on with --filter"), rows)
+    table = grid((value.field, "products", "narrow with --filter"), rows)
     rest = f"{value.more_count:,} further values; {value.missing_count:,} products without one."
     return Group(table, Text(f"{rest} Variants of one product count once.", style="dim"))
 
 
 def purged(*, force: bool) -> str:
-    """Say what happens to what a purge counted."""
+    """Say what happens to the products or events that a purge counted."""
     return "deleted" if force else "would be deleted; --force deletes them"
 
 

@@ -1,4 +1,4 @@
-"""How answers fared with shoppers, as text for people."""
+"""Tables of clicks, purchases and hides of answers, of estimates and of drift."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,7 +11,7 @@ from sightline_client.values import online
 
 
 def report(value: online.OnlineReport) -> RenderableType:
-    """Show the report as tables, each figure explained beside it."""
+    """Show the report as tables with explanations."""
     between = f"{value.start_time:%Y-%m-%d %H:%M}Z to {value.end_time:%Y-%m-%d %H:%M}Z"
     return Group(
         Text(f"Answers served from {between}.", style="bold"),
@@ -23,7 +23,7 @@ def report(value: online.OnlineReport) -> RenderableType:
 
 def _outcomes(value: online.OnlineReport) -> Iterable[RenderableType]:
     if not value.groups:
-        yield Text("No answer is on record.")
+        yield Text("No answers are recorded.")
         return
     yield _table(
         ("model", "scene", "arm", "answers", "shown", "of these", "share", "95%", "count"),
@@ -31,17 +31,17 @@ def _outcomes(value: online.OnlineReport) -> Iterable[RenderableType]:
         names=3,
     )
     yield Text(
-        "answers: served, and of how many something was reported as shown. shown: products of"
-        " answers with an IMPRESSION event. clicked, bought, hidden: share of those, its 95%"
+        "answers: served, and in parentheses those with an IMPRESSION event. shown: products with"
+        " an IMPRESSION event. clicked, bought, hidden: share of the shown products, its 95%"
         " interval and the count; a product of an answer counts once. bought: within"
-        f" {counted(value.conversion_window.days, 'day', 'days')} after the click, else after it"
-        " was shown."
+        f" {counted(value.conversion_window.days, 'day', 'days')} after the click, or after the"
+        " impression if there was no click."
     )
     unseen = sum(group.clicks_without_impression for group in value.groups)
     bought = sum(group.conversions_without_impression for group in value.groups)
     if unseen or bought:
         yield Text(
-            f"In no rate, as no impression of them is kept: {unseen:,} clicked and"
+            f"Not in any rate, because no impression is stored: {unseen:,} clicked and"
             f" {bought:,} bought products.",
             style="yellow",
         )
@@ -66,7 +66,7 @@ def _rate(rate: online.Rate) -> tuple[str, str, str]:
 
 def _attribution(counts: online.AttributionCounts) -> str:
     if not counts.token_count:
-        return "No event of this time carries an attribution token: nothing can be counted."
+        return "No event of this period has an attribution token: nothing can be counted."
     found = (
         f"{counts.joined_count:,} of {counts.token_count:,} events with an attribution token found"
         " their answer"
@@ -74,8 +74,8 @@ def _attribution(counts: online.AttributionCounts) -> str:
     if counts.joined_count == counts.token_count:
         return f"{found}."
     return (
-        f"{found}; {counts.named_count - counts.joined_count:,} name one whose record is not kept,"
-        f" {counts.token_count - counts.named_count:,} name none of this catalog."
+        f"{found}; {counts.named_count - counts.joined_count:,} name an answer that is not stored,"
+        f" {counts.token_count - counts.named_count:,} name no answer of this catalog."
     )
 
 
@@ -85,8 +85,8 @@ def _health(health: online.FeedbackHealth | None) -> Iterable[RenderableType]:
         return
     yield Text(
         f"\nComputed {health.compute_time:%Y-%m-%d %H:%M}Z from events since"
-        f" {health.start_time:%Y-%m-%d}; the reference is those since"
-        f" {health.reference_time:%Y-%m-%d}, before them.",
+        f" {health.start_time:%Y-%m-%d}; the reference period before them begins"
+        f" {health.reference_time:%Y-%m-%d}.",
         style="bold",
     )
     if health.policies:
@@ -96,10 +96,10 @@ def _health(health: online.FeedbackHealth | None) -> Iterable[RenderableType]:
             names=1,
         )
         yield Text(
-            "clicks: for each product shown, of what was served and of what another order would"
-            " have earned. eff. size: so many impressions of its own would say as much. support:"
-            " about 1 where all that it shows was shown with some chance; what never was is in no"
-            " estimate but the doubly robust one (DR), which takes a model's word for it."
+            "clicks: per shown product, as measured for the served order and as estimated for"
+            " other orders. eff. size: effective sample size, in impressions. support: about 1 if"
+            " each product that the order shows had a chance to be served; products that had none"
+            " are in no estimate except the doubly robust one (DR), which predicts their clicks."
         )
         for policy in health.policies:
             if policy.refusal:
@@ -110,8 +110,8 @@ def _health(health: online.FeedbackHealth | None) -> Iterable[RenderableType]:
         names=6,
     )
     yield Text(
-        "psi: population stability index, 0 = the same mix. z: standard errors from the reference."
-        " Flagged from where chance no longer explains it and it is large enough to matter."
+        "psi: population stability index, 0 = equal distributions. z: standard errors from the"
+        " reference. Flagged if the difference is significant and large enough to matter."
     )
 
 

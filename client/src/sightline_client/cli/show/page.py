@@ -1,4 +1,4 @@
-"""Answers as a self-contained HTML page: no script, no link to a file or a site it needs."""
+"""Answers as a self-contained HTML page: no scripts, no external files."""
 
 import base64
 import io
@@ -39,7 +39,7 @@ class Bar:
     width: float
     text: str
     features: tuple[ScoreFeature, ...] = ()
-    """What it is made of; empty = not asked for."""
+    """Features that contribute to it; empty = not requested."""
 
 
 def write(
@@ -135,7 +135,7 @@ def timing_bars(timings: Sequence[StageTiming]) -> tuple[Bar, ...]:
 
 
 def _end(timing: StageTiming) -> timedelta:
-    """Return the time when the stage ended; what a timedelta can't hold becomes the longest."""
+    """Return the time when the stage ended, limited to what a timedelta can hold."""
     try:
         return timing.start + timing.total
     except OverflowError:

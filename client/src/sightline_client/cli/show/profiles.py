@@ -10,16 +10,16 @@ from sightline_client.values import profiles
 
 
 def shopper(value: profiles.ShopperProfile) -> RenderableType:
-    """Show what is known of a shopper."""
+    """Show a shopper's profile."""
     lines = []
     if value.robot:
-        lines.append("Taken for a robot: more was done than people do, and it weighs little.")
+        lines.append("Treated as a robot: too many events for a person, so each has little weight.")
     if value.activity is not None:
         events = counted(value.event_count, "event", "events")
         bought = counted(value.activity.purchase_count, "purchase", "purchases")
         lines.append(f"{plain(value.activity.text)}. From {events}, {bought} among them.")
     else:
-        lines.append("Never did anything.")
+        lines.append("No events.")
     if value.segment is not None:
         lines.append(_segment(value.segment))
     if value.attributes:
@@ -28,7 +28,7 @@ def shopper(value: profiles.ShopperProfile) -> RenderableType:
     if value.disliked_product_ids:
         lines.append(f"Hidden or rated low: {plain(_some(value.disliked_product_ids))}.")
     if not value.model_version:
-        lines.append("No model serves: nothing can be said of tastes.")
+        lines.append("No model serves: affinities are unknown.")
     return Group(*map(Text, lines), *_affinities(value.affinities))
 
 
@@ -48,13 +48,13 @@ def _affinities(values: Sequence[profiles.Affinity]) -> Iterable[RenderableType]
         for one in values
     )
     yield grid(columns, rows, right=columns[1:5])
-    yield Text("strength: how much more than others, 0 to 1. theirs, usual: share of interest.")
+    yield Text("strength: interest beyond the usual, 0 to 1. theirs, usual: share of interest.")
 
 
 def product(value: profiles.ProductProfile) -> RenderableType:
-    """Show what the serving model knows of a product."""
-    trend = "not known" if value.trend is None else f"{2**value.trend:.2f} times as before"
-    figures = f"Popularity {value.popularity:.0%} of the most popular one's; lately {trend}."
+    """Show the serving model's profile of a product."""
+    trend = "unknown" if value.trend is None else f"{2**value.trend:.2f} times the former rate"
+    figures = f"Popularity {value.popularity:.0%} of the most popular product's; recently {trend}."
     return Group(*(Text(plain(text) + ".") for text in value.texts), Text(figures))
 
 
@@ -63,7 +63,7 @@ def segments(value: profiles.Segments) -> RenderableType:
     if not value.segments:
         why = "too few shoppers" if value.model_version else "no model serves"
         return Text(f"No groups are known: {why}.")
-    clear = "clear groups" if value.silhouette >= 0.25 else "one crowd, cut into parts"
+    clear = "clear groups" if value.silhouette >= 0.25 else "no clear groups"
     judged = Text(f"Silhouette {value.silhouette:.2f}: {clear}.")
     return Group(*(Text(_segment(one)) for one in value.segments), judged)
 

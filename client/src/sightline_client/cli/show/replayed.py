@@ -1,4 +1,4 @@
-"""An answer as it was beside what is computed now, for people."""
+"""Table of a recorded answer beside the one that is computed now."""
 
 from collections.abc import Iterable
 
@@ -11,8 +11,8 @@ from sightline.ranker.v1 import answer_service_pb2
 from sightline_client.cli.show.tables import counted, grid, plain
 
 CAPTION = (
-    "score: the raw score, the sum of its parts. The recorded order is that of the ranker: what has"
-    " vanished since stands in it. Searches are not repeated: it is computed from the candidates on"
+    "score: the raw score, the sum of its parts. The recorded order is the ranker's, and includes"
+    " products deleted since. Searches are not repeated: the recorded candidates are ranked again"
 )
 
 

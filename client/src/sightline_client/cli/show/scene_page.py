@@ -1,4 +1,4 @@
-"""What a changed scene would have answered, as a self-contained HTML page."""
+"""Self-contained HTML page of the answers that a changed scene would have given."""
 
 from pathlib import Path
 

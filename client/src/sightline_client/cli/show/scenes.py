@@ -1,4 +1,4 @@
-"""Scenes, and what changing one would do, for people."""
+"""Tables of scenes and of the effect of a change."""
 
 from collections.abc import Iterable
 
@@ -9,15 +9,15 @@ from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline_client.cli.show.tables import counted, grid, plain
 
 FIGURES = {
-    "gini_products": "how unevenly products are shown (0: all the same, 1: one has it all)",
+    "gini_products": "inequality of exposure (Gini: 0 = all equal, 1 = one product has all)",
     "products": "different products shown",
     "new_share": "exposure of products that are new (30 days)",
 }
 EXPOSURE = (
-    "exposure: a place r counts 1 ÷ log₂(r + 1), as in nDCG; the shares of all products add up"
+    "exposure: position r counts 1 ÷ log₂(r + 1), as in nDCG; the shares of all products add up"
     " to 100%"
 )
-NOT_REPLAYED = "no: it decides which candidates there are"
+NOT_REPLAYED = "no: it selects the candidates"
 
 
 def listing(value: pb.ListScenesResponse) -> RenderableType:
@@ -32,7 +32,7 @@ def _problem(scene: pb.SceneFile, value: pb.SceneProblem) -> Text:
 
 
 def line(value: pb.SceneProblem) -> str:
-    """Say what is wrong with an entry, in a line."""
+    """Write a problem of an entry on one line."""
     return f"{value.path}: {value.text}" if value.path else value.text
 
 
@@ -40,9 +40,9 @@ def checked(value: pb.CheckSceneResponse) -> RenderableType:
     """Show whether a file would be accepted."""
     if not value.valid:
         wrong = [Text(plain(line(each)), style="red") for each in value.problems]
-        return Group(Text("It would be rejected, and the present scene stays in use:"), *wrong)
+        return Group(Text("It would be rejected, and the current scene stays in use:"), *wrong)
     return Group(
-        Text(f"It would be taken as version {value.version}.", style="green"),
+        Text(f"It would be accepted as version {value.version}.", style="green"),
         *(Text(plain(line(each)), style="yellow") for each in value.warnings),
         changes(value.changes),
     )
@@ -55,24 +55,24 @@ def changes(entries: Iterable[pb.SceneEntryChange]) -> RenderableType:
         for each in entries
     ]
     if not rows:
-        return Text("It says what is used now.")
+        return Text("It equals the scene in use.")
     return grid(("entry", "now", "changed", "shown by scenes diff"), rows)
 
 
 def summary(value: pb.DiffSceneResponse) -> Iterable[str]:
-    """Yield what changes, in sentences."""
+    """Yield sentences that summarize the changes."""
     if not value.answer_count:
         yield "No recorded answer of this scene can be computed again."
     else:
         yield (
-            f"Of {counted(value.answer_count, 'answer', 'answers')} {value.changed_count:,} change:"
-            f" {value.changed_place_share:.1%} of the first places hold another product,"
-            f" {value.replaced_share:.1%} of their products are replaced."
+            f"{value.changed_count:,} of {counted(value.answer_count, 'answer', 'answers')} would"
+            f" change: another product in {value.changed_place_share:.1%} of the compared"
+            f" positions, {value.replaced_share:.1%} of the products replaced."
         )
     if value.skipped_count:
         yield (
             f"{counted(value.skipped_count, 'answer was', 'answers were')} left out: recorded by"
-            " another release, not ranked by the ranker, or gone."
+            " another release, not ranked by the ranker, or deleted."
         )
 
 
@@ -108,7 +108,7 @@ def difference(value: pb.DiffSceneResponse) -> RenderableType:
         *(Text(each, style="bold") for each in summary(value)),
         *(Text(plain(line(each)), style="yellow") for each in value.warnings),
         changes(value.changes),
-        grid(("in all", "before", "after"), figures, right=("before", "after")),
+        grid(("total", "before", "after"), figures, right=("before", "after")),
         grid(columns, shown, right=columns[2:]),
         Text(EXPOSURE, style="dim"),
     )

@@ -16,19 +16,19 @@ STYLES = {
 }
 MEANINGS = {
     "1-NN": "the nearest photo shows the same product",
-    "hit@5": "one of the five nearest does",
-    "mAP": "how early all photos of the product come",
-    "category": "the category that its head predicts is right",
-    "1-NN one catalogue photo": "the same, when each product has one catalog photo",
-    "1-NN unseen products": "the same, for products whose photos the map never saw",
-    "text hit@10": "a title finds a photo of its product among ten",
+    "hit@5": "one of the five nearest photos shows the same product",
+    "mAP": "mean average precision over all photos of the product",
+    "category": "the predicted category is correct",
+    "1-NN one catalogue photo": "1-NN if each product has one catalog photo",
+    "1-NN unseen products": "1-NN of products that were not trained on",
+    "text hit@10": "the ten photos nearest to a title include one of its product",
 }
 
 
 def spaces(values: Sequence[Space]) -> RenderableType:
     """Show spaces, a line each."""
     if not values:
-        return Text("no space: the embedder has none")
+        return Text("no space: the embedder serves none")
     rows = (
         (
             value.space,
@@ -55,8 +55,11 @@ def space(value: Space) -> RenderableType:
         ("vector", f"{value.dimension:,} components"),
         ("takes", _takes(value)),
         ("categories", f"{value.categories:,}" if value.categories else "none"),
-        ("views", f"{value.shopper_views} of a shopper's photo, {value.catalogue_views} of yours"),
-        ("photos are", value.preprocessing),
+        (
+            "views",
+            f"{value.shopper_views} per query photo, {value.catalogue_views} per catalog photo",
+        ),
+        ("preprocessing", value.preprocessing),
         ("weights", value.licence),
     )
     facts = grid(("", ""), rows, show_header=False)
@@ -83,8 +86,8 @@ def evaluation(value: SpaceEvaluation) -> RenderableType:
     table = grid(columns, rows, right=columns[1:])
     learned = (
         f"Learned from {value.photos:,} photos of {value.products:,} products in"
-        f" {value.categories:,} categories, seed {value.seed}; each figure is of photos that the"
-        " map had not seen."
+        f" {value.categories:,} categories, seed {value.seed}; the figures are of photos that were"
+        " not trained on."
     )
     meanings = [
         Text(f"{plain(each.name)}: {MEANINGS[each.name]}.", style="dim")

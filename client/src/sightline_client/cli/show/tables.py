@@ -1,4 +1,4 @@
-"""Answers and states as tables for people. Every figure is explained where it stands."""
+"""Tables of answers and states for a terminal. Each table explains its figures."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
@@ -17,58 +17,59 @@ from sightline_client.values.controls import ControlResult
 PARTS = MappingProxyType(
     {
         "visual": "looks like the query",
-        "text": "reads like the query",
-        "text_visual": "looks like the query's words",
-        "keywords": "has the query's words",
-        "collaborative": "liked by the people who liked these",
+        "text": "text is similar to the query",
+        "text_visual": "photo matches the query's text",
+        "keywords": "contains the query's words",
+        "collaborative": "liked by shoppers who liked the query's products",
         "taste": "fits this customer's history",
-        "session": "fits the last things looked at",
-        "item_item": "liked by the people who liked the last things looked at",
-        "bought_together": "bought with things that went into the cart",
-        "trend": "liked more of late than usual",
+        "session": "fits the products viewed last",
+        "item_item": "liked by shoppers who liked the products viewed last",
+        "bought_together": "bought with products that were added to the cart",
+        "trend": "liked more than usual recently",
         "popularity": "liked by many",
         "co_view": "viewed in the same visits",
         "co_purchase": "in the same orders and baskets",
-        "trending": "wanted more than usual",
+        "trending": "more demand than usual",
         "best_sellers": "bought most",
-        "reorder": "bought before, and due again",
-        "recently_viewed": "viewed lately",
-        "followed": "by someone who is followed",
+        "reorder": "bought before, and due to be bought again",
+        "recently_viewed": "viewed recently",
+        "followed": "has a value that the shopper follows",
         "freshness": "new in the catalog",
-        "fusion": "place in the order of similarity (no ranker answered)",
+        "fusion": "position by similarity (the ranker did not answer)",
     }
 )
-"""What the parts of a score mean."""
+"""Meaning of each part of a score."""
 
 CAUSES = MappingProxyType(
     {
-        answers.Cause.UNKNOWN: "something was lost that this client does not know",
-        answers.Cause.EMBEDDER_UNAVAILABLE: "photos and texts could not be turned into vectors",
+        answers.Cause.UNKNOWN: "a cause that this client does not know: update it",
+        answers.Cause.EMBEDDER_UNAVAILABLE: "photos and texts could not be embedded",
         answers.Cause.INDEX_UNAVAILABLE: "the vector index did not answer",
         answers.Cause.RETRIEVER_UNAVAILABLE: "the catalog did not answer",
-        answers.Cause.RANKER_UNAVAILABLE: "ranking did not answer: this is the order of similarity",
-        answers.Cause.PROFILE_UNAVAILABLE: "the shopper's history could not be read: nothing here"
-        " is personal, and what they hid may be shown",
-        answers.Cause.STAGE_DEADLINE: "a stage used up its part of the time",
-        answers.Cause.SPACE_UNAVAILABLE: "no model for this kind of query is installed yet",
+        answers.Cause.RANKER_UNAVAILABLE: "the ranker did not answer: products are ordered by"
+        " similarity",
+        answers.Cause.PROFILE_UNAVAILABLE: "the shopper's history could not be read: the answer is"
+        " not personal, and may contain products that the shopper hid",
+        answers.Cause.STAGE_DEADLINE: "a stage exceeded its share of the deadline",
+        answers.Cause.SPACE_UNAVAILABLE: "no model for this kind of query is installed",
         answers.Cause.MODEL_NOT_READY: "the promoted ranking model, or the one that the scene"
-        " pins, is not loaded: see the ranker's log, promote or pin another one",
+        " pins, is not loaded: see the ranker's log, or promote or pin another model",
         answers.Cause.ANSWER_RECORD_DROPPED: "this answer was not recorded: later pages and replay"
-        " will not find it",
+        " do not find it",
     }
 )
-"""What a lost dependency means, in words."""
+"""Explanation of each cause of a degradation."""
 
 
 QUALITIES = MappingProxyType(
     {
-        answers.AnswerQuality.SNAPSHOT: "products as they were read before, with the prices and"
-        " stock of then",
-        answers.AnswerQuality.FALLBACK: "popular or new products in place of what was asked for",
-        answers.AnswerQuality.REDUCED: "without a part of what makes an answer",
+        answers.AnswerQuality.SNAPSHOT: "cached products, whose prices and availability may be out"
+        " of date",
+        answers.AnswerQuality.FALLBACK: "popular or new products, because the search failed",
+        answers.AnswerQuality.REDUCED: "computed without a part, such as the ranker",
     }
 )
-"""What is poorer than a full answer, in words."""
+"""Explanation of each quality below FULL."""
 
 
 def grid(
@@ -96,7 +97,7 @@ def grid(
 
 
 def add(table: Table, *cells: str | Text) -> None:
-    """Add a row; texts lose what could steer a terminal."""
+    """Add a row; replace unprintable characters in texts."""
     table.add_row(*(Text(plain(cell)) if isinstance(cell, str) else cell for cell in cells))
 
 
@@ -119,16 +120,16 @@ def status(value: operations.Status) -> RenderableType:
 
 
 def catalog(value: operations.Status) -> RenderableType:
-    """Show how much of the catalog can be found by its looks."""
+    """Show how many photos and texts of the catalog are in the index."""
     lines = _status_lines(value)
     return Group(*(Text(line) for line in lines if not line.startswith(("scenes", "ranking"))))
 
 
-STATUS_CAPTION = "answered in ms: how long the part's own answer took, seen from the gateway"
+STATUS_CAPTION = "answered in ms: response time of the health check, measured by the gateway"
 
 
 def degradation(value: answers.Degradation) -> str:
-    """Say what was lost and what replaces it."""
+    """Write a degradation: its stage, cause and fallback."""
     as_of = f" (as of {value.as_of:%Y-%m-%d %H:%M:%S} UTC)" if value.as_of else ""
     instead = f" Fallback: {plain(value.substitute)}{as_of}." if value.substitute else ""
     return f"{plain(value.stage)}: {CAUSES[value.cause]} [{value.cause}].{instead}"
@@ -138,21 +139,20 @@ def timings(values: Sequence[answers.StageTiming]) -> RenderableType:
     """Show stage timings in milliseconds."""
     if not values:
         return Text("No stage timings in this answer.")
-    columns = ("stage", "starts at", "takes", "of it network", "of it work")
+    columns = ("stage", "start", "total", "network", "work")
     rows = ((it.stage, *map(_ms, (it.start, it.total, it.network, it.work))) for it in values)
     # Below the table and not its caption, which would wrap to its narrow width.
     return Group(grid(columns, rows, right=columns[1:]), Text(TIMINGS_CAPTION, style="dim"))
 
 
 TIMINGS_CAPTION = (
-    "Milliseconds by the gateway's clock. starts at: from the request's start (stages that overlap"
-    " ran side by side); network: on the wire and queueing; work: in the service asked;"
-    " –: not known"
+    "Milliseconds by the gateway's clock. start: since the request began (stages that overlap ran"
+    " concurrently); network: transfer and queueing; work: in the called service; –: unknown"
 )
 
 
 def versions(value: answers.Versions, freshness: answers.Freshness | None) -> list[Text]:
-    """Return the versions that made the answer, a line each."""
+    """Return the versions that computed the answer, a line each."""
     lines = [
         f"space {plain(space.space)}: version {plain(space.version)}, index generation"
         f" {plain(space.generation) or '–'}"
@@ -169,12 +169,12 @@ def versions(value: answers.Versions, freshness: answers.Freshness | None) -> li
 
 
 LEAST_SHOWN = 0.0005
-"""A part that is smaller would read 0.000."""
+"""Minimum shown; smaller parts would be printed as 0.000."""
 
 
 def parts(product: answers.RecommendedProduct) -> str:
-    """Write the contributions to a raw score, largest first, without those that would read
-    0.000."""
+    """Write the contributions to a raw score, largest first, without those that would be printed
+    as 0.000."""
     ordered = sorted(product.parts, key=lambda part: -abs(part.value))
     shown = [part for part in ordered if abs(part.value) >= LEAST_SHOWN] or ordered[:1]
     return "  ".join(f"{plain(part.name)} {part.value:+.3f}" for part in shown)
@@ -185,7 +185,7 @@ def parts_caption(results: Iterable[answers.RecommendedProduct]) -> str:
     names = dict.fromkeys(part.name for result in results for part in result.parts)
     meanings = "; ".join(f"{plain(name)}: {PARTS.get(name, 'see the docs')}" for name in names)
     return (
-        "raw score = the sum of its parts; it has no unit and compares within this answer only."
+        "raw score: the sum of its parts; it has no unit and is comparable within this answer only."
         + (f" {meanings}." if meanings else "")
     )
 
@@ -207,13 +207,13 @@ def like_it_caption(results: Iterable[answers.RecommendedProduct | answers.Found
     if not any(item.collapsed_product_ids for item in results):
         return ""
     return (
-        "+n like it: variants, and products with the same picture, that the product stands for;"
+        "+n like it: variants and products with the same photo that the product represents;"
         " --json has their ids."
     )
 
 
 def plain(text: str) -> str:
-    """Remove from foreign text what could steer a terminal."""
+    """Replace unprintable characters, such as terminal escapes, by U+FFFD."""
     return "".join(char if char.isprintable() else "�" for char in text)
 
 
@@ -279,18 +279,18 @@ def _notes(value: answers.Recommendations) -> list[Text]:
         notes.append(Text(f"Left out because the shopper hid them: {value.hidden_count}"))
     if value.experiment_arms:
         arms = ", ".join(map(plain, value.experiment_arms))
-        notes.append(Text(f"Answered within an experiment, by the arm {arms}"))
+        notes.append(Text(f"Experiment arms: {arms}"))
     return notes
 
 
 def poor(value: answers.Recommendations) -> str:
     """Say why there is no good match."""
     nearest = ": these are the nearest" if value.results else ""
-    return f"Nothing is near the query{nearest}. {plain(why(value.match))}".rstrip()
+    return f"No good match for the query{nearest}. {plain(why(value.match))}".rstrip()
 
 
 def why(match: answers.Match | None) -> str:
-    """Say how good the best match is, and by which version of a space; "" = not known."""
+    """Say how good the best match is, and in which version of a space; "" = unknown."""
     if match is None or not match.text:
         return ""
     of = f" ({match.space.space} {match.space.version})" if match.threshold and match.space else ""

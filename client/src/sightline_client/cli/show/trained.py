@@ -1,4 +1,4 @@
-"""How a model was trained, for the terminal."""
+"""Tables of a model's training for a terminal."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -14,8 +14,8 @@ from sightline_client.values.trainings import PartAddition, PartVerdict, Trainin
 
 WORDS = {
     PartVerdict.ADDS: "adds",
-    PartVerdict.NOTHING: "nothing: off",
-    PartVerdict.TOO_FEW: "too few people to tell",
+    PartVerdict.NOTHING: "nothing: disabled",
+    PartVerdict.TOO_FEW: "too few shoppers to tell",
     PartVerdict.UNKNOWN: "–",
 }
 
@@ -24,13 +24,13 @@ def model(value: Model) -> RenderableType:
     """Show the model's line, its recipe, its blend and what each part adds."""
     parts: list[RenderableType] = [listings.models([value])]
     if value.recipe is None:
-        parts.append(Text("It was trained by an older release, which kept no recipe."))
+        parts.append(Text("It was trained by an older release, which stored no recipe."))
         return Group(*parts)
     parts.append(_recipe(value, value.recipe))
     if value.additions:
         parts += [_additions(value.additions), Text(EXPLAINED, style="dim")]
     else:
-        parts.append(Text("It was not measured what each part adds."))
+        parts.append(Text("The contribution of each part was not measured."))
     return Group(*parts)
 
 
@@ -63,13 +63,12 @@ def not_yet(version: str, models: Sequence[Model], evidence: str) -> RenderableT
 def nothing_learned(models: Sequence[Model], why: str) -> RenderableType:
     """Show the result of a training that had too little data."""
     return Group(
-        Text(f"Nothing was learned yet: {plain(why)}."),
+        Text(f"No model was trained: {plain(why)}."),
         _serving(models),
         Text.assemble(
             ("Fix: ", "bold"),
-            "import what shoppers did with `sightline events import FILE`, or send it as it"
-            " happens; views, clicks and purchases count in answers at once. Train again"
-            " tomorrow.",
+            "import events with `sightline events import FILE`, or send them as they happen;"
+            " views, clicks and purchases affect answers at once. Train again tomorrow.",
         ),
     )
 
@@ -78,12 +77,12 @@ def _serving(models: Sequence[Model]) -> Text:
     serving = next((one.model_version for one in models if one.promoted), "")
     if serving:
         return Text(f"Serving now: model {plain(serving)}.")
-    return Text("Serving now: model none yet; answers come from similarity and popularity.")
+    return Text("Serving now: no model yet; answers come from similarity and popularity.")
 
 
 EXPLAINED = (
-    "Measured on events that came after those of a fit made for it, inside what the evaluation may"
-    " see; differences with 95% intervals over people."
+    "Measured by a separate fit on the earlier events of the evaluation's training part, against"
+    " the later ones; differences with 95% intervals over shoppers."
 )
 
 
@@ -98,7 +97,7 @@ def _recipe(value: Model, recipe: TrainingRecipe) -> Table:
     if value.search_trial_count:
         table.add_row("best of", f"{value.search_trial_count} recipes")
     if value.base_version:
-        table.add_row("went on from", plain(value.base_version))
+        table.add_row("continued from", plain(value.base_version))
     weights = ", ".join(f"{part} {weight:g}" for part, weight in sorted(value.blend.items()))
     table.add_row("blend", plain(f"{weights} ({value.blend_learned_from})"))
     return table
@@ -109,7 +108,7 @@ def _additions(values: tuple[PartAddition, ...]) -> Table:
     table.add_column("part")
     for name in ("with", "without", "adds", "95% interval", "people"):
         table.add_column(name, justify="right")
-    table.add_column("so it is")
+    table.add_column("result")
     for one in values:
         table.add_row(
             plain(one.part),

@@ -1,1 +1,1 @@
-"""What commands do that takes longer than one call."""
+"""Work of commands that make more than one call."""

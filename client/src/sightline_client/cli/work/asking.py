@@ -15,7 +15,7 @@ from sightline_client.values.requests import RecommendOptions
 
 _HINTS = get_type_hints(RecommendOptions)
 _READ_HERE = frozenset({"image", "images", "products", "filter", "page_size", "timeout"})
-"""Options whose keys have another name or content."""
+"""Options whose keys in a line have another name or content."""
 
 
 def request(

@@ -1,4 +1,4 @@
-"""``sightline recommend --batch``: many requests side by side, their answers in order."""
+"""``sightline recommend --batch``: concurrent requests, answers in the order of the file."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -30,7 +30,7 @@ class _Question:
 
     row: Row
     request: rec.RecommendRequest | SightlineError
-    """What is asked, or why it can't be."""
+    """The request, or the error of an invalid line."""
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ async def answer(
             return await patience.wait(partial(client.calls, method, request, client.timeout))
         except SightlineError as error:
             if error.reason == UNREACHABLE:
-                raise  # it would be so for every line to come
+                raise  # every later line would fail, too
             return error
 
     def questions() -> Iterator[_Question]:

@@ -1,4 +1,4 @@
-"""Sends a file's rows in batches: events, offers."""
+"""Send a file's rows in batches: events, offers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -38,14 +38,14 @@ _BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class _Lot(Generic[M]):
-    """A batch as it was read."""
+    """A batch of rows and their messages."""
 
     rows: Sequence[Row]
-    """Those of the messages, in their order."""
+    """The rows of `messages`, in the same order."""
     messages: Sequence[M]
     bad: Sequence[tuple[Row, SightlineError]]
     done: int
-    """How far the file was read."""
+    """Position in the file after the batch, in the unit of `RowTable.total`."""
 
 
 @dataclass(slots=True)

@@ -76,8 +76,8 @@ class FileLayout:
     """Exports that are known."""
 
     def open(self, path: Path, given: FileColumns) -> RowTable:
-        """Open the file, read as its options, its columns or the last run say. FileRefused proposes
-        options where a column is unknown."""
+        """Open the file, read as the options, the columns or the last run specify. FileRefused
+        proposes options where a column is unknown."""
         reading = self._reading(path, given)
         try:
             return open_table(
@@ -117,7 +117,7 @@ class FileLayout:
         if before:
             pairs_then = ", ".join(f"{theirs}={ours}" for theirs, ours in before.columns.items())
             hint = "(--map none forgets them)"
-            running.say(Text(plain(f"Columns as the last time: {pairs_then} {hint}.")))
+            running.say(Text(plain(f"Columns as in the last run: {pairs_then} {hint}.")))
         constants = {**before.constants, **fixed.constants}
         return Reading(map=ColumnMap(before.columns, constants), encoding=given.encoding)
 
@@ -126,7 +126,7 @@ class FileLayout:
             return None
         if wanted and wanted not in self.shapes:
             known = ", ".join([*self.shapes, NONE])
-            raise FileRefused(f"{wanted!r} is not a known shape", f"there are {known}")
+            raise FileRefused(f"{wanted!r} is not a known shape", f"known shapes: {known}")
         if wanted:
             return self.shapes[wanted]
         if own:
@@ -149,7 +149,7 @@ class FileLayout:
         return f"; or read it as it looks, with --map guess: {', '.join(words(found))}"
 
 
-# What was said the last time
+# The last run's choice
 
 
 def _last(names: Sequence[str]) -> ColumnMap:

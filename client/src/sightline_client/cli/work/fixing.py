@@ -1,4 +1,4 @@
-"""What to do about rejected rows: their file, and the command that imports it."""
+"""Report of rejected rows: their file, and the command that imports it."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from sightline_client.cli.show import tables
 
 
 def refused(count: int) -> str:
-    """Return how a summary ends; "." = no row was rejected."""
+    """Return the end of a summary; "." = no row was rejected."""
     return f"; {count:,} rejected." if count else "."
 
 
@@ -27,7 +27,7 @@ def show(
     images: Path | None = None,
     ignore: Sequence[str] | None = None,
 ) -> None:
-    """Print what became of a file: ``facts`` for programs, a summary for people. If there is a file
+    """Print the result of a file: ``facts`` for programs, a summary for people. If there is a file
     of rejected rows, print also the command that imports it, on a line of its own so that it can be
     copied."""
     if suite.json:

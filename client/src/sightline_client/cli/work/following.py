@@ -1,4 +1,4 @@
-"""Follows a job to its end."""
+"""Follow a job to its end."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -71,8 +71,8 @@ async def started(client: SightlineClient, job: Job, *, wait: bool) -> job_pb2.J
 
 
 async def refusal(promotion: Awaitable[object], reason: str) -> FailedPrecondition | None:
-    """Await a promotion; return its error if it was refused for this reason, as the job before it
-    did what it was for, and is to be seen. Raises any other error."""
+    """Await a promotion. Return its error if it was rejected for this reason, so that the finished
+    job can be shown first. Raises any other error."""
     try:
         await promotion
     except FailedPrecondition as error:

@@ -269,7 +269,7 @@ def _report_shared(shared: SharedPhotos) -> None:
             Text(
                 f"{have} a photo that another one has ({plain(shared.example)}): products with the"
                 " same photo take one place in an answer. Give each its own, or leave images empty"
-                " where the photo only says that there is none."
+                " where the photo is a placeholder."
             )
         )
 
@@ -310,8 +310,8 @@ async def _may_close(
         running.say(
             Text(
                 f"Nothing is deleted: {rows} no"
-                " id that can be read, and may be of these products. Fix the file, or run it again"
-                " with --force."
+                " readable id, and may belong to these products. Fix the file, or run the command"
+                " again with --force."
             )
         )
         return False
@@ -342,6 +342,5 @@ def _report_deletion(closing: catalog_pb2.CloseImportResponse) -> None:
         running.say(Text("Every product of the catalog is in the file: nothing to delete."))
         return
     some = ", ".join(plain(product_id) for product_id in closing.sample_product_ids[:_SAMPLE])
-    gone = counted(closing.delete_count, "product is", "products are")
-    go = "goes" if closing.delete_count == 1 else "go"
-    running.say(Text(f"{gone} not in the file and {go}, e.g. {some}"))
+    gone = counted(closing.delete_count, "product", "products")
+    running.say(Text(f"To be deleted, as missing from the file: {gone}, e.g. {some}"))

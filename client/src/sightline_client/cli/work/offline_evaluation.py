@@ -1,12 +1,12 @@
-"""Evaluations without a suite: by a package beside this one that knows how models are made.
+"""Evaluation without a suite, by an installed package that trains and evaluates models.
 
-Such a package offers a function under the entry point group ``sightline.evaluate``::
+The package registers a function under the entry point group ``sightline.evaluate``::
 
     evaluate(events, products, *, protocols, share, seed, progress) -> Evaluation
 
-with lists of the contract's Event and Product, names of protocols ("global", "per-user-tail"; the
-first one decides), the share of events to hold out, and a function that hears how much of how
-much is done. The ranker of a clone of the project is one.
+It takes lists of the contract's Event and Product, names of protocols ("global", "per-user-tail";
+the first one decides), the share of events to hold out, the seed, and a function that is called
+with the work done and the total. In a clone of the project, the ranker is such a package.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ from sightline_client.files.opening import open_table
 from sightline_client.files.photos import PhotoFolder
 
 GROUP = "sightline.evaluate"
-INSTALL = "use a clone of the project, where `make setup` installs it, or ask a suite instead:"
+INSTALL = "use a clone of the project, where `make setup` installs it, or evaluate in a suite:"
 
 M = TypeVar("M", bound=Message)
 
@@ -53,10 +53,10 @@ def evaluator() -> Evaluate:
         try:
             found: Evaluate = point.load()
         except ImportError:
-            continue  # the package is there without its extra
+            continue  # the package is installed without its extra
         return found
     raise FileRefused(
-        "nothing that trains and evaluates models is installed here",
+        "no package that trains and evaluates models is installed",
         f"{INSTALL} sightline models evaluate --target HOST:PORT",
     )
 
@@ -67,7 +67,7 @@ def read_events(path: Path, ignore: Sequence[str]) -> list[event_pb2.Event]:
     def event(row: Cells) -> event_pb2.Event:
         made = event_rows.event(row)
         if not made.HasField("event_time"):
-            raise bad("time", "is missing: events are split by it")
+            raise bad("time", "is missing: events are split by time")
         return made
 
     return list(_read(path, event_rows.COLUMNS, event_rows.NEEDED, ignore, event))
@@ -90,8 +90,8 @@ def _read(
     ignore: Sequence[str],
     made: Callable[[Cells], M],
 ) -> Iterator[M]:
-    """Yield all rows. Unlike in an import, an invalid row ends it: figures of a part would be taken
-    for those of the whole."""
+    """Yield all rows. Unlike in an import, an invalid row ends it, because figures of a part of the
+    rows would be misleading."""
     table = open_table(path, columns=columns, needed=needed, ignore=ignore)
     try:
         for row in table.rows():
@@ -105,4 +105,4 @@ def _read(
         table.close()
 
 
-_FIX = "fix the row: `sightline events import` and `products import` list all that are bad"
+_FIX = "fix the row: `sightline events import` and `products import` list all invalid rows"

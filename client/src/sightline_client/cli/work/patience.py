@@ -1,4 +1,4 @@
-"""Retries calls while the suite is unavailable, and reports the wait."""
+"""Retry calls while the suite is unavailable, and report the wait."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -17,21 +17,21 @@ UNREACHABLE = "GATEWAY_UNREACHABLE"
 LONG = 120.0
 """Seconds for which a batch is retried while the suite is unavailable or busy."""
 _FIRST = 2.0
-"""Seconds for which the first call is retried: no work would be lost yet."""
+"""Seconds for which the first call is retried; less, because no work is lost yet."""
 _FIRST_TIMEOUT = 10.0
 _QUIET = 60.0
 """Minimum seconds between two reports of waiting."""
 
 
 async def reach(client: SightlineClient) -> None:
-    """Make one cheap call before long work. SightlineError when no gateway answers, or without that
-    catalog."""
+    """Make one cheap call before long work. SightlineError if no gateway answers, or the catalog
+    does not exist."""
     timeout = min(client.timeout, _FIRST_TIMEOUT)
     await patiently(lambda: client.status(timeout=timeout), _FIRST)
 
 
 class Patience:
-    """Retries calls while the suite is unavailable. Reported once, for any number of calls."""
+    """Retry policy while the suite is unavailable. Concurrent calls share one report of waiting."""
 
     def __init__(self, seconds: float = LONG) -> None:
         self.seconds = seconds

@@ -20,7 +20,7 @@ def check(name: str) -> tuple[str, bool]:
     starting it."""
     module = PROCESSES[name]
     if importlib.util.find_spec(module.partition(".")[0]) is None:
-        return "is not installed here: run this where it is", False
+        return "is not installed here: run the command where it is installed", False
     done = subprocess.run(
         [sys.executable, "-m", module, "--check"], capture_output=True, text=True, check=False
     )

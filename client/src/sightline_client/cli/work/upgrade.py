@@ -1,6 +1,6 @@
-"""A space's roll-out from beginning to end: create, backfill, verify, activate.
+"""Roll-out of a space's version: create, backfill, verify, activate.
 
-Each step asks the suite first where it stands, so that one that was interrupted goes on.
+Each step first reads the state of the suite, so an interrupted roll-out can be continued.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from sightline_client.values.operations import (
 )
 
 OFFER_SECONDS = 15.0
-"""How long the suite may take to notice a version that the embedder has begun to serve."""
+"""Maximum seconds until the suite notices a version that the embedder has begun to serve."""
 LOOK_SECONDS = 1.0
 
 
@@ -57,11 +57,12 @@ class Upgrade:
             yield result
         finally:
             took = time.monotonic() - clock
-            self.steps.append(Step(begun, name, " ".join(result) or "it did not finish", took))
+            self.steps.append(Step(begun, name, " ".join(result) or "did not finish", took))
 
 
 async def upgrade(client: SightlineClient, space: str, version: str, made: Upgrade) -> None:
-    """Roll a version out, or go on with it; ``made`` shows how far it came, whatever happens.
+    """Roll a version out, or continue its roll-out; ``made`` shows its progress, also after an
+    error.
 
     ``version``: the space's, or the name of the model that makes it; "" = the one that the embedder
     takes by default, in the space "visual".

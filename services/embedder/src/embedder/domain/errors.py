@@ -10,34 +10,34 @@ ServiceError
 │   ├── SubjectUnsearchable      SUBJECT_SEARCH_UNAVAILABLE  the extra `opencv` is not installed
 │   ├── PhotoUndecodable         IMAGE_UNDECODABLE          not a whole photo of a format we take
 │   ├── PhotoTooLarge            IMAGE_TOO_LARGE            over the cap on bytes, pixels or memory
-│   └── (servicekit.fetch)       URI_FORBIDDEN              nothing is fetched from there
+│   └── (servicekit.fetch)       URI_FORBIDDEN              fetching from there is not allowed
 ├── NotFound
 │   ├── SpaceUnavailable         SPACE_UNAVAILABLE          no such space, or not for such items
 │   └── SpaceNotFound            SPACE_NOT_FOUND            no fitted space of this version or name
 ├── FailedPrecondition
 │   ├── SpaceVersionUnavailable  SPACE_VERSION_UNAVAILABLE  no model serves this version
-│   ├── ModelNotReady            MODEL_NOT_READY            Triton's model is none that we can use
+│   ├── ModelNotReady            MODEL_NOT_READY            Triton's model can't be used
 │   ├── ClassifierUnavailable    CLASSIFIER_UNAVAILABLE     no fitted space with a head serves
 │   ├── HeatMapUnavailable       HEAT_MAP_UNAVAILABLE       the space's model shows no positions
 │   ├── FitInvalid               FIT_INVALID                no space can be fitted on such photos
 │   ├── FitUnavailable           FIT_UNAVAILABLE            this service can fit no spaces
-│   ├── PromotionRefused         PROMOTION_REFUSED          not proven better, and not forced
-│   ├── SpaceUnsigned            SPACE_UNSIGNED             no key of the operator's signed it
+│   ├── PromotionRefused         PROMOTION_REFUSED          evaluation not better, and not forced
+│   ├── SpaceUnsigned            SPACE_UNSIGNED             no key of the operator signed it
 │   └── (servicekit.fetch)       URI_UNREADABLE             the address gave no file
 ├── Unavailable
 │   ├── EmbedderUnavailable      EMBEDDER_UNAVAILABLE       Triton does not answer
-│   │   ├── ProcessLost          EMBEDDER_UNAVAILABLE       a process of the model ended, or strays
+│   │   ├── ProcessLost          EMBEDDER_UNAVAILABLE       a process ended, or mixes up answers
 │   │   ├── ModelAbsent          EMBEDDER_UNAVAILABLE       the model is not loaded, or not yet
 │   │   └── ModelSilent          EMBEDDER_UNAVAILABLE       Triton takes too long
 │   └── FitInProgress            FIT_IN_PROGRESS            another space is being fitted here
 ├── ResourceExhausted
-│   ├── SpacesFull               SPACES_FULL                as many of the catalog's serve as may
+│   ├── SpacesFull               SPACES_FULL                limit of serving spaces reached
 │   └── QueueFull                EMBED_QUEUE_FULL           too many items wait, or for too long
 ├── DeadlineExceeded
-│   └── DeadlinePassed           DEADLINE_EXCEEDED          the caller's time is used up
+│   └── DeadlinePassed           DEADLINE_EXCEEDED          the caller's deadline passed
 └── Internal
     ├── FitFailed                FIT_FAILED                 the process that fits ended by itself
-    └── ModelFailed              MODEL_FAILED               the model broke, or its vector is bad
+    └── ModelFailed              MODEL_FAILED               it failed, or its vector is invalid
 """
 
 from collections.abc import Sequence

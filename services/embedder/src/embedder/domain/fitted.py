@@ -1,4 +1,4 @@
-"""What a space is fitted on, and what fitting makes: maps in NumPy, which their graphs repeat."""
+"""Training data and result of fitting a space: maps in NumPy, equal to their ONNX graphs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,39 +13,39 @@ Floats = npt.NDArray[np.float32]
 SHOPPER: Final = 0
 CATALOGUE: Final = 1
 KINDS: Final = 2
-"""Which camera a photo is from: what `Labelled.kinds` and the rows of `Fitted.means` count by."""
+"""Cameras of photos, as numbered in `Labelled.kinds` and the rows of `FittedSpace.means`."""
 
 
 def unit(vectors: Floats) -> Floats:
-    """Return the rows brought to unit length; one of zeros stays so."""
+    """Scale the rows to unit length; zero rows stay zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A catalog's photos as features, with what they show; n photos."""
+    """Features and labels of a catalog's n photos."""
 
     features: Floats
-    """[n, views, f]: a backbone's features of each view, not standardised. The first view is the
-    one that a query of one view has."""
+    """[n, views, f]: a backbone's features of each view, not standardised. Queries with one view
+    use the first."""
     kinds: npt.NDArray[np.int8]
     """[n]: SHOPPER or CATALOGUE."""
     products: Sequence[str]
-    """Of each photo; a variant's is its parent."""
+    """Product of each photo; for a variant, its parent."""
     groups: Sequence[str]
-    """Photos of one group are the same picture and never stand on both sides of a fold."""
+    """Photos of one group are the same picture, and always in the same fold."""
     categories: Sequence[tuple[str, ...]]
     """From the root down; empty = uncategorised."""
     sentences: Floats | None = None
-    """[n, 384]: the text model's unit vector of the product's title; zeros = it has none. None =
-    there is no text model."""
+    """[n, 384]: the text model's unit vector of the product's title; zeros if it has no title. None
+    without a text model."""
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryHead:
-    """Finds categories of a fitted vector: softmax of ``vector @ weights + biases``, with
-    `unknown` as one logit more, the last."""
+    """Classification head: softmax of ``vector @ weights + biases``, with `unknown` appended as the
+    last logit."""
 
     categories: Sequence[tuple[str, ...]]
     """The C full paths."""
@@ -54,11 +54,11 @@ class CategoryHead:
     biases: Floats
     """[C]."""
     unknown: float
-    """The logit of everything else; all logits are calibrated on photos that the head had not
-    seen."""
+    """The logit of all other categories; all logits are calibrated on photos outside the head's
+    training."""
 
     def chances(self, vectors: Floats) -> Floats:
-        """Return the chances [n, C + 1] of each category, of the unknown last."""
+        """Return the probability [n, C + 1] of each category, the unknown one last."""
         known = vectors @ self.weights + self.biases
         unknown = np.full((len(known), 1), self.unknown, known.dtype)
         logits = np.concatenate([known, unknown], axis=1)
@@ -68,7 +68,7 @@ class CategoryHead:
 
 @dataclass(frozen=True, slots=True)
 class TextMap:
-    """Brings a text's vector into the visual space: ``sentence @ weights + biases``, to unit
+    """Map from a text's vector to the visual space: ``sentence @ weights + biases``, scaled to unit
     length."""
 
     weights: Floats
@@ -77,16 +77,17 @@ class TextMap:
     """[d]."""
 
     def vectors(self, sentences: Floats) -> Floats:
-        """Return the vectors [n, d], of unit length, of the text model's vectors [n, 384]."""
+        """Map the text model's vectors [n, 384] to vectors [n, d] of unit length."""
         return unit(sentences @ self.weights + self.biases)
 
 
 @dataclass(frozen=True, slots=True)
 class FittedSpace:
-    """A space: ``(features - means[kind]) / scales[kind] @ projection``, to unit length."""
+    """A fitted space: ``(features - means[kind]) / scales[kind] @ projection``, scaled to unit
+    length."""
 
     means: Floats
-    """[KINDS, f]: of a catalog with one kind of photos both rows are alike."""
+    """[KINDS, f]; the rows are equal if the catalog has one kind of photos."""
     scales: Floats
     """[KINDS, f], above 0."""
     projection: Floats
@@ -115,7 +116,7 @@ class SpaceVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SpaceFigure:
-    """A figure with the interval that 95% of resampled queries give."""
+    """A figure with its 95% bootstrap interval."""
 
     name: str
     """As in sightline.embedder.v1.Figure."""
@@ -129,7 +130,7 @@ class SpaceFigure:
     figure."""
     gain_low: float | None = None
     gain_high: float | None = None
-    """Fitted less baseline, of the same resampled queries."""
+    """Fitted space less baseline, on the same resampled queries."""
 
 
 @dataclass(frozen=True, slots=True)

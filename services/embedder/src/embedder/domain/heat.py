@@ -1,18 +1,18 @@
 """Which positions of two photos make them similar: cosine similarity as a sum over positions.
 
-A backbone's vector is made of averages over the positions p of its last feature map (global average
-pooling), so a product with it is a sum over them: with the other photo's vector u and z = Σ_p F_p/P
-before it is brought to unit length, cos = Σ_p F_p·u / (P·‖z‖). It is the class activation map of
-B. Zhou et al. (CVPR 2016, § 2) with u in the place of a class's weights. A fitted space is linear
-behind its features: u goes back through the map. Of these, what is not linear in the positions is
-split by what each adds to it, which sums up exactly too::
+A backbone's vector consists of averages over the positions p of its last feature map (global
+average pooling), so an inner product with it is a sum over the positions: with the other photo's
+vector u and z = Σ_p F_p/P before it is brought to unit length, cos = Σ_p F_p·u / (P·‖z‖). It is the
+class activation map of B. Zhou et al. (CVPR 2016, § 2) with u in the place of a class's weights. A
+fitted space is linear behind its features: u goes back through the map. Of these, what is not
+linear in the positions is split by what each adds to it, which sums up exactly too::
 
     average    mean_p F_p                   each position adds F_p / P
     root       √(mean_p F_p)                F_p / (P·root), as root = mean / root
     deviation  √(mean_p (F_p − mean)²)      (F_p − mean)² / (P·deviation)
 
-What has no position, a histogram of colours, a descriptor of texture, and the map's own constant,
-is the `rest`. All of it together is the similarity, to 1e-4 in float32.
+Features without a position (a histogram of colours, a descriptor of texture) and the map's constant
+are the `rest`. The sum of all is the similarity, to 1e-4 in float32.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ SMALLEST: Final = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """What a backbone sees of a photo's views before it averages."""
+    """A backbone's feature maps of a photo's views, before they are averaged."""
 
     features: Floats
     """[views, f]"""
@@ -43,12 +43,12 @@ class Positions:
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """What each position of a photo's views adds to a similarity."""
+    """Contributions of the positions of a photo's views to a similarity."""
 
     grid: Floats
     """[views, height, width]"""
     rest: float
-    """What has no position."""
+    """Contribution of features without a position."""
 
     @property
     def total(self) -> float:
@@ -62,19 +62,19 @@ class Projected:
 
     positions: Positions
     lengths: Floats
-    """[views] of the vectors before they were brought to unit length"""
+    """[views]: lengths of the vectors before scaling to unit length"""
     mean: Floats
-    """[d] of the unit vectors"""
+    """[d]: mean of the unit vectors"""
 
     @property
     def vector(self) -> Floats:
-        """The photo's vector [d], as searches have it."""
+        """The photo's vector [d], as in searches."""
         return np.asarray(self.mean / max(float(np.linalg.norm(self.mean)), SMALLEST), np.float32)
 
 
 def project(positions: Positions, space: FittedSpace | None, kind: int) -> Projected:
-    """Return the views in a space. `space` None: the head's averages are the vector; `kind`: the
-    camera, as `Labelled.kinds` counts them."""
+    """Project the views into a space. `space` None: the head's averages are the vector. `kind`: the
+    camera, as in `Labelled.kinds`."""
     if space is None:
         vectors = positions.maps[HEAD].mean(axis=(2, 3), dtype=np.float64).astype(np.float32)
     else:
@@ -85,16 +85,17 @@ def project(positions: Positions, space: FittedSpace | None, kind: int) -> Proje
 
 
 def heat(mine: Projected, other: Floats, space: FittedSpace | None, kind: int) -> Heat:
-    """Return what each position of a photo adds to its similarity to another one's vector [d]."""
+    """Return the contribution of each position of a photo to its similarity to another photo's
+    vector [d]."""
     views = len(mine.lengths)
     norm = max(float(np.linalg.norm(mine.mean)), SMALLEST)
-    shares = 1 / (mine.lengths * views * norm)  # what a view's product with `other` counts
+    shares = 1 / (mine.lengths * views * norm)  # weight of a view's inner product with `other`
     if space is None:
         head = mine.positions.maps[HEAD]
         weights = np.broadcast_to(other, (views, len(other))) / _area(head)
         grid = _along(head, weights)
         return Heat(_scaled(grid, shares), 0.0)
-    back = (space.projection @ other) / space.scales[kind]  # [f] what a feature counts
+    back = (space.projection @ other) / space.scales[kind]  # [f]: weight of a feature
     grid = sum(_placed(mine.positions, back), start=np.zeros(1, np.float32))
     placed = grid.sum(axis=(1, 2), dtype=np.float64)
     whole = (mine.positions.features - space.means[kind]).astype(np.float64) @ back
@@ -102,7 +103,7 @@ def heat(mine: Projected, other: Floats, space: FittedSpace | None, kind: int) -
 
 
 def _placed(positions: Positions, back: Floats) -> Iterator[Floats]:
-    """Yield the grid of each block that has positions, of the finest one's size."""
+    """Yield the grid of each block with positions, in the size of the finest grid."""
     finest = max((each.shape[2:] for each in positions.maps.values()), default=(1, 1))
     start = 0
     for name, size in positions.blocks.items():
@@ -123,7 +124,7 @@ def _placed(positions: Positions, back: Floats) -> Iterator[Floats]:
 
 
 def _over(weights: Floats, values: Floats) -> Floats:
-    """Divide weights [f] by values [views, f]; 0 where there is nothing to divide."""
+    """Divide weights [f] by values [views, f]; 0 where the divisor is 0."""
     return np.divide(
         np.broadcast_to(weights, values.shape),
         values,

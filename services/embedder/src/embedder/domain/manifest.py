@@ -1,4 +1,4 @@
-"""What is known of a fitted space: ``manifest.json`` in its folder."""
+"""Manifest of a fitted space: ``manifest.json`` in its folder."""
 
 import re
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ CATEGORIES: Final = "categories.json"
 MAP_FILE: Final = "map.npz"
 """The space's map behind the features: arrays `means`, `scales` and `projection`."""
 TEXT_SUFFIX: Final = "_text"
-"""What the name of a space's text map ends with."""
+"""Suffix of the name of a space's text map."""
 MAX_BYTES: Final = 2**20
 
 NAME: Final = re.compile(r"visual_[0-9a-f]{12}")
@@ -27,7 +27,7 @@ Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class ServingState(StrEnum):
-    """Where a fitted space stands: the folder that holds it."""
+    """State of a fitted space: the folder that holds it."""
 
     CANDIDATE = "candidates"
     SERVING = "models"
@@ -35,27 +35,27 @@ class ServingState(StrEnum):
 
 
 class SpaceDamaged(Exception):
-    """Files of a space are missing, or not those that were written; the text says which."""
+    """Files of a space are missing or were changed; the message names them."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpaceManifest:
-    """A fitted space. Its folder is a model of Triton's; the text map is one of its own."""
+    """A fitted space. Its folder is a model in Triton; its text map is another model."""
 
     name: Name
-    """The model's in Triton."""
+    """Name of its model in Triton."""
     version: Version
     """The space's version, as its vectors carry it."""
     catalog_id: str
     backbone: str
-    """The features model that it stands on."""
+    """The features model that it was fitted on."""
     dimension: Annotated[int, Field(ge=1, le=256)]
     create_time: datetime
     """When it was fitted (UTC)."""
     preprocessing: str
-    """What is done to a photo before the model, in words."""
+    """Description of the preprocessing of photos."""
     licence: str
-    """Of the backbone's weights (SPDX)."""
+    """Licence of the backbone's weights (SPDX)."""
     shopper_views: Annotated[int, Field(ge=1, le=4)]
     catalogue_views: Annotated[int, Field(ge=1, le=4)]
     """Default number of views that are averaged, of a photo of either kind."""
@@ -67,9 +67,9 @@ class SpaceManifest:
     files: dict[str, Hash]
     """SHA-256 of the files of its folder, by their paths in it; all but this one."""
     text_files: dict[str, Hash] = field(default_factory=dict)
-    """The same of the text map's folder."""
+    """SHA-256 of the files of the text map's folder."""
     shopper_photo_tags: tuple[str, ...] = ()
-    """Tags of products whose photos were shoppers' in the fit."""
+    """Tags of products whose photos counted as shoppers' photos in the fit."""
     forced: bool = False
     """Whether its promotion was forced past its evaluation."""
     signature: str = ""
@@ -83,7 +83,7 @@ class SpaceManifest:
 
     @property
     def models(self) -> list[str]:
-        """The names of its models in Triton, the text map first: what names it comes after it."""
+        """Names of its models in Triton: the text map first, then the model that names it."""
         return [self.text_name, self.name] if self.takes_texts else [self.name]
 
     def written(self) -> bytes:

@@ -20,7 +20,7 @@ FEATURES = "features"
 POSITIONS = "positions"
 """Space of models that also return the maps behind the features, for heat maps."""
 MAP = "_map"
-"""Suffix of outputs that are such maps, after the name of the block."""
+"""Suffix of the outputs that hold such maps, after the name of the block."""
 
 CHECKSUM = "checksum"
 """Output of models in Triton's Python backend: a checksum of the request and other outputs.
@@ -51,13 +51,13 @@ class Description:
     hashes: Mapping[str, str]
     """SHA-256 of the model's file by version."""
     max_batch: int
-    """Most photos in one inference."""
+    """Maximum number of photos in one inference."""
     instances: int = 1
-    """Processes of the model that answer side by side."""
+    """Number of processes of the model."""
     catalog: str = ""
     """Catalog on which it was fitted; empty if it was not fitted and serves all catalogs."""
     cameras: bool = False
-    """Whether it takes the camera that a photo is from."""
+    """Whether it takes the camera of a photo as an input."""
     categories: int = 0
     """Number of categories of its classification head, without the unknown one; 0 without a head.
     """
@@ -68,7 +68,7 @@ class Description:
     create_time: float = 0.0
     """When it was fitted, in seconds since 1970; 0 if it was not fitted."""
     blocks: Mapping[str, int] = field(default_factory=dict)
-    """Of a model of features: the sizes of their blocks by name, in order."""
+    """For a features model: sizes of the blocks of its features by name, in order."""
     checksums: bool = False
     """Whether its answers have the output CHECKSUM."""
 
@@ -107,8 +107,7 @@ class SpaceStatus:
 
 def version_of(description: Description, model_version: str) -> str:
     """Return the space's version: a hash of the model's file, the preprocessing and the precision.
-
-    Raises ModelNotReady when the model does not say the hash of this version's file.
+    Raises ModelNotReady if the model's configuration lacks the hash of this version's file.
     """
     if model_version not in description.hashes:
         raise ModelNotReady(

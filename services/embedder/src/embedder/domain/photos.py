@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 MAX_VIEWS = 4
 MAX_ALTERNATIVES = 3
-"""Most other subjects that a search returns."""
+"""Maximum number of other subjects that a search returns."""
 LEAST_BOX = 0.01
-"""Least fraction of each of the photo's sides that a box covers."""
+"""Minimum share of each of the photo's sides that a box covers."""
 
 Pixels = npt.NDArray[np.uint8]
 

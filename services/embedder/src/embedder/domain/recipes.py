@@ -8,9 +8,9 @@ from enum import StrEnum
 from typing import Final
 
 BRIGHTEST: Final = 99
-"""Percentile of a channel that counts as white; brighter pixels are glints."""
+"""Percentile of a channel that counts as white; brighter pixels are reflections."""
 MOST_GAIN: Final = 2.0
-"""Limit of a channel's gain: a photo full of leaves is not lit in green."""
+"""Limit of a channel's gain: a mostly green subject must not be corrected as green light."""
 OVERSAMPLING = 2
 """A JPEG is decoded at no less than this multiple of the model's input size."""
 
@@ -29,7 +29,7 @@ class PreprocessStep(StrEnum):
 
     @property
     def kind(self) -> str:
-        """What the step is for."""
+        """Kind of the step, such as `crop`."""
         return self.value.partition("=")[0]
 
 
@@ -52,7 +52,7 @@ class TextRecipe:
     """Preprocessing of a text."""
 
     most: int
-    """Most tokens of a text, including its start and end marks."""
+    """Maximum number of tokens of a text, including its start and end marks."""
     tokenizer: str
     """SHA-256 of the tokenizer's file."""
 
@@ -147,4 +147,4 @@ _WORDS: Final[Mapping[PreprocessStep, str]] = {
     PreprocessStep.DENOISE_NL_MEANS: "non-local means, strength 3, patches of 7 px within 15 px",
     PreprocessStep.CONTRAST_CLAHE: "CLAHE on lightness, clip limit 2, 8x8 tiles",
 }
-"""With every number that matters: a space's version is a hash over them."""
+"""Include every number that changes the result: a space's version is a hash over these texts."""

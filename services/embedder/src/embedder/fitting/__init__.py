@@ -1,1 +1,2 @@
-"""Learning a visual space from a catalog's labelled photos: features in, a map and a head out."""
+"""Fits a visual space to a catalog's labelled photos: from features to a map and a classification
+head."""

@@ -1,6 +1,6 @@
-"""Learn a space: ``python -m embedder.fitting WORK``.
+"""Fit a space: ``python -m embedder.fitting WORK``.
 
-What the process does with its order: evaluate by cross-validation, then fit on all.
+The process evaluates by cross-validation, then fits on all photos.
 """
 
 import sys
@@ -17,7 +17,7 @@ from embedder.fitting.process import FitOrder, Tell
 def learn(
     data: Labelled, baseline: Floats, order: FitOrder, tell: Tell
 ) -> tuple[FittedSpace, SpaceEvaluation]:
-    """Return the space and what it is worth beside the one in use. Raises FitInvalid."""
+    """Return the space, and its evaluation against the space in use. Raises FitInvalid."""
     options = FitOptions(max_dimension=order.max_dimension)
     tell("evaluate", 0)
     found = evaluate(

@@ -1,8 +1,9 @@
-"""How sure to be: one temperature for all logits, and the logit of "none of these".
+"""Calibration of the classification head: one temperature for all logits, and the logit of
+"unknown".
 
-Temperature scaling (Guo et al. 2017) on logits of photos that the head has not seen; together with
-it the logit of the unknown, which photos of categories that the head has never heard of teach: the
-open-set problem of Scheirer et al. 2013, solved by one more class whose logit is a constant.
+Temperature scaling (Guo et al. 2017) on logits of photos outside the head's training. The logit of
+"unknown" is fitted together with it, on photos of categories outside the training: the open-set
+problem of Scheirer et al. 2013, solved by an additional class with a constant logit.
 """
 
 from collections.abc import Sequence
@@ -18,9 +19,10 @@ from embedder.fitting.components import Doubles
 from embedder.fitting.folds import Integers
 
 UNKNOWN_SHARE: Final = 0.1
-"""Of photos that show none of the categories, among those that will be asked about."""
+"""Assumed share of queries that show none of the categories."""
 SURE: Final = 0.01
-"""Of photos of known categories that may be called unknown where no category can be held out."""
+"""Share of photos of known categories that may be classified as unknown, if no category can be held
+out."""
 BINS: Final = 10
 RESAMPLES: Final = 200
 _TEMPERATURES: Final = np.geomspace(0.02, 50, 60)
@@ -29,15 +31,15 @@ _PLACES: Final = 61
 
 @dataclass(frozen=True, slots=True)
 class HeadCalibration:
-    """Logits / temperature, and then `unknown` as one more."""
+    """Calibrated logits: logits / temperature, with `unknown` appended."""
 
     temperature: float
     unknown: float
 
 
 def calibrated(known: Doubles, classes: Integers, unknown: Sequence[Doubles]) -> HeadCalibration:
-    """Fit both by the likelihood of logits [n, C] of photos of these classes, and of logits of
-    photos of none of the classes, each [m, C'] (none = there are no such, and SURE decides)."""
+    """Fit both by maximum likelihood on the logits [n, C] of photos of these classes, and on logits
+    [m, C'] of photos outside the classes (empty: there are none, and SURE determines `unknown`)."""
     if not unknown:
         best = min(_TEMPERATURES, key=lambda each: _loss(known / each, classes))
         sums = logsumexp(known / best, axis=1)
@@ -60,10 +62,10 @@ def calibrated(known: Doubles, classes: Integers, unknown: Sequence[Doubles]) ->
 def calibration_error(
     chances: Doubles, right: npt.NDArray[np.bool_], seed: int
 ) -> tuple[float, float, float]:
-    """Return the expected calibration error (Naeini et al. 2015) with a 95% interval: how far the
-    chance [n] of what is named is from how often that is right, in ten bins of as many each.
-
-    The interval is the bootstrap's, which is no lower than chance makes a perfect head's error.
+    """Return the expected calibration error (Naeini et al. 2015) with a 95% bootstrap interval: the
+    mean difference between the predicted probability [n] and the share of correct predictions, in
+    ten bins of equal size. The lower end is not below the error that a perfectly calibrated head
+    has by chance.
     """
     low, high = bootstrap(
         (chances, right),

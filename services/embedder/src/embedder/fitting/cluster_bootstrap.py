@@ -20,7 +20,7 @@ _CELLS: Final = 2**22
 def intervals(columns: Doubles, clusters: Integers, seed: int) -> Doubles:
     """Return [2, k], the ends of the 95% intervals of the means of `columns` [n, k].
 
-    `clusters` [n]: queries of one number are drawn together.
+    `clusters` [n]: queries with equal numbers are drawn together.
     """
     return ends(resampled(columns, clusters, seed))
 

@@ -1,7 +1,6 @@
-"""Photos of any number as few numbers: standardised by their camera, then principal components.
-
-Nothing here knows what the photos show. Features are read in blocks, so that what is held besides
-them is a matrix of features x features.
+"""Dimension reduction of features: standardised by camera, then principal components. Labels are
+not used. Features are read in blocks, so that memory beside them is a matrix of features ×
+features.
 """
 
 from collections.abc import Iterator
@@ -18,13 +17,14 @@ Doubles = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
 SHRINKAGE: Final = 10.0
-"""A kind of photos is standardised half by its own mean and deviation, half by all photos', where
-there are so many of it; by its own alone where there are many more."""
+"""Number of photos of a kind at which its mean and deviation weigh as much as those of all photos
+in its standardisation; with many more, its own dominate."""
 FLOOR: Final = 1e-2
-"""Least deviation of a feature, in the median one: what hardly ever varied is noise."""
+"""Minimum deviation of a feature, relative to the median deviation: smaller variations are
+noise."""
 _NEGLIGIBLE: Final = 1e-6
 _BLOCK: Final = 2048
-"""Photos at once: 80 MB of 4 views of 2,500 features."""
+"""Photos in one block: 80 MB with 4 views of 2,500 features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Components:
     """[f, p], orthonormal."""
 
     def of(self, data: Labelled, rows: Rows) -> Floats:
-        """Return [m, views, p] of these photos."""
+        """Return the components [m, views, p] of these photos."""
         found = np.empty((len(rows), data.features.shape[1], self.axes.shape[1]), np.float32)
         for start, block in _blocks(rows):
             found[start : start + len(block)] = self._standard(data, block) @ self.axes
@@ -52,7 +52,8 @@ class Components:
 
 
 def components(data: Labelled, rows: Rows, most: int) -> Components:
-    """Fit them on these photos, at most `most`: Jolliffe 2002, Principal Component Analysis, 2."""
+    """Fit at most `most` components on these photos (Jolliffe 2002, Principal Component Analysis,
+    2)."""
     means, scales = _moments(data, rows)
     count = data.features.shape[2]
     standard = Components(means, scales, np.empty((count, 0), np.float32))
@@ -66,7 +67,7 @@ def components(data: Labelled, rows: Rows, most: int) -> Components:
 def _of_features(
     standard: Components, data: Labelled, rows: Rows, most: int
 ) -> tuple[Floats, Floats]:
-    """Return variances [p], rising, and axes [f, p], from the scatter of features."""
+    """Return variances [p], ascending, and axes [f, p], from the scatter of features."""
     count = data.features.shape[2]
     total = np.zeros((count, count))
     for _, block in _blocks(rows):
@@ -93,7 +94,8 @@ def _of_samples(
 
 
 def _moments(data: Labelled, rows: Rows) -> tuple[Floats, Floats]:
-    """Return means and deviations by kind, each drawn towards all photos' by how few they are."""
+    """Return means and deviations by kind, shrunk towards those of all photos: the fewer photos,
+    the more."""
     count = data.features.shape[2]
     sums, squares = np.zeros((KINDS, count)), np.zeros((KINDS, count))
     photos = np.bincount(data.kinds[rows], minlength=KINDS).astype(float)
@@ -115,7 +117,7 @@ def _moments(data: Labelled, rows: Rows) -> tuple[Floats, Floats]:
 
 
 def _signed(axes: Floats) -> Floats:
-    """Turn each axis so that its largest entry is above 0: the solver's own choice is arbitrary."""
+    """Flip axes so that the largest entry of each is positive: the solver's signs are arbitrary."""
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
     return np.asarray(axes * np.where(largest < 0, -1, 1), np.float32)
 

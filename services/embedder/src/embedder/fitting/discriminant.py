@@ -1,12 +1,12 @@
-"""Directions in which photos of different products differ more than photos of the same one.
+"""Directions that separate photos of different products better than photos of the same product.
 
-Linear discriminant analysis (Fisher 1936; Rao 1948) with both scatters shrunk. That within products
-is drawn towards that of the views of one photo, by how few products have several photos, and
-towards a multiple of the identity (Friedman 1989; Ledoit and Wolf 2004), so that no catalog is
-too small. To that between products a share of all photos' is added, so that there are more
-directions than products less one: those that unlabelled products need. Where every
-product has one photo this is within-class covariance normalisation by views (Hatch, Kajarekar and
-Stolcke 2006).
+Linear discriminant analysis (Fisher 1936; Rao 1948) with both scatter matrices shrunk. The scatter
+within products is shrunk towards that of the views of one photo (the more, the fewer products have
+several photos), and towards a multiple of the identity (Friedman 1989; Ledoit and Wolf 2004), so
+that it can be inverted for small catalogs. A share of the scatter of all photos is added to the
+scatter between products, which gives more directions than the number of products less one, as
+products outside the training need. If every product has a single photo, this is within-class
+covariance normalisation by views (Hatch, Kajarekar and Stolcke 2006).
 """
 
 from dataclasses import dataclass
@@ -20,25 +20,26 @@ from embedder.fitting.folds import Integers
 
 _TINY: Final = 1e-30
 BY_VIEWS: Final = 50.0
-"""The scatter of views weighs as much as so many photos beyond the first of their products."""
+"""Weight of the scatter of views, as a number of photos beyond the first of each product."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shrinkage:
-    """How the scatters are shrunk; docs/research/embedder.md says how the defaults were chosen."""
+    """Shrinkage of the scatter matrices; docs/research/embedder.md has how the defaults were
+    chosen."""
 
     within: float = 0.2
     """Share of the identity in the scatter within products, 0 to 1."""
     between: float = 0.2
-    """How much of all photos' scatter is added to that between products."""
+    """Share of the scatter of all photos that is added to the scatter between products."""
     power: float = 0.5
-    """A direction's weight is its share of differences between products, to this power."""
+    """Exponent: the weight of a direction is its share of the differences between products to this
+    power."""
 
 
 def directions(points: Floats, products: Integers, most: int, how: Shrinkage) -> Floats:
-    """Return [p, d], d at most `most` and p, of photos [m, views, p] of these products [m].
-
-    At least two products; `products` counts from 0 without gaps.
+    """Return directions [p, d], d ≤ min(`most`, p), from photos [m, views, p] of these products
+    [m]. There are at least two products; `products` are numbered from 0 without gaps.
     """
     means = _means(points, products)
     within = _shrunk(_within(points, means[products], products), how.within)
@@ -60,10 +61,11 @@ def _means(points: Floats, products: Integers) -> Doubles:
 
 
 def _within(points: Floats, means: Doubles, products: Integers) -> Doubles:
-    """Return the scatter of a product's photos about its mean, drawn towards that of views."""
+    """Return the scatter of photos about the mean of their product, shrunk towards that of
+    views."""
     views = _scatter(points - points.mean(axis=1, keepdims=True))
     counts = np.bincount(products)
-    # Photos that are alone with their product would say that photos hardly differ.
+    # Single photos of a product have no deviation, and would make the scatter too small.
     several = counts[products] > 1
     free = int(several.sum() - (counts > 1).sum())
     if not free:
@@ -80,7 +82,7 @@ def _scatter(points: Floats) -> Doubles:
 
 
 def _shrunk(scatter: Doubles, share: float) -> Doubles:
-    """Draw a scatter towards the multiple of the identity that has its trace."""
+    """Shrink a scatter towards the multiple of the identity with the same trace."""
     count = len(scatter)
     middle = max(float(np.trace(scatter)) / count, _TINY)
     return (1 - share) * scatter + share * middle * np.eye(count)

@@ -1,8 +1,8 @@
-"""Whether a space is better than the one in use: cross-validation on the catalog's own photos.
+"""Comparison of a space with the one in use, by cross-validation on the catalog's own photos.
 
-Every figure is of photos that had no part in the map that it is measured with. Photos of one
-picture stay on one side. Where shoppers' photos and the catalog's are distinguished, shoppers ask,
-and the catalog's photos are always there to be found, which is what the space is for.
+Photos are measured with maps that were not fitted on them. Photos of one picture are in one fold.
+If shoppers' photos and the catalog's are distinguished, shoppers' photos are the queries, and the
+catalog's photos are always among the photos to find, as in searches.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from embedder.fitting.head import classes_of
 from embedder.fitting.measuring import FOLDS, HALVES, NEAREST, Learn, Measuring, Views
 
 Tell = Callable[[int, int], None]
-"""Called with how many of how many maps have been measured."""
+"""Called with the number of measured maps, and of all maps to measure."""
 
 
 def evaluate(
@@ -30,11 +30,9 @@ def evaluate(
     learn: Learn = fit_rows,
     unseen: bool = True,
 ) -> SpaceEvaluation:
-    """Compare with `baseline`: vectors [n, b] of unit length in the space in use.
-
-    `learn` fits the maps. `unseen`: maps of half of the products are measured on the other half,
-    too. A figure that the photos can't tell is left out. Raises FitInvalid where nothing can be
-    fitted.
+    """Compare with `baseline`: vectors [n, b] of unit length in the space in use. `learn` fits the
+    maps. `unseen`: also measure maps of half of the products on the other half. Figures without
+    enough queries are left out. Raises FitInvalid if no map can be fitted.
     """
     check(data)
     measuring = Measuring(data, options, baseline, views=views, seed=seed, learn=learn)
@@ -60,13 +58,13 @@ def evaluate(
 
 
 def judged(figures: tuple[SpaceFigure, ...], baseline_model: str) -> tuple[SpaceVerdict, str]:
-    """Say whether the space is better, by the gain in 1-NN, and why."""
+    """Return the verdict on the space, by the gain in 1-NN, and its reason."""
     named = {each.name: each for each in figures}
     found = named.get(NEAREST)
     if found is None or found.baseline is None or found.gain_low is None or found.gain_high is None:
         return (
             SpaceVerdict.INCONCLUSIVE,
-            "no product has a photo that another of its photos could find",
+            "no product has several photos, so no query can be measured",
         )
     gain = found.value - found.baseline
     sentence = (

@@ -1,7 +1,6 @@
-"""A space learned from labelled photos: what a catalog's own photos say about its products.
-
-Whatever depends on the photos (how many dimensions, how sure the head is, how strong the text map)
-is chosen on photos that had no part in the map that it is chosen with: inner folds.
+"""Fitting of a space to a catalog's labelled photos. Everything that depends on the photos (number
+of dimensions, calibration of the head, penalty of the text map) is chosen in inner folds, on photos
+outside the training of the map in question.
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from embedder.fitting.text_map import fit_text_map
 MAX_DIMENSION: Final = 256
 INNER_FOLDS: Final = 3
 SIZES: Final = (16, 32, 48, 64, 80, 96, 128, 192, MAX_DIMENSION)
-"""How many dimensions are tried; they are the first ones of the same directions."""
+"""Numbers of dimensions to try: the first ones of the same directions."""
 _BLOCK: Final = 4096
 
 
@@ -33,16 +32,15 @@ class FitOptions:
     """Options of a fit."""
 
     max_dimension: int = MAX_DIMENSION
-    """Most components of a vector, 1 to 256."""
+    """Maximum number of components of a vector, 1 to 256."""
     components: int = 768
-    """Most principal components that the directions are made of."""
+    """Maximum number of principal components behind the directions."""
     shrinkage: Shrinkage = field(default_factory=Shrinkage)
 
 
 def fit(data: Labelled, options: FitOptions, seed: int) -> FittedSpace:
-    """Fit map, head and text map on all photos; the same seed gives the same space.
-
-    Raises FitInvalid where there is nothing to learn from.
+    """Fit map, head and text map on all photos; equal seeds give equal spaces. Raises FitInvalid if
+    the photos do not suffice.
     """
     check(data)
     return fit_rows(data, np.arange(len(data.products)), options, seed)
@@ -72,7 +70,7 @@ def check(data: Labelled) -> None:
 def fit_rows(
     data: Labelled, rows: Rows, options: FitOptions, seed: int, *, texts: bool = True
 ) -> FittedSpace:
-    """Fit on these photos alone; `texts`: with a text map. Raises FitInvalid."""
+    """Fit on these photos only; `texts`: with a text map. Raises FitInvalid."""
     parts = components(data, rows, options.components)
     groups = folds.numbered([data.groups[row] for row in rows])
     photos = FitPhotos(
@@ -102,7 +100,7 @@ def fit_rows(
 
 @dataclass(frozen=True, slots=True)
 class FitPhotos:
-    """The photos that are fitted on, m of them."""
+    """The m training photos."""
 
     points: Floats
     """[m, views, p]."""
@@ -112,14 +110,15 @@ class FitPhotos:
     classes: Classes
 
     def directions(self, rows: Rows, options: FitOptions) -> Floats:
-        """Fit the directions on some of them."""
+        """Fit the directions on some of the photos."""
         products = folds.numbered(self.products[rows].tolist())
         most = min(options.max_dimension, MAX_DIMENSION)
         return directions(self.points[rows], products, most, options.shrinkage)
 
 
 class Inner:
-    """What photos say about a map that they had no part in, inside those that are fitted on."""
+    """Inner folds of the training photos: photos are measured with maps that were not fitted on
+    them."""
 
     def __init__(self, photos: FitPhotos, options: FitOptions, seed: int) -> None:
         self._photos, self._options, self._seed = photos, options, seed
@@ -127,8 +126,8 @@ class Inner:
         self._maps = [self._without(self._folds == fold) for fold in range(INNER_FOLDS)]
 
     def dimension(self) -> int:
-        """Return the fewest dimensions with which a photo is next to another of its product about
-        as often as with the best: within a standard error (Breiman et al. 1984, 3.4.3)."""
+        """Return the smallest number of dimensions whose 1-NN is within one standard error of the
+        best (Breiman et al. 1984, 3.4.3)."""
         widest = max((each.shape[1] for each in self._maps if each is not None), default=0)
         sizes = sorted({*(size for size in SIZES if size < widest), widest})
         found = {size: self._alike(size) for size in sizes if widest}
@@ -139,7 +138,7 @@ class Inner:
         return min(size for size, each in found.items() if each.mean() >= least)
 
     def head(self, turned: Floats) -> CategoryHead | None:
-        """Return a head for the map [p, d] of all photos; None = there are too few categories."""
+        """Return a head for the map [p, d] of all photos; None if there are too few categories."""
         photos, classes = self._photos, self._photos.classes
         if not classes.paths:
             return None
@@ -154,14 +153,16 @@ class Inner:
         )
 
     def _without(self, held: Booleans) -> Floats | None:
-        """Fit the directions on the photos that are not held; None = they show one product."""
+        """Fit the directions on the photos that are not held out; None if they show a single
+        product."""
         rest = np.flatnonzero(~held)
         if len(np.unique(self._photos.products[rest])) < 2:
             return None
         return self._photos.directions(rest, self._options)
 
     def _alike(self, size: int) -> npt.NDArray[np.float64]:
-        """Say of each photo that can find one of its product whether it does (1 or 0)."""
+        """Return, for each photo whose product has another photo, whether its nearest photo is of
+        the product (1 or 0)."""
         photos, found = self._photos, []
         for fold, turned in enumerate(self._maps):
             if turned is None:
@@ -175,13 +176,15 @@ class Inner:
     def _recognised(
         self, classes: Classes, held: Booleans, turned: Floats, asks: Booleans
     ) -> tuple[Doubles, Integers]:
-        """Return the logits of photos that ask, by a head of those not held, and their classes."""
+        """Return the logits of the query photos, by a head fitted on the photos not held out, and
+        their classes."""
         vectors = averaged(self._photos.points, turned)
         made = _regression(vectors, classes, ~held)
         return made.logits(vectors[asks]), classes.numbers[asks]
 
     def _known(self, size: int) -> tuple[Doubles, Integers]:
-        """Return logits of photos in each fold by a head of the others, and their classes."""
+        """Return the logits of the photos of each fold, by a head fitted on the other folds, and
+        their classes."""
         classes, found = self._photos.classes, []
         for fold, turned in enumerate(self._maps):
             held = self._folds == fold
@@ -192,7 +195,7 @@ class Inner:
         return np.concatenate(logits), np.concatenate(numbers)
 
     def _unseen(self, size: int) -> list[Doubles]:
-        """Return logits of photos of categories of which map and head have seen nothing."""
+        """Return logits of photos of categories that map and head were not trained on."""
         classes, found = self._photos.classes, []
         parts = np.random.default_rng(self._seed).permutation(len(classes.paths)) % INNER_FOLDS
         for part in range(INNER_FOLDS):

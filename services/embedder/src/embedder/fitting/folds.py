@@ -1,4 +1,4 @@
-"""Photos dealt to folds, so that nothing is measured on what it was made from."""
+"""Assignment of photos to folds, so that no map is measured on its training photos."""
 
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -16,11 +16,10 @@ def numbered(labels: Sequence[Hashable]) -> Integers:
 
 
 def dealt(groups: Integers, strata: Integers, count: int, seed: int) -> Integers:
-    """Return the fold of each photo, 0 to `count` - 1.
-
-    A group stays together. The photos of a stratum (a product) are spread over the folds as evenly
-    as its groups allow: the largest group first, each to the fold that has fewest of the stratum,
-    and among those fewest of all.
+    """Return the fold of each photo, 0 to `count` - 1. Each group is in one fold. The photos of a
+    stratum (a product) are spread over the folds as evenly as its groups allow: largest groups
+    first, each to the fold with the fewest photos of the stratum, and among these to that with the
+    fewest photos in all.
     """
     draw = np.random.default_rng(seed)
     folds = np.full(len(groups), -1, np.intp)
@@ -38,12 +37,12 @@ def dealt(groups: Integers, strata: Integers, count: int, seed: int) -> Integers
 
 
 def places(labels: Integers) -> list[Integers]:
-    """Return where each label stands, for labels from 0 without gaps."""
+    """Return the positions of each label, for labels from 0 without gaps."""
     order = np.argsort(labels, kind="stable")
     return np.split(order, np.cumsum(np.bincount(labels))[:-1])
 
 
 def _by_size(groups: npt.NDArray[Any]) -> Integers:
-    """Return the distinct groups, the largest first."""
+    """Return the distinct groups, largest first."""
     names, sizes = np.unique(groups, return_counts=True)
     return np.asarray(names[np.argsort(-sizes, kind="stable")])

@@ -1,5 +1,5 @@
-"""Which category a vector is of: multinomial logistic regression (Hastie, Tibshirani and Friedman
-2009, 4.4) on the views' vectors, penalised by the square of its weights."""
+"""Classification head: multinomial logistic regression (Hastie, Tibshirani and Friedman 2009, 4.4)
+on the vectors of views, with a penalty on the squares of its weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from embedder.fitting.components import Doubles
 from embedder.fitting.folds import Integers
 
 LEAST: Final = 3
-"""Pictures that a category needs to be learned."""
+"""Minimum number of pictures of a category."""
 PENALTY: Final = 1e-6
 STEPS: Final = 200
 Path = tuple[str, ...]
@@ -24,12 +24,12 @@ class Classes:
     """The categories that a head knows."""
 
     paths: tuple[Path, ...]
-    """In the order of their names."""
+    """Sorted."""
     numbers: Integers
-    """[m]: each photo's; -1 = none of them."""
+    """[m]: category of each photo; -1: none of these."""
 
     def without(self, hidden: Integers) -> "Classes":
-        """Return them without those that have these numbers."""
+        """Return the categories without those of these numbers."""
         kept = [number for number in range(len(self.paths)) if number not in set(hidden.tolist())]
         moved = np.full(len(self.paths) + 1, -1, np.intp)
         moved[kept] = np.arange(len(kept))
@@ -37,7 +37,7 @@ class Classes:
 
 
 def classes_of(categories: Sequence[Path], groups: Integers) -> Classes:
-    """Return the categories that at least LEAST pictures show; none unless there are two."""
+    """Return the categories with at least LEAST pictures; none if there are fewer than two."""
     pictures: dict[Path, set[int]] = {}
     for path, group in zip(categories, groups.tolist(), strict=True):
         if path:
@@ -51,19 +51,19 @@ def classes_of(categories: Sequence[Path], groups: Integers) -> Classes:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """``vectors @ weights + biases``."""
+    """Linear layer: ``vectors @ weights + biases``."""
 
     weights: Doubles
     """[d, C]."""
     biases: Doubles
 
     def logits(self, vectors: Floats) -> Doubles:
-        """Return [n, C]."""
+        """Return logits [n, C]."""
         return np.asarray(vectors @ self.weights + self.biases)
 
 
 def regression(vectors: Floats, classes: Integers, count: int) -> Linear:
-    """Fit it on vectors [n, d] of these classes [n], 0 to `count` - 1."""
+    """Fit the layer on vectors [n, d] of these classes [n], 0 to `count` - 1."""
     inputs = vectors.astype(np.float64)
     size, width = inputs.shape
     rows = np.arange(size)

@@ -1,4 +1,4 @@
-"""What a space is measured by, query by query, on photos that had no part in it."""
+"""Figures of a space, query by query, on photos outside its training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,10 +28,11 @@ from embedder.fitting.nearest_photos import average_precisions, hits
 FOLDS: Final = 5
 HALVES: Final = 2
 MOST_QUERIES: Final = 10_000
-"""Photos that ask, at most, drawn from all: the interval is a point wide then."""
+"""Maximum number of query photos, sampled from all: then the interval is one percentage point
+wide."""
 BLOCK: Final = 2048
 LEAST_QUERIES: Final = 10
-"""Below so many a figure says nothing and is left out."""
+"""Minimum number of queries of a figure; with fewer it is left out."""
 
 NEAREST: Final = "1-NN"
 HIT: Final = "hit@5"
@@ -52,7 +53,7 @@ Values = npt.NDArray[np.float64]
 
 
 class Learn(Protocol):
-    """What fits a map on some of the photos: `fit_rows`."""
+    """Fits a map on some of the photos: `fit_rows`."""
 
     def __call__(
         self, data: Labelled, rows: Rows, options: FitOptions, seed: int, *, texts: bool = True
@@ -62,7 +63,7 @@ class Learn(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """How many views of a photo are averaged, the first ones of those that there are."""
+    """Number of views of a photo that are averaged, the first ones."""
 
     shopper: int = 1
     catalog: int = 4
@@ -70,17 +71,17 @@ class Views:
 
 @dataclass(slots=True)
 class QueryScores:
-    """What was measured of a figure, query by query."""
+    """Values of a figure by query."""
 
     values: list[Values] = field(default_factory=list)
     baselines: list[Values] = field(default_factory=list)
     clusters: list[Integers] = field(default_factory=list)
-    """Queries of one number hang together."""
+    """Queries with equal numbers depend on each other."""
 
     def add(
         self, values: npt.ArrayLike, baselines: npt.ArrayLike | None, clusters: Integers
     ) -> None:
-        """Take in some queries; `baselines` None = the space in use has no such figure."""
+        """Add values of queries; `baselines` None: the space in use has no such figure."""
         self.values.append(np.asarray(values, float))
         self.clusters.append(clusters)
         if baselines is not None:
@@ -132,7 +133,7 @@ class Measuring:
         self._surety: list[tuple[Values, npt.NDArray[np.bool_]]] = []
 
     def seen(self, fold: int) -> None:
-        """Measure a fold by a map of the others."""
+        """Measure a fold with a map fitted on the others."""
         held = self._folds == fold
         train, asked = np.flatnonzero(~held), np.flatnonzero(held & self._asking)
         asked = asked[np.isin(self._products[asked], self._products[train])]
@@ -150,14 +151,14 @@ class Measuring:
         self._category(fitted, pairs, asked, train)
 
     def unseen(self, half: int) -> None:
-        """Measure half of the products by a map of the other half's photos."""
+        """Measure half of the products with a map fitted on the photos of the other half."""
         draw = np.random.default_rng(self._seed)
         inside = draw.permutation(self._products.max() + 1) % HALVES == half
         mine = inside[self._products]
         try:
             fitted = self._learn(self._data, np.flatnonzero(~mine), self._options, self._seed)
         except FitInvalid:
-            return  # one product is no half to learn from
+            return  # a map needs at least two products
         rest = np.flatnonzero(mine)
         every = self._vectors(fitted, rest, rest)
         before = (self._baseline[rest], self._baseline[rest])
@@ -176,7 +177,7 @@ class Measuring:
         self._text(fitted, every[1], rest)
 
     def figures(self) -> list[SpaceFigure]:
-        """Return the figures that rest on enough queries."""
+        """Return the figures with enough queries."""
         enough = {
             name: tally
             for name, tally in self._tallies.items()
@@ -190,7 +191,7 @@ class Measuring:
         return found
 
     def _dealt(self) -> Integers:
-        """Return each photo's fold; -1 = it is always there to be learned from and found."""
+        """Return the fold of each photo; -1: always a training photo, and always to be found."""
         dealt = folds.dealt(self._groups, self._products, FOLDS, self._seed)
         if self._both:
             fixed = np.unique(self._groups[self._data.kinds == CATALOGUE])
@@ -198,7 +199,7 @@ class Measuring:
         return dealt
 
     def _asked(self) -> npt.NDArray[np.bool_]:
-        """Say which photos ask."""
+        """Return a mask of the query photos."""
         asking = (self._data.kinds == SHOPPER) if self._both else np.ones(len(self._products), bool)
         asking &= self._folds >= 0
         places = np.flatnonzero(asking)
@@ -207,7 +208,7 @@ class Measuring:
         return asking
 
     def _vectors(self, fitted: FittedSpace, asked: Rows, found: Rows) -> tuple[Floats, Floats]:
-        """Return the vectors of photos that ask, and of those that are to be found."""
+        """Return the vectors of query photos, and of the photos to be found."""
         return (
             vectors(fitted, self._data, asked, self._views.shopper),
             vectors(fitted, self._data, found, self._views.catalog),
@@ -226,7 +227,7 @@ class Measuring:
         top: int,
         clusters: Integers,
     ) -> None:
-        """Take down which queries find their product among the first, in both spaces."""
+        """Record which queries find their product among the first, in both spaces."""
         wanted, shown = self._products[asked], self._products[found]
         ours, before = (hits(queries, wanted, photos, shown, top) for queries, photos in pairs)
         self._tally(name).add(ours, before, clusters[asked])
@@ -239,7 +240,7 @@ class Measuring:
         found: Rows,
         clusters: Integers,
     ) -> None:
-        """Take down the same where each product has only its first catalog photo to be found."""
+        """Record the same with only the first catalog photo of each product to be found."""
         if not self._both:
             return
         studio = np.flatnonzero(self._data.kinds[found] == CATALOGUE)
@@ -255,7 +256,7 @@ class Measuring:
     def _category(
         self, fitted: FittedSpace, pairs: Sequence[tuple[Floats, Floats]], asked: Rows, train: Rows
     ) -> None:
-        """Take down which categories are recognised, and how sure of them the head is."""
+        """Record which categories are recognised, and their probabilities."""
         head = fitted.head
         if head is None:
             return
@@ -274,7 +275,7 @@ class Measuring:
         self._surety.append((chances.max(axis=1), best == right))
 
     def _unknown(self, fitted: FittedSpace, queries: Floats, asked: Rows) -> None:
-        """Take down which photos of categories that the head has never heard of it says so of."""
+        """Record which photos of categories outside the training are classified as unknown."""
         head = fitted.head
         if head is None:
             return
@@ -286,7 +287,7 @@ class Measuring:
             self._tally(UNKNOWN).add(best == len(head.categories), None, clusters)
 
     def _text(self, fitted: FittedSpace, found: Floats, rest: Rows) -> None:
-        """Take down which titles find a photo of their product."""
+        """Record which titles find a photo of their product."""
         text_map, sentences = fitted.text_map, self._data.sentences
         if text_map is None or sentences is None:
             return
@@ -299,7 +300,7 @@ class Measuring:
 
 
 def vectors(fitted: FittedSpace, data: Labelled, rows: Rows, views: int) -> Floats:
-    """Return [m, d]: of each of these photos the mean of its first views, of unit length."""
+    """Return [m, d], of unit length: the mean of the first views of each of these photos."""
     found = np.empty((len(rows), fitted.projection.shape[1]), np.float32)
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
@@ -312,7 +313,7 @@ def vectors(fitted: FittedSpace, data: Labelled, rows: Rows, views: int) -> Floa
 
 
 def nearest_mean(queries: Floats, photos: Floats, classes: Integers) -> Integers:
-    """Return the class of each query: that whose photos' mean is next to it."""
+    """Return the class of each query: the one with the nearest mean of photos."""
     names = np.unique(classes)
     means = unit(np.stack([photos[classes == name].mean(axis=0) for name in names]))
     return np.asarray(names[(queries @ means.T).argmax(axis=1)])

@@ -1,4 +1,4 @@
-"""Vectors of photos, and who is next to whom. Exact: every query is compared with every photo."""
+"""Exact nearest neighbours among photos: every query is compared with every photo."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from embedder.fitting.folds import Integers
 
 Booleans = npt.NDArray[np.bool_]
 _CELLS = 2**25
-"""Cosines at once: 128 MB."""
+"""Cosines held in memory at once: 128 MB."""
 
 
 def averaged(points: Floats, projection: Floats) -> Floats:
@@ -33,7 +33,7 @@ def cosines(queries: Floats, photos: Floats) -> Iterator[tuple[slice, Floats]]:
 
 
 def hits(queries: Floats, asked: Integers, photos: Floats, shown: Integers, top: int) -> Booleans:
-    """Say of each query whether one of the `top` photos next to it shows what it asks for."""
+    """Return a mask of the queries that have their product among the `top` nearest photos."""
     found = np.zeros(len(queries), bool)
     top = min(top, len(photos))
     for block, near in cosines(queries, photos):
@@ -45,7 +45,7 @@ def hits(queries: Floats, asked: Integers, photos: Floats, shown: Integers, top:
 def average_precisions(
     queries: Floats, asked: Integers, photos: Floats, shown: Integers
 ) -> npt.NDArray[np.float64]:
-    """Return each query's average precision over all photos by falling cosine; 0 without any to
+    """Return each query's average precision over all photos by descending cosine; 0 without any to
     find (Manning, Raghavan and Schütze 2008, 8.4)."""
     found = np.zeros(len(queries))
     for block, near in cosines(queries, photos):

@@ -1,8 +1,8 @@
 """The process that fits: ``python -m embedder.fitting WORK``.
 
-It takes its order from a folder, writes the model's folders into it, and says on standard output
-how far it is, a line of JSON each. It yields to whatever else wants the processor, and ends when
-its standard input does: with the service that started it.
+It reads its order from a folder, writes the model's folders into it, and reports its progress on
+standard output, as lines of JSON. It runs at low priority, and ends when its standard input is
+closed, hence with the service that started it.
 """
 
 import hashlib
@@ -28,20 +28,21 @@ ORDER: Final = "order.json"
 RESULT: Final = "result.json"
 SENTENCES: Final = "sentences.npy"
 PROOF: Final = "proof.npz"
-"""Pixels of a few photos, and what the map gives of them in NumPy: see embedder.spaces.promote."""
+"""File of pixels of a few photos and of their vectors computed in NumPy: see
+embedder.spaces.promote."""
 GRAPH: Final = "1/model.onnx"
 BACKEND: Final = "1/model.py"
 NICE: Final = 15
 LIBRARIES: Final = ("onnx", "scipy")
-"""What the extra `fit` brings; the service does without."""
+"""Packages of the extra `fit`; the service does not need them."""
 
 Tell = Callable[[str, int], None]
-"""Says at which stage the fit is, and how many of its steps are done."""
+"""Reports the stage of the fit, and how many of its steps are done."""
 
 
 @dataclass(frozen=True, slots=True)
 class FitRow:
-    """A photo of the order."""
+    """A photo in the order."""
 
     photo: str
     """SHA-256 of the file: the name of its features."""
@@ -61,9 +62,9 @@ class FitOrder:
     backbone: Path
     """The folder of the features model in a model repository."""
     features: Path
-    """Of its FeatureFolder."""
+    """Folder of the backbone's FeatureFolder."""
     baseline: Path
-    """Of the FeatureFolder of the space that it is compared with."""
+    """Folder of the FeatureFolder of the baseline space."""
     baseline_model: str
     max_dimension: int
     seed: int
@@ -74,7 +75,7 @@ class FitOrder:
     shopper_views: int
     catalog_views: int
     proof: tuple[int, ...]
-    """Rows of the photos whose pixels are proof."""
+    """Rows of the photos whose pixels are in PROOF."""
     rows: tuple[FitRow, ...]
     shopper_photo_tags: tuple[str, ...] = ()
 
@@ -96,7 +97,7 @@ RESULTS: Final = TypeAdapter(FitResult)
 
 
 Learn = Callable[[Labelled, Floats, FitOrder, Tell], tuple[FittedSpace, SpaceEvaluation]]
-"""How a space is learned and judged, from photos and what the space in use gives of them. Raises
+"""Fits and evaluates a space, from photos and their vectors in the space in use. Raises
 FitInvalid."""
 
 
@@ -106,7 +107,7 @@ def lacking() -> list[str]:
 
 
 def run(work: Path, learn: Learn, tell: Tell) -> FitResult:
-    """Fit what the order in `work` says; write the folders of its models there.
+    """Fit the space of the order in `work`; write the folders of its models there.
 
     Raises FitInvalid, and ValueError for a backbone that is no features model.
     """
@@ -214,7 +215,7 @@ def _write_text_map(folder: Path, text_map: TextMap, order: FitOrder) -> None:
 
 
 def _write_proof(folder: Path, vectors: Floats, **inputs: Any) -> None:
-    """Put beside a graph what it has to give of a few inputs, computed by another way than its."""
+    """Write a few inputs of a graph, and the outputs expected of it, computed in NumPy."""
     with (folder / PROOF).open("wb") as file:
         np.savez(file, vectors=vectors, **inputs)
 
@@ -231,7 +232,8 @@ def _prove_space(
 
 
 def _prove_text_map(folder: Path, text_map: TextMap) -> None:
-    """Check a text map on made-up vectors: a wrong matrix shows on any input."""
+    """Write inputs and expected outputs of a text map; random vectors suffice to detect a wrong
+    matrix."""
     shape = (2, len(text_map.weights))
     sentences = unit(np.random.default_rng(0).normal(size=shape).astype(np.float32))
     _write_proof(folder, text_map.vectors(sentences), sentence=sentences)
@@ -254,7 +256,7 @@ def _leave_with_parent() -> None:
 
 
 def main(work: Path, learn: Learn) -> None:
-    """Fit what the order in a folder says, and say what came of it."""
+    """Fit the space of the order in a folder, and report the result."""
     os.nice(NICE)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:

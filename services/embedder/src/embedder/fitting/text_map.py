@@ -1,8 +1,7 @@
-"""A linear way from what a title says to what the product looks like, learned by ridge regression.
+"""Linear map from the vector of a title to the visual vector of its product, by ridge regression.
 
-As in Socher et al. 2013, "Zero-shot learning through cross-modal transfer", with a linear map. How
-strong the ridge is, is chosen by how often titles of products that had no part in the map find
-their own photos.
+As in Socher et al. 2013, "Zero-shot learning through cross-modal transfer", with a linear map. The
+penalty is chosen by how often titles of products outside the training find their own photos.
 """
 
 from typing import Final
@@ -15,9 +14,9 @@ from embedder.fitting.folds import Integers
 from embedder.fitting.nearest_photos import hits
 
 STRENGTHS: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Of the ridge, in that of the mean variance of a sentence's components."""
+"""Penalties to try, relative to the mean variance of a sentence's components."""
 LEAST: Final = 20
-"""Products with titles, below which nothing is learned."""
+"""Minimum number of products with titles."""
 TOP: Final = 10
 FOLDS: Final = 5
 _TINY: Final = 1e-30
@@ -26,9 +25,9 @@ _TINY: Final = 1e-30
 def fit_text_map(
     sentences: Floats, vectors: Floats, products: Integers, seed: int
 ) -> TextMap | None:
-    """Fit it on photos' unit vectors [m, d] and their products' titles [m, s].
-
-    `products` counts from 0 without gaps; a sentence of zeros is no title. None = too few titles.
+    """Fit a text map on photos' unit vectors [m, d] and their products' titles [m, s]. `products`
+    are numbered from 0 without gaps; a zero sentence stands for no title. Return None if there are
+    too few titles.
     """
     places = folds.places(products)
     titles = np.stack([sentences[each[0]] for each in places])
@@ -43,7 +42,7 @@ def fit_text_map(
 
 
 def _found(titles: Floats, looks: Floats, fold_of: Integers, strength: float) -> float:
-    """Return how often a title that the map has not seen finds its product among all."""
+    """Return the share of titles outside the map's training that find their product among all."""
     right = 0
     everything = np.arange(len(titles))
     for fold in range(FOLDS):
@@ -55,7 +54,8 @@ def _found(titles: Floats, looks: Floats, fold_of: Integers, strength: float) ->
 
 
 def ridge(titles: Floats, looks: Floats, strength: float) -> TextMap:
-    """Fit unit vectors [n, d] to titles [n, s]; the biases are not shrunk."""
+    """Return weights and biases that map titles [n, s] to unit vectors [n, d]; biases are not
+    penalised."""
     middle, target = titles.mean(axis=0, dtype=np.float64), looks.mean(axis=0, dtype=np.float64)
     centred = titles - middle
     scatter = centred.T @ centred

@@ -1,1 +1,1 @@
-"""From a decoded photo to the pixels that a model takes."""
+"""Preprocessing: from a decoded photo to the pixels that a model takes."""

@@ -1,4 +1,5 @@
-"""Search for the salient subject of a photo, without a model: what differs from its border.
+"""Search for the salient subject of a photo, without a model: the region that differs from the
+photo's border.
 
 Needs the extra `opencv`.
 
@@ -32,39 +33,38 @@ SWEEPS: Final = 2
 BORDER: Final = 0.1
 """Share of the shorter side that counts as border."""
 FAINTEST: Final = 12.0
-"""CIELAB units. A photo where nothing differs more from its border has no subject apart."""
+"""CIELAB units. A photo without a greater difference from its border has no distinct subject."""
 EVEN: Final = 8.0
-"""CIELAB units within which a ground is of one colour."""
+"""CIELAB units within which a background counts as of one colour."""
 MIXED: Final = 0.2
-"""Most of the border that may have another colour than the ground, as the subject may touch it."""
+"""Maximum share of the border that may differ from the background, as the subject may touch the
+border."""
 DUST: Final = 4
-"""Pixels of the thumbnail; what is no larger is no part of a subject."""
+"""Pixels of the thumbnail; regions up to this size are ignored."""
 LEAST_AREA: Final = 0.01
-"""Share of the photo that a candidate's box has at least; noise and dust are smaller."""
+"""Minimum share of the photo that a candidate's box covers; noise and dust are smaller."""
 LEAST_SHARE: Final = 0.05
-"""Share of the best candidate's saliency that an alternative has at least."""
+"""Minimum saliency of an alternative, as a share of the best candidate's."""
 CLEARLY: Final = 0.25
 """Difference of saliency, of 0 to 1, by which a part of a candidate stands out from the rest."""
 ALIKE: Final = 0.7
-"""Boxes that overlap so much (intersection over union) are one."""
+"""Intersection over union from which two boxes count as one."""
 MARGIN: Final = 0.02
-"""Share of the longer side that is left around a candidate."""
+"""Margin around a candidate, as a share of its longer side."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Region:
-    """Pixels that stand out and hang together."""
+    """A connected region of salient pixels."""
 
     saliency: float
-    """Their sum, those near the middle counting more."""
+    """Sum over its pixels, weighted by closeness to the middle."""
     box: Box
 
 
 def find(image: Image.Image) -> PhotoSubject:
-    """Return the box of an RGB photo's subject, and up to three others; of a photo where nothing
-    stands out, all of it.
-
-    The same photo gives the same boxes. To be run where photos are decoded.
+    """Return the box of an RGB photo's subject, and up to three others; without a salient region,
+    the whole photo. Equal photos give equal boxes. Call it in a decoding process only.
     """
     lab = opencv.lab(_thumbnail(image))
     boxes = _on_plain_ground(lab)
@@ -81,7 +81,8 @@ def find(image: Image.Image) -> PhotoSubject:
 
 
 def saliency(lab: Floats) -> Floats | None:
-    """Return how much each pixel stands out, float32 [h, w] from 0 to 1, or None if none does.
+    """Return the saliency of each pixel, float32 [h, w] from 0 to 1, or None if no pixel is
+    salient.
 
     `lab`: CIELAB [h, w, 3].
     """
@@ -100,11 +101,11 @@ def _thumbnail(image: Image.Image) -> npt.NDArray[np.uint8]:
 def _barrier(lab: Floats) -> Floats:
     """Return the minimum barrier distance of each pixel from the border, in CIELAB units [h, w].
 
-    Raster scanning (§ 3.2), a whole row or column at a time. The barrier of a way is the largest
-    extent of a channel on it.
+    Raster scanning (§ 3.2), a whole row or column at a time. The barrier of a path is the largest
+    range of a channel along it.
     """
     colour = np.concatenate((lab, -lab), axis=-1).transpose(0, 2, 1)  # [h, 6, w]
-    extremes = colour.copy()  # of the best way: highest, and lowest with its sign turned
+    extremes = colour.copy()  # of the best path: maximum, and negated minimum
     distance = np.full(lab.shape[:2], np.inf, np.float32)
     distance[[0, -1]] = 0
     distance[:, [0, -1]] = 0
@@ -118,7 +119,7 @@ def _barrier(lab: Floats) -> Floats:
 
 
 def _sweep(distance: Floats, extremes: Floats, colour: Floats) -> None:
-    """Carry the ways to each row on to the next, where that makes a lower barrier; in place."""
+    """Extend the paths of each row to the next one where that lowers the barrier; in place."""
     for row in range(1, len(distance)):
         reached = np.maximum(extremes[row - 1], colour[row])
         barrier = (reached[:3] + reached[3:]).max(axis=0)
@@ -128,7 +129,8 @@ def _sweep(distance: Floats, extremes: Floats, colour: Floats) -> None:
 
 
 def _border_contrast(lab: Floats) -> Floats:
-    """Return how unlike three sides of the border each pixel is [h, w] (§ 3.3)."""
+    """Return each pixel's distance from the colours of three sides of the border, [h, w] (§
+    3.3)."""
     width = max(1, round(BORDER * min(lab.shape[:2])))
     sides = (lab[:width], lab[-width:], lab[:, :width], lab[:, -width:])
     unlike = np.stack([_unit(_mahalanobis(lab, side.reshape(-1, 3))) for side in sides])
@@ -136,7 +138,7 @@ def _border_contrast(lab: Floats) -> Floats:
 
 
 def _mahalanobis(lab: Floats, colours: Floats) -> Floats:
-    """Return how far each pixel is from these colours, by their own spread [h, w]."""
+    """Return each pixel's Mahalanobis distance from these colours, [h, w]."""
     spread = np.cov(colours, rowvar=False) + np.eye(3)
     apart = lab - colours.mean(axis=0)
     squares = np.einsum("hwc,cd,hwd->hw", apart, np.linalg.inv(spread), apart)
@@ -144,14 +146,15 @@ def _mahalanobis(lab: Floats, colours: Floats) -> Floats:
 
 
 def _unit(values: Floats) -> Floats:
-    """Bring the values to 0 to 1; all alike become 0."""
+    """Scale the values to 0 to 1; equal values become 0."""
     least, most = float(values.min()), float(values.max())
     return (values - least) / (most - least) if most > least else np.zeros_like(values)
 
 
 def _on_plain_ground(lab: Floats) -> list[Box]:
-    """Return the box of all that is not ground, if most of the border has one colour: a product in
-    a studio may be as white as its ground in places, and so fall to pieces."""
+    """Return the box of everything but the background, if most of the border has one colour: a
+    product in a studio photo may be as white as its background in places, and would be split into
+    regions."""
     border = np.concatenate((lab[0], lab[-1], lab[:, 0], lab[:, -1]))
     ground = np.median(border, axis=0)
     if (np.linalg.norm(border - ground, axis=-1) > EVEN).mean() > MIXED:
@@ -165,7 +168,7 @@ def _on_plain_ground(lab: Floats) -> list[Box]:
 
 
 def _candidates(salient: Floats) -> Iterator[_Region]:
-    """Yield what stands out, and within it what clearly stands out again."""
+    """Yield salient regions, and within each the regions that are clearly more salient."""
     weighted = salient * _towards_the_middle(*salient.shape)
     outer = salient >= opencv.otsu(salient)
     yield from _regions(outer, weighted)
@@ -176,7 +179,7 @@ def _candidates(salient: Floats) -> Iterator[_Region]:
 
 
 def _regions(mask: Mask, weighted: Floats) -> Iterator[_Region]:
-    """Yield the parts of a mask that are large enough to be meant."""
+    """Yield the connected parts of a mask that are larger than dust."""
     for rows, columns in opencv.components(mask):
         box = _box(rows, columns, *mask.shape)
         if _area(box) >= LEAST_AREA:
@@ -184,14 +187,15 @@ def _regions(mask: Mask, weighted: Floats) -> Iterator[_Region]:
 
 
 def _towards_the_middle(height: int, width: int) -> Floats:
-    """Return 1 in the middle, falling off to its corners [h, w]: photographers aim."""
+    """Return weights [h, w], 1 in the middle and lower towards the corners: subjects are mostly in
+    the middle."""
     down = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     across = np.linspace(-1, 1, width, dtype=np.float32)
     return np.asarray(np.exp(-(down**2 + across**2)), np.float32)
 
 
 def _box(rows: Places, columns: Places, height: int, width: int) -> Box:
-    """Return the box of these pixels with a little air around it."""
+    """Return the box of these pixels with a margin."""
     air = MARGIN * max(height, width)
     return Box(
         left=max(0.0, (float(columns.min()) - air) / width),

@@ -1,12 +1,12 @@
-"""Steps of preprocessing that a model may name; none is on unless its model names it.
+"""Optional preprocessing steps, on only for models that name them.
 
 A model in Triton names them in its parameter `preprocessing`, a list such as
-``crop=subject;white_balance=grey_world``, done in its order. They are part of the space's version.
-What each is worth and what it costs is measured by ``python -m bench ablation`` and shown in
+``crop=subject;white_balance=grey_world``, in this order. They are part of the space's version.
+Benefit and cost of each are measured by ``python -m bench ablation`` and shown in
 docs/research/embedder.md.
 
-Steps but the crops work on the model's input, uint8 RGB [side, side, 3], so that what they cost
-does not depend on the photo.
+All steps but the crops work on the model's input, uint8 RGB [side, side, 3], so that their cost
+does not depend on the photo's size.
 """
 
 import contextlib
@@ -21,15 +21,14 @@ from embedder.domain.photos import WHOLE, Box, PhotoSubject, Pixels
 from embedder.domain.recipes import BRIGHTEST, MOST_GAIN, PreprocessStep
 
 PADDED: Final = 1024
-"""Pixels of a padded photo's side at most."""
+"""Maximum pixels of a padded photo's side."""
 
 
 def framed(
     image: Image.Image, box: Box, steps: Sequence[PreprocessStep]
 ) -> tuple[Image.Image, Box]:
-    """Return the RGB photo and the part of it that is meant, as the crop among the steps has it.
-
-    A box of the caller stays.
+    """Apply the crop among the steps: return the RGB photo and the part of it to embed. A box of
+    the caller takes precedence.
     """
     if PreprocessStep.CROP_SUBJECT in steps and box == WHOLE:
         return image, found(image).box
@@ -39,7 +38,7 @@ def framed(
 
 
 def done(pixels: Pixels, steps: Sequence[PreprocessStep]) -> Pixels:
-    """Return a model's input, uint8 RGB [side, side, 3], after the steps in their order."""
+    """Apply the steps in order to a model's input, uint8 RGB [side, side, 3]."""
     for step in steps:
         if step in _DONE:
             pixels = _DONE[step](pixels)
@@ -58,14 +57,14 @@ def found(image: Image.Image) -> PhotoSubject:
 
 
 def prepare() -> None:
-    """Import what steps need, as far as it is installed: files can't be opened later."""
+    """Import the packages of the steps, if installed: no file can be opened later."""
     with contextlib.suppress(ImportError):
         from embedder.adapters import opencv  # noqa: F401
         from embedder.preprocessing import salient_subject  # noqa: F401
 
 
 def _padded(image: Image.Image) -> Image.Image:
-    """Return all of a photo in the middle of a square, on the median colour of its border."""
+    """Return the whole photo in the middle of a square with the median colour of its border."""
     image.thumbnail((PADDED, PADDED), Image.Resampling.BICUBIC)
     colours = np.asarray(image)
     border = np.concatenate((colours[0], colours[-1], colours[:, 0], colours[:, -1]))
@@ -77,8 +76,8 @@ def _padded(image: Image.Image) -> Image.Image:
 
 
 def grey_world(pixels: Pixels) -> Pixels:
-    """Make the three channels' means alike (G. Buchsbaum, A Spatial Processor Model for Object
-    Colour Perception, J. Franklin Institute 310, 1980)."""
+    """Make the means of the three channels equal (G. Buchsbaum, A Spatial Processor Model for
+    Object Colour Perception, J. Franklin Institute 310, 1980)."""
     means = pixels.reshape(-1, 3).mean(axis=0)
     return _gained(pixels, means.mean() / np.maximum(means, 1))
 

@@ -1,5 +1,5 @@
-"""What the processes that decode do for the embedder, how they are asked, and what their answers
-mean: see servicekit/decoding_process.py."""
+"""The embedder's work in decoding processes, with its requests and answers: see
+servicekit/decoding_process.py."""
 
 import contextlib
 import math
@@ -21,12 +21,12 @@ _STEPS: Final = tuple(PreprocessStep)
 _MOST_BOXES: Final = 1 + MAX_ALTERNATIVES
 _ORDER: Final = struct.Struct("!QQHdB?4d")
 _FACTS: Final = struct.Struct(f"!dB{4 * _MOST_BOXES}d")
-"""Seconds after decoding; how many boxes were found; the sides of as many as there may be."""
+"""Seconds of preprocessing; number of found boxes; sides of the maximum number of boxes."""
 
 
 def prepare() -> None:
-    """Import all that a photo may need: later no file can be opened. What is imported where it is
-    first used, as NumPy does, is met by looking at a picture in every way."""
+    """Import everything that a photo may need: no file can be opened later. Processing a picture in
+    every way triggers lazy imports, such as NumPy's."""
     photos.prepare()
     steps.prepare()
     picture = Image.radial_gradient("L").convert("RGB")
@@ -36,19 +36,19 @@ def prepare() -> None:
 
 
 def order(limits: PhotoLimits, recipe: PhotoRecipe, look: PhotoView) -> bytes:
-    """Say what is wanted of a photo, for `answer` to read."""
+    """Encode the order for `answer`."""
     sizes = (limits.max_bytes, limits.max_pixels, recipe.side, recipe.crop)
     head = _ORDER.pack(*sizes, look.views, look.find, *_sides(look.box))
     return head + bytes(map(_STEPS.index, recipe.steps))
 
 
 def wanted(recipe: PhotoRecipe, look: PhotoView) -> ExpectedOutput:
-    """Say what the answer to such an order has to look like."""
+    """Return the expected form of the answer to such an order."""
     return ExpectedOutput(_FACTS, (look.views, recipe.side, recipe.side, 3))
 
 
 def answer(asked: bytes, photo: bytes, memory: int) -> Made:
-    """Do as preprocess.pixels does, by an order, in so many bytes of memory."""
+    """Run preprocess.pixels by an order, within these bytes of memory."""
     max_bytes, max_pixels, side, crop, views, find, *box = _ORDER.unpack_from(asked)
     named = tuple(_STEPS[place] for place in asked[_ORDER.size :])
     limits = PhotoLimits(max_bytes, max_pixels, memory)
@@ -68,9 +68,8 @@ def answer(asked: bytes, photo: bytes, memory: int) -> Made:
 
 
 def understood(facts: Sequence[float], look: PhotoView) -> tuple[float, PhotoSubject | None]:
-    """Return the seconds after decoding, and the subject if it was looked for.
-
-    Raises ValueError for what no honest process answers.
+    """Return the seconds of preprocessing, and the subject if it was searched for. Raises
+    ValueError for answers that no intact process gives.
     """
     seconds, count, *sides = facts
     if not 0 <= seconds < math.inf or not look.find <= count <= look.find * _MOST_BOXES:

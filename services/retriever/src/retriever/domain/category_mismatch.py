@@ -1,5 +1,5 @@
-"""What a photo shows, by a head that learned the catalog's categories; and whether it contradicts
-its product's category. Pure.
+"""Category of a photo, by a classification head fitted to the catalog, and whether it contradicts
+its product's category. Pure functions.
 
 The limits were chosen on phone photos of groceries (2026-11, `python -m bench accuracy`), each by a
 head that had no part of it: those that flag most wrong categories while four flags in five are
@@ -54,7 +54,7 @@ UNKNOWN_AT_LEAST = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How surely a photo must contradict. What else they could be, the bench of accuracy tries."""
+    """Thresholds for a contradiction. The bench of accuracy tries other values."""
 
     own_at_most: float = OWN_AT_MOST
     other_at_least: float = OTHER_AT_LEAST

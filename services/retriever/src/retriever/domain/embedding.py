@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 MAX_ATTEMPTS = 10
-"""Attempts after which a photo that itself causes the failure is given up."""
+"""Attempts after which a photo that causes its own failure is given up."""
 OUTAGES = ("EMBEDDER_UNAVAILABLE", "PHOTO_STORE_UNAVAILABLE")
-"""Reasons for which a photo waits that are no fault of its own, as far as is known."""
+"""Error reasons that are presumably not caused by the photo."""
 
 
 @dataclass(frozen=True, slots=True)

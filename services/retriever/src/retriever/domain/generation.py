@@ -7,7 +7,8 @@ from retriever.domain.errors import IndexParametersInvalid
 from servicekit.errors import FieldViolation
 
 MOST_LIVE = 8
-"""Generations of a space in a catalog: each holds the whole of it, and every write reaches each."""
+"""Maximum number of live generations of a space in a catalog: each holds the whole catalog and
+receives every write."""
 TEXT_SPACE = "text"
 """The space of products' texts (domain/texts.py), one vector a product, made by the embedder."""
 
@@ -44,14 +45,14 @@ class IndexParameters:
     metric: VectorMetric = VectorMetric.COSINE
     kind: IndexKind = IndexKind.FLAT
     m: int = 16
-    """HNSW: neighbours of a row in the graph, 4 to 64. More find better and take more memory."""
+    """HNSW: neighbours of a row in the graph, 4 to 64. More raise recall and memory."""
     ef_construction: int = 200
-    """HNSW: candidates looked at when a row comes in, 8 to 512."""
+    """HNSW: candidates examined when a row is inserted, 8 to 512."""
     ef: int = 128
     """HNSW: candidates that a search keeps, 1 to 32,768; never fewer than the hits wanted."""
     partitions: int = 0
-    """Parts that the engine keeps by top category, up to MAX_PARTITIONS: a search in some
-    categories looks at theirs alone, and any other at all of them. 0 or 1 = one for all."""
+    """Number of partitions by top category, up to MAX_PARTITIONS: a search in some categories reads
+    only their partitions, any other search all of them. 0 or 1: a single one."""
 
 
 MAX_DIMENSION = 32_768
@@ -59,7 +60,7 @@ MAX_DIMENSION = 32_768
 MAX_PARTITIONS = 64
 """Number of partitions that a Milvus server creates for a partition key by default."""
 EXACT = IndexParameters()
-"""Every row compared by its cosine."""
+"""Exact comparison of every row by cosine."""
 
 
 NEAREST_SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)

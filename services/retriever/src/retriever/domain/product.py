@@ -1,4 +1,4 @@
-"""A catalog's products: as callers give them, as the record holds them, and what changes them."""
+"""Products of a catalog: as given by callers, as stored in the record, and their changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sightline_rules.fields import FILTERED, Field
 from sightline_rules.filters import Availability, Filter, Money, Time
 
 MAX_PHOTOS = 20
-"""Per product: the maximum number of rows that one write adds to an index."""
+"""Maximum number of photos of a product; each is a row of an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Takedown:
 
     image_id: str
     reason: str
-    """As it was given; may be empty."""
+    """As given by the caller; may be empty."""
     create_time: int
     """Microseconds since 1970 (UTC)."""
 
@@ -63,7 +63,7 @@ class ProductDraft(NamedTuple):
     brand: str = ""
     price: Amount | None = None
     availability: Availability | None = Availability.IN_STOCK
-    """`None` if the number is no known availability."""
+    """`None` if the given number is unknown."""
     tags: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str | float | bool | None], ...] = ()
     """Key and value, `None` if no value was given."""
@@ -138,7 +138,7 @@ class Product:
 
     @cached_property
     def facts(self) -> Facts:
-        """What filters can ask of it."""
+        """Values that filters are evaluated on."""
         return Facts(**{field.name: self._fact(field) for field in FILTERED})
 
     def _fact(self, field: Field) -> Any:
@@ -162,16 +162,16 @@ class ProductWrite:
 
     content: ProductContent
     new_images: Mapping[str, Image]
-    """Photos whose bytes came with it, by id; the others must be stored already."""
+    """Photos whose bytes are in the request, by id; the others must be stored already."""
     etag: str = ""
     """Etag that the stored content must have; empty: any."""
     path: str = "product"
-    """Where the request holds it, for field violations."""
+    """Its path in the request, for field violations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A write that is committed."""
+    """A committed write."""
 
     product_id: str
     etag: str
@@ -191,7 +191,7 @@ class ProductChange:
     etag: str = ""
     """Etag that the stored content must have; empty: any."""
     path: str = "product"
-    """Where the request holds it, for field violations."""
+    """Its path in the request, for field violations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class OfferDraft:
     availability: Availability | None = None
     """None: unchanged."""
     availability_known: bool = True
-    """Whether the number that was given is an availability."""
+    """Whether the given number is a known availability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class CatalogPart:
-    """Products that were last written whole before a commit, and pass a filter."""
+    """Products that were last written whole before a commit and pass a filter."""
 
     condition: Filter
     before: int
@@ -228,7 +228,7 @@ class CatalogPart:
     after: tuple[int, str] | None
     """Position to continue at. `None`: the beginning."""
     limit: int
-    """Most products to examine."""
+    """Maximum number of products to examine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ class Window:
     rows: int = 0
 
     def add(self, look: Look) -> None:
-        """Take it in; what is too old or too much goes."""
+        """Add a check; drop checks that are too old or beyond the maximum number of rows."""
         self.looks.append(look)
         self.rows += len(look.expected)
         oldest = look.time - WINDOW_SECONDS

@@ -1,22 +1,21 @@
-"""The text of a product, from which its vector in the space of texts is made.
+"""The text of a product that is embedded for the space of texts.
 
-Sentences of what shoppers name a product by, the most specific first, so that what a model with a
-short window reads is what matters:
+It consists of sentences on what shoppers search for, most specific first, because models with a
+short window read the beginning only:
 
     Barolo Serralunga 2016. Wine > Red > Nebbiolo. Cantina Rossi. organic, vegan. region: Piedmont
 
 - The title, the category path, the brand, tags, then attributes, each left out where it is empty.
-- A title that is a number, a hash or a file's name off a camera says nothing and is left out; so is
-  one that repeats the product's id and holds no word. Searches by keyword find it all the same.
-- Tags and attributes stand in the order of the alphabet: to give them in another one changes
-  nothing. Numbers are written without needless zeros; a true flag is its key alone, and a false
-  one, like all that a product is not, is left out.
-- White space is one blank. At most MOST characters, cut between two words.
-- In the product's own language, which models find out by themselves: its code is no part of it, nor
+- Titles without meaning are left out: numbers, hashes, file names from cameras, and titles that
+  repeat the product's id without a word. Keyword searches still find them.
+- Tags and attributes are sorted, so that their order in the request does not matter. Numbers are
+  written without trailing zeros; a true flag is written as its key, and a false one is left out.
+- White space becomes one space. The text has at most MOST characters, cut between two words.
+- It is in the product's own language, which models detect: the language code is not part of it. Nor
   are price, availability, photos, addresses and the description, which changes often and would
-  drown the rest.
+  outweigh the rest.
 
-A product of which all this is blank has no text, and no row in the index of texts.
+A product without any of these has no text, and no row in the index of texts.
 """
 
 import hashlib
@@ -28,7 +27,8 @@ from sightline_rules import categories, kinds
 from sightline_rules.fields import EMBEDDED, Field
 
 MOST = 1_000
-"""Characters, about 250 tokens: what small models of sentences read. The embedder takes 4,096."""
+"""Maximum characters, about 250 tokens: the window of small sentence models. The embedder accepts
+4,096."""
 
 _PIECES = re.compile(r"[^\W_]+")
 _CAMERA = frozenset(
@@ -39,11 +39,11 @@ _HASH = re.compile(r"(?=.*\d)[0-9a-f]{16,}")
 _NUMBER = re.compile(r"\d{5,}")
 """Shorter ones may be a year, or the title of a book."""
 _WORD = 3
-"""Letters, at least, of a Latin word in a title that repeats the id."""
+"""Minimum letters of a Latin word in a title that repeats the id."""
 
 
 def parts_of(product: ProductContent, fields: Iterable[Field]) -> Iterator[tuple[Field, str]]:
-    """Yield the words of some fields in their order, with white space as it came."""
+    """Yield the words of some fields in order, with unchanged white space."""
     for field in fields:
         value = getattr(product, field.wire)
         match field.kind:
@@ -66,7 +66,7 @@ def text_of(product: ProductContent) -> str:
 
 
 def says_something(title: str, product_id: str) -> bool:
-    """Return whether a title names the product, rather than a file or the id alone."""
+    """Return whether a title names the product, not just a file or the id."""
     pieces = _PIECES.findall(title.casefold())
     joined = "".join(pieces)
     if _HASH.fullmatch(joined) or _NUMBER.fullmatch(joined):

@@ -1,7 +1,5 @@
-"""Vectors as callers give them: checked, and several put together into one query.
-
-Putting together is Rocchio's (1971, "Relevance feedback in information retrieval"): towards what is
-liked, away from what is not.
+"""Vectors from callers: validation, and blending of several into one query, as in Rocchio 1971,
+"Relevance feedback in information retrieval": towards positive examples, away from negative ones.
 """
 
 from collections.abc import Sequence
@@ -44,7 +42,8 @@ class VectorWrite:
 
 
 LEAST_LENGTH = 1e-4
-"""Of the sum of unit vectors: below it they cancel out, and float32 alone says what is left."""
+"""Minimum length of the sum of unit vectors: below it they cancel out, and the remainder is
+rounding."""
 
 
 def check_vector(given: GivenVector, dimension: int, path: str) -> Floats:
@@ -82,7 +81,7 @@ def blended(parts: Sequence[tuple[float, Sequence[Floats]]]) -> Floats | None:
     total = np.sum([weight * middle for weight, middle in held], axis=0)
     length = float(np.linalg.norm(total))
     if length < LEAST_LENGTH * max(abs(weight) for weight, _ in held):
-        raise VectorInvalid.at("blend", "its parts cancel out: there is nothing to be near to")
+        raise VectorInvalid.at("blend", "its parts cancel out, so it has no direction to search in")
     return np.asarray(total / length, np.float32)
 
 

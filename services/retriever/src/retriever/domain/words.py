@@ -1,16 +1,17 @@
-"""Texts as words, for finding products by them: the same on every store, and for texts and queries.
+"""Tokenization of texts into words for keyword search: equal on every store, and for texts and
+queries.
 
 - Letters are folded: compatibility forms (NFKC), case, accents of Latin, Greek and Cyrillic letters
-  (U+0300 to U+036F), and a few letters that Unicode does not take apart ("ø" is "o"). "CHÂTEAU",
-  "Château" and "chateau" are one word; "か" and "が" stay two.
-- A word is a run of letters, digits and the marks that belong to them; all else sets words apart.
-  So nothing of a query language is ever left of what was typed.
+  (U+0300 to U+036F), and a few letters that Unicode does not decompose ("ø" becomes "o").
+  "CHÂTEAU", "Château" and "chateau" are one word; "か" and "が" are two.
+- A word is a run of letters, digits and their marks; all other characters separate words. So no
+  operator of a query language remains in a query.
 - Scripts that are written without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese; Korean too,
-  whose particles stick to words) are cut into pairs of neighbours: "红葡萄" is 红葡, 葡萄. Of a
-  product the single characters count besides, so that a query of one character finds it.
+  whose particles stick to words) are cut into overlapping pairs of characters: "红葡萄" becomes
+  红葡, 葡萄. Products are also indexed by single characters, so that a query of one character finds
+  them.
 
-Words are not brought to a stem: "wines" is not "wine". What means the same in other words, the
-space of texts finds.
+Words are not stemmed: "wines" is not "wine". The space of texts finds synonyms.
 """
 
 import math
@@ -33,13 +34,13 @@ MOST_COUNTED = 10_000
 """Maximum number of products counted per word. A word that reaches it selects no products if the
 query also has a rarer word."""
 MOST_PRODUCTS = 100_000
-"""Products that are counted to know how many a catalog has, at most."""
+"""Maximum number of products counted to estimate the size of a catalog."""
 MOST_FOUND = 1_000
-"""Products that words find, at most."""
+"""Maximum number of products that a keyword search finds."""
 LONGEST = 64
-"""Characters of a word that count."""
+"""Characters of a word that are used."""
 MOST_ASKED = 32
-"""Words of a query that count: the first ones."""
+"""Words of a query that are used: the first ones."""
 
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _WHOLE = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe"})
@@ -92,9 +93,9 @@ def _belongs(letter: str) -> bool:
 FIELDS = tuple(WEIGHTS)
 """Columns of words (sightline_rules.fields)."""
 _TYPICAL = (6.0, 8.0, 8.0)
-"""Words that each field has in a typical product."""
+"""Number of words of each field in a typical product."""
 _SATURATION, _LENGTH = 1.2, 0.75
-"""k1 and b of BM25, as usual."""
+"""k1 and b of BM25, with their usual values."""
 
 
 class Words(NamedTuple):

@@ -13,8 +13,8 @@ class UploadRecord(Protocol):
     """The record, as uploads of photos use it."""
 
     async def unknown_for_good(self, catalog_id: str, image_ids: Sequence[str]) -> list[str]:
-        """Return the photos that the record does not know, after every write to the catalog in
-        progress has ended."""
+        """Return the photos that the record does not know, once all writes to the catalog in
+        progress have ended."""
 
 
 class CatalogRecord(UploadRecord, Protocol):

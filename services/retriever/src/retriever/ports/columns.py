@@ -21,7 +21,7 @@ class ProductRow(NamedTuple):
 
 
 HELD = tuple(field for field in FIELDS if field.filtered or field.candidate)
-"""Fields that columns hold: those that filters ask for or that ranking reads."""
+"""Fields that columns hold: those used by filters or by ranking."""
 
 
 class PhotoRow(NamedTuple):
@@ -42,15 +42,15 @@ class Changes:
     """Changes of a catalog since a commit."""
 
     head: int
-    """The newest commit when this was read: all up to it is in here."""
+    """The newest commit at the time of the read: all changes up to it are included."""
     products: Sequence[ProductRow]
-    """As they are now."""
+    """Changed products in their current state."""
     gone: Sequence[str]
-    """Ids of those that are not there any more."""
+    """Ids of deleted products."""
 
     @property
     def product_ids(self) -> list[str]:
-        """All that changed."""
+        """Ids of all changed products."""
         return [*(row.product_id for row in self.products), *self.gone]
 
 

@@ -27,7 +27,7 @@ class VectorIndex(Protocol):
         """Write rows, visible to the next search. Raises IndexRefused too. `parameters`: those of
         `create`.
 
-        Of a collection with partitions, a row that was there may be missing meanwhile.
+        In a collection with partitions, an existing row may be missing during the call.
         """
 
     async def delete(self, collection: str, row_ids: Sequence[str]) -> None:
@@ -51,14 +51,14 @@ class VectorIndex(Protocol):
         parameters: IndexParameters = EXACT,
         of: Slice = WHOLE,
     ) -> list[Hit]:
-        """Return at most `limit` rows for each vector, a row once with its best similarity, best
-        first.
+        """Return at most `limit` rows for each vector, best first, each row once with its best
+        similarity.
 
         Rows that pass `condition` are never left out; a few that do not pass may be included.
-        `latest`: sees every row whose upsert has returned, which a cluster otherwise shows a little
-        later. `parameters`: those of `create`, `ef` aside. With HNSW rows can be left out, and
-        under a narrow filter many are, unless it `compares`. `of`: rows of other slices are left
-        out.
+        `latest`: include every row whose upsert has returned; otherwise a cluster shows them
+        slightly later. `parameters`: those of `create`, except `ef`. With HNSW, rows can be
+        missing, under a narrow filter many, unless the engine `compares`. `of`: search this slice
+        only.
         """
 
     async def compares(self) -> bool:
@@ -77,8 +77,8 @@ class VectorIndex(Protocol):
         *,
         latest: bool = False,
     ) -> list[str] | None:
-        """Return ids of all rows that pass `condition`, and perhaps a few others; None = more than
-        `most`.
+        """Return ids of all rows that pass `condition`, and possibly a few others; None if there
+        are more than `most`.
 
         `latest`: as in `search`.
         """

@@ -39,7 +39,7 @@ class GenerationsRecord(Protocol):
         """
 
     async def freshness(self, generation: Generation) -> Freshness:
-        """Return how far a generation is behind."""
+        """Return the lag of a generation behind the record."""
 
     async def want_check(self, generation: Generation) -> None:
         """Request a comparison of the generation with the record."""

@@ -18,8 +18,8 @@ class LagRecord(GenerationsRecord, Protocol):
     """The record, as measurements of the index's lag use it."""
 
     async def mismatch_counts(self, catalogs: Sequence[str]) -> Mapping[str, int]:
-        """Return by catalog the number of products with a photo that contradicts their category,
-        where there are any."""
+        """Return by catalog the number of products with a photo that contradicts their category;
+        catalogs without any are left out."""
 
 
 class BackfillRecord(GenerationsRecord, Protocol):
@@ -75,7 +75,7 @@ class IndexRecord(RowsRecord, Protocol):
     async def waiting(
         self, catalogs: Sequence[str], spaces: Sequence[str], kinds: Sequence[str]
     ) -> Waiting:
-        """Return what work there is: photos of these spaces, changes, jobs of these kinds."""
+        """Return which work is pending: photos of these spaces, changes, jobs of these kinds."""
 
     async def save_offers(self, catalog_id: str, offered: Sequence[EmbeddingSpace]) -> None:
         """Store the spaces that the embedder serves now."""
@@ -152,7 +152,7 @@ class LabelRecord(Protocol):
 
 
 class Leader(Protocol):
-    """Leadership of this process: one at a time writes to the index."""
+    """Leadership of this process: a single process writes to the index."""
 
     def left(self) -> float:
         """Return the seconds for which no other process can lead; 0 once another one may."""

@@ -20,7 +20,7 @@ class Photos(Protocol):
     async def put(self, catalog_id: str, image_id: str, data: bytes) -> Mark | None:
         """Store bytes durably.
 
-        Return their mark if they are new, where the store can tell. Raises PhotosUnavailable,
+        Return their mark if they are new and the store can tell. Raises PhotosUnavailable,
         PhotosFull.
         """
 

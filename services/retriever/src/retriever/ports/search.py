@@ -38,7 +38,7 @@ class SearchRecord(MatchRecord, ColumnRecord, Protocol):
     async def generation_snapshot(
         self, catalog_id: str, space: str, name: str = ""
     ) -> GenerationSnapshot | None:
-        """Return a generation with its freshness, of one moment."""
+        """Return a generation with its freshness, from one snapshot."""
 
     async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
         """Return the products that exist."""

@@ -11,7 +11,7 @@ from retriever.ports.search import SearchRecord
 from retriever.search.fallback.collection_breaker import CollectionBreaker
 
 NO_COLLECTION = "none"
-"""A name that no collection has."""
+"""Name of a collection that never exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Census:
 
     counts: Counts
     indexed: int
-    """Rows that the engine holds; −1 = it does not answer, or lost them all."""
+    """Rows that the engine holds; −1 if it does not answer, or lost them all."""
     generation: Generation | None
     freshness: Freshness | None
     advice: str = ""
@@ -37,9 +37,8 @@ async def count(
     breaker: CollectionBreaker | None = None,
     columns: Columns | None = None,
 ) -> Census:
-    """Return the counts of record and engine.
-
-    `seconds`: most time for the engine. `columns`: of searches; None: their state is not reported.
+    """Return the counts of record and engine. `seconds`: timeout of the engine. `columns`: those of
+    searches; None: their state is not reported.
     """
     snapshot = await record.generation_snapshot(catalog_id, space)
     generation = None if snapshot is None else snapshot.generation
@@ -48,7 +47,7 @@ async def count(
     indexed = -1 if lost else await _indexed(generation, record, index, seconds)
     advice = ""
     if generation is not None and columns is not None:
-        # As the record has them: the index of a great import lags for a while.
+        # Counts of the record: the index lags behind large imports.
         rows = counts.products if generation.of_products else counts.images
         if rows > columns.bound(generation) and not await index.compares():
             advice = _advice(generation, rows)
@@ -70,16 +69,17 @@ async def _indexed(
     index: VectorIndex,
     seconds: float | None,
 ) -> int:
-    """Return the rows that the engine holds of a generation; −1 = it does not answer, or lost them
-    all."""
+    """Return the number of a generation's rows in the engine; −1 if the engine does not answer, or
+    lost them all."""
     try:
         async with asyncio.timeout(seconds):
             if generation is not None:
                 return await index.count(generation.collection)
-            await index.state(NO_COLLECTION)  # nothing to count yet, but is the engine there?
+            await index.state(NO_COLLECTION)  # nothing to count: just probe
     except (IndexUnavailable, TimeoutError):
         return -1
     except (CollectionAbsent, CollectionReleased):
-        # One that is being made lacks nothing; one that should hold rows is lost.
+        # A missing collection is normal while it is being created; if it should hold rows, it is
+        # lost.
         return -1 if generation and await record.row_count(generation, 1) else 0
     return 0

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from ranker.domain.events import EventType, Identity, Shopper, StoredEvent
-from ranker.domain.recommenders import CountScope, CountsQuery
+from ranker.domain.recommenders import CountScope, CountsQuery, Near
 from ranker.domain.selection import PurgePlace, Selection
 from ranker.domain.signals import DEFAULTS
 from ranker.events.record import counts
@@ -197,7 +197,7 @@ async def test_one_worker_counts_at_a_time(db: Database) -> None:
     assert await pairs(db) == {"ab"}
 
 
-def near(found: Sequence[counts.Near]) -> dict[str, tuple[int, int]]:
+def near(found: Sequence[Near]) -> dict[str, tuple[int, int]]:
     return {f"{one.product_id}>{one.other_id}": (one.count, one.other_count) for one in found}
 
 

@@ -1,4 +1,4 @@
-"""Splits the parts of raw scores into what they come from.
+"""Splits the parts of raw scores into contributions.
 
 A part p of product i is ``factor_p × raw_p,i`` (parts.py), and each raw part is a sum::
 
@@ -37,7 +37,7 @@ Contributions = tuple[tuple[str, float], ...]
 """Names with values in the raw score's unit, largest first."""
 
 MOST_CONTRIBUTIONS = 16
-"""Named ones of one value; the smallest of the others go together as OTHER."""
+"""Maximum number of named contributions of one value; the smaller ones are summed as OTHER."""
 BIAS, OTHER = "bias", "other"
 _STYLE = f"{STYLE_KIND}="
 NEGLIGIBLE = 1e-9
@@ -46,14 +46,14 @@ NEGLIGIBLE = 1e-9
 
 @dataclass(frozen=True)
 class Evidence:
-    """What explanations rest on, for one request."""
+    """Evidence for the explanations of one request."""
 
     candidates: RankCandidates
     ranking: ScoredCandidates
     shopper: FoldIn
     model: Model | None
     factors: Mapping[str, float] = field(default_factory=dict)
-    """By part what its raw part was multiplied with."""
+    """Factor of each raw part, by part."""
 
     @cached_property
     def terms(self) -> Mapping[str, Doubles]:

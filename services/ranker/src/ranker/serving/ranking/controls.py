@@ -1,4 +1,4 @@
-"""A ranking under controls: what is pinned, boosted and buried (sightline_rules.controls).
+"""Applies controls to a ranking: pinned, boosted and buried products (sightline_rules.controls).
 
 Boosts act before the policy. Pinned and buried products take no part in it, so that a pinned one
 stands at its place whatever is drawn, and the others' propensities are those of an order without
@@ -18,7 +18,7 @@ from sightline_rules.controls import Control, apply_boosts, seats
 
 
 class Arrange(Protocol):
-    """Puts a ranking into the order that a policy asks for."""
+    """Arranges a ranking by a policy."""
 
     def __call__(self, ranking: ScoredCandidates, /, *, policy: RankPolicy) -> Arrangement: ...
 
@@ -30,7 +30,7 @@ def controlled(
     arrange: Arrange,
 ) -> tuple[Arrangement, frozenset[int], ScoredCandidates]:
     """Arrange candidates under controls: pinned ones first, buried ones last. Return the
-    arrangement, the rows that boosts moved up, and the candidates in between as `arrange` got them.
+    arrangement, the rows that boosts moved up, and the candidates that `arrange` received.
     """
     rows = ranking.rows.tolist()
     line = apply_boosts(rows, ranking.raw_scores.tolist(), controls)
@@ -53,7 +53,7 @@ def controlled(
 
 
 def _beside(policy: RankPolicy, taken: Collection[int]) -> RankPolicy:
-    """Return the policy for the products beside those that have the `taken` places."""
+    """Return the policy for the other products, given the `taken` places of pinned ones."""
     if not taken or not policy.active:
         return policy
     capped = sum(place <= policy.cap_places for place in taken)

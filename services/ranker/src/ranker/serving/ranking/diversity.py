@@ -1,6 +1,5 @@
-"""Puts ranked products into another order than that of their scores, and says what moved each.
-
-Four steps, each a permutation of what the one before left; all but the last are without chance::
+"""Rearranges ranked products by a policy, and reports the causes of moves. Four steps, each a
+permutation of the result of the one before; all but the last are deterministic::
 
     popularity    by r_i − p · √share_i
     diversity     maximal marginal relevance (Carbonell, Goldstein 1998, SIGIR): the next product is
@@ -44,28 +43,28 @@ class MoveCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RankPolicy:
-    """What else than the raw score counts; limits are those of the Diversity message."""
+    """Criteria beside the raw score; bounds as in the Diversity message."""
 
     diversity: float = 0.0
     """0 (off) to 1."""
     popularity: float = 0.0
     """0 (off) to 1."""
     window: int = 100
-    """How many of the best are put into another order."""
+    """Number of best products that are rearranged."""
     cap_places: int = 10
-    """In how many of the first places the caps hold."""
+    """Number of first places in which the caps apply."""
     brand_cap: int = 0
-    """Most of one brand there; 0 = any number."""
+    """Maximum products of one brand there; 0: no limit."""
     category_caps: tuple[tuple[int, int], ...] = ()
-    """(level from 1, most of one category there)"""
+    """(level from 1, maximum products of one category there)"""
     exploration_places: tuple[int, ...] = ()
-    """From 1, rising."""
+    """From 1, ascending."""
     exploration_days: float = 30.0
-    """How long a product is new."""
+    """Days for which a product is new."""
 
     @property
     def active(self) -> bool:
-        """Whether anything may move."""
+        """Whether the policy may move any product."""
         return bool(
             self.diversity
             or self.popularity
@@ -81,19 +80,19 @@ DEFAULT = RankPolicy()
 
 @dataclass(frozen=True, slots=True)
 class RankedColumns:
-    """What is known of ranked products, best first; every column has one entry a product."""
+    """Columns of ranked products, best first; every column has one entry a product."""
 
     ids: Sequence[str]
     raw_scores: Doubles
     """Falling."""
     brands: Sequence[str]
-    """"" = unknown: never capped. At least the window's."""
+    """Empty: unknown, and never capped. At least for the window."""
     categories: Sequence[str]
-    """Paths; "" = none: never capped. At least the window's."""
+    """Paths; empty: none, and never capped. At least for the window."""
     styles: Floats | None
-    """(window, style dimension); a row of NaN = no photo; None = there are no styles."""
+    """(window, style dimension); NaN row: no photo. None: there are no styles."""
     shares: Doubles | None
-    """The window's popularity, 0 to 1; None = unknown: nothing moves for it."""
+    """Popularity in the window, 0 to 1; None: unknown, so it moves nothing."""
     new: npt.NDArray[np.bool_]
     """Whether each is new."""
 
@@ -103,16 +102,16 @@ class Arrangement:
     """An order of ranked products."""
 
     order: Ints
-    """Places (from 0) in the ranking, in their new order."""
+    """Places in the ranking (from 0), in the new order."""
     moves: Mapping[MoveCause, Ints]
-    """By cause, in the order of the steps: how many places up (> 0) or down each went; along
-    `order`. All together they sum to the place in the ranking less the new one."""
+    """By cause, in the order of the steps: places that each product moved up (> 0) or down, along
+    `order`. Their sum is the place in the ranking less the new place."""
     propensities: Doubles
     """Along `order`: the probability, over all seeds, of standing at this place."""
 
     @property
     def explored(self) -> frozenset[int]:
-        """The places (from 0) that were given away for products to be seen at."""
+        """The places (from 0) that exploration filled."""
         moved = self.moves.get(MoveCause.EXPLORATION)
         return frozenset(() if moved is None else np.flatnonzero(moved > 0).tolist())
 
@@ -196,7 +195,7 @@ def arrange(shelf: RankedColumns, policy: RankPolicy, seed: bytes) -> Arrangemen
 
 
 class _Steps:
-    """An order that is changed step by step."""
+    """An order under construction, changed step by step."""
 
     def __init__(self, count: int) -> None:
         self.order: Ints = np.arange(count)
@@ -204,7 +203,7 @@ class _Steps:
         """By cause, of each product in the order of the ranking."""
 
     def take(self, cause: MoveCause, order: Ints) -> None:
-        """Change the first places into this order; the others stay."""
+        """Rearrange the first places into this order; the others stay."""
         changed = np.concatenate([order, self.order[len(order) :]])
         self.moves[cause] = _places(self.order) - _places(changed)
         self.order = changed
@@ -289,8 +288,8 @@ def _cap(steps: _Steps, shelf: RankedColumns, policy: RankPolicy, window: int) -
 
 def _capped(order: Ints, places: int, rules: Sequence[tuple[Sequence[str], int]]) -> Ints:
     """Return the order with a cap on each group in its first places. A rule is the group of each
-    product ("" = none) and the most of one group. Products above a cap wait, and follow in their
-    order where nothing else is left."""
+    product (empty: none) and the maximum of one group. Products above a cap are deferred, and
+    follow in their order when no other product is left."""
     taken: dict[int, None] = {}
     counts = [Counter[str]() for _ in rules]
     for product in order.tolist():

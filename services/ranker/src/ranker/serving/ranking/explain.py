@@ -1,8 +1,6 @@
-"""Says why a product is where it is: a code, parameters and a sentence.
-
-The parts of a raw score are the evidence: a reason is given for each of the two largest positive
-parts, if it makes up at least a fifth of all that speaks for the product. A product that stands
-where it stands to be seen at all says so first.
+"""Reasons for a product's place: a code, parameters and a sentence. They follow from the parts of
+the raw score: each of the two largest positive parts gives a reason, if it is at least a fifth of
+the sum of positive parts. The reason of a product in an exploration place is given first.
 
 ===================  ===================================================  ==================
 code                 when                                                 parameters
@@ -26,7 +24,7 @@ POPULAR              popularity, trend; session: what the model holds of the
                      product for anybody adds more than any last product
 ===================  ===================================================  ==================
 
-Whoever knows titles may word a reason with a product_id better; see the gateway.
+Callers that know titles can replace the sentence of a reason with a product_id; see the gateway.
 """
 
 from collections.abc import Mapping, Sequence
@@ -133,8 +131,8 @@ def explain(
 ) -> tuple[tuple[RankReason, ...], ...]:
     """Return the reasons of each ranked product, strongest first.
 
-    `language_code` is BCP 47; languages that we do not have get English. `explored` are the places
-    (from 0) of products that stand there to be seen.
+    `language_code` is BCP 47; languages that we do not have get English. `explored`: the places
+    (from 0) that exploration filled.
     """
     ranking = evidence.ranking
     names, count = list(ranking.parts), len(ranking.rows)
@@ -164,7 +162,7 @@ def _reason(language_code: str, code: str, parameters: Parameters) -> RankReason
     texts = TEXTS.get(language_code.partition("-")[0].lower(), TEXTS["en"])
     named = dict(parameters)
     template = texts.get(f"{code}/{named.get('feature', '')}") or texts.get(code)
-    # A branch that we have no words for: its name is the caller's, and no template.
+    # A branch without a sentence: its name comes from the caller, and is no template.
     return RankReason(code, parameters, code if template is None else template.format(**named))
 
 
@@ -193,7 +191,7 @@ def _evidence_of(
         return "MATCHES_TASTE", _strongest_feature(liked.get(place, ()))
     if part in (POPULARITY, TREND):
         return "POPULAR", ()
-    if part in PRODUCT_CODES:  # of a shopper of whom less is known than when it was ranked
+    if part in PRODUCT_CODES:  # the shopper has fewer events now than at the ranking
         return PRODUCT_CODES[part], ()
     similarity = evidence.candidates.similarities[part][int(evidence.ranking.rows[place])]
     if part in COUNT_CODES:
@@ -205,7 +203,7 @@ def _evidence_of(
 def _behind(
     evidence: Evidence, place: int, part: str, source: Sequence[str]
 ) -> tuple[str, Parameters]:
-    """Return the reason for a part that rests on last products."""
+    """Return the reason for a part that is computed from last products."""
     if part == SESSION:
         terms = evidence.terms[part][place]
         if evidence.ranking.parts[part][place] - terms.sum() > terms.max():

@@ -1,9 +1,8 @@
-"""Gives places to new products, drawn by chance, and knows the probability of every place.
+"""Exploration: randomly drawn new products in some places, with the propensity of every product.
 
-An exploration place is filled by a new product that would stand after the last of these places.
-The rest of the first places are the same whatever is drawn. Which products are drawn follows from
-their ids and the seed alone, whatever the library's version, and stays as it is where others come
-and go.
+An exploration place is filled by a new product that would stand after the last of these places. The
+other first places do not depend on the draw. The draw depends on product ids and the seed only, not
+on the version of a library, and is stable when other candidates change.
 """
 
 import hashlib
@@ -20,8 +19,8 @@ from ranker.domain.events import DAY_MICROS
 def seed_of(seed: int, actor: str | None, visit: str, time_micros: int) -> bytes:
     """Return the seed of an answer's random draws, 64 bytes.
 
-    Shopper, visit and day (UTC) are part of it: the request's own seed may be a constant, which
-    would make every draw the same.
+    Shopper, visit and day (UTC) are part of it, because the request's own seed may be constant,
+    which would make all draws equal.
     """
     drawn = (seed, actor or "", visit, time_micros // DAY_MICROS)
     return hashlib.blake2b(repr(drawn).encode("utf-8", "surrogatepass")).digest()
@@ -67,7 +66,8 @@ def explored(
 def _pool(
     order: Ints, new: npt.NDArray[np.bool_], places: Sequence[int]
 ) -> tuple[int, list[int], list[int]]:
-    """Return how many places can be given away, the tail behind them, and its new products."""
+    """Return the number of places that can be filled, the tail behind them, and its new
+    products."""
     for k in range(len(places), 0, -1):
         tail = order[max(places[k - 1] - k, 0) :].tolist()
         pool = [product for product in tail if new[product]]
@@ -100,6 +100,6 @@ def _tail_chances(
 
 
 def _lot(product_id: str, seed: bytes) -> bytes:
-    """Return the key that products are drawn by, smallest first: uniform, and of the id alone."""
+    """Return the uniform key of each product, by its id only; the smallest keys are drawn."""
     text = product_id.encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, key=seed, digest_size=16).digest()

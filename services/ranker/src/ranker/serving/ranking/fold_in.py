@@ -1,4 +1,4 @@
-"""A shopper as vectors: what training learned, and the fold-in of the last events."""
+"""Fold-in: a shopper as vectors, from training and from the last events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from ranker.domain.model import Model
 from ranker.domain.signals import DEFAULTS, Signals, recent_products
 
 HISTORY_LIMIT = 50
-"""Events that are read to find the last products: several may be of one product."""
+"""Number of events that are read to find the last products; several may be of one product."""
 
 SESSION_PRIOR = 0.5
 """Products that are like nothing, added to the last ones of a shopper who has no long-term vector:
@@ -32,29 +32,29 @@ FRESH_HALF_LIFE_HOURS = 24.0
 On MovieLens-100k they lift nDCG@10 from .18 to .28 within the hour, and halve it after weeks."""
 
 BASKET = frozenset({EventType.ADD_TO_CART, EventType.PURCHASE})
-"""Events that put a product beside those that are bought with it."""
+"""Types of events whose products count for `bought_together`."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryWindow:
-    """How far back a part looks, and how fast what it sees fades."""
+    """Length of the history that a part uses, and its decay."""
 
     items: int
-    """Most products, the newest."""
+    """Maximum number of products, the newest."""
     decay: float = 1.0
-    """What each counts of the one after it; 1 = all alike."""
+    """Weight of each product relative to the next newer one; 1: equal weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryWindows:
-    """How much of a shopper's last events each part sees. Products unknown to the model take no
-    place, so that a view of one of them does not dilute the rest."""
+    """History windows of the parts. Products unknown to the model are not counted, so that views of
+    them do not dilute the rest."""
 
     session: HistoryWindow = HistoryWindow(5)
     """On MovieLens-100k nDCG@10 of unseen users was .1744, .2271, .2277 and .2319 with the last 1,
     3, 5 and 10; with trained users the best was 5."""
     item_item: HistoryWindow = HistoryWindow(50, 0.95)
-    """As far back, and as fading, as the transitions were learned (learning/training/items.py)."""
+    """Length and decay as in the training of transitions (learning/training/items.py)."""
     bought_together: HistoryWindow = HistoryWindow(10)
 
 
@@ -63,12 +63,12 @@ WINDOWS = HistoryWindows()
 
 @dataclass(frozen=True, slots=True)
 class LastProducts:
-    """The last products that count, newest first."""
+    """The last products in a window, newest first."""
 
     rows: Ints
     """(n,) of the model"""
     decays: Doubles
-    """(n,) how much each counts, not rising, at most 1"""
+    """(n,) weight of each, not increasing, at most 1"""
 
 
 NOTHING = LastProducts(np.zeros(0, np.int64), np.zeros(0))
@@ -79,22 +79,22 @@ class FoldIn:
     """A shopper as vectors of the serving model; any may be missing."""
 
     long_term: Floats | None = None
-    """What training learned of them, or of those who gave the same attributes."""
+    """Trained vector of the shopper, or of shoppers with the same attributes."""
     session: Floats | None = None
     """Mean of the vectors of the last products they were interested in, weighed by decay, shrunk
     and faded."""
     recent: LastProducts = NOTHING
     """The products behind `session`, which is the sum of their vectors times `decays`."""
     liked: LastProducts = NOTHING
-    """Whose item-item neighbours count."""
+    """Last products whose item-item neighbours are scored."""
     bought: LastProducts = NOTHING
-    """Bought or put into the cart: what is bought with these counts."""
+    """Last products bought or put into the cart, for `bought_together`."""
     anchored: bool = False
     """Whether the last products are the anchors of a request."""
 
     @property
     def personal(self) -> bool:
-        """Whether anything is known that a score can rest on."""
+        """Whether any data of the shopper can be scored with."""
         return self.long_term is not None or self.session is not None
 
 

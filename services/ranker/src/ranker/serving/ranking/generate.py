@@ -1,4 +1,5 @@
-"""Generates candidates: those of all products that fit a shopper's behaviour best. NumPy only."""
+"""Generation of candidates: the products with the highest scores by a shopper's behaviour. NumPy
+only."""
 
 from collections.abc import Collection, Set
 from dataclasses import dataclass
@@ -15,14 +16,14 @@ from ranker.serving.ranking import parts
 from ranker.serving.ranking.fold_in import FoldIn
 
 SAMPLE_STEP = 64
-"""Every so many scores are looked at to learn where the best begin."""
+"""Sampling step: every n-th score is used to estimate a bound of the best."""
 SAMPLE_SPARE = 10
 """How far below twice the best the sample's bound lies: fewer than wanted pass it in one of 100,000
 draws."""
 
 
 class CandidateBasis(StrEnum):
-    """What candidates were chosen by, as NominateResponse.Basis without its prefix."""
+    """Basis of the candidates, as NominateResponse.Basis without its prefix."""
 
     NOTHING = "UNSPECIFIED"
     LONG_TERM = "LONG_TERM"
@@ -32,11 +33,11 @@ class CandidateBasis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """Products by behaviour, best first."""
+    """Candidates by behaviour, best first."""
 
     product_ids: tuple[str, ...]
     scores: tuple[float, ...]
-    """Falling; of no fixed range."""
+    """Descending; without a fixed range."""
     basis: CandidateBasis
 
 
@@ -61,8 +62,8 @@ async def generate(
 
 
 def by_behaviour(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) -> Generated:
-    """Return the best of all products, exactly. The score is rank.py's where each part of behaviour
-    weighs 1 and no other counts."""
+    """Return exactly the best of all products. The score is that of rank.py with weight 1 for each
+    part of behaviour and 0 for others."""
     factors = parts.factors(model, anchored=shopper.anchored)
     scores = parts.blended(model, shopper, factors)
     dropped = _rows(model, left_out)
@@ -106,8 +107,8 @@ def best(scores: Floats, count: int) -> Ints:
 
 
 def _bound(sample: Floats, count: int) -> float | None:
-    """Return a score that at least `count` of the scores behind the sample are likely to reach;
-    None if the sample is too small."""
+    """Return a score that probably at least `count` of all scores reach; None if the sample is too
+    small."""
     place = 2 * (count // SAMPLE_STEP) + SAMPLE_SPARE
     return float(np.partition(sample, -place)[-place]) if place < len(sample) else None
 

@@ -1,7 +1,6 @@
-"""The final order of an answer: what is left of the ranking once it is arranged and collapsed.
-
-Near-duplicates collapse into the best of them in the final order, after hidden products are out of
-it: who hides a product sees its variants still. The rule is shared (sightline_rules).
+"""The final order of an answer: the ranking after arrangement and collapse. Near-duplicates
+collapse into the best of them in the final order, after hidden products were removed: a shopper who
+hides a product still sees its variants. The rule is shared (sightline_rules).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,16 +19,16 @@ from sightline_rules.grouping import grouped
 
 @dataclass(frozen=True, slots=True)
 class CollapseKeys:
-    """What says which products are near-duplicates: of the request's own products, `own` of them,
-    and after them of the candidates."""
+    """Keys that identify near-duplicates: first of the `own` products of the request, then of the
+    candidates."""
 
     own: int
     families: Sequence[str]
-    """What all variants of a parent and the parent itself share."""
+    """Family: shared by a parent and all its variants."""
     hashes: npt.NDArray[np.uint64]
-    """Of the photo that is shown of each; 0 = none."""
+    """Hash of the displayed photo of each; 0: none."""
     same_pictures: Ints
-    """(pairs, 2) rows of candidates that are known to show the same picture"""
+    """(pairs, 2): rows of candidates that are known to show the same picture"""
 
 
 def collapsed(
@@ -64,31 +63,31 @@ def _seated(order: Ints, likeness: CollapseKeys) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class RankedOrder:
-    """Products, best first; every column has one entry for each."""
+    """The final order, best first; every column has one entry a product."""
 
     ranking: ScoredCandidates
     score_ranks: Ints
     """Places by the raw score alone, from 1."""
     moves: Mapping[MoveCause, Ints]
-    """By what moved any product how far it moved each."""
+    """By cause: places that each product was moved."""
     propensities: Doubles
     chances: Doubles | None
     """Calibrated scores; None = the model is not calibrated."""
     members: Sequence[Sequence[int]]
-    """Rows of the near-duplicates that each stands for; empty = none stands for any."""
+    """Rows of the near-duplicates that collapsed into each; empty: none collapsed."""
     explored: frozenset[int]
-    """Places (from 0) that were given away for products to be seen at."""
+    """Places (from 0) that exploration filled."""
     drawn: bool
-    """Whether chance had a part in it."""
+    """Whether a random draw was part of it."""
     collapsed_count: int
-    """Products that are not here because they are near-duplicates of better ones."""
+    """Number of products left out as near-duplicates of better ones."""
 
     def __len__(self) -> int:
         return len(self.score_ranks)
 
     @property
     def moved(self) -> bool:
-        """Whether any does not stand where its score would put it."""
+        """Whether any product is not at the place of its score."""
         return bool((self.score_ranks != np.arange(1, len(self) + 1)).any())
 
     def first(self, count: int) -> "RankedOrder":

@@ -32,7 +32,7 @@ from ranker.serving.ranking.fold_in import FoldIn, LastProducts
 TASTE, SESSION, POPULARITY = "taste", "session", "popularity"
 ITEM_ITEM, BOUGHT_TOGETHER, TREND = "item_item", "bought_together", "trend"
 ANCHORED = (SESSION, ITEM_ITEM, BOUGHT_TOGETHER)
-"""Parts that go by a request's anchors, where it has some."""
+"""Parts that use a request's anchors, if it has any."""
 OWN_PARTS = (TASTE, SESSION, ITEM_ITEM, BOUGHT_TOGETHER, TREND, POPULARITY)
 """Names of all parts that the ranker computes, as they stand in answers."""
 
@@ -40,7 +40,7 @@ DEFAULT_BLEND = {TASTE: 1.0, SESSION: 2.0, POPULARITY: 1.0}
 """Of models that have no blend: those of release 0.3 and before. With twice the session beside the
 long-term vector nDCG@10 on MovieLens-100k is .2477, without a session .2016."""
 UNKNOWN = -1
-"""In place of the row of a product that the model does not know."""
+"""Stands for the row of a product that is unknown to the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Items:
         return np.where(self.rows == UNKNOWN, 0.0, values[self.rows])
 
     def at(self, places: Ints) -> "Items":
-        """Return only the products at these places."""
+        """Return the products at these places."""
         rows = places if self.rows is None else self.rows[places]
         return Items(self.vectors[places], self.biases[places], rows)
 
@@ -96,10 +96,10 @@ def raw_parts(
 def factors(
     model: Model, weights: Mapping[str, float] | None = None, *, anchored: bool = False
 ) -> dict[str, float]:
-    """Return what each raw part is multiplied with; parts that count nothing are left out.
-    `weights` are the scene's, where an absent part counts 0; None: all parts count 1. Popularity
-    and parts by anchors (`anchored`) count even where the blend gives them nothing, as it was
-    learned on what shoppers did last."""
+    """Return the factor of each raw part; parts without weight are left out. `weights` are the
+    scene's, where an absent part counts 0; None: all parts count 1. Popularity and parts by anchors
+    (`anchored`) count even where the blend gives them nothing, as it was learned on what shoppers
+    did last."""
     blend = model.blend or DEFAULT_BLEND
     alone = (POPULARITY, *(ANCHORED if anchored else ()))
     blend = {**blend, **{name: blend.get(name) or 1.0 for name in alone}}
@@ -112,7 +112,7 @@ def factors(
 
 
 def scale(model: Model, part: str) -> float:
-    """Return the divisor that brings raw parts to one size."""
+    """Return the divisor that scales raw parts to a common size."""
     usual = model.score_scale if part in (TASTE, SESSION) else 1.0
     return model.part_scales.get(part, usual)
 
@@ -167,10 +167,10 @@ def query(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> tuple[
 
 
 def terms(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
-    """Return what each last product adds to the raw parts that rest on them, by part. Each is (n,
-    products of the part's last): session by `shopper.recent`, item_item by `shopper.liked`,
-    bought_together by `shopper.bought`. A row's sum is the raw part, less the product's bias in the
-    session of shoppers without a long-term vector."""
+    """Return the contribution of each last product to the raw parts computed from them, by part.
+    Each is (n, products of the part's last): session by `shopper.recent`, item_item by
+    `shopper.liked`, bought_together by `shopper.bought`. A row's sum is the raw part, less the
+    product's bias in the session of shoppers without a long-term vector."""
     found = {}
     if shopper.session is not None:
         recent = shopper.recent
@@ -205,7 +205,7 @@ def _neighbourly(model: Model, shopper: FoldIn) -> list[tuple[str, Neighbours, L
 
 
 def _add(scores: Floats, factor: float, values: Doubles | Floats, rows: Ints | None) -> None:
-    """Add to the scores, in place, what products of the model have of one part."""
+    """Add one part to the scores of the model's products, in place."""
     scores += factor * (values if rows is None else values[rows])
 
 

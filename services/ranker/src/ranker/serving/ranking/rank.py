@@ -38,27 +38,27 @@ from ranker.serving.ranking.parts import POPULARITY, UNKNOWN, Items
 
 @dataclass(frozen=True, slots=True)
 class CandidatePhotos:
-    """What candidates look like."""
+    """Photos of the candidates."""
 
     space_version: str
     vectors: Floats
-    """(candidates, dimension) mean of the vectors of each one's photos; a NaN row = no photo"""
+    """(candidates, dimension): mean of the vectors of each candidate's photos; NaN row: no photo"""
 
 
 @dataclass(frozen=True, slots=True)
 class RankCandidates:
-    """What is to be ordered. All columns have one entry a candidate."""
+    """Candidates to rank. All columns have one entry a candidate."""
 
     ids: tuple[str, ...]
     """Product ids, none twice."""
     products: Sequence[Product]
-    """What is known of each; read only where the model does not know one, and for reasons."""
+    """Facts of each; read for candidates unknown to the model, and for reasons."""
     similarities: Mapping[str, Doubles]
-    """By branch; NaN = the branch did not name the candidate."""
+    """By branch; NaN: the branch did not name the candidate."""
     fused: Doubles
     """Fused order of the branches, higher = better; breaks ties."""
     created_micros: Ints | None = None
-    """When the catalog first stored each, microseconds since 1970 (UTC), 0 = unknown; None = not
+    """Time when the catalog first stored each, microseconds since 1970 (UTC); 0: unknown. None: not
     given."""
     photos: CandidatePhotos | None = None
     """None = not given."""
@@ -67,7 +67,7 @@ class RankCandidates:
 @dataclass(frozen=True, slots=True)
 class ScoredCandidates:
     rows: Ints
-    """Rows of the candidates that are left, best first."""
+    """Rows of the remaining candidates, best first."""
     raw_scores: Doubles
     """Of those rows."""
     parts: Mapping[str, Doubles]
@@ -75,7 +75,7 @@ class ScoredCandidates:
     hidden_count: int
     seen_count: int
     items: Items | None = None
-    """All candidates as the model sees them, in their own order; None = no part needed it."""
+    """All candidates as represented by the model, in their own order; None: no part needed them."""
 
     def take(self, places: Ints | slice) -> "ScoredCandidates":
         """Return only the candidates at these places, in their order."""
@@ -159,7 +159,7 @@ def represent(candidates: RankCandidates, model: Model) -> Items:
 
 
 def _add_looks(items: Items, places: Ints, photos: CandidatePhotos, model: Model) -> None:
-    """Add what photos say of these candidates, as training does of products that nobody likes."""
+    """Add the vectors predicted from photos, as training does for products without affinities."""
     looks, dimension = model.looks, photos.vectors.shape[1]
     if looks is None or photos.space_version != model.style_space:
         return

@@ -56,20 +56,20 @@ from ranker.domain.signals import Signals, recent_products
 from ranker.serving.ranking.fold_in import basket
 
 WEIGHT = 5.0
-"""Days with an anchor as sure as what is known of it without them."""
+"""Prior weight, in days with the anchor."""
 FALL = 0.9
-"""What each anchor counts of the one before it."""
+"""Weight of each anchor relative to the one before it."""
 PACE = 5.0
 FASTEST = 4.0
 USUAL_DAYS = 30.0
-"""Between two purchases, where nothing was ever bought twice."""
+"""Days between two purchases, if no product was ever bought twice."""
 MOST_RECENT = 1_000
-"""Products of most recent interest among which those that trend are sought."""
+"""Maximum number of products, by most recent interest, among which trending ones are found."""
 MOST_ANCHORS = 50
 MOST_LAST = 10
-"""A shopper's last products that stand in for anchors."""
+"""Maximum number of a shopper's last products that replace anchors."""
 TRAIL = 500
-"""A shopper's newest events, among which anchors and last products are sought."""
+"""Number of a shopper's newest events that anchors and last products are taken from."""
 
 KINDS = {Recommender.CO_VIEW: VIEWED, Recommender.CO_PURCHASE: BOUGHT}
 _LOOKS = frozenset({EventType.VIEW, EventType.CLICK})
@@ -79,18 +79,18 @@ Scores = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What lists are asked for."""
+    """A request for lists of recommenders."""
 
     recommenders: Sequence[Recommender]
     scope: CountScope
     top_k: int
     left_out: Collection[str]
-    """Products that are in no list."""
+    """Products excluded from all lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecommenderList:
-    """What one recommender says, best first."""
+    """The list of one recommender, best first."""
 
     recommender: Recommender
     product_ids: tuple[str, ...] = ()
@@ -231,7 +231,7 @@ def _reorder(counted: Counted, today: int) -> Scores:
     for item, its in days.items():
         own = [later - earlier for later, earlier in pairwise(its)]
         interval = median(own) if own else _median(counted.gaps.get(item, {}))
-        # A day more of both: what was bought today is on the list too, as its last.
+        # One day is added to both, so that products bought today are listed too, last.
         elapsed = (max(today - its[0], 0) + 1) / ((interval or usual or USUAL_DAYS) + 1)
         due = elapsed if elapsed < 1 else 0.5 + 0.5 / elapsed
         found[item] = due if interval else due / 2

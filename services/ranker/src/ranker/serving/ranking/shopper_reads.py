@@ -21,17 +21,17 @@ from ranker.serving.ranking.fold_in import FoldIn
 
 REMEMBERED_SECONDS = 10.0
 MOST_REMEMBERED = 1_000
-"""Of 50 events each these are 20 MB."""
+"""Maximum number of remembered histories: 20 MB with 50 events each."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownShopper:
-    """What is known of a shopper as of a moment."""
+    """Data of a shopper as of a time."""
 
     history: History
     shopper: FoldIn
     model: Model | None = None
-    """By which `shopper` is."""
+    """The model that `shopper` was folded into."""
     now_micros: int | None = None
 
 
@@ -49,7 +49,7 @@ NOBODY = KnownShopper(History(), FoldIn())
 
 
 class Shoppers:
-    """Reads shoppers, and remembers some."""
+    """Reads shoppers' data, and remembers recent reads."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Shoppers:
         signals: Signals = DEFAULTS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`signals`: how events are read."""
+        """`signals`: how events are interpreted."""
         self._reader = reader
         self.signals = signals
         self._clock = clock
@@ -133,7 +133,7 @@ class Shoppers:
         if actor is None:
             return ""
         now, held = self._clock(), self._remembered
-        for oldest in list(islice(held, 2)):  # two go, one comes: all go in time
+        for oldest in list(islice(held, 2)):  # evicts two for each new one
             if held[oldest][0] < now or len(held) >= MOST_REMEMBERED:
                 del held[oldest]
         token = secrets.token_urlsafe(16)

@@ -1,16 +1,16 @@
 """Named attributes as numbers in a few columns of the index.
 
-A shop may have any number of keys, an engine has few columns: each value of a product goes into one
-of three columns that its key names, moved aside for others where that helps, so that up to about a
-dozen values of a product each have a column of their own. A column's number holds the key in its
-upper 21 bits and type and value in its lower 42, so that one comparison asks for a value, and a
-range for a range of values or for all of a key:
+A shop may have any number of keys, an engine has few columns. Each value is stored in one of three
+columns that its key determines; values are moved between their columns to make room, so that up to
+about a dozen values of a product each get a column. A column's number holds the key in its upper 21
+bits and type and value in its lower 42, so that one comparison asks for a value, and a range for a
+range of values or for all of a key:
 
     0 = several values | 1, 2 = false, true | from 2^40 on a number | from 2^41 on a text
 
-A number keeps its order and 29 significant bits, a text is a hash: both can only ask for too much.
-What finds no room is marked instead of left out: SEVERAL in a column says that it might hold
-anything, "several values" that a key has more texts than it has columns.
+A number keeps its order and 29 significant bits, a text is a hash; both may match too many rows,
+never too few. Values without a free column are marked: SEVERAL in a column means that it may hold
+any value, "several values" that a key has more texts than columns.
 """
 
 import hashlib
@@ -22,9 +22,9 @@ from functools import lru_cache
 from sightline_rules.filters import AttributeValue
 
 NONE = 0
-"""No attribute is here."""
+"""The column holds no attribute."""
 SEVERAL = 1
-"""More attributes belong here than there is room for."""
+"""More attributes belong into the column than fit."""
 ATTRIBUTE = tuple(f"attribute_{number}" for number in range(16))
 CHOICES = 3
 """Number of columns that may hold a key's values."""
@@ -115,7 +115,7 @@ _FULL = _Entry(SEVERAL, ())
 
 
 def _settle(entry: _Entry, held: dict[str, _Entry], tried: set[str]) -> bool:
-    """Find a column for the entry, moving others to other columns of theirs if need be."""
+    """Find a column for the entry; move other entries to another of their columns if needed."""
     for column in entry.choices:
         if column in tried:
             continue

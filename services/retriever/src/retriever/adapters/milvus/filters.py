@@ -1,19 +1,19 @@
 """Filters as conditions on the index's own columns.
 
-The engine never sees a word of a caller. Texts go into the index as numbers (`code`), so a filter
-is compiled to comparisons of our column names with integers: quotes, backslashes and operators in
-a value have nothing to act on, and no value is too long for a column. Measured 2026-11 with Milvus
-Lite 3.2.2 on 4,000 rows: 3 to 8 ms, against 210 ms with ARRAY<VARCHAR> and array_contains; and
-these columns also work in Milvus 2.3.5.
+The engine receives no text of callers. Texts are stored as numbers (`code`), so a filter is
+compiled to comparisons of our column names with integers: values can't inject quotes, backslashes
+or operators, and no value is too long for a column. Measured 2026-11 with Milvus Lite 3.2.2 on
+4,000 rows: 3 to 8 ms, against 210 ms with ARRAY<VARCHAR> and array_contains; and these columns also
+work in Milvus 2.3.5.
 
 A compiled filter passes every row that `sightline_rules.facts.passes` passes, and may pass more
-(two tags in one column, below; two texts of one code): the search checks again on the record. What
-the columns can't say at all passes every row: a word in a title, and all that is not said of an
-attribute ("no such attribute", "not red"), as its codes are too short to leave anything out by. A
-`not` is therefore taken down to the conditions it holds, and each of these is turned round: the
-opposite of a compiled filter that passes too much would pass too little.
-The one exception: `!=` and `not` leave out a row whose other category, brand or tag has the same
-code. Of a million brands, one is so for a given value with a chance of 1 in 9 × 10^12.
+(two tags in one column, below; two texts of one code): the search checks again on the record.
+Conditions that the columns can't evaluate pass every row: a word in a title, and negated conditions
+on attributes ("no such attribute", "not red"), whose codes are too short to exclude rows by. A
+`not` is therefore pushed down to the single conditions, which are negated: the negation of a
+compiled filter that passes too many rows would pass too few. The one exception: `!=` and `not`
+exclude a row whose category, brand or tag is another one with the same code. The chance that one of
+a million brands has the code of a given value is 1 in 9 × 10^12.
 """
 
 from collections.abc import Iterable, Mapping
@@ -49,8 +49,8 @@ from sightline_rules.filters import (
 )
 
 SLICE = "slice"
-"""A number that says nothing of the row, 0 to SLICES − 1, so that a part can be asked for. By
-ranges of the id, a text, it takes a server up to half as long again (2026-11)."""
+"""A number from a hash of the row, 0 to SLICES − 1, to search a part of the index. Ranges of the
+id, a text, take a server up to 50% longer (2026-11)."""
 SLICES = 840
 """Divisible by 1 to 8."""
 _INDEXED: Mapping[str, Indexed] = {
@@ -62,7 +62,7 @@ COLUMNS = (*ATTRIBUTE, *(name for held in _INDEXED.values() for name in held.nam
 
 
 def columns(facts: Facts) -> dict[str, int]:
-    """Return what a product's rows hold in COLUMNS."""
+    """Return the values of COLUMNS of a product's rows."""
     row = dict.fromkeys(COLUMNS, NONE)
     for name, held in _INDEXED.items():
         row.update(held.numbers(getattr(facts, name)))
@@ -71,7 +71,7 @@ def columns(facts: Facts) -> dict[str, int]:
 
 
 def slice_number(row_id: str) -> int:
-    """Return what a row holds in SLICE."""
+    """Return the value of SLICE of a row."""
     return int(row_id, 16) % SLICES
 
 
