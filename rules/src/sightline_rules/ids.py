@@ -22,7 +22,9 @@ def check_id(value: str) -> str:
     size = len(value.encode("utf-8", "surrogatepass"))
     if size > MAX_ID_BYTES:
         raise IdInvalidError(f"has {size} bytes of UTF-8; at most {MAX_ID_BYTES} are allowed")
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in value):
+    if not value.isprintable() and any(
+        unicodedata.category(char) in {"Cc", "Cs"} for char in value
+    ):
         raise IdInvalidError("must not contain control characters")
     if not unicodedata.is_normalized("NFC", value):
         raise IdInvalidError("must be in Unicode normal form NFC")

@@ -261,3 +261,12 @@ def test_a_cell_that_is_nested_too_deeply_to_write_is_refused() -> None:
     back = lines.parse(dumping.line({"id": "1", "title": "t", "tags": deep}))
     with pytest.raises(SightlineError):
         products.product(back, PHOTOS)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("column", ["rating_count", "stock"])
+@pytest.mark.parametrize("value", [2**31, 2.0**31, 2**63, 5.5, -1, "1e999"])
+def test_a_count_that_its_field_cannot_hold_is_rejected_with_its_column(
+    column: str, value: object
+) -> None:
+    _columns, make, id_column = KINDS["products"]
+    assert made(make, {id_column: "1", "title": "t", column: value}) == column

@@ -26,7 +26,7 @@ def test_the_status_of_nothing_is_a_table_and_code_three(
 
 def test_stopping_nothing_is_no_error(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["down"], {"DATA": str(tmp_path / "none")}) == 0
-    assert "no suite runs" in capsys.readouterr().out
+    assert "no suite runs in" in capsys.readouterr().out
     assert not (tmp_path / "none").exists()
 
 

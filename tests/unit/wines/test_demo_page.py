@@ -39,7 +39,7 @@ def test_everything_that_was_shown_is_on_the_page(tmp_path: Path) -> None:
     for text in (
         *("Four services.", "1. A photo", "Barolo", "12.50 EUR", "1.2500", "+0.250", "0.98"),
         *("measured now", "It came first.", "Looks like your photo", "generation g1"),
-        *("ranking did not answer", "Milliseconds by the gateway", "raw score = the sum"),
+        *("the ranker did not answer", "Milliseconds by the gateway", "raw score: the sum"),
     ):
         assert text in html, text
 

@@ -1,7 +1,10 @@
 """Convert rows to products of the contract."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
 
 from sightline.common.v1 import product_pb2
 from sightline_client.errors import SightlineError
@@ -9,7 +12,7 @@ from sightline_client.files import cells, lines
 from sightline_client.files.cells import Cells
 from sightline_client.files.model import bad
 from sightline_client.files.photos import PhotoFolder
-from sightline_client.values.fields import FieldKind
+from sightline_client.values.fields import FieldKind, ProductField
 from sightline_client.values.products import WRITTEN
 
 
@@ -53,11 +56,18 @@ def _attributes(value: object) -> list[product_pb2.Attribute]:
 
 
 def _number(row: Cells, name: str) -> float | None:
-    """Read a number as a whole one where it is, so that every field of numbers can hold it."""
+    """Read a number; None = not said."""
     exact = cells.number(row, name)
     if exact is None:
         return None
-    return int(exact) if exact == int(exact) else float(exact)
+    if not math.isfinite(value := float(exact)):
+        raise bad(name, f"{exact} is too large")
+    return value
+
+
+def _count(row: Cells, name: str) -> int | None:
+    """Read a whole number from 0 to 2³¹ − 1; None = not said."""
+    return None if cells.number(row, name) is None else cells.integer(row, name, _INT32)
 
 
 def _pairs(value: object) -> list[tuple[object, object]]:
@@ -85,10 +95,21 @@ _BY_KIND: Mapping[FieldKind, Callable[[Cells, str], Any]] = {
 }
 
 _FIELDS = sorted(WRITTEN, key=lambda field: not field.required)
-_READERS = tuple(
-    (field.wire, field.column, cells.required if field.required else _BY_KIND[field.kind])
-    for field in _FIELDS
-)
+_INT32 = 2**31 - 1
+_COUNTS = {
+    field.name
+    for field in product_pb2.Product.DESCRIPTOR.fields
+    if field.cpp_type == FieldDescriptor.CPPTYPE_INT32
+}
+
+
+def _reader(field: ProductField) -> Callable[[Cells, str], Any]:
+    if field.required:
+        return cells.required
+    return _count if field.wire in _COUNTS else _BY_KIND[field.kind]
+
+
+_READERS = tuple((field.wire, field.column, _reader(field)) for field in _FIELDS)
 """Of each field: its name in the message, its column, and what reads a cell of it."""
 
 

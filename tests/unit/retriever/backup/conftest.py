@@ -81,8 +81,7 @@ class Place:
     async def stock(self, number: int = 3, catalog: str = "default", first: int = 0) -> None:
         """Products with two photos each, the first one shared by all, all but the last embedded."""
         drafts = [
-            replace(
-                BIG,
+            BIG._replace(
                 product_id=f"p/ü {n}",
                 parent_id="p/ü 0" if n == 1 else "",
                 price=None if n == 2 else BIG.price,

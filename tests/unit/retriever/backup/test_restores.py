@@ -211,8 +211,8 @@ async def test_only_into_an_empty_catalog_unless_forced(here: Place) -> None:
 async def test_what_is_written_since_the_request_stays(here: Place) -> None:
     backup_id = await here.back_up()
     await here.ask(backup_id, force=True)
-    newer = replace(BIG, product_id="p/ü 0", title="Newer")
-    fresh = replace(BIG, product_id="fresh")
+    newer = BIG._replace(product_id="p/ü 0", title="Newer")
+    fresh = BIG._replace(product_id="fresh")
     await products.upsert("default", [newer, fresh], here.record, here.photos)
     await restores.restore(await here.claimed(backups.RESTORE), here.deps, "s")
     titles = {p.content.product_id: p.content.title for p in await here.products()}

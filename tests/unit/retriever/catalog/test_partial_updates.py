@@ -37,7 +37,7 @@ A, B = photo(seed=1), photo(seed=2)
 def change(
     product_id: str, *mask: str, given: tuple[str, ...] = (), **fields: object
 ) -> UpdateDraft:
-    product = replace(ProductDraft(product_id), **fields)  # type: ignore[arg-type]
+    product = ProductDraft(product_id)._replace(**fields)  # type: ignore[arg-type]
     return UpdateDraft(product, mask, given or tuple(fields))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -27,8 +26,8 @@ GOOD = ProductDraft(product_id="a", title="A wine")
 
 
 def draft(product_id: str, *photos: bytes, **fields: object) -> ProductDraft:
-    made = replace(GOOD, product_id=product_id, images=tuple(ImageDraft(p, "") for p in photos))
-    return replace(made, **fields)  # type: ignore[arg-type]
+    made = GOOD._replace(product_id=product_id, images=tuple(ImageDraft(p, "") for p in photos))
+    return made._replace(**fields)  # type: ignore[arg-type]
 
 
 def reasons(outcomes: list[Stored | ServiceError]) -> list[str]:
@@ -75,14 +74,13 @@ def reasons(outcomes: list[Stored | ServiceError]) -> list[str]:
 )
 def test_a_bad_field_is_refused_by_its_path(fields: dict[str, object], path: str) -> None:
     with pytest.raises(ProductInvalid) as caught:
-        check_product(replace(GOOD, **fields), "products[3]")  # type: ignore[arg-type]
+        check_product(GOOD._replace(**fields), "products[3]")  # type: ignore[arg-type]
     assert f"products[3].{path}" in {v.field for v in caught.value.violations}
 
 
 def test_what_the_contract_allows_is_taken() -> None:
     checked = check_product(
-        replace(
-            GOOD,
+        GOOD._replace(
             title="红葡萄酒 🍷",
             description="two\nlines\tand a tab",
             category_path=("Wine", "Red"),
@@ -263,7 +261,7 @@ async def test_a_forged_place_in_a_list_is_a_wrong_token(
 async def test_a_photo_by_its_address_is_fetched_at_the_write_and_kept(record: Record) -> None:
     photos = FakePhotos()
     photos.web["https://a.test/1.jpg"] = photo(seed=5)
-    given = replace(GOOD, images=(ImageDraft(b"", "", "https://a.test/1.jpg"),))
+    given = GOOD._replace(images=(ImageDraft(b"", "", "https://a.test/1.jpg"),))
     (stored,), _ = await products.upsert("default", [given], record, photos)
     assert isinstance(stored, Stored)
     ((_, kept),) = photos.stored
@@ -287,8 +285,8 @@ async def test_an_address_that_gives_no_photo_costs_its_product_only(
     photos = FakePhotos()
     photos.web["https://gone.test/1.jpg"] = UriUnreadable("the host answered 404")
     photos.web["https://text.test/1.jpg"] = b"not a photo"
-    bad = replace(
-        GOOD, product_id="bad", images=(ImageDraft(photo(), ""), ImageDraft(b"", "", uri))
+    bad = GOOD._replace(
+        product_id="bad", images=(ImageDraft(photo(), ""), ImageDraft(b"", "", uri))
     )
     outcomes, _ = await products.upsert("default", [draft("a", photo()), bad], record, photos)
     assert reasons(outcomes) == ["OK", reason]

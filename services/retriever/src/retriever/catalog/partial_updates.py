@@ -71,7 +71,7 @@ async def _prepare(
         # All other fields are valid: each named field is checked by itself.
         fine = ProductDraft(product_id=product.product_id, title="-")
         values = {name: getattr(product, name) for name in named}
-        content = check_product(replace(fine, **values), path_in)
+        content = check_product(fine._replace(**values), path_in)
         given = product.images if "images" in named else ()
         image_ids, new = await take_images(given, path_in, uploads)
     except ServiceError as error:
@@ -135,7 +135,7 @@ def _check_offer(draft: OfferDraft, path: str) -> Offer | OfferInvalid:
         ids.check_id(draft.product_id)
     except ids.IdInvalidError as error:
         note("product_id", str(error))
-    price = check_money(note, "price", draft.price)
+    price = check_money("price", note, draft.price) if draft.price else None
     if not draft.availability_known:
         note("availability", "is not one of the known values")
     return OfferInvalid(*wrong) if wrong else Offer(draft.product_id, price, draft.availability)

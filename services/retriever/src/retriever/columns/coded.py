@@ -10,7 +10,7 @@ import numpy.typing as npt
 from retriever.columns.arrays import Ints
 from retriever.columns.column import AskedFacet, Cells, CountedColumn, Said, grown
 from retriever.columns.lookups import Judge, Lookups, Texts
-from retriever.domain.stored import fact_of_text, keyed
+from retriever.domain.stored import fact_decoder, keyed
 from sightline_rules import categories, kinds
 from sightline_rules.fields import Field
 from sightline_rules.filters import ATTRIBUTES, Comparison, Leaf, Operator, attribute_key
@@ -51,7 +51,7 @@ class CodedColumn(Coded):
         small = isinstance(field.kind, kinds.ChoiceKind)
         self.codes: npt.NDArray[np.signedinteger[Any]] = np.zeros(0, np.int8 if small else np.int32)
         """By place."""
-        self._fact = fact_of_text(field)
+        self._fact = fact_decoder(field)
         self._judge = _judge(field.kind)
         self._values = _values(field.kind)
 

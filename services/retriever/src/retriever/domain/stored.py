@@ -1,8 +1,8 @@
 """Values of fields as the record stores them: one codec for each kind.
 
 A field has three forms: the value in a product's content, the cells of its SQL columns, and the
-fact that filters ask for. Readers are bound to the keys of a row once, so that reading a row looks
-up neither field nor kind.
+fact that filters ask for. Codecs are chosen once for a field, so that reading a row looks up
+neither field nor kind.
 """
 
 import json
@@ -16,11 +16,10 @@ from sightline_rules import categories, kinds
 from sightline_rules.facts import Facts, by_key
 from sightline_rules.fields import FILTERED, Field
 from sightline_rules.filters import AttributeValue, Money, Time
+from sightline_rules.kinds import FieldKind
 
-Reader: TypeAlias = Callable[[Any], Any]
-"""Reads a field's value, or its fact, from a row."""
-Key: TypeAlias = Callable[[str], Any]
-"""Maps the name of a column to the key of its cell in a row: its place, or the name itself."""
+Decoder: TypeAlias = Callable[..., Any]
+"""Function from the cells of a field, in the order of its columns, to its value or its fact."""
 
 
 def cells(field: Field, value: Any) -> dict[str, Any]:
@@ -84,86 +83,61 @@ _JSON = json.JSONEncoder(ensure_ascii=False).encode
 _json_of_texts = lru_cache(maxsize=10_000)(_JSON)
 
 
-def values_reader(fields: Sequence[Field], key: Key) -> Callable[[Any], dict[str, Any]]:
-    """Return a reader of the values of fields in a product's content, by their names in it."""
-    plain = [field for field in fields if _is_plain(field)]
-    names = tuple(field.wire for field in plain)
-    take = itemgetter(*(key(field.stored[0]) for field in plain))
-    rest = [(field.wire, value_reader(field, key)) for field in fields if not _is_plain(field)]
-
-    def read(row: Any) -> dict[str, Any]:
-        found = dict(zip(names, take(row), strict=True))
-        for name, reader in rest:
-            found[name] = reader(row)
-        return found
-
-    return read
-
-
-def value_reader(field: Field, key: Key) -> Reader:
-    """Return a reader of the field's value in a product's content."""
-    place, *more = map(key, field.stored)
+def decoder(field: Field) -> Decoder:
+    """Return the function from a field's cells to its value in a product's content."""
     match field.kind:
         case kinds.CategoryKind():
-            return lambda row: _levels(row[place])
+            return _levels
         case kinds.TextsKind():
-            return lambda row: texts(row[place])
+            return texts
         case kinds.AttributesKind():
-            return lambda row: attributes(row[place])
-        case kinds.ChoiceKind(choices):
-            choice = lru_cache(maxsize=len(choices))(choices)
-            return lambda row: choice(row[place])
+            return attributes
         case _:
-            return _reader(field, place, *more)
+            return _decoder(field.kind)
 
 
-def fact_reader(field: Field, key: Key) -> Reader:
-    """Return a reader of the field's fact."""
-    place, *more = map(key, field.stored)
-    match field.kind:
-        case kinds.TextsKind() | kinds.AttributesKind() | kinds.ChoiceKind():
-            fact = fact_of_text(field)
-            return lambda row: fact(row[place])
-        case kinds.TimeKind():
-            return lambda row: Time(row[place])
-        case _:
-            return _reader(field, place, *more)
-
-
-def fact_of_text(field: Field) -> Callable[[str], Any]:
-    """Return the function from the stored text of a field to its fact."""
+def fact_decoder(field: Field) -> Decoder:
+    """Return the function from a field's cells to its fact."""
     match field.kind:
         case kinds.TextsKind():
             return lambda text: frozenset(json.loads(text))
         case kinds.AttributesKind():
             return keyed
+        case kinds.TimeKind():
+            return Time
+        case _:
+            return _decoder(field.kind)
+
+
+def _decoder(kind: FieldKind) -> Decoder:
+    """Return the decoder of a kind whose value is also its fact."""
+    match kind:
         case kinds.ChoiceKind(choices):
-            return choices
-        case _:
-            return str
-
-
-def _reader(field: Field, place: Any, *more: Any) -> Reader:
-    """Return a reader of a kind whose value is also its fact."""
-    match field.kind:
+            return lru_cache(maxsize=len(choices))(choices)
         case kinds.MoneyKind():
-            (currency,) = more
-            return lambda row: (
-                None if (micros := row[place]) is None else Money(row[currency], micros)
-            )
-        case kinds.NumberKind() as kind:
+            return lambda micros, currency: None if micros is None else Money(currency, micros)
+        case kinds.NumberKind():
             steps = kind.steps
-            return lambda row: None if (held := row[place]) is None else held / steps
+            return lambda held: None if held is None else held / steps
         case kinds.FlagKind():
-            return lambda row: None if (held := row[place]) is None else held > 0
+            return lambda held: None if held is None else held > 0
         case _:
-            return itemgetter(place)
+            return _itself
 
 
-def facts_reader(key: Key) -> Callable[[Any], Facts]:
-    """Return a reader of all facts of a row."""
-    bound = [(field.name, fact_reader(field, key)) for field in FILTERED]
-    return lambda row: Facts(**{name: read(row) for name, read in bound})
+def fact_reader(field: Field) -> Callable[[Mapping[str, Any]], Any]:
+    """Return the function from a row's cells, by column, to the field's fact."""
+    decode, take = fact_decoder(field), itemgetter(*field.stored)
+    if decode is _itself:
+        return take
+    if len(field.stored) > 1:
+        return lambda row: decode(*take(row))
+    return lambda row: decode(take(row))
+
+
+def read_facts(row: Mapping[str, Any]) -> Facts:
+    """Return all facts of a row, given by column."""
+    return Facts(**{name: read(row) for name, read in _FACT_READERS})
 
 
 @lru_cache(maxsize=10_000)
@@ -186,3 +160,6 @@ def attributes(text: str) -> tuple[Attribute, ...]:
 def keyed(text: str) -> Mapping[str, tuple[AttributeValue, ...]]:
     """Return the attributes in a cell by their keys."""
     return by_key(json.loads(text))
+
+
+_FACT_READERS = tuple((field.name, fact_reader(field)) for field in FILTERED)

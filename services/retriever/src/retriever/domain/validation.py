@@ -33,11 +33,13 @@ def check_product(draft: product.ProductDraft, path: str) -> product.ProductCont
     def note(field: str, description: str) -> None:
         wrong.append(FieldViolation(f"{path}.{field}", description))
 
-    _check_id(note, "product_id", draft.product_id)
+    _check_id("product_id", ids.MAX_ID_BYTES, note, draft.product_id)
     if draft.parent_id and draft.parent_id == draft.product_id:
         note("parent_id", "must not be the product itself")
-    given = zip(_CHECKS, _given(draft), strict=True)
-    values = {name: check(note, value) for (name, check), value in given}
+    values = {
+        name: check(note, value) if value or required else value
+        for (name, required, check), value in zip(_CHECKS, _given(draft), strict=True)
+    }
     _check_images(note, draft.images)
     if wrong:
         raise ProductInvalid(*wrong)
@@ -49,45 +51,56 @@ def checker(field: Field) -> Check:
     content has it."""
     name = field.wire
     match field.kind:
-        case kinds.TextKind(most, least) if form := _FORMS.get(field.name):
-            return lambda note, value: form(note, name, value, least, most) or value
+        case kinds.TextKind(most) if form := _FORMS.get(field.name):
+            return partial(form, name, most)
         case kinds.TextKind(most, least):
-            return _text_checker(name, least, most)
+            return partial(_check_text, name, most, least)
         case kinds.TextsKind(most, characters):
-            return lambda note, value: _check_texts(note, name, value, most, characters)
+            return partial(_check_texts, name, most, characters)
         case kinds.CategoryKind():
-            return lambda note, value: _check_category(note, name, value)
+            return partial(_check_category, name)
         case kinds.AttributesKind():
-            return lambda note, value: _check_attributes(note, name, value)
+            return partial(_check_attributes, name)
         case kinds.ChoiceKind():
-            return partial(_check_choice, name=name)
+            return partial(_check_choice, name)
         case kinds.MoneyKind():
-            return lambda note, value: value and check_money(note, name, value)
+            return partial(check_money, name)
         case kinds.NumberKind() as kind:
-            return lambda note, value: value and _check_number(note, name, value, kind)
+            return partial(_check_number, name, kind)
         case _:
-            return lambda note, value: value  # noqa: ARG005
+            return lambda _note, value: value
 
 
-def _check_id(note: Note, name: str, value: str, least: int = 1, most: int = 128) -> None:  # noqa: ARG001
-    if value or least:
-        try:
-            ids.check_id(value)
-        except ids.IdInvalidError as error:
-            note(name, str(error))
+def _is_required(field: Field) -> bool:
+    """Return whether a product must have the field: an empty value is invalid."""
+    match field.kind:
+        case kinds.TextKind(least=least):
+            return least > 0
+        case kind:
+            return isinstance(kind, kinds.ChoiceKind)
 
 
-def _check_language(note: Note, name: str, value: str, least: int, most: int) -> None:  # noqa: ARG001
-    if value and not _LANGUAGE.fullmatch(value):
+def _check_id(name: str, _most: int, note: Note, value: str) -> str:
+    try:
+        ids.check_id(value)
+    except ids.IdInvalidError as error:
+        note(name, str(error))
+    return value
+
+
+def _check_language(name: str, _most: int, note: Note, value: str) -> str:
+    if not _LANGUAGE.fullmatch(value):
         note(name, 'must be a BCP 47 code, like "en" or "zh-Hans"')
+    return value
 
 
-def _check_uri(note: Note, name: str, value: str, least: int, most: int) -> None:  # noqa: ARG001
-    if value and not (len(value) <= most and _URI.fullmatch(value)):
+def _check_uri(name: str, most: int, note: Note, value: str) -> str:
+    if not (len(value) <= most and _URI.fullmatch(value)):
         note(name, f"must be an http or https address of at most {most:,} characters")
+    return value
 
 
-_FORMS: Mapping[str, Callable[[Note, str, str, int, int], None]] = {
+_FORMS: Mapping[str, Callable[[str, int, Note, str], str]] = {
     "parent_id": _check_id,
     "language_code": _check_language,
     "uri": _check_uri,
@@ -95,7 +108,7 @@ _FORMS: Mapping[str, Callable[[Note, str, str, int, int], None]] = {
 """Checks of texts that have a form of their own."""
 
 
-def _check_category(note: Note, name: str, levels: Sequence[str]) -> Sequence[str]:
+def _check_category(name: str, note: Note, levels: Sequence[str]) -> Sequence[str]:
     try:
         categories.check_path(levels)
     except categories.CategoryInvalidError as error:
@@ -103,13 +116,13 @@ def _check_category(note: Note, name: str, levels: Sequence[str]) -> Sequence[st
     return levels
 
 
-def _check_choice(note: Note, value: Any, name: str) -> Any:
+def _check_choice(name: str, note: Note, value: Any) -> Any:
     if value is None:
         note(name, "is not one of the known values")
     return value
 
 
-def _check_number(note: Note, name: str, value: float, kind: kinds.NumberKind) -> float:
+def _check_number(name: str, kind: kinds.NumberKind, note: Note, value: float) -> float:
     if not 0 <= value <= kind.most:
         note(name, f"must be from 0 to {kind.most:,.15g}")
     elif round(value, kind.decimals) != value:
@@ -117,32 +130,29 @@ def _check_number(note: Note, name: str, value: float, kind: kinds.NumberKind) -
     return value
 
 
-def _text_checker(name: str, least: int, most: int) -> Check:
-    def check(note: Note, text: str) -> str:
-        if not least <= len(text) <= most:
-            note(name, f"has {len(text)} characters; {least} to {most} are taken")
-        elif _CONTROL.search(text):
-            note(name, "must not contain control characters")
-        return text
-
-    return check
+def _check_text(name: str, most: int, least: int, note: Note, text: str) -> str:
+    if not least <= len(text) <= most:
+        note(name, f"has {len(text)} characters; {least} to {most} are taken")
+    elif _CONTROL.search(text):
+        note(name, "must not contain control characters")
+    return text
 
 
 def _check_texts(
-    note: Note, name: str, texts: Sequence[str], most: int, characters: int
+    name: str, most: int, characters: int, note: Note, texts: Sequence[str]
 ) -> Sequence[str]:
     if len(texts) > most:
         note(name, f"has {len(texts)} entries; at most {most} are taken")
     for index, text in enumerate(texts[:most]):
         if not 1 <= len(text) <= characters or _CONTROL.search(text):
-            _text_checker(f"{name}[{index}]", 1, characters)(note, text)
+            _check_text(f"{name}[{index}]", characters, 1, note, text)
     if len(set(texts)) != len(texts):
         note(name, "holds an entry twice")
     return texts
 
 
 def _check_attributes(
-    note: Note, name: str, given: Sequence[tuple[str, str | float | bool | None]]
+    name: str, note: Note, given: Sequence[tuple[str, str | float | bool | None]]
 ) -> tuple[product.Attribute, ...]:
     most = kinds.MAX_ATTRIBUTES
     if len(given) > most:
@@ -188,10 +198,8 @@ def _check_images(note: Note, given: Sequence[product.ImageDraft]) -> None:
             note(f"images[{index}]", "has both content and uri; give one")
 
 
-def check_money(note: Note, name: str, given: product.Amount | None) -> Money | None:
+def check_money(name: str, note: Note, given: product.Amount) -> Money | None:
     """Return an amount; note what is wrong with it."""
-    if given is None:
-        return None
     try:
         filter_checks.check_currency(given.currency, "")
     except filters.FilterInvalidError as error:
@@ -207,4 +215,4 @@ def check_money(note: Note, name: str, given: product.Amount | None) -> Money | 
 
 
 _given = attrgetter(*(field.wire for field in WRITTEN))
-_CHECKS = tuple((field.wire, checker(field)) for field in WRITTEN)
+_CHECKS = tuple((field.wire, _is_required(field), checker(field)) for field in WRITTEN)

@@ -33,12 +33,9 @@ _CONTENT = tuple(
         "seq",
     )
 )
-_PLACES = {column.name: place for place, column in enumerate(_CONTENT)}
-_read_values = stored.values_reader(WRITTEN, _PLACES.__getitem__)
+_DECODERS = tuple((field, stored.decoder(field)) for field in WRITTEN)
+_PARTS = tuple(part.name for part in fields(product.ProductContent))
 _cells = stored.cells_writer(WRITTEN)
-_PRODUCT_ID, _ETAG, _SEQ, _CREATED, _UPDATED = (
-    _PLACES[name] for name in ("product_id", "etag", "seq", "create_time", "update_time")
-)
 ADDED = frozenset(name for field in WRITTEN if field.since for name in field.stored)
 """Columns that archives and etags of release 0.15 lack."""
 _PHOTO = tuple(images.c[field.name] for field in fields(product.Image))
@@ -75,8 +72,8 @@ def read_contents(
     found: dict[str, StoredContent] = {}
     for row in look_up(connection, _PRODUCTS, product_ids, {"catalog_id": catalog_id}):
         held = dict(zip(_NAMES, row, strict=False))
-        product_id = row[_PRODUCT_ID]
-        found[product_id] = StoredContent(held, tuple(photos.get(product_id, ())), row[_ETAG])
+        product_id = held["product_id"]
+        found[product_id] = StoredContent(held, tuple(photos.get(product_id, ())), row.etag)
     return found
 
 
@@ -105,10 +102,7 @@ def read_products(
     photos: dict[str, list[product.Image]] = {}
     for row in look_up(connection, _PHOTOS, product_ids, of):
         photos.setdefault(row[0], []).append(_to_image(row[1:]))
-    found = look_up(connection, _PRODUCTS, product_ids, of)
-    return {
-        row[_PRODUCT_ID]: _to_product(row, tuple(photos.get(row[_PRODUCT_ID], ()))) for row in found
-    }
+    return _to_products(list(look_up(connection, _PRODUCTS, product_ids, of)), photos)
 
 
 def read_page(
@@ -144,23 +138,31 @@ def read_page(
             return [found[product_id] for product_id in order_of]
 
 
-def _to_product(row: Sequence[Any], photos: tuple[product.Image, ...]) -> product.Product:
-    """Return the product in a row of _CONTENT. The readers know each cell's place: names would cost
-    a third of the time of 200 products."""
-    content = product.ProductContent(
-        product_id=row[_PRODUCT_ID],
-        image_ids=tuple(image.image_id for image in photos),
-        **_read_values(row),
-    )
-    return product.Product(content, photos, row[_CREATED], row[_UPDATED], row[_ETAG], row[_SEQ])
+def _to_products(
+    rows: Sequence[Sequence[Any]], photos: Mapping[str, Sequence[product.Image]]
+) -> dict[str, product.Product]:
+    """Return by id the products in rows of _CONTENT, decoded by column: a loop over the fields of
+    each row takes a third longer. `photos`: by product id."""
+    if not rows:
+        return {}
+    names = (column.name for column in _CONTENT)
+    cells = dict(zip(names, zip(*rows, strict=True), strict=True))
+    product_ids = cells["product_id"]
+    images = [tuple(photos.get(product_id, ())) for product_id in product_ids]
+    parts: dict[str, Iterable[Any]] = {
+        "product_id": product_ids,
+        "image_ids": [tuple([image.image_id for image in of]) for of in images],
+    }
+    for field, decode in _DECODERS:
+        parts[field.wire] = map(decode, *(cells[name] for name in field.stored))
+    contents = map(product.ProductContent, *(parts[name] for name in _PARTS))
+    of_record = (cells[name] for name in ("create_time", "update_time", "etag", "seq"))
+    return dict(zip(product_ids, map(product.Product, contents, images, *of_record), strict=True))
 
 
 def to_facts(row: Any) -> Facts:
     """Return the facts of a row that has FACTS."""
-    return _read_facts(row._mapping)
-
-
-_read_facts = stored.facts_reader(str)
+    return stored.read_facts(row._mapping)
 
 
 def passing(rows: Iterable[Any], condition: Filter) -> Iterator[Any]:

@@ -32,7 +32,7 @@ _HELD = sa.select(vectors.c.image_id, vectors.c.data).where(
 )
 
 
-_READERS = tuple((field, stored.value_reader(field, str)) for field in WRITTEN)
+_DECODERS = tuple((field, stored.decoder(field)) for field in WRITTEN)
 _ABSENT = dict.fromkeys(ADDED)
 
 
@@ -50,8 +50,11 @@ def check(row: Row, image_ids: Sequence[str]) -> None:
 def _content(row: Row, image_ids: Sequence[str]) -> ProductContent:
     """Return the content of an archived row, checked; a column that the archive lacks is unknown.
     Raises ServiceError, ValueError, TypeError."""
-    values = {field: read({**_ABSENT, **row}) for field, read in _READERS}
-    drafted = {field.wire: _drafted(field, value) for field, value in values.items()}
+    cells = {**_ABSENT, **row}
+    drafted = {
+        field.wire: _drafted(field, decode(*(cells[name] for name in field.stored)))
+        for field, decode in _DECODERS
+    }
     images = tuple(ImageDraft(b"", image_id) for image_id in image_ids)
     draft = ProductDraft(product_id=row["product_id"], images=images, **drafted)
     return replace(check_product(draft, "product"), image_ids=tuple(image_ids))

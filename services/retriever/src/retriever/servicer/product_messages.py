@@ -1,6 +1,6 @@
 """Products, photos and imports: protos to values and back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, TypeAlias
 
@@ -53,43 +53,33 @@ check_columns(
 
 def draft(product: product_pb2.Product) -> ProductDraft:
     """Return a product as a caller gave it."""
-    given = dict(zip(_TEXTS, _texts(product), strict=True))
-    for name, read in _READERS:
-        given[name] = read(product)
-    return ProductDraft(
-        product_id=product.product_id,
-        images=tuple(
-            [ImageDraft(image.content, image.image_id, image.uri) for image in product.images]
-        ),
-        etag=product.etag,
-        **given,
-    )
+    given = {}
+    for field, value in product.ListFields():
+        if known := _READERS.get(field):
+            name, read = known
+            given[name] = read(value)
+    return ProductDraft(**given)
 
 
-def _reader(field: Field) -> Callable[[Any], Any]:
-    """Return a reader of one field of a message, as a caller gave it, unchecked."""
-    name = field.wire
-    get = attrgetter(name)
-    match field.kind:
+def _reader(kind: FieldKind) -> Callable[[Any], Any]:
+    """Return the function from a field's value in a message to the value in a draft."""
+    match kind:
         case kinds.CategoryKind() | kinds.TextsKind():
-            return lambda product: tuple(get(product))
+            return tuple
         case kinds.AttributesKind():
-            return lambda product: tuple([(item.key, _attribute(item)) for item in get(product)])
-        case kinds.ChoiceKind() as kind:
-            default, known = kind.default, messages.AVAILABILITY.get
-            return lambda product: known(number) if (number := get(product)) else default
+            return lambda items: tuple([(item.key, _attribute(item)) for item in items])
+        case kinds.ChoiceKind():
+            return messages.AVAILABILITY.get
         case kinds.MoneyKind():
-            return lambda product: _amount(get(product)) if product.HasField(name) else None
-        case kinds.StepsKind() as kind:
-            plain = kind.plain
-            return lambda product: plain(get(product)) if product.HasField(name) else None
+            return _amount
+        case kinds.StepsKind():
+            return kind.plain
         case _:
-            return get
+            return str
 
 
-_TEXTS = tuple(field.wire for field in WRITTEN if isinstance(field.kind, kinds.TextKind))
-_texts = attrgetter(*_TEXTS)
-_READERS = tuple((field.wire, _reader(field)) for field in WRITTEN if field.wire not in _TEXTS)
+def _images(photos: Iterable[product_pb2.ProductImage]) -> tuple[ImageDraft, ...]:
+    return tuple([ImageDraft(photo.content, photo.image_id, photo.uri) for photo in photos])
 
 
 def update(message: product_service_pb2.ProductUpdate) -> UpdateDraft:
@@ -125,6 +115,19 @@ def _amount(money: money_pb2.Money) -> Amount:
 def _attribute(item: product_pb2.Attribute) -> str | float | bool | None:
     kind = item.WhichOneof("value")
     return None if kind is None else getattr(item, kind)
+
+
+_GIVEN: Mapping[str, Callable[[Any], Any]] = {
+    **{field.wire: _reader(field.kind) for field in WRITTEN},
+    "product_id": str,
+    "images": _images,
+    "etag": str,
+}
+"""Readers of the fields that callers give. An absent field has ProductDraft's default."""
+_READERS = {
+    product_pb2.Product.DESCRIPTOR.fields_by_name[name]: (name, read)
+    for name, read in _GIVEN.items()
+}
 
 
 # Products out
