@@ -274,7 +274,7 @@ async def test_a_photo_that_its_decoder_dies_of_costs_its_own_item_only(triton_p
         response = await asked
         assert kills >= 2, "one death is forgiven: somebody else may have been at fault"
         assert reasons(response) == [*[""] * 4, "IMAGE_UNDECODABLE", *[""] * 4]
-        assert "died" in from_status(response.results[4].status).message
+        assert "crashed" in from_status(response.results[4].status).message
         undisturbed = await stub.BatchEmbed(request, timeout=SECONDS)
         assert reasons(undisturbed) == [""] * 9
         for place in (0, 1, 2, 3, 5, 6, 7, 8):

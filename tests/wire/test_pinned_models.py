@@ -156,7 +156,7 @@ async def test_an_arm_is_answered_by_its_model_as_the_page_says(
     assert [one.cause for one in lost.degradations] == [NOT_READY] * 2  # of candidates and order
     assert "rank" in {one.stage for one in lost.degradations}
     assert second[:12] in typed["sightline models list"]
-    assert "would be taken" in typed["sightline scenes check next-model.toml"]
+    assert "would be accepted" in typed["sightline scenes check next-model.toml"]
     assert "ranking.model" not in typed["sightline scenes check next-model.toml"]
     assert [one.path for one in checked.warnings] == ["ranking.model"]
     shown = typed["sightline recommend --user alice --scene next-model"]
