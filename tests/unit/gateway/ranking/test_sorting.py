@@ -6,6 +6,7 @@ import pytest
 
 from gateway.model.answer import AnswerOrder
 from gateway.model.columns import ProductColumns
+from gateway.ranking.near_duplicates import picked
 from gateway.ranking.sorting import SORTS, in_order
 
 PRODUCTS = {
@@ -65,3 +66,8 @@ def test_columns_that_say_nothing_leave_the_order() -> None:
     silent = ProductColumns(list(PRODUCTS), blocks=[(bare, range(len(PRODUCTS)))])
     for sort in sorted(SORTS):
         assert list(in_order(order(), silent, sort, 5).product_ids) == list(PRODUCTS)
+
+
+def test_an_order_without_near_duplicates_is_shorter_than_the_columns() -> None:
+    made = in_order(picked(order(), [1, 0]), columns(), "PRICE_FALLING", nearest=len(PRODUCTS))
+    assert list(made.product_ids) == ["dear", "cheap"]

@@ -24,7 +24,8 @@ def in_order(order: AnswerOrder, columns: ProductColumns, sort: str, nearest: in
         return order
     field, by = ORDERS[sort]
     at = {product_id: row for row, product_id in enumerate(columns.product_ids)}
-    key, first = _key(columns, field, -1 if by.falling else 1), range(min(nearest, len(at)))
+    key = _key(columns, field, -1 if by.falling else 1)
+    first = range(min(nearest, len(order.product_ids)))
     rows = sorted(first, key=lambda place: key(at[order.product_ids[place]]))
     rows += range(len(first), len(order.product_ids))
     return picked(order, rows)
