@@ -22,7 +22,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes pictures test every check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster-check trends format clean workflows wheels version demo-kind monitoring capacity mixed
+.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster-check trends format clean workflows wheels version demo-kind monitoring capacity mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -69,11 +69,14 @@ stop: ## Kill PROGRAM=, such as ranker, and keep it down, to see what the suite 
 start: ## Start PROGRAM= again
 	@$(SUITE) start
 
-test: setup tools ## Lint, types, contracts, unit, wire and live tests
+test: setup tools ## Lint, types, contracts, unit, wire and live tests, but for those of `make long`
 	@$(MAKE) --no-print-directory --jobs 2 lint every
 
 every: setup
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 tests
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 -m "not long" tests
+
+long: setup tools ## The tests that take longest: recoveries after kill -9, restores, tutorials typed whole, clients in Go and Java, recall under filters
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 -m long tests
 
 check: .venv/.synced ## Of that what is quick and needs no engine or model: lint, contracts and most unit tests
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint quick

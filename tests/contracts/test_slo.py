@@ -152,7 +152,13 @@ def ask(folder: Path, course: Course, series: dict[str, str], names: Iterable[st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", COURSES)
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("minutes", "as much as is allowed"),
+        *(pytest.param(each, marks=pytest.mark.long) for each in ("hours", "days")),
+    ],
+)
 def test_alerts_fire_while_their_budget_burns_and_only_then(what: str, tmp_path: Path) -> None:
     course = COURSES[what]
     series: dict[str, str] = {}

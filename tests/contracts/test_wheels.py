@@ -104,7 +104,9 @@ def test_the_same_commit_makes_the_same_bytes(wheels: list[Path], tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize(
+    "python", [PYTHONS[0], *(pytest.param(one, marks=pytest.mark.long) for one in PYTHONS[1:])]
+)
 def test_it_installs_alone_loads_whole_and_asks_a_gateway_on(
     python: str, wheels: list[Path], tmp_path: Path
 ) -> None:

@@ -38,6 +38,7 @@ def same(found: list[dict[str, float]], expected: list[dict[str, float]]) -> Non
         assert ours == pytest.approx(theirs, abs=1e-6)
 
 
+@pytest.mark.long
 async def test_the_wines_answer_the_same_after_a_restore(
     gateway: str, client: SightlineClient, tmp_path: Path
 ) -> None:

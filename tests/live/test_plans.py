@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from bench.cases.search import measured
 from bench.cases.search_report import LEAST_FILTERED, LEAST_PLAIN
@@ -10,6 +11,7 @@ from bench.datasets.corpus import clustered
 from bench.harness.engines import SERVER
 
 
+@pytest.mark.long
 def test_recall_holds_under_every_filter() -> None:
     """Where the engine alone, with the same graph, loses rows."""
     corpus = clustered(6_000, 64)

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from bench.cases import drill
 
 
+@pytest.mark.long
 async def test_what_was_backed_up_answers_the_same_after_everything_was_lost(
     tmp_path: Path,
 ) -> None:

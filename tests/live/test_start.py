@@ -174,6 +174,7 @@ def test_the_first_hour_goes_as_the_page_shows_it(desk: Desk) -> None:
         assert shown(expected, printed), f"$ {command}\n{wanted}\n--- prints\n{printed}"
 
 
+@pytest.mark.long
 def test_a_suite_that_lost_a_part_is_started_anew_elsewhere_if_need_be(desk: Desk) -> None:
     from_environment("status", desk.environment).stop("ranker")
     said = desk.shell("sightline doctor", code=1)
@@ -195,6 +196,7 @@ def test_a_suite_that_lost_a_part_is_started_anew_elsewhere_if_need_be(desk: Des
     desk.shell(stop)
 
 
+@pytest.mark.long
 def test_the_first_day_page_by_page(desk: Desk) -> None:
     assert len(PAGES) == 8
     said: dict[str, dict[str, str]] = {}
@@ -225,6 +227,7 @@ def test_the_first_day_page_by_page(desk: Desk) -> None:
     assert "Degraded" not in after
 
 
+@pytest.mark.long
 def test_a_day_goes_as_the_page_shows_it(desk: Desk) -> None:
     files = [
         block for kind, block in BLOCK.findall((TUTORIALS / A_DAY).read_text()) if kind == "toml"

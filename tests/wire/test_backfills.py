@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from retriever.workers.embedding import EMBED_CALLS
 from sightline.common.v1 import job_pb2, job_service_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb
@@ -13,6 +15,7 @@ from tests.wire.rollout_shop import NEW, READY, Shop, begun, refused, shop, spac
 __all__ = ["shop", "spaces"]  # fixtures
 
 
+@pytest.mark.long
 async def test_a_backfill_survives_kill_9_and_embeds_nothing_twice(shop: Shop) -> None:
     await shop.stock(*range(60))
     async with shop.worker() as worker:
@@ -46,6 +49,7 @@ async def test_a_backfill_survives_kill_9_and_embeds_nothing_twice(shop: Shop) -
     assert (made.state, made.indexed_count, made.pending_count) == (READY, 62, 0)
 
 
+@pytest.mark.long
 async def test_a_cancelled_backfill_takes_its_waiting_photos_back(shop: Shop) -> None:
     await shop.stock(*range(60))
     async with shop.worker() as worker:

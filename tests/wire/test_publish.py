@@ -80,6 +80,7 @@ async def test_promotions_and_rollbacks_are_followed_by_the_index(shop: Shop) ->
         assert await shop.generations("other") == []
 
 
+@pytest.mark.long
 async def test_a_publication_whose_worker_is_killed_goes_on(shop: Shop) -> None:
     await shop.stock()
     async with shop.worker("retriever"):

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from ranker.events.record.tables import JOBS
 from servicekit.jobs import Jobs
 from servicekit.status import from_status
@@ -200,6 +202,7 @@ def children(pid: int) -> list[int]:
     return found
 
 
+@pytest.mark.long
 async def test_a_killed_worker_takes_its_training_along_and_another_one_finishes_the_job(
     suite: Suite,
 ) -> None:

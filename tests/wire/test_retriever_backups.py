@@ -243,6 +243,7 @@ async def test_refusals_name_their_field(shop: Shop) -> None:
         assert (error.reason, [v.field for v in error.violations]) == (reason, [name])
 
 
+@pytest.mark.long
 async def test_a_backup_survives_kill_9_of_its_worker(shop: Shop) -> None:
     await shop.stock()
     products = await shop.held()
@@ -266,6 +267,7 @@ async def test_a_backup_survives_kill_9_of_its_worker(shop: Shop) -> None:
     await restored(shop, result(ended, "backup_id"), products)
 
 
+@pytest.mark.long
 async def test_a_restore_survives_kill_9_of_its_worker(shop: Shop) -> None:
     await shop.stock()
     products, expected = await shop.held(), await shop.nearest()

@@ -35,6 +35,7 @@ from tests.wire.rollout_shop import (
 __all__ = ["shop", "spaces"]  # fixtures
 
 
+@pytest.mark.long
 async def test_a_roll_out_under_load_costs_no_request_and_mixes_nothing(shop: Shop) -> None:
     await shop.stock(*range(60))
     async with shop.worker():

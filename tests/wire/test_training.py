@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.model import ModelVerdict
 from ranker.events.intake import _stored as to_stored
@@ -49,6 +51,7 @@ async def train(target: str, url: str, folder: Path, *arguments: str) -> int:
     return await asyncio.wait_for(process.wait(), SECONDS)
 
 
+@pytest.mark.long
 async def test_a_timer_asks_for_a_training_and_what_proves_itself_serves(tmp_path: Path) -> None:
     url, models = f"sqlite:///{tmp_path}/ranker.db", tmp_path / "models"
     drawn = drawn_vectors(PRODUCTS)

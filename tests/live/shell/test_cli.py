@@ -22,6 +22,7 @@ def hands(gateway: str, tmp_path: Path) -> Hands:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 def test_an_import_that_is_killed_again_and_again_comes_to_what_the_file_says(
     hands: Hands,
 ) -> None:
@@ -94,6 +95,7 @@ def test_an_import_whose_servers_are_killed_comes_to_the_same_as_one_in_peace(
     at_war.run("products", "status", "--wait", "--timeout", "60")
 
 
+@pytest.mark.long
 def test_a_full_import_deletes_all_it_said_though_the_worker_is_killed_while_it_deletes(
     suite: Suite, gateway: str, tmp_path: Path
 ) -> None:
