@@ -48,9 +48,9 @@ TARGETS: Mapping[str, Sequence[Sequence[str]]] = {
     ),
     "ranker.serving.ranking.parts": (("ranker/serving/ranking/test_parts.py",), RANKING),
     "ranker.serving.ranking.fold_in": (("ranker/serving/ranking/test_fold_in.py",), RANKING),
-    "ranker.serving.rank_products": (SERVICER,),
-    "ranker.serving.nominate": (SERVICER,),
-    "ranker.serving.give_reasons": (SERVICER,),
+    "ranker.serving.rank_products": (("ranker/serving/test_rank_products.py",), SERVICER),
+    "ranker.serving.nominate": (("ranker/serving/test_nominate.py",), SERVICER),
+    "ranker.serving.give_reasons": (("ranker/serving/test_give_reasons.py",), SERVICER),
     "sightline_rules.kinds": (
         ("rules/test_evaluators.py", "rules/test_fields.py"),
         ("rules", COMPILED),
