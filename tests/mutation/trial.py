@@ -52,7 +52,7 @@ TARGETS: Mapping[str, Sequence[Sequence[str]]] = {
     "ranker.serving.nominate": (("ranker/serving/test_nominate.py",), SERVICER),
     "ranker.serving.give_reasons": (("ranker/serving/test_give_reasons.py",), SERVICER),
     "sightline_rules.kinds": (
-        ("rules/test_evaluators.py", "rules/test_fields.py"),
+        ("rules/test_kinds.py", "rules/test_fields.py", "rules/test_filters.py"),
         ("rules", COMPILED),
     ),
     "sightline_rules.filters": (("rules/test_filters.py",), ("rules", COMPILED)),
