@@ -50,5 +50,5 @@ def test_what_is_no_features_model_is_refused(name: str) -> None:
     text = (MODEL.parent / name / "config.pbtxt").read_text()
     with pytest.raises(ValueError, match=f"{name} is not a features model"):
         space(text)
-    with pytest.raises(ValueError, match="no configuration"):
+    with pytest.raises(ValueError, match="not a Triton configuration"):
         space("name {")
