@@ -123,7 +123,7 @@ def _state() -> PanelRow:
             ),
             number(
                 "Experiment files refused",
-                "1 while the experiment files are bad, or change what is under way, and those before go on.",
+                "1 while experiment files are invalid or change a running experiment: earlier ones apply.",
                 "short",
                 PanelQuery("max(sightline_gateway_experiments_stale{@})"),
                 limits={1.0: RED},

@@ -67,8 +67,8 @@ def test_the_catalogs_own_photos_say_what_a_good_match_has():
 
 def test_a_match_says_in_words_what_it_has_and_what_it_should_have():
     expected = (
-        "Nothing in the catalog looks like this: the nearest has 0.410, and good matches have 0.600"
-        " and more."
+        "Nothing in the catalog looks like this: the best match has 0.410, and at least 0.600 is"
+        " required."
     )
     assert matched(judged(near(0.41)), "") == expected
     assert "0.410" in matched(judged(near(0.41)), "zh-CN")

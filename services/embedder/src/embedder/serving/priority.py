@@ -21,7 +21,7 @@ urgency: ContextVar[Priority | None] = ContextVar("urgency", default=None)
 
 @contextmanager
 def asking(priority: Priority) -> Iterator[None]:
-    """Set the priority of what the block does."""
+    """Set the priority of calls within the block."""
     former = urgency.set(priority)
     try:
         yield
@@ -88,7 +88,7 @@ class PrioritySemaphore:
     def _admit(self) -> None:
         while self._waiting:
             priority, _, granted = self._waiting[0]
-            gave_up = granted.done()  # cancelled, but its task did not run yet to say so
+            gave_up = granted.done()  # cancelled, but its task has not run since
             if not gave_up and not self._may_start(priority):
                 return
             heapq.heappop(self._waiting)
@@ -115,8 +115,8 @@ class ModelQueue:
         self._most = most
         self._clock = clock
         self.running = PrioritySemaphore(ahead, reserved=ahead // 4)
-        """Photos are decoded shortly before the model takes them: decoding for later would take the
-        processors from items that could be answered now. A quarter is closed to bulk work."""
+        """Photos are decoded shortly before their inference: decoding earlier would take processor
+        time from items that could be answered now. A quarter is reserved for interactive items."""
         self._inside: Counter[Priority] = Counter()
         self._interval = 0.0
         self._last = -math.inf
@@ -133,12 +133,12 @@ class ModelQueue:
         self._inside[priority] += count
         try:
             yield
-            self._measure(count)  # abandoned items say nothing of the model's speed
+            self._measure(count)  # abandoned items do not measure the model's speed
         finally:
             self._inside[priority] -= count
 
     def wait(self, priority: Priority) -> float:
-        """Return the seconds that an item of this priority would wait now."""
+        """Return the expected wait in seconds of an item of this priority."""
         before = sum(count for other, count in self._inside.items() if other <= priority)
         return before * self._interval
 
@@ -156,10 +156,10 @@ class ModelQueue:
 
 
 class ModelQueues:
-    """A queue for each model: a model that hangs holds up its own items only."""
+    """Queues by model: a model that hangs delays its own items only."""
 
     def __init__(self, most: int, ahead: int = AHEAD) -> None:
-        """`most` and `ahead` are those of each ModelQueue."""
+        """`most`, `ahead`: see ModelQueue."""
         self._queues = defaultdict[str, ModelQueue](lambda: ModelQueue(most, ahead))
 
     def of(self, model: str) -> ModelQueue:
