@@ -97,7 +97,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "texts": texts.run,
     "signals": signals.run,
 }
-"""Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
+"""Every bench. A new one is a module with ``run(say) -> BenchResult`` and a line here."""
 
 USUAL = (
     *("monolith", "imports", "ranking", "embedding", "safeguards", "replay"),
