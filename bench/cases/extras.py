@@ -263,7 +263,7 @@ def result(cells: Cells, reading: float = 0.0) -> BenchResult:
         ("request, for a shopper", "gateway", "processor ms", "wrong"),
         rows,
         "Processor time of all processes for an answer, medians of alternating rounds with their"
-        f" 95% intervals; 3,068 photos of clothing. Reading a snapshot takes {reading:.0f} ms of it,"
+        f" 95% intervals; 3,068 photos of clothing. Reading a snapshot takes {reading:.0f} ms,"
         f" every {seconds:g} s.",
     )
     figures = {"costs": {"/".join(key): each for key, each in costs.items()}, "reading_ms": reading}

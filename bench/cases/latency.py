@@ -325,8 +325,8 @@ def result(
         rows=tuple(_row(case) for case in cases),
         caption=(
             f"{QUERIES} queries, one client, in alternation. Bare engine: pymilvus with the same "
-            "plan, or with its usual one if the plan is in memory; if the plan compares matches, they "
-            "are read from the engine. Ratio, for each query: (search − reading the record) ÷ "
+            "plan, or with its usual one if the plan is in memory; if the plan compares matches, "
+            "they are read from the engine. Ratio, for each query: (search − reading the record) ÷ "
             "(bare engine + empty hop). "
             "Unread: reading the record while most products were not read before."
         ),
