@@ -194,7 +194,7 @@ def _tower(config: Mapping[str, Any]) -> Tower:
     if v.hidden_size % v.num_attention_heads or v.patch_size > v.image_size:
         raise CheckpointError(
             f"{where}: {v.num_attention_heads} heads of a width of {v.hidden_size}, patches of "
-            f"{v.patch_size} pixels of {v.image_size}: such a network is impossible, download it again"
+            f"{v.patch_size} pixels of {v.image_size}: no valid network, download it again"
         )
     return Tower(
         kind=family.kind,

@@ -200,7 +200,10 @@ def test_what_was_done_to_photos_is_reported_in_the_manifest_s_terms(
     [
         ({"size": 224}, "makes squares of 224 pixels out of 224, the network takes 32"),
         ({"size": 24, "crop_size": 32, "do_center_crop": True}, "squares of 32 pixels out of 24"),
-        ({"size": {"height": 32, "width": 48}}, "size .* is not a square: write the manifest by hand"),
+        (
+            {"size": {"height": 32, "width": 48}},
+            "size .* is not a square: write the manifest by hand",
+        ),
         ({"size": {"longest_edge": 32}}, "is not a square"),
         ({"size": {}}, "is not a square"),
         ({"size": -1}, "size"),
