@@ -101,6 +101,13 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     jwt_catalogs_claim: str = "catalogs"
     """Claim that lists catalogs, as a list or as words; `*`: all."""
 
+    jwt_shopper_claim: str = ""
+    """Claim with the user id of the only shopper that a token's requests may name; `*`: any; a
+    token without the claim: none. Empty: tokens may name any shopper."""
+
+    jwt_max_seconds: float = Field(default=86_400.0, ge=60, le=31_536_000)
+    """Maximum lifetime of a token in seconds, from `iat` to `exp`. Longer ones are rejected."""
+
     token_keys_file: Path | None = None
     """File with keys that sign the tokens in answers (docs/operate/keys.md), one a line, the
     signing one first; reloaded when it changes. All gateways of an installation need the same keys.

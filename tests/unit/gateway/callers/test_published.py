@@ -132,7 +132,7 @@ async def test_a_gateway_takes_tokens_by_published_keys(provider):
     access = await asyncio.to_thread(access_of, settings)
     name = "sightline.gateway.v1.RecommendationService/Recommend"
     admitted = access.admit(name, {"authorization": f"Bearer {signed()}"}, None)
-    assert admitted.name == "shop-frontend"
+    assert admitted.name == "jwt:shop-frontend"
     with pytest.raises(TokenInvalid):
         access.admit(name, {"authorization": f"Bearer {signed(OTHER)}"}, None)
 
