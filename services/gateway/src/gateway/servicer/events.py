@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from prometheus_client import Counter
 
+from gateway.clients import messages
 from gateway.servicer import visitors
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
@@ -84,14 +85,14 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
 
 
 def _attribute(event: event_pb2.Event, catalog_id: str, keys: KeyRing) -> None:
-    """Fill in the answer that the event's token names, and its arm. What the caller wrote is no
-    matter."""
+    """Fill in the answer that the event's token names, and its arm, in place of the caller's."""
     event.answer_id, event.arm = "", ""
     if not event.attribution_token:
         return
     happened = event.event_time.seconds if event.HasField("event_time") else int(time.time())
     micros = happened * 1_000_000
-    named, outcome = tokens.attributed(event.attribution_token, catalog_id, micros, keys)
+    whose = messages.shopper(event.shopper)
+    named, outcome = tokens.attributed(event.attribution_token, catalog_id, micros, whose, keys)
     ATTRIBUTIONS.labels(outcome).inc()
     if named is not None:
         event.answer_id, event.arm = named.answer_id, "".join(named.arms[:1])
