@@ -30,8 +30,8 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     """Port for gRPC. 0: a free port."""
 
     admin_port: int = Field(default=0, ge=0, le=65535)
-    """A second port, for operators. If set, AdminService and all calls that purge or merge are
-    served on this port only; other calls on both. 0: all calls are served on `port`."""
+    """A second port, for operators. If set, AdminService and all calls that purge are served on
+    this port only; other calls on both. 0: all calls are served on `port`."""
 
     embedder_target: str = "127.0.0.1:8601"
     """Address of the embedder: host:port or a gRPC target."""
