@@ -80,6 +80,10 @@ SUBJECT = photo_pb2.Box(left=0.25, top=0.25, right=0.75, bottom=0.75)
 """Where the subject of every photo is."""
 
 
+KIND = "train"
+"""The kind of every job."""
+
+
 class Jobs(job_service_pb2_grpc.JobServiceServicer):
     """Knows every job that is asked for; lists those of `created`, newest first."""
 
@@ -91,7 +95,7 @@ class Jobs(job_service_pb2_grpc.JobServiceServicer):
 
     async def GetJob(self, request, context):
         await self.script.take("GetJob", request, context)
-        return job_pb2.Job(job_id=request.job_id, catalog_id=request.catalog_id)
+        return job_pb2.Job(job_id=request.job_id, kind=KIND, catalog_id=request.catalog_id)
 
     async def ListJobs(self, request, context):
         await self.script.take("ListJobs", request, context)
@@ -102,18 +106,18 @@ class Jobs(job_service_pb2_grpc.JobServiceServicer):
             next_page_token=shown[-1] if len(shown) < len(left) else ""
         )
         for item in shown:
-            job = answer.jobs.add(job_id=f"{self.owner}/{item}")
+            job = answer.jobs.add(job_id=f"{self.owner}/{item}", kind=KIND)
             job.create_time.seconds = self.created[item]
         return answer
 
     async def CancelJob(self, request, context):
         await self.script.take("CancelJob", request, context)
-        return job_pb2.Job(job_id=request.job_id, state=job_pb2.Job.STATE_CANCELLED)
+        return job_pb2.Job(job_id=request.job_id, kind=KIND, state=job_pb2.Job.STATE_CANCELLED)
 
     async def WatchJob(self, request, context):
         await self.script.take("WatchJob", request, context)
         for done in (1, 2):
-            yield job_pb2.Job(job_id=request.job_id, done=done)
+            yield job_pb2.Job(job_id=request.job_id, kind=KIND, done=done)
 
 
 def columns(ids: list[str], parents: dict[str, str]) -> candidate_pb2.CandidateColumns:

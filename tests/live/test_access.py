@@ -220,8 +220,7 @@ def test_a_service_says_beforehand_whether_it_would_start(desk: Desk) -> None:
 def test_a_visitor_is_merged_with_the_proof_that_came_with_the_id(desk: Desk) -> None:
     desk.shell("sightline keys new --name pages --roles read,events --file keys.toml > pages.token")
     until_admitted(desk, "sightline recommend --token-file pages.token")
-    admin = f"--target 127.0.0.1:{desk.environment['GATEWAY_ADMIN_PORT']}"  # where merges are
-    asked = f"--token-file pages.token {admin}"
+    asked = "--token-file pages.token"  # on the public port
     said = desk.shell(f"sightline events merge cookie-7 alice {asked}", code=1)
     (command,) = commands(fix(said, "VISITOR_PROOF_INVALID"))
     _, visitor, _, proof = desk.shell(f"{command} {asked}").split()
@@ -230,7 +229,7 @@ def test_a_visitor_is_merged_with_the_proof_that_came_with_the_id(desk: Desk) ->
     for other in (merge.replace(visitor, "cookie-7"), merge.replace(proof, f"{proof[:-1]}-")):
         assert "VISITOR_PROOF_INVALID" in desk.shell(other, code=1)
     desk.shell("sightline keys new --name desk --roles privacy,events --file keys.toml > d.token")
-    trusted = f"sightline events merge cookie-7 alice --token-file d.token {admin}"
+    trusted = "sightline events merge cookie-7 alice --token-file d.token"
     until(desk, trusted, "RANKER_UNAVAILABLE")
 
 

@@ -11,12 +11,13 @@ import pytest
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from gateway.model.errors import VisitorProofInvalid
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build
-from servicekit import server
+from servicekit import audit, server
 from servicekit.access import Role, rule
-from servicekit.audit import UNSTORED
+from servicekit.audit import UNSTORED, Audit
 from servicekit.audit_service import AuditServicer
 from servicekit.config import ServerSettings
 from servicekit.keyring import open_keys
@@ -217,6 +218,21 @@ async def test_what_destroys_leaves_one_also_on_the_public_port(front: Front) ->
         ("the-privacy", "PurgeEvents"),
         ("the-catalog", "DeleteProducts"),
     ]
+
+
+async def test_a_call_that_is_exempt_leaves_an_entry_only_if_it_fails() -> None:
+    """As a merge with a visitor's proof is: a login."""
+    kept: list[audit_pb.AuditEntry] = []
+
+    async def store(entry: audit_pb.AuditEntry) -> None:
+        kept.append(entry)
+
+    log = Audit(store, CATALOGS)
+    for exempt, error in ((True, None), (True, VisitorProofInvalid()), (False, None)):
+        token = audit.exempt.set(exempt)
+        await log.note("sightline.gateway.v1.UserEventService/MergeShopper", "default", error)
+        audit.exempt.reset(token)
+    assert [each.reason for each in kept] == ["VISITOR_PROOF_INVALID", ""]
 
 
 async def test_what_one_service_can_not_take_the_other_one_does(front: Front) -> None:

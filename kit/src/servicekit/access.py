@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from typing import Any, Protocol, Self
@@ -20,7 +20,7 @@ from urllib.parse import unquote
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import MethodOptions
 
-from servicekit.errors import PermissionDenied, Unauthenticated
+from servicekit.errors import FieldViolation, PermissionDenied, Unauthenticated
 from sightline.common.v1 import access_pb2
 
 POOL: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
@@ -55,11 +55,19 @@ class Caller:
     roles: frozenset[Role]
     catalogs: frozenset[str] | None = None
     """`None`: all catalogs."""
+    shopper: str | None = field(default=None, repr=False)
+    """User id of the only shopper that requests may name; empty: none; `None`: any shopper."""
 
     @classmethod
-    def of(cls, name: str, roles: frozenset[Role], catalogs: frozenset[str]) -> Self:
+    def of(
+        cls,
+        name: str,
+        roles: frozenset[Role],
+        catalogs: frozenset[str],
+        shopper: str | None = None,
+    ) -> Self:
         """Return a caller of the named catalogs, or of all of them if EVERY is among them."""
-        return cls(name, roles, None if EVERY in catalogs else catalogs)
+        return cls(name, roles, None if EVERY in catalogs else catalogs, shopper)
 
     def may_use(self, catalog_id: str) -> bool:
         """Return whether the caller may use a catalog."""
@@ -116,6 +124,16 @@ class CatalogForbidden(PermissionDenied, reason="CATALOG_FORBIDDEN"):
     """The catalog is not one of the caller's. The answer is the same whether or not it exists."""
 
     message = "catalog_id: is not among the catalogs of this token"
+
+
+class ShopperForbidden(PermissionDenied, reason="SHOPPER_FORBIDDEN"):
+    """The request names a shopper that its token does not permit."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path}: this token permits no such shopper: omit it, or use the shopper's own token",
+            violations=[FieldViolation(path, "is a shopper that the token does not permit")],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,9 @@ UNSTORED = Counter(
 about: ContextVar[str] = ContextVar("about", default="")
 """The catalog of the current call, once its request was read."""
 
+exempt: ContextVar[bool] = ContextVar("exempt", default=False)
+"""True once the current call has shown that it needs no entry if it succeeds."""
+
 
 class Audit:
     """Writes the audited calls of a server."""
@@ -49,7 +52,7 @@ class Audit:
 
         Store errors are counted and logged, not raised.
         """
-        if isinstance(error, Unauthenticated):
+        if isinstance(error, Unauthenticated) or (error is None and exempt.get()):
             return
         entry = self._entry(method, catalog_id or DEFAULT_CATALOG, error)
         fields = {name: getattr(entry, name) for name in ("caller", "method", "code", "reason")}

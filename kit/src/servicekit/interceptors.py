@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 from prometheus_client import Histogram
 
-from servicekit import access, costs, deadlines, telemetry, tracing
+from servicekit import access, costs, deadlines, shoppers, telemetry, tracing
 from servicekit.access import AccessPolicy
 from servicekit.audit import Audit, about
 from servicekit.config import ServerSettings
@@ -168,8 +168,8 @@ def _written(
 def _reader(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
     """Return a parser of requests.
 
-    It raises RequestMalformed, and CatalogForbidden when the request's catalog or source catalog is
-    not the caller's.
+    It raises RequestMalformed, CatalogForbidden when the request's catalog or source catalog is not
+    the caller's, and ShopperForbidden when it names a shopper that the caller may not.
     """
 
     def read(data: bytes) -> Any:
@@ -182,6 +182,8 @@ def _reader(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any
         source = getattr(request, "source_catalog_id", "") or named
         if not (who.may_use(named) and who.may_use(source)):
             raise access.CatalogForbidden
+        if who.shopper is not None:
+            shoppers.check(request, who.shopper)
         return request
 
     return read

@@ -40,9 +40,10 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         about = (catalog, request.kind)
+        kinds = (request.kind,) if request.kind else tuple(request.kinds)
         found = await self._jobs.list(
             catalog_id=catalog,
-            kinds=(request.kind,) if request.kind else (),
+            kinds=kinds,
             before="".join(page_place(request.page_token, about, str)),
             limit=size + 1,
             params=False,

@@ -25,6 +25,9 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 _ID, _MAC, _TIME = 4, 16, 8
 """Bytes of a token's head: the key's id, the MAC, the end in microseconds since 1970."""
 
+_MARK = 16
+"""Hexadecimal digits of a mark."""
+
 
 class SignatureInvalid(ValueError):
     """The data is not signed by a key of the ring for this purpose."""
@@ -57,6 +60,15 @@ class KeyRing:
         made = [self._signature(key_id, about, content).encode() for key_id in self._keys]
         if not any(hmac.compare_digest(given, each) for each in made):
             raise SignatureInvalid
+
+    def mark(self, about: Sequence[str]) -> str:
+        """Return 16 hexadecimal digits that only holders of the keys can compute from `about`."""
+        return _digest(self._keys[self._first], "mark", *about).hex()[:_MARK]
+
+    def has_mark(self, about: Sequence[str], mark: str) -> bool:
+        """Return whether a key of the ring makes this mark of `about`."""
+        made = (_digest(key, "mark", *about).hex()[:_MARK] for key in self._keys.values())
+        return any(hmac.compare_digest(each, mark) for each in made)
 
     def seal(self, about: Sequence[str], content: bytes, expire_micros: int) -> str:
         """Return a base64url token that holds `content`, readable to everyone, until

@@ -56,16 +56,21 @@ class ListJobsRequest(google.protobuf.message.Message):
     KIND_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    KINDS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
     """Id of the request in logs. If empty, the service generates one."""
     kind: builtins.str
-    """Kind of job. If empty, all kinds."""
+    """Kind of job. If empty, all kinds that the caller may see."""
     page_size: builtins.int
     """Maximum number of results, 1 to 1,000. Default: 50."""
     page_token: builtins.str
     """`next_page_token` of the previous response. Empty for the first page."""
+    @property
+    def kinds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Kinds of jobs to list, if `kind` is empty. The gateway sets it to those that the caller may see."""
+
     def __init__(
         self,
         *,
@@ -74,8 +79,9 @@ class ListJobsRequest(google.protobuf.message.Message):
         kind: builtins.str = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
+        kinds: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "kind", b"kind", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "kind", b"kind", "kinds", b"kinds", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id"]) -> None: ...
 
 Global___ListJobsRequest: typing_extensions.TypeAlias = ListJobsRequest
 

@@ -28,6 +28,8 @@ if _version_not_supported:
 
 class JobServiceStub(object):
     """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all.
+
+    A caller may see and cancel the jobs of those kinds that one of its roles permits; see JobKind.
     """
 
     def __init__(self, channel):
@@ -60,17 +62,20 @@ class JobServiceStub(object):
 
 class JobServiceServicer(object):
     """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all.
+
+    A caller may see and cancel the jobs of those kinds that one of its roles permits; see JobKind.
     """
 
     def GetJob(self, request, context):
-        """Returns a job. JOB_NOT_FOUND if the catalog has no job with this id.
+        """Returns a job. JOB_NOT_FOUND if the catalog has no job with this id, ROLE_MISSING if the caller may not see jobs of
+        its kind.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListJobs(self, request, context):
-        """Lists the jobs of a catalog, newest first.
+        """Lists the jobs of a catalog that the caller may see, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,7 +83,7 @@ class JobServiceServicer(object):
 
     def CancelJob(self, request, context):
         """Requests that a job stops. It soon ends in STATE_CANCELLED, unless it ends first. Cancelling a job that has ended
-        has no effect. Returns the job in its current state.
+        has no effect. Returns the job in its current state. ROLE_MISSING if the caller may not cancel jobs of its kind.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,6 +129,8 @@ def add_JobServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class JobService(object):
     """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all.
+
+    A caller may see and cancel the jobs of those kinds that one of its roles permits; see JobKind.
     """
 
     @staticmethod

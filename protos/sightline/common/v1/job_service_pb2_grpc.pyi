@@ -91,7 +91,10 @@ _JobServiceWatchJobType = typing_extensions.TypeVar(
 )
 
 class JobServiceStub(typing.Generic[_JobServiceGetJobType, _JobServiceListJobsType, _JobServiceCancelJobType, _JobServiceWatchJobType]):
-    """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all."""
+    """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all.
+
+    A caller may see and cancel the jobs of those kinds that one of its roles permits; see JobKind.
+    """
 
     @typing.overload
     def __init__(self: JobServiceStub[
@@ -134,14 +137,16 @@ class JobServiceStub(typing.Generic[_JobServiceGetJobType, _JobServiceListJobsTy
     ], channel: grpc.aio.Channel) -> None: ...
 
     GetJob: _JobServiceGetJobType
-    """Returns a job. JOB_NOT_FOUND if the catalog has no job with this id."""
+    """Returns a job. JOB_NOT_FOUND if the catalog has no job with this id, ROLE_MISSING if the caller may not see jobs of
+    its kind.
+    """
 
     ListJobs: _JobServiceListJobsType
-    """Lists the jobs of a catalog, newest first."""
+    """Lists the jobs of a catalog that the caller may see, newest first."""
 
     CancelJob: _JobServiceCancelJobType
     """Requests that a job stops. It soon ends in STATE_CANCELLED, unless it ends first. Cancelling a job that has ended
-    has no effect. Returns the job in its current state.
+    has no effect. Returns the job in its current state. ROLE_MISSING if the caller may not cancel jobs of its kind.
     """
 
     WatchJob: _JobServiceWatchJobType
@@ -167,7 +172,10 @@ JobServiceAsyncStub: typing_extensions.TypeAlias = JobServiceStub[
 ]
 
 class JobServiceServicer(metaclass=abc.ABCMeta):
-    """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all."""
+    """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all.
+
+    A caller may see and cancel the jobs of those kinds that one of its roles permits; see JobKind.
+    """
 
     @abc.abstractmethod
     def GetJob(
@@ -175,7 +183,9 @@ class JobServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.common.v1.job_service_pb2.GetJobRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Returns a job. JOB_NOT_FOUND if the catalog has no job with this id."""
+        """Returns a job. JOB_NOT_FOUND if the catalog has no job with this id, ROLE_MISSING if the caller may not see jobs of
+        its kind.
+        """
 
     @abc.abstractmethod
     def ListJobs(
@@ -183,7 +193,7 @@ class JobServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.common.v1.job_service_pb2.ListJobsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_service_pb2.ListJobsResponse, collections.abc.Awaitable[sightline.common.v1.job_service_pb2.ListJobsResponse]]:
-        """Lists the jobs of a catalog, newest first."""
+        """Lists the jobs of a catalog that the caller may see, newest first."""
 
     @abc.abstractmethod
     def CancelJob(
@@ -192,7 +202,7 @@ class JobServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
         """Requests that a job stops. It soon ends in STATE_CANCELLED, unless it ends first. Cancelling a job that has ended
-        has no effect. Returns the job in its current state.
+        has no effect. Returns the job in its current state. ROLE_MISSING if the caller may not cancel jobs of its kind.
         """
 
     @abc.abstractmethod

@@ -30,8 +30,8 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     """Port for gRPC. 0: a free port."""
 
     admin_port: int = Field(default=0, ge=0, le=65535)
-    """A second port, for operators. If set, AdminService and all calls that purge or merge are
-    served on this port only; other calls on both. 0: all calls are served on `port`."""
+    """A second port, for operators. If set, AdminService and all calls that purge are served on
+    this port only; other calls on both. 0: all calls are served on `port`."""
 
     embedder_target: str = "127.0.0.1:8601"
     """Address of the embedder: host:port or a gRPC target."""
@@ -100,6 +100,13 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
 
     jwt_catalogs_claim: str = "catalogs"
     """Claim that lists catalogs, as a list or as words; `*`: all."""
+
+    jwt_shopper_claim: str = ""
+    """Claim with the user id of the only shopper that a token's requests may name; `*`: any; a
+    token without the claim: none. Empty: tokens may name any shopper."""
+
+    jwt_max_seconds: float = Field(default=86_400.0, ge=60, le=31_536_000)
+    """Maximum lifetime of a token in seconds, from `iat` to `exp`. Longer ones are rejected."""
 
     token_keys_file: Path | None = None
     """File with keys that sign the tokens in answers (docs/operate/keys.md), one a line, the

@@ -208,6 +208,8 @@ def access_of(settings: GatewaySettings) -> AccessPolicy:
         settings.jwt_audience,
         settings.jwt_roles_claim,
         settings.jwt_catalogs_claim,
+        settings.jwt_shopper_claim,
+        settings.jwt_max_seconds,
     )
     if settings.jwt_keys_file is not None:
         kinds.append(SignedTokens(public_keys(settings.jwt_keys_file).get, claims))

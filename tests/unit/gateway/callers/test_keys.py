@@ -35,6 +35,23 @@ def test_a_star_is_every_catalog(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "shopper"),
+    [
+        ("", None),
+        ('shoppers = "any"', None),
+        ('shoppers = "none"', ""),
+        ('shoppers = "own"\nuser_id = "u7"', "u7"),
+    ],
+)
+def test_a_key_says_which_shoppers_its_requests_may_name(
+    path: Path, more: str, shopper: str | None
+) -> None:
+    found = keys_of(path, entry("shop", "t", '["read"]', more=more)).caller("t")
+    assert found is not None
+    assert found.shopper == shopper
+
+
+@pytest.mark.parametrize(
     ("expires", "good"),
     [
         ("2027-01-01T12:00:01Z", True),
@@ -80,6 +97,10 @@ def test_a_bad_file_leaves_the_former_keys(path: Path) -> None:
         (entry("a", "t", '["root"]'), "roles"),
         (entry("a", "t", '["read"]', "[]"), "catalogs"),
         (entry("a", "t", '["read"]', more="token = 1"), "token"),
+        (entry("jwt:a", "t", '["read"]'), "jwt:"),
+        (entry("a", "t", '["read"]', more='shoppers = "some"'), "shoppers"),
+        (entry("a", "t", '["read"]', more='shoppers = "own"'), "user_id"),
+        (entry("a", "t", '["read"]', more='user_id = "u7"'), "user_id"),
         (entry("a", "t", '["read"]') + entry("b", "t", '["read"]'), "same"),
         (entry("a", "t", '["read"]') + entry("a", "u", '["read"]'), "same"),
     ],

@@ -132,7 +132,7 @@ async def test_a_gateway_takes_tokens_by_published_keys(provider):
     access = await asyncio.to_thread(access_of, settings)
     name = "sightline.gateway.v1.RecommendationService/Recommend"
     admitted = access.admit(name, {"authorization": f"Bearer {signed()}"}, None)
-    assert admitted.name == "shop-frontend"
+    assert admitted.name == "jwt:shop-frontend"
     with pytest.raises(TokenInvalid):
         access.admit(name, {"authorization": f"Bearer {signed(OTHER)}"}, None)
 
@@ -152,3 +152,15 @@ async def test_a_gateway_takes_tokens_by_published_keys(provider):
 def test_an_address_that_is_not_safe_is_refused(changes, problem):
     with pytest.raises(ValueError, match=problem):
         GatewaySettings(**{"jwt_issuer": CLAIMS.issuer, **changes})
+
+
+async def test_keys_end_a_day_after_their_address_fails(provider, clock):
+    checked = await tokens(provider, clock)
+    provider.pages[PATH] = answer(status="500 Internal Server Error")
+    clock.now += published.STALE_SECONDS - 1
+    assert checked.caller(signed()) is not None
+    clock.now += 1
+    assert checked.caller(signed()) is None
+    provider.pages[PATH] = jwks(r=RSA)
+    clock.now += LEAST_SECONDS
+    await until(lambda: checked.caller(signed()) is not None)

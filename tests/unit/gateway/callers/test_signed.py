@@ -4,6 +4,7 @@ import hmac
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,19 +57,21 @@ def signed(
 
 
 def test_a_good_token_names_its_caller() -> None:
-    expected = Caller("shop-frontend", frozenset({Role.READ, Role.EVENTS}), frozenset({"default"}))
+    expected = Caller(
+        "jwt:shop-frontend", frozenset({Role.READ, Role.EVENTS}), frozenset({"default"})
+    )
     assert TOKENS.caller(signed()) == expected
     assert TOKENS.caller(signed(CURVE, "ES256", "e")) == expected
 
 
 def test_roles_and_catalogs_may_be_words() -> None:
     found = TOKENS.caller(signed(roles="read profile email", catalogs="*"))
-    assert found == Caller("shop-frontend", frozenset({Role.READ}), None)
+    assert found == Caller("jwt:shop-frontend", frozenset({Role.READ}), None)
 
 
 def test_without_claims_a_caller_may_do_nothing() -> None:
     found = TOKENS.caller(signed(roles=None, catalogs=None))
-    assert found == Caller("shop-frontend", frozenset(), frozenset())
+    assert found == Caller("jwt:shop-frontend", frozenset(), frozenset())
 
 
 @pytest.mark.parametrize(
@@ -86,6 +89,8 @@ def test_without_claims_a_caller_may_do_nothing() -> None:
         signed(exp=None),
         signed(sub=None),
         signed(nbf=int(time.time()) + 43_200),
+        signed(exp=int(time.time()) + 90_000),
+        signed(iat=int(time.time()) - 3_600, exp=int(time.time()) + 83_000),
         jwt.encode({"sub": "x"}, None, "none"),
     ],
 )
@@ -108,6 +113,35 @@ def test_one_key_needs_no_name() -> None:
     assert SignedTokens(lambda: alone, CLAIMS).caller(signed(kid=None)) is not None
 
 
+def test_a_key_for_encryption_verifies_nothing() -> None:
+    key = {**public(RSA, "r", jwt.algorithms.RSAAlgorithm), "use": "enc"}
+    tokens = SignedTokens(lambda: jwt.PyJWKSet.from_dict({"keys": [key]}), CLAIMS)
+    assert tokens.caller(signed()) is None
+    assert tokens.caller(signed(kid=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("claims", "shopper"),
+    [
+        ({"shopper": "u7"}, "u7"),
+        ({"shopper": "*"}, None),
+        ({"shopper": ""}, ""),
+        ({"shopper": ["*"]}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_claim_binds_a_caller_to_a_shopper(
+    claims: dict[str, object], shopper: str | None
+) -> None:
+    tokens = SignedTokens(lambda: KEYS, replace(CLAIMS, shopper="shopper"))
+    found = tokens.caller(signed(**claims))
+    assert found is not None
+    assert found.shopper == shopper
+    unbound = TOKENS.caller(signed(**claims))
+    assert unbound is not None
+    assert unbound.shopper is None, "without the setting no claim is read"
+
+
 def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps({"keys": [public(RSA, "r", jwt.algorithms.RSAAlgorithm)]}))
@@ -115,7 +149,7 @@ def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
     access = access_of(settings)
     name = "sightline.gateway.v1.RecommendationService/Recommend"
     admitted = access.admit(name, {"authorization": f"Bearer {signed()}"}, None)
-    assert admitted.name == "shop-frontend"
+    assert admitted.name == "jwt:shop-frontend"
     with pytest.raises(TokenInvalid):
         access.admit(name, {"authorization": f"Bearer {signed(OTHER)}"}, None)
 

@@ -47,6 +47,15 @@ def test_the_proof_that_came_with_an_id_is_taken() -> None:
     assert len(VISITOR.visitor_proof) <= 64
 
 
+def test_a_merge_with_a_proof_is_told_apart_from_one_on_trust() -> None:
+    assert check_proof(merging(VISITOR.visitor_id, VISITOR.visitor_proof), RING)
+    access.caller.set(DESK)
+    assert not check_proof(merging("cookie-7"), RING)
+    unsigned = created("default", open_keys())
+    request = merging(unsigned.visitor_id, unsigned.visitor_proof)
+    assert not check_proof(request, open_keys()), "without a key a proof proves nothing"
+
+
 def test_a_proof_says_until_when_it_is_taken() -> None:
     before = now_micros()
     made = created("default", RING).expire_time.ToMicroseconds()

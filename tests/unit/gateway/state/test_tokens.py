@@ -13,12 +13,14 @@ from gateway.model.errors import AnswerMissing
 from gateway.model.filters import CallersFilter
 from gateway.model.query import Identity, RequestQuery, Shopper, Signal
 from gateway.state.tokens import (
+    SKEW_SECONDS,
     AnswerAttribution,
     Attributed,
     PageStart,
     attributed,
     attribution_token,
     digests,
+    mark_of,
     page_token,
     read_attribution_token,
     read_page_token,
@@ -62,8 +64,10 @@ NOT_ASKED = {
 }
 
 
-def answer_of(*given) -> tuple[str, Attributed]:
-    found, outcome = attributed(*given)
+def answer_of(
+    token: str, catalog_id: str, micros: int, keys: KeyRing, shopper: Shopper | None = ANN
+) -> tuple[str, Attributed]:
+    found, outcome = attributed(token, catalog_id, micros, shopper, keys)
     return "" if found is None else found.answer_id, outcome
 
 
@@ -136,6 +140,50 @@ def test_an_event_is_joined_to_the_answer_that_its_token_names():
     assert answer_of(token, "default", END - 1, RING) == ("a1", Attributed.NAMED)
     assert answer_of(token, "default", END, RING) == ("", Attributed.EXPIRED)
     assert answer_of(token, "other", END - 1, RING) == ("", Attributed.FOREIGN)
+
+
+USER, VISITOR = (Shopper(kind, "1") for kind in (Identity.USER, Identity.VISITOR))
+OTHERS = tuple(replace(each, id="2") for each in (USER, VISITOR))
+
+
+@pytest.mark.parametrize(
+    ("whose", "shopper", "joined"),
+    [
+        (USER, USER, True),
+        (USER, OTHERS[0], False),
+        (USER, VISITOR, False),
+        (USER, None, False),
+        (VISITOR, VISITOR, True),
+        (VISITOR, OTHERS[1], False),
+        (VISITOR, USER, True),
+        (VISITOR, None, False),
+        (None, USER, True),
+        (None, VISITOR, True),
+    ],
+)
+def test_an_event_is_joined_to_an_answer_of_its_own_shopper(whose, shopper, joined):
+    """A visitor may have logged in since the answer."""
+    said = replace(SAID, shopper=mark_of(whose, "default", RING))
+    token = attribution_token(said, RING, END)
+    expected = ("a1", Attributed.NAMED) if joined else ("", Attributed.OTHER_SHOPPER)
+    assert answer_of(token, "default", 0, RING, shopper) == expected
+
+
+def test_a_mark_outlives_a_rotation_of_keys_and_names_nobody_without_them():
+    rotated = KeyRing([b"l" * 32, b"k" * 32])
+    said = replace(SAID, shopper=mark_of(USER, "default", RING))
+    token = attribution_token(said, RING, END)
+    assert answer_of(token, "default", 0, rotated, USER) == ("a1", Attributed.NAMED)
+    assert mark_of(USER, "default", RING) != mark_of(USER, "default", rotated)
+    assert mark_of(USER, "default", RING) != mark_of(USER, "other", RING)
+
+
+def test_an_event_from_before_the_answer_joins_nothing():
+    made = 1_780_000_000
+    token = attribution_token(replace(SAID, made_seconds=made), RING, END)
+    earliest = (made - SKEW_SECONDS) * 1_000_000
+    assert answer_of(token, "default", earliest, RING) == ("a1", Attributed.NAMED)
+    assert answer_of(token, "default", earliest - 1, RING) == ("", Attributed.EARLY)
 
 
 @given(st.data())

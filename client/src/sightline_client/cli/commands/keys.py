@@ -18,6 +18,7 @@ app = Commands(no_args_is_help=True, help="Make keys, which identify callers to 
 ROLES = tuple(name.removeprefix("ROLE_").lower() for name in access_pb2.Role.keys()[1:])
 """Roles that a key can have."""
 EVERY = "*"
+SHOPPERS = (keys.ANY_SHOPPER, "own", "none")
 _NAME = re.compile(r"[\w.@:/-]{1,128}")
 _CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
@@ -59,6 +60,12 @@ def _day(value: str) -> str:
     return value
 
 
+def _shoppers(value: str) -> str:
+    if value not in SHOPPERS:
+        raise typer.BadParameter(f"is none of {', '.join(SHOPPERS)}")
+    return value
+
+
 def _listed(value: str) -> list[str]:
     """Split a list at commas, each entry once."""
     return list(dict.fromkeys(filter(None, map(str.strip, value.split(",")))))
@@ -87,6 +94,15 @@ def new(
             help="Catalogs that the key gives access to; '*' for all.",
         ),
     ] = "default",
+    shoppers: Annotated[
+        str,
+        typer.Option(
+            metavar="SCOPE",
+            callback=_shoppers,
+            help="Shoppers that requests may name: any, none, or own (the user of --user-id).",
+        ),
+    ] = keys.ANY_SHOPPER,
+    user_id: Annotated[str, typer.Option(metavar="ID", help="The user of '--shoppers own'.")] = "",
     expires: Annotated[
         str,
         typer.Option(
@@ -115,10 +131,11 @@ def new(
 
       sightline keys new --name shop --roles read,events --file keys.toml > shop.token
     """
+    if (shoppers == "own") != bool(user_id):
+        raise typer.BadParameter("--shoppers own and --user-id belong together: give both or none")
     token = keys.new_token()
-    key = keys.CallerKey(
-        name, _listed(roles), _listed(catalogs), date.fromisoformat(expires) if expires else None
-    )
+    end = date.fromisoformat(expires) if expires else None
+    key = keys.CallerKey(name, _listed(roles), _listed(catalogs), end, shoppers, user_id)
     entry = key.entry(token)
     if file is not None:
         running.guarded(lambda: keys.append(file, name, entry))

@@ -14,6 +14,7 @@ from sightline_client.files.model import FileRefused
 
 PREFIX = "slk_"
 """Prefix of every token, so that a leaked one can be recognised."""
+ANY_SHOPPER = "any"
 _TOKEN_BYTES = 32
 _NEW_FILE = 0o600
 
@@ -32,6 +33,9 @@ class CallerKey:
     catalogs: Sequence[str]
     expires: date | None = None
     """First day (UTC) on which the key is invalid; None if it never expires."""
+    shoppers: str = ANY_SHOPPER
+    """Shoppers that requests may name: `any`, `none`, or `own` for the one with `user_id`."""
+    user_id: str = ""
 
     def entry(self, token: str) -> str:
         """Return the key in TOML, with the token's hash."""
@@ -42,6 +46,10 @@ class CallerKey:
             f"roles = {json.dumps(list(self.roles))}",
             f"catalogs = {json.dumps(list(self.catalogs))}",
         ]
+        if self.shoppers != ANY_SHOPPER:
+            lines.append(f'shoppers = "{self.shoppers}"')
+        if self.user_id:
+            lines.append(f"user_id = {json.dumps(self.user_id, ensure_ascii=False)}")
         lines += [f"expires = {self.expires.isoformat()}"] if self.expires else []
         return "\n".join(lines) + "\n"
 

@@ -6,6 +6,7 @@ changes.
     sha256 = "…"  # of the token: `sightline keys new` prints both
     roles = ["read", "events"]
     catalogs = ["default"]  # ["*"]: all
+    shoppers = "any"  # or "none", or "own" with user_id = "…"; default: any
     expires = 2027-01-01  # optional
 
 Tokens have 256 random bits, so their plain hash can't be inverted.
@@ -16,13 +17,31 @@ import time
 import tomllib
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
+from gateway.callers.signed import PREFIX
 from servicekit.access import Caller, Role
 from servicekit.reloaded import Reloaded, Unreadable, problems
+
+
+class ShopperScope(StrEnum):
+    """The shoppers that a caller's requests may name."""
+
+    ANY = "any"
+    OWN = "own"
+    """The one user that the key names."""
+    NONE = "none"
 
 
 class CallerKey(BaseModel):
@@ -34,11 +53,27 @@ class CallerKey(BaseModel):
     sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
     roles: Annotated[frozenset[Role], Field(min_length=1)]
     catalogs: Annotated[frozenset[str], Field(min_length=1)]
+    shoppers: ShopperScope = ShopperScope.ANY
+    user_id: Annotated[str, StringConstraints(max_length=128)] = ""
+    """The user of the scope `own`."""
     expires: datetime | date | None = None
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.name.startswith(PREFIX):
+            raise ValueError(f"name: must not begin with {PREFIX}, as the callers of JWTs do")
+        return self
+
+    @model_validator(mode="after")
+    def _own(self) -> Self:
+        if (self.shoppers is ShopperScope.OWN) != bool(self.user_id):
+            raise ValueError('user_id belongs to shoppers = "own": set both or neither')
+        return self
 
     def caller(self) -> Caller:
         """Return the caller that has the key."""
-        return Caller.of(self.name, self.roles, self.catalogs)
+        shopper = None if self.shoppers is ShopperScope.ANY else self.user_id
+        return Caller.of(self.name, self.roles, self.catalogs, shopper)
 
     def good(self, now: datetime) -> bool:
         """Return whether the key has not expired."""

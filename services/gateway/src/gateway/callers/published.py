@@ -1,7 +1,7 @@
 """Public keys of an identity provider (JWKS), refreshed periodically.
 
-A thread fetches them, so that no call waits; until then the previous keys stay valid. The keys of
-an address that fails stay valid too.
+A thread fetches them, so that no call waits; until then the previous keys stay valid. While the
+address fails they stay valid for a day.
 """
 
 import threading
@@ -17,6 +17,8 @@ from servicekit.telemetry import get_logger
 
 FRESH_SECONDS: Final = 300.0
 """Seconds between two successful fetches: a withdrawn key is rejected after at most this time."""
+STALE_SECONDS: Final = 86_400.0
+"""Seconds after the last successful fetch from which the keys are no longer valid."""
 LEAST_SECONDS: Final = 30.0
 """Minimum seconds between two fetches, regardless of the number of tokens with unknown keys."""
 SECONDS: Final = 10.0
@@ -32,15 +34,16 @@ class PublishedKeys:
         """Fetch the keys. If that fails, there are none until a later fetch succeeds."""
         self._address, self._clock = address, clock
         self._keys: jwt.PyJWKSet | None = None
-        self._looked = clock()
+        self._looked = self._fetched = clock()
         self._looking = threading.Lock()
         self._look()
 
     def get(self) -> jwt.PyJWKSet:
         """Return the current keys, or recent ones. Raises KeyError while there are none."""
-        if self._keys is None or self._clock() - self._looked >= FRESH_SECONDS:
+        now = self._clock()
+        if self._keys is None or now - self._looked >= FRESH_SECONDS:
             self.refresh()
-        if self._keys is None:
+        if self._keys is None or now - self._fetched >= STALE_SECONDS:
             raise KeyError(self._address)
         return self._keys
 
@@ -54,6 +57,7 @@ class PublishedKeys:
         with self._looking:
             try:
                 self._keys = jwt.PyJWKSet.from_json(fetch(self._address).decode())
+                self._fetched = self._clock()
             except UNUSABLE as error:
                 get_logger().error("no keys fetched", address=self._address, problem=repr(error))
 

@@ -1,9 +1,11 @@
 """Tokens signed by an identity provider (JWT, RFC 7519), verified with its keys (JWKS, RFC 7517).
 
 A token must be signed by one of these keys with an asymmetric algorithm, be issued for this
-installation (`iss`, `aud`), and expire (`exp`).
+installation (`iss`, `aud`), and expire (`exp`) within the maximum lifetime. Keys for encryption
+(`use: enc`) verify nothing.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +13,13 @@ from typing import Any
 
 import jwt
 
-from servicekit.access import Caller, Role
+from servicekit.access import EVERY, Caller, Role
 from servicekit.reloaded import Reloaded, Unreadable
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
 """Asymmetric algorithms only: with a symmetric one, a holder of the public key could sign."""
+PREFIX = "jwt:"
+"""Prefix of the names of callers with such tokens; names of keys must not begin with it."""
 LEEWAY_SECONDS = 30
 """Tolerated clock skew, in seconds."""
 UNUSABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, jwt.PyJWTError)
@@ -32,6 +36,11 @@ class Claims:
     """Claim that lists roles, as a list or as words; unknown roles are ignored."""
     catalogs: str = "catalogs"
     """Claim that lists catalogs; `*`: all."""
+    shopper: str = ""
+    """Claim with the user id of the only shopper that requests may name; `*`: any shopper; a token
+    without it: none. Empty: no claim is read, and requests may name any shopper."""
+    most_seconds: float = 86_400.0
+    """Maximum lifetime of a token: seconds from `iat`, or from now without it, to `exp`."""
 
 
 class SignedTokens:
@@ -42,10 +51,11 @@ class SignedTokens:
         keys: Callable[[], jwt.PyJWKSet],
         claims: Claims,
         unknown: Callable[[], None] = lambda: None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """`keys` returns the current keys, or raises KeyError if there are none. `unknown` is
         called when a token names an unknown key."""
-        self._keys, self._claims, self._unknown = keys, claims, unknown
+        self._keys, self._claims, self._unknown, self._now = keys, claims, unknown, now
 
     def caller(self, token: str) -> Caller | None:
         """Return the caller of a token; None if the token is not valid."""
@@ -63,12 +73,17 @@ class SignedTokens:
             )
         except (jwt.PyJWTError, KeyError):
             return None
-        return self._of(said)
+        return self._of(said) if self._is_short(said) else None
+
+    def _is_short(self, said: Mapping[str, Any]) -> bool:
+        """Return whether a token lives at most as long as permitted."""
+        seconds = int(said["exp"]) - int(said.get("iat", self._now()))
+        return seconds <= self._claims.most_seconds + LEEWAY_SECONDS
 
     def _named(self, kid: str) -> jwt.PyJWK:
         """Return the key with this id. Raises KeyError."""
         try:
-            return self._keys()[kid]
+            return _verifying(self._keys()[kid])
         except KeyError:
             self._unknown()
             raise
@@ -79,13 +94,28 @@ class SignedTokens:
         keys = self._keys().keys
         if len(keys) != 1:
             raise KeyError
-        return keys[0]
+        return _verifying(keys[0])
 
     def _of(self, said: Mapping[str, Any]) -> Caller:
         known = {role.value for role in Role}
         roles = frozenset(Role(each) for each in _words(said.get(self._claims.roles)) & known)
         catalogs = _words(said.get(self._claims.catalogs))
-        return Caller.of(str(said["sub"])[:128], roles, catalogs)
+        # The prefix keeps subjects apart from the names of keys, in quotas and the audit log.
+        return Caller.of(f"{PREFIX}{said['sub']}"[:128], roles, catalogs, self._shopper(said))
+
+    def _shopper(self, said: Mapping[str, Any]) -> str | None:
+        """Return the shopper that requests may name; see Caller.shopper."""
+        if not self._claims.shopper:
+            return None
+        named = said.get(self._claims.shopper, "")
+        return None if named == EVERY else named if isinstance(named, str) else ""
+
+
+def _verifying(key: jwt.PyJWK) -> jwt.PyJWK:
+    """Return a key for signatures. Raises KeyError for one for encryption."""
+    if (key.public_key_use or "sig") != "sig":
+        raise KeyError(key.key_id)
+    return key
 
 
 def _words(claim: object) -> frozenset[str]:

@@ -28,6 +28,7 @@ from gateway.state.tokens import (
     AnswerAttribution,
     PageStart,
     attribution_token,
+    mark_of,
     page_token,
     read_page_token,
 )
@@ -286,17 +287,20 @@ def next_page(run: Run, record: AnswerRecord, page: AnswerPage, match: Match | N
 
 def attribution(run: Run, record: AnswerRecord) -> str:
     """Return the token that joins events to this answer."""
+    query, keys = run.query, run.deps.keys()
     return attribution_token(
         AnswerAttribution(
             answer_id=record.answer_id,
-            catalog_id=run.query.catalog_id,
+            catalog_id=query.catalog_id,
             scene=record.versions.scene,
             scene_version=record.versions.scene_version,
             model_version=record.versions.model_version,
             seed=record.seed,
             arms=record.arms,
+            made_seconds=run.time_micros // 1_000_000,
+            shopper=mark_of(query.shopper, query.catalog_id, keys),
         ),
-        run.deps.keys(),
+        keys,
         _end(run, record),
     )
 

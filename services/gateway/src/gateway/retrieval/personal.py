@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from itertools import chain
 
-from gateway.model.branch import Branch
+from gateway.model.branch import OF_SHOPPERS, Branch
 from gateway.model.candidates import CandidateList
 from gateway.model.causes import Peer
 from gateway.model.columns import ProductColumns, gathered
@@ -29,6 +29,7 @@ from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.ranker_candidates import generate, look_up
 from gateway.retrieval.similar import search
 from gateway.state.run import Run
+from servicekit import access
 from servicekit.errors import ServiceError
 
 MOST_SEARCHES = 3
@@ -43,6 +44,7 @@ FromRanker = tuple[RankerCandidates | None, BranchResult]
 async def ask_ranker(run: Run) -> FromRanker:
     """Ask the ranker for products by behaviour and by the scene's recommenders, in one call."""
     personal = BRANCH in run.plan.branches
+    _note_history(run)
     return await generate(
         run,
         run.query.shopper,
@@ -51,6 +53,13 @@ async def ask_ranker(run: Run) -> FromRanker:
         accept_vectors=personal,
         recommenders=recommenders_of(run, only=not personal),
     )
+
+
+def _note_history(run: Run) -> None:
+    """Count a read of the shopper's history, if a recommender of the scene answers it."""
+    shopper = run.query.shopper
+    if shopper is not None and not OF_SHOPPERS.isdisjoint(run.plan.recommenders):
+        run.deps.history_reads.note(access.caller.get().name, run.query.catalog_id, shopper.id)
 
 
 async def by_behaviour(run: Run, given: FromRanker | None = None) -> BranchResult:

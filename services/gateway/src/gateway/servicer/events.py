@@ -5,10 +5,12 @@ from collections.abc import Sequence
 
 from prometheus_client import Counter
 
+from gateway.clients import messages
 from gateway.servicer import visitors
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
 from gateway.state import tokens
+from servicekit import audit
 from servicekit.keyring import KeyRing, SigningKeys
 from servicekit.server import Context
 from sightline.common.v1 import event_pb2
@@ -77,7 +79,7 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
     ) -> pb.MergeShopperResponse:
         """Merge a visitor into a user."""
         request.catalog_id = admit(request, self._catalogs)
-        visitors.check_proof(request, self._keys())
+        audit.exempt.set(visitors.check_proof(request, self._keys()))
         request.ClearField("visitor_proof")
         answer: pb.MergeShopperResponse = await self._merge(request)
         return answer
@@ -90,7 +92,8 @@ def _attribute(event: event_pb2.Event, catalog_id: str, keys: KeyRing) -> None:
         return
     happened = event.event_time.seconds if event.HasField("event_time") else int(time.time())
     micros = happened * 1_000_000
-    named, outcome = tokens.attributed(event.attribution_token, catalog_id, micros, keys)
+    whose = messages.shopper(event.shopper)
+    named, outcome = tokens.attributed(event.attribution_token, catalog_id, micros, whose, keys)
     ATTRIBUTIONS.labels(outcome).inc()
     if named is not None:
         event.answer_id, event.arm = named.answer_id, "".join(named.arms[:1])

@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.admin import merged_lists
 from gateway.admin.merged_lists import Entry
+from gateway.callers import job_access
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.servicer.list_tokens import ListTokens
@@ -44,15 +45,20 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> job_pb2.Job:
         """Return one job."""
         caller, stub = self._owner(request)
-        return await caller.call(stub.GetJob, request)
+        job: job_pb2.Job = await caller.call(stub.GetJob, request)
+        job_access.check_see(job.kind)
+        return job
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
-        """List the jobs of all owners, newest first.
+        """List the jobs of all owners that the caller may see, newest first.
 
         An owner that does not answer fails the call, as a list without its jobs would look
         complete.
         """
         request.catalog_id = admit(request, self._catalogs)
+        if request.kind:
+            job_access.check_see(request.kind)
+        request.kinds[:] = job_access.visible()
         entries, token = await merged_lists.merged(
             {name: self._lister(owner, request) for name, owner in self._owners.items()},
             about=("jobs", request.catalog_id, request.kind),
@@ -72,12 +78,15 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
                     catalog_id=request.catalog_id,
                     request_id=request.request_id,
                     kind=request.kind,
+                    kinds=request.kinds,
                     page_size=size,
                     page_token=page_token,
                 ),
             )
             entries = [
-                Entry(job.job_id, job.create_time.ToMicroseconds(), job) for job in answer.jobs
+                Entry(job.job_id, job.create_time.ToMicroseconds(), job)
+                for job in answer.jobs
+                if job.kind in request.kinds  # owners of 0.15 list all kinds
             ]
             return entries, answer.next_page_token
 
@@ -86,6 +95,11 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
     async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> job_pb2.Job:
         """Request that a job stops."""
         caller, stub = self._owner(request)
+        asked = pb.GetJobRequest(
+            catalog_id=request.catalog_id, request_id=request.request_id, job_id=request.job_id
+        )
+        job: job_pb2.Job = await caller.call(stub.GetJob, asked)
+        job_access.check_cancel(job.kind)
         return await caller.call(stub.CancelJob, request)
 
     async def WatchJob(
@@ -94,6 +108,7 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
         """Yield the job at every change until it has ended."""
         caller, stub = self._owner(request)
         async for job in caller.stream(stub.WatchJob, request):
+            job_access.check_see(job.kind)
             yield job
 
     def _owner(self, request: Any) -> Owner:

@@ -27,21 +27,24 @@ def created(catalog_id: str, keys: KeyRing) -> pb.CreateVisitorResponse:
     return answer
 
 
-def check_proof(request: pb.MergeShopperRequest, keys: KeyRing) -> None:
-    """Raise VisitorProofInvalid when the proof is not the visitor's, or is required and missing.
+def check_proof(request: pb.MergeShopperRequest, keys: KeyRing) -> bool:
+    """Return whether the request has a proof that proves anything.
+
+    Raises VisitorProofInvalid when the proof is not the visitor's, or is required and missing.
 
     It is not required from callers that may read and delete the data of any shopper, nor while
     tokens are not signed.
     """
     trusted = Role.PRIVACY in access.caller.get().roles or not keys.secret
     if trusted and not request.visitor_proof:
-        return
+        return False
     # `from` is a keyword of Python.
     about = _about(request.catalog_id, getattr(request, "from").visitor_id)
     try:
         keys.open(about, request.visitor_proof, now_micros())
     except SignatureInvalid as error:
         raise VisitorProofInvalid from error
+    return keys.secret
 
 
 def _about(catalog_id: str, visitor_id: str) -> tuple[str, str, str]:

@@ -17,6 +17,7 @@ from gateway.ports import (
     SceneSource,
 )
 from gateway.state.exposures import Exposures
+from gateway.state.history_reads import HistoryReads
 from gateway.state.pins import Pins
 from gateway.state.text_spaces import TextQuerySpaces
 from gateway.state.tokens import Digests
@@ -84,6 +85,7 @@ class RequestDependencies:
     text_spaces: TextQuerySpaces = field(default_factory=TextQuerySpaces)
     exposures: Exposures = field(default_factory=Exposures)
     pins: Pins = field(default_factory=Pins)
+    history_reads: HistoryReads = field(default_factory=HistoryReads)
 
     def in_time(self) -> AbstractContextManager[None]:
         """Limit the body to the caller's deadline, or the default one."""

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, PlainSerializer, Strict, StringConstrain
 
 from gateway.model.errors import AnswerMissing
 from gateway.model.plan import MOST_RANKED
-from gateway.model.query import RequestQuery, Signal
+from gateway.model.query import Identity, RequestQuery, Shopper, Signal
 from servicekit.keyring import KeyRing, TokenExpired
 from servicekit.requests import PageTokenInvalid
 
@@ -26,6 +26,9 @@ Arm = Annotated[str, StringConstraints(pattern="^[a-z0-9_-]{1,40}/[a-z0-9_-]{1,2
 """EXPERIMENT/ARM."""
 Count = Annotated[int, Field(ge=0, le=MOST_RANKED)]
 Flag = Annotated[bool, Strict(False), Field(alias="g"), PlainSerializer(int)]
+
+SKEW_SECONDS = 300
+"""How far a caller's clock may be behind: events count as early only beyond it."""
 
 _FOR_EVENTS, _FOR_PAGES = ("attribution",), ("page",)
 """Purpose for which each token is signed."""
@@ -42,6 +45,10 @@ class AnswerAttribution:
     model_version: Annotated[Text, Field(alias="mv")]
     seed: Annotated[int, Field(alias="n", ge=0, lt=2**64)]
     arms: Annotated[tuple[Arm, ...], Field(alias="x", max_length=16)] = ()
+    made_seconds: Annotated[int, Field(alias="t", ge=0)] = 0
+    """When the answer was made, seconds since 1970 (UTC). 0 in tokens of 0.15."""
+    shopper: Annotated[str, StringConstraints(max_length=32), Field(alias="w")] = ""
+    """Whose answer it is (see `mark_of`). Empty: anonymous, or a token of 0.15."""
 
     __pydantic_config__ = ConfigDict(strict=True)
 
@@ -56,6 +63,10 @@ class Attributed(StrEnum):
     """Belongs to another catalog."""
     EXPIRED = "expired"
     """Had expired when the event happened."""
+    EARLY = "early"
+    """The event happened before the answer was made."""
+    OTHER_SHOPPER = "other_shopper"
+    """The answer was another shopper's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +178,39 @@ def read_attribution_token(token: str, keys: KeyRing, now_micros: int) -> Answer
     return _ATTRIBUTION.validate_json(keys.open(_FOR_EVENTS, token, now_micros))
 
 
+def mark_of(shopper: Shopper | None, catalog_id: str, keys: KeyRing) -> str:
+    """Return what binds a token to its shopper: the kind's first letter and a mark under the keys,
+    from which the id can't be guessed. Empty for an anonymous request."""
+    if shopper is None:
+        return ""
+    return shopper.kind[0] + keys.mark(_marked(shopper, catalog_id))
+
+
+def _marked(shopper: Shopper, catalog_id: str) -> tuple[str, str, str]:
+    return catalog_id, shopper.kind, shopper.id
+
+
+def _is_theirs(mark: str, shopper: Shopper | None, catalog_id: str, keys: KeyRing) -> bool:
+    """Return whether an answer is the shopper's, or a visitor's who may have logged in since."""
+    if shopper is None:
+        return False
+    if mark[0] == Identity.VISITOR[0] and shopper.kind is Identity.USER:
+        return True
+    return keys.has_mark(_marked(shopper, catalog_id), mark[1:])
+
+
 def attributed(
-    token: str, catalog_id: str, happened_micros: int, keys: KeyRing
+    token: str,
+    catalog_id: str,
+    happened_micros: int,
+    shopper: Shopper | None,
+    keys: KeyRing,
 ) -> tuple[AnswerAttribution | None, Attributed]:
-    """Return the answer that an event of this catalog is joined to (None: none), and the reason.
+    """Return the answer that a shopper's event of this catalog is joined to, None for none, and
+    why.
 
     `happened_micros`: when the event happened, microseconds since 1970 (UTC). An event that arrives
-    late is joined; one that happened after the token's end is not.
+    late is joined; one that happened before the answer or after the token's end is not.
     """
     try:
         content = read_attribution_token(token, keys, happened_micros)
@@ -183,6 +220,10 @@ def attributed(
         return None, Attributed.UNREADABLE
     if content.catalog_id != catalog_id:
         return None, Attributed.FOREIGN
+    if happened_micros < (content.made_seconds - SKEW_SECONDS) * 1_000_000:
+        return None, Attributed.EARLY
+    if content.shopper and not _is_theirs(content.shopper, shopper, catalog_id, keys):
+        return None, Attributed.OTHER_SHOPPER
     return content, Attributed.NAMED
 
 

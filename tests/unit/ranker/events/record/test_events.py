@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from ranker.domain.events import EventType, Identity, Shopper, Written
 from ranker.domain.features import Money
@@ -9,6 +10,7 @@ from ranker.events.record import shopper_history
 from ranker.events.record.events import EventRecord
 from ranker.events.record.popularity import HALF_LIFE_MICROS
 from ranker.events.record.shopper_history import _HISTORY, _SEEN
+from ranker.events.record.tables import EVENTS
 from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import HOUR, KEY, NOW, stored
 from tests.stores import only_sqlite
@@ -60,6 +62,23 @@ async def test_every_field_comes_back_but_who_it_was(events: EventRecord) -> Non
     (back,) = await events.events_of("default", given.actor, limit=10, before=None)
     expected = dataclasses.replace(given.event, shopper=None, session_id="")
     assert back == dataclasses.replace(given, event=expected, sequence=back.sequence)
+
+
+async def test_events_beyond_the_limit_of_an_answer_are_kept_without_it(
+    events: EventRecord, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ranker.events.record.events.MOST_OF_ANSWER", 3)
+    batches = [("e1", "e2"), ("e3", "e4", "e5"), ("e6",)]
+    for ids in batches:
+        await events.append([stored(one, answer_id="a1", arm="x/y") for one in ids])
+    await events.append([stored("e7", answer_id="a2"), stored("e8", "other", answer_id="a1")])
+    t = EVENTS.c
+    rows = await db.read(
+        lambda c: c.execute(sa.select(t.event_id, t.answer_id, t.arm).order_by(t.sequence)).all()
+    )
+    named = {row.event_id for row in rows if row.answer_id}
+    assert named == {"e1", "e2", "e3", "e7", "e8"}
+    assert {row.event_id for row in rows if row.arm} == {"e1", "e2", "e3"}
 
 
 async def test_history_is_newest_first_by_the_events_own_time_and_bounded(

@@ -1,6 +1,6 @@
 """Events in SQL."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -23,6 +23,8 @@ from ranker.events.record.shoppers import gate, owner, owners
 from ranker.events.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_VISIBILITY
 from servicekit.sql import Database, StoreBusy
 
+MOST_OF_ANSWER = 5_000
+"""Events joined to one answer: its token, repeated, can't outweigh other answers in reports."""
 MOST_JOINED = 4000
 """Events of several callers that share a transaction: some tenths of a second."""
 
@@ -164,8 +166,37 @@ def _append(
             fresh.append(stored)
             outcomes.append(Written.NEW)
     if fresh:
-        _insert(connection, _to_owners(connection, fresh), signals)
+        _insert(connection, _attributed(connection, _to_owners(connection, fresh)), signals)
     return tuple(outcomes)
+
+
+def _attributed(connection: Connection, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
+    """Return the events, those beyond `MOST_OF_ANSWER` of an answer without the answer."""
+    t = EVENTS.c
+    known: Counter[tuple[str, str]] = Counter()
+    for catalog_id in sorted({stored.catalog_id for stored in events}):
+        ids = {one.event.answer_id for one in events if one.catalog_id == catalog_id} - {""}
+        counts = (
+            sa.select(t.answer_id, sa.func.count())
+            .where(t.catalog_id == catalog_id, t.answer_id.in_(ids), t.answer_id != "")
+            .group_by(t.answer_id)
+        )
+        if ids:
+            known.update({(catalog_id, one): n for one, n in connection.execute(counts)})
+    if not known and len(events) <= MOST_OF_ANSWER:
+        return events
+    return [_counted(stored, known) for stored in events]
+
+
+def _counted(stored: StoredEvent, known: Counter[tuple[str, str]]) -> StoredEvent:
+    """Count an event of an answer; return it without the answer once that has too many."""
+    if not stored.event.answer_id:
+        return stored
+    key = (stored.catalog_id, stored.event.answer_id)
+    known[key] += 1
+    if known[key] <= MOST_OF_ANSWER:
+        return stored
+    return replace(stored, event=replace(stored.event, answer_id="", arm=""))
 
 
 def _to_owners(connection: Connection, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
