@@ -65,7 +65,7 @@ async def recommend(query: RequestQuery, deps: RequestDependencies) -> Recommend
             if run.unlisted_snapshot is None:
                 raise
             # The candidates that can be shown, followed by products of the snapshot.
-            first = await _first_page(run, (*listings, *list_snapshot(run)))
+            first = await _first_page(run, (*listings, *await list_snapshot(run)))
         return _answer(run, _kept(run, first), activated)
 
 

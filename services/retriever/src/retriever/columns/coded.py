@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from retriever.columns.arrays import Ints
 from retriever.columns.column import AskedFacet, Cells, CountedColumn, Said, grown
-from retriever.columns.lookups import Judge, Lookups, Texts
 from retriever.domain.stored import fact_decoder, keyed
 from sightline_rules import categories, kinds
+from sightline_rules.evaluation.texts import Lookups, Texts
 from sightline_rules.fields import Field
-from sightline_rules.filters import ATTRIBUTES, Comparison, Leaf, Operator, attribute_key
+from sightline_rules.filters import ATTRIBUTES, Comparison, Leaf, Operator
 from sightline_rules.kinds import FieldKind
 
 Values: TypeAlias = Callable[[AskedFacet, str], Sequence[Said]]
@@ -52,7 +52,6 @@ class CodedColumn(Coded):
         self.codes: npt.NDArray[np.signedinteger[Any]] = np.zeros(0, np.int8 if small else np.int32)
         """By place."""
         self._fact = fact_decoder(field)
-        self._judge = _judge(field.kind)
         self._values = _values(field.kind)
 
     @property
@@ -67,8 +66,8 @@ class CodedColumn(Coded):
         self.codes[places] = [code(row[name]) for row in rows]
 
     def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> Texts:
-        codes = self.codes[places]
-        return Texts(leaves, self.texts, codes, fact=self._fact, judge=self._judge, lookups=lookups)
+        codes, kind = self.codes[places], self.field.kind
+        return Texts(leaves, self.texts, codes, kind=kind, fact=self._fact, lookups=lookups)
 
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:
         texts, values = self.texts, self._values
@@ -88,7 +87,8 @@ class LongTextColumn:
         (self._name,) = field.stored
         self.texts: list[str] = []
         """By place."""
-        self._judge = _judge(field.kind)
+        self._lookups = Lookups()
+        """Answers by place, until a text changes."""
 
     @property
     def nbytes(self) -> int:
@@ -98,32 +98,23 @@ class LongTextColumn:
         self.texts += [""] * (size - len(self.texts))
 
     def fill(self, places: Sequence[int], rows: Sequence[Cells]) -> None:
-        for place, row in zip(places, rows, strict=True):
-            self.texts[place] = row[self._name]
+        name = self._name
+        new = {place: row[name] for place, row in zip(places, rows, strict=True)}
+        changed = [place for place, text in new.items() if self.texts[place] != text]
+        if changed:  # a filter that is evaluated in a thread continues with the former texts
+            self.texts, self._lookups = self.texts.copy(), Lookups()
+        for place in changed:
+            self.texts[place] = new[place]
 
     def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> Texts:  # noqa: ARG002
-        texts = [self.texts[place] for place in places.tolist()]
-        return Texts(
-            leaves,
-            texts,
-            np.arange(len(texts)),
-            fact=str,
-            judge=self._judge,
-            lookups=Lookups(),
-        )
+        kind = self.field.kind
+        return Texts(leaves, self.texts, places, kind=kind, fact=str, lookups=self._lookups)
 
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:  # noqa: ARG002
         raise AssertionError(f"{asked.field} cannot be counted: the table of fields refuses it")
 
     def cells(self, places: Ints) -> list[list[str]]:
         return [[self.texts[place] for place in places.tolist()]]
-
-
-def _judge(kind: FieldKind) -> Judge:
-    """Return the function that says whether a fact passes a condition."""
-    if not isinstance(kind, kinds.AttributesKind):
-        return kind.passes
-    return lambda fact, leaf: kind.passes(fact.get(attribute_key(leaf.field), ()), leaf)
 
 
 def _values(kind: FieldKind) -> Values:

@@ -8,7 +8,7 @@ import numpy as np
 from retriever.columns.arrays import Ints
 from retriever.columns.column import AskedFacet, CountedColumn, Said
 from retriever.columns.table import ProductTable
-from servicekit import deadlines
+from sightline_rules.evaluation.work import Work
 from sightline_rules.filters import ATTRIBUTES, Filter
 
 
@@ -45,16 +45,20 @@ class Counting:
         self.steps = len(places) * (1 + len(asked)) // 64
         """Cost in values compared, approximately."""
 
-    def count(self) -> tuple[int, list[Facet]]:
+    def count(self) -> Work[tuple[int, list[Facet]]]:
         """Return the number of products, and the facets in the order asked. Variants of one parent
-        are one product. Raises DeadlineExceeded."""
+        are one product."""
         present, families = np.unique(self._shared, return_inverse=True)
-        return len(present), [_counted(each, families, len(present)) for each in self._columns]
+        facets = []
+        for each in self._columns:
+            facet = yield from _counted(each, families, len(present))
+            facets.append(facet)
+        return len(present), facets
 
 
-def _counted(column: CountedColumn, families: Ints, products: int) -> Facet:
+def _counted(column: CountedColumn, families: Ints, products: int) -> Work[Facet]:
     """Count each family once for each of its values, and as missing if it has none."""
-    said, values, having = _pairs(column, families)
+    said, values, having = yield from _pairs(column, families)
     pairs = np.unique(values * max(products, 1) + having)  # each family once a value
     counts = np.bincount(pairs // max(products, 1), minlength=len(said)).tolist()
     found = [
@@ -68,17 +72,14 @@ def _counted(column: CountedColumn, families: Ints, products: int) -> Facet:
     return Facet(column.asked.field, found[:most], len(found[most:]), missing)
 
 
-def _pairs(column: CountedColumn, families: Ints) -> tuple[Sequence[Said], Ints, Ints]:
-    """Return all values, and for each value of each place its number and the place's family.
-
-    Raises DeadlineExceeded.
-    """
+def _pairs(column: CountedColumn, families: Ints) -> Work[tuple[Sequence[Said], Ints, Ints]]:
+    """Return all values, and for each value of each place its number and the place's family."""
     rows = np.flatnonzero(column.codes >= 0)
     present, code = np.unique(column.codes[rows], return_inverse=True)
     said: dict[Said, int] = {}
     held: list[list[int]] = []
     for each in present.tolist():
-        deadlines.check()
+        yield
         held.append([said.setdefault(one, len(said)) for one in column.read(each)])
     lengths = np.array([len(each) for each in held], np.int64)
     flat = np.array([number for each in held for number in each], np.int64)

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from retriever.catalog import deletions, imports, partial_updates, products
 from retriever.columns.keeper import Columns
-from retriever.columns.off_loop import each_passes
+from retriever.columns.products import each_passes
 from retriever.columns.table import ProductTable
 from retriever.domain.product import Product
 from retriever.ports.catalog import CatalogRecord, DeletionRecord, ImportRecord
