@@ -1,7 +1,8 @@
 """Columns of texts: shared ones as codes, titles as they are."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,8 +17,11 @@ from sightline_rules.fields import Field
 from sightline_rules.filters import ATTRIBUTES, Comparison, Leaf, Operator
 from sightline_rules.kinds import FieldKind
 
-Values: TypeAlias = Callable[[AskedFacet, str], Sequence[Said]]
+Values: TypeAlias = Callable[[AskedFacet, str], Sequence[Hashable]]
 """Returns the values in a stored text that a facet counts, each once."""
+Say: TypeAlias = Callable[[AskedFacet, Any], Said]
+_LIST_STEPS = 24
+"""Work of reading the values of a text that holds several, such as tags."""
 
 
 class Coded:
@@ -52,7 +56,9 @@ class CodedColumn(Coded):
         self.codes: npt.NDArray[np.signedinteger[Any]] = np.zeros(0, np.int8 if small else np.int32)
         """By place."""
         self._fact = fact_decoder(field)
-        self._values = _values(field.kind)
+        self._values, self._say = _values(field.kind)
+        several = isinstance(field.kind, kinds.TextsKind | kinds.AttributesKind)
+        self._read_steps = _LIST_STEPS if several else 1
 
     @property
     def nbytes(self) -> int:
@@ -71,8 +77,13 @@ class CodedColumn(Coded):
 
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:
         texts, values = self.texts, self._values
-        codes = self.codes[places].astype(np.int64)
-        return CountedColumn(asked, codes, lambda code: values(asked, texts[code]))
+        return CountedColumn(
+            asked,
+            self.codes[places].astype(np.int64),
+            read=lambda code: values(asked, texts[code]),
+            say=partial(self._say, asked),
+            steps=min(len(places), len(texts)) * self._read_steps,
+        )
 
     def cells(self, places: Ints) -> list[list[str]]:
         texts = self.texts
@@ -117,46 +128,45 @@ class LongTextColumn:
         return [[self.texts[place] for place in places.tolist()]]
 
 
-def _values(kind: FieldKind) -> Values:
-    """Return the function that reads a facet's values from a stored text."""
+def _values(kind: FieldKind) -> tuple[Values, Say]:
+    """Return the functions that read a facet's values from a stored text, and say one of them."""
     match kind:
         case kinds.CategoryKind():
-            return _category
+            return _category, _equal
         case kinds.TextsKind():
-            return _texts
+            return lambda _, text: json.loads(text), _equal
         case kinds.AttributesKind():
-            return _attribute
+            return _attribute, _say_attribute
         case kinds.ChoiceKind(choices):
             equal = Operator.EQUAL
-            return lambda asked, text: [(text, Comparison(asked.field, equal, choices(text)))]
+            return lambda _, text: (text,), lambda asked, text: (
+                text,
+                Comparison(asked.field, equal, choices(text)),
+            )
         case _:
-            return _whole
+            return lambda _, text: (text,) if text else (), _equal
 
 
 def _equal(asked: AskedFacet, text: str) -> Said:
     return text, Comparison(asked.field, Operator.EQUAL, text)
 
 
-def _whole(asked: AskedFacet, text: str) -> Sequence[Said]:
-    return [_equal(asked, text)] if text else []
-
-
-def _texts(asked: AskedFacet, text: str) -> Sequence[Said]:
-    return [_equal(asked, each) for each in json.loads(text)]
-
-
-def _category(asked: AskedFacet, text: str) -> Sequence[Said]:
+def _category(asked: AskedFacet, text: str) -> Sequence[str]:
     levels, depth = categories.split(text), len(categories.split(asked.below)) + 1
     path = categories.join(levels[:depth])
     inside = not asked.below or categories.is_within(text, asked.below)
-    return [_equal(asked, path)] if inside and len(levels) >= depth else []
+    return (path,) if inside and len(levels) >= depth else ()
 
 
-def _attribute(asked: AskedFacet, text: str) -> Sequence[Said]:
-    return [
-        (
-            value if isinstance(value, str) else json.dumps(value).removesuffix(".0"),
-            Comparison(asked.field, Operator.EQUAL, value),
-        )
-        for value in keyed(text).get(asked.field.removeprefix(ATTRIBUTES), ())
-    ]
+def _attribute(asked: AskedFacet, text: str) -> Sequence[Hashable]:
+    """Return texts as they are, and others with their type: 1.0 == True."""
+    values = keyed(text).get(asked.field.removeprefix(ATTRIBUTES), ())
+    return [each if isinstance(each, str) else (type(each), each) for each in values]
+
+
+def _say_attribute(asked: AskedFacet, value: Any) -> Said:
+    if isinstance(value, str):
+        return _equal(asked, value)
+    _, plain = value
+    text = json.dumps(plain).removesuffix(".0")
+    return text, Comparison(asked.field, Operator.EQUAL, plain)

@@ -1,6 +1,6 @@
 """Columns in memory: their values, and the queries of filters and facets."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -41,8 +41,12 @@ class CountedColumn:
     asked: AskedFacet
     codes: Ints
     """The code at each place; -1: no value."""
-    read: Callable[[int], Sequence[Said]]
+    read: Callable[[int], Sequence[Hashable]]
     """Returns the values of a code: none, one or several."""
+    say: Callable[[Any], Said]
+    """Returns what is answered of a value. Only called for the values that are answered."""
+    steps: int
+    """The work of reading all values, as of a filter."""
     ranged: bool = False
     """True: codes rise with the value, and the facet answers all of them in this order."""
 

@@ -1,6 +1,6 @@
 """Columns of numbers: times, numbers, flags and amounts, compared as arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -57,7 +57,9 @@ class NumberColumn:
         steps = self.values[places]
         match self._kind:
             case FlagKind():
-                return CountedColumn(asked, steps, lambda code: [_flag(asked.field, code > 0)])
+                return _counted(
+                    asked, steps, lambda code: _flag(asked.field, code > 0), ranged=False
+                )
             case NumberKind(most):
                 values = steps / self._steps
                 bounds = _number_bounds(asked, most, float(values.max(initial=0)))
@@ -65,7 +67,7 @@ class NumberColumn:
                 ranges = np.where(steps == NONE, -1, found)
                 named = [(f"{each:.15g}", each) for each in bounds]
                 said = partial(_range, asked.field, named)
-                return CountedColumn(asked, ranges, lambda code: [said(code)], ranged=True)
+                return _counted(asked, ranges, said)
             case _:
                 raise AssertionError(f"{asked.field} has no facet: the table of fields refuses it")
 
@@ -118,12 +120,20 @@ class MoneyColumn:
         ranges = np.where(same, np.searchsorted(bounds, micros, side="right") - 1, -1)
         named = [(_units(each), Money(currency, each)) for each in bounds]
         said = partial(_range, asked.field, named, unit=f" {currency}")
-        return CountedColumn(asked, ranges, lambda code: [said(code)], ranged=True)
+        return _counted(asked, ranges, said)
 
     def cells(self, places: Ints) -> list[list[Any]]:
         texts = self.currencies.texts
         codes: list[int] = self.codes[places].tolist()
         return [self.values[places].tolist(), [texts[code] for code in codes]]
+
+
+def _counted(
+    asked: AskedFacet, codes: Ints, say: Callable[[int], Said], *, ranged: bool = True
+) -> CountedColumn:
+    """Return a column whose codes are its values."""
+    work = len(codes) // 64
+    return CountedColumn(asked, codes, lambda code: (code,), say, work, ranged=ranged)
 
 
 def _number_bounds(asked: AskedFacet, most: float, largest: float) -> list[float]:
