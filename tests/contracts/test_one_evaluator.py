@@ -15,6 +15,8 @@ RULES = ROOT / "rules/src/sightline_rules"
 MEANING = {RULES / "kinds.py", RULES / "facts.py"}
 """What conditions mean, which the evaluator and the tests ask."""
 EVALUATOR = {*RULES.glob("evaluation/*.py")}
+OWNERS = ("kind", "facts")
+"""Ends of the names of what evaluates conditions."""
 SOURCES = sorted(
     each
     for folder in (
@@ -35,8 +37,8 @@ def evaluations(tree: ast.AST) -> Iterator[str]:
         ):
             yield from (f"imports {each.name}" for each in node.names if each.name == "passes")
         if isinstance(node, ast.Attribute) and node.attr in ("passes", "judge", "compares"):
-            if ast.unparse(node.value).endswith(("kind", "facts")):
-                yield f"uses .{node.attr} in line {node.lineno}"
+            owner = ast.unparse(node.value)
+            yield from (f"uses {owner}.{node.attr}" for end in OWNERS if owner.endswith(end))
 
 
 @pytest.mark.parametrize(

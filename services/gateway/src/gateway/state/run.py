@@ -18,6 +18,7 @@ from gateway.ports import (
 )
 from gateway.state.exposures import Exposures
 from gateway.state.pins import Pins
+from gateway.state.prices import RequestPrices
 from gateway.state.text_spaces import TextQuerySpaces
 from gateway.state.tokens import Digests
 from gateway.state.trace import RequestTrace
@@ -84,6 +85,7 @@ class RequestDependencies:
     text_spaces: TextQuerySpaces = field(default_factory=TextQuerySpaces)
     exposures: Exposures = field(default_factory=Exposures)
     pins: Pins = field(default_factory=Pins)
+    prices: RequestPrices = field(default_factory=RequestPrices)
 
     def in_time(self) -> AbstractContextManager[None]:
         """Limit the body to the caller's deadline, or the default one."""
