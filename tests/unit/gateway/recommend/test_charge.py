@@ -28,7 +28,7 @@ def parts(count: int) -> CallersFilter:
     return of_words(" OR ".join(f'attributes.colour:"x{n}"' for n in range(count)))
 
 
-BOUND = 0.25
+BOUND = 0.23
 """Processor seconds: a photo takes nearly all of them."""
 TITLED = of_words(" OR ".join(f'title:"x{n}"' for n in range(32)))
 BOOSTS = tuple(
