@@ -72,7 +72,7 @@ class PrioritySemaphore:
     def _admit(self) -> None:
         while self._waiting:
             priority, _, granted = self._waiting[0]
-            gave_up = granted.done()  # cancelled, but its task did not run yet to say so
+            gave_up = granted.done()  # cancelled, but its task has not run since
             if not gave_up and not self._may_start(priority):
                 return
             heapq.heappop(self._waiting)

@@ -57,7 +57,7 @@ async def filled_up(
 
 
 async def _last(run: Run) -> tuple[CandidateList, ...]:
-    """Return what the snapshot proves to pass. Raises NothingAvailable."""
+    """Return the products that the snapshot proves to pass. Raises NothingAvailable."""
     listings = await list_snapshot(run)
     if not listings:
         raise NothingAvailable(run.trace.causes)
@@ -65,7 +65,7 @@ async def _last(run: Run) -> tuple[CandidateList, ...]:
 
 
 async def list_snapshot(run: Run) -> tuple[CandidateList, ...]:
-    """Return the snapshot's products that it proves to pass, as the scene's fallbacks.
+    """Return the products that the snapshot proves to pass, as lists of the scene's fallbacks.
 
     Empty if there are none. Raises FilterInvalid.
     """

@@ -23,7 +23,7 @@ from sightline_rules.fields import FIELDS, FILTERED, ORDERS, WRITTEN
 from sightline_rules.filters import All, Filter
 
 FACTS = tuple(products.c[name] for field in FILTERED for name in field.stored)
-"""The columns of the facts that filters ask for."""
+"""Columns that filters read."""
 _JUDGED = 64
 """Rows whose facts are judged together."""
 
@@ -172,7 +172,8 @@ def to_facts(row: Any) -> Facts:
 
 
 def passing(rows: Iterable[Any], condition: Filter) -> Iterator[Any]:
-    """Yield the rows (with FACTS) that pass. Raise DeadlineExceeded after the caller's deadline."""
+    """Yield the rows (with FACTS) that pass the filter. Raise DeadlineExceeded after the caller's
+    deadline."""
     if condition == All():
         for row in rows:
             deadlines.check()

@@ -100,10 +100,10 @@ async def _proven(run: Run, ids: Sequence[str], scope: AnswerScope) -> ProductCo
 async def _all_subjects(
     run: Run, candidates: FusedCandidates, controls: Sequence[ControlRule]
 ) -> list[Collection[str]]:
-    """Return for each control the ids of the candidates that it is about.
+    """Return for each control the ids of the candidates that it applies to.
 
-    All filters are evaluated together by the candidates' columns, or by the record where these lack
-    a field; where the record can't be read, by the snapshot.
+    All filters are evaluated together on the candidates' columns; those on a field that these lack
+    by the record, or the snapshot if the record can't be read.
     """
     filters = [read(each.filter.message) for each in controls if each.filter is not None]
     found = iter(await passing(candidates.columns, filters) if filters else ())
@@ -115,7 +115,7 @@ async def _all_subjects(
 async def _subjects(
     run: Run, candidates: FusedCandidates, control: ControlRule, found: Collection[str] | None
 ) -> Collection[str]:
-    """Return the ids of the candidates that a control is about; `found`: by their columns."""
+    """Return the ids of the candidates that a control applies to; `found`: by their columns."""
     if control.filter is None:
         return control.product_ids
     if found is not None:
