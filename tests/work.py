@@ -1,7 +1,11 @@
 """Processor time in units of this machine, so that no bound depends on its speed."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 STEPS = 500_000
 """Steps of Python in one unit: some 20 ms on a server of 2024."""
@@ -23,3 +27,14 @@ def _unit() -> float:
     for number in range(STEPS):
         total += number
     return time.process_time() - begun
+
+
+async def longest_turn(call: Awaitable[T]) -> tuple[T, float]:
+    """Return what `call` returns, and the most processor time, in units, for which the event loop's
+    own thread lets nothing else on the loop run meanwhile."""
+    longest, running = 0.0, asyncio.ensure_future(call)
+    while not running.done():
+        begun = time.thread_time()
+        await asyncio.sleep(0)
+        longest = max(longest, time.thread_time() - begun)
+    return await running, longest / _unit()

@@ -18,11 +18,13 @@ from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import percentile
 from retriever.columns.arrays import Ints
 from retriever.columns.conditions import Conditions
-from retriever.columns.off_loop import each_passes
+from retriever.columns.products import each_passes
 from retriever.columns.table import ProductTable as Columns
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
-from sightline_rules.facts import Facts, passes
+from sightline_rules.evaluation.conditions import judged
+from sightline_rules.evaluation.work import finish
+from sightline_rules.facts import Facts
 from sightline_rules.filter_checks import check
 from sightline_rules.filters import Any, Comparison, Filter, FilterInvalidError, Operator
 from sightline_rules.kinds import MAX_ATTRIBUTES
@@ -113,11 +115,11 @@ def measure(shop: Sequence[Facts], rounds: int) -> FilterFigures:
 
 
 def _by_columns(by: Conditions, condition: Filter, places: Ints) -> object:
-    return by.asked(condition, places).passing()
+    return finish(by.asked([condition], places).passing())
 
 
 def _row_by_row(condition: Filter, shop: Sequence[Facts]) -> object:
-    return [passes(condition, facts) for facts in shop]
+    return finish(judged(condition, shop))
 
 
 def _is_taken(condition: Filter) -> bool:

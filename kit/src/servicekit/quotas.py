@@ -1,4 +1,5 @@
-"""Quotas of a caller in a catalog: calls, writes and seconds of decoding photos, as token buckets.
+"""Quotas of a caller in a catalog, as token buckets: calls, writes, seconds of processors and of
+decoding photos.
 
 A bucket fills at the quota's rate and holds `quota_burst_seconds` of it. Each process has its own
 buckets: a caller whose calls reach several processes or replicas has that many quotas. Not the
@@ -31,28 +32,57 @@ class QuotaKind(StrEnum):
     CALLS = "calls"
     WRITES = "writes"
     DECODE_SECONDS = "decode_seconds"
+    PROCESSOR_SECONDS = "processor_seconds"
 
 
-_NEEDED = {QuotaKind.CALLS: 1.0, QuotaKind.WRITES: 1.0, QuotaKind.DECODE_SECONDS: 0.01}
+_NEEDED = {
+    QuotaKind.CALLS: 1.0,
+    QuotaKind.WRITES: 1.0,
+    QuotaKind.DECODE_SECONDS: 0.01,
+    QuotaKind.PROCESSOR_SECONDS: 0.01,
+}
 """Tokens required before use; of decoding, the rest is charged afterwards."""
+PRODUCTION = {
+    QuotaKind.CALLS: 100.0,
+    QuotaKind.WRITES: 20.0,
+    QuotaKind.DECODE_SECONDS: 0.5,
+    QuotaKind.PROCESSOR_SECONDS: 2.0,
+}
+"""Quotas a second in production mode where none are set: half of a machine of four processors
+(docs/operate/sizing.md)."""
 _ROUNDING = timedelta(milliseconds=1)
 
 
 class QuotaSettings(ServiceSettings):
     """Quotas of one caller; a mixin of the settings of the service that knows the callers."""
 
-    quota_calls: float = Field(default=0.0, ge=0)
-    """Calls per second of one caller in one catalog, in each process. 0: no limit."""
+    quota_calls: float | None = Field(default=None, ge=0)
+    """Calls per second of one caller in one catalog, in each process. 0: no limit. `None`: 100 in
+    production, otherwise no limit."""
 
-    quota_writes: float = Field(default=0.0, ge=0)
-    """Calls per second that change something, included in these. 0: no limit."""
+    quota_writes: float | None = Field(default=None, ge=0)
+    """Calls per second that change something, included in these. 0: no limit. `None`: 20 in
+    production, otherwise no limit."""
 
-    quota_decode_seconds: float = Field(default=0.0, ge=0)
+    quota_decode_seconds: float | None = Field(default=None, ge=0)
     """Seconds of decoding per second for photos in queries of one caller in one catalog, in each
-    process. 0: no limit. The time is charged after decoding, and the next photo waits."""
+    process. 0: no limit. The time is charged after decoding, and the next photo waits. `None`: 0.5
+    in production, otherwise no limit."""
+
+    quota_processor_seconds: float | None = Field(default=None, ge=0)
+    """Processor seconds per second, of all services, for searches and lists of one caller in one
+    catalog, in each process. 0: no limit. The price of a request is charged before it runs, and
+    corrected by what it did cost. `None`: 2 in production, otherwise no limit."""
 
     quota_burst_seconds: float = Field(default=10.0, ge=1, le=3600)
     """Seconds of a quota that may be used at once after a pause."""
+
+    def quota(self, kind: QuotaKind) -> float:
+        """Return the rate of a quota a second; 0: no limit."""
+        given: float | None = getattr(self, f"quota_{kind}")
+        if given is not None:
+            return given
+        return PRODUCTION[kind] if self.mode == "production" else 0.0
 
 
 class QuotaExhausted(ResourceExhausted, reason="QUOTA_EXHAUSTED"):
@@ -80,8 +110,13 @@ class TokenBucket:
         self._at = now
         return max(0.0, needed - self._level) / self._rate
 
+    @property
+    def most(self) -> float:
+        """Return how many tokens it holds, at most."""
+        return self._most
+
     def spend(self, amount: float) -> None:
-        """Take tokens; the level may become negative."""
+        """Take tokens; the level may become negative. A negative amount gives some back."""
         self._level -= amount
 
 
@@ -104,8 +139,22 @@ class CallerUsage:
         if bucket is not None and (seconds := bucket.wait(_NEEDED[quota], self._clock())):
             raise QuotaExhausted(quota, seconds)
 
+    def reserve(self, quota: QuotaKind, amount: float) -> float:
+        """Charge `amount` before its use, at most all that the quota holds after a pause.
+
+        Return what was charged. Raises QuotaExhausted without a charge.
+        """
+        bucket = self._buckets.get(quota)
+        if bucket is None:
+            return 0.0
+        amount = min(amount, bucket.most)
+        if seconds := bucket.wait(amount, self._clock()):
+            raise QuotaExhausted(quota, seconds)
+        bucket.spend(amount)
+        return amount
+
     def spend(self, quota: QuotaKind, amount: float = 1.0) -> None:
-        """Charge `amount` to a quota."""
+        """Charge `amount` to a quota; a negative amount is a correction of an earlier charge."""
         if bucket := self._buckets.get(quota):
             bucket.spend(amount)
 
@@ -120,6 +169,12 @@ def check(quota: QuotaKind) -> None:
         found.check(quota)
 
 
+def reserve(quota: QuotaKind, amount: float) -> float:
+    """Charge `amount` to the current caller's quota before its use (`CallerUsage.reserve`)."""
+    found = account.get()
+    return 0.0 if found is None else found.reserve(quota, amount)
+
+
 def spend(quota: QuotaKind, amount: float) -> None:
     """Charge `amount` to the current caller's quota."""
     if found := account.get():
@@ -132,7 +187,7 @@ class Quotas:
     def __init__(
         self, settings: QuotaSettings, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._rates = {quota: getattr(settings, f"quota_{quota}") for quota in QuotaKind}
+        self._rates = {quota: settings.quota(quota) for quota in QuotaKind}
         self._burst = settings.quota_burst_seconds
         self._clock = clock
         self._accounts: OrderedDict[tuple[str, str], CallerUsage] = OrderedDict()

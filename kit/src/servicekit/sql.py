@@ -25,7 +25,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from servicekit import deadlines, revisions, tracing
+from servicekit.audit import about
 from servicekit.config import is_guessable
+from servicekit.fair_turns import FairTurn, FairTurns
 from servicekit.local_reads import LocalReads
 from servicekit.revisions import Made, SchemaRevision, run_migrations
 from servicekit.sql_errors import (
@@ -76,10 +78,12 @@ class Database:
 
         `url` is a SQLAlchemy URL (`sqlite:////dir/file.db`, `postgresql+psycopg://…`). `migrations`
         names the package with `env.py` and `versions/`, e.g. `a.record.migrations`. `threads` read
-        side by side, one more writes. Beyond `max_waiting` concurrent calls, calls raise StoreBusy.
-        SQLite's log collects `checkpoint_pages` of 4 KiB before they are moved into the file: with
-        more, a store with scattered writes moves each page less often. A SQLite file's directory is
-        created if missing. Raises ValueError for SQLite in memory, which is not durable.
+        side by side for one catalog, one more for the others, and one writes: catalogs that wait
+        for a thread take turns by the time that they have used. Beyond `max_waiting` concurrent
+        calls, calls raise StoreBusy. SQLite's log collects `checkpoint_pages` of 4 KiB before they
+        are moved into the file: with more, a store with scattered writes moves each page less
+        often. A SQLite file's directory is created if missing. Raises ValueError for SQLite in
+        memory, which is not durable.
         """
         self._url = make_url(url)
         self._named = {"db.system.name": self._url.get_backend_name()}
@@ -88,7 +92,7 @@ class Database:
         self._busy_seconds = busy_seconds
         self._file = _sqlite_file(self._url)
         opened = partial(_engine, self._url, busy_seconds, poolclass=QueuePool, max_overflow=0)
-        self.engine = opened(checkpoint_pages=checkpoint_pages, pool_size=threads + 1)
+        self.engine = opened(checkpoint_pages=checkpoint_pages, pool_size=threads + 2)
         """For tests and tools; services use `read` and `write`."""
         # SQLite's readers see one snapshot anyway; PostgreSQL's default is a snapshot for each
         # statement.
@@ -98,8 +102,9 @@ class Database:
         if self._file is None:
             held = f"-c idle_in_transaction_session_timeout={WRITE_SECONDS}s"
             self._writer = opened(postgres=held, pool_size=1)
-        self._read_threads = ThreadPoolExecutor(threads, "sql-read")
+        self._read_threads = ThreadPoolExecutor(threads + 1, "sql-read")
         self._write_thread = ThreadPoolExecutor(1, "sql-write")
+        self._read_turns, self._write_turns = FairTurns(threads + 1, threads), FairTurns(1, 1)
         self._max_waiting = max_waiting
         self._waiting = 0
         self._local_reads = None if self._file is None else LocalReads(self._file)
@@ -107,27 +112,38 @@ class Database:
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """Return `fn` of a connection that sees one snapshot of the store. `fn` must not write."""
         with tracing.within("sql read", tracing.CLIENT, self._named):
-            return await self._run(self._read_threads, self._readers, fn)
+            return await self._run(self._read_threads, self._read_turns, self._readers, fn)
 
     async def write(self, fn: Callable[[Connection], T]) -> T:
         """Return `fn` of a connection in a transaction, after its commit.
 
-        Writes of this process run one after another, in the order of the calls. An exception of
-        `fn` rolls back and is raised. A cancelled write may still be committed. Raises StoreBusy,
-        StoreFull, StoreUnavailable or StoreDamaged; other errors of the database, such as
-        IntegrityError, are raised as they are.
+        Writes of this process run one after another, those of one catalog in the order of the
+        calls. An exception of `fn` rolls back and is raised. A cancelled write may still be
+        committed. Raises StoreBusy, StoreFull, StoreUnavailable or StoreDamaged; other errors of
+        the database, such as IntegrityError, are raised as they are.
         """
         with tracing.within("sql write", tracing.CLIENT, self._named):
-            return await self._run(self._write_thread, self._writer, fn)
+            return await self._run(self._write_thread, self._write_turns, self._writer, fn)
 
     async def _run(
-        self, threads: ThreadPoolExecutor, engine: Engine, fn: Callable[[Connection], T]
+        self,
+        threads: ThreadPoolExecutor,
+        turns: FairTurns,
+        engine: Engine,
+        fn: Callable[[Connection], T],
     ) -> T:
         if self._waiting >= self._max_waiting:
             raise StoreBusy
         self._waiting += 1
         try:
-            return await deadlines.in_thread(partial(_transact, engine, fn), threads)
+            turn = await turns.take(about.get())
+            running = True
+            try:
+                found = await deadlines.in_thread(partial(_transact, engine, fn, turn), threads)
+                running = False
+                return found
+            finally:
+                turn.leave(running=running)
         finally:
             self._waiting -= 1
 
@@ -273,9 +289,12 @@ def has_guessable_password(url: str) -> bool:
     return is_guessable(parsed.username or "", str(parsed.password or ""))
 
 
-def _transact(engine: Engine, fn: Callable[[Connection], T]) -> T:
-    with _translated(), engine.begin() as connection:
-        return fn(connection)
+def _transact(engine: Engine, fn: Callable[[Connection], T], turn: FairTurn) -> T:
+    try:
+        with _translated(), engine.begin() as connection:
+            return fn(connection)
+    finally:
+        turn.run_ended()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -75,6 +75,8 @@ class FieldKind:
     """True if the field has words, for keyword search and for the text that is embedded."""
     looks: ClassVar[int] = 1
     """Maximum number of texts that `contains` compares in one product."""
+    by_parts: ClassVar[bool] = True
+    """True if CONTAINS passes a part of a text; False: it passes a whole one."""
 
     @property
     def unknown(self) -> Any:
@@ -118,6 +120,41 @@ class FieldKind:
                 if operator not in self.operators.get(type(value), ()):
                     raise FilterInvalidError("filter", f"{name} can't be evaluated; check() first")
                 return self.compares(fact, operator, value)
+
+    def judge(self, leaves: Sequence[Leaf]) -> Callable[[Any], list[bool]]:
+        """Return the function that says of a fact which of these conditions it passes.
+
+        As `passes` for each of them, but a fact's texts are folded once for all CONTAINS.
+        """
+        parts = [(place, part) for place, leaf in enumerate(leaves) if (part := self._part(leaf))]
+        known = {place for place, _ in parts}
+        others = [(place, leaf) for place, leaf in enumerate(leaves) if place not in known]
+        passes, texts, count = self.passes, self.texts, len(leaves)
+
+        def judge(fact: Any) -> list[bool]:
+            found = [False] * count
+            if parts:
+                whole = _folded(_BETWEEN.join(texts(fact)))
+                for place, part in parts:
+                    found[place] = part in whole
+            for place, leaf in others:
+                found[place] = passes(fact, leaf)
+            return found
+
+        return judge
+
+    def _part(self, leaf: Leaf) -> str:
+        """Return the part of a text that a condition asks for, folded; "" for other conditions, and
+        for a part that could reach from one text into the next."""
+        if not self.by_parts or not isinstance(leaf, Comparison):
+            return ""
+        contains = leaf.operator is Operator.CONTAINS and _BETWEEN not in str(leaf.value)
+        return fold(str(leaf.value)) if contains else ""
+
+    def looks_of(self, leaf: Leaf) -> int:
+        """Return the texts or values of one product that a condition compares, at most."""
+        contains = isinstance(leaf, Comparison) and leaf.operator is Operator.CONTAINS
+        return self.looks if contains else 1
 
     def knows(self, fact: Any) -> bool:
         """Return whether the product has the field."""
@@ -197,6 +234,7 @@ class TextsKind(FieldKind):
     """Maximum number of characters of one text, 1 or more."""
 
     name: ClassVar[str] = "texts"
+    by_parts: ClassVar[bool] = False
     unknown: ClassVar[frozenset[str]] = frozenset()
     operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {str: EQUALITY | CONTAINS}
     countable: ClassVar[bool] = True
@@ -448,6 +486,14 @@ def fold(text: str) -> str:
 
     Cached: a filter's text meets many products, and a product's text several conditions.
     """
+    return _folded(text)
+
+
+_BETWEEN = "\0"
+"""Stands between texts that are folded together: accents do not compose across it."""
+
+
+def _folded(text: str) -> str:
     folded = unicodedata.normalize("NFC", text).casefold()
     return folded if folded.isascii() else unicodedata.normalize("NFC", folded)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sightline_rules.facts import Facts, passes
+from sightline_rules.evaluation.conditions import AskedFilters, of_facts
+from sightline_rules.evaluation.work import Work, finish
+from sightline_rules.facts import Facts
 from sightline_rules.filters import (
     All,
     Any,
@@ -36,23 +39,48 @@ class Rejection:
     """The product's values in the fields that the condition names: "price: 45 EUR"."""
 
 
-def rejection(condition: Filter, facts: Facts, path: str = "filter") -> Rejection | None:
-    """Return the condition of a checked filter that the product fails, or `None` if it passes.
+def rejections_of(
+    condition: Filter, products: Iterable[Facts], path: str = "filter"
+) -> Work[list[Rejection | None]]:
+    """Return for each product the condition of a checked filter that it fails; `None`: it passes.
 
     In an `all` it is the first failing part; a failing `any` or `not` is reported as a whole.
     """
-    if passes(condition, facts):
-        return None
+    facts = []
+    for each in products:
+        facts.append(each)
+        yield
+    asked = of_facts([condition], facts)
+    yield from asked.look_up()
+    found: list[Rejection | None] = [None] * len(facts)
+    yield from _reject(condition, path, asked, facts, found)
+    return found
+
+
+def rejection(condition: Filter, facts: Facts) -> Rejection | None:
+    """Return the condition of a checked filter that one product fails, or `None` if it passes."""
+    return finish(rejections_of(condition, (facts,)))[0]
+
+
+def _reject(
+    condition: Filter,
+    path: str,
+    asked: AskedFilters,
+    facts: Sequence[Facts],
+    found: list[Rejection | None],
+) -> Work[None]:
+    """Fill in the rejections by a condition of the products that have none yet."""
     if isinstance(condition, All):
         for index, part in enumerate(condition.filters):
-            found = rejection(part, facts, f"{path}.all.filters[{index}]")
-            if found is not None:
-                return found
-    return Rejection(
-        path=f"{path}.{_KINDS[type(condition)]}",
-        condition=_cut(words(condition)),
-        held=tuple(f"{name}: {_cut(_shown(name, facts))}" for name in sorted(fields(condition))),
-    )
+            yield from _reject(part, f"{path}.all.filters[{index}]", asked, facts, found)
+        return
+    passing = yield from asked.evaluate(condition)
+    said, names = _cut(words(condition)), sorted(fields(condition))
+    for row in (~passing).nonzero()[0].tolist():
+        if found[row] is None:
+            held = tuple(f"{name}: {_cut(_shown(name, facts[row]))}" for name in names)
+            found[row] = Rejection(f"{path}.{_KINDS[type(condition)]}", said, held)
+            yield
 
 
 _KINDS: dict[type[Filter], str] = {

@@ -87,3 +87,48 @@ def test_those_who_come_once_are_forgotten() -> None:
     for number in range(MOST_ACCOUNTS):
         calls(some, 1, f"caller {number}")
     calls(some, 1)
+
+
+def processor(clock: Seconds, rate: float, burst: float) -> quotas.CallerUsage:
+    some = made(clock, quota_processor_seconds=rate, quota_burst_seconds=burst)
+    some.enter("shop", "wines", writes=False)
+    found = quotas.account.get()
+    assert found is not None
+    return found
+
+
+def test_a_price_is_charged_before_the_work_and_corrected_after_it() -> None:
+    usage = processor(Seconds(), 0.5, 4)
+    assert usage.reserve(QuotaKind.PROCESSOR_SECONDS, 1.5) == 1.5
+    with pytest.raises(QuotaExhausted) as caught:
+        usage.reserve(QuotaKind.PROCESSOR_SECONDS, 1.0)
+    assert caught.value.metadata == {"quota": "processor_seconds"}
+    assert caught.value.retry_after is not None
+    assert caught.value.retry_after.total_seconds() == pytest.approx(1.0, abs=0.01)
+    usage.spend(QuotaKind.PROCESSOR_SECONDS, 0.25 - 1.5)
+    assert usage.reserve(QuotaKind.PROCESSOR_SECONDS, 1.0) == 1.0
+
+
+def test_a_price_above_all_that_a_quota_holds_waits_for_a_full_one() -> None:
+    clock = Seconds()
+    usage = processor(clock, 0.5, 4)
+    assert usage.reserve(QuotaKind.PROCESSOR_SECONDS, 100.0) == 2.0
+    with pytest.raises(QuotaExhausted):
+        usage.reserve(QuotaKind.PROCESSOR_SECONDS, 100.0)
+    clock.now += 4
+    assert usage.reserve(QuotaKind.PROCESSOR_SECONDS, 100.0) == 2.0
+
+
+def test_without_a_quota_nothing_is_reserved() -> None:
+    assert quotas.reserve(QuotaKind.PROCESSOR_SECONDS, 100.0) == 0.0
+    calls(made(Seconds(), quota_calls=1), 1)
+    assert quotas.reserve(QuotaKind.PROCESSOR_SECONDS, 100.0) == 0.0
+
+
+@pytest.mark.parametrize("kind", QuotaKind)
+def test_quotas_are_on_in_production_and_off_elsewhere_unless_they_are_set(kind: QuotaKind) -> None:
+    name = f"quota_{kind}"
+    assert QuotaSettings().quota(kind) == 0
+    assert QuotaSettings(mode="production").quota(kind) == quotas.PRODUCTION[kind] > 0
+    assert QuotaSettings(mode="production", **{name: 0}).quota(kind) == 0  # type: ignore[arg-type]
+    assert QuotaSettings(**{name: 7.0}).quota(kind) == 7  # type: ignore[arg-type]

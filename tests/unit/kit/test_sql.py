@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 
 from servicekit import sql
+from servicekit.audit import about
 from servicekit.sql import Database, StoreBusy, StoreDamaged, StoreFull, StoreUnavailable
 from tests.fakes.kit_store import BOTTLE, METADATA, MIGRATIONS, SHELF
 from tests.waiting import SECONDS
@@ -398,3 +399,34 @@ def test_checking_a_url_touches_nothing(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/not/yet/store.db"
     assert sql.check_url(url) == url
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_catalog_with_many_long_reads_leaves_a_thread_to_others(file: Path) -> None:
+    db, go_on = open_at(file, threads=2), threading.Event()
+    db.migrate()
+    await db.write(lambda c: c.execute(add("a")))
+    about.set("busy")
+    held = [asyncio.create_task(db.read(lambda _: go_on.wait(SECONDS))) for _ in range(8)]
+    await asyncio.sleep(0)
+    about.set("other")
+    assert await db.read(names) == {"a"}
+    go_on.set()
+    assert await asyncio.gather(*held) == [True] * 8
+    db.close()
+
+
+async def test_a_catalog_with_many_writes_delays_others_by_one_of_them(file: Path) -> None:
+    db, order = open_at(file), list[str]()
+    db.migrate()
+
+    async def write(catalog: str, name: str) -> None:
+        about.set(catalog)
+        await db.write(lambda c: c.execute(add(name)))
+        order.append(name)
+
+    busy = [asyncio.create_task(write("busy", f"busy-{number}")) for number in range(8)]
+    await asyncio.sleep(0)
+    await asyncio.gather(asyncio.create_task(write("other", "other")), *busy)
+    assert order.index("other") <= 2
+    assert [name for name in order if name != "other"] == [f"busy-{number}" for number in range(8)]
+    db.close()

@@ -5,6 +5,7 @@ A new field is covered as soon as it is in the table.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any as Anything
 
@@ -29,6 +30,8 @@ from retriever.record.tables import products as table
 from retriever.servicer import column_messages, product_messages
 from sightline.common.v1.filter_pb2 import Filter as FilterMessage
 from sightline_rules import messages
+from sightline_rules.evaluation.conditions import judged
+from sightline_rules.evaluation.work import finish
 from sightline_rules.facts import passes
 from sightline_rules.filter_checks import check
 from sightline_rules.filter_words import parsed
@@ -64,8 +67,8 @@ def cells(held: Product) -> dict[str, Anything]:
 
 def by_columns(held: Sequence[Product], condition: Filter) -> list[bool]:
     rows = [ProductRow(each.content.product_id, cells(each), 0) for each in held]
-    asked = Conditions(ProductTable(rows)).asked(condition, np.arange(len(rows)))
-    return asked.passing().tolist()
+    asked = Conditions(ProductTable(rows)).asked([condition], np.arange(len(rows)))
+    return finish(asked.passing())[0].tolist()
 
 
 def by_sql(store: sa.Connection, held: Sequence[Product], condition: Filter) -> list[bool]:
@@ -84,7 +87,7 @@ def by_sql(store: sa.Connection, held: Sequence[Product], condition: Filter) -> 
 def by_candidates(held: Sequence[Product], condition: Filter) -> list[bool] | None:
     """What the gateway says of columns as the retriever makes them; None: it does not know all."""
     columns = columns_of_rows([product_messages.row(each) for each in held])
-    found = passing_candidates(columns, condition)
+    (found,) = asyncio.run(passing_candidates(columns, [condition]))
     return None if found is None else [each.content.product_id in found for each in held]
 
 
@@ -105,6 +108,7 @@ def test_all_evaluators_agree(
     assert by_columns(held, condition) == expected
     assert by_sql(store, held, condition) == expected
     assert by_candidates(held, condition) in (expected, None)
+    assert finish(judged(condition, [each.facts for each in held])).tolist() == expected
     assert [rejection(condition, each.facts) is None for each in held] == expected
     for each, passed in zip(held, expected, strict=True):
         assert accepted(each, condition) or not passed

@@ -16,12 +16,14 @@ from gateway.model.columns import ProductColumns
 from gateway.ranking import passing
 from retriever.adapters.milvus.indexed import indexed
 from retriever.columns.column import AskedFacet
-from retriever.columns.lookups import Lookups
 from retriever.columns.table import column_of
 from retriever.domain import stored, validation
 from retriever.record import tables
 from retriever.servicer import column_messages, product_messages
 from sightline_rules import messages
+from sightline_rules.evaluation.columns import AskedColumn
+from sightline_rules.evaluation.texts import Lookups
+from sightline_rules.evaluation.work import finish
 from sightline_rules.fields import FIELDS, Field, check
 from sightline_rules.filters import Comparison, Filter, Operator
 from sightline_rules.kinds import FlagKind
@@ -50,9 +52,12 @@ def by_columns(facts: list[bool | None], leaf: Any) -> list[bool]:
     column, places = column_of(ORGANIC), np.arange(len(facts))
     column.grow(len(facts))
     column.fill(range(len(facts)), [stored.cells(ORGANIC, fact) for fact in facts])
-    asked = column.asked([leaf], places, Lookups())
-    asked.look_up()
-    return list(asked.flags(leaf))
+    return flags(column.asked([leaf], places, Lookups()), leaf)
+
+
+def flags(asked: AskedColumn, leaf: Any) -> list[bool]:
+    finish(asked.look_up())
+    return asked.flags(leaf).tolist()
 
 
 def by_sql(facts: list[bool | None]) -> list[bool | None]:
@@ -67,11 +72,11 @@ def by_sql(facts: list[bool | None]) -> list[bool | None]:
         return [read(row._mapping) for row in found]
 
 
-def by_candidates(facts: list[bool | None]) -> list[bool | None]:
+def by_candidates(facts: list[bool | None], leaf: Any) -> list[bool]:
     cells = [gateway_columns._cells(ORGANIC, Message(organic=fact))[0] for fact in facts]
     block = (SimpleNamespace(organics=cells), range(len(facts)))
     names = [str(n) for n in range(len(facts))]
-    return passing._column(ProductColumns(names, blocks=[block]), ORGANIC)
+    return flags(passing.column_of(ProductColumns(names, blocks=[block]), ORGANIC, [leaf]), leaf)
 
 
 def accepted(fact: bool | None, leaf: Filter, *, negated: bool) -> bool:
@@ -91,7 +96,7 @@ def test_all_evaluators_agree_on_flags(facts: list[bool | None], leaf: Any) -> N
     expected = [ORGANIC.kind.passes(fact, leaf) for fact in facts]
     assert by_columns(facts, leaf) == expected
     assert by_sql(facts) == facts
-    assert by_candidates(facts) == facts
+    assert by_candidates(facts, leaf) == expected
     for fact, passed in zip(facts, expected, strict=True):
         assert accepted(fact, leaf, negated=False) or not passed
         assert accepted(fact, leaf, negated=True) or passed
@@ -111,5 +116,8 @@ def test_flags_are_counted() -> None:
     counted = column.counted(AskedFacet("organic", 9), np.arange(4))
     assert counted.codes.tolist() == [1, -1, 0, 1]
     assert not counted.ranged
-    assert counted.read(1) == [("true", Comparison("organic", Operator.EQUAL, True))]
-    assert counted.read(0) == [("false", Comparison("organic", Operator.EQUAL, False))]
+    said = [counted.say(value) for code in (1, 0) for value in counted.read(code)]
+    assert said == [
+        ("true", Comparison("organic", Operator.EQUAL, True)),
+        ("false", Comparison("organic", Operator.EQUAL, False)),
+    ]

@@ -206,6 +206,9 @@ class BatchGetProductsResponse(google.protobuf.message.Message):
     FILTERED_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     REJECTIONS_FIELD_NUMBER: builtins.int
     TITLES_FIELD_NUMBER: builtins.int
+    CATALOG_PRODUCT_COUNT_FIELD_NUMBER: builtins.int
+    catalog_product_count: builtins.int
+    """Number of products of the catalog, for the price of later requests. 0: unknown, as it is not held in memory."""
     @property
     def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.product_pb2.Product]:
         """With PRODUCT_VIEW_FULL: the products, in the requested order."""
@@ -239,9 +242,10 @@ class BatchGetProductsResponse(google.protobuf.message.Message):
         filtered_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         rejections: collections.abc.Iterable[Global___Rejection] | None = ...,
         titles: collections.abc.Iterable[builtins.str] | None = ...,
+        catalog_product_count: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["columns", b"columns"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["columns", b"columns", "filtered_product_ids", b"filtered_product_ids", "missing_product_ids", b"missing_product_ids", "products", b"products", "rejections", b"rejections", "titles", b"titles"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_product_count", b"catalog_product_count", "columns", b"columns", "filtered_product_ids", b"filtered_product_ids", "missing_product_ids", b"missing_product_ids", "products", b"products", "rejections", b"rejections", "titles", b"titles"]) -> None: ...
 
 Global___BatchGetProductsResponse: typing_extensions.TypeAlias = BatchGetProductsResponse
 

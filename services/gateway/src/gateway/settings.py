@@ -55,6 +55,11 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     call_seconds: float = Field(default=60.0, gt=0, le=3600)
     """Maximum seconds for one call that is passed to a peer (catalog, events, models, jobs)."""
 
+    request_seconds: float = Field(default=1.0, gt=0, le=60)
+    """Maximum price of one request in processor seconds on a catalog of 5,000 products, computed
+    before it runs (docs/operate/limits.md). Dearer requests are rejected
+    (REQUEST_TOO_EXPENSIVE)."""
+
     hedge_share: float = Field(default=0.02, ge=0, le=0.5)
     """Maximum share of searches and nominations that are sent to another replica as well if they
     take longer than 95% of all, 0 to 1. 0 disables hedging. Useful if peers have several replicas.

@@ -19,6 +19,7 @@ from gateway.servicer.passthrough import Connection, Passthrough
 from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
 from gateway.state.experiments import RunningExperiments
+from gateway.state.prices import RequestPrices
 from gateway.state.run import PeerClients, RequestDependencies
 from gateway.state.scenes import SceneFiles
 from gateway.state.snapshots import Snapshots
@@ -69,9 +70,10 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         peer: _connect(settings, peer, known, of.IDEMPOTENT) for peer, of in CLIENTS.items()
     }
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
+    prices = RequestPrices(settings.request_seconds)
     clients = PeerClients(
         embedder.EmbedderClient(*connections[Peer.EMBEDDER]),
-        retriever.RetrieverClient(*connections[Peer.RETRIEVER]),
+        retriever.RetrieverClient(*connections[Peer.RETRIEVER], prices.learn),
         ranking,
     )
     once = _connect(settings, Peer.RETRIEVER, known, ())
@@ -90,11 +92,12 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         keys=keys,
         snapshots=snapshots,
         experiments=experiments,
+        prices=prices,
     )
     servicers = (
         recommendation.RecommendationServicer(deps),
         _admin(settings, passthrough, connections, scenes, log, experiments=experiments),
-        *_routed(settings, passthrough, connections, keys),
+        *_routed(settings, passthrough, connections, keys, prices),
     )
     bindings = [Binding.of(servicer) for servicer in servicers]
     channels = [once, *connections.values(), *beside.values()]
@@ -106,11 +109,12 @@ def _routed(
     passthrough: Passthrough,
     connections: Mapping[Peer, Connection],
     keys: SigningKeys,
+    prices: RequestPrices,
 ) -> tuple[object, ...]:
     """Return the servicers that pass calls on to peers."""
     return (
         catalog.CatalogServicer(  # type: ignore[abstract]
-            settings.catalogs, passthrough, *connections[Peer.RETRIEVER], keys
+            settings.catalogs, passthrough, *connections[Peer.RETRIEVER], keys, prices=prices
         ),
         events.UserEventServicer(settings.catalogs, passthrough, keys),  # type: ignore[abstract]
         jobs.JobProxyServicer(settings.catalogs, connections, keys),
@@ -160,6 +164,7 @@ def _dependencies(
     keys: SigningKeys,
     snapshots: Snapshots,
     experiments: RunningExperiments | None,
+    prices: RequestPrices,
 ) -> RequestDependencies:
     return RequestDependencies(
         peers=clients,
@@ -175,6 +180,7 @@ def _dependencies(
         keys=keys,
         snapshot_of=snapshots.get,
         experiments=experiments,
+        prices=prices,
     )
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from embedder.domain.errors import QueueFull
 from embedder.domain.items import Priority
-from embedder.serving.priority import ModelQueue, ModelQueues, PrioritySemaphore
+from embedder.serving.priority import ModelQueue, ModelQueues
+from servicekit.priority import PrioritySemaphore
 
 BULK, INTERACTIVE = Priority.BULK, Priority.INTERACTIVE
 

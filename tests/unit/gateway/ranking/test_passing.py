@@ -42,19 +42,26 @@ for number, product in enumerate(PRODUCTS, start=1):
         'create_time >= "2023-01-01"',
     ],
 )
-def test_columns_say_what_the_record_would(text: str) -> None:
+async def test_columns_say_what_the_record_would(text: str) -> None:
     condition = parsed(text)
     parts = [(columns_of_rows(part), (0, 1)) for part in (PRODUCTS[:2], PRODUCTS[2:])]
-    found = passing(gathered(parts), condition)
+    (found,) = await passing(gathered(parts), [condition])
+    assert found is not None
     assert found == [
         each.product_id for each in PRODUCTS if passes(condition, messages.facts(each))
     ]
     assert 0 < len(found) < len(PRODUCTS) or "USD" in text
 
 
-def test_the_record_is_asked_where_columns_do_not_say() -> None:
+async def test_the_record_is_asked_where_columns_do_not_say() -> None:
     columns = columns_of_rows(PRODUCTS)
     for text in ("title:red", 'update_time >= "2023-01-01"', 'brand = Miolo AND title:"x"'):
-        assert passing(columns, parsed(text)) is None
-    assert passing(columns, All()) is None
-    assert passing(ProductColumns(product_ids=["a"]), parsed("brand:*")) is None
+        assert await passing(columns, [parsed(text)]) == [None]
+    assert await passing(columns, [All()]) == [None]
+    assert await passing(ProductColumns(product_ids=["a"]), [parsed("brand:*")]) == [None]
+
+
+async def test_filters_that_columns_can_answer_are_answered_beside_others() -> None:
+    columns = columns_of_rows(PRODUCTS)
+    asked = [parsed(text) for text in ("brand = Miolo", "title:red", "tags:Beef")]
+    assert await passing(columns, asked) == [["a"], None, ["b"]]

@@ -17,6 +17,7 @@ from gateway.servicer import admin, catalog, events
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.list_tokens import GOOD_MICROS
 from gateway.servicer.passthrough import ROUTES, Passthrough, PublicRoute
+from gateway.state.prices import RequestPrices
 from servicekit.clock import now_micros
 from servicekit.errors import NotFound
 from servicekit.keyring import open_keys
@@ -110,7 +111,7 @@ def served(channels: dict[Peer, Any], once: FakeChannel | None = None) -> dict[s
             service_version="0",
         ),
         catalog.SERVICE.full_name: catalog.CatalogServicer(
-            ["default"], passthrough, *ways[Peer.RETRIEVER], open_keys
+            ["default"], passthrough, *ways[Peer.RETRIEVER], open_keys, prices=RequestPrices()
         ),
         events.SERVICE.full_name: events.UserEventServicer(["default"], passthrough, open_keys),
     }

@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from gateway.servicer.catalog import CatalogServicer
+from gateway.state.prices import RequestPrices
 from servicekit import access
 from servicekit.access import Caller, Role
 from servicekit.keyring import open_keys
@@ -49,6 +50,7 @@ async def test_only_operators_read_what_is_not_shown(roles: frozenset[Role], uns
             channel,
             retriever,  # type: ignore[arg-type]
             open_keys,
+            prices=RequestPrices(),
         )
         await servicer.GetProduct(pb.GetProductRequest(product_id="a"), None)  # type: ignore[arg-type]
         await servicer.ListProducts(pb.ListProductsRequest(), None)  # type: ignore[arg-type]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from retriever.columns import lookups
 from retriever.columns.conditions import Conditions
 from retriever.columns.table import ProductTable
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
+from sightline_rules import kinds
+from sightline_rules.evaluation import texts as lookups
+from sightline_rules.evaluation.work import finish
 from sightline_rules.facts import Facts, passes
 from sightline_rules.filter_checks import check
 from sightline_rules.filters import (
@@ -33,6 +36,8 @@ from sightline_rules.filters import (
 from sightline_rules.kinds import FieldKind, fold
 from tests.unit.retriever.adapters.milvus.test_filters import FACTS, FILTERS
 from tests.unit.retriever.rows import row_of
+from tests.waiting import until
+from tests.work import cost
 
 NAMES = [f"p{number}" for number in range(6)]
 SHOPS = st.lists(FACTS, min_size=1, max_size=6)
@@ -47,7 +52,7 @@ def expected(condition: Filter, shop: dict[str, Facts]) -> set[str]:
 
 def found(condition: Filter, table: ProductTable, by: Conditions) -> set[str]:
     places = np.arange(len(table.ids))
-    passing = by.asked(condition, places).passing() & table.alive[places]
+    passing = finish(by.asked([condition], places).passing())[0] & table.alive[places]
     return {table.ids[place] for place in np.flatnonzero(passing).tolist()}
 
 
@@ -130,14 +135,24 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Filter]:
     """Conditions, once for each text that one of them looked at."""
     seen: list[Filter] = []
 
-    judge = FieldKind.passes
-
-    def counted(kind: FieldKind, fact: object, leaf: Leaf) -> bool:
-        seen.append(leaf)
-        return judge(kind, fact, leaf)
-
-    monkeypatch.setattr(FieldKind, "passes", counted)
+    note_judged(monkeypatch, seen.extend)
     return seen
+
+
+def note_judged(monkeypatch: pytest.MonkeyPatch, note: Callable[[Sequence[Leaf]], object]) -> None:
+    """Call `note` with the conditions that a fact is judged by, for each such fact."""
+    judge = FieldKind.judge
+
+    def noted(kind: FieldKind, leaves: Sequence[Leaf]) -> Callable[[object], list[bool]]:
+        inner = judge(kind, leaves)
+
+        def judged(fact: object) -> list[bool]:
+            note(leaves)
+            return inner(fact)
+
+        return judged
+
+    monkeypatch.setattr(FieldKind, "judge", noted)
 
 
 def test_what_was_looked_up_is_kept_and_bounded(
@@ -177,16 +192,17 @@ def described(count: int) -> ProductTable:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("condition", "texts"), [(SPOKEN, 2), (TITLED, 1)])
-def test_a_text_is_folded_once_and_not_once_for_each_condition(
-    condition: Filter, texts: int
+@pytest.mark.parametrize("condition", [SPOKEN, TITLED])
+def test_the_texts_of_a_product_are_folded_once_and_not_once_for_each_condition(
+    condition: Filter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of more products than `fold` keeps texts."""
-    table = described(6_000)
+    table, folded = described(600), list[str]()
     fold.cache_clear()
-    Conditions(table).asked(condition, np.arange(6_000)).passing()
+    made = kinds._folded
+    monkeypatch.setattr(kinds, "_folded", lambda text: folded.append(text) or made(text))
+    finish(Conditions(table).asked([condition], np.arange(600)).passing())
     words = 32
-    assert fold.cache_info().misses == 6_000 * texts + words
+    assert len(folded) == 600 + words
 
 
 async def test_a_filter_is_asked_only_of_the_products_in_question(calls: list[Filter]) -> None:
@@ -196,7 +212,7 @@ async def test_a_filter_is_asked_only_of_the_products_in_question(calls: list[Fi
     for _ in range(2):
         await by.passing(SPOKEN, np.arange(10))
         assert len(calls) == 10 * 32, "what was looked up is kept"
-    assert by.asked(SPOKEN, np.arange(10)).steps == 0
+    assert by.asked([SPOKEN], np.arange(10)).steps == 0
 
 
 @pytest.mark.parametrize(("products", "in_thread"), [(5, False), (500, True)])
@@ -204,14 +220,7 @@ async def test_what_takes_longer_leaves_the_event_loop(
     products: int, in_thread: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: set[int] = set()
-
-    judge = FieldKind.passes
-
-    def noted(kind: FieldKind, fact: object, leaf: Leaf) -> bool:
-        threads.add(threading.get_ident())
-        return judge(kind, fact, leaf)
-
-    monkeypatch.setattr(FieldKind, "passes", noted)
+    note_judged(monkeypatch, lambda _: threads.add(threading.get_ident()))
     await Conditions(described(products)).passing(SPOKEN, np.arange(products))
     assert (threading.get_ident() not in threads) == in_thread
 
@@ -236,7 +245,54 @@ async def test_a_write_meanwhile_changes_nothing_of_what_was_asked(calls: list[F
             Comparison("price", Operator.LESS, Money("EUR", 9)),
         )
     )
-    asked = Conditions(table).asked(mixed, np.arange(1))
+    asked = Conditions(table).asked([mixed], np.arange(1))
     table.put([row_of("p", after)])
-    assert asked.passing().tolist() == [False]
+    assert finish(asked.passing())[0].tolist() == [False]
     assert calls
+
+
+async def test_the_searches_of_a_request_evaluate_their_filter_once(calls: list[Filter]) -> None:
+    """Side by side, and on places of which each search asks others."""
+    by = Conditions(described(500))
+    some = [np.arange(500), np.arange(0, 500, 2), np.arange(300), np.arange(500)]
+    found = await asyncio.gather(*(by.passing(SPOKEN, each) for each in some))
+    assert [len(each) for each in found] == [500, 250, 300, 500]
+    assert len(calls) == 500 * 32
+
+
+async def test_a_search_evaluates_the_filter_whose_first_search_was_cancelled(
+    calls: list[Filter],
+) -> None:
+    by = Conditions(described(500))
+    first = asyncio.ensure_future(by.passing(SPOKEN, np.arange(500)))
+    await until(lambda: calls)
+    second = asyncio.ensure_future(by.passing(SPOKEN, np.arange(500)))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert not (await second).any()
+
+
+async def test_a_filter_is_evaluated_anew_of_products_that_changed() -> None:
+    table = described(500)
+    by, titled = Conditions(table), Comparison("title", Operator.CONTAINS, "new")
+    assert not (await by.passing(titled, np.arange(500))).any()
+    table.put([row_of("p7", Facts(title="A new title"))])
+    assert np.flatnonzero(await by.passing(titled, np.arange(500))).tolist() == [7]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("condition", [SPOKEN, TITLED, Not(SPOKEN)])
+def test_no_step_of_an_expensive_filter_takes_longer_than_twenty_milliseconds(
+    condition: Filter,
+) -> None:
+    """Of products with as many and as long attributes as they may have."""
+    texts = tuple(f"Wörter {n} " + "x" * 500 for n in range(128))
+    facts = [
+        Facts(title=f"{n} " + "t" * 500, attributes={"k": (*texts, str(n))}) for n in range(40)
+    ]
+    table = ProductTable(row_of(f"p{n}", each) for n, each in enumerate(facts))
+    work = Conditions(table).asked([condition], np.arange(40)).passing()
+    longest = cost(lambda: next(work, None))
+    while work.gi_frame is not None:
+        longest = max(longest, cost(lambda: next(work, None)))
+    assert longest < 1

@@ -12,6 +12,7 @@ from retriever.columns.facets import Counting, Facet
 from retriever.columns.table import ProductTable
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
+from sightline_rules.evaluation.work import finish
 from sightline_rules.facts import Facts, passes
 from sightline_rules.filters import All, Availability, Comparison, Money, Operator
 from tests.unit.retriever.adapters.milvus.test_filters import FACTS
@@ -39,7 +40,7 @@ def counted(shop: dict[str, tuple[Facts, str]], *asked: AskedFacet) -> tuple[int
     table = ProductTable(
         row_of(name, facts, parent_id=parent) for name, (facts, parent) in shop.items()
     )
-    return Counting(table, np.flatnonzero(table.alive), asked).count()
+    return finish(Counting(table, np.flatnonzero(table.alive), asked).count())
 
 
 @pytest.mark.slow
@@ -145,7 +146,7 @@ def test_counting_stops_when_nobody_waits() -> None:
     table = ProductTable([row_of("p0", Facts(brand="a"))])
     counting = Counting(table, np.flatnonzero(table.alive), [AskedFacet("brand", 9)])
     with deadlines.within(0), pytest.raises(DeadlineExceeded):
-        counting.count()
+        finish(counting.count(), deadlines.check)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from retriever.columns import off_loop
 from retriever.columns import word_index as indexed
 from retriever.columns.keeper import Columns
 from retriever.domain import words as domain
@@ -27,7 +26,7 @@ from retriever.record import keywords as stored
 from retriever.record.tables import keywords as table
 from retriever.search import keywords
 from retriever.search.keywords import KeywordQuery
-from servicekit import deadlines
+from servicekit import deadlines, off_loop
 from servicekit.errors import DeadlineExceeded
 from servicekit.requests import RequestInvalid
 from servicekit.sql import Database

@@ -9,8 +9,9 @@ from embedder.domain.items import Priority
 from embedder.domain.photos import Camera, PhotoSubject, PhotoView, Pixels, PreparedPhoto
 from embedder.domain.recipes import PhotoRecipe
 from embedder.preprocessing import work
-from embedder.serving.priority import PrioritySemaphore, urgency
+from embedder.serving.priority import urgency
 from servicekit import decoding
+from servicekit.priority import PrioritySemaphore
 from servicekit.telemetry import Stages
 from sightline_rules import photos
 from sightline_rules.photos import PhotoLimits, PhotoRejectedError, RejectionReason

@@ -1,19 +1,16 @@
 """Queues by priority: shoppers before imports. Items that would miss a deadline are rejected."""
 
-import asyncio
-import heapq
-import itertools
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
 
 from embedder.domain.errors import QueueFull
 from embedder.domain.items import Priority
-from servicekit.telemetry import Stages
+from servicekit.priority import PrioritySemaphore
 
 urgency: ContextVar[Priority | None] = ContextVar("urgency", default=None)
 """Priority of the current call. None: no call, such as a probe of a model."""
@@ -37,67 +34,6 @@ AHEAD = 16
 
 _MEMORY = 0.1
 """Weight of the newest interval between two items in their moving mean."""
-
-
-class PrioritySemaphore:
-    """Priority semaphore: N permits, FIFO within a priority."""
-
-    def __init__(self, permits: int, reserved: int = 0) -> None:
-        """Create a semaphore. Bulk work leaves `reserved` of the `permits` free, fewer than all."""
-        if not 0 <= reserved < permits:
-            raise ValueError("at least one permit has to be open to bulk work")
-        self._free = permits
-        self._reserved = reserved
-        self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
-        self._numbers = itertools.count()
-
-    @asynccontextmanager
-    async def hold(self, priority: Priority, stages: Stages, waiting: str) -> AsyncIterator[None]:
-        """Hold a permit while the block runs. The wait is the stage `waiting`."""
-        with stages.measure(waiting):
-            await self.acquire(priority)
-        try:
-            yield
-        finally:
-            self.release()
-
-    async def acquire(self, priority: Priority) -> None:
-        """Wait for a permit; return it with `release`."""
-        if not self._waiting and self._may_start(priority):
-            self._free -= 1
-            return
-        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (priority, next(self._numbers), granted)
-        heapq.heappush(self._waiting, entry)
-        self._admit()
-        try:
-            await granted
-        except asyncio.CancelledError:
-            if granted.done() and not granted.cancelled():
-                self.release()
-            elif entry in self._waiting:
-                self._waiting.remove(entry)
-                heapq.heapify(self._waiting)
-            raise
-
-    def release(self) -> None:
-        """Return a permit."""
-        self._free += 1
-        self._admit()
-
-    def _admit(self) -> None:
-        while self._waiting:
-            priority, _, granted = self._waiting[0]
-            gave_up = granted.done()  # cancelled, but its task has not run since
-            if not gave_up and not self._may_start(priority):
-                return
-            heapq.heappop(self._waiting)
-            if not gave_up:
-                self._free -= 1
-                granted.set_result(None)
-
-    def _may_start(self, priority: Priority) -> bool:
-        return self._free > (0 if priority is Priority.INTERACTIVE else self._reserved)
 
 
 class ModelQueue:

@@ -1,6 +1,6 @@
 """The retriever's client."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -63,7 +63,15 @@ _BUYABLE = filter_pb2.Filter(
 class RetrieverClient(RetrieverPort):
     """Client that searches products and reads the record."""
 
-    def __init__(self, channel: grpc.aio.Channel, caller: PeerCaller) -> None:
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        caller: PeerCaller,
+        sized: Callable[[str, int], object] = lambda *_: None,
+    ) -> None:
+        """`sized` is called with the number of products of a catalog, as answers carry it; 0:
+        unknown."""
+        self._sized = sized
         self._products = products_grpc.ProductServiceStub(channel)
         self._vectors = vectors_grpc.VectorServiceStub(channel)
         self._index = index_grpc.IndexServiceStub(channel)
@@ -180,6 +188,7 @@ class RetrieverClient(RetrieverPort):
             title_product_ids=titles,
         )
         answer = await self._call(self._products.BatchGetProducts, request, scope)
+        self._sized(catalog_id, answer.catalog_product_count)
         return ProductRows(
             tuple(answer.products),
             {item: title for item, title in zip(titles, answer.titles, strict=False) if title},

@@ -5,6 +5,7 @@ ServiceError
 │   ├── AttributionInvalid  ATTRIBUTION_TOKEN_INVALID
 │   ├── FilterInvalid       FILTER_INVALID
 │   ├── ImageRefused        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, BOX_INVALID
+│   ├── RequestTooExpensive REQUEST_TOO_EXPENSIVE
 │   └── SceneInvalid        SCENE_INVALID
 ├── NotFound
 │   ├── SceneNotFound       SCENE_NOT_FOUND
@@ -29,11 +30,13 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from gateway.model.causes import DegradationCause, Peer
+from gateway.model.price import RequestPrice
 from gateway.model.query import photo_path
 from servicekit.errors import (
     DeadlineExceeded,
     FailedPrecondition,
     FieldViolation,
+    InvalidArgument,
     NotFound,
     PermissionDenied,
     Unavailable,
@@ -82,6 +85,33 @@ class NoPhoto(FailedPrecondition, reason="HEAT_MAP_UNAVAILABLE"):
 
 class FilterInvalid(FieldsInvalid, reason="FILTER_INVALID"):
     """A filter that can't be evaluated; raised here only while the retriever is unavailable."""
+
+
+class RequestTooExpensive(InvalidArgument, reason="REQUEST_TOO_EXPENSIVE"):
+    """A request whose price is above the bound of one request; the dearest fields come first."""
+
+    def __init__(self, price: RequestPrice, most: float) -> None:
+        parts = sorted(price.parts.items(), key=lambda part: -part[1])
+        violations = [
+            FieldViolation(name, f"costs {seconds:.2f} s: {_CHEAPER[name]}")
+            for name, seconds in parts
+            if seconds > most / 20 and name
+        ]
+        super().__init__(
+            f"would cost about {price.seconds:.2f} processor seconds; at most {most:g} are allowed:"
+            f" {describe(violations)}",
+            violations=violations,
+            metadata={"price_seconds": f"{price.seconds:.2f}", "most_seconds": f"{most:g}"},
+        )
+
+
+_CHEAPER = {
+    "signals": "send fewer or shorter signals",
+    "filter": "use fewer conditions, above all on attributes",
+    "controls": "use fewer conditions in the filters of controls",
+    "facets": "ask for fewer facets of attributes",
+    "page_size": "ask for a smaller page",
+}
 
 
 class SceneNotFound(NotFound, reason="SCENE_NOT_FOUND"):

@@ -14,6 +14,7 @@ from sightline_rules.messages import MICROS, read
 
 EQUAL = [*rules.Operator].index(rules.Operator.EQUAL) + 1
 """Number of the operator."""
+CONTAINS = [*rules.Operator].index(rules.Operator.CONTAINS) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,46 @@ def carried(message: Filter) -> CallersFilter:
         names_availability=_names(message, "availability"),
         category_path=_category(message),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FilterWork:
+    """What evaluating filters on one product takes, by the conditions that they have."""
+
+    fields: frozenset[str] = frozenset()
+    """Fields that are read, once for all conditions; all attributes are one."""
+    attribute_parts: int = 0
+    """Conditions that find a part of a text in all texts of an attribute."""
+    conditions: int = 0
+    """Other conditions."""
+
+    def beside(self, other: "FilterWork") -> "FilterWork":
+        """Return the work of both, evaluated together."""
+        return FilterWork(
+            self.fields | other.fields,
+            self.attribute_parts + other.attribute_parts,
+            self.conditions + other.conditions,
+        )
+
+
+def work_of(message: object) -> FilterWork:
+    """Return the work of a filter's message, which may be invalid."""
+    fields, parts, conditions = set[str](), 0, 0
+    left = [message] if isinstance(message, Filter) else []
+    while left:
+        each = left.pop()
+        kind = each.WhichOneof("expression")
+        part: Any = each if kind is None else getattr(each, kind)
+        if kind in ("all", "any"):
+            left += part.filters
+        elif kind == "not":
+            left.append(part)
+        elif kind is not None:
+            attribute = part.field.startswith(rules.ATTRIBUTES)
+            fields.add("attributes" if attribute else part.field)
+            found = attribute and kind == "comparison" and part.operator == CONTAINS
+            parts, conditions = parts + found, conditions + (not found)
+    return FilterWork(frozenset(fields), parts, conditions)
 
 
 def _category(message: Filter) -> tuple[str, ...]:

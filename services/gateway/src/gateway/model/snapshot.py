@@ -1,8 +1,8 @@
 """Popular and new products read from the record earlier, shown while it can't be read."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, takewhile
+from itertools import compress, takewhile
 
 from gateway.model.branch import Branch
 from gateway.model.candidates import CandidateList
@@ -11,11 +11,16 @@ from gateway.model.columns import ProductColumns
 from gateway.model.errors import FilterInvalid
 from gateway.model.query import AnswerScope
 from sightline_rules import filters, messages
-from sightline_rules.facts import Facts, passes
+from sightline_rules.evaluation.conditions import judged
+from sightline_rules.evaluation.work import Work
+from sightline_rules.facts import Facts
+from sightline_rules.filter_checks import looks
 
 _BUYABLE = filters.Comparison(
     "availability", filters.Operator.NOT_EQUAL, filters.Availability.OUT_OF_STOCK
 )
+FACT_STEPS = 16
+"""Work of reading the facts of one product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +41,23 @@ class CatalogSnapshot:
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    def passing(self, scope: AnswerScope, ids: Iterable[str]) -> Iterator[ProductRow]:
-        """Yield those of these products that the snapshot proves to pass, in their order.
+    def steps(self, scope: AnswerScope, products: int) -> int:
+        """Return the work of `passing` for a number of products. Raises FilterInvalid."""
+        return products * (FACT_STEPS + looks(condition_of(scope)))
+
+    def passing(self, scope: AnswerScope, ids: Iterable[str]) -> Work[list[ProductRow]]:
+        """Return those of these products that the snapshot proves to pass, in their order.
 
         Raises FilterInvalid.
         """
-        condition = condition_of(scope)
-        return (
-            self.rows[product_id]
-            for product_id in ids
-            if (facts := self._facts_of(product_id)) is not None and passes(condition, facts)
-        )
+        known, facts = list[ProductRow](), list[Facts]()
+        for product_id in ids:
+            if (held := self._facts_of(product_id)) is not None:
+                known.append(self.rows[product_id])
+                facts.append(held)
+                yield
+        passed = yield from judged(condition_of(scope), facts)
+        return [*compress(known, passed.tolist())]
 
     def _facts_of(self, product_id: str) -> Facts | None:
         """Return a product's facts, parsed on first use; None if unknown or invalid."""
@@ -65,7 +76,7 @@ class CatalogSnapshot:
         left_out: Collection[str],
         near: Sequence[str],
         most: int,
-    ) -> tuple[CandidateList, ...]:
+    ) -> Work[tuple[CandidateList, ...]]:
         """Return a list for each of these branches (POPULAR, NEW) of up to `most` proven products.
 
         In each list those come first whose categories are nearest to the products `near`. Empty if
@@ -75,12 +86,10 @@ class CatalogSnapshot:
         listings = list[CandidateList]()
         for branch in branches:
             ids = self.popular if branch is Branch.POPULAR else self.newest
-            rows = self.passing(scope, [each for each in ids if each not in left_out])
+            rows = yield from self.passing(scope, [each for each in ids if each not in left_out])
             if own:
-                rows = iter(
-                    sorted(rows, key=lambda row: -max(_shared_levels(row, each) for each in own))
-                )
-            if found := list(islice(rows, most)):
+                rows.sort(key=lambda row: -max(_shared_levels(row, each) for each in own))
+            if found := rows[:most]:
                 after = sum(len(item.ids) for item in listings)
                 listings.append(CandidateList(branch, 1.0, self.columns_of(found), after=after))
         return tuple(listings)

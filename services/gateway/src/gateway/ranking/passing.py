@@ -1,57 +1,84 @@
-"""Evaluation of filters on the columns of candidates. Pure; semantics as in the rules."""
+"""Filters on the columns of candidates: which candidates pass, without asking the record."""
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import Any
 
+import numpy as np
+
 from gateway.model.columns import ProductColumns
+from servicekit.off_loop import off_loop
 from sightline_rules import kinds
-from sightline_rules.facts import Facts, passes
+from sightline_rules.evaluation.columns import Amounts, AskedColumn, FactColumn, Numbers
+from sightline_rules.evaluation.conditions import AskedFilters, field_of, leaves
 from sightline_rules.fields import CANDIDATE, Field
-from sightline_rules.filters import Filter, Money, Time, attribute_key, fields
+from sightline_rules.filters import Filter, Leaf
 from sightline_rules.messages import AVAILABILITIES, attributes_of
 
 _HELD = {field.name: field for field in CANDIDATE if field.filtered}
+_ATTRIBUTE_STEPS = 16
+"""Work of reading the attributes of one candidate."""
 
 
-def passing(columns: ProductColumns, condition: Filter) -> list[str] | None:
-    """Return the products that pass; None if columns lack a field, such as the title."""
-    names = sorted({"attributes" if attribute_key(name) else name for name in fields(condition)})
-    known = sum(len(rows) for _, rows in columns.blocks) == len(columns.product_ids)
-    if not names or not known or not _HELD.keys() >= set(names):
-        return None
+async def passing(columns: ProductColumns, conditions: Sequence[Filter]) -> list[list[str] | None]:
+    """Return the products that pass each of some checked filters; None where columns lack a field,
+    such as the title.
 
-    def judge(values: Sequence[Any]) -> bool:
-        return passes(condition, Facts(**dict(zip(names, values, strict=True))))
+    All filters are evaluated together: beside the event loop if that takes more than a moment.
+    Raises DeadlineExceeded.
+    """
+    ids = columns.product_ids
+    known = sum(len(rows) for _, rows in columns.blocks) == len(ids)
+    names = [{field_of(leaf) for leaf in leaves(each)} for each in conditions]
+    answered = [known and bool(named) and _HELD.keys() >= named for named in names]
+    asked = AskedFilters.of(
+        [*compress(conditions, answered)],
+        len(ids),
+        lambda name, some: column_of(columns, _HELD[name], some),
+    )
+    found = iter(await off_loop(asked.steps, asked.passing()))
+    return [[*compress(ids, next(found).tolist())] if each else None for each in answered]
 
-    # Many products are equal in a few fields. Attributes are excluded: 1.0 == True.
-    judged = judge if "attributes" in names else cache(judge)
-    held = [_column(columns, _HELD[name]) for name in names]
-    rows = zip(columns.product_ids, zip(*held, strict=True), strict=True)
-    return [product_id for product_id, values in rows if judged(values)]
 
-
-def _column(columns: ProductColumns, field: Field) -> list[Any]:
-    """Return the facts of a field, one for each product."""
-    name, *more = field.candidate
+def column_of(columns: ProductColumns, field: Field, asked: Sequence[Leaf]) -> AskedColumn:
+    """Return a field of the candidates. Texts are facts, numbers are arrays."""
+    column, *more = field.candidate
     match field.kind:
         case kinds.MoneyKind():
-            (currencies,) = more
-            pairs = zip(columns.read(currencies, ""), columns.read(name, -1), strict=True)
-            return [Money(*pair) if pair[1] >= 0 else None for pair in pairs]
+            micros, currencies = _numbers(columns, column), columns.read(more[0], "")
+            codes = {each: code for code, each in enumerate(dict.fromkeys(currencies))}
+            of_row = np.array([codes[each] for each in currencies], np.int16)
+            code_of = lambda currency: codes.get(currency, -1)  # noqa: E731
+            return Amounts(len(asked), micros, micros >= 0, of_row, code_of)
         case kinds.StepsKind() as kind:
-            steps, plain = kind.steps, kind.plain
-            return [plain(each / steps) if each >= 0 else None for each in columns.read(name, -1)]
-        case kinds.ChoiceKind():
-            return [AVAILABILITIES.get(each) for each in columns.read(name, 0)]
+            numbers = _numbers(columns, column)
+            return Numbers(len(asked), numbers / kind.steps, numbers >= 0)
         case kinds.TimeKind():
-            return [Time(each) for each in columns.read(name, 0)]
+            times = np.array(columns.read(column, 0), np.int64)
+            return Numbers(len(asked), times, np.ones(len(times), np.bool_))
+        case kinds.AttributesKind() as kind:
+            facts, rows = _facts(columns, field), len(columns.product_ids)
+            return FactColumn(kind, asked, facts, rows, fact_steps=_ATTRIBUTE_STEPS)
+        case kind:
+            return FactColumn(kind, asked, _facts(columns, field), len(columns.product_ids))
+
+
+def _numbers(columns: ProductColumns, name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    return np.array(columns.read(name, -1), np.int64)
+
+
+def _facts(columns: ProductColumns, field: Field) -> Iterator[Any]:
+    """Yield the facts of a field, one for each product."""
+    (name,) = field.candidate
+    match field.kind:
+        case kinds.ChoiceKind():
+            return iter([AVAILABILITIES.get(each) for each in columns.read(name, 0)])
         case kinds.TextsKind():
-            return [frozenset(each) for each in _values(columns, name)]
+            return map(frozenset, _values(columns, name))
         case kinds.AttributesKind():
-            return [attributes_of(each) for each in _values(columns, name)]
+            return map(attributes_of, _values(columns, name))
         case _:
-            return columns.read(name, "")
+            return iter(columns.read(name, ""))
 
 
 def _values(columns: ProductColumns, name: str) -> list[Any]:

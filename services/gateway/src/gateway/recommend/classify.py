@@ -1,5 +1,6 @@
 """Classification of a photo, with proposed filters."""
 
+from gateway.model.price import photo_price
 from gateway.model.query import Question
 from gateway.model.response import Classified
 from gateway.ranking.proposals import proposals
@@ -16,7 +17,7 @@ async def classify(question: Question, deps: RequestDependencies) -> Classified:
     """
     check_question(question, deps.catalogs)
     try:
-        with deps.in_time():
+        with deps.in_time(), deps.prices.charged(photo_price()):
             # All guesses, regardless of the caller's limit: proposals are based on them.
             found, subject = await deps.peers.embedder.classify(
                 question.catalog_id, question.photo, MOST_GUESSES

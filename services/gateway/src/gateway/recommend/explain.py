@@ -24,6 +24,7 @@ from gateway.ranking.fuse import fuse
 from gateway.ranking.near_duplicates import collapsed_into
 from gateway.recommend.answer_report import degraded, versions_of
 from gateway.recommend.begin import begin
+from gateway.recommend.charge import charged
 from gateway.recommend.controls.active import activate_controls, excluded_ids, pinned_ids
 from gateway.recommend.controls.moves import apply_boosts, apply_pins
 from gateway.recommend.controls.step import apply_controls
@@ -55,7 +56,7 @@ async def explain(
     check(query, deps.catalogs)
     check_product(query, product_id)
     run = begin(replace(query, explain=True), deps)
-    with deadlines.within(run.plan.ends.answer):
+    with deadlines.within(run.plan.ends.answer), charged(run, searches=2):
         run, _ = await activate_controls(run)
         run, anchors = await resolve_anchors(run)
         try:

@@ -6,6 +6,7 @@ from gateway.model.branch import SPACES, Branch
 from gateway.model.carried import ProductRow
 from gateway.model.errors import NoPhoto, ProductNotFound
 from gateway.model.peers import HeatMap
+from gateway.model.price import photo_price
 from gateway.model.query import AnswerScope, Signal
 from gateway.recommend.validate import check_heat_map
 from gateway.retrieval.embedding import photo_error
@@ -33,7 +34,7 @@ async def heat_map(asked: HeatMapQuery, deps: RequestDependencies) -> tuple[str,
     peers, such as HEAT_MAP_UNAVAILABLE.
     """
     check_heat_map(asked.catalog_id, asked.photo, asked.product_id, deps.catalogs)
-    with deps.in_time():
+    with deps.in_time(), deps.prices.charged(photo_price()):
         found = await deps.peers.retriever.products(
             asked.catalog_id, [asked.product_id], AnswerScope()
         )

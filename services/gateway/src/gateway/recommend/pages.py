@@ -33,6 +33,7 @@ from gateway.state.tokens import (
     read_page_token,
 )
 from servicekit.errors import ServiceError, Unavailable
+from servicekit.off_loop import off_loop
 from servicekit.requests import PageTokenInvalid
 
 READ_AHEAD = 100
@@ -160,7 +161,9 @@ async def _rows(run: Run, ids: Sequence[str], named: Sequence[str]) -> ProductRo
             run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
             run.trace.snapshot_micros = copy.time_micros
     titles = {each: copy.rows[each].title for each in named if each in copy.rows}
-    return ProductRows(tuple(copy.passing(run.plan.scope, ids)), titles)
+    scope = run.plan.scope
+    rows = await off_loop(copy.steps(scope, len(ids)), copy.passing(scope, ids))
+    return ProductRows(tuple(rows), titles)
 
 
 def _explored(product: AnsweredProduct) -> bool:

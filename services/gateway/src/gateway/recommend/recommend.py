@@ -19,6 +19,7 @@ from gateway.recommend.answer_report import (
     versions_of,
 )
 from gateway.recommend.begin import begin
+from gateway.recommend.charge import charged
 from gateway.recommend.controls.active import activate_controls
 from gateway.recommend.controls.step import apply_controls, correct_outcomes, count_exposure
 from gateway.recommend.final_order import FinalOrder, fused, order_candidates, split_by_signal
@@ -48,12 +49,12 @@ class FirstPage:
 async def recommend(query: RequestQuery, deps: RequestDependencies) -> RecommendAnswer:
     """Return ranked, explained products; the answer reports its degradations.
 
-    Raises errors of the caller, NothingAvailable without any product, AnswerDegraded below the
-    minimum quality and, for a later page, AnswerMissing.
+    Raises errors of the caller, RequestTooExpensive, NothingAvailable without any product,
+    AnswerDegraded below the minimum quality and, for a later page, AnswerMissing.
     """
     check(query, deps.catalogs)
     run = begin(query, deps)
-    with deadlines.within(run.plan.ends.answer):
+    with deadlines.within(run.plan.ends.answer), charged(run):
         run, activated = await activate_controls(run)
         if query.page_token:
             return await later_page(run)
@@ -65,7 +66,7 @@ async def recommend(query: RequestQuery, deps: RequestDependencies) -> Recommend
             if run.unlisted_snapshot is None:
                 raise
             # The candidates that can be shown, followed by products of the snapshot.
-            first = await _first_page(run, (*listings, *list_snapshot(run)))
+            first = await _first_page(run, (*listings, *await list_snapshot(run)))
         return _answer(run, _kept(run, first), activated)
 
 

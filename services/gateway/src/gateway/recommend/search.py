@@ -5,6 +5,7 @@ from gateway.model.response import FoundProduct, SearchAnswer
 from gateway.ranking.sorting import in_order
 from gateway.recommend.answer_report import best_match, degraded, versions_of
 from gateway.recommend.begin import begin
+from gateway.recommend.charge import charged
 from gateway.recommend.final_order import as_fused, collapsed, fused
 from gateway.recommend.pages import read_page
 from gateway.recommend.validate import check
@@ -20,7 +21,7 @@ async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer
     """
     check(query, deps.catalogs, signals_required=True)
     run = begin(query, deps)
-    with deadlines.within(run.plan.ends.answer):
+    with deadlines.within(run.plan.ends.answer), charged(run):
         listings = await find_near(run)
         candidates = fused(run, listings)
         order = collapsed(run, candidates, as_fused(candidates))

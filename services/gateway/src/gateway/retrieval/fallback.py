@@ -18,6 +18,7 @@ from gateway.retrieval.new import BEHIND
 from gateway.retrieval.ranker_candidates import generate, look_up
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
+from servicekit.off_loop import off_loop
 from sightline_rules.duplicates import NO_HASH
 from sightline_rules.grouping import grouped
 
@@ -31,13 +32,13 @@ async def fall_back(run: Run, candidates: RankerCandidates | None) -> tuple[Cand
     """
     if Peer.RETRIEVER in run.trace.unreachable:
         # The ranker's products could not be looked up.
-        return _last(run)
+        return await _last(run)
     popular = run.trace.note(await _popular(run, candidates)).listings
     if any(_fills_a_page(run, listing) for listing in popular):
         return popular
     listings = (*popular, *run.trace.note(await _newest(run, popular)).listings)
     if not listings and run.trace.failures:
-        return _last(run)
+        return await _last(run)
     return listings
 
 
@@ -55,15 +56,15 @@ async def filled_up(
     return (*listings, *(replace(item, after=item.after + BEHIND) for item in more))
 
 
-def _last(run: Run) -> tuple[CandidateList, ...]:
+async def _last(run: Run) -> tuple[CandidateList, ...]:
     """Return the products that the snapshot proves to pass. Raises NothingAvailable."""
-    listings = list_snapshot(run)
+    listings = await list_snapshot(run)
     if not listings:
         raise NothingAvailable(run.trace.causes)
     return listings
 
 
-def list_snapshot(run: Run) -> tuple[CandidateList, ...]:
+async def list_snapshot(run: Run) -> tuple[CandidateList, ...]:
     """Return the products that the snapshot proves to pass, as lists of the scene's fallbacks.
 
     Empty if there are none. Raises FilterInvalid.
@@ -73,13 +74,14 @@ def list_snapshot(run: Run) -> tuple[CandidateList, ...]:
     if copy is None:
         return ()
     fallbacks = {Branch.POPULAR: scene.popular_fallback, Branch.NEW: scene.new_fallback}
-    listings = copy.listings(
+    work = copy.listings(
         [branch for branch, used in fallbacks.items() if used],
         run.plan.scope,
         left_out=frozenset(run.left_out),
         near=() if run.plan.scope.other_categories else run.query.about,
         most=run.plan.top_k,
     )
+    listings = await off_loop(copy.steps(run.plan.scope, len(copy.rows)), work)
     if listings:
         steps = [f"{item.branch}: {len(item.ids)} of the snapshot" for item in listings]
         run.trace.note(BranchResult(steps=(" → ".join(steps),)))

@@ -6,9 +6,12 @@ import grpc
 
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.errors import ProductNotFound
+from gateway.model.filters import carried
+from gateway.model.price import list_price
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
+from gateway.state.prices import RequestPrices
 from servicekit import access
 from servicekit.keyring import SigningKeys
 from servicekit.requests import page_size
@@ -20,7 +23,7 @@ from sightline.retriever.v1 import product_service_pb2 as retriever_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as retriever_grpc
 
 SERVICE = pb.DESCRIPTOR.services_by_name["CatalogService"]
-MOST_LISTED = 1_000
+MOST_LISTED, DEFAULT_LISTED = 1_000, 100
 
 
 class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
@@ -33,8 +36,11 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         channel: grpc.aio.Channel,
         caller: PeerCaller,
         keys: SigningKeys,
+        *,
+        prices: RequestPrices,
     ) -> None:
         """`keys` sign page tokens."""
+        self._prices = prices
         self._catalogs = catalogs
         self._tokens = ListTokens("ListProducts", keys)
         self._products = retriever_grpc.ProductServiceStub(channel)
@@ -65,20 +71,23 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         """List products page by page."""
         request.catalog_id = admit(request, self._catalogs)
         page_size(request.page_size, 0, MOST_LISTED)
-        answer = await self._call(
-            self._products.ListProducts,
-            retriever_pb.ListProductsRequest(
-                catalog_id=request.catalog_id,
-                request_id=request.request_id,
-                filter=request.filter if request.HasField("filter") else None,
-                order=request.order,  # type: ignore[arg-type]  # the same numbers
-                page_size=request.page_size,
-                page_token=self._tokens.opened(request),
-                view=retriever_pb.PRODUCT_VIEW_FULL,
-                doubted_only=request.doubted_only,
-                unshown=_is_operator(),
-            ),
+        asked = retriever_pb.ListProductsRequest(
+            catalog_id=request.catalog_id,
+            request_id=request.request_id,
+            filter=request.filter if request.HasField("filter") else None,
+            order=request.order,  # type: ignore[arg-type]  # the same numbers
+            page_size=request.page_size,
+            page_token=self._tokens.opened(request),
+            view=retriever_pb.PRODUCT_VIEW_FULL,
+            doubted_only=request.doubted_only,
+            unshown=_is_operator(),
         )
+        condition = carried(request.filter) if request.HasField("filter") else None
+        products = self._prices.products(request.catalog_id)
+        price = list_price(condition, request.page_size or DEFAULT_LISTED, products)
+        self._prices.check(price)
+        with self._prices.charged(price):
+            answer = await self._call(self._products.ListProducts, asked)
         token = self._tokens.sealed(request, answer.next_page_token)
         return pb.ListProductsResponse(products=answer.products, next_page_token=token)
 

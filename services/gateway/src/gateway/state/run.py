@@ -19,6 +19,7 @@ from gateway.ports import (
 from gateway.state.exposures import Exposures
 from gateway.state.history_reads import HistoryReads
 from gateway.state.pins import Pins
+from gateway.state.prices import RequestPrices
 from gateway.state.text_spaces import TextQuerySpaces
 from gateway.state.tokens import Digests
 from gateway.state.trace import RequestTrace
@@ -86,6 +87,7 @@ class RequestDependencies:
     exposures: Exposures = field(default_factory=Exposures)
     pins: Pins = field(default_factory=Pins)
     history_reads: HistoryReads = field(default_factory=HistoryReads)
+    prices: RequestPrices = field(default_factory=RequestPrices)
 
     def in_time(self) -> AbstractContextManager[None]:
         """Limit the body to the caller's deadline, or the default one."""

@@ -14,7 +14,7 @@ import numpy as np
 from retriever.catalog.images import take_images
 from retriever.catalog.uploads import Uploads, uploading
 from retriever.columns.keeper import Columns, View
-from retriever.columns.off_loop import each_passes, filter_steps, off_loop
+from retriever.columns.products import each_passes, filter_steps
 from retriever.domain.errors import ImageNotFound, ProductInvalid
 from retriever.domain.product import (
     Image,
@@ -27,13 +27,14 @@ from retriever.domain.product import (
 from retriever.domain.validation import check_product
 from retriever.ports.catalog import CatalogRecord
 from retriever.ports.photos import Photos
-from servicekit import deadlines, requests
+from servicekit import requests
 from servicekit.errors import FieldViolation, ServiceError
+from servicekit.off_loop import off_loop
 from servicekit.requests import PageTokenInvalid, check_count
 from sightline_rules import ids
 from sightline_rules.fields import ORDERS
 from sightline_rules.filters import Filter
-from sightline_rules.rejections import Rejection, rejection
+from sightline_rules.rejections import Rejection, rejections_of
 
 MAX_UPSERT = 100
 MAX_GET = 1_000
@@ -114,15 +115,9 @@ async def rejections(
     """Return why products fail a filter, of those that do."""
     held = await record.get(catalog_id, list(dict.fromkeys(product_ids)))
 
-    def why() -> dict[str, Rejection]:
-        found = dict[str, Rejection]()
-        for name, product in held.items():
-            deadlines.check()
-            if (rejected := rejection(condition, product.facts)) is not None:
-                found[name] = rejected
-        return found
-
-    return await off_loop(filter_steps(condition, len(held)), why)
+    why = rejections_of(condition, (product.facts for product in held.values()))
+    found = await off_loop(filter_steps(condition, len(held)), why)
+    return {name: each for name, each in zip(held, found, strict=True) if each is not None}
 
 
 async def list_products(

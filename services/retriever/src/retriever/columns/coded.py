@@ -1,7 +1,8 @@
 """Columns of texts: shared ones as codes, titles as they are."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,15 +10,18 @@ import numpy.typing as npt
 
 from retriever.columns.arrays import Ints
 from retriever.columns.column import AskedFacet, Cells, CountedColumn, Said, grown
-from retriever.columns.lookups import Judge, Lookups, Texts
 from retriever.domain.stored import fact_decoder, keyed
 from sightline_rules import categories, kinds
+from sightline_rules.evaluation.texts import Lookups, Texts
 from sightline_rules.fields import Field
-from sightline_rules.filters import ATTRIBUTES, Comparison, Leaf, Operator, attribute_key
+from sightline_rules.filters import ATTRIBUTES, Comparison, Leaf, Operator
 from sightline_rules.kinds import FieldKind
 
-Values: TypeAlias = Callable[[AskedFacet, str], Sequence[Said]]
+Values: TypeAlias = Callable[[AskedFacet, str], Sequence[Hashable]]
 """Returns the values in a stored text that a facet counts, each once."""
+Say: TypeAlias = Callable[[AskedFacet, Any], Said]
+_LIST_STEPS = 24
+"""Work of reading the values of a text that holds several, such as tags."""
 
 
 class Coded:
@@ -52,8 +56,9 @@ class CodedColumn(Coded):
         self.codes: npt.NDArray[np.signedinteger[Any]] = np.zeros(0, np.int8 if small else np.int32)
         """By place."""
         self._fact = fact_decoder(field)
-        self._judge = _judge(field.kind)
-        self._values = _values(field.kind)
+        self._values, self._say = _values(field.kind)
+        several = isinstance(field.kind, kinds.TextsKind | kinds.AttributesKind)
+        self._read_steps = _LIST_STEPS if several else 1
 
     @property
     def nbytes(self) -> int:
@@ -67,13 +72,18 @@ class CodedColumn(Coded):
         self.codes[places] = [code(row[name]) for row in rows]
 
     def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> Texts:
-        codes = self.codes[places]
-        return Texts(leaves, self.texts, codes, fact=self._fact, judge=self._judge, lookups=lookups)
+        codes, kind = self.codes[places], self.field.kind
+        return Texts(leaves, self.texts, codes, kind=kind, fact=self._fact, lookups=lookups)
 
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:
         texts, values = self.texts, self._values
-        codes = self.codes[places].astype(np.int64)
-        return CountedColumn(asked, codes, lambda code: values(asked, texts[code]))
+        return CountedColumn(
+            asked,
+            self.codes[places].astype(np.int64),
+            read=lambda code: values(asked, texts[code]),
+            say=partial(self._say, asked),
+            steps=min(len(places), len(texts)) * self._read_steps,
+        )
 
     def cells(self, places: Ints) -> list[list[str]]:
         texts = self.texts
@@ -88,7 +98,8 @@ class LongTextColumn:
         (self._name,) = field.stored
         self.texts: list[str] = []
         """By place."""
-        self._judge = _judge(field.kind)
+        self._lookups = Lookups()
+        """Answers by place, until a text changes."""
 
     @property
     def nbytes(self) -> int:
@@ -98,19 +109,17 @@ class LongTextColumn:
         self.texts += [""] * (size - len(self.texts))
 
     def fill(self, places: Sequence[int], rows: Sequence[Cells]) -> None:
-        for place, row in zip(places, rows, strict=True):
-            self.texts[place] = row[self._name]
+        name = self._name
+        new = {place: row[name] for place, row in zip(places, rows, strict=True)}
+        changed = [place for place, text in new.items() if self.texts[place] != text]
+        if changed:  # a filter that is evaluated in a thread continues with the former texts
+            self.texts, self._lookups = self.texts.copy(), Lookups()
+        for place in changed:
+            self.texts[place] = new[place]
 
     def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> Texts:  # noqa: ARG002
-        texts = [self.texts[place] for place in places.tolist()]
-        return Texts(
-            leaves,
-            texts,
-            np.arange(len(texts)),
-            fact=str,
-            judge=self._judge,
-            lookups=Lookups(),
-        )
+        kind = self.field.kind
+        return Texts(leaves, self.texts, places, kind=kind, fact=str, lookups=self._lookups)
 
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:  # noqa: ARG002
         raise AssertionError(f"{asked.field} cannot be counted: the table of fields refuses it")
@@ -119,53 +128,45 @@ class LongTextColumn:
         return [[self.texts[place] for place in places.tolist()]]
 
 
-def _judge(kind: FieldKind) -> Judge:
-    """Return the function that says whether a fact passes a condition."""
-    if not isinstance(kind, kinds.AttributesKind):
-        return kind.passes
-    return lambda fact, leaf: kind.passes(fact.get(attribute_key(leaf.field), ()), leaf)
-
-
-def _values(kind: FieldKind) -> Values:
-    """Return the function that reads a facet's values from a stored text."""
+def _values(kind: FieldKind) -> tuple[Values, Say]:
+    """Return the functions that read a facet's values from a stored text, and say one of them."""
     match kind:
         case kinds.CategoryKind():
-            return _category
+            return _category, _equal
         case kinds.TextsKind():
-            return _texts
+            return lambda _, text: json.loads(text), _equal
         case kinds.AttributesKind():
-            return _attribute
+            return _attribute, _say_attribute
         case kinds.ChoiceKind(choices):
             equal = Operator.EQUAL
-            return lambda asked, text: [(text, Comparison(asked.field, equal, choices(text)))]
+            return lambda _, text: (text,), lambda asked, text: (
+                text,
+                Comparison(asked.field, equal, choices(text)),
+            )
         case _:
-            return _whole
+            return lambda _, text: (text,) if text else (), _equal
 
 
 def _equal(asked: AskedFacet, text: str) -> Said:
     return text, Comparison(asked.field, Operator.EQUAL, text)
 
 
-def _whole(asked: AskedFacet, text: str) -> Sequence[Said]:
-    return [_equal(asked, text)] if text else []
-
-
-def _texts(asked: AskedFacet, text: str) -> Sequence[Said]:
-    return [_equal(asked, each) for each in json.loads(text)]
-
-
-def _category(asked: AskedFacet, text: str) -> Sequence[Said]:
+def _category(asked: AskedFacet, text: str) -> Sequence[str]:
     levels, depth = categories.split(text), len(categories.split(asked.below)) + 1
     path = categories.join(levels[:depth])
     inside = not asked.below or categories.is_within(text, asked.below)
-    return [_equal(asked, path)] if inside and len(levels) >= depth else []
+    return (path,) if inside and len(levels) >= depth else ()
 
 
-def _attribute(asked: AskedFacet, text: str) -> Sequence[Said]:
-    return [
-        (
-            value if isinstance(value, str) else json.dumps(value).removesuffix(".0"),
-            Comparison(asked.field, Operator.EQUAL, value),
-        )
-        for value in keyed(text).get(asked.field.removeprefix(ATTRIBUTES), ())
-    ]
+def _attribute(asked: AskedFacet, text: str) -> Sequence[Hashable]:
+    """Return texts as they are, and others with their type: 1.0 == True."""
+    values = keyed(text).get(asked.field.removeprefix(ATTRIBUTES), ())
+    return [each if isinstance(each, str) else (type(each), each) for each in values]
+
+
+def _say_attribute(asked: AskedFacet, value: Any) -> Said:
+    if isinstance(value, str):
+        return _equal(asked, value)
+    _, plain = value
+    text = json.dumps(plain).removesuffix(".0")
+    return text, Comparison(asked.field, Operator.EQUAL, plain)

@@ -1,14 +1,15 @@
 """Columns in memory: their values, and the queries of filters and facets."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from retriever.columns.arrays import Flags, Ints
-from retriever.columns.lookups import Lookups
+from retriever.columns.arrays import Ints
+from sightline_rules.evaluation.columns import AskedColumn
+from sightline_rules.evaluation.texts import Lookups
 from sightline_rules.fields import Field
 from sightline_rules.filters import Filter, Leaf, Money
 
@@ -40,24 +41,14 @@ class CountedColumn:
     asked: AskedFacet
     codes: Ints
     """The code at each place; -1: no value."""
-    read: Callable[[int], Sequence[Said]]
+    read: Callable[[int], Sequence[Hashable]]
     """Returns the values of a code: none, one or several."""
+    say: Callable[[Any], Said]
+    """Returns what is answered of a value. Only called for the values that are answered."""
+    steps: int
+    """The work of reading all values, as of a filter."""
     ranged: bool = False
     """True: codes rise with the value, and the facet answers all of them in this order."""
-
-
-class AskedColumn(Protocol):
-    """Column at some places, as it was when a filter was asked: safe to read in a thread."""
-
-    @property
-    def steps(self) -> int:
-        """Return the work: values compared, of which a text of 64 characters is one."""
-
-    def look_up(self) -> None:
-        """Compare what all conditions on the column can share. Raises DeadlineExceeded."""
-
-    def flags(self, leaf: Leaf) -> Flags:
-        """Return by place whether it passes one of the conditions. Call `look_up` first."""
 
 
 class Column(Protocol):

@@ -1,36 +1,38 @@
-"""Filters on columns: which places pass, with the meaning of sightline_rules.facts.passes."""
+"""Filters on a catalog's columns, evaluated once a request although several searches ask them."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import reduce
+import asyncio
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from retriever.columns.arrays import Flags, Ints
-from retriever.columns.column import AskedColumn
-from retriever.columns.lookups import Lookups
-from retriever.columns.off_loop import off_loop
 from retriever.columns.table import ProductTable
-from servicekit import deadlines
-from sightline_rules.filters import (
-    ATTRIBUTES,
-    All,
-    Any,
-    Comparison,
-    Existence,
-    Filter,
-    Leaf,
-    Membership,
-    Not,
-)
+from servicekit.off_loop import INLINE_STEPS, off_loop
+from sightline_rules.evaluation.columns import AskedColumn
+from sightline_rules.evaluation.conditions import AskedFilters, leaves
+from sightline_rules.evaluation.judging import key_of
+from sightline_rules.evaluation.texts import UNKNOWN, Lookups
+from sightline_rules.filters import All, Filter, Leaf
+
+MOST_FILTERS = 32
+"""Filters whose answers are cached: those of the searches of some concurrent requests."""
+MOST_BYTES = 8 * 2**20
+"""Bytes of these answers, one a place and filter."""
 
 
 class Conditions:
-    """Evaluator of filters on one table. Caches answers about texts for later filters."""
+    """Evaluator of filters on one table. Caches answers about texts for later filters, and about
+    places for the other searches of a request."""
 
     def __init__(self, table: ProductTable) -> None:
         self._table = table
         self._lookups = Lookups()
+        self._answered = _AnsweredFilters(table)
+        self._running: dict[Hashable, asyncio.Event] = {}
+        """Filters that are evaluated now, where that takes more than a moment."""
 
     async def passing(self, condition: Filter, places: Ints) -> Flags:
         """Return which of some places pass a checked filter; -1 and removed products do not.
@@ -39,74 +41,75 @@ class Conditions:
         """
         held = np.flatnonzero(places >= 0)
         some = places[held]
-        asked, alive = self.asked(condition, some), self._table.alive[some]
         found = np.zeros(len(places), np.bool_)
-        found[held] = alive & await off_loop(asked.steps, asked.passing)
+        if condition == All():
+            found[held] = self._table.alive[some]
+        else:
+            found[held] = await self._evaluated(condition, some)
         return found
 
-    def asked(self, condition: Filter, places: Ints) -> "AskedFilter":
-        """Return a filter with copies of the columns that it asks of some places, so that a thread
-        can evaluate it while products are written."""
-        by_field: dict[str, list[Leaf]] = {}
-        for leaf in _leaves(condition):
-            by_field.setdefault(_field(leaf), []).append(leaf)
-        columns = {
-            name: self._table.columns[name].asked(leaves, places, self._lookups)
-            for name, leaves in by_field.items()
-        }
-        return AskedFilter(condition, len(places), columns)
+    async def _evaluated(self, condition: Filter, places: Ints) -> Flags:
+        """Return which of the places pass. The same filter of another search is waited for, so
+        that each place is looked at once."""
+        key = (condition, *map(key_of, leaves(condition)))
+        while True:
+            known = self._answered.of(key)
+            due = places[known[places] == UNKNOWN]
+            asked, alive = self.asked([condition], due), self._table.alive[places]
+            expensive = asked.steps > INLINE_STEPS
+            if not expensive or (other := self._running.get(key)) is None:
+                break
+            await other.wait()
+        version = self._table.version
+        ended = asyncio.Event()
+        if expensive:
+            self._running[key] = ended
+        try:
+            (answers,) = await off_loop(asked.steps, asked.passing())
+        finally:
+            ended.set()
+            if self._running.get(key) is ended:
+                del self._running[key]
+        known[due] = answers
+        self._answered.keep(key, version, known)
+        passed: Flags = alive & (known[places] == 1)
+        return passed
+
+    def asked(self, conditions: Sequence[Filter], places: Ints) -> AskedFilters:
+        """Return filters with copies of the columns that they ask of some places, so that a thread
+        can evaluate them while products are written."""
+        return AskedFilters.of(conditions, len(places), partial(self._column, places))
+
+    def _column(self, places: Ints, name: str, asked: Sequence[Leaf]) -> AskedColumn:
+        return self._table.columns[name].asked(asked, places, self._lookups)
 
 
-@dataclass(frozen=True, slots=True)
-class AskedFilter:
-    """Filter on some places of a table."""
+class _AnsweredFilters:
+    """Cache of which places of a table pass a filter, until a product is written."""
 
-    condition: Filter
-    places: int
-    """Number of places."""
-    columns: Mapping[str, AskedColumn]
-    """The filter's columns by field."""
+    def __init__(self, table: ProductTable) -> None:
+        self._table = table
+        self._version = table.version
+        self._answers: OrderedDict[Hashable, npt.NDArray[np.int8]] = OrderedDict()
 
-    @property
-    def steps(self) -> int:
-        """Return the work: values compared, of which a text of 64 characters is one."""
-        return sum(column.steps for column in self.columns.values())
+    def of(self, key: Hashable) -> npt.NDArray[np.int8]:
+        """Return a copy of what is known of each place: 1, 0 or UNKNOWN."""
+        if self._version != self._table.version:
+            self._answers.clear()
+            self._version = self._table.version
+        if (known := self._answers.get(key)) is not None:
+            return known.copy()
+        return np.full(len(self._table.alive), UNKNOWN, np.int8)
 
-    def passing(self) -> Flags:
-        """Return by place whether it passes. Raises DeadlineExceeded."""
-        for column in self.columns.values():
-            column.look_up()
-        return self._evaluate(self.condition)
+    def keep(self, key: Hashable, version: int, answers: npt.NDArray[np.int8]) -> None:
+        """Cache answers about the table's `version`, and drop the least recently used ones."""
+        if version != self._table.version or self._version != version:
+            return
+        if (other := self._answers.pop(key, None)) is not None:
+            answers = np.where(answers == UNKNOWN, other, answers)
+        self._answers[key] = answers
+        while len(self._answers) > MOST_FILTERS or self._bytes() > MOST_BYTES:
+            self._answers.popitem(last=False)
 
-    def _evaluate(self, condition: Filter) -> Flags:
-        match condition:
-            case All(filters):
-                every = np.ones(self.places, np.bool_)
-                return np.asarray(reduce(np.logical_and, map(self._evaluate, filters), every))
-            case Any(filters):
-                none = np.zeros(self.places, np.bool_)
-                return np.asarray(reduce(np.logical_or, map(self._evaluate, filters), none))
-            case Not(inner):
-                return ~self._evaluate(inner)
-            case Comparison() | Membership() | Existence():
-                deadlines.check()
-                return self.columns[_field(condition)].flags(condition)
-
-
-def _leaves(condition: Filter) -> Iterable[Leaf]:
-    match condition:
-        case All(filters) | Any(filters):
-            for part in filters:
-                yield from _leaves(part)
-        case Not(inner):
-            yield from _leaves(inner)
-        case Comparison() | Membership() | Existence():
-            yield condition
-
-
-def _field(leaf: Leaf) -> str:
-    """Return the name of the column that answers a condition."""
-    return _ATTRIBUTES if leaf.field.startswith(ATTRIBUTES) else leaf.field
-
-
-_ATTRIBUTES = ATTRIBUTES.removesuffix(".")
+    def _bytes(self) -> int:
+        return sum(answers.nbytes for answers in self._answers.values())

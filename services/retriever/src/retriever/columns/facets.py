@@ -1,15 +1,19 @@
 """Facets: the number of products with each value of a field, counted on columns."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 
 import numpy as np
 
 from retriever.columns.arrays import Ints
-from retriever.columns.column import AskedFacet, CountedColumn, Said
+from retriever.columns.column import AskedFacet, CountedColumn
 from retriever.columns.table import ProductTable
-from servicekit import deadlines
+from sightline_rules.evaluation.work import Work
 from sightline_rules.filters import ATTRIBUTES, Filter
+
+_SORTED = 4_096
+"""Values that are compared at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,50 +46,72 @@ class Counting:
         """Copy the columns of the products at these places."""
         self._shared = table.families(places)
         self._columns = [_column(table, places, facet) for facet in asked]
-        self.steps = len(places) * (1 + len(asked)) // 64
+        self.steps = len(places) // 64 + sum(each.steps for each in self._columns)
         """Cost in values compared, approximately."""
 
-    def count(self) -> tuple[int, list[Facet]]:
+    def count(self) -> Work[tuple[int, list[Facet]]]:
         """Return the number of products, and the facets in the order asked. Variants of one parent
-        are one product. Raises DeadlineExceeded."""
+        are one product."""
         present, families = np.unique(self._shared, return_inverse=True)
-        return len(present), [_counted(each, families, len(present)) for each in self._columns]
+        facets = []
+        for each in self._columns:
+            facet = yield from _counted(each, families, len(present))
+            facets.append(facet)
+        return len(present), facets
 
 
-def _counted(column: CountedColumn, families: Ints, products: int) -> Facet:
+def _counted(column: CountedColumn, families: Ints, products: int) -> Work[Facet]:
     """Count each family once for each of its values, and as missing if it has none."""
-    said, values, having = _pairs(column, families)
+    known, values, having = yield from _pairs(column, families)
+    yield
     pairs = np.unique(values * max(products, 1) + having)  # each family once a value
-    counts = np.bincount(pairs // max(products, 1), minlength=len(said)).tolist()
-    found = [
-        FacetValue(text, count, condition)
-        for (text, condition), count in zip(said, counts, strict=True)
-    ]
+    yield
+    counts = np.bincount(pairs // max(products, 1), minlength=len(known))
+    shown: Sequence[int] = range(len(known))
     if not column.ranged:
-        found.sort(key=lambda one: (-one.products, one.text))
-    most = len(found) if column.ranged else column.asked.most
+        shown = yield from _commonest(column, known, counts)
+    said = [(column.say(known[place]), int(counts[place])) for place in shown]
+    facet = [FacetValue(text, count, condition) for (text, condition), count in said]
     missing = products - len(np.unique(having))
-    return Facet(column.asked.field, found[:most], len(found[most:]), missing)
+    return Facet(column.asked.field, facet, len(known) - len(facet), missing)
 
 
-def _pairs(column: CountedColumn, families: Ints) -> tuple[Sequence[Said], Ints, Ints]:
-    """Return all values, and for each value of each place its number and the place's family.
+def _commonest(
+    column: CountedColumn, known: Sequence[Hashable], counts: Ints
+) -> Work[Sequence[int]]:
+    """Return the places of the greatest counts, equal ones by their text, in parts: a catalog may
+    have as many values as products."""
 
-    Raises DeadlineExceeded.
-    """
+    def text(place: int) -> str:
+        value = known[place]
+        return value if isinstance(value, str) else column.say(value)[0]
+
+    most = min(column.asked.most, len(counts))
+    least = np.partition(counts, -most)[-most] if most else 0
+    places: list[int] = np.flatnonzero(counts > least).tolist()
+    equal: list[int] = np.flatnonzero(counts == least).tolist()
+    first: list[int] = []
+    for start in range(0, len(equal), _SORTED):
+        yield
+        first = nsmallest(most - len(places), [*first, *equal[start : start + _SORTED]], text)
+    return sorted([*places, *first], key=lambda place: (-int(counts[place]), text(place)))
+
+
+def _pairs(column: CountedColumn, families: Ints) -> Work[tuple[Sequence[Hashable], Ints, Ints]]:
+    """Return all values, and for each value of each place its number and the place's family."""
     rows = np.flatnonzero(column.codes >= 0)
     present, code = np.unique(column.codes[rows], return_inverse=True)
-    said: dict[Said, int] = {}
+    known: dict[Hashable, int] = {}
     held: list[list[int]] = []
     for each in present.tolist():
-        deadlines.check()
-        held.append([said.setdefault(one, len(said)) for one in column.read(each)])
+        yield
+        held.append([known.setdefault(one, len(known)) for one in column.read(each)])
     lengths = np.array([len(each) for each in held], np.int64)
     flat = np.array([number for each in held for number in each], np.int64)
     many = lengths[code]
     starts = (lengths.cumsum() - lengths)[code]
     inside = np.arange(many.sum()) - np.repeat(many.cumsum() - many, many)
-    return list(said), flat[np.repeat(starts, many) + inside], np.repeat(families[rows], many)
+    return list(known), flat[np.repeat(starts, many) + inside], np.repeat(families[rows], many)
 
 
 def _column(table: ProductTable, places: Ints, asked: AskedFacet) -> CountedColumn:

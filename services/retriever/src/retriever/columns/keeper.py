@@ -118,6 +118,11 @@ class Columns:
         catalog = await self._current(catalog_id, self._until())
         return None if catalog is None else catalog.view
 
+    def product_count(self, catalog_id: str) -> int:
+        """Return the number of a catalog's products; 0 if its columns are not in memory."""
+        held = self._catalogs.get(catalog_id)
+        return 0 if held is None else len(held.view.table)
+
     async def of(self, catalog_id: str, product_ids: Sequence[str]) -> View:
         """Return columns that hold the existing ones of these products, and possibly others."""
         view = await self.view(catalog_id)

@@ -1,29 +1,19 @@
 """Columns of numbers: times, numbers, flags and amounts, compared as arrays."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from retriever.columns.arrays import Flags, Ints
+from retriever.columns.arrays import Ints
 from retriever.columns.coded import Coded
 from retriever.columns.column import AskedFacet, Cells, CountedColumn, Said, grown
-from retriever.columns.lookups import Lookups
+from sightline_rules.evaluation.columns import Amounts, Numbers
+from sightline_rules.evaluation.texts import Lookups
 from sightline_rules.fields import Field
-from sightline_rules.filters import (
-    All,
-    Comparison,
-    Existence,
-    Leaf,
-    Membership,
-    Money,
-    Operator,
-    Time,
-    Value,
-)
+from sightline_rules.filters import All, Comparison, Leaf, Money, Operator, Value
 from sightline_rules.kinds import FlagKind, NumberKind, StepsKind
 
 NONE: Final = -1
@@ -33,14 +23,6 @@ STEPS = (1, 2, 5)
 """Beginnings of ranges, times powers of ten."""
 FEW_UNITS = 10
 """A number whose largest value is no more than this has a range for each unit."""
-_COMPARE: dict[Operator, Callable[[npt.NDArray[Any], float], Flags]] = {
-    Operator.EQUAL: np.equal,
-    Operator.NOT_EQUAL: np.not_equal,
-    Operator.LESS: np.less,
-    Operator.LESS_OR_EQUAL: np.less_equal,
-    Operator.GREATER: np.greater,
-    Operator.GREATER_OR_EQUAL: np.greater_equal,
-}
 
 
 class NumberColumn:
@@ -65,17 +47,19 @@ class NumberColumn:
         name = self._name
         self.values[places] = [NONE if (held := row[name]) is None else held for row in rows]
 
-    def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> "_Numbers":  # noqa: ARG002
+    def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> Numbers:  # noqa: ARG002
         values = self.values[places]
         if self._steps:
-            return _Numbers(len(leaves), values / self._steps, values != NONE)
-        return _Numbers(len(leaves), values, np.ones(len(values), np.bool_))
+            return Numbers(len(leaves), values / self._steps, values != NONE)
+        return Numbers(len(leaves), values, np.ones(len(values), np.bool_))
 
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:
         steps = self.values[places]
         match self._kind:
             case FlagKind():
-                return CountedColumn(asked, steps, lambda code: [_flag(asked.field, code > 0)])
+                return _counted(
+                    asked, steps, lambda code: _flag(asked.field, code > 0), ranged=False
+                )
             case NumberKind(most):
                 values = steps / self._steps
                 bounds = _number_bounds(asked, most, float(values.max(initial=0)))
@@ -83,42 +67,12 @@ class NumberColumn:
                 ranges = np.where(steps == NONE, -1, found)
                 named = [(f"{each:.15g}", each) for each in bounds]
                 said = partial(_range, asked.field, named)
-                return CountedColumn(asked, ranges, lambda code: [said(code)], ranged=True)
+                return _counted(asked, ranges, said)
             case _:
                 raise AssertionError(f"{asked.field} has no facet: the table of fields refuses it")
 
     def cells(self, places: Ints) -> list[list[int]]:
         return [self.values[places].tolist()]
-
-
-@dataclass(frozen=True, slots=True)
-class _Numbers:
-    """Numbers that conditions compare at once: nothing is looked up."""
-
-    conditions: int
-    values: npt.NDArray[Any]
-    known: Flags
-
-    @property
-    def steps(self) -> int:
-        return self.conditions * len(self.values) // 64
-
-    def look_up(self) -> None:
-        pass
-
-    def flags(self, leaf: Leaf) -> Flags:
-        match leaf:
-            case Existence():
-                return self.known
-            case Comparison(_, operator, value):
-                return self.known & _COMPARE[operator](self.values, _number(value))
-            case Membership(_, values):
-                numbers = np.array([*map(_number, values)], self.values.dtype)
-                return np.asarray(self.known & np.isin(self.values, numbers), np.bool_)
-
-
-def _number(value: Value) -> float:
-    return value.micros if isinstance(value, Time) else float(value)  # type: ignore[arg-type]
 
 
 class MoneyColumn:
@@ -147,9 +101,9 @@ class MoneyColumn:
             code("" if row[name] is None else row[self._currency]) for row in rows
         ]
 
-    def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> "_Amounts":  # noqa: ARG002
+    def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> Amounts:  # noqa: ARG002
         values, codes = self.values[places], self.codes[places]
-        return _Amounts(len(leaves), values, values != NONE, codes, self.currencies)
+        return Amounts(len(leaves), values, values != NONE, codes, self.currencies.known)
 
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:
         micros, codes, texts = self.values[places], self.codes[places], self.currencies.texts
@@ -166,7 +120,7 @@ class MoneyColumn:
         ranges = np.where(same, np.searchsorted(bounds, micros, side="right") - 1, -1)
         named = [(_units(each), Money(currency, each)) for each in bounds]
         said = partial(_range, asked.field, named, unit=f" {currency}")
-        return CountedColumn(asked, ranges, lambda code: [said(code)], ranged=True)
+        return _counted(asked, ranges, said)
 
     def cells(self, places: Ints) -> list[list[Any]]:
         texts = self.currencies.texts
@@ -174,35 +128,12 @@ class MoneyColumn:
         return [self.values[places].tolist(), [texts[code] for code in codes]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Amounts(_Numbers):
-    codes: npt.NDArray[np.int16]
-    currencies: Coded
-
-    def flags(self, leaf: Leaf) -> Flags:
-        match leaf:
-            case Existence():
-                return self.known
-            case Comparison(_, operator, Money() as money):
-                return self._in(money.currency) & _COMPARE[operator](self.values, money.micros)
-            case Membership(_, values):
-                return self._among(values)
-            case _:
-                raise AssertionError("an amount is compared with money")
-
-    def _among(self, values: Sequence[Value]) -> Flags:
-        micros = dict[str, list[int]]()
-        for value in values:
-            if isinstance(value, Money) and self.currencies.known(value.currency) >= 0:
-                micros.setdefault(value.currency, []).append(value.micros)
-        found = np.zeros(len(self.values), np.bool_)
-        for currency, some in micros.items():
-            found |= self._in(currency) & np.isin(self.values, np.array(some, np.int64))
-        return found
-
-    def _in(self, currency: str) -> Flags:
-        same = np.equal(self.codes, self.currencies.known(currency))
-        return np.asarray(self.known & same, np.bool_)
+def _counted(
+    asked: AskedFacet, codes: Ints, say: Callable[[int], Said], *, ranged: bool = True
+) -> CountedColumn:
+    """Return a column whose codes are its values."""
+    work = len(codes) // 64
+    return CountedColumn(asked, codes, lambda code: (code,), say, work, ranged=ranged)
 
 
 def _number_bounds(asked: AskedFacet, most: float, largest: float) -> list[float]:

@@ -52,7 +52,7 @@ class ProductTable:
         self.columns: Mapping[str, Column] = {field.name: column_of(field) for field in HELD}
         """By the name of their field."""
         self._parents = cast(CodedColumn, self.columns["parent_id"])
-        self.titles: Sequence[str] = cast(LongTextColumn, self.columns["title"]).texts
+        self._titles = cast(LongTextColumn, self.columns["title"])
         self._places: dict[str, int] = {}
         self.alive: Flags = np.zeros(0, np.bool_)
         """By place, whether it holds a product."""
@@ -66,6 +66,11 @@ class ProductTable:
     def __len__(self) -> int:
         """Return the number of products."""
         return len(self._places)
+
+    @property
+    def titles(self) -> Sequence[str]:
+        """Return the titles by place."""
+        return self._titles.texts
 
     @property
     def dead(self) -> int:

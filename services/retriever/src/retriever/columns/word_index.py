@@ -10,14 +10,14 @@ by no product). When many rows are dead, the index has to be rebuilt.
 from array import array
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from heapq import merge
+from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from retriever.columns.arrays import Flags, Ints
-from retriever.columns.off_loop import off_loop
 from retriever.columns.table import ProductTable
 from retriever.columns.vectors import LEAST_DEAD, NOBODY
 from retriever.domain.words import (
@@ -30,11 +30,14 @@ from retriever.domain.words import (
     saturated,
     selecting,
 )
-from servicekit import deadlines
+from servicekit.off_loop import off_loop
+from sightline_rules.evaluation.work import Work
 
 Passing: TypeAlias = Callable[[Ints], Awaitable[Flags]]
 Matches: TypeAlias = npt.NDArray[np.float64]
 Frequencies: TypeAlias = npt.NDArray[np.float64]
+_SORTED = 4_096
+"""Products that are sorted at a time."""
 
 
 class WordIndex:
@@ -105,7 +108,7 @@ class Postings:
         """The cost in steps of `off_loop`: 64 additions take as long as one look at a text."""
         return (len(self.owners) + sum(len(rows) for rows, _ in self.found.values())) // 64
 
-    def matching(self) -> tuple[Ints, Matches]:
+    def matching(self) -> Work[tuple[Ints, Matches]]:
         """Return the places of the products that the words select, and their matches (0 to 1)."""
         alive = {word: self._alive(*each) for word, each in self.found.items()}
         counts = {word: min(len(rows), MOST_COUNTED) for word, (rows, _) in alive.items()}
@@ -116,7 +119,7 @@ class Postings:
         )
         scores = np.zeros(len(self.owners))
         for word, (having, often) in alive.items():
-            deadlines.check()
+            yield
             scores[having] += rarities[word] * saturated(often)
         return self.owners[rows], scores[rows] / sum(rarities.values())
 
@@ -132,10 +135,10 @@ async def best(
 
     Best first, equal ones by id; at most MOST_FOUND.
     """
-    places, matches = await off_loop(postings.steps, postings.matching)
+    places, matches = await off_loop(postings.steps, postings.matching())
     kept = await passing(places) & ~np.isin(places, table.places(list(excluded)))
     places, matches = places[kept], matches[kept]
-    return await off_loop(len(places), partial(_first, table.ids, places, matches))
+    return await off_loop(len(places), _first(table.ids, places, matches))
 
 
 def indexed(table: ProductTable, words: Iterable[tuple[str, Words]]) -> WordIndex:
@@ -157,11 +160,17 @@ def _selected(rows: Mapping[str, Ints], counts: Mapping[str, int], size: int) ->
     return np.flatnonzero(times == len(chosen) if every and chosen else times)
 
 
-def _first(all_ids: Sequence[str], places: Ints, matches: Matches) -> tuple[Ints, Matches]:
+def _first(all_ids: Sequence[str], places: Ints, matches: Matches) -> Work[tuple[Ints, Matches]]:
+    """Sort in parts, so that no step takes longer than one of them."""
     if len(matches) > MOST_FOUND:
         near = np.flatnonzero(matches >= np.partition(matches, -MOST_FOUND)[-MOST_FOUND])
         places, matches = places[near], matches[near]
-    ids = [all_ids[place] for place in places.tolist()]
-    by_id = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
-    order = by_id[np.argsort(-matches[by_id], kind="stable")][:MOST_FOUND]
+    parts = []
+    for start in range(0, len(places), _SORTED):
+        yield
+        some = range(start, min(start + _SORTED, len(places)))
+        worth = (-matches[some.start : some.stop]).tolist()
+        ids = [all_ids[place] for place in places[some.start : some.stop].tolist()]
+        parts.append(sorted(zip(worth, ids, some, strict=True)))
+    order = [row for _, _, row in islice(merge(*parts), MOST_FOUND)]
     return places[order], matches[order]

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import compress, islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,12 +16,16 @@ from retriever.record.hashes import from_signed
 from retriever.record.statements import PHOTO, among, look_up, on
 from retriever.record.tables import images, product_images, products
 from servicekit import deadlines
-from sightline_rules.facts import Facts, passes
+from sightline_rules.evaluation.conditions import judged
+from sightline_rules.evaluation.work import finish
+from sightline_rules.facts import Facts
 from sightline_rules.fields import FIELDS, FILTERED, ORDERS, WRITTEN
 from sightline_rules.filters import All, Filter
 
 FACTS = tuple(products.c[name] for field in FILTERED for name in field.stored)
 """Columns that filters read."""
+_JUDGED = 64
+"""Rows whose facts are judged together."""
 
 _NAMES = ("product_id", *(name for field in WRITTEN for name in field.stored))
 """The columns that `content_values` returns."""
@@ -169,11 +174,15 @@ def to_facts(row: Any) -> Facts:
 def passing(rows: Iterable[Any], condition: Filter) -> Iterator[Any]:
     """Yield the rows (with FACTS) that pass the filter. Raise DeadlineExceeded after the caller's
     deadline."""
-    everything = condition == All()
-    for row in rows:
-        deadlines.check()
-        if everything or passes(condition, to_facts(row)):
+    if condition == All():
+        for row in rows:
+            deadlines.check()
             yield row
+        return
+    left = iter(rows)
+    while some := list(islice(left, _JUDGED)):
+        passed = finish(judged(condition, map(to_facts, some)), deadlines.check)
+        yield from compress(some, passed.tolist())
 
 
 def read_part(

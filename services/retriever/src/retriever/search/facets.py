@@ -7,8 +7,8 @@ import numpy as np
 from retriever.columns.column import AskedFacet
 from retriever.columns.facets import Counting, Facet
 from retriever.columns.keeper import Columns
-from retriever.columns.off_loop import off_loop
 from retriever.domain.errors import ColumnsUnavailable
+from servicekit.off_loop import off_loop
 from sightline_rules.filters import Filter
 
 
@@ -26,4 +26,4 @@ async def count(
     places = np.flatnonzero(view.table.alive)
     places = places[await view.conditions.passing(condition, places)]
     counting = Counting(view.table, places, asked)
-    return await off_loop(counting.steps, counting.count)
+    return await off_loop(counting.steps, counting.count())

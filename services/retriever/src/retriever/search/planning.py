@@ -26,7 +26,9 @@ from enum import StrEnum
 
 from retriever.domain.filter_parts import MAX_TRIED, Part, indexed_parts, top_categories
 from retriever.domain.generation import IndexKind, IndexParameters
-from sightline_rules.facts import Facts, passes
+from sightline_rules.evaluation.conditions import judged
+from sightline_rules.evaluation.work import finish
+from sightline_rules.facts import Facts
 from sightline_rules.filter_checks import looks
 from sightline_rules.filters import All, Filter, Membership
 
@@ -91,7 +93,7 @@ class Sample:
         step = max(1, LOOK_STEP // max(1, looks(condition)))
         while seen < len(self.facts) and (not seen or clock() < end):
             some = self.facts[seen : seen + step]
-            passed += sum(passes(condition, facts) for facts in some)
+            passed += int(finish(judged(condition, some)).sum())
             seen += len(some)
         return max(passed, 0.5) / seen
 

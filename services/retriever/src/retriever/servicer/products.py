@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from retriever.catalog import deletions, imports, partial_updates, products
 from retriever.columns.keeper import Columns
-from retriever.columns.off_loop import each_passes
+from retriever.columns.products import each_passes
 from retriever.columns.table import ProductTable
 from retriever.domain.product import Product
 from retriever.ports.catalog import CatalogRecord, DeletionRecord, ImportRecord
@@ -78,7 +78,10 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         table = found.view.table
         titles = [table.titles[p] if p >= 0 else "" for p in table.places(named).tolist()]
         response = products_pb.BatchGetProductsResponse(
-            missing_product_ids=found.missing, filtered_product_ids=found.filtered, titles=titles
+            missing_product_ids=found.missing,
+            filtered_product_ids=found.filtered,
+            titles=titles,
+            catalog_product_count=self.columns.product_count(catalog),
         )
         if request.explain_filter and found.filtered:
             why = await products.rejections(catalog, found.filtered, condition, self.record)

@@ -18,6 +18,7 @@ from gateway.recommend.controls.active import of_kind, pinned_ids
 from gateway.retrieval.parallel import in_parallel
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
+from servicekit.off_loop import off_loop
 from sightline_rules import controls as rules
 from sightline_rules.controls import ControlKind
 from sightline_rules.filters import Not
@@ -44,7 +45,7 @@ async def apply_controls(
         candidates = candidates.joined(columns)
     outcomes = _absent_pins(run, candidates, found)
     moving = [each for each in run.plan.controls if each.control.kind is not ControlKind.EXCLUDE]
-    named = await in_parallel(*(_subjects(run, candidates, each.control) for each in moving))
+    named = await _all_subjects(run, candidates, [each.control for each in moving])
     places = candidates.places
     placed = [
         rules.Control(
@@ -77,7 +78,7 @@ async def _checked(run: Run, ids: Sequence[str]) -> tuple[ProductColumns, Checke
             return found.columns, found
     except ServiceError as error:
         run.trace.fail(STAGE, Peer.RETRIEVER, error)
-        return _proven(run, ids, run.plan.scope), None
+        return await _proven(run, ids, run.plan.scope), None
 
 
 def _reading(run: Run) -> AbstractAsyncContextManager[object]:
@@ -87,21 +88,37 @@ def _reading(run: Run) -> AbstractAsyncContextManager[object]:
     return run.trace.stage(STAGE, run.plan.ends.fallback)
 
 
-def _proven(run: Run, ids: Sequence[str], scope: AnswerScope) -> ProductColumns:
+async def _proven(run: Run, ids: Sequence[str], scope: AnswerScope) -> ProductColumns:
     """Return the products that the snapshot proves to pass."""
     copy = run.snapshot
-    return ProductColumns() if copy is None else copy.columns_of(list(copy.passing(scope, ids)))
+    if copy is None:
+        return ProductColumns()
+    steps = copy.steps(scope, len(ids))
+    return copy.columns_of(await off_loop(steps, copy.passing(scope, ids)))
 
 
-async def _subjects(run: Run, candidates: FusedCandidates, control: ControlRule) -> Collection[str]:
-    """Return the ids of the candidates that a control applies to.
+async def _all_subjects(
+    run: Run, candidates: FusedCandidates, controls: Sequence[ControlRule]
+) -> list[Collection[str]]:
+    """Return for each control the ids of the candidates that it applies to.
 
-    Its filter is evaluated on the candidates' columns; if these lack a field, by the record, or the
-    snapshot if the record can't be read.
+    All filters are evaluated together on the candidates' columns; those on a field that these lack
+    by the record, or the snapshot if the record can't be read.
     """
+    filters = [read(each.filter.message) for each in controls if each.filter is not None]
+    found = iter(await passing(candidates.columns, filters) if filters else ())
+    known = [None if each.filter is None else next(found) for each in controls]
+    pairs = zip(controls, known, strict=True)
+    return await in_parallel(*(_subjects(run, candidates, *pair) for pair in pairs))
+
+
+async def _subjects(
+    run: Run, candidates: FusedCandidates, control: ControlRule, found: Collection[str] | None
+) -> Collection[str]:
+    """Return the ids of the candidates that a control applies to; `found`: by their columns."""
     if control.filter is None:
         return control.product_ids
-    if (found := passing(candidates.columns, read(control.filter.message))) is not None:
+    if found is not None:
         return found
     scope, ids = AnswerScope(filter=control.filter), candidates.columns.product_ids
     ask, catalog_id = run.peers.retriever.columns, run.query.catalog_id
@@ -113,7 +130,7 @@ async def _subjects(run: Run, candidates: FusedCandidates, control: ControlRule)
             ]
     except ServiceError as error:
         run.trace.fail(STAGE, Peer.RETRIEVER, error)
-        return _proven(run, ids, scope).product_ids
+        return (await _proven(run, ids, scope)).product_ids
     return [item for part in parts for item in part.product_ids]
 
 

@@ -13,7 +13,8 @@ from retriever.indexing.verification.case import Case
 from retriever.indexing.verification.photo_neighbours import PhotoNeighbours
 from retriever.search.nearest import begin
 from retriever.search.query import SearchQuery
-from sightline_rules.facts import passes
+from sightline_rules.evaluation.conditions import judged
+from sightline_rules.evaluation.work import finish
 from sightline_rules.filters import Comparison, Filter, Operator
 
 PAGE = 500
@@ -43,7 +44,8 @@ class Trial:
 
     def look(self, rows: Sequence[IndexRow], scores: Scores) -> None:
         """Take rows of the record into account; `scores`: of each for each query."""
-        kept = [place for place, row in enumerate(rows) if passes(self.condition, row.facts)]
+        passing = finish(judged(self.condition, [row.facts for row in rows]))
+        kept: list[int] = np.flatnonzero(passing).tolist()
         due = [place for place in kept if rows[place].seq <= self.newest]
         self._passing += len(due)
         best = np.concatenate([self._best, scores[:, due]], axis=1)

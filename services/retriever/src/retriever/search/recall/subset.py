@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from retriever.columns.off_loop import each_passes
+from retriever.columns.products import each_passes
 from retriever.domain.generation import Generation, VectorMetric
 from retriever.domain.index_values import IndexRow
 from retriever.domain.recall import Look

@@ -1,18 +1,17 @@
-"""Answers of conditions about shared texts: each text is compared once, and the answer cached."""
+"""Coded texts: each distinct text is compared once, and the answer cached for later filters."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from retriever.columns.arrays import Flags
-from servicekit import deadlines
-from sightline_rules.filters import Comparison, Existence, Leaf, Membership
+from sightline_rules.evaluation.judging import judge_of, key_of
+from sightline_rules.evaluation.work import Flags, Work
+from sightline_rules.filters import Leaf
+from sightline_rules.kinds import FieldKind
 
-Judge: TypeAlias = Callable[[Any, Leaf], bool]
-"""Returns whether a fact passes a condition."""
 Codes: TypeAlias = npt.NDArray[np.signedinteger[Any]]
 Answers: TypeAlias = npt.NDArray[np.int8]
 """By code, whether a text passes: 1 or 0; UNKNOWN: not compared yet."""
@@ -22,8 +21,10 @@ MOST_LEAVES = 256
 """Conditions whose answers are cached."""
 MOST_BYTES = 32 * 2**20
 """Bytes of cached answers."""
-MOST_COUNTED = 100_000
+MOST_COUNTED = 20_000
 """Places × conditions up to which `Texts.steps` counts the texts that are due."""
+_BLOCK = 64
+"""Texts whose answers are stored at once."""
 
 
 class Lookups:
@@ -61,18 +62,18 @@ class Texts:
 
     def __init__(
         self,
-        leaves: Iterable[Leaf],
+        leaves: Sequence[Leaf],
         texts: Sequence[str],
         codes: Codes,
         *,
+        kind: FieldKind,
         fact: Callable[[str], Any],
-        judge: Judge,
         lookups: Lookups,
     ) -> None:
         """Set the texts to judge. `texts`: by code, may grow. `fact`: converts a text."""
         size = int(codes.max(initial=-1)) + 1
         self._texts, self._codes, self._lookups = texts, codes, lookups
-        self._fact, self._judge = fact, judge
+        self._kind, self._fact = kind, fact
         self._asked = {key_of(leaf): (leaf, lookups.of(key_of(leaf), size)) for leaf in leaves}
 
     @property
@@ -84,17 +85,20 @@ class Texts:
         texts = (self._texts[code] for code in self._due())
         return len(self._asked) * sum(1 + len(text) // 64 for text in texts)
 
-    def look_up(self) -> None:
-        """Compare each text that is due with all conditions, so that it is read and folded once.
-
-        Raises DeadlineExceeded when the caller's deadline has passed.
-        """
-        for code in self._due():
-            deadlines.check()
-            fact = self._fact(self._texts[code])
-            for leaf, answers in self._asked.values():
-                if answers[code] == UNKNOWN:
-                    answers[code] = self._judge(fact, leaf)
+    def look_up(self) -> Work[None]:
+        """Compare each text that is due with all conditions, so that it is read and folded once."""
+        missing = [pair for pair in self._asked.values() if (pair[1][self._codes] == UNKNOWN).any()]
+        if missing:
+            judge = judge_of(self._kind, [leaf for leaf, _ in missing])
+            due, texts, fact = self._due(), self._texts, self._fact
+            for start in range(0, len(due), _BLOCK):
+                some, judged = due[start : start + _BLOCK], []
+                for code in some:
+                    judged.append(judge(fact(texts[code])))
+                    yield
+                block = np.array(judged, np.int8)
+                for place, (_, answers) in enumerate(missing):
+                    answers[some] = block[:, place]
         for key, (_, answers) in self._asked.items():
             self._lookups.keep(key, answers)
 
@@ -110,14 +114,3 @@ class Texts:
             due |= answers[self._codes] == UNKNOWN
         codes: list[int] = np.unique(self._codes[due]).tolist()
         return codes
-
-
-def key_of(leaf: Leaf) -> Hashable:
-    """Return a condition with the types of its values: as keys 1.0 and True are equal."""
-    match leaf:
-        case Membership(_, values):
-            return leaf, tuple(map(type, values))
-        case Comparison(_, _, value):
-            return leaf, type(value)
-        case Existence():
-            return leaf

@@ -1,0 +1,123 @@
+"""Prices: what makes a request more expensive, and that nothing is free."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from gateway.model.filters import CallersFilter, FilterWork, of_words, work_of
+from gateway.model.price import (
+    MOST_SECONDS,
+    REFERENCE_PRODUCTS,
+    PricedSizes,
+    list_price,
+    photo_price,
+    price_of,
+)
+from gateway.model.query import RequestQuery, Signal, SignalKind
+
+SIZES = PricedSizes(products=REFERENCE_PRODUCTS, candidates=1_000)
+
+
+def signal(kind: SignalKind, text: str = "") -> Signal:
+    return Signal(index=0, kind=kind, text=text)
+
+
+def parts(count: int, field: str = "attributes.colour") -> CallersFilter:
+    return of_words(" OR ".join(f'{field}:"x{n}"' for n in range(count)))
+
+
+def facets(*names: str) -> tuple[SimpleNamespace, ...]:
+    return tuple(SimpleNamespace(field=name) for name in names)
+
+
+DEAREST = RequestQuery(
+    signals=(signal(SignalKind.TEXT, "w" * 4_096),) * 8,
+    filter=parts(32),
+    facets=facets("tags", "attributes.a", "attributes.b"),  # type: ignore[arg-type]
+    page_size=200,
+)
+
+
+def price(query: RequestQuery, *moved: CallersFilter, sizes: PricedSizes = SIZES) -> float:
+    return price_of(query, (), moved, sizes).seconds
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        RequestQuery(),
+        RequestQuery(signals=(signal(SignalKind.IMAGE),)),
+        RequestQuery(signals=(signal(SignalKind.TEXT, "a dry red wine"),), page_size=50),
+        RequestQuery(signals=(signal(SignalKind.PRODUCT),) * 8),
+        RequestQuery(filter=of_words("brand = Miolo AND price < 30 EUR AND attributes.k = 1")),
+        RequestQuery(
+            signals=(signal(SignalKind.TEXT, "red"),),
+            filter=of_words("category = Wine AND title:dry"),
+            facets=facets("category", "brand", "price", "tags", "attributes.grape"),  # type: ignore[arg-type]
+        ),
+    ],
+)
+def test_what_shops_ask_is_far_below_the_bound(query: RequestQuery) -> None:
+    assert 0 < price(query) < MOST_SECONDS * 0.9
+
+
+def test_what_the_limits_of_single_fields_allow_together_is_above_the_bound() -> None:
+    assert price(DEAREST) > MOST_SECONDS
+
+
+@pytest.mark.parametrize(
+    "cheaper",
+    [
+        replace(DEAREST, signals=DEAREST.signals[:7]),
+        replace(DEAREST, signals=(*DEAREST.signals[:7], signal(SignalKind.TEXT, "w"))),
+        replace(DEAREST, filter=parts(31)),
+        replace(DEAREST, filter=parts(32, "title")),
+        replace(DEAREST, filter=None),
+        replace(DEAREST, facets=DEAREST.facets[:2]),
+        replace(DEAREST, page_size=199),
+        replace(DEAREST, page_token="next"),
+    ],
+)
+def test_less_of_anything_costs_less(cheaper: RequestQuery) -> None:
+    assert price(cheaper) < price(DEAREST)
+
+
+def test_conditions_of_all_controls_are_one_sum_times_the_candidates() -> None:
+    one, all_together = price(RequestQuery(), parts(32)), price(RequestQuery(), *[parts(4)] * 8)
+    assert one == pytest.approx(all_together)
+    none = price(RequestQuery())
+    half = replace(SIZES, candidates=500)
+    assert price(RequestQuery(), parts(32), sizes=half) - none == pytest.approx((one - none) / 2)
+
+
+def test_conditions_of_exclusions_and_of_the_filter_are_asked_of_the_whole_catalog() -> None:
+    excluded = price_of(RequestQuery(), [parts(32)], (), SIZES).seconds
+    assert excluded == pytest.approx(price(RequestQuery(filter=parts(32))))
+    assert excluded > price(RequestQuery(), parts(32))
+
+
+def test_an_explanation_searches_twice() -> None:
+    once, twice = price(DEAREST), price_of(DEAREST, (), (), SIZES, searches=2)
+    signals = price_of(DEAREST, (), (), SIZES).parts["signals"]
+    assert twice.seconds == pytest.approx(once + signals)
+
+
+def test_models_are_a_part_of_the_price_of_texts_and_photos() -> None:
+    found = price_of(DEAREST, (), (), SIZES)
+    assert 0 < found.models < found.parts["signals"]
+    assert 0 < photo_price().models < photo_price().seconds
+
+
+def test_a_list_looks_at_no_more_products_than_the_catalog_or_one_page_has() -> None:
+    assert list_price(parts(32), 10, 500).seconds < list_price(parts(32), 10, 5_000).seconds
+    assert list_price(parts(32), 10, 5_000) == list_price(parts(32), 10, 50_000)
+    assert list_price(None, 10, 5_000).seconds < list_price(None, 1_000, 5_000).seconds
+    assert list_price(parts(32), 1_000, 5_000).seconds < MOST_SECONDS
+
+
+def test_the_work_of_a_filter_counts_all_its_conditions() -> None:
+    asked = of_words('NOT (attributes.a:"x" OR attributes.b = 1) AND brand = B AND title:*')
+    expected = FilterWork(frozenset({"attributes", "brand", "title"}), 1, 3)
+    assert work_of(asked.message) == expected
+    assert work_of("not a message") == FilterWork()

@@ -1,0 +1,132 @@
+"""What an expensive request costs the gateway and its caller, over real gRPC."""
+
+import random
+
+import pytest
+
+from sightline.common.v1 import filter_pb2, product_pb2
+from sightline.gateway.v1 import catalog_service_pb2, control_pb2
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
+from sightline.retriever.v1 import product_service_pb2, vector_service_pb2
+from tests.fakes import gateway_wire_retriever as scripted
+from tests.fakes.gateway_script import SPACE
+from tests.fakes.gateway_wire import running
+from tests.wire.gateway_calls import photo, refused, suite
+from tests.work import longest_turn
+
+__all__ = ["suite"]  # fixtures
+
+CANDIDATES, ATTRIBUTES = 500, 30
+LATE = ("DEADLINE_EXCEEDED", "CANCELLED")
+OPERATOR = filter_pb2.Comparison.OPERATOR_CONTAINS
+
+
+def parts_of_attributes(count: int, word: str = "none") -> filter_pb2.Filter:
+    """Any of some conditions that no product meets: all are evaluated."""
+    conditions = [
+        filter_pb2.Filter(
+            comparison=filter_pb2.Comparison(
+                field="attributes.colour",
+                operator=OPERATOR,
+                value=filter_pb2.FilterValue(text=f"{word} {n}"),
+            )
+        )
+        for n in range(count)
+    ]
+    return filter_pb2.Filter(any=filter_pb2.FilterList(filters=conditions))
+
+
+def boosts(count: int) -> list[control_pb2.Control]:
+    """Boosts of products that pass as many conditions as one filter takes."""
+    return [
+        control_pb2.Control(
+            name=f"boost-{n}",
+            kind=control_pb2.Control.KIND_BOOST,
+            boost=1.0,
+            filter=parts_of_attributes(32, f"word {n}"),
+        )
+        for n in range(count)
+    ]
+
+
+def described(number: int) -> product_pb2.Product:
+    """A product with attributes that no other has."""
+    chance = random.Random(number)
+    made = product_pb2.Product(product_id=f"p{number}", title=f"Product {number}")
+    for _ in range(ATTRIBUTES):
+        words = " ".join(f"word{chance.randrange(2_000)}" for _ in range(6))
+        made.attributes.add(key="colour", text=words)
+    return made
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let searches find many products with many attributes."""
+    products = [described(number) for number in range(CANDIDATES)]
+    columns = scripted.columns([each.product_id for each in products], {})
+    for each in products:
+        columns.attributes.add(values=each.attributes)
+    answer = vector_service_pb2.SearchResponse(
+        candidates=columns,
+        similarities=[1 - number / 1_000 for number in range(CANDIDATES)],
+        image_ids=[""] * CANDIDATES,
+        space=SPACE,
+        plan="flat",
+    )
+
+    async def search(self, request, context):
+        return answer
+
+    async def read(self, request, context):
+        ids = set(request.product_ids)
+        found = [each for each in products if each.product_id in ids]
+        return product_service_pb2.BatchGetProductsResponse(products=found)
+
+    monkeypatch.setattr(scripted.Vectors, "Search", search)
+    monkeypatch.setattr(scripted.Products, "BatchGetProducts", read)
+
+
+@pytest.mark.usefixtures("many")
+async def test_ten_kilobytes_of_boosts_leave_the_event_loop_to_other_calls():
+    async with running() as shop:
+        request = photo(controls=boosts(8))
+        assert 9_000 < request.ByteSize() < 20_000
+        answer, turn = await longest_turn(shop.recommendation.Recommend(request))
+        assert len(answer.control_outcomes) == 8
+        assert turn < 7, "in units of 20 ms; on the loop the filters would take ten more"
+
+
+async def test_a_request_above_the_bound_reaches_no_peer_and_learns_what_to_change(suite):
+    signals = [pb.QuerySignal(text="word " * 800)] * 8
+    request = pb.RecommendRequest(signals=signals, controls=boosts(8), page_size=200)
+    error = await refused(suite.recommendation.Recommend(request))
+    assert (error.code, error.reason) == ("INVALID_ARGUMENT", "REQUEST_TOO_EXPENSIVE")
+    assert [each.field for each in error.violations] == ["signals", "controls"]
+    assert float(error.metadata["price_seconds"]) > float(error.metadata["most_seconds"]) == 1
+    assert not suite.embedder.script.seen
+    assert not suite.retriever.script.seen
+
+
+async def test_the_bound_is_a_setting():
+    async with running(request_seconds=0.3) as strict:
+        listed = catalog_service_pb2.ListProductsRequest(filter=parts_of_attributes(32))
+        error = await refused(strict.catalog.ListProducts(listed))
+        assert error.reason == "REQUEST_TOO_EXPENSIVE"
+        assert [each.field for each in error.violations] == ["filter"]
+        await strict.catalog.ListProducts(catalog_service_pb2.ListProductsRequest())
+        await strict.recommendation.Recommend(photo())
+
+
+async def test_expensive_requests_use_up_a_quota_that_cheap_ones_do_not():
+    """What a request did cost corrects its price: before scripted peers it is nearly nothing."""
+    async with running(quota_processor_seconds=0.0001, quota_burst_seconds=1) as limited:
+        for _ in range(3):  # 0.75 s each, of 1 s, before it is corrected
+            listed = catalog_service_pb2.ListProductsRequest(filter=parts_of_attributes(32))
+            await limited.catalog.ListProducts(listed)
+        limited.retriever.script.hang.add("ListProducts")
+        assert (await refused(limited.catalog.ListProducts(listed, timeout=0.5))).code in LATE
+        error = await refused(limited.catalog.ListProducts(listed))
+        assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED")
+        assert error.metadata == {"quota": "processor_seconds"}
+        assert error.retry_after is not None
+        await limited.catalog.GetProduct(catalog_service_pb2.GetProductRequest(product_id="p1"))
