@@ -1,5 +1,6 @@
 """Who made which administrative or destructive call: noted by a gateway, kept by two services."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,10 +14,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
-from gateway.wiring import access_of, build
+from gateway.wiring import Gateway, access_of, build
 from servicekit import server
 from servicekit.access import Role, rule
-from servicekit.audit import UNSTORED
+from servicekit.audit import METRICS
+from servicekit.audit_record import AuditRecord
 from servicekit.audit_service import AuditServicer
 from servicekit.config import ServerSettings
 from servicekit.keyring import open_keys
@@ -35,7 +37,7 @@ from tests.fakes.kit_logs import json_logs
 from tests.stores import NewStore
 from tests.unit.gateway.callers.conftest import entry
 from tests.unit.gateway.callers.test_admission import BY_NAME, NAMES, asked
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 from tests.wire.gateway_calls import refused
 
 CATALOGS = ("default", "other")
@@ -60,16 +62,33 @@ WRITES = (
 """What a shop does all day long: it is not noted."""
 
 
+class Counting(AuditServicer):
+    """Counts the entries that it is sent; with `old`, it is one of release 0.16."""
+
+    appended = 0
+    old = False
+
+    async def AppendAuditEntries(self, request: Any, context: Any) -> Any:
+        if self.old:
+            raise NotImplementedError
+        self.appended += len(request.entries)
+        return await super().AppendAuditEntries(request, context)
+
+
 @dataclass
 class Keeper:
     """A service that keeps audit entries and does nothing else, and can be stopped."""
 
     db: Database
+    days: float = 90.0
     running: RunningServer | None = None
     port: int = 0
 
+    def __post_init__(self) -> None:
+        self.servicer = Counting(CATALOGS, AuditRecord(self.db), self.days)
+
     async def up(self) -> None:
-        offered = [Binding.of(AuditServicer(CATALOGS, self.db))]
+        offered = [Binding.of(self.servicer)]
         self.running = await server.start(offered, ServerSettings(port=self.port), "keeper")
         self.port = self.running.port
 
@@ -89,10 +108,18 @@ class Front:
     admin: admin_service_pb2_grpc.AdminServiceStub
     catalog: catalog_service_pb2_grpc.CatalogServiceStub
     events: user_event_service_pb2_grpc.UserEventServiceStub
+    gateway: Gateway
 
     async def page(self, **asked: Any) -> audit_pb.ListAuditEntriesResponse:
+        """A page without what reads the log. Every list is an entry itself, which the one writer
+        stores after all before: so a second list finds them."""
         request = audit_pb.ListAuditEntriesRequest(**asked)
-        return await self.admin.ListAuditEntries(request, metadata=by("operate"))
+        await self.admin.ListAuditEntries(request, metadata=by("auditor"))
+        found = await self.admin.ListAuditEntries(request, metadata=by("auditor"))
+        others = [each for each in found.entries if each.caller != "the-auditor"]
+        del found.entries[:]
+        found.entries.extend(others)
+        return found
 
     async def whole(self) -> bool:
         """Whether both keepers can be listed."""
@@ -109,6 +136,21 @@ class Front:
             for each in (await self.page(**asked)).entries
         ]
 
+    async def paged(self) -> list[str]:
+        """The callers but the auditor, read an entry a page."""
+        found, token = [], ""
+        while True:
+            request = audit_pb.ListAuditEntriesRequest(page_size=1, page_token=token)
+            page = await self.admin.ListAuditEntries(request, metadata=by("auditor"))
+            found += [each.caller for each in page.entries if each.caller != "the-auditor"]
+            token = page.next_page_token
+            if not token:
+                return found
+
+    async def chain(self, store: str, catalog: str = "default") -> list[audit_pb.AuditEntry]:
+        request = audit_pb.ReadAuditChainRequest(store=store, catalog_id=catalog)
+        return [*(await self.admin.ReadAuditChain(request, metadata=by("auditor"))).entries]
+
     async def train(self, role: str, **fields: str) -> str:
         """The reason that a call is refused with."""
         request = model_service_pb2.TrainModelRequest(**fields)
@@ -122,7 +164,14 @@ def level(name: str) -> int:
 def audit_lines(written: str) -> list[dict[str, Any]]:
     """Of the audit log, among the lines of a process."""
     lines = [json.loads(line) for line in written.splitlines()]
-    return [line for line in lines if line.get("logger") == "audit"]
+    return [line for line in lines if line.get("event") == "audit"]
+
+
+async def stored(keeper: Keeper, catalog: str) -> list[audit_pb.AuditEntry]:
+    """The chain, asked of the store itself."""
+    request = audit_pb.ReadAuditChainRequest(catalog_id=catalog)
+    context: Any = None
+    return [*(await keeper.servicer.ReadAuditChain(request, context)).entries]
 
 
 def by(role: str) -> tuple[tuple[str, str], ...]:
@@ -132,7 +181,10 @@ def by(role: str) -> tuple[tuple[str, str], ...]:
 @pytest.fixture
 async def front(tmp_path: Path, new_store: NewStore) -> AsyncIterator[Front]:
     keys = tmp_path / "keys.toml"
-    keys.write_text("".join(entry(f"the-{role}", role, f'["{role}"]') for role in Role))
+    everywhere = entry("the-auditor", "auditor", '["operate"]', '["*"]')
+    keys.write_text(
+        "".join(entry(f"the-{role}", role, f'["{role}"]') for role in Role) + everywhere
+    )
     keepers = []
     for package in ("retriever", "ranker.events"):
         migrations = f"{package}.record.migrations"
@@ -160,6 +212,7 @@ async def front(tmp_path: Path, new_store: NewStore) -> AsyncIterator[Front]:
             admin_service_pb2_grpc.AdminServiceStub(channel),
             catalog_service_pb2_grpc.CatalogServiceStub(channel),
             user_event_service_pb2_grpc.UserEventServiceStub(channel),
+            built,
         )
     await running.stop()
     await built.close(0)
@@ -181,6 +234,70 @@ async def test_who_is_known_leaves_an_entry_whatever_comes_of_the_call(front: Fr
     request = audit_pb.ListAuditEntriesRequest(catalog_id="other")
     error = await refused(front.admin.ListAuditEntries(request, metadata=by("operate")))
     assert error.reason == "CATALOG_FORBIDDEN"
+    assert await front.entries(catalog_id="other") == [
+        ("the-operate", "ListAuditEntries", "CATALOG_FORBIDDEN"),
+        ("the-models", "TrainModel", "CATALOG_FORBIDDEN"),
+    ]
+
+
+async def test_a_rejected_call_is_filed_under_the_catalog_that_it_named(front: Front) -> None:
+    assert await front.train("read", catalog_id="other") == "ROLE_MISSING"
+    assert await front.train("read", catalog_id="undeclared") == "ROLE_MISSING"
+    training = [("the-read", "TrainModel", "ROLE_MISSING")]
+    assert await front.entries() == []
+    assert await front.entries(catalog_id="other") == training
+    assert await front.entries(catalog_id="?") == training
+
+
+async def test_reading_the_log_is_recorded(front: Front) -> None:
+    await front.chain("retriever")
+    await front.admin.ListAuditEntries(audit_pb.ListAuditEntriesRequest(), metadata=by("operate"))
+    calls = [(each.caller, each.method.rpartition("/")[2]) for each in await front.chain("ranker")]
+    assert calls == []
+    calls = [
+        (each.caller, each.method.rpartition("/")[2]) for each in await front.chain("retriever")
+    ]
+    assert calls == [
+        ("the-auditor", "ReadAuditChain"),
+        ("the-operate", "ListAuditEntries"),
+        ("the-auditor", "ReadAuditChain"),
+    ]
+
+
+async def test_a_flood_of_rejected_calls_leaves_one_entry_and_the_number_left_out(
+    front: Front,
+) -> None:
+    for _ in range(10):
+        await asyncio.gather(*(front.train("read", catalog_id="other") for _ in range(20)))
+    assert len(await front.entries(catalog_id="other")) == 1
+    await front.gateway.audit.close(SECONDS)  # ends the minute
+    chain = await stored(front.retriever, "other")
+    first, last = [each for each in chain if each.caller == "the-read"]
+    assert (first.left_out, last.left_out, last.reason) == (0, 198, "ROLE_MISSING")
+
+
+async def test_a_flood_of_rejected_calls_sends_nothing_to_the_store_that_others_use(
+    front: Front,
+) -> None:
+    servicer = front.retriever.servicer
+    await front.train("read")
+    await front.page()
+    before = servicer.appended
+    for _ in range(10):
+        await asyncio.gather(*(front.train("read") for _ in range(20)))
+    assert servicer.appended == before
+
+
+async def test_a_change_is_stored_before_its_caller_is_answered(front: Front) -> None:
+    await front.admin.ListAuditEntries(audit_pb.ListAuditEntriesRequest(), metadata=by("operate"))
+    (entry,) = await stored(front.retriever, "default")
+    assert (entry.caller, entry.code, entry.number) == ("the-operate", "OK", 1)
+
+
+async def test_a_release_before_that_stores_one_entry_a_call_is_served_too(front: Front) -> None:
+    front.retriever.servicer.old = True
+    await front.train("read")
+    assert await front.entries() == [("the-read", "TrainModel", "ROLE_MISSING")]
 
 
 async def test_an_entry_that_is_stored_stands_in_the_log_too(
@@ -221,22 +338,21 @@ async def test_what_destroys_leaves_one_also_on_the_public_port(front: Front) ->
 
 async def test_what_one_service_can_not_take_the_other_one_does(front: Front) -> None:
     await front.train("models")
+    await front.page()
     await front.retriever.down()
     await front.train("read")
     error = await refused(front.page())
     assert error.reason == "RETRIEVER_UNAVAILABLE", "a list without its entries would look whole"
     await front.retriever.up()
     await until(front.whole)
-    first = await front.page(page_size=1)
-    second = await front.page(page_size=1, page_token=first.next_page_token)
-    assert [page.entries[0].caller for page in (first, second)] == ["the-read", "the-models"]
-    assert not second.next_page_token
+    assert await front.paged() == ["the-read", "the-models"]
 
 
 async def test_an_entry_that_nobody_takes_stands_in_the_log(
     front: Front, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = UNSTORED._value.get()
+    unstored = METRICS.dropped.labels("shutdown")._value
+    before = unstored.get()
     await front.retriever.down()
     await front.ranker.down()
     with json_logs():
@@ -249,7 +365,8 @@ async def test_an_entry_that_nobody_takes_stands_in_the_log(
         "reason": "ROLE_MISSING",
     }
     assert audit["method"] == "sightline.gateway.v1.AdminService/TrainModel"
-    assert UNSTORED._value.get() == before + 1
+    await front.gateway.audit.close(0)
+    assert unstored.get() == before + 1
 
 
 def test_what_is_noted_is_every_change_but_a_shops_own_writes() -> None:
@@ -260,7 +377,10 @@ def test_what_is_noted_is_every_change_but_a_shops_own_writes() -> None:
     administers = {name for name in every_change if rule(name).roles & LOOK_AFTER}
     assert every_change == administers | destroys | writes, "each has been decided on"
     assert not writes & (administers | destroys)
-    shown = ("GetShopperProfile", "ListExperimentUnits")
+    shown = (
+        *("GetShopperProfile", "ListExperimentUnits"),
+        *("ListAuditEntries", "ReadAuditChain"),
+    )
     reads = {
         *(f"sightline.gateway.v1.AdminService/{name}" for name in shown),
         "sightline.gateway.v1.RecommendationService/ReplayRecommendation",

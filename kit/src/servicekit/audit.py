@@ -1,8 +1,8 @@
 """Audit log entries: who made which administrative or destructive call, with its outcome.
 
 Protos declare which calls are audited (`servicekit.access.rule`). A call that changed something, or
-may have, has an entry in a store before its caller is answered. Rejected calls share entries
-(`servicekit.audit_refusals`), and no call waits for those. One writer stores all entries in
+may have, has an entry in a store before its caller is answered, and so has an audited read. Calls
+that were rejected share entries (`servicekit.audit_refusals`), and none waits for those. One writer stores all entries in
 batches. Each entry is also a line of the process's log. Neither holds anything of the request but
 its catalog and id. Unauthenticated callers leave none, since they could fill the store, nor do
 calls that limits rejected: metrics count both.
@@ -101,18 +101,18 @@ class Audit:
         self._queue = BatchQueue(self._send, batches, METRICS, MOST_WAITING)
 
     async def note(
-        self, method: str, catalog_id: str, error: BaseException | None, *, began: bool = True
+        self, method: str, catalog_id: str, error: BaseException | None, *, changed: bool = True
     ) -> None:
         """Write an entry for a call that has ended, also if its caller has disconnected.
 
-        `catalog_id`: empty if the request was not read. `began`: whether the call was admitted.
-        Return once the entry is stored, but at once if the call was rejected. Store errors are
-        counted and logged, not raised.
+        `catalog_id`: empty if the request was not read. `changed`: False if the call was not
+        admitted, or only reads. Return once the entry is stored, but at once if the call failed and
+        changed nothing. Store errors are counted and logged, not raised.
         """
         if isinstance(error, Unauthenticated):
             return
         entry = self._entry(method, catalog_id, error)
-        if error is not None and (not began or entry.code in _UNCHANGED):
+        if error is not None and (not changed or entry.code in _UNCHANGED):
             self._refuse(entry)
             return
         written = self._write(entry)

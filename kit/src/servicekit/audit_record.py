@@ -9,6 +9,7 @@ rejects all other changes (servicekit.schema.chain_audit). Needs the extra `sql`
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from zlib import crc32
 
@@ -138,7 +139,7 @@ class AuditRecord:
 
     def _stored(self, connection: Connection, ids: Sequence[str]) -> dict[str, Row]:
         query = sa.select(self._t).where(self._t.c.id.in_(ids))
-        return {row["id"]: row for row in connection.execute(query).mappings()}
+        return {row["id"]: row for row in _rows(connection, query)}
 
     def _chained(
         self, connection: Connection, entries: Iterable[Row], stored: Mapping[str, Row]
@@ -187,7 +188,7 @@ class AuditRecord:
         chosen += [t.time >= times[0]] if times[0] is not None else []
         chosen += [t.time < times[1]] if times[1] is not None else []
         query = sa.select(self._t).where(*chosen).order_by(t.id.desc()).limit(size)
-        return await self._db.read(lambda connection: connection.execute(query).mappings().all())
+        return await self._db.read(lambda connection: _rows(connection, query))
 
     async def chain(
         self, catalog: str, size: int, after: tuple[int, str]
@@ -202,11 +203,11 @@ class AuditRecord:
             if not after[0]:
                 loose = of.where(t.number.is_(None), t.id > after[1], t.time >= seal.time)
                 query = loose.order_by(t.id).limit(size)
-                found += connection.execute(query).mappings().all()
+                found += _rows(connection, query)
             if len(found) < size:
                 chained = of.where(t.number > max(after[0], seal.number))
                 query = chained.order_by(t.number).limit(size - len(found))
-                found += connection.execute(query).mappings().all()
+                found += _rows(connection, query)
             return found, seal
 
         return await self._db.read(read)
@@ -251,11 +252,17 @@ class AuditRecord:
             while deleted == BATCH:
                 if count >= MOST_DROPPED:
                     return Drop(count, seal, unfinished=True)
-                deleted = await self._db.write(
-                    lambda connection, gone=gone: connection.execute(gone).rowcount
-                )
+                deleted = await self._db.write(partial(_count, gone))
                 count += deleted
         return Drop(count, seal, unfinished=False)
+
+
+def _rows(connection: Connection, query: sa.Select[Any]) -> list[Row]:
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _count(statement: sa.Delete, connection: Connection) -> int:
+    return connection.execute(statement).rowcount
 
 
 def _lock(connection: Connection) -> None:

@@ -290,7 +290,9 @@ class _Observed:
         """Write the call to the audit log if its method is audited, unless a limit rejected it."""
         if self._method.audit is None or (not self.began and isinstance(error, REFUSALS)):
             return
-        await self._method.audit.note(self._method.name, about.get(), error, began=self.began)
+        name = self._method.name
+        changed = self.began and access.rule(name).changes
+        await self._method.audit.note(name, about.get(), error, changed=changed)
 
     def end(self, code: Code, error: BaseException | None = None) -> None:
         """Count and log the call."""

@@ -69,7 +69,11 @@ _APPEND_ONLY = "the audit log is append-only"
 def chain_audit() -> None:
     """Add chains and seals to the table of `create_audit`: entries up to a seal may be deleted."""
     number = sa.Column("left_out", sa.BigInteger(), nullable=False, server_default="0")
-    for column in (number, sa.Column("number", sa.BigInteger()), sa.Column("hash", sa.LargeBinary())):
+    for column in (
+        number,
+        sa.Column("number", sa.BigInteger()),
+        sa.Column("hash", sa.LargeBinary()),
+    ):
         op.add_column("audit_entries", column)
     op.create_index("audit_entries_chain", "audit_entries", ["catalog_id", "number"], unique=True)
     op.create_table(
@@ -96,8 +100,7 @@ def _on(table: str) -> str:
 def _seal_sqlite() -> None:
     refuse = f"BEGIN SELECT RAISE(ABORT, '{_APPEND_ONLY}'); END"
     op.execute(
-        "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit_entries "
-        f"WHEN NOT {_SEALED} {refuse}"
+        f"CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit_entries WHEN NOT {_SEALED} {refuse}"
     )
     for act in ("UPDATE", "DELETE"):
         name = f"audit_seals_no_{act.lower()}"

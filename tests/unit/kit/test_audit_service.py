@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from servicekit.audit_record import AuditRecord
 from servicekit.audit_service import AuditServicer
 from servicekit.requests import CatalogNotFound, PageTokenInvalid, RequestInvalid
 from servicekit.sql import Database
@@ -26,7 +27,7 @@ def db(request: pytest.FixtureRequest, new_store: NewStore) -> Iterator[Database
 
 @pytest.fixture
 def servicer(db: Database) -> AuditServicer:
-    return AuditServicer(["default", "other"], db)
+    return AuditServicer(["default", "other"], AuditRecord(db))
 
 
 def at(seconds: int) -> Timestamp:
