@@ -2,10 +2,10 @@
 
 Protos declare which calls are audited (`servicekit.access.rule`). A call that changed something, or
 may have, has an entry in a store before its caller is answered, and so has an audited read. Calls
-that were rejected share entries (`servicekit.audit_refusals`), and none waits for those. One writer stores all entries in
-batches. Each entry is also a line of the process's log. Neither holds anything of the request but
-its catalog and id. Unauthenticated callers leave none, since they could fill the store, nor do
-calls that limits rejected: metrics count both.
+that were rejected share entries (`servicekit.audit_refusals`), and none waits for those. One writer
+stores all entries in batches. Each entry is also a line of the process's log. Neither holds
+anything of the request but its catalog and id. Unauthenticated callers leave none, since they could
+fill the store, nor do calls that limits rejected: metrics count both.
 """
 
 import asyncio
