@@ -58,7 +58,7 @@ class Refusals:
         entries = []
         while self._minutes:
             key, minute = next(iter(self._minutes.items()))
-            if now - minute.since < MINUTE:
+            if now < minute.since + MINUTE:
                 break
             del self._minutes[key]
             if minute.last is None:
