@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 import grpc
 import pytest
+import sqlalchemy as sa
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.timestamp_pb2 import Timestamp
+from typer.testing import CliRunner
 
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
@@ -33,6 +36,7 @@ from sightline.gateway.v1 import (
     user_event_service_pb2_grpc,
 )
 from sightline.ranker.v1 import model_service_pb2
+from sightline_client.cli import app
 from tests.fakes.kit_logs import json_logs
 from tests.stores import NewStore
 from tests.unit.gateway.callers.conftest import entry
@@ -99,6 +103,23 @@ class Keeper:
 
 
 @dataclass
+class Said:
+    """What a command printed, without the log lines of the services in this process."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[.*\n")
+
+
+def archives(folder: Path) -> list[Path]:
+    """The archives in a folder, oldest first."""
+    return sorted(folder.glob("audit-*.jsonl"))
+
+
+@dataclass
 class Front:
     """A gateway with a key for each role, before two keepers."""
 
@@ -109,6 +130,13 @@ class Front:
     catalog: catalog_service_pb2_grpc.CatalogServiceStub
     events: user_event_service_pb2_grpc.UserEventServiceStub
     gateway: Gateway
+    port: int
+
+    async def line(self, *words: str) -> Said:
+        """What the command line says on this gateway."""
+        where = ("--target", f"127.0.0.1:{self.port}", "--token", "auditor")
+        done = await asyncio.to_thread(CliRunner().invoke, app, ["audit", *words, *where])
+        return Said(done.exit_code, LOGGED.sub("", done.stdout), LOGGED.sub("", done.stderr))
 
     async def page(self, **asked: Any) -> audit_pb.ListAuditEntriesResponse:
         """A page without what reads the log. Every list is an entry itself, which the one writer
@@ -213,6 +241,7 @@ async def front(tmp_path: Path, new_store: NewStore) -> AsyncIterator[Front]:
             catalog_service_pb2_grpc.CatalogServiceStub(channel),
             user_event_service_pb2_grpc.UserEventServiceStub(channel),
             built,
+            running.port,
         )
     await running.stop()
     await built.close(0)
@@ -400,3 +429,112 @@ async def test_every_call_that_administers_or_destroys_leaves_an_entry(front: Fr
         for each in (await front.page(page_size=1_000)).entries
     ]
     assert sorted(found) == sorted(expected)
+
+
+LATER = "2100-01-01"
+
+
+async def act(keeper: Keeper, statement: str) -> None:
+    """Do what the database's owner can: the triggers are out of force."""
+
+    def change(connection: sa.Connection) -> None:
+        if keeper.db.local:
+            for name in ("audit_no_update", "audit_no_delete"):
+                connection.execute(sa.text(f"DROP TRIGGER IF EXISTS {name}"))
+        else:
+            connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
+        connection.execute(sa.text(statement))
+
+    await keeper.db.write(change)
+
+
+async def test_the_command_line_verifies_archives_and_drops(front: Front, tmp_path: Path) -> None:
+    front.retriever.servicer._days = 0.0
+    for role in ("read", "models", "catalog"):
+        await front.train(role)
+    await front.page()
+    verified = await front.line("verify", "--json")
+    assert verified.exit_code == 0, verified.stderr
+    retriever, ranker = json.loads(verified.stdout)["chains"]
+    assert (retriever["store"], retriever["entries"]) == ("retriever", 5)
+    assert (ranker["store"], ranker["entries"]) == ("ranker", 0)
+
+    archived = await front.line("archive", str(tmp_path), "--before", LATER)
+    assert archived.exit_code == 0, archived.stderr
+    (path,) = archives(tmp_path)
+    assert path.name == "audit-default-retriever-1-7.jsonl", "with what read the log"
+    dropped = await front.line("drop", str(path))
+    assert dropped.stdout == "7 entries dropped from the retriever\n"
+
+    again = await front.line("verify", "--head", retriever["head"], "--json")
+    assert again.exit_code == 0, again.stderr
+    chain = json.loads(again.stdout)["chains"][0]
+    assert chain["after"] == 7
+    second = await front.line("archive", str(tmp_path), "--before", LATER)
+    paths = [*map(str, archives(tmp_path))]
+    assert len(paths) == 2, second.stderr
+    assert (await front.line("verify", *paths)).exit_code == 0
+    assert (await front.line("verify", paths[1], paths[0])).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("UPDATE audit_entries SET caller = 'x' WHERE number = 2", "entry 2 ("),
+        ("DELETE FROM audit_entries WHERE number = 2", "entry 2 is missing: entry 3 ("),
+        ("UPDATE audit_entries SET number = number + 10 WHERE number = 1", "entry 1 is missing"),
+        (
+            "INSERT INTO audit_entries"
+            " (id, time, catalog_id, caller, method, code, reason, request_id)"
+            " VALUES ('forged', 4000000000000000, 'default', 'ops', 'm', 'OK', '', '')",
+            "entry forged",
+        ),
+    ],
+)
+async def test_verify_names_the_first_bad_entry_and_exits_with_1(
+    front: Front, statement: str, problem: str
+) -> None:
+    for role in ("read", "models", "catalog"):
+        await front.train(role)
+    await front.page()
+    assert (await front.line("verify")).exit_code == 0
+    await act(front.retriever, statement)
+    verified = await front.line("verify")
+    assert verified.exit_code == 1
+    assert f"AUDIT_BROKEN: retriever, catalog default: {problem}" in " ".join(
+        verified.stderr.split()
+    )
+
+
+async def test_entries_from_before_the_chains_are_said_to_be_so(front: Front) -> None:
+    await act(
+        front.retriever,
+        "INSERT INTO audit_entries (id, time, catalog_id, caller, method, code, reason, request_id)"
+        " VALUES ('old', 1000, 'default', 'ops', 'm', 'OK', '', '')",
+    )
+    await front.train("read")
+    await front.page()
+    verified = await front.line("verify")
+    assert verified.exit_code == 0, verified.stderr
+    assert "1 entries are from before there were chains: not verified" in verified.stdout
+
+
+async def test_young_entries_are_not_dropped(front: Front, tmp_path: Path) -> None:
+    await front.train("read")
+    await front.page()
+    await front.line("archive", str(tmp_path), "--before", LATER)
+    (path,) = archives(tmp_path)
+    dropped = await front.line("drop", str(path))
+    assert (dropped.exit_code, "AUDIT_TERM" in dropped.stderr) == (1, True)
+    spoilt = path.read_text("utf-8").replace("the-read", "nobody")
+    path.write_text(spoilt, "utf-8")
+    dropped = await front.line("drop", str(path))
+    assert (dropped.exit_code, "AUDIT_BROKEN" in dropped.stderr) == (1, True)
+
+
+async def test_options_between_audit_and_its_command_are_rejected(front: Front) -> None:
+    done = await asyncio.to_thread(
+        CliRunner().invoke, app, ["audit", "--catalog", "other", "verify"]
+    )
+    assert done.exit_code == 2
+    assert "write it behind verify" in " ".join(done.output.split())
