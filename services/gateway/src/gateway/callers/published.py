@@ -13,6 +13,7 @@ from typing import Any, Final
 import jwt
 
 from gateway.callers.signed import UNUSABLE
+from servicekit.reloaded import stale_keys
 from servicekit.telemetry import get_logger
 
 FRESH_SECONDS: Final = 300.0
@@ -34,6 +35,7 @@ class PublishedKeys:
         self._keys: jwt.PyJWKSet | None = None
         self._looked = clock()
         self._looking = threading.Lock()
+        self._stale = stale_keys("jwks")
         self._look()
 
     def get(self) -> jwt.PyJWKSet:
@@ -54,7 +56,9 @@ class PublishedKeys:
         with self._looking:
             try:
                 self._keys = jwt.PyJWKSet.from_json(fetch(self._address).decode())
+                self._stale(False)
             except UNUSABLE as error:
+                self._stale(True)
                 get_logger().error("no keys fetched", address=self._address, problem=repr(error))
 
 
