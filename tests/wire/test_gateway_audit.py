@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.timestamp_pb2 import Timestamp
+from prometheus_client import REGISTRY
 from typer.testing import CliRunner
 
 from gateway.settings import GatewaySettings
@@ -315,6 +316,17 @@ async def test_a_flood_of_rejected_calls_sends_nothing_to_the_store_that_others_
     for _ in range(10):
         await asyncio.gather(*(front.train("read") for _ in range(20)))
     assert servicer.appended == before
+
+
+@pytest.mark.parametrize("role", ["read", "nobody"])
+async def test_rejected_calls_are_counted_by_reason(front: Front, role: str) -> None:
+    reason = await front.train(role)
+    labels = {"service": "gateway", "reason": reason}
+    before = REGISTRY.get_sample_value("sightline_refused_total", labels)
+    assert before is not None
+    for _ in range(3):
+        await front.train(role)
+    assert REGISTRY.get_sample_value("sightline_refused_total", labels) == before + 3
 
 
 async def test_a_change_is_stored_before_its_caller_is_answered(front: Front) -> None:
