@@ -208,7 +208,15 @@ def by(role: str) -> tuple[tuple[str, str], ...]:
 
 
 @pytest.fixture
-async def front(tmp_path: Path, new_store: NewStore) -> AsyncIterator[Front]:
+def quotas() -> dict[str, float]:
+    """None; a test may have others."""
+    return {}
+
+
+@pytest.fixture
+async def front(
+    tmp_path: Path, new_store: NewStore, quotas: dict[str, float]
+) -> AsyncIterator[Front]:
     keys = tmp_path / "keys.toml"
     everywhere = entry("the-auditor", "auditor", '["operate"]', '["*"]')
     keys.write_text(
@@ -228,6 +236,7 @@ async def front(tmp_path: Path, new_store: NewStore) -> AsyncIterator[Front]:
         retriever_target=f"127.0.0.1:{retriever.port}",
         ranker_target=f"127.0.0.1:{ranker.port}",
         embedder_target="127.0.0.1:1",
+        **quotas,
     )
     built = build(settings, SceneFiles(), open_keys)
     running = await server.start(
@@ -316,6 +325,19 @@ async def test_a_flood_of_rejected_calls_sends_nothing_to_the_store_that_others_
     for _ in range(10):
         await asyncio.gather(*(front.train("read") for _ in range(20)))
     assert servicer.appended == before
+
+
+@pytest.mark.parametrize("quotas", [{"quota_calls": 0.001, "quota_burst_seconds": 3_600.0}])
+async def test_rejected_calls_beyond_their_caller_s_quota_are_not_recorded(front: Front) -> None:
+    reasons = [await front.train("read") for _ in range(5)]
+    assert reasons == [*["ROLE_MISSING"] * 3, *["QUOTA_EXHAUSTED"] * 2]
+    reasons = [await front.train("models", catalog_id="other") for _ in range(4)]
+    assert reasons == [*["CATALOG_FORBIDDEN"] * 3, "QUOTA_EXHAUSTED"]
+    await front.gateway.audit.close(SECONDS)
+    for catalog in ("default", "other"):
+        first, last = await stored(front.retriever, catalog)
+        assert (first.left_out, last.left_out) == (0, 1)
+        assert {first.reason, last.reason} <= {"ROLE_MISSING", "CATALOG_FORBIDDEN"}
 
 
 @pytest.mark.parametrize("role", ["read", "nobody"])

@@ -4,9 +4,10 @@ A call passes, in this order: authentication (`access`), budget for the bytes of
 number, the entries in its lists (`entry_limits`), its catalog, the caller's quotas (`quotas`), and
 the concurrency limit (`concurrency`). The request is read after the first two checks, so that
 unauthenticated requests are never read, and parsed after the fourth. A rejection costs a few
-hundred microseconds at most. Streams have limits of their own. The liveness probe
-(`grpc.health.v1.Health/Check`) is limited by bytes only: unauthenticated calls have a byte budget
-of their own on each port, by address.
+hundred microseconds at most. A call without permission is charged to its caller's quota of calls,
+and read only if the audit log needs its catalog. Streams have limits of their own. The liveness
+probe (`grpc.health.v1.Health/Check`) is limited by bytes only: unauthenticated calls have a byte
+budget of their own on each port, by address.
 """
 
 from __future__ import annotations
