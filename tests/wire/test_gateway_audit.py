@@ -508,6 +508,9 @@ async def test_the_command_line_verifies_archives_and_drops(front: Front, tmp_pa
     paths = [*map(str, archives(tmp_path))]
     assert len(paths) == 2, second.stderr
     assert (await front.line("verify", *paths)).exit_code == 0
+    await front.line("drop", paths[1])
+    mismatched = await front.line("drop", paths[0])
+    assert (mismatched.exit_code, "AUDIT_SEAL_MISMATCH" in mismatched.stderr) == (1, True)
     assert (await front.line("verify", paths[1], paths[0])).exit_code == 1
 
 

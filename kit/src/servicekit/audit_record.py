@@ -90,7 +90,7 @@ def audit_table(metadata: MetaData) -> Table:
         sa.Column("number", sa.BigInteger),
         sa.Column("hash", sa.LargeBinary),
         sa.Index("audit_entries_catalog", "catalog_id", "id"),
-        sa.Index("audit_entries_chain", "catalog_id", "number", unique=True),
+        sa.Index("audit_entries_chain", "catalog_id", "number"),
     )
 
 

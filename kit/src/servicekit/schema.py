@@ -75,7 +75,8 @@ def chain_audit() -> None:
         sa.Column("hash", sa.LargeBinary()),
     ):
         op.add_column("audit_entries", column)
-    op.create_index("audit_entries_chain", "audit_entries", ["catalog_id", "number"], unique=True)
+    # Not unique: a release before would not start on a new constraint. `AuditRecord` has a lock.
+    op.create_index("audit_entries_chain", "audit_entries", ["catalog_id", "number"])
     op.create_table(
         "audit_seals",
         *keys("catalog_id"),

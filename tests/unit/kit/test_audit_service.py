@@ -1,5 +1,6 @@
 """The audit log of a store, on either engine: entries are added, read and dropped up to a seal."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -268,3 +269,21 @@ async def add_unchained(db: Database, number: int) -> None:
         " VALUES (:id, :time, 'default', 'ops', 'm', 'OK', '', '')"
     )
     await db.write(lambda connection: connection.execute(statement, row))
+
+
+async def test_two_processes_continue_one_chain(db: Database) -> None:
+    url = db._url.render_as_string(hide_password=False)
+    other = Database(url, migrations=db._migrations)
+    row = {"time": 1, "catalog_id": "default", "caller": "ops", "method": "m", "code": "OK"}
+    row |= {"reason": "", "request_id": "", "left_out": 0}
+    records = [AuditRecord(db), AuditRecord(other)]
+    await asyncio.gather(
+        *(records[n % 2].append([row | {"id": f"e{n}"}]) for n in range(40)),
+    )
+    entries, _ = await records[0].chain("default", 100, (0, ""))
+    previous = NO_HASH
+    for number, entry in enumerate(entries, 1):
+        assert (entry["number"], entry["hash"]) == (number, entry_hash(previous, entry))
+        previous = entry["hash"]
+    assert len(entries) == 40
+    other.close()
