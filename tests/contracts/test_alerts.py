@@ -56,5 +56,5 @@ def test_each_alert_says_to_an_operator_what_to_do(rule: dict[str, dict[str, str
     page, _, section = notes["runbook_url"].partition("#")
     text = (ROOT / page).read_text(encoding="utf-8")
     sections = {re.sub(r"[^a-z -]", "", line.lower()).strip() for line in text.split("\n## ")}
-    assert any(each.startswith(section) for each in sections), section
+    assert any(each.replace(" ", "-").startswith(section) for each in sections), section
     assert f"`{rule['alert']}`" in text

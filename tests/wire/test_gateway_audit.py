@@ -1,23 +1,29 @@
 """Who made which administrative or destructive call: noted by a gateway, kept by two services."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+import sqlalchemy as sa
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.timestamp_pb2 import Timestamp
+from prometheus_client import REGISTRY
+from typer.testing import CliRunner
 
 from gateway.model.errors import VisitorProofInvalid
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
-from gateway.wiring import access_of, build
+from gateway.wiring import Gateway, access_of, build
 from servicekit import audit, server
 from servicekit.access import Role, rule
-from servicekit.audit import UNSTORED, Audit
+from servicekit.audit import METRICS, Audit
+from servicekit.audit_record import AuditRecord
 from servicekit.audit_service import AuditServicer
 from servicekit.config import ServerSettings
 from servicekit.keyring import open_keys
@@ -32,11 +38,12 @@ from sightline.gateway.v1 import (
     user_event_service_pb2_grpc,
 )
 from sightline.ranker.v1 import model_service_pb2
+from sightline_client.cli import app
 from tests.fakes.kit_logs import json_logs
 from tests.stores import NewStore
 from tests.unit.gateway.callers.conftest import entry
 from tests.unit.gateway.callers.test_admission import BY_NAME, NAMES, asked
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 from tests.wire.gateway_calls import refused
 
 CATALOGS = ("default", "other")
@@ -61,16 +68,33 @@ WRITES = (
 """What a shop does all day long: it is not noted."""
 
 
+class Counting(AuditServicer):
+    """Counts the entries that it is sent; with `old`, it is one of release 0.16."""
+
+    appended = 0
+    old = False
+
+    async def AppendAuditEntries(self, request: Any, context: Any) -> Any:
+        if self.old:
+            raise NotImplementedError
+        self.appended += len(request.entries)
+        return await super().AppendAuditEntries(request, context)
+
+
 @dataclass
 class Keeper:
     """A service that keeps audit entries and does nothing else, and can be stopped."""
 
     db: Database
+    days: float = 90.0
     running: RunningServer | None = None
     port: int = 0
 
+    def __post_init__(self) -> None:
+        self.servicer = Counting(CATALOGS, AuditRecord(self.db), self.days)
+
     async def up(self) -> None:
-        offered = [Binding.of(AuditServicer(CATALOGS, self.db))]
+        offered = [Binding.of(self.servicer)]
         self.running = await server.start(offered, ServerSettings(port=self.port), "keeper")
         self.port = self.running.port
 
@@ -78,6 +102,23 @@ class Keeper:
         if self.running is not None:
             await self.running.stop()
             self.running = None
+
+
+@dataclass
+class Said:
+    """What a command printed, without the log lines of the services in this process."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[.*\n")
+
+
+def archives(folder: Path) -> list[Path]:
+    """The archives in a folder, oldest first."""
+    return sorted(folder.glob("audit-*.jsonl"))
 
 
 @dataclass
@@ -90,10 +131,25 @@ class Front:
     admin: admin_service_pb2_grpc.AdminServiceStub
     catalog: catalog_service_pb2_grpc.CatalogServiceStub
     events: user_event_service_pb2_grpc.UserEventServiceStub
+    gateway: Gateway
+    port: int
+
+    async def line(self, *words: str) -> Said:
+        """What the command line says on this gateway."""
+        where = ("--target", f"127.0.0.1:{self.port}", "--token", "auditor")
+        done = await asyncio.to_thread(CliRunner().invoke, app, ["audit", *words, *where])
+        return Said(done.exit_code, LOGGED.sub("", done.stdout), LOGGED.sub("", done.stderr))
 
     async def page(self, **asked: Any) -> audit_pb.ListAuditEntriesResponse:
+        """A page without what reads the log. Every list is an entry itself, which the one writer
+        stores after all before: so a second list finds them."""
         request = audit_pb.ListAuditEntriesRequest(**asked)
-        return await self.admin.ListAuditEntries(request, metadata=by("operate"))
+        await self.admin.ListAuditEntries(request, metadata=by("auditor"))
+        found = await self.admin.ListAuditEntries(request, metadata=by("auditor"))
+        others = [each for each in found.entries if each.caller != "the-auditor"]
+        del found.entries[:]
+        found.entries.extend(others)
+        return found
 
     async def whole(self) -> bool:
         """Whether both keepers can be listed."""
@@ -110,6 +166,21 @@ class Front:
             for each in (await self.page(**asked)).entries
         ]
 
+    async def paged(self) -> list[str]:
+        """The callers but the auditor, read an entry a page."""
+        found, token = [], ""
+        while True:
+            request = audit_pb.ListAuditEntriesRequest(page_size=1, page_token=token)
+            page = await self.admin.ListAuditEntries(request, metadata=by("auditor"))
+            found += [each.caller for each in page.entries if each.caller != "the-auditor"]
+            token = page.next_page_token
+            if not token:
+                return found
+
+    async def chain(self, store: str, catalog: str = "default") -> list[audit_pb.AuditEntry]:
+        request = audit_pb.ReadAuditChainRequest(store=store, catalog_id=catalog)
+        return [*(await self.admin.ReadAuditChain(request, metadata=by("auditor"))).entries]
+
     async def train(self, role: str, **fields: str) -> str:
         """The reason that a call is refused with."""
         request = model_service_pb2.TrainModelRequest(**fields)
@@ -123,7 +194,14 @@ def level(name: str) -> int:
 def audit_lines(written: str) -> list[dict[str, Any]]:
     """Of the audit log, among the lines of a process."""
     lines = [json.loads(line) for line in written.splitlines()]
-    return [line for line in lines if line.get("logger") == "audit"]
+    return [line for line in lines if line.get("event") == "audit"]
+
+
+async def stored(keeper: Keeper, catalog: str) -> list[audit_pb.AuditEntry]:
+    """The chain, asked of the store itself."""
+    request = audit_pb.ReadAuditChainRequest(catalog_id=catalog)
+    context: Any = None
+    return [*(await keeper.servicer.ReadAuditChain(request, context)).entries]
 
 
 def by(role: str) -> tuple[tuple[str, str], ...]:
@@ -131,9 +209,20 @@ def by(role: str) -> tuple[tuple[str, str], ...]:
 
 
 @pytest.fixture
-async def front(tmp_path: Path, new_store: NewStore) -> AsyncIterator[Front]:
+def quotas() -> dict[str, float]:
+    """None; a test may have others."""
+    return {}
+
+
+@pytest.fixture
+async def front(
+    tmp_path: Path, new_store: NewStore, quotas: dict[str, float]
+) -> AsyncIterator[Front]:
     keys = tmp_path / "keys.toml"
-    keys.write_text("".join(entry(f"the-{role}", role, f'["{role}"]') for role in Role))
+    everywhere = entry("the-auditor", "auditor", '["operate"]', '["*"]')
+    keys.write_text(
+        "".join(entry(f"the-{role}", role, f'["{role}"]') for role in Role) + everywhere
+    )
     keepers = []
     for package in ("retriever", "ranker.events"):
         migrations = f"{package}.record.migrations"
@@ -148,6 +237,7 @@ async def front(tmp_path: Path, new_store: NewStore) -> AsyncIterator[Front]:
         retriever_target=f"127.0.0.1:{retriever.port}",
         ranker_target=f"127.0.0.1:{ranker.port}",
         embedder_target="127.0.0.1:1",
+        **quotas,
     )
     built = build(settings, SceneFiles(), open_keys)
     running = await server.start(
@@ -161,6 +251,8 @@ async def front(tmp_path: Path, new_store: NewStore) -> AsyncIterator[Front]:
             admin_service_pb2_grpc.AdminServiceStub(channel),
             catalog_service_pb2_grpc.CatalogServiceStub(channel),
             user_event_service_pb2_grpc.UserEventServiceStub(channel),
+            built,
+            running.port,
         )
     await running.stop()
     await built.close(0)
@@ -182,6 +274,94 @@ async def test_who_is_known_leaves_an_entry_whatever_comes_of_the_call(front: Fr
     request = audit_pb.ListAuditEntriesRequest(catalog_id="other")
     error = await refused(front.admin.ListAuditEntries(request, metadata=by("operate")))
     assert error.reason == "CATALOG_FORBIDDEN"
+    assert await front.entries(catalog_id="other") == [
+        ("the-operate", "ListAuditEntries", "CATALOG_FORBIDDEN"),
+        ("the-models", "TrainModel", "CATALOG_FORBIDDEN"),
+    ]
+
+
+async def test_a_rejected_call_is_filed_under_the_catalog_that_it_named(front: Front) -> None:
+    assert await front.train("read", catalog_id="other") == "ROLE_MISSING"
+    assert await front.train("read", catalog_id="undeclared") == "ROLE_MISSING"
+    training = [("the-read", "TrainModel", "ROLE_MISSING")]
+    assert await front.entries() == []
+    assert await front.entries(catalog_id="other") == training
+    assert await front.entries(catalog_id="?") == training
+
+
+async def test_reading_the_log_is_recorded(front: Front) -> None:
+    await front.chain("retriever")
+    await front.admin.ListAuditEntries(audit_pb.ListAuditEntriesRequest(), metadata=by("operate"))
+    calls = [(each.caller, each.method.rpartition("/")[2]) for each in await front.chain("ranker")]
+    assert calls == []
+    calls = [
+        (each.caller, each.method.rpartition("/")[2]) for each in await front.chain("retriever")
+    ]
+    assert calls == [
+        ("the-auditor", "ReadAuditChain"),
+        ("the-operate", "ListAuditEntries"),
+        ("the-auditor", "ReadAuditChain"),
+    ]
+
+
+async def test_a_flood_of_rejected_calls_leaves_one_entry_and_the_number_left_out(
+    front: Front,
+) -> None:
+    for _ in range(10):
+        await asyncio.gather(*(front.train("read", catalog_id="other") for _ in range(20)))
+    assert len(await front.entries(catalog_id="other")) == 1
+    await front.gateway.audit.close(SECONDS)  # ends the minute
+    chain = await stored(front.retriever, "other")
+    first, last = [each for each in chain if each.caller == "the-read"]
+    assert (first.left_out, last.left_out, last.reason) == (0, 198, "ROLE_MISSING")
+
+
+async def test_a_flood_of_rejected_calls_sends_nothing_to_the_store_that_others_use(
+    front: Front,
+) -> None:
+    servicer = front.retriever.servicer
+    await front.train("read")
+    await front.page()
+    before = servicer.appended
+    for _ in range(10):
+        await asyncio.gather(*(front.train("read") for _ in range(20)))
+    assert servicer.appended == before
+
+
+@pytest.mark.parametrize("quotas", [{"quota_calls": 0.001, "quota_burst_seconds": 3_600.0}])
+async def test_rejected_calls_beyond_their_caller_s_quota_are_not_recorded(front: Front) -> None:
+    reasons = [await front.train("read") for _ in range(5)]
+    assert reasons == [*["ROLE_MISSING"] * 3, *["QUOTA_EXHAUSTED"] * 2]
+    reasons = [await front.train("models", catalog_id="other") for _ in range(4)]
+    assert reasons == [*["CATALOG_FORBIDDEN"] * 3, "QUOTA_EXHAUSTED"]
+    await front.gateway.audit.close(SECONDS)
+    for catalog in ("default", "other"):
+        first, last = await stored(front.retriever, catalog)
+        assert (first.left_out, last.left_out) == (0, 1)
+        assert {first.reason, last.reason} <= {"ROLE_MISSING", "CATALOG_FORBIDDEN"}
+
+
+@pytest.mark.parametrize("role", ["read", "nobody"])
+async def test_rejected_calls_are_counted_by_reason(front: Front, role: str) -> None:
+    reason = await front.train(role)
+    labels = {"service": "gateway", "reason": reason}
+    before = REGISTRY.get_sample_value("sightline_refused_total", labels)
+    assert before is not None
+    for _ in range(3):
+        await front.train(role)
+    assert REGISTRY.get_sample_value("sightline_refused_total", labels) == before + 3
+
+
+async def test_a_change_is_stored_before_its_caller_is_answered(front: Front) -> None:
+    await front.admin.ListAuditEntries(audit_pb.ListAuditEntriesRequest(), metadata=by("operate"))
+    (entry,) = await stored(front.retriever, "default")
+    assert (entry.caller, entry.code, entry.number) == ("the-operate", "OK", 1)
+
+
+async def test_a_release_before_that_stores_one_entry_a_call_is_served_too(front: Front) -> None:
+    front.retriever.servicer.old = True
+    await front.train("read")
+    assert await front.entries() == [("the-read", "TrainModel", "ROLE_MISSING")]
 
 
 async def test_an_entry_that_is_stored_stands_in_the_log_too(
@@ -224,35 +404,35 @@ async def test_a_call_that_is_exempt_leaves_an_entry_only_if_it_fails() -> None:
     """As a merge with a visitor's proof is: a login."""
     kept: list[audit_pb.AuditEntry] = []
 
-    async def store(entry: audit_pb.AuditEntry) -> None:
-        kept.append(entry)
+    async def store(entries: Sequence[audit_pb.AuditEntry]) -> None:
+        kept.extend(entries)
 
     log = Audit(store, CATALOGS)
     for exempt, error in ((True, None), (True, VisitorProofInvalid()), (False, None)):
         token = audit.exempt.set(exempt)
         await log.note("sightline.gateway.v1.UserEventService/MergeShopper", "default", error)
         audit.exempt.reset(token)
+    await log.close(SECONDS)
     assert [each.reason for each in kept] == ["VISITOR_PROOF_INVALID", ""]
 
 
 async def test_what_one_service_can_not_take_the_other_one_does(front: Front) -> None:
     await front.train("models")
+    await front.page()
     await front.retriever.down()
     await front.train("read")
     error = await refused(front.page())
     assert error.reason == "RETRIEVER_UNAVAILABLE", "a list without its entries would look whole"
     await front.retriever.up()
     await until(front.whole)
-    first = await front.page(page_size=1)
-    second = await front.page(page_size=1, page_token=first.next_page_token)
-    assert [page.entries[0].caller for page in (first, second)] == ["the-read", "the-models"]
-    assert not second.next_page_token
+    assert await front.paged() == ["the-read", "the-models"]
 
 
 async def test_an_entry_that_nobody_takes_stands_in_the_log(
     front: Front, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = UNSTORED._value.get()
+    unstored = METRICS.dropped.labels("shutdown")._value
+    before = unstored.get()
     await front.retriever.down()
     await front.ranker.down()
     with json_logs():
@@ -265,7 +445,8 @@ async def test_an_entry_that_nobody_takes_stands_in_the_log(
         "reason": "ROLE_MISSING",
     }
     assert audit["method"] == "sightline.gateway.v1.AdminService/TrainModel"
-    assert UNSTORED._value.get() == before + 1
+    await front.gateway.audit.close(0)
+    assert unstored.get() == before + 1
 
 
 def test_what_is_noted_is_every_change_but_a_shops_own_writes() -> None:
@@ -276,7 +457,10 @@ def test_what_is_noted_is_every_change_but_a_shops_own_writes() -> None:
     administers = {name for name in every_change if rule(name).roles & LOOK_AFTER}
     assert every_change == administers | destroys | writes, "each has been decided on"
     assert not writes & (administers | destroys)
-    shown = ("GetShopperProfile", "ListExperimentUnits")
+    shown = (
+        *("GetShopperProfile", "ListExperimentUnits"),
+        *("ListAuditEntries", "ReadAuditChain"),
+    )
     reads = {
         *(f"sightline.gateway.v1.AdminService/{name}" for name in shown),
         "sightline.gateway.v1.RecommendationService/ReplayRecommendation",
@@ -296,3 +480,115 @@ async def test_every_call_that_administers_or_destroys_leaves_an_entry(front: Fr
         for each in (await front.page(page_size=1_000)).entries
     ]
     assert sorted(found) == sorted(expected)
+
+
+LATER = "2100-01-01"
+
+
+async def act(keeper: Keeper, statement: str) -> None:
+    """Do what the database's owner can: the triggers are out of force."""
+
+    def change(connection: sa.Connection) -> None:
+        if keeper.db.local:
+            for name in ("audit_no_update", "audit_no_delete"):
+                connection.execute(sa.text(f"DROP TRIGGER IF EXISTS {name}"))
+        else:
+            connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
+        connection.execute(sa.text(statement))
+
+    await keeper.db.write(change)
+
+
+async def test_the_command_line_verifies_archives_and_drops(front: Front, tmp_path: Path) -> None:
+    front.retriever.servicer._days = 0.0
+    for role in ("read", "models", "catalog"):
+        await front.train(role)
+    await front.page()
+    verified = await front.line("verify", "--json")
+    assert verified.exit_code == 0, verified.stderr
+    retriever, ranker = json.loads(verified.stdout)["chains"]
+    assert (retriever["store"], retriever["entries"]) == ("retriever", 5)
+    assert (ranker["store"], ranker["entries"]) == ("ranker", 0)
+
+    archived = await front.line("archive", str(tmp_path), "--before", LATER)
+    assert archived.exit_code == 0, archived.stderr
+    (path,) = archives(tmp_path)
+    assert path.name == "audit-default-retriever-1-7.jsonl", "with what read the log"
+    dropped = await front.line("drop", str(path))
+    assert dropped.stdout == "7 entries dropped from the retriever\n"
+
+    again = await front.line("verify", "--head", retriever["head"], "--json")
+    assert again.exit_code == 0, again.stderr
+    chain = json.loads(again.stdout)["chains"][0]
+    assert chain["after"] == 7
+    second = await front.line("archive", str(tmp_path), "--before", LATER)
+    paths = [*map(str, archives(tmp_path))]
+    assert len(paths) == 2, second.stderr
+    assert (await front.line("verify", *paths)).exit_code == 0
+    await front.line("drop", paths[1])
+    mismatched = await front.line("drop", paths[0])
+    assert (mismatched.exit_code, "AUDIT_SEAL_MISMATCH" in mismatched.stderr) == (1, True)
+    assert (await front.line("verify", paths[1], paths[0])).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("UPDATE audit_entries SET caller = 'x' WHERE number = 2", "entry 2 ("),
+        ("DELETE FROM audit_entries WHERE number = 2", "entry 2 is missing: entry 3 ("),
+        ("UPDATE audit_entries SET number = number + 10 WHERE number = 1", "entry 1 is missing"),
+        (
+            "INSERT INTO audit_entries"
+            " (id, time, catalog_id, caller, method, code, reason, request_id)"
+            " VALUES ('forged', 4000000000000000, 'default', 'ops', 'm', 'OK', '', '')",
+            "entry forged",
+        ),
+    ],
+)
+async def test_verify_names_the_first_bad_entry_and_exits_with_1(
+    front: Front, statement: str, problem: str
+) -> None:
+    for role in ("read", "models", "catalog"):
+        await front.train(role)
+    await front.page()
+    assert (await front.line("verify")).exit_code == 0
+    await act(front.retriever, statement)
+    verified = await front.line("verify")
+    assert verified.exit_code == 1
+    assert f"AUDIT_BROKEN: retriever, catalog default: {problem}" in " ".join(
+        verified.stderr.split()
+    )
+
+
+async def test_entries_from_before_the_chains_are_said_to_be_so(front: Front) -> None:
+    await act(
+        front.retriever,
+        "INSERT INTO audit_entries (id, time, catalog_id, caller, method, code, reason, request_id)"
+        " VALUES ('old', 1000, 'default', 'ops', 'm', 'OK', '', '')",
+    )
+    await front.train("read")
+    await front.page()
+    verified = await front.line("verify")
+    assert verified.exit_code == 0, verified.stderr
+    assert "1 entries are from before there were chains: not verified" in verified.stdout
+
+
+async def test_young_entries_are_not_dropped(front: Front, tmp_path: Path) -> None:
+    await front.train("read")
+    await front.page()
+    await front.line("archive", str(tmp_path), "--before", LATER)
+    (path,) = archives(tmp_path)
+    dropped = await front.line("drop", str(path))
+    assert (dropped.exit_code, "AUDIT_TERM" in dropped.stderr) == (1, True)
+    spoilt = path.read_text("utf-8").replace("the-read", "nobody")
+    path.write_text(spoilt, "utf-8")
+    dropped = await front.line("drop", str(path))
+    assert (dropped.exit_code, "AUDIT_BROKEN" in dropped.stderr) == (1, True)
+
+
+async def test_options_between_audit_and_its_command_are_rejected(front: Front) -> None:
+    done = await asyncio.to_thread(
+        CliRunner().invoke, app, ["audit", "--catalog", "other", "verify"]
+    )
+    assert done.exit_code == 2
+    assert "write it behind verify" in " ".join(done.output.split())

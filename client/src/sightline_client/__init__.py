@@ -119,7 +119,10 @@ from sightline_client.values.online import OnlineGroup as OnlineGroup
 from sightline_client.values.online import OnlineReport as OnlineReport
 from sightline_client.values.online import PolicyEstimate as PolicyEstimate
 from sightline_client.values.online import Rate as Rate
+from sightline_client.values.operations import AuditDrop as AuditDrop
 from sightline_client.values.operations import AuditEntry as AuditEntry
+from sightline_client.values.operations import AuditPage as AuditPage
+from sightline_client.values.operations import AuditSeal as AuditSeal
 from sightline_client.values.operations import Backup as Backup
 from sightline_client.values.operations import ComponentStatus as ComponentStatus
 from sightline_client.values.operations import EmbedderSpace as EmbedderSpace

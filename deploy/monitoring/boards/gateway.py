@@ -129,6 +129,23 @@ def _state() -> PanelRow:
                 limits={1.0: RED},
             ),
             number(
+                "Keys that can't be read again",
+                "1 while a file or an address of keys can't be read, and the keys before it stay in force.",
+                "short",
+                PanelQuery("max(sightline_key_file_stale{@})"),
+                limits={1.0: RED},
+            ),
+            graph(
+                "Failed authentications",
+                "Calls a second without a valid token, by reason.",
+                "ops",
+                rates(
+                    "sightline_refused_total",
+                    '@, reason=~"TOKEN_MISSING|TOKEN_INVALID|PEER_UNKNOWN"',
+                    "reason",
+                ),
+            ),
+            number(
                 "Audit entries not stored",
                 "Audited calls of the last hour that could not be stored; only their log lines exist.",
                 "short",

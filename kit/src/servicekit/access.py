@@ -157,6 +157,8 @@ class MethodRule:
     audited: bool = False
     """True: calls are written to the audit log. The proto declares it, or the call is an
     administrative change."""
+    changes: bool = True
+    """False: calls read only."""
 
 
 @cache
@@ -172,7 +174,7 @@ def rule(method: str) -> MethodRule:
     given = (access_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in options.roles)
     changes = described.idempotency_level != MethodOptions.NO_SIDE_EFFECTS
     audited = options.audited or (options.admin and changes)
-    return MethodRule(frozenset(map(Role, given)), options.admin, audited)
+    return MethodRule(frozenset(map(Role, given)), options.admin, audited, changes)
 
 
 def bearer(metadata: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ patience, are dropped and counted. A crash loses at most the items in the queue.
 import asyncio
 import contextvars
 import time
+from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ class BatchRules(Generic[T]):
     """Size of an item, in the unit of the queue's `most_load`."""
     group: Callable[[T], Hashable] = lambda _: None
     """A batch holds items of one group only."""
+    owner: Callable[[T], Hashable] | None = None
+    """Owner of an item, who may hold at most half of the queue's load; None: no such limit."""
     most: int = 100
     """Maximum number of items in a batch."""
     most_load: float = float("inf")
@@ -73,6 +76,8 @@ class BatchQueue(Generic[T]):
         self._again, self._clock = again, clock
         self._waiting: dict[Hashable, tuple[float, T]] = {}
         self._load = 0
+        self._held: Tally[Hashable] = Tally()
+        """Load by owner."""
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -84,11 +89,11 @@ class BatchQueue(Generic[T]):
         key, load = self._batches.key(item), self._batches.load(item)
         if key in self._waiting:
             return True
-        if self._closing.is_set() or self._load + load > self._most_load:
+        if self._closing.is_set() or not self._fits(item, load):
             self._counts.dropped.labels("queue_full").inc()
             return False
         self._waiting[key] = (self._clock(), item)
-        self._load += load
+        self._hold(item, load)
         self._counts.waiting.set(len(self._waiting))
         if self._task is None or self._task.done():
             # In a separate context: a batch belongs to no single request.
@@ -96,6 +101,19 @@ class BatchQueue(Generic[T]):
                 self._drain(), context=contextvars.Context()
             )
         return True
+
+    def _fits(self, item: T, load: int) -> bool:
+        owner = self._batches.owner
+        held = self._held[owner(item)] * 2 if owner else 0
+        return self._load + load <= self._most_load and held < self._most_load
+
+    def _hold(self, item: T, load: int) -> None:
+        self._load += load
+        if self._batches.owner:
+            owner = self._batches.owner(item)
+            self._held[owner] += load
+            if not self._held[owner]:
+                del self._held[owner]
 
     def find(self, key: Hashable) -> T | None:
         """Return the queued item of a key, or None."""
@@ -171,5 +189,6 @@ class BatchQueue(Generic[T]):
 
     def _remove(self, batch: Sequence[Hashable]) -> None:
         for key in batch:
-            self._load -= self._batches.load(self._waiting.pop(key)[1])
+            item = self._waiting.pop(key)[1]
+            self._hold(item, -self._batches.load(item))
         self._counts.waiting.set(len(self._waiting))

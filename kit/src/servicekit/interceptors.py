@@ -18,8 +18,15 @@ from servicekit.access import AccessPolicy
 from servicekit.audit import Audit, about
 from servicekit.config import ServerSettings
 from servicekit.entry_limits import RequestMalformed
-from servicekit.errors import Code, Internal, ServiceError, Unimplemented
-from servicekit.limits import CallAdmission, CallLimits, catalog_of
+from servicekit.errors import (
+    Code,
+    Internal,
+    PermissionDenied,
+    ServiceError,
+    Unauthenticated,
+    Unimplemented,
+)
+from servicekit.limits import REFUSALS, CallAdmission, CallLimits, catalog_of
 from servicekit.status import DETAILS_KEY, to_status
 
 REQUEST_ID_KEY = "x-request-id"
@@ -123,20 +130,43 @@ def _wrap(
 ) -> Callable[[Any, Any], Awaitable[Any]]:
     async def call(_: Any, context: Any) -> Any:
         observed = _Observed(method, context)
+
+        def work(request: Any) -> Awaitable[Any]:
+            observed.began = True
+            return inner(request, context)
+
         try:
             observed.admit()
-            answer = await costs.Measured(
-                entrance.carry(lambda request: inner(request, context), context), observed.cost
-            )
+            answer = await costs.Measured(entrance.carry(work, context), observed.cost)
         except BaseException as error:
-            await observed.note(error)
-            await observed.fail(error)
+            ended = error if observed.began else await _rejected(error, method, entrance, context)
+            await observed.note(ended)
+            await observed.fail(ended)
             raise
         await observed.note()
         observed.end(_own_code(context))
         return answer
 
     return call
+
+
+async def _rejected(
+    error: BaseException, method: _Method, entrance: CallAdmission, context: Any
+) -> BaseException:
+    """Count a call that was not admitted. Return the error for its caller.
+
+    The audit log needs the catalog of a call without permission: it is read, if it was not yet.
+    """
+    if isinstance(error, Unauthenticated):
+        entrance.count(error)
+    if not isinstance(error, PermissionDenied):
+        return error
+    if method.audit is not None and not about.get():
+        try:
+            await entrance.read_denied(context)
+        except asyncio.CancelledError as gone:
+            return gone
+    return entrance.charge(error, about.get())
 
 
 def _serialized(
@@ -221,7 +251,7 @@ class _Observed:
 
     __slots__ = (
         *("_admitted", "_call", "_context", "_metadata", "_method", "_request_id", "_start"),
-        "cost",
+        *("began", "cost"),
     )
 
     def __init__(self, method: _Method, context: Any) -> None:
@@ -233,6 +263,8 @@ class _Observed:
             if isinstance(value, str)
         }
         self._request_id, self._admitted = "", False
+        self.began = False
+        """Whether the handler was called."""
         self.cost = costs.Cost()
         costs.current.set(self.cost)
         self._call: tracing.CallSpan | None = None
@@ -257,9 +289,12 @@ class _Observed:
             self._context.set_trailing_metadata(self._trailer())
 
     async def note(self, error: BaseException | None = None) -> None:
-        """Write the call to the audit log if its method is audited."""
-        if self._method.audit is not None:
-            await self._method.audit.note(self._method.name, about.get(), error)
+        """Write the call to the audit log if its method is audited, unless a limit rejected it."""
+        if self._method.audit is None or (not self.began and isinstance(error, REFUSALS)):
+            return
+        name = self._method.name
+        changed = self.began and access.rule(name).changes
+        await self._method.audit.note(name, about.get(), error, changed=changed)
 
     def end(self, code: Code, error: BaseException | None = None) -> None:
         """Count and log the call."""

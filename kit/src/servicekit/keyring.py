@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
-from servicekit.reloaded import Reloaded, Unreadable
+from servicekit.reloaded import Reloaded, Unreadable, stale_keys
 from servicekit.weak_keys import ADVICE, is_weak
 
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -107,7 +107,9 @@ def signing_keys(path: Path | None) -> SigningKeys:
 
     Raises Unreadable.
     """
-    return open_keys if path is None else Reloaded(lambda: [path], lambda: _read(path)).get
+    if path is None:
+        return open_keys
+    return Reloaded(lambda: [path], lambda: _read(path), stale=stale_keys("signing")).get
 
 
 def _read(path: Path) -> KeyRing:

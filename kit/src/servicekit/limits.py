@@ -4,15 +4,17 @@ A call passes, in this order: authentication (`access`), budget for the bytes of
 number, the entries in its lists (`entry_limits`), its catalog, the caller's quotas (`quotas`), and
 the concurrency limit (`concurrency`). The request is read after the first two checks, so that
 unauthenticated requests are never read, and parsed after the fourth. A rejection costs a few
-hundred microseconds at most. Streams have limits of their own. Health checks pass none of these:
-they are small, have little time to arrive, and never wait for one another (`HealthReads`).
+hundred microseconds at most. A call without permission is charged to its caller's quota of calls,
+and read only if the audit log needs its catalog. Streams have limits of their own. Health checks
+pass none of these: they are small, have little time to arrive, and never wait for one another
+(`HealthReads`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from copy import copy
 from datetime import timedelta
 from typing import Any
@@ -26,7 +28,13 @@ from servicekit import access, deadlines, memory, tracing
 from servicekit.concurrency import ConcurrencyLimit, Overloaded
 from servicekit.config import DEFAULT_CATALOG, ServerSettings
 from servicekit.entry_limits import EntryLimits, RequestMalformed
-from servicekit.errors import DeadlineExceeded, ResourceExhausted, ServiceError, Unavailable
+from servicekit.errors import (
+    DeadlineExceeded,
+    PermissionDenied,
+    ResourceExhausted,
+    ServiceError,
+    Unavailable,
+)
 from servicekit.memory_budget import (
     ByteBudget,
     BytesExhausted,
@@ -52,6 +60,8 @@ HEALTH_READS = 4
 """Health checks of a port that have HEALTH_ARRIVAL seconds to arrive; older ones have less."""
 HEALTH_ARRIVAL = 2.0
 """Seconds in which the request of a health check has to arrive."""
+MOST_DENIED = 2**16
+"""Bytes of a request that is read for its catalog alone, since its caller lacks permission."""
 
 _END: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 
@@ -132,7 +142,7 @@ class CallLimits:
         given = settings if isinstance(settings, QuotaSettings) else QuotaSettings()
         self.quotas = Quotas(given)
         self._catalogs = frozenset(settings.catalogs)
-        for each in _REFUSALS:
+        for each in (*REFUSALS, *_DENIALS):
             REFUSED.labels(service, each.reason)  # start at 0: rates miss the first value
 
     def of_a_port(self) -> CallLimits:
@@ -146,9 +156,11 @@ class CallLimits:
 
         Undeclared catalogs count as one: otherwise a caller could invent many.
         """
-        catalog = catalog_of(request)
-        named = catalog if catalog in self._catalogs else ""
-        return access.caller.get().name, named, writes
+        return access.caller.get().name, self.declared(catalog_of(request)), writes
+
+    def declared(self, catalog: str) -> str:
+        """Return a catalog, or "" if it is not declared."""
+        return catalog if catalog in self._catalogs else ""
 
 
 def _share_of_memory(settings: ServerSettings) -> int:
@@ -188,9 +200,38 @@ class CallAdmission:
         try:
             return await self._carry(work, context)
         except ServiceError as error:
-            if isinstance(error, _REFUSALS):
-                REFUSED.labels(self._limits.service, error.reason).inc()
+            if isinstance(error, REFUSALS):
+                self.count(error)
             raise
+
+    def count(self, error: ServiceError) -> None:
+        """Count a rejected call."""
+        REFUSED.labels(self._limits.service, error.reason).inc()
+
+    def charge(self, error: PermissionDenied, catalog: str) -> ServiceError:
+        """Count a call without permission, and charge it to its caller's quota of calls.
+
+        Return the error for the caller: once the quota is used up, QuotaExhausted.
+        """
+        self.count(error)
+        limits = self._limits
+        try:
+            limits.quotas.enter(access.caller.get().name, limits.declared(catalog), writes=False)
+        except QuotaExhausted as exhausted:
+            self.count(exhausted)
+            return exhausted
+        return error
+
+    async def read_denied(self, context: Any) -> None:
+        """Read the request of a call without permission, for its catalog alone, as `read` of the
+        constructor does; unless the request is a stream, large, late or malformed."""
+        if self._reads_stream:
+            return
+        with suppress(ServiceError):
+            async with self._limits.bytes.reserve(access.caller.get().name, self._most):
+                data = await _read(context, UNKNOWN_ARRIVAL)
+                if len(data) <= MOST_DENIED:
+                    self._parsed(data)
 
     async def _plainly(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
         return await work(self._parsed(await self._from_unknown(context)))
@@ -290,7 +331,13 @@ def _given(data: Any) -> bytes:
     return bytes(data)
 
 
-_REFUSALS = (RequestTooLarge, BytesExhausted, StreamsExhausted, Overloaded, QuotaExhausted)
+REFUSALS = (RequestTooLarge, BytesExhausted, StreamsExhausted, Overloaded, QuotaExhausted)
+"""Errors of calls that limits rejected."""
+_DENIALS = (
+    *(access.TokenMissing, access.TokenInvalid, access.PeerUnknown),
+    *(access.RoleMissing, access.CatalogForbidden),
+)
+"""Errors of calls that access rejected."""
 
 
 def catalog_of(request: Any) -> str:

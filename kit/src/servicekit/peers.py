@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from servicekit.access import AUTHORIZATION, FOR, OPEN, AccessPolicy, PeersOnly, known
 from servicekit.config import PeerSettings
-from servicekit.reloaded import Reloaded, Unreadable
+from servicekit.reloaded import Reloaded, Unreadable, stale_keys
 from servicekit.tls import AUTHORITY, Certificates
 from servicekit.weak_keys import ADVICE, is_weak
 
@@ -37,7 +37,7 @@ class PeerCredentials:
         """Return the credentials that settings name. Raises Unreadable."""
         path, folder = settings.peer_key_file, settings.peer_tls_folder
         return cls(
-            None if path is None else Reloaded(lambda: [path], lambda: _read(path)).get,
+            None if path is None else _keys(path).get,
             None if folder is None else Certificates(folder, folder / AUTHORITY, "peers"),
             frozenset(settings.peer_names),
         )
@@ -58,6 +58,10 @@ class PeerCredentials:
 
 
 NO_CREDENTIALS = PeerCredentials()
+
+
+def _keys(path: Path) -> Reloaded[Sequence[str]]:
+    return Reloaded(lambda: [path], lambda: _read(path), stale=stale_keys("peers"))
 
 
 def _read(path: Path) -> Sequence[str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from prometheus_client import Gauge
 from pydantic import ValidationError
 
 from servicekit.telemetry import get_logger
@@ -13,6 +14,22 @@ T = TypeVar("T")
 
 LOOK_SECONDS = 1.0
 """Minimum seconds between two checks of the files."""
+
+
+STALE = Gauge(
+    "sightline_key_file_stale",
+    "1 while a key file, or the address of keys, can't be read again, so that the keys from before"
+    " stay in force: of callers, jwks, peers, signing (tokens, backups, spaces) or tls.",
+    ("keys",),
+    multiprocess_mode="livemax",
+)
+
+
+def stale_keys(kind: str) -> Callable[[bool], None]:
+    """Return the `stale` of Reloaded that sets STALE for a kind of keys."""
+    gauge = STALE.labels(kind)
+    gauge.set(0)
+    return gauge.set
 
 
 class Unreadable(Exception):

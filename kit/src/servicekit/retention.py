@@ -1,4 +1,4 @@
-"""Deletion of old jobs. Needs the extra `sql`."""
+"""Deletion of old jobs, and the term of the audit log. Needs the extra `sql`."""
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -16,6 +16,14 @@ class JobSettings(ServiceSettings):
     job_days: float = Field(default=90.0, ge=0, le=36500)
     """Days after which jobs that have ended are deleted. 0: never. A request that is repeated later
     creates a new job."""
+
+
+class AuditSettings(ServiceSettings):
+    """Settings of the audit log; a mixin of the settings of a service that stores one."""
+
+    audit_days: float = Field(default=90.0, ge=0, le=36500)
+    """Days for which entries of the audit log stay in the database at least: younger ones can't be
+    dropped. They are dropped by `sightline audit drop` alone, which needs an archive of them."""
 
 
 async def forget_jobs(db: Database, table: sa.Table, days: float, clock: Clock = now_micros) -> int:

@@ -12,7 +12,7 @@ import grpc
 from cryptography.x509 import load_pem_x509_certificates
 from prometheus_client import Gauge
 
-from servicekit.reloaded import Reloaded, Unreadable
+from servicekit.reloaded import Reloaded, Unreadable, stale_keys
 
 CERTIFICATE, KEY, AUTHORITY = "tls.crt", "tls.key", "ca.crt"
 """File names in a Kubernetes TLS Secret, also used by cert-manager."""
@@ -44,7 +44,7 @@ class Certificates:
         file with the authorities that sign peers' certificates; None: peers need no certificate.
         `side`: kind of the peers, for EXPIRES. Raises Unreadable."""
         self._files, self._side = (folder / CERTIFICATE, folder / KEY, authorities), side
-        self._held = Reloaded(self._paths, self._read)
+        self._held = Reloaded(self._paths, self._read, stale=stale_keys("tls"))
 
     def _paths(self) -> Iterator[Path]:
         yield from filter(None, self._files)

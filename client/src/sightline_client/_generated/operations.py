@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from sightline_client._generated.base import SyncConnected
-from sightline_client.values.operations import AuditEntry, Backup, Job, Status
+from sightline_client.values.operations import (
+    AuditDrop,
+    AuditEntry,
+    AuditPage,
+    AuditSeal,
+    Backup,
+    Job,
+    Status,
+)
 
 
 class SyncOperationCalls(SyncConnected):
@@ -91,6 +99,18 @@ class SyncOperationCalls(SyncConnected):
         return self._loop.iterate(
             self._client.list_audit(since=since, before=before, caller=caller, timeout=timeout)
         )
+
+    def read_audit_chain(self, store: str, *, timeout: float | None = None) -> Iterator[AuditPage]:
+        """Yield the pages of the chain that a store ("retriever" or "ranker") has of the catalog,
+        oldest entry first. ``timeout`` is that of one page."""
+        return self._loop.iterate(self._client.read_audit_chain(store, timeout=timeout))
+
+    def drop_audit_entries(
+        self, store: str, seal: AuditSeal, *, timeout: float | None = None
+    ) -> AuditDrop:
+        """Delete the entries of a store up to ``seal``, the last one of an archive; call it again
+        while the result is ``unfinished``. FailedPrecondition: AUDIT_SEAL_MISMATCH, AUDIT_TERM."""
+        return self._loop.run(self._client.drop_audit_entries(store, seal, timeout=timeout))
 
     def status(self, *, timeout: float | None = None) -> Status:
         """Return the state of the suite. Answers even when services behind the gateway are down."""

@@ -10,9 +10,18 @@ from sightline.retriever.v1 import backup_service_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.errors import Unavailable
-from sightline_client.values.operations import AuditEntry, Backup, Job, Status
+from sightline_client.values.operations import (
+    AuditDrop,
+    AuditEntry,
+    AuditPage,
+    AuditSeal,
+    Backup,
+    Job,
+    Status,
+)
 
 _PAGE = 200
+_AUDIT_PAGE = 1_000
 _WATCH_TRIES = 5
 _WATCH_PAUSE = 0.5
 """Seconds before a broken watch is resumed."""
@@ -150,6 +159,31 @@ class OperationCalls(Connected):
         async for page in self._pages(self.calls.admin.ListAuditEntries, request, timeout):
             for message in page.entries:
                 yield from_wire.audit_entry(message)
+
+    async def read_audit_chain(
+        self, store: str, *, timeout: float | None = None
+    ) -> AsyncIterator[AuditPage]:
+        """Yield the pages of the chain that a store ("retriever" or "ranker") has of the catalog,
+        oldest entry first. ``timeout`` is that of one page."""
+        with to_wire.sendable("request"):
+            request = audit_service_pb2.ReadAuditChainRequest(
+                catalog_id=self.catalog, store=store, page_size=_AUDIT_PAGE
+            )
+        async for page in self._pages(self.calls.admin.ReadAuditChain, request, timeout):
+            yield from_wire.audit_page(page)
+
+    async def drop_audit_entries(
+        self, store: str, seal: AuditSeal, *, timeout: float | None = None
+    ) -> AuditDrop:
+        """Delete the entries of a store up to ``seal``, the last one of an archive; call it again
+        while the result is ``unfinished``. FailedPrecondition: AUDIT_SEAL_MISMATCH, AUDIT_TERM."""
+        with to_wire.sendable("request"):
+            request = audit_service_pb2.DropAuditEntriesRequest(
+                catalog_id=self.catalog, store=store, number=seal.number, hash=seal.hash
+            )
+        return from_wire.audit_drop(
+            await self._call(self.calls.admin.DropAuditEntries, request, timeout)
+        )
 
     async def status(self, *, timeout: float | None = None) -> Status:
         """Return the state of the suite. Answers even when services behind the gateway are down."""

@@ -77,7 +77,7 @@ for group in (
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
-app.command("audit")(audit.audit)
+app.add_typer(audit.app, name="audit")
 app.add_typer(config.app, name="config")
 app.add_typer(keys.app, name="keys")
 

@@ -74,6 +74,10 @@ FIXES = MappingProxyType(
         "changed after it was written",
         "BACKUP_UNSIGNED": "restore it where its signing key is configured; --accept-unsigned "
         "restores it anyway, if you trust its origin",
+        "AUDIT_SEAL_MISMATCH": "name the archive with the oldest entries that are still stored; see"
+        " whether the chain is whole: `sightline audit verify`",
+        "AUDIT_TERM": "drop an archive of older entries: `sightline audit archive FOLDER --before"
+        " TIME`",
         "VISITOR_PROOF_INVALID": "give --proof, which `sightline events visitor` shows with the id;"
         " a key with the role privacy needs none",
         "CATALOG_NOT_EMPTY": "restore into an empty --catalog, or with --force, which deletes the"

@@ -111,6 +111,9 @@ visitor = reader(events.Visitor, user_event.CreateVisitorResponse, proof="visito
 event_purge = reader(operations.EventPurge, user_event.PurgeEventsResponse)
 takedown = reader(operations.Takedown, photo_service_pb2.Takedown)
 audit_entry = reader(operations.AuditEntry, audit_service_pb2.AuditEntry, catalog="catalog_id")
+audit_seal = reader(operations.AuditSeal, audit_service_pb2.AuditSeal)
+audit_page = reader(operations.AuditPage, audit_service_pb2.ReadAuditChainResponse)
+audit_drop = reader(operations.AuditDrop, audit_service_pb2.DropAuditEntriesResponse)
 backup = reader(operations.Backup, backup_service_pb2.Backup, catalog="catalog_id", error="status")
 
 # Models

@@ -210,7 +210,7 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """An administrative or destructive call."""
+    """An administrative or destructive call, or several rejected ones."""
 
     entry_id: str
     time: datetime | None
@@ -225,6 +225,45 @@ class AuditEntry:
     reason: str
     """Reason of the error; "" if the call succeeded."""
     request_id: str
+    left_out: int
+    """Number of similar rejected calls since the entry before that have no entry."""
+    store: str
+    """The service that stores it: "retriever" or "ranker"."""
+    number: int
+    """Position in the chain of its store and catalog, from 1; 0: it is not chained."""
+    hash: bytes
+    """Hash in the chain; empty if it is not chained."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSeal:
+    """A position in a chain of audit entries, and the hash there."""
+
+    number: int
+    """Number of the entry; 0: before the first one."""
+    hash: bytes
+    drop_time: datetime | None = None
+    """When the entries up to it were dropped; `None`: they were not."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """A page of a chain, oldest entry first; those that are not chained come first."""
+
+    entries: tuple[AuditEntry, ...]
+    seal: AuditSeal
+    """Seal from which the chain continues."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditDrop:
+    """Outcome of dropping audit entries."""
+
+    dropped_count: int
+    seal: AuditSeal
+    """Seal from which the chain continues."""
+    unfinished: bool
+    """True if dropped entries are left to delete."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class AuditEntry(google.protobuf.message.Message):
-    """One audited call: the caller, the method and the result."""
+    """One audited call, or several rejected calls of a caller to a method: the caller, the method and the result."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -33,6 +33,10 @@ class AuditEntry(google.protobuf.message.Message):
     CODE_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    LEFT_OUT_FIELD_NUMBER: builtins.int
+    STORE_FIELD_NUMBER: builtins.int
+    NUMBER_FIELD_NUMBER: builtins.int
+    HASH_FIELD_NUMBER: builtins.int
     entry_id: builtins.str
     """UUID version 7; sorts by time."""
     caller: builtins.str
@@ -40,7 +44,7 @@ class AuditEntry(google.protobuf.message.Message):
     method: builtins.str
     """Method, e.g. "sightline.gateway.v1.AdminService/DropGeneration"."""
     catalog_id: builtins.str
-    """Catalog of the call."""
+    """Catalog that the request named. "?" if it is not declared, or was not read before the call was rejected."""
     code: builtins.str
     """gRPC status code of the result, e.g. "OK", "PERMISSION_DENIED". After "CANCELLED" and "DEADLINE_EXCEEDED" the
     change may have been made.
@@ -49,6 +53,21 @@ class AuditEntry(google.protobuf.message.Message):
     """Reason of the error, e.g. "ROLE_MISSING". Empty if the call succeeded."""
     request_id: builtins.str
     """Id of the request in logs and jobs."""
+    left_out: builtins.int
+    """Number of rejected calls without an entry that the same caller made to the same method and catalog since the entry
+    before: rejected calls have one entry a minute, which describes the last of them. Default: 0.
+    """
+    store: builtins.str
+    """Store of the entry: "retriever" or "ranker". Set in responses of the gateway."""
+    number: builtins.int
+    """Position in the chain of its store and catalog, from 1. 0 if the entry is not chained: release 0.16 or earlier
+    stored it.
+    """
+    hash: builtins.bytes
+    """Hash in the chain, 32 bytes: SHA-256 of netstrings, which are the hash before it (32 zero bytes before number 1),
+    number, entry_id, time (microseconds since 1970), caller, method, catalog_id, code, reason, request_id and
+    left_out; numbers in decimal digits. Empty if the entry is not chained.
+    """
     @property
     def time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the call ended (UTC)."""
@@ -64,11 +83,44 @@ class AuditEntry(google.protobuf.message.Message):
         code: builtins.str = ...,
         reason: builtins.str = ...,
         request_id: builtins.str = ...,
+        left_out: builtins.int = ...,
+        store: builtins.str = ...,
+        number: builtins.int = ...,
+        hash: builtins.bytes = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["time", b"time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["caller", b"caller", "catalog_id", b"catalog_id", "code", b"code", "entry_id", b"entry_id", "method", b"method", "reason", b"reason", "request_id", b"request_id", "time", b"time"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["caller", b"caller", "catalog_id", b"catalog_id", "code", b"code", "entry_id", b"entry_id", "hash", b"hash", "left_out", b"left_out", "method", b"method", "number", b"number", "reason", b"reason", "request_id", b"request_id", "store", b"store", "time", b"time"]) -> None: ...
 
 Global___AuditEntry: typing_extensions.TypeAlias = AuditEntry
+
+@typing.final
+class AuditSeal(google.protobuf.message.Message):
+    """A position in a chain and the hash of the entry there, which covers all entries before it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    HASH_FIELD_NUMBER: builtins.int
+    DROP_TIME_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    """Number of the entry. 0: before the first entry."""
+    hash: builtins.bytes
+    """Hash of the entry, 32 bytes. 32 zero bytes for number 0."""
+    @property
+    def drop_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the entries up to it were deleted (UTC). Unset if they were not."""
+
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        hash: builtins.bytes = ...,
+        drop_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["drop_time", b"drop_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["drop_time", b"drop_time", "hash", b"hash", "number", b"number"]) -> None: ...
+
+Global___AuditSeal: typing_extensions.TypeAlias = AuditSeal
 
 @typing.final
 class AppendAuditEntryRequest(google.protobuf.message.Message):
@@ -110,6 +162,50 @@ class AppendAuditEntryResponse(google.protobuf.message.Message):
     ) -> None: ...
 
 Global___AppendAuditEntryResponse: typing_extensions.TypeAlias = AppendAuditEntryResponse
+
+@typing.final
+class AppendAuditEntriesRequest(google.protobuf.message.Message):
+    """Request to add entries."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    ENTRIES_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """Id of the request in logs. If empty, the service generates one."""
+    @property
+    def entries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AuditEntry]:
+        """Entries, 1 to 1,000, of any catalogs."""
+
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        entries: collections.abc.Iterable[Global___AuditEntry] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["entries", b"entries", "request_id", b"request_id"]) -> None: ...
+
+Global___AppendAuditEntriesRequest: typing_extensions.TypeAlias = AppendAuditEntriesRequest
+
+@typing.final
+class AppendAuditEntriesResponse(google.protobuf.message.Message):
+    """Response after the entries were stored durably."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: builtins.int
+    @property
+    def entries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AuditEntry]:
+        """The same entries with number and hash."""
+
+    def __init__(
+        self,
+        *,
+        entries: collections.abc.Iterable[Global___AuditEntry] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["entries", b"entries"]) -> None: ...
+
+Global___AppendAuditEntriesResponse: typing_extensions.TypeAlias = AppendAuditEntriesResponse
 
 @typing.final
 class ListAuditEntriesRequest(google.protobuf.message.Message):
@@ -181,3 +277,131 @@ class ListAuditEntriesResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["entries", b"entries", "next_page_token", b"next_page_token"]) -> None: ...
 
 Global___ListAuditEntriesResponse: typing_extensions.TypeAlias = ListAuditEntriesResponse
+
+@typing.final
+class ReadAuditChainRequest(google.protobuf.message.Message):
+    """Request to read a chain."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    STORE_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default". "?": entries without a declared catalog."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    store: builtins.str
+    """Store of the chain: "retriever" or "ranker". Required by the gateway."""
+    page_size: builtins.int
+    """Maximum number of results, 1 to 1,000. Default: 1,000."""
+    page_token: builtins.str
+    """`next_page_token` of the previous response. Empty for the first page."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        store: builtins.str = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id", "store", b"store"]) -> None: ...
+
+Global___ReadAuditChainRequest: typing_extensions.TypeAlias = ReadAuditChainRequest
+
+@typing.final
+class ReadAuditChainResponse(google.protobuf.message.Message):
+    """A page of a chain."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: builtins.int
+    SEAL_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Token of the next page. Empty on the last page."""
+    @property
+    def entries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AuditEntry]:
+        """Entries that are not chained, by id, then chained ones, by number."""
+
+    @property
+    def seal(self) -> Global___AuditSeal:
+        """Newest seal: the chain continues from it. Number 0 if nothing was deleted."""
+
+    def __init__(
+        self,
+        *,
+        entries: collections.abc.Iterable[Global___AuditEntry] | None = ...,
+        seal: Global___AuditSeal | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["seal", b"seal"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["entries", b"entries", "next_page_token", b"next_page_token", "seal", b"seal"]) -> None: ...
+
+Global___ReadAuditChainResponse: typing_extensions.TypeAlias = ReadAuditChainResponse
+
+@typing.final
+class DropAuditEntriesRequest(google.protobuf.message.Message):
+    """Request to delete the oldest entries of a chain."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    STORE_FIELD_NUMBER: builtins.int
+    NUMBER_FIELD_NUMBER: builtins.int
+    HASH_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default". "?": entries without a declared catalog."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    store: builtins.str
+    """Store of the chain: "retriever" or "ranker". Required by the gateway."""
+    number: builtins.int
+    """Number of the last entry to delete, at least 1. Older entries that are not chained are deleted too."""
+    hash: builtins.bytes
+    """Hash of this entry, 32 bytes: proves that the caller has read it."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        store: builtins.str = ...,
+        number: builtins.int = ...,
+        hash: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "hash", b"hash", "number", b"number", "request_id", b"request_id", "store", b"store"]) -> None: ...
+
+Global___DropAuditEntriesRequest: typing_extensions.TypeAlias = DropAuditEntriesRequest
+
+@typing.final
+class DropAuditEntriesResponse(google.protobuf.message.Message):
+    """Response after entries were deleted."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DROPPED_COUNT_FIELD_NUMBER: builtins.int
+    SEAL_FIELD_NUMBER: builtins.int
+    UNFINISHED_FIELD_NUMBER: builtins.int
+    dropped_count: builtins.int
+    """Number of entries that this call deleted."""
+    unfinished: builtins.bool
+    """True if entries before the seal are left: repeat the call. They are in no chain any more."""
+    @property
+    def seal(self) -> Global___AuditSeal:
+        """The seal from which the chain continues."""
+
+    def __init__(
+        self,
+        *,
+        dropped_count: builtins.int = ...,
+        seal: Global___AuditSeal | None = ...,
+        unfinished: builtins.bool = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["seal", b"seal"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["dropped_count", b"dropped_count", "seal", b"seal", "unfinished", b"unfinished"]) -> None: ...
+
+Global___DropAuditEntriesResponse: typing_extensions.TypeAlias = DropAuditEntriesResponse

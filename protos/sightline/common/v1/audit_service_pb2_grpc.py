@@ -27,7 +27,7 @@ if _version_not_supported:
 
 class AuditServiceStub(object):
     """The audit log, served by each service that has a store. The gateway writes it. Entries can be added, but never
-    changed or deleted.
+    changed, and deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by hash.
     """
 
     def __init__(self, channel):
@@ -41,20 +41,43 @@ class AuditServiceStub(object):
                 request_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntryRequest.SerializeToString,
                 response_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntryResponse.FromString,
                 _registered_method=True)
+        self.AppendAuditEntries = channel.unary_unary(
+                '/sightline.common.v1.AuditService/AppendAuditEntries',
+                request_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntriesRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntriesResponse.FromString,
+                _registered_method=True)
         self.ListAuditEntries = channel.unary_unary(
                 '/sightline.common.v1.AuditService/ListAuditEntries',
                 request_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesRequest.SerializeToString,
                 response_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesResponse.FromString,
                 _registered_method=True)
+        self.ReadAuditChain = channel.unary_unary(
+                '/sightline.common.v1.AuditService/ReadAuditChain',
+                request_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ReadAuditChainRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ReadAuditChainResponse.FromString,
+                _registered_method=True)
+        self.DropAuditEntries = channel.unary_unary(
+                '/sightline.common.v1.AuditService/DropAuditEntries',
+                request_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.DropAuditEntriesRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.DropAuditEntriesResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer(object):
     """The audit log, served by each service that has a store. The gateway writes it. Entries can be added, but never
-    changed or deleted.
+    changed, and deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by hash.
     """
 
     def AppendAuditEntry(self, request, context):
-        """Adds an entry. An entry with an existing id is left unchanged.
+        """Adds an entry. An entry with an existing id is left unchanged. Releases after 0.16 use AppendAuditEntries.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AppendAuditEntries(self, request, context):
+        """Adds entries to the chains of their catalogs, in this order and all at once. Entries with an existing id are left
+        unchanged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -62,6 +85,21 @@ class AuditServiceServicer(object):
 
     def ListAuditEntries(self, request, context):
         """Lists the entries of a catalog, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadAuditChain(self, request, context):
+        """Reads the chain of a catalog, oldest entry first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropAuditEntries(self, request, context):
+        """Deletes the entries of a catalog up to one, whose number and hash are recorded as the seal from which the chain
+        continues. AUDIT_SEAL_MISMATCH, AUDIT_TERM. A repeated call deletes what is left.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -75,10 +113,25 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     request_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntryRequest.FromString,
                     response_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntryResponse.SerializeToString,
             ),
+            'AppendAuditEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.AppendAuditEntries,
+                    request_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntriesRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntriesResponse.SerializeToString,
+            ),
             'ListAuditEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAuditEntries,
                     request_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesRequest.FromString,
                     response_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesResponse.SerializeToString,
+            ),
+            'ReadAuditChain': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadAuditChain,
+                    request_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ReadAuditChainRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ReadAuditChainResponse.SerializeToString,
+            ),
+            'DropAuditEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropAuditEntries,
+                    request_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.DropAuditEntriesRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.DropAuditEntriesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,7 +143,7 @@ def add_AuditServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class AuditService(object):
     """The audit log, served by each service that has a store. The gateway writes it. Entries can be added, but never
-    changed or deleted.
+    changed, and deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by hash.
     """
 
     @staticmethod
@@ -121,6 +174,33 @@ class AuditService(object):
             _registered_method=True)
 
     @staticmethod
+    def AppendAuditEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.common.v1.AuditService/AppendAuditEntries',
+            sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntriesRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListAuditEntries(request,
             target,
             options=(),
@@ -137,6 +217,60 @@ class AuditService(object):
             '/sightline.common.v1.AuditService/ListAuditEntries',
             sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesRequest.SerializeToString,
             sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadAuditChain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.common.v1.AuditService/ReadAuditChain',
+            sightline_dot_common_dot_v1_dot_audit__service__pb2.ReadAuditChainRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_audit__service__pb2.ReadAuditChainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropAuditEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.common.v1.AuditService/DropAuditEntries',
+            sightline_dot_common_dot_v1_dot_audit__service__pb2.DropAuditEntriesRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_audit__service__pb2.DropAuditEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

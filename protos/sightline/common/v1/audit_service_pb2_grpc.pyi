@@ -41,6 +41,22 @@ _AuditServiceAppendAuditEntryType = typing_extensions.TypeVar(
     ],
 )
 
+_AuditServiceAppendAuditEntriesType = typing_extensions.TypeVar(
+    '_AuditServiceAppendAuditEntriesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.AppendAuditEntriesRequest,
+        sightline.common.v1.audit_service_pb2.AppendAuditEntriesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.AppendAuditEntriesRequest,
+        sightline.common.v1.audit_service_pb2.AppendAuditEntriesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.AppendAuditEntriesRequest,
+        sightline.common.v1.audit_service_pb2.AppendAuditEntriesResponse,
+    ],
+)
+
 _AuditServiceListAuditEntriesType = typing_extensions.TypeVar(
     '_AuditServiceListAuditEntriesType',
     grpc.UnaryUnaryMultiCallable[
@@ -57,9 +73,41 @@ _AuditServiceListAuditEntriesType = typing_extensions.TypeVar(
     ],
 )
 
-class AuditServiceStub(typing.Generic[_AuditServiceAppendAuditEntryType, _AuditServiceListAuditEntriesType]):
+_AuditServiceReadAuditChainType = typing_extensions.TypeVar(
+    '_AuditServiceReadAuditChainType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.ReadAuditChainRequest,
+        sightline.common.v1.audit_service_pb2.ReadAuditChainResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.ReadAuditChainRequest,
+        sightline.common.v1.audit_service_pb2.ReadAuditChainResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.ReadAuditChainRequest,
+        sightline.common.v1.audit_service_pb2.ReadAuditChainResponse,
+    ],
+)
+
+_AuditServiceDropAuditEntriesType = typing_extensions.TypeVar(
+    '_AuditServiceDropAuditEntriesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.DropAuditEntriesRequest,
+        sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.DropAuditEntriesRequest,
+        sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.DropAuditEntriesRequest,
+        sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse,
+    ],
+)
+
+class AuditServiceStub(typing.Generic[_AuditServiceAppendAuditEntryType, _AuditServiceAppendAuditEntriesType, _AuditServiceListAuditEntriesType, _AuditServiceReadAuditChainType, _AuditServiceDropAuditEntriesType]):
     """The audit log, served by each service that has a store. The gateway writes it. Entries can be added, but never
-    changed or deleted.
+    changed, and deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by hash.
     """
 
     @typing.overload
@@ -69,8 +117,20 @@ class AuditServiceStub(typing.Generic[_AuditServiceAppendAuditEntryType, _AuditS
             sightline.common.v1.audit_service_pb2.AppendAuditEntryResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
+            sightline.common.v1.audit_service_pb2.AppendAuditEntriesRequest,
+            sightline.common.v1.audit_service_pb2.AppendAuditEntriesResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
             sightline.common.v1.audit_service_pb2.ListAuditEntriesRequest,
             sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.common.v1.audit_service_pb2.ReadAuditChainRequest,
+            sightline.common.v1.audit_service_pb2.ReadAuditChainResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.common.v1.audit_service_pb2.DropAuditEntriesRequest,
+            sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -81,16 +141,41 @@ class AuditServiceStub(typing.Generic[_AuditServiceAppendAuditEntryType, _AuditS
             sightline.common.v1.audit_service_pb2.AppendAuditEntryResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.common.v1.audit_service_pb2.AppendAuditEntriesRequest,
+            sightline.common.v1.audit_service_pb2.AppendAuditEntriesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.common.v1.audit_service_pb2.ListAuditEntriesRequest,
             sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.common.v1.audit_service_pb2.ReadAuditChainRequest,
+            sightline.common.v1.audit_service_pb2.ReadAuditChainResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.common.v1.audit_service_pb2.DropAuditEntriesRequest,
+            sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     AppendAuditEntry: _AuditServiceAppendAuditEntryType
-    """Adds an entry. An entry with an existing id is left unchanged."""
+    """Adds an entry. An entry with an existing id is left unchanged. Releases after 0.16 use AppendAuditEntries."""
+
+    AppendAuditEntries: _AuditServiceAppendAuditEntriesType
+    """Adds entries to the chains of their catalogs, in this order and all at once. Entries with an existing id are left
+    unchanged.
+    """
 
     ListAuditEntries: _AuditServiceListAuditEntriesType
     """Lists the entries of a catalog, newest first."""
+
+    ReadAuditChain: _AuditServiceReadAuditChainType
+    """Reads the chain of a catalog, oldest entry first."""
+
+    DropAuditEntries: _AuditServiceDropAuditEntriesType
+    """Deletes the entries of a catalog up to one, whose number and hash are recorded as the seal from which the chain
+    continues. AUDIT_SEAL_MISMATCH, AUDIT_TERM. A repeated call deletes what is left.
+    """
 
 AuditServiceAsyncStub: typing_extensions.TypeAlias = AuditServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -98,14 +183,26 @@ AuditServiceAsyncStub: typing_extensions.TypeAlias = AuditServiceStub[
         sightline.common.v1.audit_service_pb2.AppendAuditEntryResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.AppendAuditEntriesRequest,
+        sightline.common.v1.audit_service_pb2.AppendAuditEntriesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
         sightline.common.v1.audit_service_pb2.ListAuditEntriesRequest,
         sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.ReadAuditChainRequest,
+        sightline.common.v1.audit_service_pb2.ReadAuditChainResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.DropAuditEntriesRequest,
+        sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse,
     ],
 ]
 
 class AuditServiceServicer(metaclass=abc.ABCMeta):
     """The audit log, served by each service that has a store. The gateway writes it. Entries can be added, but never
-    changed or deleted.
+    changed, and deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by hash.
     """
 
     @abc.abstractmethod
@@ -114,7 +211,17 @@ class AuditServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.common.v1.audit_service_pb2.AppendAuditEntryRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.audit_service_pb2.AppendAuditEntryResponse, collections.abc.Awaitable[sightline.common.v1.audit_service_pb2.AppendAuditEntryResponse]]:
-        """Adds an entry. An entry with an existing id is left unchanged."""
+        """Adds an entry. An entry with an existing id is left unchanged. Releases after 0.16 use AppendAuditEntries."""
+
+    @abc.abstractmethod
+    def AppendAuditEntries(
+        self,
+        request: sightline.common.v1.audit_service_pb2.AppendAuditEntriesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.audit_service_pb2.AppendAuditEntriesResponse, collections.abc.Awaitable[sightline.common.v1.audit_service_pb2.AppendAuditEntriesResponse]]:
+        """Adds entries to the chains of their catalogs, in this order and all at once. Entries with an existing id are left
+        unchanged.
+        """
 
     @abc.abstractmethod
     def ListAuditEntries(
@@ -123,5 +230,23 @@ class AuditServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse, collections.abc.Awaitable[sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse]]:
         """Lists the entries of a catalog, newest first."""
+
+    @abc.abstractmethod
+    def ReadAuditChain(
+        self,
+        request: sightline.common.v1.audit_service_pb2.ReadAuditChainRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.audit_service_pb2.ReadAuditChainResponse, collections.abc.Awaitable[sightline.common.v1.audit_service_pb2.ReadAuditChainResponse]]:
+        """Reads the chain of a catalog, oldest entry first."""
+
+    @abc.abstractmethod
+    def DropAuditEntries(
+        self,
+        request: sightline.common.v1.audit_service_pb2.DropAuditEntriesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse, collections.abc.Awaitable[sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse]]:
+        """Deletes the entries of a catalog up to one, whose number and hash are recorded as the seal from which the chain
+        continues. AUDIT_SEAL_MISMATCH, AUDIT_TERM. A repeated call deletes what is left.
+        """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -235,6 +235,16 @@ class AdminServiceStub(object):
                 request_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesRequest.SerializeToString,
                 response_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesResponse.FromString,
                 _registered_method=True)
+        self.ReadAuditChain = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ReadAuditChain',
+                request_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ReadAuditChainRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ReadAuditChainResponse.FromString,
+                _registered_method=True)
+        self.DropAuditEntries = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/DropAuditEntries',
+                request_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.DropAuditEntriesRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.DropAuditEntriesResponse.FromString,
+                _registered_method=True)
         self.RetireSpace = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/RetireSpace',
                 request_serializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.RetireSpaceRequest.SerializeToString,
@@ -529,6 +539,21 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadAuditChain(self, request, context):
+        """Reads a store's chain of the audit log, oldest entry first, to verify or archive it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropAuditEntries(self, request, context):
+        """Deletes a store's audit entries up to one that the caller names by number and hash, and that is older than the term.
+        AUDIT_SEAL_MISMATCH, AUDIT_TERM. A repeated call deletes what is left.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RetireSpace(self, request, context):
         """Takes a fitted space out of service. Rejected with SPACE_IN_USE while a generation that is not dropped uses it.
         """
@@ -753,6 +778,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListAuditEntries,
                     request_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesRequest.FromString,
                     response_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesResponse.SerializeToString,
+            ),
+            'ReadAuditChain': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadAuditChain,
+                    request_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ReadAuditChainRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ReadAuditChainResponse.SerializeToString,
+            ),
+            'DropAuditEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropAuditEntries,
+                    request_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.DropAuditEntriesRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.DropAuditEntriesResponse.SerializeToString,
             ),
             'RetireSpace': grpc.unary_unary_rpc_method_handler(
                     servicer.RetireSpace,
@@ -1780,6 +1815,60 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/ListAuditEntries',
             sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesRequest.SerializeToString,
             sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadAuditChain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ReadAuditChain',
+            sightline_dot_common_dot_v1_dot_audit__service__pb2.ReadAuditChainRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_audit__service__pb2.ReadAuditChainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropAuditEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/DropAuditEntries',
+            sightline_dot_common_dot_v1_dot_audit__service__pb2.DropAuditEntriesRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_audit__service__pb2.DropAuditEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

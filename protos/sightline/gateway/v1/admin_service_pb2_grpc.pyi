@@ -632,6 +632,38 @@ _AdminServiceListAuditEntriesType = typing_extensions.TypeVar(
     ],
 )
 
+_AdminServiceReadAuditChainType = typing_extensions.TypeVar(
+    '_AdminServiceReadAuditChainType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.ReadAuditChainRequest,
+        sightline.common.v1.audit_service_pb2.ReadAuditChainResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.ReadAuditChainRequest,
+        sightline.common.v1.audit_service_pb2.ReadAuditChainResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.ReadAuditChainRequest,
+        sightline.common.v1.audit_service_pb2.ReadAuditChainResponse,
+    ],
+)
+
+_AdminServiceDropAuditEntriesType = typing_extensions.TypeVar(
+    '_AdminServiceDropAuditEntriesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.DropAuditEntriesRequest,
+        sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.DropAuditEntriesRequest,
+        sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.DropAuditEntriesRequest,
+        sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse,
+    ],
+)
+
 _AdminServiceRetireSpaceType = typing_extensions.TypeVar(
     '_AdminServiceRetireSpaceType',
     grpc.UnaryUnaryMultiCallable[
@@ -712,7 +744,7 @@ _AdminServiceDiffSceneType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
     """Administration of the suite: models, profiles, index generations, backups, spaces and scenes."""
 
     @typing.overload
@@ -864,6 +896,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.common.v1.audit_service_pb2.ListAuditEntriesRequest,
             sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.common.v1.audit_service_pb2.ReadAuditChainRequest,
+            sightline.common.v1.audit_service_pb2.ReadAuditChainResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.common.v1.audit_service_pb2.DropAuditEntriesRequest,
+            sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
@@ -1038,6 +1078,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.common.v1.audit_service_pb2.ReadAuditChainRequest,
+            sightline.common.v1.audit_service_pb2.ReadAuditChainResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.common.v1.audit_service_pb2.DropAuditEntriesRequest,
+            sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
             sightline.embedder.v1.embedding_service_pb2.Space,
         ],
@@ -1177,6 +1225,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
 
     ListAuditEntries: _AdminServiceListAuditEntriesType
     """Lists administrative and destructive calls with their callers, newest first."""
+
+    ReadAuditChain: _AdminServiceReadAuditChainType
+    """Reads a store's chain of the audit log, oldest entry first, to verify or archive it."""
+
+    DropAuditEntries: _AdminServiceDropAuditEntriesType
+    """Deletes a store's audit entries up to one that the caller names by number and hash, and that is older than the term.
+    AUDIT_SEAL_MISMATCH, AUDIT_TERM. A repeated call deletes what is left.
+    """
 
     RetireSpace: _AdminServiceRetireSpaceType
     """Takes a fitted space out of service. Rejected with SPACE_IN_USE while a generation that is not dropped uses it."""
@@ -1344,6 +1400,14 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.common.v1.audit_service_pb2.ListAuditEntriesRequest,
         sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.ReadAuditChainRequest,
+        sightline.common.v1.audit_service_pb2.ReadAuditChainResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.DropAuditEntriesRequest,
+        sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
@@ -1673,6 +1737,24 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse, collections.abc.Awaitable[sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse]]:
         """Lists administrative and destructive calls with their callers, newest first."""
+
+    @abc.abstractmethod
+    def ReadAuditChain(
+        self,
+        request: sightline.common.v1.audit_service_pb2.ReadAuditChainRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.audit_service_pb2.ReadAuditChainResponse, collections.abc.Awaitable[sightline.common.v1.audit_service_pb2.ReadAuditChainResponse]]:
+        """Reads a store's chain of the audit log, oldest entry first, to verify or archive it."""
+
+    @abc.abstractmethod
+    def DropAuditEntries(
+        self,
+        request: sightline.common.v1.audit_service_pb2.DropAuditEntriesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse, collections.abc.Awaitable[sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse]]:
+        """Deletes a store's audit entries up to one that the caller names by number and hash, and that is older than the term.
+        AUDIT_SEAL_MISMATCH, AUDIT_TERM. A repeated call deletes what is left.
+        """
 
     @abc.abstractmethod
     def RetireSpace(

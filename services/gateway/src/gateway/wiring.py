@@ -1,5 +1,6 @@
 """Connects the parts of a gateway."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -56,7 +57,7 @@ class Gateway:
 
     async def close(self, seconds: float) -> None:
         """Send queued records for at most `seconds`, then close the channels."""
-        await self.answers.close(seconds)
+        await asyncio.gather(self.answers.close(seconds), self.audit.close(seconds))
         await self.snapshots.close()
         self.toml.close()
         for channel, caller in self.connections:

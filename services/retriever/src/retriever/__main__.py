@@ -35,6 +35,7 @@ from retriever.wiring import (
     photo_store,
     watch,
 )
+from servicekit.audit_record import AuditRecord
 from servicekit.audit_service import AuditServicer
 from servicekit.backups.store import Backups
 from servicekit.errors import ServiceError
@@ -138,7 +139,8 @@ async def main(settings: RetrieverSettings) -> None:
     offered = bindings(
         settings, record, photos, index, jobs, backups=backups, watchdog=watchdog, columns=columns
     )
-    offered.append(Binding.of(AuditServicer(settings.catalogs, db)))
+    audit = AuditServicer(settings.catalogs, AuditRecord(db), settings.audit_days)
+    offered.append(Binding.of(audit))
     await serve(
         offered, settings, service="retriever", peers=PeerCredentials.of(settings), on_stop=close
     )

@@ -16,7 +16,7 @@ from servicekit.config import Place, Secret, ServerSettings, is_guessable
 from servicekit.decoding_limits import DecodingSettings
 from servicekit.fetch import FetchSettings
 from servicekit.migrations import MigrationSettings
-from servicekit.retention import JobSettings
+from servicekit.retention import AuditSettings, JobSettings
 from servicekit.sql import check_secret_url, has_guessable_password
 
 
@@ -44,7 +44,13 @@ class RecordSettings(MigrationSettings):
 
 
 class RetrieverSettings(
-    ServerSettings, RecordSettings, DecodingSettings, FetchSettings, JobSettings, BackupSettings
+    ServerSettings,
+    RecordSettings,
+    DecodingSettings,
+    FetchSettings,
+    JobSettings,
+    AuditSettings,
+    BackupSettings,
 ):
     """Everything that can be set."""
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from gateway.callers.keys import Keys
 from servicekit.access import Caller, Role
@@ -83,9 +84,23 @@ def test_a_bad_file_leaves_the_former_keys(path: Path) -> None:
     time = [0.0]
     path.write_text(entry("old", "t1", '["read"]'))
     keys = Keys(path, clock=lambda: time[0])
+    assert stale() == 0
     path.write_text("[[keys]]\nname = ")
     time[0] = 2.0
     assert keys.caller("t1") is not None
+    assert stale() == 1
+    path.unlink()
+    time[0] = 4.0
+    assert keys.caller("t1") is not None
+    assert stale() == 1
+    path.write_text(entry("new", "t2", '["read"]'))
+    time[0] = 6.0
+    assert keys.caller("t2") is not None
+    assert stale() == 0
+
+
+def stale() -> float | None:
+    return REGISTRY.get_sample_value("sightline_key_file_stale", {"keys": "callers"})
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import jwt
 import pytest
+from prometheus_client import REGISTRY
 
 from gateway.callers import published
 from gateway.callers.published import LEAST_SECONDS, PublishedKeys
@@ -36,6 +37,10 @@ async def provider() -> AsyncIterator[FakeWeb]:
 @pytest.fixture
 def clock() -> Seconds:
     return Seconds()
+
+
+def stale() -> float | None:
+    return REGISTRY.get_sample_value("sightline_key_file_stale", {"keys": "jwks"})
 
 
 async def tokens(provider: FakeWeb, clock: Seconds) -> SignedTokens:
@@ -107,9 +112,11 @@ async def test_an_address_that_fails_at_the_start_is_asked_again(provider, clock
     provider.pages.clear()
     checked = await tokens(provider, clock)
     assert checked.caller(signed()) is None
+    assert stale() == 1
     provider.pages[PATH] = jwks(r=RSA)
     clock.now += LEAST_SECONDS
     await until(lambda: checked.caller(signed()) is not None)
+    await until(lambda: stale() == 0)
 
 
 async def test_an_answer_that_drips_ends(provider, monkeypatch):

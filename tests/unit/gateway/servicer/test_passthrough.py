@@ -34,7 +34,9 @@ HERE = {
     "sightline.gateway.v1.AdminService": {
         "GetStatus",
         "ListModels",
+        "DropAuditEntries",
         "ListAuditEntries",
+        "ReadAuditChain",
         "RetireSpace",
         "ListScenes",
         "GetScene",

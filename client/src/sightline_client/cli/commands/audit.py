@@ -1,15 +1,32 @@
 """``sightline audit``"""
 
+import re
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.text import Text
 
 from sightline.common.v1 import audit_service_pb2
-from sightline_client.cli.base import options
-from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.base import options, running
+from sightline_client.cli.base.group import Commands, flowing
+from sightline_client.cli.base.option_groups import spread
+from sightline_client.cli.base.suite import LONG, Suite
 from sightline_client.cli.show import listings
+from sightline_client.cli.work import auditing
+from sightline_client.values.audit_chain import ChainBroken
+
+T = TypeVar("T")
+
+app = Commands(no_args_is_help=False)
+
+_HEAD = re.compile(r"(retriever|ranker):([1-9]\d{0,18}):([0-9a-f]{64})")
 
 
-def audit(
+def _audit(
+    context: typer.Context,
     *,
     since: Annotated[
         datetime | None, options.moment(f"Only at or after this time{options.ZONE}")
@@ -25,7 +42,8 @@ def audit(
     ] = "",
     suite: Suite,
 ) -> None:
-    """List administrative and destructive calls with their callers, newest first.
+    """List administrative and destructive calls with their callers, newest first; or verify,
+    archive and drop their entries.
 
     [bold]Examples[/bold]
 
@@ -33,6 +51,9 @@ def audit(
 
       sightline audit --json | jq '.entries[] | select(.code != "OK")'
     """
+    if context.invoked_subcommand is not None:
+        _check_place(context, context.invoked_subcommand)
+        return
     request = audit_service_pb2.ListAuditEntriesRequest(
         catalog_id=suite.catalog, caller=caller, page_size=top, page_token=page
     )
@@ -41,3 +62,140 @@ def audit(
     if before is not None:
         request.before_time.CopyFrom(options.timestamp(before, "--before"))
     suite.call(lambda calls: calls.admin.ListAuditEntries, request, listings.audit)
+
+
+def _check_place(context: typer.Context, command: str) -> None:
+    """Reject options between the group and its command, which would have no effect."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            option = parameter.opts[0]
+            raise typer.BadParameter(f"write it behind {command}", param_hint=option)
+
+
+app.callback(invoke_without_command=True, help=flowing(_audit.__doc__ or ""))(spread(_audit))
+
+
+def _heads(values: list[str]) -> dict[str, dict[int, bytes]]:
+    heads: dict[str, dict[int, bytes]] = {}
+    for value in values:
+        if not (found := _HEAD.fullmatch(value)):
+            raise typer.BadParameter(
+                f"{value!r} is not STORE:NUMBER:HASH, as this command and the gateway's log say it",
+                param_hint="--head",
+            )
+        heads.setdefault(found[1], {})[int(found[2])] = bytes.fromhex(found[3])
+    return heads
+
+
+@app.command()
+def verify(
+    *,
+    archives: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE]...",
+            help="Archives to verify instead of the suite's entries, oldest first.",
+        ),
+    ] = None,
+    head: Annotated[
+        list[str] | None,
+        options.words(
+            metavar="STORE:NUMBER:HASH",
+            help="End of a chain as it was printed or logged before; may be repeated.",
+        ),
+    ] = None,
+    suite: Suite = LONG,
+) -> None:
+    """Verify that no audit entry is missing, changed, inserted or moved.
+
+    Each store chains the entries of a catalog by hash, so the first bad entry is named, and the
+    exit code is 1. The end of each chain is printed: with --head it shows later that the chain was
+    not made anew. Archives are verified without the suite.
+
+    [bold]Examples[/bold]
+
+      sightline audit verify
+
+      sightline audit verify --head "$(cat head.txt)"
+
+      sightline audit verify archives/audit-default-retriever-1-1204.jsonl
+    """
+    known = _heads(head or [])
+    if archives:
+        found = running.guarded(lambda: _unbroken(lambda: auditing.verify_files(archives)))
+    else:
+        found = _unbroken(lambda: suite.run(lambda client: auditing.verify(client, known)))
+    if suite.json:
+        running.show_facts({"chains": [listings.chain_facts(each) for each in found]})
+    else:
+        running.show(listings.audit_chains(found))
+
+
+@app.command()
+def archive(
+    *,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Existing folder for the archives.")
+    ],
+    before: Annotated[datetime, options.moment(f"Entries before this time{options.ZONE}")],
+    suite: Suite = LONG,
+) -> None:
+    """Write verified archives of old audit entries, a file for each store that has some.
+
+    Nothing is deleted: see `sightline audit drop`.
+
+    [bold]Example[/bold]
+
+      sightline audit archive archives --before 2026-08-01
+    """
+    until = options.in_zone(before)
+    written = _unbroken(lambda: suite.run(lambda client: auditing.archive(client, folder, until)))
+    if suite.json:
+        facts = [listings.chain_facts(segment) | {"file": str(path)} for path, segment in written]
+        running.show_facts({"archives": facts})
+        return
+    for path, segment in written:
+        entries = segment.count + segment.unchained
+        running.show(Text(f"{path}: {entries:,} entries"), whole_lines=True)
+    if not written:
+        running.show(Text("no chained entry is older"))
+
+
+@app.command()
+def drop(
+    *,
+    archive: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Archive of the entries; it is verified first.")
+    ],
+    suite: Suite = LONG,
+) -> None:
+    """Delete audit entries from their store that an archive holds.
+
+    The store needs them for RETRIEVER_AUDIT_DAYS or RANKER_AUDIT_DAYS, and rejects younger ones.
+    Its chain continues from the archive's seal.
+
+    [bold]Example[/bold]
+
+      sightline audit drop archives/audit-default-retriever-1-1204.jsonl
+    """
+    (segment,) = running.guarded(lambda: _unbroken(lambda: auditing.verify_files([archive])))
+    if segment.catalog != suite.catalog:
+        raise typer.BadParameter(
+            f"the archive is of catalog {segment.catalog}: name it with --catalog",
+            param_hint="FILE",
+        )
+    count = suite.run(lambda client: auditing.drop(client, segment))
+    if suite.json:
+        running.show_facts({"dropped": count})
+    else:
+        running.show(Text(f"{count:,} entries dropped from the {segment.store}"))
+
+
+def _unbroken(work: Callable[[], T]) -> T:
+    """Return the work's value; name the first bad entry and exit with 1 if a chain is broken."""
+    try:
+        return work()
+    except ChainBroken as error:
+        running.say(Text.assemble(("AUDIT_BROKEN", "bold red"), f": {error}"))
+        raise typer.Exit(1) from None

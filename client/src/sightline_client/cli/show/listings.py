@@ -12,6 +12,7 @@ from sightline.common.v1 import audit_service_pb2
 from sightline_client.cli.show import tables
 from sightline_client.cli.show.tables import add, grid, plain
 from sightline_client.convert import from_wire
+from sightline_client.files.audit import AuditSegment
 from sightline_client.values.answers import SearchResults
 from sightline_client.values.catalog import CategoryDoubt
 from sightline_client.values.evaluation import EvaluationVerdict
@@ -45,19 +46,45 @@ def audit(message: audit_service_pb2.ListAuditEntriesResponse) -> RenderableType
     table = grid(("time", "caller", "call", "outcome", "request"))
     for entry in map(from_wire.audit_entry, message.entries):
         call = entry.method.rpartition("/")[2]
-        add(
-            table,
-            _time(entry.time),
-            entry.caller,
-            call,
-            entry.reason or entry.code,
-            entry.request_id,
-        )
+        outcome = entry.reason or entry.code
+        if entry.left_out:
+            outcome += f" and {entry.left_out:,} more"
+        add(table, _time(entry.time), entry.caller, call, outcome, entry.request_id)
     if not message.next_page_token:
         return table if message.entries else Text("no entry")
     return Group(
         table, Text(f"for older entries repeat the command with --page {message.next_page_token}")
     )
+
+
+def audit_chains(segments: Sequence[AuditSegment]) -> RenderableType:
+    """Show verified chains of the audit log, and how to verify them later."""
+    table = grid(("store", "catalog", "entries", "from", "to", "not chained"))
+    for each in segments:
+        numbers = (each.count, each.begin.number + 1, each.end.number, each.unchained)
+        add(table, each.store, each.catalog, *(f"{number:,}" for number in numbers))
+    old = sum(each.unchained for each in segments)
+    notes = [Text(f"--head {head(each)}") for each in segments if each.end.number]
+    if old:
+        notes.append(Text(f"{old:,} entries are from before there were chains: not verified"))
+    return Group(table, *notes)
+
+
+def head(segment: AuditSegment) -> str:
+    """Return the end of a chain as `sightline audit verify --head` takes it."""
+    return f"{segment.store}:{segment.end.number}:{segment.end.hash.hex()}"
+
+
+def chain_facts(segment: AuditSegment) -> dict[str, object]:
+    """Return a verified chain for programs."""
+    return {
+        "store": segment.store,
+        "catalogId": segment.catalog,
+        "entries": segment.count,
+        "unchained": segment.unchained,
+        "after": segment.begin.number,
+        "head": head(segment),
+    }
 
 
 def backups(values: Sequence[Backup]) -> RenderableType:

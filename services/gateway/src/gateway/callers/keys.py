@@ -32,7 +32,7 @@ from pydantic import (
 
 from gateway.callers.signed import PREFIX
 from servicekit.access import Caller, Role
-from servicekit.reloaded import Reloaded, Unreadable, problems
+from servicekit.reloaded import Reloaded, Unreadable, problems, stale_keys
 
 
 class ShopperScope(StrEnum):
@@ -102,7 +102,9 @@ class Keys:
     ) -> None:
         """Read the file. Raises Unreadable."""
         self._now = now
-        self._held = Reloaded(lambda: [path], lambda: _read(path), clock=clock)
+        self._held = Reloaded(
+            lambda: [path], lambda: _read(path), stale=stale_keys("callers"), clock=clock
+        )
 
     def caller(self, token: str) -> Caller | None:
         """Return the caller that has this token; None: no caller has it, or it has expired."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 import jwt
 
 from gateway.callers.signed import UNUSABLE
+from servicekit.reloaded import stale_keys
 from servicekit.telemetry import get_logger
 
 FRESH_SECONDS: Final = 300.0
@@ -36,6 +37,7 @@ class PublishedKeys:
         self._keys: jwt.PyJWKSet | None = None
         self._looked = self._fetched = clock()
         self._looking = threading.Lock()
+        self._stale = stale_keys("jwks")
         self._look()
 
     def get(self) -> jwt.PyJWKSet:
@@ -58,7 +60,9 @@ class PublishedKeys:
             try:
                 self._keys = jwt.PyJWKSet.from_json(fetch(self._address).decode())
                 self._fetched = self._clock()
+                self._stale(False)
             except UNUSABLE as error:
+                self._stale(True)
                 get_logger().error("no keys fetched", address=self._address, problem=repr(error))
 
 

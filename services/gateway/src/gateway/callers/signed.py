@@ -14,7 +14,7 @@ from typing import Any
 import jwt
 
 from servicekit.access import EVERY, Caller, Role
-from servicekit.reloaded import Reloaded, Unreadable
+from servicekit.reloaded import Reloaded, Unreadable, stale_keys
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
 """Asymmetric algorithms only: with a symmetric one, a holder of the public key could sign."""
@@ -131,7 +131,7 @@ def _words(claim: object) -> frozenset[str]:
 
 def public_keys(path: Path) -> Reloaded[jwt.PyJWKSet]:
     """Return the keys of a JWKS file. Raises Unreadable."""
-    return Reloaded(lambda: [path], lambda: _read(path))
+    return Reloaded(lambda: [path], lambda: _read(path), stale=stale_keys("jwks"))
 
 
 def _read(path: Path) -> jwt.PyJWKSet:

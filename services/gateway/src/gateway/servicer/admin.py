@@ -24,6 +24,7 @@ from gateway.servicer.requests import admit
 from gateway.servicer.scenes import SceneCalls
 from gateway.state.experiments import RunningExperiments
 from gateway.state.scenes.texts import ParseToml
+from servicekit.audit import UNDECLARED
 from servicekit.requests import page_size
 from servicekit.server import Context
 from servicekit.status import to_status
@@ -61,6 +62,7 @@ class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
     ) -> None:
         """`parse`: of TOML texts of callers."""
         self._catalogs = catalogs
+        self._audited = (*catalogs, UNDECLARED)
         self._scenes, self._parse = scenes, parse
         self._embedder, self._ranker, self._retriever = embedder, ranker, retriever
         self._audit = audit
@@ -111,8 +113,22 @@ class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
         self, request: audit_pb.ListAuditEntriesRequest, context: Context
     ) -> audit_pb.ListAuditEntriesResponse:
         """List administrative and destructive calls with their callers."""
-        request.catalog_id = admit(request, self._catalogs)
+        request.catalog_id = admit(request, self._audited)
         return await self._audit.entries(request)
+
+    async def ReadAuditChain(
+        self, request: audit_pb.ReadAuditChainRequest, context: Context
+    ) -> audit_pb.ReadAuditChainResponse:
+        """Return a page of a store's chain, oldest entry first."""
+        request.catalog_id = admit(request, self._audited)
+        return await self._audit.chain(request)
+
+    async def DropAuditEntries(
+        self, request: audit_pb.DropAuditEntriesRequest, context: Context
+    ) -> audit_pb.DropAuditEntriesResponse:
+        """Delete the oldest entries of a store."""
+        request.catalog_id = admit(request, self._audited)
+        return await self._audit.drop(request)
 
     async def RetireSpace(
         self, request: space_pb.RetireSpaceRequest, context: Context

@@ -1,6 +1,6 @@
 """The audit log. The gateway has no store, so the services behind it store the entries."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gateway.admin import merged_lists
 from gateway.admin.merged_lists import Entry
@@ -9,9 +9,10 @@ from gateway.model.causes import Peer
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Connection
 from servicekit import deadlines
-from servicekit.errors import ServiceError
+from servicekit.errors import ServiceError, Unimplemented
 from servicekit.keyring import SigningKeys
-from servicekit.requests import page_size
+from servicekit.requests import RequestInvalid, page_size
+from servicekit.telemetry import get_logger
 from sightline.common.v1 import audit_service_pb2 as pb
 from sightline.common.v1 import audit_service_pb2_grpc
 
@@ -32,34 +33,52 @@ class AuditLog:
     def __init__(self, connections: Mapping[Peer, Connection], keys: SigningKeys) -> None:
         """`keys` sign page tokens."""
         self._tokens = ListTokens("ListAuditEntries", keys)
+        self._chain_tokens = ListTokens("ReadAuditChain", keys)
         self._owners: dict[str, Owner] = {}
         for peer in OWNERS:
             channel, caller = connections[peer]
             self._owners[peer.value] = caller, audit_service_pb2_grpc.AuditServiceStub(channel)
 
-    async def append(self, entry: pb.AuditEntry) -> None:
-        """Store an entry with the first owner that accepts it. Raise the last owner's ServiceError
-        if none does."""
-        request = pb.AppendAuditEntryRequest(
-            catalog_id=entry.catalog_id, request_id=entry.request_id, entry=entry
-        )
+    async def append(self, entries: Sequence[pb.AuditEntry]) -> None:
+        """Store entries with the first owner that accepts them, all or none. Raise the last owner's
+        ServiceError if none does."""
         refused: list[ServiceError] = []
-        for caller, stub in self._owners.values():
+        for store, owner in self._owners.items():
             try:
                 with deadlines.within(EACH_SECONDS):
-                    await caller.call(stub.AppendAuditEntry, request)
+                    _log_heads(store, await _append(owner, entries))
             except ServiceError as error:
                 refused.append(error)
             else:
                 return
         raise refused[-1]
 
+    async def chain(self, request: pb.ReadAuditChainRequest) -> pb.ReadAuditChainResponse:
+        """Return a page of a store's chain. Raises RequestInvalid for an unknown store."""
+        caller, stub = self._owner(request.store)
+        request.page_token = self._chain_tokens.opened(request)
+        answer = await caller.call(stub.ReadAuditChain, request)
+        answer.next_page_token = self._chain_tokens.sealed(request, answer.next_page_token)
+        for entry in answer.entries:
+            entry.store = request.store
+        return answer
+
+    async def drop(self, request: pb.DropAuditEntriesRequest) -> pb.DropAuditEntriesResponse:
+        """Have a store drop the oldest entries. Raises RequestInvalid for an unknown store."""
+        caller, stub = self._owner(request.store)
+        return await caller.call(stub.DropAuditEntries, request)
+
+    def _owner(self, store: str) -> Owner:
+        if store not in self._owners:
+            raise RequestInvalid.at("store", f"must be one of {', '.join(self._owners)}")
+        return self._owners[store]
+
     async def entries(self, request: pb.ListAuditEntriesRequest) -> pb.ListAuditEntriesResponse:
         """Return the entries of all owners, newest first; an owner that does not answer fails the
         call."""
         size = page_size(request.page_size, DEFAULT_PAGE, MOST_LISTED)
         found, token = await merged_lists.merged(
-            {name: _lister(owner, request) for name, owner in self._owners.items()},
+            {name: _lister(name, owner, request) for name, owner in self._owners.items()},
             about=("audit", request.catalog_id, request.caller),
             size=size,
             token=self._tokens.opened(request),
@@ -70,7 +89,27 @@ class AuditLog:
         )
 
 
-def _lister(owner: Owner, asked: pb.ListAuditEntriesRequest) -> merged_lists.Fetch:
+async def _append(owner: Owner, entries: Sequence[pb.AuditEntry]) -> Sequence[pb.AuditEntry]:
+    """Return the entries as the store has them; none if it is of a release before 0.17."""
+    caller, stub = owner
+    try:
+        request = pb.AppendAuditEntriesRequest(entries=entries)
+        return (await caller.call(stub.AppendAuditEntries, request)).entries
+    except Unimplemented:
+        for entry in entries:
+            single = pb.AppendAuditEntryRequest(catalog_id=entry.catalog_id, entry=entry)
+            await caller.call(stub.AppendAuditEntry, single)
+        return ()
+
+
+def _log_heads(store: str, stored: Sequence[pb.AuditEntry]) -> None:
+    """Log the end of each chain: a chain that was made anew later has other hashes."""
+    for entry in {entry.catalog_id: entry for entry in stored}.values():
+        head = f"{store}:{entry.number}:{entry.hash.hex()}"
+        get_logger().info("audit chain", logger="audit", catalog=entry.catalog_id, head=head)
+
+
+def _lister(name: str, owner: Owner, asked: pb.ListAuditEntriesRequest) -> merged_lists.Fetch:
     caller, stub = owner
 
     async def fetch(token: str, size: int) -> tuple[list[Entry], str]:
@@ -78,6 +117,8 @@ def _lister(owner: Owner, asked: pb.ListAuditEntriesRequest) -> merged_lists.Fet
         request.MergeFrom(asked)
         request.page_token, request.page_size = token, size
         answer = await caller.call(stub.ListAuditEntries, request)
+        for each in answer.entries:
+            each.store = name
         found = [Entry(each.entry_id, each.time.ToMicroseconds(), each) for each in answer.entries]
         return found, answer.next_page_token
 

@@ -17,7 +17,7 @@ from ranker.settings.shared import (
 )
 from servicekit.backups.settings import BackupSettings
 from servicekit.config import Catalogs, PeerSettings, ServerSettings
-from servicekit.retention import JobSettings
+from servicekit.retention import AuditSettings, JobSettings
 
 
 class BackupCommandSettings(StoreSettings, SignalSettings, KeySettings, BackupSettings):
@@ -26,7 +26,9 @@ class BackupCommandSettings(StoreSettings, SignalSettings, KeySettings, BackupSe
     model_config = PREFIX
 
 
-class RankerSettings(ServerSettings, StoreSettings, SignalSettings, KeySettings, LogSettings):
+class RankerSettings(
+    ServerSettings, StoreSettings, SignalSettings, KeySettings, LogSettings, AuditSettings
+):
     model_config = PREFIX
 
     port: int = Field(default=8603, ge=0, le=65535)

@@ -34,6 +34,7 @@ from ranker.serving.models.live import LiveModels
 from ranker.serving.replay_answer import LoadVersion, ReplayAnswer
 from ranker.settings import RankerSettings
 from ranker.wiring.backend import log_access
+from servicekit.audit_record import AuditRecord
 from servicekit.audit_service import AuditServicer
 from servicekit.clock import now_micros
 from servicekit.job_service import JobServicer
@@ -116,7 +117,7 @@ def bindings(
         ExperimentServicer(catalogs, ExperimentRecord(database)),
         ProfileServicer(catalogs, key, events, live, shoppers, signals),
         JobServicer(OWNER, catalogs, jobs),
-        AuditServicer(catalogs, database),
+        AuditServicer(catalogs, AuditRecord(database), settings.audit_days),
     )
     return [Binding.of(each) for each in services]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from servicekit.audit_service import audit_table
+from servicekit.audit_record import audit_table, seals_table
 from servicekit.jobs import jobs_table
 from servicekit.leases import leases_table
 from servicekit.schema import keys, texts
@@ -299,3 +299,4 @@ import_rows = sa.Table(
 jobs = jobs_table(metadata)
 leases = leases_table(metadata)
 audit = audit_table(metadata)
+audit_seals = seals_table(metadata)

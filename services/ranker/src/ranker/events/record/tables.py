@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from servicekit.audit_service import audit_table
+from servicekit.audit_record import audit_table, seals_table
 from servicekit.jobs import jobs_table
 from servicekit.schema import keys, numbers, texts
 
@@ -295,3 +295,4 @@ KEYS = sa.Table(
 
 JOBS = jobs_table(METADATA)
 AUDIT = audit_table(METADATA)
+AUDIT_SEALS = seals_table(METADATA)
