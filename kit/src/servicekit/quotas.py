@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from datetime import timedelta
 from enum import StrEnum
-
 from pydantic import Field
 
 from servicekit.config import ServiceSettings
@@ -83,6 +82,13 @@ class QuotaSettings(ServiceSettings):
         if given is not None:
             return given
         return PRODUCTION[kind] if self.mode == "production" else 0.0
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        for kind in QuotaKind:
+            if not self.quota(kind):
+                field = self.variable(f"quota_{kind}")
+                yield f"one caller can use all of the processors: set {field} above 0"
 
 
 class QuotaExhausted(ResourceExhausted, reason="QUOTA_EXHAUSTED"):

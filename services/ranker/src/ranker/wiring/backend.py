@@ -17,8 +17,10 @@ from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, METADATA, MIGRAT
 from ranker.learning.promotion import prune
 from ranker.settings import LogSettings, WorkerSettings
 from ranker.workers.jobs import MAX_ATTEMPTS
+from servicekit.access import PeerName
 from servicekit.channel import connect
 from servicekit.jobs import Jobs
+from servicekit.keyring import signing_keys
 from servicekit.migrations import settle
 from servicekit.peers import PeerCredentials
 from servicekit.sql import Database
@@ -52,7 +54,7 @@ async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
         checkpoint_pages=CHECKPOINT_PAGES,
     )
     channel = connect(
-        settings.retriever_target, peers=PeerCredentials.of(settings), service_configs=IDEMPOTENT
+        settings.retriever_target, peers=to_retriever(settings), service_configs=IDEMPOTENT
     )
     registry, store = ModelRegistry(database), ModelStore(settings.model_store)
     index = CollaborativeIndex(channel)
@@ -63,6 +65,11 @@ async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
     finally:
         await channel.close(None)
         database.close()
+
+
+def to_retriever(settings: WorkerSettings) -> PeerCredentials:
+    """Return the credentials for calls to the retriever. Raises Unreadable."""
+    return PeerCredentials.of(settings).calling(PeerName.RETRIEVER)
 
 
 def settle_record(database: Database, settings: WorkerSettings) -> None:
@@ -78,7 +85,9 @@ def log_access(settings: LogSettings) -> "Access | None":
     from ranker.adapters.kafka import Access  # the extra `kafka`
 
     folder, login = settings.kafka_folder, settings.kafka_login
-    access = Access(settings.kafka_brokers, settings.kafka_topic, folder, login)
+    keys = signing_keys(file) if (file := settings.kafka_keys_file) is not None else None
+    unsigned = settings.kafka_unsigned
+    access = Access(settings.kafka_brokers, settings.kafka_topic, folder, login, keys, unsigned)
     access.check()
     return access
 
