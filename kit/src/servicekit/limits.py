@@ -60,6 +60,8 @@ HEALTH_READS = 4
 """Health checks of a port that have HEALTH_ARRIVAL seconds to arrive; older ones have less."""
 HEALTH_ARRIVAL = 2.0
 """Seconds in which the request of a health check has to arrive."""
+DENIED_ARRIVAL = 2.0
+"""Seconds in which the request of a call without permission has to arrive."""
 MOST_DENIED = 2**16
 """Bytes of a request that is read for its catalog alone, since its caller lacks permission."""
 
@@ -227,9 +229,10 @@ class CallAdmission:
         constructor does; unless the request is a stream, large, late or malformed."""
         if self._reads_stream:
             return
-        with suppress(ServiceError):
-            async with self._limits.bytes.reserve(access.caller.get().name, self._most):
-                data = await _read(context, UNKNOWN_ARRIVAL)
+        room = self._limits.bytes.reserve(access.caller.get().name, self._most)
+        with suppress(ServiceError, TimeoutError):
+            async with room, asyncio.timeout(DENIED_ARRIVAL):
+                data = await _read(context)
                 if len(data) <= MOST_DENIED:
                     self._parsed(data)
 

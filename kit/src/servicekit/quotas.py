@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from datetime import timedelta
 from enum import StrEnum
+
 from pydantic import Field
 
 from servicekit.config import ServiceSettings
