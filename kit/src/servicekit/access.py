@@ -98,6 +98,9 @@ PEER = Caller("peer", frozenset(Role))
 caller: ContextVar[Caller] = ContextVar("caller", default=ANYONE)
 """The caller of the current call."""
 
+about: ContextVar[str] = ContextVar("about", default="")
+"""The catalog of the current call, once its request was read."""
+
 
 def known() -> str:
     """Return the name of the current caller; empty if the caller is not authenticated."""

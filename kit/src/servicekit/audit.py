@@ -63,9 +63,6 @@ _UNCHANGED: Final = frozenset(
 """Codes of calls that changed nothing. After others, such as CANCELLED and UNAVAILABLE, the change
 may have been made."""
 
-about: ContextVar[str] = ContextVar("about", default="")
-"""The catalog of the current call, once its request was read."""
-
 exempt: ContextVar[bool] = ContextVar("exempt", default=False)
 """True once the current call has shown that it needs no entry if it succeeds."""
 

@@ -14,8 +14,8 @@ import grpc
 from prometheus_client import Histogram
 
 from servicekit import access, costs, deadlines, shoppers, telemetry, tracing
-from servicekit.access import AccessPolicy
-from servicekit.audit import Audit, about
+from servicekit.access import AccessPolicy, about
+from servicekit.audit import Audit
 from servicekit.config import ServerSettings
 from servicekit.entry_limits import RequestMalformed
 from servicekit.errors import (

@@ -25,7 +25,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from servicekit import deadlines, revisions, tracing
-from servicekit.audit import about
+from servicekit.access import about
 from servicekit.config import is_guessable, is_local
 from servicekit.fair_turns import FairTurn, FairTurns
 from servicekit.local_reads import LocalReads

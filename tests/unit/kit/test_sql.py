@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 
 from servicekit import sql
-from servicekit.audit import about
+from servicekit.access import about
 from servicekit.sql import Database, StoreBusy, StoreDamaged, StoreFull, StoreUnavailable
 from tests.fakes.kit_store import BOTTLE, METADATA, MIGRATIONS, SHELF
 from tests.waiting import SECONDS
