@@ -375,10 +375,12 @@ async def test_a_caller_has_half_of_all_streams_over_however_many_connections() 
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(serving(max_streams=4))
         peers = [await stack.enter_async_context(channel.connect(address)) for _ in range(3)]
-        held = [peer.unary_stream(STREAM)(b"wait", metadata=named("greedy")) for peer in peers]
-        for each in held[:2]:
+        opened = [peer.unary_stream(STREAM) for peer in peers]
+        held = [open_one(b"wait", metadata=named("greedy")) for open_one in opened[:2]]
+        for each in held:
             await asyncio.wait_for(each.read(), SECONDS)
-        assert (await refused(held[2].read())).reason == "STREAMS_EXHAUSTED"
+        late = opened[2](b"wait", metadata=named("greedy"))
+        assert (await refused(late.read())).reason == "STREAMS_EXHAUSTED"
         other = peers[0].unary_stream(STREAM)(b"wait", metadata=named("other"))
         assert await other.read() == b"first"
 
