@@ -83,7 +83,7 @@ class FakeIntake:
             raise PhotoTooLarge("large")
 
     async def see(
-        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages
+        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages, catalog: str
     ) -> PreparedPhoto:
         self.decoded.append((photo, recipe.side))
         await asyncio.sleep(0)

@@ -26,7 +26,7 @@ class FakePhotos:
     web: dict[str, bytes | ServiceError] = field(default_factory=dict)
     """What addresses give."""
 
-    async def inspect(self, data: bytes) -> PhotoInfo:
+    async def inspect(self, catalog_id: str, data: bytes) -> PhotoInfo:
         try:
             return inspect(data, PhotoLimits(max_bytes=200_000, max_pixels=1_000_000))
         except PhotoRejectedError as error:

@@ -42,9 +42,10 @@ class Intake(Protocol):
         """Reject an obviously invalid photo. Raises PhotoUndecodable or PhotoTooLarge."""
 
     async def see(
-        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages
+        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages, catalog: str
     ) -> PreparedPhoto:
-        """Return a photo's pixels as a model takes them.
+        """Return a photo's pixels as a model takes them, decoded in the turn of the current caller
+        and `catalog`.
 
         Raises PhotoUndecodable, PhotoTooLarge, and EmbedderUnavailable when no process can decode.
         """
@@ -136,8 +137,10 @@ class FeatureSource(Protocol):
 class FeatureSources(Protocol):
     """Provides feature sources."""
 
-    def backbone(self, name: str) -> contextlib.AbstractAsyncContextManager[FeatureSource]:
-        """Load a features model for the duration of the block.
+    def backbone(
+        self, name: str, catalog_id: str
+    ) -> contextlib.AbstractAsyncContextManager[FeatureSource]:
+        """Load a features model for the duration of the block, for photos of a catalog.
 
         Raises ModelNotReady, EmbedderUnavailable.
         """

@@ -11,6 +11,7 @@ from embedder.domain.items import ItemOutcome, Priority
 from embedder.domain.photos import PhotoView, PreparedPhoto
 from embedder.domain.recipes import PhotoRecipe
 from servicekit.errors import ServiceError
+from servicekit.fair_turns import Party
 from servicekit.telemetry import Stages
 
 EMBEDDED = Counter(
@@ -33,7 +34,8 @@ async def side_by_side(parts: Iterable[Coroutine[Any, Any, None]]) -> None:
 class EmbedCall:
     """One call, and the outcomes of its items so far."""
 
-    catalog: str
+    party: Party
+    """For whom: callers and catalogs take turns."""
     priority: Priority
     stages: Stages
     outcomes: dict[int, ItemOutcome]
@@ -42,6 +44,11 @@ class EmbedCall:
         default_factory=dict
     )
     """Photos that are decoded, or are being so, by what is made of them."""
+
+    @property
+    def catalog(self) -> str:
+        """The catalog of the call."""
+        return self.party.catalog
 
     def lose(self, places: Iterable[int], error: ServiceError) -> None:
         """Take down why these items have no vector."""

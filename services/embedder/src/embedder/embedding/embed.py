@@ -14,6 +14,7 @@ from embedder.ports import Fetch
 from embedder.serving.model_routes import ServedSpaces, TimeLeft
 from embedder.serving.priority import urgency
 from servicekit.errors import ServiceError
+from servicekit.fair_turns import Party
 from servicekit.telemetry import Stages
 
 
@@ -41,7 +42,7 @@ class ItemEmbedder:
         check_count(items)
         urgency.set(priority)
         nothing_done = {place: errors.DeadlinePassed() for place in range(len(items))}
-        call = EmbedCall(catalog, priority, stages, dict(nothing_done))
+        call = EmbedCall(Party.of(catalog), priority, stages, dict(nothing_done))
         groups: dict[tuple[str, str], dict[int, Item]] = {}
         to_fetch: dict[int, Item] = {}
         for place, item in enumerate(items):

@@ -9,8 +9,9 @@ from embedder.domain.items import Priority
 from embedder.domain.photos import Camera, PhotoSubject, PhotoView, Pixels, PreparedPhoto
 from embedder.domain.recipes import PhotoRecipe
 from embedder.preprocessing import work
-from embedder.serving.priority import PrioritySemaphore, urgency
+from embedder.serving.priority import urgency
 from servicekit import decoding
+from servicekit.fair_turns import Party
 from servicekit.telemetry import Stages
 from sightline_rules import photos
 from sightline_rules.photos import PhotoLimits, PhotoRejectedError, RejectionReason
@@ -23,7 +24,6 @@ class PhotoIntake:
         """Set the limits of the photos of each camera."""
         self._decoders = decoders
         self._limits = limits
-        self._permits = PrioritySemaphore(decoders.processes)
 
     def check(self, photo: bytes, camera: Camera) -> None:
         try:
@@ -33,22 +33,19 @@ class PhotoIntake:
             raise _translated(error) from error
 
     async def see(
-        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages
+        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages, catalog: str
     ) -> PreparedPhoto:
-        priority = urgency.get() or Priority.INTERACTIVE
-        async with self._permits.hold(priority, stages, "intake_queue"):
-            with stages.measure("intake"):
-                pixels, cropping, subject = await self._decoded(photo, recipe, look)
+        pixels, cropping, subject = await self._decoded(photo, recipe, look, _turn(stages, catalog))
         stages.record("preprocess", stages.elapsed - cropping, cropping)
         return PreparedPhoto(pixels, subject)
 
     async def _decoded(
-        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView
+        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, turn: decoding.Turn
     ) -> tuple[Pixels, float, PhotoSubject | None]:
         limits, wanted = self._limits[look.camera], work.wanted(recipe, look)
         order = work.order(limits, recipe, look)
         try:
-            facts, data = await self._decoders.run(order, photo, wanted)
+            facts, data = await self._decoders.run(order, photo, wanted, turn)
             seconds, subject = work.understood(facts, look)
         except decoding.DecodingRefused as error:
             rejected = PhotoRejectedError.of(error.code, str(error))
@@ -60,6 +57,10 @@ class PhotoIntake:
         except (decoding.DecodingFailed, ValueError) as error:
             raise PhotoUndecodable(f"the photo can't be decoded: {error}") from error
         return np.frombuffer(data, np.uint8).reshape(wanted.shape), seconds, subject
+
+
+def _turn(stages: Stages, catalog: str) -> decoding.Turn:
+    return decoding.Turn(Party.of(catalog), urgency.get() or Priority.INTERACTIVE, stages)
 
 
 def _translated(error: PhotoRejectedError, setting: str = "") -> PhotoUndecodable | PhotoTooLarge:

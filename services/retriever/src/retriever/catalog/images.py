@@ -67,7 +67,8 @@ async def hash_photos(catalog_id: str, limit: int, record: HashRecord, photos: P
     try:
         for image_id in await record.unhashed(catalog_id, limit):
             try:
-                info = await photos.inspect(await photos.get(catalog_id, image_id))
+                data = await photos.get(catalog_id, image_id)
+                info = await photos.inspect(catalog_id, data)
                 hashes[image_id] = info.perceptual_hash
             except (ImageNotFound, ImageDamaged, ImageRejected):
                 hashes[image_id] = NO_HASH

@@ -27,8 +27,8 @@ class PermittedPhotos:
     photos: Photos
     record: TakedownRecord
 
-    async def inspect(self, data: bytes) -> PhotoInfo:
-        return await self.photos.inspect(data)
+    async def inspect(self, catalog_id: str, data: bytes) -> PhotoInfo:
+        return await self.photos.inspect(catalog_id, data)
 
     async def fetch(self, uri: str) -> bytes:
         return await self.photos.fetch(uri)

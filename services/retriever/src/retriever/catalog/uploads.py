@@ -37,7 +37,7 @@ class Uploads:
         self._named = set[str]()
 
     async def inspect(self, data: bytes) -> PhotoInfo:
-        return await self._photos.inspect(data)
+        return await self._photos.inspect(self._catalog_id, data)
 
     async def fetch(self, uri: str) -> bytes:
         return await self._photos.fetch(uri)

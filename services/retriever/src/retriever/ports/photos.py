@@ -11,7 +11,7 @@ Mark: TypeAlias = tuple[int, int]
 class Photos(Protocol):
     """The content-addressed store of photos."""
 
-    async def inspect(self, data: bytes) -> PhotoInfo:
+    async def inspect(self, catalog_id: str, data: bytes) -> PhotoInfo:
         """Return a photo's properties. Raises ImageRejected, PhotosUnavailable."""
 
     async def fetch(self, uri: str) -> bytes:
