@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from retriever.domain.errors import ImageNotFound, ImageRejected, PhotosUnavailable
@@ -32,11 +34,12 @@ class FakePhotos:
         except PhotoRejectedError as error:
             raise ImageRejected(str(error.reason), str(error)) from error
 
-    async def fetch(self, uri: str) -> bytes:
+    @asynccontextmanager
+    async def fetched(self, uri: str) -> AsyncIterator[bytes]:
         found = self.web.get(uri, UriForbidden("not allowed"))
         if isinstance(found, ServiceError):
             raise found
-        return found
+        yield found
 
     async def put(self, catalog_id: str, photo_id: str, data: bytes) -> tuple[int, int] | None:
         if self.failure is not None:

@@ -35,6 +35,8 @@ class QuotaKind(StrEnum):
 
 _NEEDED = {QuotaKind.CALLS: 1.0, QuotaKind.WRITES: 1.0, QuotaKind.DECODE_SECONDS: 0.01}
 """Tokens required before use; of decoding, the rest is charged afterwards."""
+PRODUCTION_DECODE_SECONDS = 1.0
+"""Default of `quota_decode_seconds` in production."""
 _ROUNDING = timedelta(milliseconds=1)
 
 
@@ -47,12 +49,21 @@ class QuotaSettings(ServiceSettings):
     quota_writes: float = Field(default=0.0, ge=0)
     """Calls per second that change something, included in these. 0: no limit."""
 
-    quota_decode_seconds: float = Field(default=0.0, ge=0)
-    """Seconds of decoding per second for photos in queries of one caller in one catalog, in each
-    process. 0: no limit. The time is charged after decoding, and the next photo waits."""
+    quota_decode_seconds: float | None = Field(default=None, ge=0)
+    """Processor seconds of decoding per second for photos in queries of one caller in one catalog,
+    in each process. 0: no limit. `None`: 1 in production, which is half of one embedder's two
+    decoding processes, and no limit elsewhere. The time is charged after decoding, and the next
+    photo waits."""
 
     quota_burst_seconds: float = Field(default=10.0, ge=1, le=3600)
     """Seconds of a quota that may be used at once after a pause."""
+
+    def rate(self, quota: QuotaKind) -> float:
+        """Return what a caller may use of a quota in a second; 0 is no limit."""
+        given: float | None = getattr(self, f"quota_{quota}")
+        if given is None:
+            return PRODUCTION_DECODE_SECONDS if self.mode == "production" else 0.0
+        return given
 
 
 class QuotaExhausted(ResourceExhausted, reason="QUOTA_EXHAUSTED"):
@@ -132,7 +143,7 @@ class Quotas:
     def __init__(
         self, settings: QuotaSettings, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._rates = {quota: getattr(settings, f"quota_{quota}") for quota in QuotaKind}
+        self._rates = {quota: settings.rate(quota) for quota in QuotaKind}
         self._burst = settings.quota_burst_seconds
         self._clock = clock
         self._accounts: OrderedDict[tuple[str, str], CallerUsage] = OrderedDict()

@@ -41,6 +41,9 @@ class Intake(Protocol):
     def check(self, photo: bytes, camera: Camera) -> None:
         """Reject an obviously invalid photo. Raises PhotoUndecodable or PhotoTooLarge."""
 
+    async def pixels(self, photo: bytes, camera: Camera, stages: Stages, catalog: str) -> int:
+        """Return the pixels that a photo counts, by its header; see `see`."""
+
     async def see(
         self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages, catalog: str
     ) -> PreparedPhoto:
@@ -87,8 +90,11 @@ class Repository(Protocol):
 class Fetch(Protocol):
     """Fetches files by their addresses."""
 
-    async def fetch(self, uri: str) -> bytes:
-        """Return the file. Raises a ServiceError: URI_FORBIDDEN or URI_UNREADABLE."""
+    def fetched(self, uri: str) -> contextlib.AbstractAsyncContextManager[bytes]:
+        """Provide the file, whose bytes are counted until the block ends.
+
+        Raises a ServiceError: URI_FORBIDDEN or URI_UNREADABLE.
+        """
 
 
 class ModelControl(Protocol):

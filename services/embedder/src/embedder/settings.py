@@ -108,3 +108,7 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     """Largest photo of a shopper, to search by or classify, in pixels; larger ones are rejected
     with IMAGE_TOO_LARGE. Photos of the catalog have EMBEDDER_MAX_PHOTO_PIXELS, which holds for
     these too where it is less."""
+
+    max_request_pixels: int = Field(default=40_000_000, ge=1, le=64_000_000_000)
+    """Pixels of all photos of shoppers in one request together, by their headers; more are rejected
+    with IMAGES_TOO_LARGE before any is decoded. A request with one photo has its own limit only."""

@@ -16,6 +16,7 @@ from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.photo_intake import PhotoIntake
 from embedder.embedding.photos import PhotoEmbedder
+from embedder.embedding.pixel_budget import PixelBudget
 from embedder.embedding.texts import TextEmbedder
 from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
@@ -71,7 +72,7 @@ def servicer(inference: FakeInference, queues: WatchedQueues) -> EmbeddingServic
     spaces = ServedSpaces({VISUAL: [ServedModel(inference, 30), ServedModel(SECOND, 30)], TEXT: []})
     photos = PhotoEmbedder(intake, queues, EmbeddingCache(0), FakeNames())
     texts = TextEmbedder(spaces, queues, FakeEncoder(), batch=4)
-    embedder = ItemEmbedder(spaces, photos, texts, FakeFetch())
+    embedder = ItemEmbedder(spaces, photos, texts, FakeFetch(), PixelBudget(intake, 10**9))
     return EmbeddingServicer(
         embedder, comparison(embedder), SpaceListing(spaces, FakeRecord()), ("default", "wine")
     )

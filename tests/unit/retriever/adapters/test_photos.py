@@ -154,7 +154,8 @@ async def test_a_process_that_lies_can_name_no_photo_and_give_it_no_size() -> No
 
 async def test_nothing_is_fetched_unless_it_is_allowed(store: PhotoStore) -> None:
     with pytest.raises(UriForbidden):
-        await store.fetch("https://photos.test/a.jpg")
+        async with store.fetched("https://photos.test/a.jpg"):
+            pass
 
 
 async def test_a_bucket_works_like_a_folder() -> None:

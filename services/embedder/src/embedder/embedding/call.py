@@ -40,6 +40,10 @@ class EmbedCall:
     stages: Stages
     outcomes: dict[int, ItemOutcome]
     """By the item's place."""
+    photos: int = 0
+    """Photos of shoppers, and addresses of some."""
+    pixels: int = 0
+    """Pixels of those whose headers were read."""
     decoded: dict[tuple[bytes, PhotoRecipe, PhotoView], asyncio.Task[PreparedPhoto]] = field(
         default_factory=dict
     )

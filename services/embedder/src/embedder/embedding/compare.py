@@ -132,7 +132,9 @@ class PhotoComparer:
         if not isinstance(recipe, PhotoRecipe):
             raise errors.ModelNotReady(f"{route.described.model} takes no photos")
         if item.uri is not None:
-            item = replace(item, photo=await self.embedder.fetch.fetch(item.uri), uri=None)
+            async with self.embedder.fetch.fetched(item.uri) as photo:
+                fetched = replace(item, photo=photo, uri=None)
+                return await self._seen(fetched, route, name, work)
         if item.photo is None:
             raise errors.ItemEmpty
         photos.check(item)

@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -79,8 +79,8 @@ class PhotoStore:
         if self._folder is not None:
             self._folder.close()
 
-    async def fetch(self, uri: str) -> bytes:
-        return await self._fetcher.fetch(uri)
+    def fetched(self, uri: str) -> AbstractAsyncContextManager[bytes]:
+        return self._fetcher.fetched(uri)
 
     async def inspect(self, catalog_id: str, data: bytes) -> photos.PhotoInfo:
         try:
