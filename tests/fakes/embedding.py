@@ -86,8 +86,8 @@ class FakeIntake:
             raise PhotoTooLarge("large")
 
     async def pixels(self, photo: bytes, camera: Camera, stages: Stages, catalog: str) -> int:
-        if photo == b"cut":
-            raise PhotoUndecodable("cut off")
+        if photo == b"header":
+            raise PhotoUndecodable("its header is damaged")
         self.measured.append(photo)
         return photo[0] * 1_000_000
 
@@ -121,7 +121,7 @@ def embedder_of(
     intake: FakeIntake | None = None,
     names: Names | None = None,
     encoder: Encode | None = None,
-    most_pixels: int = 10**9,
+    most_pixels: int = 10**12,
 ) -> ItemEmbedder:
     """Put the use case together around these models of the space `visual`, and of `text`."""
     spaces = ServedSpaces(

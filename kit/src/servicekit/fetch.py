@@ -222,8 +222,7 @@ class Fetcher:
                     data = await self._follow(target)
             except TimeoutError:
                 raise UriUnreadable(
-                    f"the file was not here within {self._policy.seconds:g} s, in which it waits"
-                    " for other files of this caller too"
+                    f"the host did not send the whole file within {self._policy.seconds:g} s"
                 ) from None
             held.shrink(len(data))
             yield data

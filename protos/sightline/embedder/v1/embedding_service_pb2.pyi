@@ -139,7 +139,8 @@ class BatchEmbedResponse(google.protobuf.message.Message):
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
         """Durations of "fetch" (fetching addresses), "queue" (waiting for the model), "intake_queue" (waiting for a decoding
-        process), "intake" (decoding, including "preprocess": crop, resize), "infer" (Triton).
+        process), "intake" (decoding, including "preprocess": crop, resize; of several photos their headers too), "infer"
+        (Triton).
         """
 
     @property

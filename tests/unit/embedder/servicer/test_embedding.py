@@ -136,9 +136,10 @@ async def test_each_stage_is_reported_once_from_its_first_start_to_its_last_end(
     items = [pb.EmbedItem(image=photo(seed=i)) for i in range(9)]
     response = await servicer.BatchEmbed(request(*items), None)
     timings = {timing.stage: timing for timing in response.stage_timings}
-    assert list(timings) == ["queue", "intake_queue", "intake", "preprocess", "infer"]
+    assert list(timings) == ["intake_queue", "intake", "queue", "preprocess", "infer"]
     assert len(response.stage_timings) == 5
     assert all(timing.total.ToNanoseconds() > 0 for timing in timings.values())
+    assert response.decoding_time.ToNanoseconds() == pytest.approx(18 * 0.01e9), "headers too"
     assert timings["intake"].start.ToNanoseconds() < timings["infer"].start.ToNanoseconds()
 
 
