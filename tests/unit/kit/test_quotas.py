@@ -87,3 +87,13 @@ def test_those_who_come_once_are_forgotten() -> None:
     for number in range(MOST_ACCOUNTS):
         calls(some, 1, f"caller {number}")
     calls(some, 1)
+
+
+def test_decoding_has_a_quota_in_production_unless_it_is_set() -> None:
+    kind = QuotaKind.DECODE_SECONDS
+    assert QuotaSettings(mode="production").rate(kind) == 1.0
+    assert QuotaSettings().rate(kind) == 0.0
+    assert QuotaSettings(mode="production", quota_decode_seconds=0).rate(kind) == 0.0
+    assert QuotaSettings(mode="production", quota_decode_seconds=3).rate(kind) == 3.0
+    for other in QuotaKind:
+        assert other is kind or QuotaSettings(mode="production").rate(other) == 0.0
