@@ -174,7 +174,7 @@ class ProcessPool:
         self._idle: list[DecodingProcess] = []
         """The most recently used one last."""
         self._catalogs: set[str] = set()
-        self._starting: asyncio.Task[Any] | None = None
+        self._starting: set[asyncio.Task[None]] = set()
 
     @property
     def all(self) -> list[DecodingProcess]:
@@ -203,8 +203,8 @@ class ProcessPool:
         if process.catalog is None:
             process.catalog = catalog
             self._catalogs.add(catalog)
-            self._prepare()
         self._evict()
+        self._prepare()
         return process
 
     def give(self, process: DecodingProcess) -> None:
@@ -215,8 +215,8 @@ class ProcessPool:
 
     def close(self) -> None:
         """Kill all processes."""
-        if self._starting is not None:
-            self._starting.cancel()
+        for starting in self._starting:
+            starting.cancel()
         for process in self.all:
             process.stop()
 
@@ -227,7 +227,9 @@ class ProcessPool:
         if self._idle or len(self.all) < self._most:  # else it would be evicted at once
             process = self._make()
             self._idle.append(process)
-            self._starting = asyncio.create_task(_started(process))
+            self._evict()
+            self._starting.add(starting := asyncio.create_task(_started(process)))
+            starting.add_done_callback(self._starting.discard)
 
     def _evict(self) -> None:
         """Kill idle processes that are too many, or too large beside those that work."""
