@@ -44,7 +44,8 @@ class Permit:
     urgency: int
     memory: int
     number: int
-    granted: asyncio.Future[None]
+    granted: asyncio.Future[None] | None = None
+    """None if it did not have to wait."""
     held: bool = False
     assumed: float = 0.0
     """Cost that is charged until the true one is known."""
@@ -121,11 +122,14 @@ class FairSemaphore:
 
         Smaller urgencies go first.
         """
-        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._number += 1
-        permit = Permit(party, urgency, memory, self._number, granted)
+        permit = Permit(party, urgency, memory, self._number)
         self._callers.enter(party.caller)
         self._catalogs.enter(party.catalog)
+        if not self._waiting and self._fits(permit):
+            self._grant(permit)
+            return permit
+        permit.granted = granted = asyncio.get_running_loop().create_future()
         self._waiting.setdefault((urgency, party, memory > 0), deque()).append(permit)
         self._admit()
         try:
@@ -173,8 +177,10 @@ class FairSemaphore:
             flow.popleft()
             if not flow:
                 del self._waiting[key]
-            if not permit.granted.done():  # else it was cancelled, and its task did not run yet
+            if not _is_given_up(permit):
                 self._grant(permit)
+                if permit.granted is not None:
+                    permit.granted.set_result(None)
 
     def _grant(self, permit: Permit) -> None:
         self._free -= 1
@@ -185,7 +191,10 @@ class FairSemaphore:
             account.used += permit.assumed
             account.assumed += permit.assumed
             account.running += 1
-        permit.granted.set_result(None)
+
+    def _fits(self, permit: Permit) -> bool:
+        least = self._reserved if permit.urgency else 0
+        return self._free > least and permit.memory <= self._free_memory
 
     def _next(self) -> Permit | None:
         """Return the permit to grant, or a cancelled one.
@@ -195,7 +204,7 @@ class FairSemaphore:
         memory_is_due = False
         for key in sorted(self._waiting, key=self._rank):
             head = self._waiting[key][0]
-            if head.granted.done():
+            if _is_given_up(head):
                 return head
             if self._free <= (self._reserved if head.urgency else 0):
                 return None
@@ -211,3 +220,8 @@ class FairSemaphore:
         caller, catalog = self._accounts(party)
         used = sorted((caller.used, catalog.used), reverse=True)
         return (urgency, *used, caller.running, self._waiting[key][0].number)
+
+
+def _is_given_up(permit: Permit) -> bool:
+    """Return whether a waiting permit was cancelled, and its task did not run yet."""
+    return permit.granted is not None and permit.granted.done()

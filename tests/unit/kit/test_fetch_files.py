@@ -18,9 +18,10 @@ from servicekit.fetch import (
     UriUnreadable,
     resolve,
 )
+from servicekit.memory_budget import ByteBudget, in_flight
 from tests.fakes.web import FakeWeb, Writer, answer
 from tests.unit.kit.fetching import PHOTO, Names, fetch, fetcher, web
-from tests.waiting import SECONDS
+from tests.waiting import SECONDS, until
 
 __all__ = ["web"]  # fixtures
 
@@ -213,3 +214,40 @@ async def test_the_systems_resolver_answers() -> None:
 def test_a_setting_that_would_allow_what_was_not_meant_is_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         FetchSettings(**bad)
+
+
+async def test_a_fetched_file_counts_as_bytes_of_the_call_until_it_is_let_go(web: FakeWeb) -> None:
+    web.pages["/photo.jpg"] = answer(PHOTO)
+    budget = ByteBudget(10_000_000)
+    in_flight.set((budget, "shop"))
+    one = fetcher(web, max_bytes=1_000_000)
+    async with one.fetched(web.url("/photo.jpg")):
+        assert budget.free == 10_000_000 - len(PHOTO)
+    assert budget.free == 10_000_000
+    with pytest.raises(UriUnreadable):
+        async with one.fetched(web.url("/none")):
+            pass
+    assert budget.free == 10_000_000
+
+
+async def test_files_of_a_caller_wait_while_its_others_hold_half_of_the_bytes(
+    web: FakeWeb,
+) -> None:
+    web.pages["/photo.jpg"] = answer(PHOTO)
+    budget, let_go = ByteBudget(2 * len(PHOTO)), asyncio.Event()
+    one = fetcher(web, max_bytes=len(PHOTO), seconds=SECONDS)
+
+    async def use(caller: str, *, wait: bool) -> None:
+        in_flight.set((budget, caller))
+        async with one.fetched(web.url("/photo.jpg")):
+            if wait:
+                await let_go.wait()
+
+    first = asyncio.create_task(use("greedy", wait=True))
+    await until(lambda: len(web.requests) == 1 and budget.free == len(PHOTO))
+    second = asyncio.create_task(use("greedy", wait=False))
+    await use("other", wait=False)
+    assert len(web.requests) == 2, "the second of the greedy one was not asked for"
+    let_go.set()
+    await asyncio.gather(first, second)
+    assert budget.free == 2 * len(PHOTO)
