@@ -107,3 +107,16 @@ def test_each_model_has_a_queue_of_its_own() -> None:
             pass
         with pytest.raises(QueueFull), queues.of("a").place(INTERACTIVE, SHOP, None):
             pass
+
+
+def test_another_caller_s_queue_keeps_none_out_and_delays_by_one_item(clock: Clock) -> None:
+    queue, other = ModelQueue(10, clock=clock), Party("other", "default")
+    busy(queue, clock, seconds=0.5)
+    with queue.place(INTERACTIVE, SHOP, None, count=10):
+        assert queue.wait(INTERACTIVE, other) == pytest.approx(0.5, rel=0.01)
+        with pytest.raises(QueueFull), queue.place(INTERACTIVE, SHOP, None):
+            pass
+        with queue.place(INTERACTIVE, other, 2, count=4):
+            assert queue.wait(INTERACTIVE, other) == pytest.approx(4.5, rel=0.01)
+            with queue.place(INTERACTIVE, other, None):
+                pass
