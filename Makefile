@@ -1,12 +1,12 @@
-# Everything a person or CI does here. `make help` lists it.
-# Targets that only read or write code need the environment `.venv`; those that run something need `setup`.
+# Commands for developers and CI. `make help` lists them.
+# Targets that only read or write code need the environment `.venv`; those that run processes need `setup`.
 SHELL := /bin/bash
 PYTHON ?= python3.11
 DATA ?= .data/suite
 PORT_BASE ?= 8600
 ENGINE ?= lite
 OUT ?= dist/protos
-# More than the cores of the smallest machine that runs the tests: many of them wait for processes.
+# More than the cores of the smallest test machine, because many tests wait for processes.
 TEST_PROCESSES ?= 4
 
 UV := .tools/bin/uv
@@ -14,7 +14,7 @@ BIN := .venv/bin
 SUITE := $(BIN)/python -m local_suite
 export PYTHONPATH := deploy/local:$(PYTHONPATH)
 export UV_PYTHON_DOWNLOADS := never
-# A suite is nine Python processes, each of which would compile all that it imports anew.
+# Otherwise each of a suite's nine Python processes would compile all imported modules again.
 unexport PYTHONDONTWRITEBYTECODE
 export DATA PORT_BASE ENGINE PROGRAM
 
@@ -27,22 +27,22 @@ PROTOS := $(shell find protos/sightline -name '*.proto')
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
 
-demo: setup ## Real wines recommended from photos, by the whole suite, in a few minutes
+demo: setup ## Recommend real wines from photos by the whole suite, in a few minutes
 	$(BIN)/python -m examples.wines.demo
 
-demo-models: setup ## A model trained, measured, promoted by force, asked by a newcomer and rolled back
+demo-models: setup ## Train, evaluate, promote by force and roll back a model on the wines
 	$(BIN)/python -m examples.wines.models
 
-demo-upgrade: setup ## A new embedding model rolled out, and back, while shoppers ask; its timeline
+demo-upgrade: setup ## Roll a new embedding model out and back under load; print the timeline
 	$(BIN)/python -m examples.wines.upgrade
 
-demo-spaces: setup ## A space learned from the wines' photos, refused, forced, rolled out, back and retired
+demo-spaces: setup ## Fit a space on the wines' photos, promote it by force, roll it out and back, and retire it
 	$(BIN)/python -m examples.wines.spaces
 
-demo-scenes: setup ## Every scene that is shipped, asked on the wines, as one page with photos (TARGET=HOST:PORT: by a suite that runs)
+demo-scenes: setup ## Request every built-in scene on the wines; write one page with photos (TARGET=HOST:PORT: of a running suite)
 	$(BIN)/python -m examples.wines.scenes $(if $(TARGET),--target $(TARGET))
 
-pictures: setup tools ## Take the pictures of README and docs with a browser: a suite of its own, the wines, a Prometheus (ONLY=answers: some of them)
+pictures: setup tools ## Take the pictures of README and docs with a browser, a suite with the wines and a Prometheus (ONLY=answers: some of them)
 	$(BIN)/python -m examples.wines.pictures $(ONLY)
 
 up run: export RANKER_AUTO_PROMOTE ?= true
@@ -51,7 +51,7 @@ up: setup ## Start the suite detached (WINES=1 loads the wines; DATA=, PORT_BASE
 	$(SUITE) up
 	$(if $(WINES),$(BIN)/python -m examples.wines.load)
 
-wines: setup ## Load the wines into the suite that runs, as whom SIGHTLINE_TOKEN_FILE names: 100 products with photos, 1,000 ratings, a model
+wines: setup ## Load the wines into the running suite, with the token in SIGHTLINE_TOKEN_FILE: 100 products with photos, 1,000 ratings, a model
 	$(BIN)/python -m examples.wines.load
 
 run: setup ## Keep the suite in the foreground; Ctrl-C stops it
@@ -63,13 +63,13 @@ down: ## Stop the suite
 status: ## Show the suite's processes
 	$(SUITE) status
 
-stop: ## Kill PROGRAM=, such as ranker, and keep it down, to see what the suite answers without it
+stop: ## Kill PROGRAM=, such as ranker, without a restart, to see the suite's answers without it
 	@$(SUITE) stop
 
 start: ## Start PROGRAM= again
 	@$(SUITE) start
 
-test: setup tools ## Lint, types, contracts, unit, wire and live tests, but for those of `make long`
+test: setup tools ## Lint, types, contracts, unit, wire and live tests, without those of `make long`
 	@$(MAKE) --no-print-directory --jobs 2 lint every
 
 every: setup
@@ -78,7 +78,7 @@ every: setup
 long: setup tools ## The tests that take longest: recoveries after kill -9, restores, tutorials typed whole, clients in Go and Java, recall under filters
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 -m long tests
 
-check: .venv/.synced ## Of that what is quick and needs no engine or model: lint, contracts and most unit tests
+check: .venv/.synced ## The quick part, without engines and models: lint, contracts and most unit tests
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint quick
 
 quick: .venv/.synced
@@ -87,25 +87,25 @@ quick: .venv/.synced
 bench: setup ## Measure; prints tables and writes JSON under bench/results/
 	$(BIN)/python -m bench
 
-bench-full: setup ## All of them, with what takes hours: searches at 100,000 and a million, beside faiss
+bench-full: setup ## All benches, including those that take hours: searches at 100,000 and a million products, compared with faiss
 	$(BIN)/python -m bench --full
 
 capacity: setup ## Simulate the cluster under a sale, a day, a rush of photos and a lost node; the picture and the tables of docs/research/autoscaling.md
 	$(BIN)/python -m bench --full --write-docs capacity
 
-fuzz: setup ## Throw 100,000 mutated requests and 10,000 mutated photos at a suite of its own
+fuzz: setup ## Send 100,000 mutated requests and 10,000 mutated photos to a separate suite
 	$(BIN)/python -m tests.fuzz
 
-mutants: .venv/.synced ## Make small faults in the request path, and show those that no unit test notices
+mutants: .venv/.synced ## Make small faults in the request path, and show those that no unit test detects
 	$(BIN)/python -m tests.mutation
 
 chaos: setup ## Kill, hang, slow, empty, fill and flood each part under load, in about an hour
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
-mixed: setup ## Run the last release's services with this one's, each way, under load, in about five minutes
+mixed: setup ## Run services of the last release together with this one's under load, in about five minutes
 	$(BIN)/python -m tests.mixed $(MIXED)
 
-lint: .venv/.synced types imports protolint workflows ## Everything that reads the code without running it; needs no engine
+lint: .venv/.synced types imports protolint workflows ## All static checks of the code; needs no engine
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/shellcheck $$(git grep -lE '^#!/bin/(ba)?sh')
@@ -144,7 +144,7 @@ monitoring: .venv/.synced ## Generate rules and dashboards of deploy/monitoring 
 protos-bundle: .venv/.synced ## Write the contract's .proto files and their imports into one folder (OUT=, default dist/protos)
 	$(BIN)/python -m sightline.protos $(OUT)
 
-image: .cache/googleapis ## Freeze the contract of a release, which later ones must not break
+image: .cache/googleapis ## Freeze the contract of a release, which later releases must not break
 	$(BIN)/buf build --path protos/sightline -o protos/image.binpb
 	$(BIN)/python -m tests.contracts.released
 
@@ -154,22 +154,22 @@ images: ## Build an image of each service (needs Docker; TAG=, REGISTRY=, PLATFO
 wheels: $(UV) ## Build the wheels of client and protos into dist/wheels (PROJECT_URL= names the project's page)
 	@deploy/wheels.sh
 
-version: ## Print the version and check all places that say it; with V=1.2.3 write it there
+version: ## Print the version and check all places that contain it; with V=1.2.3 write it there
 	@deploy/version.sh $(if $(V),write $(V),check) && deploy/version.sh
 
-advisories: $(UV) ## Ask OSV and npm for advisories about what all locks name; NOT MEASURED where they can't be reached
+advisories: $(UV) ## Look up advisories of all locked packages in OSV and npm; NOT MEASURED if they can't be reached
 	@deploy/advisories.sh
 
-sbom: $(UV) ## Write what is in each image into dist/sbom, as CycloneDX
+sbom: $(UV) ## Write each image's content into dist/sbom, as CycloneDX
 	@deploy/sbom.sh
 
-demo-kind: .venv/.synced ## The suite in a cluster of kind, filled with the wines and asked (needs Docker, kind, kubectl, jq; 60 GB)
+demo-kind: .venv/.synced ## Run the suite in a kind cluster, load the wines and request recommendations (needs Docker, kind, kubectl, jq; 60 GB)
 	@deploy/kind.sh
 
-digests: ## Pin the images of others by digest (needs Docker and their registries)
+digests: ## Pin third-party images by digest (needs Docker and their registries)
 	@deploy/digests.sh
 
-cluster-check: .venv/.synced ## Have a cluster's API server check every overlay, keeping nothing (KUBECONFIG=; NOT MEASURED without)
+cluster-check: .venv/.synced ## Check every overlay by a cluster's API server, without storing anything (KUBECONFIG=; NOT MEASURED without)
 	$(BIN)/python -m tests.cluster
 
 trends: .venv/.synced ## Print the size and shape of the code; COMMITS="a b" also prints the files that each change touched
@@ -179,12 +179,12 @@ format: .venv/.synced ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-setup: .venv/.synced deploy/triton/.venv/.synced deploy/milvus/.venv/.synced deploy/milvus-server/.venv/.synced ## Make the environments and the model
+setup: .venv/.synced deploy/triton/.venv/.synced deploy/milvus/.venv/.synced deploy/milvus-server/.venv/.synced ## Create the environments and build the models
 
-tools: ## Install what tests need and is not a Python package (Debian: chromium, jq, kubectl, node, npm, promtool, Prometheus, Go, Java)
+tools: ## Install the tests' requirements that are not Python packages (Debian: chromium, jq, kubectl, node, npm, promtool, Prometheus, Go, Java)
 	@deploy/local/tools.sh
 
-clean: ## Remove environments, caches and data (not what `make up` keeps elsewhere by DATA=)
+clean: ## Remove environments, caches and data (not data in another folder by DATA=)
 	rm -rf .venv .tools .cache .data deploy/triton/.venv deploy/milvus/.venv deploy/milvus-server/.venv deploy/triton/models/*/1
 
 .tools/bin/uv: deploy/tools.txt

@@ -97,21 +97,23 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "texts": texts.run,
     "signals": signals.run,
 }
-"""Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
+"""Every bench. A new one is a module with ``run(say) -> BenchResult`` and a line here."""
 
 USUAL = (
     *("monolith", "imports", "ranking", "embedding", "safeguards", "replay"),
     *("extras", "feedback", "recommenders", "heat_map", "posters"),
 )
-"""What an answer and an import cost, and what recommenders and posters are worth: what `make bench`
-runs, in at most twenty minutes."""
+"""The benches of `make bench`, in at most twenty minutes: cost of answers and imports, gain by
+recommenders and posters.
+"""
 
 LONG = (
     *("recommend", "search", "latency", "training", "quality", "accuracy"),
     *("consistency", "filters", "experiments", "capacity", "scale", "store"),
 )
-"""The others that have goals: one to four minutes each, the last two seven and ten, as they fill a
-million rows first."""
+"""The other benches with goals: one to four minutes each; the last two take seven and ten, as they
+fill a million rows first.
+"""
 
 FULL: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     **BENCHES,
@@ -126,12 +128,12 @@ FULL: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "scale": scale.full,
     "training": training.full,
 }
-"""With those that take hours in place of their short forms."""
+"""All benches, with the forms that take hours instead of their short forms."""
 
 SAMPLES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "ablation": ablation.sample
 }
-"""For quick looks, whose figures are not to be published."""
+"""Quick forms of benches. Do not publish their figures."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -175,14 +177,18 @@ def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, Sequence[str]
     """Return the options and the names of the benches to run. Exits when they are invalid."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(BENCHES)}")
-    parser.add_argument("--full", action="store_true", help="all of them, with what takes hours")
-    parser.add_argument("--sample", action="store_true", help="ablation: a part of the photos")
     parser.add_argument(
-        "--write-docs", action="store_true", help="put the tables into the page that shows them"
+        "--full", action="store_true", help="all of them, including forms that take hours"
+    )
+    parser.add_argument(
+        "--sample", action="store_true", help="ablation: measure a part of the photos"
+    )
+    parser.add_argument(
+        "--write-docs", action="store_true", help="write the tables into the bench's page"
     )
     parsed = parser.parse_args(arguments)
     if parsed.sample and parsed.write_docs:
-        parser.error("a sample's figures are not to be published: leave out --write-docs")
+        parser.error("figures of a sample must not be published: omit --write-docs")
     names = parsed.names or (list(BENCHES) if parsed.full else USUAL)
     if unknown := sorted(set(names) - set(BENCHES)):
         parser.error(f"no bench named {', '.join(unknown)}; there are {', '.join(BENCHES)}")
@@ -192,7 +198,7 @@ def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, Sequence[str]
 def _run(
     console: Console, kept: str, bench: Callable[[Callable[[str], None]], BenchResult]
 ) -> BenchResult:
-    """Run a bench, print what it found and write it under the name `kept`."""
+    """Run a bench, print its result and write it under the name `kept`."""
     described, commit, began = machine.describe(), machine.commit(), time.monotonic()
     result = bench(lambda line: console.print(Text(line, style="dim")))
     report.show(console, result, described)

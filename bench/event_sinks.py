@@ -1,11 +1,10 @@
-"""What the ranker takes in through each sink: `python -m bench.event_sinks [sqlite]`.
+"""Rate of events through each sink of the ranker: `python -m bench.event_sinks [sqlite]`.
 
-No goals: the cluster of the Kafka protocol is tests/kafka.py's, in memory and without replicas, so
-that this shows what the ranker spends and not what brokers do.
-
-By turns, a fresh database each: eight callers with calls of 100 views, as AppendEvents makes of
-them, into the record and into a topic; then the topic into the record by the worker's loop; then
-one event after another, from its acknowledgement until the record has it.
+It has no goals: the Kafka cluster is that of tests/kafka.py, in memory and without replicas, so
+that this measures the ranker and not brokers. In alternation, each with a new database: eight
+callers with calls of 100 views write into the record and into a topic, as AppendEvents does; then
+the worker's loop moves the topic into the record; then single events are timed from their
+acknowledgement until the record has them.
 """
 
 import asyncio
@@ -68,7 +67,7 @@ async def land(log: EventLog, record: EventRecord) -> float:
         return await record.append(events)
 
     landing = Landing(log, counted, now_micros)
-    while not landed:  # the group takes seconds to find together
+    while not landed:  # the consumer group takes seconds to form
         await landing.look()
     first, began = landed, time.monotonic()
     while landed < EVENTS:
@@ -93,12 +92,12 @@ async def lags(sink: KafkaSink, log: EventLog, record: EventRecord) -> list[floa
         found.append((await landed.get() - began) * 1000)
     stop.set()
     await task
-    return found[1:]  # the group takes seconds to find together
+    return found[1:]  # the consumer group takes seconds to form
 
 
 @contextmanager
 def database(server: PostgreSQL | None) -> Iterator[Database]:
-    """Yield an empty record, on PostgreSQL where a server is given and else on SQLite."""
+    """Yield an empty record, on PostgreSQL if a server is given, else on SQLite."""
     with TemporaryDirectory(dir=".cache") as folder:
         url, name = f"sqlite:///{folder}/ranker.db", f"b{uuid.uuid4().hex}"
         if server is not None:
@@ -118,7 +117,7 @@ async def by_turns(server: PostgreSQL | None, brokers: Cluster) -> None:
         with database(server) as db:
             access, record = Access(brokers.brokers, uuid.uuid4().hex), EventRecord(db, late=True)
             sink = KafkaSink(access, 30)
-            await asyncio.to_thread(sink._producer.list_topics, access.topic, 30)  # it is made
+            await asyncio.to_thread(sink._producer.list_topics, access.topic, 30)  # creates it
             accepted = await take_in(sink)
             with closing(EventLog(access, "bench")) as log:
                 rows.append((direct, accepted, await land(log, record)))

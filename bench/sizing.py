@@ -2,7 +2,7 @@
 bench.sizing_shops, sizing-shops.md.
 
 ``python -m bench.sizing`` prints the tables; ``python -m bench.sizing docs/operate/sizing.md``
-puts them where the page has them. Gigabytes are 10^9 bytes.
+writes them into the page. Gigabytes are 10^9 bytes.
 """
 
 import math
@@ -28,29 +28,32 @@ WIDTHS = {"float32": 4, "float16": 2, "int8": 1}
 """Bytes of a number."""
 M = IndexParameters().m
 NUMBERS = len(COLUMNS) + 2
-"""Filter columns, the slice and the commit number."""
+"""Number of columns of a row: filter columns, the slice and the commit number."""
 COLUMN_BYTES = 8 * NUMBERS
-"""They are 64-bit integers."""
+"""Bytes of a column, a 64-bit integer."""
 ID_BYTES = 64 + 64 + 16 + 72 + 16
 """Row id, photo id, a product id of 16 bytes; the row id again in the engine's lookup of keys; its
 own row id and time. Computed."""
 LIVE = 0.8
-"""Share of a segment's rows that live, at least: from 20% deleted ones on it is compacted
-(dataCoord.compaction.single.ratio.threshold). An upsert deletes the row that was."""
+"""Minimum fraction of a segment's rows that are not deleted: at 20% deleted rows it is compacted
+(dataCoord.compaction.single.ratio.threshold). An upsert deletes the previous row.
+"""
 FULL = 0.9
-"""Share of a query node's memory that is loaded, at most
-(queryCoord.overloadedMemoryThresholdPercentage)."""
+"""Maximum fraction of a query node's memory in use
+(queryCoord.overloadedMemoryThresholdPercentage).
+"""
 REPLICAS = 2
 GENERATIONS = 2
-"""The active one and the one before or after it; both are loaded."""
+"""Number of loaded generations: the active one, and the one before or after it."""
 UNCOLLECTED = 1.5
-"""Object store over what is live: segments that were compacted stay for hours. Computed."""
+"""Object store relative to live data: compacted segments stay for hours. Computed."""
 PRODUCT_BYTES = 1_200
 VECTOR_BYTES = 480
-"""Of a row in the record beside its numbers. Both measured: SQLite, 2,000 products with a title, 40
-words, one photo, a category of three levels (2026-11)."""
+"""Bytes of a row in the record without its vector. Both measured: SQLite, 2,000 products with a
+title, 40 words, one photo, a category of three levels (2026-11).
+"""
 PHOTO_BYTES = 100_000
-"""Assumed: of a photo as it is stored."""
+"""Bytes of a stored photo. Assumed."""
 SEARCHES = 100
 """A second."""
 
@@ -63,16 +66,16 @@ class ShopSize:
     dimension: int
     kind: str = "float32"
     segment: int = 1024
-    """MiB of raw rows in a segment, at most (dataCoord.segment.maxSize)."""
+    """Maximum MiB of raw rows in a segment (dataCoord.segment.maxSize)."""
 
     @property
     def vector_bytes(self) -> int:
-        """A vector as the graph compares it."""
+        """Bytes of a vector in the graph."""
         return self.dimension * WIDTHS[self.kind]
 
     @property
     def row_bytes(self) -> float:
-        """A row in a query node's memory: vector, links, filter columns, ids."""
+        """Bytes of a row in a query node's memory: vector, links, filter columns, ids."""
         return self.vector_bytes + links(M) + COLUMN_BYTES + ID_BYTES
 
     @property
@@ -87,23 +90,24 @@ class ShopSize:
 
     @property
     def raw(self) -> float:
-        """Bytes of one generation's rows as they are written, vectors in float32."""
+        """Bytes of one generation's raw rows, with vectors in float32."""
         return self.rows * (4 * self.dimension + COLUMN_BYTES + ID_BYTES)
 
     @property
     def segments(self) -> int:
-        """Segments that a search asks."""
+        """Number of segments of a search."""
         return math.ceil(self.raw / (self.segment * MEBIBYTE))
 
     @property
     def cores(self) -> float:
-        """Cores of all query nodes for SEARCHES, each of which asks every segment."""
+        """Cores of all query nodes for SEARCHES a second, each over every segment."""
         return SEARCHES * self.segments * core_seconds(self.dimension)
 
     @property
     def store(self) -> float:
-        """Bytes in Milvus's object store: rows and indexes of all generations, and what waits to be
-        collected."""
+        """Bytes in Milvus's object store: rows and indexes of all generations, and segments not yet
+        collected.
+        """
         index = self.rows * (self.vector_bytes + links(M))
         return GENERATIONS * (self.raw + index) * UNCOLLECTED
 
@@ -126,7 +130,7 @@ def links(m: int) -> float:
 
 MEASURED = ((80, 226.0), (1_280, 144.0))
 """Dimension and searches a second, top 100, of 8 clients on 2 cores: server 2.3.5, one segment of
-1,000,000 and of 50,000 rows; its clients' own work is in it (2026-11)."""
+1,000,000 and of 50,000 rows; includes the clients' own work (2026-11)."""
 
 
 def core_seconds(dimension: int) -> float:

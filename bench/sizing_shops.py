@@ -19,17 +19,18 @@ from bench.harness.report import RESULTS
 GB = 10**9
 SIMULATED, EXTRAPOLATED = "simulated", "extrapolated"
 SEARCHED = sum(share for kind, share in MIX.items() if kind != "user")
-"""Searches of the engine for one request."""
+"""Searches of the engine per request."""
 BUSY = MEAN / EVENING
-"""A day's mean rate over its highest."""
+"""A day's mean rate ÷ its peak."""
 COLUMN_BYTES = 300
-"""Of a product in a retriever's memory: RETRIEVER_COLUMNS_PRODUCTS."""
+"""Bytes of a product in a retriever's memory (see RETRIEVER_COLUMNS_PRODUCTS)."""
 OWN_BYTES = 0.4 * GB
-"""Of a service's process beside what it holds. Assumed."""
+"""Bytes of a service's process without its data. Assumed."""
 TASTE_BYTES = 31 * 4
-"""Of a product in a ranker's memory: 30 numbers and a bias."""
+"""Bytes of a product in a ranker's memory: 30 numbers and a bias."""
 RECORD_BYTES = 15_411
-"""Of an answer's record, of 200 candidates: bench `replay` (docs/research/performance.md)."""
+"""Bytes of an answer's record with 200 candidates: bench `replay` (docs/research/performance.md).
+"""
 RECORD_DAYS = 30
 """GATEWAY_ANSWER_DAYS."""
 SEGMENTS = {1_000_000: 1024, 20_000_000: 4096}
@@ -38,16 +39,16 @@ HOURS = 730
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Euros; an example."""
+    """Prices in euros; an example."""
 
     processor: float = 0.04
-    """An hour, with 4 GB."""
+    """A processor with 4 GB, per hour."""
     memory: float = 0.005
-    """An hour of a GB beyond these."""
+    """A further GB of memory, per hour."""
     gpu: float = 0.60
-    """An hour of a small one."""
+    """A small GPU, per hour."""
     disk: float = 0.10
-    """A month of a GB."""
+    """A GB of disk, per month."""
 
 
 @cache
@@ -63,7 +64,7 @@ def simulated() -> Sequence[Mapping[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Of one shop at one number of dimensions."""
+    """Needs of one shop at one number of dimensions."""
 
     size: Mapping[str, Any]
     dimension: int

@@ -1,5 +1,6 @@
-"""Leaves out of a CycloneDX list what no platform's image installs for the lock's markers, by uv's
-own plan: `python deploy/sbom.py FILE UV WORDS…`, WORDS as `uv sync` takes them."""
+"""Removes from a CycloneDX list packages that no platform's image installs under the lock's
+markers, by uv's own plan: `python deploy/sbom.py FILE UV WORDS…`, with WORDS as for `uv sync`.
+"""
 
 import json
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 PLATFORMS = ("x86_64-manylinux_2_36", "aarch64-manylinux_2_36")
-"""Of our images: Debian 12's."""
+"""Version of glibc in our images: Debian 12's."""
 
 
 def installed(uv: str, words: Sequence[str], platform: str) -> set[tuple[str, str]]:

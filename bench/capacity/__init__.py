@@ -1,1 +1,1 @@
-"""A cluster simulated request by request: how its services are scaled, and what that costs."""
+"""Simulation of a cluster, request by request: scaling of its services, and its cost."""

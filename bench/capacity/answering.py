@@ -1,4 +1,4 @@
-"""One request on its way through the pods, as the gateway takes it."""
+"""One simulated request, with the gateway's steps."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ SHARES = {**asdict(Budgets()), "answer": 1.0}
 RESERVE = 0.02
 """GATEWAY_RESERVE_SECONDS."""
 ANSWERED, DEGRADED, SHED, FAILED = range(4)
-"""What became of a request: whole, without a part, refused at once, or not in its time."""
+"""Outcomes of a request: complete, degraded, rejected at once, or late."""
 
 
 @dataclass(slots=True)
 class Outcomes:
-    """What became of every request."""
+    """Outcome of every request."""
 
     began: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Outcomes:
 
 @dataclass(slots=True)
 class SimulatedShop:
-    """What requests meet: a pod of each service, picked by who calls, and how long work takes."""
+    """The simulated shop: pods of each service, balanced by the caller, and durations of work."""
 
     env: simpy.Environment
     random: Random
@@ -71,7 +71,7 @@ def ask(shop: SimulatedShop, kind: str) -> Steps:
 def _answer(shop: SimulatedShop, kind: str, gateway: Pod) -> Steps:
     """Run the gateway's steps of one request. Return how it ended."""
     work, began = shop.work[kind], shop.env.now
-    # One factor for all stages: latencies at one caller differ as their sum does.
+    # One random factor for all stages: latencies at one caller vary as their sum does.
     factor = shop.random.lognormvariate(-(work.spread**2) / 2, work.spread)
     ends = _ends(began, shop.deadline)
     own = work.gateway * factor / 3

@@ -1,4 +1,4 @@
-"""What the manifests of deploy/k8s/components/autoscaling say: thresholds that the sweep chose."""
+"""Thresholds of the manifests of deploy/k8s/components/autoscaling, as chosen by the sweep."""
 
 from collections.abc import Mapping
 
@@ -13,16 +13,18 @@ THRESHOLDS: Thresholds = {
     EMBEDDER: {"waiting": 1.0, "busy": 1.4},
     TRITON: {"pending": 2.0, "queue": 0.02, "busy": 1.4},
 }
-"""What the manifests have: the cheapest of the sweep that keep the goal (docs/research/
-autoscaling.md)."""
+"""Thresholds of the manifests: the cheapest of the sweep that reach the goal
+(docs/research/autoscaling.md).
+"""
 
 RESERVE: Thresholds = {
     GATEWAY: {"limit": 0.5, "cpu": 90.0},
     RETRIEVER: {"limit": 0.5, "cpu": 90.0},
     EMBEDDER: {"cpu": 90.0},
 }
-"""Triggers beside these whose thresholds are not chosen: where a process begins to refuse, and for
-when Prometheus is silent."""
+"""Additional triggers with fixed thresholds: calls near the learned limit, and CPU in case
+Prometheus does not respond.
+"""
 
 
 def with_reserve(some: Thresholds) -> Thresholds:
@@ -40,4 +42,4 @@ BEHAVIOUR: Mapping[str, hpa.AutoscalerBehaviour] = {
     EMBEDDER: hpa.AutoscalerBehaviour(2, 10, _UP, _DOWN),
     TRITON: hpa.AutoscalerBehaviour(1, 8, hpa.Rule(1, 100, 60), hpa.Rule(1, 0, 120), 600.0),
 }
-"""minReplicas, maxReplicas and behavior of the manifests."""
+"""`minReplicas`, `maxReplicas` and `behavior` of the manifests."""

@@ -1,4 +1,4 @@
-"""A cluster under a load: requests come, pods come and go, autoscalers look."""
+"""Simulation of a cluster under load: requests arrive, and autoscalers add and remove pods."""
 
 from __future__ import annotations
 
@@ -27,26 +27,27 @@ class ScalingPolicy:
     pods: Mapping[str, int]
     """To begin with."""
     thresholds: Thresholds = field(default_factory=dict)
-    """By which services are scaled; none = they are not."""
+    """Triggers of each service. Empty: the number of pods is fixed."""
     behaviour: Mapping[str, AutoscalerBehaviour] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What comes, and what happens."""
+    """Request rate over time, and failures."""
 
     name: str
     seconds: float
     rate: Callable[[float], float]
-    """Requests a second at a time."""
+    """Requests a second at a time of the load."""
     mix: Mapping[str, float]
     lose_at: float | None = None
-    """When a node is lost."""
+    """Time at which a node is lost."""
     since: float = 60.0
-    """From when on answers count."""
+    """Time from which answers count."""
     pace: float = 1.0
-    """How much quicker everything about pods goes than requests do: so much longer a time is seen
-    by a part of its requests."""
+    """Speed of everything about pods relative to requests. Above 1, a long time is simulated by a
+    part of its requests.
+    """
 
 
 class Service:
@@ -57,12 +58,12 @@ class Service:
         self.live: list[Pod] = []
         self.past: list[Pod] = []
         self.known: list[Pod] = []
-        """Those that callers may have in their lists."""
+        """Pods that callers may have in their lists."""
         for _ in range(wanted):
             self._make(0.0)
 
     def scale(self, wanted: int) -> None:
-        """Have so many pods."""
+        """Scale to this number of pods."""
         self.wanted = wanted
         for _ in range(wanted - len(self.live)):
             self._make(self.cluster.start_of(self.name))
@@ -126,7 +127,7 @@ class Service:
 
 
 class Cluster:
-    """All services, and what they are asked."""
+    """All services, and the requests to them."""
 
     def __init__(
         self,
@@ -151,7 +152,7 @@ class Cluster:
             self.env, self.random, self._pick, work, assumed.deadline
         )
         self.counts: list[tuple[float, dict[str, int]]] = []
-        """Pods that exist, by time."""
+        """Number of existing pods over time."""
 
     def run(self) -> answering.Outcomes:
         """Simulate until the load is over."""

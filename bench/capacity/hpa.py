@@ -1,8 +1,8 @@
-"""How many pods Kubernetes' HorizontalPodAutoscaler wants, as its code computes it.
+"""Number of pods that Kubernetes' HorizontalPodAutoscaler requests, computed as in its code.
 
 After pkg/controller/podautoscaler of Kubernetes 1.32: replica_calculator.go and horizontal.go. KEDA
-hands its triggers to the same controller. Its cooldownPeriod acts between one pod and none alone,
-which nothing here does.
+passes its triggers to the same controller. Its cooldownPeriod applies only to scaling to zero,
+which is not used here.
 """
 
 import math
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 TOLERANCE = 0.1
-"""A ratio of use to goal this near to 1 changes nothing."""
+"""Tolerance: a ratio of use to goal this near to 1 changes nothing."""
 
 
 def by_average(pods: int, total: float, threshold: float) -> int:
@@ -28,8 +28,9 @@ def by_value(pods: int, ready: int, value: float, threshold: float) -> int:
 
 
 def by_cpu(pods: int, used: Sequence[float], unready: int, goal: float) -> int:
-    """Use of processors over the request, of the pods that are ready; `unready` others count as
-    idle where more are wanted. `goal` is a percentage of the request."""
+    """Return the pods for a goal of CPU use relative to the request. `unready` pods count as idle
+    when scaling up. `goal` is a percentage of the request.
+    """
     if not used:
         return pods
     ratio = _percent(used, len(used)) / goal
@@ -52,7 +53,7 @@ def _near(ratio: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How many pods may come or go within a period: the greater of both."""
+    """Maximum change of the number of pods within a period: the greater of both limits."""
 
     pods: int
     percent: float
@@ -68,7 +69,7 @@ class AutoscalerBehaviour:
     up: Rule
     down: Rule
     down_window: float = 300.0
-    """Seconds whose highest wish holds."""
+    """Stabilization window for scaling down, in seconds."""
     up_window: float = 0.0
 
     def faster(self, pace: float) -> "AutoscalerBehaviour":
@@ -84,12 +85,12 @@ class AutoscalerBehaviour:
 
 @dataclass(slots=True)
 class Autoscaler:
-    """One HorizontalPodAutoscaler: wishes in, pods out."""
+    """One HorizontalPodAutoscaler: converts wanted numbers of pods to actual ones."""
 
     behaviour: AutoscalerBehaviour
     wishes: deque[tuple[float, int]] = field(default_factory=deque)
     changes: deque[tuple[float, int]] = field(default_factory=deque)
-    """When how many pods were added, or taken (below 0)."""
+    """Changes by time: pods added, or removed (negative)."""
 
     def decide(self, now: float, pods: int, wish: int) -> int:
         """Return the number of pods from `now` on."""
@@ -104,12 +105,12 @@ class Autoscaler:
         return found
 
     def _stable(self, now: float, pods: int, wish: int) -> int:
-        """Clamp the wish to the range of wishes within the two stabilization windows."""
+        """Clamp the wanted number to the range of those within the two stabilization windows."""
         longest = max(self.behaviour.down_window, self.behaviour.up_window)
         while self.wishes and self.wishes[0][0] < now - longest:
             self.wishes.popleft()
         if not self.wishes:
-            self.wishes.append((now, pods))  # as the controller does when it starts
+            self.wishes.append((now, pods))  # like the controller at its start
         up = self._within(now - self.behaviour.up_window, wish)
         down = self._within(now - self.behaviour.down_window, wish)
         self.wishes.append((now, wish))

@@ -1,4 +1,4 @@
-"""What the simulation is fed with, each figure with where it comes from."""
+"""Inputs of the simulation, each with its source."""
 
 import json
 import math
@@ -12,18 +12,18 @@ from typing import Any
 from bench.harness.machine import ROOT
 
 MEASURED = ROOT / "bench" / "capacity" / "measured"
-"""Parts of raw results: a simulation is to be repeated with the figures that it had."""
+"""Folder of parts of raw results, so that a simulation can be repeated with the same figures."""
 ANSWERS = "monolith.json"
-"""Processor time of answers by process, and latencies by callers."""
+"""File of processor times by process, and latencies by number of callers."""
 LARGE, LARGE_CATALOG = "monolith-large.json", "100,000 × 80-d, server"
-"""The same at 100,000 products, without photos."""
+"""File of the same at 100,000 products, without photos."""
 STAGES = "recommend.json"
 HOPS = "hops.json"
 OTHER_STAGES = ("embed", "retrieve", "rank", "hydrate")
-"""But that of candidates by behaviour."""
+"""Stages of an answer, without candidates by behavior."""
 CATALOG = "3,068 photos"
 CALLERS = 8
-"""Whose cells give the service times; the others are what the model is held against."""
+"""Number of callers whose cells give the service times; other cells validate the model."""
 
 PRODUCT, USER, PHOTO, SEARCH = "product", "user", "photo", "search"
 KINDS = (PRODUCT, USER, PHOTO, SEARCH)
@@ -34,7 +34,7 @@ GATEWAY, RETRIEVER, RANKER, EMBEDDER, TRITON = SERVICES = (
 
 
 class Origin(StrEnum):
-    """How a figure came about."""
+    """Kind of source of a figure."""
 
     MEASURED = "measured"
     ASSUMED = "assumed"
@@ -54,27 +54,27 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class AnswerWork:
-    """Seconds of a processor that one kind of answer takes, by stage; 0 = it has no such stage."""
+    """Processor seconds of one kind of answer, by stage; 0 if it has no such stage."""
 
     gateway: float
     embed: float
-    """The embedder's, decoding included."""
+    """The embedder's part, including decoding."""
     infer: float
-    """Triton's, for one photo."""
+    """Triton's part, for one photo."""
     search: float
     generate: float
-    """The ranker's, of candidates by behaviour."""
+    """The ranker's part, for candidates by behavior."""
     rank: float
     hydrate: float
     rest: float
-    """Of workers and others on the same machine; nobody waits for it."""
+    """Background work of other processes on the same machine."""
     spread: float
-    """Standard deviation of the logarithm: how much answers differ."""
+    """Standard deviation of the logarithm of an answer's work."""
 
 
 @cache
 def read(name: str) -> Any:
-    """Return the figures of a file below MEASURED."""
+    """Return the figures of a file in MEASURED."""
     return json.loads((MEASURED / name).read_text(encoding="utf-8"))
 
 
@@ -174,32 +174,38 @@ def client_seconds() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Assumed:
-    """What no bench of ours says; each can be given otherwise."""
+    """Assumed figures, which no bench measures; each can be overridden."""
 
     deadline: float = 2.0
-    """Seconds that callers give: GATEWAY_DEFAULT_SECONDS."""
+    """Deadline of callers in seconds: GATEWAY_DEFAULT_SECONDS."""
     start: float = 20.0
-    """From the wish for a pod to its first call: placed 1, image 10, process 4, probes 5."""
+    """Seconds from the decision to add a pod to its first call: scheduling 1, image 10, process 4,
+    probes 5.
+    """
     start_triton: float = 40.0
-    """As above, and the models' image and load. On a GPU, TensorRT's first engine takes minutes."""
+    """The same for Triton, with the models' image and their loading. On a GPU, TensorRT's first
+    engine takes minutes.
+    """
     unknown: float = 33.0
-    """Until the last caller knows of a new pod: the servers' connection age, and its jitter."""
+    """Seconds until the last caller knows a new pod: the servers' connection age, and its jitter.
+    """
     silent: float = 4.5
-    """Until callers give up a connection to a lost node: keepalive."""
+    """Seconds until callers give up a connection to a lost node (keepalive)."""
     replaced: float = 350.0
-    """Until Kubernetes replaces pods of a lost node: 50 s until it is called unreachable, and the
-    default toleration of 300 s."""
+    """Seconds until Kubernetes replaces pods of a lost node: 50 s until it counts as unreachable,
+    and the default toleration of 300 s.
+    """
     nodes: int = 6
     scrape: float = 15.0
-    """Prometheus, and the resolution of metrics-server."""
+    """Scrape interval of Prometheus, and resolution of metrics-server, in seconds."""
     window: float = 60.0
-    """The range of the triggers' queries."""
+    """Range of the triggers' queries, in seconds."""
     sync: float = 15.0
-    """How often autoscalers look."""
+    """Interval of the autoscalers, in seconds."""
     cpu_price: float = 0.04
-    """Euros an hour of a processor, with its memory. An example: give your own."""
+    """Euros an hour for a processor with its memory. An example: set your own price."""
     gpu_price: float = 0.60
-    """Euros an hour of a small inference GPU. An example."""
+    """Euros an hour for a small inference GPU. An example."""
 
     def faster(self, pace: float) -> "Assumed":
         """Return the assumptions with pods' durations divided by `pace`."""

@@ -1,4 +1,4 @@
-"""The runs as a picture: load, pods, p99 and what was not answered whole, over time."""
+"""Plot of the runs: load, pods, p99 and incomplete answers over time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROWS = (
 
 def picture(runs: Sequence[SimulationRun]) -> str:
     """Return an SVG of the runs. Equal runs give equal bytes."""
-    # Half a second of processor time, which others that import this module need not spend.
+    # Imported late, as it takes half a second of processor time.
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -1,7 +1,7 @@
-"""Pods: places, queues and processors of one replica.
+"""Pods: concurrency limits, queues and processors of one replica.
 
-Work is served in the order of arrival. So when it will be done is known when it comes, and costs
-the simulation one event. What would begin after its caller has given up is never begun.
+Work is served in the order of arrival, so its end is known at its arrival and costs the simulation
+one event. Work that would begin after its caller's deadline is never begun.
 """
 
 from collections import deque
@@ -22,7 +22,7 @@ PARTY = "callers"
 
 
 class Pod:
-    """One replica of a service, with so many processors."""
+    """One replica of a service with its processors."""
 
     def __init__(
         self,
@@ -36,11 +36,11 @@ class Pod:
         self.env, self.node, self.made, self.ready = env, node, env.now, ready
         self.processors = processors
         self.gone, self.leaves = inf, inf
-        """When its node was lost; when it was asked to end."""
+        """Times at which its node was lost, and at which it was asked to end."""
         self.calls, self.spent = 0, 0.0
-        """Calls under way, and seconds of those that have ended."""
+        """Calls in progress, and total seconds of ended calls."""
         self.turns: dict[str, int] = {}
-        """Where its round robin over the pods of another service is."""
+        """Position of its round robin over the pods of each other service."""
         self.samples: deque[PodSample] = deque(maxlen=8)
         self._limit = ConcurrencyLimit(MOST_CALLS, clock=lambda: self.env.now)
         self._free = [env.now] * processors
@@ -53,8 +53,9 @@ class Pod:
         return self.gone <= now
 
     def enter(self, until: float) -> Callable[[bool], None] | None:
-        """Begin a call that its caller gives up at `until`; None = refused. What is given back ends
-        it, and takes whether it went well."""
+        """Begin a call whose caller gives up at `until`. Return the function that ends it, which
+        takes whether it succeeded; None if the call is rejected.
+        """
         try:
             began = self._limit.enter(PARTY)
         except Overloaded:
@@ -109,14 +110,14 @@ class Pod:
 
 @dataclass(slots=True)
 class PodSample:
-    """Prometheus' sample of a pod at one time."""
+    """Metrics of a pod at one time, as Prometheus samples them."""
 
     at: float
     calls: int
     spent: float
     used: float
     limit: float
-    """Calls at a time that the pod has learned to take."""
+    """The pod's learned limit of concurrent calls."""
     waited: float = 0.0
     decoded: float = 0.0
     pending: int = 0
@@ -126,7 +127,7 @@ class PodSample:
 
 
 class EmbedderPod(Pod):
-    """Decodes photos and has Triton infer them, together what waits together."""
+    """A pod of the embedder: decodes photos, and sends waiting ones to Triton in batches."""
 
     def __init__(
         self, *given: Any, triton: Callable[["Pod"], "TritonPod | None"], rows: int, **named: Any
@@ -142,7 +143,7 @@ class EmbedderPod(Pod):
         return replace(super().sample(), waited=self.waited, decoded=self.decoded)
 
     def decode(self, seconds: float, until: float) -> simpy.Event:
-        """Do `work` in the decoding processes and count what waits and is decoded."""
+        """Do `work` in the decoding processes, and count waiting and decoding photos."""
         self.waited += min(self.wait(), until - self.env.now)
         self.decoded += seconds
         return self.work(seconds, until)
@@ -187,30 +188,31 @@ def _settle(answer: simpy.Event, ok: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """How one Triton computes."""
+    """Timing of one Triton server."""
 
     instances: int = 2
     most: int = 4
     """Rows in a batch."""
     dynamic: bool = False
-    """Whether a batch is made of several requests."""
+    """Whether a batch can contain several requests."""
     delay: float = 0.0
-    """Seconds for which others are waited for."""
+    """Seconds that a batch waits for more requests."""
     a_batch: float = 0.0
-    """Seconds that a batch takes, whatever is in it."""
+    """Fixed seconds of a batch."""
     share: float = 1.0
-    """What a row takes, over what it takes of a processor."""
+    """Duration of a row relative to its processor time."""
 
 
 CPU = Engine()
 """configs/cpu.pbtxt: two instances of one thread, no batching across requests."""
 GPU = Engine(1, 32, dynamic=True, delay=0.002, a_batch=0.004, share=0.05)
-"""configs/gpu.pbtxt, on a small inference GPU. What a batch takes is ASSUMED: 4 ms and half a
-millisecond a photo. No GPU was at hand."""
+"""configs/gpu.pbtxt, on a small inference GPU. The time of a batch is ASSUMED: 4 ms, and half a
+millisecond a photo. No GPU was available.
+"""
 
 
 class TritonPod(Pod):
-    """A queue, instances and, where it is dynamic, batches."""
+    """A Triton pod: a queue, instances, and batches if batching is dynamic."""
 
     PATIENCE = 2.0
     """default_timeout_microseconds of its queue."""

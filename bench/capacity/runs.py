@@ -1,4 +1,4 @@
-"""Runs of the simulation, side by side, and what came of them."""
+"""Parallel runs of the simulation, and their results."""
 
 import hashlib
 import math
@@ -34,14 +34,13 @@ from bench.capacity.signals import Thresholds, by_processor
 from bench.harness.machine import ROOT
 
 PROCESSORS = {GATEWAY: 1, RETRIEVER: 1, RANKER: 1, EMBEDDER: 2, TRITON: 2}
-"""Of a pod: what it asks for, or what it can use."""
+"""Processors of a pod of each service: its request, or what it can use."""
 PLANNED = 0.6
-"""Use of processors that fixed numbers of pods are planned for, as docs/operate/performance.md
-says."""
+"""Planned processor use of fixed numbers of pods, as in docs/operate/performance.md."""
 BINS = 90
 CODE = ("answering", "cluster", "hpa", "pods", "runs", "scenarios", "signals")
 KEPT = ROOT / ".cache" / "capacity"
-"""What was run already, by its code and figures: a long series may be broken off."""
+"""Cache of finished runs, by their code and inputs, so that an interrupted series continues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +63,24 @@ class SimulationRun:
     seed: int
     p50: float
     p99: float
-    """Seconds, of what was answered."""
+    """Latency of answered requests in seconds."""
     degraded: float
     shed: float
     failed: float
-    """Shares of all requests."""
+    """Fractions of all requests."""
     pods: float
     """Their mean number."""
     most: int
     cost: float
     """Euros an hour."""
     by_service: Mapping[str, tuple[float, int]]
-    """Mean and most of each."""
+    """Mean and maximum number of pods of each service."""
     series: Mapping[str, list[float]]
-    """For the plot: time, requests a second, pods, p99, share that was not answered whole."""
+    """Series for the plot: time, requests a second, pods, p99, fraction of incomplete answers."""
 
     @property
     def lost(self) -> float:
-        """Share that got no answer."""
+        """Fraction of requests without an answer."""
         return self.shed + self.failed
 
 

@@ -1,4 +1,4 @@
-"""What the cluster is put through."""
+"""Loads of the simulated cluster."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -8,10 +8,10 @@ from bench.capacity.cluster import Load
 from bench.capacity.inputs import KINDS, PHOTO, PRODUCT, SEARCH, USER
 
 MIX = {PRODUCT: 0.4, USER: 0.3, PHOTO: 0.15, SEARCH: 0.15}
-"""Assumed: a shop whose product pages ask most."""
+"""Assumed mix: a shop whose product pages send most requests."""
 assert set(MIX) == set(KINDS)
 PHOTOS = {PRODUCT: 0.15, USER: 0.1, PHOTO: 0.7, SEARCH: 0.05}
-"""Assumed: a campaign that has shoppers take photos."""
+"""Assumed mix: a campaign in which shoppers send photos."""
 USUAL, SALE = 120.0, 400.0
 """Requests a second."""
 RUSH = 240.0

@@ -1,4 +1,4 @@
-"""What autoscalers see of a service, as Prometheus computes it from samples, and what they wish.
+"""Signals of a service, computed as Prometheus does from samples, and the pods that they request.
 
 Signals and their names are those of deploy/k8s/components/autoscaling.
 """
@@ -21,11 +21,11 @@ class ServiceSignals:
 
     now: float
     window: float
-    """The range of rates and averages."""
+    """Range of rates and averages, in seconds."""
     wanted: int
-    """Replicas that the Deployment is to have."""
+    """Wanted replicas of the Deployment."""
     pods: tuple[Pod, ...]
-    """All that were scraped within the window, those that have ended too."""
+    """All pods that were scraped within the window, including ended ones."""
     live: tuple[Pod, ...]
 
     @property
@@ -109,8 +109,9 @@ TRIGGERS: Mapping[tuple[str, str], Callable[[ServiceSignals, float], int]] = {
     **{(service, "limit"): _averaged(_limit) for service in (GATEWAY, RETRIEVER)},
     **{(service, "cpu"): _cpu for service in SERVICES},
 }
-"""Each answers how many pods there should be. Sampled calls are in no manifest: the same figure by
-the gauge, of which a minute has four samples."""
+"""Triggers, each of which returns a number of pods. No manifest uses `sampled`: it is the same
+figure by the gauge, which has four samples a minute.
+"""
 
 
 def wish(service: str, thresholds: Mapping[str, float], seen: ServiceSignals) -> int:

@@ -1,7 +1,7 @@
-"""What two sizes of shop need, and how quick that is: for docs/operate/sizing.md.
+"""Resources and latency of two sizes of shop, for docs/operate/sizing-shops.md.
 
-Pods are planned by processor time, as measured at 100,000 products, and simulated under that load;
-what the thresholds ask for follows from the calls that are then under way.
+Pods are planned by processor time, as measured at 100,000 products, and simulated under that load.
+The pods by thresholds follow from the calls in progress in that simulation.
 """
 
 import math
@@ -38,7 +38,7 @@ class PlannedSize:
     name: str
     products: int
     rate: float
-    """Requests a second at its busiest."""
+    """Requests a second at the peak."""
 
 
 SIZES = (
@@ -49,20 +49,20 @@ SIZES = (
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """What a shop needs."""
+    """Resources of a shop."""
 
     name: str
     products: int
     rate: float
     pods: Mapping[str, int]
-    """Planned at 60% of their processors; Triton on processors."""
+    """Pods planned at 60% of their processors; Triton on processors."""
     by_thresholds: Mapping[str, int]
-    """What autoscalers have instead."""
+    """Pods by the autoscalers' thresholds."""
     gpus: int
-    """In place of Triton's processors: ASSUMED speed, and one more than needed."""
+    """GPUs instead of Triton's pods: ASSUMED speed, and one spare."""
     p50: float
     p99: float
-    """Seconds, with the planned pods."""
+    """Latency in seconds with the planned pods."""
     not_whole: float
     """Share of requests."""
 

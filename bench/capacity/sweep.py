@@ -1,4 +1,4 @@
-"""Which thresholds keep the goal at the least cost."""
+"""Search for the thresholds that reach the goal at the lowest cost."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,26 +11,27 @@ from bench.capacity.signals import Thresholds
 
 FLASH, DAY, RUSH = "flash sale", "a day", "a rush of photos"
 MOST_LOST = 0.001
-"""Share of requests that may get no answer."""
+"""Maximum fraction of requests without a complete answer."""
 MOST_P99 = 0.5
-"""Seconds: half of what servers take for late (half of the time that callers give), as the model's
-p99 comes to half of what is measured under load."""
+"""Maximum p99 in seconds: half of what servers count as late (half of the callers' deadline),
+because the model's p99 is half of the measured one under load.
+"""
 SEEDS = (1, 2)
-"""Of the comparison; the sweep has the first alone."""
+"""Seeds of the comparison; the sweep uses the first only."""
 
 HARDLY = 1.03
-"""Cost over that of the cheapest on a day, which counts as the same."""
+"""Costs up to this multiple of the cheapest count as equal."""
 
 GATEWAYS = (0.8, 1.0, 1.2)
 RETRIEVERS = (0.3, 0.4, 0.5)
 RANKERS = (50.0, 60.0, 70.0)
 BUSY = (0.4, 0.7, 1.0, 1.4)
-"""Of a Triton with two instances."""
+"""Candidates for a Triton with two instances."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One set of thresholds: the rush it was put through, and a day."""
+    """One set of thresholds, and its results under a rush and on a day."""
 
     thresholds: Thresholds
     rush: SimulationRun
@@ -57,11 +58,9 @@ def tried(load: str, some: Sequence[Thresholds]) -> list[Tried]:
 
 
 def best(found: Sequence[Tried]) -> Tried:
-    """Return the thresholds to choose.
-
-    Of those that keep the goal at nearly the lowest cost, it is the one with the lowest p99, as a
-    real machine's p99 is higher than the model's. Where none keeps the goal, it is the one that
-    loses the fewest answers.
+    """Return the thresholds to choose: of those that reach the goal at nearly the lowest cost, the
+    ones with the lowest p99, as a real machine's p99 is higher than the model's. If none reaches
+    the goal, return those that lose the fewest answers.
     """
     good = [each for each in found if each.keeps]
     if not good:

@@ -1,8 +1,9 @@
-"""The model beside what was measured: one pod of each service on one machine of two processors.
+"""Comparison of the model with a measurement: one pod of each service on one machine with two
+processors.
 
 Callers, as in the bench `monolith`, send the next request as soon as they have an answer, and share
-the machine. Service times are those of eight callers; how many answers a second that gives, and how
-long they take at 1, 8 and 32 callers, is what the model says and the bench measured.
+the machine. Service times are those of eight callers. Compared are answers a second and latencies
+at 1, 8 and 32 callers.
 """
 
 import statistics
@@ -32,7 +33,7 @@ CALLERS = (1, 8, 32)
 PROCESSORS = 2
 ANSWERS = 2000
 PATIENT = 60.0
-"""Seconds: nobody gives up here."""
+"""Deadline in seconds, long enough for every request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class ModelComparison:
 
     @property
     def off(self) -> tuple[float, float, float]:
-        """Predicted over measured."""
+        """Predicted ÷ measured."""
         rate, median, tail = (
             one / other for one, other in zip(self.predicted, self.measured, strict=True)
         )

@@ -1,1 +1,1 @@
-"""What is measured: a module each, with `run(say) -> Result`."""
+"""The benches: a module each, with `run(say) -> BenchResult`."""

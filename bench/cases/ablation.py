@@ -1,9 +1,9 @@
-"""What each step of preprocessing and the histogram of colours are worth, and what they cost.
+"""Gain and cost of each preprocessing step and of the color histogram.
 
-Phone photos of groceries look for their product among the other phone photos, those of their own
-scene left out, and among one iconic photo of each product. Once by a backbone's own features, once
-after shrinkage LDA that was fitted on photos of other scenes, since what a fitted space makes up
-for is not worth its cost. Every difference is paired, query by query, with an interval by the
+Phone photos of groceries search for their product among the other phone photos, without those of
+their own scene, and among one iconic photo of each product. Measured are a backbone's own features,
+and features after shrinkage LDA that was fitted on photos of other scenes, because a step that a
+fitted space replaces is not worth its cost. Differences are paired by query, with intervals by the
 bootstrap over scenes. Nothing is chosen here but what is on by default: the recipe's numbers are
 those of the papers or of the libraries.
 """
@@ -39,17 +39,17 @@ HISTOGRAM = "hsv_histogram"
 SAMPLE = 400
 """Number of photos of a quick run."""
 TIMED = 48
-"""Number of photos that the cost is measured on."""
+"""Number of photos on which the cost is measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class AblationVariant:
-    """Deviation from the default preprocessing."""
+    """One deviation from the default preprocessing."""
 
     name: str
     steps: tuple[PreprocessStep, ...] = ()
     crop: float | None = None
-    """Share of the shorter side; None = the model's own."""
+    """Fraction of the shorter side. None: the model's own."""
     views: int = 1
 
 

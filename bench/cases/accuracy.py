@@ -1,10 +1,10 @@
 """Accuracy of a fitted space: the embedder's own fit on public photos.
 
 Groceries: cross-validation on the train part, with scenes kept together; then the map of the whole
-train part on the val part, which chose nothing. Clothing: cross-validation of its ten categories.
-The pretrained space beside it is what the embedder serves without a fit: Lite0's unit vectors.
-The test part of the groceries is not in the folder: goals on it are NOT MEASURED, and say what
-cross-validation and val give in its place.
+train part on the val part, on which nothing was chosen. Clothing: cross-validation of its ten
+categories. Compared with the space that the embedder serves without a fit: Lite0's unit vectors.
+The test part of the groceries is not in the folder: goals on it are NOT MEASURED, and give the
+figures of cross-validation and val instead.
 """
 
 import os
@@ -150,8 +150,8 @@ def _in_integers(data: Grocery, plain: Floats) -> tuple[SpaceFigure, ...]:
 def _doubts(
     labelled: Labelled, fits: doubts.Fits, fitted: FittedSpace, asked: Labelled
 ) -> tuple[BenchTable, ...]:
-    """Measure the category-mismatch rule on wrong categories, by the existing heads and by one that
-    learned from wrong categories in the first part of the photos.
+    """Measure the category-mismatch rule on wrong categories, with the existing heads and with one
+    that learned from wrong categories in the first fold.
     """
     found = doubts.crossed(labelled, fits, VIEWS, SEED)
     given, wrong = doubts.misplaced(labelled, SEED)
@@ -173,7 +173,7 @@ class Once:
 
     @property
     def fits(self) -> list[tuple[Rows, FittedSpace]]:
-        """The rows of each part, and what was fitted on them."""
+        """The rows of each part, and the map fitted on them."""
         return list(self._known.values())
 
     def __call__(

@@ -22,7 +22,7 @@ INTEGERS = "efficientnet_lite0_int8"
 SEED = 0
 CLOTHING = "clothing"
 CLOTHING_EVERY = 2
-"""Every second photo: all of them would take a minute more for an interval a third narrower."""
+"""Every second photo: all photos would take a minute more, for an interval a third narrower."""
 
 ONE, FOUR = "one view", "four views"
 VAL_ONE = "val, one view"
@@ -31,7 +31,7 @@ VAL_FOUR = "val, four views"
 
 @dataclass(frozen=True, slots=True)
 class MissingGoal:
-    """A goal on a part that the folder lacks."""
+    """A goal on data that the folder lacks."""
 
     name: str
     at_least: float
@@ -61,11 +61,11 @@ class AccuracyFigures:
     """Measured figures; absent ones were not measured."""
 
     crossed: dict[str, SpaceEvaluation]
-    """Groceries by cross-validation, by views."""
+    """Groceries by cross-validation, by number of views."""
     val: dict[str, tuple[SpaceFigure, ...]]
-    """The val part, by views."""
+    """The val part, by number of views."""
     integers: tuple[SpaceFigure, ...] = ()
-    """The val part by the pretrained network, in 8-bit integers beside float32."""
+    """The val part by the pretrained network, 8-bit integers compared with float32."""
     doubts: tuple[BenchTable, ...] = ()
     """Results of the rule for category mismatches on wrong categories."""
     clothing: SpaceEvaluation | None = None
@@ -109,7 +109,7 @@ def _gain(figures: Sequence[SpaceFigure]) -> Interval | None:
 
 
 def _instead(found: AccuracyFigures, wanted: MissingGoal) -> str:
-    """Say what cross-validation and val show in place of the missing test part."""
+    """Return the figures of cross-validation and val, which stand in for the missing test part."""
     crossed = found.crossed.get(wanted.views)
     val = found.val.get(f"val, {wanted.views}", ())
     known = {"cross-validation": crossed.figures if crossed else (), "val": val}

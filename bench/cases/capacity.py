@@ -1,7 +1,7 @@
-"""A cluster simulated: its model beside what was measured, and ways to scale it under four loads.
+"""A simulated cluster: validation of its model, and ways to scale it under four loads.
 
-Fed with the service times that other benches measured; bench/capacity/inputs.py says which, and
-what is assumed. Nothing is started. Method and limits: docs/research/autoscaling.md.
+Its inputs are service times that other benches measured, and assumptions
+(bench/capacity/inputs.py). No process is started. Method and limits: docs/research/autoscaling.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 
 Say: TypeAlias = Callable[[str], None]
 BUSY = 8
-"""Callers from which on a rate says what the machine gives."""
+"""Minimum number of callers that saturate the machine."""
 
 
 def run(say: Say) -> BenchResult:

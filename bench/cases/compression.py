@@ -1,7 +1,7 @@
-"""Smaller vectors: what fewer bytes cost in recall and in 1-NN accuracy, without an engine.
+"""Loss of recall and 1-NN accuracy by smaller vectors, without an engine.
 
-Every search here compares with all rows, so that what is lost is the form's own and not an index's.
-Forms that need a fit (a scale, a projection) get it from other vectors than they are tested on.
+Every search compares all rows, so that only the form causes a loss, and no index. Forms that need a
+fit (a scale, a projection) are fitted on other vectors than they are tested on.
 """
 
 import csv
@@ -23,62 +23,63 @@ Say: TypeAlias = Callable[[str], None]
 Floats: TypeAlias = npt.NDArray[np.float32]
 Labels: TypeAlias = npt.NDArray[np.str_]
 Coded: TypeAlias = tuple[Floats, Floats]
-"""Rows and queries as a form compares them, one a line."""
+"""Rows and queries as a form compares them, one per row of the array."""
 
 SEED = 7
 QUERIES = 500
-"""Queries of a set, at most."""
+"""Maximum number of queries of a set."""
 KS = (10, 100)
 REFINED = 4
-"""Of how many times as many rows the best are taken by their float32 vectors."""
+"""Re-ranking by float32 considers this many times the wanted rows."""
 SYNTHETIC = 5_000
 _TIE = 1e-6
-"""A row that is as near as the last of the true ones counts, such as another copy of its photo."""
+"""Tolerance: a row as near as the last true one counts, such as another copy of its photo."""
 
 
 @dataclass(frozen=True, slots=True)
 class Set:
-    """Vectors to fit on and others to test on, each of unit length, one a line."""
+    """Vectors to fit on and others to test on, of unit length, one per row."""
 
     name: str
     fit: Floats
     rows: Floats
     queries: Floats
     row_labels: Labels | None = None
-    """What each row shows; None = nobody said."""
+    """Label of each row; None if there are no labels."""
     query_labels: Labels | None = None
     own: npt.NDArray[np.int64] | None = None
-    """The row that each query is itself, which is no answer; None = queries are no rows."""
+    """The row that is the query itself, which is excluded; None if queries are not among the rows.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A way to hold vectors."""
+    """A way to store vectors."""
 
     name: str
     size: Callable[[int], int]
-    """Bytes of a vector of so many dimensions."""
+    """Bytes of a vector by its dimensions."""
     code: Callable[[Set], Coded]
     least: int = 0
-    """Vectors to fit on, at least."""
+    """Minimum number of vectors to fit on."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompressionCost:
-    """What one form costs on one set. Every interval is over its queries."""
+    """Loss by one form on one set. Intervals are over its queries."""
 
     set: str
     form: str
     size: int
     """Bytes a vector."""
     recalls: Mapping[int, Interval]
-    """By k: the share of the k nearest by float32 that is among the k found."""
+    """By k: the fraction of the k nearest by float32 that is among the k found."""
     refined: Interval
-    """The share of the 10 nearest that is among the first 10 × REFINED found."""
+    """The fraction of the 10 nearest that is among the first 10 × REFINED found."""
     accuracy: Interval | None
-    """How often the nearest row has the query's label; None = there are no labels."""
+    """Fraction of queries whose nearest row has their label; None if there are no labels."""
     lost: Interval | None
-    """How much less often than by float32, query by query."""
+    """Loss of that fraction against float32, paired by query."""
 
 
 # Forms
@@ -280,7 +281,7 @@ def _right(given: Set, scores: Floats) -> Floats | None:
     return np.asarray(given.row_labels[scores.argmax(axis=1)] == given.query_labels, np.float32)
 
 
-# What is said of it
+# The report
 
 
 def result(

@@ -1,7 +1,8 @@
-"""How soon a write is found, and how many offers a second are taken.
+"""Delay until a write is found, and offers written a second.
 
-Upserts with vectors come at a set rate whatever becomes of them (an open loop); of some of them it
-is looked how long after the acknowledgement a search without a token finds them.
+Upserts with vectors are sent at a fixed rate regardless of their results (an open loop). For a
+sample of them, the bench measures the time from the acknowledgement until a search without a token
+finds them.
 """
 
 import asyncio
@@ -35,17 +36,17 @@ Say: TypeAlias = Callable[[str], None]
 
 COUNT, DIMENSION = 10_000, 80
 KINDS = {LITE: IndexKind.FLAT, SERVER: IndexKind.HNSW}
-"""What docs/operate/engines.md advises for so many products."""
+"""The setting that docs/operate/engines.md recommends for this number of products."""
 RATE = 500
 """Upserts a second."""
 BATCH = 25
-"""Upserts of a call."""
+"""Upserts per call."""
 SECONDS = 20.0
 WARM_SECONDS = 3.0
 LOOK_EVERY = 8
-"""Calls, of each of which one write is looked for."""
+"""Number of calls; one write of each is searched for."""
 PAUSE = 0.05
-"""Seconds between two looks for a write: searches take from what they measure."""
+"""Seconds between two searches for a write, as searches slow down what they measure."""
 PATIENCE = 15.0
 """Seconds after which a write counts as not found."""
 GAUGE_SECONDS = 1.0
@@ -55,18 +56,18 @@ MOST_LAG, LEAST_OFFERS = 1.0, 5_000.0
 
 @dataclass(slots=True)
 class ConsistencyFigures:
-    """What was seen of one engine. Times in seconds."""
+    """Figures of one engine. Times in seconds."""
 
     engine: str
     index: str
     lags: list[float] = field(default_factory=list)
     """From the acknowledgement of a write until a search found it."""
     gauges: list[float] = field(default_factory=list)
-    """What the worker's gauge said."""
+    """Values of the worker's gauge."""
     late: list[float] = field(default_factory=list)
-    """How long after its time a call was sent."""
+    """Delay of each call after its scheduled time."""
     acknowledged: list[float] = field(default_factory=list)
-    """How long the two calls of a batch took."""
+    """Duration of the two calls of a batch."""
     upserts_per_second: float = 0.0
     offers_per_second: list[float] = field(default_factory=list)
     """Of each batch."""
@@ -201,7 +202,7 @@ async def _until_found(
         try:
             answer = await ends.vectors.Search(_search(values))
         except grpc.aio.AioRpcError:
-            # An engine that is late with an answer has not shown the write yet either.
+            # A late answer of the engine counts as not found.
             await asyncio.sleep(PAUSE)
             continue
         seen = time.perf_counter() - since

@@ -1,9 +1,9 @@
-"""What diversity, de-biasing and caps give, and what they cost: re-ranked lists on MovieLens-100k.
+"""Gain and cost of diversity, de-biasing and caps: re-ranked lists on MovieLens-100k.
 
 EASE scores every film for every shopper on the training part of each one's last fifth; the best 100
-are put into another order as the ranker does it, and judged by the evaluation's figures. The order
-knows of a film its first genre and its popularity alone; the figure of diversity looks at all its
-genres and its decade.
+are reordered as the ranker does, and measured by the evaluation's figures. The reordering uses only
+the first genre and the popularity of a film; the figure of diversity uses all its genres and its
+decade.
 """
 
 import gzip

@@ -1,10 +1,10 @@
-"""What a shop gains from category mismatches: how many wrong ones are flagged, how many right ones.
+"""Precision and recall of the rule for category mismatches.
 
-The product's own rule judges photos by heads that had no part of them: those of the bench of
-accuracy. Phone photos stand for the catalog's, each for a product with one photo. Each is judged
-under its own category and under WRONG others, drawn by the seed with equal chances; precision is
-what follows where one category in twenty is wrong. One more head has learned from so many wrong
-categories itself, as it would in such a catalog.
+The product's own rule classifies photos by heads that were not fitted on them: those of the bench
+`accuracy`. Each phone photo stands for a product with one photo. It is tested under its own
+category and under WRONG others, drawn by the seed with equal probability; the precision assumes
+that one category in twenty is wrong. One more head was fitted on that many wrong categories, as in
+such a catalog.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,14 +32,14 @@ from retriever.domain.category_mismatch import (
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
 Fits: TypeAlias = Sequence[tuple[Rows, FittedSpace]]
-"""Which photos each was fitted on."""
+"""The photos that each head was fitted on."""
 
 WRONG_SHARE: Final = 0.05
-"""Of the products, that stand in a wrong category."""
+"""Fraction of the products that are in a wrong category."""
 WRONG: Final = 4
-"""Wrong categories that each photo is tried under."""
+"""Number of wrong categories under which each photo is tested."""
 BEFORE: Final = Limits(0.05, 0.8, 0.9)
-"""What was reasoned before it was measured."""
+"""Limits that were chosen before any measurement."""
 TRIED: Final = (
     LIMITS,
     *(Limits(own, 0.6, 0.9) for own in (0.005, 0.01, 0.05, 0.1)),
@@ -47,7 +47,7 @@ TRIED: Final = (
     Limits(0.02, 0.6, 0.5),
     BEFORE,
 )
-"""Those in use, others around them, and at last those that were in use before."""
+"""The limits in use, others around them, and finally those in use before."""
 SEEN: Final = "products that the head learned from"
 MISLED: Final = "products that the head learned from, one in twenty in a wrong category"
 STRANGE: Final = "products that it never saw, of categories that it knows"
@@ -55,24 +55,24 @@ STRANGERS: Final = "categories that it never saw"
 LEARNED: Final = "photos that the head learned from in the wrong category"
 VAL: Final = "val"
 FEWER: Final[Mapping[str, Sequence[Limits]]] = {STRANGE: (LIMITS, BEFORE), VAL: (LIMITS,)}
-"""What is measured on those that the limits were not chosen on."""
+"""Limits that are measured on data on which no limits were chosen."""
 CAPTION: Final = (
-    f"One category in {1 / WRONG_SHARE:.0f} is wrong, each other one equally likely; four views. "
+    f"One category in {1 / WRONG_SHARE:.0f} is wrong, all others equally likely; four views. "
     "95% intervals by the bootstrap over scenes (products where the head saw no photo of them; "
-    "photos on val), which says nothing of what never happened. Val chose nothing."
+    "photos on val); they do not cover events that never occurred. Nothing was chosen on val."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A photo, as a head that had no part of it classifies it."""
+    """A photo's classification by a head that was not fitted on it."""
 
     own: CategoryPath
     wrong: tuple[CategoryPath, ...]
-    """Other categories that the head knows."""
+    """Probabilities of other categories that the head knows."""
     said: Classification
     unknown: bool
-    """Whether it is taken to be of no known category."""
+    """Whether the photo is classified as unknown."""
     known: frozenset[CategoryPath]
     scene: str
     product: str
@@ -80,19 +80,19 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """What some limits are worth, with 95% intervals."""
+    """Figures of one pair of limits, with 95% intervals."""
 
     limits: Limits
     precision: Interval | None
-    """Of the flags, that stand on wrong categories; None = nothing is flagged."""
+    """Fraction of the flags that are right; None if there are no flags."""
     recall: Interval
-    """Of the products in wrong categories, that are flagged."""
+    """Fraction of the products in wrong categories that are flagged."""
     false: Interval
-    """Of 1,000 products in right categories, those that are flagged."""
+    """Flagged products of 1,000 in right categories."""
 
 
 def judged(fitted: FittedSpace, data: Labelled, rows: Rows, views: int, seed: int) -> list[Judged]:
-    """Have the head judge photos as an import does: chances of views, averaged."""
+    """Classify photos as an import does: probabilities averaged over views."""
     head = fitted.head
     if head is None or not len(rows):
         return []
@@ -130,7 +130,7 @@ def _chances(fitted: FittedSpace, data: Labelled, rows: Rows, views: int) -> Flo
 
 
 def crossed(data: Labelled, fits: Fits, views: int, seed: int) -> dict[str, list[Judged]]:
-    """Have each head judge shoppers' photos that it was not fitted on, by what it knows of them."""
+    """Classify shoppers' photos by heads that were not fitted on them."""
     found: dict[str, list[Judged]] = {SEEN: [], STRANGE: [], STRANGERS: []}
     products = folds.numbered(data.products)
     for rows, fitted in fits:
@@ -162,7 +162,7 @@ def misplaced(data: Labelled, seed: int) -> tuple[Labelled, Rows]:
 def learned(
     fitted: FittedSpace, data: Labelled, given: Labelled, rows: Rows, views: int
 ) -> list[Judged]:
-    """Have a head judge photos that it learned from in the categories that were `given` to them."""
+    """Classify photos by a head that learned from them in the `given` categories."""
     photos = judged(fitted, data, rows, views, 0)
     return [
         replace(photo, wrong=(given.categories[row],))
@@ -191,7 +191,7 @@ def flags(photos: Sequence[Judged], limits: Limits) -> Doubles:
 def worth(
     photos: Sequence[Judged], clusters: Sequence[str], tried: Sequence[Limits], seed: int
 ) -> list[Worth]:
-    """Measure limits on the same photos, of which those of one cluster hang together."""
+    """Measure limits on the same photos. Photos of one cluster are dependent."""
     columns = np.concatenate([flags(photos, limits) for limits in tried], axis=1)
     drawn = resampled(columns, folds.numbered(clusters), seed)
     means = columns.mean(axis=0)
@@ -211,8 +211,9 @@ def _figures(means: Doubles, drawn: Doubles) -> tuple[Interval | None, Interval,
 
 
 def precision(false: Doubles, recall: Doubles) -> Doubles:
-    """Return which share of the flags is right, by the shares of right and of wrong categories
-    that are flagged."""
+    """Return the fraction of the flags that are right, given the flagged fractions of right and of
+    wrong categories.
+    """
     right = WRONG_SHARE * recall
     return np.asarray(right / (right + (1 - WRONG_SHARE) * false))
 
@@ -222,11 +223,11 @@ def _interval(value: float, drawn: Doubles) -> Interval:
     return Interval(value, float(low), float(high))
 
 
-# What is reported
+# The report
 
 
 def tables(found: Mapping[str, Sequence[Judged]], seed: int) -> tuple[BenchTable, ...]:
-    """Say what limits are worth, and what is called unknown."""
+    """Return the tables of limits and of photos classified as unknown."""
     rows: list[tuple[str, ...]] = []
     for name, photos in found.items():
         if photos and name not in (STRANGERS, LEARNED):
@@ -245,16 +246,16 @@ def tables(found: Mapping[str, Sequence[Judged]], seed: int) -> tuple[BenchTable
         caption=CAPTION,
     )
     unseen = BenchTable(
-        title="What is called unknown",
-        headers=("photos", "called unknown", "flagged under a wrong category", "photos asked"),
+        title="Photos classified as unknown",
+        headers=("photos", "classified unknown", "flagged under a wrong category", "number"),
         rows=tuple(unknown),
-        caption="Unknown: that none of the head's categories fits is likelier than each of them.",
+        caption='Unknown: "none of the head\'s categories" has the highest probability.',
     )
     return tuple(table for table in (flagged, unseen) if table.rows)
 
 
 def _clusters(name: str, photos: Sequence[Judged]) -> list[str]:
-    """Return each photo's cluster: its scene, or its product where the head saw none of them."""
+    """Return each photo's cluster: its scene, or its product if the head saw no photo of it."""
     whole = name in (STRANGE, STRANGERS)
     return [photo.product if whole else photo.scene for photo in photos]
 

@@ -1,6 +1,6 @@
-"""Everything is lost but the backups and one private key, and brought back by the commands of
-docs/operate/disaster.md: the wines, their events, the model, a scene and the keys, in a suite of
-one machine. What was answered before has to be answered again to the bit; each step is timed.
+"""All data except the backups and one private key are lost, and restored by the commands of
+docs/operate/disaster.md: the wines, their events, the model, a scene and the keys, in a suite on
+one machine. The answers before and after must be equal bit for bit; each step is timed.
 """
 
 import asyncio
@@ -29,15 +29,17 @@ Answer: TypeAlias = tuple[tuple[str, float, tuple[float, ...]], ...]
 
 ROOT = Path(__file__).parents[2]
 LOST = ("gateway", "retriever-worker", "ranker-worker", "retriever", "ranker", "milvus")
-"""Whose processes end and whose data go; the engine of models and the embedder keep nothing."""
+"""Services whose processes end and whose data are deleted. Triton and the embedder have no data."""
 KEYS = ("gateway/tokens.keys", "ranker/pseudonym.key", "gateway/scenes")
 WINES, RATINGS = load_wines(), load_ratings()
 SHOPPERS = sorted({rating.user_id for rating in RATINGS})
 SHOPPER, FORGOTTEN = SHOPPERS[0], "forgotten"
 SEARCHES = 3
-"""Of who is forgotten after the backup: they say nothing of products, so that no score changes."""
+"""Events of a shopper who is erased after the backup. They name no products, so that no score
+changes.
+"""
 LATE = 20
-"""Events that are written after the backup."""
+"""Number of events written after the backup."""
 SCENE = "cellar"
 SECONDS = 600.0
 
@@ -51,12 +53,12 @@ class DrillFigures:
     """Figures of a drill."""
 
     seconds: dict[str, float] = field(default_factory=dict)
-    """By step: those of the backup begin with `backup`."""
+    """Seconds by step; names of backup steps begin with `backup`."""
     sizes: dict[str, int] = field(default_factory=dict)
     kept: int = 0
-    """Events that were there at the backup, but for those that were purged since."""
+    """Events that existed at the backup, without those purged since."""
     lost: int = 0
-    """Events that were acknowledged after it, and are gone."""
+    """Events that were acknowledged after the backup, and are lost."""
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
@@ -70,7 +72,7 @@ class DrillFigures:
 
 
 def suite_with_backups(data: Path, kept: Path, catalogs: tuple[str, ...] = ("default",)) -> Suite:
-    """Return a suite with one custom scene that keeps its backups outside of its own folder."""
+    """Return a suite with one custom scene that stores its backups outside of its own folder."""
     outside = {
         "RETRIEVER_BACKUPS": str(kept / "catalog"),
         "RANKER_BACKUPS": str(kept / "ranker"),
@@ -92,9 +94,8 @@ def _with(program: Any, more: Mapping[str, str]) -> Any:
 
 
 async def drill(suite: Suite, kept: Path, say: Say) -> DrillFigures:
-    """Lose everything but the backups in `kept`, restore it and compare.
-
-    Raise Failed on a difference.
+    """Delete everything except the backups in `kept`, restore it and compare. Raise DrillFailed on
+    a difference.
     """
     found = DrillFigures()
     gateway = suite.addresses()["gateway"]
@@ -135,7 +136,7 @@ async def _fill(client: SightlineClient) -> None:
 
 
 async def _answers(client: SightlineClient) -> list[Answer]:
-    """Ask by photo, by product, by shopper and by the custom scene."""
+    """Request answers by photo, by product, for a shopper and by the custom scene."""
     asked = [client.recommend(image=wine.image, user=SHOPPER) for wine in WINES[::25]]
     asked += [client.recommend(products=wine.id) for wine in WINES[::25]]
     asked += [client.recommend(user=user, scene=SCENE) for user in SHOPPERS[:3]]
@@ -178,7 +179,7 @@ async def _back_up(suite: Suite, client: SightlineClient, kept: Path, found: Dri
 
 
 async def _write_on(client: SightlineClient) -> None:
-    """Write events that no backup has, and forget a shopper."""
+    """Write events that no backup has, and erase a shopper."""
     late = [
         replace(shop.event(rating), event_id=f"late-{n}", user=SHOPPER)
         for n, rating in enumerate(RATINGS[:LATE])
@@ -220,7 +221,7 @@ async def _restore_catalog(client: SightlineClient, backup_id: str, found: Drill
 
 
 async def _settled(client: SightlineClient) -> None:
-    """Wait until searches see all writes, and a model serves."""
+    """Wait until searches find all writes, and a model serves."""
     await _until(
         client,
         lambda status: (
@@ -233,7 +234,7 @@ async def _settled(client: SightlineClient) -> None:
 
 
 async def _count(client: SightlineClient, found: DrillFigures) -> None:
-    """Count what came back and what was lost, by what a purge would delete."""
+    """Count restored and lost events, by the counts of a purge."""
     everybody = (
         await client.purge_events(before=datetime.now(UTC) + timedelta(days=1))
     ).event_count
@@ -241,7 +242,7 @@ async def _count(client: SightlineClient, found: DrillFigures) -> None:
     found.lost = LATE
     _same("events", found.kept, everybody)
     forgotten = (await client.purge_events(user=FORGOTTEN)).event_count
-    _same("events of who was forgotten", 0, forgotten)
+    _same("events of an erased shopper", 0, forgotten)
 
 
 def _typed(suite: Suite, service: str, command: str, *words: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Near-duplicates: changed copies of photos that have to be recognised, and photos of other
-products that must not be.
+"""Near-duplicates: changed copies of photos that must be detected, and photos of other products
+that must not.
 
-Copies are re-encoded, resized, cropped and watermarked. The others are all pairs of photos of
-different products, and photos whose colours were turned while their luminance stayed: the shirt in
-another colour. What decides is the product's own rule, `sightline_rules.duplicates`.
+Copies are re-encoded, resized, cropped and watermarked. Other photos are all pairs of photos of
+different products, and photos with rotated hues and equal luminance, like a shirt in another color.
+The product's own rule decides (`sightline_rules.duplicates`).
 """
 
 import io
@@ -29,21 +29,21 @@ Change: TypeAlias = Callable[[Image.Image, random.Random], Image.Image]
 
 SEED = 1
 COPIED = 300
-"""Photos of clothing that are copied; of wines and groceries all catalog photos are."""
+"""Number of clothing photos that are copied. All catalog photos of wines and groceries are."""
 THRESHOLDS = (2, 4, 6, 8, 10, 12)
 COSINES = (0.8, 0.85, 0.9, 0.95)
 COLOURFUL = 8
-"""Least chroma of a picture's centre from which turning its colours shows."""
+"""Minimum chroma of a picture's center for which rotated hues are visible."""
 LIMITS = PhotoLimits()
 
 
 @dataclass(frozen=True, slots=True)
 class MatchRate:
-    """Pairs that the rule takes for one picture."""
+    """Pairs that the rule detects as the same picture."""
 
     pairs: int
     by_hash: int
-    """Where the vectors are not known."""
+    """Pairs detected without vectors."""
     by_both: int
     """Where they are."""
 
@@ -56,7 +56,7 @@ class PairDistances:
     colour: Array
     dhash: Array
     cosine: Array
-    """NaN = was not needed."""
+    """Cosine; NaN if it was not needed."""
 
     def rate(self) -> MatchRate:
         """Return how many pairs the product's rule takes for one picture."""
@@ -279,7 +279,7 @@ def _others(paths: Sequence[Path], raw: Raw) -> PairDistances:
     return PairDistances(luminance, colour, dhash, cosine)
 
 
-# What is said of it
+# The report
 
 
 def result(copies: Mapping[str, PairDistances], others: Mapping[str, PairDistances]) -> BenchResult:
@@ -309,9 +309,9 @@ class Point:
     """Whatever their colours."""
     same_colour: int
     by_cosine: Mapping[str, int]
-    """Of the same colour, and with a cosine of at least this."""
+    """Pairs of the same color with at least this cosine."""
     dhash: int
-    """Pairs within so many bits of dHash."""
+    """Pairs within this number of bits of dHash."""
 
 
 def points(alike: PairDistances) -> list[Point]:

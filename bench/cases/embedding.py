@@ -1,9 +1,9 @@
-"""How fast a JPEG file becomes a vector, and at what cost, beside everything else that could do it.
+"""Speed and cost of converting a JPEG file to a vector, compared with other servers.
 
-One closed loop on one machine: the clients, and whatever they ask, share its processors. Every
-contender runs the same graph and decodes by the same function; rounds are interleaved, so that a
-slow minute hits all alike. Photos are unique, and the embedder's cache is off, but where it is
-what is measured.
+A closed loop on one machine: clients and servers share its processors. Every contender runs the
+same graph and decodes by the same function; rounds are interleaved, so that a slow minute affects
+all equally. Photos are unique, and the embedder's cache is off, except where the cache itself is
+measured.
 """
 
 import asyncio
@@ -31,8 +31,9 @@ Say: TypeAlias = Callable[[str], None]
 CLIENTS = (1, 8, 32)
 ROUNDS, SHORTER = 4, 3
 SIZES = {"0.3 MP": (unique.SMALL, 60, 2.0), "12 MP": (unique.LARGE, 10, 5.0)}
-"""Width and height, how many different pictures, and the grain, with which a file of 12 megapixels
-has 1.5 MB."""
+"""Width and height, number of different pictures, and grain (a file of 12 megapixels then has 1.5
+MB).
+"""
 A_ROUND = {
     ("0.3 MP", 1): 30,
     ("0.3 MP", 8): 80,
@@ -46,7 +47,7 @@ A_ROUND = {
 FEW = (1, 32)
 """Numbers of clients of the short form; the goals are for 32."""
 REPEATS = 200
-"""Calls of each kind by which the cache is measured."""
+"""Number of calls of each kind in the measurement of the cache."""
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ class EmbeddingCell:
 
 
 Asked: TypeAlias = Mapping[tuple[str, int], int]
-"""Photos a round, by size and clients."""
+"""Photos per round, by size and number of clients."""
 Cells: TypeAlias = Mapping[tuple[str, str, int], EmbeddingCell]
 
 
@@ -82,7 +83,7 @@ def full(say: Say) -> BenchResult:
 
 
 def _run(asked: Asked, rounds: int, say: Say) -> BenchResult:
-    keep_memory()  # as the embedder does, so that the raw loop is comparable
+    keep_memory()  # like the embedder, so that the raw loop is comparable
     missing = _environment(say)
     say("creating photos that are in no cache")
     files = {name: unique.photos(*made) for name, made in SIZES.items()}
@@ -177,7 +178,7 @@ async def _round(
 
 
 async def _hits(contender: EmbeddingContender, files: list[bytes]) -> dict[str, list[float]]:
-    """Return the milliseconds of new photos and of a cached one, measured by turns."""
+    """Return the milliseconds of new photos and of a cached one, measured in alternation."""
     found: dict[str, list[float]] = {"new": [], "known": []}
     source = unique.unique(files)
     for photo in islice(source, REPEATS):
@@ -315,6 +316,6 @@ def _hit_table(hits: Mapping[str, Sequence[float]]) -> BenchTable:
         title="The embedder's cache, 0.3 MP",
         headers=("", "p50 ms", "p99 ms", "÷ new"),
         rows=tuple(rows),
-        caption=f"One client, {REPEATS} of each by turns.",
+        caption=f"One client, {REPEATS} of each in alternation.",
         section=None,
     )

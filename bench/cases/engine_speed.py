@@ -1,4 +1,4 @@
-"""What decoding costs, what int8 gains, and what a GPU does: without any server."""
+"""Cost of decoding, gain by int8, and speed of a GPU, without a server."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -28,21 +28,22 @@ RECIPE = PhotoRecipe(224, 0.875, "in the graph")
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 SECONDS = 1.0
 FLOPS = 2 * 0.385e9
-"""Of one photo through EfficientNet-Lite0: 385 million multiply-adds (its model card)."""
+"""Operations for one photo in EfficientNet-Lite0: 385 million multiply-adds (its model card)."""
 PEAK_FLOPS = {"H200": 67e12, "H100": 67e12, "A100": 19.5e12, "L4": 30.3e12, "T4": 8.1e12}
 """float32 without tensor cores, by NVIDIA's data sheets: the roofline of a graph in float32."""
 
 
 @dataclass(slots=True)
 class Engines:
-    """int8 beside float32 on the same photos, by turns; batches on a GPU."""
+    """int8 and float32 on the same photos in alternation; batches on a GPU."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     """Processor seconds of a batch of each build."""
     cosines: list[float] = field(default_factory=list)
-    """Between the vectors of the two builds, a photo each; empty = there is no int8 build here."""
+    """Cosine between the vectors of the two builds, one per photo. Empty if there is no int8 build.
+    """
     gpu: dict[int, float] = field(default_factory=dict)
-    """Images a second on a GPU by batch; empty = there is none."""
+    """Images a second on a GPU, by batch size. Empty if there is no GPU."""
 
 
 def decoding() -> dict[float, tuple[float, list[float]]]:
@@ -65,7 +66,7 @@ def decoding() -> dict[float, tuple[float, list[float]]]:
 
 
 def engines(photos: Sequence[bytes]) -> Engines:
-    """Run the builds that are here."""
+    """Run the builds that are available."""
     raw, found = Raw(), Engines()
     pixels = np.stack([raw.cut(photo) for photo in photos])
     graph = str(MODEL / "1/model.onnx")
@@ -153,7 +154,7 @@ def decoding_table(decoded: Mapping[float, tuple[float, list[float]]]) -> BenchT
         title="12 megapixels, JPEG to the model's pixels, without a server",
         headers=("MB", "CPU ms", "ms/MB"),
         rows=tuple(rows),
-        caption="A JPEG's size decides: every byte of its entropy coding has to be read.",
+        caption="The file's size determines the time: every byte of its entropy code is read.",
         section=None,
     )
 
@@ -175,7 +176,7 @@ def engine_tables(engine: Engines) -> list[BenchTable]:
                         f"{min(engine.cosines):.4f}",
                     ),
                 ),
-                caption="Batches of 4 by turns, an image each. `bench accuracy` has what it costs.",
+                caption="Per image, in alternating batches of 4. Accuracy: `bench accuracy`.",
                 section=None,
             )
         )

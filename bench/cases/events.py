@@ -1,4 +1,4 @@
-"""Events through the client: how many a second, and whether a long file needs more memory."""
+"""Events through the client: rate, and growth of memory with the file's length."""
 
 import asyncio
 import csv
@@ -29,7 +29,7 @@ IN_FLIGHT = 4
 AT_LEAST = 5_000
 SMALL_FILES = 2
 LONG, SHORTER = 1_000_000, 200_000
-"""Rows of the long file: with --full, and where there are twenty minutes for all benches."""
+"""Rows of the long file: with --full, and in `make bench`."""
 FLAT = 1.1
 _TYPES = (EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE)
 _FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,7 +44,7 @@ class FileImport:
     peak_bytes: int
     """Largest resident memory of the command."""
     ranker_bytes: int
-    """Largest proportional memory of the ranker meanwhile, which stores what the command sends."""
+    """Largest proportional memory (PSS) of the ranker meanwhile, which stores these events."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
-"""How often experiments without an effect are decided all the same, and how soon those with one.
+"""False positives of experiments without an effect, and time to a decision of those with one.
 
-Each experiment is looked at after every day, by the figures that the ranker judges by. Units of the
-first table are put into arms by the gateway's own hash, one seed an experiment; those of the others
-are drawn day by day. What it costs is the processor time of the gateway's own work, with peers that
-answer at once: without the wire, beside which it would be less.
+Each experiment is evaluated after every day, by the ranker's own figures. In the first table the
+gateway's own hash assigns units to arms, with one seed per experiment; the others draw units day by
+day. The cost is the processor time of the gateway's own work, with peers that answer at once and
+without the wire.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ from tests.fakes.gateway_values import by_photo
 
 TESTS, DAYS = 1000, 28
 A_DAY = 250
-"""Units of each arm a day."""
+"""Units per arm and day."""
 PLANNED = 2 * A_DAY * DAYS
 HASHED_UNITS, HASHED_DAYS = 2000, 20
 SPEND = (3.0, 1.0)
-"""Of the logarithm of what a buyer pays: mean and standard deviation."""
+"""Mean and standard deviation of the logarithm of a purchase's amount."""
 LIFTS = (0.05, 0.1, 0.2, 0.4)
 BASE = 0.1
 ANSWERS = 3000
@@ -59,7 +59,7 @@ Say: TypeAlias = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ArmSums:
-    """Of one arm by test and day, of all units so far."""
+    """Sums of one arm by test and day, over all units so far."""
 
     count: Doubles
     total: Doubles
@@ -85,7 +85,7 @@ class DailyDecisions:
     better: Flags
     worse: Flags
     naive: Flags
-    """By a z-test that was made for one look."""
+    """Decisions by a z-test that is valid for one look."""
 
     @property
     def rate(self) -> float:

@@ -1,9 +1,9 @@
-"""What controls, experiments and the snapshot cost: processor time of an answer, on ÷ off.
+"""Cost of controls, experiments and the snapshot: processor time of an answer, on ÷ off.
 
-One suite holds the catalog and has a gateway for each of them, and one without any, all before the
-same services and asked the same by turns: recommendations for a shopper, who alone has an arm.
-Reading the snapshot is no part of any answer: what one reading costs all processes is measured at
-rest, and each answer bears its share, of as many as the gateway gives from one reading to the next.
+One suite has the catalog and several gateways before the same services: one for each feature, and
+one without any. They get the same requests in alternation, for a known shopper, as only shoppers
+have arms. Refreshing the snapshot is no part of an answer: its processor time is measured at rest,
+and divided by the number of answers between two refreshes.
 """
 
 import signal
@@ -48,7 +48,7 @@ WAYS: Mapping[str, str] = {
     SNAPSHOT: "the snapshot",
 }
 OFTEN = "gateway-often"
-"""Reads its snapshot each second, and answers nobody."""
+"""Settings of a gateway that reads its snapshot each second and gets no requests."""
 KINDS = (PRODUCT, USER)
 CALLERS, ROUNDS, LONGER, SECONDS = 8, 24, 60, 0.4
 REST_SECONDS = 5.0
@@ -86,7 +86,7 @@ share = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Beside(Filling):
-    """A filling whose suite has more gateways than one."""
+    """A filling whose suite has several gateways."""
 
     ids: Sequence[str] = ()
     """Products, by their categories' folders."""
@@ -124,7 +124,7 @@ class Beside(Filling):
 
 
 class OfShoppers(Questions):
-    """The same questions, each by a shopper."""
+    """The same requests, each for a shopper."""
 
     def endless(self, kind: str) -> Iterator[LoadQuestion]:
         """See Questions."""
@@ -135,7 +135,7 @@ class OfShoppers(Questions):
 
 
 def run(say: Say) -> BenchResult:
-    """Start them, ask them by turns."""
+    """Start all gateways and send requests to them in alternation."""
     return _run(ROUNDS, say)
 
 
@@ -151,7 +151,7 @@ def _run(rounds: int, say: Say) -> BenchResult:
     plain = clothing.filling(root, files)
     ids = [str(path.relative_to(root)) for path in files]
     with filled(Beside(plain.name, plain.fill, ids=ids), say) as (suite, facts):
-        say("what reading the snapshot costs")
+        say("the cost of reading the snapshot")
         reading = _reading(suite)
         questions = OfShoppers(facts.products, facts.users)
         plan = LoadPlan(questions, (CALLERS,), rounds, SECONDS, KINDS)
@@ -262,8 +262,8 @@ def result(cells: Cells, reading: float = 0.0) -> BenchResult:
         "Controls, experiments, snapshot",
         ("request, for a shopper", "gateway", "processor ms", "wrong"),
         rows,
-        "Processor time of all processes for an answer, medians of rounds by turns with their 95%"
-        f" intervals; 3,068 photos of clothing. Reading a snapshot takes {reading:.0f} ms of it,"
+        "Processor time of all processes for an answer, medians of alternating rounds with their"
+        f" 95% intervals; 3,068 photos of clothing. Reading a snapshot takes {reading:.0f} ms,"
         f" every {seconds:g} s.",
     )
     figures = {"costs": {"/".join(key): each for key, each in costs.items()}, "reading_ms": reading}

@@ -1,9 +1,9 @@
-"""How long it takes from an event to an answer that shows it, through the client of a shop.
+"""Time from an event to the first answer that reflects it, through the client.
 
-The example wines in a whole suite, one shopper after the other. What a shopper does about a product
-is written, and the home page asked for at once, until the product is gone from it: the time is that
-from the write's call to that answer. What counts of everybody's events show, the ranker's worker
-keeps: they are asked for until they show the event.
+A whole suite has the example wines; shoppers act one after the other. The bench writes an event
+about a product, and requests the home page until the product is missing from it. The time runs from
+the call that writes to that answer. Counts over all shoppers' events are updated by the ranker's
+worker: the bench requests them until they reflect the event.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ Say: TypeAlias = Callable[[str], None]
 
 SHOPPERS, WARM_UP = 150, 10
 PAIRS = 40
-"""Products whose counts are waited for."""
+"""Number of products whose counts are measured."""
 KINDS = {
     "hidden": EventType.HIDE,
     "clicked": EventType.CLICK,
@@ -40,14 +40,14 @@ PATIENCE = 10.0
 
 @dataclass(slots=True)
 class Waited:
-    """Of one kind of event."""
+    """Delays of one kind of event."""
 
     milliseconds: list[float] = field(default_factory=list)
-    """From the write's call to the answer that shows the event."""
+    """Seconds from the call that writes to the answer that reflects the event."""
     writes: list[float] = field(default_factory=list)
-    """What the write took of that."""
+    """Seconds of that for the write."""
     first: list[bool] = field(default_factory=list)
-    """Whether the first answer after it showed the event."""
+    """Whether the first answer after it reflected the event."""
 
 
 Found: TypeAlias = dict[str, Waited]
@@ -65,7 +65,7 @@ async def _measured(gateway: str, say: Say) -> Found:
         say("the wines, their ratings and a model of them")
         await load(Console(quiet=True), gateway, None)
         say(f"{PAIRS} products that are bought, and looked at together")
-        # First, as counts say nothing of what everybody looks at anyway.
+        # First, because counts do not rank products that all shoppers view.
         newest = await client.recommend(scene="new", page_size=2 * PAIRS)
         ids = [row.product.product_id for row in newest.results]
         for number in range(PAIRS):
@@ -78,8 +78,8 @@ async def _measured(gateway: str, say: Say) -> Found:
 
 
 async def _at_once(client: SightlineClient, who: str, found: Found) -> None:
-    """Send each kind of event about the page's first product, for a visitor of whom one click is
-    known.
+    """Write each kind of event about the page's first product, for a visitor with one earlier
+    click.
     """
 
     async def page() -> Recommendations:
@@ -120,7 +120,7 @@ async def _wait(
     shows: Callable[[Recommendations], bool],
     waited: Waited,
 ) -> None:
-    """Write the events, and ask until an answer shows them."""
+    """Write the events, and repeat a request until the answer reflects them."""
     began = time.perf_counter()
     report = await client.write_events(events)
     written, asked = time.perf_counter(), 1

@@ -1,7 +1,7 @@
-"""What a filter costs a product: of `contains`, the dearest condition there is.
+"""Cost of a filter per product, for `contains`, the most expensive condition.
 
-Products have what one may have at most, 128 texts of 512 bytes under one key, and no two texts are
-alike, so that what was looked at for one product is of no use for the next.
+Products have the maximum of 128 texts of 512 bytes under one key, and all texts differ, so that no
+cached result can be reused.
 """
 
 import asyncio
@@ -31,13 +31,15 @@ from tests.unit.retriever.rows import row_of
 Say: TypeAlias = Callable[[str], None]
 
 FORMER = 51.0
-"""Milliseconds a product that 249 conditions took in 0.5.6."""
+"""Milliseconds per product of 249 conditions in release 0.5.6."""
 MOST = FORMER / 10
-"""The same, of the dearest filter that is not refused. Most of it goes by in comparing bytes."""
+"""Maximum milliseconds per product of the most expensive accepted filter. Most of it is comparing
+bytes.
+"""
 LATE = 10.0
-"""Milliseconds that an evaluation may go on after its deadline."""
+"""Maximum milliseconds by which an evaluation may exceed its deadline."""
 DEADLINE = 0.02
-"""Seconds; all products take longer."""
+"""Deadline in seconds; evaluating all products takes longer."""
 PRODUCTS, TEXT_BYTES, ROUNDS = 100, 512, 15
 SEED = 7
 DEAREST = "32 × contains of an attribute"
@@ -55,15 +57,15 @@ class FilterFigures:
     """Figures in milliseconds."""
 
     taken: dict[str, bool] = field(default_factory=dict)
-    """Whether a filter may be asked."""
+    """Whether a filter is accepted."""
     each: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    """A product, by filter and by how it was evaluated."""
+    """Milliseconds per product, by filter and way of evaluation."""
     late: dict[str, list[float]] = field(default_factory=dict)
-    """From a deadline to the end, by how it was evaluated."""
+    """Milliseconds from the deadline to the end, by way of evaluation."""
 
 
 def run(say: Say) -> BenchResult:
-    """Make products and evaluate each filter on them by turns."""
+    """Make products and evaluate each filter on them in alternation."""
     say(f"{PRODUCTS} products of {MAX_ATTRIBUTES} texts of {TEXT_BYTES} bytes")
     return result(measure(products(PRODUCTS), ROUNDS))
 
@@ -88,7 +90,7 @@ def spoken(name: str, count: int) -> Filter:
 
 
 def measure(shop: Sequence[Facts], rounds: int) -> FilterFigures:
-    """Time each filter by the columns and row by row, by turns."""
+    """Time each filter by the columns and row by row, in alternation."""
     table = Columns(row_of(f"p{n}", facts) for n, facts in enumerate(shop))
     places, found = np.arange(len(shop)), FilterFigures()
     for name, asked in FILTERS.items():
@@ -164,8 +166,8 @@ def result(found: FilterFigures) -> BenchResult:
                 "Filters, ms a product",
                 ("filter", "is taken", COLUMNS, KEPT, ROWS),
                 rows,
-                f"Medians of rounds by turns with their 95% intervals. 0.5.6 took {FORMER:g} ms for"
-                " the first one, row by row.",
+                f"Medians of alternating rounds with their 95% intervals. 0.5.6 took {FORMER:g} ms"
+                " for the first one, row by row.",
                 section=None,
             ),
         ),

@@ -1,4 +1,4 @@
-"""What a heat map of two photos costs beside an embedding of one, by the same embedder."""
+"""Cost of a heat map of two photos relative to an embedding of one, by the same embedder."""
 
 import asyncio
 import tempfile
@@ -23,7 +23,7 @@ from sightline.embedder.v1 import embedding_service_pb2_grpc
 Say: TypeAlias = Callable[[str], None]
 
 MOST = 3.0
-"""Embeddings that a heat map may cost: it looks at two photos, and draws both."""
+"""Maximum cost of a heat map in embeddings: it processes two photos, and draws both."""
 ROUNDS, A_ROUND = 40, 6
 SECONDS = 60.0
 EMBED, DRAW = "an embedding", "a heat map"
@@ -38,7 +38,7 @@ class HeatMapFigures:
 
 
 def run(say: Say) -> BenchResult:
-    """Start Triton and the embedder, call both methods by turns, stop them."""
+    """Start Triton and the embedder, call both methods in alternation, stop them."""
     files = unique.photos(*_photos())
     with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder, ExitStack() as running:
         say("starting Triton and the embedder")
@@ -108,7 +108,7 @@ def _result(found: HeatMapFigures) -> BenchResult:
                 "A heat map of two photos of 0.3 megapixels, one caller",
                 ("what", "ms", "ms of processor time"),
                 rows,
-                f"Medians of {ROUNDS} rounds by turns with their 95% intervals.",
+                f"Medians of {ROUNDS} alternating rounds with their 95% intervals.",
                 section=None,
             ),
         ),

@@ -1,8 +1,8 @@
-"""What a hop between services takes over bare gRPC, and what each part of that takes.
+"""Overhead of a call between services over bare gRPC, in all and by part.
 
 One unary call of a few kilobytes there and back, by one process to another, in processor time of
 both: grpc.aio as it comes; with our channel, with our server, with both; and with both but without
-one part. Variants take turns, so that a slow minute hits all of them.
+one part. Variants alternate, so that a slow minute affects all of them.
 
 `python -m bench.cases.hops PORT without,these` is the server.
 """
@@ -36,22 +36,22 @@ PAYLOAD = b"x" * 4096
 CALLERS = (1, 8)
 CALLS = 600
 ROUNDS = 9
-"""After one that warms up."""
+"""Number of rounds after one that warms up."""
 _ALL = "everything"
 _COLLECTOR = "BENCH_COLLECTOR"
-"""Variable with the address of what takes traces, which runs in the callers' process."""
+"""Variable with the address of the trace collector, which runs in the callers' process."""
 _TRACE = (("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),)
 
 
 @dataclass(frozen=True, slots=True)
 class HopVariant:
-    """A pair of processes and what they were made without."""
+    """A pair of processes, and the parts that they omit."""
 
     name: str
     without: str
-    """What the server lacks; see `_serve`."""
+    """Parts that the server omits; see `_serve`."""
     ours: bool = True
-    """Whether our channel calls, with a deadline of the current call and its request id."""
+    """Whether our channel is used, with the current call's deadline and request id."""
     traced: bool = False
 
 
@@ -73,14 +73,14 @@ VARIANTS = (
 
 @dataclass(slots=True)
 class HopFigures:
-    """Microseconds of processor time a call, a round each."""
+    """Microseconds of processor time per call, one figure per round."""
 
     server: list[float] = field(default_factory=list)
     client: list[float] = field(default_factory=list)
 
     @property
     def both(self) -> list[float]:
-        """Of both processes."""
+        """Sum of both processes."""
         return [sum(pair) for pair in zip(self.server, self.client, strict=True)]
 
 
@@ -102,7 +102,7 @@ def result(found: dict[int, dict[str, HopFigures]]) -> BenchResult:
         "A hop",
         ("callers", "variant", "server µs", "client µs", "both µs", "÷ bare"),
         tuple(rows),
-        "Processor time of a unary call of 4 KB there and back, medians of rounds by turns; in "
+        "Processor time of a unary call of 4 KB there and back, medians of alternating rounds; in "
         "brackets the 95% interval of the ratio.",
     )
     return BenchResult((table,), {"hops": figures})

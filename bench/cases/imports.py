@@ -1,5 +1,6 @@
-"""Imports: products from a folder of photos, and from a table without any, until they can be found,
-and events from files."""
+"""Imports: products from a folder of photos and from a table without photos, until they are
+searchable, and events from files.
+"""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -12,7 +13,7 @@ from examples.wines.local import own_suite
 Say: TypeAlias = Callable[[str], None]
 
 EVERY = 3
-"""Of the photos, where all of them would take `make bench` beyond its twenty minutes."""
+"""Fraction of the photos: all of them would take `make bench` beyond its twenty minutes."""
 
 
 def run(say: Say) -> BenchResult:

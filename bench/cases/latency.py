@@ -1,8 +1,8 @@
-"""What a search costs over what it needs: the retriever behind gRPC, beside the engine alone.
+"""Overhead of a search: the retriever behind gRPC, compared with the engine alone.
 
-Each query goes, one after another, to the retriever; to bare pymilvus with the plan that the answer
-names, or with the engine's usual one where the retriever compared vectors in memory; and through a
-server that does nothing and answers the same bytes.
+Each query is sent in turn to the retriever; to bare pymilvus with the plan that the answer names,
+or with the engine's usual plan if the retriever compared vectors in memory; and to an empty server
+that answers the same bytes.
 """
 
 import asyncio
@@ -46,15 +46,15 @@ Say: TypeAlias = Callable[[str], None]
 
 COUNT = 10_000
 TOP = 200
-"""Products asked for, and so hydrated: the goal of hydration speaks of 200."""
+"""Number of requested products, which are hydrated; the goal of hydration is for 200."""
 ASKED = ((80, IndexKind.FLAT), (80, IndexKind.HNSW), (1_280, IndexKind.HNSW))
 QUERIES = 40
 SHORT = ((80, IndexKind.FLAT), (1_280, IndexKind.HNSW))
-"""Of them where there are twenty minutes for all benches."""
+"""Number of queries in `make bench`."""
 UNREAD = 8
 """Queries before the retriever has read all products; of these only the hydration counts."""
 PAGE = 500
-"""Products read at a time."""
+"""Number of products per read."""
 LOADED = 120
 """Requests of a measurement of throughput."""
 MOST_RATIO = 1.15
@@ -65,7 +65,8 @@ _PLAN = re.compile(
     r"(?P<route>flat|graph|exact|in memory)(?: ef (?P<ef>\d+))?(?P<made_up>, then exact)?"
 )
 _ROWS = re.compile(r"1 round, (?P<rows>\d+) rows")
-"""Asked of the engine; a search in memory asks it for none, and its peer for what is wanted."""
+"""Rows requested of the engine. A search in memory requests none, and its peer the wanted number.
+"""
 
 
 @dataclass(slots=True)
@@ -80,14 +81,14 @@ class LatencyCase:
     suite: list[float] = field(default_factory=list)
     hydration: list[float] = field(default_factory=list)
     unread: list[float] = field(default_factory=list)
-    """Hydration of queries whose products were mostly not read before."""
+    """Hydration of queries whose products were mostly not cached."""
     bare: list[float] = field(default_factory=list)
     hop: list[float] = field(default_factory=list)
-    """All in seconds; but for `unread`, of the same queries in the same order."""
+    """All in seconds, for the same queries in the same order, except `unread`."""
 
     @property
     def ratios(self) -> list[float]:
-        """Of each query: the search less its hydration, over the engine and the hop."""
+        """For each query: (search − hydration) ÷ (engine + hop)."""
         parts = zip(self.suite, self.hydration, self.bare, self.hop, strict=True)
         return [(suite - hydration) / (bare + hop) for suite, hydration, bare, hop in parts]
 
@@ -113,7 +114,7 @@ class LatencyPeers:
 
 
 def run(say: Say) -> BenchResult:
-    """Fill each engine, start the retriever before it, measure, stop them."""
+    """Fill each engine, start the retriever on it, measure, stop them."""
     return _run(SHORT, say)
 
 
@@ -191,7 +192,7 @@ async def _measure(
 
 
 def _filters() -> dict[str, filter_pb2.Filter | None]:
-    """Return no filter, one without an index of the record and one that the record answers."""
+    """Return no filter, one that the record does not index, and one that it does."""
     compared, value = filter_pb2.Comparison, filter_pb2.FilterValue
     tag = compared(field="tags", operator=compared.OPERATOR_CONTAINS, value=value(text=TAG))
     brand = compared(field="brand", operator=compared.OPERATOR_EQUAL, value=value(text="Brand 7"))
@@ -261,7 +262,7 @@ def _bare(query: Floats, case: LatencyCase, ends: LatencyPeers) -> float:
     """Return the seconds that pymilvus takes for the plan of the suite's answer."""
     plan, rows = _PLAN.match(case.plan), _ROWS.search(case.plan)
     if plan is None or (rows is None and plan["route"] != "in memory"):
-        raise OSError(f"no peer for a search that was done so: {case.plan}")
+        raise OSError(f"no peer for a search with this plan: {case.plan}")
     generation = ends.filled.generation
     expression = "" if case.filter is None else filters.compile_filter(condition(case.filter))
     begun = time.perf_counter()
@@ -278,7 +279,7 @@ def _bare(query: Floats, case: LatencyCase, ends: LatencyPeers) -> float:
             search_params={"metric_type": str(generation.parameters.metric), **how},
             consistency_level="Bounded",
         )
-        # pymilvus reads a hit's fields only when it is asked for them; an answer is to be read.
+        # pymilvus parses a hit's fields only on access, so each is accessed.
         _ = [(hit["id"], hit["distance"], dict(hit["entity"])) for hit in hits]
         if plan["made_up"]:
             _exact(query, expression, ends)
@@ -323,10 +324,10 @@ def result(
         headers=("engine", "index", "filter", *PARTS, "ratio", "plan"),
         rows=tuple(_row(case) for case in cases),
         caption=(
-            f"{QUERIES} queries, one client, by turns. Bare engine: pymilvus with the same plan, "
-            "or its usual one where the plan is in memory; where the plan compares matches, they "
-            "are read from the engine. Ratio: of each query, the search less what reading the "
-            "record took, over bare engine and empty hop. "
+            f"{QUERIES} queries, one client, in alternation. Bare engine: pymilvus with the same "
+            "plan, or with its usual one if the plan is in memory; if the plan compares matches, "
+            "they are read from the engine. Ratio, for each query: (search − reading the record) ÷ "
+            "(bare engine + empty hop). "
             "Unread: reading the record while most products were not read before."
         ),
     )

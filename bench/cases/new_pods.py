@@ -1,9 +1,9 @@
-"""How soon a pod that is added has its share of the calls, by the age at which connections end.
+"""Time until a new pod gets its share of the calls, by maximum age of connections.
 
-Pods are servers of ours on loopback addresses, found by a name through a name server of ours, as
-those of a headless Service are. Callers, each with our channel and connections of its own, came one
-after another over the time that connections live, and call ten times a second. What a cluster adds
-is the time for which it keeps names, which is none here.
+Pods are local servers on loopback addresses, resolved by a local name server as those of a headless
+Service. Callers use our channel, each with its own connections; they start spread over the lifetime
+of a connection, and call ten times a second. A cluster adds the time for which it caches names,
+which is zero here.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from servicekit import channel, telemetry
 from tests.fakes.kit_names import METHOD, Pods, pods
 
 AGES = (0.0, 30.0, 60.0)
-"""Seconds; 0 = connections live for ever."""
+"""Maximum ages in seconds; 0 means no limit."""
 CALLERS = 20
 PAUSE = 0.1
 PODS = 2
-"""Before one more is added."""
+"""Number of pods before one more is added."""
 WATCHED = 45.0
-"""Seconds for which calls are watched where connections live for ever."""
+"""Seconds for which calls are counted if connections have no maximum age."""
 
 
 class PodCaller:
@@ -33,7 +33,7 @@ class PodCaller:
 
     def __init__(self) -> None:
         self.found: float | None = None
-        """When the new pod answered it first."""
+        """Time of the new pod's first answer to this caller."""
         self.failed = 0
 
     async def call(self, target: str, end: asyncio.Event) -> None:
@@ -52,7 +52,7 @@ class PodCaller:
 
 
 def run(say: Callable[[str], None]) -> BenchResult:
-    """Add a pod under each age."""
+    """Add a pod under each maximum age."""
     telemetry.configure_logging("bench", "warning")
     found = {age: uvloop.run(_measure(age, say)) for age in AGES}
     return BenchResult((table(found),), {"ages": {f"{age:g}": each for age, each in found.items()}})

@@ -1,11 +1,11 @@
-"""At 5% of good queries refused, which share of hopeless ones is caught: groceries held out.
+"""Fraction of hopeless queries that is detected with 5% of good queries rejected: groceries.
 
-A quarter of the groceries' categories leaves the catalog in each draw, and the fit of a fitted
-space with them. Phone photos of what is left are good queries, those of what left are hopeless, and
-photos of clothes are more so. Judged are several figures of the nearest products, each at the
-threshold that refuses 5% of the good queries; and two thresholds that a shop could have: learned on
-half of the good queries and asked of the others, and the catalog's own, which knows of no query:
-the cosine to the nearest other product that 5% of the catalog's photos stay below.
+Each draw removes a quarter of the groceries' categories from the catalog and from the fit of a
+fitted space. Phone photos of the remaining products are good queries; those of removed products,
+and photos of clothes, are hopeless. Compared are several figures of the nearest products, each at
+the threshold that rejects 5% of the good queries, and two thresholds that a shop could have:
+learned on half of the good queries and asked of the others, and the catalog's own, which knows of
+no query: the cosine to the nearest other product that 5% of the catalog's photos stay below.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,13 +30,13 @@ Booleans: TypeAlias = npt.NDArray[np.bool_]
 Integers: TypeAlias = npt.NDArray[np.int64]
 Say: TypeAlias = Callable[[str], None]
 Shares: TypeAlias = Mapping[str, Interval]
-"""By kind of query the share that is refused; and AREA."""
+"""Rejected fraction by kind of query, and AREA."""
 
 DRAWS: Final = 20
 FITTED_DRAWS: Final = 3
-"""Each is a fit of its own."""
+"""Number of draws in fitted spaces; each needs a separate fit."""
 HELD_OUT: Final = 0.25
-"""Of the categories, that leave the catalog in each draw."""
+"""Fraction of the categories that each draw removes."""
 REFUSED: Final = 0.05
 NEAREST: Final = "cosine of the nearest product"
 LEARNED: Final = "that cosine, threshold learned on half of the good queries"
@@ -49,9 +49,9 @@ NAMES: Final = (
     "nearest less what its product has to its own nearest",
 )
 KINDS: Final = ("refused", "caught", "clothes")
-"""Shares of good queries, of hopeless ones and of clothes, that are refused."""
+"""Rejected fractions of good queries, of hopeless ones and of clothes."""
 CLOTHES_EVERY: Final = 15
-"""Of the photos of clothes, by name."""
+"""Step of the photos of clothes, ordered by name."""
 AREA: Final = "area"
 CLOTHES: Final = -1
 PHONE: Final = "phone photos"
@@ -61,14 +61,14 @@ FITTED: Final = "fitted"
 
 
 class RejectionCounts:
-    """How often each query was asked and refused over all draws, by figure and kind."""
+    """Numbers of draws in which each query was used and rejected, by figure and kind."""
 
     def __init__(self, queries: int) -> None:
         every = (*NAMES, LEARNED, OWN)
         self.times = {(name, kind): np.zeros(queries) for name in every for kind in KINDS}
         self.refused = {(name, kind): np.zeros(queries) for name in every for kind in KINDS}
         self.areas: dict[str, list[float]] = {name: [] for name in every}
-        """Under the curve of good against hopeless, of each draw."""
+        """Area under the curve of good against hopeless queries, by draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class MatchCase:
     """A catalog and its queries in one space."""
 
     near: Floats
-    """[queries, products]: the best cosine of a query to a product's photos."""
+    """[queries, products]: the highest cosine of a query to a product's photos."""
     asked: Integers
-    """The product that each query shows; CLOTHES = none."""
+    """The product of each query; CLOTHES if there is none."""
     among: Floats
     """[photos, products]: the same for the catalog's own photos, their own products at −∞."""
     shown: Integers
@@ -98,7 +98,7 @@ def run(say: Say) -> BenchResult:
 
 
 def measured(data: Grocery, clothes: Sequence[Path], say: Say) -> dict[str, Shares]:
-    """Measure by space, catalog and figure which queries are rejected and which are caught."""
+    """Measure the rejected queries by space, catalog and figure."""
     say("groceries: vectors of the built-in space")
     asked = (*data.validation.paths, *clothes)
     products = np.concatenate([data.validation.products, np.full(len(clothes), CLOTHES)])
@@ -172,7 +172,7 @@ def _fitted(labelled: Labelled, asked: Floats, held: Booleans) -> list[Floats]:
     return [whole[:phone], whole[phone:], made.embed(asked[:, 0], kinds)]
 
 
-# What is near to what
+# Nearest products
 
 
 def _case(data: Grocery, parts: Sequence[Floats], products: Integers, catalog: str) -> MatchCase:
@@ -187,7 +187,7 @@ def _case(data: Grocery, parts: Sequence[Floats], products: Integers, catalog: s
 
 
 def best_of(cosines: Floats, shown: Integers, products: int) -> Floats:
-    """Return [n, products]: the best cosine to the photos of each product."""
+    """Return [n, products]: the highest cosine to the photos of each product."""
     found = np.full((len(cosines), products), -np.inf, np.float32)
     for product in np.unique(shown):
         found[:, product] = cosines[:, shown == product].max(axis=1)
@@ -218,9 +218,8 @@ def figures(near: Floats, own: Floats) -> Mapping[str, Doubles]:
 def shares(
     cases: Iterable[MatchCase], draws: Sequence[Booleans], products: Integers
 ) -> dict[str, Shares]:
-    """Return by figure the rejected share of each kind of query, and how well good queries are
-    separated from hopeless ones. Intervals resample products, as photos of one product are
-    dependent.
+    """Return by figure the rejected fraction of each kind of query, and the separation of good and
+    hopeless queries. Intervals resample products, as photos of one product are dependent.
     """
     counts = RejectionCounts(len(products))
     for number, (case, held) in enumerate(zip(cases, draws, strict=True)):
@@ -270,7 +269,7 @@ def _interval(sums: Doubles, times: Doubles, products: Integers) -> Interval:
     return Interval(float(sums.sum() / times.sum()), float(low), float(high))
 
 
-# What is reported
+# The report
 
 
 def table(found: Mapping[str, Shares]) -> BenchTable:

@@ -1,8 +1,9 @@
-"""Candidates by behaviour: out of the ranker's memory or out of the index.
+"""Candidates by behavior: from the ranker's memory or from the index.
 
-Memory is all that `Nominate` does with a model: exact, over every product. The index is the engine
-with one pymilvus client alone, in a collection as a publication makes it: an answer through the
-retriever takes a hop and a read of the record more. The gateway reads the record after both.
+"Memory" is the complete work of `Nominate` with a model: exact, over every product. "Index" is the
+engine with one pymilvus client only, with a collection as a publication creates it; an answer
+through the retriever takes an additional hop and a read of the record. The gateway reads the record
+in both cases.
 """
 
 import asyncio
@@ -59,7 +60,7 @@ class CandidateCase:
     """Seconds of each."""
     index: list[float] = field(default_factory=list)
     agreement: list[float] = field(default_factory=list)
-    """Share of the exact candidates that the index names too, of each."""
+    """Fraction of the exact candidates that the index finds too, by query."""
     fill_seconds: float = 0.0
     array_bytes: int = 0
 
@@ -101,7 +102,7 @@ async def _measure(say: Say) -> list[CandidateCase]:
 async def _case(
     size: int, engine: str, index: MilvusIndex | None, say: Say, client: MilvusClient | None
 ) -> CandidateCase:
-    """Run rounds of both sources by turns, each request for another shopper."""
+    """Run rounds of both sources in alternation, each request for another shopper."""
     say(f"candidates among {size:,} products, {engine or 'memory alone'}")
     draw = np.random.default_rng(SEED + size)
     model, case = _model(size, draw), CandidateCase(size, engine)
@@ -179,7 +180,7 @@ def _model(size: int, draw: np.random.Generator) -> Model:
 async def _fill(
     index: MilvusIndex, collection: str, model: Model, parameters: IndexParameters
 ) -> float:
-    """Write all vectors; how long it took."""
+    """Write all vectors. Return the seconds it took."""
     vectors, began = item_vectors(model), time.perf_counter()
     await index.create(collection, vectors.shape[1], parameters)
     for start in range(0, len(vectors), UPSERT):
@@ -204,7 +205,7 @@ async def _fill(
 
 
 async def _await_graph(client: MilvusClient, collection: str, count: int) -> None:
-    """Wait until the server has its graph in memory: before, it compares one by one."""
+    """Wait until the server has loaded its graph: until then it compares row by row."""
     end = time.monotonic() + BUILD_SECONDS
     while int(client.describe_index(collection, "vector").get("indexed_rows", 0)) < count:
         if time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""How well vectors of photos tell products apart."""
+"""Measures of how well vectors of photos distinguish products."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,15 +58,15 @@ class PhotoFeatures:
 
 @dataclass(frozen=True, slots=True)
 class PhotoTask:
-    """Photos that look for their product."""
+    """Photos that search for their product."""
 
     data: Grocery
     scenes: Labels
-    """Of each train photo."""
+    """The scene of each train photo."""
 
     @property
     def products(self) -> Labels:
-        """Of each train photo."""
+        """The product of each train photo."""
         return self.data.train.products
 
     def folds(self) -> Labels:
@@ -78,7 +78,7 @@ class PhotoTask:
 
 @dataclass(frozen=True, slots=True)
 class DefaultFigures:
-    """The default's."""
+    """Figures of the default preprocessing."""
 
     hits: Mapping[str, Doubles]
     milliseconds: float
@@ -87,7 +87,7 @@ class DefaultFigures:
 def measured(
     off_the_shelf: PhotoFeatures, fitted: PhotoFeatures, task: PhotoTask
 ) -> dict[str, Doubles]:
-    """Return by measure how well each phone photo found its product, 0 to 1 [n].
+    """Return by measure how well each phone photo finds its product, 0 to 1 [n].
 
     `off_the_shelf` is compared as it is; `fitted` is projected into a space first.
     """

@@ -1,7 +1,8 @@
-"""Products from a folder of photos until they can be found, beside the same work without a suite.
+"""Imports of products from a folder of photos until they are searchable, compared with the same
+work without a suite.
 
-Chunks of photos go by turns through the real command and suite, and through one process that only
-decodes and embeds; both costs are processor time, so it matters little who else is busy.
+Chunks of photos are processed in alternation by the real command and suite, and by one process that
+only decodes and embeds. Both costs are processor time, which other load affects little.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ WITH_TITLES = f"{NAME}, of photo and title"
 AT_MOST = 1.4
 CHUNKS = 6
 WARM_UP = 64
-"""Photos that go first and are not counted."""
+"""Number of photos that are processed first and not counted."""
 SIGHTLINE = str(Path(sys.executable).with_name("sightline"))
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 _SECONDS = 180.0
@@ -45,7 +46,7 @@ class PhotoChunk:
 
     photos: int
     seconds: float
-    """From the command's start until every photo can be found."""
+    """Seconds from the command's start until every photo is searchable."""
     command: float
     """Processor seconds of the command line."""
     programs: Mapping[str, float]
@@ -53,7 +54,7 @@ class PhotoChunk:
     raw: float
     """Processor seconds of decoding and embedding alone."""
     titles: float = 0.0
-    """Processor seconds of embedding the titles alone; the photos' ids, as this folder's are."""
+    """Processor seconds of embedding the titles alone (in this folder they are the photos' ids)."""
 
     @property
     def suite(self) -> float:
@@ -79,9 +80,7 @@ def find() -> tuple[Path, list[Path]]:
 
 
 def chunks(files: Sequence[Path]) -> list[list[Path]]:
-    """Return the chunk that warms up, then the measured ones, each with an equal share of every
-    category.
-    """
+    """Return the warm-up chunk, then measured ones, each with an equal share of all categories."""
     files = [*files]
     step = max(1, len(files) // WARM_UP)
     first = files[::step][:WARM_UP]
@@ -91,7 +90,7 @@ def chunks(files: Sequence[Path]) -> list[list[Path]]:
 
 
 def measure(suite: Suite, root: Path, files: Sequence[Path], say: Say) -> list[PhotoChunk]:
-    """Send every chunk through the suite and through one process, by turns."""
+    """Process every chunk by the suite and by one process, in alternation."""
     raw, titles, done, held = Raw(), SentenceModel(threads=1), [], 0
     for number, part in enumerate(chunks(files)):
         say(f"photos, chunk {number} of {CHUNKS}" if number else "photos, warming up")
@@ -144,9 +143,8 @@ async def state(target: str) -> tuple[int, int]:
 
 
 async def searchable(target: str, photos: int, texts: int, limit: float = _SECONDS) -> None:
-    """Wait until so many photos and texts are in the index.
-
-    Poll seldom, as each status costs the suite an inference or two.
+    """Wait until the index has this number of photos and texts. Poll rarely, as each status costs
+    the suite an inference or two.
     """
     since = time.monotonic()
     async with SightlineClient(target) as client:

@@ -1,10 +1,10 @@
-"""What photos add for new products: films of MovieLens-100k that no training saw, with the vectors
-of their posters and without, by the product's own training, default recipe.
+"""Gain by photos for new products: films of MovieLens-100k that no training saw, with the vectors
+of their posters and without, by the product's own training with the default recipe.
 
-Each fifth of the films in turn is new (`quality.new_films`), once of those that have a poster and
-once of all films: then half of what competes has none. Differences are paired by shopper and fold.
-Without posters many films have one score, and MovieLens' numbers say how known they are: ties are
-settled by lot, and by number beside it.
+Each fifth of the films in turn is new (`quality.new_films`), once among films with a poster and
+once among all films, half of which have none. Differences are paired by shopper and fold. Without
+posters many films have equal scores, and MovieLens numbers films roughly by popularity: ties are
+ordered at random, and by number for comparison.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ METRICS = (AUC, NDCG)
 LEAST = {AUC: 0.74, NDCG: 0.29}
 WITH_POSTER, ALL = "films with a poster", "all films"
 Found: TypeAlias = Mapping[str, tuple[SystemFigures, SystemFigures]]
-"""By which films are new: without posters, and with them."""
+"""Figures by set of new films: without posters, and with them."""
 
 
 def run(say: Say) -> BenchResult:

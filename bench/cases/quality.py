@@ -1,11 +1,10 @@
-"""Whether the ranker's models beat the classics: MovieLens-100k, by the product's own code.
+"""Quality of the ranker's models compared with classic recommenders on MovieLens-100k.
 
 Two protocols (``ranker.learning.evaluation.splits``), each with a fifth held out: the tails of
-everybody's events, and all events after a moment. Whatever is chosen is chosen on a validation
-split made by the same protocol inside the training part, with which the recipe's own defaults were
-chosen, too
-(docs/research/quality.md). A blend is chosen there anew; then the recipe is fitted on the whole
-training part, and the test part is looked at once. All systems are given the same last events.
+everybody's events, and all events after a moment. All choices are made on a validation split by the
+same protocol inside the training part, on which the recipe's defaults were chosen too
+(docs/research/quality.md). The bench chooses a blend there, fits the recipe on the whole training
+part, and evaluates it once on the test part. All systems get the same last events.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +44,7 @@ NDCG, AUC, COVERAGE = "ndcg@10", "auc", "coverage@10"
 SHOWN = ("precision@10", "recall@10", NDCG, AUC)
 RIVALS = ("V-SKNN", "EASE")
 LATER = 10**15
-"""Microseconds, 30 years: after them nobody is in the middle of a visit any more."""
+"""Microseconds of 30 years: after that time no visit is in progress."""
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -70,9 +69,9 @@ class QualityFigures:
     tests: dict[str, dict[str, SystemFigures]] = field(default_factory=dict)
     """By task, then by system."""
     blends: dict[str, Mapping[str, float]] = field(default_factory=dict)
-    """By protocol, as chosen on validation."""
+    """Blend by protocol, as chosen on validation."""
     ablations: dict[str, tuple[tuple[str, float, Interval], ...]] = field(default_factory=dict)
-    """By protocol: what was left, nDCG@10 with it, and what all parts together have above it."""
+    """By protocol: the omitted part, nDCG@10 without it, and the lead of all parts together."""
 
 
 def run(say: Say) -> BenchResult:
@@ -91,7 +90,7 @@ def run(say: Say) -> BenchResult:
         say(f"{protocol}: fitting, and asking for what was held out")
         _test(data, made, recipe, found)
         if protocol is Protocol.PER_USER_TAIL:
-            say("shoppers whom no training saw")
+            say("shoppers that no training saw")
             _newcomers(data, made, recipe, found)
     say("films that no training saw")
     found.tests["new films"] = {OURS: new_films(data)[0]}
@@ -187,11 +186,9 @@ def _newcomers(data: MovieLens, made: EventSplit, recipe: Recipe, found: Quality
 def new_films(
     data: MovieLens, posters: PhotoVectors | None = None, among: Flags | None = None
 ) -> tuple[SystemFigures, SystemFigures]:
-    """Leave each fifth of the films (`among` them) in turn out of training, and search for them
-    among themselves.
-
-    They lie anywhere in a shopper's time, so that no shopper is asked in the middle of a visit.
-    Return the figures with ties by the films' numbers, and by lot (`ByLot`).
+    """Omit each fifth of the films (of `among`) in turn from training, and rank them among
+    themselves. They lie anywhere in a shopper's history, so no visit is in progress. Return the
+    figures with ties by the films' numbers, and at random (`ByLot`).
     """
     items, each = np.array(data.log.items), list[tuple[SystemFigures, SystemFigures]]()
     everything = histories_of(data.log, _rows(data), SIGNALS)
@@ -216,8 +213,9 @@ def new_films(
 
 @dataclass(frozen=True, slots=True)
 class ByLot:
-    """A scorer whose equal scores are ordered by lot. New films of the same genres and decade have
-    one score, and MovieLens numbers its films roughly from the known to the unknown."""
+    """A scorer that orders equal scores at random. New films of the same genres and decade have
+    equal scores, and MovieLens numbers its films roughly from known to unknown ones.
+    """
 
     scorer: Scorer
 
@@ -228,9 +226,7 @@ class ByLot:
     def scores(self, shoppers: Histories) -> Doubles:
         found = np.asarray(self.scorer.scores(shoppers), np.float64)
         lots = np.random.default_rng(SEEDS[0]).permutation(found.shape[1])
-        settled: Doubles = (
-            found + 1e-12 * lots
-        )  # below the single precision that scores are made of
+        settled: Doubles = found + 1e-12 * lots  # below the single precision of scores
         return settled
 
 
@@ -334,7 +330,7 @@ def _test_tables(found: QualityFigures) -> tuple[BenchTable, ...]:
     )
     headers = ("asked", "system", "shoppers", *SHOWN, COVERAGE, "we are ahead by")
     caption = "With 95% intervals (BCa, over shoppers; paired for nDCG@10 ahead of others)."
-    return (BenchTable("What was held out", headers, rows, caption),)
+    return (BenchTable("Held-out events", headers, rows, caption),)
 
 
 def _ablation_tables(found: QualityFigures) -> tuple[BenchTable, ...]:
@@ -349,7 +345,7 @@ def _ablation_tables(found: QualityFigures) -> tuple[BenchTable, ...]:
     )
     headers = ("protocol", "parts", NDCG, "all parts are ahead by")
     caption = f"On the validation split. The blends chosen there: {blends}."
-    return (BenchTable("What each part adds", headers, rows, caption),)
+    return (BenchTable("Contribution of each part", headers, rows, caption),)
 
 
 def _words(interval: Interval) -> str:

@@ -1,8 +1,9 @@
-"""Scoring and generating candidates, by LightFM's own predict and by the ranker, on equal vectors.
+"""Speed of scoring and of generating candidates: LightFM's own predict and the ranker, on equal
+vectors.
 
-LightFM is given the products' features, as it must be for a hybrid model. Rounds go by turns, some
-of LightFM's and then as many of ours, so that each has its own arrays in the processor's cache, as
-a server that does nothing else has. All is calculated by one thread.
+LightFM gets the products' features, as a hybrid model requires. Several rounds of LightFM alternate
+with as many of ours, so that each has its arrays in the processor's cache, as in a server of its
+own. All use one thread.
 """
 
 import time
@@ -31,7 +32,7 @@ TOP_K = 100
 SHOPPERS, INTERESTS, EPOCHS = 2_000, 200_000, 1
 ROUNDS, A_ROUND = 20, 20
 NEARLY = 1e-4
-"""Share of the largest score by which two scores of single precision may differ."""
+"""Tolerance of scores in single precision, as a fraction of the largest score."""
 
 SCORE, GENERATE = f"score {CANDIDATES} by taste", f"nominate {TOP_K} of {shelves.SIZE:,} by taste"
 RANK, GENERATE_ALL = f"rank {CANDIDATES} by all parts", f"nominate {TOP_K} by all parts"
@@ -63,13 +64,15 @@ class RankingTask:
 
 @dataclass(slots=True)
 class Race:
-    """One kind of work, by both."""
+    """One kind of work, done by both."""
 
     name: str
     of_all: bool
-    """Whether LightFM scores every product, or the candidates alone."""
+    """Whether LightFM scores every product, or only the candidates."""
     ours: Callable[[FittedModels, RankingTask], Ints | Sequence[str] | None]
-    """Our work; the best products or their places, best first, where LightFM scores the same."""
+    """Our work. Returns the best products or their positions, best first, if LightFM computes the
+    same scores.
+    """
     lightfm_seconds: list[float] = field(default_factory=list)
     our_seconds: list[float] = field(default_factory=list)
     same: list[bool] = field(default_factory=list)
@@ -110,14 +113,14 @@ def _fit(products: Sequence[Product]) -> FittedModels:
     starts = np.cumsum([0, *map(len, named)])
     features = sp.csr_matrix((np.ones(len(places), np.float32), places, starts))
     people = draw.integers(SHOPPERS, size=INTERESTS)
-    # Some products are liked far more than others.
+    # Some products are far more popular than others.
     liked = (shelves.SIZE * draw.power(0.5, INTERESTS)).astype(np.int64)
     interests = sp.coo_matrix(
         (np.ones(INTERESTS, np.float32), (people, liked)), (SHOPPERS, shelves.SIZE)
     )
     lightfm = LightFM(no_components=shelves.DIMENSION, loss="warp", random_state=shelves.SEED)
     lightfm.fit(interests, item_features=features, epochs=EPOCHS, num_threads=1)
-    lightfm.user_biases[:] = 0  # ours leaves them out: they move no order
+    lightfm.user_biases[:] = 0  # ours omits them, as they do not change the order
     biases, vectors = lightfm.get_item_representations(features)
     made = shelves.model(vectors, biases, lightfm.user_embeddings[0])
     return FittedModels(lightfm, features, parts.by_columns(made))  # as the server loads it
@@ -217,7 +220,7 @@ def table(races: Sequence[Race]) -> BenchTable:
             for race in races
         ),
         caption=(
-            f"{ROUNDS} rounds of {A_ROUND} by turns, one thread, {shelves.SIZE:,} products with "
+            f"{ROUNDS} alternating rounds of {A_ROUND}, one thread, {shelves.SIZE:,} products with "
             f"nine features, {shelves.DIMENSION} dimensions; 95% intervals. Both choose the best "
             f"{TOP_K}, after LightFM's predict by NumPy's argpartition. All parts: taste, session, "
             f"item_item (of {shelves.NEIGHBOURS} neighbours a product) and bought_together, which "

@@ -1,7 +1,8 @@
-"""How fast the ranker scores and generates candidates, beside LightFM's predict and empty calls.
+"""Speed of scoring and of generating candidates in the ranker, compared with LightFM's predict and
+empty calls.
 
-In this process: see races.py. Over gRPC: the servers of ranker_servers.py in a process of their
-own, and one client that asks each of them by turns.
+In this process: see races.py. Over gRPC: the servers of ranker_servers.py in their own process, and
+one client that calls them in alternation.
 """
 
 import asyncio
@@ -87,7 +88,8 @@ async def _calls(products: Sequence[Product], say: Say) -> Mapping[str, list[flo
     scoring = shelves.request(shown, reason_top_k=0)
     diversity = pb.Diversity(diversity=0.3, brand_cap=3, exploration_places=[5])
     whole = shelves.request(shown, diversity=diversity, top_k=CANDIDATES)
-    keep_objects()  # or the client's collector, looking through a whole shop, is what takes longest
+    # Otherwise the client's garbage collector would scan the whole shop, the longest step of all.
+    keep_objects()
     with tempfile.TemporaryDirectory() as folder, _servers(folder) as ports:
         targets = [f"127.0.0.1:{port}" for port in ports]
         async with contextlib.AsyncExitStack() as stack:
@@ -147,10 +149,10 @@ def _servers(folder: str) -> Iterator[tuple[int, ...]]:
 
 def _call_table(calls: Mapping[str, Sequence[float]]) -> BenchTable:
     words = {
-        "scoring": "scoring alone (history in hand, no reasons)",
+        "scoring": "scoring alone (history loaded, no reasons)",
         "whole": "all of Rank (history from SQLite, diversity, reasons)",
         "empty": "an empty call of the same server and payload",
-        "bytes": "bare gRPC with the same bytes, read by nobody",
+        "bytes": "bare gRPC with the same bytes, not parsed",
     }
     rows = []
     for name, seconds in calls.items():
@@ -167,6 +169,6 @@ def _call_table(calls: Mapping[str, Sequence[float]]) -> BenchTable:
         title=f"Rank of {CANDIDATES} candidates over gRPC",
         headers=("call", "p50 µs", "p99 µs", "÷ empty call"),
         rows=tuple(rows),
-        caption=f"One client, {CALLS} calls of each by turns, two processes; 95% intervals.",
+        caption=f"One client, {CALLS} calls of each in alternation, two processes; 95% intervals.",
         section=None,
     )

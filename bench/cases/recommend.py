@@ -32,7 +32,7 @@ ROUNDS = 5
 FLOOR = "empty call"
 KINDS = (PHOTO, PRODUCT, USER)
 A_ROUND = {1: 60, 8: 200}
-"""Requests of each kind in a round, by clients; of empty calls several times as many."""
+"""Requests of each kind per round, by number of clients; several times as many empty calls."""
 FLOOR_FACTOR = 5
 _TIMEOUT = 30.0
 
@@ -47,10 +47,12 @@ class RequestCase:
     latencies: list[float] = field(default_factory=list)
     """Milliseconds, as the caller saw them."""
     stages: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """Milliseconds by the gateway's clock; a stage that ran twice in a request is added up."""
+    """Milliseconds by stage, by the gateway's clock; durations of a stage that ran twice in a
+    request are summed.
+    """
     seconds: float = 0.0
     degraded: Counter[str] = field(default_factory=Counter)
-    """Causes of losses, each counted once per answer."""
+    """Causes of degradations, each counted once per answer."""
 
 
 def run(say: Say) -> BenchResult:
@@ -138,9 +140,8 @@ def note(case: RequestCase, answer: RecommendResponse) -> None:
 
 
 def result(cases: Sequence[RequestCase], missing: Sequence[str] = ()) -> BenchResult:
-    """Return tables and figures of the measured cases.
-
-    `missing`: what was not measured, and why.
+    """Return tables and figures of the measured cases. `missing`: cases that were not measured,
+    with the reason.
     """
     floors = {
         (case.catalog, case.clients): percentile(case.latencies, 0.5)

@@ -1,12 +1,12 @@
-"""Whether recommenders by counts find the next item, by the ranker's own record and code.
+"""hit@10 of the recommenders by counts, with the ranker's own record and code.
 
-MovieLens-100k: each rating is a view; after four fifths of the ratings nothing is counted any more,
-and of the visits that follow each film but the first is to be found by the last ten before it.
-X-Wines: what one person rated is one order, the last of which is to be found by the others; people
-are cut in five parts, and each is asked by the counts of the four others. Beside them are the most
-popular products and item-kNN (``ranker.learning.evaluation.baselines``), which learn from the same
-and are asked the same. What a person is known to have rated before is in no list: nobody rates a
-thing twice here, so that reorder and recently_viewed can find nothing.
+MovieLens-100k: each rating is a view; the first four fifths of the ratings are counted, and each
+film but the first of a later visit is predicted from the last ten before it. X-Wines: the ratings
+of one person are one order, the last wine of which is predicted from the others; people are divided
+into five parts, and each part is predicted by the counts of the four others. Beside them are the
+most popular products and item-kNN (``ranker.learning.evaluation.baselines``), which learn from the
+same and are asked the same. What a person is known to have rated before is in no list: nobody rates
+a thing twice here, so that reorder and recently_viewed can find nothing.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ class RecommenderCase:
     anchors: tuple[str, ...]
     """Newest first."""
     known: frozenset[str]
-    """What is in no list: all that the person is known to have had."""
+    """Items excluded from the lists: the person's earlier ones."""
     wanted: str
 
 
@@ -78,11 +78,11 @@ class RecommenderFigures:
     """Figures of one set of data."""
 
     hits: defaultdict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
-    """By system, of each case."""
+    """Hits by system and case."""
     events: int = 0
     count_seconds: float = 0.0
     answer_seconds: list[float] = field(default_factory=list)
-    """Of each case: its lists, read and made."""
+    """Seconds of reading and computing the lists of each case."""
 
 
 def run(say: Say) -> BenchResult:
@@ -125,7 +125,7 @@ def _films(path: Path) -> RecommenderSplit:
 
 
 def _wines() -> Iterable[RecommenderSplit]:
-    """Yield each fifth of the people, asked by the orders of the others."""
+    """Yield each fifth of the people, predicted from the orders of the others."""
     orders: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     with RATINGS.open(newline="") as file:
         for row in csv.DictReader(file):
@@ -171,7 +171,7 @@ async def _measured(parts: Sequence[RecommenderSplit]) -> RecommenderFigures:
 
 
 async def _count(database: Database, part: RecommenderSplit, found: RecommenderFigures) -> None:
-    """Store the events as they came, and count them as the worker does."""
+    """Store the events in their order, and count them as the worker does."""
     record = EventRecord(database)
     for start in range(0, len(part.events), BATCH):
         await record.append(part.events[start : start + BATCH])

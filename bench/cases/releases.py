@@ -1,4 +1,4 @@
-"""The request path beside the last release's: two suites with the same shop, asked by turns.
+"""The request path compared with the last release's: two suites with the same shop, in alternation.
 
 The last release runs from its own commit, in its own environment and with its own engines, below
 .cache/releases. RELEASE= names another commit. Both import clothing's photos and train on the same
@@ -36,7 +36,7 @@ from tests.mixed.releases import Release, last, made
 Say: TypeAlias = Callable[[str], None]
 
 MOST = 1.05
-"""Processor time of an answer, beside the last release's."""
+"""Maximum ratio of an answer's processor time to the last release's."""
 ROUNDS = 16
 THIS = "this checkout"
 
@@ -54,7 +54,7 @@ class ServedSuite:
 
 
 def run(say: Say) -> BenchResult:
-    """Measure both suites by turns."""
+    """Measure both suites in alternation."""
     before = last(named=os.environ.get("RELEASE", ""))
     _, files = clothing.here()
     if not files:
@@ -146,8 +146,8 @@ def _result(cells: Cells, before: Release, missing: str = "") -> BenchResult:
                     *("p50 ms", before.version, "÷"),
                 ),
                 rows=tuple(rows),
-                caption="Processor time (user and system) of all processes of a suite for an"
-                f" answer: medians of {ROUNDS} rounds by turns, ratios with their 95% intervals.",
+                caption="Processor time (user and system) of all processes of a suite for"
+                f" an answer: medians of {ROUNDS} alternating rounds, ratios with 95% intervals.",
             ),
         )
         if rows

@@ -1,12 +1,12 @@
-"""Whether answers are the same to the bit when they are computed once more from their records, and
-what it costs to keep what that takes.
+"""Replay: fraction of answers that are equal bit for bit when computed again from their records,
+and the cost of recording.
 
 In this process, on the ranker's own record in a file: a shop of shelves.py and answers of four
-kinds. When half of them are given, others' events come in, and another model serves; what is
-computed again comes from the store of models. Cost: the processor time of Rank, with and without
-what a replay needs in the record, by turns and each first every other time.
+kinds. After half of the answers, events of other shoppers are written and another model serves; the
+replay loads models from the model store. Cost: the processor time of Rank with and without the
+recorded inputs, in alternation, each first every second time.
 """
-# ruff: noqa: ARG002 (a model serves, whatever the catalog)
+# ruff: noqa: ARG002 (the model serves every catalog)
 
 import asyncio
 import tempfile
@@ -61,7 +61,7 @@ Requests: TypeAlias = Mapping[str, pb.RankRequest]
 
 @dataclass(eq=False)
 class _Models(Models):
-    """One model that serves."""
+    """A model registry with one serving model."""
 
     now: Model
 
@@ -79,7 +79,7 @@ class _Models(Models):
 
 
 class _Weighed:
-    """Takes records and keeps the size of the last one alone."""
+    """A record writer that stores only the size of the last record."""
 
     size = 0
 
@@ -97,12 +97,12 @@ class ReplayFigures:
     """Processor time of each call, ms."""
     without: dict[str, list[float]] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Bytes of a record with and without."""
+    """Bytes of a record with and without a replay's inputs."""
     replay_ms: list[float] = field(default_factory=list)
 
 
 def run(say: Say) -> BenchResult:
-    """Answer, change what is around, and compute again."""
+    """Answer, change events and models, and compute again."""
     with tempfile.TemporaryDirectory() as folder:
         return result(asyncio.run(_measured(Path(folder), say)))
 
@@ -154,7 +154,7 @@ async def _measured(folder: Path, say: Say) -> ReplayFigures:  # noqa: PLR0915 -
 
 
 def unkept(ranker: RankingServicer) -> RankingServicer:
-    """Return the servicer with records that are weighed and discarded."""
+    """Return the servicer with records that are measured and discarded."""
     return replace(ranker, answers=_Weighed())
 
 
@@ -174,7 +174,7 @@ def _request(shown: Sequence[Any], name: str, answer_id: str) -> pb.RankRequest:
 
 
 async def _costs(ranker: RankingServicer, asked: Requests, found: ReplayFigures) -> None:
-    """Measure both ways by turns, alternating the first one."""
+    """Measure both ways in alternation, alternating the first one."""
     for number in range(WARM_UP + ROUNDS):
         for name, request in asked.items():
             data, sizes = request.SerializeToString(), [0, 0]

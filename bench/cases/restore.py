@@ -1,5 +1,5 @@
 """Disaster recovery, timed: a suite with the wines loses everything and is brought back (drill.py);
-then how fast events are copied and brought back on either engine, and what that makes of a shop of
+then the rate of backing up and restoring events on each database, and an extrapolation to a shop of
 20 million products.
 """
 
@@ -41,7 +41,7 @@ LARGE, LARGE_EVENTS = 20_000_000, 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Of one engine."""
+    """Rates of one database."""
 
     engine: str
     create_seconds: float
@@ -127,7 +127,7 @@ def result(found: drill.DrillFigures, rates: Sequence[Rates]) -> BenchResult:
     return BenchResult(
         tables=(
             BenchTable(
-                title="Everything lost, and brought back",
+                title="Everything lost and restored",
                 headers=("step", "measured"),
                 rows=(
                     *steps,

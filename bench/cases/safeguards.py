@@ -1,8 +1,8 @@
-"""What asking who calls, encrypting, counting and tracing cost: processor time of an answer.
+"""Cost of authentication, encryption, quotas and traces: processor time of an answer.
 
 Two suites hold the same catalog: one as `make up` starts it, and one in which callers have keys and
-quotas, callers and services speak TLS and know one another by key and certificate, and each call is
-part of a trace. Both are asked the same by turns.
+quotas, callers and services use TLS and authenticate by key and certificate, and each call is part
+of a trace. Both get the same requests in alternation.
 """
 
 import secrets
@@ -39,17 +39,17 @@ CALLERS = (1, 8)
 MANY = 8
 ROUNDS, SHORTER = 25, 9
 TIMES = 1.15
-"""Processor time with all of it over that without, at most."""
-MEASURED = "processor time with who calls, TLS, quotas and traces ÷ without"
+"""Maximum ratio of processor time with all safeguards to that without."""
+MEASURED = "processor time with authentication, TLS, quotas and traces ÷ without"
 SERVICES = ("gateway", "embedder", "retriever", "ranker")
 PLENTY = "1000000"
-"""A quota that is counted and never used up."""
+"""A quota that is counted and never exhausted."""
 TRACE = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 
 
 @dataclass(frozen=True, slots=True)
 class Safe:
-    """The files that make a suite safe."""
+    """Files of keys, certificates and tokens."""
 
     folder: Path
     token: str
@@ -120,7 +120,7 @@ def _both(filling: Filling, say: Say) -> Iterator[tuple[Suite, Suite, Safe, Ques
 
 
 def run(say: Say) -> BenchResult:
-    """Start both, ask them by turns, as many callers at once."""
+    """Start both, and measure them in alternation with the same number of callers."""
     return _run((MANY,), SHORTER, say)
 
 
@@ -148,7 +148,7 @@ def result(cells: Cells, callers: Sequence[int] = CALLERS) -> BenchResult:
     goal = partial(
         Goal, at_most=TIMES, unit="×", missing="there are no photos in $SIGHTLINE_DATA/clothing"
     )
-    goals = [goal(f"of each of these one: {MEASURED}", measured=_together(cells))]
+    goals = [goal(f"sum of one answer of each kind: {MEASURED}", measured=_together(cells))]
     for kind in KINDS:
         for count in callers:
             ratio = over(cells, (GUARDED, kind, count), (SUITE, kind, count), "costs")
@@ -167,8 +167,8 @@ def result(cells: Cells, callers: Sequence[int] = CALLERS) -> BenchResult:
         "Safeguards",
         ("request", "callers", "suite", "processor ms", "wrong"),
         rows,
-        "Processor time of all processes for an answer, medians of rounds by turns with their 95% "
-        "intervals; 3,068 photos of clothing.",
+        "Processor time of all processes for an answer, medians of alternating rounds with their "
+        "95% intervals; 3,068 photos of clothing.",
     )
     costs = {"/".join(map(str, key)): cell.costs for key, cell in cells.items()}
     return BenchResult((table,) if rows else (), {"costs": costs}, goals)

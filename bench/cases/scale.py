@@ -1,6 +1,6 @@
-"""Search as a catalog grows: 10,000 and a million products of 80 dimensions on one server.
+"""Search in growing catalogs: 10,000 and a million products of 80 dimensions on one server.
 
-`full` adds what takes hours: larger vectors, Milvus Lite at 100,000, faiss at size.
+`full` adds cases that take hours: larger vectors, Milvus Lite at 100,000, faiss at all sizes.
 """
 
 import os
@@ -19,11 +19,11 @@ Say = Callable[[str], None]
 FEW, MANY = 10_000, 1_000_000
 MOST_PHOTOS = 5_000
 MOST_GROWTH = 1.5
-"""p50 at a million over p50 at ten thousand, of a plain search."""
+"""Maximum ratio of a plain search's p50 at a million to that at ten thousand."""
 
 
 def run(say: Say) -> BenchResult:
-    """Measure 80-d on the server, both sizes in one engine, by turns; about seven minutes."""
+    """Measure 80-d on the server, both sizes in one engine, in alternation; about seven minutes."""
     grown = measured(SERVER, [clustered(FEW, 80), clustered(MANY, 80)], say, faiss=False)
     return result([grown], [growth(grown.cases)])
 
@@ -49,7 +49,7 @@ def full(say: Say) -> BenchResult:
 
 
 def photos(say: Say) -> BenchResult:
-    """Measure real photos below SIGHTLINE_DATA on both engines; five minutes on two idle cores."""
+    """Measure real photos in SIGHTLINE_DATA on both engines; five minutes on two idle cores."""
     place = os.environ.get("SIGHTLINE_DATA")
     say("photos are embedded")
     corpus = photographed(Path(place), MOST_PHOTOS) if place else None
@@ -60,7 +60,7 @@ def photos(say: Say) -> BenchResult:
 
 
 def growth(cases: Sequence[SearchCase]) -> Goal:
-    """Return the goal of a plain search among the most products over one among the fewest."""
+    """Return the goal for a plain search in the largest catalog relative to the smallest."""
     plain = sorted((case for case in cases if case.share == 1.0), key=lambda case: case.count)
     few, many = plain[0], plain[-1]
     return Goal(

@@ -1,4 +1,4 @@
-"""Search: recall, latency and throughput under filters, beside bare pymilvus and faiss."""
+"""Search: recall, latency and throughput under filters, compared with bare pymilvus and faiss."""
 
 import asyncio
 import contextlib
@@ -72,9 +72,8 @@ def measured(
     parameters: IndexParameters = PARAMETERS,
     rates: bool = True,
 ) -> EngineFigures:
-    """Measure one engine that holds all of the corpora, asked by turns.
-
-    `rates`: also measure answers a second with several clients; they are 0 otherwise.
+    """Measure one engine that has all of the corpora, in alternation. `rates`: also measure answers
+    a second with several clients; they are 0 otherwise.
     """
     with tempfile.TemporaryDirectory() as folder, ENGINES[engine](Path(folder) / "engine") as run:
         return asyncio.run(
@@ -157,7 +156,9 @@ async def _opened(
 
 
 async def _ask_by_turns(shops: Sequence[SearchShop]) -> None:
-    """Run each query of each case in each way by turns, so that a slow minute affects all alike."""
+    """Run each query of each case in each way in alternation, so that a slow minute affects all
+    equally.
+    """
     for number in range(-WARM_UPS, min(len(shop.corpus.queries) for shop in shops)):
         for shop in shops:
             for case in shop.cases:

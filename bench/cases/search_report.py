@@ -1,4 +1,4 @@
-"""What searches gave: tables, figures and goals."""
+"""Tables, figures and goals of the benches of search."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from bench.peers.bare_search import recall
 from sightline_rules.filters import Filter
 
 TOP = 100
-"""Products that are asked for."""
+"""Number of requested products."""
 LEAST_PLAIN, LEAST_FILTERED = 0.99, 0.98
 
 
@@ -20,12 +20,12 @@ class SearchSamples:
     """Recalls and seconds of one way to search, by query."""
 
     recalls: list[float] = field(default_factory=list)
-    """Of the first 100."""
+    """Recall of the first 100."""
     near: list[float] = field(default_factory=list)
-    """Of the first 10."""
+    """Recall of the first 10."""
     seconds: list[float] = field(default_factory=list)
     rate: float = 0.0
-    """Answers a second with 8 clients; 0 = not asked so."""
+    """Answers a second with 8 clients; 0 if not measured."""
 
     @property
     def alone(self) -> float:
@@ -52,29 +52,29 @@ class SearchCase:
     ours: SearchSamples = field(default_factory=SearchSamples)
     bare: SearchSamples = field(default_factory=SearchSamples)
     graph: SearchSamples = field(default_factory=SearchSamples)
-    """By faiss; nothing seen = not asked."""
+    """Samples of faiss; empty if not measured."""
     flat: SearchSamples = field(default_factory=SearchSamples)
     hydrating: list[float] = field(default_factory=list)
-    """Seconds of it that the record took."""
+    """Seconds that reading the record took."""
     plan: str = ""
-    """Of the last query."""
+    """Plan of the last query."""
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What a collection took."""
+    """Costs of building a collection."""
 
     engine: str
     count: int
     dimension: int
     insert_seconds: float
     build_seconds: float
-    """Of this and all others that were built side by side."""
+    """Seconds of building this and the other collections in parallel."""
     record_seconds: float
     faiss_seconds: float
-    """faiss's graph, with two threads; 0 = it was not built."""
+    """Seconds of building faiss's graph with two threads; 0 if it was not built."""
     engine_bytes: int
-    """Proportional memory of the engine's processes with all that it holds by then."""
+    """Proportional memory (PSS) of the engine's processes with all its collections so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class EngineFigures:
 
 
 def result(done: Sequence[EngineFigures], goals: Sequence[Goal] = ()) -> BenchResult:
-    """Return tables, figures and goals of the measurements, followed by other goals."""
+    """Return tables, figures and goals of the measurements, followed by the `other` goals."""
     cases = [case for each in done for case in each.cases]
     costs = [cost for each in done for cost in each.costs]
     return BenchResult(
@@ -188,7 +188,7 @@ def _rates(cases: Sequence[SearchCase]) -> BenchTable:
 
 def _costs(costs: Sequence[Costs]) -> BenchTable:
     return BenchTable(
-        title="What the collections took",
+        title="Cost of building the collections",
         headers=("engine", "insert s", "graph s", "record s", "faiss graph s", "engine GiB"),
         rows=tuple(
             (

@@ -1,8 +1,8 @@
-"""Whether several signals find more than one, fused by rank or put together in the space.
+"""Gain by several signals in a query, fused by rank or combined in the space.
 
-Every photo of GroceryStoreDataset's train part is a product here, and photos of its val part ask:
-two photos of one product; a photo and the name of its kind; a photo and a product that it found and
-that was not wanted. By the product's own code: the lists and their fusion (gateway), the blend
+Every photo of GroceryStoreDataset's train part is a product, and photos of its val part are
+queries: two photos of one product; a photo and the name of its kind; a photo and an unwanted
+product that it found. By the product's own code: the lists and their fusion (gateway), the blend
 (retriever), the fitted space and its text map (embedder). Figures are means over queries of the
 first ten products with 95% intervals (bootstrap); differences are paired by query.
 """
@@ -33,15 +33,15 @@ from retriever.domain.vectors import blended
 SEED = 0
 PLACES = 10
 LISTED = 100
-"""Products that each list names, as in the default scene."""
+"""Number of products of each list, as in the default scene."""
 AWAY = (0.25, 0.5, 1.0)
-"""Weights of what is not wanted."""
+"""Weights of unwanted signals."""
 CHOSEN = 0.5
-"""The weight that the client gives it."""
+"""The client's default weight."""
 
 RANK, SCORE, VECTOR = "by rank", "by rank, ordered by similarity", "in the space"
 APART, ROCCHIO = "a list of its own", "in the space"
-"""What becomes of what is not wanted: as the gateway does it, and as Rocchio's formula has it."""
+"""Ways to use unwanted signals: the gateway's, and Rocchio's formula."""
 PHOTO, PAIR, NAMED, AWAY_FROM = (
     "a photo",
     "two photos of a product",
@@ -53,7 +53,7 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Say: TypeAlias = Callable[[str], None]
 Doubles: TypeAlias = npt.NDArray[np.float64]
 Part: TypeAlias = tuple[float, Floats]
-"""A signal: its weight, below 0 = away from it, and its vector."""
+"""A signal: its weight (negative: unwanted) and its vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Shelf:
 
 @dataclass(slots=True)
 class Shares:
-    """Of the first products of each query, the share that is wanted, and that is not."""
+    """Fractions of wanted and of unwanted products among the first ones of each query."""
 
     wanted: list[float] = field(default_factory=list)
     unwanted: list[float] = field(default_factory=list)
@@ -100,11 +100,11 @@ class Shares:
 
 
 Found: TypeAlias = dict[tuple[str, str], dict[str, Shares]]
-"""By space and task, the shares of each system."""
+"""Fractions of each system, by space and task."""
 
 
 def run(say: Say) -> BenchResult:
-    """Measure all of it: minutes when photos are seen for the first time, else seconds."""
+    """Measure all tasks: minutes if photos have to be embedded, else seconds."""
     path = grocery.find()
     if path is None or not featured.there(BACKBONE):
         what = "the features model was not built" if path else "$SIGHTLINE_DATA/grocery is missing"
@@ -127,14 +127,14 @@ def run(say: Say) -> BenchResult:
 
 @dataclass(frozen=True, slots=True)
 class Worded:
-    """The space of texts beside a visual one."""
+    """The text space that belongs to a visual one."""
 
     shelf: Shelf
-    """The products by their texts."""
+    """The products' text vectors."""
     asked: Mapping[str, Floats]
-    """The vector of each kind's name."""
+    """The vector of each kind's name in the text space."""
     mapped: Mapping[str, Floats]
-    """The same in the visual space; empty = it has no text map."""
+    """The same in the visual space; empty if it has no text map."""
 
 
 def _spaces(
@@ -171,7 +171,7 @@ def _spaces(
 
 
 def _titles(shelf: LabelledPhotos, model: SentenceModel) -> Floats:
-    """Return the vector of each product's text, as the retriever has it embedded."""
+    """Return the vector of each product's text, as the retriever requests it."""
     said = [
         text_of(ProductContent(name, name.replace("-", " "), category_path=category))
         for name, category in zip(shelf.names, shelf.categories, strict=True)
@@ -208,7 +208,7 @@ def _away(shelf: Shelf, queries: Floats, names: Sequence[str]) -> dict[str, Shar
         if not wrong:
             continue
         unwanted = str(shelf.names[int(wrong)])
-        # A product that is asked with is never answered, so it is left out of either answer.
+        # A query product is never in the answer, so it is excluded from both answers.
         found.setdefault(PHOTO, Shares()).add(shelf.first(alone, wrong), name, unwanted)
         for weight in AWAY:
             parts = [(1.0, vector), (-weight, shelf.vectors[int(wrong)])]

@@ -1,4 +1,4 @@
-"""What a search costs that the record answers while the engine is lost."""
+"""Cost of a search that the record answers while the engine is lost."""
 
 import asyncio
 import statistics
@@ -32,9 +32,9 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 SIZES = ((1_000, 1_280), (10_000, 1_280), (10_000, 80), (50_000, 80))
 """Rows and dimensions."""
 NOBODY = "http://127.0.0.1:9"
-"""Where no engine listens."""
+"""Address at which no engine listens."""
 ROUNDS = 5
-"""Readings of all rows."""
+"""Number of reads of all rows."""
 TOP = 100
 QUERIES = 30
 BATCH = 1_000
@@ -44,7 +44,7 @@ CONDITIONS: Mapping[str, Filter] = {
     "5% by brand": Comparison("brand", Operator.EQUAL, "b3"),
     "5% by tag": Comparison("tags", Operator.CONTAINS, "t3"),
 }
-"""Everything; a filter that an index of the record answers; one that none does."""
+"""Filters: none; one that an index of the record answers; one that no index answers."""
 
 
 @dataclass(slots=True)
@@ -56,13 +56,13 @@ class FallbackCase:
     reading: list[float] = field(default_factory=list)
     """Seconds of first searches, which read every row."""
     held_bytes: int = 0
-    """What such a search leaves in memory."""
+    """Memory that such a search keeps."""
     peak_bytes: int = 0
-    """What it took at most."""
+    """Peak memory of such a search."""
     searches: dict[str, list[float]] = field(default_factory=dict)
-    """Seconds of later ones, by filter."""
+    """Seconds of later searches, by filter."""
     bare: list[float] = field(default_factory=list)
-    """Seconds of NumPy alone, for the plain ones."""
+    """Seconds of NumPy alone for plain searches."""
 
 
 def run(say: Say) -> BenchResult:
@@ -84,7 +84,7 @@ class FallbackShop:
     queries: Floats
 
     def fallback(self, rows: int) -> tuple[FallbackChain, Columns]:
-        """Return a fallback chain that has read nothing yet."""
+        """Return a fallback without cached rows."""
         columns = Columns(self.record, exact_rows=0, exact_bytes=2**40, patience=None)
         return FallbackChain(self.record, self.index, rows, columns), columns
 
@@ -138,7 +138,7 @@ def _product(number: int) -> ProductWrite:
 
 
 async def _weigh(case: FallbackCase, shop: FallbackShop) -> None:
-    """Measure the memory of a first search, outside of the times: tracing makes it slow."""
+    """Measure the memory of a first search separately, because tracing slows it down."""
     tracemalloc.start()
     fallback = shop.fallback(case.rows)
     before, _ = tracemalloc.get_traced_memory()

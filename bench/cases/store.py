@@ -1,8 +1,8 @@
-"""The ranker's store on each engine: events a second and histories, at a million events.
+"""The ranker's store on each database: events a second and reads of histories, at a million events.
 
-Writes go through the whole use case: checks, pseudonyms, duplicates, popularity. Beside them, by
-turns, the same rows by a bare executemany into the same tables of another database, committed as
-durably. Reads are of the record, as every request makes them.
+Writes use the whole use case: checks, pseudonyms, duplicates, popularity. In alternation, a bare
+executemany writes the same rows into the same tables of another database, with the same durability.
+Reads are those of every request.
 """
 
 import asyncio
@@ -37,13 +37,13 @@ SEED = 11
 STORED = 1_000_000
 BATCH = 1_000
 BATCHES = 40
-"""Timed batches of BATCH events, of ours and bare ones by turns."""
+"""Number of timed batches of BATCH events, ours and bare ones in alternation."""
 CALLERS = 16
 SMALL = {1: 1_600, 10: 8_000}
-"""Events of a small batch, and how many events of CALLERS at once are timed."""
+"""Events of a small batch, and the number of events timed with CALLERS concurrent callers."""
 READS = 400
 SHOPPERS = (50, 1_000)
-"""Events of the shoppers whose histories are read."""
+"""Number of events of the shoppers whose histories are read."""
 AT_LEAST, AT_MOST_MS = 5_000, 1.0
 FILLING = 20_000
 
@@ -55,20 +55,20 @@ DAY_SECONDS = 86_400
 
 @dataclass
 class StoreFigures:
-    """Figures of one engine."""
+    """Figures of one database."""
 
     engine: str
     ours: list[float] = field(default_factory=list)
     """Seconds of each batch of BATCH events."""
     bare: list[float] = field(default_factory=list)
     small: dict[int, float] = field(default_factory=dict)
-    """Events a second by size of batch."""
+    """Events a second, by size of batch."""
     history: dict[int, list[float]] = field(default_factory=dict)
-    """Seconds of each read by the shopper's events."""
+    """Seconds of each read, by number of the shopper's events."""
 
 
 def run(say: Say) -> BenchResult:
-    """Measure each engine that is here."""
+    """Measure each available database."""
     found = {}
     for engine in ENGINES:
         try:
@@ -126,7 +126,7 @@ async def _measure(engine: str, urls: Sequence[str], say: Say) -> StoreFigures:
 
 
 class BareWrites:
-    """Writes rows and nothing else: no look for duplicates, no popularity."""
+    """Writes of rows only, without checks for duplicates and without popularity."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -146,7 +146,7 @@ def _insert(rows: Sequence[dict[str, Any]], connection: Connection) -> None:
 
 def _row(stored: StoredEvent) -> dict[str, Any]:
     event = stored.event
-    assert event.type is not None  # checked before it was handed on
+    assert event.type is not None  # checked by the caller
     return {
         "catalog_id": stored.catalog_id,
         "event_id": event.event_id,
@@ -284,7 +284,7 @@ def _writes(found: Iterable[StoreFigures]) -> BenchTable:
             "time, ours / bare",
         ),
         rows=tuple(rows),
-        caption="Checks, pseudonyms, duplicates and popularity included; batches of both by turns."
+        caption="Checks, pseudonyms, duplicates and popularity included; batches of both alternate."
         " Median with its 95% interval. Durable: SQLite synchronous=FULL, PostgreSQL fsync.",
     )
 

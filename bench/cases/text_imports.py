@@ -1,9 +1,9 @@
-"""Products without photos from a table until they can be found by their texts, beside the same
-texts through onnxruntime alone.
+"""Imports of products without photos until they are searchable by text, compared with onnxruntime
+alone on the same texts.
 
-Chunks go by turns through the real command and suite, and through one process that only makes
-tokens and vectors: batches of texts of like length, as fast as it can on all processors (for the
-rate), and with one thread (for the processor time, which waiting threads would blur).
+Chunks are processed in alternation by the real command and suite, and by one process that only
+computes tokens and vectors: batches of texts of like length, as fast as it can on all processors
+(for the rate), and with one thread (for the processor time, which waiting threads would blur).
 """
 
 import asyncio
@@ -31,7 +31,7 @@ RATE = "products' texts embedded a second by an import, over raw batched onnxrun
 AT_LEAST = 0.7
 SEED = 7
 SHORTER, LONG = 3_000, 50_000
-"""Products: where there are twenty minutes for all benches, and with --full."""
+"""Number of products in `make bench`, and with --full."""
 CHUNKS = 6
 WARM_UP = 100
 _SECONDS = 1_200.0
@@ -48,13 +48,13 @@ class TextChunk:
 
     products: int
     seconds: float
-    """From the command's start until every text can be found."""
+    """Seconds from the command's start until every text is searchable."""
     command: float
     """Processor seconds of the command line."""
     programs: Mapping[str, float]
     """Processor seconds of each of the suite's programs."""
     raw_seconds: float
-    """By the wall clock, of tokens and vectors alone, on all processors."""
+    """Wall-clock seconds of tokens and vectors alone, on all processors."""
     raw: float
     """Processor seconds of the same with one thread."""
 
@@ -92,7 +92,7 @@ def write(path: Path, products: Sequence[ProductContent]) -> None:
 
 
 def measure(suite: Suite, count: int, say: Say) -> list[TextChunk]:
-    """Send every chunk through the suite and through one process, by turns."""
+    """Process every chunk by the suite and by one process, in alternation."""
     single, every = SentenceModel(threads=1), SentenceModel()
     held, _ = asyncio.run(photos.state(suite.addresses()["gateway"]))
     done: list[TextChunk] = []

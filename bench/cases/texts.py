@@ -1,12 +1,12 @@
-"""Whether texts find products: by words, by meaning and by both, against BM25 on titles.
+"""Quality of text search by words, by meaning and by both, compared with BM25 on titles.
 
 By the product's own code: the record's search by words (retriever), the text model's graph and
-tokens (embedder, deploy/triton), and the fusion of lists (gateway). The rivals are SQLite's own
-BM25 on titles and on everything that is said of a product. Queries are of three kinds: what
-shoppers may type, of bench/datasets/asked.py; GroceryStoreDataset's descriptions, which no
-product's text holds, as they are and without the words of the title; and names of its classes in
-several languages. Every figure is a mean over queries with its 95% interval (bootstrap);
-differences are paired by query.
+tokens (embedder, deploy/triton), and the fusion of lists (gateway). The baselines are SQLite's own
+BM25 on titles and on all text fields. There are three kinds of queries: typical shopper queries
+(bench/datasets/asked.py); GroceryStoreDataset's descriptions, which are not part of the products'
+texts, unchanged and without the words of the title; and names of its classes in several languages.
+Every figure is a mean over queries with its 95% interval (bootstrap); differences are paired by
+query.
 """
 
 import asyncio
@@ -180,10 +180,9 @@ def _without(text: str, title: str) -> str:
 
 
 def _untitled(shop: TextShop, model: SentenceModel, photos: groceries.LabelledPhotos) -> Untitled:
-    """Measure typed queries where a third of the products has photos and no words.
-
-    The space is fitted on all photos and its map from texts on the titles of the other two thirds,
-    without the queries. Every third is left without words once.
+    """Measure typical queries with a third of the products without texts. The space is fitted on
+    all photos, and its map from texts on the titles of the other two thirds, without the queries.
+    Each third is left without texts once.
     """
     names = [it.product_id for it in shop.products]
     questions, scene = shop.questions["typed"], SceneFiles().get("default")

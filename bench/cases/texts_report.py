@@ -1,4 +1,4 @@
-"""What `texts` found, as tables, figures and goals."""
+"""Tables, figures and goals of the bench `texts`."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ TITLES, FIELDS = "BM25 on titles (SQLite)", "BM25 on all fields (SQLite)"
 WORDS, MEANING = "words", "text space"
 TOGETHER, SUMMED = "both, fused by places (Search)", "both, summed (Recommend)"
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Weights of words that are tried, against 1 for the text space."""
+"""Weights of words that are tried, relative to 1 for the text space."""
 LOOKS, WITH_LOOKS = "text_visual", "text space + text_visual, fused by places"
 THIRDS = 3
 NDCG, HIT = "nDCG@10", "hit@10"
@@ -29,16 +29,16 @@ Doubles: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """A system's figures for questions of a kind, one a question."""
+    """A system's figures for queries of one kind, one per query."""
 
     ndcg: Doubles
     hit: Doubles
 
 
 Untitled: TypeAlias = dict[str, Doubles]
-"""nDCG@10 of typed queries, by system."""
+"""nDCG@10 of typical queries, by system."""
 Found: TypeAlias = dict[tuple[str, str], dict[str, Scores]]
-"""By shop and kind, then by system."""
+"""Figures by shop and kind, then by system."""
 
 
 def looks_table(untitled: Untitled) -> Iterable[BenchTable]:

@@ -1,9 +1,9 @@
-"""How long trainings take: beside LightFM alone, and from a thousand products and people to many.
+"""Duration of trainings: compared with LightFM alone, and for growing numbers of products and
+people.
 
-The first part measures what is ours of a fit by turns with LightFM's own `fit` on the same
-matrices: the same epochs, and the same model bit for bit. The second trains on made-up shops of
-growing size, each in a process of its own, and reports each step's time and of the memory at its
-peak.
+The first part measures our fit in alternation with LightFM's own `fit` on the same matrices, with
+the same epochs and the same model bit for bit. The second part trains on generated shops of growing
+size, each in a process of its own, and reports each step's time and the peak of memory.
 """
 
 import multiprocessing
@@ -45,13 +45,13 @@ class TrainingSize:
     shoppers: int
     events: int
     read_seconds: float
-    """Events and products to matrices."""
+    """Seconds from events and products to matrices."""
     epoch_seconds: float
-    """One pass of LightFM."""
+    """Seconds of one epoch of LightFM."""
     rest_seconds: float
-    """Matrices to a model: vectors, products that go together, popularity, scales."""
+    """Seconds from matrices to a model: vectors, transitions, popularity, scales."""
     peak_mib: float
-    """Of the whole process."""
+    """Peak memory of the whole process."""
 
 
 def run(say: Say) -> BenchResult:
@@ -65,7 +65,7 @@ def full(say: Say) -> BenchResult:
 
 
 def _measure(say: Say, sizes: Sequence[int]) -> BenchResult:
-    say(f"trainings on {EVENTS:,} events, by turns with LightFM alone")
+    say(f"trainings on {EVENTS:,} events, in alternation with LightFM alone")
     ours, bare = _by_turns()
     ratio = median_ratio(ours, bare)
     grown = []
@@ -184,7 +184,7 @@ def _apart(size: int) -> TrainingSize:
 
 def _train(size: int) -> TrainingSize:
     given = shop(size, size, EVENTS_A_SHOPPER * size)
-    recipe = replace(RECIPE, epochs=1, item_item=ItemItem.KNN)  # what large catalogues get
+    recipe = replace(RECIPE, epochs=1, item_item=ItemItem.KNN)  # as for large catalogs
     marks = [time.perf_counter()]
     subject = subject_of(given, recipe)
     marks.append(time.perf_counter())
@@ -220,7 +220,7 @@ def _ratio_table(ours: Sequence[float], bare: Sequence[float], ratio: Interval) 
             ),
         ),
         caption=(
-            f"Medians of {ROUNDS} rounds by turns, one thread, WARP; 95% interval. Ours tells of"
+            f"Medians of {ROUNDS} alternating rounds, one thread, WARP; 95% interval. Ours tells of"
             " its progress after each epoch; both learn the same numbers."
         ),
         section=None,

@@ -1,6 +1,6 @@
-"""The watchdog: whether its estimate is right, and what looking costs.
+"""The watchdog: accuracy of its estimate, and cost of its checks.
 
-The planner is made to ask for too small an `ef`, as it would on data that it was not measured on.
+The planner is forced to use too small an `ef`, as may happen on other data than it was measured on.
 """
 
 import asyncio
@@ -37,13 +37,14 @@ COUNT, DIMENSION, TOP = 10_000, 256, 100
 CLUSTERS, SPREAD = 200, 0.7
 BATCH = 1_000
 PASSING = 0.3
-"""Of the products, by a price that has nothing to do with the clusters: those with the first
-numbers, as the numbers have nothing to do with them either."""
+"""Fraction of the products that pass, by a price that is independent of the clusters: those with
+the lowest numbers, which are independent too.
+"""
 CHEAP = Comparison("price", Operator.LESS, Money("EUR", int(PASSING * COUNT) * 10**6))
 LOW_FACTOR = 0.3
-"""In place of planning.EF_FACTOR: about `ef` 200, where 4 asks for 2,600."""
+"""Replaces planning.EF_FACTOR: gives about `ef` 200, where 4 gives 2,600."""
 BLOCKS, BLOCK = 60, 5
-"""Searches whose latencies are compared: so many blocks of so many, of each kind by turns."""
+"""Numbers of blocks and of searches per block whose latencies are compared; kinds alternate."""
 SHARES = (0.0, 0.01, 1.0)
 MOST_SLOWER = 1.05
 MOST_WRONG = 0.03
@@ -51,17 +52,17 @@ MOST_WRONG = 0.03
 
 @dataclass(slots=True)
 class Estimated:
-    """What the watchdog said of some searches."""
+    """The watchdog's estimates of some searches."""
 
     plan: str
     recall: float
-    """Of the same searches, compared with every row."""
+    """Recall of the same searches by comparison with every row."""
     estimate: Interval
 
 
 @dataclass(slots=True)
 class Bench:
-    """What is searched, and what came of it."""
+    """The searched catalog, and the results."""
 
     vectors: Floats
     record: Record
@@ -72,9 +73,9 @@ class Bench:
     """They hold no vectors: the engine answers."""
     samples: Samples = field(default_factory=Samples)
     estimated: Estimated | None = None
-    """Of searches whose `ef` is too low."""
+    """Estimates of searches whose `ef` is too low."""
     seconds: dict[float, list[list[float]]] = field(default_factory=dict)
-    """Of each share that is looked at: of each block, of each search."""
+    """Seconds by sampled fraction, block and search."""
 
     async def search(self, dog: Watchdog) -> tuple[FoundNearest, Floats]:
         """Search for a new random point, watched by `dog`. Return the answer and the point."""
@@ -159,7 +160,7 @@ async def measure(uri: str, folder: Path, say: Callable[[str], None]) -> Bench:
 
 
 class _Alone:
-    """Nobody else writes here."""
+    """A lease that does not expire, as there is one writer."""
 
     def left(self) -> float:
         return 600.0
@@ -226,7 +227,7 @@ def result(bench: Bench) -> BenchResult:
     }
     costs = {share: _cost(bench.seconds, share) for share in SHARES[1:]}
     costing = BenchTable(
-        title="What looking costs the searches beside it",
+        title="Cost of checks for concurrent searches",
         headers=("share looked at", "p50 ms", "p99 ms", "time, against none looked at"),
         rows=tuple(
             (
@@ -239,7 +240,7 @@ def result(bench: Bench) -> BenchResult:
             )
             for share, seconds in flat.items()
         ),
-        caption=f"{BLOCKS} blocks of {BLOCK} searches of each kind, by turns; one client.",
+        caption=f"{BLOCKS} blocks of {BLOCK} searches of each kind, in alternation; one client.",
     )
     return BenchResult(
         tables=(estimating, costing),
@@ -256,7 +257,7 @@ def result(bench: Bench) -> BenchResult:
 
 
 def _cost(seconds: dict[float, list[list[float]]], share: float) -> Interval:
-    """Time of the blocks' median searches, against those of which none is looked at."""
+    """Return the ratio of the blocks' median times to those without sampling."""
     medians = [
         (float(np.median(one)), float(np.median(other)))
         for one, other in zip(seconds[share], seconds[0.0], strict=True)

@@ -1,1 +1,1 @@
-"""What benches ask about: photos, ratings and products that are made from a seed."""
+"""Data of benches: photos, ratings, and products generated from a seed."""

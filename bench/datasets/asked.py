@@ -1,7 +1,7 @@
-"""What shoppers may type, in our own words, and what in the catalogs answers it.
+"""Typical shopper queries in our own words, and the products that answer them.
 
-Written before anything was measured, and not changed since: whoever adds a query here looks at the
-products alone.
+They were written before any measurement and have not changed since. Add queries by the products
+alone, without looking at results.
 """
 
 from collections.abc import Callable, Mapping
@@ -51,7 +51,7 @@ WINES: Mapping[str, Callable[[Wine], bool]] = {
     "crisp white with high acidity": lambda w: w.type == "White" and w.attributes.acidity == "High",
     "rose from provence": lambda w: w.type == "Rosé" and w.attributes.country == "France",
 }
-"""By what is typed; what answers it is judged by what X-Wines says of a wine."""
+"""Wines by query; X-Wines' data of a wine decide whether it answers the query."""
 
 GROCERY: Mapping[str, frozenset[str]] = {
     text: frozenset(classes.split())
@@ -103,7 +103,7 @@ GROCERY: Mapping[str, frozenset[str]] = {
         " Tropicana-Juice-Smooth Tropicana-Mandarin-Morning",
     }.items()
 }
-"""By what is typed: the classes of GroceryStoreDataset that answer it."""
+"""Classes of GroceryStoreDataset by query that they answer."""
 
 LANGUAGES = ("English", "German", "French", "Spanish", "Italian", "Chinese")
 
@@ -148,7 +148,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "Red-Beet": ("red beet", "Rote Bete", "betterave", "remolacha", "barbabietola", "甜菜根"),
     "Tomato": ("tomato", "Tomate", "tomate", "tomate", "pomodoro", "番茄"),
 }
-"""What coarse classes of GroceryStoreDataset are called, by language; their products answer it."""
+"""Names of coarse classes of GroceryStoreDataset by language; their products answer the query."""
 
 
 @dataclass(frozen=True, slots=True)

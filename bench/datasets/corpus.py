@@ -1,4 +1,6 @@
-"""Products with vectors, made from a seed or of photos, and the exact answers to what is asked."""
+"""Products with vectors, generated from a seed or embedded from photos, and the exact answers to
+queries.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,22 +25,22 @@ SPREAD = 0.7
 """Standard deviation within a cluster; the clusters' centres have 1."""
 QUERIES = 50
 SHARES = (0.5, 0.05, 0.005)
-"""Of products that pass a filter."""
+"""Fractions of products that pass a filter."""
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 WRITTEN = Time(1)
-"""When all products were."""
+"""Time of creation of all products."""
 COMPARED = 100_000
-"""Vectors that are compared at a time."""
+"""Number of vectors per comparison."""
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Products p0, p1, … in random order of their prices and tags, and what is asked."""
+    """Products p0, p1, … in random order of their prices and tags, and the queries."""
 
     vectors: Floats
     queries: Floats
     ranks: npt.NDArray[np.int64]
-    """The product's place in a random order, from 0: its price, and what decides its tags."""
+    """The product's position in a random order, from 0: it determines its price and tags."""
     shares: tuple[float, ...] = SHARES
     _nearest: dict[tuple[float, int], list[list[int]]] = field(default_factory=dict)
 
@@ -47,7 +49,7 @@ class Corpus:
 
     @property
     def dimension(self) -> int:
-        """Of the vectors."""
+        """Dimension of the vectors."""
         return int(self.vectors.shape[1])
 
     def passing(self, share: float) -> npt.NDArray[np.bool_]:
@@ -134,5 +136,5 @@ def photographed(folder: Path, most: int, queries: int = QUERIES) -> Corpus | No
 
 
 def tag(share: float) -> str:
-    """Return the tag of the products that pass a filter of this share."""
+    """Return the tag of the products that pass a filter of this fraction."""
     return f"share {share}"

@@ -1,4 +1,4 @@
-"""Photo files to a model's numbers, as the product makes them, without a suite."""
+"""Conversion of photo files to a model's features, as in the product, without a suite."""
 
 import hashlib
 import os
@@ -29,28 +29,28 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 
 MODELS = ROOT / "deploy" / "triton" / "models"
 KEPT = ROOT / ".cache" / "features"
-"""What was made before, by everything that it depends on; `make clean` empties it."""
+"""Cache of computed features, by all that they depend on; `make clean` empties it."""
 CHUNK = 32
-"""Photos of one task."""
+"""Number of photos per task."""
 BATCH = 4
 HEAD = "head"
-"""Of the blocks: the last layer, as roots."""
+"""Name of the block with the square roots of the last layer."""
 _INPUT = "image"
 
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """A built model of photos."""
+    """A built photo model."""
 
     name: str
     recipe: PhotoRecipe
     blocks: Mapping[str, slice]
-    """Where each block is in the features; none = the model gives vectors."""
+    """Position of each block in the features. Empty if the model returns vectors."""
     graph: bytes
 
     @property
     def output(self) -> str:
-        """What the graph calls what it gives."""
+        """Name of the graph's output."""
         return OUTPUTS[1] if self.blocks else OUTPUTS[0]
 
 
@@ -96,7 +96,7 @@ def features(
 
 def heads(model: Backbone, paths: Sequence[Path]) -> Floats:
     """Return the backbone's unit vectors [n, 1280] without a fitted space, of one view."""
-    # The features hold the roots of the head's averages.
+    # The features contain the square roots of the head's averages.
     roots = features(model, paths, model.recipe, 1)[:, 0, model.blocks[HEAD]]
     return unit(np.square(roots))
 
@@ -115,7 +115,7 @@ def pixels(paths: Sequence[Path], recipe: PhotoRecipe, views: int) -> npt.NDArra
 
 
 def milliseconds(paths: Sequence[Path], recipe: PhotoRecipe, views: int, rounds: int = 3) -> float:
-    """Return the processor milliseconds a photo from file to the model's input, the quickest of
+    """Return the processor milliseconds per photo from file to the model's input, the fastest of
     some rounds.
     """
     spent = []

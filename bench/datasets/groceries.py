@@ -1,4 +1,4 @@
-"""GroceryStoreDataset's photos as features of one view, with what a shop would say of each."""
+"""GroceryStoreDataset's photos as features of one view, with each one's product and category."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ BACKBONE: Final = "efficientnet_lite0_features"
 
 @dataclass(frozen=True, slots=True)
 class LabelledPhotos:
-    """Photos with what they show."""
+    """Photos with their labels."""
 
     features: Floats
     """[n, f], of one view."""
     plain: Floats
     """[n, 1280]: unit vectors of the pretrained backbone."""
     names: Sequence[str]
-    """Of the product, e.g. "Golden-Delicious"."""
+    """Product of each photo, e.g. "Golden-Delicious"."""
     categories: Sequence[tuple[str, str]]
-    """Department and coarse class, e.g. ("Fruit", "Apple")."""
+    """Department and coarse class of each photo, e.g. ("Fruit", "Apple")."""
 
 
 def photos(folder: Path, part: Literal["train", "validation"]) -> LabelledPhotos:

@@ -20,9 +20,10 @@ Labels: TypeAlias = npt.NDArray[np.int64]
 Vectors: TypeAlias = npt.NDArray[np.float32]
 
 SAME_SCENE = 0.85
-"""Cosine from which on two photos of a product count as taken of one scene. Without such groups a
-photo's nearest neighbour is its own scene from a step aside, and 1-NN is .963; with them it is what
-it is on the paper's own validation part (2026-11)."""
+"""Minimum cosine of two photos of a product that count as one scene. Without such groups a photo's
+nearest neighbor is its own scene from a slightly different angle, and 1-NN is .963; with them it is
+about that of the paper's own validation part (2026-11).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,14 @@ class GroceryPhotos:
 
 @dataclass(frozen=True, slots=True)
 class Grocery:
-    """The parts that the data have here; the paper's test part is not among them."""
+    """The available parts of the data; the paper's test part is not among them."""
 
     train: GroceryPhotos
     validation: GroceryPhotos
     iconic: GroceryPhotos
-    """One of each product."""
+    """One iconic photo of each product."""
     categories: Sequence[str]
-    """Of each product: one of 43."""
+    """Category of each product, one of 43."""
 
 
 def find() -> Path | None:
@@ -66,7 +67,7 @@ def category(row: Mapping[str, str]) -> tuple[str, str]:
 
 
 def load(folder: Path) -> Grocery:
-    """Read which photos there are. Raises OSError or ValueError when the data are not whole."""
+    """Read the lists of photos. Raises OSError or ValueError if the data are incomplete."""
     rows = classes(folder)
     iconic = GroceryPhotos(
         [folder / row["Iconic Image Path (str)"].lstrip("/") for row in rows],
@@ -85,8 +86,8 @@ def _listed(folder: Path, part: str) -> GroceryPhotos:
 def scenes(vectors: Vectors, products: Labels) -> Labels:
     """Return the scene of each photo [n]: connected photos of one product by SAME_SCENE.
 
-    `vectors`: float32 [n, d] of unit length, of another model than the one that is measured, as
-    that one would lose the very neighbours that it finds best.
+    `vectors`: float32 [n, d] of unit length, of another model than the measured one, which would
+    lose the neighbors that it finds best.
     """
     groups = np.arange(len(products))
     near = (vectors @ vectors.T >= SAME_SCENE) & (products[:, None] == products)

@@ -1,8 +1,8 @@
-"""MovieLens-100k (Harper and Konstan 2015) as events and products; used to measure, never kept.
+"""MovieLens-100k (Harper and Konstan 2015) as events and products, used for measurements only.
 
-Every rating is an event of interest in a film, whatever its stars: what somebody chose to watch is
-what a recommender is asked for, and on the validation split the stars added nothing as weights. A
-film is a product whose tags are its genres and whose attribute is the decade of its release.
+Every rating is an event of interest in a film, regardless of its stars: a recommender predicts what
+a person watches, and on the validation split the stars added nothing as weights. A film is a
+product whose tags are its genres and whose attribute is the decade of its release.
 """
 
 import csv
@@ -22,10 +22,11 @@ from ranker.domain.signals import Signals
 FOLDER = "ml100k"
 SIGNALS = Signals(liked_rating=0.0, rating_power=0.0)
 RECIPE = Recipe(attribute_keys=(), signals=SIGNALS)
-"""Genres alone: on validation the decade adds nothing to nDCG@10 of films that training saw, and
-costs AUC."""
+"""Recipe with genres only: on validation the decade adds nothing to nDCG@10 of films seen in
+training, and lowers AUC.
+"""
 NEW_FILMS = Recipe(attribute_keys=("decade",), signals=SIGNALS)
-"""For films that it did not see."""
+"""Recipe for films that training did not see."""
 GENRES = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime"),
     *("Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance"),
@@ -35,7 +36,7 @@ _RELEASED, _GENRES = 2, 5
 
 
 POSTERS = "posters-half.npz"
-"""Photo vectors of half of the films, beside the ratings."""
+"""File of photo vectors of half of the films, in the same folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,9 @@ def folder() -> Path | None:
 
 
 def load(path: Path) -> MovieLens:
-    """Read ``u.item`` and ``u.data`` or ``u.data.gz``; OSError or ValueError when they are bad."""
+    """Read ``u.item`` and ``u.data`` or ``u.data.gz``. Raise OSError or ValueError if they are
+    invalid.
+    """
     with (path / "u.item").open(encoding="latin-1", newline="") as file:
         rows = csv.reader(file, delimiter="|", quoting=csv.QUOTE_NONE)
         products = sorted((_product(row) for row in rows), key=lambda one: one.product_id)

@@ -1,5 +1,6 @@
-"""A shop made from a seed: products with everything that a model learns from, and a ranker's model
-of them. Nothing here is measured."""
+"""A shop generated from a seed: products with all features that a model learns from, and a ranker's
+model of them. Nothing here is measured.
+"""
 
 from collections.abc import Sequence
 
@@ -16,7 +17,7 @@ SEED = 20261120
 SIZE = 50_000
 DIMENSION = 30
 NEIGHBOURS = 200
-"""Of each product, as many as a recipe keeps at most."""
+"""Neighbors of each product, the maximum of a recipe."""
 BOUGHT_WITH = 20
 BRANDS, SORTS, COUNTRIES, TAGS = 500, 200, 30, 100
 SHOPPER = "ann"
@@ -135,7 +136,7 @@ def request(shown: Sequence[Product], **fields: object) -> pb.RankRequest:
 
 
 def _neighbours(draw: np.random.Generator, count: int, each: int) -> Neighbours:
-    # Drawn with repetition, of which there is next to none among so many.
+    # Drawn with replacement; duplicates are rare among so many.
     items = np.sort(draw.integers(count, size=(count, each), dtype=np.int32), axis=1)
     weights = draw.random(count * each, dtype=np.float32)
     return Neighbours(np.arange(0, count * each + 1, each), items.ravel(), weights)

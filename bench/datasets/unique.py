@@ -1,4 +1,6 @@
-"""Photos that no cache knows: the example wines, enlarged, with grain, each file its own bytes."""
+"""Photos that no cache contains: the example wines, enlarged, with grain, each with different
+bytes.
+"""
 
 import io
 import itertools
@@ -18,7 +20,8 @@ _FILES = sorted((ROOT / "examples/wines/images").glob("*.jpg"))
 
 def photos(size: tuple[int, int], count: int, grain: float) -> list[bytes]:
     """`count` JPEG files of `size` (width, height). `grain`: standard deviation of its levels,
-    which decides how large a file is, and so what it takes to decode."""
+    which determines the file's size, and so the cost of decoding.
+    """
     width, height = size
     noise = np.random.default_rng(SEED).normal(0, grain, (height, width, 3)).astype(np.int16)
     found = []

@@ -1,1 +1,1 @@
-"""What benches are made with: processes, servers, load, statistics, reports."""
+"""Shared parts of benches: processes, servers, load, statistics, reports."""

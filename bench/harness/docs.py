@@ -1,4 +1,4 @@
-"""Puts a bench's tables into the page that shows them, between two comments."""
+"""Writes a bench's tables into its page, between two comments."""
 
 from pathlib import Path
 
@@ -20,14 +20,12 @@ PAGES = {
     "experiments": EXPERIMENTS,
     "new_pods": NEW_PODS,
 }
-"""Where each bench's tables are shown."""
+"""Page of each bench's tables."""
 
 
 def write(name: str, result: BenchResult, page: Path | None = None) -> None:
-    """Replace what is between the bench's comments by its tables and goals.
-
-    Of a bench without a page, or that measured nothing, nothing happens. ValueError when the page
-    lacks the comments.
+    """Replace the text between the bench's comments by its tables and goals. Do nothing for a bench
+    without a page or without measurements. Raise ValueError if the page lacks the comments.
     """
     path = page or PAGES.get(name)
     if path is None or not result.tables:

@@ -1,4 +1,4 @@
-"""The engines that benches ask, and the generation of products that they fill them with."""
+"""Engines of benches, and the generation of products in them."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -28,7 +28,7 @@ def client(uri: str) -> MilvusClient:
 
 
 def product_id(number: int) -> str:
-    """Return a product's id by its place."""
+    """Return a product's id by its number."""
     return f"p{number}"
 
 

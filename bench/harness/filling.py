@@ -1,7 +1,7 @@
-"""Fills a record and an engine in bulk, in the shapes that the retriever gives them.
+"""Fills a record and an engine in bulk, in the retriever's own format.
 
-A million products one by one through the retriever would take hours, of which a search sees
-nothing: what stands in the tables and in the collection afterwards is the same.
+A million products one by one through the retriever would take hours; tables and collection are the
+same afterwards.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from sightline_rules.ids import derive_id
 
 ENGINE_ROWS = 5_000
 RECORD_ROWS = 20_000
-"""Rows of one write."""
+"""Rows per write."""
 START_SECONDS = 60.0
 BUILD_SECONDS = 3_600.0
 QUIET_SECONDS = 3.0

@@ -1,7 +1,6 @@
-"""A server that does nothing: it answers each call with the bytes that it was given before.
+"""An empty server: it answers each call with the bytes that it was given before.
 
-`python -m bench.harness.hop PORT`. What a call through it takes is what gRPC itself takes in
-Python.
+`python -m bench.harness.hop PORT`. A call to it costs only what gRPC itself costs in Python.
 """
 
 import asyncio

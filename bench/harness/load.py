@@ -12,7 +12,7 @@ A = TypeVar("A")
 
 @dataclass(frozen=True, slots=True)
 class Timed(Generic[A]):
-    """One call's answer and how long it took, as the caller saw it."""
+    """One call's answer and its duration, as measured by the caller."""
 
     seconds: float
     answer: A

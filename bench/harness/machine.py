@@ -1,4 +1,4 @@
-"""Describes where and with what a measurement was made."""
+"""Describes the machine and the versions of a measurement."""
 
 import os
 import platform

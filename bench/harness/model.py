@@ -18,34 +18,35 @@ class GoalVerdict(StrEnum):
     """Outcome of a goal."""
 
     MET = "MET"
-    """The whole interval is within the limit, or the figure where it decides."""
+    """The whole interval is within the limit (or the figure, if it decides)."""
     MISSED = "MISSED"
-    """Some of it is beyond."""
+    """A part of it is beyond the limit."""
     NOT_MEASURED = "NOT MEASURED"
     """There is no figure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A limit that a figure should keep."""
+    """A limit for a figure."""
 
     name: str
     at_most: float | None
     """None = there is no upper limit."""
     unit: str
     measured: Interval | None
-    """None = could not be measured here."""
+    """None: not measured."""
     at_least: float | None = None
     """None = there is no lower limit."""
     by_figure: bool = False
-    """Whether the figure decides and its interval is only shown: of figures on a fixed set of
-    people, whose interval says what other people might give."""
+    """Whether the figure decides, and its interval is only shown: for figures of a fixed set of
+    people, whose interval describes other people.
+    """
     missing: str = ""
-    """Why there is no figure; shown where there is none."""
+    """Reason why there is no figure."""
 
     @property
     def verdict(self) -> GoalVerdict:
-        """What came of it."""
+        """Outcome of the goal."""
         if self.measured is None:
             return GoalVerdict.NOT_MEASURED
         found = self.measured
@@ -65,7 +66,7 @@ class BenchTable:
     rows: tuple[tuple[str, ...], ...]
     caption: str
     section: int | None = 0
-    """Column whose change starts a new section of rows; None = there are no sections."""
+    """Column whose change starts a new section of rows; None: no sections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,9 @@ class BenchResult:
 
     tables: tuple[BenchTable, ...]
     figures: Mapping[str, object]
-    """The same and more for programs; becomes JSON."""
+    """The same figures and more for programs; written as JSON."""
     goals: Sequence[Goal] = field(default=())
     warnings: tuple[str, ...] = ()
-    """What a reader must know before believing the figures."""
+    """Warnings for readers of the figures."""
     pictures: Mapping[str, str] = field(default_factory=dict)
-    """SVG files by their names, which stand beside the page that shows the tables."""
+    """SVG files by name, written into the folder of the bench's page."""

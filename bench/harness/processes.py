@@ -1,4 +1,4 @@
-"""What processes cost, as the kernel counts it (proc(5))."""
+"""Processor time and memory of processes, as counted by the kernel (proc(5))."""
 
 import os
 import subprocess
@@ -11,11 +11,11 @@ from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _CPUCLOCK_SCHED = 2
-"""Of a process's clocks the one that the scheduler counts (linux/posix-timers.h)."""
+"""Id of a process's clock of processor time (linux/posix-timers.h)."""
 _POLL_SECONDS = 0.05
 _SELDOM = 10
-"""The kernel adds proportional memory up anew each time, which costs milliseconds: every 10th look
-will do."""
+"""Proportional memory is sampled every 10th time, as the kernel takes milliseconds to compute it.
+"""
 
 
 class CommandFailed(OSError):
@@ -28,7 +28,9 @@ class Stat:
 
     parent: int
     seconds: float
-    """Processor time, user and system, its own and that of children that ended and were reaped."""
+    """Processor seconds, user and system, of the process and of children that ended and were
+    reaped.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,13 @@ class EndedCommand:
 
     output: str
     seconds: float
-    """By the wall clock."""
+    """Wall-clock seconds."""
     cpu_seconds: float
-    """User and system, its children included."""
+    """Processor seconds, user and system, including its children."""
     peak_bytes: int
-    """Largest resident memory (VmHWM), looked at every 50 ms."""
+    """Largest resident memory (VmHWM), sampled every 50 ms."""
     beside_bytes: int
-    """Largest proportional memory (PSS) meanwhile of the process beside it; 0 = there was none."""
+    """Largest proportional memory (PSS) of the other process meanwhile; 0 if there is none."""
 
 
 def read(pids: Sequence[int]) -> dict[int, Stat]:
@@ -58,7 +60,7 @@ def read(pids: Sequence[int]) -> dict[int, Stat]:
 
 
 def parse(line: str) -> Stat:
-    """Parse a line of /proc/PID/stat. Its process name may hold spaces and parentheses."""
+    """Parse a line of /proc/PID/stat. Its process name may contain spaces and parentheses."""
     fields = line.rpartition(")")[2].split()
     ticks = sum(int(field) for field in fields[11:15])
     return Stat(parent=int(fields[1]), seconds=ticks / _TICKS)
@@ -80,7 +82,7 @@ def by_program(stats: Mapping[int, Stat], programs: Mapping[int, str]) -> dict[s
 
 def clock(pid: int) -> float:
     """Return the processor seconds of a process, all its threads, to the nanosecond. /proc counts
-    in hundredths of a second, which is as long as ten quick answers. Raise OSError when the process
+    in hundredths of a second, the time of ten quick answers. Raise OSError when the process
     is gone.
     """
     return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
@@ -133,7 +135,7 @@ def run(command: Sequence[str], beside: int = 0) -> EndedCommand:
                     besides = max(besides, _proportional(beside))
                 looks += 1
                 time.sleep(_POLL_SECONDS)
-        except BaseException:  # interrupted: nobody waits for it any longer
+        except BaseException:  # interrupted: the command is not needed any more
             process.kill()
             raise
         seconds, spent = time.perf_counter() - since, _children() - before

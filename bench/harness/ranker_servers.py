@@ -1,11 +1,11 @@
 """Three servers in one process: `python -m bench.harness.ranker_servers FOLDER PORT PORT PORT`.
 
-The first is the ranker's RankingService with the shopper's history in its hands. The second is the
-same with the record, in SQLite in FOLDER, which also holds events of others. The third is the same
-server with a service that does nothing: it answers what the first answers to the same request.
+The first is the ranker's RankingService with the shopper's history in memory. The second is the
+same with the record in SQLite in FOLDER, which also contains events of other shoppers. The third is
+the same server with an empty service: it returns the first one's answer to the same request.
 """
 
-# ruff: noqa: N802, ARG002 (gRPC names the method; some are given what they do not need)
+# ruff: noqa: N802, ARG002 (gRPC names the method; some arguments are not used)
 
 import asyncio
 import sys
@@ -36,13 +36,13 @@ from sightline.ranker.v1 import ranking_service_pb2_grpc
 KEY = Pseudonyms(bytes(range(32)))
 ACTOR = KEY.of("default", Shopper(Identity.USER, shelves.SHOPPER))
 OTHERS = 20_000
-"""Events of other shoppers in the record."""
+"""Number of events of other shoppers in the record."""
 BATCH = 1_000
 SERVICE = "sightline.ranker.v1.RankingService"
 
 
 class _Held:
-    """A reader that has read already."""
+    """A reader of histories with a stored result."""
 
     def __init__(self, now_micros: int) -> None:
         self._history = History(recent=shelves.history(ACTOR, now_micros))
@@ -58,7 +58,7 @@ class _Held:
 
 
 class _Serving:
-    """One model that serves."""
+    """A model registry with one serving model."""
 
     def __init__(self) -> None:
         self._model = shelves.drawn_model(ACTOR)
@@ -78,7 +78,7 @@ class _Serving:
 
 
 class _Empty(RankingServicer):
-    """Answers each request to rank as the first one was answered."""
+    """A service that returns the first request's answer to each request."""
 
     _answer: pb.RankResponse | None = None
 

@@ -1,7 +1,7 @@
-"""Prints a bench's result and keeps it as JSON: a summary in Git, every sample beside it.
+"""Prints a bench's result and writes it as JSON: a summary in Git, and all samples beside it.
 
-`results/<bench>.json` is the newest summary of a bench and is committed; `results/raw/` has what
-each run measured and is ignored by Git.
+`results/<bench>.json` is the newest summary of a bench and is committed; `results/raw/` has all
+samples of each run and is ignored by Git.
 """
 
 import json
@@ -23,7 +23,7 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 RAW = "raw"
 """The folder of samples below that of summaries."""
 MOST_SAMPLES = 24
-"""Numbers that a list of a summary may have; longer ones are described."""
+"""Maximum length of a list of numbers in a summary; longer ones are described."""
 DIGITS = 6
 """Significant digits of a summary's numbers."""
 _FLAT = re.compile(r"\[\n\s*([^\[\]{}]*?)\n\s*\]")
@@ -39,7 +39,7 @@ def show(console: Console, result: BenchResult, machine: Mapping[str, object]) -
     for goal in result.goals:
         console.print(Text(verdict(goal)))
     if not result.goals:
-        console.print(Text("Goals: none are set for this bench yet."))
+        console.print(Text("Goals: this bench has none yet."))
     for warning in result.warnings:
         console.print(Text(f"Beware: {warning}", style="yellow"))
     facts = ", ".join(f"{name} {value}" for name, value in machine.items())

@@ -35,7 +35,7 @@ CLUSTERS = 200
 SPREAD = 0.7
 """Standard deviation within a cluster; the clusters' centres have 1."""
 TAGGED = 2
-"""Every so many products have the tag."""
+"""One in this many products has the tag."""
 TAG = "tagged"
 _BATCH = 1_000
 _START_SECONDS = 120.0
@@ -44,14 +44,14 @@ _BUILD_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A record in a folder and a collection of one engine that hold the same products."""
+    """A record in a folder and a collection of one engine with the same products."""
 
     folder: Path
     engine: str
     uri: str
     generation: Generation
     vectors: Floats
-    """A line a product, product `p0` first."""
+    """One row per product, product `p0` first."""
 
     @property
     def database_url(self) -> str:
@@ -69,7 +69,7 @@ def points(count: int, dimension: int, seed: int = SEED) -> Floats:
 def product(number: int) -> ProductWrite:
     """Return a product with one photo. Its price in euros is its number."""
     name = image_id(number)
-    # Of random hashes no two are of one picture, so none collapses.
+    # Random hashes are never of the same picture, so no product collapses.
     looks = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
     content = ProductContent(
         product_id=product_id(number),
@@ -114,14 +114,14 @@ async def fill(
 
 
 class _Alone:
-    """Nobody else writes here."""
+    """A lease that does not expire, as there is one writer."""
 
     def left(self) -> float:
         return 600.0
 
 
 def _wait_for_graph(uri: str, collection: str, count: int) -> None:
-    """Wait until the server has its index in memory: before, it compares one by one."""
+    """Wait until the server has loaded its index: until then it compares row by row."""
     client = engines.client(uri)
     try:
         until = time.monotonic() + _BUILD_SECONDS
@@ -163,7 +163,7 @@ def _process(
         "BACKUPS": filled.folder / "backups",
         "MILVUS_URI": filled.uri,
         "MILVUS_PREFIX": "bench",
-        "EMBEDDER_TARGET": "127.0.0.1:9",  # nobody is there: every vector is given
+        "EMBEDDER_TARGET": "127.0.0.1:9",  # no embedder: all vectors are given
         **settings,
     }
     environment = {name: value for name, value in os.environ.items() if "RETRIEVER_" not in name}

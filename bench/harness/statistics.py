@@ -12,7 +12,7 @@ from bench.harness.model import Interval
 
 _Z = 1.96
 _BLOCK = 2**22
-"""Numbers drawn at once."""
+"""Numbers per draw."""
 
 
 def percentile(values: Sequence[float], share: float) -> Interval:
@@ -60,8 +60,8 @@ def median_ratio(
 ) -> Interval:
     """Return the median of the firsts over that of the seconds, with its 95% interval.
 
-    Values at one place were measured in turns, and are drawn together. Raise ValueError without
-    values.
+    Values at the same position were measured in the same round, and are drawn together. Raise
+    ValueError without values.
     """
     return _resampled((firsts, seconds), np.median, resamples, seed)
 

@@ -1,2 +1,1 @@
-"""An open-loop load for a running suite: requests go out at their time, whatever became of those
-before."""
+"""An open-loop load for a running suite: requests are sent on schedule."""

@@ -1,9 +1,10 @@
-"""Load for a running suite at a rate that does not wait for answers (open loop).
+"""Load generator for a running suite: sends at a given rate without waiting for answers (open
+loop).
 
 Requests are lines of a JSON file, as `sightline recommend --batch` takes them: photos, products,
-texts, users, scenes, in the mix that the file has. They go out as a Poisson process; each one's
-time counts from when it was to go out. Ends with 0, with 3 where the rate could not be kept, and
-with 4 where more than --most-failed of the requests got no answer.
+texts, users, scenes, in the file's mix. They are sent as a Poisson process; latency counts from the
+scheduled time. Exit codes: 0; 3 if the rate could not be kept; 4 if more than --most-failed of the
+requests got no answer.
 
     python -m bench.open_load requests.jsonl --target gateway:8600 --rate 200 --seconds 60
     python -m bench.open_load requests.jsonl --rate 0:50,60:400,300:400,330:50 --out sale.json
@@ -37,7 +38,7 @@ from sightline_client.errors import SightlineError
 from sightline_client.transport.token import check
 
 START = 2.0
-"""Seconds until all processes have started and the first request goes out."""
+"""Seconds until all processes have started and the first request is sent."""
 NOT_KEPT, FAILED = 3, 4
 
 
@@ -79,32 +80,42 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("requests", type=Path, help="JSON lines, as of `sightline recommend --batch`")
+    add("requests", type=Path, help="JSON lines, as for `sightline recommend --batch`")
     add("--target", default=os.environ.get("SIGHTLINE_TARGET", "127.0.0.1:8600"))
     add("--rate", required=True, help="requests/s, or points SECONDS:RATE,SECONDS:RATE,…")
-    add("--seconds", type=float, help="how long a constant rate lasts")
+    add("--seconds", type=float, help="duration of a constant rate")
     add("--timeout", type=float, default=2.0, help="deadline of a request, in seconds (2)")
     add("--catalog", default="default")
-    add("--top", type=int, default=10, help="products of an answer, where a line has no top (10)")
-    add("--processes", type=int, default=1, help="that share the rate: one sends some 1,000/s")
+    add("--top", type=int, default=10, help="products of an answer, if a line has no top (10)")
+    add(
+        "--processes",
+        type=int,
+        default=1,
+        help="processes that share the rate: one sends about 1,000/s",
+    )
     add("--seed", type=int, default=1)
-    add("--same-photos", action="store_true", help="send JPEGs as they are, which caches know")
-    add("--most-failed", type=float, default=0.0, help="share of requests without answer (0)")
-    add("--out", type=Path, help="write the figures there, as JSON")
-    add("--token-file", type=Path, help="its first line says who calls")
-    add("--tls", action="store_true", help="TLS, with the authorities that gRPC knows")
-    add("--ca", type=Path, help="who signed the gateway's certificate (PEM)")
-    add("--cert", type=Path, help="certificate to show (PEM), with --key")
+    add("--same-photos", action="store_true", help="send JPEGs unchanged, so that caches apply")
+    add(
+        "--most-failed",
+        type=float,
+        default=0.0,
+        help="accepted fraction of requests without an answer (0)",
+    )
+    add("--out", type=Path, help="file for the figures, as JSON")
+    add("--token-file", type=Path, help="file whose first line is the token")
+    add("--tls", action="store_true", help="use TLS, with the default authorities of gRPC")
+    add("--ca", type=Path, help="authority of the gateway's certificate (PEM)")
+    add("--cert", type=Path, help="client certificate (PEM), with --key")
     add("--key", type=Path)
     return parser
 
 
 def _where(given: argparse.Namespace) -> Where:
-    """Return where requests go. Raise ValueError or OSError for invalid options or files."""
+    """Return the requests' target. Raise ValueError or OSError for invalid options or files."""
     if (given.cert is None) != (given.key is None):
-        raise ValueError("--cert and --key go together")
+        raise ValueError("--cert and --key require each other")
     if given.timeout <= 0 or given.processes < 1:
-        raise ValueError("--timeout has to be above 0, --processes 1 at least")
+        raise ValueError("--timeout must be above 0, and --processes at least 1")
     token = None
     if given.token_file:
         check(token := given.token_file.read_text(encoding="utf-8").partition("\n")[0].strip())
@@ -131,7 +142,7 @@ def read(path: Path, catalog: str, top: int) -> list[rec.RecommendRequest]:
             except (ValueError, SightlineError, AttributeError, TypeError) as error:
                 raise ValueError(f"{path}, line {number}: {error}") from None
     if not found:
-        raise ValueError(f"{path} holds no request")
+        raise ValueError(f"{path} contains no request")
     return found
 
 
@@ -144,7 +155,7 @@ def loaded(
     *,
     fresh: bool,
 ) -> Sent:
-    """Send the whole load from several processes. Return what became of all requests."""
+    """Send the whole load from several processes. Return the outcomes of all requests."""
     part, begin = curve.shared(processes), time.time() + START
     messages = [request.SerializeToString() for request in requests]
     jobs = [(where, part, messages, seed + number, fresh, begin) for number in range(processes)]

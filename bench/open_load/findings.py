@@ -1,4 +1,4 @@
-"""What a load found, in figures; whether they are the service's is asked first."""
+"""Results of a load as figures; first, whether the sender kept the rate."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from bench.open_load.sending import DEGRADED, UNSENT, WHOLE, Sent
 
 PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99)
 LATE = 0.02
-"""Seconds by which the sender may miss a request's time…"""
+"""Delay in seconds from which a request counts as sent late."""
 MOST_LATE = 0.01
-"""…in this share of all."""
+"""Maximum fraction of requests that may be sent late."""
 SLICES = 60
 
 
@@ -28,14 +28,14 @@ class LoadFindings:
 
     @property
     def late_share(self) -> float:
-        """Share of requests that went out late, or not at all, by the sender's own fault."""
+        """Fraction of requests that the sender sent late, or not at all."""
         late = np.array(self.sent.late) > LATE
         unsent = np.array([end == UNSENT for end in self.sent.ends])
         return float(np.mean(late | unsent)) if len(late) else 1.0
 
     @property
     def kept(self) -> bool:
-        """Whether the rate was kept, and the figures say something about the service."""
+        """Whether the rate was kept, so that the figures describe the service."""
         return self.late_share <= MOST_LATE
 
     @property
@@ -101,29 +101,28 @@ class LoadFindings:
         rate = len(self.sent.ends) / self.curve.seconds
         return [
             BenchTable(
-                "What became of the requests",
+                "Outcomes of the requests",
                 ("end", "requests", "%"),
                 tuple(ends),
                 f"{rate:,.1f} requests/s over {self.curve.seconds:,.0f} s.",
                 None,
             ),
             BenchTable(
-                "How long answers took",
+                "Latency of the answers",
                 ("", "ms"),
                 tuple(percentiles),
-                "From the time that a request was to go out; refused and failed ones apart.",
+                "From the scheduled time of a request; rejected and failed ones are separate.",
                 None,
             ),
         ]
 
     def verdict(self) -> str:
-        """Say whether the rate was kept."""
+        """Return a sentence that says whether the rate was kept."""
         late = f"{LATE * 1e3:.0f} ms"
-        share = f"{100 * self.late_share:.2f}% of the requests went out more than {late} late"
+        share = f"{100 * self.late_share:.2f}% of the requests were sent more than {late} late"
         if self.kept:
             return f"The rate was kept: {share}."
         return (
-            f"THE RATE WAS NOT KEPT: {share}, or not at all. These figures are of the sender, not"
-            " of the service: ask less, or give it more processes (--processes) or a machine of its"
-            " own."
+            f"THE RATE WAS NOT KEPT: {share}, or not at all. These figures describe the sender,"
+            " not the service: lower the rate, add --processes, or use a separate machine."
         )

@@ -1,4 +1,4 @@
-"""When requests go out: a Poisson process whose rate follows a curve."""
+"""Schedule of requests: a Poisson process whose rate follows a curve."""
 
 import math
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ Times = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Requests a second over time, by straight lines from point to point."""
+    """Requests a second over time, interpolated linearly between points."""
 
     points: Sequence[tuple[float, float]]
-    """Seconds since the begin, rising from 0, and the rate then."""
+    """Points of seconds since the start (ascending from 0) and the rate."""
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Duration in seconds."""
         return self.points[-1][0]
 
     @property
@@ -38,7 +38,8 @@ class Curve:
         """Draw the time of each request. Equal seeds give equal times."""
         random = np.random.default_rng(seed)
         count = random.poisson(self.most * self.seconds)
-        # A process of the highest rate, of which each request stays with its time's share.
+        # Thinning: a process of the highest rate, each request kept with the probability rate ÷
+        # highest.
         times = np.sort(random.uniform(0, self.seconds, count))
         stays = random.uniform(0, self.most, count) < self.rates(times)
         kept: Times = times[stays]
@@ -60,13 +61,13 @@ def curve(text: str, seconds: float | None) -> Curve:
         points = [(0.0, float(text)), (seconds, float(text))]
     else:
         if seconds is not None:
-            raise ValueError("a curve ends with its last point: leave out --seconds")
+            raise ValueError("a curve includes its duration: omit --seconds")
         pairs = (point.partition(":") for point in text.split(","))
         points = [(float(at), float(rate)) for at, _, rate in pairs]
     rising = all(one < other for (one, _), (other, _) in pairwise(points))
     usable = all(math.isfinite(value) and value >= 0 for point in points for value in point)
     if len(points) < 2 or points[0][0] != 0 or not rising or not usable:
-        raise ValueError("points are SECONDS:RATE, from 0 on, rising in time, no rate below 0")
+        raise ValueError("points are SECONDS:RATE: ascending seconds from 0, and no negative rate")
     if not any(rate for _, rate in points):
-        raise ValueError("a rate of nothing asks nothing")
+        raise ValueError("the rate must be above 0 at some time")
     return Curve(points)

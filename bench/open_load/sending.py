@@ -1,8 +1,8 @@
-"""Sends requests at their times, and notes what became of each.
+"""Sends requests on schedule, and records the outcome of each.
 
-A request's time counts from when it was to go out, not from when it did: a service that stands
-still for a second is then seen by all requests of that second, not by the one that found it so
-(coordinated omission). How late the sender itself was is noted beside it.
+Latency counts from the scheduled time, not from the actual sending: if a service blocks for a
+second, all requests of that second are late, not only one (coordinated omission). How late the
+sender itself was is noted beside it.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from sightline_client.transport.token import say_with_calls
 
 METHOD = "/sightline.gateway.v1.RecommendationService/Recommend"
 WHOLE, DEGRADED = "whole", "degraded"
-"""Answers; everything else is the name of an error: its status, and its reason if it has one."""
+"""Outcomes of answers; all others are errors: the status, and the reason if there is one."""
 MOST_OPEN = 20_000
-"""Calls under way at a time; what would come on top is not sent, and counts as such."""
-UNSENT = "not sent: too many calls under way"
+"""Maximum number of concurrent calls; further requests are not sent, and counted as such."""
+UNSENT = "not sent: too many concurrent calls"
 JPEG = b"\xff\xd8"
 
 Ask: TypeAlias = Callable[..., Awaitable[rec.RecommendResponse]]
@@ -35,7 +35,7 @@ Ask: TypeAlias = Callable[..., Awaitable[rec.RecommendResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Whom to ask, and as whom."""
+    """Target and credentials."""
 
     target: str
     timeout: float
@@ -58,14 +58,14 @@ class Where:
 
 @dataclass(slots=True)
 class Sent:
-    """What became of the requests, in no particular order."""
+    """Outcomes of the requests, in no particular order."""
 
     due: list[float] = field(default_factory=list)
-    """Seconds since the begin."""
+    """Scheduled times, in seconds since the start."""
     late: list[float] = field(default_factory=list)
-    """Seconds after its time at which the sender made the call."""
+    """Seconds by which the sender was late."""
     seconds: list[float] = field(default_factory=list)
-    """From its time to its end."""
+    """Seconds from the scheduled time to the end."""
     ends: list[str] = field(default_factory=list)
 
     def add(self, due: float, late: float, seconds: float, end: str) -> None:
@@ -75,7 +75,7 @@ class Sent:
         self.ends.append(end)
 
     def extend(self, other: "Sent") -> None:
-        """Take in what another process sent."""
+        """Add the outcomes of another process."""
         self.due += other.due
         self.late += other.late
         self.seconds += other.seconds
@@ -141,7 +141,7 @@ async def send(
 
 
 async def _ended(method: Ask, request: rec.RecommendRequest, seconds: float) -> str:
-    """Return how a call ended, in a word."""
+    """Return the outcome of a call."""
     try:
         answer = await method(request, timeout=seconds)
     except grpc.aio.AioRpcError as error:

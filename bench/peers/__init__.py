@@ -1,1 +1,1 @@
-"""What the suite is measured beside: other people's servers, and the bare arithmetic."""
+"""What the suite is compared with: third-party servers, and the bare arithmetic."""

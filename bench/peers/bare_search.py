@@ -1,4 +1,4 @@
-"""What a search is measured beside: pymilvus alone on the same collection, and faiss in-process."""
+"""Peers of a search: pymilvus alone on the same collection, and faiss in-process."""
 
 import time
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from sightline_rules.filters import Filter
 
 
 class BareMilvus:
-    """Asks the engine for the wanted rows, with the generation's own `ef`, and for nothing else."""
+    """A bare search in the engine for the wanted rows, with the generation's own `ef`."""
 
     def __init__(self, uri: str, generation: Generation, top: int) -> None:
         self._client = engines.client(uri)
@@ -41,9 +41,8 @@ class BareMilvus:
 
 
 class Faiss:
-    """faiss on one core: by a graph with the generation's parameters, and one by one.
-
-    Filters are bitmaps that are made beforehand, so it answers as if it knew what passes.
+    """faiss on one core: by a graph with the generation's parameters, and by comparing every row.
+    Filters are bitmaps that are computed beforehand.
     """
 
     def __init__(self, corpus: Corpus, generation: Generation, top: int) -> None:

@@ -1,8 +1,8 @@
-"""Everything that turns JPEG bytes into a vector for the bench `embedding`, each behind one call.
+"""Contenders of the bench `embedding`: each converts JPEG bytes to a vector by one call.
 
-All run the same graph on two processes or threads of one compute thread each, and bring photos
-into form by the same function. Two do it in the bench's own process: what a program costs that
-has no server at all, and one that has only Triton.
+All run the same graph in two processes or threads with one compute thread each, and preprocess
+photos by the same function. Two work in the bench's own process: one without any server, and one
+with Triton only.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ PEERS: Mapping[str, Sequence[str]] = {
     "LitServe": ("lit_server.py",),
     "Ray Serve": ("ray_server.py",),
 }
-"""The other servers' command lines; the port goes behind."""
+"""The other servers' command lines, without the port, which follows."""
 _ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join(
         str(ROOT / part) for part in ("services/embedder/src", "kit/src", "rules/src")
@@ -66,24 +66,24 @@ _ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",  # it listens on 127.0.0.1 only
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
-    # As the embedder and Triton do it: freed memory is kept for the next photo.
+    # As in the embedder and Triton: freed memory is kept for the next photo.
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(128 * 2**20),
 }
 
 
 class ServerRefused(Exception):
-    """A server answered with something else than a vector."""
+    """A server did not answer with a vector."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingContender:
-    """One way from JPEG bytes to a vector."""
+    """A system that converts JPEG bytes to a vector."""
 
     name: str
     call: Call
     programs: tuple[int, ...] = ()
-    """Process ids of its servers; what descends from them is theirs too."""
+    """Process ids of its servers; their descendants count too."""
     here: bool = False
     """Whether some of its work is done in the bench's own process."""
 
@@ -125,7 +125,7 @@ def serving(
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=15)
-        with suppress(ProcessLookupError):  # and whatever it left in its session
+        with suppress(ProcessLookupError):  # and the remaining processes of its session
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 

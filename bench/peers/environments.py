@@ -1,4 +1,4 @@
-"""Environments of those who have dependencies of their own."""
+"""Environments of peers with their own dependencies."""
 
 import subprocess
 from pathlib import Path
@@ -7,7 +7,7 @@ from bench.harness.machine import ROOT
 
 
 def made(folder: Path) -> str:
-    """Have the environment of a folder's pyproject.toml; what is wrong when that fails."""
+    """Create the environment of a folder's pyproject.toml. Return the error; empty = success."""
     command = [".tools/bin/uv", "sync", "--locked", "--project", str(folder)]
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The same work without a suite: photo files to vectors in one process."""
+"""The same work without a suite: conversion of photo files to vectors in one process."""
 
 import hashlib
 import time
@@ -21,10 +21,10 @@ _VERSION = "1"
 
 
 class Raw:
-    """The suite's own graph and the suite's own way from a file to pixels, with one thread."""
+    """The suite's own graph and decoding, with one thread."""
 
     def __init__(self) -> None:
-        """Load the graph that the suite serves; OSError when it is another one."""
+        """Load the graph that the suite serves. Raise OSError if it is another one."""
         config = text_format.Parse(
             (MODEL / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
         )

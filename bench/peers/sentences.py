@@ -1,4 +1,4 @@
-"""Texts to vectors in one process: the suite's own graph and tokens, without a suite."""
+"""Texts to vectors in one process, by the suite's own graph and tokens, without a suite."""
 
 import time
 from collections.abc import Sequence
@@ -30,8 +30,9 @@ class SentenceModel:
     """The text model."""
 
     def __init__(self, model: Path = MODEL, threads: int = 0) -> None:
-        """``threads``: 0 = as many as onnxruntime likes. OSError when the model was not built, or
-        takes no texts."""
+        """``threads``: 0 = onnxruntime's default. Raise OSError if the model was not built, or
+        takes no texts.
+        """
         config = text_format.Parse(
             (model / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
         )

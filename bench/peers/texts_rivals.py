@@ -20,13 +20,13 @@ from retriever.search import keywords
 from sightline_rules.fields import EMBEDDED
 
 LISTED = 100
-"""Products that each list names, as in the default scene."""
+"""Number of products of each list, as in the default scene."""
 Scored: TypeAlias = list[tuple[str, float]]
-"""Products with how well they answer, best first."""
+"""Products with their scores, best first."""
 
 
 class Rival:
-    """SQLite's BM25 with its own words (unicode61, accents removed), any of which may match."""
+    """SQLite's BM25 with its own tokenizer (unicode61, accents removed); any word may match."""
 
     def __init__(self, products: Iterable[ProductContent], *, titles: bool) -> None:
         self._store = sqlite3.connect(":memory:")

@@ -1,4 +1,5 @@
-"""Writes what Prometheus, Grafana and Kubernetes read: `python -m deploy.monitoring.generate`.
+"""Generates the files of Prometheus, Grafana and Kubernetes: `python -m
+deploy.monitoring.generate`.
 
 From slo.yaml the rules of objectives, from boards/ the dashboards, and from all rules the
 PrometheusRule of the component `monitoring`. `--check` compares and writes nothing.

@@ -12,7 +12,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from deploy.monitoring.boards.model import Board, Panel, PanelRow, Variable
 
 HEIGHT = {True: 4, False: 8}
-"""Of a panel that is a number, and of lines."""
+"""Heights of a panel with a number, and of one with lines."""
 WIDTH = 24
 """Of the grid."""
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="$datasource")
@@ -36,7 +36,11 @@ def rendered(board: Board) -> str:
             dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
         )
         .with_variable(
-            _labels("namespace", "sightline_rpc_seconds_count", "Of Kubernetes; All elsewhere.")
+            _labels(
+                "namespace",
+                "sightline_rpc_seconds_count",
+                "Namespace on Kubernetes; All elsewhere.",
+            )
         )
         .with_variable(
             _labels("catalog", 'sightline_index_lag_seconds{namespace=~"$namespace"}', "Shops.")

@@ -2,7 +2,7 @@
 
 The alerts are those of Google's SRE workbook, chapter 5: multi-window, multi-burn-rate. A burn rate
 of 1 spends the error budget in exactly the objective's days; an alert fires while both a long
-window and a short one burn faster than its rate, so that it ends soon after the trouble.
+window and a short one burn faster than its rate, so that it ends soon after the problem.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ BURNS = (
     Burn(1, "3d", "6h", "warning"),
 )
 SHORT, LONG = ("5m", "30m", "1h"), ("6h", "3d")
-"""Windows by how often they are computed: a long one is dear, and changes slowly."""
+"""Windows by interval of computation: a long window is expensive, and changes slowly."""
 
 
 class Slo(BaseModel):
-    """One objective; slo.yaml says what each field is."""
+    """One objective; slo.yaml describes each field."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -62,7 +62,7 @@ class Slo(BaseModel):
 
     @property
     def allowed(self) -> float:
-        """The share that may be bad."""
+        """The allowed bad share."""
         return round(1 - self.objective / 100, 6)
 
     @property
@@ -72,7 +72,7 @@ class Slo(BaseModel):
 
 
 class Slos(BaseModel):
-    """All of slo.yaml."""
+    """The objectives of slo.yaml."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -130,7 +130,7 @@ def _ratios(found: Slos, windows: tuple[str, ...]) -> Iterator[Rule]:
 
 
 def _bad(name: str, slo: Slo, window: str) -> str:
-    """Return the query of the bad share in a window; it has no value without events."""
+    """Return the query of the bad share in a window; without events it has no value."""
     if slo.good_while:
         return f'1 - avg_over_time(sightline:slo_good:bool{{slo="{name}"}}[{window}])'
 
@@ -138,7 +138,7 @@ def _bad(name: str, slo: Slo, window: str) -> str:
         return f"sum by ({slo.by}) (rate({selector}[{window}]))"
 
     valid = rate(slo.valid)
-    # A counter that never counted has no series: it is 0 wherever something valid happened.
+    # A counter without counts has no series: it is 0 where valid events exist.
     terms = " + ".join(f"({rate(each)} or 0 * {valid})" for each in (slo.bad or (slo.good,)))
     return f"{'1 - ' if slo.good else ''}({terms}) / ({valid} > 0)"
 

@@ -1,7 +1,7 @@
 """The example catalog as plain values: 100 wines and 1,000 dated ratings.
 
-It reads the files beside it and knows no service, so that a demo, a test or a benchmark can turn
-the values into whatever messages it needs.
+It reads the files beside it and depends on no service, so that a demo, a test or a benchmark can
+convert the values to its own messages.
 """
 
 import ast
@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What X-Wines says of a wine beside its name, type and winery."""
+    """Attributes of a wine in X-Wines, without its name, type and winery."""
 
     country: str
     """English name of the country, as in "Italy"."""
@@ -30,9 +30,9 @@ class Attributes:
     acidity: str
     """"Low", "Medium" or "High"."""
     abv: float
-    """Alcohol by volume in percent, as given: a few outliers are in the source."""
+    """Alcohol by volume in percent, unchanged; the source has a few outliers."""
     elaborate: str
-    """How it was blended, as in "Varietal/100%"."""
+    """Blend, as in "Varietal/100%"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Wine:
     currency: str
     """ISO 4217."""
     available: bool
-    """Made up: about one in ten is not."""
+    """Made up: about one in ten is sold out."""
     tags: tuple[str, ...]
     """Dishes it goes with."""
     attributes: Attributes
@@ -73,11 +73,11 @@ class Rating:
     value: float
     """1 to 5 stars, in halves."""
     time: datetime
-    """When it was given. The source names no zone; read as UTC."""
+    """Time of the rating. The source names no zone; read as UTC."""
 
 
 def load_wines(folder: Path = HERE) -> tuple[Wine, ...]:
-    """Return all wines in the order of ``wines.csv``. ValueError when an offer is missing."""
+    """Return all wines in the order of ``wines.csv``. Raise ValueError if an offer is missing."""
     offers = {row["wine_id"]: row for row in _rows(folder / "offers.csv")}
     wines = []
     for row in _rows(folder / "wines.csv"):
@@ -133,5 +133,5 @@ def _wine(row: dict[str, str], offer: dict[str, str], images: Path) -> Wine:
 
 
 def _strings(text: str) -> tuple[str, ...]:
-    """X-Wines writes lists as Python literals."""
+    """Return a list of strings, which X-Wines writes as a Python literal."""
     return tuple(str(item) for item in ast.literal_eval(text))

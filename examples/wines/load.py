@@ -1,9 +1,9 @@
-"""Loads the wines into a suite that runs: 100 products with photos, 1,000 ratings, a model.
+"""Loads the wines into a running suite: 100 products with photos, 1,000 ratings, a model.
 
 `python -m examples.wines.load` finds the suite as `make up` does, by DATA and GATEWAY_ADMIN_PORT;
-with `--target HOST:PORT` it is that of another gateway, by its administrative port. It says who
-calls as `sightline` does, by SIGHTLINE_TOKEN_FILE or SIGHTLINE_TOKEN; run again, it writes the same
-once more and changes nothing.
+with `--target HOST:PORT` it is that of another gateway, by its administrative port. It
+authenticates like `sightline`, by SIGHTLINE_TOKEN_FILE or SIGHTLINE_TOKEN. It is idempotent: a
+second run changes nothing.
 """
 
 import argparse
@@ -27,15 +27,17 @@ from sightline_client.cli.base import access_token
 
 
 def main(environment: Mapping[str, str], arguments: Sequence[str] = ()) -> int:
-    """0 when all of it is in; 1 when a step did not do what it says; 130 when interrupted."""
+    """Load the wines. Return 0 if all were loaded, 1 if a step failed, 130 if interrupted."""
     parser = argparse.ArgumentParser(prog="python -m examples.wines.load", description=__doc__)
-    parser.add_argument("--target", metavar="HOST:PORT", help="else the suite of `make up`")
+    parser.add_argument("--target", metavar="HOST:PORT", help="default: the suite of `make up`")
     target = parser.parse_args(arguments).target
     console = out.make_console()
     try:
         asyncio.run(load(console, target or _gateway(environment), token_of(environment)))
     except KeyboardInterrupt:
-        out.say(console, "Interrupted; what was loaded stays, and `make wines` goes on.", "yellow")
+        out.say(
+            console, "Interrupted; loaded data stay. Run `make wines` again to continue.", "yellow"
+        )
         return 130
     except (LoadingFailed, SightlineError, SuiteError, OSError, typer.BadParameter) as error:
         out.say(console, f"error: {error}", "bold red")
@@ -52,13 +54,13 @@ def _gateway(environment: Mapping[str, str]) -> str:
 
 
 def token_of(environment: Mapping[str, str]) -> str | None:
-    """Return the token to load with; None = the suite asks for none. Raises BadParameter."""
+    """Return the token to load with; None if the suite requires none. Raises BadParameter."""
     token, file = (environment.get(f"SIGHTLINE_TOKEN{end}") or None for end in ("", "_FILE"))
     return access_token.of(token, file and Path(file))
 
 
 async def load(console: Console, target: str, token: str | None) -> None:
-    """Load it all, step by step. Raises LoadingFailed, SightlineError."""
+    """Load the wines step by step. Raises LoadingFailed, SightlineError."""
     wines, ratings = load_wines(), load_ratings()
     async with SightlineClient(target, timeout=30, token=token) as client:
         await loading.import_wines(client, wines)

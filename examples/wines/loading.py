@@ -1,6 +1,6 @@
-"""Brings the example catalog into a suite: products, ratings, a trained model.
+"""Loads the example catalog into a suite: products, ratings, a trained model.
 
-Every step checks that it did what it says and raises LoadingFailed when it did not.
+Every step verifies its result and raises LoadingFailed if it failed.
 """
 
 import asyncio
@@ -12,10 +12,10 @@ from examples.wines.catalogue import Rating, Wine, load_ratings, load_wines
 from sightline_client import JobState, SightlineClient
 
 __all__ = ["Rating", "Wine", "load_ratings", "load_wines"]
-"""What is brought in, with this module's own steps."""
+"""The loaded data, by this module's own steps."""
 
 Progress = Callable[[int, int], None]
-"""Called with what is done and what there is in all."""
+"""Called with the number done and the total."""
 
 TRAINING_SEED = 7
 _INDEX_SECONDS = 180.0
@@ -23,7 +23,7 @@ _TRAIN_SECONDS = 900.0
 
 
 class LoadingFailed(Exception):
-    """A step did not do what it says; the message names what is missing."""
+    """A step failed; the message names what is missing."""
 
 
 def ignore(done: int, total: int) -> None:
@@ -39,14 +39,14 @@ async def import_wines(
     async for batch in client.upsert_products(products, batch_size=10):
         for outcome in batch.outcomes:
             if outcome.error is not None:
-                raise LoadingFailed(f"wine {outcome.product_id} was refused: {outcome.error}")
+                raise LoadingFailed(f"wine {outcome.product_id} was rejected: {outcome.error}")
         token = batch.index_token
         progress(batch.done, len(wines))
     return token
 
 
 async def wait_indexed(client: SightlineClient, photos: int, progress: Progress = ignore) -> float:
-    """Wait until every photo has its vector in the index. Return the seconds that it took."""
+    """Wait until every photo's vector is in the index. Return the seconds that it took."""
     since = time.monotonic()
     while True:
         status = await client.status()
@@ -71,7 +71,7 @@ async def import_ratings(
     events = (shop.event(rating) for rating in ratings)
     async for batch in client.write_events(events, batch_size=100):
         for failure in batch.failures:
-            raise LoadingFailed(f"event {failure.event_id} was refused: {failure.error}")
+            raise LoadingFailed(f"event {failure.event_id} was rejected: {failure.error}")
         written += batch.written_count + batch.duplicate_count
         progress(batch.done, len(ratings))
     if written != len(ratings):
@@ -90,7 +90,7 @@ async def train(client: SightlineClient, progress: Progress = ignore) -> str:
 
 
 async def promote(client: SightlineClient, model_version: str) -> None:
-    """Promote the model, whatever its evaluation says: so few ratings prove little either way."""
+    """Promote the model regardless of its evaluation, as so few ratings prove little."""
     model = await client.promote_model(model_version, force=True)
     if not model.promoted:
         raise LoadingFailed(f"model {model_version} is not the serving one")

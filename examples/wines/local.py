@@ -1,4 +1,4 @@
-"""A suite of one's own: a fresh folder and free ports, so that it meets no other suite."""
+"""A separate suite in a new folder and on free ports, so that it affects no other suite."""
 
 import contextlib
 import random
@@ -19,7 +19,7 @@ _TRIES = 200
 
 
 class Stoppable(Protocol):
-    """What is needed of a suite here."""
+    """The methods of a suite that are used here."""
 
     def up(self) -> None:
         """Start it. Return when it is healthy."""
@@ -39,7 +39,7 @@ def own_suite(report: Report) -> contextlib.AbstractContextManager[Suite]:
 
 @contextlib.contextmanager
 def own(make: Callable[[Path], S]) -> Iterator[S]:
-    """Start what ``make`` makes for a fresh folder, and stop it at the end, also after an error.
+    """Start what ``make`` returns for a new folder, and stop it at the end, also after an error.
 
     The folder is deleted at the end, unless an error occurred: then it stays, and the error says
     where the logs are.
@@ -47,7 +47,7 @@ def own(make: Callable[[Path], S]) -> Iterator[S]:
     data = Path(tempfile.mkdtemp(prefix="sightline-"))
     with _deleted_unless_it_failed(data):
         suite = make(data)
-        # An impatient second Ctrl-C must not leave processes behind.
+        # A second Ctrl-C must not leave processes behind.
         with _stopped_in_peace(suite):
             suite.up()
             yield suite
@@ -55,7 +55,7 @@ def own(make: Callable[[Path], S]) -> Iterator[S]:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM ends the program as Ctrl-C does, so that what it started is stopped too."""
+    """Make SIGTERM end the program like Ctrl-C, so that its processes are stopped too."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -68,7 +68,7 @@ def terminable() -> Iterator[None]:
 
 
 def free_port_base() -> int:
-    """Return a PORT_BASE whose ports are all free now. OSError when none is found.
+    """Return a PORT_BASE whose ports are all free now. Raise OSError if none is found.
 
     From 12,000 to 30,000: below the range that Linux gives to outgoing connections.
     """
@@ -87,7 +87,7 @@ def _deleted_unless_it_failed(data: Path) -> Iterator[None]:
     except Exception as error:
         error.add_note(f"the logs of the suite are in {data / 'logs'}")
         raise
-    except BaseException:  # interrupted: nothing to look into
+    except BaseException:  # interrupted: the folder is not needed
         shutil.rmtree(data, ignore_errors=True)
         raise
     shutil.rmtree(data, ignore_errors=True)

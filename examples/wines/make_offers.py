@@ -1,6 +1,6 @@
 """Make up a price and a stock state for every wine, the same ones each time.
 
-X-Wines holds no prices and no stock, so these are inventions: a price drawn within a range that is
+X-Wines has no prices and no stock, so these are made up: a price drawn within a range that is
 usual for the wine's type, and about one wine in ten sold out. Run it as
 ``python -m examples.wines.make_offers``; it writes ``offers.csv`` beside itself, byte for byte the
 same on every run.

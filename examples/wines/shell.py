@@ -1,4 +1,4 @@
-"""Commands of `sightline`, run and printed as a person would see them."""
+"""Commands of `sightline`, run and printed as in a terminal."""
 
 import json
 import shlex
@@ -17,18 +17,18 @@ SIGHTLINE = Path(sys.executable).with_name("sightline")
 
 
 class TranscriptFailed(Exception):
-    """A command did not do what it should."""
+    """A command did not behave as expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """Runs commands of `sightline` and prints them with what they say."""
+    """A shell that runs commands of `sightline` and prints them with their output."""
 
     console: Console
     target: str
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
-        """Run a command and return its output. TranscriptFailed unless it exits with `code`."""
+        """Run a command. Return its output. Raise TranscriptFailed unless it exits with `code`."""
         self.console.print()
         out.say(self.console, f"$ sightline {shlex.join(arguments)}", "bold")
         ran = self._run(arguments)

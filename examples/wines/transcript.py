@@ -1,4 +1,4 @@
-"""A suite of its own, filled with the wines, in which a transcript is played."""
+"""A separate suite, filled with the wines, in which a transcript runs."""
 
 import argparse
 import asyncio
@@ -16,13 +16,13 @@ from local_suite.model import SuiteError
 from sightline_client import SightlineClient, SightlineError
 
 Play = Callable[[Console, Shell], None]
-"""The commands. TranscriptFailed where one does not do what it should."""
+"""The commands. Raises TranscriptFailed if one does not behave as expected."""
 
 
 def run(
     program: str, about: str | None, arguments: Sequence[str], play: Play, *, rated: bool
 ) -> int:
-    """Return 0 when every command did what it should; 1 when one did not; 130 when interrupted.
+    """Return 0 if every command behaved as expected, 1 if one did not, 130 if interrupted.
 
     `rated`: with the ratings as events.
     """

@@ -1,4 +1,4 @@
-"""What a shopper's hand and light do to a catalog photo: deterministic by seed and key.
+"""Changes that make a catalog photo look like a shopper's: deterministic by seed and key.
 
 The same Pillow gives the same bytes for the same photo, seed and key on every machine.
 """
@@ -10,7 +10,7 @@ from enum import StrEnum
 from PIL import Image, ImageEnhance, ImageOps, ImageStat
 
 QUALITY = 90
-"""Of the JPEG that comes out."""
+"""Quality of the resulting JPEG."""
 
 
 class Transform(StrEnum):

@@ -97,8 +97,10 @@ def _aging(program: Program) -> Program:
     """Connections end all the time meanwhile, as they do on Kubernetes: no call fails by it."""
     if program.group == "engines" or program.name.endswith("-worker"):
         return program
-    age = {f"{program.name.upper()}_CONNECTION_AGE_SECONDS": CONNECTION_AGE}
-    return replace(program, environment={**program.environment, **age})
+    given = {f"{program.name.upper()}_CONNECTION_AGE_SECONDS": CONNECTION_AGE}
+    if program.name == "retriever":
+        given["RETRIEVER_MILVUS_PROBE_SECONDS"] = "60"  # a busy machine is no lost engine
+    return replace(program, environment={**program.environment, **given})
 
 
 @contextmanager

@@ -210,7 +210,7 @@ def test_a_gateway_that_speaks_tls_is_called_as_the_page_says(desk: Desk, asked_
 
 def test_a_service_says_beforehand_whether_it_would_start(desk: Desk) -> None:
     (command,) = (line for line in TYPED if line.startswith("sightline config check"))
-    assert desk.shell(command) == "gateway: settings and files are right (development)"
+    assert desk.shell(command) == "gateway: settings and files are valid (development)"
     said = desk.shell(f"GATEWAY_MODE=production {command}", code=1)
     assert "GATEWAY_REFLECTION=false" in said
     assert f"`{(check := 'python -m gateway --check')}`" in PAGE

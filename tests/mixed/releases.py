@@ -31,8 +31,8 @@ class Release:
 
 
 def last(root: Path = ROOT, named: str = "") -> Release:
-    """Return the release before the one that this checkout is of: its tag, or the commit before
-    the first one whose changelog begins with this one's section, which may be "Unreleased".
+    """Return the release before the one that this checkout is of, whose changelog may begin with
+    "Unreleased": its tag, or the newest commit that touched a changelog which begins with it.
 
     `named`: that commit instead. Raise NotMeasured when this clone does not have it.
     """
@@ -44,18 +44,11 @@ def last(root: Path = ROOT, named: str = "") -> Release:
     try:
         return _of(root, f"v{before}")
     except NotMeasured:
-        found = "HEAD"
-    touched = _git(root, "rev-list", "--first-parent", "HEAD", "--", CHANGELOG).split()
+        touched = _git(root, "rev-list", "--first-parent", "HEAD", "--", CHANGELOG).split()
     for commit in touched:
-        if _of(root, commit).version == before:
-            break
-        found = f"{commit}^"
-    release = _of(root, found)
-    if release.version != before:
-        raise NotMeasured(
-            f"no commit of {before} in this clone; is it shallow? --release names one"
-        )
-    return release
+        if (release := _of(root, commit)).version == before:
+            return release
+    raise NotMeasured(f"no commit of {before} in this clone; is it shallow? --release names one")
 
 
 def _of(root: Path, name: str) -> Release:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -132,19 +131,22 @@ def stage(before: Path, folders: Path) -> Iterator[tuple[Suite, PostgreSQL]]:
         file.write_text(str(before))
         return replace(program, command=("/bin/sh", str(LAUNCH), str(file), program.command[-1]))
 
-    with on_postgresql({**SETTINGS, **WAIT}, run_as) as (suite, server):
+    def prepare(server: PostgreSQL) -> None:
+        migrate(server, before)
+
+    with on_postgresql({**SETTINGS, **WAIT}, run_as, prepare) as (suite, server):
         yield suite, server
 
 
-def migrate(server: PostgreSQL) -> str:
-    """Make this release's tables, as the Jobs of deploy/k8s do; what was said. Raises
-    NotMeasured."""
+def migrate(server: PostgreSQL, release: Path = ROOT) -> str:
+    """Make the tables of the release in a folder, as the Jobs of deploy/k8s do. Return what was
+    said. Raises NotMeasured."""
     said = []
     for service in RECORDS:
         done = subprocess.run(
-            [sys.executable, "-m", f"{service}.migrate"],
+            [release / ".venv/bin/python", "-m", f"{service}.migrate"],
             env={f"{service.upper()}_DATABASE_URL": server.url(service)},
-            cwd=ROOT,
+            cwd=release,
             capture_output=True,
             text=True,
             check=False,

@@ -47,8 +47,9 @@ def history(tmp_path: Path) -> Path:
     return root
 
 
-def test_the_last_release_is_the_commit_before_the_changelog_names_the_next(history: Path) -> None:
-    released = commit(history, "1.1.0", "1.0.0", code="its last")
+def test_the_last_release_is_the_commit_that_wrote_it_into_the_changelog(history: Path) -> None:
+    released = git(history, "rev-parse", "HEAD")
+    commit(history, "1.1.0", "1.0.0", code="of the next release")
     commit(history, "1.2.0", "1.1.0", "1.0.0")
     commit(history, "1.2.0", "1.1.0", "1.0.0", code="more")
     found = last(history)

@@ -1,8 +1,8 @@
-"""The suite beside what a user would build instead: one process with everything in it.
+"""Comparison of the suite with the alternative that a user would build: one process.
 
-Both hold the same catalog, vectors and model on one machine and answer the same questions, by
-turns. What counts is the processor time of all their processes for an answer, then latency and
-answers a second. `filled` keeps filled suites under .cache, so that a second run starts soon.
+Both have the same catalog, vectors and model on one machine and answer the same requests in
+alternation. Compared are the processor time of all their processes for an answer, latency, and
+answers a second. `filled` caches filled suites under .cache, so that a second run starts quickly.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def result(found: cases.MonolithShops) -> BenchResult:
 
 
 def _goals(found: cases.MonolithShops) -> list[Goal]:
-    """Return all goals in the order of the table that set them."""
+    """Return all goals in the order of their table."""
     return [
         *goals.beside_monolith(found.clothing, SMALL),
         *goals.faster(found.clothing),

@@ -1,4 +1,4 @@
-"""What is asked: the same questions of the suite, as messages, and of the monolith, by HTTP."""
+"""Requests of the comparison: messages for the suite, and HTTP for the monolith."""
 
 import itertools
 import random
@@ -22,9 +22,11 @@ WORDS: Mapping[str, str] = {
     TEXT: "search by text",
     ANCHORED: "recommend to an anchor",
 }
-"""The kinds of questions, as tables name them."""
+"""Kinds of requests, as in the tables."""
 WHOLE, SPARSE = ("also-viewed", "similar"), "bought-together"
-"""Scenes that are asked with an anchor by turns; what was bought with it may be a few, or none."""
+"""Scenes that are requested with an anchor, in turn. `bought-together` may return few products, or
+none.
+"""
 _SERVICE = "/sightline.gateway.v1.RecommendationService/"
 RECOMMEND, FIND = f"{_SERVICE}Recommend", f"{_SERVICE}Search"
 
@@ -39,21 +41,21 @@ class LoadQuestion:
     http: bytes
     """The whole request, head and body."""
     least: int = PAGE_SIZE
-    """Products that the suite's answer has."""
+    """Number of products in the suite's answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """What may be asked about a catalog."""
+    """Possible requests to a catalog."""
 
     products: Sequence[str] = ()
     users: Sequence[str] = ()
     photos: Sequence[bytes] = ()
-    """JPEG files; no two questions send the same bytes."""
+    """JPEG files; each request sends different bytes."""
     texts: Sequence[str] = ()
     catalog: str = "default"
     anchors: Sequence[str] = ()
-    """Products whose pages are asked for."""
+    """Products whose pages are requested."""
 
     def kinds(self) -> tuple[str, ...]:
         """Return the kinds of question that this catalog allows."""

@@ -28,7 +28,8 @@ PLAIN, THIRTY, FIFTY = "no variants", "30 variants of each product", "variants o
 PICTURE = "3,000 products of one picture"
 LONG = "only in the long form (python -m bench --full monolith)"
 SHAPE = 3_100
-"""Rows of the catalogs with variants and without, and of one of products with one picture."""
+"""Number of rows of the catalogs with and without variants, and of the one with a common picture.
+"""
 CROWD, EVENTS = 1_000, 20_000
 ASKED = 500
 """Different texts."""

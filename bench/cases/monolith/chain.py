@@ -1,7 +1,7 @@
-"""A bare chain of three hops with the bytes of an answer, and how many bytes those are.
+"""A bare chain of three hops, and the number of bytes that an answer moves in it.
 
-caller → middle → retriever, ranker: each hop a grpc.aio process that does nothing. The bytes are
-those that a gateway of the suite sent and got, all calls to a service of one answer together.
+caller → middle → retriever, ranker: each hop a grpc.aio process that does nothing. A call to a
+service carries as many bytes as all calls of the suite's gateway to it for one answer.
 """
 
 import asyncio
@@ -28,35 +28,35 @@ from tests.engines import free_port
 
 SERVICES = ("retriever", "ranker")
 LOOKS = 5
-"""Answers whose bytes are counted; the median counts."""
+"""Number of answers whose bytes are counted; the median is used."""
 QUIET_SECONDS = 0.4
-"""After an answer its record follows."""
+"""Seconds to wait for an answer's record, which is sent after the answer."""
 START_SECONDS = 60.0
 _LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """What one answer moves between the hops."""
+    """Bytes that one answer moves between the hops."""
 
     request: int
     answer: int
     asked: tuple[int, ...]
-    """Of each of SERVICES, all calls together."""
+    """Bytes of each of SERVICES, summed over its calls."""
     answered: tuple[int, ...]
     calls: tuple[int, ...]
 
 
-# How many bytes
+# Number of bytes
 
 
 @dataclass(slots=True)
 class _Tap(grpc.GenericRpcHandler):  # type: ignore[type-arg]
-    """Hands every call on as it is, and counts."""
+    """A proxy that forwards every call unchanged and counts its bytes."""
 
     channel: grpc.aio.Channel
     seen: list[tuple[str, int, int]] = field(default_factory=list)
-    """Method, bytes of the request, bytes of the answer."""
+    """Method, bytes of the request, and bytes of the answer of each call."""
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
@@ -131,7 +131,7 @@ def _gateway(suite: Suite, port: int, taps: Mapping[str, int]) -> Iterator[subpr
 async def _serving(process: subprocess.Popen[bytes], port: int) -> None:
     ready = grpc_serving(port, "sightline.gateway.v1.RecommendationService")
     async with asyncio.timeout(START_SECONDS):
-        # Its calls go through this process: it must not wait in this thread.
+        # Its calls go through this process, so this thread must not block.
         while not await asyncio.to_thread(ready):
             if process.poll() is not None:
                 raise OSError("a second gateway did not start")
@@ -153,7 +153,7 @@ async def _looked(
         question = next(source)
         answer = await call(question)
         await asyncio.sleep(QUIET_SECONDS)
-        if number:  # the first one fills what is kept
+        if number:  # the first one fills the caches
             seen = [list(tap.seen) for tap in taps]
             looks.append((len(question.message), len(answer), seen))
     return moved(looks)

@@ -1,4 +1,4 @@
-"""Clothing: photos in folders, imported as they are, and what a made crowd did with them."""
+"""The catalog of clothing: photos in folders, and events of generated shoppers."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ from sightline_client import SightlineClient
 
 SHOPPERS, EVENTS = 200, 5_000
 ASKED = 240
-"""Photos that a caller sends, over and over with other bytes."""
+"""Number of photos that a caller sends repeatedly, each time with other bytes."""
 NAME, CATALOG = "clothing", "default"
 
 
@@ -34,7 +34,9 @@ def filling(root: Path, files: Sequence[Path]) -> Filling:
 
 
 def _fill(root: Path, files: Sequence[Path]) -> Fill:
-    """Fill by the public way: the command for a folder, events, a training, its promotion."""
+    """Fill the suite by its public API: the import of a folder, events, a training and its
+    promotion.
+    """
 
     def imported(suite: Suite, say: Say) -> FilledFacts:
         target, since = suite.addresses()["gateway"], time.monotonic()
@@ -68,7 +70,7 @@ async def _kinds(target: str) -> dict[str, list[str]]:
 
 
 def asked(files: Sequence[Path]) -> list[bytes]:
-    """Return shoppers' photos: photos of the catalog, cropped, turned and darkened."""
+    """Return shoppers' photos: photos of the catalog, cropped, rotated and darkened."""
     chosen = random.Random(shoppers.SEED).sample(list(files), min(ASKED, len(files)))
     return [
         transforms.apply(path.read_bytes(), *transforms.ALL, seed=shoppers.SEED, key=path.name)

@@ -1,7 +1,7 @@
-"""Those who answer: a suite over gRPC, the monolith over HTTP, a chain of hops that do nothing.
+"""The contenders: a suite over gRPC, the monolith over HTTP, and a chain of empty hops.
 
-The clients are alike and as small as they can be: bytes that were made before go out, bytes come
-back, and what they hold is looked at after the clock has stopped.
+The clients are minimal and equal: they send prepared bytes and receive bytes, which are parsed
+after the clock has stopped.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ _ENVIRONMENT = {
     "TOKENIZER": str(_MODELS / "minilm_l6_v2/tokenizer.json"),
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    # As the suite's services have it: freed memory is kept for the next photo.
+    # As in the suite's services: freed memory is kept for the next photo.
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(128 * 2**20),
 }
@@ -59,11 +59,11 @@ class AnswerContender:
     spent: Callable[[], Mapping[str, float]]
     """Processor seconds so far, by process."""
     check: Callable[[LoadQuestion, bytes], Counter[str]]
-    """What is wrong with an answer; empty = nothing."""
+    """Returns the faults of an answer; empty if there are none."""
     prepare: Callable[[str], Awaitable[None]] | None = None
-    """Called with the kind of question before a round of it."""
+    """Called with the kind of request before each round of it."""
     questions: Questions | None = None
-    """None = the same as all others."""
+    """None: the same as all others."""
 
 
 def environment() -> str:
@@ -110,7 +110,7 @@ def by_channel(channel: grpc.aio.Channel, metadata: Sequence[tuple[str, str]] = 
 
 
 class FailedAnswer(bytes):
-    """Status of a failed call, in the place of its answer."""
+    """Status of a failed call, instead of its answer."""
 
 
 def bare(
@@ -121,7 +121,7 @@ def bare(
 
 
 def wrong_message(question: LoadQuestion, answer: bytes) -> Counter[str]:
-    """Count what a gateway's answer lacks of a whole page without degradations."""
+    """Count the faults of a gateway's answer: missing products, and degradations."""
     if isinstance(answer, FailedAnswer):
         return Counter([answer.decode()])
     read = rec.SearchResponse if question.method == FIND else rec.RecommendResponse
@@ -177,7 +177,7 @@ async def monolith_at(ports: Mapping[int, int]) -> AsyncIterator[AnswerContender
 
 
 class _Links:
-    """Connections that are kept, to each port as many as are in use at once."""
+    """Persistent connections: to each port as many as are in use at once."""
 
     def __init__(self, ports: Sequence[int]) -> None:
         self._ports, self._idle = ports, list[_Link]()
@@ -208,6 +208,6 @@ class _Links:
 
 
 def wrong_json(_question: LoadQuestion, answer: bytes) -> Counter[str]:
-    """Count what the monolith's answer lacks."""
+    """Count the missing products of the monolith's answer."""
     count = len(json.loads(answer)["results"])
     return Counter() if count == PAGE_SIZE else Counter([f"{count} products"])

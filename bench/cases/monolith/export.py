@@ -1,6 +1,6 @@
-"""What the monolith is given: the same vectors, model and products that a suite holds.
+"""Data of the monolith: the same vectors, model and products as a suite's.
 
-The files are those of its own folder; server/app.py says what is in them.
+The files are in its own folder; bench/peers/monolith/app.py describes their content.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def export(suite: Suite, folder: Path, users: Sequence[str]) -> None:
-    """Write everything that server/app.py reads."""
+    """Write everything that bench/peers/monolith/app.py reads."""
     data = suite.layout.data
     numbers = from_record(data, folder)
     if users:
@@ -36,7 +36,7 @@ def export(suite: Suite, folder: Path, users: Sequence[str]) -> None:
 
 
 def from_record(data: Path, folder: Path) -> dict[str, int]:
-    """Write products and vectors of the record in a suite's folder.
+    """Write products and vectors from the record in a suite's folder.
 
     Return the number of each product.
     """
@@ -75,7 +75,7 @@ def _products(record: sqlite3.Connection, folder: Path) -> list[str]:
     (folder / "ids.json").write_text(json.dumps(ids))
     np.save(folder / "buyable.npy", np.array([row[7] in BUYABLE for row in rows]))
     parents = {product: number for number, product in enumerate(ids)}
-    # Variants share the number of their parent; a parent that is no product has one of its own.
+    # Variants share the number of their parent, which has one even if it is no product.
     groups = [parents.setdefault(row[1] or row[0], len(parents)) for row in rows]
     np.save(folder / "groups.npy", np.array(groups, np.int64))
     return ids
@@ -85,7 +85,7 @@ def _vectors(record: sqlite3.Connection, folder: Path, numbers: Mapping[str, int
     """Write unit vectors of photos and texts, of the newest version of each space."""
     newest = "SELECT max(space_version) FROM vectors WHERE catalog_id = ? AND space = 'visual'"
     (version,) = record.execute(newest, (CATALOG,)).fetchone()
-    # CROSS JOIN: photo by photo, each vector by its key. SQLite would go the other way about.
+    # CROSS JOIN fixes the order: photo by photo, each vector by its key. SQLite would reverse it.
     photos = record.execute(
         "SELECT i.product_id, v.data FROM product_images i CROSS JOIN vectors v"
         " ON v.catalog_id = i.catalog_id AND v.space = 'visual' AND v.space_version = ?"

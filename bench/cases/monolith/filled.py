@@ -1,7 +1,7 @@
-"""Suites that hold catalogs, kept between runs: filling one takes longer than measuring it.
+"""Filled suites, cached between runs, as filling one takes longer than measuring it.
 
-What is kept is a suite's folder after it stopped. A run works on a copy of it, so that what it
-writes (answers, for one) is gone afterwards.
+The cache contains a suite's folder after its stop. A run works on a copy, so that its writes (such
+as answers) are discarded.
 """
 
 import asyncio
@@ -30,26 +30,26 @@ Say: TypeAlias = Callable[[str], None]
 
 KEPT = ROOT / ".cache" / "monolith"
 SHAPES = ("services/*/src/*/migrations/versions/*.py", "deploy/triton/models/*/config.pbtxt")
-"""Files that decide what a filled suite looks like, whatever the code does with it."""
+"""Files that determine the content of a filled suite."""
 START_SECONDS = 600.0
 READY_SECONDS = 1_800.0
 QUIET, QUIET_SECONDS = 0.05, 30.0
-"""Share of a processor that a suite which waits takes at most; how long this is waited for."""
+"""Maximum processor use of an idle suite, and the seconds to wait for it."""
 _FACTS, _SUITE = "facts.json", "suite"
 
 
 @dataclass(frozen=True, slots=True)
 class FilledFacts:
-    """Content of a filled suite that questions use."""
+    """Content of a filled suite that requests use."""
 
     products: Sequence[str]
-    """Ids of those that can be bought, in a fixed order; of the default catalog."""
+    """Ids of the buyable products of the default catalog, in a fixed order."""
     users: Sequence[str]
-    """Shoppers with a history; none = there is no model either."""
+    """Shoppers with a history. Empty: there is no model either."""
     photos: Mapping[str, int]
     """Vectors in the index of photos, by catalog."""
     seconds: float = 0.0
-    """What filling it took, by the wall clock."""
+    """Seconds of filling it, by the wall clock."""
 
 
 Fill: TypeAlias = Callable[[Suite, Say], FilledFacts]
@@ -57,17 +57,17 @@ Fill: TypeAlias = Callable[[Suite, Say], FilledFacts]
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """How a suite is filled."""
+    """Description of how to fill a suite."""
 
     name: str
     """See `key`."""
     fill: Fill
-    """Called with the suite as it runs."""
+    """Called with the running suite."""
     prepare: Callable[[Path], None] | None = None
-    """Called with its folder before it starts for the first time."""
+    """Called with its folder before the first start."""
     catalogs: Sequence[str] = ("default",)
     spaces: str = "visual,text"
-    """Which spaces the retriever keeps."""
+    """Spaces of the retriever."""
     engine: str = "lite"
 
     def programs(self, data: Path) -> list[Program]:
@@ -81,7 +81,7 @@ class Filling:
 
 
 class _Patient(Suite):
-    """A suite that may take its time to start: what is measured comes afterwards."""
+    """A suite without a tight limit on its start, as measurements begin afterwards."""
 
     def up(self, seconds: float = START_SECONDS) -> None:
         """See Suite."""
@@ -149,7 +149,7 @@ def _keep(kept: Path, filling: Filling, say: Say) -> None:
 
 
 def wait(suite: Suite, photos: Mapping[str, int]) -> None:
-    """Wait until the index holds everything, no vector waits, and the suite is at rest.
+    """Wait until the index is complete, no vector is pending, and the suite is idle.
 
     Raise LoadingFailed after READY_SECONDS.
     """

@@ -1,4 +1,4 @@
-"""What the suite should cost beside the monolith, and what came of it."""
+"""Goals of the comparison with the monolith, and their outcome."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from bench.harness.statistics import median_ratio, percentile
 BUSY = 8
 """Callers at which processor time and answers a second are compared."""
 PEERS: Mapping[str, str] = {ANCHORED: PRODUCT}
-"""Kinds of which the monolith is asked another one."""
+"""Kinds for which the monolith gets another kind of request."""
 BEFORE: Mapping[str, float] = {PRODUCT: 17.0, USER: 37.0}
 """Answers a second of 8 callers before the fast path (docs/research/performance.md)."""
 FASTER = 10.0
@@ -26,14 +26,14 @@ COLUMN_BYTES = 300.0
 
 @dataclass(frozen=True, slots=True)
 class MonolithLimits:
-    """By kind of question, beside the monolith."""
+    """Limits relative to the monolith, by kind of request."""
 
     cost: Mapping[str, float]
-    """Processor time, at most."""
+    """Maximum ratio of processor time."""
     median: Mapping[str, float]
-    """p50 at one caller, at most."""
+    """Maximum ratio of p50 at one caller."""
     rate: Mapping[str, float]
-    """Answers a second on two cores beside two processes, at least."""
+    """Minimum ratio of answers a second on two cores to those of two processes."""
 
 
 SMALL = MonolithLimits(
@@ -50,20 +50,20 @@ LARGE = MonolithLimits(
 
 @dataclass(frozen=True, slots=True)
 class MeasuredShop:
-    """A catalog, as goals name it, and what was measured; no cells = nothing was."""
+    """A catalog, as goals name it, and its measurements; no cells: nothing was measured."""
 
     name: str
     cells: Cells
     missing: str = ""
-    """Why something, or everything, was not measured."""
+    """Reason why something, or everything, was not measured."""
 
     def why(self, kind: str) -> str:
-        """Say why a kind of question was not measured."""
+        """Return why a kind of request was not measured."""
         return self.missing or f"{WORDS[kind]} is not asked here"
 
 
 def beside_monolith(shop: MeasuredShop, limits: MonolithLimits) -> list[Goal]:
-    """Return the goals of processor time, latency and throughput by kind."""
+    """Return the goals of processor time, latency and throughput by kind of request."""
     goals = []
     for kind, most in limits.cost.items():
         cheapest = best(shop.cells, kind)
@@ -104,8 +104,8 @@ def beside_monolith(shop: MeasuredShop, limits: MonolithLimits) -> list[Goal]:
 
 
 def best(cells: Cells, kind: str, callers: int = BUSY) -> Key:
-    """Return the monolith with the number of processes that costs the least processor time, asked
-    by PEERS.
+    """Return the monolith with the number of processes that takes the least processor time at PEERS
+    callers.
     """
     kind = PEERS.get(kind, kind)
     found = [
@@ -118,7 +118,7 @@ def best(cells: Cells, kind: str, callers: int = BUSY) -> Key:
 
 
 def faster(shop: MeasuredShop) -> list[Goal]:
-    """Return the goals of answers a second beside earlier figures."""
+    """Return the goals of answers a second relative to earlier figures."""
     goals = []
     for kind, before in BEFORE.items():
         cell = shop.cells.get((SUITE, kind, BUSY))
@@ -136,7 +136,7 @@ def faster(shop: MeasuredShop) -> list[Goal]:
 
 
 def gateway(shop: MeasuredShop) -> list[Goal]:
-    """Return the goals of the gateway's processor time beside a chain of empty hops."""
+    """Return the goals of the gateway's processor time relative to a chain of empty hops."""
     goals = []
     for kind in (PRODUCT, USER):
         ours, chain = (shop.cells.get((name, kind, BUSY)) for name in (SUITE, CHAIN))
@@ -159,7 +159,7 @@ def gateway(shop: MeasuredShop) -> list[Goal]:
 def variants(
     plain: MeasuredShop, others: Sequence[MeasuredShop], kinds: Sequence[str] = (PRODUCT,)
 ) -> list[Goal]:
-    """Return goals for p50 at one caller in catalogs of variants beside one without."""
+    """Return goals for p50 at one caller in catalogs with variants relative to one without."""
     goals = []
     for shop in others:
         for kind in kinds:
@@ -185,7 +185,7 @@ def variants(
 
 
 def growth(small: MeasuredShop, large: MeasuredShop) -> Goal:
-    """Return the goal for p50 of products in a large catalog beside a small one."""
+    """Return the goal for p50 by product in a large catalog relative to a small one."""
     return Goal(
         f"{large.name} ÷ {small.name}: {WORDS[PRODUCT]}, p50, one caller",
         GROWTH,
@@ -208,9 +208,8 @@ def text(shop: MeasuredShop) -> Goal:
 
 
 def between(first: Cells, second: Cells, key: Key, of: str) -> Interval | None:
-    """Return the ratio of a figure of one cell in two catalogs that were asked by turns.
-
-    None when either lacks it.
+    """Return the ratio of a figure of one cell in two catalogs that were measured in alternation;
+    None if either lacks it.
     """
     if key not in first or key not in second:
         return None

@@ -1,4 +1,4 @@
-"""Rounds of all questions through all contenders by turns, each for a set time."""
+"""Rounds of all kinds of requests to all contenders in alternation, each for a fixed time."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,33 +16,33 @@ Say: TypeAlias = Callable[[str], None]
 
 CALLERS = (1, 8)
 MORE = (*CALLERS, 32)
-"""In the long form: no goal is of so many."""
+"""Number of callers of the long form, which has no goal."""
 ROUNDS = 5
 SECONDS, WARM_UP_SECONDS = 0.5, 0.2
-"""Of a contender, a kind of question and a number of callers, in each round."""
+"""Seconds of one contender, kind of request and number of callers in each round."""
 LEAST = 2
 """Questions, at least."""
 
 
 @dataclass(slots=True)
 class LoadCell:
-    """One contender with one kind of question by so many callers."""
+    """Figures of one contender, kind of request and number of callers."""
 
     contender: str
     kind: str
     callers: int
     costs: list[float] = field(default_factory=list)
-    """Milliseconds of processor time an answer, of each round."""
+    """Milliseconds of processor time per answer, by round."""
     rates: list[float] = field(default_factory=list)
-    """Answers a second of each round."""
+    """Answers a second, by round."""
     medians: list[float] = field(default_factory=list)
-    """Median latency of each round, milliseconds."""
+    """Median latency in milliseconds, by round."""
     latencies: list[float] = field(default_factory=list)
-    """Milliseconds of every answer."""
+    """Latency of every answer in milliseconds."""
     programs: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """Milliseconds of processor time an answer, of each process in each round."""
+    """Milliseconds of processor time per answer, by process and round."""
     wrong: Counter[str] = field(default_factory=Counter)
-    """What was wrong with answers."""
+    """Faults of answers."""
 
     def cost(self) -> Interval:
         """Return the median over rounds."""
@@ -56,14 +56,14 @@ Cells: TypeAlias = Mapping[Key, LoadCell]
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """Questions, callers and rounds of a load."""
+    """Requests, callers and rounds of a load."""
 
     questions: Questions
     callers: Sequence[int] = CALLERS
     rounds: int = ROUNDS
     seconds: float = SECONDS
     kinds: Sequence[str] = ()
-    """Empty = all that can be asked."""
+    """Kinds of requests. Empty: all that the catalog allows."""
 
     def all_kinds(self) -> Sequence[str]:
         """Return the kinds of question that are asked."""
@@ -71,7 +71,7 @@ class LoadPlan:
 
 
 Asked: TypeAlias = Callable[[str, str, int], bool]
-"""Whether a contender is asked a kind of question by so many callers."""
+"""Whether a contender, kind of request and number of callers is measured."""
 
 
 async def rounds(
@@ -111,7 +111,7 @@ async def one(
     keep: bool,
 ) -> None:
     """Measure one cell in one round."""
-    said = list[tuple[LoadQuestion, bytes]]()  # what was done is in the order of the ends
+    said = list[tuple[LoadQuestion, bytes]]()  # results are in the order of their ends
 
     async def call(question: LoadQuestion) -> bytes:
         answer = await contender.call(question)

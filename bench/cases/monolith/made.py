@@ -1,7 +1,7 @@
-"""Shops made from a seed: products as a shop has them, with vectors that are given.
+"""Shops generated from a seed: realistic products, with generated vectors.
 
-They go into a suite's record before it starts, in the shapes of the retriever's own; the worker
-brings them into the engine as it does after a loss. Events go the public way.
+They are written into a suite's record before its start, in the retriever's own format; the worker
+fills the engine as after a loss of data. Events are written by the public API.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ from sightline_rules.filters import Availability, Money
 SEED = 16
 BATCH = 1_000
 CLUSTERS, SPREAD, APART = 400, 0.7, 0.1
-"""Looks of products stand around so many centres; variants of one product stand closer."""
+"""Number of centers of the vectors; variants of one product are closer to each other."""
 UNAVAILABLE = 10
-"""Every so many products can't be bought."""
+"""One in this many products is not buyable."""
 PICTURED = 3_000
-"""Products with one picture, where there are any."""
+"""Number of products with the same picture, if there are any."""
 BRANDS = 500
 ADJECTIVES = (
     *("Classic", "Light", "Warm", "Slim", "Soft", "Bold"),
@@ -70,7 +70,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class Variants(StrEnum):
-    """Which products belong together."""
+    """Grouping of products into families."""
 
     NONE = "none"
     THIRD = "a third are variants"
@@ -81,7 +81,7 @@ class Variants(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MadeCatalog:
-    """A catalog to be made."""
+    """Description of a generated catalog."""
 
     catalog: str
     count: int
@@ -89,7 +89,7 @@ class MadeCatalog:
     variants: Variants = Variants.THIRD
     parameters: IndexParameters = EXACT
     text_version: str = ""
-    """Of the space of texts: then it has these vectors, and no photos."""
+    """Version of the text space. If set, the catalog has these vectors, and no photos."""
 
     def content(self, number: int) -> ProductContent:
         """Return a product's content without its vector."""
@@ -121,7 +121,7 @@ class MadeCatalog:
         )
 
     def place(self, number: int) -> int:
-        """Return the first product of the group that a product belongs to."""
+        """Return the first product of a product's group."""
         if self.variants is Variants.THIRD:
             return number - 1 if number % 3 == 2 else number
         if self.variants in (Variants.THIRTY, Variants.FIFTY):
@@ -149,7 +149,7 @@ class MadeCatalog:
         centres = rng.standard_normal((CLUSTERS, self.dimension), np.float32)
         of = rng.integers(0, CLUSTERS, self.count)
         looks = centres[of] + SPREAD * rng.standard_normal((self.count, self.dimension), np.float32)
-        # Catalogs that are compared have the same vectors, variants in them or not.
+        # Compared catalogs have the same vectors, with or without variants.
         close = self.variants if self.variants is Variants.THIRD else Variants.THIRTY
         places = [
             MadeCatalog("", self.count, 0, close).place(number) for number in range(self.count)
@@ -183,12 +183,12 @@ class MadeCatalog:
 
 
 def product_id(number: int) -> str:
-    """Return a product's id by its place, as long as a shop's own."""
+    """Return a product's id by its number, as long as a typical id of a shop."""
     return f"sku-{number:07}"
 
 
 def write(data: Path, catalogs: Sequence[MadeCatalog]) -> None:
-    """Write catalogs into the record of a suite that is not running yet."""
+    """Write catalogs into the record of a suite that has not started yet."""
     folder = data / "retriever"
     folder.mkdir(parents=True, exist_ok=True)
     db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")
@@ -222,7 +222,7 @@ def _products(made: MadeCatalog, numbers: range) -> Iterator[ProductWrite]:
         content = made.content(number)
         images = {}
         for name in content.image_ids:
-            # Of random hashes no two are of one picture, so none collapses.
+            # Random hashes are never of the same picture, so no product collapses.
             digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
             images[name] = Image(name, "image/jpeg", 10, 4, 3, int.from_bytes(digest))
         yield ProductWrite(content, images)

@@ -1,4 +1,4 @@
-"""A suite, the monolith with the same vectors, and the chain, asked by turns."""
+"""Measurement of a suite, the monolith with the same vectors, and the chain, in alternation."""
 
 import asyncio
 import tempfile
@@ -22,19 +22,19 @@ Say: TypeAlias = Callable[[str], None]
 WORKERS = (1, 2)
 """Processes of the monolith."""
 THREADS = 2
-"""Of all its processes together, for photos and texts."""
+"""Threads of all its processes together, for photos and texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class SuiteCase:
-    """A suite and how it is measured."""
+    """A suite and the plan of its measurement."""
 
     plan: LoadPlan
-    """Of its default catalog, beside the monolith."""
+    """Plan of its default catalog, compared with the monolith."""
     hops: bool = False
-    """Whether the chain is asked too."""
+    """Whether the chain is measured too."""
     others: Mapping[str, Questions] = field(default_factory=dict)
-    """Other catalogs by name, which the suite alone is asked about, by product and one caller."""
+    """Other catalogs by name, measured in the suite only, by product and one caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +43,16 @@ class SuiteFigures:
 
     cells: Cells
     others: Mapping[str, Cells]
-    """By the names of the case."""
+    """Cells by name of the catalog."""
     moved: Mapping[str, object]
-    """Bytes that an answer moves, by kind."""
+    """Bytes that an answer moves, by kind of request."""
 
 
 def measured(suite: Suite, case: SuiteCase, say: Say) -> SuiteFigures:
-    """Start all contenders, ask them by turns, and stop them."""
+    """Start all contenders, measure them in alternation, and stop them."""
     with tempfile.TemporaryDirectory(prefix="sightline-monolith-") as name, ExitStack() as running:
         folder = Path(name)
-        say("the monolith is given the same vectors, model and products")
+        say("copying vectors, model and products to the monolith")
         export(suite, folder, case.plan.questions.users)
         enter = running.enter_context
         peers = [
@@ -76,7 +76,7 @@ async def _asked(
         found += [await enter(contenders.monolith_at(ports)) for ports in peers]
         moved: dict[str, chain.Bytes] = {}
         if bare:
-            say("the bytes between the services are counted")
+            say("counting the bytes between the services")
             kinds = [kind for kind in case.plan.all_kinds() if kind in (PRODUCT, USER)]
             asked = {kind: case.plan.questions.endless(kind) for kind in kinds}
             moved = await chain.counted(suite, asked)
@@ -101,9 +101,8 @@ def _alone(cells: Cells, name: str) -> Cells:
 
 
 def _is_asked(kinds: set[str], others: set[str]) -> Callable[[str, str, int], bool]:
-    """Return which cells to measure.
-
-    One caller keeps one process busy at most; the chain is asked only where it is compared.
+    """Return which cells to measure. One caller keeps at most one process busy; the chain is
+    measured only where it is compared.
     """
 
     def asked(contender: str, kind: str, callers: int) -> bool:

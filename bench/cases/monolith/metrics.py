@@ -1,4 +1,4 @@
-"""What a suite's processes report of themselves (Prometheus)."""
+"""Metrics of a suite's processes (Prometheus)."""
 
 import sqlite3
 import urllib.request
@@ -13,7 +13,7 @@ from local_suite.suite import Suite
 BYTES, PRODUCTS = "sightline_columns_bytes", "sightline_columns_products"
 PENDING, LAG = "sightline_index_pending", "sightline_index_lag_seconds"
 WAITING = (PENDING, LAG)
-"""Of the retriever's worker: 0 when the index holds everything."""
+"""Metric of the retriever's worker; 0 when the index is complete."""
 _SECONDS = 10.0
 
 
@@ -28,7 +28,7 @@ def samples(suite: Suite, program: str) -> Iterator[tuple[str, float]]:
 
 
 def total(suite: Suite, program: str, name: str) -> float | None:
-    """Return the sum of a metric over its labels, or None when it is not reported."""
+    """Return the sum of a metric over its labels; None if it is not reported."""
     found = [value for each, value in samples(suite, program) if each == name]
     return sum(found) if found else None
 

@@ -1,8 +1,8 @@
 """The first hop of a chain that does nothing:
 `python -m bench.cases.monolith.middle PORT NEXT NEXT`.
 
-For each call it calls the next hops one after the other with bytes that it was given before, and
-answers with bytes that it was given before: what gRPC itself costs in Python.
+For each call it calls the next hops one after the other with prepared bytes, and answers with
+prepared bytes: this is the cost of gRPC itself in Python.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What shoppers of a made crowd did: each likes some kinds of products better than others."""
+"""Events of generated shoppers, each of whom prefers some kinds of products."""
 
 import asyncio
 import random
@@ -11,24 +11,24 @@ from sightline_client import Event, EventType, SightlineClient
 SEED = 16
 DAYS = 120
 LIKED = 3
-"""Kinds that a shopper mostly looks at."""
+"""Number of kinds that a shopper prefers."""
 FAITHFUL = 0.8
-"""Share of what a shopper does that is about these kinds."""
+"""Fraction of a shopper's events that are about these kinds."""
 TYPES = (EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE)
 SHARES = (60, 20, 12, 8)
-"""How often each comes of a hundred."""
+"""Percentage of each type."""
 _FIRST = datetime(2026, 7, 1, tzinfo=UTC)
 
 
 def shopper_id(number: int) -> str:
-    """Return a shopper's id by its place."""
+    """Return a shopper's id by number."""
     return f"shopper-{number:04}"
 
 
 def events(kinds: Mapping[str, Sequence[str]], count: int, shoppers: int) -> list[Event]:
     """Return `count` events about products by their kinds, in order of time; deterministic.
 
-    The first of a kind's products are looked at the most (Zipf): popularity is never even.
+    The first products of a kind get the most events (Zipf), as popularity is never even.
     """
     draw = random.Random(f"{SEED}/{count}/{shoppers}")
     names = sorted(kinds)

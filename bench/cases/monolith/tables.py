@@ -1,4 +1,4 @@
-"""What was measured, for people and for programs."""
+"""Results as tables, and as values for JSON."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -17,7 +17,7 @@ PROGRAMS: Mapping[str, Sequence[str]] = {
     "milvus": ("milvus",),
     "workers": ("retriever-worker", "ranker-worker"),
 }
-"""Columns, and the processes in each; what is in none is `other`."""
+"""Columns, and the processes in each; all others are `other`."""
 
 
 def end_to_end(shop: MeasuredShop) -> BenchTable:
@@ -121,7 +121,7 @@ def figures(shop: MeasuredShop) -> list[dict[str, object]]:
 
 
 def warnings(shops: Sequence[MeasuredShop]) -> list[str]:
-    """Return the answers that were not whole."""
+    """Return warnings about incomplete answers."""
     return [
         f"{shop.name}, {WORDS[cell.kind]} by {cell.callers}, {cell.contender}: {dict(cell.wrong)}"
         f" of {len(cell.latencies)} answers"
@@ -132,7 +132,9 @@ def warnings(shops: Sequence[MeasuredShop]) -> list[str]:
 
 
 def shapes(plain: MeasuredShop, others: Sequence[MeasuredShop]) -> BenchTable:
-    """Compare catalogs of equal size: with variants, with one picture, and without."""
+    """Return the table that compares catalogs of equal size: with variants, with one picture, and
+    without.
+    """
     rows = []
     for (name, kind, callers), cell in plain.cells.items():
         if name != SUITE:
@@ -157,7 +159,7 @@ def shapes(plain: MeasuredShop, others: Sequence[MeasuredShop]) -> BenchTable:
         title="Catalogs with variants, with one picture, and without",
         headers=("request", "callers", "", "processor ms", "÷ without", "p50 ms", "÷ without"),
         rows=tuple(rows),
-        caption="Asked by turns, of one suite; the same vectors in each.",
+        caption="Measured in alternation in one suite; the same vectors in each.",
         section=1,
     )
 

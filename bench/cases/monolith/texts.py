@@ -1,4 +1,4 @@
-"""Texts: which space they are in, and how many are embedded a second."""
+"""Texts: version of their space, and rate of embedding."""
 
 import asyncio
 import time
@@ -57,7 +57,9 @@ class Speed:
 
 
 def speed(suite: Suite, say: Say) -> Speed:
-    """Embed products without photos by the suite, and the same texts by one process, by turns."""
+    """Embed products without photos by the suite, and the same texts by one process, in
+    alternation.
+    """
     raw, found = SentenceModel(threads=1), Speed()
     for number in range(CHUNKS):
         say(f"texts, chunk {number + 1} of {CHUNKS}")

@@ -1,9 +1,9 @@
-"""What a shop would write instead: one process with everything in it, without a service beside it.
+"""The alternative that a shop would write: one process without other services.
 
-`python app.py FOLDER PORT`. FOLDER holds what ../export.py wrote: vectors, the learned model, and
-the products in SQLite. Vectors are compared exactly (faiss, inner product of unit vectors), photos
-are decoded by the suite's own function and embedded by its own graphs, and a page's products are
-read from SQLite for each answer, so that a price that changed is the one that is shown.
+`python app.py FOLDER PORT`. FOLDER has the files of bench/cases/monolith/export.py: vectors, the
+learned model, and the products in SQLite. Vectors are compared exactly (faiss, inner product of
+unit vectors), photos are decoded by the suite's own function and embedded by its own graphs, and a
+page's products are read from SQLite for each answer, so that prices are current.
 """
 
 import asyncio
@@ -28,13 +28,15 @@ from sightline_rules.photos import PhotoLimits
 
 TOKENS = 256
 FIRST = 5
-"""So many times the page are asked of faiss first, as some can't be bought or are variants."""
+"""Multiple of the page that is requested from faiss first, as some products are unavailable or
+variants.
+"""
 COLUMNS = (
     *("product_id", "parent_id", "title", "category", "brand", "price_micros", "currency"),
     *("availability", "tags", "attributes", "uri", "images"),
 )
 JSON = frozenset({"tags", "attributes", "images"})
-"""Columns that hold JSON and go into the answer as they are."""
+"""Columns of JSON, which are copied into the answer unchanged."""
 
 
 def session(path: str) -> onnxruntime.InferenceSession:

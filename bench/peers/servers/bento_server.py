@@ -1,6 +1,7 @@
-"""BentoML: its HTTP server and two workers of a raw ASGI route, which is its fastest way.
+"""BentoML: its HTTP server and two workers of a raw ASGI route, its fastest front end.
 
-Each worker takes one photo at a time in a thread: its event loop goes on reading meanwhile.
+Each worker processes one photo at a time in a thread, and its event loop continues to read
+meanwhile.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ work: list[Work] = []
 
 
 async def embed(request: Request) -> Response:
-    """POST a photo file, get its vector."""
+    """Return the vector of a posted photo file."""
     photo = await request.body()
     if not work:
         work.append(Work())
@@ -31,4 +32,4 @@ app = Starlette(routes=[Route("/embed", embed, methods=["POST"])])
 @bentoml.service(workers=WORKERS, traffic={"timeout": 60})
 @bentoml.asgi_app(app)
 class Embedding:
-    """The route is the service."""
+    """The service, which consists of the route."""

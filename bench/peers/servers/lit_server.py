@@ -1,4 +1,4 @@
-"""LitServe: two workers, raw bytes in and out, its fast queue; no batches: they do not pay."""
+"""LitServe: two workers, raw bytes in and out, its fast queue; no batches, which were slower."""
 
 import sys
 from typing import Annotated, Any
@@ -10,10 +10,10 @@ from work import WORKERS, Work
 
 
 class Embedding(litserve.LitAPI):
-    """Decodes and embeds in its workers; the server's own process only passes bytes on."""
+    """The service: workers decode and embed; the server's own process only forwards bytes."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002
-        """`device` is the processor: there is one thread of it."""
+        """Load the model. `device` is the processor, used with one thread."""
         self.work = Work()
 
     def decode_request(self, request: Annotated[bytes, Body()]) -> bytes:

@@ -1,4 +1,4 @@
-"""Ray Serve: two replicas behind its HAProxy, which is its fastest front."""
+"""Ray Serve: two replicas behind its HAProxy, its fastest front end."""
 
 import asyncio
 import sys
@@ -16,7 +16,7 @@ from work import WORKERS, Work
     num_replicas=WORKERS, max_ongoing_requests=32, ray_actor_options={"num_cpus": 0.5}
 )
 class Embedding:
-    """A replica: one photo at a time in a thread, as the others do it."""
+    """A replica: processes one photo at a time in a thread, like the others."""
 
     def __init__(self) -> None:
         self.work = Work()

@@ -1,4 +1,4 @@
-"""What each of the other servers is asked to do: a photo file to a vector, in one process.
+"""The work of each of the other servers: conversion of a photo file to a vector, in one process.
 
 The same graph, the same decoding and the same settings of onnxruntime as the embedder has.
 """

@@ -12,11 +12,12 @@ _LOG_BYTES = "10MB"
 _LOG_BACKUPS = 3
 
 _START_SECONDS = 2
-"""A process that lives this long counts as started. One that dies earlier is started again after
-1, 2, 3, … seconds; one that dies later, at once."""
+"""Seconds after which a process counts as started. One that ends earlier is restarted after 1, 2,
+3, … seconds; one that ends later, at once.
+"""
 
 _RETRIES = 1_000_000_000
-"""Supervisor gives up after this many; with its growing pauses that is never."""
+"""Number of restarts after which supervisor gives up: effectively never."""
 
 
 def render(layout: Layout, programs: Sequence[Program]) -> str:

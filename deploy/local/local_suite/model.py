@@ -74,7 +74,7 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """File that supervisor holds locked as long as it lives."""
+        """File that supervisor locks while it runs."""
         return self.data / "run" / "suite.lock"
 
     @property

@@ -15,20 +15,21 @@ CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """Pattern of valid catalogs, as in servicekit.config."""
 
 MODELS = ("efficientnet_lite0", "efficientnet_lite2")
-"""Photo models that are served; the first is the default."""
+"""Served photo models; the first is the default."""
 
 TEXT_MODEL = "minilm_l6_v2"
-"""Text model that is served."""
+"""Served text model."""
 
 LOWEST_PORT, HIGHEST_PORT = 1024, 65535 - 15
 
 _DRAIN_SECONDS = "5"
 
 GRPC = {"GRPC_EXPERIMENTS": "-event_engine_client,-event_engine_listener"}
-"""For all services: gRPC's thread that asyncio waits on reads and writes itself, and does not wait
-for others to do so. That saves a fifth of an empty call's processor time at one caller, a seventh
-at eight (grpcio 1.85.1, 2026-11). Read when grpc is imported, so that it has to come from outside.
-The images say the same."""
+"""For all services: gRPC's thread on which asyncio waits reads and writes itself, and does not wait
+for other threads. That saves a fifth of an empty call's processor time at one caller, a seventh at
+eight (grpcio 1.85.1, 2026-11). It is read when grpc is imported, so it must be set in the
+environment. The images set it too.
+"""
 
 PORTS: Mapping[str, Mapping[str, int]] = {
     "gateway": {"grpc": 0, "metrics": 10},
@@ -40,9 +41,10 @@ PORTS: Mapping[str, Mapping[str, int]] = {
     "retriever-worker": {"metrics": 14},
     "ranker-worker": {"metrics": 15},
 }
-"""Each program's ports, as offsets from PORT_BASE. 5 is kept for Triton's HTTP front, which stays
-off: nothing here needs it, and this old release has a published vulnerability in it. 8 is used by
-the Milvus server only."""
+"""Each program's ports, as offsets from PORT_BASE. 5 is reserved for Triton's HTTP endpoint, which
+is off: it is not needed, and this old release has a published vulnerability in it. 8 is used by the
+Milvus server only.
+"""
 
 ENGINES = ("lite", "server")
 """Milvus Lite, or the Milvus server of the PyPI wheel."""
@@ -88,7 +90,7 @@ def sightline(
 def _traced(program: Program, host: str) -> Program:
     prefix = f"{program.name.partition('-')[0].upper()}_TRACES"
     given = {f"{prefix}_ENDPOINT": f"http://{host}:4317", f"{prefix}_SHARE": "1"}
-    if program.group == "engines":  # of which Triton alone has traces
+    if program.group == "engines":  # only Triton of these has traces
         given = {f"{prefix}_URL": f"http://{host}:4318/v1/traces"}
     return replace(program, environment={**program.environment, **given})
 
@@ -126,9 +128,8 @@ def _milvus_lite(root: Path, ports: Mapping[str, int], data: Path) -> Program:
 
 
 def _milvus_server(root: Path, ports: Mapping[str, int], data: Path) -> Program:
-    """Return Milvus standalone.
-
-    Its data lies beside Milvus Lite's: the worker fills either of them from the record.
+    """Return Milvus standalone. Its data are beside Milvus Lite's; the worker fills either from the
+    record.
     """
     folder = root / "deploy" / "milvus-server"
     listening = ("--port", str(ports["grpc"]), "--metrics-port", str(ports["metrics"]))
@@ -222,7 +223,7 @@ def _spaces(data: Path) -> Path:
 
 
 def _control_key(data: Path) -> Path:
-    """Return the key of Triton's model control, which Triton makes and the embedder reads."""
+    """Return the key of Triton's model control, which Triton creates and the embedder reads."""
     return data / "embedder" / "triton.key"
 
 

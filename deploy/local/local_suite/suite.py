@@ -105,11 +105,10 @@ class Suite:
         return self._states()[name].pid
 
     def up(self, seconds: float = UP_SECONDS) -> None:
-        """Start everything, detached; returns when every program answers.
-
-        Raises SuiteError when it runs already, when a port is taken, or when a program does not
-        come up: after `seconds`, or STUCK_SECONDS without progress. Everything is stopped again
-        then, and the error holds the end of its log.
+        """Start all programs, detached. Return when every program answers. Raise SuiteError if the
+        suite already runs, if a port is in use, or if a program does not answer: after `seconds`,
+        or STUCK_SECONDS without progress. Then all programs are stopped, and the error contains the
+        end of the failed one's log.
         """
         self.layout.make()
         with self._locked() as lock:
@@ -127,9 +126,8 @@ class Suite:
             raise
 
     def run(self, seconds: float = UP_SECONDS, ready: Callable[[], None] = lambda: None) -> None:
-        """Start everything, call `ready`, and stop everything after SIGINT or SIGTERM.
-
-        To be called in the main thread. Raises SuiteError also when the supervisor dies.
+        """Start all programs, call `ready`, and stop all after SIGINT or SIGTERM. Call it in the
+        main thread. Raise SuiteError as `up`, and if the supervisor ends.
         """
         numbers = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.getsignal(number) for number in numbers}
@@ -155,7 +153,7 @@ class Suite:
                 signal.signal(number, handler)
 
     def down(self) -> None:
-        """Stop everything, whatever state it is in. Does nothing when nothing runs."""
+        """Stop all programs, in any state. Do nothing if none runs."""
         with contextlib.suppress(ConnectionError, SuiteError):
             supervisor = self._control.pid()
             self._control.shutdown()
@@ -196,9 +194,9 @@ class Suite:
         )
 
     def kill(self, program: str, number: int = signal.SIGKILL) -> int:
-        """Send a signal to the process; returns its id. It is started again when it ends.
-
-        After SIGKILL it has ended when this returns. Raises SuiteError when there is no process.
+        """Send a signal to the process. Return its id. The supervisor restarts the process when it
+        ends. After SIGKILL the process has ended on return. Raise SuiteError if there is no
+        process.
         """
         pid = self.pid(program)
         if not pid:
@@ -210,14 +208,13 @@ class Suite:
         return pid
 
     def stop(self, program: str, *, kill: bool = False, seconds: float = PROGRAM_SECONDS) -> None:
-        """End the process and keep it down until `start`; with `kill`, by SIGKILL.
-
-        Raises SuiteError when it is not down within `seconds`.
+        """End the process until `start`; with `kill`, by SIGKILL. Raise SuiteError if it does not
+        end within `seconds`.
         """
         name, since = self._known(program).name, time.monotonic()
         if kill and self.pid(program):
             self.kill(program)
-        # Between a death and the start that follows it supervisor finds nothing to stop.
+        # Between an unexpected end and the restart, supervisor has no process to stop.
         while self._states()[name].state not in _KEPT_DOWN:
             if time.monotonic() - since > seconds:
                 raise SuiteError(f"{program} did not stop in {seconds:.0f} s")
@@ -225,15 +222,14 @@ class Suite:
             time.sleep(_POLL_SECONDS)
 
     def start(self, program: str, seconds: float = PROGRAM_SECONDS) -> None:
-        """Have it run again after `stop`, and wait until it answers."""
+        """Start the program after `stop`, and wait until it answers."""
         name = self._known(program).name
         self._asked(lambda: self._control.start(name))
         self.wait_healthy(program, seconds)
 
     def wait_healthy(self, program: str, seconds: float = PROGRAM_SECONDS) -> float:
-        """Wait until the program answers; the seconds that it took.
-
-        Raises SuiteError with the end of its log when it does not within `seconds`.
+        """Wait until the program answers. Return the seconds that it took. Raise SuiteError with
+        the end of its log if it does not answer within `seconds`.
         """
         known = self._known(program)
         since = time.monotonic()
@@ -360,7 +356,9 @@ class Suite:
 
 
 def stored_facts(data: Path) -> dict[str, object]:
-    """Return how the newest suite in `data` was started; empty when there was none."""
+    """Return the options with which the newest suite in `data` was started; empty if there was
+    none.
+    """
     try:
         facts: dict[str, object] = json.loads(layout(data).facts.read_text())
     except (OSError, ValueError):
@@ -369,7 +367,7 @@ def stored_facts(data: Path) -> dict[str, object]:
 
 
 def _environment(data: Path) -> dict[str, str]:
-    """Return the environment of every process: this one's without our own variables."""
+    """Return the environment of every process: that of this process without our own variables."""
     inherited = {
         name: value
         for name, value in os.environ.items()

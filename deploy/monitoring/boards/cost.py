@@ -1,4 +1,4 @@
-"""What recommendations cost: processors, pods, GPUs, money."""
+"""The dashboard of costs: processors, pods, GPUs, money."""
 
 from __future__ import annotations
 
@@ -25,17 +25,22 @@ def cost() -> Board:
     return Board(
         "cost",
         "Sightline / Cost",
-        "Processor time and money per recommendation, pods by service, and whether GPUs earn their price. Put your prices "
-        "into the fields above.",
+        "Processor time and cost per recommendation, pods by service, and use of GPUs. Enter your "
+        "prices in the fields above.",
         (_recommendations(), _pods(), _requested()),
         asked=(
-            Variable("pod_price", "$ per pod-hour", "Of a pod of a service or worker.", "0.05"),
             Variable(
-                "triton_price", "$ per Triton pod-hour", "With its GPU, if it has one.", "0.80"
+                "pod_price", "$ per pod-hour", "Price of a pod of a service or worker.", "0.05"
             ),
-            Variable("cpu_price", "$ per core-hour", "Of a core that is requested.", "0.04"),
-            Variable("memory_price", "$ per GB-hour", "Of memory that is requested.", "0.005"),
-            Variable("gpu_price", "$ per GPU-hour", "Of a GPU that is requested.", "0.70"),
+            Variable(
+                "triton_price",
+                "$ per Triton pod-hour",
+                "Price including its GPU, if it has one.",
+                "0.80",
+            ),
+            Variable("cpu_price", "$ per core-hour", "Price of a requested core.", "0.04"),
+            Variable("memory_price", "$ per GB-hour", "Price of requested memory.", "0.005"),
+            Variable("gpu_price", "$ per GPU-hour", "Price of a requested GPU.", "0.70"),
         ),
     )
 
@@ -46,8 +51,9 @@ def _recommendations() -> PanelRow:
         (
             graph(
                 "Processor seconds per recommendation",
-                "Processor time of each kind of process, divided by the recommendations answered: all work counts, imports "
-                "and training too. Decoders of photos are not in it, nor services of several processes (GATEWAY_PROCESSES above 1).",
+                "Processor time of each kind of process, divided by the recommendations answered. "
+                "All work counts, including imports and training, except decoders of photos and "
+                "services of several processes (GATEWAY_PROCESSES above 1).",
                 "s",
                 PanelQuery(
                     f'sum by (job) (rate(process_cpu_seconds_total{{@, job=~"{PROCESSES}"}}[$__rate_interval]))'
@@ -59,7 +65,7 @@ def _recommendations() -> PanelRow:
             ),
             graph(
                 "Recommendations per busy core",
-                "Recommendations a second that one busy core answers, in each service alone. More is cheaper.",
+                "Recommendations a second per busy core, by service. Higher is cheaper.",
                 "reqps",
                 PanelQuery(
                     f"scalar({RECOMMENDATIONS}) / sum by (job)"
@@ -70,21 +76,21 @@ def _recommendations() -> PanelRow:
             ),
             number(
                 "Cost an hour",
-                "What the pods that run now cost an hour, by the prices above.",
+                "Cost per hour of the running pods, by the prices above.",
                 "currencyUSD",
                 PanelQuery(PRICED),
                 width=8,
             ),
             number(
                 "Cost of a million recommendations",
-                "The cost an hour, divided by what is answered at the present rate.",
+                "The cost per hour, divided by the current rate of answers.",
                 "currencyUSD",
                 PanelQuery(f"{PRICED} / ({RECOMMENDATIONS} * 3600) * 1e6"),
                 width=8,
             ),
             number(
                 "Cost of the time shown",
-                "Pod-hours within the time above, by the prices above.",
+                "Pod-hours within the selected time, by the prices above.",
                 "currencyUSD",
                 PanelQuery(
                     f"sum({hours(PODS)}) * $pod_price"
@@ -102,7 +108,7 @@ def _pods() -> PanelRow:
         (
             graph(
                 "Pods by service",
-                "Pods, or processes, of each kind that answer.",
+                "Pods, or processes, of each kind that respond.",
                 "short",
                 PanelQuery("sum by (job) (sightline:pods:count{@})", "{{job}}"),
                 width=12,
@@ -110,7 +116,7 @@ def _pods() -> PanelRow:
             ),
             graph(
                 "Pod-hours",
-                "Pod-hours of each kind within the time above, up to each moment.",
+                "Cumulative pod-hours of each kind within the selected time.",
                 "short",
                 PanelQuery(f"sum by (job) ({hours('@')})", "{{job}}"),
                 width=12,
@@ -131,12 +137,12 @@ def _requested() -> PanelRow:
         )
     )
     return PanelRow(
-        "What Kubernetes sets aside (needs kube-state-metrics and cAdvisor)",
+        "Resources requested of Kubernetes (needs kube-state-metrics and cAdvisor)",
         (
             graph(
                 "Used share of the processors requested",
-                "What containers use, decoders included, of what they request. Below a half for days: request less, or "
-                "run fewer pods.",
+                "Processor use of containers, including decoders, relative to their requests. If "
+                "it is below a half for days, request less, or run fewer pods.",
                 "percentunit",
                 PanelQuery(
                     "sum by (container)"
@@ -148,14 +154,14 @@ def _requested() -> PanelRow:
             ),
             graph(
                 "Cost an hour of what is requested",
-                "Cores, memory and GPUs that pods request, by the prices above: what nodes have to have for them.",
+                "Cost of the cores, memory and GPUs that pods request, by the prices above.",
                 "currencyUSD",
                 PanelQuery(price, "requested"),
             ),
             graph(
                 "Use of GPUs",
-                "Share of the time that Triton's GPUs computed something, on average. Below a half for days: fewer or "
-                "smaller GPUs would do.",
+                "Average share of the time in which Triton's GPUs compute. If it is below a half "
+                "for days, use fewer or smaller GPUs.",
                 "percentunit",
                 PanelQuery("avg(nv_gpu_utilization{@})", "all"),
                 most=1.0,

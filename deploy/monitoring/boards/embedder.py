@@ -25,7 +25,7 @@ def embedder() -> Board:
     return Board(
         "embedder",
         "Sightline / Embedder and Triton",
-        "Photos and texts become vectors: how many, how fast, what waits, and whether Triton keeps up.",
+        "Embedding of photos and texts: rates, durations, queues, and health of Triton.",
         (
             calls("embedder"),
             _work(),
@@ -44,19 +44,19 @@ def _work_over_time() -> tuple[Panel, ...]:
     return (
         graph(
             "Embedded by model",
-            "Photos and texts a second that got a vector.",
+            "Photos and texts embedded per second.",
             "ops",
             rates("sightline_embedded_total", "@", "model"),
         ),
         graph(
             "Time of stages",
-            "95% of the photos spend at most so long in each stage: fetch, intake (decoding), infer (Triton).",
+            "95th percentile of the time in each stage: fetch, intake (decoding), infer (Triton).",
             "s",
             slowest("sightline_stage_seconds", '@, service="embedder"', "stage"),
         ),
         graph(
             "Photos already known",
-            "Share of photos that were looked up and had a vector in the cache, or were under way.",
+            "Share of looked-up photos whose vector was in the cache or in progress.",
             "percentunit",
             PanelQuery(
                 'sum(rate(sightline_embedding_cache_total{@, found!="miss"}[$__rate_interval]))'
@@ -67,7 +67,7 @@ def _work_over_time() -> tuple[Panel, ...]:
         ),
         graph(
             "Rows in an inference",
-            "Photos' views or texts that go to Triton together, on average. More is cheaper, and waits longer.",
+            "Average number of photo views or texts per inference. Larger batches are cheaper, but wait longer.",
             "short",
             PanelQuery(
                 "sum by (model) (rate(sightline_inference_rows_sum{@}[$__rate_interval]))"
@@ -77,15 +77,15 @@ def _work_over_time() -> tuple[Panel, ...]:
         ),
         graph(
             "Photos that can't be decoded",
-            "Items a second that a decoder crashed on, took too long for or ran out of memory with. Broken photos "
-            "and attacks look like this.",
+            "Items per second on which a decoder crashed, exceeded its time or ran out of memory. "
+            "Causes are broken photos and attacks.",
             "ops",
             rare(rates("sightline_decoding_failures_total", "@", "kind")),
         ),
         graph(
             "Inferences tried again",
-            "Inferences a second that were sent again, models that were loaded anew, and answers that were refused "
-            "because they belong to no request. 0 is normal.",
+            "Retried inferences, reloaded models, and rejected answers that belong to another "
+            "request, per second. 0 is normal.",
             "ops",
             rare(rates("sightline_triton_retries_total", "@", "model", legend="again {{model}}")),
             rare(
@@ -113,7 +113,7 @@ def _work_now() -> tuple[Panel, ...]:
         ),
         number(
             "Models that answer",
-            "Share of the last calls of each model that Triton answered.",
+            "Share of the embedders whose last call of the model was answered.",
             "percentunit",
             PanelQuery("avg(sightline_triton_up{@})"),
             base=RED,
@@ -121,7 +121,7 @@ def _work_now() -> tuple[Panel, ...]:
         ),
         number(
             "Spaces that are ready",
-            "Share of the versions of spaces that answered when they were last looked at.",
+            "Share of the versions of spaces that answered the last check.",
             "percentunit",
             PanelQuery("avg(sightline_space_ready{@})"),
             base=RED,
@@ -129,7 +129,7 @@ def _work_now() -> tuple[Panel, ...]:
         ),
         number(
             "Memory of the cache",
-            "Memory that kept embeddings take, of all embedders together.",
+            "Memory of cached embeddings, summed over embedders.",
             "bytes",
             PanelQuery("sum(sightline_embedding_cache_bytes{@})"),
         ),
@@ -142,14 +142,14 @@ def _triton() -> PanelRow:
         (
             graph(
                 "Requests that wait",
-                "Requests that Triton holds and does not compute yet. More than a few for long: more instances, GPUs or "
-                "pods are needed; this is what it is scaled by.",
+                "Requests waiting in Triton. If more than a few wait for long, add instances, "
+                "GPUs or pods. Autoscaling uses this signal.",
                 "short",
                 PanelQuery("sum by (model) (nv_inference_pending_request_count{@})", "{{model}}"),
             ),
             graph(
                 "Time in Triton's queue",
-                "How long a request waits before it is computed, on average.",
+                "Average waiting time of a request.",
                 "s",
                 PanelQuery(
                     "sum by (model) (rate(nv_inference_queue_duration_us{@}[$__rate_interval])) / 1e6"
@@ -159,7 +159,7 @@ def _triton() -> PanelRow:
             ),
             graph(
                 "Time to compute",
-                "How long a request is computed, on average.",
+                "Average computing time of a request.",
                 "s",
                 PanelQuery(
                     "sum by (model) (rate(nv_inference_compute_infer_duration_us{@}[$__rate_interval])) / 1e6"
@@ -169,13 +169,13 @@ def _triton() -> PanelRow:
             ),
             graph(
                 "Requests answered",
-                "Requests a second that Triton answered, by model.",
+                "Requests per second that Triton answered, by model.",
                 "reqps",
                 PanelQuery(DONE, "{{model}}"),
             ),
             graph(
                 "Requests failed",
-                "Requests a second that Triton failed, by model.",
+                "Failed requests per second, by model.",
                 "reqps",
                 PanelQuery(
                     "sum by (model) (rate(nv_inference_request_failure{@}[$__rate_interval]))",
@@ -185,7 +185,7 @@ def _triton() -> PanelRow:
             ),
             graph(
                 "Rows in a batch",
-                "Rows that Triton computes together, on average.",
+                "Average number of rows per batch.",
                 "short",
                 PanelQuery(
                     "sum by (model) (rate(nv_inference_count{@}[$__rate_interval]))"
@@ -203,7 +203,7 @@ def _gpus() -> PanelRow:
         (
             graph(
                 "Use of GPUs",
-                "Share of the time that each of Triton's GPUs computed something.",
+                "Share of the time in which each of Triton's GPUs computes.",
                 "percentunit",
                 PanelQuery("nv_gpu_utilization{@}", "{{gpu_uuid}}"),
                 most=1.0,
@@ -221,7 +221,7 @@ def _gpus() -> PanelRow:
             ),
             graph(
                 "Power of GPUs",
-                "What each GPU draws. A GPU that is busy draws near its limit.",
+                "Power of each GPU. A busy GPU is near its limit.",
                 "watt",
                 PanelQuery("nv_gpu_power_usage{@}", "{{gpu_uuid}}"),
             ),

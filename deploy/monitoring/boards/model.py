@@ -1,5 +1,6 @@
-"""Model of a dashboard. In a query, `@` within braces stands for the labels of the namespace that
-was chosen, `@catalog` for those of namespace and catalog."""
+"""Model of a dashboard. In a query, `@` within braces stands for the labels of the selected
+namespace, `@catalog` for those of namespace and catalog.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ class PanelQuery:
 
     @property
     def promql(self) -> str:
-        """With Grafana's variables in the place of `@`."""
+        """The expression with Grafana's variables instead of `@`."""
         chosen = 'namespace=~"$namespace"'
         found = self.expr.replace("@catalog", f'{chosen}, catalog=~"$catalog"')
         return re.sub(r"@(?=[,}])", chosen, found)
@@ -39,10 +40,10 @@ class Panel:
     width: int = 8
     """Width in columns, of 24."""
     number: bool = False
-    """The present value as a number, instead of lines over time."""
+    """Show the current value as a number instead of lines over time."""
     stacked: bool = False
     limits: Mapping[float, str] = field(default_factory=dict)
-    """Values with the colour from each on; below the first the colour is `base`."""
+    """Limits with the color from each on; below the first limit the color is `base`."""
     base: str = GREEN
     """Colour below the first limit."""
     most: float | None = None
@@ -72,7 +73,7 @@ class Board:
     """A dashboard."""
 
     name: str
-    """Of its file; `sightline-NAME` is its uid."""
+    """Name of its file; `sightline-NAME` is its uid."""
     title: str
     says: str
     rows: tuple[PanelRow, ...]
@@ -80,7 +81,7 @@ class Board:
 
     @property
     def panels(self) -> tuple[Panel, ...]:
-        """Of all rows."""
+        """The panels of all rows."""
         return tuple(panel for row in self.rows for panel in row.panels)
 
 
@@ -105,7 +106,7 @@ def graph(title: str, says: str, unit: str, *queries: PanelQuery, **options: obj
 
 
 def number(title: str, says: str, unit: str, *queries: PanelQuery, **options: object) -> Panel:
-    """Return a panel of the present value."""
+    """Return a panel of the current value."""
     given = {"width": 4, "number": True} | options
     return Panel(title, says, queries, unit, **given)  # type: ignore[arg-type]
 
@@ -138,5 +139,7 @@ def rates(counter: str, labels: str, by: str = "", *, legend: str = "") -> Panel
 
 
 def rare(query: PanelQuery) -> PanelQuery:
-    """Query 0 instead of nothing, as a counter has no series before its first count."""
+    """Return a query that gives 0 instead of no data, as a counter has no series before its first
+    count.
+    """
     return PanelQuery(f"{query.expr} or vector(0)", query.legend)

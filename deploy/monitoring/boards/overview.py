@@ -26,7 +26,7 @@ def overview(found: Slos) -> Board:
     return Board(
         "overview",
         "Sightline / Overview",
-        "Are the objectives kept, what is asked, how fast is it answered, and what is down.",
+        "Objectives, request rates, latency, and failures.",
         (_objectives(found), _traffic(found), _parts()),
     )
 
@@ -35,8 +35,8 @@ def _objectives(found: Slos) -> PanelRow:
     budgets = (
         number(
             name.capitalize(),
-            f"{slo.promise} Objective: {slo.objective:g}% over {found.days} days. Shown is what is left of the "
-            "budget for exceptions: 100% = nothing spent, below 0 = the objective is missed.",
+            f"{slo.promise} Objective: {slo.objective:g}% over {found.days} days. The value is the "
+            "remaining error budget: 100% = nothing spent, below 0 = the objective is missed.",
             "percentunit",
             PanelQuery(
                 f'min by (slo) (sightline:slo_budget_left:ratio{{@, slo="{name}"}})', "left"
@@ -47,9 +47,9 @@ def _objectives(found: Slos) -> PanelRow:
         for name, slo in found.slos.items()
     )
     burning = graph(
-        "How fast budgets burn",
+        "Burn rates",
         "The share that was bad in the last hour, as a multiple of what the objective allows. At 1 the budget "
-        f"lasts exactly {found.days} days; at 14.4 for an hour, or 6 for six hours, somebody is called.",
+        f"lasts exactly {found.days} days; at 14.4 for an hour, or 6 for six hours, an alert fires.",
         "short",
         PanelQuery(
             "max by (slo) (sightline:slo_error_ratio:1h{@})"
@@ -69,15 +69,16 @@ def _traffic(found: Slos) -> PanelRow:
         (
             graph(
                 "Requests by call",
-                "Requests a second that the gateway answered, by call.",
+                "Requests per second that the gateway answered, by method.",
                 "reqps",
                 rates("sightline_rpc_seconds_count", '@, service="gateway"', "method"),
                 stacked=True,
             ),
             graph(
                 "Requests that failed, by code",
-                "Requests a second that ended with an error. UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL and DATA_LOSS "
-                "are ours; INVALID_ARGUMENT, NOT_FOUND and PERMISSION_DENIED are mistakes of callers.",
+                "Requests per second that ended with an error. UNAVAILABLE, DEADLINE_EXCEEDED, "
+                "INTERNAL and DATA_LOSS are faults of the suite; INVALID_ARGUMENT, NOT_FOUND and "
+                "PERMISSION_DENIED are faults of callers.",
                 "reqps",
                 rare(
                     rates("sightline_rpc_seconds_count", '@, service="gateway", code!="OK"', "code")
@@ -86,7 +87,7 @@ def _traffic(found: Slos) -> PanelRow:
             ),
             graph(
                 "Time of a recommendation",
-                f"Half, 95% and 99% of recommendations take at most so long. The objective: {within:.0%} within "
+                f"50th, 95th and 99th percentile of the latency of recommendations. The objective: {within:.0%} within "
                 "250 ms.",
                 "s",
                 *quantiles("sightline_rpc_seconds", f'{RECOMMEND}, code="OK"'),
@@ -94,16 +95,17 @@ def _traffic(found: Slos) -> PanelRow:
             ),
             graph(
                 "Quality of answers",
-                "Recommendations a second by quality: full = nothing was lost, reduced = a part was, fallback = popular "
-                "products instead, snapshot = from the gateway's copy.",
+                "Recommendations per second by quality: full = not degraded, reduced = computed "
+                "without a part, fallback = popular products instead, snapshot = from the "
+                "gateway's copy.",
                 "reqps",
                 rates("sightline_gateway_answers_total", "@", "quality"),
                 stacked=True,
             ),
             graph(
                 "Calls under way",
-                "Calls that each service works on, and how many it would take at a time (limit). Near its limit a service "
-                "refuses calls (SERVICE_OVERLOADED): it needs more pods.",
+                "Calls in progress in each service, and their limit. Near its limit a service "
+                "rejects calls (SERVICE_OVERLOADED): it needs more pods.",
                 "short",
                 PanelQuery("sum by (service) (sightline_calls_in_flight{@})", "{{service}}"),
                 PanelQuery(
@@ -111,9 +113,9 @@ def _traffic(found: Slos) -> PanelRow:
                 ),
             ),
             graph(
-                "How far the index is behind",
-                "Age of the oldest write to the catalog that a search does not find yet. Seconds are normal; the "
-                "objective allows a minute.",
+                "Index lag",
+                "Age of the oldest write to the catalog that searches do not find yet. Seconds "
+                "are normal; the objective allows a minute.",
                 "s",
                 PanelQuery(
                     "max by (catalog, space) (sightline_index_lag_seconds{@catalog})",
@@ -131,22 +133,22 @@ def _parts() -> PanelRow:
         (
             graph(
                 "Processes that answer",
-                "Processes of each kind that Prometheus could read its metrics from. A line that falls is a process "
-                "that ended or hangs.",
+                "Processes of each kind whose metrics Prometheus could read. A falling line means "
+                "that a process ended or hangs.",
                 "short",
                 PanelQuery(f'sum by (job) (up{{@, job=~"{PROCESSES}"}})', "{{job}}"),
             ),
             graph(
                 "Processor use",
-                "Processor cores that the processes themselves keep busy. Decoders of photos are processes of their own "
-                "and stand on the dashboard of costs.",
+                "Busy processor cores of the services' processes. Decoders of photos are separate "
+                "processes, shown on the dashboard of costs.",
                 "cores",
                 rates("process_cpu_seconds_total", f'@, job=~"{PROCESSES}"', "job"),
                 stacked=True,
             ),
             graph(
                 "Memory",
-                "Memory that the processes hold. A line that only climbs, over days, is a leak.",
+                "Memory of the processes. A line that only rises over days is a leak.",
                 "bytes",
                 PanelQuery(
                     f'sum by (job) (process_resident_memory_bytes{{@, job=~"{PROCESSES}"}})',
@@ -155,15 +157,16 @@ def _parts() -> PanelRow:
                 stacked=True,
             ),
             graph(
-                "Calls that were refused",
-                "Calls a second that a service refused before doing anything for them, by reason. QUOTA_EXHAUSTED: a "
-                "caller had its share. SERVICE_OVERLOADED: there is too little of the service.",
+                "Rejected calls",
+                "Calls per second that a service rejected before processing, by reason. "
+                "QUOTA_EXHAUSTED: a caller's quota is used up. SERVICE_OVERLOADED: the service "
+                "needs more pods.",
                 "reqps",
                 rare(rates("sightline_refused_total", "@", "reason")),
             ),
             graph(
                 "Peers that hang",
-                "1 while a service gave up on a peer that does not answer health checks, and serves without it.",
+                "1 while a service serves without a peer that does not answer health checks.",
                 "short",
                 PanelQuery("max by (job, peer) (sightline_peer_hangs{@})", "{{job}} → {{peer}}"),
                 limits={1.0: RED},

@@ -24,7 +24,8 @@ def quality(found: Slos) -> Board:
     return Board(
         "quality",
         "Sightline / Recommendation quality",
-        "What is lost on answers and why, what searches miss, what matches nothing, and what shoppers do with answers.",
+        "Degradations and their causes, recall of searches, poor matches, and shoppers' reactions "
+        "to answers.",
         (_lost(found), _found(), _matches(), _shoppers(), _experiments()),
     )
 
@@ -35,8 +36,8 @@ def _lost(found: Slos) -> PanelRow:
         (
             graph(
                 "Degraded share by cause",
-                "Share of the recommendations with something lost, by cause; one with several causes counts for each. The "
-                "cause names the part to look at.",
+                "Share of degraded recommendations, by cause; one with several causes counts for "
+                "each. The cause names the service to check.",
                 "percentunit",
                 rare(
                     PanelQuery(
@@ -49,8 +50,9 @@ def _lost(found: Slos) -> PanelRow:
             ),
             graph(
                 "Share by quality",
-                "Share of the recommendations of each quality: full = nothing was lost, reduced = a part was, fallback = "
-                "popular products instead, snapshot = from the gateway's copy.",
+                "Share of the recommendations by quality: full = not degraded, reduced = computed "
+                "without a part, fallback = popular products instead, snapshot = from the "
+                "gateway's copy.",
                 "percentunit",
                 PanelQuery(
                     "sum by (quality) (rate(sightline_gateway_answers_total{@}[$__rate_interval]))"
@@ -62,7 +64,7 @@ def _lost(found: Slos) -> PanelRow:
             ),
             graph(
                 "Near-duplicates grouped",
-                "Products a second that were grouped with a result instead of shown beside it.",
+                "Products per second that collapsed into a result.",
                 "ops",
                 rates("sightline_gateway_collapsed_products_total", "@", "call"),
             ),
@@ -76,8 +78,8 @@ def _found() -> PanelRow:
         (
             graph(
                 "Recall by plan and filter",
-                "Share of the nearest products that live searches found, estimated, by how the search was done and what its "
-                "filter passes.",
+                "Estimated share of the nearest products that live searches found, by plan and by "
+                "the fraction that the filter passes.",
                 "percentunit",
                 PanelQuery(
                     "min by (catalog, space, plan, filter) (sightline_recall{@catalog})",
@@ -88,9 +90,9 @@ def _found() -> PanelRow:
                 limits={0.95: GREEN},
             ),
             graph(
-                "Recall: what it may be",
-                "Both ends of the 95% interval of the lowest estimate. Below the floor is only what has even its upper end "
-                "there.",
+                "Recall: confidence interval",
+                "95% interval of the lowest estimate. Recall counts as below the minimum only if "
+                "the upper end is.",
                 "percentunit",
                 PanelQuery("min(sightline_recall_lower{@catalog})", "at least"),
                 PanelQuery("min(sightline_recall_upper{@catalog})", "at most"),
@@ -98,7 +100,7 @@ def _found() -> PanelRow:
             ),
             graph(
                 "Searches behind the estimate",
-                "Searches of the last hour that each estimate rests on; below 20 nothing is concluded.",
+                "Searches of the last hour behind each estimate; below 20 there is no conclusion.",
                 "short",
                 PanelQuery(
                     "min by (catalog, space, plan, filter) (sightline_recall_searches{@catalog})",
@@ -107,14 +109,14 @@ def _found() -> PanelRow:
             ),
             number(
                 "Below the floor",
-                "Kinds of searches whose recall is surely below the floor.",
+                "Kinds of searches whose recall is significantly below the minimum.",
                 "short",
                 PanelQuery("sum(sightline_recall_below_floor{@catalog})"),
                 limits={1.0: RED},
             ),
             graph(
-                "Cannot be found yet",
-                "Photos, or texts of products, without a vector: these products are in no search.",
+                "Not searchable yet",
+                "Photos, or texts of products, without a vector: searches do not find them.",
                 "short",
                 PanelQuery(
                     "max by (catalog, space) (sightline_index_pending{@catalog})",
@@ -124,8 +126,9 @@ def _found() -> PanelRow:
             ),
             graph(
                 "Coverage of the catalog",
-                "Share of the products that compete which the serving model named in anybody's first ten, when it was "
-                "trained. A low share: always the same products.",
+                "Share of the competing products that the serving model had among the first ten "
+                "of at least one shopper, measured in training. A low share means that it always "
+                "recommends the same products.",
                 "percentunit",
                 PanelQuery(
                     'max by (catalog) (sightline_model_figure{@catalog, figure="coverage@10"})',
@@ -144,8 +147,8 @@ def _matches() -> PanelRow:
         (
             graph(
                 "No good match",
-                "Share of the answers to photos and texts whose best match is poor or that found nothing. It grows when "
-                "shoppers look for what the shop does not have.",
+                "Share of the answers to photos and texts whose best match is poor or that found "
+                "nothing. It grows when shoppers search for products that the shop does not have.",
                 "percentunit",
                 PanelQuery(
                     '(sum(rate(sightline_gateway_matches_total{@, outcome=~"POOR|NOTHING_FOUND"}'
@@ -158,8 +161,8 @@ def _matches() -> PanelRow:
             ),
             graph(
                 "Answers to signals, by outcome",
-                "Answers a second by what came of the best match. NO_THRESHOLD: nobody said yet from where on a match is "
-                "good. INCOMPLETE: a part was lost.",
+                "Answers per second by outcome of the best match. NO_THRESHOLD: no threshold is "
+                "set. INCOMPLETE: a branch failed.",
                 "ops",
                 rates("sightline_gateway_matches_total", "@", "outcome"),
                 width=12,
@@ -175,7 +178,7 @@ def _shoppers() -> PanelRow:
         (
             graph(
                 "Events by type",
-                "Events a second that the shop sent. A type that stops: the sending side is broken.",
+                "Events per second that the shop sent, by type. If a type stops, check the sender.",
                 "ops",
                 rates("sightline_gateway_events_total", "@", "type"),
             ),
@@ -195,14 +198,14 @@ def _shoppers() -> PanelRow:
             ),
             graph(
                 "Attribution tokens",
-                "Tokens a second that events brought, by whether they name an answer: unreadable, foreign and expired ones "
-                "are lost to learning.",
+                "Tokens of events per second, by validity. Events with unreadable, foreign or "
+                "expired tokens are not used for learning.",
                 "ops",
                 rare(rates("sightline_gateway_attributions_total", "@", "outcome")),
             ),
             graph(
                 "Tokens without an answer",
-                "Share of the events with a token whose answer is not on record.",
+                "Share of the events with a token whose answer has no record.",
                 "percentunit",
                 PanelQuery(
                     "max by (catalog) (sightline_feedback_unjoined_share{@catalog})", "{{catalog}}"
@@ -211,7 +214,7 @@ def _shoppers() -> PanelRow:
             ),
             graph(
                 "Feedback that drifts",
-                "1 while something of the feedback is further from the weeks before than chance explains.",
+                "1 while a figure of the feedback differs significantly from the weeks before.",
                 "short",
                 PanelQuery(
                     "max by (catalog, item) (sightline_feedback_drift{@catalog})",
@@ -230,7 +233,8 @@ def _experiments() -> PanelRow:
         (
             graph(
                 "Answers by arm",
-                "Pages a second that each arm of an experiment made. Arms with equal shares have equal lines.",
+                "Pages per second of each arm of an experiment. Arms with equal shares have equal "
+                "lines.",
                 "ops",
                 rare(
                     PanelQuery(
@@ -243,8 +247,8 @@ def _experiments() -> PanelRow:
             ),
             graph(
                 "Clicks per answer by arm",
-                "Clicks as a share of answers, by arm, over the last day. `sightline experiments report` says whether the "
-                "difference is more than chance.",
+                "Clicks as a share of answers, by arm, over the last day. `sightline experiments "
+                "show` says whether the difference is significant.",
                 "percentunit",
                 rare(
                     PanelQuery(

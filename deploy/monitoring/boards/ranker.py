@@ -1,4 +1,4 @@
-"""The ranker: orders, shoppers' events, models."""
+"""The dashboard of the ranker: rankings, shoppers' events, models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ranker() -> Board:
     return Board(
         "ranker",
         "Sightline / Ranker",
-        "How products are ordered, what shoppers' events become, and what the serving model is like.",
+        "Rankings, processing of shoppers' events, and figures of the serving model.",
         (
             calls("ranker"),
             _events(),
@@ -38,42 +38,41 @@ def _events() -> PanelRow:
         (
             graph(
                 "Time of stages",
-                "95% of the calls spend at most so long in each stage.",
+                "95th percentile of the time in each stage of a call.",
                 "s",
                 slowest("sightline_stage_seconds", '@, service="ranker"', "stage"),
             ),
             graph(
                 "Waiting to be counted",
-                "How long the oldest event waited that was counted last for recommenders such as trending. Seconds "
-                "are normal.",
+                "Lag of the counts for recommenders such as trending. Seconds are normal.",
                 "s",
                 PanelQuery("max(sightline_ranker_count_lag_seconds{@})", "oldest"),
                 limits={300.0: YELLOW},
             ),
             graph(
                 "Days of shoppers counted",
-                "Days of shoppers a second that were counted anew: work that events make.",
+                "Shoppers' days counted per second, the work caused by events.",
                 "ops",
                 rates("sightline_ranker_counted_days_total", "@"),
             ),
             graph(
                 "Waiting in the event log",
-                "Where events come by a log of the Kafka protocol: how long the oldest one of the present batch has "
-                "waited for the record. Below a second is normal; 0 without a log.",
+                "Age of the oldest event of the current batch, if events are sent through a Kafka "
+                "topic. Below a second is normal; 0 without a topic.",
                 "s",
                 PanelQuery("max(sightline_ranker_sink_lag_seconds{@})", "oldest"),
                 limits={300.0: YELLOW},
             ),
             graph(
                 "Out of the event log",
-                "Events a second that came from the log, by what became of them. ILLEGIBLE: no ranker of ours wrote "
-                "them; CONFLICT: another event has the id.",
+                "Events per second read from the topic, by outcome. ILLEGIBLE: not written by a "
+                "ranker; CONFLICT: another event has the same id.",
                 "ops",
                 rare(rates("sightline_ranker_sink_events_total", "@", "outcome")),
             ),
             graph(
                 "Records of answers",
-                "Records a second that were stored, and that were dropped, by cause.",
+                "Records per second that were stored, and that were dropped, by cause.",
                 "ops",
                 rates("sightline_ranker_answers_kept_total", "@", legend="stored"),
                 rare(
@@ -93,7 +92,8 @@ def _events() -> PanelRow:
             ),
             graph(
                 "Deleted for age",
-                "Events, and records of answers, of the last day that were deleted because they are older than is kept.",
+                "Events and records of answers deleted in the last day because they exceeded the "
+                "retention time.",
                 "short",
                 rare(
                     PanelQuery(
@@ -111,9 +111,9 @@ def _models() -> PanelRow:
         "Models",
         (
             graph(
-                "What the serving model's training measured",
-                "Figures of the model that serves: ndcg@10 and hit@10 (how well it orders), auc, coverage@10 (share of the "
-                "products that it names to anybody).",
+                "Figures of the serving model's training",
+                "Figures of the serving model: ndcg@10 and hit@10 (quality of the order), auc, "
+                "coverage@10 (share of the products that it recommends to at least one shopper).",
                 "short",
                 PanelQuery(
                     'max by (catalog, figure) (sightline_model_figure{@catalog, figure!="robots"})',
@@ -123,13 +123,14 @@ def _models() -> PanelRow:
             ),
             number(
                 "Robots",
-                "Shoppers whom the serving model's training took for robots. When it grows, somebody crawls the shop.",
+                "Shoppers classified as robots in the serving model's training. It grows if the "
+                "shop is crawled.",
                 "short",
                 PanelQuery("sum(max by (catalog) (sightline_robot_shoppers{@catalog}))"),
             ),
             number(
                 "Feedback looked at",
-                "How long ago the worker looked at the feedback last. It does each hour.",
+                "Time since the worker's last feedback report, which it computes each hour.",
                 "dtdurations",
                 PanelQuery("time() - max(sightline_feedback_compute_timestamp_seconds{@} > 0)"),
                 limits={4 * 3600.0: RED},

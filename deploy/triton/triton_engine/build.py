@@ -1,6 +1,6 @@
 """Make Triton's model repository from the manifests: ``python -m triton_engine.build``.
 
-The weights come with locked packages; only a manifest that names an address has its file fetched.
+The weights come with locked packages; only files of manifests that name a URL are downloaded.
 Each backbone's manifest pins both ends: the weights, and the graph that is built from them.
 Existing files with the right hash are not changed.
 """
@@ -32,7 +32,7 @@ from triton_engine.backbone import (
 )
 
 FETCH_SECONDS: Final = 60
-"""Timeout in seconds of a download without data."""
+"""Seconds without data after which a download fails."""
 MAX_BYTES: Final = 2**31
 """Maximum bytes of a protobuf message."""
 
@@ -40,9 +40,8 @@ MODELS: Final = Path(__file__).resolve().parent.parent / "models"
 
 
 def ensure(models: Path = MODELS, backbones: Path = BACKBONES) -> list[Path]:
-    """Return the paths of the graphs in this repository folder, building what is missing.
-
-    Raises BuildError; ManifestError when a manifest is at fault.
+    """Return the paths of the graphs in this repository folder, building missing ones. Raises
+    BuildError, or ManifestError for an invalid manifest.
     """
     found = read_all(backbones)
     return [ensure_one(models / backbone.name, backbone, backbones) for backbone in found]
@@ -51,7 +50,7 @@ def ensure(models: Path = MODELS, backbones: Path = BACKBONES) -> list[Path]:
 def ensure_one(folder: Path, backbone: Backbone, manifests: Path = BACKBONES) -> Path:
     """Return the path of one model's graph, building the model in `folder` if need be.
 
-    `manifests`: the folder that local files are named from.
+    `manifests`: the folder of local files' relative paths.
     """
     path = folder / repository.VERSION / "model.onnx"
     wanted = backbone.graph.sha256
@@ -152,7 +151,7 @@ def sha256(data: bytes) -> str:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Write whole or not at all: another suite may be loading the same repository."""
+    """Write the file atomically: another suite may be loading the same repository."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".model-")
     try:
@@ -166,7 +165,7 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build, and print where the models are."""
+    """Build, and print the models' paths."""
     parser = argparse.ArgumentParser(prog="python -m triton_engine.build", description=__doc__)
     parser.add_argument("--models", type=Path, default=MODELS, help="the model repository")
     try:

@@ -23,13 +23,12 @@ from triton_engine import quantize
 
 CROP: Final = 0.875
 DIGITS: Final = 4
-"""Significant digits that are kept: processors differ in the last bits."""
+"""Number of significant digits: processors differ in the last bits."""
 
 
 def ranges(graph: bytes, photos: Sequence[Path]) -> dict[str, tuple[float, float]]:
-    """Return, for each tensor, the mean over the photos of its least and of its greatest value.
-
-    The mean rather than the extremes: one odd photo would make every step coarser.
+    """Return, for each tensor, the means over the photos of its minimum and of its maximum. With
+    the extremes, one unusual photo would make every step coarser.
     """
     model = onnx.load_model_from_string(graph)
     names = quantize.tensors(model)

@@ -1,9 +1,9 @@
 """Reads the image tower from a folder in Hugging Face's layout. The folder is untrusted.
 
 ``config.json`` says how the network is built, ``model.safetensors`` holds its weights, and
-``preprocessor_config.json``, where there is one, how photos were brought to its input. Only what
-the tower needs is read, and every tensor must have the shape that the configuration means. What
-``config.json`` leaves out is as Hugging Face's CLIPVisionConfig and SiglipVisionConfig have it.
+``preprocessor_config.json``, if there is one, says how photos were preprocessed. Only the tower's
+tensors are read, and each must have the shape that the configuration implies. Missing keys of
+``config.json`` have the defaults of Hugging Face's CLIPVisionConfig and SiglipVisionConfig.
 """
 
 import json
@@ -27,16 +27,16 @@ CONFIG: Final = "config.json"
 WEIGHTS: Final = "model.safetensors"
 PREPROCESSOR: Final = "preprocessor_config.json"
 MAX_TEXT: Final = 1 << 20
-"""Bytes of a JSON file; published ones have a few thousand."""
+"""Maximum bytes of a JSON file; published ones have a few thousand."""
 MAX_WEIGHTS: Final = 2**31 - 2**24
-"""Bytes in all: an ONNX file with its weights inside is one protobuf message."""
+"""Maximum bytes of the weights: an ONNX file with its weights inside is one protobuf message."""
 PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 DTYPES: Final = ("F32", "F16")
-"""As safetensors calls them. Both become float32 without loss."""
+"""Types as safetensors names them. Both become float32 without loss."""
 UNUSED: Final = ("embeddings.position_ids",)
-"""Parts of a tower that are no weights."""
+"""Tensors of a tower that are not weights."""
 BICUBIC: Final = 3
-"""As Pillow numbers its filters; it is the embedder's."""
+"""Pillow's number of the embedder's resampling filter."""
 
 Side = Annotated[int, Field(ge=1, le=4096)]
 Width = Annotated[int, Field(ge=1, le=16384)]
@@ -77,7 +77,7 @@ class _Siglip(_Vision):
 
 
 class _Projection(BaseModel):
-    """How long a vector is."""
+    """Dimension of a vector."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
@@ -85,7 +85,7 @@ class _Projection(BaseModel):
 
 
 class _Preprocessor(BaseModel):
-    """What is read of ``preprocessor_config.json``; None = as the family has it."""
+    """The used keys of ``preprocessor_config.json``; None: the family's default."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
@@ -103,12 +103,14 @@ class _Preprocessor(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Family:
-    """What a value of config.json's ``model_type`` stands for."""
+    """Family of a value of config.json's ``model_type``."""
 
     kind: Literal["clip", "siglip"]
     architecture: str
     whole: bool
-    """Texts' tower is there too, so the photos' configuration is a part, ``vision_config``."""
+    """Classes that include a text tower, so that the photos' configuration is the part
+    ``vision_config``.
+    """
 
 
 FAMILIES: Final[Mapping[str, _Family]] = {
@@ -127,12 +129,12 @@ class Seen:
     """Preprocessing of photos in the checkpoint's training."""
 
     crop: float
-    """Share of the photo's shorter side that the centre square keeps."""
+    """Fraction of the photo's shorter side that the center square keeps."""
     mean: Colours
-    """Of bytes: the tower takes (byte - mean) / scale."""
+    """Normalization of bytes: the tower takes (byte - mean) / scale."""
     scale: Colours
     notes: tuple[str, ...] = ()
-    """Where Sightline does otherwise, for people."""
+    """Differences in Sightline's preprocessing, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +143,12 @@ class Checkpoint:
 
     tower: Tower
     weights: Mapping[str, Array]
-    """What vision.shapes lists, float32."""
+    """The tensors that vision.shapes lists, float32."""
     seen: Seen
 
 
 def read(folder: Path) -> Checkpoint:
-    """Return the tower of photos of a folder. Raises CheckpointError."""
+    """Return the image tower of a folder. Raises CheckpointError."""
     if not folder.is_dir():
         raise CheckpointError(f"there is no folder {folder}")
     config = _json(folder / CONFIG)
@@ -169,21 +171,22 @@ def _json(path: Path) -> dict[str, Any]:
             f"{path.name} can't be read ({error.strerror}): name a folder in Hugging Face's layout"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path.name} is no JSON: download it anew") from error
+        raise CheckpointError(f"{path.name} is not valid JSON: download it again") from error
     if not isinstance(found, dict):
-        raise CheckpointError(f"{path.name} is no JSON object: download it anew")
+        raise CheckpointError(f"{path.name} is not a JSON object: download it again")
     return found
 
 
 def _tower(config: Mapping[str, Any]) -> Tower:
-    """Return how the tower is built."""
+    """Return the tower's structure."""
     family = _family(config)
     stated = config.get("vision_config") if family.whole else config
     where = f"{CONFIG}, vision_config" if family.whole else CONFIG
     v: _Clip | _Siglip
     if family.kind == "clip":
         v = _parse(_Clip, stated, where)
-        # Of a whole CLIP the configuration itself says it, and its tower's may be of no use.
+        # For a whole CLIP the top level of the configuration applies, and its tower's value may be
+        # unused.
         dimension = _parse(_Projection, config, CONFIG).projection_dim
     else:
         v = _parse(_Siglip, stated, where)
@@ -191,7 +194,7 @@ def _tower(config: Mapping[str, Any]) -> Tower:
     if v.hidden_size % v.num_attention_heads or v.patch_size > v.image_size:
         raise CheckpointError(
             f"{where}: {v.num_attention_heads} heads of a width of {v.hidden_size}, patches of "
-            f"{v.patch_size} pixels of {v.image_size}: no such network can be, download it anew"
+            f"{v.patch_size} pixels of {v.image_size}: no valid network, download it again"
         )
     return Tower(
         kind=family.kind,
@@ -208,7 +211,7 @@ def _tower(config: Mapping[str, Any]) -> Tower:
 
 
 def _family(config: Mapping[str, Any]) -> _Family:
-    """Return what the checkpoint is; one that does not say its class passes by its model_type."""
+    """Return the checkpoint's family: by its class, or by its model_type if it names no class."""
     kind, classes = config.get("model_type"), config.get("architectures")
     family = FAMILIES.get(kind) if isinstance(kind, str) else None
     if family and (
@@ -238,7 +241,7 @@ def _parse(kind: type[Read], stated: object, where: str) -> Read:
 
 
 def _weights(folder: Path, tower: Tower) -> dict[str, Array]:
-    """Return the tower's tensors after checking that they are those which it needs."""
+    """Return the tower's tensors. Check that none is missing and none unknown."""
     path = folder / WEIGHTS
     if not path.is_file():
         raise CheckpointError(_instead(folder))
@@ -255,12 +258,12 @@ def _weights(folder: Path, tower: Tower) -> dict[str, Array]:
             return {name: _tensor(file, stored[name], shapes[name]) for name in shapes}
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{WEIGHTS} is no safetensors file ({error}): download it anew"
+            f"{WEIGHTS} is not a safetensors file ({error}): download it again"
         ) from error
 
 
 def _instead(folder: Path) -> str:
-    """Say what to do about a folder without the file of weights."""
+    """Return the remedy for a folder without the file of weights."""
     names = sorted(path.name for path in folder.iterdir())
     if f"{WEIGHTS}.index.json" in names:
         return f"the weights are in several files: save them with one, {WEIGHTS}"
@@ -273,7 +276,7 @@ def _instead(folder: Path) -> str:
 
 
 def _stored(keys: set[str], shapes: Mapping[str, Any]) -> dict[str, str]:
-    """Return what each needed tensor is called in the file.
+    """Return the name of each needed tensor in the file.
 
     Since transformers 5 a SiglipVisionModel is saved without its tower's prefix.
     """
@@ -306,12 +309,14 @@ def _tensor(file: Any, name: str, shape: tuple[int, ...]) -> Array:
         raise CheckpointError(f"{WEIGHTS}: {name} is of {dtype}: save the model as float32")
     values: Array = file.get_tensor(name).astype(np.float32)
     if not np.isfinite(values).all():
-        raise CheckpointError(f"{WEIGHTS}: {name} is not of finite numbers: download it anew")
+        raise CheckpointError(
+            f"{WEIGHTS}: {name} has numbers that are not finite: download it again"
+        )
     return values
 
 
 def _seen(folder: Path, tower: Tower) -> Seen:
-    """Return what was done to photos, in the manifest's terms."""
+    """Return the preprocessing of photos, in the manifest's terms."""
     clip = tower.kind == "clip"
     family = _Preprocessor(
         size={"shortest_edge" if clip else "height": tower.size},
@@ -329,9 +334,7 @@ def _seen(folder: Path, tower: Tower) -> Seen:
         notes.append(f"There was no {PREPROCESSOR}: crop, mean and scale are the family's.")
     crop = _crop(stated, tower.size)
     if isinstance(stated.size, dict) and "shortest_edge" not in stated.size:
-        notes.append(
-            "The authors squeezed whole photos into the square; here it is cut from the middle."
-        )
+        notes.append("The authors resized whole photos to a square; here the center is cropped.")
     if stated.resample != BICUBIC:
         notes.append(
             f"The authors resized by Pillow's filter {stated.resample}; here it is bicubic."
@@ -340,7 +343,7 @@ def _seen(folder: Path, tower: Tower) -> Seen:
 
 
 def _crop(stated: _Preprocessor, size: int) -> float:
-    """Return the share that the centre square keeps."""
+    """Return the fraction that the center square keeps."""
     short = _side(stated.size, "size")
     kept = _side(stated.crop_size, "crop_size") if stated.do_center_crop else short
     if kept != size or kept > short:
@@ -352,18 +355,18 @@ def _crop(stated: _Preprocessor, size: int) -> float:
 
 
 def _side(stated: int | dict[str, int | None] | None, name: str) -> int:
-    """Return the side of the square that a size means."""
+    """Return the side of the square of a size."""
     sides = stated if isinstance(stated, dict) else {"shortest_edge": stated}
     known = {name: n for name, n in sides.items() if n is not None}
     if len(set(known.values())) != 1 or not known.keys() <= {"shortest_edge", "height", "width"}:
         raise CheckpointError(
-            f"{PREPROCESSOR}: {name} {stated} is no square: write the manifest by hand"
+            f"{PREPROCESSOR}: {name} {stated} is not a square: write the manifest by hand"
         )
     return next(iter(known.values()))
 
 
 def _normalised(stated: _Preprocessor, crop: float, notes: Sequence[str]) -> Seen:
-    """Bring (byte * factor - mean) / deviation to (byte - mean) / scale."""
+    """Convert (byte * factor - mean) / deviation to (byte - mean) / scale."""
     mean, deviation = stated.image_mean, stated.image_std
     if mean is None or deviation is None or not stated.do_normalize:
         mean, deviation = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -372,6 +375,6 @@ def _normalised(stated: _Preprocessor, crop: float, notes: Sequence[str]) -> See
 
 
 def _divided(numbers: Colours, factor: float) -> Colours:
-    """Keep six digits: so many of them the version of the space shows."""
+    """Round to six digits, as many as the version of the space shows."""
     red, green, blue = (float(f"{number / factor:.6g}") for number in numbers)
     return red, green, blue

@@ -1,7 +1,7 @@
-"""The key that has models listed, loaded and unloaded.
+"""The key of model control, which allows listing, loading and unloading models.
 
-The server takes keys on its command line only, which everybody on this machine can read: it holds
-back those who reach the port alone.
+The server accepts the key only on its command line, which all users of this machine can read: it
+keeps out callers that can reach only the port.
 """
 
 import contextlib
@@ -12,11 +12,11 @@ from typing import Final
 
 NAME: Final = "sightline-control"
 HEADER: Final = f"triton-grpc-protocol-{NAME}"
-"""In which a call has it."""
+"""Metadata key of a call that carries it."""
 
 
 def key_of(file: Path | None) -> str:
-    """Return the key of a file, made where there is none yet; no file, no key."""
+    """Return the key in a file, which is created if missing; empty if no file is given."""
     if file is None:
         return ""
     with contextlib.suppress(FileExistsError):

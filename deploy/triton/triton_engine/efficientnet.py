@@ -5,9 +5,8 @@ use ReLU6: https://github.com/tensorflow/tpu/tree/master/models/official/efficie
 The weights were trained by TensorFlow: padding is TensorFlow's "same" (the extra row and column of
 a stride of 2 at the bottom and right), batch normalisation's epsilon is 1e-3.
 
-The networks differ in how wide they are, which the weights' shapes say, in how often the stages
-repeat their blocks, and in the size of the input. The stem, the head and the first and last stage
-are the same in all.
+The networks differ in width (given by the weights' shapes), in the repetitions of their blocks, and
+in the size of the input. The stem, the head and the first and last stage are the same in all.
 """
 
 import math
@@ -27,7 +26,7 @@ INPUT: Final = "image"
 BN_EPSILON: Final = 1e-3
 NORM: Final = ("weight", "bias", "running_mean", "running_var")
 COUNTER: Final = "num_batches_tracked"
-"""Counts training steps; inference has no use for it."""
+"""Name of a tensor that counts training steps; not used in inference."""
 FIRST_STAGE: Final = 2
 """The paper's table counts the stem as stage 1."""
 
@@ -40,7 +39,7 @@ class Block:
 
     index: int
     stage: int
-    """As in the paper's table: 2 to 8."""
+    """Number in the paper's table: 2 to 8."""
     kernel: int
     stride: int
     expands: bool
@@ -72,7 +71,7 @@ def build(weights: Weights, backbone: LiteModel) -> onnx.ModelProto:
 
     The same weights give the same bytes on every machine: batch normalisation is folded in float64
     by operations that IEEE 754 rounds correctly, and nothing else is computed here. Raises
-    BuildError when the weights are those of another network than the manifest says.
+    BuildError if the weights do not belong to the manifest's network.
     """
     size, depth = backbone.input.size, backbone.network.depth
     graph = _Network(weights=weights, side=size)
@@ -174,7 +173,7 @@ class _Network(Graph):
         return self.add("Clip", [x, "relu6_min", "relu6_max"], conv + ".relu6") if relu else x
 
     def shades(self, x: str) -> str:
-        """Undo `normalise`, but for the order of dimensions: NCHW of 0 to 255."""
+        """Undo `normalise`, except for the order of dimensions: NCHW of 0 to 255."""
         x = self.add("Mul", [x, "scale"], "rescaled")
         return self.add("Add", [x, "mean"], "rgb")
 
@@ -183,14 +182,14 @@ class _Network(Graph):
         return self.add("Flatten", [self.add("GlobalAveragePool", [x], pooled)], name, axis=1)
 
     def deviate(self, x: str, average: str, name: str) -> str:
-        """Add the standard deviation over the plane, whose average is known: [N, channels]."""
+        """Add the standard deviation over the plane, given its average: [N, channels]."""
         square = self.pool(self.add("Mul", [x, x], f"{name}.of"), f"{name}.pooled", f"{name}.all")
         mean = self.add("Mul", [average, average], f"{name}.mean")
         variance = self.add("Sub", [square, mean], f"{name}.variance")
         return self.add("Sqrt", [self.add("Relu", [variance], f"{name}.sound")], name)
 
     def unused(self) -> list[str]:
-        """Return the names of the weights that no convolution took, the classifier's left out."""
+        """Return the names of weights that no convolution uses, without the classifier's."""
         spare = (name for name in self.weights if name not in self.used)
         return [n for n in spare if not n.startswith("_fc.") and not n.endswith(COUNTER)]
 

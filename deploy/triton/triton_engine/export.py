@@ -1,9 +1,9 @@
 """Make an ONNX file and its manifest from CLIP's or SigLIP's weights, without torch:
 ``python -m triton_engine.export CHECKPOINT --name NAME --licence SPDX --trained-on WHAT``.
 
-CHECKPOINT is a folder in Hugging Face's layout. It writes NAME.onnx and NAME.toml; the build takes
-them as it takes any ONNX file. Needs nothing that the build does not need, and up to eight times
-the weights' size in memory: the check of the graph copies it.
+CHECKPOINT is a folder in Hugging Face's layout. It writes NAME.onnx and NAME.toml, which the build
+accepts like any ONNX file. It needs the packages of the build, and up to eight times the weights'
+size in memory, as the check of the graph copies it.
 """
 
 import argparse
@@ -34,7 +34,7 @@ ZEROS = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What the weights do not say of themselves, as in the manifest."""
+    """Fields of the manifest that the weights do not contain."""
 
     name: str
     title: str
@@ -46,8 +46,8 @@ class Named:
 def export(folder: Path, output: Path, named: Named) -> Path:
     """Return the path of the manifest, with the ONNX file beside it in `output`.
 
-    The same weights give the same bytes. Raises CheckpointError for what is in the folder,
-    ManifestError for what is named, and BuildError where another manifest of that name is there.
+    The same weights give the same bytes. Raises CheckpointError for an invalid folder,
+    ManifestError for invalid fields, and BuildError if another manifest of that name exists.
     """
     tower, seen, file = _made(folder)
     model = _model(tower, seen, file, named)
@@ -56,8 +56,8 @@ def export(folder: Path, output: Path, named: Named) -> Path:
     path = output / f"{model.name}.toml"
     if path.exists() and path.read_bytes() != text:
         raise BuildError(
-            f"{path} is there and says something else. A changed graph is another backbone: give "
-            "it a name of its own"
+            f"{path} exists and is different. A changed graph is another backbone: give it another "
+            "name"
         )
     build.replace(output / f"{model.name}.onnx", file)
     build.replace(path, text)
@@ -72,7 +72,7 @@ def _made(folder: Path) -> tuple[Tower, Seen, bytes]:
 
 
 def _model(tower: Tower, seen: Seen, file: bytes, named: Named) -> OnnxPhotoModel:
-    """Return what the manifest will say, but for the graph's hash."""
+    """Return the manifest's values without the graph's hash."""
     try:
         return OnnxPhotoModel(
             name=named.name,
@@ -100,7 +100,7 @@ def _model(tower: Tower, seen: Seen, file: bytes, named: Named) -> OnnxPhotoMode
 
 
 def manifest(model: OnnxPhotoModel, notes: Sequence[str]) -> str:
-    """Return the manifest's text, the notes as comments before it."""
+    """Return the manifest's text, with the notes as comments before it."""
     weights, network, pixels = model.weights, model.network, model.input
     stated = {
         "": {"title": model.title, "space": model.space},
@@ -112,7 +112,7 @@ def manifest(model: OnnxPhotoModel, notes: Sequence[str]) -> str:
     lines = [f"# {line}" for line in ("Written by triton_engine.export.", *notes)]
     for table, values in stated.items():
         lines += ["", f"[{table}]"] if table else []
-        # A text, a number or a list of numbers is the same in JSON and in TOML.
+        # A text, a number or a list of numbers is written equally in JSON and TOML.
         lines += [f"{key} = {json.dumps(v, ensure_ascii=False)}" for key, v in values.items()]
     return "\n".join(lines) + "\n"
 
@@ -120,11 +120,11 @@ def manifest(model: OnnxPhotoModel, notes: Sequence[str]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m triton_engine.export", description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="a folder in Hugging Face's layout")
-    parser.add_argument("--name", required=True, help="what the model is called in Triton")
-    parser.add_argument("--licence", required=True, help="of the weights (SPDX)")
-    parser.add_argument("--trained-on", required=True, help="on what the weights were trained")
-    parser.add_argument("--title", help="what people call it; default: its name")
-    parser.add_argument("--space", default="visual", help="the space that its vectors belong to")
+    parser.add_argument("--name", required=True, help="name of the model in Triton")
+    parser.add_argument("--licence", required=True, help="license of the weights (SPDX)")
+    parser.add_argument("--trained-on", required=True, help="training data of the weights")
+    parser.add_argument("--title", help="display name; default: its name")
+    parser.add_argument("--space", default="visual", help="the space of its vectors")
     parser.add_argument("--output", type=Path, default=BACKBONES, help="folder of the manifest")
     return parser
 

@@ -1,4 +1,4 @@
-"""What models of features give in the place of one vector, and the maps behind it."""
+"""Outputs of features models, which replace the unit vector, and the maps behind them."""
 
 import math
 from collections.abc import Mapping
@@ -9,13 +9,14 @@ from pydantic import model_validator
 from triton_engine.tables import Count, Stage, Table
 
 DEVIATION: Final = "_deviation"
-"""What the name of a stage's second block ends with."""
+"""Suffix of the name of a stage's second block."""
 MAP: Final = "_map"
-"""What the name of an output ends with that is a block before it is averaged."""
+"""Suffix of the name of an output that is a block before averaging."""
 FEATURES: Final = "features"
 POSITIONS: Final = "positions"
-"""Spaces of models that nobody searches by: what spaces are fitted on, and the same before it is
-averaged, by which heat maps are made."""
+"""Spaces that are never searched: the features that spaces are fitted on, and the same before
+averaging, for heat maps.
+"""
 HEAD: Final = "head"
 HISTOGRAM: Final = "hsv_histogram"
 """Names of the blocks of a features model that follow its stages."""
@@ -30,12 +31,13 @@ _HALVED: Final[Mapping[str, int]] = {
     **dict(zip((f"stage_{n}" for n in range(2, 9)), (1, 2, 3, 4, 4, 5, 5), strict=True)),
     HEAD: 5,
 }
-"""How often the network has halved its input by the end of a block."""
+"""Number of times that the network has halved its input by the end of a block."""
 
 
 class Features(Table):
-    """What a features model gives instead of the head's unit vector: several blocks of numbers,
-    none of them normalised, from which spaces are fitted."""
+    """Outputs of a features model instead of the head's unit vector: several blocks of numbers, not
+    normalized, from which spaces are fitted.
+    """
 
     stages: Mapping[Stage, Count]
     """Channels of each stage of the network whose averages and standard deviations over the plane

@@ -1,4 +1,4 @@
-"""An ONNX graph as it grows: what the networks of this engine have in common."""
+"""Construction of ONNX graphs: the common parts of this engine's networks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,13 +21,13 @@ Dimensions = Sequence[str | int]
 
 @dataclass(slots=True)
 class Graph:
-    """Nodes and constants as they are added."""
+    """A graph under construction: its nodes and constants."""
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: list[onnx.TensorProto] = field(default_factory=list)
 
     def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Add a node with one output, whose name is the node's too, and return that."""
+        """Add a node with one output, and return their common name."""
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
         return output
 
@@ -37,7 +37,7 @@ class Graph:
         return name
 
     def unit(self, x: str, name: str) -> str:
-        """Bring each row of [N, d] to unit length (a zero row stays zero)."""
+        """Scale each row of [N, d] to unit length (a zero row stays zero)."""
         length = self.add("ReduceL2", [x], "length", axes=[1], keepdims=1)
         floor = self.constant("length_floor", np.float32(1e-12))
         return self.add("Div", [x, self.add("Max", [length, floor], "divisor")], name)

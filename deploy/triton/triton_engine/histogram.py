@@ -1,4 +1,4 @@
-"""A colour histogram inside the graph: how much of the photo has which hue, saturation and value.
+"""A color histogram inside the graph, over hue, saturation and value.
 
 Swain and Ballard 1991, "Color indexing"; the square root of each share makes inner products those
 of Bhattacharyya. Hue, saturation and value are those of Smith 1978, as in Python's colorsys.
@@ -12,14 +12,14 @@ import numpy as np
 from triton_engine.graph import Graph
 
 SIDE: Final = 56
-"""Pixels are averaged in squares until a side has about this many: noise and JPEG's blocks go, and
-so does most of the work."""
+"""Side after averaging pixels in squares, which removes noise, JPEG's blocks and most of the work.
+"""
 SHADES: Final = 256
-"""Pixels are bytes, so a bin of value is this many over the number of bins wide."""
+"""Number of levels of a byte: a bin of value is this number ÷ bins wide."""
 SEXTANTS: Final = 6.0
 
 Bins = tuple[int, int, int]
-"""How many of hue, of saturation and of value."""
+"""Numbers of bins of hue, of saturation and of value."""
 
 
 def add(graph: Graph, x: str, side: int, bins: Bins, name: str) -> str:
@@ -63,7 +63,7 @@ class _Hsv:
 
 @dataclass(frozen=True, slots=True)
 class _Planes:
-    """What of RGB makes hue, saturation and value."""
+    """Planes of RGB from which hue, saturation and value are computed."""
 
     graph: Graph
 
@@ -74,7 +74,7 @@ class _Planes:
         value = add("ReduceMax", [rgb], "hsv.value", axes=[1], keepdims=1)
         least = add("ReduceMin", [rgb], "hsv.least", axes=[1], keepdims=1)
         chroma = add("Sub", [value, least], "hsv.chroma")
-        # Far below the least chroma that averages of bytes have; where it counts, 0 is divided.
+        # Far below the minimum chroma of averages of bytes; it matters only where 0 is divided.
         self.graph.constant("hsv.tiny", np.float32(1e-6))
         divisor = add("Max", [value, "hsv.tiny"], "hsv.value.divisor")
         saturation = add("Div", [chroma, divisor], "hsv.saturation")
@@ -100,7 +100,9 @@ class _Planes:
         return self.graph.add("Gather", [rgb, where], f"hsv.plane.{place}", axis=1)
 
     def _sextant(self, name: str, first: str, second: str, divisor: str, start: int) -> str:
-        """Add (first - second) / chroma + 2 x start: the hue where a third channel is most."""
+        """Add (first - second) / chroma + 2 x start: the hue where the third channel is the
+        maximum.
+        """
         x = self.graph.add("Sub", [first, second], f"{name}.difference")
         x = self.graph.add("Div", [x, divisor], f"{name}.share")
         offset = self.graph.constant(f"{name}.start", np.float32(2 * start))

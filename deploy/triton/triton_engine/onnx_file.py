@@ -1,8 +1,8 @@
-"""Any ONNX file as a model of this repository: a little graph before it, and one after.
+"""Any ONNX file as a model of this repository, with a small graph before and after it.
 
-CLIP's and SigLIP's towers are published so: normalised pixels, or tokens, to a vector. What they
-leave to the caller comes into the graph: bytes are normalised, vectors brought to unit length, and
-inputs and outputs are called what the embedder calls them.
+CLIP's and SigLIP's towers are published in this form: normalized pixels, or tokens, to a vector.
+The added graphs normalize bytes, scale vectors to unit length, and give inputs and outputs the
+names that the embedder uses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,17 +23,18 @@ IDS: Final = "input_ids"
 MASK: Final = "attention_mask"
 OUTPUT: Final = "embedding"
 PREFIX: Final = "file/"
-"""Before every name of the file's own, so that none is one of ours."""
+"""Prefix of every name in the file, so that none equals one of ours."""
 LEAST_OPSET: Final = 13
-"""Since then ReduceSum takes its axes as an input, as the graph after the file gives them."""
+"""Minimum opset: since then ReduceSum takes its axes as an input, as in the graph after the file.
+"""
 
 
 def wrap(data: bytes, backbone: OnnxPhotoModel | OnnxTextModel) -> onnx.ModelProto:
     """Return the file's graph from bytes or tokens to float32 `embedding` [N, dimension], of unit
     length.
 
-    Raises BuildError when the file is none, keeps its weights in other files, or does not lead
-    from the inputs that the manifest names to its output.
+    Raises BuildError if the file is not ONNX, stores its weights in other files, or has no path
+    from the manifest's inputs to its output.
     """
     network = backbone.network
     if isinstance(backbone, OnnxPhotoModel):
@@ -71,16 +72,16 @@ def wrap(data: bytes, backbone: OnnxPhotoModel | OnnxTextModel) -> onnx.ModelPro
 
 
 def _cut(data: bytes, name: str, inputs: Sequence[str], output: str) -> onnx.ModelProto:
-    """Return what of the file leads from the inputs to the output, every name with our prefix."""
+    """Return the part of the file from the inputs to the output, every name with our prefix."""
     try:
         model = onnx.load_model_from_string(data)
     except DecodeError as error:
-        raise BuildError(f"{name}: the weights are no ONNX file") from error
+        raise BuildError(f"{name}: the weights are not an ONNX file") from error
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
     if opset < LEAST_OPSET:
         raise BuildError(f"{name}: the file is of opset {opset}, wanted is {LEAST_OPSET} or newer")
     if any(constant.external_data for constant in model.graph.initializer):
-        raise BuildError(f"{name}: the file keeps its weights in other files: join them first")
+        raise BuildError(f"{name}: the file stores its weights in other files: merge them first")
     known = [value.name for value in model.graph.input]
     if unknown := [i for i in inputs if i not in known]:
         raise BuildError(f"{name}: the file has no input {unknown[0]}, but {', '.join(known)}")
@@ -95,7 +96,7 @@ def _cut(data: bytes, name: str, inputs: Sequence[str], output: str) -> onnx.Mod
 
 
 def _rename(model: onnx.ModelProto, names: Mapping[str, str]) -> None:
-    """Give what the graph takes the names under which it comes."""
+    """Rename the file's inputs."""
     for node in model.graph.node:
         for place, name in enumerate(node.input):
             node.input[place] = names.get(name, name)

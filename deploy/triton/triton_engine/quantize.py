@@ -1,10 +1,10 @@
-"""A network in 8-bit integers: the same graph with its convolutions quantised.
+"""A network in 8-bit integers: the same graph with quantized convolutions.
 
 Activations are unsigned with a zero point, a tensor at a time; weights are signed and symmetric, a
-channel at a time (Krishnamoorthi 2018, https://arxiv.org/abs/1806.08342). Pairs of QuantizeLinear
-and DequantizeLinear say so, which onnxruntime turns into integer kernels. How far a tensor reaches
-was measured once, by ``python -m triton_engine.calibrate``, and lies beside the manifest: the same
-ranges give the same bytes.
+channel at a time (Krishnamoorthi 2018, https://arxiv.org/abs/1806.08342). The graph has pairs of
+QuantizeLinear and DequantizeLinear, which onnxruntime converts to integer kernels. The ranges of
+tensors were measured once, by ``python -m triton_engine.calibrate``, and are stored beside the
+manifest: the same ranges give the same bytes.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ import onnx
 from triton_engine.backbone import BuildError
 
 Ranges = Mapping[str, tuple[float, float]]
-"""The least and the greatest value of a tensor, by its name."""
+"""Minimum and maximum of each tensor, by name."""
 
 QUANTISED: Final = ("Conv", "Add", "Clip")
-"""Clip only so that it goes: the range of the convolution before it does its work."""
+"""Clip is only removed: the range of the preceding convolution has the same effect."""
 
 
 def tensors(model: onnx.ModelProto) -> list[str]:
@@ -31,7 +31,7 @@ def tensors(model: onnx.ModelProto) -> list[str]:
 
 def quantise(model: onnx.ModelProto, ranges: Ranges) -> onnx.ModelProto:
     """Return the graph in integers. Raises BuildError for a tensor without a range."""
-    # They take a second to import, and only this needs them.
+    # Imported here, as it takes a second.
     from onnxruntime.quantization import QDQQuantizer, QuantType
     from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
 

@@ -1,4 +1,4 @@
-"""Triton's model repository, as the manifests and the templates say it."""
+"""Triton's model repository, generated from the manifests and the templates."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,17 +9,20 @@ from triton_engine.backbone import Backbone, LiteModel, TextModel
 
 TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
 VERSION: Final = "1"
-"""Triton's number of a backbone's graph: another graph is another backbone, with its own name."""
+"""Triton's version number of a backbone's graph; a changed graph is another backbone with another
+name.
+"""
 TOKENIZER: Final = "tokenizer.json"
-"""Lies beside a text model's configuration, for whoever makes its tokens."""
+"""Name of the tokenizer's file, which is beside a text model's configuration."""
 
 CONFIGURATIONS: Final[Mapping[str, tuple[str, str]]] = {
     "config.pbtxt": ("config.pbtxt", ""),
     "configs/cpu.pbtxt": ("cpu.pbtxt", "-stock-cpu"),
     "configs/gpu.pbtxt": ("gpu.pbtxt", "-stock-gpu"),
 }
-"""Each configuration's template, and what its precision ends in: engines whose vectors nobody has
-compared."""
+"""Each configuration's template, and the suffix of its precision for engines whose vectors were not
+compared.
+"""
 _WIDTH: Final = 100
 
 
@@ -39,7 +42,7 @@ def texts(backbone: Backbone) -> dict[str, str]:
 
 
 def _run(backbone: Backbone) -> dict[str, str]:
-    """Return how one machine and a GPU run a model."""
+    """Return the settings of a model on one machine and on a GPU."""
     if isinstance(backbone, TextModel):
         return {
             "what": "Text to vector",

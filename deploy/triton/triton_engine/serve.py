@@ -1,7 +1,7 @@
 """Run the real tritonserver of the nvidia-pytriton wheel: ``python -m triton_engine.serve``.
 
 The process becomes the server, so signals reach it directly: SIGTERM lets requests finish and ends
-with 0. Every front binds 127.0.0.1; the wheel's server is an old release, for one machine only.
+with 0. Every endpoint binds 127.0.0.1; the wheel's server is an old release, for one machine only.
 """
 
 import argparse
@@ -28,40 +28,41 @@ SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 # where the Python backend
 PROCESSES: Final = Path("/proc")
 STUB: Final = "triton_python_backend_stub"
 SUITE: Final = "SIGHTLINE_SUITE"
-"""Variable that says which suite a process belongs to; see deploy/local/README.md."""
-# Not needed here, so closed: the caller would have to know a key that nobody is given.
+"""Variable that identifies the suite of a process; see deploy/local/README.md."""
+# Not needed here, so disabled: it would require a key that no caller has.
 CLOSED: Final = "shared-memory,trace,logging"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a caller may choose."""
+    """Options of the server."""
 
     models: Path
     """The model repository."""
     spaces: Path | None
-    """A second one: models that the embedder adds, has loaded, and takes out."""
+    """A second repository: models that the embedder adds, loads and removes."""
     load: Sequence[str]
-    """Names of the models to load at the start, without which there is no start; none = all. Each
-    takes a process, and memory, for every instance. Any other is loaded when Triton is asked to."""
+    """Names of the models to load at the start, which fails if one cannot be loaded. Empty: all.
+    Each instance needs a process and memory. Other models are loaded on request.
+    """
     grpc_port: int
-    """Port of the inference front."""
+    """Port of the gRPC endpoint."""
     http_port: int | None
-    """Port of the HTTP front; None leaves it off, which takes nothing from gRPC or metrics."""
+    """Port of the HTTP endpoint; None disables it, without an effect on gRPC or metrics."""
     metrics_port: int | None
-    """Port of the Prometheus metrics; None leaves them off."""
+    """Port of the Prometheus metrics; None disables them."""
     control_key_file: Path | None
-    """File with the key of model control, which is made if it is not there; None = no key."""
+    """File with the key of model control, created if missing; None: no key."""
     traces_url: str
-    """Where traces go by OTLP over HTTP, of the requests whose caller records one; empty = none."""
+    """URL for traces by OTLP over HTTP, of requests whose caller records one. Empty: no traces."""
     verbose: bool
-    """Log what the server does, not only what goes wrong."""
+    """Also log normal operation."""
 
 
 def command(
     options: Options, server: Path, backends: Path, shm_prefix: str, key: str = ""
 ) -> list[str]:
-    """Return the server's command line. `key`: of model control; empty = none is asked for."""
+    """Return the server's command line. `key`: of model control; empty: not required."""
     line = [
         str(server),
         *(f"--model-repository={folder}" for folder in (options.models, options.spaces) if folder),
@@ -70,7 +71,8 @@ def command(
         "--model-control-mode=explicit",
         *(f"--load-model={name}" for name in options.load or ["*"]),
         "--disable-auto-complete-config",
-        # Ready = it is up. A fitted space that can't be loaded must not take the others with it.
+        # Ready means that the server runs: a fitted space that can't be loaded must not affect
+        # others.
         "--strict-readiness=false",
         "--exit-timeout-secs=5",
         "--pinned-memory-pool-byte-size=0",
@@ -82,8 +84,8 @@ def command(
         "--log-format=ISO8601",
     ]
     if options.traces_url:
-        # None by its own choice (rate): only what comes with a traceparent. What is in tensors
-        # stays out of it (level).
+        # No traces by its own sampling (rate), only those of requests with a traceparent; without
+        # the content of tensors (level).
         line += [
             f"--trace-config={setting}"
             for setting in (
@@ -118,9 +120,9 @@ def environment(inherited: dict[str, str]) -> dict[str, str]:
             filter(None, [libraries, inherited.get("LD_LIBRARY_PATH", "")])
         ),
         "PYTHONDONTWRITEBYTECODE": "1",
-        # onnxruntime frees each layer's 19 MB or less and takes them again for the next: else the C
-        # library hands them back to the kernel meanwhile, and clearing their pages anew is a tenth
-        # of the processor time (measured 2026-11).
+        # onnxruntime frees up to 19 MB per layer and allocates them again for the next. By default
+        # the C library returns them to the kernel meanwhile, and clearing the pages again takes a
+        # tenth of the processor time (measured 2026-11).
         "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
         "MALLOC_TRIM_THRESHOLD_": str(128 * 2**20),
     }
@@ -143,7 +145,7 @@ def prepare_backends(wheel: Path, into: Path) -> Path:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Make or renew a link in one step: a server that starts meanwhile sees a whole one."""
+    """Create or replace a link atomically, for servers that start meanwhile."""
     if target.is_symlink() and target.readlink() == source:
         return
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
@@ -153,7 +155,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def shared_memory_prefix(pid: int) -> str:
-    """Return a prefix of shared memory names that no other running server has."""
+    """Return a prefix of shared memory names that no other running server uses."""
     return f"sightline_triton_{_pid_namespace()}_{pid}_"
 
 
@@ -171,17 +173,16 @@ def remove_orphans(folder: Path = SHARED_MEMORY) -> list[str]:
 
 
 def end_orphans(models: Path, processes: Path = PROCESSES) -> list[int]:
-    """Kill the model processes whose server was killed, and return their ids.
-
-    One that was at work then waits for its server for ever, with 170 MB (2026-11, 4 of 4 times).
-    Only those of this model repository and of this suite are touched.
+    """Kill the model processes whose server was killed, and return their ids. A busy one would wait
+    for its server forever, with 170 MB (2026-11, 4 of 4 times). Only processes of this model
+    repository and this suite are killed.
     """
     ended = []
     for entry in processes.iterdir():
         if not entry.name.isdigit():
             continue
-        with contextlib.suppress(OSError):  # it ended meanwhile, or is another user's
-            handle = os.pidfd_open(int(entry.name))  # from here on no other gets this id
+        with contextlib.suppress(OSError):  # it ended meanwhile, or belongs to another user
+            handle = os.pidfd_open(int(entry.name))  # from here on the id cannot be reused
             try:
                 if _is_orphan(entry, models):
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
@@ -206,7 +207,7 @@ def _is_orphan(process: Path, models: Path) -> bool:
 
 
 def _pid_namespace() -> str:
-    """Return this PID namespace's number: elsewhere the same PID is another process."""
+    """Return this PID namespace's number: in another one the same PID is another process."""
     return re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink()))
 
 
@@ -222,18 +223,18 @@ def parse(arguments: Sequence[str] | None) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m triton_engine.serve", description=__doc__)
     parser.add_argument("--models", type=Path, default=build.MODELS, help="the model repository")
-    parser.add_argument("--spaces", type=Path, help="a second one, created where it is not there")
+    parser.add_argument("--spaces", type=Path, help="a second repository, created if missing")
     parser.add_argument("--load", nargs="+", default=(), metavar="NAME", help="else all models")
     parser.add_argument("--grpc-port", type=int, default=8604)
     parser.add_argument("--http-port", type=int, help="off unless given")
     parser.add_argument("--metrics-port", type=int, help="off unless given")
-    parser.add_argument("--control-key-file", type=Path, help="made if it is not there")
+    parser.add_argument("--control-key-file", type=Path, help="created if missing")
     parser.add_argument(
         "--traces-url",
         default=os.environ.get("TRITON_TRACES_URL", ""),
-        help="a collector's OTLP over HTTP, http://host:4318/v1/traces (TRITON_TRACES_URL)",
+        help="URL of a collector, OTLP over HTTP: http://host:4318/v1/traces (TRITON_TRACES_URL)",
     )
-    parser.add_argument("--verbose", action="store_true", help="log more than what goes wrong")
+    parser.add_argument("--verbose", action="store_true", help="also log normal operation")
     given = parser.parse_args(arguments)
     return Options(
         models=given.models.resolve(),

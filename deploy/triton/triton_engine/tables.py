@@ -1,4 +1,4 @@
-"""What tables of manifests are made of."""
+"""Base class and types of the tables of manifests."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Plain = Annotated[str, Field(pattern=r"^[^\"\\$\n]{1,200}$")]
-"""What can stand in a quoted text of a configuration."""
+"""Pattern of texts that can be quoted in a configuration."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=1, le=65536)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -15,6 +15,6 @@ Stage = Annotated[str, Field(pattern="^stage_[2-8]$")]
 
 
 class Table(BaseModel):
-    """A table of a manifest: every key is required that has no default here, and no other taken."""
+    """A table of a manifest. Keys without a default are required, and unknown keys are rejected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -1,4 +1,4 @@
-"""What transformers have in common, as parts of an ONNX graph: BERT's and those that see photos.
+"""Common parts of transformers as ONNX graphs, for BERT and for image towers.
 
 Weights are named as Hugging Face names them; linear layers there are [out, in].
 """
@@ -19,12 +19,12 @@ class Transformer(Graph):
     weights: Mapping[str, Array] = field(kw_only=True)
     heads: int = field(kw_only=True)
     epsilon: float = field(kw_only=True)
-    """Of every layer normalisation."""
+    """Epsilon of every layer normalization."""
     used: set[str] = field(default_factory=set)
-    """Names of the weights that are in the graph."""
+    """Names of the weights in the graph."""
 
     def weight(self, name: str) -> str:
-        """Add a weight as it is."""
+        """Add a weight unchanged."""
         self.used.add(name)
         return self.constant(name, self.weights[name])
 
@@ -59,7 +59,7 @@ class Transformer(Graph):
         """Add the attention between heads of `width`: [N, T, heads * width].
 
         `query`, `value`: [N, heads, T, width]; `key`: [N, heads, width, T]; `unseen` is added to
-        the scores, "" = everything is seen.
+        the scores; "": no mask.
         """
         scale = self.constant(p + "scale", np.float32(math.sqrt(width)))
         scores = self.add(

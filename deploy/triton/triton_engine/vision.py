@@ -1,10 +1,10 @@
-"""CLIP's and SigLIP's towers of photos, as ONNX graphs.
+"""CLIP's and SigLIP's image towers as ONNX graphs.
 
 CLIP: Radford et al. 2021, https://arxiv.org/abs/2103.00020; SigLIP: Zhai et al. 2023,
 https://arxiv.org/abs/2303.15343. Both are Vision Transformers (Dosovitskiy et al. 2020,
-https://arxiv.org/abs/2010.11929): the photo is cut into patches, and layers of attention lead from
-one vector of each to the next. What stands for the photo in the end is the class token's vector in
-CLIP; in SigLIP a learned question that attends to all patches. Weights are named as Hugging Face's
+https://arxiv.org/abs/2010.11929): the photo is divided into patches, and layers of attention
+transform one vector per patch. The photo's vector is that of the class token in CLIP, and that of a
+learned query over all patches in SigLIP. Weights are named as Hugging Face's
 CLIPVisionModelWithProjection and SiglipVisionModel name them.
 """
 
@@ -27,7 +27,7 @@ PROJECTION: Final = "visual_projection"
 HEAD: Final = TOWER + "head."
 EMBEDDINGS: Final = TOWER + "embeddings."
 THIRDS: Final = ("q_proj", "k_proj", "v_proj")
-"""What torch's MultiheadAttention keeps one above the other in a single tensor, in this order."""
+"""The parts that torch's MultiheadAttention stacks in one tensor, in this order."""
 
 Activation = Literal["quick_gelu", "gelu", "gelu_pytorch_tanh"]
 Shapes = dict[str, tuple[int, ...]]
@@ -35,13 +35,13 @@ Shapes = dict[str, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Tower:
-    """How a tower of photos is built."""
+    """Structure of an image tower."""
 
     kind: Literal["clip", "siglip"]
     size: int
     """Side of the square input in pixels."""
     patch: int
-    """Side of a patch in pixels. What is left at the right and at the bottom is not seen."""
+    """Side of a patch in pixels. A remainder at the right and at the bottom is ignored."""
     width: int
     """Components of a patch's vector."""
     inner: int
@@ -50,13 +50,13 @@ class Tower:
     heads: int
     activation: Activation
     epsilon: float
-    """Of every layer normalisation."""
+    """Epsilon of every layer normalization."""
     dimension: int
     """Components of the photo's vector."""
 
     @property
     def patches(self) -> int:
-        """Patches of a photo."""
+        """Number of patches of a photo."""
         side = self.size // self.patch
         return side * side
 
@@ -77,7 +77,7 @@ def shapes(tower: Tower) -> Shapes:
     needed |= _norm(TOWER + "post_layernorm", width)
     if tower.kind == "clip":
         needed[f"{EMBEDDINGS}class_embedding"] = (width,)
-        # The name's slip is that of the published weights.
+        # The misspelling is that of the published weights.
         needed |= _norm(TOWER + "pre_layrnorm", width)
         return needed | {f"{PROJECTION}.weight": (tower.dimension, width)}
     needed[f"{EMBEDDINGS}patch_embedding.bias"] = (width,)
@@ -102,10 +102,9 @@ def _mlp(p: str, width: int, inner: int) -> Shapes:
 
 def build(weights: Mapping[str, Array], tower: Tower, name: str) -> onnx.ModelProto:
     """Return the graph: float32 `pixel_values` [N, 3, size, size], normalised, to float32
-    `image_embeds` [N, dimension], of any length.
-
-    `weights`: what `shapes` lists, float32. Every constant is a weight as it is, so the same
-    weights give the same bytes. Raises BuildError when the shapes do not fit together.
+    `image_embeds` [N, dimension], of any length. `weights`: the tensors that `shapes` lists,
+    float32. Every constant is an unchanged weight, so the same weights give the same bytes. Raises
+    BuildError if the shapes do not match.
     """
     graph = _Network(
         weights={**weights, **dict(_thirds(weights))},
@@ -129,7 +128,7 @@ def _thirds(weights: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
 
 @dataclass(slots=True)
 class _Network(Transformer):
-    """The graph of one tower as it grows."""
+    """The graph of one tower under construction."""
 
     tower: Tower = field(kw_only=True)
 
@@ -145,7 +144,7 @@ class _Network(Transformer):
         for layer in range(self.tower.layers):
             x = self._layer(x, f"{TOWER}encoder.layers.{layer}.")
         if clip:
-            # The other tokens would be normalised for nothing.
+            # The other tokens are not used.
             x = self.norm(self._first(x), TOWER + "post_layernorm")
             self.add("Identity", [self.dense(x, PROJECTION, bias=False)], OUTPUT)
         else:
@@ -172,13 +171,13 @@ class _Network(Transformer):
         )
 
     def _layer(self, x: str, p: str) -> str:
-        """Add one layer: attention, then two dense layers, each beside its input."""
+        """Add one layer: attention, then two dense layers, each with a residual connection."""
         normed = self.norm(x, p + "layer_norm1")
         x = self.add("Add", [x, self._attention(normed, normed, p + "self_attn.")], p + "attended")
         return self._mlp(x, p + "layer_norm2", p)
 
     def _attention(self, asks: str, context: str, p: str) -> str:
-        """Let every vector of `asks` attend to those of `context`: [N, T, d] each."""
+        """Add attention of every vector of `asks` to those of `context`: [N, T, d] each."""
         width = self.tower.width // self.tower.heads
         query = self.split(self.dense(asks, p + "q_proj"), width, [0, 2, 1, 3])
         key = self.split(self.dense(context, p + "k_proj"), width, [0, 2, 3, 1])
@@ -190,7 +189,7 @@ class _Network(Transformer):
         return self.add("Add", [x, self.dense(y, p + "mlp.fc2")], p + "sum")
 
     def _ask(self, x: str) -> None:
-        """Let the learned question attend to all patches, and add two dense layers."""
+        """Add attention of the learned query to all patches, and two dense layers."""
         seen = self._attention(self.weight(HEAD + "probe"), x, HEAD + "attention.")
         self.add("Identity", [self._first(self._mlp(seen, HEAD + "layernorm", HEAD))], OUTPUT)
 

@@ -1,7 +1,8 @@
-"""Ends what Triton would wait for without end: ``python -m triton_engine.watchdog SERVER PORT``.
+"""Ends model processes that Triton would wait for forever: ``python -m triton_engine.watchdog
+SERVER PORT``.
 
-The Python backend (2.51, and 26.08 reads alike: StubLauncher::Launch) waits for the first word of a
-model's process with no limit of time, also of one that was killed. And one that stands still for a
+The Python backend (2.51, and 26.08 reads alike: StubLauncher::Launch) waits without a time limit
+for the first message of a model's process, even if it was killed. A process that stalls for a
 second while it starts is given up, but not ended: the backend then waits until it ends by itself.
 The model is loading from then on, and no further load or unload of it gets through.
 
@@ -31,22 +32,24 @@ from triton_engine import control
 LOOK_SECONDS: Final = 1.0
 """Between two looks."""
 ANSWER_SECONDS: Final = 1.0
-"""Longer no look waits for the server."""
+"""Maximum seconds that a check waits for the server."""
 STILL_LOOKS: Final = 3
-"""Looks in a row that find nothing done before the processes of a model are killed, and again
-before the server is."""
+"""Consecutive checks without progress after which the processes of a model are killed, and after
+which the server is.
+"""
 LOST_LOOKS: Final = 20
-"""Before either is while the server starts; and before the server is where there was no process: it
-may be starting one, from a slow disk."""
+"""The same while the server starts, and before the server is killed if there was no process, as it
+may be starting one from a slow disk.
+"""
 WORKING: Final = {psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP, psutil.STATUS_STOPPED}
-"""States of a process that works, or will when whoever stopped it lets it."""
+"""States of a process that works, or was stopped by a signal."""
 SCRIPT: Final = "/model.py"
-"""End of the first argument of a process of a model."""
+"""Suffix of the first argument of a model's process."""
 EVERY: Final = ""
-"""Instead of a model: while it starts the server says nothing, and loads what it is asked to."""
+"""Stands for all models while the server starts, because it does not answer yet."""
 
 Work = frozenset[tuple[int, float, int]]
-"""Of each process its id, its processor time in seconds, and the bytes it read from disks."""
+"""For each process its id, its processor time in seconds, and the bytes that it read from disks."""
 
 log = logging.getLogger("watchdog")
 
@@ -56,11 +59,11 @@ class _Load:
     """A model that is loading or unloading."""
 
     done: Work | None = None
-    """What its processes had done at the last look; None = they were at it."""
+    """Work of its processes at the last check; None: they were working."""
     looks: int = 0
-    """In a row that found nothing more done."""
+    """Number of consecutive checks without progress."""
     killed: bool = False
-    """Whether its processes were."""
+    """Whether its processes were killed."""
 
     def see(self, done: Work | None) -> None:
         self.looks = self.looks + 1 if done is not None and done == self.done else 0
@@ -68,7 +71,7 @@ class _Load:
 
 
 class Watchdog:
-    """What was seen of the models that a server is loading or unloading."""
+    """State of the models that a server is loading or unloading."""
 
     def __init__(
         self,
@@ -86,7 +89,7 @@ class Watchdog:
         self._loads: dict[str, _Load] = {}
 
     def look(self) -> None:
-        """Look once, and end what does nothing."""
+        """Check once, and kill processes without progress."""
         before, self._loads = self._loads, {}
         for model in self._moving():
             processes = self._processes(model)
@@ -96,16 +99,18 @@ class Watchdog:
             if load.looks < (STILL_LOOKS if known else LOST_LOOKS):
                 continue
             for process in processes:
-                log.warning("process %d of %r does nothing; ending it", process.pid, model)
+                log.warning("process %d of %r makes no progress; killing it", process.pid, model)
                 _kill(process)
             if not processes and model != EVERY:
-                log.error("the server waits for a process of %r that is gone; ending it", model)
+                log.error(
+                    "the server waits for a process of %r that has ended; killing the server", model
+                )
                 _kill(self._server)
             load.killed = True
 
 
 def work(processes: Sequence[psutil.Process]) -> Work | None:
-    """Return what processes have done until now; None when one of them is at it."""
+    """Return the work of processes so far; None if one of them is working."""
     found = set()
     for process in processes:
         with suppress(psutil.NoSuchProcess), process.oneshot():
@@ -139,19 +144,18 @@ def _runs(script: str, model: str) -> bool:
 
 
 class Server:
-    """What a server says of its models."""
+    """A server's reports on its models."""
 
     def __init__(self, port: int, key: str = "") -> None:
-        """`key`: of model control, if it asks for one."""
+        """Connect on the first call. `key`: of model control, if required."""
         self._key = [(control.HEADER, key)] if key else []
         channel = grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.enable_http_proxy", 0)])
         self._calls = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         self._started = False
 
     def moving(self) -> set[str]:
-        """Return what it is loading or unloading: NAME/VERSION, or NAME if it says no version.
-
-        Nothing while it does not answer.
+        """Return the models that it is loading or unloading: NAME/VERSION, or NAME without a
+        version. Empty if it does not answer.
         """
         try:
             request = service_pb2.RepositoryIndexRequest()
@@ -169,10 +173,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Watch until the server ends."""
     parser = argparse.ArgumentParser(prog="python -m triton_engine.watchdog", description=__doc__)
     parser.add_argument("server", type=int, help="the server's process id")
-    parser.add_argument("port", type=int, help="port of its inference front on 127.0.0.1")
-    parser.add_argument("--key-file", type=Path, help="of the key of its model control")
+    parser.add_argument("port", type=int, help="port of its gRPC endpoint on 127.0.0.1")
+    parser.add_argument("--key-file", type=Path, help="file of the key of its model control")
     given = parser.parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which a terminal sends to the server too
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the server too
     logging.basicConfig(format="%(asctime)s watchdog: %(message)s", stream=sys.stdout)
     if os.getppid() != given.server:
         return  # it ended already

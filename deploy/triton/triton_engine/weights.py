@@ -1,7 +1,7 @@
 """Read tensors from a file in torch's legacy format, without torch and without trusting the file.
 
-A pickle may name any function of any installed package and call it on load. The reader knows
-exactly four names; a fifth one ends it before anything is called.
+A pickle may name any function of any installed package and call it on load. The reader accepts
+exactly four names; any other name is rejected before anything is called.
 
 Format (torch.serialization._legacy_save): five pickles one after another (magic number, protocol,
 system, the object itself, the storage keys in order), then for each key an int64 element count and
@@ -26,7 +26,7 @@ Tensor = npt.NDArray[np.float32] | npt.NDArray[np.int64]
 
 
 class WeightsError(ValueError):
-    """The file is not the plain tensors that it should be."""
+    """The file does not consist of plain tensors."""
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class _TensorRef:
         return np.ascontiguousarray(view).reshape(self.size)
 
     def fits(self, count: int) -> bool:
-        """Say whether every element lies within ``count``, and none is repeated by the size."""
+        """Return whether all elements lie within ``count``, and the strides repeat none."""
         numbers = (self.offset, *self.size, *self.stride)
         if len(self.size) != len(self.stride) or any(n < 0 for n in numbers):
             return False
@@ -71,7 +71,7 @@ class _TensorRef:
 
 
 class _RebuildTensor:
-    """Stands for torch._utils._rebuild_tensor_v2; without slots or a dict it can't be altered."""
+    """Replaces torch._utils._rebuild_tensor_v2; without slots or a dict it can't be altered."""
 
     __slots__ = ()
 
@@ -123,7 +123,7 @@ class _Unpickler(pickle.Unpickler):
         try:
             return _KNOWN[module, name]
         except KeyError:
-            raise WeightsError(f"refused: the file names {module}.{name}") from None
+            raise WeightsError(f"rejected: the file names {module}.{name}") from None
 
     def persistent_load(self, pid: Any) -> _Storage:
         return self._storages.refer(pid)
@@ -166,7 +166,7 @@ def _fill(file: io.BytesIO, storages: _Storages, keys: object) -> None:
             raise WeightsError("a storage is cut short")
         storage.elements = np.frombuffer(raw, storage.dtype)
     if file.read(1):
-        raise WeightsError("there is more in the file than its tensors")
+        raise WeightsError("the file has data after its tensors")
 
 
 def _integer(value: object) -> int:
@@ -189,5 +189,5 @@ def _name(key: object) -> str:
 
 def _array(value: object) -> Tensor:
     if not isinstance(value, _TensorRef):
-        raise WeightsError("a state dict holds something else than tensors")
+        raise WeightsError("a state dict contains something other than tensors")
     return value.array()

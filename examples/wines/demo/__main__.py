@@ -26,19 +26,20 @@ from sightline_client import SightlineClient, SightlineError
 PAGE = Path(".data/demo/demo.html")
 
 HONESTY = (
-    "1,000 ratings by 636 people show that everything works. They are far too few to say how good"
-    " the recommendations are: function, not quality."
+    "1,000 ratings by 636 people show that everything works. They are far too few to measure the "
+    "quality of recommendations."
 )
 FORCED = (
-    "The evidence for the new model is INCONCLUSIVE, as so few people can show only large effects:"
-    " without force it would not serve. The demo forces its promotion to show what a model does."
+    "The evidence for the new model is INCONCLUSIVE, because so few people can show only large "
+    "effects; without force it would not serve. The demo forces its promotion to show the effect "
+    "of a model."
 )
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 when every step did what it says; 1 when one did not; 130 when interrupted."""
+    """Run the demo. Return 0 if every step succeeded, 1 if one failed, 130 if interrupted."""
     parser = argparse.ArgumentParser(prog="python -m examples.wines.demo", description=__doc__)
-    parser.add_argument("--page", type=Path, default=PAGE, help="where to write the page")
+    parser.add_argument("--page", type=Path, default=PAGE, help="file of the page")
     options = parser.parse_args(arguments)
     console = out.make_console()
     since = time.monotonic()
@@ -112,7 +113,7 @@ async def _scenes(
         shown.append(scene)
 
     show(await scenes.photo(client, wines))
-    with out.progress(console, "asking with 300 changed photos", 3 * len(wines)) as move:
+    with out.progress(console, "searching with 300 changed photos", 3 * len(wines)) as move:
         hit_rates = await scenes.hit_rates(client, wines, move)
     show(hit_rates)
     show(await scenes.filtered(client, wines))

@@ -1,4 +1,4 @@
-"""Prints the demo as it goes on."""
+"""Prints the demo's progress and results."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The first scene: what is known of the new model, and why it takes force to promote it."""
+"""The first scene: the evaluation of the new model, and its promotion by force."""
 
 from examples.wines.demo.model import DemoFailed, Figures, Scene, require
 from sightline_client import (
@@ -15,7 +15,7 @@ UNPROVEN = "MODEL_UNPROVEN"
 
 
 async def evidence(client: SightlineClient, model_version: str) -> Scene:
-    """0. The model's evaluation, and a promotion without force, which has to be refused."""
+    """Show scene 0: the model's evaluation, and a rejected promotion without force."""
     found = await client.get_evaluation(model_version)
     require(
         found.verdict is EvaluationVerdict.INCONCLUSIVE,
@@ -24,7 +24,7 @@ async def evidence(client: SightlineClient, model_version: str) -> Scene:
     refusal = await _refusal(client, model_version)
     trial = found.trials[0]
     return Scene(
-        title="0. Is there evidence for the new model?",
+        title="0. Is the new model proven better?",
         intro="The training measured its own recipe on the last fifth of the ratings in time, which"
         " it had not seen, beside classic recommenders. A model serves without force only when it"
         " is shown to be better than popularity.",

@@ -1,4 +1,4 @@
-"""What the demo measures there and then."""
+"""Measurements of the demo."""
 
 import asyncio
 import math
@@ -20,7 +20,7 @@ from sightline_client import (
 )
 
 SEED = 2026
-"""Of every photo transform of the demo."""
+"""Seed of every photo transform of the demo."""
 
 VIEWS = (0, 1, 3)
 
@@ -30,18 +30,20 @@ WHOLE_CATALOG: Filter = F.availability.in_(
     Availability.PREORDER,
     Availability.BACKORDER,
 )
-"""Shows what is sold out too: a filter that speaks of it replaces the scene's own rule."""
+"""Filter that also passes sold-out wines: a filter on availability replaces the scene's own rule.
+"""
 
 _CLIENTS = 4
 _TOP = 5
 _TRIES = 20
-"""How often a photo is asked for, a second apart, while answers lose their part of photos: what is
-measured is what likeness finds."""
+"""Maximum number of requests per photo, a second apart, while answers are degraded, so that only
+similarity is measured.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """How often a changed photo found its own wine."""
+    """Numbers of changed photos that found their own wine."""
 
     transform: Transform
     photos: int
@@ -53,7 +55,7 @@ class Hits:
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """How the wines of one type move for a visitor who looks at some of them."""
+    """Ranks of the wines of one type for a visitor who views some of them."""
 
     type: str
     viewed: tuple[Wine, ...]
@@ -66,14 +68,14 @@ class Newcomer:
 
     @property
     def falls(self) -> bool:
-        """Whether the type is nearer to the top after the last view than before any."""
+        """Whether the type ranks higher after the last view than before the first."""
         return self.mean_ranks[-1] < self.mean_ranks[0]
 
 
 async def hits(
     client: SightlineClient, wines: Sequence[Wine], progress: Callable[[int, int], None]
 ) -> tuple[Hits, ...]:
-    """hit@1 and hit@5 of Recommend for every wine under every transform."""
+    """Measure hit@1 and hit@5 of Recommend for every wine under every transform."""
     gate = asyncio.Semaphore(_CLIENTS)
     done = 0
 
@@ -149,6 +151,8 @@ async def _newcomer(
 
 
 def mean_rank(answer: Recommendations, product_ids: Set[str], last: int) -> float:
-    """Mean rank of these products; one that the answer lacks counts as ``last``. NaN for none."""
+    """Return the mean rank of these products; a product missing from the answer has rank ``last``.
+    NaN without products.
+    """
     ranks = {item.product.product_id: item.rank for item in answer.results}
     return fmean(ranks.get(each, last) for each in product_ids) if product_ids else math.nan

@@ -1,4 +1,4 @@
-"""What the demo shows, as plain values: printed by ``console``, written by ``page``."""
+"""Results of the demo as plain values, printed by ``console`` and written by ``page``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,18 +7,18 @@ from sightline_client import Recommendations
 
 
 class DemoFailed(Exception):
-    """A step did not do what it says."""
+    """A step of the demo failed."""
 
 
 def require(holds: bool, failure: str) -> None:
-    """Raise DemoFailed with this sentence unless it holds."""
+    """Raise DemoFailed with this sentence unless the condition is true."""
     if not holds:
         raise DemoFailed(failure)
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A photo that was asked with, or a product that was looked at."""
+    """A query photo, or a viewed product."""
 
     photo: bytes = field(repr=False)
     caption: str
@@ -40,29 +40,29 @@ class Figures:
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str
-    """What each figure means and how it was measured."""
+    """Meaning of each figure, and its measurement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One thing that the demo shows."""
+    """One scene of the demo."""
 
     title: str
     intro: str
-    """What was asked, in a sentence or two."""
+    """The request, in one or two sentences."""
     queries: tuple[Shown, ...] = ()
     answers: tuple[Answer, ...] = ()
     figures: tuple[Figures, ...] = ()
     findings: tuple[str, ...] = ()
-    """What was checked and came out."""
+    """Findings: what was checked, and the result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Everything that the page holds."""
+    """Content of the page."""
 
     lead: tuple[str, ...]
-    """What stands above the scenes."""
+    """Paragraphs above the scenes."""
     scenes: tuple[Scene, ...]
     photos: Mapping[str, bytes] = field(repr=False)
-    """A photo of every product that is shown, by product id."""
+    """A photo of every shown product, by product id."""

@@ -1,4 +1,4 @@
-"""The last scene: the ranker's process is killed, and comes back."""
+"""The last scene: the ranker's process is killed and restarted."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ _BACK_SECONDS = 60.0
 
 
 async def outage(client: SightlineClient, suite: Suite, wines: Sequence[Wine]) -> Scene:
-    """6. The first request with the ranker killed; and again after its restart."""
+    """Show scene 6: a request right after the ranker was killed, and after its restart."""
     wine = by_id(wines)[QUERY_WINE]
     photo = changed_photo(wine)
     await asyncio.to_thread(suite.stop, "ranker", kill=True)
@@ -24,15 +24,17 @@ async def outage(client: SightlineClient, suite: Suite, wines: Sequence[Wine]) -
         without = await client.recommend(image=photo, visitor=VISITOR, page_size=TOP)
         flagged = {loss.cause for loss in without.degradations}
         require(bool(without.results), "nothing was answered without the ranker")
-        require(Cause.RANKER_UNAVAILABLE in flagged, "the lost ranker is not flagged")
+        require(Cause.RANKER_UNAVAILABLE in flagged, "the missing ranker is not flagged")
         await _in_order_of_similarity(client, photo, without)
     finally:
         await asyncio.to_thread(suite.start, "ranker")
     again, seconds = await _answer_with_ranker(client, photo)
     return Scene(
-        title="6. The ranker dies, and comes back",
-        intro="The ranker's process was killed with SIGKILL and kept down. The very next request"
-        " asks with a photo for a visitor; the same again after the restart.",
+        title="6. The ranker fails and restarts",
+        intro=(
+            "The ranker's process was killed with SIGKILL and not restarted at first. The "
+            "next request has a photo and a visitor; it is repeated after the restart."
+        ),
         queries=(Shown(photo, "the photo that was sent"),),
         answers=(
             Answer("The first request without the ranker", without),

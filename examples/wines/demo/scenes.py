@@ -1,4 +1,4 @@
-"""The demo's scenes but the last: what is asked, what must come back, what is shown of it."""
+"""The demo's scenes except the first and the last: request, checks and findings."""
 
 import hashlib
 import math
@@ -17,19 +17,19 @@ TOP = 5
 PHOTO_WINE = "101847"
 """The wine whose photo is changed for the first scene."""
 FILTER_WINE = "102079"
-"""The wine whose photo is asked with together with a filter."""
+"""The wine whose photo is sent together with a filter."""
 MOST_EUROS = 25
 FILTER_TYPE = "Red"
 PERSONAL_PARTS = frozenset({"taste", "collaborative", "session", "item_item", "bought_together"})
 NEWCOMER_SHOWN = "Rosé"
 
 _HIT_FLOOR = 0.5
-"""Far below what is expected: less means that something is broken, not that it is weak."""
+"""Minimum hit rates, far below the expected ones: a lower rate means a fault."""
 _TYPES_THAT_FALL = 4
 
 
 async def photo(client: SightlineClient, wines: Sequence[Wine]) -> Scene:
-    """1. A photo that is in no catalog entry byte for byte."""
+    """Show scene 1: a photo whose bytes are not in the catalog."""
     wine = by_id(wines)[PHOTO_WINE]
     changed = changed_photo(wine)
     known = {hashlib.sha256(other.image.read_bytes()).hexdigest() for other in wines}
@@ -54,7 +54,7 @@ async def photo(client: SightlineClient, wines: Sequence[Wine]) -> Scene:
 async def hit_rates(
     client: SightlineClient, wines: Sequence[Wine], progress: Callable[[int, int], None]
 ) -> Scene:
-    """hit@1 and hit@5 over all wines and transforms, measured now."""
+    """Show scene 1b: hit@1 and hit@5 over all wines and transforms, measured now."""
     measured = await measures.hits(client, wines, progress)
     photos, at_1, at_5 = (
         sum(item.photos for item in measured),
@@ -63,7 +63,7 @@ async def hit_rates(
     )
     require(at_5 / photos >= _HIT_FLOOR, f"only {at_5} of {photos} photos found their wine")
     return Scene(
-        title="1b. The same with every wine, measured just now",
+        title="1b. The same with every wine, measured now",
         intro=f"All {len(wines)} photos, each under {len(measured)} changes (seed {SEED}):"
         " does the changed photo find its own wine?",
         figures=(_hit_figures(measured),),
@@ -75,7 +75,7 @@ async def hit_rates(
 
 
 async def filtered(client: SightlineClient, wines: Sequence[Wine]) -> Scene:
-    """2. A photo together with a price and type filter."""
+    """Show scene 2: a photo with a filter on price and type."""
     wine = by_id(wines)[FILTER_WINE]
     changed = changed_photo(wine)
     limit = money(MOST_EUROS, "EUR")
@@ -100,7 +100,7 @@ async def filtered(client: SightlineClient, wines: Sequence[Wine]) -> Scene:
 
 
 async def similar(client: SightlineClient, wines: Sequence[Wine]) -> Scene:
-    """3. A product → similar products."""
+    """Show scene 3: products similar to a product."""
     wine = by_id(wines)[PHOTO_WINE]
     answer = await client.recommend(products=wine.id, exclude=wine.id, page_size=TOP)
     whole(answer)
@@ -116,7 +116,7 @@ async def similar(client: SightlineClient, wines: Sequence[Wine]) -> Scene:
 async def customer(
     client: SightlineClient, wines: Sequence[Wine], ratings: Sequence[Rating]
 ) -> Scene:
-    """4. A customer with history: the one with most ratings, of several the first by id."""
+    """Show scene 4: the customer with the most ratings (the first by id among equals)."""
     counts = Counter(rating.user_id for rating in ratings)
     user = min(counts, key=lambda user_id: (-counts[user_id], user_id))
     answer = await client.recommend(user=user, page_size=TOP)
@@ -140,7 +140,7 @@ async def customer(
 async def newcomer(
     client: SightlineClient, wines: Sequence[Wine], progress: Callable[[int, int], None]
 ) -> Scene:
-    """5. A visitor never seen before, after 0, 1 and 3 view events."""
+    """Show scene 5: a new visitor after 0, 1 and 3 views."""
     types = [kind for kind in by_type(wines) if kind != "Red"]
     measured = await measures.newcomers(client, wines, types, progress)
     for item in measured:
@@ -153,8 +153,8 @@ async def newcomer(
     )
     shown = next(item for item in measured if item.type == NEWCOMER_SHOWN)
     return Scene(
-        title="5. A visitor never seen before",
-        intro=f"For each type but Red a new visitor looks at up to {VIEWS[-1]} of its wines; each"
+        title="5. A new visitor",
+        intro=f"For each type except Red a new visitor views up to {VIEWS[-1]} of its wines; each"
         " view is an event written through the API and counts in the next request.",
         queries=tuple(Shown(w.image.read_bytes(), f"viewed: {w.title}") for w in shown.viewed),
         answers=tuple(

@@ -1,1 +1,1 @@
-"""A model's life on real wines, by the commands that a person types: ``make demo-models``."""
+"""A model's life cycle on real wines, by commands of `sightline`: ``make demo-models``."""

@@ -1,4 +1,6 @@
-"""Trains, evaluates, promotes, asks as a newcomer and rolls back, and prints what each said."""
+"""Trains, evaluates, promotes, requests a newcomer's answers and rolls back, and prints each
+output.
+"""
 
 import sys
 import tempfile
@@ -15,12 +17,12 @@ from examples.wines.shell import Shell, TranscriptFailed
 
 NEWCOMER = "newcomer"
 LIKES = "Rosé"
-"""What the newcomer looks at."""
+"""Type of wine that the newcomer views."""
 PAGE = Path(".data/demo/evaluation.html")
 
 
 def play(console: Console, shell: Shell) -> None:
-    """Print the transcript. TranscriptFailed when a command does not do what it should."""
+    """Print the transcript. Raise TranscriptFailed if a command does not behave as expected."""
 
     def note(text: str) -> None:
         console.print()
@@ -31,11 +33,17 @@ def play(console: Console, shell: Shell) -> None:
     first = _newest(shell)
     note("The whole evidence, with the last ratings of each person as an appendix, and as a page:")
     evaluated = shell("models", "evaluate", first, "--html", str(PAGE))
-    _require("INCONCLUSIVE" in evaluated, "so few people were taken for evidence")
-    note("Without a model similarity and popularity serve. Somebody who knows better may force it:")
+    _require("INCONCLUSIVE" in evaluated, "so few people were accepted as evidence")
+    note(
+        "Without a model, answers use similarity and popularity. An operator may force the "
+        "promotion:"
+    )
     shell("models", "promote", first, "--force")
 
-    note("A newcomer, whom no model has seen, asks before any view, after one and after three:")
+    note(
+        "Answers for a newcomer, who is in no training data, before any view, after one and "
+        "after three:"
+    )
     viewed = [wine for wine in load_wines() if wine.type == LIKES][:3]
     found = [_ask(shell)]
     for views in (viewed[:1], viewed[1:]):
@@ -51,7 +59,7 @@ def play(console: Console, shell: Shell) -> None:
     )
     _require(places[-1] < places[0], f"three views of {LIKES} moved no {LIKES} up")
 
-    note("A second model takes its place, and one call brings the first one back:")
+    note("A second model replaces it, and one call restores the first one:")
     shell("models", "train", "--seed", "2", "--promote", "--force")
     second = _newest(shell)
     shell("models", "rollback")

@@ -1,1 +1,1 @@
-"""The pictures of README and docs, taken of a running suite."""
+"""The pictures of README and docs, taken from a running suite."""

@@ -69,14 +69,16 @@ def _take(console: Console, folder: Path, asked: set[str]) -> None:
 async def _watched(
     console: Console, suite: Suite, prometheus: Prometheus, asked: set[str]
 ) -> tuple[answers.Seen, list[board.Panel] | None]:
-    """Fill the suite, ask it, and return what it answered and what Prometheus saw."""
+    """Fill the suite, send requests, and return its answers and Prometheus' data."""
     gateway, wines = suite.addresses()["gateway"], load_wines()
     story = await play(console, gateway)
     async with SightlineClient(gateway, timeout=30) as client:
         seen = await answers.ask(client, wines, story.scenes, story.photos)
         if "dashboard" not in asked:
             return seen, None
-        out.say(console, "Shoppers ask for two minutes; the ranker is down for 20 s of them.")
+        out.say(
+            console, "Shoppers send requests for two minutes; the ranker is down for 20 s of them."
+        )
         since, until = await busy(client, suite, wines)
     return seen, await asyncio.to_thread(board.panels, prometheus, since, until)
 

@@ -1,4 +1,4 @@
-"""Pictures of answers: the demo's page, every scene, and where two photos look alike."""
+"""Pictures of answers: the demo's page, every scene, and heat maps of two photos."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ h2 { margin-top: 1.4rem; padding-top: .9rem; }
 .part > span:first-child { overflow: hidden; text-overflow: ellipsis; min-width: 0; }
 .part { grid-template-columns: minmax(0, 1fr) auto; }
 """
-"""What was sent stands on the left of what came back."""
+"""Style: the request is shown on the left of the answer."""
 SCENE_STYLE = f"""{PAGE_STYLE}
 main {{ padding: 0; }}
 details {{ display: none; }}
@@ -49,13 +49,13 @@ SIDE = 224
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """One product beside the photo that was sent."""
+    """One product beside the query photo."""
 
     title: str
     similarity: float
     photo: bytes
     sent: bytes
-    """The photo that was sent, with the regions that make the two similar."""
+    """The query photo, with the regions that make the two similar."""
     found: bytes
     """The product's photo, with the regions that make the two similar."""
 
@@ -77,7 +77,7 @@ async def ask(
     scenes: Sequence[Scene],
     photos: Mapping[str, bytes],
 ) -> Seen:
-    """Ask a filled suite. `scenes`, `photos`: what `make demo-scenes` showed of it."""
+    """Send the requests to a filled suite. `scenes`, `photos`: those of `make demo-scenes`."""
     shown = [await demo.photo(client, wines)]
     sent = demo.changed_photo(demo.by_id(wines)[HEAT_WINE])
     answer = await client.recommend(image=sent, page_size=max(HEAT_PLACES))

@@ -1,4 +1,4 @@
-"""Panels of a Grafana dashboard, drawn without Grafana from what a real Prometheus answers."""
+"""Panels of a Grafana dashboard, drawn without Grafana from the data of a real Prometheus."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _highest(series: Sequence[tuple[str, chart.Points]]) -> list[tuple[str, char
 
 
 def _label(pattern: str, labels: Mapping[str, str]) -> str:
-    """Return a legend's text; of a method its last part, of no label the pattern."""
+    """Return a legend's text: of a method its last part, without labels the pattern."""
     text = re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda name: labels.get(name[1], ""), pattern)
     return text.rpartition("Service/")[2]
 

@@ -17,9 +17,9 @@ FOLDER = Path(__file__).resolve().parents[3] / "docs" / "pictures"
 MOST_BYTES = 300_000
 """Of one picture."""
 QUALITY = 80
-"""Of a WebP file."""
+"""Quality of a WebP file."""
 WIDTH = 1180
-"""Of the browser's window, in CSS pixels."""
+"""Width and height of the browser's window, in CSS pixels."""
 SCALE = 1.25
 """Pixels of a picture per CSS pixel."""
 OFFLINE = (
@@ -29,7 +29,7 @@ OFFLINE = (
 
 
 class Camera:
-    """A browser that writes what it shows as WebP files."""
+    """A browser that writes screenshots as WebP files."""
 
     def __init__(self, browser: Browser, folder: Path) -> None:
         self._browser = browser

@@ -24,7 +24,7 @@ OPTIONS = {
     "htmlLabels": False,
     "flowchart": {"htmlLabels": False, "useMaxWidth": False},
 }
-"""Labels are SVG text: HTML within an SVG is not shown where the SVG is an image."""
+"""Labels are SVG text, because HTML within an SVG is not shown if the SVG is an image."""
 
 
 def take(browser: Browser) -> None:

@@ -1,4 +1,4 @@
-"""Shoppers for a dashboard: they ask a suite for two minutes, in which the ranker is down once."""
+"""Shoppers for a dashboard: they send requests for two minutes; the ranker is down once."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SECONDS = 130.0
 DOWN, UP = 60.0, 80.0
 """When the ranker stops and starts again, in seconds from the start."""
 PAUSE = 0.06
-"""Seconds between a shopper's requests, at most twice as many."""
+"""Mean seconds between a shopper's requests; the maximum is twice as long."""
 
 
 async def busy(client: SightlineClient, suite: Suite, wines: Sequence[Wine]) -> tuple[float, float]:
-    """Ask all the time, stop and start the ranker, and return the first and the last moment."""
+    """Send requests continuously, stop and start the ranker, and return the start and end times."""
     since = time.time()
     asking = [_shop(client, wines, seed, since + SECONDS) for seed in range(SHOPPERS)]
     await asyncio.gather(*asking, _disturb(suite))
@@ -52,7 +52,7 @@ async def _shop(client: SightlineClient, wines: Sequence[Wine], seed: int, until
         event = Event(f"seen-{seed}-{number}", EventType.VIEW, wine.id, visitor=f"shopper-{seed}")
         with contextlib.suppress(SightlineError):  # failed calls are part of the picture
             answer = await client.recommend(visitor=f"shopper-{seed}", **draw.choice(looks))
-            if not answer.degradations:  # else the ranker is down, which stores the events
+            if not answer.degradations:  # otherwise the ranker, which stores events, is down
                 await client.write_events([event])
             if number % 5 == 0:
                 await client.search(text=wine.type)

@@ -1,4 +1,4 @@
-"""What an experiment's report says day by day, by the ranker's own figures; shoppers are drawn."""
+"""An experiment's report day by day, by the ranker's own statistics; shoppers are simulated."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ranker.domain.online import Moments
 
 SEED = 7
 DAYS, A_DAY = 28, 50
-"""Units of each arm a day."""
+"""Units per arm and day."""
 RATES = (0.20, 0.27)
-"""Of the control and the arm: shares of units that click."""
+"""Fractions of units that click, of the control and of the arm."""
 PLANNED = 2000
 WIDTH, HEIGHT = 900, 300
 METRIC = "click_rate"

@@ -1,1 +1,1 @@
-"""Every scene that is shipped, asked on the wines, as one page: ``make demo-scenes``."""
+"""Every built-in scene on the wines, as one page: ``make demo-scenes``."""

@@ -1,4 +1,4 @@
-"""Fills a suite with the wines, asks every scene that is shipped, and writes one page."""
+"""Fills a suite with the wines, requests every built-in scene, and writes one page."""
 
 import argparse
 import asyncio
@@ -36,14 +36,16 @@ _COUNTED_SECONDS = 60.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 when every scene answered by its own parts; 1 when not; 130 when interrupted."""
+    """Run the demo. Return 0 if every scene answered by its own parts, 1 if not, 130 if
+    interrupted.
+    """
     parser = argparse.ArgumentParser(prog="python -m examples.wines.scenes", description=__doc__)
-    parser.add_argument("--page", type=Path, default=PAGE, help="where to write the page")
+    parser.add_argument("--page", type=Path, default=PAGE, help="file of the page")
     parser.add_argument(
         "--target",
         default="",
         metavar="HOST:PORT",
-        help="a gateway that runs, whose catalog gets all of it; else a suite of its own",
+        help="a running gateway whose catalog gets the data; default: a separate suite",
     )
     options = parser.parse_args(arguments)
     console = out.make_console()
@@ -74,7 +76,7 @@ def _gateway(console: Console, target: str) -> Iterator[str]:
 
 
 async def play(console: Console, target: str) -> Story:
-    """Fill a catalog, ask every scene, and return what was shown."""
+    """Fill a catalog, request every scene, and return the results."""
     wines = load_wines()
     async with SightlineClient(target, timeout=30) as client:
         await _fill(console, client, wines)
@@ -86,10 +88,10 @@ async def play(console: Console, target: str) -> Story:
         finally:
             await client.delete_products([post.product_id for post in posts])
     lead = (
-        f"The {len(scenes) - 1} scenes that are there from the first day, each asked once; and one"
-        " of them with controls.",
+        f"The {len(scenes) - 1} built-in scenes, each requested once, and one of them with "
+        "controls.",
         shopping.HONESTY,
-        "So few people can't show how good recommendations are: function, not quality.",
+        "So few people cannot show the quality of recommendations.",
     )
     return Story(lead, tuple(scenes), photos)
 
@@ -122,8 +124,8 @@ async def _scenes(
     listing = pb.ListScenesRequest(catalog_id=client.catalog)
     listed = await client.calls(client.calls.admin.ListScenes, listing, client.timeout)
     unasked = {each.scene for each in listed.scenes} - set(asked)
-    require(not unasked, f"nothing is asked of {', '.join(sorted(unasked))}")
-    until = time.monotonic() + _COUNTED_SECONDS  # counts are a second behind, at most
+    require(not unasked, f"no request exists for {', '.join(sorted(unasked))}")
+    until = time.monotonic() + _COUNTED_SECONDS  # counts lag by a second at most
     for place, question in enumerate(asked.values(), 1):
         answer = await _answer(client, question, until)
         scene = Scene(
@@ -150,7 +152,7 @@ async def _answer(client: SightlineClient, question: Question, until: float) -> 
             whole(answer)
             return answer
         missing = ", ".join(sorted(set(question.parts) - found))
-        require(time.monotonic() < until, f"{question.scene} does not go by {missing}")
+        require(time.monotonic() < until, f"{question.scene} does not use {missing}")
         await asyncio.sleep(0.2)
 
 
@@ -186,7 +188,7 @@ async def _controlled(client: SightlineClient, wines: Sequence[Wine], place: int
         intro=question.asked,
         queries=question.queries,
         answers=(Answer("The answer", answer),),
-        findings=(f"What became of the controls: {outcomes}.", _quality(answer)),
+        findings=(f"Outcomes of the controls: {outcomes}.", _quality(answer)),
     )
 
 

@@ -1,4 +1,4 @@
-"""A fitting request for each scene that is shipped."""
+"""A suitable request for each built-in scene."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from sightline_client import Control, ControlKind, F, RecommendOptions
 
 TOP = 5
 PAGE = "112875"
-"""The wine whose page is looked at."""
+"""The wine whose page is viewed."""
 BESIDE = "111478"
-"""What else is in the cart."""
+"""The other wine in the cart."""
 TEXT = "something bubbly to celebrate with"
 CATEGORY = "Red"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What one scene is asked, and by what its answer is known to be its own."""
+    """A scene's request, and the parts that identify its answer."""
 
     scene: str
     asked: str
     """The request in words."""
     request: RecommendOptions
     parts: tuple[str, ...]
-    """At least one product has to have each in its raw score."""
+    """Parts; each must be in the raw score of at least one product."""
     queries: tuple[Shown, ...] = ()
 
 

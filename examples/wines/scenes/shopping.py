@@ -1,5 +1,6 @@
-"""What went on in the shop: who liked which wine is real, from the ratings; when they came, what
-they viewed and ordered, and the posts are made up."""
+"""Events of the shop. Who liked which wine is real, from the ratings; times, views, orders and
+posts are made up.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -12,14 +13,14 @@ from sightline_client import Attribute, Event, EventType, Product, ProductImage
 
 DAYS = 28
 LIKED = 4.0
-"""From so many stars on, a visit ends with an order."""
+"""Minimum number of stars with which a visit ends with an order."""
 RISING = "102055"
-"""The wine that everybody looks at since this morning."""
+"""The wine that all shoppers have viewed since this morning."""
 RISING_VIEWS = 15
 VISITOR = "cookie-7"
 CUSTOMER = "1209683"
 AGAIN = ("111478", "102055")
-"""What the customer ordered twice before."""
+"""The wines that the customer ordered twice before."""
 AUTHORS = ("ann", "bob", "eve")
 
 HONESTY = (

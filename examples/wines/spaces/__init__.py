@@ -1,1 +1,1 @@
-"""A space learned from the example catalog, brought into use by force, and taken back."""
+"""A space fitted on the example catalog, put into service by force, and retired."""

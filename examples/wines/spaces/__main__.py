@@ -1,4 +1,4 @@
-"""Fits a space on the wines, has it refused, forces it into service, rolls it out and back."""
+"""Fits a space on the wines, whose promotion is rejected and then forced, rolls it out and back."""
 
 import sys
 
@@ -10,25 +10,28 @@ from examples.wines.demo import console as out
 from examples.wines.shell import Shell, TranscriptFailed
 
 BACKBONE = "efficientnet_lite0"
-"""The quickest one: this is about the way, not about the last point of accuracy."""
+"""The fastest backbone, as this demo shows the procedure and not the best accuracy."""
 
 
 def play(console: Console, shell: Shell) -> None:
-    """Print the transcript. TranscriptFailed when a command does not do what it should."""
+    """Print the transcript. Raise TranscriptFailed if a command does not behave as expected."""
 
     def note(text: str) -> None:
         console.print()
         out.say(console, text, "cyan")
 
-    note("100 wines with one photo each can't prove a space: it is fitted, and not promoted.")
+    note(
+        "100 wines with one photo each can't prove that a space is better: it is fitted, and "
+        "not promoted."
+    )
     shell("spaces", "fit", "--backbone", BACKBONE, "--promote", code=1)
     made = next(each for each in _spaces(shell) if each["state"] == "SPACE_STATE_CANDIDATE")
     model, version = made["model"], made["version"]
     shell("spaces", "show", model)
 
-    note("Somebody who knows better may force it into service. Searches do not use it yet.")
+    note("An operator may force the promotion. Searches do not use the space yet.")
     shell("spaces", "promote", model, "--force")
-    note("The index is rolled out to it, while searches go on with the former one.")
+    note("The index is rolled out to it, while searches continue with the former one.")
     shell("index", "upgrade", "--version", model)
     wine = load_wines()[0]
     shell("search", "--image", str(wine.image), "--top", "3")
@@ -36,9 +39,9 @@ def play(console: Console, shell: Shell) -> None:
     used = [each["version"] for each in asked["versions"]["spaces"] if each["space"] == "visual"]
     _require(used == [version], "the search used the new space")
 
-    note("A space that an index generation stands on is not taken out of service.")
+    note("A space that an index generation uses cannot be retired.")
     shell("spaces", "retire", model, code=1)
-    note("So: back to the former generation, drop the new one, and retire the space.")
+    note("So go back to the former generation, drop the new one, and retire the space.")
     shell("index", "rollback")
     standing = [
         each["name"]

@@ -1,1 +1,1 @@
-"""A new embedding model is rolled out, and back, while shoppers ask: ``make demo-upgrade``."""
+"""A new embedding model is rolled out and back under load: ``make demo-upgrade``."""

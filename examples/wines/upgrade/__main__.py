@@ -1,4 +1,4 @@
-"""Starts a suite, fills it, rolls Lite2 out under load and back, prints how that went, stops it."""
+"""Starts a suite, fills it, rolls Lite2 out under load and back, prints the results, stops it."""
 
 import argparse
 import asyncio
@@ -22,8 +22,9 @@ MODEL = "efficientnet_lite2"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 when no request failed, was degraded or mixed models; 1 when one was; 130 on an
-    interrupt."""
+    """Run the demo. Return 0 if no request failed, was degraded or mixed models, else 1; 130 on an
+    interrupt.
+    """
     parser = argparse.ArgumentParser(prog="python -m examples.wines.upgrade", description=__doc__)
     parser.add_argument(
         "--steady", type=float, default=8.0, help="seconds between two steps (default: 8)"
@@ -57,7 +58,8 @@ async def _play(console: Console, target: str, steady_seconds: float) -> Played:
         with out.progress(console, "training a LightFM model", 1) as move:
             await loading.promote(client, await loading.train(client, move))
         out.say(
-            console, "Three watchers and three `sightline recommend --batch` ask all the while."
+            console,
+            "Three watchers and three `sightline recommend --batch` send requests meanwhile.",
         )
         return await roll_out(
             client,

@@ -1,8 +1,8 @@
-"""Shoppers who ask all the while: with a photo, with a product, as a customer.
+"""Simulated shoppers who send requests continuously: with a photo, with a product, as a customer.
 
-Each kind asks in two ways. ``sightline recommend --batch`` is a process of its own, started again
-for every round, that asks as its users do. The watcher beside it asks without trying anything a
-second time, so that a single failed request is seen, and times each answer.
+Each kind sends requests in two ways. ``sightline recommend --batch`` is a separate process, started
+again for every round, as users run it. The watcher sends requests without retries, so that every
+failed request is counted, and times each answer.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def questions(
 
 @dataclass(slots=True)
 class Load:
-    """The shoppers at work."""
+    """The simulated shoppers."""
 
     target: str
     catalog: str
@@ -84,7 +84,7 @@ class Load:
 
     @asynccontextmanager
     async def running(self, asked: dict[str, list[Question]]) -> AsyncIterator[None]:
-        """Ask until the block is left; every request that was begun is waited for."""
+        """Send requests until the block is left, and wait for those in progress."""
         tasks = [asyncio.create_task(self._watch(ones)) for ones in asked.values()]
         tasks += [asyncio.create_task(self._command(kind, ones)) for kind, ones in asked.items()]
         try:
@@ -125,7 +125,7 @@ class Load:
                 process.kill()
                 await process.wait()
                 raise
-            # 1: the lines say which failed; anything else left no lines to read.
+            # 1: the lines say which requests failed; any other code left no lines.
             if process.returncode not in (0, 1):
                 error = f"sightline recommend ended with {process.returncode}: {wrong.decode()}"
                 self.seen.append(Seen(kind, "", None, 0.0, error=error))

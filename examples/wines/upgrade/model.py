@@ -1,4 +1,4 @@
-"""What a roll-out under load came to, and what was wrong with it, as plain values."""
+"""Results and faults of a roll-out under load, as plain values."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,35 +6,36 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 SAME_SCORE = 1e-3
-"""How far the scores of equal requests to one generation may lie apart: an engine adds floats in
-any order. Those of two models differ by far more."""
+"""Tolerance of the scores of equal requests to one generation, as an engine adds floats in any
+order. Scores of two models differ by far more.
+"""
 
 
 class UpgradeFailed(Exception):
-    """The roll-out did not go as it should; the message says how."""
+    """The roll-out failed; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What came of one request."""
+    """Outcome of one request."""
 
     kind: str
     """"photo", "product" or "user"."""
     key: str
-    """Of what was asked; equal ones are equal requests."""
+    """Key of the request; equal keys mean equal requests."""
     began: datetime | None
-    """When it was sent (UTC); None = ``sightline recommend --batch`` sent it, which does not
-    tell."""
+    """When it was sent (UTC); None for ``sightline recommend --batch``, which does not report it.
+    """
     seconds: float
-    """How long its answer took; 0 = not known."""
+    """Duration of its answer; 0 if unknown."""
     generations: tuple[str, ...] = ()
-    """Of the visual space, in the answer."""
+    """Generations of the visual space in the answer."""
     scores: tuple[float, ...] = ()
-    """Of the results, in their order."""
+    """Scores of the results, in their order."""
     lost: tuple[str, ...] = ()
     """The answer's degradations."""
     error: str = ""
-    """Why there is no answer; empty = there is one."""
+    """Reason of a failure; empty if there is an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,12 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of time in which one thing was going on."""
+    """A phase of the roll-out."""
 
     name: str
     begin: datetime
     to: str = ""
-    """The generation that becomes active in it; empty = nothing changes."""
+    """The generation that becomes active in it; empty if none does."""
 
 
 @dataclass(frozen=True, slots=True)

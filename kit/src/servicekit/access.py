@@ -113,7 +113,7 @@ class RoleMissing(PermissionDenied, reason="ROLE_MISSING"):
 
 
 class CatalogForbidden(PermissionDenied, reason="CATALOG_FORBIDDEN"):
-    """The catalog is not one of the caller's. The answer is the same whether it exists."""
+    """The catalog is not one of the caller's. The answer is the same whether or not it exists."""
 
     message = "catalog_id: is not among the catalogs of this token"
 

@@ -30,7 +30,7 @@ from pydantic_settings import (
 )
 
 DEFAULT_CATALOG = "default"
-"""What an empty catalog_id means."""
+"""Catalog of requests with an empty catalog_id."""
 
 _PASSWORDS = frozenset(
     {"admin", "change-me", "changeme", "milvus", "password", "postgres", "secret", "sightline"}

@@ -10,7 +10,7 @@ file, no socket and no other process (confinement.py). It is meant for decoders 
     ├── DecodingBroken        the work raised an unexpected exception
     ├── DecodingTimedOut      the item took too long
     ├── DecodingOutOfMemory   the item needs too much memory
-    └── DecodingUnavailable   no process could be had: says nothing of the item
+    └── DecodingUnavailable   no process could be started: the item is not the cause
 
 The SPARE memory of a process suffices for most photos. A photo that needs more, by its header,
 takes the rest from the memory that all processes share: it waits for it, and is rejected if it

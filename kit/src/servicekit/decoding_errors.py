@@ -16,7 +16,7 @@ class DecodingFailed(Exception):
 
 
 class DecodingCrashed(DecodingFailed):
-    """The process died of the item, or sent an invalid answer."""
+    """The item crashed the process, or the process sent an invalid answer."""
 
 
 class DecodingBroken(DecodingFailed):
@@ -35,7 +35,7 @@ class DecodingOutOfMemory(DecodingFailed):
 
 
 class DecodingUnavailable(DecodingFailed):
-    """No process could be started; the item is not to blame."""
+    """No process could be started; the item is not the cause."""
 
 
 class MemoryWanted(Exception):

@@ -3,7 +3,7 @@
 An empty message in a list takes two bytes on the wire, a hundred in memory, and a microsecond of
 conversion: 2 MiB of them cost the gateway 247 MiB and 27 s (0.5.6, 2026-10). So entries are counted
 first, along the wire format (https://protobuf.dev/programming-guides/encoding/), and counting stops
-at the first excess. Only lists, and messages that hold them, are descended into.
+at the first excess. Only lists and messages that contain lists are visited.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ _WIDTH = {
     if name.startswith("TYPE_")
     for short in [name.removeprefix("TYPE_")]
 }
-"""Bytes of each entry of a packed list, by the field's type; 1 = as many as its number takes, 0 =
-never packed."""
+"""Bytes of each entry of a packed list, by the field's type; 1: a varint, 0: never packed."""
 
 
 class RequestMalformed(InvalidArgument, reason="REQUEST_MALFORMED"):
@@ -63,7 +62,7 @@ class _Field:
 
     name: str
     most: int
-    """Most entries; 0 = not a list."""
+    """Maximum number of entries; 0: not a list."""
     width: int
     """See _WIDTH."""
     within: _Shape | None
@@ -89,7 +88,7 @@ class EntryLimits:
     """Limits of list entries in requests of one message type."""
 
     def __init__(self, descriptor: Any, most: int) -> None:
-        """`most`: entries of all lists together, and messages that are looked into."""
+        """`most`: maximum number of entries of all lists together, and of visited messages."""
         self._most = most
         self._shape = _shape(descriptor, {})
 

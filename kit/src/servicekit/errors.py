@@ -10,14 +10,13 @@
     ├── ResourceExhausted    a quota, a queue or a disk is full
     ├── Unavailable          try the same again after `retry_after`
     ├── DeadlineExceeded     the caller's time is used up
-    ├── Unauthenticated      the caller did not say who it is
+    ├── Unauthenticated      the caller is not authenticated
     ├── PermissionDenied     the caller may not do this
     ├── Unimplemented        this server has no such call
     ├── DataLoss             stored data is damaged
-    └── Internal             our own mistake
+    └── Internal             a fault of the service
 
-A service derives its own errors from these and fixes their reason there, and what else is the same
-each time::
+A service derives its own errors from these, with fixed reasons and defaults::
 
     class ProductNotFound(NotFound, reason="PRODUCT_NOT_FOUND"):
         message = "this catalog has no such product"
@@ -32,7 +31,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 REASON = re.compile(r"[A-Z][A-Z0-9_]{0,61}[A-Z0-9]")
-"""What google.rpc.ErrorInfo allows as a reason."""
+"""Valid reasons, as defined by google.rpc.ErrorInfo."""
 
 
 class Code(StrEnum):
@@ -97,8 +96,8 @@ class ServiceError(Exception):
         retry_after: timedelta | None = None,
         metadata: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`message` is shown to the caller. `reason` is UPPER_SNAKE and stable. What is not given
-        is the class's own.
+        """`message` is shown to the caller. `reason` is UPPER_SNAKE and stable. Defaults are the
+        class's own.
 
         `metadata` holds what a program needs to react (a limit, a version), never personal data.
         Raises ValueError when `reason` is not UPPER_SNAKE of 2 to 63 characters.
@@ -170,7 +169,8 @@ class Internal(ServiceError, code=Code.INTERNAL):
 
 
 BY_CODE: Mapping[Code, type[ServiceError]] = MappingProxyType(
-    # What a peer answers without meaning it: a call that it dropped, and a bug of its own.
+    # Codes without an error class: a call that the peer dropped, and an unhandled exception of the
+    # peer.
     {**_by_code, Code.CANCELLED: Unavailable, Code.UNKNOWN: Internal}
 )
 """The error of each code except OK. Complete, and tested to be."""

@@ -1,11 +1,11 @@
 """Files fetched from untrusted addresses (extra `fetch`).
 
-An untrusted address must not become a way into this network (server-side request forgery). So:
-only allowed schemes and hosts; no credentials in the address; the name is resolved here, every
-address of it has to be public, and the connection goes to the address that was checked, under the
-name that was asked for, so that a second DNS answer counts for nothing; each redirect is judged in
-the same way; proxies of the environment are not used; nothing is decompressed; one connection
-serves one request, so that a connection checked for one host never serves another.
+An untrusted address must not become a way into this network (server-side request forgery). So: only
+allowed schemes and hosts; no credentials in the address; the name is resolved here, every address
+of it has to be public, and the connection goes to the address that was checked, under the name that
+was asked for, so that a second DNS answer has no effect; each redirect is checked in the same way;
+proxies of the environment are not used; nothing is decompressed; one connection serves one request,
+so that a connection checked for one host never serves another.
 """
 
 from __future__ import annotations
@@ -139,15 +139,15 @@ class FetchPolicy:
     refused: tuple[Network, ...] = ()
     """See FetchSettings."""
     max_bytes: int = 10 * 2**20
-    """Largest file."""
+    """Maximum bytes of a file."""
     seconds: float = 10.0
     """Maximum seconds for one file, including redirects and the wait for a permit."""
     redirects: int = 3
     """Maximum number of redirects for one file."""
     concurrency: int = 16
-    """Files at a time."""
+    """Maximum number of concurrent files."""
     per_host: int = 8
-    """Of these, from one host."""
+    """Of these, maximum number from one host."""
     hosts_setting: str = "fetch_hosts"
     """The variable that allows hosts, for messages."""
     schemes_setting: str = "fetch_schemes"

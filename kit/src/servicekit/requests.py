@@ -38,7 +38,7 @@ class PageSizeInvalid(FieldsInvalid, reason="PAGE_SIZE_INVALID"):
 class PageTokenInvalid(FieldsInvalid, reason="PAGE_TOKEN_INVALID"):
     """The page token is invalid, or belongs to another request."""
 
-    def __init__(self, description: str = "is not one of this list") -> None:
+    def __init__(self, description: str = "is not a page token of this list") -> None:
         super().__init__(FieldViolation("page_token", description))
 
 

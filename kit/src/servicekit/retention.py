@@ -19,7 +19,7 @@ class JobSettings(ServiceSettings):
 
 
 async def forget_jobs(db: Database, table: sa.Table, days: float, clock: Clock = now_micros) -> int:
-    """Delete jobs (see servicekit.jobs.jobs_table) that ended more than `days` ago; 0 = none.
+    """Delete jobs (see servicekit.jobs.jobs_table) that ended more than `days` ago; 0: none.
 
     Return their number.
     """

@@ -25,7 +25,7 @@ def load(cls: type[S], *reading: Callable[[S], object]) -> S:
     when all is valid."""
     settings = checked(cls, *reading)
     if CHECK in sys.argv[1:]:
-        print(f"settings and files are right ({settings.mode})")
+        print(f"settings and files are valid ({settings.mode})")
         raise SystemExit(0)
     return settings
 

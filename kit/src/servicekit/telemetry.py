@@ -69,7 +69,7 @@ class Stage:
     """One timed part of a request."""
 
     name: str
-    """Which part; a fixed word of the code, never request data (it is a metric label)."""
+    """Name of the part: a fixed word of the code, never request data (it is a metric label)."""
     start: float
     """Seconds from the creation of its Stages to the start of this part."""
     duration: float

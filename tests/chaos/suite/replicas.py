@@ -36,12 +36,17 @@ def replicated(settings: Mapping[str, Mapping[str, str]] = SETTINGS) -> Iterator
 def on_postgresql(
     settings: Mapping[str, Mapping[str, str]] = SETTINGS,
     run_as: Callable[[Program], Program] = lambda program: program,
+    prepare: Callable[[PostgreSQL], None] = lambda server: None,
 ) -> Iterator[tuple[Suite, PostgreSQL]]:
-    """The same, with PostgreSQL, which is none of its programs: whoever runs it brings it.
-    `run_as`: how a program is run, if not as this release runs it."""
+    """Yield the same with its PostgreSQL, which is none of the suite's programs.
+
+    `run_as`: how a program is run, if not as this release runs it. `prepare`: called with the empty
+    databases before the suite starts.
+    """
     with postgresql() as server:
         for name in ("retriever", "ranker"):
             server.execute(f"CREATE DATABASE {name}")
+        prepare(server)
 
         def make(data: Path) -> Suite:
             made = [

@@ -33,7 +33,7 @@ def test_every_process_says_whether_it_would_start(
 
     prefix, name = process.partition("-")[0].upper(), FILES[process]
     (key := tmp_path / "key").write_text(hashlib.sha256(b"one of ours").hexdigest())
-    fine = f"{process}: settings and files are right (development)\n"
+    fine = f"{process}: settings and files are valid (development)\n"
     assert checked(**{"RANKER_KEY_FILE": str(key), name: str(key)}) == (0, fine)
 
     missing = {f"{prefix}_MODE": "production", name: str(tmp_path / "none")}
@@ -57,7 +57,7 @@ def test_a_service_says_what_is_wrong_with_its_settings(
     result = call("config", "check", "--service", "gateway")
     assert (result.exit_code, result.stdout) == (
         0,
-        "gateway: settings and files are right (development)\n",
+        "gateway: settings and files are valid (development)\n",
     )
     result = call("config", "check", "--service", "gate")
     assert result.exit_code == 2

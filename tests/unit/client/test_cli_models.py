@@ -56,7 +56,7 @@ def test_a_model_without_evidence_is_kept_and_what_is_missing_is_said(
     assert "Model m1 is trained and kept, and does not serve yet." in said
     assert "Evidence: the evidence is INCONCLUSIVE" in said
     assert "Serving now: model m0." in said
-    assert "Come back when there is more of it" in said
+    assert "Train again with more events" in said
     assert "sightline models promote m1 --force" in said
 
 

@@ -59,7 +59,7 @@ def test_refusals_name_their_fields_and_stay_short() -> None:
     assert error.message == "f0: is odd; f1: is odd; f2: is odd; and 6 more"
     assert len(error.violations) == 9
     assert PageTokenInvalid().violations == (
-        FieldViolation("page_token", "is not one of this list"),
+        FieldViolation("page_token", "is not a page token of this list"),
     )
     assert describe([]) == ""
 

@@ -129,4 +129,4 @@ def test_a_check_ends_and_says_whether_all_is_right(
     with pytest.raises(SystemExit) as caught:
         startup.load(Shop, reading)  # type: ignore[arg-type]
     assert caught.value.code == code
-    assert ("are right" in capsys.readouterr().out) == (code == 0)
+    assert ("are valid" in capsys.readouterr().out) == (code == 0)

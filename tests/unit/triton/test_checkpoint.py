@@ -78,10 +78,10 @@ def test_a_whole_model_without_a_tower_of_photos_is_refused(value: Any, tmp_path
 @pytest.mark.parametrize(
     ("text", "reported"),
     [
-        (b"<html>", "is no JSON: download it anew"),
-        (b"\xff\xfe\xff", "is no JSON"),
-        (b"[" * 100_000, "is no JSON"),
-        (b"[]", "is no JSON object"),
+        (b"<html>", "is not valid JSON: download it again"),
+        (b"\xff\xfe\xff", "is not valid JSON"),
+        (b"[" * 100_000, "is not valid JSON"),
+        (b"[]", "is not a JSON object"),
         (b" " * (checkpoint.MAX_TEXT + 1), "is larger than"),
     ],
 )
@@ -120,7 +120,7 @@ def test_without_a_file_of_weights_it_says_what_to_do(
 def test_a_pickle_is_never_read(name: str, tmp_path: Path) -> None:
     (CLIP.write(tmp_path) / "model.safetensors").unlink()
     (tmp_path / name).write_bytes(pickle.dumps(Bomb(tmp_path / "ran")))
-    with pytest.raises(CheckpointError, match=r"is a pickle|is no safetensors file"):
+    with pytest.raises(CheckpointError, match=r"is a pickle|is not a safetensors file"):
         checkpoint.read(tmp_path)
     assert not (tmp_path / "ran").exists()
 
@@ -128,7 +128,7 @@ def test_a_pickle_is_never_read(name: str, tmp_path: Path) -> None:
 def test_a_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
     path = CLIP.write(tmp_path) / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(CheckpointError, match=r"is no safetensors file .*: download it anew"):
+    with pytest.raises(CheckpointError, match=r"is not a safetensors file .*: download it again"):
         checkpoint.read(tmp_path)
 
 
@@ -140,7 +140,7 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
         (np.zeros((1, 16, 16), np.float32), f"{QUERY} is of shape"),
         (np.zeros((16, 16), np.float64), "is of F64: save the model as float32"),
         (np.zeros((16, 16), np.int32), "is of I32"),
-        (np.full((16, 16), np.nan, np.float32), "is not of finite numbers"),
+        (np.full((16, 16), np.nan, np.float32), "has numbers that are not finite"),
     ],
 )
 def test_a_tensor_that_does_not_fit_is_refused(value: Any, reported: str, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_half_precision_of_the_other_kind_is_refused(tmp_path: Path) -> None:
         checkpoint.read(tmp_path)
 
 
-SQUEEZED = "The authors squeezed whole photos into the square; here it is cut from the middle."
+SQUEEZED = "The authors resized whole photos to a square; here the center is cropped."
 ABSENT = "There was no preprocessor_config.json: crop, mean and scale are the family's."
 
 
@@ -200,9 +200,12 @@ def test_what_was_done_to_photos_is_reported_in_the_manifest_s_terms(
     [
         ({"size": 224}, "makes squares of 224 pixels out of 224, the network takes 32"),
         ({"size": 24, "crop_size": 32, "do_center_crop": True}, "squares of 32 pixels out of 24"),
-        ({"size": {"height": 32, "width": 48}}, "size .* is no square: write the manifest by hand"),
-        ({"size": {"longest_edge": 32}}, "is no square"),
-        ({"size": {}}, "is no square"),
+        (
+            {"size": {"height": 32, "width": 48}},
+            "size .* is not a square: write the manifest by hand",
+        ),
+        ({"size": {"longest_edge": 32}}, "is not a square"),
+        ({"size": {}}, "is not a square"),
         ({"size": -1}, "size"),
         ({"do_resize": False}, "do_resize: "),
         ({"image_mean": [0.5]}, "image_mean"),

@@ -102,7 +102,7 @@ def test_other_weights_do_not_take_a_name_that_is_taken(tmp_path: Path) -> None:
     before = (tmp_path / "tiny.onnx").read_bytes()
     made.weights["visual_projection.weight"][0, 0] += 1
     try:
-        with pytest.raises(BuildError, match="give it a name of its own"):
+        with pytest.raises(BuildError, match="give it another name"):
             export.export(made.write(tmp_path / "hub"), tmp_path, NAMED)
     finally:
         made.weights["visual_projection.weight"][0, 0] -= 1

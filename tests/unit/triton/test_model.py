@@ -255,7 +255,7 @@ def test_what_is_missing_or_does_not_fit_together_is_refused_by_name(several: An
     reported = [answer.error.args[0] for answer in refused]
     assert reported == [
         "kind is missing",
-        "the inputs differ in how many there are",
+        "the inputs differ in their numbers of rows",
         "ids: wanted int64 [N, T], got int64 [1, 0]",
         "ids: wanted int64 [N, T], got int64 [1, 5, 2]",
     ]

@@ -220,7 +220,7 @@ def test_a_manifest_that_does_not_fit_its_file_is_refused(
 @pytest.mark.parametrize(
     ("file", "reported"),
     [
-        (b"<html>", "no ONNX file"),
+        (b"<html>", "not an ONNX file"),
         (photos(opset=12), "opset 12, wanted is 13 or newer"),
     ],
 )
@@ -239,7 +239,7 @@ def test_a_file_whose_weights_lie_elsewhere_is_refused(tmp_path: Path) -> None:
     file = whole.SerializeToString()
     (tmp_path / "tower.onnx").write_bytes(file)
     (tmp_path / "tiny.toml").write_text(PHOTOS.format(weights=sha256(file), graph=ZEROS))
-    with pytest.raises(BuildError, match="keeps its weights in other files"):
+    with pytest.raises(BuildError, match="stores its weights in other files"):
         build.ensure(tmp_path / "models", tmp_path)
 
 

@@ -131,7 +131,7 @@ def test_any_fifth_name_is_refused(name: str) -> None:
     module, attribute = name.split()
     data = dump(weights.MAGIC) + dump(weights.PROTOCOL) + dump({})
     data += b"\x80\x02c" + f"{module}\n{attribute}\n".encode() + b"."
-    with pytest.raises(weights.WeightsError, match="refused: the file names"):
+    with pytest.raises(weights.WeightsError, match="rejected: the file names"):
         weights.read(data)
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a filter's text, and where."""
+"""Errors in a filter's text, with their position."""
 
 import re
 import unicodedata

@@ -134,8 +134,7 @@ class _Reader:
         return field
 
     def _operator(self, name: Token, sign: Token, value: Value, kind: FieldKind) -> Operator:
-        """Return the operator of a sign. ":" of a text asks whether it occurs, otherwise it is
-        =."""
+        """Return the operator of a sign. For a text ":" means CONTAINS, otherwise "="."""
         is_text = isinstance(value, str) and not isinstance(value, Availability)
         if sign == ":" and is_text and kind is not FieldKind.TEXTS:
             if not value:

@@ -1,8 +1,6 @@
 """Convert messages to plain values: each field of a value comes from the message's field of the
-same name, and what differs is given.
-
-Both sides are compared where a reader is made, so that a field that can't be read fails the import
-of this package, not a call.
+same name; differences are given. Both sides are compared when a reader is created, so that a field
+that can't be read fails the import of this package, not a call.
 """
 
 from collections.abc import Callable
@@ -36,7 +34,7 @@ _SCALARS = {
 }
 
 _readers: dict[tuple[type, str], Callable[[Any], Any]] = {}
-"""Those that were made, by value and message: a message within another one is read by its own."""
+"""Readers by value and message: a nested message is read by its own reader."""
 
 
 def reader(
@@ -89,7 +87,7 @@ def _source(
 
 
 def _conversion(kind: Any, field: FieldDescriptor) -> Callable[[Any], object]:
-    """Return the function that converts what a field holds to ``kind``."""
+    """Return the function that converts a field's value to ``kind``."""
     if field.message_type is not None:
         made = _readers.get((kind, field.message_type.full_name))
         return made or _reader(kind, field.message_type, {})

@@ -1,5 +1,6 @@
-"""Convert plain values to the contract's messages. The server rejects invalid values; what no
-message can hold is rejected here, by the same error."""
+"""Convert plain values to the contract's messages. The server rejects invalid values; values that
+no message can represent are rejected here with the same error.
+"""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

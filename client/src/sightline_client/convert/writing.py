@@ -16,10 +16,10 @@ V = TypeVar("V")
 M = TypeVar("M", bound=Message)
 
 Converter = Callable[[Any], Any]
-"""Makes what a message's field holds of a plain value."""
+"""Converts a plain value to a message's field."""
 
 _converters: dict[str, Converter] = {}
-"""By the full name of a message: what makes it of a value."""
+"""Converters from a value to a message, by the message's full name."""
 
 
 def register(message: type[Message], convert: Converter) -> None:
@@ -79,8 +79,9 @@ def options_writer(
 
 
 def field_converter(message: type[Message], name: str) -> Converter:
-    """Return what converts a plain value to the named field; None stays None. TypeError where the
-    message has no such field."""
+    """Return the function that converts a plain value to the named field; None stays None. Raise
+    TypeError if the message has no such field.
+    """
     descriptor: Descriptor = message.DESCRIPTOR  # type: ignore[assignment]
     if (field := descriptor.fields_by_name.get(name)) is None:
         raise TypeError(f"{descriptor.full_name} has no {name}")

@@ -2,7 +2,7 @@
 fine, and a bad row is reported by its number and never ends the rest.
 
 model     what a file is read into, and what is wrong with it
-delimited CSV, TSV and their kin; lines JSON Lines; parquet Parquet (needs pyarrow); folder photos
+delimited CSV, TSV and similar; lines JSON Lines; parquet Parquet (needs pyarrow); folder photos
 opening   picks the reader by the file's name
 cells     a cell's text into a value, or why not
 products, events, offers: a row into the contract's message

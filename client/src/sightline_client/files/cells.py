@@ -1,5 +1,5 @@
 """Convert a cell to a value, or report its error. A cell is text in CSV and typed elsewhere;
-absent, null and "" mean "not said"."""
+absent, null and "" mean "not given"."""
 
 import math
 import re
@@ -107,7 +107,7 @@ def integer(cells: Cells, name: str, most: int) -> int:
 
 
 def money(cells: Cells, name: str) -> Money | None:
-    """Read an amount with its currency, which has a column of its own; None = unknown."""
+    """Read an amount with its currency, which has its own column; None = unknown."""
     amount, code = number(cells, name), text(cells, "currency").upper()
     if code and code not in CODES:
         raise bad(

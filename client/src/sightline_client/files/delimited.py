@@ -21,9 +21,10 @@ class Delimited:
     """A CSV file. UTF-8, with or without a byte order mark, or UTF-16 with one."""
 
     def __init__(self, path: Path, known: Collection[str], encoding: str = "") -> None:
-        """``known``: column names that show the separator; where none is found, what separates the
-        most shows it. ``encoding``: empty = UTF-8, or UTF-16 with a mark. FileRefused for an
-        unknown encoding, and for columns of one name."""
+        """``known``: column names that show the separator; if none is found, the character that
+        separates the most cells is used. ``encoding``: empty = UTF-8, or UTF-16 with a mark.
+        FileRefused for an unknown encoding, and for columns of one name.
+        """
         csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_FIELD))
         given = _known(encoding) if encoding else ""
         self.total = path.stat().st_size

@@ -1,5 +1,6 @@
-"""A row's values as a line of JSON. Read back, each means what it meant, or is refused as it was:
-none becomes something that is taken for good."""
+"""A row's values as a line of JSON. Read again, each value means the same or is rejected as before:
+no rejected value becomes valid.
+"""
 
 import json
 import math

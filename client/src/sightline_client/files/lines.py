@@ -21,8 +21,9 @@ class JsonLines:
     def __init__(
         self, path: Path, *, known: Collection[str] = (), ignore: Collection[str] = ()
     ) -> None:
-        """``known``: the keys that are read; () = any. A row that has another one, but for notes
-        and those to ignore, is a bad one: what stands there would be lost without a word."""
+        """``known``: the keys that are read; () = any. A row with another key (except notes and
+        ignored keys) is invalid, because its value would be lost silently.
+        """
         self._known = known
         self._ignore = ignore
         self.total = path.stat().st_size

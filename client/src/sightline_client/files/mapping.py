@@ -169,8 +169,9 @@ def put(made: dict[str, object], ours: str, value: object) -> None:
 
 
 def listed(value: object, each: Callable[[str], object], commas: str = ",") -> object:
-    """Several values as a list: `a|b`, `a, b`, `["a"]` and `['a']`; one alone as it is. `commas`:
-    what separates beside `|`; "" = nothing."""
+    """Return several values as a list: `a|b`, `a, b`, `["a"]` and `['a']`; a single value
+    unchanged. `commas`: separator in addition to `|`; "" = none.
+    """
     if not isinstance(value, str):
         return value
     text = value.strip()
@@ -210,8 +211,9 @@ def money(value: object) -> tuple[object, str]:
 
 
 def decimal(text: str) -> str:
-    """Write a number with a decimal point: `1.299,00` and `1,299.00` become 1299.00. If a comma may
-    be either (`1,299`), return the text, which is rejected later with what to write."""
+    """Write a number with a decimal point: `1.299,00` and `1,299.00` become 1299.00. If a comma is
+    ambiguous (`1,299`), return the text, which is rejected later with the remedy.
+    """
     bare = re.sub(r"['\s\u00a0\u202f]", "", text)
     if _COMMA.fullmatch(bare) and "," in bare:
         return bare.replace(".", "").replace(",", ".")

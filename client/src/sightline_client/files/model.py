@@ -17,7 +17,7 @@ because its cells may belong to other columns."""
 
 
 class FileRefused(Exception):
-    """File that can't be used. The message says what is wrong, ``fix`` what to do."""
+    """File that can't be used. The message names the fault, ``fix`` the remedy."""
 
     def __init__(self, message: str, fix: str) -> None:
         super().__init__(message)

@@ -27,7 +27,7 @@ class Reading:
     map: ColumnMap = field(default_factory=ColumnMap)
     shape: Shape | None = None
     encoding: str = ""
-    """Of text; empty = UTF-8, or UTF-16 with a mark."""
+    """Encoding of text. Empty: UTF-8, or UTF-16 with a byte order mark."""
 
 
 AS_IT_IS = Reading()

@@ -110,7 +110,7 @@ def _reader(field: ProductField) -> Callable[[Cells, str], Any]:
 
 
 _READERS = tuple((field.wire, field.column, _reader(field)) for field in _FIELDS)
-"""Of each field: its name in the message, its column, and what reads a cell of it."""
+"""For each field: its name in the message, its column, and the function that reads its cell."""
 
 
 def _columns() -> Iterator[str]:

@@ -13,7 +13,7 @@ SAMPLE = 50
 _LONGEST_ATTRIBUTE = 80
 """Maximum characters of an attribute; longer texts are not useful in filters."""
 _MOST_VALUES = 20
-"""Of one property of one product."""
+"""Maximum number of values of one property of one product."""
 
 _NAMES = {
     "id": "id productid sku itemid articleid articlenumber offerid code",
@@ -95,7 +95,7 @@ def propose(
 def _check_price(
     found: dict[str, str], constants: dict[str, str], rows: Sequence[Mapping[str, object]]
 ) -> None:
-    """Leave out a column called price that holds no amounts."""
+    """Leave out a column called price that has no amounts."""
     name = next((name for name, ours in found.items() if ours == "price"), None)
     values = [row.get(name) for row in rows if row.get(name)] if name is not None else []
     if values and name is not None:

@@ -12,12 +12,15 @@ from sightline_client.files.model import RAGGED, Row, RowTable
 
 MARK = ".rejected"
 NOTES = ("_row", "_reason", "_problem", RAGGED)
-"""Added to every row. Imported untouched, a row is refused as before: RAGGED sees to that for cells
-that are lost or out of place, ``twice`` for an id that stood twice."""
+"""Columns added to every row. An unchanged row is rejected again: by RAGGED for lost or shifted
+cells, by ``twice`` for a repeated id.
+"""
 
 
 class Rejected:
-    """Made when the first row comes: FILE.rejected.csv for a CSV file, else FILE.rejected.jsonl."""
+    """File of rejected rows, created with the first row: FILE.rejected.csv for a CSV file, else
+    FILE.rejected.jsonl.
+    """
 
     def __init__(self, source: Path, table: RowTable) -> None:
         self._delimited = isinstance(table, Delimited)

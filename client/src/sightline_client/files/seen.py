@@ -1,4 +1,4 @@
-"""Which ids a file has had so far. On disk, in a temporary database: a set of ten million ids would
+"""The ids of a file so far. On disk, in a temporary database: a set of ten million ids would
 take a gigabyte."""
 
 import sqlite3

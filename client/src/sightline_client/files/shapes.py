@@ -1,4 +1,4 @@
-"""Exports of others: by which columns they are known, and what a row of theirs means.
+"""Exports of other systems: the columns that identify them, and the meaning of their rows.
 
 Made from the documented columns of each: Shopify's product CSV, WooCommerce's product CSV, products
 and user events of Google's Retail API, and the BigQuery export of Google Analytics 4.
@@ -36,7 +36,7 @@ class Shaped(Wrapped):
     columns: tuple[str, ...] = ()
 
     def __init__(self, table: RowTable, shape: Shape, constants: Mapping[str, str]) -> None:
-        """`constants`: what our columns hold where the export says nothing: `currency`, for one."""
+        """`constants`: values of our columns that the export lacks, such as `currency`."""
         super().__init__(table)
         self._shape, self._constants = shape, constants
         self.how = repr((shape.name, sorted(constants.items())))

@@ -32,9 +32,10 @@ RETRY_POLICY = {
     "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
 }
-"""CANCELLED are calls that came while a gateway began to end. gRPC makes a call five times at most:
-a connection that is cut takes all its calls along, so the tries of one call share their luck with
-others': with four of them 1 to 3 of 720 failed where every twentieth call's connection was cut."""
+"""CANCELLED calls arrived while a gateway was shutting down. gRPC makes at most five attempts of a
+call. A broken connection fails all its calls, so attempts of different calls are not independent:
+with four of them 1 to 3 of 720 failed where every twentieth call's connection was cut.
+"""
 
 
 def connect(

@@ -71,9 +71,11 @@ class Loop:
 
 
 class SyncBatches(Generic[B, R]):
-    """Work in batches. A list, or another collection, is sent when the call is made, and durable
-    when it returns. An iterator, which need not end, is sent as this is gone over, or by
-    ``report``; only one can be done, once, and RuntimeWarning where neither was."""
+    """Batches of a synchronous call. A list, or another collection, is sent when the call is made,
+    and durable when it returns. An iterator, which may be endless, is sent by iterating over this
+    object or by ``report``. Only one of them is possible, once; a RuntimeWarning is issued if
+    neither happens.
+    """
 
     def __init__(self, loop: Loop, start: Callable[[], Batches[B, R]], items: object) -> None:
         """``items``: the items to write."""

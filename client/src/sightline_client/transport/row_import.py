@@ -52,8 +52,9 @@ class Line(Generic[S]):
     source: S
     """Source of the row, for reports."""
     error: SightlineError | None = None
-    """Why it can't be stored. It is sent as a product without a title, which is refused: so the
-    import's count of rows stays whole, and a FULL one does not delete what the row speaks of."""
+    """Error of a row that can't be stored. The row is sent as a product without a title, which the
+    suite rejects: so row numbers have no gap, and a FULL import does not delete the row's product.
+    """
 
     @property
     def message(self) -> catalog_pb2.ImportRow:

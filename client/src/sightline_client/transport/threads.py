@@ -1,4 +1,4 @@
-"""Blocking work beside the event loop."""
+"""Blocking work in threads."""
 
 import asyncio
 from collections.abc import Callable

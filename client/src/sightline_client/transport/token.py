@@ -19,7 +19,7 @@ def check(token: str) -> None:
 
 
 def say_with_calls(channel: grpc.aio.Channel, token: str) -> None:
-    """Send the token with each call that is made of the channel from now on.
+    """Send the token with each later call of the channel.
 
     An interceptor of grpc.aio would need a task of its own for each call.
     """

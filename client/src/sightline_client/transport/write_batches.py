@@ -81,8 +81,8 @@ def too_large() -> SightlineError:
     """Return the error for a product that fits no message."""
     return invalid(
         "images",
-        "over 32 MiB in one message: write the product with fewer photos, or name photos that"
-        " the catalog holds by image_id",
+        "over 32 MiB in one message: write the product with fewer photos, or name photos that the "
+        "catalog has by image_id",
         reason="PRODUCT_TOO_LARGE",
     )
 
@@ -96,8 +96,9 @@ async def split(
     key: Callable[[T], str],
 ) -> AsyncIterator[list[T]]:
     """Yield batches in order, each of at most ``max_count`` items and ``max_bytes`` by ``size``,
-    with no ``key`` twice. An item larger than ``max_bytes`` comes alone. Items are read lazily, so
-    that an import need not fit in memory."""
+    with no ``key`` twice. An item larger than ``max_bytes`` is a batch of its own. Items are read
+    lazily, so that an import need not fit in memory.
+    """
     batch: list[T] = []
     keys: set[str] = set()
     total = 0

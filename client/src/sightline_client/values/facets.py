@@ -17,8 +17,9 @@ class FacetQuery:
     below: tuple[str, ...] = ()
     """For ``category``: count the categories directly below this path; (): the topmost ones."""
     bounds: tuple[Money, ...] | tuple[float, ...] = ()
-    """Of ``price`` and numbers: where ranges begin, rising; () = each unit of a rating, else 0, 1,
-    2, 5, 10, 20 and so on."""
+    """For ``price`` and numbers: lower bounds of ranges, ascending. Empty: each unit of a rating,
+    else 0, 1, 2, 5, 10, 20 and so on.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class Affinity:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """Frequency of a shopper's visits, by what was viewed."""
+    """Frequency of a shopper's visits, by the viewed products."""
 
     first_event_time: datetime
     last_event_time: datetime

@@ -1,9 +1,10 @@
 """Options of the calls that ask for products.
 
-Each option stands here once. The signatures of the clients, the messages (``convert.requests``),
-the command line (``cli.base.query``) and the lines of a batch (``cli.work.asking``) follow from
-these types. They are ``TypedDict``, because editors complete their keys in a call, show the type
-and the text under each, and check a dictionary of options that is passed with ``**``.
+Each option is defined here once. The signatures of the clients, the messages
+(``convert.requests``), the command line (``cli.base.query``) and the lines of a batch
+(``cli.work.asking``) follow from these types. They are ``TypedDict``, because editors complete
+their keys in a call, show the type and the text under each, and check a dictionary of options that
+is passed with ``**``.
 """
 
 from collections.abc import Iterable

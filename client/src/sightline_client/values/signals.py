@@ -1,4 +1,4 @@
-"""What a request is about, beside what it wants: parts of photos, and what is not wanted."""
+"""Signals of a request: parts of photos, and negative signals."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from sightline_client.values.photos import Photo
 
 AWAY_WEIGHT = 0.5
-"""How much what is not wanted counts unless said otherwise: docs/integrate/signals.md says why."""
+"""Default weight of negative signals; docs/integrate/signals.md gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +43,4 @@ class Unlike:
     texts: str | Iterable[str] = ()
     products: str | Iterable[str] = ()
     weight: float = AWAY_WEIGHT
-    """Weight of each against what is wanted, which has 1; up to 100."""
+    """Weight of each, relative to 1 for positive signals; up to 100."""

@@ -58,7 +58,7 @@ def _unpack(packed: Path, folder: Path) -> None:
         try:
             fresh.rename(folder)
         except OSError:
-            if not folder.is_dir():  # else another process was faster
+            if not folder.is_dir():  # otherwise another process was faster
                 raise
 
 

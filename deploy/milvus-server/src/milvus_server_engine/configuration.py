@@ -31,12 +31,14 @@ CLAIM = "milvus-server-engine-port"
 bind and the kernel releases when it ends."""
 
 SESSION_SECONDS = 10
-"""Seconds that a killed part counts as alive; until then no collection is loaded. The default of 30
-s is meant for network partitions between machines."""
+"""Seconds for which a killed component counts as alive; no collection is loaded until then. The
+default of 30 s is meant for network partitions between machines.
+"""
 
 LOAD_TASK_MILLISECONDS = 5_000
-"""How long a part may take to take a collection over before another one is asked. With the
-release's 60 s a load after kill -9 took 55 s: the part that was asked had died."""
+"""Time limit for a component to load a collection before another one is requested to. With the
+release's 60 s a load after kill -9 took 55 s, because the first component was dead.
+"""
 
 _LOGGING = "--logtostderr=true\n--minloglevel=2\n"
 """For the C++ part (glog); without this file the server exits with 1."""
@@ -46,9 +48,9 @@ _LOGGING = "--logtostderr=true\n--minloglevel=2\n"
 def chosen_ports(data: Path) -> Iterator[dict[str, int]]:
     """Choose a free port for each of INTERNAL: that of the folder's last start when it is free.
 
-    During the block no other server of this program chooses these ports, as a part binds its port
-    only seconds later. A part that comes back at its old address takes over its old registration.
-    At another address it waits until that has expired, 30 s and more after a kill -9.
+    During the block no other server of this program chooses these ports, as a component binds its
+    port only seconds later. A component that restarts at its old address takes over its old
+    registration. At another address it waits until that has expired, 30 s and more after a kill -9.
     """
     file = data / "ports.json"
     known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
@@ -108,7 +110,7 @@ def _server(data: Path, port: int, ports: Mapping[str, int]) -> dict[str, Any]:
             "ip": HOST,
             "port": port,
             "internalPort": ports["proxy"],
-            "http": {"enabled": False},  # a second front that nothing here needs
+            "http": {"enabled": False},  # a second endpoint that is not needed
             "grpc": {
                 "serverMaxSendSize": MAX_MESSAGE_BYTES,
                 "serverMaxRecvSize": MAX_MESSAGE_BYTES,

@@ -2,12 +2,11 @@
 
     python -m milvus_server_engine.serve --data DIR --port 8607 --metrics-port 8608
 
-This process watches over the server's: it ends with it, also when it is killed (kill -9).
-
-Why not the vendor's `milvus.default_server` (2.3.5, read and tried, 2026-11): it unpacks 250 MB
-into each data folder, chooses ports that were free a moment ago one by one, shares one pid file
-between all servers of a machine, so that a second one refuses to start, and lets the server
-outlive a wrapper that is killed.
+The server ends with this process, also if this process is killed (kill -9). Reasons against the
+vendor's `milvus.default_server` (2.3.5, read and tried, 2026-11): it unpacks 250 MB into each data
+folder, chooses ports that were free a moment ago one by one, shares one pid file between all
+servers of a machine, so that a second one refuses to start, and lets the server outlive a wrapper
+that is killed.
 """
 
 from __future__ import annotations
@@ -38,7 +37,9 @@ by itself: its coordinator ends first, and the other parts retry calls to it for
 minutes). Nothing is lost: a write is in the log on disk before it is acknowledged."""
 
 START_SECONDS = 120.0
-"""It is 3 s, but a minute where the folder's old ports are taken; see `chosen_ports`."""
+"""Maximum seconds of a start. It takes 3 s, or a minute if the folder's old ports are in use; see
+`chosen_ports`.
+"""
 _POLL_SECONDS = 0.05
 _PR_SET_PDEATHSIG = 1
 
@@ -46,7 +47,7 @@ log = logging.getLogger("milvus_server_engine")
 
 
 class CannotServe(Exception):
-    """The server can't be started; the message says why."""
+    """The server can't be started; the message gives the reason."""
 
 
 @contextmanager
@@ -158,7 +159,7 @@ def _say_ready(data: Path, port: int) -> None:
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m milvus_server_engine.serve")
-    parser.add_argument("--data", type=Path, required=True, help="folder; made when absent")
+    parser.add_argument("--data", type=Path, required=True, help="folder; created if missing")
     parser.add_argument("--port", type=_port, required=True, help="where clients call")
     parser.add_argument("--metrics-port", type=_port, required=True, help="/healthz and /metrics")
     return parser.parse_args(arguments)

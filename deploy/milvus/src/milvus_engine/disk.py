@@ -1,12 +1,12 @@
 """Protection of Milvus Lite from data loss on a full disk (3.2.2, read in its source and tried,
 2026-11).
 
-The vendor goes on appending to a write-ahead log behind a record that was cut off, and recovery
-reads up to that one: rows that were acknowledged after a full disk were gone after a kill. So
+Milvus Lite continues to append to a write-ahead log after a truncated record, and recovery reads up
+to that record: rows that were acknowledged after a full disk were lost after a kill. Therefore
 
-- no write begins while the disk has less than a reserve left: reads go on;
-- when a record could not be written all the same, the process ends, as databases do whose log
-  fails. The next start reads what is whole and begins a new log.
+- no write begins while the disk has less free space than a reserve; reads continue;
+- if a record cannot be written nevertheless, the process ends, as databases do when their log
+fails. The next start reads the complete records and begins a new log.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def end_when_the_log_fails() -> None:
 def _or_end(write: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     def whole(self: Any, batch: Any) -> None:
         try:
-            # Somebody may have deleted the folder, and the vendor begins each log anew in it.
+            # The folder may have been deleted, and the vendor creates each new log in it.
             Path(self.wal_dir).mkdir(parents=True, exist_ok=True)
             write(self, batch)
         except OSError as error:

@@ -1,9 +1,9 @@
 """Consistent reads of a collection, also while its memory is flushed to files.
 
-Milvus Lite (3.2.2, read in its source and tried, 2026-11) begins a flush with an empty memory, and
-a read looks at the files and then, up to twice, at the memory. So a read into which a flush fell
-missed rows that were in memory only, or found deleted ones again whose deletion was. Here a flush
-takes place at once for reads, and each reads what there was when it began.
+Milvus Lite (3.2.2, read in its source and tried, 2026-11) begins a flush by emptying its memory,
+and a read uses the files and then, up to twice, the memory. So a read during a flush missed rows
+that were only in memory, or returned rows whose deletion was only in memory. Here a flush is atomic
+for reads, and each read sees the state at its begin.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _of_one_state(read: Callable[..., Any]) -> Callable[..., Any]:
 def _at_once(flush: Callable[[Any], None]) -> Callable[[Any], None]:
     @wraps(flush)
     def whole(self: Any) -> None:
-        with self._maintenance_lock:  # which the vendor takes only after it emptied the memory
+        with self._maintenance_lock:  # the vendor takes it only after emptying the memory
             flush(self)
 
     return whole

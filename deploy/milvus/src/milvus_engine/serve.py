@@ -44,8 +44,9 @@ from milvus_engine import disk, reading
 SERVICE = "milvus.proto.milvus.MilvusService"
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-"""Cap of one request and one answer: 16,384 rows of (id, seq) and 2,000 vectors of 1,280 dimensions
-fit several times over. The vendor's own cap is 256 MiB."""
+"""Maximum bytes of one request and one answer: 16,384 rows of (id, seq) and 2,000 vectors of 1,280
+dimensions fit several times over. The vendor's own limit is 256 MiB.
+"""
 
 DRAIN_SECONDS = 5.0
 """Seconds that calls in progress may continue after SIGTERM."""
@@ -110,8 +111,8 @@ class GuardedLite(MilvusLite):  # type: ignore[misc]  # the vendor ships no type
 class NarrowSegment:
     """A segment whose rows are read in the named columns only.
 
-    The vendor reads every column of each hit, its vector as a list of Python floats included, and
-    then drops what was not asked for: 80 of the 100 µs that a hit of ours costs.
+    The vendor reads every column of each hit, including its vector as a list of Python floats, and
+    then drops columns that were not requested: this takes 80 of the 100 µs per hit.
     """
 
     def __init__(self, segment: Any, names: Iterable[str]) -> None:
@@ -140,7 +141,7 @@ engine_collection.execute_search_with_index = search_narrowly
 
 
 class Servicer(MilvusServicer):  # type: ignore[misc]
-    """The vendor's servicer with the one call that it lacks and pymilvus 3.0.2 cannot do without.
+    """The vendor's servicer with the one missing call that pymilvus 3.0.2 requires.
 
     AsyncMilvusClient asks for a timestamp before it waits for an index, and (unlike the sync
     client) does not forgive UNIMPLEMENTED.
@@ -154,7 +155,9 @@ class Servicer(MilvusServicer):  # type: ignore[misc]
 
 
 class OneWriter(grpc.ServerInterceptor):  # type: ignore[type-arg]
-    """Lets one writing call run at a time, and none when the disk is full; reads pass."""
+    """Interceptor: one writing call at a time, and none when the disk is full; reads are not
+    limited.
+    """
 
     def __init__(self, data: Path, reserve: int) -> None:
         self._data = data
@@ -207,7 +210,7 @@ def running(
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
     try:
         for name in database.list_collections():
-            database.get_collection(name)  # replays what a killed process left in its logs
+            database.get_collection(name)  # replays the logs of a killed process
         bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         if bound == 0:
             raise RuntimeError(f"port {port} on {host} is taken")
@@ -234,7 +237,7 @@ def loopback(text: str) -> str:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m milvus_engine.serve", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--data", type=Path, required=True, help="folder; made when absent")
+    parser.add_argument("--data", type=Path, required=True, help="folder; created if missing")
     parser.add_argument("--port", type=int, required=True, help="0: the system chooses")
     parser.add_argument("--host", type=loopback, default="127.0.0.1", help="loopback only")
     parser.add_argument("--workers", type=int, default=10, help="calls served at a time")
@@ -242,7 +245,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--reserve",
         type=int,
         default=disk.RESERVE_BYTES,
-        help="bytes that writes leave on the disk; default %(default)s",
+        help="free disk space below which writes are rejected, in bytes; default %(default)s",
     )
     return parser.parse_args(argv)
 

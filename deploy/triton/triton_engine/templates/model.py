@@ -1,4 +1,4 @@
-"""Triton's Python backend around onnxruntime: whatever inputs and outputs the configuration names.
+"""Triton's Python backend with onnxruntime, for any inputs and outputs of the configuration.
 
 One output is not the graph's: `checksum`, uint32 [N, 1], the same in each row: zlib's CRC-32 of the
 request's id, then the bytes of its inputs, then those of the other outputs, each in order of names.
@@ -28,18 +28,19 @@ TYPES: Final = {
     "TYPE_FP32": np.float32,
 }
 ANY: Final = -1
-"""A dimension of the configuration that each request chooses."""
+"""A variable dimension in the configuration."""
 CHECKSUM: Final = "checksum"
-"""Shows that an answer is the request's own. The server gives a request up when this process stands
-still for a second. Then each of the two goes on reading what the other may be writing, and what is
-answered all the same goes to the next request (2.51, and 26.08 reads alike)."""
+"""Name of the output that shows that an answer belongs to the request. The server gives up a
+request if this process stalls for a second. Then both may read memory that the other writes, and
+the late answer is delivered to the next request (2.51; the code of 26.08 is the same).
+"""
 
 
 class TritonPythonModel:
     """One instance, a process of its own with one compute thread."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the graph that the configuration names; a different one is refused."""
+        """Load the graph that the configuration names; a different one is rejected."""
         config = json.loads(args["model_config"])
         version = args["model_version"]
         parameter = f"version_{version}_sha256"
@@ -73,14 +74,14 @@ class TritonPythonModel:
         return answers
 
     def _tensors(self, request: Any) -> Tensors:
-        """Copy a request's inputs, so that what is checked is what the graph gets."""
+        """Copy a request's inputs, so that the graph gets the checked data."""
         found = {i.name: pb.get_input_tensor_by_name(request, i.name) for i in self.inputs}
         return {
             name: tensor.as_numpy().copy() for name, tensor in found.items() if tensor is not None
         }
 
     def _groups(self, taken: Sequence[Tensors], answers: list[Any]) -> Iterator[list[int]]:
-        """Split the well-shaped requests into runs; refuse the others where they stand."""
+        """Split the valid requests into runs, and reject the others."""
         group: list[int] = []
         size = 0
         for place, tensors in enumerate(taken):
@@ -98,7 +99,7 @@ class TritonPythonModel:
             yield group
 
     def _wrong(self, tensors: Tensors) -> str:
-        """Return what is wrong with a request, or nothing."""
+        """Return the fault of a request, or None."""
         for wanted in self.inputs:
             if wanted.name not in tensors:
                 return f"{wanted.name} is missing"
@@ -106,13 +107,13 @@ class TritonPythonModel:
                 got = tensors[wanted.name]
                 return f"{wanted.name}: wanted {wanted.form}, got {got.dtype} {list(got.shape)}"
         if len({len(tensor) for tensor in tensors.values()}) > 1:
-            return "the inputs differ in how many there are"
+            return "the inputs differ in their numbers of rows"
         return ""
 
     def _run(
         self, group: list[int], taken: Sequence[Tensors]
     ) -> Iterator[tuple[int, dict[str, Array]]]:
-        """Run a group at once; yield the graph's outputs for each place."""
+        """Run a group at once; yield the graph's outputs for each request."""
         first = taken[group[0]]
         together = len(group) > 1
         batch = {
@@ -129,7 +130,7 @@ class TritonPythonModel:
 
 
 class _Input:
-    """What the configuration says of one input."""
+    """One input of the configuration."""
 
     def __init__(self, stated: Mapping[str, Any]) -> None:
         self.name: str = stated["name"]
@@ -139,7 +140,7 @@ class _Input:
         self.form = f"{self.dtype} [N, {sides}]"
 
     def fits(self, values: Array) -> bool:
-        """Say whether these are one or more of what is wanted."""
+        """Return whether an array has the required type and shape, with at least one row."""
         shape = values.shape[1:]
         return (
             values.dtype == self.dtype

@@ -1,7 +1,7 @@
 """The command `python -m SERVICE.backups`, which is the same for every service.
 
-Prints a line of JSON for each backup that it created, listed, checked, deleted or restored. What is
-rejected is named on standard error, with status 1.
+Prints a line of JSON for each backup that it created, listed, checked, deleted or restored. Errors
+go to standard error, with exit status 1.
 """
 
 import argparse
@@ -144,7 +144,7 @@ def parser(service: str, *, by_catalog: bool, keep: int) -> tuple[argparse.Argum
     verbs.add_parser("list", help="list the backups, newest first")
     check = verbs.add_parser("check", help="verify a backup: signature, size and hash of each file")
     delete = verbs.add_parser("delete", help="delete a backup")
-    restore = verbs.add_parser("restore", help="replace the stored data by a backup")
+    restore = verbs.add_parser("restore", help="replace the stored data with a backup")
     for verb in (check, delete, restore):
         verb.add_argument("id", help=f"of the backup, or `{NEWEST}`")
     restore.add_argument("--force", action="store_true", help="even if there is data already")

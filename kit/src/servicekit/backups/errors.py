@@ -7,11 +7,13 @@ from servicekit import errors
 
 class BackupNotFound(errors.NotFound, reason="BACKUP_NOT_FOUND"):
     message = "there is no such backup of this catalog"
-    violations = (errors.FieldViolation("backup_id", "names no backup: list them"),)
+    violations = (
+        errors.FieldViolation("backup_id", "is not the id of a backup: list the backups"),
+    )
 
 
 class BackupDamaged(errors.DataLoss, reason="BACKUP_DAMAGED"):
-    """A file differs from its entry in the manifest, or is no backup. Nothing was restored."""
+    """A file differs from its entry in the manifest, or is not a backup. Nothing was restored."""
 
     def __init__(self, member: str, description: str) -> None:
         super().__init__(
@@ -52,11 +54,11 @@ class BackupsUnset(errors.FailedPrecondition, reason="BACKUPS_UNSET"):
 
 
 class BackupsUnavailable(errors.Unavailable, reason="BACKUP_STORE_UNAVAILABLE"):
-    message = "the place of backups can't be reached; see RETRIEVER_BACKUPS and RANKER_BACKUPS"
+    message = "the backup store can't be reached; see RETRIEVER_BACKUPS and RANKER_BACKUPS"
     retry_after = timedelta(seconds=5)
 
 
 class BackupsFull(errors.ResourceExhausted, reason="BACKUP_STORE_FULL"):
     """The backup store is full. The partial backup was deleted."""
 
-    message = "the place of backups is full; see RETRIEVER_BACKUPS and RANKER_BACKUPS"
+    message = "the backup store is full; see RETRIEVER_BACKUPS and RANKER_BACKUPS"

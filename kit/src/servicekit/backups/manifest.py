@@ -87,4 +87,4 @@ def validated(kind: type[J], found: object) -> J:
         return kind.model_validate(found)
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the text"
-        raise BackupDamaged(MANIFEST, f"{where} is not what it must be") from error
+        raise BackupDamaged(MANIFEST, f"{where} is missing, unknown or of another type") from error

@@ -30,6 +30,6 @@ class BackupSettings(ServiceSettings):
     undo it. Empty: no backup is made, and nothing is noted."""
 
     backup_keys_file: Path | None = None
-    """Keys that sign backups (docs/operate/keys.md), one a line, the signing one first; taken up
-    again when the file changes. With it, backups that none of them signed are not restored unless
-    that is asked for."""
+    """Keys that sign backups (docs/operate/keys.md), one a line, the signing one first; reloaded
+    when the file changes. If set, backups without a valid signature are restored only on explicit
+    request (accept_unsigned)."""

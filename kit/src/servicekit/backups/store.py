@@ -200,7 +200,7 @@ class Backups:
         try:
             found: dict[str, Any] = dict(json.loads(data))
         except (ValueError, TypeError, RecursionError) as error:
-            raise BackupDamaged(path.rpartition("/")[2], "is not what it must be") from error
+            raise BackupDamaged(path.rpartition("/")[2], "is not a JSON object") from error
         return found
 
     @translated()

@@ -20,7 +20,8 @@ SERVICE = "embedder"
 
 
 async def main(settings: EmbedderSettings) -> None:
-    """Serve until stopped. Triton may be unreachable meanwhile: items report it."""
+    """Serve until stopped. While Triton is unreachable, each item fails with
+    EMBEDDER_UNAVAILABLE."""
     decoding, fetch = decoders(settings), fetcher(settings)
     await decoding.start()
     async with model_server(settings) as triton:

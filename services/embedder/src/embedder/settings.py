@@ -17,7 +17,7 @@ _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 def _models(names: tuple[str, ...]) -> tuple[str, ...]:
     bad = [name for name in names if not _MODEL.fullmatch(name)]
     if bad:
-        raise ValueError(f"{', '.join(map(repr, bad))}: not a name of a model in Triton")
+        raise ValueError(f"{', '.join(map(repr, bad))}: not a valid name of a model in Triton")
     if len(set(names)) != len(names):
         raise ValueError("a model is named twice")
     return names
@@ -50,10 +50,8 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     use the first. At most 8."""
 
     text_models: Models = ()
-    """The models in Triton that serve the space "text", e.g.
-
-    `minilm_l6_v2`, a version of it each, the default one first. None: texts are rejected with
-    SPACE_UNAVAILABLE. At most 8.
+    """Models in Triton for the space "text", such as `minilm_l6_v2`, one version of it each, the
+    default one first. At most 8. Empty: texts are rejected with SPACE_UNAVAILABLE.
     """
 
     backbones: str = ""
@@ -105,9 +103,8 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     IMAGE_TOO_LARGE."""
 
     max_query_photo_pixels: int = Field(default=25_000_000, ge=1, le=1_000_000_000)
-    """Largest photo of a shopper, to search by or classify, in pixels; larger ones are rejected
-    with IMAGE_TOO_LARGE. Photos of the catalog have EMBEDDER_MAX_PHOTO_PIXELS, which holds for
-    these too where it is less."""
+    """Maximum number of pixels of a shopper's photo (search, classification); larger ones are
+    rejected with IMAGE_TOO_LARGE. EMBEDDER_MAX_PHOTO_PIXELS applies too."""
 
     max_request_pixels: int = Field(default=40_000_000, ge=1, le=64_000_000_000)
     """Pixels of all photos of shoppers in one request together, by their headers; more are rejected

@@ -66,7 +66,7 @@ def model_server(settings: EmbedderSettings) -> Triton:
 
 
 def control_key(settings: EmbedderSettings) -> str:
-    """Return the key of Triton's model control; empty = none is needed. Raises Unreadable."""
+    """Return the key of Triton's model control; empty: none. Raises Unreadable."""
     try:
         return settings.triton_key_file.read_text().strip() if settings.triton_key_file else ""
     except (OSError, UnicodeError) as error:
@@ -79,7 +79,7 @@ def space_keys(settings: EmbedderSettings) -> SigningKeys:
 
 
 def certificates_of(settings: EmbedderSettings) -> Certificates | None:
-    """Return the certificates for calls to Triton; None = plain text. Raises Unreadable."""
+    """Return the certificates for calls to Triton; None: plain text. Raises Unreadable."""
     folder = settings.triton_tls_folder
     return None if folder is None else Certificates(folder, folder / AUTHORITY, "triton")
 
@@ -105,9 +105,9 @@ def photo_limits(settings: EmbedderSettings) -> Mapping[Camera, PhotoLimits]:
 def bind(
     settings: EmbedderSettings, triton: Triton, decoding: Decoders, fetch: Fetcher
 ) -> tuple[list[Binding], Recovery, ModelSources]:
-    """Build the service from its models and its handlers of untrusted files.
+    """Build the service from its models, fetcher and decoders.
 
-    Returns the bindings to serve, the recovery of models to run meanwhile, and the sources to close
+    Returns the bindings to serve, the recovery to run in the background, and the sources to close
     at the end. Raises Unreadable.
     """
     backbones = Path(settings.backbones) if settings.backbones else None
@@ -153,7 +153,7 @@ def _served(
 def _spaces(
     settings: EmbedderSettings, metadata: SpaceMetadata, serve: Callable[[str, str], ServedModel]
 ) -> ServedSpaces:
-    """Return the models in the settings and, if there is a folder for them, of fitted spaces."""
+    """Return the models in the settings and, with a folder of spaces, those of fitted spaces."""
     fixed = {
         VISUAL: [serve(model, VISUAL) for model in settings.models],
         TEXT: [serve(model, TEXT) for model in settings.text_models],
@@ -171,7 +171,7 @@ def _item_embedder(
     fetch: Fetcher,
 ) -> ItemEmbedder:
     """Return the use case that embeds photos and texts, with a queue for each model."""
-    # What is decoded now, what the model has now, and what it takes next.
+    # Photos being decoded, rows in inference, and rows of the next inference.
     ahead = settings.decode_processes + (settings.places + 1) * settings.batch
     queues = ModelQueues(settings.queue, ahead)
     return ItemEmbedder(

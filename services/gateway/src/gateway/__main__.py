@@ -1,4 +1,4 @@
-"""Starts the gateway: reads the settings, connects the parts, serves."""
+"""Start of the gateway: settings, wiring, serving."""
 
 from gateway.settings import GatewaySettings
 from gateway.state import experiments

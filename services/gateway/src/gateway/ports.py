@@ -38,12 +38,12 @@ class EmbedderPort(Protocol):
     ) -> peers.EmbeddedSignals:
         """Return a vector or an error for each signal, all in one space.
 
-        `space_version`: empty is the default one. `views`: of each photo; 0 is the space's own
-        number.
+        `space_version`: empty: the default one. `views`: number of views of each photo; 0: the
+        space's default.
         """
 
     async def spaces(self, catalog_id: str) -> Sequence[EmbedderSpace]:
-        """Return the spaces as they are now."""
+        """Return the spaces with their current states."""
 
     async def classify(
         self, catalog_id: str, photo: Signal, top_k: int
@@ -51,15 +51,15 @@ class EmbedderPort(Protocol):
         """Classify a photo by the catalog's newest classifier, and find its subject where asked
         for.
 
-        Raises ServiceError for the photo too.
+        Raises ServiceError also for an invalid photo.
         """
 
     async def compare(
         self, catalog_id: str, photo: Signal, other: bytes, space_version: str
     ) -> peers.HeatMap:
-        """Compare a shopper's photo with one of the catalog's; an empty version is the default one.
+        """Compare a shopper's photo with a catalog photo; an empty version is the default one.
 
-        Raises ServiceError for the photos too.
+        Raises ServiceError also for invalid photos.
         """
 
 
@@ -100,7 +100,7 @@ class RetrieverPort(Protocol):
     async def checked(
         self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
     ) -> peers.CheckedProducts:
-        """Return the products as `columns` does, and why the others are left out."""
+        """Return the products as `columns` does, and why the others are excluded."""
 
     async def newest(self, catalog_id: str, scope: AnswerScope, count: int) -> ProductColumns:
         """Return the newest products that pass, newest first."""
@@ -116,10 +116,10 @@ class RetrieverPort(Protocol):
     async def facets(
         self, catalog_id: str, asked: Sequence[FacetRequest], scope: AnswerScope
     ) -> tuple[Facet, ...]:
-        """Count how many products that pass have each value of some fields."""
+        """Count the passing products by the values of some fields."""
 
     async def count(self, catalog_id: str, space: str) -> IndexState:
-        """Return what record and index hold of a space, and its version."""
+        """Return the state of a space in record and index, and its version."""
 
     async def photo(self, catalog_id: str, image_id: str) -> bytes:
         """Return the file of a product's photo."""
@@ -127,7 +127,7 @@ class RetrieverPort(Protocol):
     async def rejection(
         self, catalog_id: str, product_id: str, scope: AnswerScope
     ) -> Rejection | None:
-        """Return why a product that exists does not pass; None: it passes."""
+        """Return why an existing product does not pass; None if it passes."""
 
 
 class RankerPort(Protocol):
@@ -145,11 +145,11 @@ class RankerPort(Protocol):
         recommenders: peers.Recommenders = peers.NO_RECOMMENDERS,
         model_version: str = "",
     ) -> peers.RankerCandidates:
-        """Return products by the shopper's behaviour, else popular ones, and the lists of
+        """Return candidates by the shopper's behaviour, else popular products, and the lists of
         `recommenders`.
 
-        `accept_vectors`: of a large catalog the shopper's vectors are enough. `model_version`: as
-        of RankRequest.
+        `accept_vectors`: for a large catalog the ranker may return the shopper's vectors instead.
+        `model_version`: see RankRequest.
         """
 
     async def rank(self, order: peers.RankRequest) -> peers.Ranked:
@@ -159,7 +159,7 @@ class RankerPort(Protocol):
         """Return reasons of up to 200 products that were ranked before."""
 
     async def answer(self, catalog_id: str, asked: peers.AnswerRange) -> AnswerRecord:
-        """Return a kept answer with a part of its products; its shopper is None.
+        """Return a recorded answer with a part of its products; its shopper is None.
 
         Raises ANSWER_RECORD_MISSING.
         """
@@ -172,7 +172,7 @@ class RankerPort(Protocol):
     async def replay(
         self, catalog_id: str, answer_id: str, limit: int, rules: peers.ReplayRules | None = None
     ) -> RankerReplay:
-        """Rank a kept answer once more, and by other rules; return its first products.
+        """Rank a recorded answer again, and by other rules; return its first products.
 
         Raises ANSWER_RECORD_MISSING, ANSWER_RECORD_OUTDATED.
         """
@@ -180,55 +180,57 @@ class RankerPort(Protocol):
     async def control_counts(
         self, catalog_id: str, day: int, names: Sequence[str]
     ) -> Mapping[str, int]:
-        """Count the day's answers (UTC, since 1970) that each of up to 1,000 controls changed."""
+        """Count the answers of a day (UTC, in days since 1970) that each of up to 1,000 controls
+        changed."""
 
 
 class RecordQueue(Protocol):
     """Queue of answer records, sent after the answer."""
 
     def offer(self, catalog_id: str, record: AnswerRecord) -> bool:
-        """Take a record; False = the queue is full, and it was dropped."""
+        """Queue a record. Return False if the queue is full: the record is dropped."""
 
     def find(self, catalog_id: str, answer_id: str) -> AnswerRecord | None:
-        """Return a record that was taken and is not handed over yet; None: there is none."""
+        """Return a queued record that was not sent yet; None if there is none."""
 
 
 class SceneSource(Protocol):
     """The available scenes."""
 
     def get(self, name: str, catalog_id: str = "") -> Scene:
-        """Return the scene as it is now for a catalog; empty: "default". Raises SceneNotFound."""
+        """Return the current scene of a catalog; an empty name is "default". Raises
+        SceneNotFound."""
 
     def names(self, catalog_id: str = "") -> tuple[str, ...]:
         """Return the scenes' names, sorted."""
 
     def text(self, name: str, catalog_id: str = "") -> str:
-        """Return the file of a scene; empty: "default". Raises SceneNotFound."""
+        """Return the file of a scene; an empty name is "default". Raises SceneNotFound."""
 
 
 class ArmAssignment(Protocol):
     """Assignment of shoppers to experiment arms."""
 
     def answering(self, query: RequestQuery, time_micros: int) -> tuple[str, tuple[str, ...]]:
-        """Return the scene that answers, and the arms that chose it."""
+        """Return the scene of an answer, and the arms that chose it."""
 
 
 class ExperimentKeeper(Protocol):
     """Store of experiments. Every call raises ServiceError if it fails."""
 
     async def register(self, catalog_id: str, experiments: Sequence[ExperimentFile]) -> None:
-        """Keep those of a catalog, all of them; refuses (EXPERIMENT_CHANGED) one that is under way
-        and was changed."""
+        """Replace the experiments of a catalog. Raises EXPERIMENT_CHANGED if a running one was
+        changed."""
 
     async def experiments(self, catalog_id: str) -> Sequence[RunningExperiment]:
-        """Return the experiments that are kept."""
+        """Return the stored experiments."""
 
 
 class MatchCodec(Protocol):
     """Serialization of the best match for page tokens."""
 
     def pack(self, match: Match | None) -> bytes:
-        """Return the match as bytes; empty: there is none."""
+        """Return the match as bytes; empty without a match."""
 
     def unpack(self, data: bytes) -> Match:
         """Return the match of these bytes. Raises ValueError."""

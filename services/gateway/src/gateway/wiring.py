@@ -51,7 +51,7 @@ class Gateway:
     connections: Sequence[Connection]
 
     async def close(self, seconds: float) -> None:
-        """Hand over what waits, for at most `seconds`, then close the channels."""
+        """Send queued records for at most `seconds`, then close the channels."""
         await self.answers.close(seconds)
         await self.snapshots.close()
         for channel, caller in self.connections:
@@ -60,9 +60,9 @@ class Gateway:
 
 
 def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> Gateway:
-    """Connect the parts. To be called where an event loop runs.
+    """Connect the parts. Requires a running event loop.
 
-    `keys`: what signs tokens. Raises Unreadable.
+    `keys` sign tokens. Raises Unreadable.
     """
     known = peers.PeerCredentials.of(settings)
     connections = {
@@ -107,7 +107,7 @@ def _routed(
     connections: Mapping[Peer, Connection],
     keys: SigningKeys,
 ) -> tuple[object, ...]:
-    """Return the servicers that pass calls on; the passthrough gives two of them some calls."""
+    """Return the servicers that pass calls on to peers."""
     return (
         catalog.CatalogServicer(  # type: ignore[abstract]
             settings.catalogs, passthrough, *connections[Peer.RETRIEVER], keys
@@ -141,9 +141,9 @@ def _admin(
 
 
 def _beside(settings: GatewaySettings, known: peers.PeerCredentials) -> dict[Peer, Connection]:
-    """Connect once more for reads beside requests.
+    """Open separate channels for background reads.
 
-    They must not count as slow requests, nor make requests look less often for a peer that starts.
+    They must not count as slow requests, nor delay the reconnection of requests to a starting peer.
     """
     return {
         peer: _connect(settings, peer, known, CLIENTS[peer].IDEMPOTENT)
@@ -199,7 +199,7 @@ def _snapshots(settings: GatewaySettings, connections: Mapping[Peer, Connection]
 
 
 def access_of(settings: GatewaySettings) -> AccessPolicy:
-    """Return who may call. Raises Unreadable."""
+    """Return the access policy for callers. Raises Unreadable."""
     kinds: list[TokenKind] = []
     if settings.keys_file is not None:
         kinds.append(Keys(settings.keys_file))

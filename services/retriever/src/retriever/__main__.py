@@ -63,7 +63,8 @@ def bindings(
     columns = columns or columns_of(settings, record)
     watchdog = watchdog or watch(settings, record)
     catalogs, share = settings.catalogs, settings.import_delete_share
-    fallback = FallbackChain(record, index, settings.milvus_standin_rows, columns)
+    rows, probe = settings.milvus_standin_rows, settings.milvus_probe_seconds
+    fallback = FallbackChain(record, index, rows, columns, probe_seconds=probe)
     searcher = Searcher(record, index, columns, settings.spaces, fallback=fallback)
     seconds = settings.milvus_seconds
     servicers = (

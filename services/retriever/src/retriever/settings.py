@@ -84,6 +84,10 @@ class RetrieverSettings(
     milvus_seconds: float = Field(default=5.0, gt=0, le=600)
     """How long one call to the engine may take when the caller sets no deadline."""
 
+    milvus_probe_seconds: float = Field(default=1.0, gt=0, le=60)
+    """Seconds that a probe of the engine may take after a search failed or found nothing. When it
+    takes longer, searches are answered from the record until a probe succeeds."""
+
     milvus_standin_rows: int = Field(default=MOST_ROWS, ge=0, le=1_000_000)
     """Photos of a generation, at most, that are compared in the record while the engine does not
     answer; 0 = none are, and such searches fail. Held in memory: 51 MB for 10,000 × 1,280-d."""

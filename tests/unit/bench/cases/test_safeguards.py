@@ -20,7 +20,7 @@ def test_processor_time_with_safeguards_stands_beside_that_without() -> None:
     plain, guarded = cell(SUITE, [10.0, 10.0, 10.0]), cell(safeguards.GUARDED, [11.0, 11.0, 11.0])
     found = safeguards.result({(each.contender, PRODUCT, 8): each for each in (plain, guarded)})
     verdicts = {goal.name.partition(":")[0]: goal.verdict for goal in found.goals}
-    assert verdicts["of each of these one"] is GoalVerdict.MET
+    assert verdicts["sum of one answer of each kind"] is GoalVerdict.MET
     assert verdicts["recommend by product, 8 callers"] is GoalVerdict.MET
     assert verdicts["recommend by product, 1 callers"] is GoalVerdict.NOT_MEASURED
     assert [row[2:4] for row in found.tables[0].rows] == [

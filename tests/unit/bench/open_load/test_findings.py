@@ -79,7 +79,7 @@ def test_a_file_of_requests_is_read_with_its_photos(tmp_path: Path) -> None:
 def test_a_file_that_can_t_be_asked_names_its_line(tmp_path: Path, line: str) -> None:
     file = tmp_path / "requests.jsonl"
     file.write_text(f"{line}\n")
-    with pytest.raises(ValueError, match=r"line 1:|holds no request"):
+    with pytest.raises(ValueError, match=r"line 1:|contains no request"):
         read(file, "default", 10)
 
 
@@ -100,5 +100,5 @@ def test_the_page_shows_commands_and_its_lines_are_requests(tmp_path: Path) -> N
 
 def test_half_a_certificate_is_refused() -> None:
     given = _parser().parse_args(["x", "--rate", "1", "--seconds", "1", "--cert", "tls.crt"])
-    with pytest.raises(ValueError, match="go together"):
+    with pytest.raises(ValueError, match="require each other"):
         _where(given)

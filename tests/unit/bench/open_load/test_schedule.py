@@ -15,15 +15,15 @@ def test_a_rate_and_points_are_read() -> None:
     ("text", "seconds", "why"),
     [
         ("50", None, "needs --seconds"),
-        ("0:50,60:400", 60, "leave out --seconds"),
-        ("5:50,60:400", None, "from 0 on"),
-        ("0:50,0:400", None, "rising in time"),
-        ("0:50,60:-1", None, "no rate below 0"),
-        ("0:nan,60:1", None, "no rate below 0"),
-        ("0:0,60:0", None, "asks nothing"),
+        ("0:50,60:400", 60, "omit --seconds"),
+        ("5:50,60:400", None, "ascending seconds from 0"),
+        ("0:50,0:400", None, "ascending seconds"),
+        ("0:50,60:-1", None, "no negative rate"),
+        ("0:nan,60:1", None, "no negative rate"),
+        ("0:0,60:0", None, "above 0 at some time"),
         ("quick", 60, "could not convert"),
-        ("-3", 60, "no rate below 0"),
-        ("5", -1, "rising in time"),
+        ("-3", 60, "no negative rate"),
+        ("5", -1, "ascending seconds"),
     ],
 )
 def test_what_is_no_rate_is_refused(text: str, seconds: float | None, why: str) -> None:

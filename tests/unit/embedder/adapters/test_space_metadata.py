@@ -64,7 +64,7 @@ async def test_a_damaged_space_is_logged_once_until_its_file_is_another(
     async def reported() -> int:
         """How often it was logged while the folder was read twice."""
         assert [*await shelf.spaces("wine"), *await shelf.spaces("beer")] == []
-        return capsys.readouterr().out.count("left out")
+        return capsys.readouterr().out.count("space ignored")
 
     assert (await reported(), await reported()) == (1, 0), "it has no manifest"
     file = folder / "manifest.json"

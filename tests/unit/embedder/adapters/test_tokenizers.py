@@ -63,7 +63,7 @@ async def test_another_tokenizer_than_the_model_was_made_with_is_refused(
     for models in (None, folder / "elsewhere"):
         with pytest.raises(ModelNotReady):
             await Tokenizers(models).encode("reader", recipe, ["red"])
-    with pytest.raises(ModelNotReady, match="not the one"):
+    with pytest.raises(ModelNotReady, match="not the tokenizer"):
         await Tokenizers(folder).encode("reader", TextRecipe(5, "0" * 64), ["red"])
 
 

@@ -95,7 +95,7 @@ def test_an_end_may_be_open():
     [
         ({"layer_part": (0.5, 1.0)}, ""),
         ({"layer_part": (0.4, 1.0)}, "layer_part: overlaps that of 'order' in layer 'default'"),
-        ({"layer": "other"}, "scenes: ['home'] are in 'order' of another layer too"),
+        ({"layer": "other"}, "scenes: ['home'] are also used by 'order' in another layer"),
         ({"layer": "other", "scenes": ("cart",)}, ""),
         ({"start": START + timedelta(days=7)}, ""),
         ({"catalog": "other"}, ""),

@@ -67,8 +67,8 @@ def test_the_catalogs_own_photos_say_what_a_good_match_has():
 
 def test_a_match_says_in_words_what_it_has_and_what_it_should_have():
     expected = (
-        "Nothing in the catalog looks like this: the nearest has 0.410, and good matches have 0.600"
-        " and more."
+        "Nothing in the catalog looks like this: the best match has 0.410, and at least 0.600 is"
+        " required."
     )
     assert matched(judged(near(0.41)), "") == expected
     assert "0.410" in matched(judged(near(0.41)), "zh-CN")
@@ -196,3 +196,19 @@ def test_of_two_good_matches_that_furthest_above_its_threshold_is_named():
     found = judged(near(0.4, Branch.TEXT), near(0.95), thresholds=own)
 
     assert (outcome(found), found.branch) == ("GOOD", "visual")
+
+
+def test_a_threshold_of_zero_is_furthest_from_a_value_far_above_it():
+    no_photo_is_alike = replace(VISUAL, nearest_cosines=(0.0,) * len(MEASURED))
+    rule = MatchRule(Thresholds(refuse=0.05, cosines={"text@t1": 0.5}), 0.0, 0.0)
+    listings = [near(0.6, Branch.TEXT), near(0.3)]
+    found = rule.judge(listings, [no_photo_is_alike, TEXT], incomplete=False)
+
+    assert found is not None
+    assert (outcome(found), found.branch, found.threshold) == ("GOOD", "visual", 0.0)
+
+
+def test_of_two_poor_matches_that_with_a_value_of_zero_is_the_worse_one():
+    found = judged(near(0.0), near(0.1, Branch.TEXT), asked=0.6)
+
+    assert (outcome(found), found.branch) == ("POOR", "text")

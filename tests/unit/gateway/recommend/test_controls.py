@@ -17,7 +17,7 @@ from gateway.model.query import AnswerScope
 from gateway.model.reasons import Move, MoveCause
 from gateway.recommend.begin import begin
 from gateway.recommend.controls.active import activate_controls, inactive_reason
-from gateway.recommend.controls.moves import apply_pins
+from gateway.recommend.controls.moves import apply_boosts, apply_pins
 from gateway.recommend.controls.step import opposite
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
@@ -180,6 +180,15 @@ async def test_a_requests_controls_come_before_those_of_its_scene():
     assert answer.control_outcomes[0].state == ControlState.APPLIED
 
 
+async def test_an_exclusion_comes_before_a_pin_of_the_scene():
+    shop = shop_with_photo()
+    shop.scene(lambda scene: replace(scene, controls=(pin(1, "p4"),)))
+    answer = await ask(shop, exclude("p4"))
+
+    assert ids(answer) == ["p3", "p1", "p2"]
+    assert ("pin-1", "p4", "EXCLUDED") in outcomes(answer)
+
+
 async def test_later_pages_go_on_behind_what_is_pinned_and_belong_to_the_same_controls():
     shop = shop_with_photo()
     one = await ask(shop, pin(3, "p9"), page_size=2)
@@ -310,8 +319,9 @@ async def test_a_pin_where_its_product_stands_already_moves_nothing():
     assert [item.moves for item in answer.results] == [()] * 4
 
 
-def test_a_move_by_controls_adds_to_those_of_controls_alone():
-    candidates = FusedCandidates(
+def fused(*given: Control) -> FusedCandidates:
+    """Three products under these controls."""
+    return FusedCandidates(
         columns=columns("a", "b", "c"),
         fused=(3.0, 2.0, 1.0),
         order=(0, 1, 2),
@@ -319,8 +329,19 @@ def test_a_move_by_controls_adds_to_those_of_controls_alone():
         nearest=(None, None, None),
         image_ids=("", "", ""),
         similarities={},
-        controls=[Control("pin", ControlKind.PIN, rows=[2], place=1)],
+        controls=given,
     )
+
+
+def test_an_order_without_controls_stays_one_by_scores_without_moves():
+    by_scores = AnswerOrder(("a", "b", "c"), (3.0, 2.0, 1.0))
+
+    assert apply_boosts(fused(), by_scores) == (by_scores, frozenset())
+    assert apply_pins(fused(), by_scores) == by_scores
+
+
+def test_a_move_by_controls_adds_to_those_of_controls_alone():
+    candidates = fused(Control("pin", ControlKind.PIN, rows=[2], place=1))
     diverse = Move(cause=MoveCause.DIVERSITY, places=5)
     earlier = Move(cause=MoveCause.CONTROL, places=1)
     order = AnswerOrder(

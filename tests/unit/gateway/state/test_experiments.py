@@ -120,8 +120,8 @@ async def test_an_arm_whose_scene_is_gone_is_answered_as_if_there_were_none(tmp_
     ("text", "problem"),
     [
         ("", "scenes: Field required"),
-        (GOOD.replace('"new"', '"nope"'), "arms.b.scene: no scene is named 'nope'"),
-        (GOOD.replace('["default"]', '["nope"]'), "scenes: no scene is named 'nope'"),
+        (GOOD.replace('"new"', '"nope"'), "arms.b.scene: there is no scene 'nope'"),
+        (GOOD.replace('["default"]', '["nope"]'), "scenes: there is no scene 'nope'"),
         ('catalog = "x"' + GOOD, "catalog: 'x' is not declared in the settings"),
         (GOOD.replace("0.5", '"half"', 1), "arms.0.share"),
         ("joy = 1" + GOOD, "joy"),

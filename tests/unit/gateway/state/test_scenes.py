@@ -192,7 +192,7 @@ def test_while_one_file_is_bad_all_former_scenes_go_on_and_a_metric_says_so(tmp_
         (NO_SIGNALS + "[parts_without_signals]\ncollaborative = 1.0\n", "all scores would be 0"),
         (NO_SIGNALS + "collaborative = 0.0\n", "branches: no branch is used"),
         ("anchors_look_alike = true\n[branches]\nvisual = 0.0", "anchors_look_alike"),
-        ("other_categories = 1", "other_categories: no branch goes by anchors"),
+        ("other_categories = 1", "other_categories: no branch uses anchors"),
         ("other_categories = 1\nanswer_anchors = true", "answer_anchors"),
         ("anchors_look_alike = true\nanswer_anchors = true", "answer_anchors"),
         ('followed_attribute = "author"', "the branch followed is not used"),
@@ -228,13 +228,13 @@ def test_nothing_in_a_scene_that_is_shipped_is_without_effect(path):
     ("text", "warning"),
     [
         ("[parts_with_signals]\nvisual = 1.0\nco_view = 1.0", "parts_with_signals.co_view: the br"),
-        ("[branches]\ntrending = 1.0", "branches.trending: is no part of any score"),
+        ("[branches]\ntrending = 1.0", "branches.trending: has no part in scores"),
         ("[parts_without_signals]\nvisual = 0.0", "parts_without_signals: all scores are 0"),
         ('anchors_from = "cart"\n' + "[parts_without_signals]\ntaste = 1.0", "anchors_from"),
         (
             '[ranking]\nmodel = "lfm-1"\n[branches]\ncollaborative = 0.0\n'
             "[parts_without_signals]\nvisual = 1.0",
-            "ranking.model: nothing goes by a model",
+            "ranking.model: no part uses a model",
         ),
     ],
 )

@@ -91,6 +91,13 @@ def test_matches_that_no_graph_would_find_are_reported_by_the_engine() -> None:
     assert chosen(FilterEstimate(10_000, 0.01)).route is Route.GRAPH
 
 
+def test_a_graph_is_walked_with_the_largest_ef_before_the_engine_reports_matches() -> None:
+    keen = IndexParameters(kind=IndexKind.HNSW, ef=MAX_EF)
+    share = planning.EF_FACTOR * 200 / MAX_EF
+    assert chosen(FilterEstimate(5_000, share), keen).route is Route.GRAPH
+    assert chosen(FilterEstimate(5_000, share * 0.99), keen).route is Route.EXACT
+
+
 def comparing(guess: FilterEstimate) -> Plan:
     return choose(HNSW, guess, top_k=100, excluded=0, overfetch=2, compares=True)
 

@@ -10,7 +10,7 @@ from sightline_client.cli.show import page
 from sightline_client.values.evaluation import EvaluatedSystem, Evaluation, EvaluationTrial
 
 WIDTH = 720
-"""Of a plot, in its own units."""
+"""Width of a plot, in its own units."""
 LABELS = 150
 """Left of the axis, for names."""
 ROW = 26

@@ -25,8 +25,8 @@ FIGURES = {
 
 SLICES = {
     "regulars": "Shoppers with a history; they decide the verdict.",
-    "new_shoppers": "Shoppers without a history: three held-out interests are given, the others are"
-    " to be found.",
+    "new_shoppers": "Shoppers without a history: three held-out interests"
+    " are given, the others are predicted.",
     "new_items": "Shoppers with a history, measured on products without earlier likes.",
 }
 

@@ -21,7 +21,7 @@ WORDS = {
 
 
 def model(value: Model) -> RenderableType:
-    """Show the model's line, its recipe, its blend and what each part adds."""
+    """Show the model's line, its recipe, its blend and the contribution of each part."""
     parts: list[RenderableType] = [listings.models([value])]
     if value.recipe is None:
         parts.append(Text("It was trained by an older release, which stored no recipe."))
@@ -48,9 +48,9 @@ def not_yet(version: str, models: Sequence[Model], evidence: str) -> RenderableT
         _serving(models),
         Text(f"Evidence: {plain(evidence)}"),
         Text(
-            "Come back when there is more of it: train again each night, or after about as many"
-            " events again as there are now. It shows once 100 shoppers or more with a history come"
-            " back in the last fifth of the events."
+            "Train again with more events: each night, or when their number has doubled. A "
+            "verdict needs at least 100 shoppers with a history who return in the last fifth of "
+            "the events."
         ),
         Text.assemble(
             ("Fix: ", "bold"),
@@ -104,7 +104,7 @@ def _recipe(value: Model, recipe: TrainingRecipe) -> Table:
 
 
 def _additions(values: tuple[PartAddition, ...]) -> Table:
-    table = Table(title="What each part adds", title_justify="left", box=None)
+    table = Table(title="Contribution of each part", title_justify="left", box=None)
     table.add_column("part")
     for name in ("with", "without", "adds", "95% interval", "people"):
         table.add_column(name, justify="right")

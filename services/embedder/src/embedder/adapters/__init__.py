@@ -1,1 +1,1 @@
-"""Adapters to the outside: one module for each vendor or kind of file."""
+"""Adapters, one module for each vendor or kind of file."""

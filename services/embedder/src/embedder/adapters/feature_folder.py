@@ -20,11 +20,11 @@ class FeatureFolder:
     """``<root>/<2 hex>/<sha256>.npy``: float32 [views, f] of a photo, by one model."""
 
     def __init__(self, root: Path) -> None:
-        """`root` is made when the first photo is kept."""
+        """`root` is created when the first photo is stored."""
         self.path = root
 
     def has(self, photo: str) -> bool:
-        """Say whether a photo's features are here, and note that they are wanted."""
+        """Return whether a photo's features are stored, and renew their time of use."""
         try:
             os.utime(self._path(photo))
         except OSError:
@@ -32,12 +32,12 @@ class FeatureFolder:
         return True
 
     def read(self, photo: str) -> Floats:
-        """Return the features of a photo that is here. Raises OSError or ValueError."""
+        """Return the stored features of a photo. Raises OSError or ValueError."""
         found: Floats = np.load(self._path(photo), allow_pickle=False)
         return found
 
     def keep(self, photo: str, features: Floats) -> None:
-        """Keep a photo's features, whole or not at all."""
+        """Store a photo's features atomically."""
         path = self._path(photo)
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}")
@@ -50,7 +50,7 @@ class FeatureFolder:
 
 
 def forget(root: Path, days: float = KEPT_DAYS) -> None:
-    """Delete below `root` what was not wanted for so many days."""
+    """Delete features below `root` that were not used for `days`."""
     end = time.time() - days * 86400
     for path in root.glob("*/*/*"):
         with contextlib.suppress(OSError):

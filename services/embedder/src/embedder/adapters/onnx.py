@@ -1,9 +1,9 @@
-"""A fitted map as ONNX: a backbone's features model with the map behind it, from pixels to vector;
-and the text map, a graph of its own. Needs the extra `fit` (onnx).
+"""Fitted spaces as ONNX graphs: a backbone's features model followed by the map, from pixels to
+vector, and a separate graph of the text map. Needs the extra `fit` (onnx).
 
-Inputs of the space's graph: `image` as the features model has it, `kind` float32 [N, 1] (0 = a
-shopper's photo, 1 = the catalog's). Outputs: `embedding` float32 [N, d] of unit length and, with
-a head, `category` float32 [N, C + 1]: chances, that of the unknown last.
+Inputs of the space's graph: `image` as in the features model, `kind` float32 [N, 1] (0: shopper's
+photo, 1: catalog's). Outputs: `embedding` float32 [N, d] of unit length and, with a head,
+`category` float32 [N, C + 1]: probabilities, the unknown category last.
 """
 
 from pathlib import Path
@@ -22,20 +22,20 @@ EMBEDDING: Final = "embedding"
 CATEGORY: Final = "category"
 
 SMALLEST: Final = 1e-12
-"""A length below it counts as this: a vector of zeros stays one."""
-# As the backbones' graphs, so that whatever runs those runs these.
+"""Minimum divisor of a vector's length, so that zero vectors stay zero."""
+# Equal to the backbones' graphs, so that the same runtimes execute both.
 OPSET: Final = 17
 IR_VERSION: Final = 8
 PREFIX: Final = "fitted."
-"""Of the names that are added, which no backbone has."""
+"""Prefix of added names; no backbone uses it."""
 
 
 def space_graph(features: Path, fitted: FittedSpace, catalog_id: str = "") -> bytes:
     """Return the graph from pixels to vector and categories.
 
-    `features`: the ONNX file of the features model that the map was fitted on; `catalog_id`: whose
-    photos it was fitted on, so that spaces of two catalogs are never of one version. Raises
-    ValueError when the file has no such output, or another number of features.
+    `features`: ONNX file of the features model that the map was fitted on; `catalog_id`: catalog of
+    the photos, stored in the graph so that spaces of two catalogs never have the same version.
+    Raises ValueError if the file lacks the output or has another number of features.
     """
     model = onnx.load(features)
     model.metadata_props.add(key="catalog", value=catalog_id)
@@ -62,7 +62,7 @@ def space_graph(features: Path, fitted: FittedSpace, catalog_id: str = "") -> by
     graph.output.append(_tensor(EMBEDDING, batch, fitted.projection.shape[1]))
     if fitted.head is not None:
         head = fitted.head
-        # The unknown's logit is a column of zeros with a bias of its own.
+        # The unknown category's logit is a bias: its column of weights is zero.
         weights = np.pad(head.weights, ((0, 0), (0, 1)))
         biases = np.append(head.biases, np.float32(head.unknown))
         nodes.linear("Softmax", EMBEDDING, weights, biases, CATEGORY)
@@ -87,7 +87,7 @@ def text_graph(text_map: TextMap) -> bytes:
 
 
 class _Nodes:
-    """Adds nodes to a graph, under names that it has not."""
+    """Adds nodes to a graph under unused names."""
 
     def __init__(self, graph: Any) -> None:
         self._graph = graph
@@ -109,13 +109,13 @@ class _Nodes:
         return PREFIX + name
 
     def by_kind(self, name: str, rows: Floats) -> str:
-        """Return the row of each photo's kind: the shopper's, plus kind × the difference."""
+        """Select a row by each photo's kind: the shopper's row + kind × difference."""
         base = self.constant(name, rows[SHOPPER])
         step = self.constant(f"{name}_step", rows[CATALOGUE] - rows[SHOPPER])
         return self.add("Add", base, self.add("Mul", KIND, step))
 
     def unit(self, vectors: str) -> None:
-        """Bring vectors to unit length, as the output EMBEDDING."""
+        """Scale vectors to unit length, as the output EMBEDDING."""
         length = self.add("ReduceL2", vectors, axes=[1], keepdims=1)
         length = self.add("Max", length, self.constant("smallest", [SMALLEST]))
         self.add("Div", vectors, length, to=EMBEDDING)

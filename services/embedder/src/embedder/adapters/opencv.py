@@ -18,23 +18,25 @@ Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.intp]
 
-cv2.setNumThreads(1)  # A process decodes one photo at a time; others have the other cores.
+cv2.setNumThreads(
+    1
+)  # One thread: a process decodes one photo at a time, and other processes use the other cores.
 
 
 def median(pixels: Pixels) -> Pixels:
-    """Give each pixel the median of its 3 × 3 neighbours, channel by channel."""
+    """Replace each pixel by the median of its 3 × 3 neighbourhood, per channel."""
     return np.asarray(cv2.medianBlur(pixels, 3), np.uint8)
 
 
 def bilateral(pixels: Pixels) -> Pixels:
-    """Smooth within even areas (C. Tomasi, R. Manduchi, Bilateral Filtering for Gray and Color
+    """Smooth, and preserve edges (C. Tomasi, R. Manduchi, Bilateral Filtering for Gray and Color
     Images, ICCV 1998)."""
     return np.asarray(cv2.bilateralFilter(pixels, 5, 25, 2), np.uint8)
 
 
 def nl_means(pixels: Pixels) -> Pixels:
-    """Average patches that look alike (A. Buades, B. Coll, J.-M. Morel, A Non-Local Algorithm for
-    Image Denoising, CVPR 2005)."""
+    """Average similar patches (A. Buades, B. Coll, J.-M. Morel, A Non-Local Algorithm for Image
+    Denoising, CVPR 2005)."""
     return np.asarray(cv2.fastNlMeansDenoisingColored(pixels, None, 3, 3, 7, 15), np.uint8)
 
 
@@ -61,8 +63,8 @@ def lab(rgb: Pixels) -> Floats:
 
 
 def otsu(values: Floats) -> float:
-    """Return the least value, of 0 to 1, of the upper of two classes (N. Otsu, A Threshold
-    Selection Method from Gray-Level Histograms, IEEE Trans. SMC 9, 1979)."""
+    """Return the threshold, 0 to 1, that separates two classes best (N. Otsu, A Threshold Selection
+    Method from Gray-Level Histograms, IEEE Trans. SMC 9, 1979)."""
     levels = (values.reshape(-1, 1) * 255).astype(np.uint8)
     last, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     return (float(last) + 1) / 255

@@ -48,7 +48,7 @@ class SpaceMetadata:
         See ports.Names.
         """
         if self._store is None:
-            raise ClassifierUnavailable("EMBEDDER_SPACES names no folder")
+            raise ClassifierUnavailable("set EMBEDDER_SPACES to a folder of spaces")
         if model not in self._categories:
             self._categories[model] = await asyncio.to_thread(_names, self._store, model)
         return self._categories[model]
@@ -56,7 +56,7 @@ class SpaceMetadata:
     async def fitted_map(self, model: str) -> tuple[str, FittedSpace]:
         """Return the map of a model, cached. See ports.Names."""
         if self._store is None:
-            raise HeatMapUnavailable("EMBEDDER_SPACES names no folder")
+            raise HeatMapUnavailable("set EMBEDDER_SPACES to a folder of spaces")
         if model not in self._maps:
             self._maps[model] = await asyncio.to_thread(_map, self._store, model)
         return self._maps[model]
@@ -100,9 +100,11 @@ def _map(store: SpaceStore, model: str) -> tuple[str, FittedSpace]:
     try:
         manifest = space_store.read(folder)
         if MAP_FILE not in manifest.files:
-            raise HeatMapUnavailable(f"{model} was fitted by a release before 0.14: fit it again")
+            raise HeatMapUnavailable(
+                f"{model} was fitted by a release before 0.14: fit the space again"
+            )
         if space_store.sha256(folder / MAP_FILE) != manifest.files[MAP_FILE]:
-            raise HeatMapUnavailable(f"{model}/{MAP_FILE} is not as it was written")
+            raise HeatMapUnavailable(f"{model}/{MAP_FILE} was changed")
         with np.load(folder / MAP_FILE, allow_pickle=False) as arrays:
             return manifest.backbone, FittedSpace(
                 arrays["means"], arrays["scales"], arrays["projection"]

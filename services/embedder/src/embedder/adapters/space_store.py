@@ -1,14 +1,14 @@
 """Fitted spaces in a folder that the embedder and Triton share.
 
     <root>/candidates/visual_<12 hex>/     fitted, not promoted; with visual_<12 hex>_text/ beside
-    <root>/models/…                        Triton's second model repository: what serves
+    <root>/models/…                        Triton's second model repository: serving spaces
     <root>/retired/…                       taken out of service
-    <root>/features/<features model>/…     what was computed of photos, by their content
-    <root>/work/…                          a fit that is under way
+    <root>/features/<features model>/…     features of photos, by content
+    <root>/work/…                          fits in progress
 
-A folder appears whole or not at all: it is written elsewhere on the same file system and renamed.
-A space that has a folder under `candidates` or `retired` is not in service, though one under
-`models` may be there too: a promotion that was cut short, or that is under way.
+Folders are created atomically: written elsewhere on the same file system, then renamed. A space
+with a folder under `candidates` or `retired` is not in service, even if `models` has one too, which
+happens while a promotion is in progress or after one was interrupted.
 """
 
 import contextlib
@@ -34,44 +34,44 @@ log = get_logger()
 
 
 ABANDONED_SECONDS: Final = 86400.0
-"""No fit takes so long."""
+"""Age after which a folder of `work` counts as abandoned; every fit is shorter."""
 
 
 WORK: Final = "work"
 _ABOUT: Final = ("space",)
-"""What a manifest's signature is about."""
+"""Purpose of a manifest's signature (servicekit.keyring)."""
 _OUT_OF_SERVICE: Final = (manifest.ServingState.CANDIDATE, manifest.ServingState.RETIRED)
 
 
 class SpaceStore:
-    """The folder. Every method may block for as long as files do."""
+    """Store of fitted spaces in a folder. Every method blocks."""
 
     def __init__(self, root: Path, keys: SigningKeys = open_keys) -> None:
-        """`root` and what it holds are made when first needed. `keys`: what signs manifests."""
+        """`root` and its folders are created on first use. `keys` sign manifests."""
         self._keys = keys
         self._root, self._work = root, root / WORK
         self.features = root / "features"
-        """Where features of photos are kept."""
+        """Folder of the features of photos."""
         self._logged: dict[Path, str] = {}
-        """Of damaged spaces, what was logged, and of what: each damage is logged once."""
+        """Logged message by folder of a damaged space, so that each damage is logged once."""
 
     def prepare(self) -> None:
-        """Make the folders. Raises OSError."""
+        """Create the folders. Raises OSError."""
         for standing in manifest.ServingState:
             (self._root / standing).mkdir(parents=True, exist_ok=True)
         self._work.mkdir(exist_ok=True)
 
     def folder(self, name: str, standing: manifest.ServingState) -> Path:
-        """Return a space's folder there, which may not exist. `name` is a manifest's."""
+        """Return a space's folder, which may not exist. `name`: name in its manifest."""
         return self._root / standing / name
 
     def work(self) -> Path:
-        """Return a new folder for a fit; what one leaves that was killed is swept by `sweep`."""
+        """Create a folder for a fit. If the fit is killed, `sweep` deletes the folder later."""
         self._work.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(dir=self._work))
 
     def sweep(self) -> None:
-        """Delete what fits and moves left that were killed, long enough ago to be sure of it."""
+        """Delete abandoned folders of `work`, left by killed processes."""
         for path in self._work.glob("*"):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
@@ -82,7 +82,10 @@ class SpaceStore:
     ) -> Iterator[tuple[manifest.SpaceManifest, manifest.ServingState]]:
         """Yield a catalog's fitted spaces, the newest first, without damaged ones."""
         found = {}
-        for standing in (manifest.ServingState.SERVING, *_OUT_OF_SERVICE):  # the later ones decide
+        for standing in (
+            manifest.ServingState.SERVING,
+            *_OUT_OF_SERVICE,
+        ):  # later states take precedence
             for each in self._manifests(standing):
                 if each.catalog_id == catalog_id:
                     found[each.name] = each, standing
@@ -98,9 +101,9 @@ class SpaceStore:
         raise SpaceNotFound
 
     def add(self, work: Path, found: manifest.SpaceManifest) -> None:
-        """Make a candidate of what lies in a folder of `work`, under its names there.
+        """Move a fitted space from a folder of `work` to the candidates.
 
-        One that was fitted before to the same map, photos and settings stays where it is.
+        A space that already exists (same map, photos and settings) is unchanged.
         """
         self.prepare()
         (work / found.name / manifest.MANIFEST).write_bytes(self._signed(found).written())
@@ -112,7 +115,7 @@ class SpaceStore:
             _replace(work / name, self.folder(name, manifest.ServingState.CANDIDATE))
 
     def trusts(self, found: manifest.SpaceManifest, standing: manifest.ServingState) -> bool:
-        """Say whether a key signed a space, where there are keys."""
+        """Return whether a key signed a space; true without keys."""
         keys = self._keys()
         try:
             if keys.secret:
@@ -123,7 +126,7 @@ class SpaceStore:
         return True
 
     def untrusted(self) -> set[str]:
-        """Return the names of the models where Triton finds them whose space no key signed."""
+        """Return the names of serving models without a valid signature."""
         here = manifest.ServingState.SERVING
         if not self._keys().secret:
             return set()
@@ -133,24 +136,24 @@ class SpaceStore:
                 names.difference_update(each.models)
             else:
                 unsigned = manifest.SpaceDamaged(
-                    f"{each.name} is not signed: promote it with force"
+                    f"{each.name} is not signed: promote the space with force"
                 )
                 self._log(self.folder(each.name, here), unsigned)
         return names
 
     def adopt(self, found: manifest.SpaceManifest) -> manifest.SpaceManifest:
-        """Sign a space that lies where Triton finds it. Raises SpaceDamaged."""
+        """Sign a serving space. Raises SpaceDamaged."""
         self.check(found, manifest.ServingState.SERVING)
         return self._write_manifest(replace(found, forced=True))
 
     def check(self, found: manifest.SpaceManifest, standing: manifest.ServingState) -> None:
-        """Raise SpaceDamaged unless the files of a space are those that were written."""
+        """Raise SpaceDamaged unless the files of a space match its manifest."""
         wanted = {found.name: found.files, found.text_name: found.text_files}
         for name in found.models:
             check(self.folder(name, standing), wanted[name])
 
     def offer(self, found: manifest.SpaceManifest, standing: manifest.ServingState) -> None:
-        """Copy a space to where Triton looks; it stays where it is until `settle`."""
+        """Copy a space into Triton's repository; `settle` deletes the original."""
         for name in found.models:
             copy = self.work() / name
             shutil.copytree(self.folder(name, standing), copy)
@@ -159,21 +162,22 @@ class SpaceStore:
             copy.parent.rmdir()
 
     def withdraw(self, found: manifest.SpaceManifest) -> None:
-        """Take back what `offer` copied."""
+        """Delete the copy that `offer` made."""
         for name in found.models:
             shutil.rmtree(self.folder(name, manifest.ServingState.SERVING), ignore_errors=True)
 
     def settle(
         self, found: manifest.SpaceManifest, standing: manifest.ServingState, *, forced: bool
     ) -> manifest.SpaceManifest:
-        """End a promotion: the space is in service. Return its manifest as it is now."""
+        """Complete a promotion: sign the serving copy and delete the original. Return the new
+        manifest."""
         settled = self._write_manifest(replace(found, forced=forced))
         for name in reversed(found.models):
             _discard(self.folder(name, standing), self._work)
         return settled
 
     def retire(self, found: manifest.SpaceManifest) -> None:
-        """Move a space that served to the retired ones."""
+        """Move a serving space to the retired ones."""
         for name in found.models:
             _replace(
                 self.folder(name, manifest.ServingState.SERVING),
@@ -186,7 +190,7 @@ class SpaceStore:
         return replace(found, signature=keys.sign(_ABOUT, content) if keys.secret else "")
 
     def _write_manifest(self, found: manifest.SpaceManifest) -> manifest.SpaceManifest:
-        """Write the manifest of a space in service; return it as it is now."""
+        """Sign and write the manifest of a serving space. Return the new manifest."""
         written = self._signed(found)
         path = self.folder(found.name, manifest.ServingState.SERVING) / manifest.MANIFEST
         _write(path, written.written(), self._work)
@@ -202,24 +206,24 @@ class SpaceStore:
                 self._log(path, error)
 
     def _log(self, folder: Path, error: manifest.SpaceDamaged) -> None:
-        """Log why a space is left out, once for the same file: a watcher of the suite reads the
-        folder every few seconds."""
+        """Log why a space is ignored, once per file and reason: the folder is read every few
+        seconds."""
         found = f"{_changed(folder / manifest.MANIFEST)} {error}"
         if self._logged.get(folder) != found:
             self._logged[folder] = found
-            log.warning("fitted space left out", reason=str(error))
+            log.warning("fitted space ignored", reason=str(error))
 
 
 def _unsigned(data: bytes) -> bytes:
-    """Return what is signed of a manifest's bytes: all but the signature, whatever else a later
-    version adds. Raises ValueError."""
+    """Return the signed part of a manifest: all fields but the signature, unknown ones included.
+    Raises ValueError."""
     fields = json.loads(data)
     fields.pop("signature", None)
     return json.dumps(fields, sort_keys=True).encode()
 
 
 def _changed(path: Path) -> int:
-    """Return when a file was changed last, in nanoseconds since 1970; 0 = it is not there."""
+    """Return the modification time of a file in nanoseconds since 1970; 0 if it does not exist."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
@@ -227,7 +231,7 @@ def _changed(path: Path) -> int:
 
 
 def _replace(source: Path, target: Path) -> None:
-    """Rename a folder, in the place of one that may be there."""
+    """Rename a folder, and replace the target if it exists."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         _discard(target, target.parent.parent / WORK)
@@ -236,7 +240,7 @@ def _replace(source: Path, target: Path) -> None:
 
 
 def _discard(folder: Path, into: Path) -> None:
-    """Have a folder gone at once, then delete its files."""
+    """Delete a folder: rename it first, so that it disappears at once."""
     with (
         contextlib.suppress(FileNotFoundError),
         tempfile.TemporaryDirectory(dir=into, ignore_cleanup_errors=True) as bin_,
@@ -253,7 +257,7 @@ def _write(path: Path, data: bytes, work: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Make a folder's files durable."""
+    """Flush a folder's files to disk."""
     for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
@@ -276,7 +280,7 @@ def read(folder: Path) -> manifest.SpaceManifest:
             raise manifest.SpaceDamaged(f"{path.name} of {folder.name} is too large")
         found = manifest.MANIFESTS.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise manifest.SpaceDamaged(f"{folder.name} has no sound {path.name}") from error
+        raise manifest.SpaceDamaged(f"{folder.name} has no valid {path.name}") from error
     if found.name != folder.name:
         raise manifest.SpaceDamaged(f"{folder.name} holds the manifest of another space")
     return found
@@ -290,11 +294,11 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def check(folder: Path, wanted: dict[str, str]) -> None:
-    """Raise SpaceDamaged unless a folder holds these files, byte by byte, and no other."""
+    """Raise SpaceDamaged unless a folder has exactly these files, by their hashes."""
     found = hashes(folder)
     if wrong := sorted(name for name, _ in found.items() ^ wanted.items()):
         raise manifest.SpaceDamaged(
-            f"{folder.name}: not as it was written: {', '.join(dict.fromkeys(wrong))}"
+            f"{folder.name}: missing, changed or added files: {', '.join(dict.fromkeys(wrong))}"
         )
 
 
@@ -307,6 +311,6 @@ def sha256(path: Path) -> str:
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
-            raise manifest.SpaceDamaged(f"{folder.name} holds a link: {path.name}")
+            raise manifest.SpaceDamaged(f"{folder.name} contains a symbolic link: {path.name}")
         if path.is_file():
             yield path

@@ -1,4 +1,4 @@
-"""Texts to tokens: the only place that knows the tokenizers package."""
+"""Tokenization of texts; the only module that uses the tokenizers package."""
 
 import asyncio
 import hashlib
@@ -13,14 +13,15 @@ from embedder.domain.models import Tensors
 from embedder.domain.recipes import TextRecipe
 
 FILE = "tokenizer.json"
-"""Beside a text model's configuration; the Tokenizers library's own format."""
+"""File of a tokenizer, in the format of the Tokenizers library, beside a text model's
+configuration."""
 
 
 class Tokenizers:
     """The text models' tokenizers, read on first use. See ports.Encode."""
 
     def __init__(self, models: Path | None) -> None:
-        """`models`: the folder of Triton models; None = there is none."""
+        """`models`: folder of Triton models, if there is one."""
         self._models = models
         self._read: dict[str, tokenizers.Tokenizer] = {}
 
@@ -42,7 +43,7 @@ class Tokenizers:
 
     def _file(self, model: str) -> bytes:
         if self._models is None:
-            raise ModelNotReady(f"no tokenizer of {model}: EMBEDDER_BACKBONES names no folder")
+            raise ModelNotReady(f"no tokenizer of {model}: set EMBEDDER_BACKBONES")
         try:
             return (self._models / model / FILE).read_bytes()
         except OSError as error:
@@ -50,9 +51,9 @@ class Tokenizers:
 
 
 def read(file: bytes, recipe: TextRecipe) -> tokenizers.Tokenizer:
-    """Return the tokenizer in a file; raises ModelNotReady if it is not the model's own."""
+    """Return the tokenizer in a file. Raises ModelNotReady if its hash differs from the model's."""
     if hashlib.sha256(file).hexdigest() != recipe.tokenizer:
-        raise ModelNotReady(f"{FILE} is not the one that the text model was made with")
+        raise ModelNotReady(f"{FILE} is not the tokenizer of the text model")
     tokenizer = tokenizers.Tokenizer.from_buffer(file)
     tokenizer.enable_truncation(recipe.most)
     tokenizer.enable_padding()

@@ -5,10 +5,10 @@ ServiceError
 │   ├── BatchInvalid             BATCH_INVALID              no items, or too many
 │   ├── ItemEmpty                ITEM_EMPTY                 neither a photo nor a text
 │   ├── TextInvalid              TEXT_INVALID               no characters, or too many
-│   ├── BoxInvalid               BOX_INVALID                no rectangle within a photo
-│   ├── ViewsInvalid             VIEWS_INVALID              fewer than none, or too many
+│   ├── BoxInvalid               BOX_INVALID                not a rectangle within the photo
+│   ├── ViewsInvalid             VIEWS_INVALID              below 0, or too many
 │   ├── SubjectUnsearchable      SUBJECT_SEARCH_UNAVAILABLE  the extra `opencv` is not installed
-│   ├── PhotoUndecodable         IMAGE_UNDECODABLE          not a whole photo of a format we take
+│   ├── PhotoUndecodable         IMAGE_UNDECODABLE          incomplete, or not a supported format
 │   ├── PhotoTooLarge            IMAGE_TOO_LARGE            over the cap on bytes, pixels or memory
 │   ├── PhotosTooLarge           IMAGES_TOO_LARGE           over the cap on pixels of a request
 │   └── (servicekit.fetch)       URI_FORBIDDEN              fetching from there is not allowed
@@ -30,15 +30,15 @@ ServiceError
 │   │   ├── ProcessLost          EMBEDDER_UNAVAILABLE       a process ended, or mixes up answers
 │   │   ├── ModelAbsent          EMBEDDER_UNAVAILABLE       the model is not loaded, or not yet
 │   │   └── ModelSilent          EMBEDDER_UNAVAILABLE       Triton takes too long
-│   └── FitInProgress            FIT_IN_PROGRESS            another space is being fitted here
+│   └── FitInProgress            FIT_IN_PROGRESS            another space is being fitted
 ├── ResourceExhausted
 │   ├── SpacesFull               SPACES_FULL                limit of serving spaces reached
 │   └── QueueFull                EMBED_QUEUE_FULL           too many items wait, or for too long
 ├── DeadlineExceeded
 │   └── DeadlinePassed           DEADLINE_EXCEEDED          the caller's deadline passed
 └── Internal
-    ├── FitFailed                FIT_FAILED                 the process that fits ended by itself
-    └── ModelFailed              MODEL_FAILED               it failed, or its vector is invalid
+    ├── FitFailed                FIT_FAILED                 the fitting process ended unexpectedly
+    └── ModelFailed              MODEL_FAILED               model failed, or vector invalid
 """
 
 from collections.abc import Sequence
@@ -57,12 +57,12 @@ class BatchInvalid(errors.InvalidArgument, reason="BATCH_INVALID"):
     def __init__(self, count: int) -> None:
         super().__init__(
             f"a batch has 1 to {MAX_ITEMS} items, this one {count}",
-            violations=[errors.FieldViolation("items", f"wanted 1 to {MAX_ITEMS} items")],
+            violations=[errors.FieldViolation("items", f"expected 1 to {MAX_ITEMS} items")],
         )
 
 
 class ItemEmpty(errors.InvalidArgument, reason="ITEM_EMPTY"):
-    message = "the item holds neither a photo, nor its address, nor a text"
+    message = "the item needs a photo, an address of a photo, or a text"
 
 
 class TextInvalid(errors.InvalidArgument, reason="TEXT_INVALID"):
@@ -73,7 +73,7 @@ class TextInvalid(errors.InvalidArgument, reason="TEXT_INVALID"):
 
 
 class BoxInvalid(errors.InvalidArgument, reason="BOX_INVALID"):
-    """The box is no rectangle within a photo."""
+    """The box is not a rectangle within the photo."""
 
 
 class ViewsInvalid(errors.InvalidArgument, reason="VIEWS_INVALID"):
@@ -93,7 +93,7 @@ class SubjectUnsearchable(errors.InvalidArgument, reason="SUBJECT_SEARCH_UNAVAIL
 
 
 class PhotoUndecodable(errors.InvalidArgument, reason="IMAGE_UNDECODABLE"):
-    """The bytes are not a whole photo of a format that is taken."""
+    """The bytes are not a complete photo of a supported format."""
 
 
 class PhotoTooLarge(errors.InvalidArgument, reason="IMAGE_TOO_LARGE"):
@@ -163,7 +163,7 @@ class QueueFull(errors.ResourceExhausted, reason="EMBED_QUEUE_FULL"):
 
 
 class DeadlinePassed(errors.DeadlineExceeded, reason="DEADLINE_EXCEEDED"):
-    message = "the deadline passed first"
+    message = "the deadline passed"
 
 
 class ModelFailed(errors.Internal, reason="MODEL_FAILED"):
@@ -187,14 +187,14 @@ class FitUnavailable(errors.FailedPrecondition, reason="FIT_UNAVAILABLE"):
 
 
 class FitInProgress(errors.Unavailable, reason="FIT_IN_PROGRESS"):
-    message = "another space is being fitted here"
+    message = "another space is being fitted: retry later"
     retry_after = timedelta(seconds=10)
 
 
 class FitFailed(errors.Internal, reason="FIT_FAILED"):
     def __init__(self, code: int) -> None:
         super().__init__(
-            f"the process that fits ended with status {code}; -9 is most often too little memory"
+            f"the process that fits ended with status {code}; -9 usually means that memory ran out"
         )
 
 

@@ -1,1 +1,1 @@
-"""Items in, a vector or a reason for each out."""
+"""Embedding of items: a vector or an error for each."""

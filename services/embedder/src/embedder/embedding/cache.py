@@ -1,8 +1,8 @@
-"""Cache of photo embeddings: the same bytes, asked for in the same way, are embedded once, and
-concurrent requests for them share one inference.
+"""Cache of photo embeddings: equal bytes with equal options are embedded once, and concurrent
+requests for them share one inference.
 
-It holds shoppers' photos only: an import hardly sends a photo twice, and verification of an index
-needs a new inference.
+For shoppers' photos only: imports rarely send a photo twice, and verification of an index needs a
+new inference.
 """
 
 import asyncio
@@ -19,28 +19,28 @@ from servicekit.errors import ServiceError
 
 USED = Counter(
     "sightline_embedding_cache",
-    "Photos that were looked up, by what was found: hit, joined (one under way) or miss.",
+    "Lookups of photos by result: hit, joined (an inference in progress) or miss.",
     ("found",),
 )
-BYTES = Gauge("sightline_embedding_cache_bytes", "Memory that kept embeddings take.")
+BYTES = Gauge("sightline_embedding_cache_bytes", "Memory of cached embeddings.")
 
 _OVERHEAD = 1024
 """Approximate bytes of an entry besides its vector."""
 
 
 _LARGE = 2**18
-"""Bytes of a photo from which a thread computes its key: 0.2 ms of the event loop's time."""
+"""Bytes of a photo from which its key is computed in a thread; smaller ones take up to 0.2 ms."""
 
 
 async def digest(photo: bytes) -> bytes:
-    """Return the SHA-256 of a photo's bytes: collisions must not be constructible."""
+    """Return the SHA-256 of a photo's bytes: callers must not be able to construct collisions."""
     if len(photo) < _LARGE:
         return hashlib.sha256(photo).digest()
     return (await asyncio.to_thread(hashlib.sha256, photo)).digest()
 
 
 class EmbeddingCache:
-    """Least recently used cache of embeddings, by what they were made of."""
+    """Least recently used cache of embeddings, by photo and options."""
 
     def __init__(self, most_bytes: int) -> None:
         """`most_bytes`: 0 turns caching and sharing off."""
@@ -51,16 +51,16 @@ class EmbeddingCache:
 
     @property
     def on(self) -> bool:
-        """Whether it is worth making a key."""
+        """True if the cache is enabled."""
         return self._most > 0
 
     async def get(
         self, key: Hashable, make: Callable[[], Awaitable[Embedding]], owner: Hashable = None
     ) -> Embedding:
-        """Return the cached embedding, or that of `make`; its ServiceError is raised to all that
-        share it.
+        """Return the cached embedding, else that of `make`. All callers that share it get its
+        ServiceError.
 
-        Only requests of one `owner` share one under way: another's may have to wait for longer. A
+        Only requests of one `owner` share a running `make`: another owner's may wait longer. A
         deadline or a full queue fails only its own caller: the next one calls `make` again.
         """
         while True:
@@ -96,7 +96,7 @@ class EmbeddingCache:
             self._making.pop((owner, key)).set_result(outcome)
 
     def _keep(self, key: Hashable, made: Embedding) -> None:
-        # A copy: the vector is a row of its whole batch, which would be kept with it.
+        # A copy: the vector is a view of its batch, which would stay in memory.
         if key not in self._kept:  # two owners may have made it
             self._bytes += _size(made)
         self._kept[key] = replace(made, values=made.values.copy())

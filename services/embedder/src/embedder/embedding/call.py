@@ -1,4 +1,4 @@
-"""What the parts of one call share."""
+"""State of one call, shared by its steps."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
@@ -14,13 +14,12 @@ from servicekit.errors import ServiceError
 from servicekit.fair_turns import Party
 from servicekit.telemetry import Stages
 
-EMBEDDED = Counter(
-    "sightline_embedded", "Items that got a vector, by the model that made it.", ("space", "model")
-)
+EMBEDDED = Counter("sightline_embedded", "Embedded items, by model.", ("space", "model"))
 
 
 async def side_by_side(parts: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run them to their ends; a single one needs no task of its own, which takes 10 µs."""
+    """Run coroutines concurrently until all have ended. A single one runs without a task, which
+    saves 10 µs."""
     parts = list(parts)
     if len(parts) == 1:
         return await parts[0]
@@ -39,7 +38,7 @@ class EmbedCall:
     priority: Priority
     stages: Stages
     outcomes: dict[int, ItemOutcome]
-    """By the item's place."""
+    """Outcome by the item's position."""
     photos: int = 0
     """Photos of shoppers, and addresses of some."""
     pixels: int = 0
@@ -47,7 +46,7 @@ class EmbedCall:
     decoded: dict[tuple[bytes, PhotoRecipe, PhotoView], asyncio.Task[PreparedPhoto]] = field(
         default_factory=dict
     )
-    """Photos that are decoded, or are being so, by what is made of them."""
+    """Decoding tasks, by photo, recipe and view."""
 
     @property
     def catalog(self) -> str:
@@ -55,5 +54,5 @@ class EmbedCall:
         return self.party.catalog
 
     def lose(self, places: Iterable[int], error: ServiceError) -> None:
-        """Take down why these items have no vector."""
+        """Set the error of these items."""
         self.outcomes.update(dict.fromkeys(places, error))

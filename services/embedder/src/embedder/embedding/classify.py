@@ -1,4 +1,4 @@
-"""What a photo is of, from the chances that a head gives."""
+"""Classification of a photo from a head's probabilities."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from embedder.domain.items import CategoryGuess, Classification, Vectors
 
 LIKELY = 0.5
-"""A category counts as sure when it is so likely."""
+"""Minimum probability of a category that counts as recognised."""
 
 Path = tuple[str, ...]
 
@@ -17,7 +17,8 @@ Path = tuple[str, ...]
 def classification(
     chances: Vectors, categories: Sequence[Path], top_k: int, version: str
 ) -> Classification:
-    """Read float32 [C + 1], the unknown last, of C full paths from the root down."""
+    """Classify a photo by its probabilities [C + 1], float32, the unknown category last, of C full
+    paths from the root down."""
     known, unknown = np.asarray(chances[:-1], np.float64), float(chances[-1])
     best = np.argsort(-known, kind="stable")[:top_k]
     return Classification(
@@ -30,7 +31,8 @@ def classification(
 
 
 def _sure(known: npt.NDArray[np.float64], categories: Sequence[Path]) -> CategoryGuess | None:
-    """Return the deepest likely category; its chance is that of all that stand below it too."""
+    """Return the deepest category that is LIKELY. A category's probability includes those below
+    it."""
     sums: defaultdict[Path, float] = defaultdict(float)
     for path, chance in zip(categories, known, strict=True):
         for depth in range(1, len(path) + 1):

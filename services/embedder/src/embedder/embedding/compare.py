@@ -66,7 +66,7 @@ class PhotoComparer:
     loaded: Callable[[str], AbstractAsyncContextManager[None]]
     """Loads a model for the duration of a block. Raises ModelNotReady, EmbedderUnavailable."""
     _described: dict[str, Description] = field(default_factory=dict)
-    """Descriptions of models by name, as they were when loaded."""
+    """Descriptions of models by name, cached when they are loaded."""
 
     async def compare(
         self, first: Item, second: Item, catalog: str, stages: Stages
@@ -82,7 +82,7 @@ class PhotoComparer:
         work = _Comparison(Party.of(catalog), stages)
         try:
             seen = await self._both(items, route, name, work)
-        except errors.ModelAbsent:  # to ask first whether it is there would cost each call
+        except errors.ModelAbsent:  # loaded on demand: a check of its state would slow each call
             self._described.pop(name, None)
             seen = await self._once_loaded(items, route, name, work)
         views = [
@@ -105,7 +105,7 @@ class PhotoComparer:
                 return await self._both(items, route, name, work)
         except errors.ModelNotReady as error:
             raise errors.HeatMapUnavailable(
-                f"Triton can't load {name}, by which heat maps of {route.described.model} are made"
+                f"Triton can't load {name}, which heat maps of {route.described.model} need"
             ) from error
 
     async def _both(
@@ -114,14 +114,14 @@ class PhotoComparer:
         return await asyncio.gather(*(self._seen(item, route, name, work) for item in items))
 
     async def _made_of(self, described: Description) -> tuple[str, FittedSpace | None]:
-        """Return the backbone of a space, and its map, if it is fitted."""
+        """Return the backbone of a space and, for a fitted space, its map."""
         names: PhotoEmbedder = self.embedder.photos
         if NAME.fullmatch(described.model):
             return await names.names.fitted_map(described.model)
         if not described.precision.startswith("fp32"):
             raise errors.HeatMapUnavailable(
-                f"{described.model} computes in {described.precision}: its fp32 sibling has heat"
-                " maps"
+                f"{described.model} computes in {described.precision}: "
+                "heat maps need its fp32 variant"
             )
         return described.model, None
 
@@ -161,7 +161,9 @@ class PhotoComparer:
         sizes = {len(found.vectors), *map(len, maps.values())}
         finite = all(np.isfinite(each).all() for each in (found.vectors, *maps.values()))
         if sizes != {len(pixels)} or not maps or not finite:
-            raise errors.ModelFailed("the model's answer has another shape than it says")
+            raise errors.ModelFailed(
+                "the shape of the model's answer differs from its configuration"
+            )
         return Positions(found.vectors, described.blocks, maps)
 
 

@@ -40,7 +40,8 @@ class ItemEmbedder:
     ) -> list[ItemOutcome]:
         """Return one outcome for each item, in order. A failed item never fails the rest.
 
-        Items not done after `seconds` (None: no end) are DeadlinePassed. Raises BatchInvalid.
+        Items not done after `seconds` (None: no limit) fail with DeadlinePassed. Raises
+        BatchInvalid.
         """
         check_count(items)
         urgency.set(priority)
@@ -66,7 +67,7 @@ class ItemEmbedder:
                     + [self._fetched(place, item, call) for place, item in to_fetch.items()]
                 )
         except TimeoutError:
-            pass  # What was done by then is in; the rest says why it is not.
+            pass  # Outcomes of finished items stay; the others keep DeadlinePassed.
         return [call.outcomes[place] for place in range(len(items))]
 
     async def classify(
@@ -77,7 +78,7 @@ class ItemEmbedder:
         stages: Stages,
         seconds: float | None,
     ) -> list[ItemOutcome]:
-        """Return classifications of photos, as `embed` does; items have to ask for `guesses`.
+        """Return classifications of photos, as `embed` does; each item must set `guesses`.
 
         Items without a version go to the catalog's newest fitted space with a head.
         """
@@ -131,7 +132,9 @@ class ItemEmbedder:
             space = item.space or VISUAL
             takes = {VISUAL}
         if space not in takes:
-            raise errors.SpaceUnavailable(f"such items go to {' or '.join(sorted(takes))} only")
+            raise errors.SpaceUnavailable(
+                f"such items are embedded in {' or '.join(sorted(takes))} only"
+            )
         self.spaces.check(space)
         return space
 

@@ -1,4 +1,4 @@
-"""Draws what makes two photos similar over them, as a PNG."""
+"""Draws the contributions to the similarity of two photos over them, as a PNG."""
 
 import io
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from embedder.domain.photos import Pixels
 from embedder.embedding.compare import ComparedSide
 
 GAP: Final = 8
-"""Pixels between pictures, each of which is as large as what the model sees."""
+"""Pixels between pictures. A picture has the size of the model's input."""
 COMPRESSION: Final = 1
-"""Of 0 to 9: 6, the usual, takes four times as long and saves a tenth."""
+"""PNG compression level, 0 to 9. The default 6 takes four times as long and saves a tenth."""
 FADE: Final = 0.55
-"""How far a photo fades to grey where nothing makes it similar."""
+"""Share of grey mixed into a photo where positions contribute nothing."""
 FOR: Final = np.array([255, 72, 0], np.float32)
 AGAINST: Final = np.array([0, 96, 255], np.float32)
-"""Colours of regions that make the photos more similar, and less."""
+"""Colours of positive (FOR) and negative (AGAINST) contributions."""
 
 
 def png(sides: Sequence[ComparedSide]) -> bytes:
-    """Return a picture with a row for each photo: its wide crop and, if that was looked at, its
-    narrow one. Orange makes them similar, blue less so, the stronger the more it adds."""
+    """Return a picture with a row for each photo: its wide crop and, if used, its narrow crop.
+    Orange regions add to the similarity, blue ones reduce it; intensity shows the amount."""
     rows = [_panels(side) for side in sides]
     strongest = max(float(np.abs(grid).max()) for row in rows for _, grid in row) or 1.0
     step = sides[0].pixels.shape[1] + GAP
@@ -41,8 +41,8 @@ def png(sides: Sequence[ComparedSide]) -> bytes:
 
 
 def _panels(side: ComparedSide) -> list[tuple[Pixels, Floats]]:
-    """Yield each crop with its grid, the mirrored view's grid turned back and averaged in, by
-    area."""
+    """Return each crop with its grid per area; the mirrored view's grid is mirrored back and
+    added."""
     grids = side.heat.grid * (side.heat.grid.shape[1] * side.heat.grid.shape[2])
     return [
         (
@@ -54,7 +54,7 @@ def _panels(side: ComparedSide) -> list[tuple[Pixels, Floats]]:
 
 
 def _drawn(pixels: Pixels, share: Floats) -> npt.NDArray[np.uint8]:
-    """Return a photo under a grid of −1 to 1."""
+    """Return a photo coloured by a grid of values from −1 to 1."""
     heat = Image.fromarray(share).resize(pixels.shape[1::-1], Image.Resampling.BICUBIC)
     strength = np.asarray(heat, np.float32)[..., None]
     weight = 0.75 * np.minimum(np.abs(strength), 1)

@@ -19,7 +19,7 @@ from sightline_rules.photos import PhotoLimits, PhotoRejectedError, RejectionRea
 
 
 class PhotoIntake:
-    """Decodes photos in processes that they may crash. See ports.Intake."""
+    """Decodes photos in separate processes. See ports.Intake."""
 
     def __init__(self, decoders: decoding.Decoders, limits: Mapping[Camera, PhotoLimits]) -> None:
         """Set the limits of the photos of each camera."""

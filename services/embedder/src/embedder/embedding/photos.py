@@ -1,4 +1,4 @@
-"""Photos to vectors: looked at, put together, and one vector made of a photo's views."""
+"""Embedding of photos: decoding, inference on all views, mean of the views' vectors."""
 
 import asyncio
 import math
@@ -51,18 +51,18 @@ class PhotoEmbedder:
         if item.box is not None:
             check_box(item.box)
             if item.find_subject:
-                raise errors.BoxInvalid("a box is given, or the subject is looked for, not both")
+                raise errors.BoxInvalid("set either box or find_subject, not both")
         if item.find_subject and not has_opencv():
             raise errors.SubjectUnsearchable
         if item.photo is not None:
             self.intake.check(item.photo, item.camera)
 
     async def embed(self, items: Mapping[int, Item], route: VersionRoute, call: EmbedCall) -> None:
-        """Embed photos concurrently; the model batches what arrives together."""
+        """Embed photos concurrently; concurrent inferences are batched."""
         await side_by_side(self._one(place, item, route, call) for place, item in items.items())
 
     async def _one(self, place: int, item: Item, route: VersionRoute, call: EmbedCall) -> None:
-        """Embed one photo, or take it from the cache."""
+        """Set the outcome of one photo, from the cache if possible."""
         look = look_of(item, route.described)
         try:
             if self.cache.on and call.priority is Priority.INTERACTIVE:
@@ -82,7 +82,7 @@ class PhotoEmbedder:
     async def _made(
         self, item: Item, look: PhotoView, route: VersionRoute, call: EmbedCall
     ) -> Embedding:
-        """Look at a photo, run the model on all the views, and make one vector of them."""
+        """Decode a photo, run the model on its views, and average their vectors."""
         recipe, model = route.described.recipe, route.served.model
         if not isinstance(recipe, PhotoRecipe):
             raise errors.ModelNotReady(f"{model} takes no photos")
@@ -106,8 +106,8 @@ class PhotoEmbedder:
     async def _see(
         self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, call: EmbedCall
     ) -> PreparedPhoto:
-        """Decode a photo, once for all the items of the call that are made of it alike."""
-        if len(call.outcomes) == 1:  # nothing to share, and hashing megabytes takes a millisecond
+        """Decode a photo, once for all items of the call with the same photo and view."""
+        if len(call.outcomes) == 1:  # nothing to share; hashing megabytes takes a millisecond
             return await self.intake.see(photo, recipe, look, call.stages, call.catalog)
         key = (photo, recipe, look)
         if key not in call.decoded:
@@ -129,7 +129,7 @@ class PhotoEmbedder:
     async def _classification(
         self, chances: Vectors, top_k: int, version: str, route: VersionRoute
     ) -> Classification | None:
-        """Name the categories; None while their names can't be read."""
+        """Return the classification; None while the categories' names can't be read."""
         try:
             names = await self.names.categories(route.served.model)
         except errors.ClassifierUnavailable:
@@ -140,7 +140,7 @@ class PhotoEmbedder:
 
 
 def look_of(item: Item, described: Description) -> PhotoView:
-    """Say how a model looks at an item's photo."""
+    """Return the view of an item's photo: number of views, box, search for the subject."""
     of_camera = {
         Camera.SHOPPER: described.shopper_views,
         Camera.CATALOGUE: described.catalog_views,
@@ -154,7 +154,8 @@ def look_of(item: Item, described: Description) -> PhotoView:
 
 
 def check_box(box: Box) -> None:
-    """Raise BoxInvalid unless this is a rectangle within a photo, and not a tiny one."""
+    """Raise BoxInvalid unless the box is a rectangle within the photo of at least LEAST_BOX per
+    side."""
     sides = (box.left, box.top, box.right, box.bottom)
     if not all(math.isfinite(side) and 0 <= side <= 1 for side in sides):
         raise errors.BoxInvalid("a box is given in shares of the photo's sides, 0 to 1")

@@ -1,4 +1,4 @@
-"""Texts to vectors, in the space of texts or, by a learned map, in a visual space."""
+"""Embedding of texts in the space of texts or, by a fitted text map, in a visual space."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ from servicekit.errors import ServiceError
 Lengths = npt.NDArray[np.int64]
 
 EACH = 32
-"""Tokens that a text of a full batch may have, filling included; of longer ones fewer go at once.
-256 tokens are 60 ms of one core, which a shopper's text may have to wait for."""
+"""Tokens per text, with padding, in a full batch; batches of longer texts have fewer of them. 256
+tokens take 60 ms of one core, for which a shopper's text may have to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,18 @@ class TextEmbedder:
     queues: ModelQueues
     encoder: Encode
     batch: int
-    """Most texts in one inference, if the model takes as many."""
+    """Maximum number of texts in one inference; the model's own limit may be lower."""
 
     def check(self, item: Item) -> None:
-        """Refuse at once what can't be embedded. Raises TextInvalid or BoxInvalid."""
+        """Reject an invalid item. Raises TextInvalid or BoxInvalid."""
         if item.box is not None or item.find_subject:
-            raise BoxInvalid("a text has no box and no subject")
+            raise BoxInvalid("a text takes neither box nor find_subject")
         length = len(item.text or "")
         if not 1 <= length <= MAX_TEXT:
             raise TextInvalid(length)
 
     async def embed(self, items: Mapping[int, Item], route: VersionRoute, call: EmbedCall) -> None:
-        """Embed texts, in groups side by side."""
+        """Embed texts, in concurrent groups."""
         try:
             way = await self._way(route, call.catalog)
         except ServiceError as error:
@@ -65,13 +65,13 @@ class TextEmbedder:
         )
 
     async def _way(self, route: VersionRoute, catalog: str) -> "_Way":
-        """Say which models the texts go through. Raises SpaceUnavailable, and as Spaces.route."""
+        """Return the models that embed the texts. Raises SpaceUnavailable, and as Spaces.route."""
         if isinstance(route.described.recipe, TextRecipe):
             return _Way(route, route.described.recipe)
         mapped = await self.spaces.text_map(route)
         if mapped is None or not isinstance(mapped.described.recipe, Sentences):
             raise SpaceUnavailable(
-                f"this version of {route.served.space} takes no texts: ListSpaces says which do"
+                f"this version of {route.served.space} takes no texts; see ListSpaces"
             )
         first = await self.spaces.route(TEXT, mapped.described.recipe.version, catalog)
         if not isinstance(first.described.recipe, TextRecipe):
@@ -81,7 +81,7 @@ class TextEmbedder:
     async def _in_turn(
         self, places: Sequence[int], inputs: Tensors, way: "_Way", call: EmbedCall
     ) -> None:
-        """Embed one group when its turn comes."""
+        """Wait in the queue, then embed one group."""
         first = way.first.served
         try:
             queue = self.queues.of(first.model)
@@ -106,7 +106,8 @@ class TextEmbedder:
 
 
 def grouped(tokens: Tensors, most: int) -> Iterator[tuple[list[int], Tensors]]:
-    """Group texts of similar length, the shortest first: the rows of each group, and its inputs."""
+    """Group texts of similar length, the shortest first. Yield the rows and inputs of each
+    group."""
     lengths = tokens["attention_mask"].sum(axis=1)
     order = np.argsort(lengths, kind="stable").tolist()
     group: list[int] = []
@@ -127,12 +128,12 @@ def _cut(tokens: Tensors, rows: list[int], lengths: Lengths) -> Tensors:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """The models that texts go through."""
+    """Models that embed texts, in order."""
 
     first: VersionRoute
-    """To the one that takes tokens."""
+    """Route to the text model, which takes tokens."""
     tokens: TextRecipe
     mapped: VersionRoute | None = None
-    """To the one that takes the first one's vectors on into a visual space."""
+    """Route to the text map, which takes vectors of `first` to a visual space."""
     version: str = ""
-    """The visual space's; empty = the first one's own."""
+    """Version of the visual space; empty: that of `first`."""

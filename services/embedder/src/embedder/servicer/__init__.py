@@ -1,1 +1,1 @@
-"""The gRPC services: messages to values and back."""
+"""gRPC servicers: messages to values and back."""

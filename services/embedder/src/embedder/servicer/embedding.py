@@ -1,4 +1,4 @@
-"""sightline.embedder.v1.EmbeddingService: messages to values and back. Decides nothing."""
+"""Servicer of sightline.embedder.v1.EmbeddingService."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -25,15 +25,15 @@ from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc
 
 RESERVE = 0.02
-"""Seconds of the caller's deadline that are kept back to answer with what is done."""
+"""Seconds of the caller's deadline reserved for the answer with finished items."""
 
 GUESSES = 5
-"""Categories that are named when the request gives no number."""
+"""Default number of returned categories."""
 MOST_GUESSES = 20
 
 
 class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
-    """Serves the embedder's calls."""
+    """Implementation of EmbeddingService."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
     async def BatchEmbed(
         self, request: pb.BatchEmbedRequest, _context: Any
     ) -> pb.BatchEmbedResponse:
-        """Embed a batch; each item has a status of its own."""
+        """Embed a batch; each item has its own status."""
         stages = Stages()
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         tracing.note("sightline.items", len(request.items))
@@ -68,7 +68,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         )
 
     async def Classify(self, request: pb.ClassifyRequest, _context: Any) -> pb.ClassifyResponse:
-        """Say what photos are of; each item has a status of its own."""
+        """Classify photos; each item has its own status."""
         stages = Stages()
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         guesses = _top_k(request.top_k)
@@ -88,7 +88,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
     async def ComparePhotos(
         self, request: pb.ComparePhotosRequest, _context: Any
     ) -> pb.ComparePhotosResponse:
-        """Show which regions of two photos make them similar."""
+        """Compare two photos, position by position."""
         stages = Stages()
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         first, second = (_item(each, 0) for each in (request.first, request.second))
@@ -107,7 +107,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
     async def ListSpaces(
         self, request: pb.ListSpacesRequest, _context: Any
     ) -> pb.ListSpacesResponse:
-        """List the spaces as they are now."""
+        """List the spaces with their current states."""
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         listed = await self._listing.listed(
             catalog, deadlines.budget(RESERVE), include_all=request.include_all
@@ -224,7 +224,7 @@ def _duration(seconds: float) -> Duration:
 
 
 def _timings(stages: Sequence[Stage]) -> list[answer_pb2.StageTiming]:
-    """Return one timing for each stage's name: from its first start to its last end."""
+    """Return one timing per stage name, from its first start to its last end."""
     timings = []
     for name in dict.fromkeys(stage.name for stage in stages):
         same = [stage for stage in stages if stage.name == name]

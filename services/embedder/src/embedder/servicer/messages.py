@@ -11,7 +11,8 @@ from sightline.embedder.v1 import space_pb2
 
 
 def space(found: SpaceManifest, standing: ServingState) -> pb.Space:
-    """Return a fitted space as its manifest says it is; `ready` is the model's to say."""
+    """Return the message of a fitted space from its manifest. `ready` is not set: the model
+    determines it."""
     message = pb.Space(
         space=VISUAL,
         version=found.version,
@@ -30,7 +31,7 @@ def space(found: SpaceManifest, standing: ServingState) -> pb.Space:
 
 
 def listed(each: ListedSpace) -> pb.Space:
-    """Return a space as its model says it is, and with what fitting it found."""
+    """Return the message of a space from its model's state and, if fitted, its manifest."""
     state = each.state
     if state is None:
         if each.fitted is None:
@@ -56,7 +57,7 @@ def listed(each: ListedSpace) -> pb.Space:
 
 
 def _judged(message: pb.Space, found: SpaceManifest) -> pb.Space:
-    """Add what fitting a space found: figures and verdict are called alike here and there."""
+    """Add the evaluation of a fit; its fields have the same names in the message."""
     fields = asdict(found.evaluation) | {"verdict": f"VERDICT_{found.evaluation.verdict}"}
     message.evaluation.CopyFrom(space_pb2.SpaceEvaluation(**fields))
     message.create_time.FromDatetime(found.create_time)

@@ -1,4 +1,4 @@
-"""sightline.embedder.v1.SpaceService: messages to values and back. Decides nothing."""
+"""Servicer of sightline.embedder.v1.SpaceService."""
 
 from collections.abc import AsyncIterator, Collection
 from typing import Any
@@ -18,11 +18,11 @@ from sightline.embedder.v1 import space_service_pb2_grpc
 
 LEAST_DIMENSION, MOST_DIMENSION = 16, 256
 MOST_NAME = 256
-"""Characters of a product's id, or of one level of a category."""
+"""Maximum characters of a product's id, or of one level of a category."""
 
 
 class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
-    """Serves the calls that make spaces and bring them into service."""
+    """Implementation of SpaceService."""
 
     def __init__(self, learner: Learner, promotion: Promotion, catalogs: Collection[str]) -> None:
         self._learner = learner
@@ -32,7 +32,7 @@ class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
     async def FitSpace(
         self, requests: AsyncIterator[pb.FitSpaceRequest], _context: Any
     ) -> AsyncIterator[pb.FitSpaceResponse]:
-        """Fit a space on the photos of the stream, and report how far that is."""
+        """Fit a space on the streamed photos, and report progress."""
         settings = self._settings(await anext(aiter(requests), pb.FitSpaceRequest()))
         async for progress in self._learner.fit(settings, _photos(requests)):
             answer = pb.FitSpaceResponse(
@@ -60,7 +60,7 @@ class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
 
     def _settings(self, request: pb.FitSpaceRequest) -> FitSettings:
         if request.WhichOneof("content") != "settings":
-            wanted = "the first message of the stream holds the settings"
+            wanted = "the first message of the stream must hold the settings"
             raise RequestInvalid.at("settings", wanted)
         given = request.settings
         catalog = enter(given.catalog_id, given.request_id, self._catalogs)
@@ -74,7 +74,7 @@ class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
 
 def _serving(found: SpaceManifest) -> embedding_pb.Space:
     message = messages.space(found, ServingState.SERVING)
-    message.ready = True  # it has just given what it has to give
+    message.ready = True  # the fit has just read these photos
     return message
 
 
@@ -82,7 +82,7 @@ async def _photos(requests: AsyncIterator[pb.FitSpaceRequest]) -> AsyncIterator[
     async for request in requests:
         photo = request.photo
         if request.WhichOneof("content") != "photo" or not photo.product_id:
-            wanted = "after the settings every message holds a photo of a product"
+            wanted = "every message after the settings must hold a photo of a product"
             raise RequestInvalid.at("photo", wanted)
         if (
             max(map(len, (photo.product_id, photo.duplicate_group, *photo.category_path)))

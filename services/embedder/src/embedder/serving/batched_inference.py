@@ -1,9 +1,9 @@
-"""One inference for what several calls want at the same time.
+"""Batching of concurrent calls into one inference.
 
-A model is asked at once while it has a place. What comes meanwhile waits for the next place and
-then goes together, as much as one inference takes: an idle model adds no delay, a busy one is
-asked less often. A request of its own for each photo costs 1 ms of processor time here and in
-Triton, beside 5 ms of computing (2 cores, 2026-11).
+A call runs at once while a place is free. Otherwise it waits, and the next free place runs all
+waiting calls that fit into one inference: an idle model adds no delay, a busy one gets fewer
+requests. Each request costs 1 ms of processor time here and in Triton, beside 5 ms of computing per
+photo (2 cores, 2026-11).
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from servicekit import deadlines
 
 ROWS = Histogram(
     "sightline_inference_rows",
-    "Photos' views or texts in one inference.",
+    "Rows (views of photos, or texts) in one inference.",
     ("model",),
     buckets=(1, 2, 4, 8, 16, 32, 64),
 )
@@ -37,9 +37,9 @@ class _Wanted:
     priority: Priority
     inputs: Tensors
     form: Sequence[tuple[str, str, tuple[int, ...]]]
-    """Name, type and shape of each input, the rows apart."""
+    """Name, type and shape of each input, without the rows."""
     context: contextvars.Context
-    """The call's own: its deadline, and whom to name to Triton."""
+    """Context of the call: deadline, request id and trace."""
     answer: asyncio.Future[Inferred] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -49,7 +49,7 @@ class _Wanted:
         return len(next(iter(self.inputs.values())))
 
     def is_like(self, other: "_Wanted") -> bool:
-        """Return whether one inference can serve both.
+        """Return whether one inference can serve both calls.
 
         Interactive calls do not wait for bulk rows.
         """
@@ -60,10 +60,12 @@ class Batching:
     """An Inference that batches concurrent calls."""
 
     def __init__(self, inference: Inference, most: int, places: int) -> None:
-        """`most` rows in an inference, if the model takes as many; `places` inferences at once, one
-        of them reserved for interactive calls."""
+        """`most`: maximum rows of an inference, up to the model's limit; `places`: concurrent
+        inferences, one of them reserved for interactive calls."""
         if places < 2:
-            raise ValueError("one place for bulk work and one for interactive work are needed")
+            raise ValueError(
+                "at least two places are needed: one for bulk, one for interactive calls"
+            )
         self.model = inference.model
         self._inference = inference
         self._most = most
@@ -78,7 +80,7 @@ class Batching:
         return described
 
     async def infer(self, inputs: Tensors) -> Inferred:
-        """Run the model; see ports.Inference. Calls without a priority run at once and alone."""
+        """Run the model; see ports.Inference. Calls without a priority run at once, unbatched."""
         priority = urgency.get()
         if priority is None:
             return await self._inference.infer(inputs)
@@ -106,13 +108,13 @@ class Batching:
                 running.cancel()
 
     def _next(self) -> list[_Wanted]:
-        """Take the calls of the next inference; none if they have to wait."""
+        """Take the calls of the next inference; none if they must wait for a place."""
         if not self._free:
             return []
         self._waiting = [each for each in self._waiting if not each.answer.done()]  # gave up
         if not self._waiting:
             return []
-        first = min(self._waiting, key=attrgetter("priority"))  # of alike ones the oldest
+        first = min(self._waiting, key=attrgetter("priority"))  # the oldest of the most urgent
         if self._free <= (0 if first.priority is Priority.INTERACTIVE else 1):
             return []
         batch, rows = [first], first.rows
@@ -130,17 +132,17 @@ class Batching:
         self._send()
 
     async def _run(self, batch: Sequence[_Wanted]) -> None:
-        """Answer all calls of a batch, with one inference unless that fails."""
+        """Answer all calls of a batch with one inference; if that fails, with one for each."""
         try:
             found = await self._inference.infer(_together(batch))
             _share(found, batch)
         except ModelFailed as error:
             if len(batch) == 1:
                 _fail(batch, error)
-            else:  # what it can't do of one costs the others nothing
+            else:  # one invalid call must not fail the others
                 for each in batch:
                     await self._run([each])
-        except Exception as error:  # it is theirs who wait
+        except Exception as error:  # raised to the waiting calls
             _fail(batch, error)
         else:
             ROWS.labels(self.model).observe(sum(each.rows for each in batch))
@@ -168,9 +170,9 @@ def _together(batch: Sequence[_Wanted]) -> Tensors:
 
 
 def _share(found: Inferred, batch: Sequence[_Wanted]) -> None:
-    """Split an answer among its calls. Raises ModelFailed if its rows do not match theirs."""
+    """Split an answer among its calls. Raises ModelFailed if the number of rows differs."""
     if len(batch) > 1 and len(found.vectors) != sum(each.rows for each in batch):
-        raise ModelFailed("the model's answer has another shape than it says")
+        raise ModelFailed("the shape of the model's answer differs from its configuration")
     start = 0
     for each in batch:
         rows = slice(start, start := start + each.rows)

@@ -14,7 +14,7 @@ from servicekit.errors import ServiceError
 
 
 class FittedModels:
-    """Finds models of fitted spaces. A catalog sees those fitted on its photos."""
+    """Models of fitted spaces. A catalog's models are those fitted on its photos."""
 
     def __init__(
         self,
@@ -22,7 +22,7 @@ class FittedModels:
         serve: Callable[[str, str], ServedModel],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`serve` returns the model of a name and a space."""
+        """`serve` returns the model of a name in a space."""
         self._repository = repository
         self._serve = serve
         self._clock = clock
@@ -42,7 +42,7 @@ class FittedModels:
                 await self._look()
         silent = [model for model in self._models.values() if model.known is None]
         silence = await asyncio.gather(*(model.refresh() for model in silent))
-        # One that is broken for good serves no call: only silence leaves its state open.
+        # Only an unavailable model may still turn out to be the one; others failed permanently.
         unknown = (error for error in silence if isinstance(error, EmbedderUnavailable))
         return self._unread or next(unknown, None)
 
@@ -56,7 +56,7 @@ class FittedModels:
         return [model for _, _, model in sorted(mine, key=lambda each: each[:2])]
 
     def all(self) -> Sequence[ServedModel]:
-        """Return the models of every catalog, and those that map texts."""
+        """Return the models of all catalogs, text maps included."""
         return list(self._models.values())
 
     def text_map(self, model: str) -> ServedModel | None:
@@ -67,7 +67,7 @@ class FittedModels:
         try:
             names = await self._repository.loaded()
         except ServiceError as error:
-            # Once it was read, what is not known is not there.
+            # After a first read, unknown models are assumed not to exist.
             self._unread = error if self._read_at == -math.inf else None
             return
         self._unread, self._read_at = None, self._clock()

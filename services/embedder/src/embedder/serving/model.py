@@ -1,4 +1,4 @@
-"""One model that serves a space: its version, and whether its vectors are sound."""
+"""A model that serves a space: its versions, its state and validation of its vectors."""
 
 import asyncio
 import contextlib
@@ -29,42 +29,42 @@ from servicekit.errors import ServiceError
 TOLERANCE = 1e-3
 
 PROBES = 8
-"""Most inferences by which a space's state is found out."""
+"""Maximum number of inferences of one probe."""
 
 SILENCE = 0.25
 """Seconds for which the description of a silent model is not requested again."""
 
 KEPT = 1.0
-"""Seconds for which a state is cached: it costs an inference of each process, and monitors ask
-often."""
+"""Seconds for which a state is cached: a probe takes an inference per process, and monitors read
+the state often."""
 
 LOOK = 5.0
-"""Most seconds for finding out a state."""
+"""Timeout of a probe in seconds."""
 
 READY = Gauge(
     "sightline_space_ready",
-    "Whether this version of the space answered when it was last looked at.",
+    "1 if this version of the space answered the last probe, else 0.",
     ("space", "model", "version"),
 )
-"""A model has one version at a time in it."""
+"""Each model has one version at a time in this metric."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionedVectors:
-    """Sound vectors, under the version of the model that made them."""
+    """Validated vectors with the version of their space."""
 
     version: str
     vectors: Vectors
     """float32 [n, dimension]."""
     categories: Vectors | None
-    """float32 [n, categories + 1], or None of a model without a head."""
+    """float32 [n, categories + 1]; None without a head."""
 
 
 class ServedModel:
-    """Photos or texts to vectors, under the version of the model that made them.
+    """A model that embeds photos or texts, and names the version of its vectors.
 
-    What the model says of itself is kept for `ttl` seconds, so that the service starts, and says
-    what it knows, while the model does not answer.
+    The model's description is cached for `ttl` seconds, and longer while the model does not answer,
+    so that the service starts and lists its spaces meanwhile.
     """
 
     def __init__(
@@ -75,13 +75,13 @@ class ServedModel:
         clock: Callable[[], float] = time.monotonic,
         probe: Inference | None = None,
     ) -> None:
-        """`probe`: the model as it is looked at; None = as it is asked."""
+        """`probe`: inference for probes; default: `inference`."""
         self.space, self.model = space, inference.model
         self._by_probe = probe or inference
         self.answered_at = -math.inf
-        """When it gave vectors last, by the clock."""
+        """Time of the last vectors, by the clock."""
         self.trouble: ServiceError | None = None
-        """Why it was not ready at the last check; `None` if it was."""
+        """Error of the last probe; `None` if it succeeded."""
         self._inference = inference
         self._ttl = ttl
         self._clock = clock
@@ -97,19 +97,19 @@ class ServedModel:
         self._looking: asyncio.Task[SpaceStatus] | None = None
 
     def versions(self) -> list[str]:
-        """Return the versions that the model names, as far as it has spoken."""
+        """Return the versions in the model's description; none before it was read."""
         known = self.known
         return [] if known is None else [version_of(known, number) for number in known.hashes]
 
     def serving(self) -> list[str]:
-        """Return the version that the model answered with last; before that, all that it names."""
+        """Return the version of the last answer; before the first answer, all versions."""
         named = self.versions()
         return [self._answered] if self._answered in named else named
 
     async def description(self) -> Description:
-        """Return what the model says of itself; when it is silent, what it said last.
+        """Return the model's description, the last known one while the model does not answer.
 
-        Raises what Inference.describe raises when the model has not spoken yet.
+        Raises as Inference.describe if it was never read.
         """
         async with self._reading:
             if self.known is not None and self._clock() < self._read_again_at:
@@ -122,15 +122,15 @@ class ServedModel:
                 return self.known
 
     def forget(self) -> None:
-        """Take its version out of the metric of readiness."""
+        """Remove the version from the metric of readiness."""
         if self._state is not None:
             with contextlib.suppress(KeyError):
                 READY.remove(self.space, self.model, self._state.version)
 
     async def refresh(self) -> ServiceError | None:
-        """Ask the model what it is, unless it said so a moment ago.
+        """Read the model's description, unless it was just read.
 
-        Returns why nothing is known of it, or None when something is.
+        Returns the error if no description is known, else None.
         """
         async with self._reading:
             if self._clock() >= self._read_at + KEPT:
@@ -145,9 +145,9 @@ class ServedModel:
     ) -> VersionedVectors:
         """Return a vector for each row of `inputs`.
 
-        `prepared_for` is the description by which they were made; `wanted` the version that
-        the vectors have to be of, if any. Raises what Inference raises, EmbedderUnavailable when
-        another model answered meanwhile, and SpaceVersionUnavailable when another version did.
+        `prepared_for`: description by which the inputs were made; `wanted`: required version of the
+        vectors; empty: any. Raises as Inference, EmbedderUnavailable if another model answered, and
+        SpaceVersionUnavailable if another version did.
         """
         return await self._embed(self._inference, inputs, prepared_for, wanted)
 
@@ -166,14 +166,15 @@ class ServedModel:
         return VersionedVectors(version, inferred.vectors, inferred.categories)
 
     async def state(self, seconds: float | None = None) -> SpaceStatus:
-        """Say within `seconds` (None: no end) what the space is now, or was a moment ago.
+        """Return the state of the space, at most KEPT seconds old, within `seconds` (None: no
+        limit).
 
-        Those who ask at the same time share one look.
+        Concurrent callers share one probe.
         """
         if self._state is not None and self._clock() < self._state_until:
             return self._state
         if self._looking is None or self._looking.done():
-            # Without the context of the first caller: its deadline is not that of the others.
+            # Not in the context of the first caller: its deadline must not apply to the others.
             self._looking = asyncio.create_task(self._look(), context=contextvars.Context())
         try:
             async with asyncio.timeout(seconds):
@@ -182,7 +183,7 @@ class ServedModel:
             return self._silent()
 
     async def prove(self) -> None:
-        """Look at it now, whatever was found a moment ago. Raises why it is not ready."""
+        """Probe the model now, past the cache. Raises the probe's error."""
         self._state_until = -math.inf
         self.trouble = None
         await self.state()
@@ -190,7 +191,7 @@ class ServedModel:
             raise self.trouble
 
     async def _look(self) -> SpaceStatus:
-        """Find out what the space is now, and keep it for a moment."""
+        """Probe the model, and cache and publish its state."""
         state = await self._probe()
         if self._state is not None and self._state.version != state.version:
             self.forget()
@@ -199,9 +200,9 @@ class ServedModel:
         return state
 
     async def _probe(self) -> SpaceStatus:
-        """Try real inferences of something blank, one for each of the model's processes.
+        """Run inferences of a blank input, one per process of the model.
 
-        One that was killed fails its share of the photos while the others answer.
+        A lost process fails its share of inferences while the others answer.
         """
         try:
             async with asyncio.timeout(LOOK):
@@ -220,7 +221,8 @@ class ServedModel:
         return self._state_of(known, answer.version, ready=True)
 
     def _silent(self) -> SpaceStatus:
-        """Say what is known of a model that does not answer; which version, if it has just one."""
+        """Return the state of a model that does not answer; with the version if there is only
+        one."""
         known = self.known
         if known is None:
             return SpaceStatus(self.space, self.model, ready=False)
@@ -233,16 +235,17 @@ class ServedModel:
         return SpaceStatus(self.space, known.model, ready, version, known, takes_texts)
 
     async def _of_version(self, model_version: str) -> Description:
-        """Return a description that names this version; a new version is asked for once more."""
+        """Return a description with this version; read it again for a new version."""
         async with self._reading:
             if self.known is not None and model_version in self.known.hashes:
                 return self.known
             return await self._read()
 
     async def _read(self) -> Description:
-        """Ask the model, unless it was silent a moment ago: callers that wait share one silence."""
+        """Read the model's description. Fails at once for SILENCE seconds after a failure, so that
+        waiting callers do not wait in turn."""
         if self._clock() < self._silent_until:
-            raise errors.EmbedderUnavailable("the model server did not answer a moment ago")
+            raise errors.EmbedderUnavailable("the model server did not answer the last request")
         try:
             described = await self._inference.describe()
         except errors.EmbedderUnavailable:
@@ -257,7 +260,7 @@ class ServedModel:
 
 
 def blank(description: Description) -> Tensors:
-    """Return one row that the model takes and that shows nothing."""
+    """Return a blank input of one row."""
     match description.recipe:
         case PhotoRecipe(side):
             image = np.full((1, side, side, 3), 127, np.uint8)
@@ -270,10 +273,11 @@ def blank(description: Description) -> Tensors:
 
 
 def check(inferred: Inferred, count: int, described: Description) -> None:
-    """Raise ModelFailed unless there are `count` sound vectors, and chances of categories."""
+    """Raise ModelFailed unless an answer has `count` finite vectors of unit length and, with a
+    head, valid probabilities."""
     vectors, categories = inferred.vectors, inferred.categories
     if vectors.shape != (count, described.dimension) or vectors.dtype != np.float32:
-        raise errors.ModelFailed("the model's answer has another shape than it says")
+        raise errors.ModelFailed("the shape of the model's answer differs from its configuration")
     squares = np.einsum("ij,ij->i", vectors, vectors)
     if not np.isfinite(squares).all():
         raise errors.ModelFailed("the model's answer is not finite")
@@ -281,13 +285,15 @@ def check(inferred: Inferred, count: int, described: Description) -> None:
         raise errors.ModelFailed("the model's answer is not of unit length")
     if (categories is not None) != bool(described.categories):
         raise errors.ModelFailed(
-            "the model's answer has no categories, or some that it does not name"
+            "the model's answer and its configuration differ in having categories"
         )
     if categories is not None:
         if categories.shape != (count, described.categories + 1):
-            raise errors.ModelFailed("the model's answer has other categories than it says")
+            raise errors.ModelFailed(
+                "the number of categories in the model's answer differs from its configuration"
+            )
         if not ((categories >= 0).all() and _is_one(categories.sum(axis=1))):
-            raise errors.ModelFailed("the chances of the categories do not sum to one")
+            raise errors.ModelFailed("the probabilities of the categories do not sum to one")
 
 
 def _is_one(values: Vectors) -> bool:

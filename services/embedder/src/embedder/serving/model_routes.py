@@ -20,18 +20,18 @@ from embedder.serving.model import KEPT, ServedModel, VersionedVectors
 from servicekit.errors import ServiceError
 
 FEW_SECONDS = 3.0
-"""Seconds after which a fitted model that another process promoted is found."""
+"""Maximum age in seconds of the list of fitted models, which other processes may promote."""
 
 
 class TimeLeft:
-    """The rest of a number of seconds."""
+    """Remaining time of a limit in seconds."""
 
     def __init__(self, seconds: float | None) -> None:
-        """`seconds` None: without end."""
+        """`seconds` None: no limit."""
         self._end = None if seconds is None else time.monotonic() + seconds
 
     def left(self) -> float | None:
-        """Return the seconds left, at least 0; None = without end."""
+        """Return the seconds left, at least 0; None: no limit."""
         return None if self._end is None else max(0.0, self._end - time.monotonic())
 
 
@@ -40,7 +40,7 @@ class VersionRoute:
     """The model and version that items are embedded with."""
 
     version: str
-    """The requested version; empty = any."""
+    """The requested version; empty: any."""
     served: ServedModel
     described: Description
 
@@ -50,7 +50,7 @@ class VersionRoute:
         return (self.version, self.described.model, *self.described.hashes.values())
 
     async def embed(self, inputs: Tensors) -> VersionedVectors:
-        """Return a vector for each row, of any number; raises what ServedModel.embed raises."""
+        """Return a vector for each of any number of rows. Raises as ServedModel.embed."""
         most = self.described.max_batch
         rows = len(next(iter(inputs.values())))
         if rows <= most:
@@ -64,14 +64,14 @@ class VersionRoute:
 
 
 class ServedSpaces:
-    """The models by the space that they serve. A failing model affects its version only."""
+    """Models by space. A failing model affects its own version only."""
 
     def __init__(
         self, fixed: Mapping[str, Sequence[ServedModel]], fitted: FittedModels | None = None
     ) -> None:
-        """Serve `fixed` models by space, each space's default one first, and `fitted` ones.
+        """Serve `fixed` models by space, the default one first, and `fitted` ones.
 
-        Fitted models belong to the space `visual`; None = there are none.
+        Fitted models belong to the space `visual`; None: no fitted models.
         """
         self._fixed = fixed
         self._fitted = fitted
@@ -89,15 +89,16 @@ class ServedSpaces:
     async def route(self, space: str, version: str, catalog: str) -> VersionRoute:
         """Return the route to a version of a space; without a version, to its default one.
 
-        Raises SpaceUnavailable, SpaceVersionUnavailable and what ServedModel.description raises;
-        while an unreachable model might be the one, that model's error.
+        Raises SpaceUnavailable, SpaceVersionUnavailable and as ServedModel.description; if an
+        unreachable model may have the version, that model's error.
         """
         self.check(space)
         served = await self._of(space, version, catalog) if version else self._fixed[space][0]
         return VersionRoute(version, served, await served.description())
 
     async def text_map(self, visual: VersionRoute) -> VersionRoute | None:
-        """Return the route from a text model's vectors into a visual space; None = it has none."""
+        """Return the route from a text model's vectors into a visual space; None without a text
+        map."""
         served = None if self._fitted is None else self._fitted.text_map(visual.served.model)
         return None if served is None else VersionRoute("", served, await served.description())
 
@@ -114,8 +115,8 @@ class ServedSpaces:
         raise ClassifierUnavailable("no fitted space with categories serves this catalog")
 
     async def states(self, catalog: str, seconds: float | None = None) -> list[SpaceStatus]:
-        """Return the states of all versions within `seconds` (None: no end): by the space's name,
-        its default version first, a catalog's fitted ones newest first."""
+        """Return the states of all versions within `seconds` (None: no limit): by the space's name,
+        its default version first, then the catalog's fitted ones, newest first."""
         budget = TimeLeft(seconds)
         if self._fitted is not None:
             with suppress(TimeoutError):

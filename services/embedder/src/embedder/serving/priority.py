@@ -20,7 +20,7 @@ urgency: ContextVar[Priority | None] = ContextVar("urgency", default=None)
 
 @contextmanager
 def asking(priority: Priority) -> Iterator[None]:
-    """Set the priority of what the block does."""
+    """Set the priority of calls within the block."""
     former = urgency.set(priority)
     try:
         yield
@@ -76,7 +76,7 @@ class ModelQueue:
         inside[party] += count
         try:
             yield
-            self._measure(count)  # abandoned items say nothing of the model's speed
+            self._measure(count)  # abandoned items do not measure the model's speed
         finally:
             inside[party] -= count
             if not inside[party]:
@@ -89,8 +89,8 @@ class ModelQueue:
         """Run the block when it is the party's turn, by the time that its items were running. The
         wait is the stage "queue".
 
-        Photos are decoded shortly before the model takes them: decoding for later would take the
-        processors from items that could be answered now. A quarter is closed to bulk work.
+        Photos are decoded shortly before their inference: decoding earlier would take processor
+        time from items that could be answered now. A quarter is reserved for interactive items.
         """
         with stages.measure("queue"):
             permit = await self._permits.acquire(party, priority)
@@ -131,10 +131,10 @@ class ModelQueue:
 
 
 class ModelQueues:
-    """A queue for each model: a model that hangs holds up its own items only."""
+    """Queues by model: a model that hangs delays its own items only."""
 
     def __init__(self, most: int, ahead: int = AHEAD) -> None:
-        """`most` and `ahead` are those of each ModelQueue."""
+        """`most`, `ahead`: see ModelQueue."""
         self._queues = defaultdict[str, ModelQueue](lambda: ModelQueue(most, ahead))
 
     def of(self, model: str) -> ModelQueue:

@@ -1,8 +1,8 @@
 """Recovery of Triton: retries, and reloading of lost models.
 
-Triton still reports READY when a process of a model was killed, and starts no other, or when one
-returns answers of other requests (server 2.51, 2026-11): only a real inference detects this, and
-only unloading and loading the model helps.
+Triton reports a model as READY, and starts no new process, after a process of the model was killed
+or when one returns answers of other requests (server 2.51, 2026-11). Only a real inference detects
+this, and only unloading and loading the model repairs it.
 """
 
 import asyncio
@@ -27,31 +27,32 @@ RETRY_SECONDS: Final = 3.0
 """If a model answered within this number of seconds, its loss may be temporary, and calls are
 retried. Later callers are rejected at once, so that they can use a fallback."""
 PAUSES: Final = (0.05, 0.1, 0.2, *[0.4] * 8)
-"""Seconds before each further try."""
+"""Seconds before each retry."""
 LEAST: Final = 0.05
-"""Seconds of the deadline that have to be left for a further try to be worth it."""
+"""Minimum seconds of the deadline that must be left for a retry."""
 
 WATCH_SECONDS: Final = 3.0
-"""Between two looks while all is well; an inference that finds the model gone wakes it at once."""
+"""Seconds between two checks while all models work. An inference that finds a model lost triggers a
+check at once."""
 TROUBLED_SECONDS: Final = 0.5
-"""Between two looks while something is not."""
+"""Seconds between two checks while a model fails."""
 HUNG_SECONDS: Final = 10.0
-"""Seconds without any answer of a model, while the server itself answers, after which it is loaded
-again. A server under load answers some calls."""
+"""Seconds without any answer of a model, while the server itself answers, after which the model is
+reloaded. A server under load answers some calls."""
 FIRST_BACKOFF: Final = 1.0
 LAST_BACKOFF: Final = 60.0
-"""Seconds after a first and after a further attempt in vain."""
+"""Seconds to wait after the first failed reload, and at most after further ones."""
 LOOK_SECONDS: Final = 5.0
-"""Longer no look waits for one model: Triton's Python backend may wait for a process that is gone
-until its watchdog sees that (docs/research/triton.md)."""
+"""Maximum seconds that a check waits for a model: Triton's Python backend may wait for a lost
+process until its watchdog notices (docs/research/triton.md)."""
 
-UP: Final = Gauge("sightline_triton_server_up", "Whether Triton itself answered the last look.")
-RETRIES: Final = Counter(
-    "sightline_triton_retries", "Inferences that were tried again.", ("model",)
+UP: Final = Gauge(
+    "sightline_triton_server_up", "1 if Triton itself answered the last check, else 0."
 )
+RETRIES: Final = Counter("sightline_triton_retries", "Retried inferences.", ("model",))
 RECOVERIES: Final = Counter(
     "sightline_triton_recoveries",
-    'Models that were loaded anew, by what came of it: "mended" or "failed".',
+    "Reloads of models by outcome: mended or failed.",
     ("model", "outcome"),
 )
 
@@ -59,9 +60,9 @@ log = get_logger()
 
 
 class Retrying:
-    """An Inference that tries again: an inference changes nothing, so that is safe.
+    """An Inference with retries, which are safe as an inference changes nothing.
 
-    Not what was full or too slow: a further try would be more of the same.
+    A full queue or a timeout is not retried.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Retrying:
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`trouble` is called when the model was found to be gone, or a process of it."""
+        """`trouble` is called if the model or one of its processes is lost."""
         self.model, self.describe = inference.model, inference.describe
         self._inference = inference
         self._trouble = trouble
@@ -106,18 +107,19 @@ class Retrying:
 
 @dataclass(slots=True)
 class _Attempts:
-    """What was tried for a model."""
+    """Recovery state of one model."""
 
     backoff: float = 0.0
     not_before: float = -math.inf
     missing: bool = False
-    """Whether the last look found it not loaded."""
+    """True if the model was not loaded at the last check."""
     looking: asyncio.Task[bool] | None = None
-    """The last look at it, which may go on longer than those at others."""
+    """The last check, which may still run."""
 
 
 class Recovery:
-    """Looks at every model that should be served, and loads anew what does not come back alone."""
+    """Checks every model that should be served, and reloads models that do not recover by
+    themselves."""
 
     def __init__(
         self,
@@ -127,8 +129,8 @@ class Recovery:
         trouble: asyncio.Event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`models`: those that are served now; `fitted`: names of the fitted models that should be,
-        whether they are or not; `trouble` is set by the caller that finds a fault."""
+        """`models`: the served models; `fitted`: names of the fitted models that should be served;
+        `trouble`: set by calls that find a fault."""
         self._control = control
         self._models = models
         self._fitted = fitted
@@ -137,14 +139,14 @@ class Recovery:
         self._trouble = trouble
 
     async def run(self) -> None:
-        """Look again and again until cancelled."""
+        """Check repeatedly until cancelled."""
         while True:
             closely = self._trouble.is_set()
             self._trouble.clear()
             try:
                 well = await self.look(closely=closely)
-            except Exception:  # The watch must not end: whatever it was, the next look comes.
-                log.exception("triton_look_failed")
+            except Exception:  # No error may end the watch.
+                log.exception("check of models failed")
                 well = False
             if not well:
                 await asyncio.sleep(TROUBLED_SECONDS)
@@ -154,9 +156,9 @@ class Recovery:
                     await self._trouble.wait()
 
     async def look(self, *, closely: bool = False) -> bool:
-        """Look once, and reload what is broken; return whether all was well.
+        """Check all models once, and reload broken ones. Return whether all work.
 
-        `closely`: also at models that answer those who ask them.
+        `closely`: also probe models whose recent calls succeeded.
         """
         try:
             states = await self._control.states()
@@ -187,11 +189,12 @@ class Recovery:
         *,
         closely: bool,
     ) -> bool:
-        """Look at one model; return whether it was well."""
+        """Check one model. Return whether it works."""
         if state == "LOADING":
             return False
         if state != "READY":
-            # Twice, since an operator may be taking it out of service, or bringing it in.
+            # Reloaded only at the second check: an operator may be retiring or promoting it just
+            # now.
             if attempts.missing:
                 await self._reload(name, model, attempts, unload=False)
             attempts.missing = True
@@ -209,7 +212,7 @@ class Recovery:
         return True
 
     def _is_well(self, model: ServedModel) -> bool:
-        """Return whether its own callers show that a model works, so that no probe is needed."""
+        """Return whether recent calls show that a model works, so that no probe is needed."""
         return model.trouble is None and self._clock() - model.answered_at < WATCH_SECONDS
 
     def _is_broken(self, model: ServedModel) -> bool:
@@ -221,7 +224,7 @@ class Recovery:
     async def _reload(
         self, name: str, model: ServedModel | None, attempts: _Attempts, *, unload: bool
     ) -> None:
-        """Load a model anew, unless that was tried in vain a moment ago."""
+        """Reload a model, unless the wait after a recent reload is not over."""
         if self._clock() < attempts.not_before:
             return
         began = self._clock()
@@ -233,13 +236,14 @@ class Recovery:
                 await model.prove()
         except ServiceError as error:
             self._note(name, attempts, "failed")
-            log.warning("triton_model_not_recovered", model=name, reason=error.reason)
+            log.warning("model not recovered", model=name, reason=error.reason)
         else:
             self._note(name, attempts, "mended")
-            log.info("triton_model_recovered", model=name, seconds=self._clock() - began)
+            log.info("model recovered", model=name, seconds=self._clock() - began)
 
     def _note(self, name: str, attempts: _Attempts, outcome: str) -> None:
-        """Count an attempt, and put off the next: one that helps for a moment only is in vain."""
+        """Count a reload and set the earliest time of the next, also after a success, which may not
+        last."""
         RECOVERIES.labels(name, outcome).inc()
         attempts.backoff = min(max(attempts.backoff * 2, FIRST_BACKOFF), LAST_BACKOFF)
         attempts.not_before = self._clock() + attempts.backoff

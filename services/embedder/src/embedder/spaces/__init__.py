@@ -1,1 +1,1 @@
-"""Fitted spaces: learned from a catalog, listed, promoted and retired."""
+"""Use cases of fitted spaces: fit, list, promote, retire."""

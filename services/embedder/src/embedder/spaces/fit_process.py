@@ -1,4 +1,4 @@
-"""The process that fits, as the service sees it: its order, its run and what it leaves."""
+"""The service's side of the fitting process: its order, its run, its result."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from embedder.fitting.process import FitOrder, FitResult
 
 
 async def run(command: Sequence[str], work: Path) -> AsyncIterator[str]:
-    """Run the process that fits; yield its stages. Raises FitInvalid or FitFailed."""
+    """Run the fitting process; yield its stages. Raises FitInvalid or FitFailed."""
     threads = str(max(1, (os.cpu_count() or 1) // 2))
     limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
     running = await asyncio.create_subprocess_exec(
@@ -49,14 +49,14 @@ async def run(command: Sequence[str], work: Path) -> AsyncIterator[str]:
 
 
 def write_order(work: Path, order: FitOrder, proof: Sequence[Pixels]) -> None:
-    """Write what the process is to do, and the pixels that prove its graph."""
+    """Write the order of the process, and the pixels that verify its graph."""
     (work / process.ORDER).write_bytes(process.ORDERS.dump_json(order))
     with (work / process.PROOF).open("wb") as file:
         np.savez(file, pixels=np.stack(proof))
 
 
 def manifest(work: Path, order: FitOrder, described: Description) -> SpaceManifest:
-    """Read what the process has written."""
+    """Return the manifest of the space that the process wrote."""
     result: FitResult = process.RESULTS.validate_json((work / process.RESULT).read_bytes())
     text_name = result.name + TEXT_SUFFIX
     return SpaceManifest(
@@ -80,7 +80,7 @@ def manifest(work: Path, order: FitOrder, described: Description) -> SpaceManife
 
 
 def version(described: Description) -> str:
-    """Return the version of what a model gives. Raises ModelNotReady when it has several."""
+    """Return the version of a model's space. Raises ModelNotReady if it has several."""
     try:
         (number,) = described.hashes
     except ValueError:

@@ -1,4 +1,4 @@
-"""A use case: a catalog's labelled photos in, a candidate for a space out."""
+"""Use case: fit a candidate space on a catalog's labelled photos."""
 
 import asyncio
 import contextlib
@@ -30,42 +30,43 @@ from embedder.spaces import fit_process
 T = TypeVar("T")
 
 FEWEST_PHOTOS: Final = 20
-"""Below it no product could be distinguished from another by anything but chance."""
+"""Minimum number of photos of a fit; results on fewer are random."""
 TOGETHER: Final = 8
-"""Photos in memory and under way at once; the contract says that so many are answered together."""
+"""Photos processed concurrently. The proto promises a report after as many photos."""
 PROOF: Final = 4
-"""Photos whose pixels prove a graph before it is promoted."""
+"""Number of photos whose pixels verify a graph before its promotion."""
 VIEWS: Final = 4
-"""Of each photo that a space is fitted on."""
+"""Views of each photo in a fit."""
 TEXTS: Final = 64
-"""Titles in one call."""
+"""Titles in one call of the text model."""
 SHOPPER_VIEWS: Final = 1
 CATALOG_VIEWS: Final = 4
-"""Default numbers of views: a shopper waits, an import does not."""
+"""Default numbers of views. Shoppers' photos have fewer, as a shopper waits for the answer."""
 PATIENCE_SECONDS: Final = 60.0
-"""How long a fit waits for Triton before it ends; what it computed is kept."""
+"""Seconds that a fit waits for Triton before it fails; computed features stay stored."""
 _BACKBONE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 @dataclass(slots=True)
 class _Collected:
-    """What a fit knows of its photos."""
+    """Labels of the photos read so far."""
 
     rows: list[FitRow] = field(default_factory=list)
     titles: dict[str, int] = field(default_factory=dict)
-    """Each title's row among the sentences."""
+    """Row of each title in the sentence vectors."""
     proof: dict[int, Pixels] = field(default_factory=dict)
-    """Pixels of a few photos by their rows."""
+    """Pixels of the first PROOF photos by row."""
     done: int = 0
     skipped: int = 0
 
     def skip(self) -> None:
-        """Note a photo that can't be read."""
+        """Count an unreadable photo."""
         self.done += 1
         self.skipped += 1
 
     def add(self, photo: FitPhoto, name: str, pixels: Pixels | None) -> None:
-        """Note what a photo shows. `name`: of its features; `pixels`: if it is proof."""
+        """Add a photo's labels. `name`: name of its features; `pixels`: set for the first PROOF
+        photos."""
         self.done += 1
         if pixels is not None:
             self.proof[len(self.rows)] = pixels
@@ -95,7 +96,8 @@ class Learner:
         command: Sequence[str] = (sys.executable, "-m", "embedder.fitting"),
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        """`store` or `backbones` None: nothing can be fitted. `command`: the process that fits."""
+        """`store` or `backbones` None: fits fail with FitUnavailable. `command`: the fitting
+        process."""
         self._store = store
         self._backbones = backbones
         self._sources = sources
@@ -107,14 +109,14 @@ class Learner:
     async def fit(
         self, settings: FitSettings, photos: AsyncIterator[FitPhoto]
     ) -> AsyncIterator[FitProgress]:
-        """Yield how far it is; last, the candidate.
+        """Yield the progress of a fit; last, the candidate.
 
         Raises FitInvalid, FitInProgress, FitUnavailable, FitFailed, ModelNotReady; and
-        EmbedderUnavailable when Triton is gone for long.
+        EmbedderUnavailable if Triton does not answer for PATIENCE_SECONDS.
         """
         if self._store is None or self._backbones is None:
-            raise errors.FitUnavailable("EMBEDDER_SPACES and EMBEDDER_BACKBONES name no folders")
-        if lacking := process.lacking():  # said before hours of features, not after
+            raise errors.FitUnavailable("set EMBEDDER_SPACES and EMBEDDER_BACKBONES to fit spaces")
+        if lacking := process.lacking():  # checked first, before hours of computing features
             raise errors.FitUnavailable(
                 f"the embedder has no {' and no '.join(lacking)}: "
                 "install sightline-embedder with the extra `fit`"
@@ -210,9 +212,9 @@ class Learner:
         collected: _Collected,
         description: Description,
     ) -> AsyncIterator[FitProgress]:
-        """Yield the stages of the process that fits; last, the candidate that was stored.
+        """Run the fitting process and store its result. Yield the stages; last, the candidate.
 
-        `description`: of the backbone's features model.
+        `description`: description of the backbone's features model.
         """
         proof = list(collected.proof.values())
         await asyncio.to_thread(fit_process.write_order, work, order, proof)
@@ -228,9 +230,9 @@ class Learner:
         into: Sequence[tuple[FeatureSource, FeatureFolder]],
         collected: _Collected,
     ) -> None:
-        """Have photos' features kept, side by side, and their labels noted in order."""
+        """Store features of photos, concurrently, and collect their labels in order."""
         names = [hashlib.sha256(photo.image).hexdigest() for photo in photos]
-        # Pixels are not kept, so those of a few photos are computed each time.
+        # Pixels are not stored, so those of the first PROOF photos are computed in each fit.
         lacking = PROOF - len(collected.proof)
         seen = await asyncio.gather(
             *(
@@ -249,8 +251,8 @@ class Learner:
         *,
         proves: bool,
     ) -> tuple[bool, Pixels | None]:
-        """Have a photo's features kept. Return whether it can be read; and, if it `proves`, pixels
-        of its first view."""
+        """Store a photo's features. Return whether it can be read and, if it `proves`, pixels of
+        its first view."""
         shown = None
         try:
             for source, folder in into:
@@ -267,7 +269,7 @@ class Learner:
         return True, shown
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call again what Triton's absence failed, for a while."""
+        """Retry a call while Triton is unavailable, for the patience of the fit."""
         end = time.monotonic() + self._patience
         wait = 0.2
         while True:
@@ -280,8 +282,8 @@ class Learner:
                 wait = min(2 * wait, 5.0)
 
     async def _write_sentences(self, work: Path, collected: _Collected, catalog_id: str) -> str:
-        """Write the text model's vectors of all titles, if there are any and it is there. Return
-        its version; empty = there is none."""
+        """Write the text model's vectors of all titles. Return its version; empty without titles or
+        a text model."""
         titles = list(collected.titles)
         found: list[SentenceVectors] = []
         try:
@@ -312,7 +314,7 @@ async def _grouped(photos: AsyncIterator[FitPhoto], size: int) -> AsyncIterator[
 
 
 def _check(collected: _Collected) -> None:
-    """Raise FitInvalid unless there may be something to learn from."""
+    """Raise FitInvalid unless there are enough photos and products."""
     photos, products = len(collected.rows), len({row.product for row in collected.rows})
     if photos < FEWEST_PHOTOS or products < 2:
         raise errors.FitInvalid(

@@ -10,12 +10,12 @@ from embedder.serving.model_routes import ServedSpaces
 
 @dataclass(frozen=True, slots=True)
 class ListedSpace:
-    """A space as it is now, as it was fitted, or both."""
+    """A space with its model's state, its manifest, or both."""
 
     state: SpaceStatus | None
-    """`None` if its model does not answer."""
+    """State of its model; `None` if it is not served."""
     fitted: SpaceManifest | None = None
-    """`None` if it was not fitted, or its manifest can't be read."""
+    """Its manifest; `None` if it was not fitted, or the manifest can't be read."""
     standing: ServingState = ServingState.SERVING
 
     @property
@@ -34,9 +34,9 @@ class SpaceListing:
     async def listed(
         self, catalog: str, seconds: float | None, *, include_all: bool
     ) -> list[ListedSpace]:
-        """Return them by the space's name, its default version first, fitted ones newest first.
+        """Return the spaces by name, the default version first, fitted ones newest first.
 
-        Within `seconds` (None: no end). `include_all`: candidates and retired ones too.
+        `seconds`: time limit; None: none. `include_all`: with candidates and retired ones.
         """
         states = await self.spaces.states(catalog, seconds)
         fitted = {each.name: (each, where) for each, where in await self.record.spaces(catalog)}

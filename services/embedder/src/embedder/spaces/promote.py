@@ -1,7 +1,7 @@
-"""A use case: a fitted space into service, and out of it.
+"""Use case: promote and retire fitted spaces.
 
-A space comes into service only when Triton runs it and gives what the map gives in NumPy; until
-then, whatever goes wrong, nothing else has changed.
+A space is promoted only after Triton has loaded it and its vectors equal those computed in NumPy. A
+failed promotion changes nothing.
 """
 
 import asyncio
@@ -24,20 +24,20 @@ from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 
 ALIKE: Final = 0.9999
-"""Least cosine of a vector of Triton's and the same one of NumPy."""
+"""Minimum cosine between Triton's and NumPy's vector of the same photo."""
 
 MOST_SERVING: Final = 8
-"""Spaces of one catalog: as many as it may have generations of them."""
+"""Maximum number of serving spaces of one catalog, equal to its limit of generations."""
 
 LOAD_PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
-"""Seconds before each further try to have a model loaded. A model's process may end or stand still
-while it starts, and the server with it, which is back within 5 seconds."""
+"""Seconds before each retry of loading a model. A model's process may end or hang during its start,
+and the server with it, which returns within 5 seconds."""
 
 log = get_logger()
 
 
 class Promotion:
-    """Brings fitted spaces into service and out of it, one at a time."""
+    """Promotes and retires fitted spaces, one at a time."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Promotion:
         inference: Callable[[str], Inference],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`store` None: there are no fitted spaces."""
+        """`store` None: calls fail with FitUnavailable."""
         self._store = store
         self._control = control
         self._inference = inference
@@ -54,11 +54,11 @@ class Promotion:
         self._turn = asyncio.Lock()
 
     async def promote(self, catalog_id: str, wanted: str, *, force: bool) -> SpaceManifest:
-        """Bring a space into service, by its version or name; one that serves stays as it is.
+        """Promote a space, given by version or name; a serving space is unchanged.
 
-        One that no key signed, wherever it lies, is signed when it is forced. Raises SpaceNotFound,
-        SpaceUnsigned, PromotionRefused, SpacesFull, FitUnavailable; ModelNotReady or
-        EmbedderUnavailable when it can't be served as it was fitted: then it stays where it is.
+        `force` also signs a space without a valid signature. Raises SpaceNotFound, SpaceUnsigned,
+        PromotionRefused, SpacesFull, FitUnavailable; ModelNotReady or EmbedderUnavailable if Triton
+        can't serve it as fitted.
         """
         store = self._needed()
         async with self._turn:
@@ -86,7 +86,7 @@ class Promotion:
             return settled
 
     async def retire(self, catalog_id: str, wanted: str) -> tuple[SpaceManifest, ServingState]:
-        """Take a space out of service; one that is out of it already stays where it is.
+        """Retire a space; one that does not serve is unchanged.
 
         Raises SpaceNotFound, FitUnavailable, EmbedderUnavailable.
         """
@@ -103,11 +103,11 @@ class Promotion:
 
     def _needed(self) -> SpaceStore:
         if self._store is None:
-            raise errors.FitUnavailable("EMBEDDER_SPACES names no folder")
+            raise errors.FitUnavailable("set EMBEDDER_SPACES to a folder of spaces")
         return self._store
 
     async def _adopt(self, store: SpaceStore, found: SpaceManifest) -> SpaceManifest:
-        """Trust a space that lies where Triton finds it; it is loaded soon after."""
+        """Sign a space in Triton's repository; the watch loads it soon after."""
         try:
             return await asyncio.to_thread(store.adopt, found)
         except SpaceDamaged as error:
@@ -118,7 +118,7 @@ class Promotion:
     async def _introduce(
         self, store: SpaceStore, found: SpaceManifest, standing: ServingState
     ) -> None:
-        """Have Triton serve a space, and prove it."""
+        """Load a space in Triton and verify its vectors."""
         try:
             await asyncio.to_thread(store.check, found, standing)
             await asyncio.to_thread(store.offer, found, standing)
@@ -136,19 +136,20 @@ class Promotion:
             raise errors.ModelNotReady(f"the space can't be copied: {error.strerror}") from error
 
     async def _load(self, name: str) -> None:
-        """Have a model loaded, and try again what may help. Raises as ModelControl does."""
+        """Load a model, with retries. Raises as ModelControl."""
         for pause in LOAD_PAUSES:
             try:
                 return await self._control.load(name)
             except errors.ModelSilent:
                 raise
             except errors.EmbedderUnavailable as error:
-                log.warning("triton_load_tried_again", model=name, reason=error.reason)
+                log.warning("load of a model retried", model=name, reason=error.reason)
             await self._pause(pause)
         return await self._control.load(name)
 
     async def _prove(self, folder: Path) -> None:
-        """Raise ModelNotReady unless a model gives what NumPy gave when it was fitted."""
+        """Raise ModelNotReady unless a model's vectors equal those computed in NumPy during the
+        fit."""
         inference = self._inference(folder.name)
         described = await inference.describe()
         inputs, wanted = await asyncio.to_thread(_proof, folder / process.PROOF)
@@ -156,17 +157,17 @@ class Promotion:
             answer = await inference.infer({name: each[rows] for name, each in inputs.items()})
             if answer.vectors.shape != wanted[rows].shape:
                 raise errors.ModelNotReady(
-                    f"{folder.name} gives vectors of another form than was fitted"
+                    f"{folder.name} returns vectors of another shape than fitted"
                 )
             cosines = (answer.vectors * wanted[rows]).sum(axis=1)
             if not (cosines >= ALIKE).all():
                 raise errors.ModelNotReady(
-                    f"{folder.name} gives other vectors in Triton than were fitted "
+                    f"{folder.name} returns other vectors in Triton than fitted "
                     f"(cosine {cosines.min():.5f}, wanted {ALIKE})"
                 )
 
     async def _take_back(self, store: SpaceStore, found: SpaceManifest) -> None:
-        """Have things as they were before a promotion that failed."""
+        """Undo a failed promotion."""
         for name in reversed(found.models):
             with contextlib.suppress(ServiceError):
                 await self._control.unload(name)
@@ -174,13 +175,13 @@ class Promotion:
 
 
 def _proof(path: Path) -> tuple[dict[str, npt.NDArray[np.generic]], npt.NDArray[np.float32]]:
-    """Return what is put into a model, and the vectors that have to come out."""
+    """Return the inputs of a model, and the expected vectors."""
     try:
         with np.load(path, allow_pickle=False) as found:
             arrays = dict(found)
         return arrays, arrays.pop("vectors")
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise SpaceDamaged(f"{path.parent.name} has no sound {path.name}") from error
+        raise SpaceDamaged(f"{path.parent.name} has no valid {path.name}") from error
 
 
 def _slices(count: int, size: int) -> Iterator[slice]:

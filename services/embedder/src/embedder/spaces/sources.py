@@ -1,4 +1,4 @@
-"""What features and vectors to compare with are computed by, when a space is fitted."""
+"""Sources of features, baseline vectors and title vectors for a fit."""
 
 import asyncio
 import contextlib
@@ -23,9 +23,9 @@ from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
 
 KEPT_SECONDS = 600.0
-"""What was loaded for a fit stays so long after it: the next fit often comes soon, with other
-settings, and a Triton that loaded and unloaded a model of Python's four times in five seconds
-aborted (boost's lock_exception at the end of an instance, server 2.51, 2026-11)."""
+"""Seconds that a model stays loaded after a fit: the next fit often follows soon, and Triton
+aborted after a Python model was loaded and unloaded four times in five seconds (boost's
+lock_exception at the end of an instance, server 2.51, 2026-11)."""
 CLOSE_SECONDS = 5.0
 
 
@@ -52,7 +52,7 @@ class ModelSources:
 
     @contextlib.asynccontextmanager
     async def backbone(self, name: str, catalog_id: str) -> AsyncIterator[FeatureSource]:
-        """See Sources. What had to be loaded for this is unloaded some time afterwards."""
+        """Provide a features model; see ports.Sources. Unloads it later if this loaded it."""
         async with self.loaded(name):
             served = self._features(name)
             route = VersionRoute("", served, await served.description())
@@ -60,18 +60,18 @@ class ModelSources:
 
     @contextlib.asynccontextmanager
     async def loaded(self, name: str) -> AsyncIterator[None]:
-        """Have a model of the server's loaded meanwhile, and for some time afterwards."""
+        """Keep a model loaded during the block and for some time afterwards."""
         await self._load(name)
         try:
             yield
         finally:
             if name in self._ours:
                 if (leaving := self._leaving.pop(name, None)) is not None:
-                    leaving.cancel()  # concurrent users have left before
+                    leaving.cancel()  # an earlier concurrent user
                 self._leaving[name] = asyncio.create_task(self._unload_later(name))
 
     async def close(self) -> None:
-        """Unload at once what was loaded for fits."""
+        """Unload at once the models that were loaded for fits."""
         for leaving in self._leaving.values():
             leaving.cancel()
         with contextlib.suppress(TimeoutError):

@@ -57,10 +57,11 @@ class _Owner:
     waiting: deque[Entry] = field(default_factory=deque)
 
     async def peek(self) -> Entry | None:
-        """Return the newest entry that was not shown; None: there is none."""
+        """Return the newest entry not returned yet; None if there is none."""
         while not self.waiting:
             if self.read and self.following:
-                # `last` stays: a page of a list that grew begins with what was shown before.
+                # `last` stays: if the list has grown, a page begins with entries that were returned
+                # before.
                 self.token, self.read = self.following, False
             if self.read or self.ended:
                 self.ended = True
@@ -81,14 +82,14 @@ class _Owner:
         return entry
 
     def place(self) -> Place:
-        """Return the place from which the next page goes on."""
+        """Return the place where the next page continues."""
         return None if self.ended else (self.token, self.last)
 
 
 async def merged(
     owners: Mapping[str, Fetch], *, about: Sequence[str], size: int, token: str
 ) -> tuple[list[Entry], str]:
-    """Return a page of all owners' entries and the token of the next one; empty: this is the last.
+    """Return a page of all owners' entries and the token of the next page; empty for the last page.
 
     `about`: the list's name and filters; a token is valid for the same list only. Raises
     PageTokenInvalid.
@@ -119,7 +120,7 @@ async def merged(
 
 
 def _read(token: str, context: str, owners: Mapping[str, Fetch]) -> tuple[int, dict[str, Place]]:
-    """Return what `merged` put into its token."""
+    """Decode a token of `merged`."""
     match unpack_token(token):
         case [int(version), str(given), int(bound), dict(places)] if (
             (version, given) == (VERSION, context)

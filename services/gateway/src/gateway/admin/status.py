@@ -60,9 +60,9 @@ async def suite_state(
     model: Coroutine[object, object, str],
     seconds: float,
 ) -> SuiteState:
-    """Return the suite's status by what its peers answer to these questions.
+    """Return the suite's status from the answers of its peers.
 
-    None is waited for longer than `seconds`.
+    Each peer has `seconds` to answer.
     """
     embedder, retriever, of_texts, ranker = await asyncio.gather(
         _ask(spaces, Peer.EMBEDDER, seconds),
@@ -109,8 +109,8 @@ def _visual(
 ) -> tuple[EmbedderSpace | None, EmbedderSpace | None]:
     """Return the visual space's default version and the one that searches need.
 
-    They need the one that the index holds; where it is not served, the default one. The default one
-    is listed first.
+    That is the version in the index or, if the embedder does not serve it, the default one. The
+    default one is listed first.
     """
     versions = [item for item in spaces if item.space == VISUAL]
     first = next(
@@ -120,14 +120,14 @@ def _visual(
 
 
 def _texts(count: IndexState) -> IndexState:
-    """Return what the index has of texts; without a generation all counts are 0."""
+    """Return the state of the index of texts; without a generation all counts are 0."""
     if count is _UNKNOWN or count.space is not None:
         return count
     return IndexState(advice=count.advice)
 
 
 def _triton(error: ServiceError | None, visual: EmbedderSpace | None) -> ServiceError | None:
-    """Return why Triton does not work, as the embedder sees it; None: it works."""
+    """Return why Triton does not work, as reported by the embedder; None if it works."""
     if error is not None:
         return Unavailable("unknown: the embedder does not answer", reason="EMBEDDER_UNAVAILABLE")
     if visual is None:
@@ -138,7 +138,7 @@ def _triton(error: ServiceError | None, visual: EmbedderSpace | None) -> Service
 
 
 def _milvus(retriever: _Reply[IndexState]) -> ServiceError | None:
-    """Return why Milvus does not work, as the retriever sees it; None: it works."""
+    """Return why Milvus does not work, as reported by the retriever; None if it works."""
     if retriever.error is not None:
         return Unavailable("unknown: the retriever does not answer", reason="RETRIEVER_UNAVAILABLE")
     if retriever.value is not None and retriever.value.indexed < 0:
@@ -153,8 +153,8 @@ async def check_unused(
 ) -> None:
     """Raise SpaceInUse while a generation uses a space, given by its version or model's name.
 
-    `spaces` are those in service; of any other nothing is asked: taking it out changes nothing.
-    `holding` names the generations of a version: the embedder, which takes it out, has no index.
+    `spaces`: serving spaces; others are not checked, since retiring them changes nothing. `holding`
+    returns the generations of a version: the embedder, which retires spaces, does not know them.
     """
     for state in spaces:
         named = bool(wanted) and wanted in {state.version, state.model}

@@ -29,7 +29,7 @@ class PublishedKeys:
     """The keys at an address."""
 
     def __init__(self, address: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Fetch the keys; where that fails there are none until a later fetch succeeds."""
+        """Fetch the keys. If that fails, there are none until a later fetch succeeds."""
         self._address, self._clock = address, clock
         self._keys: jwt.PyJWKSet | None = None
         self._looked = clock()
@@ -45,7 +45,7 @@ class PublishedKeys:
         return self._keys
 
     def refresh(self) -> None:
-        """Have them fetched, unless that was done just now or goes on."""
+        """Start a fetch, unless one is running or was made within LEAST_SECONDS."""
         if self._clock() - self._looked >= LEAST_SECONDS and not self._looking.locked():
             self._looked = self._clock()
             threading.Thread(target=self._look, daemon=True).start()

@@ -43,8 +43,8 @@ class SignedTokens:
         claims: Claims,
         unknown: Callable[[], None] = lambda: None,
     ) -> None:
-        """`keys`: those of now; raises KeyError while there are none. `unknown`: is called when a
-        token names a key that is none of them."""
+        """`keys` returns the current keys, or raises KeyError if there are none. `unknown` is
+        called when a token names an unknown key."""
         self._keys, self._claims, self._unknown = keys, claims, unknown
 
     def caller(self, token: str) -> Caller | None:
@@ -66,7 +66,7 @@ class SignedTokens:
         return self._of(said)
 
     def _named(self, kid: str) -> jwt.PyJWK:
-        """Return the key of that name. Raises KeyError."""
+        """Return the key with this id. Raises KeyError."""
         try:
             return self._keys()[kid]
         except KeyError:
@@ -74,7 +74,8 @@ class SignedTokens:
             raise
 
     def _only(self) -> jwt.PyJWK:
-        """Return the key of a token that names none. Raises KeyError unless there is one."""
+        """Return the key for tokens without a key id. Raises KeyError unless there is exactly
+        one."""
         keys = self._keys().keys
         if len(keys) != 1:
             raise KeyError

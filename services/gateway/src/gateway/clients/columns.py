@@ -64,7 +64,7 @@ def columns(message: candidate_pb2.CandidateColumns) -> ProductColumns:
 
 
 def columns_message(value: ProductColumns) -> candidate_pb2.CandidateColumns:
-    """Return the message of columns; those that came in one message are returned as it came."""
+    """Return the message of columns. Columns of a single message are returned unchanged."""
     kept = [_kept(cast(Message, source), rows) for source, rows in value.blocks]
     if len(kept) == 1:
         return kept[0]
@@ -81,7 +81,7 @@ def columns_message(value: ProductColumns) -> candidate_pb2.CandidateColumns:
 
 
 def _kept(message: Message, rows: Sequence[int]) -> Message:
-    """Return only these rows, rising, of columns."""
+    """Return only these rows (ascending) of columns."""
     if len(rows) == len(message.product_ids):
         return message
     kept, wanted = Message(), frozenset(rows)
@@ -95,7 +95,7 @@ def _kept(message: Message, rows: Sequence[int]) -> Message:
 
 
 def columns_of(products: Sequence[ProductRow]) -> candidate_pb2.CandidateColumns:
-    """Return the columns of whole products, as the retriever makes them, without hashes."""
+    """Return the columns of whole products in the retriever's form, without hashes."""
     message = Message(product_ids=[item.product_id for item in products])
     for field in CANDIDATE:
         cells = [_cells(field, item) for item in products]
@@ -132,7 +132,8 @@ def columns_of_rows(products: Sequence[ProductRow]) -> ProductColumns:
 
 
 def order_message(order: AnswerOrder) -> pb.AnsweredColumns:
-    """Pack a whole order that the ranker did not make: no moves, no calibrated scores."""
+    """Return the message of an order that was not made by the ranker: no moves, no calibrated
+    scores."""
     return pb.AnsweredColumns(
         product_ids=order.product_ids,
         raw_scores=_packed(order.raw_scores),
@@ -170,7 +171,7 @@ def order_of(message: pb.AnsweredColumns, offset: int, total: int) -> AnswerOrde
 
 
 def _bits(message: pb.AnsweredColumns) -> Iterator[int]:
-    """Yield the branches of each product, by our bits; a branch that is not known has none."""
+    """Yield the bit set of branches of each product; unknown branches are omitted."""
     own = {name: 1 << bit for bit, name in enumerate(Branch)}
     ours = [own.get(cast(Branch, name), 0) for name in message.branch_names]
     for bits in message.branches:

@@ -8,7 +8,7 @@ from sightline.ranker.v1.experiment_service_pb2 import Experiment, ExperimentArm
 
 
 def experiment_message(value: ExperimentFile) -> Experiment:
-    """Return an experiment's file as the ranker keeps it."""
+    """Return the ranker's message of an experiment's file."""
     message = Experiment(
         name=value.name,
         description=value.description,
@@ -32,7 +32,7 @@ def experiment_message(value: ExperimentFile) -> Experiment:
 
 
 def running_of(message: Experiment) -> RunningExperiment:
-    """Return an experiment that the ranker keeps, as requests look at it."""
+    """Return an experiment stored by the ranker, in the form used by requests."""
     ends = accumulate(arm.share for arm in message.arms)
     has_end = message.HasField("end_time")
     return RunningExperiment(

@@ -13,7 +13,7 @@ class MatchMessages(MatchCodec):
     """Serialization of a match."""
 
     def pack(self, match: Match | None) -> bytes:
-        """Return the match as bytes; empty: there is none."""
+        """Return the match as bytes; empty without a match."""
         return b"" if match is None else match_message(match).SerializeToString()
 
     def unpack(self, data: bytes) -> Match:

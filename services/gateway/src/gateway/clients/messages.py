@@ -21,7 +21,7 @@ from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 
 
 def shopper(message: event_pb2.Shopper) -> Shopper | None:
-    """Return the shopper; None: the request names none."""
+    """Return the shopper; None if the request names none."""
     match message.WhichOneof("identity"):
         case "user_id":
             return Shopper(Identity.USER, message.user_id)
@@ -31,7 +31,7 @@ def shopper(message: event_pb2.Shopper) -> Shopper | None:
 
 
 def shopper_message(value: Shopper | None) -> event_pb2.Shopper | None:
-    """Return the message of a shopper; None stays None, and the field absent."""
+    """Return the message of a shopper; None for no shopper."""
     if value is None:
         return None
     if value.kind is Identity.USER:
@@ -99,7 +99,7 @@ _TEXTS = [each.name for each in fields(Versions) if each.name != "spaces"]
 
 
 def versions(message: answer_pb2.Versions) -> Versions:
-    """Return the versions that a message names."""
+    """Return the versions in a message."""
     texts = {name: getattr(message, name) for name in _TEXTS}
     return Versions(tuple(map(space_version, message.spaces)), **texts)
 
@@ -111,7 +111,7 @@ def versions_message(value: Versions) -> answer_pb2.Versions:
 
 
 def freshness(message: answer_pb2.IndexFreshness) -> Freshness:
-    """Return how fresh an index is."""
+    """Return the freshness in a message."""
     lag = timedelta(microseconds=message.index_lag.ToMicroseconds())
     return Freshness(message.index_token, lag, message.index_time_micros, message.pending)
 
@@ -132,7 +132,8 @@ def freshness_message(value: Freshness | None) -> answer_pb2.IndexFreshness | No
 def timing_messages(values: Iterable[StageTiming]) -> list[answer_pb2.StageTiming]:
     """Return the messages of stage timings.
 
-    What the peer did not work of a stage's time was spent on the wire and in its queue.
+    The part of a stage's time in which the peer did not work is time on the network and in its
+    queue.
     """
     return [_timing(value) for value in values]
 
@@ -237,10 +238,9 @@ def answered_message(value: AnsweredProduct | None) -> answers_pb.AnsweredProduc
 
 
 def work(timings: Iterable[answer_pb2.StageTiming]) -> float | None:
-    """Return the seconds that a peer worked by its own clock; None: it does not say.
+    """Return the seconds that a peer worked by its own clock; None if it does not report them.
 
-    Stages may nest and run side by side, so the time that they cover together is measured, not
-    their sum.
+    Stages may nest and overlap, so this is the length of their union, not their sum.
     """
     spans = sorted(
         [(begin := _seconds(item.start), begin + _seconds(item.total)) for item in timings]
@@ -255,7 +255,7 @@ def work(timings: Iterable[answer_pb2.StageTiming]) -> float | None:
 
 
 def seconds(timings: Iterable[answer_pb2.StageTiming], stage: str) -> float:
-    """Return the seconds that a peer's stages of one name took together."""
+    """Return the sum of the seconds of a peer's stages of one name."""
     return sum(_seconds(item.total) for item in timings if item.stage == stage)
 
 
@@ -264,6 +264,6 @@ def _seconds(message: duration_pb2.Duration) -> float:
 
 
 def score_event(value: Score | None) -> event_pb2.EventType.ValueType:
-    """Return the event that a score is the chance of; UNSPECIFIED: there is none."""
+    """Return the event whose probability a score is; UNSPECIFIED if none."""
     number = event_pb2.EVENT_TYPE_UNSPECIFIED if value is None else value.event
     return cast(event_pb2.EventType.ValueType, int(number))

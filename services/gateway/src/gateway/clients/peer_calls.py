@@ -1,4 +1,4 @@
-"""Calls to a peer: pass the deadline on, raise typed errors."""
+"""Calls to a peer, with the caller's deadline and typed errors."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ are the peer's own."""
 
 
 class PeerCaller:
-    """Calls one peer within what is left of the current call's deadline."""
+    """Caller of one peer, within the remaining deadline of the current call."""
 
     def __init__(
         self,
@@ -36,8 +36,8 @@ class PeerCaller:
         breaker: CircuitBreaker | None = None,
         hedge_share: float = 0.0,
     ) -> None:
-        """`reserve` seconds are kept to report a failure; no call outlasts `longest` seconds; of
-        those that may be made twice `hedge_share` are."""
+        """`reserve`: seconds of the deadline kept to report a failure; `longest`: maximum seconds
+        of a call; `hedge_share`: maximum share of hedged calls among idempotent ones."""
         self.peer = peer
         self.breaker = breaker
         self._hedge_share = hedge_share
@@ -48,7 +48,7 @@ class PeerCaller:
         self._longest = longest
 
     async def twice(self, method: UnaryUnaryMultiCallable[Q, A], request: Q) -> A:
-        """Make a unary call that changes nothing; one that is late is made a second time.
+        """Make an idempotent unary call, hedged if it is late.
 
         Raises ServiceError.
         """
@@ -61,7 +61,7 @@ class PeerCaller:
     ) -> A:
         """Make a unary call. Raises ServiceError.
 
-        `note`: keep the peer's version, too.
+        `note`: also store the peer's version.
         """
         if self.breaker is not None and self.breaker.hangs:
             raise PeerUnavailable(self.peer)
@@ -96,7 +96,7 @@ class PeerCaller:
             call.cancel()  # a caller that left reads no more: cancel the peer's stream
 
     def close(self) -> None:
-        """Ask no more whether the peer hangs."""
+        """Stop the health checks of the peer."""
         if self.breaker is not None:
             self.breaker.close()
 
@@ -105,6 +105,6 @@ class PeerCaller:
             self.breaker.suspect()
 
     def _error(self, error: grpc.aio.AioRpcError) -> ServiceError:
-        """Return the peer's own error, or PeerUnavailable where it gave none."""
+        """Return the peer's error, or PeerUnavailable if it did not answer."""
         reported = from_rpc_error(error)
         return PeerUnavailable(self.peer) if reported.reason in _GONE else reported

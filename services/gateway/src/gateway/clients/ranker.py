@@ -228,7 +228,7 @@ class RankerClient(RankerPort, ExperimentKeeper):
         return {item.name: item.count for item in answer.counts}
 
     async def record(self, catalog_id: str, records: Sequence[AnswerRecord]) -> None:
-        """Keep up to 100 records; raises ServiceError when that fails."""
+        """Store up to 100 records. Raises ServiceError."""
         request = answers_pb.RecordAnswersRequest(
             catalog_id=catalog_id, answers=[message_of(record) for record in records]
         )
@@ -246,7 +246,7 @@ class RankerClient(RankerPort, ExperimentKeeper):
         return [running_of(each) for each in answer.experiments]
 
     async def serving_model(self, catalog_id: str) -> str:
-        """Return the version of the serving model; empty: none."""
+        """Return the version of the serving model; empty if none."""
         states = await self._model_states(catalog_id, note=True)
         promoted = models_pb.Model.STATE_PROMOTED
         return next((version for version, state in states.items() if state == promoted), "")
@@ -349,7 +349,7 @@ def _ranked(
 
 
 def _check_columns(answer: ranking_pb.RankResponse, known: Mapping[str, int]) -> None:
-    """Raise Internal unless the columns are of one length, and of candidates."""
+    """Raise Internal unless the columns have equal lengths and hold candidates only."""
     count = len(answer.product_ids)
     optional = (
         answer.scores,

@@ -16,7 +16,7 @@ _BRANCHES = [str(branch) for branch in Branch]
 
 
 def draft_of(record: AnswerRecord, candidates: FusedCandidates) -> ranking_pb.AnswerDraft:
-    """Return the record of an answer without what the ranker knows itself."""
+    """Return the record of an answer that the ranker ranks, without the fields that it fills in."""
     return ranking_pb.AnswerDraft(
         answer_id=record.answer_id,
         request_digest=record.request_digest,
@@ -32,7 +32,7 @@ def draft_of(record: AnswerRecord, candidates: FusedCandidates) -> ranking_pb.An
 
 
 def message_of(record: AnswerRecord) -> answers_pb.AnswerRecord:
-    """Return the message of a whole record, of an answer that the ranker did not rank."""
+    """Return the message of a complete record of an answer that the ranker did not rank."""
     return answers_pb.AnswerRecord(
         answer_id=record.answer_id,
         request_digest=record.request_digest,
@@ -52,7 +52,7 @@ def message_of(record: AnswerRecord) -> answers_pb.AnswerRecord:
 
 
 def record_of(message: answers_pb.AnswerRecord, offset: int) -> AnswerRecord:
-    """Return a record from a place of its order on."""
+    """Return a record with its order from `offset` on."""
     return AnswerRecord(
         answer_id=message.answer_id,
         request_digest=message.request_digest,
@@ -73,7 +73,7 @@ def record_of(message: answers_pb.AnswerRecord, offset: int) -> AnswerRecord:
 
 
 def replay_of(message: answers_pb.ReplayAnswerResponse) -> RankerReplay:
-    """Return what the ranker says of an answer that it computed once more."""
+    """Return the ranker's recomputation of an answer."""
     record = message.record
     return RankerReplay(
         record=RecordedAnswer(

@@ -147,10 +147,10 @@ class RetrieverClient(RetrieverPort):
         return dict(zip(held, paths, strict=True))
 
     async def newest(self, catalog_id: str, scope: AnswerScope, count: int) -> ProductColumns:
-        """Return the newest products that pass, newest first, of the MOST_PAGES first pages.
+        """Return the newest products that pass, newest first, from up to MOST_PAGES pages.
 
-        A page may be short, or empty, and yet not the last, as the retriever looks at a fixed
-        number of products for each.
+        A short or empty page may not be the last, since the retriever scans a fixed number of
+        products for each.
         """
         request = products_pb.ListProductsRequest(
             catalog_id=catalog_id,
@@ -209,7 +209,7 @@ class RetrieverClient(RetrieverPort):
         return None
 
     async def count(self, catalog_id: str, space: str) -> IndexState:
-        """Return what record and index hold of a space."""
+        """Return the state of a space in record and index."""
         request = vectors_pb.CountRequest(catalog_id=catalog_id, space=space)
         answer = await self._caller.call(self._vectors.Count, request, note=True)
         return IndexState(

@@ -90,21 +90,21 @@ class AnswerOrder:
 
     @property
     def end(self) -> int:
-        """Place in the whole order behind its last product."""
+        """Index in the whole order after its last product."""
         return self.offset + len(self.product_ids)
 
     @property
     def is_fused(self) -> bool:
-        """Whether no ranker made it."""
+        """True if the ranker did not make it."""
         return [name for name, _ in self.parts] == [FUSED]
 
     def branches_at(self, place: int) -> tuple[Branch, ...]:
-        """Return the branches that named the product at this place of the whole order."""
+        """Return the branches that found the product at this index of the whole order."""
         return branches_of(self.branches[place - self.offset]) if self.branches else ()
 
     def reasons_at(self, place: int) -> tuple[Reason, ...] | None:
-        """Return the ranker's reasons for the product at this place of the whole order; None: they
-        were not asked for."""
+        """Return the ranker's reasons for the product at this index of the whole order; None if
+        they were not requested."""
         row = place - self.offset
         if row < len(self.reasons):
             return self.reasons[row]
@@ -116,7 +116,7 @@ class AnswerOrder:
         reasons: tuple[Reason, ...] = (),
         contributions: Mapping[str, Contributions] | None = None,
     ) -> AnsweredProduct:
-        """Return the product at this place of the whole order, with these reasons."""
+        """Return the product at this index of the whole order, with these reasons."""
         row = place - self.offset
         return AnsweredProduct(
             product_id=self.product_ids[row],
@@ -141,7 +141,7 @@ class AnswerOrder:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """What was served, with all inputs needed to serve later pages."""
+    """Record of an answer, with all inputs needed for later pages."""
 
     answer_id: str
     request_digest: bytes
@@ -174,13 +174,13 @@ class AnswerResult:
 
     @property
     def moves(self) -> tuple[Move, ...]:
-        """Why it is here and not at its score rank: they sum to the difference."""
+        """Moves from its score rank to its rank; they sum to the difference."""
         moves = self.answered.moves
         if not self.answered.score_rank:
             return moves
         if moves:
             moves = tuple(move for move in moves if move.cause != MoveCause.COLLAPSE)
-        # Products above it in the ranker's order that are not shown let it move up.
+        # It moves up past products of the ranker's order that are not shown.
         place = self.answered.score_rank - sum([move.places for move in moves])
         if gained := place - self.rank:
             return (*moves, Move(cause=MoveCause.COLLAPSE, places=gained))

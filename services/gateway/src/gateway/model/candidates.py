@@ -48,9 +48,9 @@ class CandidateList:
         return self.columns.product_ids
 
     def ordered(self, less: Mapping[str, float] = MappingProxyType({})) -> Sequence[int]:
-        """Return rows, best first, by falling similarity less what each product has in `less`.
+        """Return rows by descending similarity minus the product's value in `less`.
 
-        Equal ones are ordered by product id; a list without similarities keeps its order.
+        Ties are ordered by product id; a list without similarities keeps its order.
         """
         if not self.similarities:
             return range(len(self.ids))
@@ -61,7 +61,7 @@ class CandidateList:
 
 
 def falling(values: Sequence[float], ids: Sequence[str]) -> list[int]:
-    """Return places by falling value, equal ones by product id."""
+    """Return indexes by descending value, ties by product id."""
     rows = list(range(len(ids)))
     if len(set(values)) < len(rows):
         rows.sort(key=ids.__getitem__)
@@ -73,7 +73,7 @@ def falling(values: Sequence[float], ids: Sequence[str]) -> list[int]:
 class FusedCandidates:
     """The candidates as columns: entry i of every column belongs to candidate i.
 
-    They are in the order of the lists; `order` gives the best first.
+    They are in the order of the lists; `order` sorts them best first.
     """
 
     columns: ProductColumns
@@ -101,16 +101,16 @@ class FusedCandidates:
 
     @property
     def named(self) -> tuple[Branch, ...]:
-        """The branches that named a candidate."""
+        """The branches that found a candidate."""
         return branches_of(reduce(or_, self.branches, 0))
 
     @property
     def places(self) -> Mapping[str, int]:
-        """Where each product lies."""
+        """Index by product id."""
         return {product_id: place for place, product_id in enumerate(self.columns.product_ids)}
 
     def joined(self, more: ProductColumns) -> "FusedCandidates":
-        """Return the candidates with other products behind them that no branch named."""
+        """Return the candidates followed by other products, which no branch found."""
         count = len(more.product_ids)
         held = len(self.columns.product_ids)
         return replace(
@@ -128,7 +128,7 @@ class FusedCandidates:
         )
 
     def picked(self, places: Sequence[int]) -> "FusedCandidates":
-        """Return only the candidates at these places, in this order."""
+        """Return only the candidates at these indexes, in this order."""
         at = {place: number for number, place in enumerate(places)}
         pairs = ((at.get(one), at.get(other)) for one, other in self.same_pictures)
         return FusedCandidates(

@@ -15,7 +15,7 @@ class Instant(Protocol):
         """Return microseconds since 1970 (UTC)."""
 
     def ToJsonString(self) -> str:  # noqa: N802
-        """Return it by RFC 3339."""
+        """Return the time in the format of RFC 3339."""
 
 
 class Image(Protocol):
@@ -33,25 +33,25 @@ class ProductRow(Protocol):
 
     @property
     def category_path(self) -> Sequence[str]:
-        """Its category, the topmost first."""
+        """Its category path, from the root down."""
 
     @property
     def images(self) -> Sequence[Image]:
-        """Its photos, the main one first."""
+        """Its photos, main photo first."""
 
     @property
     def create_time(self) -> Instant:
-        """When the catalog first stored it."""
+        """Time when the catalog first stored it."""
 
     @property
     def update_time(self) -> Instant:
-        """When it was last written."""
+        """Time of its last write."""
 
     def SerializeToString(self) -> bytes:  # noqa: N802
-        """Return it for a file."""
+        """Serialize it for a file."""
 
     def ByteSize(self) -> int:  # noqa: N802
-        """Return the length of what SerializeToString returns."""
+        """Return the number of bytes of SerializeToString."""
 
 
 class Vector(Protocol):
@@ -83,7 +83,7 @@ class Box(Protocol):
 
 
 class Subject(Protocol):
-    """Where the subject of a photo is."""
+    """Position of the subject of a photo."""
 
 
 class CategoryGuess(Protocol):
@@ -93,17 +93,17 @@ class CategoryGuess(Protocol):
 
     @property
     def category_path(self) -> Sequence[str]:
-        """The category, the topmost first."""
+        """The category path, from the root down."""
 
 
 class Guesses(Protocol):
-    """Categories that a photo may show, likeliest first; may be truncated."""
+    """Categories that a photo may show, most probable first; may be truncated."""
 
     def __iter__(self) -> Iterator[CategoryGuess]:
-        """Yield each."""
+        """Iterate over the categories."""
 
     def __delitem__(self, key: slice, /) -> None:
-        """Take some away."""
+        """Delete some of the categories."""
 
 
 class Classification(Protocol):
@@ -117,12 +117,12 @@ class Classification(Protocol):
 
 
 class FacetRequest(Protocol):
-    """A field whose values are to be counted; the retriever validates it."""
+    """A requested facet; the retriever validates it."""
 
     field: str
 
     def SerializeToString(self, *, deterministic: bool = ...) -> bytes:  # noqa: N802
-        """Return it for digests."""
+        """Serialize it for digests."""
 
 
 class Facet(Protocol):

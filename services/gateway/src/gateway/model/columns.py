@@ -42,7 +42,7 @@ class ProductColumns:
 
     @property
     def families(self) -> Sequence[str]:
-        """What all variants of a parent and the parent itself share."""
+        """Product id of the parent; of a product without a parent, its own."""
         if not self.parent_ids:
             return self.product_ids
         pairs = zip(self.parent_ids, self.product_ids, strict=True)
@@ -50,7 +50,7 @@ class ProductColumns:
 
 
 def gathered(parts: Sequence[tuple[ProductColumns, Sequence[int]]]) -> ProductColumns:
-    """Return rows, rising, of several columns behind each other."""
+    """Concatenate rows (ascending) of several columns."""
     parts = [(columns, rows) for columns, rows in parts if len(rows)]
     if len(parts) == 1 and len(parts[0][1]) == len(parts[0][0].product_ids):
         return parts[0][0]  # passed through unchanged

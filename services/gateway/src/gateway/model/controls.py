@@ -83,14 +83,14 @@ class ControlRule:
 
     @property
     def content(self) -> bytes:
-        """What it asks, for digests."""
+        """Its content, for digests."""
         shown = (self.name, self.kind, self.product_ids, self.place, self.boost)
         asked = (self.filter and self.filter.content, self.start_time, self.end_time)
         return repr((*shown, *asked, self.daily_budget)).encode("utf-8", "surrogatepass")
 
     @property
     def said(self) -> dict[str, str]:
-        """What it says, by entry, in words."""
+        """Its entries as text, by name."""
         held = self.filter and words(read(self.filter.message))
         times = {"start_time": self.start_time, "end_time": self.end_time}
         since = {name: _EPOCH + timedelta(microseconds=at) for name, at in times.items() if at}
@@ -153,7 +153,7 @@ class ActiveControl:
         return f"{self.scene or REQUEST}/{self.control.name}"
 
     def outcome(self, state: ControlState, product_id: str = "") -> ControlOutcome:
-        """Return what became of it, or of one product that it pins."""
+        """Return the outcome of the control, or of one product that it pins."""
         return ControlOutcome(self.control.name, self.scene, product_id, state)
 
 
@@ -165,7 +165,7 @@ def consistent(controls: tuple[ControlRule, ...]) -> tuple[ControlRule, ...]:
 
 
 def problems(controls: Sequence[ControlRule]) -> Iterator[Problem]:
-    """Yield what is wrong with the controls of one list, by field: "[0].place"."""
+    """Yield the problems of a list of controls, by field: "[0].place"."""
     if len(controls) > MOST_CONTROLS:
         yield f"[{MOST_CONTROLS}]", f"exceeds the limit of {MOST_CONTROLS} controls"
     names = Counter(control.name for control in controls)
@@ -181,11 +181,11 @@ def problems(controls: Sequence[ControlRule]) -> Iterator[Problem]:
     excluding = [index for index in filtered if controls[index].kind is ControlKind.EXCLUDE]
     without = [controls[index].filter for index in excluding]
     if problem := filters.too_large([each for each in without if each is not None]):
-        yield f"[{excluding[-1]}].filter", f"{problem}, with what else is excluded"
+        yield f"[{excluding[-1]}].filter", f"{problem}, together with the other exclusions"
 
 
 def _own(control: ControlRule) -> Iterator[Problem]:
-    """Yield what is wrong with a control's numbers and times."""
+    """Yield the problems of a control's numbers and times."""
     pins, boosts = control.kind is ControlKind.PIN, control.kind is ControlKind.BOOST
     last = LAST_PLACE + 1 - len(control.product_ids)
     if pins and not 1 <= control.place <= last:
@@ -205,7 +205,7 @@ def _own(control: ControlRule) -> Iterator[Problem]:
 
 
 def _subject(control: ControlRule) -> Iterator[Problem]:
-    """Yield what is wrong with a control's products or filter."""
+    """Yield the problems of a control's products or filter."""
     ids, pins = control.product_ids, control.kind is ControlKind.PIN
     most = MOST_PINNED if pins else MOST_PRODUCTS
     if control.filter is not None:
@@ -258,7 +258,7 @@ def _contradictions(controls: Sequence[ControlRule]) -> Iterator[Problem]:
 
 
 def _meet(one: ControlRule, other: ControlRule) -> bool:
-    """Return whether both are active at some moment."""
+    """Return whether the active periods of two controls overlap."""
     ends = [each.end_time for each in (one, other) if each.end_time]
     return not ends or max(one.start_time, other.start_time) < min(ends)
 

@@ -106,7 +106,7 @@ class SpaceMissing(FailedPrecondition, reason="SPACE_UNAVAILABLE"):
     def __init__(self, places: Iterable[int]) -> None:
         description = "can't be searched: its space does not exist, or is empty"
         violations = [FieldViolation(f"signals[{place}]", description) for place in places]
-        super().__init__(f"what is asked for {description}", violations=violations)
+        super().__init__(f"the request {description}", violations=violations)
 
 
 class SpaceInUse(FailedPrecondition, reason="SPACE_IN_USE"):
@@ -122,15 +122,15 @@ class SpaceInUse(FailedPrecondition, reason="SPACE_IN_USE"):
 class AnswerMissing(NotFound, reason="ANSWER_RECORD_MISSING"):
     """The answer has no record: it was dropped or has expired."""
 
-    message = "no record of this answer is kept: ask for the first page again"
+    message = "the record of this answer was dropped or has expired: request the first page again"
 
 
 class VisitorProofInvalid(PermissionDenied, reason="VISITOR_PROOF_INVALID"):
     """The caller can't prove that the visitor is theirs."""
 
     message = (
-        "visitor_proof: is missing, has expired or is of another visitor: send what CreateVisitor "
-        "gave with the visitor_id, or merge with a key that has the role privacy"
+        "visitor_proof: is missing, has expired or belongs to another visitor: send the proof that "
+        "CreateVisitor returned with the visitor_id, or merge with a key that has the role privacy"
     )
     violations = (FieldViolation("visitor_proof", "is not this visitor's"),)
 

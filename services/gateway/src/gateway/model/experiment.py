@@ -79,13 +79,16 @@ class ExperimentFile:
 
 
 def conflict(one: ExperimentFile, other: ExperimentFile) -> str:
-    """Return the field and the problem that rule out two experiments together; empty: none."""
+    """Return the field and the problem of two conflicting experiments; empty if they do not
+    conflict."""
     ended = (one.end and one.end <= other.start) or (other.end and other.end <= one.start)
     if one.catalog != other.catalog or ended:
         return ""
     if one.layer != other.layer:
         shared = sorted({*one.scenes} & {*other.scenes})
-        return f"scenes: {shared} are in {other.name!r} of another layer too" if shared else ""
+        return (
+            f"scenes: {shared} are also used by {other.name!r} in another layer" if shared else ""
+        )
     (start, end), (other_start, other_end) = one.layer_part, other.layer_part
     if start < other_end and other_start < end:
         return f"layer_part: overlaps that of {other.name!r} in layer {one.layer!r}"
@@ -110,8 +113,8 @@ class RunningExperiment:
     """
 
     def arm_of(self, unit: Shopper) -> tuple[str, tuple[str, ...]] | None:
-        """Return the scene and name of the unit's arm, always the same; None: it is not in the
-        experiment."""
+        """Return the scene and name of the unit's arm, always the same; None if the unit is not in
+        the experiment."""
         start, end = self.part
         if end - start < 1 and not start <= place(self.layer, unit) < end:
             return None
@@ -120,7 +123,7 @@ class RunningExperiment:
 
 
 def running(one: ExperimentFile) -> RunningExperiment:
-    """Return an experiment's file as requests look at it."""
+    """Return an experiment's file in the form used by requests."""
     ends = accumulate(arm.share for arm in one.arms)
     return RunningExperiment(
         scenes=frozenset(one.scenes),
@@ -137,12 +140,12 @@ def running(one: ExperimentFile) -> RunningExperiment:
 
 
 def layer_of(name: str) -> str:
-    """Return what draws a unit's place in a layer."""
+    """Return the seed that determines a unit's position in a layer."""
     return f"layer\n{name}"
 
 
 def drawn_by(name: str, seed: str) -> str:
-    """Return what draws a unit's arm in an experiment."""
+    """Return the seed that determines a unit's arm in an experiment."""
     return f"arm\n{name}\n{seed}"
 
 
@@ -151,6 +154,7 @@ def _micros(time: datetime) -> int:
 
 
 def place(seed: str, unit: Shopper) -> float:
-    """Return the unit's place, 0 to below 1: uniform, and independent of that by another seed."""
+    """Return the unit's position, 0 ≤ position < 1: uniform, and independent for different
+    seeds."""
     key = f"{seed}\n{unit.kind}\n{unit.id}".encode("utf-8", "surrogatepass")
     return (int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) >> 11) / 2**53

@@ -31,7 +31,7 @@ class CallersFilter:
 
 
 def carried(message: Filter) -> CallersFilter:
-    """Return a caller's filter as it came."""
+    """Return a caller's filter from its message."""
     return CallersFilter(
         message=message,
         content=message.SerializeToString(deterministic=True),
@@ -41,12 +41,13 @@ def carried(message: Filter) -> CallersFilter:
 
 
 def _category(message: Filter) -> tuple[str, ...]:
-    """Return the category that all passing products have; empty: none, or one of several."""
+    """Return the category that the filter requires; empty if it requires none, or one of
+    several."""
     held = message.all.filters if message.HasField("all") else (message,)
     for each in held:
         equal = each.comparison.operator == EQUAL
         if equal and each.comparison.field == "category":
-            with suppress(categories.CategoryInvalidError):  # such a filter passes nothing
+            with suppress(categories.CategoryInvalidError):  # contradictory: no product passes
                 return categories.check_path(categories.split(each.comparison.value.text))
     return ()
 
@@ -64,7 +65,7 @@ def _names(message: Filter, field: str) -> bool:
 
 
 def problems(value: CallersFilter, path: str, *, negated: bool) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a filter, or with its negation as a part of another one, by path."""
+    """Yield the problems of a filter, or of its negation within another filter, by path."""
     message: Any = value.message
     if message.WhichOneof("expression") is None:
         yield path, "is required"
@@ -76,7 +77,7 @@ def problems(value: CallersFilter, path: str, *, negated: bool) -> Iterator[tupl
 
 
 def too_large(excluded: Sequence[CallersFilter]) -> str:
-    """Return why a request can't exclude the matches of these valid filters; "": it can."""
+    """Return why a request can't exclude the matches of these valid filters; empty if it can."""
     try:
         opposites = tuple(Not(read(each.message)) for each in excluded)
         filter_checks.check(All(opposites))
@@ -86,7 +87,7 @@ def too_large(excluded: Sequence[CallersFilter]) -> str:
 
 
 def of_words(text: str) -> CallersFilter:
-    """Parse a filter as the command line writes it. Raises ValueError."""
+    """Parse a filter in the syntax of the command line. Raises ValueError."""
     try:
         return carried(Filter(**_table(parsed(text))))
     except FilterInvalidError as error:

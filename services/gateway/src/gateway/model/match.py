@@ -99,7 +99,7 @@ class Match:
 
     @property
     def is_poor(self) -> bool:
-        """Whether nothing in the catalog is a good match."""
+        """True if the catalog has no good match."""
         return self.outcome in (MatchOutcome.POOR, MatchOutcome.NOTHING_FOUND)
 
 
@@ -131,10 +131,10 @@ class MatchRule:
         *,
         incomplete: bool,
     ) -> Match | None:
-        """Return how good the best match is; None: no signal was searched for.
+        """Return the best match and its quality; None if no signal was searched.
 
-        `order`: the ranker's order of the candidates. `incomplete`: a branch failed that might have
-        had a match.
+        `order`: the ranker's order of the candidates. `incomplete`: a failed branch might have had
+        a match.
         """
         by_space = {space.version.space: space for space in spaces}
         near = [
@@ -150,7 +150,7 @@ class MatchRule:
         return found
 
     def _likely(self, order: AnswerOrder | None) -> Match | None:
-        """Judge by the calibrated score; None: there is none, or the scene does not compare it."""
+        """Judge by the calibrated score; None without one, or if the scene sets no `min_chance`."""
         least = self.thresholds.min_chance
         if not least or order is None or not order.chances:
             return None
@@ -185,7 +185,7 @@ class MatchRule:
     def _threshold(
         self, branch: Branch, space: SearchedSpace | None
     ) -> tuple[float | None, MatchBasis]:
-        """Return a branch's threshold, the caller's before the scene's; None: there is none."""
+        """Return a branch's threshold, the request's before the scene's; None without one."""
         if branch is Branch.KEYWORDS:
             given, basis = self.thresholds.min_words, MatchBasis.WORDS
         elif self.asked:
@@ -203,7 +203,7 @@ class MatchRule:
 
 
 def learned(nearest_cosines: Sequence[float], refuse: float) -> float:
-    """Return the cosine that this share of the catalog's own photos stays below, interpolated."""
+    """Return this quantile of the cosines of the catalog's own photos, interpolated."""
     return float(np.interp(refuse, SHARES[: len(nearest_cosines)], nearest_cosines))
 
 
@@ -221,9 +221,9 @@ _RANKS = (
 
 
 def _best(near: Sequence[Match]) -> Match:
-    """Return the first by _RANKS, of equal ones that which is furthest above its threshold.
+    """Return the first by _RANKS; of ties, the one furthest above its threshold.
 
-    Words that do not match well are no evidence against products that a space found.
+    A poor match of words does not outweigh products that a space found.
     """
     by_space = [each for each in near if each.branch != Branch.KEYWORDS]
     good = [each for each in near if each.outcome is MatchOutcome.GOOD]

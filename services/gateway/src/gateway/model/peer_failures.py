@@ -55,14 +55,14 @@ class StageFailure:
 
 
 def failure_of(stage: str, peer: Peer, error: ServiceError) -> StageFailure:
-    """Return a peer's failure in a stage; raise the error when it is the caller's own."""
+    """Return the failure of a peer in a stage. Raise the error if the caller caused it."""
     unreachable = peer if isinstance(error, PeerUnavailable) else None
     return StageFailure(stage, cause_of(peer, error), unreachable)
 
 
 def cause_of(peer: Peer, error: ServiceError) -> DegradationCause:
-    """Return why an answer is degraded by a peer's failure; raise the error when it is the caller's
-    own."""
+    """Return the cause of a degradation by a peer's error. Raise the error if the caller caused
+    it."""
     # Errors of the gateway's own caller do not degrade the answer.
     if isinstance(error, QuotaExhausted):
         raise error

@@ -50,5 +50,5 @@ class RequestPlan:
 
     @property
     def recommenders(self) -> tuple[Branch, ...]:
-        """Branches that are lists of the ranker's."""
+        """Branches that are recommenders of the ranker."""
         return tuple(branch for branch in self.branches if branch in RECOMMENDERS)

@@ -81,12 +81,12 @@ class Signal:
 
     @property
     def strength(self) -> float:
-        """The weight that counts."""
+        """The effective weight."""
         return self.weight or 1.0
 
     @property
     def is_photo(self) -> bool:
-        """Whether it is a photo, or the address of one."""
+        """True for a photo or an address of one."""
         return self.kind in (SignalKind.IMAGE, SignalKind.IMAGE_URI)
 
 
@@ -149,7 +149,7 @@ class RequestQuery:
 
     @property
     def about(self) -> tuple[str, ...]:
-        """The products that it is about: its anchors, then its wanted product signals."""
+        """The products that it is about: its anchors, then its positive product signals."""
         near = (signal.product_id for signal in self.wanted if signal.product_id)
         return tuple(dict.fromkeys((*self.anchors, *near)))[:MOST_ANCHORS]
 
@@ -165,27 +165,27 @@ class RequestQuery:
 
     @property
     def results_a_page(self) -> int:
-        """How many results a page has."""
+        """Number of results of a page."""
         return self.page_size or 20
 
     @property
     def wanted(self) -> tuple[Signal, ...]:
-        """The signals that say what is wanted."""
+        """The positive signals."""
         return tuple(signal for signal in self.signals if not signal.negative)
 
     @property
     def as_answered(self) -> "RequestQuery":
-        """The query, without its shopper and visit where it is not personal."""
+        """The query, without shopper and visit if it is not personal."""
         return replace(self, shopper=None, session_id="") if self.not_personal else self
 
     @property
     def names_nothing_wanted(self) -> bool:
-        """Whether all its signals are negative, and no shopper says what is wanted either."""
+        """True if all signals are negative and no shopper is named."""
         return bool(self.signals) and not self.wanted and self.as_answered.shopper is None
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Products that are never answered: the query's own and the excluded ones."""
+        """Products that are never in the answer: the query's own and the excluded ones."""
         own = (signal.product_id for signal in self.signals if signal.product_id)
         return tuple(dict.fromkeys((*own, *self.exclude_product_ids)))
 
@@ -201,5 +201,5 @@ class Question:
 
     @property
     def guess_count(self) -> int:
-        """How many guesses are answered."""
+        """Number of returned categories."""
         return self.top_k or 5

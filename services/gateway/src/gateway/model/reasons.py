@@ -15,7 +15,7 @@ class Reason:
 
     @property
     def product_id(self) -> str:
-        """The product that it names; empty: none."""
+        """The product that it names; empty if none."""
         return next((value for name, value in self.parameters if name == "product_id"), "")
 
 

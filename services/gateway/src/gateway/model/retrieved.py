@@ -64,5 +64,5 @@ def merged(results: Iterable[BranchResult]) -> BranchResult:
 
 
 def failed(stage: str, peer: Peer, error: ServiceError) -> BranchResult:
-    """Return the result of a failed branch; raise the error when it is the caller's own."""
+    """Return the result of a failed branch. Raise the error if the caller caused it."""
     return BranchResult(failures=(failure_of(stage, peer, error),))

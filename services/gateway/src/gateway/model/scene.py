@@ -160,5 +160,5 @@ class Scene:
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """What an answer's Versions say of its scene, by field."""
+        """Fields of an answer's Versions that describe its scene."""
         return {"scene": self.name, "scene_version": self.version, "objective": self.objective}

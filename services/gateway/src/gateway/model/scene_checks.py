@@ -10,7 +10,7 @@ _BY_LAST = ("session", "item_item", "bought_together")
 
 
 def problems(scene: Scene) -> Iterator[str]:
-    """Yield why the scene can't be used: contradictions, or nothing to answer with.
+    """Yield the problems that make the scene unusable: contradictions, or no source of products.
 
     Each begins with the entry.
     """
@@ -19,19 +19,23 @@ def problems(scene: Scene) -> Iterator[str]:
         yield "branches: no branch is used and both fallbacks are off, so no product can be found"
     if not any(_live(scene, weights) for weights in tables.values()):
         branches = sorted(used.intersection(SCORED)) or BEHAVIOUR
-        yield f"{' and '.join(tables)}: all scores would be 0: weigh one of {', '.join(branches)}"
+        parts = ", ".join(branches)
+        yield f"{' and '.join(tables)}: all scores would be 0: give a weight to one of {parts}"
     if scene.anchors_look_alike and Branch.VISUAL not in used:
         yield "anchors_look_alike: needs the branch visual, which is not used"
     if scene.other_categories and not (used & ANCHORED or scene.anchors_look_alike):
-        yield "other_categories: no branch goes by anchors: use co_view, co_purchase or visual"
+        yield "other_categories: no branch uses anchors: use co_view, co_purchase or visual"
     if scene.other_categories and scene.answer_anchors:
-        yield "other_categories: leaves out the anchors, which answer_anchors wants"
+        yield "other_categories: excludes the anchors, which contradicts answer_anchors"
     if scene.answer_anchors and scene.anchors_look_alike:
-        yield "answer_anchors: what is searched by, as anchors_look_alike wants, is never answered"
+        yield (
+            "answer_anchors: contradicts anchors_look_alike, since an answer never contains the "
+            "products that are searched by"
+        )
     if scene.followed_attribute and Branch.FOLLOWED not in used:
         yield "followed_attribute: the branch followed is not used"
     if not scene.followed_attribute and Branch.FOLLOWED in used:
-        yield "branches.followed: needs followed_attribute: what is followed"
+        yield "branches.followed: needs followed_attribute"
     if scene.drop_seen and used and used <= OF_SHOPPERS:
         yield "drop_seen: excludes all products of the branches"
 
@@ -47,18 +51,18 @@ def warnings(scene: Scene) -> Iterator[str]:
                 yield f"{name}.{part}: the branch {part} is not used"
     for branch in sorted(used.intersection(RECOMMENDERS)):
         if not any(weights.get(branch) for weights in tables.values()):
-            yield f"branches.{branch}: is no part of any score: other parts order what it names"
+            yield f"branches.{branch}: has no part in scores: other parts order its products"
     by_last = any(weights.get(part) for weights in tables.values() for part in _BY_LAST)
     by_anchors = used & ANCHORED or scene.anchors_look_alike or by_last
     if scene.anchors_from is not AnchorSource.REQUEST and not by_anchors:
         yield "anchors_from: no branch or part uses anchors"
     learned = any(weights.get(part) for weights in tables.values() for part in BEHAVIOUR)
     if scene.ranking.model and not (learned or Branch.COLLABORATIVE in used):
-        yield "ranking.model: nothing goes by a model: no part of behavior has a weight"
+        yield "ranking.model: no part uses a model: no part of behavior has a weight"
 
 
 def _tables(scene: Scene) -> Mapping[str, Mapping[str, float]]:
-    """Return the tables of parts that can be used."""
+    """Return the tables of weights of parts that can apply."""
     without = {"parts_without_signals": scene.parts_without_signals}
     if scene.used & ABOUT:
         return {"parts_with_signals": scene.parts_with_signals, **without}
@@ -66,6 +70,6 @@ def _tables(scene: Scene) -> Mapping[str, Mapping[str, float]]:
 
 
 def _live(scene: Scene, weights: Mapping[str, float]) -> bool:
-    """Return whether a score can be other than 0."""
+    """Return whether a score can differ from 0."""
     live = {*BEHAVIOUR, FRESHNESS, *scene.used.intersection(SCORED)}
     return any(weight > 0 for part, weight in weights.items() if part in live)

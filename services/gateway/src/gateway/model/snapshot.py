@@ -53,7 +53,7 @@ class CatalogSnapshot:
         if product_id in self.rows and product_id not in self._facts:
             try:
                 self._facts[product_id] = messages.facts(self.rows[product_id])
-            except ValueError:  # a condition that is not understood counts as not passed
+            except ValueError:  # unknown conditions count as not passed
                 self._facts[product_id] = None
         return self._facts.get(product_id)
 
@@ -68,8 +68,8 @@ class CatalogSnapshot:
     ) -> tuple[CandidateList, ...]:
         """Return a list for each of these branches (POPULAR, NEW) of up to `most` proven products.
 
-        In each list those come first whose categories are nearest to the products `near`. Empty:
-        none is proven to pass. Raises FilterInvalid.
+        In each list those come first whose categories are nearest to the products `near`. Empty if
+        no product is proven to pass. Raises FilterInvalid.
         """
         own = [self.rows[item] for item in near if item in self.rows]
         listings = list[CandidateList]()
@@ -87,7 +87,7 @@ class CatalogSnapshot:
 
 
 def _shared_levels(one: ProductRow, other: ProductRow) -> int:
-    """Return how many levels of their categories are the same."""
+    """Return the number of common levels of two categories."""
     pairs = zip(one.category_path, other.category_path, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 

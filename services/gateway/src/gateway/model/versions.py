@@ -32,7 +32,7 @@ class Versions:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How far an index is behind the record."""
+    """Lag of an index behind the record."""
 
     index_token: str = ""
     index_lag: timedelta = timedelta()

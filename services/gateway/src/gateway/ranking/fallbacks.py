@@ -45,16 +45,16 @@ def degradations(
     named: Sequence[Branch],
     snapshot_micros: int = 0,
 ) -> tuple[Degradation, ...]:
-    """Return what is degraded, with its substitute, once each, in the order of the stages.
+    """Return each degradation once, with its substitute, in the order of the stages.
 
-    Our own failures come before what peers report. `named`: the branches that named candidates.
-    `snapshot_micros`: when the products that are shown were read, 0: now.
+    Failures seen by the gateway precede those reported by peers. `named`: branches that found
+    candidates. `snapshot_micros`: time when the shown products were read; 0: by this request.
     """
     once: dict[tuple[str, int], Degradation] = {}
     for failure in sorted(failures, key=_place):
         substitute, as_of = _substitute(failure, named), 0
         if snapshot_micros and failure.stage == HYDRATE:
-            substitute, as_of = "prices and stock as the gateway read them earlier", snapshot_micros
+            substitute, as_of = "prices and stock from an earlier read", snapshot_micros
         own = Degradation(failure.stage, failure.cause, substitute, as_of)
         once.setdefault((failure.stage, failure.cause), own)
     for item in reported:
@@ -65,7 +65,8 @@ def degradations(
 def reasons_for(
     branches: Collection[Branch], given: tuple[Reason, ...], language_code: str = ""
 ) -> tuple[Reason, ...]:
-    """Return the ranker's reasons, else our own; only the gateway knows that a product is new."""
+    """Return the ranker's reasons, else those of the gateway, which alone knows that a product is
+    new."""
     if not given:
         codes = [OWN_CODES[branch] for branch in branches] or [FEATURED]
         return tuple(own_reason(code, language_code) for code in codes)

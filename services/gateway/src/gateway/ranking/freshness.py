@@ -16,7 +16,7 @@ def signals(
     half_life_hours: float,
     now_micros: int,
 ) -> Mapping[str, Sequence[float]]:
-    """Return one value for each candidate, 0 to 1, by part that has a weight; NaN: none.
+    """Return one value for each candidate, 0 to 1 (NaN: none), by part that has a weight.
 
     A product's freshness is 1 when the catalog first stores it, and halves each half-life.
     """

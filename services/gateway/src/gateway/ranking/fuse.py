@@ -6,9 +6,9 @@ can be fused. A single list keeps its order exactly.
 
 The list of a negative signal adds no product. Similarities of its products in the same branch are
 reduced by their similarity to the negative signal, as far as it exceeds that of the list's last
-product, below which the search did not look. A product in no positive list of the branch, and any
-with unwanted words, is reduced by its rank in the negative list, by as much as it would have
-gained.
+product, the lowest that the search returned. A product in no positive list of the branch, and any
+product found by negative words, is reduced by its rank in the negative list, by as much as a
+positive list would have added.
 
 All data are columns as plain lists: NumPy takes a third longer for the 100 to 200 candidates of an
 answer (2026-11).
@@ -31,10 +31,9 @@ K = 60
 def weighted(
     listings: Sequence[CandidateList], weights: Mapping[Branch, float]
 ) -> tuple[CandidateList, ...]:
-    """Return the listings with factors such that those of wanted signals sum to their branch's
-    weight.
+    """Return the listings with factors that sum to the branch's weight over its positive signals.
 
-    So a branch counts the same for any number of signals. A branch without a weight counts 1.
+    A branch thus has the same influence for any number of signals. The default weight is 1.
     """
     factors = {
         item.branch: weights.get(item.branch, 1.0) / _total(listings, item.branch)
@@ -44,15 +43,15 @@ def weighted(
 
 
 def _total(listings: Sequence[CandidateList], branch: Branch) -> float:
-    """Return the sum that a branch's weights are divided by: that of wanted signals in it, else of
-    all signals, else 1."""
+    """Return the divisor of a branch's weights: the sum over its positive signals, else over all
+    signals, else 1."""
     wanted = [item for item in listings if not item.negative]
     mine = sum(item.weight for item in wanted if item.branch is branch)
     return mine or sum(item.weight for item in wanted if item.branch in SIMILARITY_BRANCHES) or 1.0
 
 
 def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) -> FusedCandidates:
-    """Return the `most` best products of all listings, without those left out.
+    """Return the `most` best products of all listings, without excluded ones.
 
     Equal scores are ordered by product id.
     """
@@ -95,7 +94,7 @@ def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) 
 def _by_branch(
     listings: Sequence[CandidateList], places: Mapping[str, int]
 ) -> dict[Branch, Sequence[float]]:
-    """Return the candidates' similarities by branch that has some."""
+    """Return the candidates' similarities, by branch with similarities."""
     found = {branch: _similarities(listings, branch, places) for branch in SCORED}
     return {branch: values for branch, values in found.items() if values}
 
@@ -110,7 +109,7 @@ def _own(listings: Sequence[CandidateList]) -> ProductColumns:
 def _same_pictures(
     listings: Sequence[CandidateList], places: Mapping[str, int]
 ) -> list[tuple[int, int]]:
-    """Return the places of pairs that a search found to show the same picture."""
+    """Return the index pairs of candidates that a search found to show the same picture."""
     return [
         (places[one], places[other])
         for item in listings
@@ -122,14 +121,16 @@ def _same_pictures(
 
 
 def _at(listing: CandidateList, places: Mapping[str, int]) -> list[int | None]:
-    """Return the places of a list's products among the candidates; None: it is no candidate."""
+    """Return the candidates' indexes of a list's products; None for products that are not
+    candidates."""
     return list(map(places.get, listing.ids))
 
 
 def _table(
     listings: Sequence[CandidateList], left_out: Sequence[str]
 ) -> tuple[Mapping[str, int], ProductColumns]:
-    """Return the candidates' places in the order in which they are named, and their columns."""
+    """Return the candidates' indexes by product id, in the order of the lists, and their
+    columns."""
     places: dict[str, int] = {}
     blocks: list[tuple[ProductColumns, Sequence[int]]] = []
     unwanted = frozenset(left_out)
@@ -150,7 +151,7 @@ def _has_cosines(listing: CandidateList) -> bool:
 
 
 def _penalties(listings: Sequence[CandidateList], branch: Branch) -> Mapping[str, float]:
-    """Return what negative signals take off the products' similarities in a branch."""
+    """Return the reductions of the products' similarities in a branch by negative signals."""
     penalties: dict[str, float] = {}
     for item in _near(listings, branch):
         if item.negative and _has_cosines(item):
@@ -164,8 +165,8 @@ def _penalties(listings: Sequence[CandidateList], branch: Branch) -> Mapping[str
 def _subtract(
     fused: list[float], listings: Sequence[CandidateList], places: Mapping[str, int]
 ) -> None:
-    """Take off by places, for products that no wanted list of the branch has with a cosine, which
-    could be reduced instead."""
+    """Reduce scores by rank, for products that no positive list of the branch has with a cosine,
+    which would be reduced instead."""
     for listing in listings:
         if not listing.negative:
             continue
@@ -187,9 +188,9 @@ def _similarities(
 ) -> Sequence[float]:
     """Return for each product the weighted mean of its similarities to the branch's signals.
 
-    Similarities to unwanted signals are subtracted. A signal whose list does not hold a product
-    counts with the list's lowest similarity, as the product can't have more, or with 0 where it is
-    a list of words. NaN: no list of the branch names it; empty: the branch has none.
+    Similarities to negative signals are subtracted. If a signal's list lacks a product, the list's
+    lowest similarity counts, which the product can't exceed; for a list of words, 0. NaN: in no
+    list of the branch; empty: the branch has no lists.
     """
     contributions, known = _contributions(listings, branch, places)
     rows = zip(zip(*contributions, strict=True), known, strict=True)
@@ -201,8 +202,8 @@ def by_signal(
 ) -> Mapping[str, tuple[Contributions, ...]]:
     """Return by similarity branch and product the share of its similarity that each signal adds.
 
-    Shares are by the signal's name; none where the branch did not name the product, or where the
-    similarity is 0.
+    Shares are by the signal's name; empty if the branch did not find the product or the similarity
+    is 0.
     """
     found: dict[str, tuple[Contributions, ...]] = {}
     places = {product_id: place for place, product_id in enumerate(order)}
@@ -230,21 +231,22 @@ def _shares(names: Sequence[str], contributions: Sequence[float]) -> Contributio
 
 
 def _near(listings: Sequence[CandidateList], branch: Branch) -> list[CandidateList]:
-    """Return the branch's lists that have similarities."""
+    """Return the branch's lists with similarities."""
     return [item for item in listings if item.branch is branch and len(item.similarities)]
 
 
 def _floor(listing: CandidateList) -> float:
-    """Return the highest similarity of products not in the list; 0 for a list of words."""
+    """Return the upper bound of the similarity of products not in the list; 0 for a list of
+    words."""
     return 0.0 if listing.branch is Branch.KEYWORDS else min(listing.similarities)
 
 
 def _contributions(
     listings: Sequence[CandidateList], branch: Branch, places: Mapping[str, int]
 ) -> tuple[list[list[float]], list[bool]]:
-    """Return what each of the branch's signals adds to each product, and whether a list names it.
+    """Return each signal's contribution to each product, and whether a list of the branch has it.
 
-    No columns: the branch has no lists.
+    No columns if the branch has no lists.
     """
     lists = _near(listings, branch)
     known, contributions = [False] * len(places if lists else ()), list[list[float]]()

@@ -50,8 +50,8 @@ def picked(order: AnswerOrder, rows: Sequence[int]) -> AnswerOrder:
 
 
 def collapsed_into(candidates: FusedCandidates, order: AnswerOrder, product_id: str) -> str:
-    """Return the better product, or the query's own, that a product is a near-duplicate of; "":
-    none."""
+    """Return the better product, or the query's own, that a product is a near-duplicate of; empty
+    if none."""
     ids = [*candidates.own.product_ids, *order.product_ids]
     place = ids.index(product_id)
     into = _groups(candidates, order).into[place]

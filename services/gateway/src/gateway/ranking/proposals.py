@@ -15,9 +15,10 @@ MOST_TOGETHER = 5
 
 
 def proposals(classification: Classification) -> tuple[Proposal, ...]:
-    """Return proposals, the likeliest first, of equal ones the narrower; none when nothing fits.
+    """Return proposals, most probable first, ties narrower first; none if no category is probable
+    enough.
 
-    The chances are those of the guesses alone, so they are at most too small.
+    Probabilities are sums over the given guesses only, so they are lower bounds.
     """
     if classification.unknown:
         return ()
@@ -32,7 +33,7 @@ def proposals(classification: Classification) -> tuple[Proposal, ...]:
 
 
 def _chances(guesses: Iterable[CategoryGuess]) -> dict[tuple[str, ...], float]:
-    """Return the chance of every category of the guesses and of all above them."""
+    """Return the probability of every category of the guesses and of all categories above them."""
     chances: dict[tuple[str, ...], float] = {}
     for guess in guesses:
         for depth in range(1, len(guess.category_path) + 1):
@@ -44,7 +45,7 @@ def _chances(guesses: Iterable[CategoryGuess]) -> dict[tuple[str, ...], float]:
 def _together(guesses: Iterable[CategoryGuess]) -> Proposal | None:
     """Return the fewest full paths that reach ENOUGH together.
 
-    None: one alone does, or too many would be needed.
+    None if a single one does, or too many would be needed.
     """
     best = sorted(guesses, key=lambda guess: -guess.probability)[:MOST_TOGETHER]
     for count, chance in enumerate(accumulate(guess.probability for guess in best), start=1):

@@ -15,7 +15,7 @@ NEAREST = "NEAREST"
 SORTS = frozenset({"", NEAREST, *ORDERS})
 """Orders of a search, as the contract names them; empty: NEAREST."""
 Key = Callable[[int], tuple[bool, Any]]
-"""Sort key by row of the columns: whether the product has no value, and its value, ascending."""
+"""Sort key by row of the columns, ascending: whether the value is missing, then the value."""
 
 
 def in_order(order: AnswerOrder, columns: ProductColumns, sort: str, nearest: int) -> AnswerOrder:
@@ -32,7 +32,7 @@ def in_order(order: AnswerOrder, columns: ProductColumns, sort: str, nearest: in
 
 
 def _key(columns: ProductColumns, field: Field, sign: int) -> Key:
-    """Return the key by a field's values; `sign`: -1 puts the greatest first."""
+    """Return the key by a field's values; `sign`: -1 for descending order."""
     match field.kind:
         case kinds.MoneyKind():
             return _by_money(columns, field, sign)

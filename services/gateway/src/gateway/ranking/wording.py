@@ -104,21 +104,21 @@ OUTCOMES: Mapping[str, Mapping[str, str]] = {
 
 MATCHES: Mapping[str, Mapping[str, str]] = {
     "en": {
-        "GOOD": "There is a good match: it has {value:.3f}, and at least {threshold:.3f} is"
+        "GOOD": "There is a good match: its score is {value:.3f}, and at least {threshold:.3f} is"
         " required.",
-        "POOR/visual": "Nothing in the catalog looks like this: the nearest has {value:.3f}, and"
-        " good matches have {threshold:.3f} and more.",
-        "POOR/text": "Nothing in the catalog matches the text: the nearest has {value:.3f}, and"
-        " good matches have {threshold:.3f} and more.",
-        "POOR/text_visual": "Nothing in the catalog looks like the text: the nearest has"
-        " {value:.3f}, and good matches have {threshold:.3f} and more.",
-        "POOR/keywords": "No product has the words of the text well enough: the best has"
+        "POOR/visual": "Nothing in the catalog looks like this: the best match has {value:.3f}, and"
+        " at least {threshold:.3f} is required.",
+        "POOR/text": "Nothing in the catalog matches the text: the best match has {value:.3f},"
+        " and at least {threshold:.3f} is required.",
+        "POOR/text_visual": "Nothing in the catalog looks like the text: the best match has"
         " {value:.3f}, and at least {threshold:.3f} is required.",
-        "POOR": "Nothing in the catalog is likely enough: the best has a chance of {value:.3f}, and"
-        " {threshold:.3f} is asked for.",
-        "NOTHING_FOUND": "Nothing in the catalog was found for this.",
-        "NO_THRESHOLD": "The nearest has {value:.3f}; there is no threshold to hold it against.",
-        "INCOMPLETE": "A part of the search failed: whether there is a good match is not known.",
+        "POOR/keywords": "No product matches the words of the text well enough: the best match has"
+        " {value:.3f}, and at least {threshold:.3f} is required.",
+        "POOR": "Nothing in the catalog is likely enough: the highest probability is {value:.3f},"
+        " and at least {threshold:.3f} is required.",
+        "NOTHING_FOUND": "Nothing was found in the catalog.",
+        "NO_THRESHOLD": "The best match has {value:.3f}; no threshold is set.",
+        "INCOMPLETE": "A part of the search failed: it is unknown whether there is a good match.",
     },
     "zh": {
         "GOOD": "有良好匹配：得分 {value:.3f}，要求为 {threshold:.3f}。",
@@ -153,7 +153,7 @@ def named_products(reasons: Iterable[Iterable[Reason]]) -> list[str]:
 
 
 def titled(reason: Reason, titles: Mapping[str, str], language_code: str) -> Reason:
-    """Return the reason with its product's title; unchanged where there is no title."""
+    """Return the reason with its product's title; unchanged without a title."""
     template = _of(TITLED, language_code).get(reason.code) if reason.parameters else None
     title = titles.get(reason.product_id) if template else None
     if not template or not title:
@@ -163,7 +163,7 @@ def titled(reason: Reason, titles: Mapping[str, str], language_code: str) -> Rea
 
 
 def outcome(value: ProductExplanation, language_code: str) -> str:
-    """Return what became of a product, as a sentence."""
+    """Return the outcome of a product, as a sentence."""
     key: str = value.outcome
     known: dict[str, object] = {"into": value.collapsed_into}
     if value.placed is not None:
@@ -183,7 +183,7 @@ def outcome(value: ProductExplanation, language_code: str) -> str:
 
 
 def matched(match: Match, language_code: str) -> str:
-    """Return how good the best match is, as a sentence."""
+    """Return the quality of the best match, as a sentence."""
     name = match.outcome.name
     texts = _of(MATCHES, language_code)
     text = texts.get(f"{name}/{match.branch}") or texts.get(name, "")

@@ -20,7 +20,7 @@ def degraded(run: Run, candidates: FusedCandidates) -> tuple[Degradation, ...]:
 
 
 def versions_of(run: Run, *steps: str) -> Versions:
-    """Return which versions made the answer so far, and with further steps of its plan."""
+    """Return the versions behind the answer so far; `steps`: further steps of its plan."""
     return Versions(
         spaces=tuple(sorted(run.trace.spaces, key=lambda item: item.space)),
         model_version=run.trace.model_version,
@@ -31,9 +31,9 @@ def versions_of(run: Run, *steps: str) -> Versions:
 
 
 def answer_quality(run: Run, lost: Sequence[Degradation], named: Collection[Branch]) -> Quality:
-    """Return the quality that an answer of products named by these branches can have.
+    """Return the quality of an answer whose products these branches found.
 
-    Raises AnswerDegraded where it is below the minimum of request or scene.
+    Raises AnswerDegraded below the minimum of request or scene.
     """
     scene, from_snapshot = run.plan.scene, bool(run.trace.snapshot_micros)
     found = quality_of(lost, named, scene.used, from_snapshot=from_snapshot)
@@ -48,9 +48,9 @@ def page_quality(run: Run, lost: Sequence[Degradation], results: Sequence[Answer
 def best_match(
     run: Run, listings: Sequence[CandidateList], order: AnswerOrder | None = None
 ) -> Match | None:
-    """Return how good the best match is, by the thresholds of scene and request.
+    """Return the best match by the thresholds of scene and request.
 
-    None: no signal was searched for. `order`: the ranker's.
+    None if no signal was searched. `order`: the ranker's order.
     """
     trace, scene = run.trace, run.plan.scene
     rule = MatchRule(scene.match, scene.min_quality, run.query.min_quality)

@@ -13,7 +13,7 @@ from servicekit import deadlines
 def begin(query: RequestQuery, deps: RequestDependencies) -> Run:
     """Plan a checked request within the caller's deadline, else the default time.
 
-    From here on a request that is not personal has no shopper and no visit.
+    The run of a request that is not personal has no shopper and no visit.
     """
     query = query.as_answered
     trace, left = RequestTrace(), deadlines.remaining()

@@ -12,8 +12,7 @@ from servicekit.errors import ServiceError
 async def classify(question: Question, deps: RequestDependencies) -> Classified:
     """Classify a photo by the catalog's newest fitted space.
 
-    Raises the caller's own errors, CLASSIFIER_UNAVAILABLE where there is none, and what the
-    embedder fails with.
+    Raises errors of the caller and of the embedder, such as CLASSIFIER_UNAVAILABLE.
     """
     check_question(question, deps.catalogs)
     try:

@@ -48,9 +48,9 @@ from servicekit.errors import ServiceError
 async def explain(
     query: RequestQuery, product_id: str, deps: RequestDependencies
 ) -> ProductExplanation:
-    """Return what became of the product.
+    """Return the outcome of the product.
 
-    Raises what `recommend` raises, and RequestInvalid for a page token.
+    Raises as `recommend`, and RequestInvalid for a page token.
     """
     check(query, deps.catalogs)
     check_product(query, product_id)
@@ -74,7 +74,7 @@ async def explain(
 
 
 async def _read(run: Run, product_id: str) -> tuple[ProductRow | None, ProductColumns]:
-    """Return the product as the record has it, whatever the request's filter."""
+    """Return the product from the record, regardless of the request's filter."""
     retriever, catalog_id = run.peers.retriever, run.query.catalog_id
     rows = (await retriever.products(catalog_id, [product_id], AnswerScope())).rows
     columns = await retriever.columns(catalog_id, [product_id], AnswerScope())
@@ -82,7 +82,7 @@ async def _read(run: Run, product_id: str) -> tuple[ProductRow | None, ProductCo
 
 
 async def _left_out(run: Run, product_id: str) -> ProductExplanation | None:
-    """Return what leaves the product out before anything is searched; None: nothing does."""
+    """Return the outcome if the product is excluded before any search; None if it is not."""
     if product_id in run.query.left_out:
         by_control = product_id in excluded_ids(run.plan.controls)
         return ProductExplanation(
@@ -104,10 +104,10 @@ async def _left_out(run: Run, product_id: str) -> ProductExplanation | None:
 async def _placed(
     run: Run, row: ProductRow, columns: ProductColumns, anchors: ResolvedAnchors
 ) -> ProductExplanation:
-    """Return what becomes of a product that may be answered."""
+    """Return the outcome of a product that may be in the answer."""
     product_id = row.product_id
     listings = await find(run, anchors)
-    if product_id in run.left_out:  # by anchors that the ranker has just found
+    if product_id in run.left_out:  # excluded by anchors that the ranker has just found
         return ProductExplanation(ProductOutcome.EXCLUDED, row=row, versions=versions_of(run))
     reaching = await _reaching(run, listings, columns)
     candidates = fused(run, listings)
@@ -144,7 +144,7 @@ async def _placed(
 def _splitter(
     product_id: str, reaching: Sequence[CandidateList], listings: Sequence[CandidateList]
 ) -> Callable[[Sequence[AnswerResult]], Sequence[AnswerResult]]:
-    """Return what splits contributions by signal, the product's too, which listings may lack."""
+    """Return the listings that split contributions by signal, extended by the product."""
 
     def split(results: Sequence[AnswerResult]) -> Sequence[AnswerResult]:
         found: list[AnswerResult] = []
@@ -169,9 +169,9 @@ async def _ordered(run: Run, candidates: FusedCandidates) -> AnswerOrder:
 async def _reaching(
     run: Run, listings: Sequence[CandidateList], columns: ProductColumns
 ) -> tuple[CandidateList, ...]:
-    """Return the listings, each extended down to the product with its similarity.
+    """Return the listings, each extended by the product with its similarity.
 
-    The index gives the similarity when it is asked for this product alone.
+    A search restricted to the product gives its similarity.
     """
     product_id = columns.product_ids[0]
     if all(not item.similarities or product_id in item.columns.product_ids for item in listings):
@@ -192,9 +192,9 @@ async def _reaching(
 def _extended(
     listing: CandidateList, columns: ProductColumns, alone: CandidateList
 ) -> CandidateList:
-    """Return a listing with the product as its last.
+    """Return a listing with the product appended.
 
-    It is unchanged where it has the product, or the one `alone` lacks it.
+    It is unchanged if it has the product, or if `alone` lacks the product.
     """
     (product_id,), ids = columns.product_ids, list(alone.columns.product_ids)
     if product_id in listing.columns.product_ids or product_id not in ids:
@@ -216,7 +216,7 @@ def _with(columns: ProductColumns, one: ProductColumns) -> ProductColumns:
 def _with_product(
     candidates: FusedCandidates, columns: ProductColumns, reaching: Sequence[CandidateList]
 ) -> FusedCandidates:
-    """Return the candidates with one more behind them that no branch named."""
+    """Return the candidates followed by one more, which no branch found."""
     whole = fuse(reaching, (), sys.maxsize)
     place = whole.places.get(columns.product_ids[0])
     return replace(
@@ -235,7 +235,7 @@ def _with_product(
 
 
 async def _dropped(run: Run, candidates: FusedCandidates, product_id: str) -> ProductOutcome:
-    """Return why the ranker left out a candidate."""
+    """Return why the ranker excluded a candidate."""
     if not run.plan.scene.drop_seen:
         return ProductOutcome.HIDDEN
     alone = candidates.picked([candidates.places[product_id]])
@@ -250,7 +250,7 @@ def _against(
     row: ProductRow,
     split: Callable[[Sequence[AnswerResult]], Sequence[AnswerResult]],
 ) -> ProductExplanation:
-    """Return the product's place, compared with what the first page shows."""
+    """Return the product's place, compared with the first page."""
     results = split(page.results)
     last = results[-1] if results else None
     for result in results:
@@ -266,7 +266,7 @@ def _against(
 
 
 def _verdict(product_id: str, listing: CandidateList, reaching: CandidateList) -> BranchVerdict:
-    """Return where a listing has the product."""
+    """Return the product's position in a listing."""
     near = dict(zip(reaching.columns.product_ids, reaching.similarities, strict=False))
     return BranchVerdict(
         branch=listing.branch,

@@ -41,19 +41,20 @@ class FinalOrder:
 
 
 def fused(run: Run, listings: tuple[CandidateList, ...]) -> FusedCandidates:
-    """Return what the branches found, as one order."""
+    """Return the final order of the candidates, ranked or fused."""
     return fuse(weighted(listings, run.plan.scene.branches), run.left_out, run.plan.most)
 
 
 async def order_candidates(
     run: Run, candidates: FusedCandidates, record: AnswerRecord
 ) -> FinalOrder:
-    """Return the ranker's order, with `record` for it to keep, else the fused order."""
+    """Return the ranker's order, else the fused order. The ranker stores `record`."""
     return await _ranked(run, candidates, record) or _unranked(run, candidates)
 
 
 async def _ranked(run: Run, candidates: FusedCandidates, record: AnswerRecord) -> FinalOrder | None:
-    """Return the first products of the ranker's order; None: it failed, or nothing is to rank."""
+    """Return the first products of the ranker's order; None if it failed or there are no
+    candidates."""
     if not candidates.order:
         return None
     page = run.query.results_a_page
@@ -99,7 +100,7 @@ def _unranked(run: Run, candidates: FusedCandidates) -> FinalOrder:
 
 
 async def rank(run: Run, order: RankRequest) -> Ranked | None:
-    """Return what the ranker answers; None: it failed, and that is noted."""
+    """Return the ranker's response; None if it failed, which is noted in the trace."""
     try:
         if Peer.RANKER in run.trace.unreachable:
             raise PeerUnavailable(Peer.RANKER)
@@ -125,7 +126,7 @@ def rank_order(
     reason_count: int | None = None,
     record: AnswerRecord | None = None,
 ) -> RankRequest:
-    """Return what the ranker is asked."""
+    """Return the request to the ranker."""
     scene = run.plan.scene
     weights = weights_of(scene, candidates.named, candidates.similarities)
     return RankRequest(
@@ -160,7 +161,7 @@ def collapsed(run: Run, candidates: FusedCandidates, order: AnswerOrder) -> Answ
 
 
 def as_fused(candidates: FusedCandidates) -> AnswerOrder:
-    """Return the candidates in their fused order, whose score has one part."""
+    """Return the candidates in their fused order; the score has the single part FUSED."""
     places = candidates.order
     scores = [candidates.fused[place] for place in places]
     return AnswerOrder(
@@ -176,7 +177,8 @@ def as_fused(candidates: FusedCandidates) -> AnswerOrder:
 def split_by_signal(
     listings: Sequence[CandidateList], results: tuple[AnswerResult, ...]
 ) -> tuple[AnswerResult, ...]:
-    """Return the results with their similarity parts split by signal, which the ranker can't."""
+    """Return the results with their similarity parts split by signal, which the ranker does not
+    know."""
     shares = by_signal(listings, [item.answered.product_id for item in results])
     return tuple(
         replace(

@@ -26,11 +26,11 @@ class HeatMapQuery:
 
 
 async def heat_map(asked: HeatMapQuery, deps: RequestDependencies) -> tuple[str, HeatMap]:
-    """Compare a photo with a product's; return the id of the product's photo, and where they are
-    alike.
+    """Compare a photo with a product's. Return the id of the product's photo, and the similarity by
+    region.
 
-    By the version of the space that searches use. Raises the caller's own errors, NoPhoto,
-    HEAT_MAP_UNAVAILABLE, and what peers fail with.
+    Uses the version of the space that searches use. Raises NoPhoto, and errors of the caller and of
+    peers, such as HEAT_MAP_UNAVAILABLE.
     """
     check_heat_map(asked.catalog_id, asked.photo, asked.product_id, deps.catalogs)
     with deps.in_time():

@@ -1,5 +1,5 @@
-"""Pages of an answer's order: the record decides again which products may be shown; the snapshot
-does if the record can't be read."""
+"""Pages of an answer's order. The record is read again to decide which products may be shown; if it
+can't be read, the snapshot decides."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -60,7 +60,7 @@ class _Shown:
     order: AnswerOrder
     place: int
     reasons: tuple[Reason, ...] | None
-    """`None` if the ranker was not asked for them."""
+    """`None` if they were not requested from the ranker."""
     contributions: Mapping[str, Contributions] | None = None
     """`None`: those that came with the order."""
 
@@ -74,15 +74,14 @@ async def read_page(
     served: int = 0,
     whole: bool = False,
 ) -> AnswerPage:
-    """Return a page of products from `offset` on, as the record has them now.
+    """Return a page of products from `offset` on, as now recorded.
 
     A product that vanished or no longer passes is skipped, and the next one takes its place and
-    rank. Where the record can't be read, products of the snapshot that it proves to pass are shown.
-    Reasons that were not asked for, as of later pages, are asked for now; without them the sentence
-    is plainer.
+    rank. If the record can't be read, the products that the snapshot proves to pass are shown.
+    Missing reasons, as on later pages, are requested now; without them the sentences are plainer.
 
-    Raises NothingAvailable when there is no product, or with `whole` less than a page. A record
-    that fails halfway, without a snapshot, leaves a short page, and that is noted.
+    Raises NothingAvailable without any product or, with `whole`, with less than a page. If the
+    record fails halfway and there is no snapshot, the page is short, which is noted.
     """
     shown, titles, offset = await _read(run, order, rest, offset)
     if run.trace.snapshot_micros and len(shown) < (run.query.results_a_page if whole else 1):
@@ -103,7 +102,8 @@ async def read_page(
 async def _read(
     run: Run, order: AnswerOrder, rest: Rest | None, offset: int
 ) -> tuple[list[_Shown], dict[str, str], int]:
-    """Return the page's products, titles of those that their reasons name, and where it ends."""
+    """Return the page's products, titles of products that reasons name, and the offset of its
+    end."""
     size, shown, titles = run.query.results_a_page, list[_Shown](), dict[str, str]()
     # Products that a control has excluded since the first page are excluded from later pages too.
     count, excluded = size, frozenset(run.query.exclude_product_ids)
@@ -140,7 +140,7 @@ async def _read(
 async def _rows(run: Run, ids: Sequence[str], named: Sequence[str]) -> ProductRows:
     """Return those of the products that pass, from the record, else from the snapshot.
 
-    Raises ServiceError where neither can be read.
+    Raises ServiceError if neither can be read.
     """
     copy = run.snapshot
     try:
@@ -167,7 +167,7 @@ def _explored(product: AnsweredProduct) -> bool:
 
 
 async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
-    """Give products the ranker's reasons, where they can be had; the titles that these name."""
+    """Add the ranker's reasons to products, if available, and read the titles that these name."""
     if Peer.RANKER in run.trace.unreachable or run.trace.snapshot_micros:
         return {}
     answered = [item.order.product(item.place) for item in shown]
@@ -210,7 +210,7 @@ async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
 async def later_page(run: Run) -> RecommendAnswer:
     """Return a page read from the answer's record.
 
-    Which products may be shown, and which the shopper hid or has seen meanwhile, is checked again.
+    Products that may no longer be shown, or that the shopper hid or saw meanwhile, are skipped.
     """
     here = read_page_token(
         run.query.page_token, run.digests.callers, run.deps.keys(), run.time_micros
@@ -247,7 +247,8 @@ async def later_page(run: Run) -> RecommendAnswer:
 
 
 async def _recorded(run: Run, here: PageStart) -> AnswerRecord:
-    """Return the record of a page token from its place on, if it is this request's."""
+    """Return the record of a page token from its offset on, if the token belongs to this
+    request."""
     record = run.deps.answers.find(run.query.catalog_id, here.answer_id)
     if record is None:
         try:

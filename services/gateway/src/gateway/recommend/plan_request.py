@@ -14,7 +14,7 @@ SPARE = 10
 
 
 def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
-    """Return the plan of a request that has `seconds` in all."""
+    """Return the plan of a request with a total of `seconds`."""
     explores = bool(scene.diversity.exploration_places) and not query.signals
     top_k = min(
         max(round(query.results_a_page * scene.over_fetch), scene.least_candidates),
@@ -46,7 +46,7 @@ def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
 
 
 def _asked(query: RequestQuery, scene: Scene) -> Mapping[Branch, bool]:
-    """Return whether a request gives each branch something to go by, in the branches' order."""
+    """Return the branches for which a request has an input, in the branches' order."""
     kinds = {signal.kind for signal in query.signals}
     return {
         Branch.VISUAL: bool(kinds & {SignalKind.IMAGE, SignalKind.IMAGE_URI, SignalKind.PRODUCT}),
@@ -64,7 +64,7 @@ def _asked(query: RequestQuery, scene: Scene) -> Mapping[Branch, bool]:
 
 
 def scened(query: RequestQuery, scene: Scene) -> RequestQuery:
-    """Return the query with its anchors left out, and searched by, as its scene says."""
+    """Return the query with its anchors excluded, and used as signals, as its scene defines."""
     if query.followed and not scene.followed_attribute:
         raise RequestInvalid.at("followed", "this scene defines no followed_attribute")
     if query.anchors and not scene.answer_anchors:
@@ -82,9 +82,9 @@ def is_anchored(query: RequestQuery, scene: Scene) -> bool:
 def weights_of(
     scene: Scene, named: Collection[Branch], parts: Iterable[str]
 ) -> Mapping[str, float]:
-    """Return the weights of the parts of raw scores, by the branches that named candidates.
+    """Return the weights of the parts of raw scores, by the branches that found candidates.
 
-    Where all signals are negative, the parts that branches gave keep their weights.
+    If all signals are negative, parts of branches keep their weights.
     """
     if not ABOUT.isdisjoint(named):
         return scene.parts_with_signals
@@ -97,9 +97,9 @@ def weights_of(
 
 
 def scope_of(query: RequestQuery, scene: Scene) -> AnswerScope:
-    """Return which products may be answered.
+    """Return the conditions on products of the answer.
 
-    Products out of stock are left out, unless the scene shows them or the caller's own filter names
+    Products out of stock are excluded, unless the scene shows them or the caller's filter uses
     availability.
     """
     named = query.filter is not None and query.filter.names_availability

@@ -1,4 +1,4 @@
-"""A request from top to bottom: plan → controls → branches → fuse → rank → page → answer."""
+"""The use case Recommend: plan → controls → branches → fuse → rank → page → answer."""
 
 import secrets
 from dataclasses import dataclass, replace
@@ -46,10 +46,10 @@ class FirstPage:
 
 
 async def recommend(query: RequestQuery, deps: RequestDependencies) -> RecommendAnswer:
-    """Return ranked, explained products; the answer reports what is degraded.
+    """Return ranked, explained products; the answer reports its degradations.
 
-    Raises the caller's own errors, NothingAvailable when nothing could be answered, AnswerDegraded
-    below the minimum quality, and for a later page AnswerMissing.
+    Raises errors of the caller, NothingAvailable without any product, AnswerDegraded below the
+    minimum quality and, for a later page, AnswerMissing.
     """
     check(query, deps.catalogs)
     run = begin(query, deps)
@@ -64,16 +64,16 @@ async def recommend(query: RequestQuery, deps: RequestDependencies) -> Recommend
         except NothingAvailable:
             if run.unlisted_snapshot is None:
                 raise
-            # The products that can be shown, followed by those of the snapshot.
+            # The candidates that can be shown, followed by products of the snapshot.
             first = await _first_page(run, (*listings, *list_snapshot(run)))
         return _answer(run, _kept(run, first), activated)
 
 
 async def _first_page(run: Run, listings: tuple[CandidateList, ...]) -> FirstPage:
-    """Return the first page out of what the branches named.
+    """Return the first page of the candidates.
 
-    Raises NothingAvailable where less than a page can be shown and the snapshot names more, or
-    nothing can be shown; AnswerDegraded.
+    Raises NothingAvailable if no product can be shown, or less than a page while the snapshot has
+    more; AnswerDegraded.
     """
     with tracing.within("fuse"):
         found = fused(run, listings)
@@ -83,7 +83,7 @@ async def _first_page(run: Run, listings: tuple[CandidateList, ...]) -> FirstPag
     ordered = await order_candidates(run, candidates, record)
     whole = run.unlisted_snapshot is not None
     page = await read_page(run, ordered.order, ordered.rest, whole=whole)
-    if not page.results and run.trace.snapshot_listed:  # the shopper hid them all
+    if not page.results and run.trace.snapshot_listed:  # the shopper hid all of them
         raise NothingAvailable(run.trace.causes)
     read = ordered.order.product_ids[: page.offset]
     shown = [item.row.product_id for item in page.results]
@@ -94,7 +94,7 @@ async def _first_page(run: Run, listings: tuple[CandidateList, ...]) -> FirstPag
 
 
 def _draft(run: Run, candidates: FusedCandidates) -> AnswerRecord:
-    """Return the answer's record without its order, as the ranker adds that to what it ranks."""
+    """Return the answer's record without its order, which the ranker adds."""
     return AnswerRecord(
         answer_id=secrets.token_hex(16),
         request_digest=run.digests.stored,
@@ -109,16 +109,17 @@ def _draft(run: Run, candidates: FusedCandidates) -> AnswerRecord:
 
 
 def _kept(run: Run, first: FirstPage) -> FirstPage:
-    """Return the page with its record kept, if it can be, and its controls' exposures counted.
+    """Store the page's record, if possible, and count the exposures of its controls. Return the
+    page.
 
-    The ranker keeps the records of what it ranked. Others are queued for it unless it is
+    The ranker stores the records of answers that it ranked. Others are queued for it unless it is
     unreachable.
     """
     record, ordered = first.record, first.ordered
     if not ordered.by_ranker:
         record = replace(
             record,
-            # A new id: the ranker may still record under the first id what it ranked too late.
+            # A new id: the ranker may still record a late ranking under the first id.
             answer_id=secrets.token_hex(16),
             versions=versions_of(run),
             degradations=degraded(run, first.candidates),
@@ -136,7 +137,7 @@ def _kept(run: Run, first: FirstPage) -> FirstPage:
 
 
 def _answer(run: Run, first: FirstPage, activated: ControlOutcomes) -> RecommendAnswer:
-    """Return the first page's answer; later pages are promised only when the record was kept."""
+    """Return the first page's answer, with a page token only if the record was stored."""
     record, ordered, page = first.record, first.ordered, first.page
     lost, versions = degraded(run, first.candidates), versions_of(run)
     match = best_match(run, first.listings, ordered.order)

@@ -45,15 +45,15 @@ class ReplayedAnswer:
     differences: tuple[Difference, ...]
     places: tuple[ReplayedPlace, ...]
     versions: Versions
-    """Versions that would answer now."""
+    """Versions that an answer would use now."""
 
 
 async def replay(
     token: str, catalog_id: str, top_k: int, deps: RequestDependencies
 ) -> ReplayedAnswer:
-    """Return the answer as recorded and as computed now, its first `top_k` places side by side.
+    """Return the first `top_k` places of an answer, as recorded and as computed now.
 
-    Raises AttributionInvalid, AnswerMissing and what the ranker raises.
+    Raises AttributionInvalid, AnswerMissing and the ranker's errors.
     """
     if not 0 <= top_k <= MOST_SHOWN:
         raise RequestInvalid.at("top_k", f"is not within 0 and {MOST_SHOWN}")
@@ -83,7 +83,7 @@ async def replay(
 def _read(token: str, catalog_id: str, keys: KeyRing) -> AnswerAttribution:
     try:
         content = read_attribution_token(token, keys, round(time.time() * 1e6))
-    except TokenExpired as error:  # and so does the record
+    except TokenExpired as error:  # records expire at the same time
         raise AnswerMissing from error
     except ValueError as error:
         raise AttributionInvalid("is not a token of this service") from error
@@ -103,14 +103,14 @@ def _side_by_side(
 
 
 def _ranked(product: AnsweredProduct | None) -> AnsweredProduct | None:
-    """Return what the ranker computes of a product."""
+    """Return the ranker's values of a product."""
     return product and replace(product, matched_image_id="", branches=())
 
 
 def _scene_changes(
     then: Versions, deps: RequestDependencies, catalog_id: str
 ) -> tuple[str, list[Difference]]:
-    """Return the version of the answer's scene now, and how scene and release changed."""
+    """Return the current version of the answer's scene, and the changes of scene and release."""
     changes, version, kind = list[Difference](), "", DifferenceKind.SCENE_CHANGED
     try:
         version = deps.scenes.get(then.scene, catalog_id).version
@@ -130,9 +130,9 @@ def _scene_changes(
 async def _space_changes(
     catalog_id: str, then: Sequence[SpaceVersion], deps: RequestDependencies
 ) -> tuple[tuple[SpaceVersion, ...], list[Difference]]:
-    """Return the default spaces now, and those searched then that are no longer served.
+    """Return the current default spaces, and searched ones that are no longer served.
 
-    A model's own space is not among them: the ranker reports on its model.
+    The space of the ranking model is excluded: the ranker reports on its model.
     """
     searched = [space for space in then if space.space != COLLABORATIVE]
     if not searched:
@@ -157,7 +157,7 @@ async def _space_changes(
 async def _product_changes(
     catalog_id: str, record: RecordedAnswer, deps: RequestDependencies
 ) -> list[Difference]:
-    """Return which of the first products are gone or were written again."""
+    """Return which of the first products were deleted or changed."""
     ids = [product.product_id for product in record.products]
     if not ids:
         return []
@@ -181,5 +181,5 @@ async def _product_changes(
 
 
 def _not_compared(what: str, error: ServiceError) -> Difference:
-    """Say that something could not be looked up: a replay does not fail with it."""
+    """Return a note that a comparison was not possible: it does not fail the replay."""
     return Difference(what, f"not compared: {error.message}")

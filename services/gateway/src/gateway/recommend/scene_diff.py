@@ -162,7 +162,7 @@ async def _asked(
 async def _rows(
     catalog_id: str, asked: Sequence[_Asked], retriever: RetrieverPort
 ) -> Mapping[str, ProductRow]:
-    """Return the products as they are now, by id."""
+    """Return the current products, by id."""
     ids = sorted({item for each in asked for item in each.product_ids})
     rows: dict[str, ProductRow] = {}
     for start in range(0, len(ids), MOST_READ):
@@ -240,7 +240,7 @@ def _exposure(orders: Iterable[Sequence[str]]) -> Shares:
 def _exposures(
     before: Shares, after: Shares, rows: Mapping[str, ProductRow]
 ) -> Iterable[ExposureChange]:
-    """Yield of each dimension those whose share changes most."""
+    """Yield, for each dimension, the owners whose share changes most."""
     kinds: Mapping[str, Callable[[str], str]] = {
         "product": str,
         "brand": lambda item: rows[item].brand if item in rows else "",
@@ -281,7 +281,8 @@ def _figures(
 
 
 def gini(shares: Sequence[float]) -> float:
-    """Return the Gini coefficient of shares: 0, all equal, towards 1, one has all."""
+    """Return the Gini coefficient of shares, from 0 (all equal) towards 1 (one owner has
+    everything)."""
     ordered, count, total = sorted(shares), len(shares), sum(shares)
     if not total:
         return 0.0
@@ -290,7 +291,7 @@ def gini(shares: Sequence[float]) -> float:
 
 
 def entry_changes(current: Scene | None, changed: Scene) -> Iterable[SceneEntryChange]:
-    """Yield the entries that differ; none where there is no scene to compare with."""
+    """Yield the entries that differ; none without a scene to compare with."""
     if current is None:
         return
     before, after = (dict(_entries(_by_name(one))) for one in (current, changed))

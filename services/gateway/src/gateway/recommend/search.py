@@ -14,9 +14,9 @@ from servicekit import deadlines
 
 
 async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer:
-    """Return the nearest products; the answer reports what is degraded.
+    """Return the nearest products; the answer reports its degradations.
 
-    Raises the caller's own errors, and NothingAvailable when no signal could be followed.
+    Raises errors of the caller, and NothingAvailable if no signal could be searched.
     """
     check(query, deps.catalogs, signals_required=True)
     run = begin(query, deps)

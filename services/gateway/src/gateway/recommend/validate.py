@@ -32,9 +32,9 @@ MOST_VALUE = 512
 def check(
     query: RequestQuery, declared: Collection[str], *, signals_required: bool = False
 ) -> None:
-    """Raise RequestInvalid with all bad fields of a Recommend or Search request.
+    """Raise RequestInvalid with all invalid fields of a Recommend or Search request.
 
-    Photos are only measured here: the embedder decides whether they decode.
+    Only the size of photos is checked here; the embedder decodes them.
     """
     catalog(query.catalog_id, declared)
     page_size(query.page_size, DEFAULT_RESULTS, MOST_RESULTS)
@@ -45,7 +45,7 @@ def check(
 
 
 def check_product(query: RequestQuery, product_id: str) -> None:
-    """Raise RequestInvalid for a bad question about a product of the answer to a request."""
+    """Raise RequestInvalid for an invalid request to explain a product."""
     violations = list(_id_violations(product_id, "product_id"))
     if query.page_token:
         violations.append(
@@ -56,7 +56,7 @@ def check_product(query: RequestQuery, product_id: str) -> None:
 
 
 def check_question(question: Question, declared: Collection[str]) -> None:
-    """Raise RequestInvalid with all bad fields of a question about one photo."""
+    """Raise RequestInvalid with all invalid fields of a Classify request."""
     catalog(question.catalog_id, declared)
     violations = list(_long_texts((("request_id", question.request_id, MOST_REQUEST_ID),)))
     if not 0 <= question.top_k <= MOST_GUESSES:
@@ -70,7 +70,7 @@ def check_question(question: Question, declared: Collection[str]) -> None:
 def check_heat_map(
     catalog_id: str, photo: Signal, product_id: str, declared: Collection[str]
 ) -> None:
-    """Raise RequestInvalid with all bad fields of a question about a photo and a product."""
+    """Raise RequestInvalid with all invalid fields of a request for a heat map."""
     catalog(catalog_id, declared)
     violations = list(_photo_violations(photo))
     violations += _id_violations(product_id, "product_id")
@@ -169,7 +169,7 @@ def _texts(query: RequestQuery) -> tuple[tuple[str, str, int], ...]:
 
 
 def _long_texts(texts: Iterable[tuple[str, str, int]]) -> Iterator[FieldViolation]:
-    """Yield texts that are too long; each is given with its field and its most characters."""
+    """Yield violations of texts that are too long, given as field, text and maximum length."""
     for name, value, most in texts:
         if len(value) > most:
             yield FieldViolation(name, f"is longer than {most} characters")
@@ -201,7 +201,7 @@ def _content_violations(signal: Signal) -> Iterator[FieldViolation]:
 
 
 def _part_violations(signal: Signal) -> Iterator[FieldViolation]:
-    """Yield what is wrong with the part of a photo to search by."""
+    """Yield violations of box and find_subject."""
     box, find = (photo_path(signal.index, part) for part in ("box", "find_subject"))
     if not signal.is_photo and (signal.box is not None or signal.find_subject):
         yield FieldViolation(find if signal.box is None else box, "is valid for photos only")
@@ -212,7 +212,7 @@ def _part_violations(signal: Signal) -> Iterator[FieldViolation]:
 
 
 def _box_violations(box: Box, path: str) -> Iterator[FieldViolation]:
-    """Yield the violation of an invalid box. NaN fails every comparison, and so is invalid."""
+    """Yield the violation of an invalid box. NaN fails every comparison, hence is invalid."""
     if not (0 <= box.left < box.right <= 1 and 0 <= box.top < box.bottom <= 1):
         yield FieldViolation(
             path,

@@ -27,7 +27,7 @@ class ResolvedAnchors:
 
 
 async def resolve_anchors(run: Run) -> tuple[Run, ResolvedAnchors]:
-    """Return the run with its anchors, and within the categories that its scene wants."""
+    """Return the run with its anchors, and with the categories that its scene excludes."""
     asked = run.query
     run, given = await infer_anchors(run)
     run, kept = await exclude_anchor_categories(run)
@@ -35,9 +35,9 @@ async def resolve_anchors(run: Run) -> tuple[Run, ResolvedAnchors]:
 
 
 async def infer_anchors(run: Run) -> tuple[Run, FromRanker | None]:
-    """Infer the anchors of a request that names none, where the scene needs them first.
+    """Infer the anchors of a request that names none, if the scene needs them before searches.
 
-    Return the run with them, and what the ranker answered.
+    Return the run with them, and the ranker's response.
     """
     scene, query = run.plan.scene, run.query
     named = query.about or scene.anchors_from is AnchorSource.REQUEST or query.shopper is None
@@ -55,9 +55,9 @@ async def infer_anchors(run: Run) -> tuple[Run, FromRanker | None]:
 
 
 async def exclude_anchor_categories(run: Run) -> tuple[Run, BranchResult]:
-    """Exclude the anchors' categories where the scene wants that.
+    """Exclude the anchors' categories if the scene defines that.
 
-    Return the run, and which anchors the catalog does not hold.
+    Return the run, and the anchors that are missing from the catalog.
     """
     level = run.plan.scene.other_categories
     if not level or not run.query.about:
@@ -69,14 +69,14 @@ async def exclude_anchor_categories(run: Run) -> tuple[Run, BranchResult]:
 
 
 def unsearched(run: Run) -> Mapping[int, str]:
-    """Return the products that the request is about and does not search by, by place."""
+    """Return the request's anchors that are not signals, by index."""
     searched = Branch.VISUAL in run.plan.branches
     near = {signal.index for signal in run.query.signals} if searched else ()
     return {place: item for place, item in _places(run.query).items() if place not in near}
 
 
 async def missing(run: Run, places: Mapping[int, str]) -> BranchResult:
-    """Return which of these products the catalog does not hold."""
+    """Return which of these products are missing from the catalog."""
     return (await _categories(run, places))[1]
 
 
@@ -88,10 +88,9 @@ def _places(query: RequestQuery) -> Mapping[int, str]:
 async def _categories(
     run: Run, places: Mapping[int, str]
 ) -> tuple[Mapping[str, str], BranchResult]:
-    """Return the written category paths of the products that the catalog holds, and those it does
-    not.
+    """Return the written category paths of the products that exist, and the missing products.
 
-    Products are found whether they may be answered or not.
+    Products that may not be in the answer are read too.
     """
     ids = list(dict.fromkeys(places.values()))
     try:

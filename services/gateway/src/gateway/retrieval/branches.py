@@ -21,12 +21,12 @@ from gateway.state.run import Run
 
 
 async def find(run: Run, anchors: ResolvedAnchors | None = None) -> tuple[CandidateList, ...]:
-    """Return what all branches of the plan name; a branch that fails is noted and left out.
+    """Return the results of all branches of the plan; failed branches are noted and skipped.
 
-    When they name nothing, what is popular, then what is newest; these follow what merely trends,
-    too, for a shopper of whom nothing is known. Empty when nothing passes the filter. `anchors`:
-    those that were resolved before; None: they are resolved here. Raises the caller's own errors,
-    and NothingAvailable when everything failed.
+    If they find nothing, or only trending products for an unknown shopper, popular products are
+    added, then the newest ones. Empty if no product passes the filter. `anchors`: anchors resolved
+    before; None: they are resolved here. Raises errors of the caller, and NothingAvailable if
+    everything failed.
     """
     if anchors is None:
         run, anchors = await resolve_anchors(run)
@@ -43,7 +43,7 @@ async def find(run: Run, anchors: ResolvedAnchors | None = None) -> tuple[Candid
         jobs.append(missing(run, places))
     result = merged([kept, *await in_parallel(*jobs)])
     if not asked.about and given:
-        result = replace(result, missing={})  # anchors of the ranker, not of the caller
+        result = replace(result, missing={})  # inferred by the ranker, not given by the caller
     run.trace.note(result)
     _refuse_if_all_missing(asked, result.missing)
     listings = result.listings
@@ -56,10 +56,9 @@ async def find(run: Run, anchors: ResolvedAnchors | None = None) -> tuple[Candid
 
 
 async def search(run: Run) -> tuple[CandidateList, ...]:
-    """Return what the signals alone name.
+    """Return the results of the signals alone.
 
-    Raises SpaceMissing when no signal has a space, else NothingAvailable when none could be
-    followed.
+    Raises SpaceMissing if no signal has a space, else NothingAvailable if none could be searched.
     """
     near, counted = await in_parallel(near_signals(run), count_facets(run))
     result = run.trace.note(merged([near, counted]))
@@ -73,7 +72,7 @@ async def search(run: Run) -> tuple[CandidateList, ...]:
 
 
 async def near_signals(run: Run) -> BranchResult:
-    """Return what is near to the signals that could be followed."""
+    """Return the results of the signals that could be searched."""
     return merged(await in_parallel(*(_near(run, branch) for branch in _signalled(run))))
 
 
@@ -86,7 +85,7 @@ async def _near(run: Run, branch: Branch) -> BranchResult:
 
 
 def _refuse_if_all_missing(query: RequestQuery, missing: Mapping[int, str]) -> None:
-    """Raise ProductNotFound where the catalog holds none of the wanted products."""
+    """Raise ProductNotFound if all requested products are missing from the catalog."""
     wanted = {signal.index for signal in query.wanted}
     wanted |= {FIRST_ANCHOR - place for place in range(len(query.anchors))}
     if wanted and wanted <= missing.keys():

@@ -14,7 +14,7 @@ from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
 PARTS = {"BOX_INVALID": "box", "SUBJECT_SEARCH_UNAVAILABLE": "find_subject"}
-"""Field of a photo's signal to blame, by reason of the embedder's error."""
+"""Invalid field of a photo's signal, by reason of the embedder's error."""
 REFUSED = frozenset(
     {"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "IMAGES_TOO_LARGE", "URI_FORBIDDEN", *PARTS}
 )
@@ -24,10 +24,10 @@ REFUSED = frozenset(
 async def embed(
     run: Run, branch: Branch, signals: Sequence[Signal], until: float, *, again: bool
 ) -> tuple[list[tuple[Signal, Vector]], BranchResult]:
-    """Return the vectors of those signals that could be embedded, and what is to be noted.
+    """Return the vectors of the signals that could be embedded, and notes for the trace.
 
-    `again`: embed by the default version when the learned one is no longer served. Raises the
-    caller's own errors.
+    `again`: retry with the default version if the known one is no longer served. Raises errors of
+    the caller.
     """
     if not signals:
         return [], NOTHING
@@ -79,14 +79,15 @@ def _is_not_served(item: Vector | ServiceError) -> bool:
 
 
 def _cause(signal: Signal, error: ServiceError) -> DegradationCause:
-    """Return what a signal's failure means; raise it where its photo is unusable."""
+    """Return the failure of a signal. Raise it if the signal's photo is invalid."""
     if refused := photo_error(signal, error):
         raise refused
     return cause_of(Peer.EMBEDDER, error)
 
 
 def photo_error(photo: Signal, error: ServiceError) -> ServiceError | None:
-    """Return the embedder's error about a photo, with the path of its field; else None."""
+    """Return the embedder's error about a photo with the path of its field; None for other
+    errors."""
     if error.reason in REFUSED:
         part = PARTS.get(error.reason, photo.kind)
         return ImageRefused(photo.index, part, error.reason, error.message)

@@ -9,7 +9,7 @@ FACETS = "facets"
 
 
 async def count_facets(run: Run) -> BranchResult:
-    """Return the facets asked for; a failure is noted."""
+    """Return the requested facets; a failure is noted."""
     if not run.query.facets:
         return NOTHING
     try:

@@ -23,10 +23,11 @@ from sightline_rules.grouping import grouped
 
 
 async def fall_back(run: Run, candidates: RankerCandidates | None) -> tuple[CandidateList, ...]:
-    """Return what is popular, then, until a page is full, what is newest, in the filter's scope.
+    """Return popular products that pass the filter, followed by the newest ones until a page is
+    full.
 
-    `candidates`: popular ones that the ranker gave for the shopper; None: it was not asked. Raises
-    NothingAvailable.
+    `candidates`: popular products that the ranker returned for the shopper; None if it was not
+    called. Raises NothingAvailable.
     """
     if Peer.RETRIEVER in run.trace.unreachable:
         # The ranker's products could not be looked up.
@@ -43,8 +44,8 @@ async def fall_back(run: Run, candidates: RankerCandidates | None) -> tuple[Cand
 async def filled_up(
     run: Run, listings: tuple[CandidateList, ...], candidates: RankerCandidates
 ) -> tuple[CandidateList, ...]:
-    """Return the listings and, where they name too few for some pages, what is popular, then
-    newest."""
+    """Return the listings and, if they have too few products for some pages, popular, then newest
+    products."""
     known = {product_id for item in listings for product_id in item.ids}
     if len(known) >= run.plan.top_k or Peer.RETRIEVER in run.trace.unreachable:
         return listings
@@ -55,7 +56,7 @@ async def filled_up(
 
 
 def _last(run: Run) -> tuple[CandidateList, ...]:
-    """Return what the snapshot proves to pass. Raises NothingAvailable."""
+    """Return the products that the snapshot proves to pass. Raises NothingAvailable."""
     listings = list_snapshot(run)
     if not listings:
         raise NothingAvailable(run.trace.causes)
@@ -63,9 +64,9 @@ def _last(run: Run) -> tuple[CandidateList, ...]:
 
 
 def list_snapshot(run: Run) -> tuple[CandidateList, ...]:
-    """Return the snapshot's products that it proves to pass, as the scene's fallbacks.
+    """Return the products that the snapshot proves to pass, as lists of the scene's fallbacks.
 
-    Empty: none is. Raises FilterInvalid.
+    Empty if there are none. Raises FilterInvalid.
     """
     run.trace.snapshot_listed = True
     copy, scene = run.snapshot, run.plan.scene
@@ -86,9 +87,9 @@ def list_snapshot(run: Run) -> tuple[CandidateList, ...]:
 
 
 def _popular_before(run: Run) -> RankerCandidates | None:
-    """Return what was popular when the snapshot was read; None: not known.
+    """Return the snapshot's popular products; None without a snapshot.
 
-    The record decides which of it may be answered.
+    The record decides which of them may be in the answer.
     """
     copy = run.snapshot
     if copy is None or not copy.popular:
@@ -102,7 +103,8 @@ def _fills_a_page(run: Run, listing: CandidateList) -> bool:
 
 
 async def _popular(run: Run, candidates: RankerCandidates | None) -> BranchResult:
-    """Return popular products that pass the filter; no list: none, or unavailable."""
+    """Return popular products that pass the filter; no list if there are none or they can't be
+    read."""
     if not run.plan.scene.popular_fallback:
         return NOTHING
     asked, until, notes = run.plan.generated, run.plan.ends.fallback, NOTHING
@@ -123,7 +125,7 @@ async def _popular(run: Run, candidates: RankerCandidates | None) -> BranchResul
 
 
 async def _newest(run: Run, before: tuple[CandidateList, ...]) -> BranchResult:
-    """Return the newest products that pass the filter, behind those of `before`."""
+    """Return the newest products that pass the filter, ranked after those of `before`."""
     if not run.plan.scene.new_fallback or Peer.RETRIEVER in run.trace.unreachable:
         return NOTHING
     known = frozenset(product_id for listing in before for product_id in listing.ids)
@@ -143,7 +145,7 @@ async def _newest(run: Run, before: tuple[CandidateList, ...]) -> BranchResult:
 
 
 def distinct_count(columns: ProductColumns, left_out: Collection[str]) -> int:
-    """Count the products that are not left out, near-duplicates as one."""
+    """Count the products that are not excluded, near-duplicates as one."""
     rows = [row for row, item in enumerate(columns.product_ids) if item not in left_out]
     families, hashes = columns.families, columns.image_hashes
     shown = [hashes[row] for row in rows] if hashes else [NO_HASH] * len(rows)

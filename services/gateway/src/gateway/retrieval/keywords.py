@@ -12,7 +12,7 @@ from servicekit.errors import ServiceError
 
 
 async def by_keywords(run: Run) -> BranchResult:
-    """Return a list for each text that could be searched for."""
+    """Return a list for each text that could be searched."""
     texts = [signal for signal in run.query.signals if signal.kind is SignalKind.TEXT]
     return merged(await in_parallel(*(_of_text(run, signal) for signal in texts)))
 

@@ -27,12 +27,12 @@ DAY_MICROS = 86_400_000_000
 
 
 async def newest(run: Run) -> BranchResult:
-    """Return the newest products that pass, as candidates like any others."""
+    """Return the newest products that pass, as ordinary candidates."""
     return await _listed(run, Branch.NEW, run.plan.scope)
 
 
 async def of_followed(run: Run) -> BranchResult:
-    """Return the newest products by the values that the shopper follows."""
+    """Return the newest products that have a value that the shopper follows."""
     attribute = (run.plan.scene.followed_attribute, run.query.followed)
     return await _listed(run, Branch.FOLLOWED, replace(run.plan.scope, attribute=attribute))
 
@@ -49,9 +49,9 @@ async def _listed(run: Run, branch: Branch, scope: AnswerScope) -> BranchResult:
 
 
 async def new_products(run: Run) -> BranchResult:
-    """Return the newest products that pass and are new by the scene's measure.
+    """Return the newest products that pass and are new as the scene defines it.
 
-    They come behind what else is named. No list: none is new, or they could not be read.
+    They rank after all other candidates. No list if none is new or they can't be read.
     """
     since = run.time_micros - run.plan.scene.diversity.exploration_days * DAY_MICROS
     try:

@@ -54,10 +54,10 @@ async def ask_ranker(run: Run) -> FromRanker:
 
 
 async def by_behaviour(run: Run, given: FromRanker | None = None) -> BranchResult:
-    """Return what fits the shopper, and what recommenders name.
+    """Return candidates that fit the shopper, and those of recommenders.
 
-    Of a large catalog it comes from the index, if that holds the model's products, else from the
-    ranker. `given`: what the ranker answered already.
+    For a large catalog they come from the index, if it holds the model's products, else from the
+    ranker. `given`: response of an earlier call of the ranker.
     """
     candidates, notes = given or await ask_ranker(run)
     if candidates is not None and candidates.vectors:
@@ -87,9 +87,10 @@ async def by_behaviour(run: Run, given: FromRanker | None = None) -> BranchResul
 
 
 async def _looked_up(run: Run, candidates: RankerCandidates) -> BranchResult:
-    """Return of each of the ranker's lists what passes the filter; no list: they could not be read.
+    """Return the ranker's lists with the products that pass the filter; no list if they can't be
+    read.
 
-    All are read at once; where they are more than one read takes, the best of each.
+    All lists are read together; if they exceed the limit of one read, the best of each.
     """
     lists = candidates.lists
     named = [candidates.product_ids, *(item.product_ids for item in lists)]
@@ -116,7 +117,7 @@ async def _looked_up(run: Run, candidates: RankerCandidates) -> BranchResult:
 
 
 def picked(columns: ProductColumns, ids: Collection[str]) -> ProductColumns:
-    """Return the columns of those of these products that have some, in the columns' order."""
+    """Return the columns of those of these products that they contain, in the columns' order."""
     if len(ids) >= len(columns.product_ids) and set(columns.product_ids) <= set(ids):
         return columns
     wanted = frozenset(ids)
@@ -125,7 +126,7 @@ def picked(columns: ProductColumns, ids: Collection[str]) -> ProductColumns:
 
 
 def recommenders_of(run: Run, *, only: bool = False) -> Recommenders:
-    """Return what the ranker goes by beside the shopper's behaviour."""
+    """Return the recommenders to request in addition to behaviour."""
     names, anchors = run.plan.recommenders, anchors_of(run)
     if not names and not anchors:
         return NO_RECOMMENDERS
@@ -134,7 +135,7 @@ def recommenders_of(run: Run, *, only: bool = False) -> Recommenders:
 
 
 def anchors_of(run: Run) -> RequestAnchors:
-    """Return what the request is about, as far as it is known."""
+    """Return the anchors that are known so far."""
     ids = run.query.about or run.trace.anchors
     if ids or run.query.shopper is None:
         return RequestAnchors(ids)
@@ -142,9 +143,9 @@ def anchors_of(run: Run) -> RequestAnchors:
 
 
 async def _near_shopper(run: Run, candidates: RankerCandidates) -> BranchResult:
-    """Return what the index holds near the shopper.
+    """Return the products in the index nearest to the shopper.
 
-    No list: it could not be searched, or holds the products of no model that the ranker has.
+    No list if the search failed, or the index holds no version of a model that the ranker has.
     """
     try:
         found = await _searched(run, candidates)
@@ -152,14 +153,15 @@ async def _near_shopper(run: Run, candidates: RankerCandidates) -> BranchResult:
         return failed(BRANCH, Peer.RETRIEVER, error)
     if found is None:
         return NOTHING
-    # An inner product is no similarity: as for the ranker's candidates, only the order counts.
+    # An inner product is not a similarity: only the order counts, as for the ranker's candidates.
     listing = CandidateList(BRANCH, 1.0, found.columns, collapsed=found.collapsed)
     step = f"{BRANCH}: top {run.plan.top_k} by {candidates.basis}, index"
     return BranchResult((listing,), found=(found,), steps=(step,))
 
 
 async def _searched(run: Run, candidates: RankerCandidates) -> NearestProducts | None:
-    """Return the best products for the shopper; None: the index holds no model that the ranker has.
+    """Return the best products for the shopper; None if the index holds no version of a model that
+    the ranker has.
 
     Raises ServiceError.
     """

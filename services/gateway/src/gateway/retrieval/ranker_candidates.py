@@ -23,9 +23,9 @@ async def generate(
     accept_vectors: bool = False,
     recommenders: Recommenders = NO_RECOMMENDERS,
 ) -> tuple[RankerCandidates | None, BranchResult]:
-    """Return the ranker's candidates, None where it failed, and what is to be noted.
+    """Return the ranker's candidates, None if it failed, and notes for the trace.
 
-    `branch`: the branch that fails with them, beside the recommenders.
+    `branch`: branch that fails with the call, in addition to the recommenders.
     """
     popular = shopper is None and recommenders is NO_RECOMMENDERS
     try:
@@ -52,9 +52,10 @@ async def generate(
 async def look_up(
     run: Run, ids: Sequence[str], branch: str, until: float
 ) -> tuple[ProductColumns | None, BranchResult]:
-    """Return the columns of the first 1,000 products that pass the filter, and what is to be noted.
+    """Return the columns of those of the first 1,000 products that pass the filter, and notes for
+    the trace.
 
-    None: the record could not be read.
+    The columns are None if the record can't be read.
     """
     if not ids:
         return ProductColumns(), NOTHING

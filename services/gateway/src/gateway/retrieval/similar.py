@@ -42,9 +42,9 @@ _PART = re.compile(r"blend\.parts\[(\d+)\]\.product_id")
 
 
 async def similar(run: Run, branch: Branch) -> BranchResult:
-    """Return what is near to the branch's signals that could be followed.
+    """Return the lists of the branch's signals that could be searched.
 
-    All of it is from one generation of the index: another one may become active between two
+    All are from one generation of the index, although another one may become active between two
     searches.
     """
     for _ in range(MOST_ROUNDS):
@@ -76,10 +76,10 @@ async def _near_all(run: Run, branch: Branch) -> BranchResult:
 
 
 async def takes_texts(run: Run) -> bool:
-    """Return whether texts can be searched for in the visual space.
+    """Return whether texts can be searched in the visual space.
 
-    While the version that the index holds is not known, it is assumed to be one that takes texts;
-    the index's refusal corrects it.
+    While the version in the index is unknown, a version that takes texts is assumed; the index
+    rejects a wrong one.
     """
     catalog_id, versions, space = run.query.catalog_id, run.deps.versions, SPACES[Branch.VISUAL]
     try:
@@ -118,10 +118,9 @@ async def _near_product(run: Run, branch: Branch, signal: Signal) -> BranchResul
 
 
 async def _near_embedded(run: Run, branch: Branch, signals: Sequence[Signal]) -> BranchResult:
-    """Return what is near to photos or texts.
+    """Return the lists of photos or texts.
 
-    They are embedded a second time when the index holds another version of the space than they were
-    embedded by.
+    They are embedded again if the index holds another version of the space.
     """
     vectors, notes = await embed(run, branch, signals, run.plan.ends.embed, again=True)
     first = await in_parallel(*(_near_vector(run, branch, item, again=True) for item in vectors))
@@ -137,9 +136,10 @@ async def _near_embedded(run: Run, branch: Branch, signals: Sequence[Signal]) ->
 async def _near_vector(
     run: Run, branch: Branch, embedded: tuple[Signal, Vector], *, again: bool
 ) -> BranchResult | None:
-    """Return the products near to a vector; None: the index holds another version of the space.
+    """Return the products nearest to a vector; None if the index holds another version of the
+    space.
 
-    `again`: whether it may be embedded once more; else that is a failure.
+    `again`: the signal may be embedded again; otherwise another version is a failure.
     """
     signal, vector = embedded
     try:
@@ -151,7 +151,7 @@ async def _near_vector(
 
 
 def _learn(run: Run, space: str, error: ServiceError) -> bool:
-    """Return whether a refusal names the version that the index holds, and remember it."""
+    """Return whether a rejection names the version in the index, and remember the version."""
     held = error.metadata.get("held", "")
     if error.reason != "INDEX_VERSION_MISMATCH" or not held:
         return False
@@ -162,7 +162,7 @@ def _learn(run: Run, space: str, error: ServiceError) -> bool:
 async def _near_signal(
     run: Run, branch: Branch, signal: Signal, near: Vector | str
 ) -> BranchResult:
-    """Return the products near to one signal. Raises ServiceError."""
+    """Return the products nearest to one signal. Raises ServiceError."""
     found = await search(run, near, run.query.left_out, run.query.min_index_token)
     listing = listing_of(branch, signal.strength, found, signal)
     return result_of(run, listing, found)
@@ -171,7 +171,7 @@ async def _near_signal(
 def listing_of(
     branch: Branch, weight: float, found: NearestProducts, near: Signal | None = None
 ) -> CandidateList:
-    """Return the list of what a search found near to one signal, or to several (None)."""
+    """Return the listing of a search by one signal, or by several (None)."""
     return CandidateList(
         branch,
         weight,
@@ -213,15 +213,15 @@ async def search(
 
 
 async def _near_together(run: Run, branch: Branch, signals: Sequence[Signal]) -> BranchResult:
-    """Return what is near to wanted signals together; where they cancel out, to each of them."""
+    """Return the list of all positive signals together; if they cancel out, a list for each."""
     near = await _near_blend(run, branch, signals)
     return await _near_each(run, branch, signals) if near is None else near
 
 
 async def _near_blend(run: Run, branch: Branch, signals: Sequence[Signal]) -> BranchResult | None:
-    """Return what is near to signals put together; None: they cancel out.
+    """Return the list of signals combined into one vector; None if they cancel out.
 
-    Signals that failed are left out.
+    Failed signals are skipped.
     """
     nears: dict[int, Vector | str] = {
         signal.index: signal.product_id for signal in signals if signal.kind is SignalKind.PRODUCT
@@ -260,7 +260,7 @@ async def _near_blend(run: Run, branch: Branch, signals: Sequence[Signal]) -> Br
 
 
 def _missing(error: ServiceError, signals: Sequence[Signal]) -> Mapping[int, str]:
-    """Return the products that the catalog does not hold, by their signals' places."""
+    """Return the products missing from the catalog, by index of the signal."""
     if error.reason != "PRODUCT_NOT_FOUND":
         return {}
     rows = (_PART.fullmatch(violation.field) for violation in error.violations)

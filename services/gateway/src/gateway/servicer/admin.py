@@ -96,7 +96,7 @@ class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
     async def ListExperiments(
         self, request: experiments_pb.ListExperimentsRequest, context: Context
     ) -> experiments_pb.ListExperimentsResponse:
-        """List the experiments, with what is wrong with this gateway's files of them."""
+        """List the experiments, with the problems of this gateway's files."""
         request.catalog_id = admit(request, self._catalogs)
         if self._experiments is not None:
             await self._experiments.refresh()

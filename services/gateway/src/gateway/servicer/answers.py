@@ -51,7 +51,7 @@ def recommendation(
 
 
 def _fill(result: AnswerResult, message: pb.RecommendedProduct) -> None:
-    """Fill in a result in place, as what is given to a constructor is copied."""
+    """Fill in a result in place: a constructor would copy its arguments."""
     answered = result.answered
     message.product.CopyFrom(cast(product_pb2.Product, result.row))
     message.rank = result.rank
@@ -201,7 +201,7 @@ def classification(value: Classified, request_id: str) -> pb.ClassifyResponse:
 
 
 def proposal_message(value: Proposal) -> pb.FilterProposal:
-    """Return a filter that passes what is in one of the categories."""
+    """Return a filter that passes products in one of the categories."""
     paths = [categories.join(path) for path in value.paths]
     return pb.FilterProposal(
         filter=_filter(paths), text=_text(paths), probability=value.probability
@@ -219,6 +219,6 @@ def _filter(paths: list[str]) -> filter_pb2.Filter:
 
 
 def _text(paths: list[str]) -> str:
-    """Return the filter as the command line writes it."""
+    """Return the filter in the syntax of the command line."""
     quoted = (path.replace("\\", "\\\\").replace('"', '\\"') for path in paths)
     return " OR ".join(f'category = "{path}"' for path in quoted)

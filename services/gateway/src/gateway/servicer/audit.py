@@ -1,4 +1,4 @@
-"""The audit log, stored by the services behind the gateway, which has no store."""
+"""The audit log. The gateway has no store, so the services behind it store the entries."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ OWNERS = (Peer.RETRIEVER, Peer.RANKER)
 """Owners of entries, in order of preference: the first one that accepts an entry stores it."""
 
 EACH_SECONDS = 2.0
-"""Timeout of each of them, in seconds."""
+"""Timeout of each owner in seconds."""
 
 Owner = tuple[PeerCaller, "audit_service_pb2_grpc.AuditServiceAsyncStub"]
 
@@ -30,7 +30,7 @@ class AuditLog:
     """Writer and reader of the audit log."""
 
     def __init__(self, connections: Mapping[Peer, Connection], keys: SigningKeys) -> None:
-        """`keys`: what signs page tokens."""
+        """`keys` sign page tokens."""
         self._tokens = ListTokens("ListAuditEntries", keys)
         self._owners: dict[str, Owner] = {}
         for peer in OWNERS:
@@ -38,7 +38,8 @@ class AuditLog:
             self._owners[peer.value] = caller, audit_service_pb2_grpc.AuditServiceStub(channel)
 
     async def append(self, entry: pb.AuditEntry) -> None:
-        """Have an entry stored. Raise the last store's ServiceError if none takes it."""
+        """Store an entry with the first owner that accepts it. Raise the last owner's ServiceError
+        if none does."""
         request = pb.AppendAuditEntryRequest(
             catalog_id=entry.catalog_id, request_id=entry.request_id, entry=entry
         )

@@ -34,7 +34,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         caller: PeerCaller,
         keys: SigningKeys,
     ) -> None:
-        """`keys`: what signs page tokens."""
+        """`keys` sign page tokens."""
         self._catalogs = catalogs
         self._tokens = ListTokens("ListProducts", keys)
         self._products = retriever_grpc.ProductServiceStub(channel)

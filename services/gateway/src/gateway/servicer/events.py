@@ -20,7 +20,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["UserEventService"]
 
 ATTRIBUTIONS = Counter(
     "sightline_gateway_attributions_total",
-    "Events with an attribution token, by whether it named an answer of their catalog.",
+    "Events with an attribution token, by result of reading the token.",
     ("outcome",),
 )
 
@@ -36,7 +36,7 @@ _EVENTS = {number: EVENTS.labels(kind) for number, kind in _KINDS.items()}
 
 ARM_EVENTS = Counter(
     "sightline_gateway_experiment_events_total",
-    "Events with the attribution token of an arm's answer, written again ones included, by"
+    "Events with the attribution token of an arm's answer, repeated ones included, by"
     " experiment, arm and type.",
     ("experiment", "arm", "type"),
 )
@@ -48,7 +48,7 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
     def __init__(
         self, catalogs: Sequence[str], passthrough: Passthrough, keys: SigningKeys
     ) -> None:
-        """`keys`: what signed attribution tokens."""
+        """`keys` verify attribution tokens."""
         self._catalogs, self._keys = catalogs, keys
         self._append = passthrough.call(SERVICE, "WriteEvents")
         self._merge = passthrough.call(SERVICE, "MergeShopper")
@@ -75,7 +75,7 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
     async def MergeShopper(
         self, request: pb.MergeShopperRequest, context: Context
     ) -> pb.MergeShopperResponse:
-        """Make a visitor's events a user's."""
+        """Merge a visitor into a user."""
         request.catalog_id = admit(request, self._catalogs)
         visitors.check_proof(request, self._keys())
         request.ClearField("visitor_proof")
@@ -84,8 +84,7 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
 
 
 def _attribute(event: event_pb2.Event, catalog_id: str, keys: KeyRing) -> None:
-    """Fill in the answer that the event's token names, and its arm. What the caller wrote is no
-    matter."""
+    """Set the answer and arm that the event's token names; values of the caller are overwritten."""
     event.answer_id, event.arm = "", ""
     if not event.attribution_token:
         return

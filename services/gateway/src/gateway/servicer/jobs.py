@@ -33,7 +33,7 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
     def __init__(
         self, catalogs: Sequence[str], connections: Mapping[Peer, Connection], keys: SigningKeys
     ) -> None:
-        """`keys`: what signs page tokens."""
+        """`keys` sign page tokens."""
         self._catalogs = catalogs
         self._tokens = ListTokens("ListJobs", keys)
         self._owners: dict[str, Owner] = {}
@@ -84,7 +84,7 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
         return fetch
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> job_pb2.Job:
-        """Ask a job to stop."""
+        """Request that a job stops."""
         caller, stub = self._owner(request)
         return await caller.call(stub.CancelJob, request)
 

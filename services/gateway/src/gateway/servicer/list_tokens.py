@@ -23,7 +23,7 @@ class ListTokens:
     clock: Clock = now_micros
 
     def opened(self, request: Any) -> str:
-        """Return the token that the list's owner gave; empty: the first page.
+        """Return the list owner's token; empty for the first page.
 
         Raises PageTokenInvalid.
         """
@@ -36,7 +36,7 @@ class ListTokens:
         return token.decode()
 
     def sealed(self, request: Any, token: str) -> str:
-        """Return the caller's token for an owner's token; empty: this is the last page."""
+        """Return the caller's token for an owner's token; empty for the last page."""
         end = self.clock() + GOOD_MICROS
         return token and self.keys().seal(self._about(request), token.encode(), end)
 

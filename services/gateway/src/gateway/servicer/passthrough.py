@@ -106,14 +106,14 @@ class Passthrough:
         once: grpc.aio.Channel,
         keys: SigningKeys,
     ) -> None:
-        """`once`: to the retriever, without retries. `keys`: what signs page tokens."""
+        """`once`: channel to the retriever without retries. `keys` sign page tokens."""
         self._catalogs = catalogs
         self._connections = connections
         self._once = once
         self._keys = keys
 
     def serve(self, servicer: object, public: ServiceDescriptor) -> None:
-        """Give a servicer the routed methods of its service that it does not have itself."""
+        """Add the routed methods of its service to a servicer that lacks them."""
         for name in ROUTES[public.full_name]:
             if name not in vars(type(servicer)):
                 setattr(servicer, name, self._method(public, name))
@@ -152,7 +152,7 @@ class Passthrough:
         return paged
 
     def versions(self) -> dict[str, str]:
-        """Return the version that each peer last reported with its status; "": unknown."""
+        """Return the version that each peer last reported with its status; empty if unknown."""
         return {peer.value: caller.version for peer, (_, caller) in self._connections.items()}
 
     def _method(self, public: ServiceDescriptor, name: str) -> Any:
@@ -165,10 +165,9 @@ class Passthrough:
 
 
 def _depends(request: Any) -> bool:
-    """Return whether a write depends on what was read.
+    """Return whether a write has a precondition (etag).
 
-    A second try would meet its own first one, or what others wrote over that, and report
-    ETAG_MISMATCH of a write that was done.
+    A retry would fail with ETAG_MISMATCH although the first attempt succeeded.
     """
     products = [*getattr(request, "products", ())]
     products += [update.product for update in getattr(request, "updates", ())]

@@ -27,7 +27,7 @@ FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
 
 
 def question(request: pb.ClassifyRequest) -> Question:
-    """Return what Classify is asked."""
+    """Return the query of a Classify request."""
     return Question(
         photo=_photo(request),
         catalog_id=request.catalog_id or DEFAULT_CATALOG,
@@ -37,7 +37,7 @@ def question(request: pb.ClassifyRequest) -> Question:
 
 
 def recommend_query(request: pb.RecommendRequest) -> RequestQuery:
-    """Return what Recommend is asked. Raises RequestInvalid."""
+    """Return the query of a Recommend request. Raises RequestInvalid."""
     return RequestQuery(
         **_plain(request),
         shopper=messages.shopper(request.shopper),
@@ -51,7 +51,7 @@ check_orders(FIELDS, {*_SORTS.values()})
 
 
 def search_query(request: pb.SearchRequest) -> RequestQuery:
-    """Return what Search is asked."""
+    """Return the query of a Search request."""
     sort = _SORTS.get(request.sort, str(request.sort))
     return RequestQuery(**{**_plain(request), "sort": sort}, facets=tuple(request.facets))
 
@@ -61,8 +61,8 @@ _OF_QUERY = frozenset(each.name for each in fields(RequestQuery))
 
 @cache
 def _copied(kind: Descriptor) -> tuple[tuple[str, bool], ...]:
-    """Return the fields that a message and RequestQuery hold alike, each with whether it is
-    repeated: texts, numbers and flags of the same name."""
+    """Return the fields (texts, numbers, flags) that a message and RequestQuery have under the same
+    name, each with whether it is repeated."""
     return tuple(
         (each.name, each.is_repeated)
         for each in kind.fields
@@ -71,7 +71,7 @@ def _copied(kind: Descriptor) -> tuple[tuple[str, bool], ...]:
 
 
 def _plain(request: pb.RecommendRequest | pb.SearchRequest) -> dict[str, Any]:
-    """Return the fields of a query that are the message's own, and those of every query."""
+    """Return the fields of a query: those of equal name, and those converted for every query."""
     values = {name: getattr(request, name) for name, _ in _copied(request.DESCRIPTOR)}
     lists = {name: tuple(values[name]) for name, several in _copied(request.DESCRIPTOR) if several}
     return {
@@ -99,7 +99,7 @@ def _signal(index: int, message: pb.QuerySignal) -> Signal:
 
 
 def comparison(request: pb.DrawHeatMapRequest) -> HeatMapQuery:
-    """Return what a heat map compares."""
+    """Return the query of a DrawSimilarity request."""
     return HeatMapQuery(
         request.catalog_id or DEFAULT_CATALOG,
         _photo(request),
@@ -120,7 +120,7 @@ def _photo(request: pb.ClassifyRequest | pb.DrawHeatMapRequest) -> Signal:
 
 
 def controls_of(messages: Sequence[control_pb2.Control]) -> tuple[ControlRule, ...]:
-    """Return the controls; what they mean is checked later. Raises RequestInvalid."""
+    """Return the controls; their content is validated later. Raises RequestInvalid."""
     violations = [
         FieldViolation(f"controls[{index}].{field}", problem)
         for index, message in enumerate(messages)

@@ -36,14 +36,13 @@ QUALITIES = Counter(
 
 DEGRADED = Counter(
     "sightline_gateway_degraded_total",
-    "Pages that Recommend answered with something degraded, by cause; one with several counts for"
-    " each.",
+    "Degraded pages that Recommend answered, by cause; a page with several causes counts for each.",
     ("cause",),
 )
 
 ARM_ANSWERS = Counter(
     "sightline_gateway_experiment_answers_total",
-    "Pages of answers that an experiment's arm made, by experiment and arm.",
+    "Pages of answers of experiment arms, by experiment and arm.",
     ("experiment", "arm"),
 )
 
@@ -53,14 +52,14 @@ _QUALITIES = {each: QUALITIES.labels(each.word) for each in Quality if each}
 
 MATCHES = Counter(
     "sightline_gateway_matches_total",
-    "Answers to signals, by what came of their best match: GOOD, POOR, NOTHING_FOUND, NO_THRESHOLD,"
-    " INCOMPLETE. POOR and NOTHING_FOUND are those with no_good_match.",
+    "Answers to signals, by outcome of their best match: GOOD, POOR, NOTHING_FOUND, NO_THRESHOLD,"
+    " INCOMPLETE. POOR and NOTHING_FOUND have no_good_match.",
     ("call", "scene", "outcome"),
 )
 
 
 def _note(scene: str, results: int, degradations: Iterable[Degradation]) -> None:
-    """Say on the call's span what became of it."""
+    """Add the result of the call to its span."""
     if tracing.recorded():
         tracing.note("sightline.scene", scene)
         tracing.note("sightline.results", results)
@@ -114,13 +113,13 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     async def ReplayRecommendation(
         self, request: pb.ReplayRecommendationRequest, context: Context
     ) -> pb.ReplayRecommendationResponse:
-        """Compute an answer once more from its record."""
+        """Compute an answer again from its record."""
         catalog_id = admit(request, self._deps.catalogs)
         found = await replay(request.attribution_token, catalog_id, request.top_k, self._deps)
         return answers.replayed(found, take_request_id(request.request_id))
 
     async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:
-        """Classify a photo, with filters to search on with."""
+        """Classify a photo, with filters for a further search."""
         request_id = take_request_id(request.request_id)
         return answers.classification(
             await classify(queries.question(request), self._deps), request_id
@@ -129,7 +128,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     async def DrawHeatMap(
         self, request: pb.DrawHeatMapRequest, context: Context
     ) -> pb.DrawHeatMapResponse:
-        """Draw which regions make a photo and a product similar."""
+        """Compare a photo and a product by region, with a picture."""
         request_id = take_request_id(request.request_id)
         image_id, found = await heat_map(queries.comparison(request), self._deps)
         return pb.DrawHeatMapResponse(

@@ -34,14 +34,14 @@ class SceneCalls:
     async def ListScenes(
         self, request: pb.ListScenesRequest, context: Context
     ) -> pb.ListScenesResponse:
-        """List the scenes that can be asked for."""
+        """List the scenes that requests may name."""
         catalog_id = admit(request, self._catalogs)
         names = self._scenes.names(catalog_id)
         found = (self._scenes.get(name, catalog_id) for name in names)
         return pb.ListScenesResponse(scenes=map(_file, found))
 
     async def GetScene(self, request: pb.GetSceneRequest, context: Context) -> pb.SceneFile:
-        """Return a scene with its file."""
+        """Return a scene and its file."""
         catalog_id = admit(request, self._catalogs)
         found = _file(self._scenes.get(request.scene, catalog_id))
         found.toml = self._scenes.text(request.scene, catalog_id)
@@ -50,7 +50,7 @@ class SceneCalls:
     async def CheckScene(
         self, request: pb.CheckSceneRequest, context: Context
     ) -> pb.CheckSceneResponse:
-        """Check whether a file would be accepted, and say what it would change."""
+        """Validate a scene's file, and return its changes."""
         catalog_id = admit(request, self._catalogs)
         name = request.scene or DEFAULT
         try:
@@ -79,7 +79,7 @@ class SceneCalls:
     async def DiffScene(
         self, request: pb.DiffSceneRequest, context: Context
     ) -> pb.DiffSceneResponse:
-        """Return what a changed scene would have answered."""
+        """Compare recorded answers with those of a changed scene."""
         catalog_id = admit(request, self._catalogs)
         name = request.scene or DEFAULT
         _within("answer_count", request.answer_count, scene_diff.MOST_ANSWERS)

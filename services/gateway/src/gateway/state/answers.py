@@ -45,7 +45,7 @@ class AnswerQueue:
         most_products: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`most_products` bounds what waits, a record counting one more than its products."""
+        """`most_products`: capacity; a record counts as its number of products plus one."""
 
         async def send(given: Sequence[Given]) -> None:
             with deadlines.within(CALL_SECONDS):
@@ -67,10 +67,10 @@ class AnswerQueue:
         self.close = self._queued.close
 
     def offer(self, catalog_id: str, record: AnswerRecord) -> bool:
-        """Take a record; False = the queue is full, and it was dropped."""
+        """Queue a record. Return False if the queue is full: the record is dropped."""
         return self._queued.offer((catalog_id, record))
 
     def find(self, catalog_id: str, answer_id: str) -> AnswerRecord | None:
-        """Return a record that was taken and is not handed over yet; None: there is none."""
+        """Return a queued record that was not sent yet; None if there is none."""
         found = self._queued.find((catalog_id, answer_id))
         return None if found is None else found[1]

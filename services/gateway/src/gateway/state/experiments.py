@@ -33,7 +33,8 @@ CALL_SECONDS = 5.0
 CHANGED = "EXPERIMENT_CHANGED"
 STALE = Gauge(
     "sightline_gateway_experiments_stale",
-    "1 while the experiment files are bad, or change what is under way, and those before go on.",
+    "1 while the experiment files are invalid or change a running experiment: the previous ones"
+    " stay in force.",
     multiprocess_mode="livemax",
 )
 
@@ -47,7 +48,7 @@ def read(
 ) -> tuple[ExperimentFile, ...]:
     """Return the experiments of the files.
 
-    Raises ExperimentsInvalid when one is bad, or two contradict each other.
+    Raises ExperimentsInvalid if one is invalid or two contradict each other.
     """
     if not folder.is_dir():
         raise ExperimentsInvalid(f"{folder} is not a folder")
@@ -78,7 +79,7 @@ def _unknown(one: ExperimentFile, catalogs: Collection[str], scenes: SceneSource
         try:
             scenes.get(name, one.catalog)
         except SceneNotFound:
-            yield f"{field}: no scene is named {name!r}"
+            yield f"{field}: there is no scene {name!r}"
 
 
 class RunningExperiments:
@@ -92,7 +93,7 @@ class RunningExperiments:
         keeper: ExperimentKeeper,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Read all files. Raises ExperimentsInvalid when one is bad."""
+        """Read all files. Raises ExperimentsInvalid if one is invalid."""
         self._catalogs, self._scenes, self._keeper, self._clock = catalogs, scenes, keeper, clock
         self._files = Reloaded(
             lambda: folder.glob("*.toml"),
@@ -107,7 +108,7 @@ class RunningExperiments:
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self.problem = ""
-        """Why the current files are not in force; empty if they are."""
+        """Reason why the current files are not in force; empty if they are."""
 
     def _read(self, folder: Path) -> tuple[ExperimentFile, ...]:
         try:
@@ -117,7 +118,7 @@ class RunningExperiments:
             raise
 
     def answering(self, query: RequestQuery, time_micros: int) -> tuple[str, tuple[str, ...]]:
-        """Return the scene that answers, and the arms that chose it; no arms without a shopper."""
+        """Return the scene of an answer, and the arms that chose it; no arms without a shopper."""
         if self._files.get() is not self._taken and self._clock() >= self._next_try:
             self._next_try = self._clock() + AGAIN_SECONDS
             # In a separate context: it belongs to no request and has no deadline.
@@ -134,7 +135,7 @@ class RunningExperiments:
         return query.scene, ()
 
     def _there(self, scene: str, catalog_id: str) -> bool:
-        """Return whether an arm's scene exists; else the request is answered without the arm."""
+        """Return whether an arm's scene exists; otherwise the arm is ignored."""
         try:
             return not scene or self._scenes.get(scene, catalog_id) is not None
         except SceneNotFound:

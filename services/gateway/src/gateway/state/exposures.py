@@ -56,9 +56,9 @@ class Exposures:
         self._looking: dict[str, asyncio.Task[None]] = {}
 
     async def of(self, catalog_id: str, names: Sequence[str], ask: Ask) -> Mapping[str, int]:
-        """Return the counts of these and of others.
+        """Return the counts of these controls, and possibly others.
 
-        Only the first request of a day for one of them waits for the ranker.
+        Only the first request of a day for a control waits for the ranker.
         """
         held, now = self._today(catalog_id), self._clock()
         if not held.names.issuperset(names):
@@ -71,7 +71,7 @@ class Exposures:
         return self._today(catalog_id).all
 
     def add(self, catalog_id: str, names: Iterable[str]) -> None:
-        """Count an answer of ours."""
+        """Count an answer of this gateway."""
         now = self._clock()
         self._today(catalog_id).own += [(now, name) for name in names]
 
@@ -83,7 +83,7 @@ class Exposures:
         return held
 
     def _look(self, catalog_id: str, ask: Ask) -> None:
-        """Ask beside the requests, once at a time."""
+        """Poll the ranker in the background, one call at a time."""
         if catalog_id not in self._looking:
             task = self._looking[catalog_id] = asyncio.create_task(self._asked(catalog_id, ask))
             task.add_done_callback(lambda _: self._looking.pop(catalog_id, None))
@@ -95,6 +95,6 @@ class Exposures:
                 counts = await ask(catalog_id, held.day, sorted(held.names))
             held.own = [(at, name) for at, name in held.own if at > began - LAG_SECONDS]
         except ServiceError:
-            counts, held.own = held.all, []  # otherwise this gateway's answers would pile up
+            counts, held.own = held.all, []  # otherwise the list would grow without limit
         held.counts = counts
         held.looked = self._clock()

@@ -26,21 +26,21 @@ class Pins:
         self._held: dict[Key, tuple[float, ProductColumns]] = {}
 
     def of(self, catalog_id: str, ids: Sequence[str], scope: AnswerScope) -> ProductColumns | None:
-        """Return the columns of all of these products; None: one is not known."""
+        """Return the columns of all of these products; None if one is unknown."""
         read, columns = self._held.get((catalog_id, tuple(ids), scope), (0.0, None))
         return columns if self._clock() - read < FRESH_SECONDS else None
 
     def keep(
         self, catalog_id: str, ids: Sequence[str], scope: AnswerScope, columns: ProductColumns
     ) -> None:
-        """Keep what was read, where all of them pass."""
+        """Cache the columns if all products passed."""
         if len(columns.product_ids) == len(ids):
             key = (catalog_id, tuple(ids), scope)
-            self._held.pop(key, None)  # to make it the newest entry
+            self._held.pop(key, None)  # moves it to the end, as the newest entry
             self._held[key] = (self._clock(), columns)
             if len(self._held) > MOST:
                 del self._held[next(iter(self._held))]
 
     def forget(self, product_id: str) -> None:
-        """Forget a product that no longer passes."""
+        """Drop the entries with a product that no longer passes."""
         self._held = {key: held for key, held in self._held.items() if product_id not in key[1]}

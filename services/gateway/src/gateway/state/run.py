@@ -86,7 +86,7 @@ class RequestDependencies:
     pins: Pins = field(default_factory=Pins)
 
     def in_time(self) -> AbstractContextManager[None]:
-        """End what is inside in time for the caller's deadline, or the default one."""
+        """Limit the body to the caller's deadline, or the default one."""
         left = deadlines.remaining()
         given = self.default_seconds if left is None else min(left, self.longest_seconds)
         return deadlines.within(max(given - self.reserve_seconds, 0.0))
@@ -113,20 +113,20 @@ class Run:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Products that are not answered: the query's own, excluded ones, and the anchors that the
-        ranker found, where the scene does not answer anchors."""
+        """Products that are not in the answer: the query's own, excluded ones and, unless the scene
+        answers anchors, inferred anchors."""
         if self.plan.scene.answer_anchors:
             return self.query.left_out
         return tuple(dict.fromkeys((*self.query.left_out, *self.trace.anchors)))
 
     @property
     def snapshot(self) -> CatalogSnapshot | None:
-        """What may stand in for the record; None = nothing. Where a certain write has to be seen,
-        a snapshot proves nothing."""
+        """Snapshot that may replace the record, if there is one. Not for requests that must see a
+        certain write."""
         asked = self.query
         return None if asked.min_index_token else self.deps.snapshot_of(asked.catalog_id)
 
     @property
     def unlisted_snapshot(self) -> CatalogSnapshot | None:
-        """The snapshot whose products are no candidates yet; None: there is none."""
+        """The snapshot, unless its products are candidates already."""
         return None if self.trace.snapshot_listed else self.snapshot

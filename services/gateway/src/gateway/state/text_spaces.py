@@ -28,8 +28,8 @@ class TextQuerySpaces:
     ) -> tuple[str, ...]:
         """Return the versions that take texts, the default one first.
 
-        Only the first request of a catalog waits for the embedder; while it does not answer the
-        list stays as it was, at first empty.
+        Only the first request of a catalog waits for the embedder; while it does not answer, the
+        previous list is used, at first an empty one.
         """
         held = self._held.get(catalog_id)
         if held is None:
@@ -41,8 +41,7 @@ class TextQuerySpaces:
     def _look(
         self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[EmbedderSpace]]]
     ) -> asyncio.Task[tuple[str, ...]]:
-        """Return the lookup of a catalog that all requests share; it goes on when they have given
-        up."""
+        """Return a catalog's lookup, shared by all requests; it continues if they are cancelled."""
         task = self._looking.get(catalog_id)
         if task is None:
             task = self._looking[catalog_id] = asyncio.create_task(self._asked(catalog_id, ask))

@@ -105,7 +105,7 @@ def digests(query: RequestQuery) -> Digests:
 
 
 def seed_of(request_digest: bytes) -> int:
-    """Return the seed, 0 to 2⁶⁴ − 1, of everything drawn by chance in answering that request."""
+    """Return the random seed of the answer to a request, 0 to 2⁶⁴ − 1."""
     return int.from_bytes(request_digest[:8], "big")
 
 
@@ -157,8 +157,7 @@ def _how(signal: Signal) -> str:
 
 
 def attribution_token(attribution: AnswerAttribution, keys: KeyRing, expire_micros: int) -> str:
-    """Return the token, valid until then (microseconds since 1970, UTC), of at most about 400
-    characters."""
+    """Return the token, at most some 400 characters, valid until `expire_micros`."""
     content = _ATTRIBUTION.dump_json(attribution, by_alias=True, exclude_defaults=True)
     return keys.seal(_FOR_EVENTS, content, expire_micros)
 
@@ -171,7 +170,7 @@ def read_attribution_token(token: str, keys: KeyRing, now_micros: int) -> Answer
 def attributed(
     token: str, catalog_id: str, happened_micros: int, keys: KeyRing
 ) -> tuple[AnswerAttribution | None, Attributed]:
-    """Return the answer that an event of this catalog is joined to, None for none, and why.
+    """Return the answer that an event of this catalog is joined to (None: none), and the reason.
 
     `happened_micros`: when the event happened, microseconds since 1970 (UTC). An event that arrives
     late is joined; one that happened after the token's end is not.
@@ -188,15 +187,14 @@ def attributed(
 
 
 def page_token(page: PageStart, keys: KeyRing, expire_micros: int) -> str:
-    """Return the token of a later page, valid until then (microseconds since 1970, UTC)."""
+    """Return the token of a later page, valid until `expire_micros`."""
     return keys.seal(_FOR_PAGES, _PAGE.dump_json(page, by_alias=True), expire_micros)
 
 
 def read_page_token(token: str, request: bytes, keys: KeyRing, now_micros: int) -> PageStart:
-    """Return where the page begins. Raises PageTokenInvalid, AnswerMissing when it has expired.
+    """Return the start of the page. Raises PageTokenInvalid, and AnswerMissing if it has expired.
 
-    `request`: the digest of the request that the token came with, which must be the one that the
-    token was made for.
+    `request`: digest of the current request, which must equal the token's.
     """
     try:
         page = _PAGE.validate_json(keys.open(_FOR_PAGES, token, now_micros))

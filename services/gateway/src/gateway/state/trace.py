@@ -21,7 +21,7 @@ from servicekit.telemetry import Stages
 
 @dataclass(slots=True)
 class Note:
-    """Notes that a stage makes about itself."""
+    """Values that a stage adds to its trace."""
 
     work: float | None = None
     """Seconds of work in the peer, by its own clock."""
@@ -105,21 +105,20 @@ class RequestTrace:
         return self._clock() - self._origin
 
     def stage(self, name: str, until: float) -> "_Stage":
-        """Time the body as a stage that has to be over `until` seconds after the request's start.
+        """Time the body as a stage that must end `until` seconds after the request's start.
 
-        Calls within it get that deadline. Raises StageLate when it is not over by then; what runs
-        in it is cancelled.
+        Calls within it get that deadline. Later, the body is cancelled and StageLate raised.
         """
         return _Stage(self, name, until)
 
     def timed(self, name: str, start: float, work: float | None) -> None:
-        """Note that a stage is over that began `start` seconds after the request's start."""
+        """Add a stage that began `start` seconds after the request's start and ends now."""
         total = self.elapsed - start
         self._stages.note(name, start, total)
         self.timings.append(StageTiming(name, start, total, work))
 
     def note(self, result: BranchResult) -> BranchResult:
-        """Note what a branch returns, and return it."""
+        """Add the result of a branch, and return it."""
         self.failures += result.failures
         self.missing |= result.missing
         self.anchors = result.anchors or self.anchors
@@ -135,11 +134,11 @@ class RequestTrace:
         return result
 
     def fail(self, stage: str, peer: Peer, error: ServiceError) -> None:
-        """Note a peer's failure; raises it when it is the caller's own."""
+        """Add a peer's failure. Raise it if the caller caused it."""
         self.failures.append(failure_of(stage, peer, error))
 
     def _searched(self, found: NearestProducts) -> None:
-        """Note a search; of several indexes, the freshness of the one that lags most is kept."""
+        """Add a search. Of several indexes, the freshness of the most outdated one counts."""
         self.reported += found.degradations
         if found.space is not None and found.space not in self.spaces:
             self.spaces.append(found.space)
@@ -151,17 +150,17 @@ class RequestTrace:
 
     @property
     def unreachable(self) -> set[Peer | None]:
-        """Peers that did not answer at all: they are not asked again in this request."""
+        """Peers that did not answer at all: they are not called again in this request."""
         return {failure.unreachable for failure in self.failures}
 
     @property
     def causes(self) -> set[DegradationCause]:
-        """Why the answer is degraded so far."""
+        """Causes of degradation so far."""
         return {failure.cause for failure in self.failures}
 
     @property
     def plan(self) -> str:
-        """What was done, in one line."""
+        """Steps executed, in one line."""
         return " → ".join((" + ".join(sorted(self.branch_steps)), *self.steps))
 
     @property

@@ -78,10 +78,10 @@ class Publication:
     total: int = 0
 
     async def run(self) -> dict[str, str]:
-        """Do the job; its result.
+        """Execute the job. Return its result.
 
         Raises what `jobs.progress` does, Interrupted on `stop`, PublishIncomplete, ModelNotFound,
-        ModelCorrupt, and what the retriever refuses.
+        ModelCorrupt, and errors of the retriever.
         """
         catalog_id, version = self.job.catalog_id, str(self.job.params["model_version"])
         model = await self.models.load(catalog_id, version)
@@ -115,8 +115,8 @@ class Publication:
             name = f"{SPACE}-{model.version}-{number}"
             try:
                 await self._ask(self.index.create, name, model.version, dimension, graph=graph)
-            except AlreadyExists:  # an earlier attempt, or another worker, was faster
-                log.info("generation is there already", generation=name)
+            except AlreadyExists:  # created by an earlier attempt or another worker
+                log.info("generation exists already", generation=name)
         return found
 
     async def _fill(self, model: Model, name: str) -> None:

@@ -1,7 +1,7 @@
 """Photos that contradict the categories of their products.
 
-A mismatch is kept with the category that it was about and holds while the product has that category
-and that photo: a change of either has nothing to clear.
+A mismatch is stored with the contradicted category. It applies while the product has that category
+and that photo, so changing either needs no cleanup.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -42,7 +42,7 @@ _HOLDS = sa.and_(
     ),
 )
 MISMATCHED = sa.exists().where(same(mismatches, products), _HOLDS).correlate(products)
-"""Whether a product contradicts its category, in a statement on products."""
+"""SQL condition on products: a photo contradicts the product's category."""
 _COUNTS = (
     sa.select(mismatches.c.catalog_id, sa.func.count(sa.distinct(mismatches.c.product_id)))
     .select_from(mismatches.join(products, sa.and_(same(mismatches, products), _HOLDS)))
@@ -57,7 +57,7 @@ def judge(
     classifications: Mapping[str, Classification],
     known: Collection[CategoryPath],
 ) -> None:
-    """Put down what photos have against their products' categories, in place of what they had."""
+    """Replace the mismatches of photos."""
     catalog_id = generation.catalog_id
     for chunk in chunks(list(classifications)):
         mine = mismatches.c.catalog_id == catalog_id, mismatches.c.image_id.in_(chunk)

@@ -43,7 +43,7 @@ _COUNT = sa.select(products.c.product_id).where(products.c.catalog_id == sa.bind
 
 def read_written(connection: Connection, catalog_id: str, after: int | None) -> Changes:
     of = {"catalog_id": catalog_id}
-    # First: what is written between the two reads is read twice rather than never.
+    # Read first, so that a write between the two reads is read twice instead of being missed.
     head = int(connection.execute(_HEAD, of).scalar() or 0)
     if after is None:
         return Changes(head, [_row(row) for row in connection.execute(_PRODUCTS, of)], ())
@@ -104,7 +104,7 @@ def read_means(
     chosen = connection.execute(page, values).scalars().all()
     if not chosen:
         return []
-    # In a fixed order, so that the same photos have the same mean, bit for bit.
+    # In a fixed order, so that equal photos give a bit-identical mean.
     order = (product_id,) if generation.of_products else (product_id, of.position)
     query = of.select(product_id, of.vector.c.data).order_by(*order)
     query = query.where(product_id > after, product_id <= chosen[-1])

@@ -15,9 +15,9 @@ class CommitCache(Generic[T]):
         self._held: tuple[int, dict[Hashable, T]] = (0, {})
 
     async def get(self, question: Hashable, ask: Callable[[], Awaitable[T | None]]) -> T | None:
-        """Return the cached answer, or the one that `ask` gives. None is not cached, as callers can
-        ask for any number of things that do not exist."""
-        version = self._version()  # before asking: a commit meanwhile makes the answer too old
+        """Return the cached answer, else that of `ask`. None is not cached, since the number of
+        missing items that callers can ask for is unbounded."""
+        version = self._version()  # read before `ask`: a commit in between makes the answer stale
         if version is None:
             return await ask()
         held, answers = self._held

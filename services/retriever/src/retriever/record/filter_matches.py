@@ -24,13 +24,13 @@ _ORDERED: Mapping[Operator, Callable[[Any, int], sa.ColumnElement[bool]]] = {
     Operator.GREATER_OR_EQUAL: ge,
     Operator.EQUAL: eq,
 }
-"""Comparisons of prices that an index can look up."""
+"""Operators on prices that an SQL index supports."""
 _BITS = 128
-"""Bits of a row's id."""
+"""Number of bits of a row id."""
 
 
 def _by(column: str) -> dict[bool, sa.Select[Any]]:
-    """Return statements for rows by values of a column, by Generation.of_products."""
+    """Return the SELECT of rows by values of a column, for each value of Generation.of_products."""
     return {
         given: of.select(of.row.c.row_id, of.row.c.product_id, of.image_id, of.vector.c.data).where(
             statements.among(of.row, column)
@@ -108,12 +108,12 @@ def _within(path: str) -> sa.ColumnElement[bool]:
     """
     below, category = path + categories.SEPARATOR, products.c.category
     end = below[:-1] + chr(ord(below[-1]) + 1)
-    # As the index has it: with a bound number it would not be known for the same expression.
+    # A literal, as in the index: with a bound number SQL would not match the two expressions.
     head: sa.ColumnElement[str] = sa.literal_column(
         f"substr(products.category, 1, {CATEGORY_HEAD})"
     )
-    # Between the path and its end lie few others, such as "path & more". One range, as SQLite
-    # looks none up in the index that "or" joins.
+    # The range also holds a few other paths, such as "path & more". It is one range, because SQLite
+    # does not use the index for conditions joined by OR.
     near = (
         sa.and_(head >= path, head < end)
         if len(path) < CATEGORY_HEAD
@@ -134,6 +134,6 @@ def read_sample(
         rows = [*rows, *first]
         if len(rows) < size:
             return [to_facts(row) for row in rows], len(rows)
-        # Round the end: from the id to the last, and from the first to where it stopped.
+        # Wrap around: from the random id to the last, then from the first up to the random id.
         span = 2**_BITS - int(after, 16) + int(rows[-1].row_id, 16)
     return [to_facts(row) for row in rows], size * 2**_BITS // max(1, span)

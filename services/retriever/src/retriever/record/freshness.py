@@ -29,7 +29,8 @@ def _freshness_statement() -> sa.Select[Any]:
         .subquery()
     )
     lacking = sa.and_(on(pending, catalog_id=catalog, **BOUND_VERSION), ~p.failed)
-    # By the index, and not the smallest of all: a large import leaves 100,000 photos waiting.
+    # One index lookup instead of a minimum over all rows: a large import leaves 100,000 photos
+    # pending.
     waiting = (
         sa.select(p.write_seq.label("seq"), p.write_time.label("time"))
         .where(lacking, holds_up())
@@ -46,9 +47,9 @@ def _freshness_statement() -> sa.Select[Any]:
 def holds_up() -> sa.ColumnElement[bool]:
     """Return the condition that a pending photo delays visibility of its write and later ones.
 
-    Not when the photo fails for a reason of its own: it may be retried for a quarter of an hour,
-    and every search that waits for a write would wait for it. An outage that lasts through as many
-    attempts counts as the photo's own: the photo may be what crashes the embedder.
+    Photos that fail by themselves are excluded: they may be retried for 15 minutes, and searches
+    that wait for a write would wait as long. A photo that fails during a long outage is excluded
+    after as many attempts, since the photo itself may crash the embedder.
     """
     p = pending.c
     outage = sa.and_(p.reason.in_(OUTAGES), p.attempts < MAX_ATTEMPTS)
@@ -56,7 +57,7 @@ def holds_up() -> sa.ColumnElement[bool]:
 
 
 _FRESHNESS = _freshness_statement()
-"""Built once: every search asks it, and building took longer than answering."""
+"""Built once, since every search executes it, and building took longer than executing."""
 
 
 def read_freshness(connection: Connection, generation: Generation) -> Freshness:
@@ -78,13 +79,13 @@ def read_freshness(connection: Connection, generation: Generation) -> Freshness:
 
 
 FOREVER = 2**62
-"""An outbox entry that no generation ever lacks."""
+"""Greater than the number of any outbox entry."""
 
 
 def read_generation_snapshot(
     connection: Connection, catalog_id: str, space: str, name: str = ""
 ) -> GenerationSnapshot | None:
-    """Return a generation with its freshness, of one moment."""
+    """Return a generation with its freshness, both of one snapshot."""
     generation = read_generation(connection, catalog_id, space, name)
     if generation is None:
         return None
@@ -94,7 +95,8 @@ def read_generation_snapshot(
 
 
 def read_counts(connection: Connection, catalog_id: str, generation: Generation | None) -> Counts:
-    """Return the record's counts, and what a generation lacks; None: it lacks everything."""
+    """Return the record's counts, and the number of items that a generation lacks; without a
+    generation, all of them."""
 
     def number(table: sa.Table, *which: sa.ColumnElement[bool]) -> int:
         mine = sa.select(sa.func.count()).where(table.c.catalog_id == catalog_id, *which)

@@ -47,11 +47,11 @@ _NAMED = _OF_SPACE.where(generations.c.name == sa.bindparam("name"))
 LACKING = sa.exists().where(
     outbox.c.catalog_id == generations.c.catalog_id, outbox.c.seq > generations.c.applied_seq
 )
-"""Whether a generation lacks changes, in a statement on generations."""
+"""SQL condition on generations: the generation lacks changes."""
 
 
 def _outstanding_statement() -> sa.Select[Any]:
-    """Return one statement for all catalogs, as idle workers repeat it."""
+    """Return one statement for all catalogs, since idle workers repeat it."""
     g = generations.c
     version = {name: g[name] for name in ("catalog_id", "space", "space_version")}
     waiting = sa.exists().where(on(pending, **version), ~pending.c.failed)
@@ -116,7 +116,7 @@ def generation_values(generation: Generation) -> dict[str, Any]:
     values = {each.name: getattr(generation, each.name, None) for each in generations.columns}
     values["metric"] = parameters.pop("metric")
     if not parameters["partitions"]:
-        del parameters["partitions"]  # so that a release that knows of none can read it
+        del parameters["partitions"]  # readable by releases without verification
     values["parameters"] = json.dumps(parameters)
     values["verification"] = verification_text(generation.verification)
     return values
@@ -145,11 +145,11 @@ def want(
     up_to: str = "",
     backfill: bool = False,
 ) -> None:
-    """Make photos, or products, pending that lack a vector of a generation's version.
+    """Make photos or products pending if they lack a vector of the generation's version.
 
-    `after`, `up_to`: of those with after < id ≤ up_to; empty = no bound. Those that are pending
-    stay as they are. None where callers give the vectors. A product is taken to have a text: that
-    it has none is found out when it is to be embedded.
+    `after`, `up_to`: bounds on the id, after < id ≤ up_to; empty: no bound. Rows already pending
+    are unchanged. Do nothing if callers supply the vectors. Products without a text become pending
+    too; the worker drops them when it reads their text.
     """
     if target.given:
         return

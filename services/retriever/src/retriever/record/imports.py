@@ -1,8 +1,7 @@
-"""Imports: their decisions by row, and the result of closing them.
+"""Imports: the outcome of each row, and the result of closing.
 
-A row is decided once. Its outcome is kept while the import is open, so that a row that is sent
-again is answered as it was. A row that failed for a passing reason (a full disk, say) is not
-decided.
+A row is decided once. Its outcome is stored while the import is open, so that a row that is sent
+again gets the same answer. A row that fails temporarily (for example, a full disk) stays undecided.
 """
 
 import json
@@ -32,12 +31,12 @@ PASSING = frozenset(
         Code.DATA_LOSS,
     }
 )
-"""Errors that may pass: such a row stays undecided."""
+"""Temporary errors: the row stays undecided."""
 MOST_VIOLATIONS = 20
 MOST_TEXT = 300
-"""Characters of one text of a refusal."""
+"""Maximum characters of one text of a stored error."""
 FOLLOWING = 1_000
-"""Decided rows looked at in one statement."""
+"""Decided rows read by one statement."""
 
 _FOLLOWING = (
     sa.select(import_rows.c.row_number)
@@ -122,8 +121,8 @@ def decided_of(
 def write_rows(
     connection: Connection, now: int, catalog_id: str, import_id: str, rows: Sequence[ImportRow]
 ) -> tuple[list[Stored | ServiceError], ImportProgress, int]:
-    """Decide rows, ascending by number; those that were decided are answered as they were. With
-    the newest commit."""
+    """Decide rows, ascending by number. Return their outcomes, the stored ones for rows decided
+    before, and the newest commit."""
     session = Session(connection, catalog_id, now)
     known = open_state(connection, catalog_id, import_id)
     decided = read_decided(connection, catalog_id, import_id, [row.number for row in rows])
@@ -137,7 +136,7 @@ def write_rows(
         if isinstance(outcome, Stored):
             taken[row.product_id] = row.number
         elif row.product_id:
-            batch.touch(row.product_id)  # the import holds it: closing must not delete it
+            batch.touch(row.product_id)  # part of the import: closing must not delete it
         if isinstance(outcome, Stored) or outcome.code not in PASSING:
             kept.append(_kept(catalog_id, import_id, row, outcome))
     batch.save()
@@ -161,7 +160,7 @@ def write_rows(
 def _decide(batch: Batch, row: ImportRow, taken: dict[str, int]) -> Stored | ServiceError:
     """Store a row's product, unless an earlier row of the import stored one of that id."""
     if row.write is None:
-        raise errors.ImportClosed  # its outcome is gone since: the import was closed meanwhile
+        raise errors.ImportClosed  # the outcome was deleted: the import was closed meanwhile
     if isinstance(row.write, ServiceError):
         return _bounded(row.write)
     if row.product_id in taken:
@@ -186,7 +185,7 @@ def _rows_of(
 
 
 def _rows_done(connection: Connection, catalog_id: str, import_id: str, done: int) -> int:
-    """Return the last row up to which all are decided, given that all up to `done` are."""
+    """Return the last row before the first undecided one. All rows up to `done` are decided."""
     while True:
         values = {"catalog_id": catalog_id, "import_id": import_id, "done": done}
         following = connection.execute(_FOLLOWING, values).scalars().all()
@@ -208,7 +207,7 @@ def close_import(
     dry_run: bool,
     sample: int,
 ) -> Closing:
-    Session(connection, catalog_id, now)  # the catalog's writers wait
+    Session(connection, catalog_id, now)  # blocks the catalog's writers
     known = _find(connection, catalog_id, import_id)
     if known is None:
         raise errors.ImportNotFound

@@ -1,4 +1,4 @@
-"""The rows that the index should hold of a generation."""
+"""The rows that a generation's index should hold."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +35,7 @@ def _page(of: statements.RowSource) -> sa.Select[Any]:
 
 _INDEX_ROWS = {given: _rows_of_products(of) for given, of in statements.ROWS.items()}
 _INDEX_PAGE = {given: _page(of) for given, of in statements.ROWS.items()}
-"""Statements by Generation.of_products."""
+"""Statement for each value of Generation.of_products."""
 
 
 def read_index_rows(

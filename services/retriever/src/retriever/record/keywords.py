@@ -1,12 +1,12 @@
-"""The words of products, and the products that have some.
+"""The words of products, and the products that match given words.
 
-A product's words are written in the transaction that writes the product, and go with it. The
-store's own full-text search names products that have any of some words, the likeliest first
-(SQLite: BM25 of FTS5; PostgreSQL: ts_rank of each word × the word's rarity); how well they match
-their own words say (domain/words.py), in the same way on both and in each catalog by itself.
+A product's words are written in the product's own transaction, and deleted with it. The store's own
+full-text search returns products that have any of the given words, the best first (SQLite: BM25 of
+FTS5; PostgreSQL: ts_rank of each word × the word's rarity). Their final score is computed from
+their words (domain/words.py), equally on both stores and within each catalog alone.
 
-In the store's index each word stands with its catalog's id before it (`_term`): a search reads the
-postings of its own catalog alone.
+The store's index prefixes each word with the catalog's id (`_term`), so that a search reads only
+the postings of its own catalog.
 """
 
 import json
@@ -41,7 +41,7 @@ from sightline_rules.fields import WEIGHTS
 from sightline_rules.filters import Filter
 
 MOST_TRIED = 20_000
-"""Products that are looked at whether they pass a filter, at most: the likeliest ones."""
+"""Maximum number of products, best first, that are checked against a filter."""
 _STEP = 500
 _FILLED = 1_000
 
@@ -57,7 +57,7 @@ _JUDGED = (
 
 
 def put_words(connection: Connection, catalog_id: str, contents: Iterable[ProductContent]) -> None:
-    """Store the words of products that were just written, no product twice."""
+    """Store the words of products that were just written, each product at most once."""
     rows = [
         {
             "catalog_id": catalog_id,
@@ -96,9 +96,9 @@ def _held(row: sa.Row[Any]) -> Words:
 
 
 def fill(connection: Connection) -> None:
-    """Store the words of every product: for the migration that makes their table.
+    """Store the words of every product, for the migration that creates their table.
 
-    By columns that products had then: later migrations may add some.
+    Reads only the columns that products had then, since later migrations may add some.
     """
     c = products.c
     place = sa.tuple_(c.catalog_id, c.product_id)
@@ -168,7 +168,8 @@ def _likeliest(
     likelihood: sa.ColumnElement[float],
     condition: Filter,
 ) -> Sequence[str]:
-    """Return the likeliest products of a query, filtered by what an index can tell."""
+    """Return the best products for a query, filtered by the conditions that an SQL index
+    supports."""
     for part in indexed_parts(condition):
         query = query.where(sa.exists().where(statements.same(keywords, products), holds(part)))
     query = query.order_by(likelihood.desc(), keywords.c.product_id).limit(MOST_TRIED)
@@ -176,24 +177,24 @@ def _likeliest(
 
 
 def _term(catalog_id: str, word: str) -> str:
-    """Return a word as the store's index has it. No word contains the point."""
+    """Return a word as stored in the index: catalog id, middle dot, word. No word contains the
+    dot."""
     return f"{catalog_id}·{word}"
 
 
 @dataclass(frozen=True, slots=True)
 class _SQLite:
-    """The full-text search of a store, for one catalog: FTS5."""
+    """Full-text search of one catalog with FTS5 of SQLite."""
 
     catalog_id: str
 
     def having(self, words: Sequence[str], *, every: bool = False) -> sa.Select[Any]:
         """Return a statement for the catalog's products that have any of the words, or all of
         them."""
-        # Words have nothing but letters, digits and marks: none can end the quotes.
+        # Words hold only letters, digits and marks, so they need no escaping.
         terms = (f'"{_term(self.catalog_id, word)}"' for word in words)
         index = sa.table("keywords_index", sa.column("rowid"))
-        # With the sign no index answers it: products are looked up by their words, never the
-        # reverse.
+        # The plus sign disables the index on the catalog, so that SQLite starts from the words.
         mine: sa.ColumnElement[str] = sa.literal_column("+keywords.catalog_id", sa.Text)
         return (
             sa.select(keywords.c.product_id)
@@ -207,13 +208,14 @@ class _SQLite:
         )
 
     def likelihood(self, rarities: Mapping[str, float]) -> sa.ColumnElement[float]:  # noqa: ARG002
-        """Return an SQL expression to sort them by, approximately as `match` does."""
+        """Return the SQL expression of a score that approximates `match`."""
         return -sa.literal_column(f"bm25(keywords_index, {_BY_COLUMN})", sa.Float)
 
 
 @dataclass(frozen=True, slots=True)
 class _PostgreSQL:
-    """The same by tsvector, whose ranks know nothing of how rare a word is."""
+    """Full-text search of one catalog with tsvector of PostgreSQL, whose ranks ignore the rarity of
+    words."""
 
     catalog_id: str
 
@@ -232,7 +234,7 @@ class _PostgreSQL:
         return sum(ranks[1:], start=ranks[0])
 
     def _query(self, words: Sequence[str], between: str = "") -> sa.ColumnElement[Any]:
-        # Neither words nor ids of catalogs have quotes or backslashes.
+        # Words and catalog ids contain no quotes and no backslashes.
         terms = between.join(f"'{_term(self.catalog_id, word)}'" for word in words)
         return sa.cast(terms, postgresql.TSQUERY)
 
@@ -241,7 +243,7 @@ _TERMS: sa.ColumnElement[Any] = sa.literal_column("keywords.terms")
 
 _BY_COLUMN = ", ".join(map(str, WEIGHTS.values()))
 _BY_LABEL = ", ".join(f"{each / max(WEIGHTS.values()):g}" for each in [*WEIGHTS.values()][::-1])
-"""Weights of PostgreSQL's labels C, B and A, of which the greatest is 1."""
+"""Weights of PostgreSQL's labels C, B and A, scaled to a maximum of 1."""
 
 _ENGINES: Mapping[str, type[_SQLite | _PostgreSQL]] = {
     "sqlite": _SQLite,

@@ -1,4 +1,4 @@
-"""A catalog's photos with what they show, for fitting a space on them."""
+"""Labelled photos of a catalog, for fitting a space."""
 
 import json
 from collections.abc import Collection, Sequence

@@ -1,4 +1,4 @@
-"""Prices and availability, set without the rest of a product."""
+"""Updates of prices and availability alone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -37,9 +37,10 @@ def _offered(offer: Offer) -> dict[str, Any]:
 def offer(
     connection: Connection, now: int, catalog_id: str, offers: Sequence[Offer]
 ) -> tuple[list[Stored | ServiceError], int]:
-    """Set prices and availabilities. Return an outcome per offer, and the newest commit.
+    """Set prices and availabilities, each product at most once. Return an outcome per offer, and
+    the newest commit.
 
-    A product may occur once. An offer that changes nothing makes no commit.
+    An offer that changes nothing makes no commit.
     """
     session = Session(connection, catalog_id, now)
     held = read_contents(connection, catalog_id, [offer.product_id for offer in offers])

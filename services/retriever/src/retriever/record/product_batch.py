@@ -1,7 +1,7 @@
-"""Products written in one transaction: decided one after another, stored all at once.
+"""Products written in one transaction: decided one by one, stored together.
 
-A statement costs far more than a row. So what the decisions depend on is read beforehand, for all
-of them, and what they lead to is kept here, where the next decision sees it, until `save`.
+A statement costs far more than a row. The state that decisions need is therefore read for all
+products at once, and their results stay in memory, visible to later decisions, until `save`.
 """
 
 from collections import Counter
@@ -65,8 +65,8 @@ _GIVEN_UP = sa.select(pending.c.image_id).where(
 def write_products(
     connection: Connection, now: int, catalog_id: str, writes: Sequence[ProductWrite]
 ) -> tuple[list[Stored | ServiceError], int]:
-    """Store products whole, in order; an error leaves its product as it was. With the newest
-    commit."""
+    """Store whole products, in order; a rejected product is unchanged. Return the outcomes and the
+    newest commit."""
     session = Session(connection, catalog_id, now)
     batch = Batch(session, [write.content for write in writes])
     outcomes = [batch.write(write) for write in writes]
@@ -101,7 +101,7 @@ def change_products(
 
 @dataclass(slots=True)
 class _Known:
-    """Facts that decisions need about a product that is stored, or will be."""
+    """Facts that decisions need about a stored or written product."""
 
     parent_id: str
     etag: str
@@ -115,11 +115,11 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A space's version that has to have a vector of every photo."""
+    """A version of a space that needs a vector of every photo."""
 
     generation: Generation
     embedded: set[str]
-    """Photos that have one."""
+    """Photos with a vector."""
     given_up: set[str]
     """Photos that could not be embedded."""
 
@@ -142,7 +142,7 @@ class Batch:
         self._taken_down = session.taken_down(photos)
         self._live = live_generations(session.connection, session.catalog_id)
         self._targets = self._read_targets(photos)
-        # What `save` stores, by key.
+        # Results that `save` stores, by key.
         self._products: dict[str, dict[str, Any]] = {}
         self._images: dict[str, dict[str, Any]] = {}
         self._placed: dict[str, list[dict[str, Any]]] = {}
@@ -153,7 +153,7 @@ class Batch:
         self._entries: list[Entry] = []
         self._touched: list[str] = []
 
-    # What the decisions depend on
+    # State that decisions read
 
     def _read_known(self, contents: Sequence[ProductContent]) -> dict[str, _Known]:
         named = {content.product_id for content in contents}
@@ -193,7 +193,7 @@ class Batch:
         """
         content, etag = write.content, content_etag(write.content)
         known = self._known.get(content.product_id)
-        # What it would leave may be there already: the same write, sent again (RFC 9110, 13.1.1).
+        # The product may already be in the requested state: a repeated write (RFC 9110, 13.1.1).
         if write.etag and (known is None or known.etag not in (write.etag, etag)):
             return EtagMismatch()
         if self._taken_down.intersection(content.image_ids):
@@ -222,7 +222,7 @@ class Batch:
         return Stored(content.product_id, etag, content.image_ids)
 
     def touch(self, product_id: str) -> None:
-        """Note that a product, if it exists, was written whole just now."""
+        """Mark a product, if it exists, as just written whole."""
         self._touched.append(product_id)
 
     def _wrong_parent(self, content: ProductContent, path: str) -> ProductInvalid | None:
@@ -290,7 +290,7 @@ class Batch:
                     self._wanted.setdefault(key, row)
 
     def _try_again(self, target: _Target, image_id: str) -> None:
-        """Make a given-up photo pending again: its bytes were sent anew and may be intact now."""
+        """Make a given-up photo pending again, as newly sent bytes may be intact."""
         target.given_up.discard(image_id)
         key, row = self._pending_row(target, image_id)
         self._retried[key] = row
@@ -310,17 +310,17 @@ class Batch:
             "perceptual_hash": to_signed(image.perceptual_hash),
         }
 
-    # All at once
+    # Storage of the results
 
     def save(self) -> None:
-        """Store what was decided."""
+        """Store the results of all decisions."""
         session, connection = self._session, self._session.connection
         session.take(self._seq - session.head)
         statements.put(connection, images, [*self._images.values()], keep=True)
         statements.put(connection, products, [*self._products.values()])
         session.place_photos(self._emptied, [*chain.from_iterable(self._placed.values())])
         session.note(self._entries)
-        # A photo that a backfill waits for is this write's own from now on.
+        # A photo pending for a backfill now belongs to this write.
         statements.put(connection, pending, [*self._wanted.values()], keep=True, but="backfill")
         statements.put(connection, pending, [*self._retried.values()])
         put_words(connection, session.catalog_id, (it for _, it in self._written.values()))

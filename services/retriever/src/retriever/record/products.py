@@ -20,7 +20,7 @@ from sightline_rules.fields import FIELDS, FILTERED, ORDERS, WRITTEN
 from sightline_rules.filters import All, Filter
 
 FACTS = tuple(products.c[name] for field in FILTERED for name in field.stored)
-"""The columns of the facts that filters ask for."""
+"""Columns that filters read."""
 
 _NAMES = ("product_id", *(name for field in WRITTEN for name in field.stored))
 """The columns that `content_values` returns."""
@@ -51,7 +51,7 @@ _IMAGE_IDS = (
     .where(among(product_images, "product_id"))
     .order_by(product_images.c.product_id, product_images.c.position)
 )
-"""Built once: searches and offers ask them all day."""
+"""Built once, since searches and offers execute it often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class StoredContent:
 def read_contents(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
 ) -> dict[str, StoredContent]:
-    """Return contents by product id as stored, for changes to a few values of many products."""
+    """Return stored contents by product id, for changes to a few values of many products."""
     photos = _image_ids(connection, catalog_id, product_ids)
     found: dict[str, StoredContent] = {}
     for row in look_up(connection, _PRODUCTS, product_ids, {"catalog_id": catalog_id}):
@@ -133,7 +133,8 @@ def read_page(
     while True:
         order_of = list(connection.execute(query).scalars())
         found = read_products(connection, catalog_id, order_of)
-        # PostgreSQL: one may have been deleted since, and a short page is a list's end.
+        # On PostgreSQL a product may be deleted meanwhile; a short page would mark the end of the
+        # list.
         if len(found) == len(order_of):
             return [found[product_id] for product_id in order_of]
 
@@ -161,12 +162,13 @@ def _to_products(
 
 
 def to_facts(row: Any) -> Facts:
-    """Return the facts of a row that has FACTS."""
+    """Return the facts in a row of FACTS."""
     return stored.read_facts(row._mapping)
 
 
 def passing(rows: Iterable[Any], condition: Filter) -> Iterator[Any]:
-    """Yield the rows (with FACTS) that pass. Raise DeadlineExceeded after the caller's deadline."""
+    """Yield the rows (with FACTS) that pass the filter. Raise DeadlineExceeded after the caller's
+    deadline."""
     everything = condition == All()
     for row in rows:
         deadlines.check()
@@ -217,17 +219,17 @@ def content_etag(content: product.ProductContent) -> str:
 
 
 UNSHOWN = tuple(name for field in WRITTEN if not field.shown for name in field.stored)
-"""Columns that no etag covers: callers read etags, and could find out these values by trying."""
+"""Columns that etags leave out: callers see etags and could guess these values."""
 
 
 def unshown_of(values: Any) -> tuple[Any, ...]:
-    """Return the cells of UNSHOWN, of a mapping by column."""
+    """Return the cells of UNSHOWN from a mapping by column."""
     return tuple(values[name] for name in UNSHOWN)
 
 
 def content_etags(content: product.ProductContent) -> tuple[str, str]:
-    """Return the etag of a content, and the one that release 0.15 computes, which knows none of the
-    fields that were added later."""
+    """Return the etag of a content, and the etag that release 0.15 computes, without fields added
+    later."""
     values = content_values(content)
     known = {name: value for name, value in values.items() if name not in ADDED}
     return values_etag(values, content.image_ids), values_etag(known, content.image_ids)
@@ -236,8 +238,8 @@ def content_etags(content: product.ProductContent) -> tuple[str, str]:
 def values_etag(values: Mapping[str, Any], image_ids: Sequence[str]) -> str:
     """Return the etag of a content's cells (`content_values`) and photos.
 
-    A field that was added later is covered where the product has it, so that the etags of products
-    without it stay what they were.
+    Fields added later are covered only if the product has them, so that etags of other products
+    stay unchanged.
     """
     covered = dict(values)
     for name in _NOT_ALWAYS_COVERED:

@@ -1,4 +1,4 @@
-"""Rows of an archive into the record: products as they were, under new commit numbers."""
+"""Restore rows of an archive: products as archived, under new commit numbers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -48,7 +48,7 @@ def check(row: Row, image_ids: Sequence[str]) -> None:
 
 
 def _content(row: Row, image_ids: Sequence[str]) -> ProductContent:
-    """Return the content of an archived row, checked; a column that the archive lacks is unknown.
+    """Return the validated content of an archived row; columns missing in the archive are unknown.
     Raises ServiceError, ValueError, TypeError."""
     cells = {**_ABSENT, **row}
     drafted = {
@@ -61,7 +61,8 @@ def _content(row: Row, image_ids: Sequence[str]) -> ProductContent:
 
 
 def _drafted(field: Field, value: Any) -> Any:
-    """Return a value as a caller would give it. Raises ValueError if no record stored it."""
+    """Return a value in the form that callers send. Raises ValueError if a record can't have stored
+    it."""
     match field.kind:
         case kinds.TextsKind():
             own = all(type(text) is str for text in value)
@@ -87,7 +88,7 @@ def put_images(connection: Connection, now: int, catalog_id: str, rows: Sequence
 
 
 def put_vectors(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
-    """Store vectors of photos, and put existing products with these photos into the outbox."""
+    """Store vectors of photos. Add an outbox entry for each product with one of these photos."""
     session = Session(connection, catalog_id, now)
 
     def version(row: Row) -> tuple[str, str]:
@@ -123,8 +124,8 @@ def put_products(
 ) -> None:
     """Store products with the ids of their photos.
 
-    Products written whole after commit `before` stay as they are: a caller's write is newer than
-    the backup, and a row of an earlier attempt is restored already.
+    Products written whole after commit `before` are unchanged: a caller's write is newer than the
+    backup, or an earlier attempt has restored the row.
     """
     session = Session(connection, catalog_id, now)
     named = [row["product_id"] for row, _ in batch]
@@ -156,7 +157,7 @@ def _written(
     chosen: Sequence[tuple[Row, Sequence[str]]],
     former: Mapping[str, set[str]],
 ) -> Iterator[Entry]:
-    """Store the rows, and yield their entries for the outbox."""
+    """Store the rows and yield their outbox entries."""
     connection, of = session.connection, {"catalog_id": session.catalog_id}
     seqs = session.take(len(chosen))
     rows = [
@@ -179,7 +180,7 @@ def _written(
 def _want(
     session: Session, chosen: Sequence[tuple[Row, Sequence[str]]], entries: Sequence[Entry]
 ) -> None:
-    """Make those photos pending that lack a vector of a live generation's version."""
+    """Make photos pending that lack a vector of a live generation's version."""
     wanted: dict[str, int] = {}
     for (_, image_ids), (seq, *_) in zip(chosen, entries, strict=True):
         for image_id in image_ids:
@@ -201,7 +202,7 @@ _HELD_IDS = _HELD.with_only_columns(vectors.c.image_id)
 def _want_texts(
     session: Session, chosen: Sequence[tuple[Row, Sequence[str]]], entries: Sequence[Entry]
 ) -> None:
-    """Make those products pending whose texts lack one."""
+    """Make products pending whose texts lack a vector."""
     live = live_generations(session.connection, session.catalog_id)
     if not any(each.of_texts for each in live):
         return

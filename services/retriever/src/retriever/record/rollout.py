@@ -1,4 +1,4 @@
-"""Roll-outs in the record: the registry's changes, each one transaction, and a backfill's steps."""
+"""Roll-outs: changes of the registry, one transaction each, and steps of a backfill."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,7 +32,7 @@ from retriever.record.statements import held_by, is_generation, pending_of, put
 from retriever.record.tables import generations, offers, pending, product_vectors, vectors
 
 LONGEST_WAIT = 30_000_000
-"""Microseconds that a write may wait for a generation that is to be made active."""
+"""Maximum lag of a generation that is to be activated, in microseconds."""
 
 
 # The registry
@@ -54,7 +54,7 @@ def find_live(connection: Connection, catalog_id: str, name: str) -> Generation:
 
 
 def register(connection: Connection, now: int, generation: Generation) -> Generation:
-    # A write that is under way sees the new generation, or its photos are seen here.
+    # A concurrent write either sees the new generation, or its photos are seen here.
     queue_up(connection, generation.catalog_id)
     known = all_generations(connection, generation.catalog_id)
     if any(each.name == generation.name for each in known):
@@ -63,7 +63,7 @@ def register(connection: Connection, now: int, generation: Generation) -> Genera
     live = [each for each in of_space if each.state is not GenerationState.DROPPED]
     if len(live) >= MOST_LIVE:
         raise errors.GenerationsFull(MOST_LIVE)
-    # One whose vectors are still to be given would answer nothing.
+    # A generation whose vectors callers have yet to supply is empty, so it does not become active.
     first = not generation.given and not any(each.active for each in live)
     state = GenerationState.READY if first else GenerationState.BUILDING
     made = replace(generation, state=state, activated=now if first else 0, created=now)
@@ -89,7 +89,7 @@ def create_generation(connection: Connection, now: int, generation: Generation) 
 def _insert(
     connection: Connection, generation: Generation, *, active: bool, wanted: bool
 ) -> Generation:
-    """Register it. `wanted`: with all photos that lack its vector pending."""
+    """Register a generation. `wanted`: make all photos that lack its vector pending."""
     made = replace(generation, active=active, check_wanted=True)
     connection.execute(sa.insert(generations).values(generation_values(made)))
     if wanted:
@@ -121,7 +121,7 @@ def activate(
 
 
 def _objection(connection: Connection, generation: Generation, now: int) -> str:
-    """Return why a generation should not be activated; empty if it may."""
+    """Return the obstacles to activating a generation; empty if there are none."""
     if generation.state is GenerationState.BUILDING:
         return "no backfill of this generation has ended"
     if generation.verification is None:
@@ -130,7 +130,7 @@ def _objection(connection: Connection, generation: Generation, now: int) -> str:
         return f"its verification did not pass: {generation.verification.findings[0]}"
     oldest = read_freshness(connection, generation).oldest_open
     if oldest and now - oldest > LONGEST_WAIT:
-        return "writes wait for this generation since more than half a minute"
+        return "this generation lags by more than half a minute"
     return ""
 
 
@@ -143,7 +143,7 @@ def rollback(connection: Connection, now: int, catalog_id: str, space: str) -> G
     before = next((each for each in live if each.name == present.predecessor), None)
     if before is None:
         raise errors.RollbackUnavailable(metadata={"space": space})
-    # Going back twice goes back two generations, and never forth again.
+    # Two rollbacks go back two generations; the second does not undo the first.
     _set(connection, present, active=False, predecessor="")
     return _set(connection, before, active=True, activated=now)
 
@@ -199,7 +199,7 @@ def read_statuses(
 
 
 def _counts(connection: Connection, generation: Generation) -> tuple[int, int, int]:
-    """Return the photos, or products, that are embedded, pending, and given up."""
+    """Return the numbers of embedded, pending and given-up photos or products."""
     table = product_vectors if generation.of_products else vectors
     held = held_by(generation, table)
     number, of = sa.func.count(), pending_of(generation)
@@ -221,7 +221,7 @@ def _set(connection: Connection, generation: Generation, **values: Any) -> Gener
     return replace(generation, **values)
 
 
-# What the embedder serves
+# Versions that the embedder serves
 
 
 def save_offers(connection: Connection, catalog_id: str, offered: Sequence[EmbeddingSpace]) -> None:
@@ -256,7 +256,7 @@ def enqueue_missing(
 ) -> str | None:
     if generation.given:
         return None
-    # A write that is under way may bring or take away a product that has one of the photos.
+    # A concurrent write may add or remove a product with one of the photos.
     queue_up(connection, generation.catalog_id)
     item = item_of(generation)
     page = (

@@ -23,7 +23,7 @@ from servicekit.errors import ServiceError
 from sightline_rules import ids
 
 Entry: TypeAlias = tuple[int, str, int, Iterable[str]]
-"""Outbox entry: commit, product, the commit that it is part of, ids of removed index rows."""
+"""Outbox entry: commit, product, last commit of the same write, ids of removed index rows."""
 _HEAD = (
     sa.select(tables.sequences.c.seq)
     .where(tables.sequences.c.catalog_id == sa.bindparam("catalog_id"))
@@ -37,11 +37,11 @@ _ADVANCE = (
 ROWS = sa.select(tables.product_images.c.product_id, tables.product_images.c.row_id).where(
     statements.among(tables.product_images, "product_id")
 )
-"""Statement for the rows of products, for `look_up`."""
+"""SELECT of the rows of products, for `look_up`."""
 USERS = sa.select(tables.product_images.c.image_id, tables.product_images.c.product_id).where(
     statements.among(tables.product_images, "image_id")
 )
-"""The products that have photos."""
+"""SELECT of the products that have given photos."""
 TAKEN_DOWN = sa.select(tables.takedowns.c.image_id).where(
     statements.among(tables.takedowns, "image_id")
 )
@@ -59,7 +59,7 @@ _EXISTING = sa.select(tables.products.c.product_id).where(
 def queue_up(connection: Connection, catalog_id: str) -> int:
     """Wait until no other transaction writes to the catalog. Return its newest commit.
 
-    PostgreSQL: the catalog's writers queue here. SQLite: BEGIN IMMEDIATE did it.
+    On PostgreSQL the catalog's writers queue here; on SQLite, BEGIN IMMEDIATE has locked the file.
     """
     values = {"catalog_id": catalog_id}
     head = connection.execute(_HEAD, values).scalar()
@@ -83,13 +83,13 @@ class Session:
     def look_up(
         self, statement: sa.Select[Any], values: Iterable[str], **of: str
     ) -> Iterator[sa.Row[Any]]:
-        """Yield the rows that a statement finds in the catalog for some values, unordered."""
+        """Yield the catalog's rows of a statement for the given values, unordered."""
         return statements.look_up(
             self.connection, statement, values, {**of, "catalog_id": self.catalog_id}
         )
 
     def taken_down(self, image_ids: Iterable[str]) -> frozenset[str]:
-        """Return the photos that were taken down."""
+        """Return those of the photos that were taken down."""
         return frozenset(row.image_id for row in self.look_up(TAKEN_DOWN, image_ids))
 
     def take(self, count: int = 1) -> range:
@@ -112,7 +112,7 @@ class Session:
             self.connection.execute(sa.insert(tables.product_images), placed)
 
     def touch(self, product_ids: Sequence[str]) -> None:
-        """Note that these products, those that exist, were written whole just now."""
+        """Mark those of the products that exist as just written whole."""
         c = tables.products.c
         for chunk in statements.chunks(product_ids):
             self.connection.execute(
@@ -141,7 +141,7 @@ class Session:
             )
             gone += self.connection.execute(deleted).scalars()
         if gone:
-            gone.sort()  # the same commits whatever order the store deletes in
+            gone.sort()  # sorted, so that commit numbers do not depend on the store's order
             self.note(
                 (seq, product_id, seq, removed.get(product_id, ()))
                 for seq, product_id in zip(self.take(len(gone)), gone, strict=True)
@@ -151,7 +151,7 @@ class Session:
     def write_vectors(
         self, generation: Generation, writes: Sequence[VectorWrite]
     ) -> list[ServiceError | None]:
-        """Store vectors of a generation's version. Return an error or None for each write."""
+        """Store vectors of a generation's version. Return for each write its error, or None."""
         if not self._lives(generation):
             return [GenerationNotFound() for _ in writes]
         if generation.of_products:
@@ -213,7 +213,7 @@ class Session:
         return [None if write.product_id in digests else ProductNotFound() for write in writes]
 
     def _digests(self, generation: Generation, product_ids: Sequence[str]) -> dict[str, str]:
-        """Return by existing product the digest of its text; "" where the generation does not embed
+        """Return the digest of the text of each existing product; "" unless the generation embeds
         texts."""
         if generation.of_texts:
             found = read_products(self.connection, self.catalog_id, product_ids)
@@ -283,7 +283,7 @@ class Session:
 def delete(
     connection: Connection, now: int, catalog_id: str, product_ids: Sequence[str]
 ) -> tuple[int, int]:
-    """Delete products. Return the number that existed, and the newest commit."""
+    """Delete products. Return the number deleted, and the newest commit."""
     session = Session(connection, catalog_id, now)
     return session.delete(list(dict.fromkeys(product_ids))), session.head
 
@@ -301,7 +301,7 @@ def take_number(connection: Connection, now: int, catalog_id: str) -> int:
 
 
 def reach(connection: Connection, now: int, catalog_id: str, commit: int) -> None:
-    """Let the next commit's number be greater than `commit`."""
+    """Raise the commit sequence, so that the next number is greater than `commit`."""
     session = Session(connection, catalog_id, now)
     session.take(max(0, commit - session.head))
 
@@ -309,7 +309,7 @@ def reach(connection: Connection, now: int, catalog_id: str, commit: int) -> Non
 def save_vectors(
     connection: Connection, now: int, generation: Generation, writes: Sequence[VectorWrite]
 ) -> tuple[list[ServiceError | None], int]:
-    """See `Session.write_vectors`; with the newest commit."""
+    """Store vectors as `Session.write_vectors` does. Return its outcomes and the newest commit."""
     session = Session(connection, generation.catalog_id, now)
     return session.write_vectors(generation, writes), session.head
 
@@ -317,8 +317,8 @@ def save_vectors(
 def save_hashes(
     connection: Connection, now: int, catalog_id: str, hashes: Mapping[str, int]
 ) -> None:
-    """Store perceptual hashes of photos. No index holds them, but columns do: the products that
-    have these photos have changed."""
+    """Store perceptual hashes of photos, and mark the products with these photos as changed: the
+    columns in memory hold the hashes, the index does not."""
     session = Session(connection, catalog_id, now)
     product_ids = write_hashes(connection, catalog_id, hashes)
     rows = [

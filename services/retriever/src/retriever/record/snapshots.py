@@ -1,8 +1,8 @@
 """A catalog's record at one commit, table by table, for a backup.
 
-The tables of an archive are the record's own, less what belongs to this store alone: commit
-numbers, what follows from a catalog's name, and what a job that is under way wants. A column that
-a migration adds is in the next backup without a word here.
+An archive has the record's tables, except columns that are meaningful in this store only: commit
+numbers, values derived from the catalog's name, and state of running jobs. Columns added by
+migrations are archived automatically.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _OWN: Mapping[sa.Table, frozenset[str]] = {
     vectors: frozenset({"catalog_id", "seq"}),
     pending: frozenset({"catalog_id", "write_seq", "write_time", "next_attempt", "backfill"}),
 }
-"""The tables of an archive, in its order, with the columns that stay here."""
+"""Tables of an archive in their order, each with the columns that are not archived."""
 _BATCHES = {"vectors": 512, "products": 500}
 """26 MB at 1,280 dimensions; products have up to 200 kB."""
 _OTHERS = 2_000
@@ -61,7 +61,7 @@ _SOURCES = {of.name: of for of in _OWN}
 
 @dataclass(frozen=True, slots=True)
 class RecordSnapshot:
-    """See Snapshot in archive.model. Good as long as its transaction."""
+    """See ports.backup.Snapshot. Valid within its transaction."""
 
     connection: Connection
     catalog_id: str
@@ -70,7 +70,7 @@ class RecordSnapshot:
     generations: Sequence[Generation]
 
     def count(self, table: ArchiveTable) -> int:
-        """Return the number of a table's rows."""
+        """Return the number of rows of a table."""
         source = _SOURCES[table.name]
         query = sa.select(sa.func.count()).where(self._archived(source))
         return int(self.connection.execute(query).scalar_one())
@@ -91,7 +91,7 @@ class RecordSnapshot:
     def _archived(self, source: sa.Table) -> sa.ColumnElement[bool]:
         """Return the condition of archived rows.
 
-        Products pending for their texts are left out: a restore embeds these again.
+        Products with pending texts are excluded: a restore embeds them again.
         """
         mine: sa.ColumnElement[bool] = source.c.catalog_id == self.catalog_id
         return sa.and_(mine, source.c.space != TEXT_SPACE) if source is pending else mine

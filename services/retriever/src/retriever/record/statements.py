@@ -1,4 +1,4 @@
-"""Pieces of statements that several of the record's modules need."""
+"""Parts of SQL statements, shared by the record's modules."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ def put(
     keep: bool = False,
     but: str = "",
 ) -> None:
-    """Insert rows; where the key exists, keep what is there or take over the new values.
+    """Insert rows; where the key exists, keep the stored row or update it.
 
-    `but`: a column that is taken over although the others are kept.
+    `but`: a column that is updated although the others are kept.
     """
     if rows:
         connection.execute(_put(connection.dialect.name, table, keep, but), list(rows))
@@ -62,7 +62,7 @@ def _put(dialect: str, table: sa.Table, keep: bool, but: str) -> Any:
 
 
 def among(table: sa.Table, column: str) -> sa.ColumnElement[bool]:
-    """Return the condition of a catalog's rows with one of some values; for `look_up`."""
+    """Return the condition for a catalog's rows with one of the given values; for `look_up`."""
     return sa.and_(
         table.c.catalog_id == sa.bindparam("catalog_id"),
         table.c[column].in_(sa.bindparam("among", expanding=True)),
@@ -72,7 +72,7 @@ def among(table: sa.Table, column: str) -> sa.ColumnElement[bool]:
 def look_up(
     connection: Connection, statement: sa.Select[Any], among: Iterable[str], of: Mapping[str, Any]
 ) -> Iterator[sa.Row[Any]]:
-    """Return the rows of a prebuilt statement for some values, in any order."""
+    """Return the rows of a prebuilt statement for the given values, in any order."""
     for chunk in chunks(list(dict.fromkeys(among))):
         yield from connection.execute(statement, {**of, "among": chunk})
 
@@ -120,14 +120,14 @@ class RowSource:
     """Tables from which the index's rows are read."""
 
     row: sa.Table
-    """The table with the rows' ids."""
+    """Table with the row ids."""
     vector: sa.Table
     joined: sa.FromClause
-    """Both."""
+    """`row` joined with `vector`."""
     image_id: sa.ColumnElement[str]
-    """Empty where the product itself has the vector."""
+    """Empty if the vector is of the product itself."""
     position: sa.ColumnElement[int]
-    """Position of the photo among its product's."""
+    """Position of the photo in its product's list."""
 
     def select(self, *columns: Any) -> sa.Select[Any]:
         """Return a SELECT of a version's rows; `version_of` gives the values."""
@@ -158,7 +158,7 @@ ROWS: Mapping[bool, RowSource] = {
 def count(
     connection: Connection, rows: sa.Select[Any], most: int | None, of: Mapping[str, Any]
 ) -> int:
-    """Return the number of rows, at most `most`."""
+    """Count the rows of a query; stop at `most`."""
     counted = sa.select(sa.func.count()).select_from(rows.limit(most).subquery())
     return int(connection.execute(counted, of).scalar_one())
 

@@ -1,4 +1,4 @@
-"""The record: each of its calls, named with the function that does it, beside its SQL."""
+"""The record: its calls, each bound to the function that implements it."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -128,7 +128,7 @@ class Record:
     find_words = _reads(keywords.find_words)
     words = _reads(keywords.read_words)
 
-    # Photos that may not be, or that nothing names
+    # Photos that were taken down, and photos without a product
     taken_down = _reads(read_taken_down)
     take_down = _writes_now(take_down)
     lift_takedown = _writes(lift)

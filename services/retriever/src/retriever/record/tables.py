@@ -18,10 +18,10 @@ metadata = sa.MetaData()
 
 
 class _StorableText(sa.types.TypeDecorator[str]):
-    """Text that every database takes.
+    """Text without NUL.
 
-    PostgreSQL refuses a NUL, which callers may put into an id that they ask for. No stored id holds
-    a control character, so another one in its place finds nothing as well.
+    PostgreSQL rejects NUL, which callers may send in an id. It is replaced by another control
+    character: no stored id contains one, so the lookup finds nothing, as it should.
     """
 
     impl = sa.Text
@@ -32,7 +32,7 @@ class _StorableText(sa.types.TypeDecorator[str]):
 
 
 _Text = _StorableText().with_variant(_StorableText(collation="C"), "postgresql")
-"""Text that sorts by code point, as SQLite's does."""
+"""Text that sorts by code point on every database, as on SQLite."""
 _Number = sa.BigInteger()
 
 
@@ -68,8 +68,8 @@ sequences = sa.Table(
 """The newest commit of each catalog and its time."""
 
 CATEGORY_HEAD = 500
-"""Characters of a category that its index holds. An index of PostgreSQL takes entries of 2,704
-bytes, which 675 characters may have; eight levels have up to 1,045."""
+"""Indexed characters of a category. An index entry of PostgreSQL has at most 2,704 bytes (675
+characters of 4 bytes); eight levels have up to 1,045 characters."""
 
 products = sa.Table(
     "products",
@@ -85,7 +85,7 @@ products = sa.Table(
     sa.Index("products_brand", "catalog_id", "brand"),
     sa.Index("products_price", "catalog_id", "currency", "price_micros"),
 )
-"""`touched`: the newest commit when the product was last written whole, changed by it or not."""
+"""`touched`: the newest commit when the product was last written whole, even if unchanged."""
 
 keywords = sa.Table(
     "keywords",
@@ -95,7 +95,7 @@ keywords = sa.Table(
     _of_product(),
     sa.Index("keywords_product", "catalog_id", "product_id", unique=True),
 )
-"""The words of products, set apart by blanks (domain/words.py). The store's full-text search uses
+"""The words of products, separated by spaces (domain/words.py). The store's full-text search uses
 them: on SQLite a table `keywords_index` that triggers keep, on PostgreSQL a column `terms` (and
 `words`, by which replicas of 0.9 search)."""
 
@@ -106,7 +106,8 @@ ENGINES_OWN = (
     "keywords.terms",
     "keywords_terms",
 )
-"""What migrations make for one kind of store alone: tables, columns (table.column), indexes."""
+"""Objects that migrations make on one kind of store only: tables, columns (table.column),
+indexes."""
 
 images = sa.Table(
     "images",
@@ -152,8 +153,8 @@ mismatches = sa.Table(
     _of_product(),
     sa.Index("doubts_image", "catalog_id", "image_id"),
 )
-"""Photos that contradict their product's category (domain/category_mismatch.py).
-`category`: the one contradicted. `instead`: the more probable one; empty: no known one."""
+"""Photos that contradict their product's category (domain/category_mismatch.py). `category`: the
+one contradicted. `instead`: the more probable one; empty if unknown."""
 
 vectors = sa.Table(
     "vectors",
@@ -177,10 +178,10 @@ product_vectors = sa.Table(
     sa.Index("product_vectors_row", "catalog_id", "space", "space_version", "row_id", unique=True),
     sa.Index("product_vectors_product", "catalog_id", "product_id"),
 )
-"""Vectors of products themselves, in spaces that have one a product; else like `vectors`.
+"""Vectors of products, in spaces with one vector per product; otherwise like `vectors`.
 
-`digest`: of the text that the vector was made of (domain/texts.py). Empty = the space is not of
-texts, or the text has changed since: the vector serves until the new one is there."""
+`digest`: hash of the text that the vector was made of (domain/texts.py). Empty: the space is not of
+texts, or the text has changed; the old vector is used until the new one is stored."""
 
 generations = sa.Table(
     "generations",
@@ -199,7 +200,7 @@ generations = sa.Table(
     *_values("verification"),
     *_values("of_products", kind=sa.Boolean),
 )
-"""`parameters`, `verification`: JSON; no verification yet = empty."""
+"""`parameters`, `verification`: JSON; empty: not verified yet."""
 
 offers = sa.Table(
     "offers",
@@ -208,7 +209,7 @@ offers = sa.Table(
     *_values("dimension", kind=sa.Integer),
     *_values("by_default", kind=sa.Boolean),
 )
-"""The spaces' versions that the embedder serves, as the worker last saw them."""
+"""Versions of spaces that the embedder serves, as last read by the worker."""
 
 outbox = sa.Table(
     "outbox",
@@ -228,8 +229,9 @@ changes = sa.Table(
     *_values("seq", kind=_Number),
     sa.Index("changes_seq", "catalog_id", "seq"),
 )
-"""The newest commit of each product that was written or deleted, by a trigger on the outbox, whose
-entries go once all generations hold them: what columns in memory are brought up to date by."""
+"""The newest commit of each product that was written or deleted, for updates of the columns in
+memory. A trigger on the outbox writes them, because outbox entries are deleted once all generations
+hold them."""
 
 pending = sa.Table(
     "pending",
@@ -243,8 +245,8 @@ pending = sa.Table(
     sa.Index("pending_due", "catalog_id", "space", "space_version", "failed", "next_attempt"),
     sa.Index("pending_first", "catalog_id", "space", "space_version", "failed", "write_seq"),
 )
-"""`image_id`: of the photo; of the product where its text waits. `backfill`: a backfill wants the
-vector and no write since; it goes when that is cancelled."""
+"""`image_id`: id of the photo, or of the product whose text is pending. `backfill`: only a backfill
+requires the vector; the row is deleted if the backfill is cancelled."""
 
 takedowns = sa.Table(
     "takedowns",
@@ -253,7 +255,7 @@ takedowns = sa.Table(
     *_values("reason"),
     *_values("create_time", kind=_Number),
 )
-"""Photos that may not be stored (again)."""
+"""Photos that were taken down and must not be stored."""
 
 unnamed = sa.Table(
     "unnamed",
@@ -261,7 +263,7 @@ unnamed = sa.Table(
     *_keys("catalog_id", "image_id"),
     *_values("since", kind=_Number),
 )
-"""Photos, known here or only stored, that no product had when the worker looked, and since when."""
+"""Photos without a product at the worker's last check, recorded or only stored, and since when."""
 
 imports = sa.Table(
     "imports",
@@ -275,9 +277,9 @@ imports = sa.Table(
     ),
     *_values("sample"),
 )
-"""`opened_seq`: a commit number that the import took when it was opened. `before_seq`: products
-touched before it are neither the import's nor those of another that was under way when it was
-opened. `active_time`: when it last took rows. `delete_count`, `sample`: what closing it found."""
+"""`opened_seq`: commit number reserved when the import was opened. `before_seq`: products touched
+before it belong neither to this import nor to one that was open at that time. `active_time`: time
+of its newest rows. `delete_count`, `sample`: result of closing."""
 
 import_rows = sa.Table(
     "import_rows",
@@ -292,7 +294,7 @@ import_rows = sa.Table(
     ),
     sa.Index("import_rows_product", "catalog_id", "import_id", "product_id"),
 )
-"""The rows that an open import decided, with what was answered; a closed import has none."""
+"""Decided rows of an open import with their outcomes; a closed import has none."""
 
 jobs = jobs_table(metadata)
 leases = leases_table(metadata)

@@ -1,4 +1,4 @@
-"""Photos that were taken down: nothing of them is kept but that they were."""
+"""Photos that were taken down: only their ids and reasons are kept."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ _TAKEDOWN = sa.select(takedowns.c.image_id, takedowns.c.reason, takedowns.c.crea
 def read_taken_down(
     connection: Connection, catalog_id: str, image_ids: Iterable[str]
 ) -> frozenset[str]:
-    """Return the photos that were taken down."""
+    """Return those of the photos that were taken down."""
     found = statements.look_up(connection, TAKEN_DOWN, image_ids, {"catalog_id": catalog_id})
     return frozenset(row.image_id for row in found)
 
@@ -28,7 +28,7 @@ def read_taken_down(
 def read_takedowns(
     connection: Connection, catalog_id: str, after: str, limit: int
 ) -> list[Takedown]:
-    """Return takedowns by their photos' ids, after one."""
+    """Return takedowns in the order of photo ids, after a given one."""
     t = takedowns.c
     mine = t.catalog_id == catalog_id, t.image_id > after
     query = _TAKEDOWN.where(*mine).order_by(t.image_id).limit(limit)
@@ -38,8 +38,8 @@ def read_takedowns(
 def take_down(
     connection: Connection, now: int, catalog_id: str, image_id: str, reason: str
 ) -> tuple[Takedown, list[str]]:
-    """Take a photo from every product. Return the products that had it. Taken down again,
-    it keeps the first reason."""
+    """Remove a photo from every product. Return the products that had it. A repeated takedown keeps
+    the first reason."""
     session = Session(connection, catalog_id, now)
     row = {"catalog_id": catalog_id, "image_id": image_id, "reason": reason, "create_time": now}
     statements.put(connection, takedowns, [row], keep=True)
@@ -58,19 +58,19 @@ def take_down(
 
 
 def forget(connection: Connection, catalog_id: str, image_ids: Sequence[str]) -> None:
-    """Delete all that is known of photos that no product has."""
+    """Delete all records of photos without a product."""
     for chunk in statements.chunks(image_ids):
         for table in (mismatches, pending, vectors, unnamed, images):
             gone = sa.delete(table).where(
                 table.c.catalog_id == catalog_id, table.c.image_id.in_(chunk)
             )
-            # Products wait for the vectors of their texts by their own ids.
+            # `pending` also holds products, by their own ids.
             connection.execute(
                 gone.where(pending.c.space != TEXT_SPACE) if table is pending else gone
             )
 
 
 def lift(connection: Connection, catalog_id: str, image_id: str) -> bool:
-    """Let a photo be stored again. Return whether it had been taken down."""
+    """Lift a takedown. Return whether there was one."""
     mine = statements.on(takedowns, catalog_id=catalog_id, image_id=image_id)
     return bool(connection.execute(sa.delete(takedowns).where(mine)).rowcount)

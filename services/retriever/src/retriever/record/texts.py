@@ -1,7 +1,7 @@
-"""Products whose text waits for its vector, in the versions of the space of texts that are live.
+"""Products whose text lacks a vector in a live version of the space of texts.
 
-What is pending there is a product, not a text: its former vector serves until the new one is made,
-and its present text is looked up when it is embedded.
+The pending row names the product, not the text: the old vector is used until the new one is stored,
+and the worker reads the current text when it embeds.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,10 +37,10 @@ def want_texts(
     live: Iterable[Generation],
     written: Mapping[str, tuple[int, ProductContent]],
 ) -> None:
-    """Make written products pending whose text has no vector yet.
+    """Make written products pending if their text has no vector yet.
 
-    `live`: every live generation. `written`: by product id, the commit and what it wrote. One that
-    fails, or was given up, is tried anew.
+    `live`: every live generation. `written`: commit and content by product id. Products that failed
+    or were given up are retried.
     """
     targets = {(each.space, each.space_version): each for each in live if each.of_texts}
     if not targets:
@@ -57,7 +57,7 @@ def want_texts(
             )
             former = statements.pending_of(target, chunk), sa.or_(pending.c.failed, ~holds_up())
             session.connection.execute(sa.update(product_vectors).where(*mine).values(digest=""))
-            # A failure may be due to the former text; no caller waits for these.
+            # The failure may be due to the old text; these rows delay no caller.
             session.connection.execute(sa.delete(pending).where(*former))
         rows = [
             statements.pending_row(target, name, written[name][0], session.now) for name in changed
@@ -68,7 +68,7 @@ def want_texts(
 def drop_blank(
     connection: Connection, now: int, generation: Generation, product_ids: Sequence[str]
 ) -> None:
-    """Delete the pending rows and vectors of those of the products that have no text."""
+    """Delete pending rows and vectors of products without a text."""
     session = Session(connection, generation.catalog_id, now)
     texts = read_texts(connection, generation, product_ids)
     blank = [name for name in product_ids if not texts.get(name)]

@@ -1,4 +1,4 @@
-"""Photos that no product has: the time since when, and their deletion."""
+"""Photos without a product: since when, and their deletion."""
 
 from collections.abc import Iterable, Sequence
 
@@ -28,9 +28,9 @@ _KNOWN = sa.select(images.c.image_id).where(statements.among(images, "image_id")
 def read_unnamed(
     connection: Connection, catalog_id: str, after: str, limit: int
 ) -> tuple[list[str], str]:
-    """Scan the next photos after one.
+    """Scan the next photos after a given one.
 
-    Return those that no product has, and the last one scanned, empty at the end.
+    Return those without a product, and the last one scanned; empty at the end.
     """
     values = {"catalog_id": catalog_id, "after": after, "most": limit}
     rows = connection.execute(_PAGE, values).all()
@@ -57,13 +57,13 @@ def read_unknown_for_good(
 def note_unnamed(
     connection: Connection, now: int, catalog_id: str, image_ids: Iterable[str]
 ) -> None:
-    """Note that no product has these photos, from now on if that is news."""
+    """Record photos as without a product; those recorded earlier keep their time."""
     rows = [{"catalog_id": catalog_id, "image_id": each, "since": now} for each in image_ids]
     statements.put(connection, unnamed, rows, keep=True)
 
 
 def forget_named(connection: Connection, catalog_id: str) -> None:
-    """Remove the notes of photos that a product has again."""
+    """Delete the entries of photos that a product has again."""
     has = sa.exists().where(
         statements.on(product_images, catalog_id=unnamed.c.catalog_id, image_id=unnamed.c.image_id)
     )
@@ -71,7 +71,7 @@ def forget_named(connection: Connection, catalog_id: str) -> None:
 
 
 def read_overdue(connection: Connection, catalog_id: str, before: int, limit: int) -> list[str]:
-    """Return photos that no product has had since before a time."""
+    """Return photos without a product since before a time."""
     mine = unnamed.c.catalog_id == catalog_id, unnamed.c.since < before
     return list(
         connection.execute(sa.select(unnamed.c.image_id).where(*mine).limit(limit)).scalars()
@@ -81,8 +81,8 @@ def read_overdue(connection: Connection, catalog_id: str, before: int, limit: in
 def drop_unnamed(
     connection: Connection, now: int, catalog_id: str, image_ids: Sequence[str]
 ) -> list[str]:
-    """Forget photos; those of them that still no product has, whose bytes may go."""
-    session = Session(connection, catalog_id, now)  # a write may bring a product that has one
+    """Delete photos that still have no product. Return them: their bytes may be deleted."""
+    session = Session(connection, catalog_id, now)  # blocks writes of products
     named = {row.image_id for row in session.look_up(USERS, image_ids)}
     gone = [image_id for image_id in image_ids if image_id not in named]
     forget(connection, catalog_id, gone)

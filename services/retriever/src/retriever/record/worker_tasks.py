@@ -1,6 +1,6 @@
-"""The worker's tasks: photos to embed, changes to bring into the index.
+"""The worker's tasks: photos to embed, changes to apply to the index.
 
-Every statement is built once: the worker asks all day, and building took longer than answering.
+Statements are built once: the worker executes them often, and building took longer than executing.
 """
 
 import json
@@ -22,7 +22,7 @@ from servicekit.jobs import claimable
 
 
 def _waiting_statement() -> sa.Select[bool, bool, bool]:
-    """Return one statement for all catalogs, as idle workers repeat it."""
+    """Return one statement for all catalogs, since idle workers repeat it."""
     g, p = generations.c, pending.c
     now: sa.BindParameter[int] = sa.bindparam("now")
     live = sa.and_(
@@ -54,15 +54,15 @@ def _due_statement() -> sa.Select[Any]:
 
 
 def _due_texts_statement() -> sa.Select[Any]:
-    """Return the statement of pending texts, including deleted products: the worker notices when it
-    reads their texts."""
+    """Return the SELECT of pending texts. Deleted products are included: the worker skips them when
+    it reads their texts."""
     c = pending.c
     size, used = sa.literal(0).label("size"), sa.true().label("used")
     return _due_of(sa.select(c.image_id, size, c.attempts, used).select_from(pending))
 
 
 def _due_of(found: sa.Select[Any]) -> sa.Select[Any]:
-    """Return the items of a version that can be tried now, the oldest first."""
+    """Return the items of a version that are due, oldest first."""
     c = pending.c
     due = found.where(
         on(pending, catalog_id=sa.bindparam("catalog_id"), **BOUND_VERSION),
@@ -85,7 +85,7 @@ _APPLIED = sa.delete(outbox).where(
 )
 _WAITING = _waiting_statement()
 _DUE = {False: _due_statement(), True: _due_texts_statement()}
-"""Statements by Generation.of_texts."""
+"""Statement for each value of Generation.of_texts."""
 _CHANGES = (
     sa.select(outbox.c.seq, outbox.c.product_id, outbox.c.removed, outbox.c.time)
     .where(outbox.c.catalog_id == sa.bindparam("catalog_id"), outbox.c.seq > sa.bindparam("after"))
@@ -120,7 +120,7 @@ def read_changes(connection: Connection, generation: Generation, limit: int) -> 
     found = _changes(connection.execute(_NEXT_CHANGES, {**values, "most": limit}))
     if len(found) < limit:
         return found
-    # A commit that several products share is applied whole or not at all.
+    # A commit with several products is applied in full or not at all.
     last = found[-1].seq
     whole = [change for change in found if change.seq < last]
     return whole + _changes(connection.execute(_COMMIT, {**values, "seq": last}))
@@ -133,7 +133,7 @@ def _changes(rows: Iterable[sa.Row[Any]]) -> list[Change]:
 
 
 def advance(connection: Connection, generation: Generation, change: Change) -> Generation:
-    """Note how far a generation is; entries go that every generation holds."""
+    """Store the progress of a generation. Delete entries that every generation has applied."""
     catalog_id, time = generation.catalog_id, max(change.time, generation.applied_time)
     reached = {"seq": change.seq, "time": time}
     connection.execute(_ADVANCE, {**reached, "of_catalog": catalog_id, "of_name": generation.name})
@@ -161,17 +161,17 @@ def postpone(  # noqa: PLR0917 - a call of the record, with the time
 def give_up(
     connection: Connection, generation: Generation, item_ids: Sequence[str], reason: str
 ) -> None:
-    """Count a failed attempt, the last one."""
+    """Count a failed attempt and stop retrying."""
     values = {"attempts": pending.c.attempts + 1, "failed": True, "reason": reason}
     connection.execute(sa.update(pending).where(pending_of(generation, item_ids)).values(values))
 
 
 def forget(connection: Connection, generation: Generation, image_ids: Sequence[str]) -> None:
-    """Stop embedding pending photos that no product has any more."""
+    """Delete pending photos that no product has any more."""
     use = sa.exists().where(
         product_images.c.catalog_id == pending.c.catalog_id,
         product_images.c.image_id == pending.c.image_id,
     )
-    # A write that is under way may bring a product that has the photo.
+    # A concurrent write may add a product with the photo.
     queue_up(connection, generation.catalog_id)
     connection.execute(sa.delete(pending).where(pending_of(generation, image_ids), ~use))

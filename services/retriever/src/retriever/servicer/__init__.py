@@ -1,1 +1,1 @@
-"""The retriever on gRPC: a module for each service, and its messages."""
+"""gRPC servicers of the retriever, one module each, and translations of messages."""

@@ -22,7 +22,7 @@ from sightline.retriever.v1 import backup_service_pb2_grpc
 
 @dataclass(frozen=True)
 class BackupServicer(backup_service_pb2_grpc.BackupServiceServicer):
-    """Backups, as backup_service.proto describes them."""
+    """Servicer of backup_service.proto."""
 
     catalogs: Collection[str]
     record: BackupRecord

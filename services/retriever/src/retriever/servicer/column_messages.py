@@ -18,7 +18,7 @@ from sightline_rules.fields import CANDIDATE
 from sightline_rules.kinds import FieldKind
 
 KEPT = 20_000
-"""Lists of tags and of attributes whose messages are cached: many products share them."""
+"""Number of cached messages of tag and attribute lists, which many products share."""
 
 _NOTHING = frozenset({"", "[]", NONE})
 
@@ -33,7 +33,7 @@ class FoundColumns(TypedDict):
 
 
 def found(candidates: Candidates) -> FoundColumns:
-    """Return the columns of the products that a search found."""
+    """Return the columns of the products found by a search."""
     return FoundColumns(
         candidates=columns(candidates.view.table, candidates.places),
         similarities=candidates.similarities,
@@ -43,14 +43,14 @@ def found(candidates: Candidates) -> FoundColumns:
 
 
 def _collapsed(names: Sequence[Sequence[str]]) -> list[vector_service_pb2.ProductIds]:
-    """Return the near-duplicates of each product; empty if none has any."""
+    """Return the near-duplicates of each product; an empty list if no product has any."""
     if not any(names):
         return []
     return [vector_service_pb2.ProductIds(product_ids=ids) for ids in names]
 
 
 def columns(table: ProductTable, places: Sequence[int]) -> candidate_pb2.CandidateColumns:
-    """Return what ranking needs of the products at some places."""
+    """Return the ranking candidates for the products at the given rows."""
     rows = np.asarray(places, np.int64)
     message = candidate_pb2.CandidateColumns(
         product_ids=[table.ids[place] for place in places],
@@ -60,7 +60,7 @@ def columns(table: ProductTable, places: Sequence[int]) -> candidate_pb2.Candida
         column = table.columns[field.name]
         encode = _ENCODED.get(type(field.kind))
         for name, cells in zip(field.candidate, column.cells(rows), strict=True):
-            # A column that is left out says that no product has the field.
+            # An omitted column means that no product has the field.
             if any(cell not in _NOTHING for cell in cells):
                 getattr(message, name).extend(map(encode, cells) if encode else cells)
     return message

@@ -36,7 +36,7 @@ _COUNTED = tuple(field.name for field in FACETED if not isinstance(field.kind, A
 
 
 def asked(messages: Sequence[facet_pb2.FacetRequest]) -> list[AskedFacet]:
-    """Return the facets that a request asks for. Raises RequestInvalid, FacetInvalid."""
+    """Return the requested facets. Raises RequestInvalid, FacetInvalid."""
     check_count("facets", len(messages), MOST_FACETS)
     if wrong := list(_violations(messages)):
         raise FacetInvalid(*wrong)
@@ -153,7 +153,7 @@ def _filter(condition: Filter) -> filter_pb2.Filter:
                 )
             )
         case _:
-            raise AssertionError("facets make no such filter")
+            raise AssertionError("no facet produces this filter")
 
 
 def money_message(value: Money) -> money_pb2.Money:

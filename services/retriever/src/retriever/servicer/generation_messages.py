@@ -54,7 +54,7 @@ def generation_order(
 
 
 def demand(message: index_service_pb2.VerifyGenerationRequest) -> Demand:
-    """Parse the demands of a verification."""
+    """Parse the thresholds of a verification."""
     return Demand(
         sample_size=message.sample_size or DEFAULT_SAMPLE,
         k=message.k or DEFAULT_K,
@@ -84,7 +84,7 @@ def generation(status: GenerationStatus) -> index_service_pb2.Generation:
 
 def _parameters(found: IndexParameters) -> index_service_pb2.IndexParameters:
     fields = common_fields(index_service_pb2.IndexParameters.DESCRIPTOR, found)
-    if found.kind is IndexKind.FLAT:  # the others are nothing to it
+    if found.kind is IndexKind.FLAT:  # a flat index has no other parameters
         fields = {name: fields[name] for name in ("kind", "partitions")}
     return index_service_pb2.IndexParameters(**fields)
 

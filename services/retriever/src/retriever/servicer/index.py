@@ -26,7 +26,7 @@ from sightline.retriever.v1 import index_service_pb2 as pb
 
 @dataclass(frozen=True)
 class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
-    """Generations, as index_service.proto describes them."""
+    """Servicer of index_service.proto."""
 
     catalogs: Collection[str]
     record: RegistryRecord
@@ -99,7 +99,7 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
 
 @dataclass(frozen=True)
 class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
-    """Asks the worker to rebuild an index."""
+    """Creates jobs that rebuild an index."""
 
     catalogs: Collection[str]
     record: SearchRecord
@@ -117,7 +117,7 @@ class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
 
 @dataclass(frozen=True)
 class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
-    """Asks the worker to have a space fitted."""
+    """Creates jobs that fit a space."""
 
     catalogs: Collection[str]
     jobs: Jobs

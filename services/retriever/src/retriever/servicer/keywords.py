@@ -19,7 +19,7 @@ from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 
 @dataclass(frozen=True)
 class KeywordServicer(keywords_grpc.KeywordServiceServicer):
-    """Searches by words, as keyword_service.proto describes them."""
+    """Servicer of keyword_service.proto."""
 
     catalogs: Collection[str]
     record: SearchRecord

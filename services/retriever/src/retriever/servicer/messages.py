@@ -69,7 +69,7 @@ def job(found: Job) -> job_pb2.Job:
 
 
 def timings(stages: Iterable[Stage]) -> list[answer_pb2.StageTiming]:
-    """Return the time of each stage; stages of one name are added up."""
+    """Return the seconds of each stage, summed by name."""
     sums: dict[str, tuple[float, float]] = {}
     for stage in stages:
         start, total = sums.get(stage.name, (stage.start, 0.0))

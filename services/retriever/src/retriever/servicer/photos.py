@@ -15,7 +15,7 @@ from sightline.retriever.v1 import photo_service_pb2_grpc
 
 @dataclass(frozen=True)
 class PhotoServicer(photo_service_pb2_grpc.PhotoServiceServicer):
-    """Takedowns, as photo_service.proto describes them."""
+    """Servicer of photo_service.proto."""
 
     catalogs: Collection[str]
     record: TakedownRecord

@@ -52,7 +52,7 @@ check_columns(
 
 
 def draft(product: product_pb2.Product) -> ProductDraft:
-    """Return a product as a caller gave it."""
+    """Return a product as received, unchecked."""
     given = {}
     for field, value in product.ListFields():
         if known := _READERS.get(field):
@@ -134,7 +134,7 @@ _READERS = {
 
 
 def row(product: Product, mismatch: CategoryMismatch | None = None) -> product_pb2.Product:
-    """Return a product whole. `mismatch`: the photo that contradicts its category, if one does."""
+    """Return a whole product. `mismatch`: the photo that contradicts its category, if any."""
     content = product.content
     message = product_pb2.Product(
         product_id=content.product_id,

@@ -26,16 +26,16 @@ from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 
 MOST_ROWS = 10_000
-"""Products whose messages are kept: 20 MB."""
+"""Number of cached product messages, some 20 MB."""
 
 
 class ProductRecord(CatalogRecord, ImportRecord, DeletionRecord, ColumnRecord, Protocol):
-    """All that these calls ask of the record."""
+    """Calls of the record that this servicer uses."""
 
 
 @dataclass(frozen=True)
 class ProductServicer(products_grpc.ProductServiceServicer):
-    """The record, as product_service.proto describes it."""
+    """Servicer of product_service.proto."""
 
     catalogs: Collection[str]
     record: ProductRecord
@@ -87,7 +87,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             response.columns.CopyFrom(column_messages.columns(table, found.places))
             return response
         rows = await self._rows.read(catalog, table, found.places)
-        # What was written since the columns were read may not pass any more.
+        # Products written since the columns were read may no longer pass.
         passing = await each_passes(condition, (held.facts for held, _ in rows), len(rows))
         chosen = compress(rows, passing)
         response.products.extend(_messages(chosen, unshown=request.unshown))
@@ -240,14 +240,15 @@ _Read = tuple[Product, product_pb2.Product]
 
 
 def _messages(rows: Iterable[_Read], *, unshown: bool) -> Iterator[product_pb2.Product]:
-    """Yield the messages of products, with `unshown` those that operators read."""
+    """Yield the messages of products; `unshown`: with the fields that only operators read."""
     for product, message in rows:
         yield product_messages.with_unshown(message, product) if unshown else message
 
 
 class _Row(NamedTuple):
     mark: tuple[int, int]
-    """The number of the product's table and its stamp there, taken at or before the read."""
+    """Number of the product's table and the product's version in it, at the time of the read or
+    earlier."""
     read: _Read
 
 
@@ -259,7 +260,7 @@ class _Rows:
         self._kept: dict[tuple[str, str], _Row] = {}
 
     async def read(self, catalog: str, table: ProductTable, places: Sequence[int]) -> list[_Read]:
-        """Return the existing ones of the products at these places, in the given order."""
+        """Return those of the products at the given rows that still exist, in order."""
         if len(self._kept) > MOST_ROWS:
             self._kept = {}
         marks = {table.ids[p]: (table.number, int(table.stamp[p])) for p in places}
@@ -274,7 +275,7 @@ class _Rows:
         return [rows[table.ids[p]] for p in places if table.ids[p] in rows]
 
     async def of(self, catalog: str, products: Sequence[Product]) -> list[_Read]:
-        """Return products, just read, with their messages."""
+        """Return products with their messages."""
         mismatches = await self._record.category_mismatches(catalog, products) if products else {}
         return [
             (each, product_messages.row(each, mismatches.get(each.content.product_id)))

@@ -15,7 +15,7 @@ _COLLAPSE = values_by_number(vector_service_pb2.Collapse.DESCRIPTOR, Collapse, C
 
 
 def collapse(number: int) -> Collapse:
-    """Parse the mode for near-duplicates. Raises RequestInvalid."""
+    """Parse the mode of near-duplicates. Raises RequestInvalid."""
     return value_of(_COLLAPSE, number, "collapse")
 
 
@@ -59,7 +59,7 @@ def freshness(found: Freshness, token: str, now: int) -> answer_pb2.IndexFreshne
 
 
 def index_lost(substitute: str) -> list[answer_pb2.Degradation]:
-    """Return the degradations of an answer that does not rest on the index; none if it does."""
+    """Return the degradations of an answer computed without the index; none for other answers."""
     if not substitute:
         return []
     cause = answer_pb2.Degradation.CAUSE_INDEX_UNAVAILABLE
@@ -69,7 +69,7 @@ def index_lost(substitute: str) -> list[answer_pb2.Degradation]:
 def recalls(
     verdicts: Iterable[RecallVerdict], generation: Generation | None
 ) -> list[answer_pb2.RecallEstimate]:
-    """Return the watchdog's recall of a generation."""
+    """Return the recall of a generation as measured by the watchdog."""
     name = generation.collection if generation is not None else ""
     found = [each for each in verdicts if each.kind.collection == name]
     return [

@@ -20,16 +20,16 @@ from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 
 RESERVE_SECONDS = 0.03
-"""Kept back of a deadline to answer that the engine did not."""
+"""Seconds of the deadline reserved for reporting that the engine did not answer."""
 LONGEST_SECONDS = 10.0
-"""Timeout of a search without a deadline, in seconds: it may wait for a write in vain."""
+"""Timeout of a search without a deadline, in seconds, also while it waits for a write."""
 COUNT_SECONDS = 1.0
 """Timeout of the engine's count, in seconds: shorter than its callers' timeouts."""
 
 
 @dataclass(frozen=True)
 class VectorServicer(vectors_grpc.VectorServiceServicer):
-    """Searches, as vector_service.proto describes them."""
+    """Servicer of vector_service.proto."""
 
     catalogs: Collection[str]
     searcher: Searcher

@@ -48,7 +48,7 @@ def test_what_the_backend_adds_is_kept_where_it_is(path: str) -> None:
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "minilm_l6_v2"])
 def test_what_is_no_features_model_is_refused(name: str) -> None:
     text = (MODEL.parent / name / "config.pbtxt").read_text()
-    with pytest.raises(ValueError, match=f"{name} is no features model"):
+    with pytest.raises(ValueError, match=f"{name} is not a features model"):
         space(text)
-    with pytest.raises(ValueError, match="no configuration"):
+    with pytest.raises(ValueError, match="not a Triton configuration"):
         space("name {")

@@ -83,7 +83,7 @@ def test_an_answer_that_the_client_could_not_read_is_the_model_s_failure() -> No
             "'x_0_1' is not healthy.;",
             "INVALID_ARGUMENT",
             "EMBEDDER_UNAVAILABLE",
-            "stood still, while it started",
+            "ended or hung during its start",
         ),
         ("connection refused", "UNAVAILABLE", "EMBEDDER_UNAVAILABLE", "does not answer"),
         ("took too long", "DEADLINE_EXCEEDED", "EMBEDDER_UNAVAILABLE", "too long"),

@@ -137,7 +137,7 @@ def test_an_incremental_training_is_measured_on_what_its_base_has_not_seen() -> 
 
 def test_an_incremental_training_without_anything_new_says_so() -> None:
     log = log_of(EVENTS)
-    with pytest.raises(DataInsufficient, match="nothing happened"):
+    with pytest.raises(DataInsufficient, match="there are no events after"):
         train(Given(log, PRODUCTS), base(log), None, quiet, NOW)
 
 

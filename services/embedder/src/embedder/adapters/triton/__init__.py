@@ -1,1 +1,1 @@
-"""NVIDIA Triton: the only package that knows tritonclient, its types and its errors."""
+"""Adapter of NVIDIA Triton; the only package that uses tritonclient."""

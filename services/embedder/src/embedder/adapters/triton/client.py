@@ -1,4 +1,4 @@
-"""Calls to Triton: what it serves, what it is to serve, and inferences."""
+"""Client of Triton: states of models, loading and unloading, inferences."""
 
 import asyncio
 import functools
@@ -25,22 +25,23 @@ from servicekit.interceptors import outgoing_metadata
 from servicekit.tls import Certificates
 
 _NUMBERS: Final = itertools.count(secrets.randbits(59))
-"""Request numbers, from a random start: embedders that share a server should not use the same."""
+"""Request numbers, from a random start, so that embedders that share a server use different
+ones."""
 
 RESERVE: Final = 0.01
 """Seconds of the caller's deadline reserved to report that Triton was too slow."""
 
 CONTROL_KEY: Final = "triton-grpc-protocol-sightline-control"
-"""Header of the key `sightline-control` for servers with `--grpc-restricted-protocol`."""
+"""Header of the key of model control, for servers with `--grpc-restricted-protocol`."""
 
 CONTROL_SECONDS: Final = 120.0
-"""Most seconds to load or unload a model; TensorRT may build an engine first."""
+"""Maximum seconds to load or unload a model; TensorRT may build an engine first."""
 
 UP: Final = Gauge("sightline_triton_up", "Whether Triton answered the last call.", ("model",))
 
 STRAY: Final = Counter(
     "sightline_triton_stray_answers",
-    "Answers that were not those to their request, and were refused.",
+    "Answers rejected because they belong to another request.",
     ("model",),
 )
 
@@ -49,11 +50,11 @@ LEAST_VERSION: Final = "2.59.1"
 
 READY: Final = "READY"
 _SERVED: Final = frozenset({READY, "LOADING"})
-"""States of the repository index in which a model answers, or will soon."""
+"""States of the repository index of models that serve or will soon serve."""
 
 
 class Triton:
-    """One model server: its models as Inferences, and its repository's index.
+    """Client of a model server: inferences, index of the repository, control of models.
 
     See ports.Repository and ports.ModelServer.
     """
@@ -64,7 +65,7 @@ class Triton:
         """Connect on first use; requires a running event loop. `timeout` in seconds.
 
         `control_key`: key for reading and changing what the server serves. `tls`: certificates;
-        None = plain text.
+        None: plain text.
         """
         self._timeout = timeout
         self._key = {CONTROL_KEY: control_key} if control_key else {}
@@ -84,9 +85,8 @@ class Triton:
 
     @property
     def _client(self) -> Any:
-        """Client of the target with the current certificates.
-
-        Former ones finish their calls; certificates change every few weeks.
+        """Client of the target with the current certificates. Earlier clients finish their calls;
+        certificates change every few weeks.
         """
         credentials = None if self._tls is None else self._tls.calling()
         if credentials not in self._connected:
@@ -94,7 +94,7 @@ class Triton:
         return self._connected[credentials]
 
     def _connect(self, address: str) -> Any:
-        """Return a client of one of the target's servers, or of the target."""
+        """Return a client of a server address, by default the target."""
         if self._tls is None:
             return triton.InferenceServerClient(address, channel_args=_channel_args())
         host = self._target.removeprefix("dns:///").rpartition(":")[0].strip("[]")
@@ -104,18 +104,18 @@ class Triton:
         )
 
     def inference(self, model: str) -> "TritonInference":
-        """Return one of its models; a missing one fails when it is called."""
+        """Return a model; calls of a missing model fail."""
         return TritonInference(self, model)
 
     async def version(self) -> str | None:
-        """Return the version of the server that answers; None while none does."""
+        """Return the version of the server; None if it does not answer."""
         try:
             return str((await self.call("", self._client.get_server_metadata)).version)
         except ServiceError:
             return None
 
     async def _is_there(self, seconds: float) -> bool:
-        """Return whether a server answers, live or not."""
+        """Return whether a server answers, with any status."""
         try:
             await self._client.is_server_live(client_timeout=seconds)
         except InferenceServerException as error:
@@ -127,8 +127,8 @@ class Triton:
         return {name for name, state in index.items() if state in _SERVED}
 
     async def states(self) -> Mapping[str, str]:
-        """Return the states of models; where servers differ, that of one that does not serve the
-        model."""
+        """Return the states of models. If servers differ, a state other than serving is
+        returned."""
         found: dict[str, str] = {}
         for address in await addresses(self._target):
             async with self._connect(address) as one:
@@ -148,7 +148,7 @@ class Triton:
         await self._control("unload_model", model)
 
     async def _control(self, method: str, model: str) -> None:
-        """Call each server behind the target, not only the next one of the round robin."""
+        """Call every server behind the target, where a normal call reaches only one of them."""
         for address in await addresses(self._target):
             async with self._connect(address) as one:
                 try:
@@ -186,11 +186,11 @@ class Triton:
     ) -> Any:
         """Call Triton within the caller's deadline, and translate its errors.
 
-        `model` names the metric that shows whether it answered; empty = none. Fails at once while
-        the servers hang.
+        `model`: label of the metric that shows whether it answered; empty: no metric. Fails at once
+        while the servers hang.
         """
         if model and self._breaker.hangs:
-            raise EmbedderUnavailable("the model server hangs")
+            raise EmbedderUnavailable("the model server does not answer health checks")
         try:
             timeout = deadlines.budget(RESERVE, self._timeout)
         except DeadlineExceeded as error:
@@ -203,10 +203,14 @@ class Triton:
             if error.status() == LATE:
                 self._breaker.suspect()
             meant = translate(error, own_limit=timeout == self._timeout)
-            if model and not isinstance(meant, DeadlinePassed):  # which says nothing of Triton
+            if model and not isinstance(
+                meant, DeadlinePassed
+            ):  # the caller's cancellation says nothing about Triton
                 UP.labels(model).set(not isinstance(meant, EmbedderUnavailable))
             raise meant from error
-        except asyncio.CancelledError:  # perhaps as there was no time left; to look costs little
+        except (
+            asyncio.CancelledError
+        ):  # the deadline may have been too short; a health check is cheap
             self._breaker.suspect()
             raise
         if model:
@@ -215,13 +219,13 @@ class Triton:
 
 
 class TritonInference:
-    """A model in Triton as the embedder's Inference."""
+    """A model in Triton; implements ports.Inference."""
 
     def __init__(self, server: Triton, model: str) -> None:
         self.model = model
         self._server = server
         self._checksums = True
-        """Whether its answers have checksums; until its configuration says that they have not."""
+        """True if answers have checksums; assumed until the configuration is read."""
 
     async def describe(self) -> Description:
         found = described(await self._server.config(self.model))
@@ -229,7 +233,8 @@ class TritonInference:
         return found
 
     async def infer(self, inputs: Tensors) -> Inferred:
-        """Run the model; see ports.Inference. Raises ProcessLost when it answered another one."""
+        """Run the model; see ports.Inference. Raises ProcessLost for an answer to another
+        request."""
         number = str(next(_NUMBERS))
         result = await self._server.infer(self.model, inputs, number)
         if not await self._is_own(result, number, inputs):
@@ -252,15 +257,16 @@ class TritonInference:
         )
 
     async def _is_own(self, result: Any, number: str, inputs: Tensors) -> bool:
-        """Return whether the answer belongs to this request, as far as the model has checksums."""
+        """Return whether the checksum of an answer matches this request; true for models without
+        checksums."""
         given = result.as_numpy(CHECKSUM)
-        if given is None:  # torn, or from another model than it was
+        if given is None:  # incomplete, or of a model that was replaced
             return not self._checksums or not (await self.describe()).checksums
         return bool((given == _checksum(number, inputs, result.get_response())).all())
 
 
 def _checksum(request_id: str, inputs: Tensors, answer: Any) -> int:
-    """Return what the output CHECKSUM of a ModelInferResponse has to be."""
+    """Return the expected output CHECKSUM of a ModelInferResponse."""
     found = zlib.crc32(request_id.encode())
     for name in sorted(inputs):
         found = zlib.crc32(np.ascontiguousarray(inputs[name]).data, found)
@@ -272,7 +278,7 @@ def _checksum(request_id: str, inputs: Tensors, answer: Any) -> int:
 
 
 async def addresses(target: str) -> list[str]:
-    """Return the servers behind a target; the target itself when it can't be looked up."""
+    """Return the addresses behind a target; the target itself if it can't be resolved."""
     host, found, port = target.removeprefix("dns:///").rpartition(":")
     if not found or not port.isdecimal():
         return [target]
@@ -291,7 +297,7 @@ async def addresses(target: str) -> list[str]:
 def _channel_args() -> list[tuple[str, Any]]:
     return [
         ("grpc.lb_policy_name", "round_robin"),
-        # The default waits up to two minutes before it looks for a lost server again.
+        # By default gRPC waits up to two minutes before it reconnects to a lost server.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
         ("grpc.min_reconnect_backoff_ms", 1000),

@@ -1,5 +1,5 @@
-"""Triton's configurations of a fitted space, made from those of the features model it stands on:
-what runs that, on a CPU or a GPU, runs it alike. Knows tritonclient for the schema alone.
+"""Triton configurations of a fitted space, derived from its features model, so that both run on the
+same devices and runtimes. Uses only the schema of tritonclient.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,11 +16,11 @@ CONFIG: Final = "config.pbtxt"
 GRAPH_HASH: Final = "version_1_sha256"
 TEXT_BATCH: Final = 64
 FEATURES_ONLY: Final = frozenset({"blocks"})
-"""Parameters of a features model that mean nothing behind a map."""
+"""Parameters of a features model that do not apply to a fitted space."""
 
 
 def paths(folder: Path) -> Iterator[str]:
-    """Yield the configurations of a model's folder by their paths in it."""
+    """Yield the configurations in a model's folder, with their paths in it."""
     yield CONFIG
     for path in sorted((folder / "configs").glob("*.pbtxt")):
         yield path.relative_to(folder).as_posix()
@@ -31,12 +31,12 @@ def of_space(
 ) -> str:
     """Return the configuration of a fitted space.
 
-    `text`: that of the features model; `sizes`: components of a vector and of `category` (0 = no
-    head). Raises ValueError when `text` is none of a features model.
+    `text`: configuration of the features model; `sizes`: numbers of components of a vector and of
+    `category` (0: no head). Raises ValueError if `text` is not of a features model.
     """
     config = _parsed(text)
     if [each.name for each in config.output if each.name != CHECKSUM] != [FEATURES]:
-        raise ValueError(f"{config.name} is no features model: its output is not {FEATURES}")
+        raise ValueError(f"{config.name} is not a features model: its output is not {FEATURES}")
     config.input.append(_tensor(pb.ModelInput, KIND, 1))
     _give(config, *zip((EMBEDDING, CATEGORY), sizes, strict=True))
     return _written(config, name, {"space": VISUAL, GRAPH_HASH: graph_sha256, **parameters})
@@ -45,10 +45,11 @@ def of_space(
 def of_text_map(
     text: str, name: str, graph_sha256: str, sizes: tuple[int, int], parameters: Mapping[str, str]
 ) -> str:
-    """Return the configuration of a text map. `sizes`: components that it takes and gives."""
+    """Return the configuration of a text map. `sizes`: numbers of components of its input and
+    output."""
     config = _parsed(text)
     config.ClearField("input")
-    # A matrix of a few hundred kilobytes: nothing to wait, to compile or to run twice for.
+    # A small matrix product: batching, compilation and several instances would not pay off.
     for field in ("dynamic_batching", "optimization"):
         config.ClearField(field)
     for group in config.instance_group:
@@ -63,11 +64,11 @@ def _parsed(text: str) -> Any:
     try:
         return text_format.Parse(text, pb.ModelConfig())
     except text_format.ParseError as error:
-        raise ValueError("no configuration of Triton's") from error
+        raise ValueError("not a Triton configuration") from error
 
 
 def _give(config: Any, *outputs: tuple[str, int]) -> None:
-    """Put outputs of these widths, if any, in the place of the model's; the backend's own stays."""
+    """Replace the model's outputs by outputs of these widths; keep those of the backend."""
     kept = [each for each in config.output if each.name == CHECKSUM]
     config.ClearField("output")
     config.output.extend(_tensor(pb.ModelOutput, name, width) for name, width in outputs if width)

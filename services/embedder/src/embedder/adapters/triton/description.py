@@ -1,4 +1,4 @@
-"""What a model's configuration in Triton says of it: deploy/triton/README.md."""
+"""Description of a model, read from its Triton configuration (deploy/triton/README.md)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -16,16 +16,15 @@ from embedder.domain.recipes import (
 )
 
 OUTPUTS: Final = ("embedding", "features")
-"""A model has one of them: its vectors."""
+"""Names of the output with the vectors; a model has one of them."""
 CATEGORY: Final = "category"
 """The second output of a model with a head."""
 _VERSION_HASH: Final = re.compile(r"version_(\d+)_sha256")
 
 
 def described(response: Any) -> Description:
-    """Read what the embedder needs from a ModelConfigResponse.
-
-    Raises ModelNotReady when the model is not of the form that deploy/triton/README.md describes.
+    """Return the description in a ModelConfigResponse. Raises ModelNotReady unless the model
+    conforms to deploy/triton/README.md.
     """
     config = response.config
     parameters = {key: value.string_value for key, value in config.parameters.items()}
@@ -70,12 +69,12 @@ def _pairs(text: str) -> Iterable[tuple[str, str, str]]:
 def _recipe(
     taken: Mapping[str, list[int]], parameters: Mapping[str, str]
 ) -> PhotoRecipe | TextRecipe | Sentences:
-    """Say what the model takes; raises KeyError or ValueError when that is nothing we can give."""
+    """Return the model's input. Raises KeyError or ValueError for unsupported inputs."""
     match sorted(taken):
         case ["image"] | ["image", "kind"]:
             side, width, channels = taken["image"]
             if (width, channels) != (side, 3) or taken.get("kind", [1]) != [1]:
-                raise ValueError("not of one square RGB photo a row")
+                raise ValueError("not one square RGB photo per row")
             done = parse_steps(parameters.get("preprocessing", ""))
             return PhotoRecipe(side, float(parameters["crop"]), parameters["normalisation"], done)
         case ["attention_mask", "input_ids"]:

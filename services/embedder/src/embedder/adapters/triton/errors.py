@@ -9,29 +9,29 @@ from embedder.domain import errors
 from servicekit.errors import ServiceError
 
 LOST: Final = ("stub process", "health mutex", "failed to process the requests.")
-"""In what the Python backend says when a process of a model does not keep to their protocol. What a
-model itself raises comes after "Failed to process the request(s) for model"."""
+"""Parts of the messages of the Python backend when a model's process was lost. Errors raised by a
+model itself begin with "Failed to process the request(s) for model"."""
 
 
 RESTRICTED: Final = "protocol is restricted"
-"""In what a server says to a call that lacks its key; its status is UNAVAILABLE."""
+"""Part of the message for a call without the required key; the status is UNAVAILABLE."""
 
 
 LATE: Final = "StatusCode.DEADLINE_EXCEEDED"
-"""The status of a call that ran out of time."""
+"""Status of a call whose time is up."""
 
 
 def _unavailable(message: str) -> ServiceError:
     if RESTRICTED in message:
-        return errors.ModelNotReady("Triton wants another key: see EMBEDDER_TRITON_KEY_FILE")
+        return errors.ModelNotReady("Triton rejects the key: check EMBEDDER_TRITON_KEY_FILE")
     if "Exceeds maximum queue size" in message:
         return errors.QueueFull()
     return errors.EmbedderUnavailable("the model server does not answer")
 
 
 def _absent(_message: str) -> ServiceError:
-    # "has no available versions" is also said while a model loads or drains.
-    return errors.ModelAbsent("the model server has no such model now")
+    # Triton also reports "has no available versions" while a model loads or drains.
+    return errors.ModelAbsent("the model is not loaded in the model server")
 
 
 def _broken(message: str) -> ServiceError:
@@ -45,7 +45,9 @@ def _is_lost(message: str) -> bool:
 
 
 def _unfit(_message: str) -> ServiceError:
-    return errors.ModelNotReady("the model server refuses what this service asks of its model")
+    return errors.ModelNotReady(
+        "the model server rejects the request: the model does not fit this service"
+    )
 
 
 TABLE: Final[Mapping[str, Callable[[str], ServiceError]]] = {
@@ -66,34 +68,34 @@ TABLE: Final[Mapping[str, Callable[[str], ServiceError]]] = {
     "StatusCode.DATA_LOSS": _broken,
     LATE: lambda _message: errors.DeadlinePassed(),
 }
-"""What Triton's errors mean, by InferenceServerException.status(), which is a text. Every status
-that gRPC has is here; a test compares."""
+"""Errors by InferenceServerException.status(). Complete: a test compares it with gRPC's
+statuses."""
 
 
 def translate(error: InferenceServerException, *, own_limit: bool) -> ServiceError:
-    """Say what Triton's error means to a caller.
+    """Map an error of Triton to a ServiceError.
 
-    `own_limit`: the time that ran out was this service's own limit, not the caller's deadline.
-    None of Triton's text is passed on: it names hosts, paths and internals.
+    `own_limit`: this service's timeout expired, not the caller's deadline. Triton's message is not
+    passed on: it may name hosts, paths and internals.
     """
     status = error.status()
     if own_limit and status == LATE:
         return errors.ModelSilent()
-    # Without a status the client itself could not read the answer.
+    # No status: the client could not read the answer.
     meaning = TABLE.get(status, _broken) if isinstance(status, str) else _broken
     return meaning(str(error.message() or ""))
 
 
 def uncontrolled(error: InferenceServerException, model: str) -> ServiceError:
-    """Say what it means that a model can't be loaded or unloaded."""
+    """Map an error of loading or unloading a model to a ServiceError."""
     message = str(error.message() or "")
     if "explicit model load" in message:
-        return errors.ModelNotReady("Triton has to run with --model-control-mode=explicit")
+        return errors.ModelNotReady("run Triton with --model-control-mode=explicit")
     if _is_lost(message):
-        return errors.ProcessLost(f"the process of {model} ended, or stood still, while it started")
+        return errors.ProcessLost(f"the process of {model} ended or hung during its start")
     meant = translate(error, own_limit=True)
     if RESTRICTED in message:
         return meant
     if isinstance(meant, errors.EmbedderUnavailable) and error.status() != "StatusCode.NOT_FOUND":
         return meant
-    return errors.ModelNotReady(f"Triton can't load {model}; its log says why")
+    return errors.ModelNotReady(f"Triton can't load {model}; see its log")

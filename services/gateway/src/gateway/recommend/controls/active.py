@@ -17,9 +17,9 @@ from sightline_rules.controls import ControlKind
 
 
 async def activate_controls(run: Run) -> tuple[Run, ControlOutcomes]:
-    """Return the run with its active controls and without what they exclude, and outcomes.
+    """Return the run with its active controls and exclusions, and the outcomes known so far.
 
-    The outcomes are those known before any product is looked up: of pins only why one is inactive.
+    For pins, only the reasons why they are inactive are known before products are read.
     """
     given = [ActiveControl(each, "") for each in run.query.controls]
     given += [ActiveControl(each, run.plan.scene.name) for each in run.plan.scene.controls]
@@ -40,7 +40,7 @@ async def activate_controls(run: Run) -> tuple[Run, ControlOutcomes]:
 
 
 def _restricted(run: Run, active: tuple[ActiveControl, ...]) -> Run:
-    """Return the run with these controls, without what they exclude and with room for pins."""
+    """Return the run with these controls, their exclusions, and enough candidates for pins."""
     left_out = (*run.query.exclude_product_ids, *excluded_ids(active))
     return replace(
         run,
@@ -57,7 +57,8 @@ def _restricted(run: Run, active: tuple[ActiveControl, ...]) -> Run:
 def inactive_reason(
     given: ActiveControl, time_micros: int, counts: Mapping[str, int]
 ) -> ControlState | None:
-    """Return why a control is inactive at this time, with today's exposures; None: it is active."""
+    """Return why a control is inactive at this time, with today's exposures; None if it is
+    active."""
     control = given.control
     if time_micros < control.start_time:
         return ControlState.NOT_YET
@@ -80,7 +81,8 @@ def pinned_ids(controls: Iterable[ActiveControl]) -> tuple[str, ...]:
 
 
 def excluded_ids(controls: Sequence[ActiveControl]) -> tuple[str, ...]:
-    """Return the ids of products excluded by id; a request's pins win over its scene."""
+    """Return the ids of products excluded by id; pins of the request take precedence over its
+    scene."""
     asked = pinned_ids(each for each in controls if not each.scene)
     excluding = of_kind(controls, ControlKind.EXCLUDE)
     ids = (item for each in excluding for item in each.control.product_ids)

@@ -47,7 +47,7 @@ def _rows(candidates: FusedCandidates, order: AnswerOrder) -> list[int]:
 
 
 def _moved(order: AnswerOrder, rows: Sequence[int], to: Sequence[int]) -> AnswerOrder:
-    """Return the order with its rows in another order, each with the places that it moved by."""
+    """Return the order with its rows rearranged, each with the number of places that it moved."""
     at = {row: place for place, row in enumerate(rows)}
     source = [at[row] for row in to]
     ranks = order.score_ranks or range(1, len(rows) + 1)
@@ -60,7 +60,7 @@ def _moved(order: AnswerOrder, rows: Sequence[int], to: Sequence[int]) -> Answer
 
 
 def _added(moves: Sequence[Move], places: int) -> Sequence[Move]:
-    """Return the moves with that by controls added to an earlier one, if there is any."""
+    """Return the moves with one by controls added."""
     control = MoveCause.CONTROL
     total = places + sum(move.places for move in moves if move.cause == control)
     others = tuple(move for move in moves if move.cause != control)

@@ -34,7 +34,7 @@ COMPARED = 1_000
 async def apply_controls(
     run: Run, candidates: FusedCandidates
 ) -> tuple[FusedCandidates, ControlOutcomes]:
-    """Return the candidates with pinned products and controls, and pins that are no candidates."""
+    """Return the candidates with pinned products and controls, and the outcomes of other pins."""
     if not run.plan.controls:
         return candidates, ()
     pinned = [item for item in pinned_ids(run.plan.controls) if item not in candidates.places]
@@ -60,9 +60,10 @@ async def apply_controls(
 
 
 async def _checked(run: Run, ids: Sequence[str]) -> tuple[ProductColumns, CheckedProducts | None]:
-    """Return the products that may be answered, and why others may not.
+    """Return the products that may be in the answer, and why others may not.
 
-    None: the record could not be read; the products are those that the snapshot proves to pass.
+    If the record can't be read, the second value is None and the products are those that the
+    snapshot proves to pass.
     """
     catalog_id, scope, pins = run.query.catalog_id, run.plan.scope, run.deps.pins
     if not ids:
@@ -80,7 +81,7 @@ async def _checked(run: Run, ids: Sequence[str]) -> tuple[ProductColumns, Checke
 
 
 def _reading(run: Run) -> AbstractAsyncContextManager[object]:
-    """Time a read of the record. Raise PeerUnavailable where it did not answer in this request."""
+    """Time a read of the record. Raise PeerUnavailable if it already failed in this request."""
     if Peer.RETRIEVER in run.trace.unreachable:
         raise PeerUnavailable(Peer.RETRIEVER)
     return run.trace.stage(STAGE, run.plan.ends.fallback)
@@ -93,10 +94,10 @@ def _proven(run: Run, ids: Sequence[str], scope: AnswerScope) -> ProductColumns:
 
 
 async def _subjects(run: Run, candidates: FusedCandidates, control: ControlRule) -> Collection[str]:
-    """Return the ids of the candidates that a control is about.
+    """Return the ids of the candidates that a control applies to.
 
-    Its filter is evaluated by the candidates' columns, or by the record where these lack a field;
-    where the record can't be read, by the snapshot.
+    Its filter is evaluated on the candidates' columns; if these lack a field, by the record, or the
+    snapshot if the record can't be read.
     """
     if control.filter is None:
         return control.product_ids
@@ -119,7 +120,7 @@ async def _subjects(run: Run, candidates: FusedCandidates, control: ControlRule)
 def _absent_pins(
     run: Run, candidates: FusedCandidates, found: CheckedProducts | None
 ) -> ControlOutcomes:
-    """Return of each pinned product that is no candidate why it is none."""
+    """Return the outcomes of the pinned products that are not candidates."""
     places = candidates.places
     return tuple(
         each.outcome(_absence(run, item, found), item)
@@ -130,7 +131,7 @@ def _absent_pins(
 
 
 def _absence(run: Run, product_id: str, found: CheckedProducts | None) -> ControlState:
-    """Return why a pinned product may not be answered."""
+    """Return why a pinned product may not be in the answer."""
     if product_id in run.left_out:
         return ControlState.EXCLUDED
     if found is None:
@@ -146,12 +147,13 @@ def _absence(run: Run, product_id: str, found: CheckedProducts | None) -> Contro
 
 
 def opposite(condition: CallersFilter) -> str:
-    """Return the first words of the negated filter, which products not excluded by it pass."""
+    """Return the beginning of the negated filter, which all products pass that it does not
+    exclude."""
     return words(Not(read(condition.message)))[:COMPARED]
 
 
 def last_place(candidates: FusedCandidates) -> int:
-    """Return the last place that a pinned product may have, from 1; 0: nothing is pinned."""
+    """Return the last place of a pinned product, from 1; 0 without pins."""
     pins = [each for each in candidates.controls if each.kind is ControlKind.PIN]
     return max((each.place for each in pins), default=0) + sum(len(each.rows) for each in pins)
 
@@ -159,7 +161,7 @@ def last_place(candidates: FusedCandidates) -> int:
 def pin_outcomes(
     run: Run, candidates: FusedCandidates, order: Collection[str], ranked: Ranked | None
 ) -> ControlOutcomes:
-    """Return what became of each pinned candidate; `order` reaches as far as pins do."""
+    """Return the outcome of each pinned candidate; `order` contains the places of all pins."""
     places = candidates.places
     return tuple(
         each.outcome(_placed(item, order, ranked), item)
@@ -182,9 +184,9 @@ def _placed(product_id: str, order: Collection[str], ranked: Ranked | None) -> C
 async def correct_outcomes(
     run: Run, outcomes: ControlOutcomes, read: Sequence[str], shown: Collection[str]
 ) -> ControlOutcomes:
-    """Return the outcomes with why pinned products of the order are not on the page.
+    """Return the outcomes, with reasons why pinned products of the order are not on the page.
 
-    `read`: the products that were read for the page; `shown`: those that are on it.
+    `read`: products read for the page; `shown`: products on it.
     """
     pinned = pinned_ids(run.plan.controls)
     gone = [item for item in pinned if item in read and item not in shown]

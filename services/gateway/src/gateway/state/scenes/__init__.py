@@ -46,9 +46,9 @@ class SceneFiles:
         clock: Callable[[], float] = time.monotonic,
         catalogs: Collection[str] | None = None,
     ) -> None:
-        """Read all files. Raises ScenesInvalid when one is bad.
+        """Read all files. Raises ScenesInvalid if one is invalid.
 
-        `catalogs`: the known ones; None: not known.
+        `catalogs`: declared catalogs; None: unknown.
         """
         self._folder = folder
         self._scenes = Reloaded(
@@ -59,7 +59,7 @@ class SceneFiles:
         )
 
     def get(self, name: str, catalog_id: str = "") -> Scene:
-        """Return the scene as its file has it now for a catalog; empty: "default".
+        """Return the current scene of a catalog; an empty name is "default".
 
         Raises SceneNotFound.
         """
@@ -70,7 +70,7 @@ class SceneFiles:
         return scene
 
     def text(self, name: str, catalog_id: str = "") -> str:
-        """Return the file of a scene; empty: "default". Raises SceneNotFound."""
+        """Return the file of a scene; an empty name is "default". Raises SceneNotFound."""
         file = f"{self.get(name, catalog_id).name}.toml"
         own = [self._folder / catalog_id] if self._folder and catalog_id else []
         paths = [folder / file for folder in (*_shared(self._folder), *own)]
@@ -87,12 +87,13 @@ def _files(folder: Path) -> Sequence[Path]:
 
 
 def _shared(folder: Path | None) -> Sequence[Path]:
-    """Return the folders of scenes of all catalogs: those of the later ones replace the others."""
+    """Return the folders of scenes for all catalogs; scenes of later folders replace earlier
+    ones."""
     return [Path(__file__).parent, *([folder] if folder is not None else [])]
 
 
 def _own(folder: Path | None) -> Sequence[Path]:
-    """Return the folders of single catalogs. A mounted folder has hidden ones beside them."""
+    """Return the folders of single catalogs. Hidden folders, as in mounted volumes, are ignored."""
     if folder is None or not folder.is_dir():
         return ()
     return sorted(each for each in folder.iterdir() if each.is_dir() and each.name[0] != ".")
@@ -101,7 +102,7 @@ def _own(folder: Path | None) -> Sequence[Path]:
 def _read(
     folder: Path | None, catalogs: Collection[str] | None
 ) -> Mapping[str, Mapping[str, Scene]]:
-    """Return the scenes by catalog; "": those of every other one."""
+    """Return the scenes by catalog; "": scenes of all other catalogs."""
     for each in _shared(folder):
         if not each.is_dir():
             raise ScenesInvalid(f"{each} is not a folder")

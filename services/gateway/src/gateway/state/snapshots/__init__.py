@@ -31,8 +31,8 @@ AHEAD_MICROS = 60_000_000
 
 TIME = Gauge(
     "sightline_gateway_snapshot_timestamp_seconds",
-    "When the snapshot of popular and new products was read, of the catalog whose is oldest, in"
-    " seconds since 1970; 0 = a catalog has none.",
+    "Time when the oldest snapshot of a catalog's popular and new products was read, in seconds"
+    " since 1970; 0: a catalog has none.",
     multiprocess_mode="livemin",
 )
 PRODUCTS = Gauge(
@@ -42,7 +42,7 @@ PRODUCTS = Gauge(
 )
 READS = Counter(
     "sightline_gateway_snapshot_reads_total",
-    "Attempts to read a catalog's snapshot anew: read, or failed, and then the former one stays.",
+    "Reads of a catalog's snapshot: read, or failed, in which case the previous one stays.",
     ("outcome",),
 )
 
@@ -60,8 +60,8 @@ class Snapshots:
         files: SnapshotFiles | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`seconds` between two reads, 0 = none are made; none is used that is older than
-        `most_age_seconds`. `files`: where they are kept; None = in memory alone."""
+        """`seconds`: time between two reads; 0: no reads. `most_age_seconds`: maximum age of a
+        usable snapshot. `files`: store of snapshots; None: in memory only."""
         self._source, self._catalogs, self._files = source, sorted(catalogs), files
         self._seconds, self._most_age = seconds, most_age_seconds
         self._clock = clock
@@ -69,7 +69,7 @@ class Snapshots:
         self._task: asyncio.Task[None] | None = None
 
     def get(self, catalog_id: str) -> CatalogSnapshot | None:
-        """Return the catalog's snapshot; None: there is none, or it is too old."""
+        """Return the catalog's snapshot; None if there is none or it is too old."""
         held = self._held.get(catalog_id)
         if held is None:
             return None
@@ -77,16 +77,16 @@ class Snapshots:
         return held if -AHEAD_MICROS <= age_micros <= self._most_age * 1e6 else None
 
     def start(self) -> None:
-        """Load what is kept, then read on in the background. To be called where an event loop
-        runs."""
+        """Load stored snapshots, then refresh them in the background. Requires a running event
+        loop."""
         if self._seconds:
-            # Registered with 0, otherwise the first failure would be in no rate.
+            # Start at 0: otherwise rates miss the first failure.
             READS.labels("failed")
             loop = asyncio.get_running_loop()
             self._task = loop.create_task(self._run(), context=contextvars.Context())
 
     async def close(self) -> None:
-        """Read no more."""
+        """Stop the reads."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -102,14 +102,15 @@ class Snapshots:
             await asyncio.sleep(seconds * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
 
     async def load(self, catalog_id: str) -> None:
-        """Take the catalog's up that is kept."""
+        """Load the catalog's stored snapshot."""
         if self._files is not None:
             held = await asyncio.to_thread(self._files.load, catalog_id)
             if held is not None:
                 self._hold(catalog_id, held)
 
     async def refresh(self, catalog_id: str) -> bool:
-        """Read the catalog's anew; False = it could not be read, and the former one stays."""
+        """Refresh the catalog's snapshot. Return False if it could not be read: the previous one
+        stays."""
         try:
             with deadlines.within(READ_SECONDS):
                 made = await self._source.read(catalog_id, self._held.get(catalog_id))

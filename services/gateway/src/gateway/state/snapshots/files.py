@@ -48,10 +48,10 @@ class SnapshotFiles:
     folder: Path
     columns_of: Callable[[Sequence[ProductRow]], ProductColumns]
     row_of: Callable[[bytes], ProductRow]
-    """Parses what ProductRow.SerializeToString returned."""
+    """Parses a serialized ProductRow."""
 
     def load(self, catalog_id: str) -> CatalogSnapshot | None:
-        """Return the catalog's snapshot; None: there is no usable file."""
+        """Return the catalog's snapshot; None without a usable file."""
         path = self._path(catalog_id)
         try:
             return self._read(path, catalog_id)
@@ -62,7 +62,7 @@ class SnapshotFiles:
             return None
 
     def save(self, catalog_id: str, snapshot: CatalogSnapshot) -> None:
-        """Replace the catalog's; a folder that can't be written is logged."""
+        """Replace the catalog's file; write errors are logged."""
         rows = tuple(row.SerializeToString() for row in snapshot.rows.values())
         lists = (snapshot.popular, snapshot.newest)
         content = _Content(FORMAT, catalog_id, snapshot.time_micros, *lists, rows)

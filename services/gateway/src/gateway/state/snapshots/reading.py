@@ -34,10 +34,10 @@ class SnapshotSource:
     category_products: int = 50
 
     async def read(self, catalog_id: str, former: CatalogSnapshot | None) -> CatalogSnapshot:
-        """Return the products as the record has them now.
+        """Read a catalog's products from the record.
 
-        The ranker says what is popular; while it does not answer in full, `former` does. Raises
-        ServiceError.
+        The ranker determines the popular ones; while it does not fully answer, those of `former`
+        are kept. Raises ServiceError.
         """
         began = time.time()
         popular = await self._popular(catalog_id, former)
@@ -89,7 +89,7 @@ class SnapshotSource:
 
 
 def _category(row: ProductRow) -> str:
-    """Return the product's top category; empty: none."""
+    """Return the product's top category; empty if it has none."""
     return row.category_path[0] if row.category_path else ""
 
 

@@ -78,7 +78,7 @@ def former_manifest(found: dict[str, Any]) -> dict[str, Any]:
             "content": {"columns": columns} | {name: found[name] for name in same},
         }
     except (KeyError, TypeError) as error:
-        raise BackupDamaged(MANIFEST, "is not what it must be") from error
+        raise BackupDamaged(MANIFEST, "is not a valid manifest") from error
 
 
 _MODEL = ("catalog_id", "version", "name")

@@ -1,10 +1,9 @@
-"""Classic recommenders that a model has to beat. SciPy (extra `train`).
+"""Baselines that a model is compared with. SciPy (extra `train`).
 
-All learn from the same interests (`Histories`, weightless) and answer from the same last events of
-a shopper, whether or not the shopper was among those they learned from. Parameters are those of the
-papers or of common use and are not fitted to anything: a baseline is there to be the same
-everywhere. On MovieLens-100k, per-user tails of 20%, nDCG@10 comes to .1162 (popularity), .1891
-(item-kNN), .1972 (EASE), .2181 (V-SKNN) and .2183 (sequential rules).
+All are trained on the same unweighted interests (`Histories`) and score from the same last events
+of a shopper, trained or not. Parameters are those of the papers or of common use and are not tuned,
+so that baselines are the same everywhere. On MovieLens-100k, per-user tails of 20%, nDCG@10 comes
+to .1162 (popularity), .1891 (item-kNN), .1972 (EASE), .2181 (V-SKNN) and .2183 (sequential rules).
 """
 
 from collections.abc import Callable
@@ -20,18 +19,19 @@ from ranker.learning.evaluation.histories import Histories
 EASE_PENALTY = 350.0
 """λ; .1972 at 350 on MovieLens-100k."""
 MOST_DENSE_ITEMS = 10_000
-"""Products up to which EASE is measured: it inverts a matrix of their square (2.4 GB)."""
+"""Maximum number of products for EASE, which inverts a dense matrix of products × products (2.4
+GB)."""
 MOST_INTERESTS = 1000
-"""Newest interests that one shopper teaches: pairs grow with their square."""
+"""Maximum number of training interests of one shopper, the newest: pairs grow with their square."""
 _BLOCK = 2**22
-"""Likenesses of two shoppers that are held at once: 32 MB."""
+"""Similarities of shoppers in memory at once: 32 MB."""
 SESSION_ITEMS, SESSION_NEIGHBOURS = 20, 100
-"""V-SKNN: a shopper's last products, and the shoppers most like them."""
+"""V-SKNN: number of a shopper's last products, and of nearest shoppers."""
 MOST_SESSIONS = 50_000
-"""V-SKNN: shoppers who may be neighbours, those of the newest rows of the data."""
+"""V-SKNN: maximum number of candidate neighbours, the shoppers of the newest rows."""
 RULE_STEPS = 10
-"""Sequential rules: how far apart two products may be to make a rule, and from how many last
-products rules are drawn."""
+"""Sequential rules: maximum distance of two products in a rule, and number of last products to
+which rules are applied."""
 
 
 POPULARITY = "popularity"
@@ -39,11 +39,11 @@ POPULARITY = "popularity"
 
 
 class Scorer(Protocol):
-    """Scores of products for shoppers."""
+    """Scorer of products for shoppers."""
 
     @property
     def name(self) -> str:
-        """As reports show it."""
+        """Name in reports."""
 
     def scores(self, shoppers: Histories) -> Floats | Doubles:
         """Return scores, (shoppers, items), higher is better, without a fixed range.
@@ -95,7 +95,7 @@ class Cosine:
     name: str = "item-kNN"
 
     def scores(self, shoppers: Histories) -> Doubles:
-        """Score by similar products; a product adds nothing to itself."""
+        """Score by similar products; a product does not contribute to its own score."""
         liked = _matrix(shoppers, self.unit.shape[1])
         own = liked.multiply(np.asarray(self.unit.power(2).sum(axis=0)))
         return _dense((liked @ self.unit.T) @ self.unit - own)
@@ -103,26 +103,27 @@ class Cosine:
 
 @dataclass(frozen=True, slots=True)
 class SessionNeighbours:
-    """V-SKNN (Ludewig, Jannach 2018, arXiv 1803.09587): what shoppers like who share last products.
+    """V-SKNN (Ludewig, Jannach 2018, arXiv 1803.09587): products liked by shoppers with common last
+    products.
 
-    The likeness of two shoppers is Σ over common products of how recent each is for the first,
-    linearly falling over the last twenty, over the root of the second's number of products; a
-    product counts the likeness of those of the hundred nearest who like it, times its inverse
-    frequency ln(shoppers / shoppers who like it).
+    The similarity of two shoppers is the sum over common products of the recency for the first,
+    linearly falling over the last twenty, divided by the root of the second's number of products. A
+    product's score is the sum of similarities of those of the hundred nearest who like it, times
+    its inverse frequency ln(shoppers / shoppers who like it).
     """
 
     likes: sp.csr_matrix
-    """(trained shoppers, items) 1 = likes"""
+    """(trained shoppers, items) 1 if liked"""
     unit: sp.csr_matrix
     """the same with rows of length 1"""
     rarity: Doubles
     """(items,)"""
     actors: dict[str, int]
-    """Row of each trained shopper, who is no neighbour of their own."""
+    """Row of each trained shopper, to exclude shoppers as their own neighbours."""
     name: str = "V-SKNN"
 
     def scores(self, shoppers: Histories) -> Doubles:
-        """Return the neighbours' likeness times rarity."""
+        """Return the neighbours' summed similarities times rarity."""
         step = max(1, _BLOCK // max(len(self.actors), 1))
         starts = range(0, len(shoppers), step)
         parts = [shoppers.take(np.arange(len(shoppers))[start : start + step]) for start in starts]

@@ -1,4 +1,4 @@
-"""Measures a way of making models on events that it did not see, beside all that it has to beat."""
+"""Use case: measure a training procedure on held-out events, against production and baselines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -82,11 +82,12 @@ def evaluate(
     progress: Progress,
     now_micros: int,
 ) -> Report:
-    """Measure by each protocol the model that `fit` makes of the earlier part, production and the
-    baselines, all given the same histories and asked for the same products.
+    """Measure by each protocol the model that `fit` trains on the earlier part, production and the
+    baselines, all with the same histories and wanted products.
 
-    It is `fit` that is measured, not a model: one that is then fitted on all events has seen what
-    would be asked. The events of a test are looked at once; `fit` makes its choices on its own.
+    The procedure `fit` is measured instead of a finished model, because a model fitted on all
+    events has seen the held-out ones. Held-out events are used once; `fit` makes all choices on
+    earlier events.
     """
     products = sorted(products, key=lambda product: product.product_id)
     trials, seen_as = [], ProductionAs.NONE
@@ -137,7 +138,7 @@ class _Bench:
     def run(
         self, fit: Fit, rival: Fit | None, progress: Progress, place: tuple[int, int]
     ) -> SplitReport:
-        """Measure everything; `place`: which split this is, and of how many."""
+        """Measure all systems; `place`: index of this split, and number of splits."""
         simple = baselines.fit_all(self._tasks.training, len(self._products))
         fits = {CANDIDATE: fit} if rival is None else {CANDIDATE: fit, PRODUCTION: rival}
         total = len(fits) + len(simple)
@@ -177,7 +178,8 @@ class _Bench:
     def _comparisons(
         self, figures: Mapping[str, Doubles], *, decisive: bool
     ) -> tuple[SystemComparison, ...]:
-        """Compare the candidate with each other system; none decides unless `decisive`."""
+        """Compare the candidate with each other system; only a `decisive` split determines the
+        verdict."""
         if CANDIDATE not in figures:
             return ()
         return tuple(
@@ -194,7 +196,7 @@ class _Bench:
         )
 
     def _measure(self, scorer: Scorer, kind: SystemKind) -> tuple[System, Doubles | None]:
-        """Return the system's figures, and the deciding one by regular shopper; None without
+        """Return the system's figures, and the decisive metric by regular shopper; None without
         regulars."""
         slices, regulars, deciding = [], None, None
         for name, task in {
@@ -259,7 +261,7 @@ def _figures(
 
 
 def _bounded(asked: SplitQuestions, items: int, seed: int) -> SplitQuestions:
-    """Return the questions for a random sample of as many shoppers as can be scored."""
+    """Return the task for a random sample of as many shoppers as can be scored."""
     most = int(min(MOST_SHOPPERS, max(MOST_SCORES // max(items, 1), 1)))
     generator = np.random.default_rng(seed)
 
@@ -275,7 +277,7 @@ def _bounded(asked: SplitQuestions, items: int, seed: int) -> SplitQuestions:
 
 
 def _shopper_count(trial: SplitReport) -> int:
-    """Return the number of regular shoppers who were asked."""
+    """Return the number of measured regular shoppers."""
     counts = (
         figure.sample_count
         for system in trial.systems

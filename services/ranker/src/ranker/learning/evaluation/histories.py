@@ -1,4 +1,4 @@
-"""What shoppers like, as rows of products: what metrics and baselines compute on. NumPy only."""
+"""Liked products by shopper, the input of metrics and baselines. NumPy only."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ class Histories:
     bought: Flags
     """(interests,) whether bought or put into the cart"""
     times: Ints
-    """(interests,) when, microseconds since 1970 (UTC)"""
+    """(interests,) time of the interest, microseconds since 1970 (UTC)"""
     asked_micros: int | None = None
     """Time of the request; `None`: right after the newest interest."""
 
@@ -36,29 +36,29 @@ class Histories:
 
     @property
     def lengths(self) -> Ints:
-        """(actors,) how many products each likes."""
+        """(actors,) number of liked products."""
         return np.diff(self.starts)
 
     @property
     def rows(self) -> Ints:
-        """(interests,) whose each is: the actor's row."""
+        """(interests,) the actor's row."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
     @property
     def ages(self) -> Ints:
-        """(interests,) how many newer ones the shopper has: 0 = their newest."""
+        """(interests,) number of newer interests of the shopper; 0 for the newest."""
         return np.repeat(self.starts[1:], self.lengths) - 1 - np.arange(len(self.items))
 
     @property
     def idle(self) -> Ints:
-        """(actors,) for how long each has shown no interest when they ask, microseconds."""
+        """(actors,) microseconds from the newest interest to the request."""
         newest = self.times[self.starts[1:] - 1]
         asked = newest if self.asked_micros is None else self.asked_micros
         idle: Ints = np.maximum(asked - newest, 0)
         return idle
 
     def of(self, row: int) -> Ints:
-        """Return what this shopper likes, oldest first."""
+        """Return the products of this shopper, oldest first."""
         return self.items[self.starts[row] : self.starts[row + 1]]
 
     def take(self, rows: Sequence[int] | Ints) -> "Histories":
@@ -135,8 +135,8 @@ def joined(first: Histories, second: Histories) -> Histories:
 def histories_of(
     log: EventColumns, item_rows: Mapping[str, int], signals: Signals = DEFAULTS
 ) -> Histories:
-    """Return what the shoppers of these events like, by (time, product); products outside
-    `item_rows` are ignored."""
+    """Return the histories of these events, by (time, product); products outside `item_rows` are
+    ignored."""
     found = interests(log, signals)
     rows = np.array([item_rows.get(item, UNKNOWN) for item in log.items], dtype=np.int64)
     items = rows[found.item]

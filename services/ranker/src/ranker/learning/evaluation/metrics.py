@@ -1,18 +1,16 @@
-"""Figures of quality. NumPy, and SciPy for diversity.
+"""Quality metrics. NumPy, and SciPy for diversity.
 
-For a shopper with wanted products W and a list of the first k products that compete:
+For a shopper with wanted products W and a list of the first k candidates:
 
 - ``precision@k``: share of the k places that hold a wanted product
 - ``recall@k``: share of W among the k places
-- ``ndcg@k``: Σ 1/log2(place + 1) over hits, over the best that is possible (Järvelin, Kekäläinen
-  2002)
+- ``ndcg@k``: Σ 1/log2(place + 1) over hits, over the maximum (Järvelin, Kekäläinen 2002)
 - ``map@k``: mean of the precisions at the hits, over min(k, |W|)
 - ``mrr@k``: 1 / place of the first hit; 0 without
 - ``hit@k``: 1 if there is a hit
-- ``auc``: chance that a wanted product stands before one that is not, over all that compete; ties
-  count half
+- ``auc``: probability that a wanted product ranks above another candidate; ties count half
 - ``novelty@k``: mean of −log2(share of all trained interests that are in the product), in bits;
-  one that nobody likes counts as if one did (Zhou et al. 2010)
+  a product without interests counts as if it had one (Zhou et al. 2010)
 - ``diversity@k``: mean of 1 − cosine over the list's pairs of products, by their features (Ziegler
   et al. 2005)
 - ``popularity@k``: mean share of the trained shoppers who like a product of the list
@@ -20,10 +18,10 @@ For a shopper with wanted products W and a list of the first k products that com
 They are averaged over shoppers. Figures of all lists together have no shopper to be resampled over,
 and so no interval:
 
-- ``coverage@k``: share of the products that compete which are in at least one list
-- ``gini@k``: how unevenly places go to products, 0 = evenly, 1 = all to one
-- ``popularity_lift@k``: how much more popular listed products are than what the shoppers like
-  themselves, as a share of that: the popularity bias (ΔGAP, Abdollahpouri et al. 2019); 0 = alike
+- ``coverage@k``: share of the candidates that are in at least one list
+- ``gini@k``: inequality of the number of places by product, 0: equal, 1: all to one
+- ``popularity_lift@k``: relative excess of the popularity of listed products over that of
+  products that the shoppers like (popularity bias, ΔGAP, Abdollahpouri et al. 2019); 0: equal
 """
 
 from collections.abc import Mapping
@@ -37,7 +35,7 @@ from ranker.learning.evaluation.histories import Histories
 
 CUTOFFS = (5, 10, 20)
 LISTED = 10
-"""The k of figures about lists rather than hits."""
+"""Cut-off k of metrics of lists (novelty, diversity, popularity, coverage, Gini)."""
 NOBODY = -1
 """Placeholder in a list after the last product."""
 
@@ -49,9 +47,9 @@ class Lists:
     first: Ints
     """(shoppers, largest cut-off) rows of products, best first; NOBODY = there are no more"""
     hits: Flags
-    """The same shape: whether each is wanted."""
+    """Same shape: true for wanted products."""
     wanted: Ints
-    """(shoppers,) how many products are wanted"""
+    """(shoppers,) number of wanted products"""
     auc: Doubles
     """(shoppers,)"""
 
@@ -104,8 +102,8 @@ def of_all_lists(lists: Lists, candidates: Flags) -> dict[str, float]:
 
 
 def popularity_lift(lists: Lists, known: Histories, training: Histories) -> float:
-    """`known`: what the asked shoppers like, `training`: what all trained ones do. 0 where nothing
-    that the asked ones like is liked by a trained one."""
+    """`known`: histories of the measured shoppers; `training`: those of all trained shoppers. 0 if
+    no product liked by the measured shoppers is liked by a trained one."""
     first = lists.first[:, :LISTED]
     width = 1 + max(first.max(initial=0), known.items.max(initial=0))
     likers = np.bincount(training.items, minlength=width).astype(np.float64)

@@ -1,14 +1,14 @@
-"""Which events a model may see, and what it is then asked for.
+"""Splits of events into training and test, and the tasks of a test.
 
-Two protocols. **Global**: everything before a moment against everything from then on, for everyone
-at once, which is what a promotion means: nothing of the future is known of anybody. **Per-user
-tail**: the last share of each shopper's events, by (time, product), against what they did before
-it. It has an answer for everyone, and is what most published figures use, but it knows of other
-shoppers' future: it stands beside the global split as an appendix and decides nothing.
+Two protocols. **Global**: everything before a moment against everything from then on, for all
+shoppers, which resembles a promotion: no future event is known. **Per-user tail**: the last share
+of each shopper's events, by (time, product), against what they did before it. It tests all
+shoppers, and most published figures use it, but the training contains later events of other
+shoppers: it is reported in addition to the global split and does not affect the verdict.
 
-A shopper is asked for what they like in the later part and did not like before it. Whatever has to
-be chosen (parameters, blends) is chosen on a validation split of the earlier part, made by the same
-functions; the later part is looked at once.
+The wanted products of a shopper are those liked in the later part and not before. Parameters and
+blends are chosen on a validation split of the earlier part, made by the same functions; the later
+part is used once.
 """
 
 from collections.abc import Sequence
@@ -100,8 +100,7 @@ NEWCOMER_EVENTS = 3
 
 
 def tasks(made: EventSplit, items: Sequence[str], signals: Signals = DEFAULTS) -> SplitQuestions:
-    """Return the questions that a split asks over the products `items`; `signals` define
-    affinities."""
+    """Return the tasks of a split over the products `items`; `signals` define affinities."""
     rows = {item: row for row, item in enumerate(items)}
     before, after = (histories_of(part, rows, signals) for part in (made.before, made.after))
     wanted = after.without(before)

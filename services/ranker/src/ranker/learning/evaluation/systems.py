@@ -43,7 +43,7 @@ class Served:
         return made
 
     def people(self, shoppers: Histories) -> Iterator[FoldIn]:
-        """Yield the shoppers folded into the model, as they are when they ask."""
+        """Yield the shoppers' representations in the model at the time of their requests."""
         idle = shoppers.idle
         for row, actor in enumerate(shoppers.actors):
             newest = slice(shoppers.starts[row], shoppers.starts[row + 1])
@@ -70,8 +70,7 @@ def served(name: str, model: Model, products: Sequence[Product], otherwise: Popu
 
 
 def lists(scorer: Scorer, task: Task) -> Lists:
-    """Return the scorer's first products for the task's shoppers, of whom there is at least
-    one."""
+    """Return the scorer's first products for the task's shoppers, at least one."""
     block = max(1, _BLOCK // max(len(task.candidates), 1))
     blocks = []
     for start in range(0, len(task.known), block):

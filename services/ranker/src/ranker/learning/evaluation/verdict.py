@@ -1,16 +1,16 @@
-"""Whether the evidence is enough to serve a model.
+"""The verdict on a model: whether the evidence suffices to serve it.
 
 On the global split's shoppers, by nDCG@10 and paired intervals of 95%:
 
 - against the model in production it has to be **no worse** than a margin: the whole interval of the
-  difference lies above −margin × production's figure. Without one, this asks nothing.
-- against popularity it has to be **better**: the whole interval lies above 0. Popularity and
-  similarity are what serves without a model.
+  difference lies above −margin × production's figure. Without production, this is not tested.
+- against popularity it has to be **better**: the whole interval lies above 0. Without a
+  model, popularity and similarity determine the order.
 
 A whole interval on the wrong side is FAILED. Everything between is INCONCLUSIVE, and so is any
-interval over fewer than `LEAST_SHOPPERS`: with most shoppers at 0, intervals of 95% held the truth
-in .83 to .91 of simulated cases with 10 to 50 shoppers, and in .94 with 100. Only PASSED is
-promoted without force.
+interval over fewer than `LEAST_SHOPPERS`: with most shoppers at 0, 95% intervals contained the true
+value in .83 to .91 of simulated cases with 10 to 50 shoppers, and in .94 with 100. Only PASSED
+models are promoted without force.
 """
 
 from collections.abc import Sequence
@@ -61,8 +61,8 @@ def compare(
 
 
 def decide(comparisons: Sequence[SystemComparison], shoppers: int) -> tuple[ModelVerdict, str]:
-    """Return the verdict of the deciding comparisons, and its reason. `shoppers`: how many they
-    rest on."""
+    """Return the verdict of the decisive comparisons, and its reason. `shoppers`: number of
+    measured shoppers."""
     deciding = [one for one in comparisons if one.decides]
     if not deciding:
         return ModelVerdict.INCONCLUSIVE, (

@@ -1,1 +1,1 @@
-"""What answers led to: rates, estimates of other orders, clicks and drift. Pure."""
+"""Feedback on answers: click model, off-policy estimates, drift. Pure."""

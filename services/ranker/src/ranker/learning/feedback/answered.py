@@ -23,8 +23,8 @@ MOST_PRODUCTS = 200
 async def feedback(
     batches: AsyncIterator[Sequence[KeptAnswer]], *, shown_only: bool = False
 ) -> Feedback:
-    """Return the answers as columns, read batch by batch, newest first. `shown_only`: leave out
-    candidates that were not shown, which most are."""
+    """Return the answers as columns, read in batches, newest first. `shown_only`: exclude
+    candidates that were not shown (the majority)."""
     found: list[Feedback] = []
     async for batch in batches:
         columns = feedback_of(map(_answer, batch))
@@ -54,7 +54,7 @@ async def blends(
     found: dict[str, Mapping[str, float]] = {}
     for version in versions:
         weights: Mapping[str, float] = {}
-        if version:  # without a model popularity alone is the ranker's
+        if version:  # without a model, popularity is the ranker's only part
             try:
                 model = await registry.get(catalog_id, version)
                 manifest = await asyncio.to_thread(store.manifest, *model.key)

@@ -1,14 +1,15 @@
-"""Why something was clicked: because it was looked at, and because it was liked.
+"""Click model: separates examination of a place from attraction of a product.
 
 The examination model (Richardson, Dominowska, Ragno 2007, WWW; Craswell, Zoeter, Taylor, Ramsey
-2008, WSDM): a product with the parts x at place k is clicked with the chance
+2008, WSDM): a product with the parts x at place k is clicked with the probability
 
     μ = θ_k · σ(b + w·x)          θ of the first places = 1, w ≥ 0
 
-θ_k: how often place k is looked at, against the first; σ(…): how often the product is clicked when
-it is looked at. Both are found at once, as in Wang, Golbandi, Bendersky, Metzler, Najork 2018
-(WSDM), without any experiment: shoppers differ, so products with the same parts stand now here, now
-there. A plain regression would take the first places' clicks for a proof of what put them there.
+θ_k: probability that place k is examined, relative to the first; σ(…): probability of a click when
+examined. Both are fitted jointly, as in Wang, Golbandi, Bendersky, Metzler, Najork 2018 (WSDM),
+without randomized experiments, since different shoppers see products with equal parts at different
+places. A plain regression would attribute the clicks of the first places to the scores that put
+products there.
 """
 
 from dataclasses import dataclass
@@ -18,17 +19,17 @@ import numpy as np
 from ranker.domain.arrays import Doubles, Ints
 
 PLACES = (*range(1, 11), 11, 21, 51)
-"""First places of the groups that share a θ: 1 to 10 have their own."""
+"""First place of each group of places with a common θ; places 1 to 10 have their own."""
 RIDGE = 1.0
-"""Penalty on half the square of a weight, of a part of unit spread, in observations' terms."""
+"""Penalty on half the squared weight of a standardised part, in units of observations."""
 SMOOTH = 1.0
-"""The same on the difference of two neighbouring log θ, so that a group that was never shown has
-that of the one before."""
+"""Penalty on the difference of neighbouring log θ, so that a group that was never shown gets the
+value of the group before."""
 STEPS = 500
 CLOSE = 1e-10
-"""Where it ends: the gain of a step, a part of the likelihood's size."""
+"""Convergence: relative gain of the likelihood in one step."""
 FLOOR = 1e-6
-"""Least chance of a click: its logarithm is taken."""
+"""Minimum probability of a click, because its logarithm is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,11 @@ class ClickModel:
     """(groups of places,) θ, above 0 to 1; along `PLACES`"""
 
     def attraction(self, parts: Doubles) -> Doubles:
-        """Return the chance of a click on examined products, (rows,), of (rows, parts)."""
+        """Return the click probability of examined products, (rows,), by parts (rows, parts)."""
         return _sigmoid(self.intercept + parts @ self.weights)
 
     def looked_at(self, place: Ints) -> Doubles:
-        """Return the chance of examination θ at places, (rows,). Places count from 1."""
+        """Return the examination probability θ of places, (rows,). Places count from 1."""
         found: Doubles = self.examination[groups(place)]
         return found
 
@@ -58,13 +59,13 @@ def groups(place: Ints) -> Ints:
 
 
 def fit(parts: Doubles, place: Ints, clicked: Doubles, weight: Doubles) -> ClickModel:
-    """Return the most likely model of (rows, parts), places from 1, clicks (0 or 1) and rows'
+    """Fit by maximum likelihood to (rows, parts), places from 1, clicks (0 or 1) and rows'
     weights."""
-    from scipy.optimize import minimize  # of the extra `train`: what serves learns nothing
+    from scipy.optimize import minimize  # of the extra `train`, which servers lack
 
     spread = parts.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
-    varying = np.where(spread > 0, parts / scale, 0.0)  # what is constant is the intercept's
+    varying = np.where(spread > 0, parts / scale, 0.0)  # constant parts belong to the intercept
     problem = _Problem(varying, groups(place), clicked, weight)
     at = minimize(
         problem.loss,
@@ -83,7 +84,7 @@ def fit(parts: Doubles, place: Ints, clicked: Doubles, weight: Doubles) -> Click
 
 
 class _Problem:
-    """The negative log likelihood of (b, w of unit spread, log θ from the second group on)."""
+    """Negative log likelihood of (b, standardised w, log θ from the second group on)."""
 
     def __init__(self, parts: Doubles, group: Ints, clicked: Doubles, weight: Doubles) -> None:
         count, groups_ = parts.shape[1], len(PLACES)
@@ -96,7 +97,7 @@ class _Problem:
         self._penalty[1 + count :, 1 + count :] = SMOOTH * (steps.T @ steps)[1:, 1:]
 
     def start(self) -> Doubles:
-        """Return the initial parameters: no weights, all places alike, the mean probability."""
+        """Return the initial parameters: zero weights, equal places, the mean click probability."""
         share = np.clip(self._clicked @ self._weight / self._weight.sum(), 1e-4, 1 - 1e-4)
         return np.concatenate([[np.log(share / (1 - share))], np.zeros(len(self.bounds) - 1)])
 
@@ -107,7 +108,8 @@ class _Problem:
         seen = np.exp(np.append(0.0, at[count:]))[self._group]
         chance = np.clip(seen * attraction, FLOOR, 1 - FLOOR)
         likely = self._clicked * np.log(chance) + (1 - self._clicked) * np.log1p(-chance)
-        slope = self._weight * (self._clicked - chance) / (1 - chance)  # by log chance
+        # Derivative by the log probability.
+        slope = self._weight * (self._clicked - chance) / (1 - chance)
         by_place = np.bincount(self._group, slope, minlength=len(PLACES))[1:]
         rising = np.append(self._linear.T @ (slope * (1 - attraction)), by_place)
         penalised = self._penalty @ at

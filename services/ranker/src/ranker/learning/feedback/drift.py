@@ -1,7 +1,7 @@
-"""How far the present is from a reference: mixes, volumes, means and shares. NumPy only.
+"""Drift against a reference period: distributions, volumes, means and shares. NumPy only.
 
-Two things must come together for a flag: chance does not explain the difference, and it is large
-enough to matter. Both are in the threshold, the greater of the two.
+Drift is flagged only if the difference is both statistically significant and large enough to
+matter: the threshold is the greater of the two.
 
 ========  ==============================================================  ==================
 measure   what it is                                                      matters from
@@ -10,9 +10,9 @@ psi       population stability index Σ (p − q) ln(p / q) over bins        .25
 z         difference of means or shares, over its standard error          `least` of the item
 ========  ==============================================================  ==================
 
-Without drift PSI is about (1/n + 1/m) χ² with one degree of freedom less than bins (Yurdakul,
-Naranjo 2020, Journal of Risk Model Validation); chance ends at its 99.9% quantile, and at 4
-standard errors for z. .1 and .25 are the thresholds that the industry uses.
+Without drift, PSI is distributed approximately as (1/n + 1/m) χ² with bins − 1 degrees of freedom
+(Yurdakul, Naranjo 2020, Journal of Risk Model Validation). Significant is a PSI above its 99.9%
+quantile, or a z above 4 standard errors. .1 and .25 are customary thresholds.
 """
 
 import math
@@ -31,20 +31,20 @@ MOST_BINS = 20
 SCORE_BINS = 10
 """Deciles of the reference."""
 SMOOTHING = 0.5
-"""Added to each bin's count, so that an empty one is not infinitely far."""
+"""Added to each bin's count, so that an empty bin does not give an infinite PSI."""
 LEAST_COUNT = 100
-"""Of either side; below nothing is measured."""
+"""Minimum count of either side for a measurement."""
 LEAST_DAYS = 7
-"""Of the reference; below no volume is measured: weekdays differ."""
+"""Minimum days of the reference for a measurement of volumes, since weekdays differ."""
 QUANTILE_999 = 3.0902
-"""Of the standard normal distribution."""
+"""99.9% quantile of the standard normal distribution."""
 WORDS = 3
-"""Values that are named in words."""
+"""Names of values in texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class DriftFinding:
-    """How far one thing is from its reference."""
+    """Drift of one item against its reference."""
 
     item: str
     measure: str
@@ -53,7 +53,7 @@ class DriftFinding:
     threshold: float = 0.0
     flagged: bool = False
     text: str = ""
-    """In words; "NOT MEASURED: …" where too little is known."""
+    """Description; "NOT MEASURED: …" if there is too little data."""
     reference_count: int = 0
     count: int = 0
 
@@ -116,7 +116,7 @@ def volume(
     if sizes[0] < LEAST_DAYS or sizes[1] < 1 or before.sum() < LEAST_COUNT:
         return _too_little(item, "z", sizes, f"whole days, at least {LEAST_DAYS} before")
     now, usual = float(np.mean(present)), float(before.mean())
-    # Counts vary at least as much as chance alone would have them.
+    # Lower bound of the variance: that of Poisson counts.
     spread = max(float(before.std(ddof=1)), math.sqrt(usual))
     error = spread * math.sqrt(1 / sizes[0] + 1 / sizes[1])
     words = f"{now:,.0f} a day, was {usual:,.0f}"

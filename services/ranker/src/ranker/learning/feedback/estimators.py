@@ -1,21 +1,21 @@
-"""What a policy would have earned, estimated from what another one showed. NumPy only.
+"""Off-policy estimates of a policy's reward from impressions of another policy. NumPy only.
 
-A row is a product that was shown at a place of an answer. The reward is taken to depend on the
-shopper, the product and its place, and not on its neighbours (the item-position model of Li,
-Abbasi-Yadkori, Kveton et al. 2018, KDD), so that with p the chance that the logging policy put this
-product there, q that of the policy in question, and w = min(q / p, clip):
+A row is a product that was shown at a place of an answer. The reward is assumed to depend on the
+shopper, the product and its place, not on its neighbours (the item-position model of Li,
+Abbasi-Yadkori, Kveton et al. 2018, KDD), so that with p the probability that the logging policy put
+this product there, q that of the evaluated policy, and w = min(q / p, clip):
 
     IPS    Σ w r / n                             Horvitz, Thompson 1952
     SNIPS  Σ w r / Σ w                           Swaminathan, Joachims 2015, NeurIPS
     DR     Σ [r̂(target) + w (r − r̂(shown))] / n  Dudík, Langford, Li 2011, ICML
 
-r̂ is a model's expected reward, fitted on other answers. IPS and DR are unbiased while all that the
-policy shows had some chance (p > 0); DR also where r̂ is right instead. SNIPS is consistent, and
-steadier. What the logging policy never showed is in neither IPS nor SNIPS; `support`, the mean of w
-before it is clipped, falls below 1 by as much.
+r̂ is a model's expected reward, fitted on other answers. IPS and DR are unbiased if the logging
+policy could show everything that the evaluated policy shows (p > 0); DR also if r̂ is correct.
+SNIPS is consistent, with less variance. IPS and SNIPS ignore products that the logging policy never
+showed; `support`, the mean of w before clipping, is then below 1 by their share.
 
-Intervals are normal, by the sums of the influences of each answer's rows: clicks within an answer
-depend on each other.
+Intervals are normal, from sums of influences by answer, because clicks within an answer depend on
+each other.
 """
 
 from dataclasses import dataclass, replace
@@ -26,39 +26,39 @@ from ranker.domain.arrays import Doubles, Ints
 from ranker.domain.online import Z95
 
 CLIP = 20.0
-"""Largest weight. What is cut off biases towards 0; `clipped_share` says how much it concerns."""
+"""Maximum weight. Clipping biases towards 0; `clipped_share` is the share of clipped rows."""
 LEAST_SIZE = 100.0
-"""Least effective sample size."""
+"""Minimum effective sample size."""
 LEAST_ANSWERS = 30
-"""Least answers: the normal interval rests on sums over answers."""
+"""Minimum number of answers, since the normal interval is of sums over answers."""
 LEAST_REWARDS = 10
-"""Least rewards of rows that count: with fewer an interval is a guess."""
+"""Minimum number of rewards in rows with weight, for a reliable interval."""
 LEAST_SUPPORT = 0.5
-"""Least share of what the policy shows that was shown with some chance."""
+"""Minimum support."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedShows:
-    """What was shown, and what a policy in question makes of it; all (rows,)."""
+    """Impressions with the probabilities of the evaluated policy; all (rows,)."""
 
     answer: Ints
-    """The same code = the same answer."""
+    """Code of the answer."""
     reward: Doubles
     propensity: Doubles
     """p, above 0 to 1."""
     target: Doubles
     """q, 0 to 1."""
     weight: Doubles
-    """How many impressions the row stands for."""
+    """Number of impressions that the row represents."""
     predicted: Doubles
     """r̂ of the product shown, at its place."""
     expected: Doubles
-    """r̂ of what the policy in question shows there: Σ q r̂ over products."""
+    """r̂ of the evaluated policy at this place: Σ q r̂ over products."""
 
 
 @dataclass(frozen=True, slots=True)
 class RewardEstimate:
-    """An estimate with its 95% interval, in rewards a product shown."""
+    """An estimate with its 95% interval, in rewards per shown product."""
 
     value: float
     lower: float
@@ -67,10 +67,10 @@ class RewardEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """What is known of a policy."""
+    """Estimates for a policy."""
 
     count: int
-    """Rows it rests on."""
+    """Number of rows."""
     size: float
     """Effective sample size, (Σw)² / Σw² (Kish 1965)."""
     support: float
@@ -78,12 +78,12 @@ class Estimates:
     ips: RewardEstimate | None = None
     snips: RewardEstimate | None = None
     doubly_robust: RewardEstimate | None = None
-    """None = there is no estimate: `refusal` says why."""
+    """`None` without an estimate; see `refusal`."""
     refusal: str = ""
 
 
 def estimate(logged: LoggedShows, clip: float = CLIP) -> Estimates:
-    """Return all three estimates, or why there are none."""
+    """Return all three estimates, or the reason why there are none."""
     raw = logged.target / logged.propensity
     weights, total = np.minimum(raw, clip), logged.weight.sum()
     mass = logged.weight * weights

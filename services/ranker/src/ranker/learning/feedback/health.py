@@ -1,6 +1,6 @@
-"""How healthy the feedback is: what other orders would have earned, and what drifted.
+"""Health of the feedback: off-policy estimates of other orders, and drift.
 
-Present and past are whole days (UTC), so that volumes can be compared; what happened today counts
+Present and reference are whole days (UTC), so that volumes are comparable; today's events count
 tomorrow. Windows are whole weeks by default, because weekdays differ.
 """
 
@@ -22,42 +22,43 @@ from ranker.learning.feedback.drift import DriftFinding
 from ranker.learning.feedback.policies import OrderPolicy
 
 TOP = 10
-"""Places whose scores are compared: those that most people see."""
+"""Number of first places whose scores are compared."""
 FEATURES = ("category", "brand", "price_band", "look")
-"""Kinds of features, as features.py and profiles.py name them, whose mix is watched."""
+"""Kinds of features (see features.py, profiles.py) whose distribution is monitored."""
 VOLUME_MATTERS = 0.3
-"""A share of the usual volume."""
+"""Relevant change of volume, as a share of the reference."""
 RATING_MATTERS = 0.25
-"""Stars."""
+"""Relevant change of the mean rating, in stars."""
 SHARE_MATTERS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedWindows:
-    """What is compared with what."""
+    """Periods to compare."""
 
     present: DayWindow
     reference: DayWindow
-    """Ends where the present begins."""
+    """Period before the present; ends where the present begins."""
 
     @property
     def before(self) -> DayWindow:
-        """As long as the present, and just before it: for what grows with a window's length."""
+        """The period of equal length before the present, for values that grow with a period's
+        length."""
         start, end = self.present.start_micros, self.present.end_micros
         return DayWindow(2 * start - end, start)
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What was computed of a catalog."""
+    """Computed health of a catalog's feedback."""
 
     computed_micros: int
     start_micros: int
-    """Where the present begins, microseconds since 1970 (UTC)."""
+    """Start of the present, microseconds since 1970 (UTC)."""
     reference_micros: int
-    """Where the reference begins."""
+    """Start of the reference."""
     joined: JoinCounts
-    """Of the present."""
+    """Figures of the present."""
     policies: tuple[OrderPolicy, ...]
     drift: tuple[DriftFinding, ...]
 
@@ -80,10 +81,10 @@ def drifts(
     model: Model | None,
     scores: tuple[Doubles, Doubles],
 ) -> tuple[DriftFinding, ...]:
-    """Return the drift of everything that is watched. `model` serves; `scores` are those of its
-    answers' first places, before and now."""
+    """Return the drift of all monitored items. `model`: the serving model; `scores`: raw scores of
+    its answers' first places, in the reference and the present."""
     people, days = (reference.shoppers, present.shoppers), compared.reference.days
-    # The reference begins with the first day of which anything is known.
+    # The reference begins with the first day that has data.
     known = range(min((day for day, _ in reference.types), default=days.stop), days.stop)
     return (
         drift.mix("event_types", _by_type(reference), _by_type(present), sizes=people),
@@ -120,8 +121,8 @@ def _of_products(
     model: Model | None,
     people: tuple[int, int],
 ) -> tuple[DriftFinding, ...]:
-    """Return the drift of products: those unknown to the serving model, and the mixes of the
-    known."""
+    """Return the drift of products: the share unknown to the serving model, and distributions of
+    the known ones."""
     if model is None:
         words = "NOT MEASURED: no model serves"
         names = ("unknown_product_share", *FEATURES)

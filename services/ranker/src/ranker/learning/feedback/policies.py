@@ -1,9 +1,9 @@
-"""What other orders of the recorded candidates would have earned in clicks. NumPy only.
+"""Off-policy estimates of clicks for other orders of recorded candidates. NumPy only.
 
-Each policy is a definite order of an answer's candidates: it puts one product at each place, with a
-chance of 1. It is judged by the places that were shown (estimators.py); where it would have put
-another product than stood there, the row's weight is 0, and the doubly robust estimate takes the
-click model's word (clicks.py), which is fitted on the other half of the answers.
+Each policy is a deterministic order of an answer's candidates: one product at each place, with
+probability 1. It is estimated on the shown places (estimators.py). If it puts another product
+there, the row's weight is 0, and the doubly robust estimate uses the click model (clicks.py), which
+is fitted on the other half of the answers.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ from ranker.serving.ranking.parts import OWN_PARTS
 
 SERVED, RAW_SCORE = "served", "raw_score"
 LEAST_FITTED = 1_000
-"""Impressions from which the click model is fitted; before, its word is that nothing is clicked,
-which leaves DR what IPS is."""
+"""Minimum impressions to fit the click model; with fewer it predicts no clicks, which makes DR
+equal to IPS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ def policies(
     blends: Mapping[str, Mapping[str, float]],
     candidate: tuple[str, Mapping[str, float]] | None = None,
 ) -> tuple[OrderPolicy, ...]:
-    """Return what was served, the order by raw score alone, and the candidate's blend of the
-    same parts. `blends`: by model version. `candidate`: (name, blend)."""
+    """Return the estimates for the served order, the order by raw score, and the candidate's blend
+    of the same parts. `blends`: by model version. `candidate`: (name, blend)."""
     predictor = _Predictor(feedback)
     found = [OrderPolicy(SERVED, estimate(_logged(feedback, predictor)))]
     scores = {RAW_SCORE: feedback.raw_score}
@@ -50,7 +50,7 @@ def policies(
 
 
 class _Predictor:
-    """Chances of clicks by models that were fitted on the other half of the answers."""
+    """Click probabilities by models fitted on the other half of the answers."""
 
     def __init__(self, feedback: Feedback) -> None:
         self._feedback = feedback
@@ -81,8 +81,8 @@ class _Predictor:
 
 
 def _logged(feedback: Feedback, predictor: _Predictor, order: Ints | None = None) -> LoggedShows:
-    """Return the impressions for the estimators. `order`: the policy's, as rows by answer and
-    place; None: what was served, which needs no propensity."""
+    """Return the impressions for the estimators. `order`: the policy's order, as rows by answer and
+    place; None: the served order, which needs no propensity."""
     rows = np.flatnonzero(feedback.shown & ((feedback.propensity > 0) | (order is None)))
     place = feedback.rank[rows]
     if order is None:

@@ -3,7 +3,7 @@ turned off.
 
 Parts of the blend are left out of the score one at a time. Features (the shoppers' own ids, what
 shoppers gave, the products' attributes) are left out of the training. Differences are paired by
-shopper, with intervals. What photos say of new products is asked of products: training/looks.py.
+shopper, with intervals. The prediction from photos is tested on products: training/looks.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ Refitted = Callable[[Recipe, bool], Model]
 
 
 class AblationVerdict(StrEnum):
-    """Result of an ablation for a part."""
+    """Verdict of an ablation on a part."""
 
     ADDS = "adds"
     """The interval of its addition is above 0."""
@@ -71,9 +71,8 @@ class BlendChoice:
 
 
 def ablate(measured: Validation, recipe: Recipe, model: Model, refitted: Refitted) -> BlendChoice:
-    """Remove, one after another, what adds nothing to the rest; features first, in a fixed order,
-    because the parts of the score depend on them. `model`: of the recipe, with all that there
-    is."""
+    """Remove parts that add nothing to the rest, one at a time; features first, in a fixed order,
+    because the parts of the score depend on them. `model`: model of the full recipe."""
     attributes = bool(measured.given.attributes)
     gains = measured.gains(model)
     additions = []
@@ -107,9 +106,9 @@ def _features(given: Given, recipe: Recipe) -> dict[str, dict[str, Any]]:
 def _parts(
     measured: Validation, model: Model, gains: Doubles
 ) -> tuple[Mapping[str, float], Sequence[Addition]]:
-    """Return the remaining weights, and what each part adds to the others. Only the part that
-    adds least is removed at a time: of two parts that say the same, one stays. Popularity stays
-    for unknown shoppers."""
+    """Return the remaining weights, and the contribution of each part to the others. Only the part
+    that adds least is removed at a time, so that one of two equivalent parts stays. Popularity
+    stays for unknown shoppers."""
     weights = dict(model.blend)
     found_parts: dict[str, Addition] = {}
     while True:
@@ -127,7 +126,8 @@ def _parts(
 
 
 def of_photos(found: Explained) -> Addition:
-    """Return what photos add: the share that they explain of products outside the training."""
+    """Return the contribution of photos: the share that they explain of products outside the
+    training."""
     return Addition(
         part=STYLE,
         metric="explained",
@@ -142,7 +142,7 @@ def of_photos(found: Explained) -> Addition:
 
 
 def _blended(recipe: Recipe, weights: Mapping[str, float]) -> Recipe:
-    """Return the recipe with these weights, without learning parts that count nothing."""
+    """Return the recipe with these weights, without training parts of weight 0."""
     blend = replace(recipe.blend, weights={part: one for part, one in weights.items() if one > 0})
     off = weights.get("item_item", 0.0) <= 0
     return replace(recipe, blend=blend, item_item=ItemItem.OFF if off else recipe.item_item)

@@ -1,14 +1,14 @@
 """Products that are bought together (SciPy, extra `train`).
 
-A basket holds what one order bought; where no order is named, what one shopper bought or put into
-the cart on one day (UTC). What is put into the cart and bought, too, counts as bought alone. What j
-says of i is how much likelier i is in a basket that holds j (the added value of the rule j → i;
-Sahar, Mansour 1999)::
+A basket holds the products of one order or, without an order id, those that one shopper bought or
+put into the cart on one day (UTC). Products put into the cart and bought count as bought only. The
+weight of i given j is the increase in probability of i in baskets with j (the added value of the
+rule j → i; Sahar, Mansour 1999)::
 
     T[j, i] = n_ji / n_j − n_i / n      above 0, at most 1
 
-where n counts baskets of at least two products. A pair needs `together_support` baskets, so that
-chance pairs say nothing, and only what is likelier together than apart is kept.
+where n counts baskets of at least two products. A pair needs `together_support` baskets, which
+excludes random pairs; only positive weights are kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,9 +30,8 @@ _PAIRS = 20_000_000
 
 
 def bought_together(log: EventColumns, item_ids: Sequence[str], recipe: Recipe) -> Neighbours:
-    """Return in row j what buying product j says of others, the `recipe.neighbours` most
-    likely. `item_ids` are the model's; products that are rarely bought with others have empty
-    rows."""
+    """Return in row j the largest `recipe.neighbours` weights of other products given product j.
+    `item_ids` are the model's; products that are rarely bought with others have empty rows."""
     import scipy.sparse as sp
 
     basket, item = _contents(log, places(log.items, item_ids))

@@ -22,8 +22,8 @@ from ranker.serving.ranking.parts import OWN_PARTS, POPULARITY
 
 TOP = 10
 POOL = 100
-"""Products of each part that may come first, for each shopper: any order by a sum of parts puts
-those first that some part puts first."""
+"""Number of first products of each part that are considered for each shopper: the first products of
+a weighted sum are mostly among them."""
 MOST_TRIES = 400
 """Maximum number of blends to try."""
 LEAST_SHOPPERS = 200
@@ -38,12 +38,12 @@ Weights = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class BlendCase:
-    """One shopper: parts divided by their scales, of all competing products."""
+    """One shopper: scaled parts of all candidate products."""
 
     parts: Mapping[str, Doubles]
     """By name, (products,); unknown parts are absent."""
     wanted: npt.NDArray[np.bool_]
-    """(products,) what is to be found"""
+    """(products,) true for wanted products"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Cases:
     """By name (shoppers, pool); 0 where a shopper does not have the part, −∞ where there is no
     product in any."""
     wanted: Doubles
-    """(shoppers, pool) 1 = to be found"""
+    """(shoppers, pool) 1 for wanted products"""
     best: Doubles
     """(shoppers,): discounted cumulative gain of a perfect order"""
 
@@ -73,8 +73,8 @@ _DISCOUNTS: Doubles = 1 / np.log2(np.arange(2, TOP + 2))
 
 
 def gathered(shoppers: Iterable[BlendCase]) -> Cases:
-    """Return the cases of shoppers who want something; the memory is that of the pools, not of
-    the catalog."""
+    """Return the cases of shoppers with wanted products; memory grows with the pools, not with the
+    catalog."""
     cases = [(case, _pool(case)) for case in shoppers if case.wanted.any()]
     names = sorted({name for case, _ in cases for name in case.parts})
     width = max([TOP, *(len(pool) for _, pool in cases)])
@@ -92,9 +92,9 @@ def gathered(shoppers: Iterable[BlendCase]) -> Cases:
 
 
 def choose(cases: Cases, given: PartBlend, *, seed: int = 0) -> PartBlend:
-    """Return the blend that orders these cases best, or the given one if none is clearly
-    better. Parts that the given blend leaves out may come in; popularity stays. Fewer than
-    LEAST_SHOPPERS choose nothing."""
+    """Return the blend that orders these cases best, or the given one if none is clearly better.
+    Parts missing in the given blend may be added; popularity stays. With fewer than LEAST_SHOPPERS,
+    the given blend is returned."""
     names = [name for name in OWN_PARTS if name in cases.parts and name != POPULARITY]
     start = {name: given.weights.get(name, 0.0) for name in names}
     if len(cases.best) < LEAST_SHOPPERS or not names or not any(start.values()):

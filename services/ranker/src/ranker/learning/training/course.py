@@ -1,4 +1,4 @@
-"""The course of a training: choose on validation, measure on events held out, fit on all of them.
+"""The steps of a training: choose on validation, measure on held-out events, fit on all events.
 
 ::
 
@@ -7,7 +7,7 @@
     evaluation          fitted ---------------------------------------- asked
     the model           fitted ----------------------------------------------------
 
-All choices are made inside what the evaluation may see; what it asks for is looked at once.
+All choices are made on events before those of the evaluation, which are used once.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -72,7 +72,7 @@ def train(
     progress: Progress,
     now_micros: int,
 ) -> Trained:
-    """Do all of it. DataInsufficient, TrainingDiverged."""
+    """Execute all steps. Raises DataInsufficient, TrainingDiverged."""
     check(given, order.recipe)
     steps = _Steps(progress, order)
     chosen = _choose(given, order, steps)
@@ -90,7 +90,7 @@ def train(
         lambda log: _served(fit(log, steps.fit()), _learned(given, log, chosen.recipe)).model,
         production,
         EvaluationOptions(protocols=(Protocol.GLOBAL,), share=share, recipe=chosen.recipe),
-        progress=lambda *_: None,  # measuring takes little beside fitting
+        progress=lambda *_: None,  # measuring takes little time compared with fitting
         now_micros=now_micros,
     )
     learned = _learned(given, given.log, chosen.recipe)
@@ -128,12 +128,14 @@ def _share(log: EventColumns, base: State | None) -> float:
         return SHARE
     new = len(log) - int(np.searchsorted(log.time, base.last_event_micros, "right"))
     if not new:
-        raise DataInsufficient("nothing happened since the model that serves was trained")
+        raise DataInsufficient(
+            "there are no events after those that the serving model was trained on"
+        )
     return min(SHARE, new / len(log) / 2)
 
 
 def _choose(given: Given, order: TrainingOrder, steps: "_Steps") -> BlendChoice:
-    """Return what validation chooses, within the part that evaluation does not use."""
+    """Return the choices of the validation, made on events that the evaluation does not use."""
     if order.base is not None or not (order.budget.trials or order.ablation):
         return BlendChoice(order.recipe, order.attributes)
     inside = given.at(split_globally(given.log, SHARE).before)
@@ -182,11 +184,11 @@ def metrics_of(report: Report) -> tuple[ModelMetric, ...]:
 SHOWN = ("hit@10", "ndcg@10", "auc", "coverage@10")
 
 FITS_OF_ABLATION = 6
-"""At most: as it was given, as it was found, and without each kind of features."""
+"""Maximum number of fits of an ablation: as given, as found, and without each kind of features."""
 
 
 class _Steps:
-    """Reports how far a training is, in epochs of about as many fits as it will take."""
+    """Reports the progress of a training in epochs, by an estimate of the number of fits."""
 
     def __init__(self, progress: Progress, order: TrainingOrder) -> None:
         self._progress = progress

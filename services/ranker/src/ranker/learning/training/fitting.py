@@ -34,15 +34,15 @@ class Fitted:
     """A model, and the state from which a later training can continue."""
 
     model: Model
-    """Without a version, which follows from the manifest."""
+    """Without a version, which is derived from the manifest."""
     learned: LearnedFactors
     shopper_names: tuple[str, ...]
-    """Of the rows of `learned.shoppers`: pseudonyms, then shared attributes. Those of
+    """Names of the rows of `learned.shoppers`: pseudonyms, then shared attributes. The rows of
     `learned.items` are the model's `feature_names`."""
     interest_count: int
-    """Pairs of shopper and product that it was fitted on."""
+    """Number of training pairs of shopper and product."""
     shopper_count: int
-    """Shoppers who like something."""
+    """Number of shoppers with interests."""
     interests: Interests
     """Interests of all shoppers, including products that were deleted."""
     explained: Explained | None
@@ -58,9 +58,9 @@ def fitted(
 ) -> Fitted:
     """Fit all parts of a model.
 
-    `beside`: a model of the same events and products, and of the same recipe but for LightFM's part
-    of it: the other parts are taken from there, as they may take longer than LightFM's.
-    DataInsufficient if no shopper likes any of the products; TrainingDiverged.
+    `beside`: a model of the same events, products and recipe except LightFM's part; its other parts
+    are reused, as they may take longer than LightFM's. DataInsufficient if no shopper likes any of
+    the products; TrainingDiverged.
     """
     subject = subject_of(given, recipe)
     learned = learn(
@@ -109,7 +109,8 @@ def assembled(
 def _items(
     subject: TrainingMatrices, learned: LearnedFactors, looks: Looks | None
 ) -> dict[str, Any]:
-    """Return the model's products, each the sum of its features and of what its photos say."""
+    """Return the model's products, each the sum of its features and of the prediction from its
+    photos."""
     matrix, sizes = subject.items.matrix, subject.items.sizes
     vectors = _dense(matrix @ learned.items.vectors)
     if looks is not None:
@@ -128,7 +129,7 @@ def _items(
 
 
 def _features(subject: TrainingMatrices, learned: LearnedFactors) -> dict[str, Any]:
-    """Return the model's features of products, of the size that they have in a product."""
+    """Return the model's features of products, scaled as within a product."""
     names, sizes = subject.items.names, subject.items.sizes
     return {
         "feature_names": names,
@@ -173,7 +174,7 @@ def _style(subject: TrainingMatrices) -> dict[str, Any]:
 def _looks(
     subject: TrainingMatrices, learned: LearnedFactors, shoppers: Floats
 ) -> tuple[Looks | None, Explained | None]:
-    """Return what photos say of products without affinities, scaled as the recipe says."""
+    """Return the prediction from photos for products without affinities, scaled by the recipe."""
     photos, scale = subject.photos, subject.recipe.style_scale
     if photos is None or subject.style is None or not scale:
         return None, None
@@ -189,7 +190,7 @@ def _looks(
 
 
 def _add_looks(vectors: Floats, looks: Looks, subject: TrainingMatrices) -> None:
-    """Add what photos say to the vectors of products without affinities."""
+    """Add the prediction from photos to the vectors of products without affinities."""
     if subject.photos is None:
         return
     rows = places(subject.item_ids, subject.photos.product_ids)
@@ -219,9 +220,9 @@ def _dense(values: npt.NDArray[np.float32]) -> Floats:
 
 
 TREND_HALF_LIFE_DAYS = 14.0
-"""After how many days an affinity counts half as a recent one."""
+"""Half-life of affinities in the recent period, in days."""
 TREND_SHRINKAGE = 10.0
-"""Recent affinities that each product is given on top of its own, so that few move nothing."""
+"""Prior number of recent affinities of each product, so that few affinities cause no trend."""
 
 
 def popularity(found: Interests, item_ids: Sequence[str]) -> Floats:
@@ -264,10 +265,10 @@ SOME_SHOPPERS, SOME_ITEMS = 200, 5_000
 SIZED = parts.DEFAULT_BLEND
 """Weights by which parts are summed to compute a score's scale."""
 HALF_SURE = 20.0
-"""Pairs of affinities of one shopper, a product, at which item_item counts half. Divided by its
-size alone, what few pairs teach would count as much as what many do. On shares of MovieLens-100k
-(the training part, newcomers after 3 events) it costs .02 of nDCG@10 at 4 to 7 pairs a product,
-neither gains nor costs at 16, and gains .02 at 50 and .045 at 340."""
+"""Number of affinity pairs per product at which item_item has half its weight. Scaling by size
+alone would give weights learned from few pairs the same influence as those from many. On shares of
+MovieLens-100k (the training part, newcomers after 3 events) it costs .02 of nDCG@10 at 4 to 7 pairs
+a product, neither gains nor costs at 16, and gains .02 at 50 and .045 at 340."""
 
 
 def score_scale(model: Model, interests: Interests) -> float:
@@ -286,8 +287,8 @@ def score_scale(model: Model, interests: Interests) -> float:
 
 def part_scales(model: Model, interests: Interests) -> dict[str, float]:
     """Return the 99th percentile of the size of each part's nonzero raw scores, over up to 200
-    shoppers right after their newest interest and 5,000 products, evenly spaced. That of
-    item_item grows the fewer pairs it was learned from (`HALF_SURE`)."""
+    shoppers right after their newest interest and 5,000 products, evenly spaced. The scale of
+    item_item is larger if it was learned from few pairs (`HALF_SURE`)."""
     step = -(-len(model.item_ids) // SOME_ITEMS)
     items = parts.all_items(model).at(np.arange(0, len(model.item_ids), step))
     sizes: defaultdict[str, list[Doubles]] = defaultdict(list)
@@ -305,7 +306,7 @@ def part_scales(model: Model, interests: Interests) -> dict[str, float]:
 
 
 def sureness(interests: Interests) -> float:
-    """Return how certain item_item is, 0 to 1, see `HALF_SURE`."""
+    """Return the certainty of item_item, 0 to 1; see `HALF_SURE`."""
     affinities = np.bincount(interests.actor)
     pairs = (affinities * (affinities - 1)).sum() / 2 / len(np.unique(interests.item))
     return float(pairs / (pairs + HALF_SURE))

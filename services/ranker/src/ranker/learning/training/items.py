@@ -1,23 +1,22 @@
-"""Products that speak for others, learned from who liked what and in which order (SciPy, extra
-`train`).
+"""Item-to-item weights, learned from shoppers' affinities and their order (SciPy, extra `train`).
 
-A shopper's last affinities j, each fading by its age, say ``Σ_j d_j · W[j, i]`` of product i.
+A shopper's last affinities j, decayed by age, give product i the score ``Σ_j d_j · W[j, i]``.
 
 TRANSITION is a ridge regression of what comes next on what came before (SLIT: Choi, Kim, Lee, Shim,
 Lee 2021, arXiv 2103.16104). At each affinity t of a shopper, s_t holds the products liked before,
-faded exactly as serving fades them, and n_t the next few from it on::
+decayed exactly as in serving, and n_t the next few from t on::
 
     W = argmin Σ_t v_t ‖n_t − s_t W‖² + λ ‖W‖²,   W[i, i] = 0
       = P (C − diag γ),   P = (A + λI)⁻¹,  A = Σ v_t s_tᵀ s_t,  C = Σ v_t s_tᵀ n_t,
                           γ_i = (P C)[i, i] / P[i, i]
 
-v_t is the interest's weight. EASE is the same with all of a shopper's affinities instead of both
-(Steck 2019, arXiv 1905.03375): it knows no order. Both need memory and time that grow with the
-square and the cube of the products. KNN does not: it is the cosine of what came before with what
-comes next, C[j, i] / √(A[j, j] · B[i, i]) with B = Σ v_t n_tᵀ n_t, shrunk where little is known; a
-catalog that is too large for the other two gets it in their place.
+v_t is the interest's weight. EASE is the same with all of a shopper's affinities instead of s_t and
+n_t (Steck 2019, arXiv 1905.03375): it ignores the order. Both need memory and time that grow with
+the square and the cube of the products. KNN does not: it is the cosine of what came before with
+what comes next, C[j, i] / √(A[j, j] · B[i, i]) with B = Σ v_t n_tᵀ n_t, shrunk for rare products;
+it replaces the other two in catalogs that are too large for them.
 
-What was tried, and how it was chosen, is in docs/research/quality.md.
+docs/research/quality.md describes the experiments behind these choices.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,22 +34,22 @@ from ranker.serving.ranking.fold_in import WINDOWS, HistoryWindow
 NEXT = HistoryWindow(5, 0.7)
 """Number of next affinities to predict, and their decay."""
 DENSE_ITEMS = 10_000
-"""Liked products up to which a regression is solved: 10,000 take 3.2 GB and some minutes."""
+"""Maximum number of liked products for a regression: 10,000 take 3.2 GB and some minutes."""
 MOST_LIKINGS = 1_000_000
 """Maximum number of training affinities, the newest of all shoppers."""
 MOST_OF_ONE = 1_000
 """Maximum number of training affinities of one shopper, the newest."""
 SHRINKAGE = 4.0
-"""KNN: affinities that each product is given on top of its own, so that rare ones say less."""
+"""KNN: prior number of affinities of each product, which reduces the weights of rare products."""
 _BLOCK = 100_000
-"""Affinities whose windows are held at once: 60 MB."""
+"""Affinities whose windows are in memory at once: 60 MB."""
 _PAIRS = 20_000_000
-"""Pairs of products that are held at once: 240 MB."""
+"""Pairs of products in memory at once: 240 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class AffinitySequence:
-    """One shopper's affinities after another's, each shopper's oldest first."""
+    """Affinities grouped by shopper, oldest first within a shopper."""
 
     owner: Ints
     """(affinities,)"""
@@ -70,20 +69,21 @@ class AffinitySequence:
 
 
 def item_item(found: Interests, item_ids: Sequence[str], recipe: Recipe) -> Neighbours | None:
-    """Return in row j what an affinity of product j says of others; None if the recipe disables
-    it. `item_ids` are the model's; products without affinities have empty rows. Equal input
-    gives equal bits on one machine."""
+    """Return in row j the weights of other products given an affinity of product j; None if the
+    recipe disables it. `item_ids` are the model's; products without affinities have empty rows.
+    Equal input gives equal bits on one machine."""
     if recipe.item_item is ItemItem.OFF:
         return None
     affinities = affinities_of(found, item_ids)
-    if len(np.unique(affinities.owner)) == len(affinities):  # nobody likes two
+    if len(np.unique(affinities.owner)) == len(affinities):  # no shopper has two affinities
         return gathered((), np.zeros(0, np.int64), len(item_ids))
     rows = _KINDS[kind_for(recipe.item_item, len(affinities.items))](affinities, recipe)
     return gathered(rows, affinities.items, len(item_ids))
 
 
 def kind_for(asked: ItemItem, liked_products: int) -> ItemItem:
-    """Return what is learned for `asked`: KNN in place of regressions that are too large."""
+    """Return the item-to-item model to learn for `asked`: KNN instead of regressions that are too
+    large."""
     return ItemItem.KNN if liked_products > DENSE_ITEMS else asked
 
 
@@ -150,9 +150,9 @@ _KINDS = {ItemItem.TRANSITION: _transitions, ItemItem.EASE: _together, ItemItem.
 def windows(
     affinities: AffinitySequence, past: HistoryWindow = WINDOWS.item_item
 ) -> tuple[Any, Any, Doubles]:
-    """Return what precedes each affinity that is not a shopper's first, what follows from it on,
-    and its weight: two CSR matrices (affinities, products), the rows of the second adding up to 1,
-    and a column (affinities,)."""
+    """Return, for each affinity except each shopper's first, the preceding affinities, the
+    following ones (itself included) and the weight: two CSR matrices (affinities, products), rows
+    of the second summing to 1, and a column (affinities,)."""
     import scipy.sparse as sp
 
     before = _shifted(affinities, range(1, past.items + 1), past.decay)
@@ -195,7 +195,7 @@ def _ridge(gram: Doubles, moved: Doubles, penalty: float) -> Doubles:
     inverse = np.linalg.inv(gram)
     weights: Doubles = inverse @ moved
     weights -= inverse * (np.diag(weights) / np.diag(inverse))
-    np.fill_diagonal(weights, 0.0)  # is 0 but for rounding
+    np.fill_diagonal(weights, 0.0)  # 0 except for rounding
     return weights
 
 

@@ -112,7 +112,7 @@ class TrainingInputs:
 async def run(
     job_id: str, usual: Mapping[str, Any], inputs: TrainingInputs, progress: Progress
 ) -> str:
-    """Train for the job, keep the model, and return its version. `usual`: see `order_of`."""
+    """Train for the job, store the model, and return its version. `usual`: see `order_of`."""
     job = await inputs.jobs.get(job_id)
     given = await inputs.given(job.catalog_id)
     order, base = order_of(job.params, usual), ""
@@ -127,12 +127,11 @@ async def run(
 
 
 async def evaluate_again(job_id: str, inputs: TrainingInputs, progress: Progress) -> dict[str, str]:
-    """Measure a model's recipe for the job on what happened until now, and keep what was found; the
+    """Evaluate a model's recipe for the job on all events so far, and store the report. Return the
     model's version and the verdict.
 
-    Unlike in a training, where it rests on the global split alone, there are per-user tails beside
-    it, and the model is compared with the one that serves now. ModelNotFound, ModelCorrupt,
-    DataInsufficient when there is no event at all.
+    In addition to the global split of a training, this measures per-user tails, and compares with
+    the model that serves now. ModelNotFound, ModelCorrupt, DataInsufficient without any event.
     """
     job = await inputs.jobs.get(job_id)
     model = await inputs.registry.get(job.catalog_id, str(job.params["model_version"]))
@@ -142,7 +141,7 @@ async def evaluate_again(job_id: str, inputs: TrainingInputs, progress: Progress
         raise DataInsufficient("there are no events for the evaluation")
     production = await inputs.production(job.catalog_id, given)
     if production is not None and production.version == model.version:
-        production = None  # comparing it with itself would show nothing
+        production = None  # not compared with itself
     report = evaluate(
         given.log,
         given.products,
@@ -185,7 +184,7 @@ def attributes_used(manifest: Mapping[str, Any]) -> bool:
 
 
 def _about(given: Given, made: Trained, base: str) -> dict[str, Any]:
-    """Return what the manifest says of a training: equal for equal data."""
+    """Return the manifest's entries of a training: equal for equal data."""
     return {
         "recipe": made.recipe.json(),
         "attributes": made.attributes,

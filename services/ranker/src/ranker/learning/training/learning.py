@@ -3,8 +3,8 @@
 Answers are cut into three slices by time. On the first, the click model of
 learning/feedback/clicks.py estimates the weight of each part, independent of the place. On the
 second, the order by these weights is compared with that of the validated default, and used only if
-it is significantly better. On the third, scores are calibrated: ``score`` is the chance of the
-event when the product is looked at as the first place is.
+it is significantly better. On the third, scores are calibrated: ``score`` is the probability of the
+event if the product is examined as often as the first place.
 """
 
 from collections.abc import Mapping
@@ -26,26 +26,25 @@ from ranker.serving.ranking.parts import OWN_PARTS, POPULARITY
 LEAST_IMPRESSIONS = 5_000
 """Minimum impressions in the slice that weights are learned on."""
 LEAST_EVENTS = 300
-"""Minimum events in the same slice: 50 for each of six coefficients. With 20 and more a
-regression's coefficients and intervals can be relied on (van der Ploeg, Austin, Steyerberg
-2014)."""
+"""Minimum events in the same slice: 50 for each of six coefficients. From 20 on, a regression's
+coefficients and intervals are reliable (van der Ploeg, Austin, Steyerberg 2014)."""
 LEAST_COMPARED = 100
-"""Answers of the second slice in which something was chosen."""
+"""Minimum number of answers with a choice in the second slice."""
 LEAST_CALIBRATION = 2_000
 LEAST_CALIBRATION_EVENTS = 100
-"""Impressions and events of the third slice: some ten bins of ten events."""
+"""Minimum impressions and events of the third slice: some ten bins of ten events."""
 SLICES = (0.6, 0.8)
 """Shares of the answers, by time, at which the slices end."""
 SIMILAR_SHARE = 0.1
-"""Least share of impressions with a similarity for it to be the measure of the other parts."""
+"""Minimum share of impressions with a similarity, for weights to be relative to similarity."""
 MOST_CORRECTION = 10.0
 """Maximum weight 1/θ of a choice at a low place."""
 RESAMPLES = 1_000
 _BLOCK = 2**22
 """Answers resampled at once: 32 MB."""
 LEAST_WEIGHT = 0.05
-"""Of a part's default weight: a part that counted nothing would be in no record, and no later
-impression could speak for it."""
+"""Minimum weight as a share of the default: a part of weight 0 would not be recorded, so its weight
+could never be learned again."""
 BINS = 20
 """Groups of impressions of equal number that are calibrated; neighbours are pooled."""
 FOLDS = 5
@@ -53,22 +52,22 @@ FOLDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How much better the choices are placed than by the default, with a 95% interval."""
+    """Improvement of the choices' places over the default, with a 95% interval."""
 
     value: float
-    """Difference of the mean 1 / log2(1 + place) of what was chosen, among what was shown."""
+    """Difference of the mean 1 / log2(1 + place) of chosen products among the shown ones."""
     lower: float
     upper: float
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Impressions with about the same predicted chance."""
+    """Impressions with similar predicted probability."""
 
     predicted: float
-    """Mean chance of the event, at the places where they stood."""
+    """Mean predicted probability of the event, at the places where they were shown."""
     observed: float
-    """Share of them that the event happened to."""
+    """Share of them with the event."""
     count: int
 
 
@@ -84,10 +83,10 @@ class ImpressionFit:
     impressions: int
     events: int
     examination: Mapping[str, float] = field(default_factory=dict)
-    """θ by clicks.PLACES; empty = nothing was learned."""
+    """θ by clicks.PLACES; empty if nothing was learned."""
     gain: Gain | None = None
     reliability: tuple[Bin, ...] = ()
-    """Of the calibration, on impressions that it was not fitted on."""
+    """Reliability of the calibration, on impressions outside its training."""
     calibration_error: float = 0.0
     """Mean |predicted − observed| of these, weighted by their number (ECE)."""
 
@@ -97,9 +96,9 @@ class _Shown:
     """Impressions as they are learned from; all (rows,) or (rows, columns)."""
 
     names: tuple[str, ...]
-    """Parts that can be weighed: the first columns of `parts`."""
+    """Parts with learnable weights: the first columns of `parts`."""
     parts: Doubles
-    """As with a blend of 1: those of `names`, then popularity, then all similarities as one."""
+    """Parts before weighting: those of `names`, then popularity, then the sum of similarities."""
     answer: Ints
     place: Ints
     chosen: Doubles
@@ -113,10 +112,9 @@ def learn(
     event: EventType = EventType.CLICK,
     seed: int = 0,
 ) -> ImpressionFit:
-    """Learn blend and calibration from impressions; too few give the default and no
-    calibration. `blends`: by version the blend that its parts were weighed with; other
-    versions, and those that left out a part of the default, are ignored. `event`: CLICK or
-    PURCHASE."""
+    """Learn blend and calibration from impressions; too few give the default and no calibration.
+    `blends`: the blend of each version's parts; other versions, and those without a part of the
+    default, are ignored. `event`: CLICK or PURCHASE."""
     names = [name for name in OWN_PARTS if name != POPULARITY and default.weights.get(name)]
     usable = {one: blend for one, blend in blends.items() if all(map(blend.get, names))}
     shown = _shown(feedback, usable, event)
@@ -179,7 +177,7 @@ def _slices(shown: _Shown) -> tuple[Flags, Flags, Flags]:
 
 
 def _columns(shown: _Shown, weights: Mapping[str, float]) -> Doubles:
-    """Return the parts as this blend weighs them."""
+    """Return the parts weighted by this blend."""
     factors = np.ones(shown.parts.shape[1])
     factors[: len(shown.names)] = [weights.get(name, 0.0) for name in shown.names]
     return shown.parts * factors
@@ -205,8 +203,8 @@ def _choose(
 
 
 def _weights(fitting: _Shown, model: ClickModel, default: PartBlend) -> dict[str, float]:
-    """Return the model's weights relative to those of similarities, which a blend does not
-    change and which count 1. Where similarities say nothing, scores keep their size."""
+    """Return the model's weights relative to the weight of similarities, which a blend does not
+    change and which counts 1. If similarities have no weight, scores keep their size."""
     similar = np.mean(fitting.parts[:, -1] != 0) >= SIMILAR_SHARE and model.weights[-1] > 0
     own = model.weights[: len(fitting.names)]
     if similar:
@@ -229,8 +227,9 @@ def _gain(
     default: Mapping[str, float],
     seed: int,
 ) -> Gain:
-    """Return by how many places choices rise, weighed by the inverse examination probability
-    (Joachims, Swaminathan, Schnabel 2017, WSDM), with a paired bootstrap over answers."""
+    """Return the improvement of the choices' places, weighted by the inverse examination
+    probability (Joachims, Swaminathan, Schnabel 2017, WSDM), with a paired bootstrap over
+    answers."""
     correction = shown.chosen * shown.weight
     correction = correction * np.minimum(1 / model.looked_at(shown.place), MOST_CORRECTION)
     ranks = [_ranks(shown.answer, _columns(shown, one).sum(axis=1)) for one in (weights, default)]
@@ -262,7 +261,8 @@ def _ranks(answer: Ints, scores: Doubles) -> Doubles:
 def _calibrate(
     shown: _Shown, scores: Doubles, model: ClickModel, event: EventType
 ) -> tuple[Calibration | None, tuple[Bin, ...], str]:
-    """Score to chance of the event when looked at, and how reliable it is on other answers."""
+    """Return the calibration of scores to probabilities for examined products, and its reliability
+    on other answers."""
     count, events = len(scores), int(shown.chosen.sum())
     if count < LEAST_CALIBRATION or events < LEAST_CALIBRATION_EVENTS:
         return (

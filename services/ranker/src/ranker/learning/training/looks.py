@@ -9,12 +9,12 @@ photo::
 
 The landmarks l are those products themselves, or a thousand of them (Williams, Seeger 2001). Each
 product is predicted from all others (leave-one-out, in closed form) to choose width and penalty and
-to find out whether photos say anything: the error counts as it moves shoppers' scores, and the
-interval is over products, as what comes new is a product. Those that are liked keep their vectors
-bit for bit, and biases are left alone: how many will like a product its photo does not say.
+to test whether photos predict anything: errors are measured in shoppers' scores, and the interval
+is over products, since new products are the use case. Liked products keep their vectors bit for
+bit. Biases are unchanged: a photo does not predict popularity.
 
-As features inside LightFM, as they were until 0.13, axes of the style named the products of the
-training like ids: see docs/research/quality.md.
+Until 0.13 style axes were features of LightFM, where they identified training products like ids:
+see docs/research/quality.md.
 """
 
 from dataclasses import dataclass, replace
@@ -26,19 +26,18 @@ from ranker.domain.model import Looks
 from ranker.learning.evaluation.bootstrap import intervals
 
 WIDTHS = (4.0, 1.0, 0.5, 0.25, 0.125)
-"""Tried, in medians of the squared distances of two photos: from what sees directions alone to what
-sees only photos of the same series."""
+"""Widths to try, relative to the median squared distance of two photos: from nearly linear to
+matching only photos of the same series."""
 PENALTIES = tuple(10 ** (step / 4) for step in range(-4, 9))
-"""Tried, 0.1 to 100: the ratio of what a photo can't say to what it says, whatever the number of
-products."""
+"""Penalties to try, 0.1 to 100: ratio of noise to signal, independent of the number of products."""
 LEAST_PRODUCTS = 50
 """Minimum number of liked products with a photo."""
 WIDER = 2**0.5
-"""Two products that predict one another are in each other's gain, which are so not independent: the
-intervals over products are wider by it. Of 100 drawings of noise none enters."""
+"""Factor on intervals over products: gains of products that predict each other are not independent.
+With it, none of 100 random data sets passes."""
 MOST_PRODUCTS, LANDMARKS = 5_000, 1_000
-"""From which on products evenly taken are learned from, and stand in the model: ten seconds, and 5
-MB of 1,280 components."""
+"""Maximum number of products to learn from and of landmarks in the model, evenly sampled: ten
+seconds, and 5 MB with 1,280 components."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,8 @@ class Explained:
 
     products: int
     share: float
-    """Of what shoppers' scores make of the products' own vectors, at most 1; below 0 = it misleads.
-    Between `low` and `high` with 95% confidence, over products."""
+    """Explained share of the products' own vectors, measured in shoppers' scores, at most 1; below
+    0: worse than no prediction. Between `low` and `high` with 95% confidence, over products."""
     low: float
     high: float
     penalty: float
@@ -56,15 +55,18 @@ class Explained:
 
     @property
     def helps(self) -> bool:
-        """Whether photos say something: else nothing is learned from them."""
+        """True if photos predict something; otherwise they are not used."""
         return self.low > 0
 
 
 def learn_looks(
     photos: Floats, own: Floats, shoppers: Floats
 ) -> tuple[Looks | None, Explained | None]:
-    """`photos` and `own`: (products, …) of liked products; `shoppers`: (n, dimension). None = too
-    few products, photos that do not differ, or, of the first, photos that do not help."""
+    """Fit the prediction of liked products' `own` vectors, (products, …), from their `photos`.
+
+    `shoppers`: (n, dimension). Return None twice with too few products or equal photos; None and
+    the quality if photos predict nothing.
+    """
     some = slice(None, None, -(-len(photos) // MOST_PRODUCTS) or 1)
     photos, wanted = photos[some], own[some].astype(np.float64)
     if len(photos) < LEAST_PRODUCTS:
@@ -89,7 +91,7 @@ def _distances(photos: Floats) -> Doubles:
 def _tried(
     photos: Floats, landmarks: Floats, width: float, wanted: Doubles, shoppers: Floats
 ) -> tuple[Looks, Explained]:
-    """Return what is learned with this width."""
+    """Return the fit with this width."""
     nothing = np.zeros((len(landmarks), wanted.shape[1]), np.float32)
     looks = Looks(landmarks, nothing, nothing[0], width)
     values, axes = np.linalg.eigh(looks.near(landmarks).astype(np.float64))
@@ -109,7 +111,7 @@ def _tried(
 
 @dataclass(frozen=True, slots=True)
 class _Ridge:
-    """Regressions of `wanted` on places, for any penalty; the means of both are 0."""
+    """Ridge regressions of `wanted` on centred kernel features, for any penalty."""
 
     left: Doubles
     sizes: Doubles
@@ -126,8 +128,8 @@ class _Ridge:
         return found
 
     def missed(self, penalty: float) -> Doubles:
-        """Return each row's error when predicted from all others, means included: means that
-        hold the row itself would make useless photos seem informative."""
+        """Return each row's leave-one-out error. Means leave the row out too: otherwise useless
+        photos would seem informative."""
         kept = self.sizes**2 / (self.sizes**2 + penalty)
         fitted = (self.left * kept) @ (self.left.T @ self.wanted)
         own_share = 1 / len(fitted) + self.left**2 @ kept
@@ -139,7 +141,7 @@ def _chosen(ridge: _Ridge, shoppers: Floats, width: float) -> Explained:
     """Return the largest penalty within one standard error of the best (Breiman et al. 1984)."""
     second = shoppers.astype(np.float64).T @ shoppers / len(shoppers)
     values, axes = np.linalg.eigh(second)
-    moved = axes * np.sqrt(np.maximum(values, 0))  # a vector's error by how it moves scores
+    moved = axes * np.sqrt(np.maximum(values, 0))  # errors measured in scores
     whole = ((ridge.missed(np.inf) @ moved) ** 2).sum(axis=1)
     gains = [whole - ((ridge.missed(one) @ moved) ** 2).sum(axis=1) for one in PENALTIES]
     best = max(gains, key=lambda gain: float(gain.mean()))

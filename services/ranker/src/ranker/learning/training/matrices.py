@@ -13,7 +13,8 @@ from ranker.domain.arrays import Doubles, Floats, indicators
 from ranker.domain.features import ID_KIND, PhotoVectors, Product, feature_names
 
 LEAST_SHARED = 5
-"""Shoppers who must share an attribute for it to be a feature: a model reveals nobody's alone."""
+"""Minimum number of shoppers with an attribute for it to be a feature, so that a model reveals no
+single shopper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +25,10 @@ class Features:
     matrix: Any
     """(rows, names)"""
     sizes: Floats
-    """(names,) how large each feature is where it is there"""
+    """(names,) value of each feature in rows that have it"""
 
     def used_by(self, rows: npt.NDArray[Any]) -> "Features":
-        """Return the same rows with only the columns that some of `rows` have."""
+        """Return the same rows, restricted to the columns that occur in `rows`."""
         used = np.unique(self.matrix[rows].indices)
         names = tuple(self.names[column] for column in used)
         return Features(names, self.matrix[:, used].tocsr(), self.sizes[used])
@@ -80,14 +81,14 @@ def _indicators(named: Sequence[Sequence[str]]) -> tuple[Any, tuple[str, ...]]:
 
 
 STYLE_SIZE = 0.1
-"""Root of the mean square of a style's numbers."""
+"""Root mean square of a style's components."""
 CHUNK = 4_096
-"""Vectors that are taken into float64 at once."""
+"""Vectors converted to float64 at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a photo vector becomes a style: ``axes @ (vector - mean)``."""
+    """Projection of a photo vector to a style: ``axes @ (vector - mean)``."""
 
     mean: Floats
     """(vector dimension,)"""

@@ -1,4 +1,4 @@
-"""Neighbours of products out of dense or sparse rows of weights (SciPy, extra `train`)."""
+"""Selection of the strongest neighbours of products from rows of weights (SciPy, extra `train`)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ranker.domain.arrays import Floats, Ints, Neighbours
 
 Row = tuple[Ints, Floats]
-"""Products and what the row's product says of each."""
+"""Products with the row product's weight for each."""
 
 
 def places(ids: Sequence[str], among: Sequence[str]) -> Ints:

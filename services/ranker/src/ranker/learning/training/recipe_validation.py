@@ -1,7 +1,7 @@
-"""Quality of a recipe on events after those it was fitted on.
+"""Quality of a recipe on events after its training.
 
-The split is by time and lies inside what a training may see: what a promotion is judged by comes
-after all of it, and is looked at once, by evaluation.
+The split is by time, within the events of the training. The evaluation that decides on a promotion
+uses later events, once.
 """
 
 from collections.abc import Iterator

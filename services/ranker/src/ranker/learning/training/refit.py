@@ -1,11 +1,10 @@
 """Incremental training: continues from a former model with newer events.
 
-LightFM's part is not learned anew: features keep their vectors and Adagrad's sums, new ones begin
-as in a training, and a few passes go over the newer affinities and a sample of the older ones
-(rehearsal against forgetting: Robins 1995). The other parts of a model are computed from all
-events, which is cheap. It pays where trainings take long and much of the catalog and of the
-shoppers stay; what changed in the recipe, and what old events say by now, only a full training
-learns.
+LightFM continues: known features keep their vectors and Adagrad's sums, new ones start as in a full
+training, and a few passes go over the newer affinities and a sample of older ones (rehearsal
+against forgetting: Robins 1995). The other parts of a model are computed from all events, which is
+cheap. It is useful if trainings are slow and catalog and shoppers change little. Changes of the
+recipe, and the decay of old events, need a full training.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,11 +38,11 @@ class State:
     recipe: Recipe
     learned: LearnedFactors
     item_names: tuple[str, ...]
-    """Of the rows of `learned.items`."""
+    """Names of the rows of `learned.items`."""
     shopper_names: tuple[str, ...]
-    """Of the rows of `learned.shoppers`."""
+    """Names of the rows of `learned.shoppers`."""
     last_event_micros: int
-    """Later events are new."""
+    """Time of the newest event; later ones are new."""
     style: Style | None = None
 
 

@@ -1,7 +1,7 @@
 """Search for better parameters on the validation split, within a budget (Optuna, extra `train`).
 
-TPE (Bergstra et al. 2011), seeded. The recipe that is given is the first one tried, so that the one
-found is at least as good there.
+TPE (Bergstra et al. 2011), seeded. The given recipe is tried first, so that the result is at least
+as good on the split.
 """
 
 import math
@@ -14,7 +14,7 @@ from ranker.domain.errors import TrainingDiverged
 from ranker.domain.recipe import Loss, Recipe
 
 Score = Callable[[Recipe], float]
-"""How good a recipe is; higher is better. TrainingDiverged where it can't be fitted."""
+"""Score of a recipe; higher is better. Raises TrainingDiverged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def search(score: Score, recipe: Recipe, budget: Budget) -> tuple[Recipe, tuple[
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    drawn = min(10, 1 + budget.trials // 3)  # before TPE has anything to go by
+    drawn = min(10, 1 + budget.trials // 3)  # random trials before TPE starts
     sampler = optuna.samplers.TPESampler(seed=recipe.seed, n_startup_trials=drawn)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     trials: list[RecipeTrial] = []
@@ -68,7 +68,7 @@ def _score(score: Score, recipe: Recipe) -> float | None:
 
 
 def _suggested(trial: Any, recipe: Recipe) -> dict[str, Any]:
-    """Suggest parameters of LightFM, around what is good on MovieLens and the wines."""
+    """Suggest parameters of LightFM, around good values for MovieLens and the wines."""
     found: dict[str, Any] = {
         "dimension": trial.suggest_int("dimension", 8, 128, log=True),
         "epochs": trial.suggest_int("epochs", 5, 60, log=True),

@@ -15,7 +15,8 @@ from ranker.learning.feedback import answered
 from ranker.learning.training.learning import ImpressionFit, learn
 
 MOST_ANSWERS = 20_000
-"""The newest ones of which something was shown; with ten products each, 200,000 impressions."""
+"""Maximum number of answers with impressions, the newest; with ten products each, 200,000
+impressions."""
 CONVERSION_MICROS = 7 * DAY_MICROS
 
 
@@ -55,6 +56,6 @@ async def read(
 
 
 def about(found: ImpressionFit) -> dict[str, Any]:
-    """Return for the manifest what is not in the model itself."""
+    """Return the manifest's entries that are not in the model itself."""
     known = asdict(replace(found, calibration=None))
     return {name: one for name, one in known.items() if name not in ("blend", "calibration")}

@@ -45,11 +45,11 @@ class TrainingMatrices:
     items: matrices.Features
     """(items, features) of all products, with the features that liked ones have"""
     warm: Ints
-    """Rows of the products that somebody likes: only those take part. The others would be learned
-    as ever so many wrong answers, and the vector of an id that nobody touched is noise (AUC of cold
-    products .642 with it, .717 without): they are the sum of what they share with the rest."""
+    """Rows of liked products: only these are trained. The others would serve only as negatives, and
+    the vector of an id without affinities is noise (AUC of cold products .642 with it, .717
+    without): they are represented by their shared features."""
     actors: tuple[str, ...]
-    """Sorted; those who like something."""
+    """Sorted; shoppers with affinities."""
     shoppers: matrices.Features
     """(actors, features)"""
     liked: Liked
@@ -74,12 +74,12 @@ def check(given: Given, recipe: Recipe) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LikedPairs:
-    """Who likes what, among the products of a catalog."""
+    """Affinities of shoppers for the products of a catalog."""
 
     people: Ints
-    """Codes of the shoppers who like something, ascending."""
+    """Codes of the shoppers with affinities, ascending."""
     warm: Ints
-    """Rows of the products that somebody likes, ascending."""
+    """Rows of liked products, ascending."""
     liked: Liked
     """In rows of `people` and of `warm`."""
     times: Ints
@@ -89,7 +89,7 @@ class LikedPairs:
 def subject_of(
     given: Given, recipe: Recipe, style: matrices.Style | None = None
 ) -> TrainingMatrices:
-    """Return the matrices to learn from. `style`: the one to go on with; None = learn it.
+    """Return the training matrices. `style`: projection to reuse; None: fit a new one.
 
     Raises DataInsufficient.
     """
@@ -120,7 +120,7 @@ def subject_of(
 
 
 def _affinities(found: Interests, row_of: Ints, recipe: Recipe) -> LikedPairs:
-    """Return who likes what, with negatives where the loss needs them.
+    """Return the affinities, with negatives if the loss needs them.
 
     `row_of`: rows of the products in the catalog; −1: absent. Raises DataInsufficient.
     """
@@ -137,7 +137,7 @@ def _affinities(found: Interests, row_of: Ints, recipe: Recipe) -> LikedPairs:
         found.weight[known].astype(np.float32),
     )
     times = found.time[known]
-    # WARP and BPR draw themselves what is not liked, and would never draw what is disliked.
+    # WARP and BPR sample negatives themselves, and would never sample disliked products.
     if recipe.loss is Loss.LOGISTIC:
         wrong = _wrong_answers(found, row_of, (people, warm), liked, recipe.seed)
         times = np.concatenate([times, np.zeros(len(wrong.item), np.int64)])
@@ -148,9 +148,9 @@ def _affinities(found: Interests, row_of: Ints, recipe: Recipe) -> LikedPairs:
 def _wrong_answers(
     found: Interests, row_of: Ints, axes: tuple[Ints, Ints], liked: Liked, seed: int
 ) -> Liked:
-    """Return negatives for the logistic loss: what people hid or rated low, and for each
-    affinity a random product that some shopper likes. `axes`: codes of shoppers and rows of
-    products behind the rows of `liked`."""
+    """Return negatives for the logistic loss: products that shoppers hid or rated low, and for each
+    affinity a random liked product. `axes`: codes of shoppers and rows of products of the rows of
+    `liked`."""
     people, warm = axes
     shopper, item = (
         place_in(people, found.disliked_actor),

@@ -89,7 +89,7 @@ def compile_filter(
         compiled.append(among(CATEGORY[0], map(code, named)) if named else NOTHING)
     if of != WHOLE:
         compiled.append(_sliced(of, shape))
-    return both(compiled) if len(compiled) > 1 else compiled[0]
+    return both(compiled)
 
 
 def _sliced(of: Slice, shape: int) -> str:

@@ -103,4 +103,4 @@ class FormerBackup(BackupReader):
             raise BackupUnsigned from error
         except ValidationError as error:
             where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the text"
-            raise BackupDamaged(name, f"{where} is not what it must be") from error
+            raise BackupDamaged(name, f"{where} is missing, unknown or of another type") from error

@@ -1,4 +1,5 @@
-"""Columns that migrations make. Nothing here may change: a migration makes what it always made."""
+"""Columns that migrations make. Never change these functions: a migration must always make the same
+columns."""
 
 from functools import partial
 

@@ -10,7 +10,7 @@ from retriever.domain.errors import IndexUnavailable
 from retriever.domain.generation import Generation
 from retriever.ports.engine import VectorIndex
 from retriever.ports.search import SearchRecord
-from retriever.search.fallback.collection_breaker import CollectionBreaker
+from retriever.search.fallback.collection_breaker import PROBE_SECONDS, CollectionBreaker
 from retriever.search.fallback.from_record import MOST_ROWS, RecordCopy, RecordFallback
 from retriever.search.nearest import Nearest, RoundResult
 from sightline_rules.filters import Filter
@@ -33,14 +33,17 @@ class FallbackChain:
         index: VectorIndex,
         most: int = MOST_ROWS,
         columns: Columns | None = None,
+        *,
+        probe_seconds: float = PROBE_SECONDS,
     ) -> None:
         """Create the chain.
 
         `most`: largest generation, in rows, that the record answers from; 0: never. `columns`:
-        those of the process; None: create new ones.
+        those of the process; None: create new ones. `probe_seconds`: timeout of a probe of the
+        engine.
         """
         self.most = most
-        self.breaker = CollectionBreaker(record, index, most)
+        self.breaker = CollectionBreaker(record, index, most, patience=probe_seconds)
         self._record_fallback = RecordFallback(record, columns, most)
 
     async def call(

@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("catalog_id", "import_id", "row_number"),
     )
     op.create_index("import_rows_product", "import_rows", ["catalog_id", "import_id", "product_id"])
-    # Products of before count as not written since any import was opened, which is true.
+    # 0: existing products were last written before any import was opened.
     op.add_column(
         "products", sa.Column("touched", sa.BigInteger(), nullable=False, server_default="0")
     )

@@ -1,4 +1,5 @@
-"""Roll-outs: what a generation is made of and went through; what the embedder serves; backfills."""
+"""Roll-outs: parameters and verification of generations, versions served by the embedder,
+backfills."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,7 +20,7 @@ def upgrade() -> None:
         ("verification", TEXT, ""),
     ):
         op.add_column("generations", sa.Column(name, kind, nullable=False, server_default=default))
-    # Those of before are active since they were made.
+    # Existing generations count as active since their creation.
     op.execute("UPDATE generations SET activated = created WHERE active")
     op.add_column(
         "pending", sa.Column("backfill", sa.Boolean(), nullable=False, server_default=sa.false())

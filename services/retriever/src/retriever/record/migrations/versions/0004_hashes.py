@@ -1,4 +1,4 @@
-"""Perceptual hashes of photos; those stored before are hashed by the worker."""
+"""Perceptual hashes of photos. The worker hashes photos that were stored earlier."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Vectors of products themselves, which callers give, beside those of their photos."""
+"""Vectors of products, given by callers, in addition to those of photos."""
 
 import sqlalchemy as sa
 from alembic import op

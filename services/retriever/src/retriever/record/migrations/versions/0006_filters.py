@@ -1,4 +1,4 @@
-"""Indexes by which a search finds the few products that pass a narrow filter."""
+"""Indexes for narrow filters, which few products pass."""
 
 from alembic import op
 

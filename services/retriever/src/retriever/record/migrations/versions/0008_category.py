@@ -1,6 +1,6 @@
-"""The index of categories holds their beginnings.
+"""The index of categories holds only the first characters of each.
 
-PostgreSQL takes at most 2,704 bytes for an entry, and eight levels of 128 characters may have more.
+An index entry of PostgreSQL has at most 2,704 bytes; eight levels of 128 characters may need more.
 """
 
 import sqlalchemy as sa

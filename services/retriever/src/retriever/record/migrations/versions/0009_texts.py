@@ -1,4 +1,4 @@
-"""What text a product's vector was made of, where the embedder makes it."""
+"""Digest of the text that a product's vector was made of, for spaces of texts."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,6 +1,6 @@
-"""The words of products, by which the store's own full-text search finds them.
+"""The words of products, for the store's full-text search.
 
-Those of the products that are stored are written here: a million take about a minute.
+The migration stores the words of existing products: a million take about a minute.
 """
 
 import sqlalchemy as sa
@@ -23,7 +23,8 @@ _OLD = (
     " VALUES ('delete', old.number, old.title, old.names, old.details)"
 )
 SQLITE = (
-    # Words come folded and set apart by blanks: "ascii" takes every other character for a letter.
+    # Words are normalized and separated by spaces; "ascii" treats all non-ASCII characters as
+    # letters.
     "CREATE VIRTUAL TABLE keywords_index USING fts5(title, names, details, content='keywords',"
     " content_rowid='number', tokenize='ascii')",
     f"CREATE TRIGGER keywords_inserted AFTER INSERT ON keywords BEGIN {_NEW}; END",

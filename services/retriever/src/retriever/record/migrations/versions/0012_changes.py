@@ -13,7 +13,7 @@ INSERT = """
     VALUES (NEW.catalog_id, NEW.product_id, NEW.seq)
     ON CONFLICT (catalog_id, product_id) DO UPDATE SET seq = excluded.seq
 """
-"""A trigger, so that replicas of the release before note their writes too."""
+"""A trigger, so that writes by replicas of the previous release are recorded too."""
 
 
 def upgrade() -> None:

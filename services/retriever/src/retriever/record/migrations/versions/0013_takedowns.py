@@ -1,4 +1,4 @@
-"""Photos that were taken down, and those that no product has.
+"""Photos that were taken down, and photos without a product.
 
 Revision ID: 0013
 Revises: 0012

@@ -13,7 +13,7 @@ down_revision = "0013"
 
 
 def upgrade() -> None:
-    """Add the table, and what keeps its rows."""
+    """Add the table and the triggers that make it append-only."""
     create_audit()
 
 

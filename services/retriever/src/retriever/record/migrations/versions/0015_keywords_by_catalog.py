@@ -1,8 +1,8 @@
-"""Full-text indexes by catalog: each word stands there with its catalog's id before it.
+"""Full-text indexes by catalog: each word is prefixed with its catalog's id.
 
-So a search reads the postings of its own catalog, however many another one has. On PostgreSQL the
-column `words` stays for replicas of the release before, which still search by it; a later release
-drops it. A million products take about a minute.
+A search then reads only the postings of its own catalog. On PostgreSQL the column `words` stays for
+replicas of the previous release, which still use it; a later release drops it. A million products
+take about a minute.
 """
 
 from collections.abc import Callable
@@ -34,8 +34,9 @@ COLUMN = (
 
 def upgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
-        # Words come folded and set apart by blanks: "ascii" takes every other character for a
-        # letter, and those of ids besides. Nothing is read back from it: it keeps no content.
+        # Words are normalized and separated by spaces. "ascii" treats all non-ASCII characters as
+        # letters; "tokenchars" adds the other characters of ids. Content is never read back, so
+        # none is stored.
         _make_index("content='', tokenize=\"ascii tokenchars '-_'\"", _termed)
         return
     for statement in (
@@ -55,14 +56,15 @@ def downgrade() -> None:
 
 
 def _termed(row: str, field: str) -> str:
-    """Return SQL of a field of a row, with its catalog's id before each word."""
+    """Return SQL of a field of a row, each word prefixed with the catalog's id."""
     before = f"{row}.catalog_id || '·'"
     words = f"replace({row}.{field}, ' ', ' ' || {before})"
     return f"CASE {row}.{field} WHEN '' THEN '' ELSE {before} || {words} END"
 
 
 def _make_index(options: str, value: Callable[[str, str], str]) -> None:
-    """SQLite's index and its triggers, anew. `value`: what is indexed of a row's field."""
+    """Recreate SQLite's index and its triggers. `value`: SQL of the indexed text of a row's
+    field."""
 
     def values(row: str) -> str:
         return ", ".join([f"{row}.number", *(value(row, field) for field in FIELDS)])

@@ -1,4 +1,4 @@
-"""Whose jobs are."""
+"""The caller that created a job."""
 
 from alembic import op
 

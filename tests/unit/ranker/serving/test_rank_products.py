@@ -1,0 +1,22 @@
+"""Draws of an order: whose they are."""
+
+from ranker.domain.events import History
+from ranker.serving.rank_products import RankQuery, RankState, rank_products
+from ranker.serving.ranking.fold_in import FoldIn
+from tests.fakes.ranker import NOW, candidates, product
+
+
+def draws(actor: str, merged_into: str = "") -> bytes:
+    """The seed of an answer's draws; `merged_into`: user that the visitor was merged into."""
+    query = RankQuery("default", actor, candidates([product("a")]), {}, NOW)
+    return rank_products(query, RankState(None, History(actor=merged_into), FoldIn(), None)).draws
+
+
+def test_each_shopper_has_draws_of_their_own() -> None:
+    assert draws("ann") == draws("ann")
+    assert draws("ann") != draws("bob")
+
+
+def test_a_visitor_merged_into_a_user_has_the_users_draws() -> None:
+    assert draws("visitor", merged_into="ann") == draws("ann")
+    assert draws("visitor") != draws("ann")
