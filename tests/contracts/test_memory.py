@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from servicekit.decoding_limits import PROCESS, DecodingSettings
+from servicekit.decoding_limits import DecodingSettings, processes_bytes
 from tests.contracts.k8s import (
     COMPONENTS,
     ROOT,
@@ -40,8 +40,8 @@ def size(text: str) -> int:
 
 def needed(settings: Any) -> int:
     """Bytes of a process that decodes, with all that it may take."""
-    processes: int = settings.decode_processes * PROCESS
-    return int(settings.own_memory_bytes + settings.decode_memory_bytes + processes)
+    own = settings.own_memory_bytes + settings.decode_memory_bytes
+    return int(own + processes_bytes(settings))
 
 
 def test_those_that_decode_are_known() -> None:

@@ -4,8 +4,9 @@ import asyncio
 import importlib
 from typing import Any
 
-from servicekit.decoding import DecodingFailed, DecodingRefused, Outcome
+from servicekit.decoding import DecodingFailed, DecodingRefused, Outcome, Turn
 from servicekit.decoding_wire import ExpectedOutput, Refused
+from servicekit.fair_permits import FairSemaphore
 
 
 class FakeDecoders:
@@ -16,13 +17,30 @@ class FakeDecoders:
         self.gate: asyncio.Event | None = None
         """Waited for by run when set."""
         self.processes = 1
+        self.turns: list[Turn] = []
+        """Those of all items, in their order."""
+        self.seconds = 0.01
+        """Processor time of each item."""
+        self._permits = FairSemaphore(1)
         self._work: Any = importlib.import_module(work)
 
     async def start(self) -> None:
         pass
 
-    async def run(self, order: bytes, photo: bytes, wanted: ExpectedOutput) -> Outcome:
-        await (self.gate.wait() if self.gate else asyncio.sleep(0))
+    async def run(self, order: bytes, photo: bytes, wanted: ExpectedOutput, turn: Turn) -> Outcome:
+        with turn.measure("intake_queue"):
+            permit = await self._permits.acquire(turn.party, turn.urgency)
+        try:
+            with turn.measure("intake"):
+                await (self.gate.wait() if self.gate else asyncio.sleep(0))
+                return self._made(order, photo, wanted, turn)
+        finally:
+            self._permits.release(permit, self.seconds)
+
+    def _made(self, order: bytes, photo: bytes, wanted: ExpectedOutput, turn: Turn) -> Outcome:
+        self.turns.append(turn)
+        if turn.stages is not None:
+            turn.stages.decoding_seconds += self.seconds
         if self.failure is not None:
             raise self.failure
         try:

@@ -13,6 +13,7 @@ from embedder.domain.recipes import PhotoRecipe
 from embedder.embedding.cache import EmbeddingCache
 from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.photos import PhotoEmbedder
+from embedder.embedding.pixel_budget import PixelBudget
 from embedder.embedding.texts import TextEmbedder
 from embedder.ports import Encode, Fetch, Names
 from embedder.serving.batched_inference import Batching
@@ -75,6 +76,8 @@ class FakeIntake:
 
     def __init__(self) -> None:
         self.decoded: list[tuple[bytes, int]] = []
+        self.measured: list[bytes] = []
+        """Photos whose headers were read: each byte is so many megapixels."""
 
     def check(self, photo: bytes, camera: Camera) -> None:
         if not photo:
@@ -82,8 +85,14 @@ class FakeIntake:
         if len(photo) > 10:
             raise PhotoTooLarge("large")
 
+    async def pixels(self, photo: bytes, camera: Camera, stages: Stages, catalog: str) -> int:
+        if photo == b"header":
+            raise PhotoUndecodable("its header is damaged")
+        self.measured.append(photo)
+        return photo[0] * 1_000_000
+
     async def see(
-        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages
+        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages, catalog: str
     ) -> PreparedPhoto:
         self.decoded.append((photo, recipe.side))
         await asyncio.sleep(0)
@@ -112,6 +121,7 @@ def embedder_of(
     intake: FakeIntake | None = None,
     names: Names | None = None,
     encoder: Encode | None = None,
+    most_pixels: int = 10**12,
 ) -> ItemEmbedder:
     """Put the use case together around these models of the space `visual`, and of `text`."""
     spaces = ServedSpaces(
@@ -121,12 +131,11 @@ def embedder_of(
         },
         fitted,
     )
-    queues = ModelQueues(queue, ahead)
+    queues, intake = ModelQueues(queue, ahead), intake or FakeIntake()
     return ItemEmbedder(
         spaces,
-        PhotoEmbedder(
-            intake or FakeIntake(), queues, EmbeddingCache(cache_bytes), names or FakeNames()
-        ),
+        PhotoEmbedder(intake, queues, EmbeddingCache(cache_bytes), names or FakeNames()),
         TextEmbedder(spaces, queues, encoder or FakeEncoder(), batch),
         fetch or FakeFetch(),
+        PixelBudget(intake, most_pixels),
     )

@@ -13,7 +13,7 @@ from tests.fakes.gateway_script import ALLOWED_URI, SUBJECT, Script, stage_timin
 
 
 class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
-    """Embeds every photo but the bytes b"text"; has no text space."""
+    """Embeds every photo but the bytes b"text" and b"many pixels"; has no text space."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -34,6 +34,9 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             return embedding_service_pb2.EmbedResult(status=to_status(error))
         if item.image == b"text":
             refused = InvalidArgument("not a photo", reason="IMAGE_UNDECODABLE")
+            return embedding_service_pb2.EmbedResult(status=to_status(refused))
+        if item.image == b"many pixels":
+            refused = InvalidArgument("41,000,000 pixels together", reason="IMAGES_TOO_LARGE")
             return embedding_service_pb2.EmbedResult(status=to_status(refused))
         if item.image_uri and item.image_uri != ALLOWED_URI:
             lost = (

@@ -57,6 +57,14 @@ def rest(seconds: str) -> int:
     return os.getpid()
 
 
+def burn(seconds: str) -> int:
+    """Take so much processor time."""
+    end = time.process_time() + float(seconds)
+    while time.process_time() < end:
+        pass
+    return os.getpid()
+
+
 def segfault(_: str) -> None:
     """Read address 0."""
     ctypes.string_at(0)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from servicekit.decoding import Decoders
+from servicekit.decoding import Decoders, Turn
+from servicekit.fair_permits import Party
 from tests.fakes import hostile
 
 
@@ -10,18 +11,21 @@ def made(processes: int = 2, **options: Any) -> Decoders:
     return Decoders(hostile.__name__, processes, **options)
 
 
-async def do(decoders: Decoders, name: str, given: object = "") -> int:
+SHOP = Turn(Party("shop", "default"))
+
+
+async def do(decoders: Decoders, name: str, given: object = "", turn: Turn = SHOP) -> int:
     """What a function of tests.fakes.hostile answers."""
-    (number,), _ = await decoders.run(name.encode(), str(given).encode(), hostile.NUMBER)
+    (number,), _ = await decoders.run(name.encode(), str(given).encode(), hostile.NUMBER, turn)
     return int(number)
 
 
 async def echo(decoders: Decoders, data: bytes = b"1") -> bytes:
-    return (await decoders.run(b"echo", data, hostile.echoed(len(data))))[1]
+    return (await decoders.run(b"echo", data, hostile.echoed(len(data)), SHOP))[1]
 
 
 def links_of(decoders: Decoders) -> list[Any]:
-    return [process._link for process in decoders._all if process._link is not None]
+    return [process._link for process in decoders._pool.all if process._link is not None]
 
 
 def processes_of(decoders: Decoders) -> set[int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from retriever.domain.errors import ImageNotFound, ImageRejected, PhotosUnavailable
@@ -26,17 +28,18 @@ class FakePhotos:
     web: dict[str, bytes | ServiceError] = field(default_factory=dict)
     """What addresses give."""
 
-    async def inspect(self, data: bytes) -> PhotoInfo:
+    async def inspect(self, catalog_id: str, data: bytes) -> PhotoInfo:
         try:
             return inspect(data, PhotoLimits(max_bytes=200_000, max_pixels=1_000_000))
         except PhotoRejectedError as error:
             raise ImageRejected(str(error.reason), str(error)) from error
 
-    async def fetch(self, uri: str) -> bytes:
+    @asynccontextmanager
+    async def fetched(self, uri: str) -> AsyncIterator[bytes]:
         found = self.web.get(uri, UriForbidden("not allowed"))
         if isinstance(found, ServiceError):
             raise found
-        return found
+        yield found
 
     async def put(self, catalog_id: str, photo_id: str, data: bytes) -> tuple[int, int] | None:
         if self.failure is not None:

@@ -127,7 +127,7 @@ class TinySources:
     texts: bool = True
 
     @contextlib.asynccontextmanager
-    async def backbone(self, name: str) -> AsyncIterator[FeatureSource]:
+    async def backbone(self, name: str, catalog_id: str) -> AsyncIterator[FeatureSource]:
         assert name == self.folder.name
         yield TinySource(description(self.folder), self.folder, self.calls, self.failures)
 

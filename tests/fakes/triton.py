@@ -141,12 +141,13 @@ class FakeFetch:
     gate: asyncio.Event | None = None
     """Waited for by fetch when set."""
 
-    async def fetch(self, uri: str) -> bytes:
+    @asynccontextmanager
+    async def fetched(self, uri: str) -> AsyncIterator[bytes]:
         await (self.gate.wait() if self.gate else asyncio.sleep(0))
         page = self.pages.get(uri, UriForbidden("its host is not allowed"))
         if isinstance(page, ServiceError):
             raise page
-        return page
+        yield page
 
 
 class FakeEncoder:

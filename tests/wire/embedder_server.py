@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -11,6 +12,7 @@ from embedder.serving.recovery import Recovery
 from embedder.settings import EmbedderSettings
 from embedder.wiring import bind, decoders, model_server
 from servicekit import server
+from servicekit.access import OPEN, AccessPolicy
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.status import from_status
 from sightline.embedder.v1 import embedding_service_pb2 as pb
@@ -53,7 +55,11 @@ async def alone() -> AsyncIterator[grpc.aio.Channel]:
 
 
 async def served(
-    triton_port: int, max_pixels: int = 1_000_000, models: tuple[str, ...] = (LITE0, LITE2)
+    triton_port: int,
+    max_pixels: int = 1_000_000,
+    models: tuple[str, ...] = (LITE0, LITE2),
+    access: AccessPolicy = OPEN,
+    **options: Any,
 ) -> AsyncIterator[grpc.aio.Channel]:
     settings = EmbedderSettings(
         port=0,
@@ -62,7 +68,7 @@ async def served(
         infer_timeout_seconds=SECONDS,
         cache_bytes=0,  # the same few photos are asked for again and again here
         max_photo_pixels=max_pixels,
-        max_query_photo_pixels=max_pixels,
+        **{"max_query_photo_pixels": max_pixels} | options,
     )
     decoding = decoders(settings)
     async with FakeWeb().serving() as web:
@@ -74,7 +80,7 @@ async def served(
         WEB[0] = web
         async with model_server(settings) as triton:
             offered, RECOVERY[0], _ = bind(settings, triton, decoding, fetch)
-            running = await server.start(offered, settings, "embedder")
+            running = await server.start(offered, settings, "embedder", access)
             async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
                 yield channel
             await running.stop()

@@ -125,6 +125,12 @@ CONTROLS = [
             ["signals[0].image_uri"],
         ),
         (
+            pb.RecommendRequest(signals=[pb.QuerySignal(image=b"many pixels")]),
+            "INVALID_ARGUMENT",
+            "IMAGES_TOO_LARGE",
+            ["signals[0].image"],
+        ),
+        (
             pb.RecommendRequest(signals=[pb.QuerySignal(image=bytes(10 * 2**20 + 1))]),
             "INVALID_ARGUMENT",
             "IMAGE_TOO_LARGE",

@@ -2,10 +2,11 @@
 
 Tasks of several calls interleave on one thread, so a clock around a call would count the others
 too. Each step of a call's own tasks is measured by itself: the call is driven step by step, and so
-are the tasks that it starts. Work in the loop's threads is measured there.
+are the tasks that it starts. Work in the loop's threads is measured there, and decoding of photos
+in its processes.
 
-Not counted: parsing and serializing by gRPC, threads and processes other than the loop's, engines
-and databases, and calls to peers that fail. Work that several calls share counts for the call that
+Not counted: parsing and serializing by gRPC, threads and processes other than these, engines and
+databases, and calls to peers that fail. Work that several calls share counts for the call that
 starts it.
 """
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from pydantic import Field
@@ -19,12 +16,22 @@ SPARE: Final = 96 * 2**20
 PROCESS: Final = SPARE + 64 * 2**20
 """Bytes accounted for a process: SPARE, its unshared memory, and copies of photo and pixels."""
 
+IDLE_SPARE: Final = 32 * 2**20
+"""Bytes that an idle process may keep beyond its size at the start, beside those that can work."""
+IDLE: Final = IDLE_SPARE + 16 * 2**20
+"""Bytes accounted for such a process: IDLE_SPARE, and copies of photo and pixels."""
+
 
 class DecodingSettings(ServiceSettings):
     """Settings of decoding; a mixin of a service's settings."""
 
     decode_processes: int = Field(default=2, ge=1, le=64)
     """Processes that decode photos, one photo at a time each, with up to 160 MiB each."""
+
+    decode_idle_processes: int = Field(default=4, ge=0, le=1024)
+    """Idle processes kept besides these, with up to 48 MiB each. A process decodes photos of one
+    catalog only; the least recently used one is replaced when another catalog has photos. Useful up
+    to the number of catalogs."""
 
     decode_seconds: float = Field(default=10.0, gt=0, le=300)
     """Maximum seconds to decode one photo; a slower photo counts as undecodable."""
@@ -52,6 +59,11 @@ class DecodingSettings(ServiceSettings):
             )
 
 
+def processes_bytes(settings: DecodingSettings) -> int:
+    """Return the bytes that the processes may take, without those for large photos."""
+    return settings.decode_processes * PROCESS + settings.decode_idle_processes * IDLE
+
+
 def memory_that_fits(settings: DecodingSettings, limit: int | None) -> int:
     """Return the bytes for large photos that fit into a container's `limit` (`None`: no limit).
 
@@ -60,7 +72,7 @@ def memory_that_fits(settings: DecodingSettings, limit: int | None) -> int:
     wanted = settings.decode_memory_bytes
     if limit is None:
         return wanted
-    left = limit - settings.own_memory_bytes - settings.decode_processes * PROCESS
+    left = limit - settings.own_memory_bytes - processes_bytes(settings)
     if left >= wanted:
         return wanted
     if left < SPARE:
@@ -78,45 +90,3 @@ def memory_that_fits(settings: DecodingSettings, limit: int | None) -> int:
         left_mib=left >> 20,
     )
     return left
-
-
-class DecodingBudget:
-    """Memory shared by concurrent items, granted in order of request: a large item is not overtaken
-    by small ones. For one event loop."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._free = size
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    @contextlib.asynccontextmanager
-    async def taken(self, size: int) -> AsyncIterator[None]:
-        """Wait for `size` bytes, at most all, and hold them while the block runs."""
-        if not size:
-            yield
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, turn))
-        self._admit()
-        try:
-            await turn
-            yield
-        finally:
-            if turn.cancelled():  # it got no memory, and may have delayed those behind it
-                self._admit()
-            else:
-                self._give(size)
-
-    def _give(self, size: int) -> None:
-        self._free += size
-        self._admit()
-
-    def _admit(self) -> None:
-        while self._waiting:
-            size, turn = self._waiting[0]
-            if not turn.cancelled():
-                if size > self._free:
-                    return
-                self._free -= size
-                turn.set_result(None)
-            self._waiting.popleft()

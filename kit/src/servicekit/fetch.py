@@ -14,7 +14,8 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
@@ -32,6 +33,7 @@ from pydantic import AfterValidator, Field, IPvAnyNetwork
 
 from servicekit.config import ServiceSettings
 from servicekit.errors import FailedPrecondition, FieldViolation, InvalidArgument, ServiceError
+from servicekit.memory_budget import holding
 
 MAX_URI = 2_048
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -205,20 +207,25 @@ class Fetcher:
         self._hosts: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._transport: httpx.AsyncHTTPTransport | None = None
 
-    async def fetch(self, uri: str) -> bytes:
-        """Return the file at `uri`, not empty, at most max_bytes.
+    @asynccontextmanager
+    async def fetched(self, uri: str) -> AsyncIterator[bytes]:
+        """Yield the file at `uri`, not empty, at most max_bytes.
 
-        Raises UriForbidden, UriUnreadable.
+        Its bytes are counted as those of the current call's request until the block ends, and
+        max_bytes until they are here. Raises UriForbidden, UriUnreadable.
         """
         target = self._judge(uri)  # a forbidden address need not wait for a permit
-        seconds = self._policy.seconds
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._follow(target)
-        except TimeoutError:
-            raise UriUnreadable(
-                f"the host did not send the whole file within {seconds:g} s"
-            ) from None
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self._policy.seconds):
+                    held = await stack.enter_async_context(holding(self._policy.max_bytes))
+                    data = await self._follow(target)
+            except TimeoutError:
+                raise UriUnreadable(
+                    f"the host did not send the whole file within {self._policy.seconds:g} s"
+                ) from None
+            held.shrink(len(data))
+            yield data
 
     async def close(self) -> None:
         """Close open connections."""

@@ -42,6 +42,7 @@ from servicekit.memory_budget import (
     StreamsExhausted,
     StreamSlots,
     UnreadAnswers,
+    in_flight,
 )
 from servicekit.quotas import QuotaExhausted, Quotas, QuotaSettings
 from sightline.common.v1 import limits_pb2
@@ -199,6 +200,7 @@ class CallAdmission:
 
     async def carry(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
         """Read the request and run `work` for it, within all limits. Raises ServiceError."""
+        in_flight.set((self._limits.bytes, access.caller.get().name))
         try:
             return await self._carry(work, context)
         except ServiceError as error:

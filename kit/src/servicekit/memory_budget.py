@@ -10,6 +10,8 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -62,8 +64,9 @@ class ByteBudget:
         finally:
             self.release(caller, size)
 
-    async def acquire(self, caller: str, size: int) -> None:
-        """Hold `size` bytes, at most `each`. Raises BytesExhausted after PATIENCE seconds."""
+    async def acquire(self, caller: str, size: int, patience: float | None = PATIENCE) -> None:
+        """Hold `size` bytes, at most `each`. Raises BytesExhausted after `patience` seconds; None:
+        never."""
         if not self._waiting and self._fits(caller, size):
             self._hold(caller, size)
             return
@@ -72,7 +75,7 @@ class ByteBudget:
         self._waiting.append(waiting)
         self._wake()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 await granted
         except BaseException as error:
             if waiting in self._waiting:
@@ -105,6 +108,44 @@ class ByteBudget:
                 self._hold(caller, size)
                 self._waiting.remove(waiting)
                 granted.set_result(None)
+
+
+@dataclass(slots=True)
+class HeldBytes:
+    """Bytes that a call holds beside its request."""
+
+    size: int
+    budget: ByteBudget | None
+    caller: str = ""
+
+    def shrink(self, size: int) -> None:
+        """Return all but `size` bytes, at most those that are held."""
+        if self.budget is not None and size < self.size:
+            self.budget.release(self.caller, self.size - size)
+            self.size = size
+
+
+in_flight: ContextVar[tuple[ByteBudget, str] | None] = ContextVar("in_flight", default=None)
+"""Budget of the bytes of requests of the current call's server, and the call's caller; `None`
+outside of calls."""
+
+
+@asynccontextmanager
+async def holding(size: int) -> AsyncIterator[HeldBytes]:
+    """Count bytes as those of the current call's request while the block runs.
+
+    Waits for them, at most half of the budget, for as long as the caller does.
+    """
+    if (found := in_flight.get()) is None:
+        yield HeldBytes(size, None)
+        return
+    budget, caller = found
+    held = HeldBytes(min(size, budget.each), budget, caller)
+    await budget.acquire(caller, held.size, patience=None)
+    try:
+        yield held
+    finally:
+        budget.release(caller, held.size)
 
 
 class UnreadAnswers:

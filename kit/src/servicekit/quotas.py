@@ -45,7 +45,7 @@ _NEEDED = {
 PRODUCTION = {
     QuotaKind.CALLS: 100.0,
     QuotaKind.WRITES: 20.0,
-    QuotaKind.DECODE_SECONDS: 0.5,
+    QuotaKind.DECODE_SECONDS: 1.0,
     QuotaKind.PROCESSOR_SECONDS: 2.0,
 }
 """Quotas a second in production mode where none are set: half of a machine of four processors
@@ -65,9 +65,10 @@ class QuotaSettings(ServiceSettings):
     production, otherwise no limit."""
 
     quota_decode_seconds: float | None = Field(default=None, ge=0)
-    """Seconds of decoding per second for photos in queries of one caller in one catalog, in each
-    process. 0: no limit. The time is charged after decoding, and the next photo waits. `None`: 0.5
-    in production, otherwise no limit."""
+    """Processor seconds of decoding per second for photos in queries of one caller in one catalog,
+    in each process. 0: no limit. `None`: 1 in production, which is half of one embedder's two
+    decoding processes, and no limit elsewhere. The time is charged after decoding, and the next
+    photo waits."""
 
     quota_processor_seconds: float | None = Field(default=None, ge=0)
     """Processor seconds per second, of all services, for searches and lists of one caller in one

@@ -87,6 +87,8 @@ class Stages:
         self._clock = clock
         self._origin = clock()
         self._stages: list[Stage] = []
+        self.decoding_seconds = 0.0
+        """Processor time of decoding photos so far, of rejected and abandoned ones too."""
 
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:

@@ -45,10 +45,15 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """Transpositions that turn a photo upright, by EXIF orientation."""
+_SCAN = b"\xff\xda"
+"""Start of a scan of a JPEG. Within a scan 0xFF is never followed by 0xDA; other segments rarely
+hold the two by chance."""
 MAX_SCANS = 256
 """Maximum number of scans of a JPEG. Encoders write about 10; each one costs a pass over the
 whole picture, 18 ms at 49 million pixels, and need not be longer than 100 bytes (measured
 2026-11)."""
+_ORDINARY_SCANS = 16
+"""Scans of a JPEG that count as one picture: as many more make its pixels count again."""
 
 _SIDE = 32
 """Side of the hashed thumbnail in pixels."""
@@ -224,6 +229,15 @@ def inspect(data: bytes, limits: PhotoLimits) -> PhotoInfo:
         )
 
 
+def pixels(data: bytes, limits: PhotoLimits) -> int:
+    """Return the pixels that a photo counts, by its header: nothing is decoded.
+
+    Width × height; of a JPEG with more than 16 scans a multiple. Raises PhotoRejectedError.
+    """
+    with _opened(data, limits) as (name, image):
+        return _counted(image, name, data)
+
+
 def decode(data: bytes, limits: PhotoLimits, min_side: int | None = None) -> Image.Image:
     """Return the photo: upright, mode RGB, transparency on white, first frame.
 
@@ -310,15 +324,14 @@ def _opened(data: bytes, limits: PhotoLimits) -> Iterator[tuple[Format, Image.Im
     PhotoRejectedError."""
     check_size(data, limits)
     name = sniff(data)
-    # Within a scan 0xFF is never followed by 0xDA; other segments rarely hold the two by chance.
-    if name is Format.JPEG and data.count(b"\xff\xda") > MAX_SCANS:
+    if name is Format.JPEG and data.count(_SCAN) > MAX_SCANS:
         raise PhotoRejectedError(
             RejectionReason.UNDECODABLE, f"the JPEG photo has more than {MAX_SCANS} scans"
         )
     try:
         # A photo with odd metadata is still a photo.
         with warnings.catch_warnings(action="ignore"), _decoder(name, data) as image:
-            _check(image, name, limits)
+            _check(image, name, limits, data)
             yield name, image
     except (PhotoRejectedError, MemoryNeededError, MemoryError):
         raise
@@ -357,12 +370,23 @@ def _complaint(name: Format, error: Exception) -> str:
     return f"the {name} photo is damaged or cut off"
 
 
-def _check(image: Image.Image, name: Format, limits: PhotoLimits) -> None:
+def _counted(image: Image.Image, name: Format, data: bytes) -> int:
+    scans = data.count(_SCAN) if name is Format.JPEG else 1
+    return image.width * image.height * max(_ORDINARY_SCANS, scans) // _ORDINARY_SCANS
+
+
+def _check(image: Image.Image, name: Format, limits: PhotoLimits, data: bytes) -> None:
     width, height = image.size
     if width * height > limits.max_pixels:
         raise PhotoRejectedError(
             RejectionReason.TOO_LARGE,
             f"the photo has {width:,} × {height:,} pixels; at most {limits.max_pixels:,} are taken",
+        )
+    if (counted := _counted(image, name, data)) > limits.max_pixels:
+        raise PhotoRejectedError(
+            RejectionReason.TOO_LARGE,
+            f"the JPEG photo has {width:,} × {height:,} pixels in {data.count(_SCAN)} scans, which"
+            f" count as {counted:,} pixels; at most {limits.max_pixels:,} are taken",
         )
     if image.mode not in _MODES:
         raise PhotoRejectedError(

@@ -35,6 +35,12 @@ async def web() -> AsyncIterator[FakeWeb]:
         yield served
 
 
+async def fetch(fetcher: Fetcher, uri: str) -> bytes:
+    """The file at an address."""
+    async with fetcher.fetched(uri) as data:
+        return data
+
+
 def fetcher(web: FakeWeb, names: Names | None = None, **policy: Any) -> Fetcher:
     """Return a fetcher that may fetch from photos.test, which is this machine."""
     chosen: dict[str, Any] = {

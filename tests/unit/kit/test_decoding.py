@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from servicekit import decoding
+from servicekit import decoding, decoding_pool
 from servicekit.decoding import (
     Decoders,
     DecodingBroken,
@@ -169,7 +169,7 @@ async def test_an_item_is_not_blamed_when_processes_can_not_live_at_all() -> Non
 async def test_an_item_is_not_blamed_when_no_process_begins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(decoding, "START_SECONDS", 0.001)
+    monkeypatch.setattr(decoding_pool, "START_SECONDS", 0.001)
     with pytest.raises(DecodingUnavailable, match="in time"):
         await echo(made(1))
 
@@ -177,7 +177,7 @@ async def test_an_item_is_not_blamed_when_no_process_begins(
 async def test_a_process_is_replaced_after_so_many_items(
     alone: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "MOST_ITEMS", 3)
+    monkeypatch.setattr(decoding_pool, "MOST_ITEMS", 3)
     seen = [await do(alone, "where") for _ in range(6)]
     assert len(set(seen[:3])) == len(set(seen[3:])) == 1
     assert seen[0] != seen[3]
@@ -241,15 +241,16 @@ PROGRAM = """
 import asyncio
 from servicekit.decoding import Decoders
 from servicekit.telemetry import configure_logging
+from tests.fakes.hostile_asked import SHOP
 from tests.fakes import hostile
 
 async def main():
     decoders = Decoders(hostile.__name__, 2, seconds=60)
     await decoders.start()
-    await decoders.run(b"shout", b"", hostile.NUMBER)
-    pids = {link._link.process for link in decoders._all}
+    await decoders.run(b"shout", b"", hostile.NUMBER, SHOP)
+    pids = {link._link.process for link in decoders._pool.all}
     print(*pids, flush=True)
-    hang = decoders.run(b"hang", b"", hostile.NUMBER)
+    hang = decoders.run(b"hang", b"", hostile.NUMBER, SHOP)
     await hang
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ async def test_what_is_answered_ahead_is_not_taken_for_the_next_photo_s(alone: D
 
 def _has_more(decoders: Decoders) -> bool:
     """Whether the process said something that nobody asked."""
-    link = decoders._all[0]._link
+    link = decoders._pool.all[0]._link
     assert link is not None
     try:
         return bool(link._socket.recv(1, 0x2))  # MSG_PEEK
@@ -54,7 +54,7 @@ async def test_every_layer_that_the_kernel_has_confines_a_process_and_the_log_sa
     decoders = made(1)
     await decoders.start()
     decoders.close()
-    assert decoders._all[0].held == LAYERS
+    assert decoders._pool.all[0].held == LAYERS
     assert "decoders confined" in (said := capsys.readouterr().out)
     assert "lacking=[]" in said
 

@@ -14,14 +14,14 @@ from servicekit.fetch import (
     public,
 )
 from tests.fakes.web import FakeWeb, answer
-from tests.unit.kit.fetching import PHOTO, Names, fetcher, web
+from tests.unit.kit.fetching import PHOTO, Names, fetch, fetcher, web
 
 __all__ = ["web"]  # fixtures
 
 
 async def test_an_allowed_file_is_fetched_under_the_name_that_was_asked_for(web: FakeWeb) -> None:
     web.pages["/photo.jpg?size=1"] = answer(PHOTO)
-    assert await fetcher(web).fetch(web.url("/photo.jpg?size=1#part")) == PHOTO
+    assert await fetch(fetcher(web), web.url("/photo.jpg?size=1#part")) == PHOTO
     head = web.requests[-1].lower()
     assert f"host: photos.test:{web.port}\r\n".encode() in head
     assert b"accept-encoding: identity" in head
@@ -31,11 +31,11 @@ async def test_an_allowed_file_is_fetched_under_the_name_that_was_asked_for(web:
 async def test_by_default_nothing_is_allowed_and_the_setting_that_allows_is_named() -> None:
     settings = FetchSettings()
     with pytest.raises(UriForbidden) as caught:
-        await Fetcher(FetchPolicy.of(settings, 10)).fetch("https://photos.test/a.jpg")
+        await fetch(Fetcher(FetchPolicy.of(settings, 10)), "https://photos.test/a.jpg")
     assert "FETCH_HOSTS" in caught.value.message
     assert (caught.value.code, caught.value.reason) == (Code.INVALID_ARGUMENT, "URI_FORBIDDEN")
     with pytest.raises(UriForbidden, match="FETCH_SCHEMES"):
-        await Fetcher(FetchPolicy.of(settings, 10)).fetch("http://photos.test/a.jpg")
+        await fetch(Fetcher(FetchPolicy.of(settings, 10)), "http://photos.test/a.jpg")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ async def test_what_is_not_allowed_is_refused_before_any_name_is_asked_for(uri: 
     names = Names()
     policy = FetchPolicy(hosts=("photos.test", "*.cdn.test"))
     with pytest.raises(UriForbidden) as caught:
-        await Fetcher(policy, resolver=names).fetch(uri)
+        await fetch(Fetcher(policy, resolver=names), uri)
     assert names.asked == []
     assert "secret" not in caught.value.message
 
@@ -140,7 +140,7 @@ async def test_a_name_that_leads_off_the_open_internet_is_refused(address: str) 
     for found in ([address], ["93.184.215.14", address]):
         names = Names(photos_test=[found])
         with pytest.raises(UriForbidden, match="public internet"):
-            await Fetcher(policy, resolver=names).fetch("https://photos.test/a.jpg")
+            await fetch(Fetcher(policy, resolver=names), "https://photos.test/a.jpg")
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "93.184.215.14", "2606:4700::1", "2a00:1450::1"])
@@ -156,8 +156,8 @@ async def test_networks_of_the_operator_are_refused_too() -> None:
     for address in ("93.184.215.14", "2a00:1450::1"):
         names = Names(photos_test=[["8.8.8.8", address]])
         with pytest.raises(UriForbidden, match="public internet"):
-            await Fetcher(FetchPolicy.of(settings, 10), resolver=names).fetch(
-                "https://photos.test/a"
+            await fetch(
+                Fetcher(FetchPolicy.of(settings, 10), resolver=names), "https://photos.test/a"
             )
     assert public(ip_address("93.184.216.14"), settings.fetch_refused)
 
@@ -165,34 +165,34 @@ async def test_networks_of_the_operator_are_refused_too() -> None:
 async def test_this_machine_is_refused_without_the_tests_own_parameter(web: FakeWeb) -> None:
     policy = FetchPolicy(hosts=(f"127.0.0.1:{web.port}",), schemes=("http",))
     with pytest.raises(UriForbidden, match="public internet"):
-        await Fetcher(policy).fetch(f"http://127.0.0.1:{web.port}/photo.jpg")
+        await fetch(Fetcher(policy), f"http://127.0.0.1:{web.port}/photo.jpg")
     assert web.requests == []
 
 
 async def test_a_second_answer_of_the_name_server_counts_for_nothing(web: FakeWeb) -> None:
     """DNS rebinding: the checked address is the one that is connected to."""
     names = Names(photos_test=[["127.0.0.1"], ["10.0.0.1"]])
-    assert await fetcher(web, names).fetch(web.url("/photo.jpg")) == PHOTO
+    assert await fetch(fetcher(web, names), web.url("/photo.jpg")) == PHOTO
     assert names.asked == ["photos.test"]
 
 
 async def test_the_next_address_is_tried_when_one_is_not_reached(web: FakeWeb) -> None:
     names = Names(photos_test=[["::1", "127.0.0.1"]])
-    assert await fetcher(web, names).fetch(web.url("/photo.jpg")) == PHOTO
+    assert await fetch(fetcher(web, names), web.url("/photo.jpg")) == PHOTO
     with pytest.raises(UriUnreadable, match="reached"):
-        await fetcher(web, Names(photos_test=[["::1"]])).fetch(web.url("/photo.jpg"))
+        await fetch(fetcher(web, Names(photos_test=[["::1"]])), web.url("/photo.jpg"))
 
 
 async def test_redirects_are_followed_a_few_times(web: FakeWeb) -> None:
     for i in range(3):
         web.pages[f"/{i}"] = answer(status="302 Found", location=f"/{i + 1}")
     web.pages["/3"] = answer(PHOTO)
-    assert await fetcher(web).fetch(web.url("/0")) == PHOTO
+    assert await fetch(fetcher(web), web.url("/0")) == PHOTO
     with pytest.raises(UriUnreadable, match="more than 2 times"):
-        await fetcher(web, redirects=2).fetch(web.url("/0"))
+        await fetch(fetcher(web, redirects=2), web.url("/0"))
     web.pages["/loop"] = answer(status="301 Moved", location="/loop")
     with pytest.raises(UriUnreadable, match="more than 3 times"):
-        await fetcher(web).fetch(web.url("/loop"))
+        await fetch(fetcher(web), web.url("/loop"))
 
 
 @pytest.mark.parametrize(
@@ -216,11 +216,11 @@ async def test_a_redirect_to_where_nothing_may_be_fetched_from_is_refused(
     names = Names(photos_test=[["127.0.0.1"]], private_test=[["10.0.0.1"]])
     hosts = (f"photos.test:{web.port}", "private.test", "10.0.0.1", "169.254.169.254")
     with pytest.raises(UriForbidden):
-        await fetcher(web, names, hosts=hosts).fetch(web.url("/away"))
+        await fetch(fetcher(web, names, hosts=hosts), web.url("/away"))
     assert len(web.requests) == 1
 
 
 async def test_a_redirect_to_a_scheme_that_is_not_allowed_is_refused(web: FakeWeb) -> None:
     web.pages["/away"] = answer(status="302 Found", location="https://photos.test/")
     with pytest.raises(UriForbidden, match="https is not allowed"):
-        await fetcher(web, schemes=("http",)).fetch(web.url("/away"))
+        await fetch(fetcher(web, schemes=("http",)), web.url("/away"))

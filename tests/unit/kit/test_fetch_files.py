@@ -18,9 +18,10 @@ from servicekit.fetch import (
     UriUnreadable,
     resolve,
 )
+from servicekit.memory_budget import ByteBudget, in_flight
 from tests.fakes.web import FakeWeb, Writer, answer
-from tests.unit.kit.fetching import PHOTO, Names, fetcher, web
-from tests.waiting import SECONDS
+from tests.unit.kit.fetching import PHOTO, Names, fetch, fetcher, web
+from tests.waiting import SECONDS, until
 
 __all__ = ["web"]  # fixtures
 
@@ -68,7 +69,7 @@ async def test_a_host_that_gives_no_file_is_reported_as_such(
 ) -> None:
     web.pages["/bad"] = page
     with pytest.raises(UriUnreadable, match=words) as caught:
-        await fetcher(web).fetch(web.url("/bad"))
+        await fetch(fetcher(web), web.url("/bad"))
     assert (caught.value.code, caught.value.reason) == (Code.FAILED_PRECONDITION, "URI_UNREADABLE")
 
 
@@ -76,7 +77,7 @@ async def test_a_host_that_gives_no_file_is_reported_as_such(
 async def test_a_slow_host_is_left_when_the_time_is_up(web: FakeWeb, page: Any) -> None:
     web.pages["/slow"] = page
     with pytest.raises(UriUnreadable, match=r"within 0.3 s"):
-        await fetcher(web, seconds=0.3).fetch(web.url("/slow"))
+        await fetch(fetcher(web, seconds=0.3), web.url("/slow"))
 
 
 async def test_time_spent_on_redirects_counts(web: FakeWeb) -> None:
@@ -87,12 +88,12 @@ async def test_time_spent_on_redirects_counts(web: FakeWeb) -> None:
 
     web.pages["/late"] = late
     with pytest.raises(UriUnreadable, match="within"):
-        await fetcher(web, seconds=0.5, redirects=20).fetch(web.url("/late"))
+        await fetch(fetcher(web, seconds=0.5, redirects=20), web.url("/late"))
 
 
 async def test_a_name_that_nobody_knows_is_unreadable(web: FakeWeb) -> None:
     with pytest.raises(UriUnreadable, match="be resolved"):
-        await fetcher(web, hosts=("gone.test",)).fetch("http://gone.test/")
+        await fetch(fetcher(web, hosts=("gone.test",)), "http://gone.test/")
 
 
 async def test_proxies_of_the_environment_are_not_used(
@@ -100,14 +101,14 @@ async def test_proxies_of_the_environment_are_not_used(
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    assert await fetcher(web).fetch(web.url("/photo.jpg")) == PHOTO
+    assert await fetch(fetcher(web), web.url("/photo.jpg")) == PHOTO
 
 
 async def test_each_file_has_a_connection_of_its_own(web: FakeWeb) -> None:
     """Kept, one that was checked for one host could serve another host of the same address."""
     one = fetcher(web)
     for _ in range(3):
-        await one.fetch(web.url("/photo.jpg"))
+        await fetch(one, web.url("/photo.jpg"))
     assert all(b"connection: close" in head.lower() for head in web.requests)
     await one.close()
 
@@ -127,13 +128,13 @@ async def test_a_certificate_has_to_be_that_of_the_name_that_was_asked_for() -> 
             one = Fetcher(policy, resolver=names, loopback_for_tests=True, verify=trusting)
             address = web.url("/photo.jpg", scheme="https")
             if good:
-                assert await one.fetch(address) == PHOTO
+                assert await fetch(one, address) == PHOTO
             else:
                 with pytest.raises(UriUnreadable, match="reached"):
-                    await one.fetch(address)
+                    await fetch(one, address)
             strict = Fetcher(policy, resolver=names, loopback_for_tests=True)
             with pytest.raises(UriUnreadable, match="reached"):
-                await strict.fetch(address)
+                await fetch(strict, address)
 
 
 async def test_no_more_files_than_set_are_fetched_at_a_time(web: FakeWeb) -> None:
@@ -150,7 +151,7 @@ async def test_no_more_files_than_set_are_fetched_at_a_time(web: FakeWeb) -> Non
 
     web.pages["/busy"] = busy
     one = fetcher(web, concurrency=2)
-    await asyncio.gather(*(one.fetch(web.url("/busy")) for _ in range(6)))
+    await asyncio.gather(*(fetch(one, web.url("/busy")) for _ in range(6)))
     assert most == 2
 
 
@@ -165,11 +166,11 @@ async def test_a_host_that_hangs_holds_up_nobody_who_fetches_from_another(web: F
     names = Names(photos_test=[["127.0.0.1"]], other_test=[["127.0.0.1"]])
     hosts = tuple(f"{name}.test:{web.port}" for name in ("photos", "other"))
     one = fetcher(web, names, hosts=hosts, concurrency=3, per_host=2, seconds=60)
-    stuck = [asyncio.create_task(one.fetch(web.url("/hang"))) for _ in range(6)]
+    stuck = [asyncio.create_task(fetch(one, web.url("/hang"))) for _ in range(6)]
     for _ in range(2):
         await asyncio.wait_for(hanging.acquire(), SECONDS)
     other = web.url("/photo.jpg", "other.test")
-    assert await one.fetch(other) == PHOTO
+    assert await fetch(one, other) == PHOTO
     assert hanging.locked()  # two of six got through
     for task in stuck:
         task.cancel()
@@ -183,7 +184,7 @@ async def test_the_wait_for_a_place_counts(web: FakeWeb, which: str) -> None:
     place = one._places if which == "concurrency" else one._host("photos.test")
     async with place:
         with pytest.raises(UriUnreadable, match="whole file within"):
-            await asyncio.wait_for(one.fetch(web.url("/photo.jpg")), SECONDS)
+            await asyncio.wait_for(fetch(one, web.url("/photo.jpg")), SECONDS)
     assert not web.requests
 
 
@@ -213,3 +214,40 @@ async def test_the_systems_resolver_answers() -> None:
 def test_a_setting_that_would_allow_what_was_not_meant_is_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         FetchSettings(**bad)
+
+
+async def test_a_fetched_file_counts_as_bytes_of_the_call_until_it_is_let_go(web: FakeWeb) -> None:
+    web.pages["/photo.jpg"] = answer(PHOTO)
+    budget = ByteBudget(10_000_000)
+    in_flight.set((budget, "shop"))
+    one = fetcher(web, max_bytes=1_000_000)
+    async with one.fetched(web.url("/photo.jpg")):
+        assert budget.free == 10_000_000 - len(PHOTO)
+    assert budget.free == 10_000_000
+    with pytest.raises(UriUnreadable):
+        async with one.fetched(web.url("/none")):
+            pass
+    assert budget.free == 10_000_000
+
+
+async def test_files_of_a_caller_wait_while_its_others_hold_half_of_the_bytes(
+    web: FakeWeb,
+) -> None:
+    web.pages["/photo.jpg"] = answer(PHOTO)
+    budget, let_go = ByteBudget(2 * len(PHOTO)), asyncio.Event()
+    one = fetcher(web, max_bytes=len(PHOTO), seconds=SECONDS)
+
+    async def use(caller: str, *, wait: bool) -> None:
+        in_flight.set((budget, caller))
+        async with one.fetched(web.url("/photo.jpg")):
+            if wait:
+                await let_go.wait()
+
+    first = asyncio.create_task(use("greedy", wait=True))
+    await until(lambda: len(web.requests) == 1 and budget.free == len(PHOTO))
+    second = asyncio.create_task(use("greedy", wait=False))
+    await use("other", wait=False)
+    assert len(web.requests) == 2, "the second of the greedy one was not asked for"
+    let_go.set()
+    await asyncio.gather(first, second)
+    assert budget.free == 2 * len(PHOTO)

@@ -8,6 +8,7 @@ from functools import cache, partial
 import pytest
 from PIL import Image
 
+from sightline_rules import photos
 from sightline_rules.photos import (
     PhotoLimits,
     PhotoRejectedError,
@@ -353,3 +354,27 @@ def test_a_jpeg_of_thousands_of_scans_is_refused_undecoded() -> None:
             read(ordinary[:-2] + 5_000 * last_scan + b"\xff\xd9", LIMITS)
         assert caught.value.reason is RejectionReason.UNDECODABLE
         assert "scans" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", list(MEDIA_TYPES))
+def test_a_header_says_how_many_pixels_a_photo_counts_and_nothing_is_decoded(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = encoded(picture(90, 70), kind)
+    expected = photos.decode(whole, PhotoLimits()).size
+    monkeypatch.setattr(photos, "_load", None)
+    assert photos.pixels(whole, PhotoLimits()) == expected[0] * expected[1] == 90 * 70
+    with pytest.raises(PhotoRejectedError, match="pixels") as caught:
+        photos.pixels(claiming(kind, 9_000, 9_000), PhotoLimits())
+    assert caught.value.reason is RejectionReason.TOO_LARGE
+
+
+def test_a_jpeg_in_many_scans_counts_its_pixels_as_often_as_it_is_gone_through() -> None:
+    plain = encoded(picture(100, 100), "JPEG", progressive=True)
+    scans = plain.count(b"\xff\xda")
+    assert scans <= 16
+    assert photos.pixels(plain, PhotoLimits()) == 100 * 100
+    many = plain + b"\xff\xda" * (64 - scans)
+    assert photos.pixels(many, PhotoLimits()) == 4 * 100 * 100
+    with pytest.raises(PhotoRejectedError, match="in 64 scans, which count as 40,000 pixels"):
+        photos.decode(many, PhotoLimits(max_pixels=39_999))

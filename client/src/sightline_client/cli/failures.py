@@ -52,6 +52,8 @@ FIXES = MappingProxyType(
         " AVIF, HEIC, TIFF or BMP",
         "IMAGE_TOO_LARGE": "shrink the photo: 10 MiB and 50 megapixels at most, 25 to search by;"
         " 448 pixels on the short side are plenty",
+        "IMAGES_TOO_LARGE": "shrink the photos, or send fewer: together they may have 40 megapixels"
+        " unless the embedder's EMBEDDER_MAX_REQUEST_PIXELS says otherwise",
         "SPACE_UNAVAILABLE": "use a version that `sightline spaces list` shows; leave out signals "
         "that none of these spaces supports",
         "FILTER_INVALID": "fix the condition that is named; `sightline recommend --help` has the"

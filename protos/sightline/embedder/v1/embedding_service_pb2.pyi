@@ -6,6 +6,7 @@ isort:skip_file
 import builtins
 import collections.abc
 import google.protobuf.descriptor
+import google.protobuf.duration_pb2
 import google.protobuf.internal.containers
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
@@ -130,6 +131,7 @@ class BatchEmbedResponse(google.protobuf.message.Message):
 
     RESULTS_FIELD_NUMBER: builtins.int
     STAGE_TIMINGS_FIELD_NUMBER: builtins.int
+    DECODING_TIME_FIELD_NUMBER: builtins.int
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EmbedResult]:
         """One result for each item, in the same order."""
@@ -137,16 +139,23 @@ class BatchEmbedResponse(google.protobuf.message.Message):
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
         """Durations of "fetch" (fetching addresses), "queue" (waiting for the model), "intake_queue" (waiting for a decoding
-        process), "intake" (decoding, including "preprocess": crop, resize), "infer" (Triton).
+        process), "intake" (decoding, including "preprocess": crop, resize; of several photos their headers too), "infer"
+        (Triton).
         """
+
+    @property
+    def decoding_time(self) -> google.protobuf.duration_pb2.Duration:
+        """Processor time of decoding the photos, of rejected ones too, from 0 s. Unset if unknown."""
 
     def __init__(
         self,
         *,
         results: collections.abc.Iterable[Global___EmbedResult] | None = ...,
         stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
+        decoding_time: google.protobuf.duration_pb2.Duration | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["results", b"results", "stage_timings", b"stage_timings"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["decoding_time", b"decoding_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["decoding_time", b"decoding_time", "results", b"results", "stage_timings", b"stage_timings"]) -> None: ...
 
 Global___BatchEmbedResponse: typing_extensions.TypeAlias = BatchEmbedResponse
 
@@ -235,6 +244,7 @@ class ClassifyResponse(google.protobuf.message.Message):
 
     RESULTS_FIELD_NUMBER: builtins.int
     STAGE_TIMINGS_FIELD_NUMBER: builtins.int
+    DECODING_TIME_FIELD_NUMBER: builtins.int
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ClassifyResult]:
         """One result for each item, in the same order."""
@@ -243,13 +253,19 @@ class ClassifyResponse(google.protobuf.message.Message):
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
         """Durations of the stages; see BatchEmbedResponse."""
 
+    @property
+    def decoding_time(self) -> google.protobuf.duration_pb2.Duration:
+        """Processor time of decoding the photos; see BatchEmbedResponse."""
+
     def __init__(
         self,
         *,
         results: collections.abc.Iterable[Global___ClassifyResult] | None = ...,
         stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
+        decoding_time: google.protobuf.duration_pb2.Duration | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["results", b"results", "stage_timings", b"stage_timings"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["decoding_time", b"decoding_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["decoding_time", b"decoding_time", "results", b"results", "stage_timings", b"stage_timings"]) -> None: ...
 
 Global___ClassifyResponse: typing_extensions.TypeAlias = ClassifyResponse
 
@@ -337,6 +353,7 @@ class ComparePhotosResponse(google.protobuf.message.Message):
     SECOND_FIELD_NUMBER: builtins.int
     PNG_FIELD_NUMBER: builtins.int
     STAGE_TIMINGS_FIELD_NUMBER: builtins.int
+    DECODING_TIME_FIELD_NUMBER: builtins.int
     similarity: builtins.float
     """Cosine of their vectors, −1 to 1, as in a search of the space's version."""
     space_version: builtins.str
@@ -355,6 +372,10 @@ class ComparePhotosResponse(google.protobuf.message.Message):
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
         """Durations of the stages; see BatchEmbedResponse."""
 
+    @property
+    def decoding_time(self) -> google.protobuf.duration_pb2.Duration:
+        """Processor time of decoding the photos; see BatchEmbedResponse."""
+
     def __init__(
         self,
         *,
@@ -364,9 +385,10 @@ class ComparePhotosResponse(google.protobuf.message.Message):
         second: Global___SimilarityGrid | None = ...,
         png: builtins.bytes = ...,
         stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
+        decoding_time: google.protobuf.duration_pb2.Duration | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["first", b"first", "second", b"second"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["first", b"first", "png", b"png", "second", b"second", "similarity", b"similarity", "space_version", b"space_version", "stage_timings", b"stage_timings"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["decoding_time", b"decoding_time", "first", b"first", "second", b"second"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["decoding_time", b"decoding_time", "first", b"first", "png", b"png", "second", b"second", "similarity", b"similarity", "space_version", b"space_version", "stage_timings", b"stage_timings"]) -> None: ...
 
 Global___ComparePhotosResponse: typing_extensions.TypeAlias = ComparePhotosResponse
 

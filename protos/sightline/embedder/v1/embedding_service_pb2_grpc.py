@@ -63,7 +63,8 @@ class EmbeddingServiceServicer(object):
 
     def BatchEmbed(self, request, context):
         """Embeds up to 64 items. Each has its own status: an invalid item does not affect the others. Per item:
-        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE, SPACE_VERSION_UNAVAILABLE,
+        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, IMAGES_TOO_LARGE (the photos of shoppers in the request have more than 40
+        megapixels together), URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE, SPACE_VERSION_UNAVAILABLE,
         EMBEDDER_UNAVAILABLE (Triton does not answer; retry after the RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

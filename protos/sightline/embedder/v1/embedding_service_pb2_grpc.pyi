@@ -134,7 +134,8 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
 
     BatchEmbed: _EmbeddingServiceBatchEmbedType
     """Embeds up to 64 items. Each has its own status: an invalid item does not affect the others. Per item:
-    IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE, SPACE_VERSION_UNAVAILABLE,
+    IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, IMAGES_TOO_LARGE (the photos of shoppers in the request have more than 40
+    megapixels together), URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE, SPACE_VERSION_UNAVAILABLE,
     EMBEDDER_UNAVAILABLE (Triton does not answer; retry after the RetryInfo).
     """
 
@@ -180,7 +181,8 @@ class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.BatchEmbedResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.BatchEmbedResponse]]:
         """Embeds up to 64 items. Each has its own status: an invalid item does not affect the others. Per item:
-        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE, SPACE_VERSION_UNAVAILABLE,
+        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, IMAGES_TOO_LARGE (the photos of shoppers in the request have more than 40
+        megapixels together), URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE, SPACE_VERSION_UNAVAILABLE,
         EMBEDDER_UNAVAILABLE (Triton does not answer; retry after the RetryInfo).
         """
 

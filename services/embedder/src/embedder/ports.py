@@ -41,10 +41,14 @@ class Intake(Protocol):
     def check(self, photo: bytes, camera: Camera) -> None:
         """Reject an obviously invalid photo. Raises PhotoUndecodable or PhotoTooLarge."""
 
+    async def pixels(self, photo: bytes, camera: Camera, stages: Stages, catalog: str) -> int:
+        """Return the pixels that a photo counts, by its header; see `see`."""
+
     async def see(
-        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages
+        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages, catalog: str
     ) -> PreparedPhoto:
-        """Return a photo's pixels as a model takes them.
+        """Return a photo's pixels as a model takes them, decoded in the turn of the current caller
+        and `catalog`.
 
         Raises PhotoUndecodable, PhotoTooLarge, and EmbedderUnavailable when no process can decode.
         """
@@ -86,8 +90,11 @@ class Repository(Protocol):
 class Fetch(Protocol):
     """Fetches files by their addresses."""
 
-    async def fetch(self, uri: str) -> bytes:
-        """Return the file. Raises a ServiceError: URI_FORBIDDEN or URI_UNREADABLE."""
+    def fetched(self, uri: str) -> contextlib.AbstractAsyncContextManager[bytes]:
+        """Provide the file, whose bytes are counted until the block ends.
+
+        Raises a ServiceError: URI_FORBIDDEN or URI_UNREADABLE.
+        """
 
 
 class ModelControl(Protocol):
@@ -136,8 +143,10 @@ class FeatureSource(Protocol):
 class FeatureSources(Protocol):
     """Provides feature sources."""
 
-    def backbone(self, name: str) -> contextlib.AbstractAsyncContextManager[FeatureSource]:
-        """Load a features model for the duration of the block.
+    def backbone(
+        self, name: str, catalog_id: str
+    ) -> contextlib.AbstractAsyncContextManager[FeatureSource]:
+        """Load a features model for the duration of the block, for photos of a catalog.
 
         Raises ModelNotReady, EmbedderUnavailable.
         """

@@ -107,6 +107,10 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     """Maximum number of pixels of a shopper's photo (search, classification); larger ones are
     rejected with IMAGE_TOO_LARGE. EMBEDDER_MAX_PHOTO_PIXELS applies too."""
 
+    max_request_pixels: int = Field(default=40_000_000, ge=1, le=64_000_000_000)
+    """Pixels of all photos of shoppers in one request together, by their headers; more are rejected
+    with IMAGES_TOO_LARGE before any is decoded. A request with one photo has its own limit only."""
+
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()
         if self.spaces and self.space_keys_file is None:

@@ -17,6 +17,7 @@ from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.photo_intake import PhotoIntake
 from embedder.embedding.photos import PhotoEmbedder
+from embedder.embedding.pixel_budget import PixelBudget
 from embedder.embedding.texts import TextEmbedder
 from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
@@ -178,4 +179,5 @@ def _item_embedder(
         photos=PhotoEmbedder(intake, queues, EmbeddingCache(settings.cache_bytes), metadata),
         texts=TextEmbedder(spaces, queues, encoder, settings.text_batch),
         fetch=fetch,
+        budget=PixelBudget(intake, settings.max_request_pixels),
     )

@@ -14,6 +14,7 @@ MADE = [
     errors.SubjectUnsearchable(),
     errors.PhotoUndecodable("x"),
     errors.PhotoTooLarge("x"),
+    errors.PhotosTooLarge(41_000_000, 40_000_000),
     errors.SpaceUnavailable("x"),
     errors.SpaceVersionUnavailable("visual", ["a" * 16]),
     errors.ModelNotReady("x"),

@@ -34,7 +34,9 @@ async def test_each_photo_gets_its_own_vector_in_its_own_place(embedder: ItemEmb
     for place, outcome in enumerate(outcomes):
         assert isinstance(outcome, Embedding)
         pixels = (
-            await FakeIntake().see(bytes([place + 1]), RECIPE, PhotoView(), Stages("test"))
+            await FakeIntake().see(
+                bytes([place + 1]), RECIPE, PhotoView(), Stages("test"), "default"
+            )
         ).pixels
         assert np.allclose(outcome.values, vectors(pixels, 12)[0])
         assert (outcome.space, outcome.version) == ("visual", version_of(DESCRIPTION, "1"))
@@ -99,7 +101,9 @@ async def test_photos_of_several_calls_go_to_the_model_together(inference: FakeI
     inference.gate.set()
     for place, outcome in enumerate(await asyncio.gather(*calls)):
         pixels = (
-            await FakeIntake().see(bytes([place + 1]), RECIPE, PhotoView(), Stages("test"))
+            await FakeIntake().see(
+                bytes([place + 1]), RECIPE, PhotoView(), Stages("test"), "default"
+            )
         ).pixels
         assert isinstance(outcome[0], Embedding)
         assert np.allclose(outcome[0].values, vectors(pixels, 12)[0])

@@ -48,7 +48,7 @@ def intake(decoders: FakeDecoders) -> PhotoIntake:
 
 async def seen(intake: PhotoIntake, data: bytes, stages: Stages) -> Pixels:
     """The pixels of a photo's one view."""
-    (view,) = (await intake.see(data, RECIPE, PhotoView(), stages)).pixels
+    (view,) = (await intake.see(data, RECIPE, PhotoView(), stages, "default")).pixels
     return view
 
 
@@ -158,9 +158,10 @@ async def test_a_photo_to_search_by_is_too_large_where_one_of_the_catalog_is_not
     few = PhotoLimits(max_pixels=9_999, pixels_setting="MOST_OF_A_QUERY")
     intake = PhotoIntake(decoders, {**LIMITS, Camera.SHOPPER: few})
     data = encoded(picture(100, 100), "PNG")
-    await intake.see(data, RECIPE, PhotoView(camera=Camera.CATALOGUE), Stages("test"))
+    catalogue = PhotoView(camera=Camera.CATALOGUE)
+    await intake.see(data, RECIPE, catalogue, Stages("test"), "default")
     with pytest.raises(PhotoTooLarge, match=r"100 × 100 .* 9,999 .*\(MOST_OF_A_QUERY\)") as caught:
-        await intake.see(data, RECIPE, PhotoView(), Stages("test"))
+        await intake.see(data, RECIPE, PhotoView(), Stages("test"), "default")
     assert caught.value.reason == "IMAGE_TOO_LARGE"
 
 

@@ -37,7 +37,9 @@ async def test_the_views_of_a_photo_are_averaged_to_unit_length() -> None:
     one, four = await run(inference, Item(photo=b"1", views=1), Item(photo=b"1", views=4))
     assert isinstance(one, Embedding)
     assert isinstance(four, Embedding)
-    rows = (await FakeIntake().see(b"1", FITTED.recipe, PhotoView(4), Stages("test"))).pixels
+    rows = (
+        await FakeIntake().see(b"1", FITTED.recipe, PhotoView(4), Stages("test"), "default")
+    ).pixels
     mean = vectors(rows, 12).mean(axis=0)
     assert np.allclose(four.values, mean / np.linalg.norm(mean), atol=1e-6)
     assert np.allclose(one.values, vectors(rows[:1], 12)[0])

@@ -16,6 +16,7 @@ from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.photo_intake import PhotoIntake
 from embedder.embedding.photos import PhotoEmbedder
+from embedder.embedding.pixel_budget import PixelBudget
 from embedder.embedding.texts import TextEmbedder
 from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
@@ -71,7 +72,7 @@ def servicer(inference: FakeInference, queues: WatchedQueues) -> EmbeddingServic
     spaces = ServedSpaces({VISUAL: [ServedModel(inference, 30), ServedModel(SECOND, 30)], TEXT: []})
     photos = PhotoEmbedder(intake, queues, EmbeddingCache(0), FakeNames())
     texts = TextEmbedder(spaces, queues, FakeEncoder(), batch=4)
-    embedder = ItemEmbedder(spaces, photos, texts, FakeFetch())
+    embedder = ItemEmbedder(spaces, photos, texts, FakeFetch(), PixelBudget(intake, 10**9))
     return EmbeddingServicer(
         embedder, comparison(embedder), SpaceListing(spaces, FakeRecord()), ("default", "wine")
     )
@@ -135,9 +136,10 @@ async def test_each_stage_is_reported_once_from_its_first_start_to_its_last_end(
     items = [pb.EmbedItem(image=photo(seed=i)) for i in range(9)]
     response = await servicer.BatchEmbed(request(*items), None)
     timings = {timing.stage: timing for timing in response.stage_timings}
-    assert list(timings) == ["queue", "intake_queue", "intake", "preprocess", "infer"]
+    assert list(timings) == ["intake_queue", "intake", "queue", "preprocess", "infer"]
     assert len(response.stage_timings) == 5
     assert all(timing.total.ToNanoseconds() > 0 for timing in timings.values())
+    assert response.decoding_time.ToNanoseconds() == pytest.approx(18 * 0.01e9), "headers too"
     assert timings["intake"].start.ToNanoseconds() < timings["infer"].start.ToNanoseconds()
 
 

@@ -58,7 +58,7 @@ def sources_of(server: Server, kept_seconds: float) -> ModelSources:
 async def test_fits_that_follow_each_other_have_a_model_loaded_once(server: Server) -> None:
     sources = sources_of(server, 60)
     for _ in range(3):
-        async with sources.backbone(NAME) as source:
+        async with sources.backbone(NAME, "default") as source:
             assert source.description == DESCRIPTION
     assert server.calls == [f"load {NAME}"]
     await sources.close()
@@ -67,7 +67,7 @@ async def test_fits_that_follow_each_other_have_a_model_loaded_once(server: Serv
 
 async def test_a_model_goes_some_time_after_the_last_fit(server: Server) -> None:
     sources = sources_of(server, 0.01)
-    async with sources.backbone(NAME):
+    async with sources.backbone(NAME, "default"):
         await asyncio.sleep(0.05)
         assert server.models == {NAME}
     await until(lambda: not server.models)
@@ -78,7 +78,7 @@ async def test_a_model_goes_some_time_after_the_last_fit(server: Server) -> None
 async def test_what_was_there_already_stays(server: Server) -> None:
     server.models.add(NAME)
     sources = sources_of(server, 0)
-    async with sources.backbone(NAME):
+    async with sources.backbone(NAME, "default"):
         pass
     await sources.close()
     assert server.calls == []
@@ -86,7 +86,7 @@ async def test_what_was_there_already_stays(server: Server) -> None:
 
 async def test_a_server_that_is_gone_at_the_end_holds_nobody_up(server: Server) -> None:
     sources = sources_of(server, 60)
-    async with sources.backbone(NAME):
+    async with sources.backbone(NAME, "default"):
         pass
     server.error = EmbedderUnavailable("gone")
     await sources.close()

@@ -1,6 +1,7 @@
 """What decoding is counted as where the embedder says nothing of it."""
 
 import asyncio
+from datetime import timedelta
 
 import grpc
 import pytest
@@ -10,8 +11,10 @@ from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.model.query import Signal, SignalKind
 from servicekit import quotas
-from servicekit.errors import DeadlineExceeded, Unavailable
+from servicekit.errors import DeadlineExceeded, InvalidArgument, Unavailable
 from servicekit.quotas import CallerUsage, QuotaKind
+from sightline.common.v1 import answer_pb2
+from sightline.embedder.v1 import embedding_service_pb2 as pb
 
 
 class Ledger(CallerUsage):
@@ -20,10 +23,23 @@ class Ledger(CallerUsage):
     def __init__(self) -> None:
         super().__init__({}, 1.0, lambda: 0.0)
         self.spent: list[QuotaKind] = []
+        self.seconds = 0.0
 
     def spend(self, quota: QuotaKind, amount: float = 1.0) -> None:
         assert amount > 0
         self.spent.append(quota)
+        self.seconds += amount
+
+
+class Answering(PeerCaller):
+    """Makes no call: each is answered so."""
+
+    def __init__(self, answer: pb.BatchEmbedResponse) -> None:
+        super().__init__(Peer.EMBEDDER, reserve=0.0, longest=1.0)
+        self.answer = answer
+
+    async def call(self, *_: object, **__: object) -> object:
+        return self.answer
 
 
 class Failing(PeerCaller):
@@ -42,6 +58,7 @@ class Failing(PeerCaller):
     [
         (DeadlineExceeded("late", reason="DEADLINE_EXCEEDED"), True),
         (asyncio.CancelledError(), True),
+        (InvalidArgument("damaged", reason="IMAGE_UNDECODABLE"), True),
         (Unavailable("gone", reason="EMBEDDER_UNAVAILABLE"), False),
     ],
 )
@@ -57,3 +74,21 @@ async def test_who_does_not_wait_for_a_photo_pays_for_the_time_until_then(
         with pytest.raises(type(error)):
             await client.embed("default", [signal], 0, "", space="")
     assert ledger.spent == ([QuotaKind.DECODE_SECONDS] if counted and decodes else [])
+
+
+async def test_photos_are_charged_the_processor_time_that_the_embedder_measured() -> None:
+    waited = answer_pb2.StageTiming(stage="intake", total=timedelta(seconds=9))
+    answer = pb.BatchEmbedResponse(results=[pb.EmbedResult()], stage_timings=[waited])
+    for measured, charged in ((True, 0.25), (False, 9.0)):
+        if measured:
+            answer.decoding_time.FromTimedelta(timedelta(seconds=0.25))
+        else:  # by an embedder of the last release
+            answer.ClearField("decoding_time")
+        ledger = Ledger()
+        quotas.account.set(ledger)
+        async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
+            client = EmbedderClient(channel, Answering(answer))
+            await client.embed(
+                "default", [Signal(0, SignalKind.IMAGE, image=b"a")], 0, "", space=""
+            )
+        assert ledger.seconds == pytest.approx(charged)

@@ -92,13 +92,13 @@ async def test_a_name_that_is_no_hash_reaches_no_file(store: PhotoStore, name: s
 
 
 async def test_a_photo_is_checked_by_its_bytes(store: PhotoStore) -> None:
-    info = await store.inspect(DATA)
+    info = await store.inspect("default", DATA)
     assert (info.image_id, info.media_type, info.width, info.height) == (ID, "image/jpeg", 64, 48)
     with pytest.raises(ImageRejected) as caught:
-        await store.inspect(b"text")
+        await store.inspect("default", b"text")
     assert caught.value.reason == "IMAGE_UNDECODABLE"
     with pytest.raises(ImageRejected) as caught:
-        await store.inspect(DATA + bytes(100_000))
+        await store.inspect("default", DATA + bytes(100_000))
     assert caught.value.reason == "IMAGE_TOO_LARGE"
 
 
@@ -138,7 +138,7 @@ async def test_a_decoder_s_death_is_reported_as_the_photo_s_fault_unless_it_is_n
     decoders.failure = failure
     store = PhotoStore(str(tmp_path), decoders=decoders)
     with pytest.raises(meaning) as caught:
-        await store.inspect(DATA)
+        await store.inspect("default", DATA)
     assert caught.value.reason == reason
     store.close()
 
@@ -154,7 +154,8 @@ async def test_a_process_that_lies_can_name_no_photo_and_give_it_no_size() -> No
 
 async def test_nothing_is_fetched_unless_it_is_allowed(store: PhotoStore) -> None:
     with pytest.raises(UriForbidden):
-        await store.fetch("https://photos.test/a.jpg")
+        async with store.fetched("https://photos.test/a.jpg"):
+            pass
 
 
 async def test_a_bucket_works_like_a_folder() -> None:

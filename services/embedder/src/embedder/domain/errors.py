@@ -10,6 +10,7 @@ ServiceError
 │   ├── SubjectUnsearchable      SUBJECT_SEARCH_UNAVAILABLE  the extra `opencv` is not installed
 │   ├── PhotoUndecodable         IMAGE_UNDECODABLE          incomplete, or not a supported format
 │   ├── PhotoTooLarge            IMAGE_TOO_LARGE            over the cap on bytes, pixels or memory
+│   ├── PhotosTooLarge           IMAGES_TOO_LARGE           over the cap on pixels of a request
 │   └── (servicekit.fetch)       URI_FORBIDDEN              fetching from there is not allowed
 ├── NotFound
 │   ├── SpaceUnavailable         SPACE_UNAVAILABLE          no such space, or not for such items
@@ -97,6 +98,16 @@ class PhotoUndecodable(errors.InvalidArgument, reason="IMAGE_UNDECODABLE"):
 
 class PhotoTooLarge(errors.InvalidArgument, reason="IMAGE_TOO_LARGE"):
     """The photo is over the cap on bytes, pixels or memory."""
+
+
+class PhotosTooLarge(errors.InvalidArgument, reason="IMAGES_TOO_LARGE"):
+    """The photos of one request have too many pixels together."""
+
+    def __init__(self, pixels: int, most: int) -> None:
+        super().__init__(
+            f"the photos of this request have {pixels:,} pixels together; at most {most:,} are"
+            " taken (EMBEDDER_MAX_REQUEST_PIXELS): send smaller photos, or fewer"
+        )
 
 
 class SpaceUnavailable(errors.NotFound, reason="SPACE_UNAVAILABLE"):

@@ -54,21 +54,24 @@ class EmbeddingCache:
         """True if the cache is enabled."""
         return self._most > 0
 
-    async def get(self, key: Hashable, make: Callable[[], Awaitable[Embedding]]) -> Embedding:
+    async def get(
+        self, key: Hashable, make: Callable[[], Awaitable[Embedding]], owner: Hashable = None
+    ) -> Embedding:
         """Return the cached embedding, else that of `make`. All callers that share it get its
         ServiceError.
 
-        A deadline or a full queue fails only its own caller: the next one calls `make` again.
+        Only requests of one `owner` share a running `make`: another owner's may wait longer. A
+        deadline or a full queue fails only its own caller: the next one calls `make` again.
         """
         while True:
             if (found := self._kept.get(key)) is not None:
                 self._kept.move_to_end(key)
                 USED.labels("hit").inc()
                 return found
-            making = self._making.get(key)
+            making = self._making.get((owner, key))
             if making is None:
                 USED.labels("miss").inc()
-                return await self._make(key, make)
+                return await self._make(key, make, owner)
             outcome = await asyncio.shield(making)
             if isinstance(outcome, Embedding):
                 USED.labels("joined").inc()
@@ -76,9 +79,11 @@ class EmbeddingCache:
             if outcome is not None and not isinstance(outcome, DeadlinePassed | QueueFull):
                 raise outcome
 
-    async def _make(self, key: Hashable, make: Callable[[], Awaitable[Embedding]]) -> Embedding:
+    async def _make(
+        self, key: Hashable, make: Callable[[], Awaitable[Embedding]], owner: Hashable
+    ) -> Embedding:
         outcome: Embedding | ServiceError | None = None
-        self._making[key] = asyncio.get_running_loop().create_future()
+        self._making[owner, key] = asyncio.get_running_loop().create_future()
         try:
             outcome = await make()
         except ServiceError as error:
@@ -88,12 +93,13 @@ class EmbeddingCache:
             self._keep(key, outcome)
             return outcome
         finally:
-            self._making.pop(key).set_result(outcome)
+            self._making.pop((owner, key)).set_result(outcome)
 
     def _keep(self, key: Hashable, made: Embedding) -> None:
         # A copy: the vector is a view of its batch, which would stay in memory.
+        if key not in self._kept:  # two owners may have made it
+            self._bytes += _size(made)
         self._kept[key] = replace(made, values=made.values.copy())
-        self._bytes += _size(made)
         while self._bytes > self._most:
             _, oldest = self._kept.popitem(last=False)
             self._bytes -= _size(oldest)

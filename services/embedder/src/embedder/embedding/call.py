@@ -11,6 +11,7 @@ from embedder.domain.items import ItemOutcome, Priority
 from embedder.domain.photos import PhotoView, PreparedPhoto
 from embedder.domain.recipes import PhotoRecipe
 from servicekit.errors import ServiceError
+from servicekit.fair_permits import Party
 from servicekit.telemetry import Stages
 
 EMBEDDED = Counter("sightline_embedded", "Embedded items, by model.", ("space", "model"))
@@ -32,15 +33,25 @@ async def side_by_side(parts: Iterable[Coroutine[Any, Any, None]]) -> None:
 class EmbedCall:
     """One call, and the outcomes of its items so far."""
 
-    catalog: str
+    party: Party
+    """For whom: callers and catalogs take turns."""
     priority: Priority
     stages: Stages
     outcomes: dict[int, ItemOutcome]
     """Outcome by the item's position."""
+    photos: int = 0
+    """Photos of shoppers, and addresses of some."""
+    pixels: int = 0
+    """Pixels of those whose headers were read."""
     decoded: dict[tuple[bytes, PhotoRecipe, PhotoView], asyncio.Task[PreparedPhoto]] = field(
         default_factory=dict
     )
     """Decoding tasks, by photo, recipe and view."""
+
+    @property
+    def catalog(self) -> str:
+        """The catalog of the call."""
+        return self.party.catalog
 
     def lose(self, places: Iterable[int], error: ServiceError) -> None:
         """Set the error of these items."""

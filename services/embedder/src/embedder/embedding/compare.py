@@ -21,6 +21,7 @@ from embedder.ports import Inference
 from embedder.serving.model_routes import VersionRoute
 from embedder.serving.priority import urgency
 from servicekit import deadlines
+from servicekit.fair_permits import Party
 from servicekit.telemetry import Stages
 
 SUFFIX = "_positions"
@@ -48,6 +49,14 @@ class PhotoComparison:
 
 
 @dataclass(frozen=True, slots=True)
+class _Comparison:
+    """What the parts of one call share."""
+
+    party: Party
+    stages: Stages
+
+
+@dataclass(frozen=True, slots=True)
 class PhotoComparer:
     """Use case: compare two photos."""
 
@@ -70,11 +79,12 @@ class PhotoComparer:
         route = await self.embedder.spaces.route(VISUAL, first.version, catalog)
         backbone, space = await self._made_of(route.described)
         items, name = (first, second), backbone + SUFFIX
+        work = _Comparison(Party.of(catalog), stages)
         try:
-            seen = await self._both(items, route, name, stages)
+            seen = await self._both(items, route, name, work)
         except errors.ModelAbsent:  # loaded on demand: a check of its state would slow each call
             self._described.pop(name, None)
-            seen = await self._once_loaded(items, route, name, stages)
+            seen = await self._once_loaded(items, route, name, work)
         views = [
             project(positions, space, item.camera)
             for item, (_, positions) in zip(items, seen, strict=True)
@@ -88,20 +98,20 @@ class PhotoComparer:
         return PhotoComparison(_version(route), _cosine(*views), *sides)
 
     async def _once_loaded(
-        self, items: Sequence[Item], route: VersionRoute, name: str, stages: Stages
+        self, items: Sequence[Item], route: VersionRoute, name: str, work: _Comparison
     ) -> list[tuple[Pixels, Positions]]:
         try:
             async with self.loaded(name):
-                return await self._both(items, route, name, stages)
+                return await self._both(items, route, name, work)
         except errors.ModelNotReady as error:
             raise errors.HeatMapUnavailable(
                 f"Triton can't load {name}, which heat maps of {route.described.model} need"
             ) from error
 
     async def _both(
-        self, items: Sequence[Item], route: VersionRoute, name: str, stages: Stages
+        self, items: Sequence[Item], route: VersionRoute, name: str, work: _Comparison
     ) -> list[tuple[Pixels, Positions]]:
-        return await asyncio.gather(*(self._seen(item, route, name, stages) for item in items))
+        return await asyncio.gather(*(self._seen(item, route, name, work) for item in items))
 
     async def _made_of(self, described: Description) -> tuple[str, FittedSpace | None]:
         """Return the backbone of a space and, for a fitted space, its map."""
@@ -116,21 +126,24 @@ class PhotoComparer:
         return described.model, None
 
     async def _seen(
-        self, item: Item, route: VersionRoute, name: str, stages: Stages
+        self, item: Item, route: VersionRoute, name: str, work: _Comparison
     ) -> tuple[Pixels, Positions]:
         photos, recipe = self.embedder.photos, route.described.recipe
         if not isinstance(recipe, PhotoRecipe):
             raise errors.ModelNotReady(f"{route.described.model} takes no photos")
         if item.uri is not None:
-            item = replace(item, photo=await self.embedder.fetch.fetch(item.uri), uri=None)
+            async with self.embedder.fetch.fetched(item.uri) as photo:
+                fetched = replace(item, photo=photo, uri=None)
+                return await self._seen(fetched, route, name, work)
         if item.photo is None:
             raise errors.ItemEmpty
         photos.check(item)
         look, priority = look_of(item, route.described), urgency.get() or Priority.INTERACTIVE
         queue = photos.queues.of(name)
-        with queue.place(priority, deadlines.remaining()):
-            async with queue.running.hold(priority, stages, "queue"):
-                seen = await photos.intake.see(item.photo, recipe, look, stages)
+        party, stages = work.party, work.stages
+        with queue.place(priority, party, deadlines.remaining()):
+            async with queue.running(priority, party, stages):
+                seen = await photos.intake.see(item.photo, recipe, look, stages, party.catalog)
                 return seen.pixels, await self._positions(name, seen.pixels, recipe, stages)
 
     async def _positions(

@@ -1,6 +1,7 @@
 """Use case: embed items, with a vector or an error for each."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,11 +10,13 @@ from embedder.domain.items import MAX_ITEMS, Embedding, Item, ItemOutcome, Prior
 from embedder.domain.models import TEXT, VISUAL, SpaceStatus
 from embedder.embedding.call import EmbedCall, side_by_side
 from embedder.embedding.photos import PhotoEmbedder
+from embedder.embedding.pixel_budget import PixelBudget, counts
 from embedder.embedding.texts import TextEmbedder
 from embedder.ports import Fetch
 from embedder.serving.model_routes import ServedSpaces, TimeLeft
 from embedder.serving.priority import urgency
 from servicekit.errors import ServiceError
+from servicekit.fair_permits import Party
 from servicekit.telemetry import Stages
 
 
@@ -25,6 +28,7 @@ class ItemEmbedder:
     photos: PhotoEmbedder
     texts: TextEmbedder
     fetch: Fetch
+    budget: PixelBudget
 
     async def embed(
         self,
@@ -42,7 +46,7 @@ class ItemEmbedder:
         check_count(items)
         urgency.set(priority)
         nothing_done = {place: errors.DeadlinePassed() for place in range(len(items))}
-        call = EmbedCall(catalog, priority, stages, dict(nothing_done))
+        call = EmbedCall(Party.of(catalog), priority, stages, dict(nothing_done))
         groups: dict[tuple[str, str], dict[int, Item]] = {}
         to_fetch: dict[int, Item] = {}
         for place, item in enumerate(items):
@@ -51,6 +55,7 @@ class ItemEmbedder:
             except ServiceError as error:
                 call.outcomes[place] = error
             else:
+                call.photos += counts(item)
                 if item.uri is not None:
                     to_fetch[place] = item
                 else:
@@ -58,7 +63,7 @@ class ItemEmbedder:
         try:
             async with asyncio.timeout(seconds):
                 await side_by_side(
-                    [self._group(group, *asked, call) for asked, group in groups.items()]
+                    [self._given(groups, call)]
                     + [self._fetched(place, item, call) for place, item in to_fetch.items()]
                 )
         except TimeoutError:
@@ -133,18 +138,31 @@ class ItemEmbedder:
         self.spaces.check(space)
         return space
 
+    async def _given(
+        self, groups: Mapping[tuple[str, str], dict[int, Item]], call: EmbedCall
+    ) -> None:
+        """Embed what the request holds, if its photos are within the budget."""
+        given = {place: item for group in groups.values() for place, item in group.items()}
+        for place in await self.budget.take(given, call):
+            for group in groups.values():
+                group.pop(place, None)
+        await side_by_side(
+            [self._group(group, *asked, call) for asked, group in groups.items() if group]
+        )
+
     async def _fetched(self, place: int, item: Item, call: EmbedCall) -> None:
         """Fetch and embed a photo, without delaying other items."""
         try:
             route = await self.spaces.route(item.space or VISUAL, item.version, call.catalog)
-            with call.stages.measure("fetch"):
-                photo = await self.fetch.fetch(item.uri or "")
-            found = replace(item, photo=photo, uri=None)
-            self.photos.check(found)
+            async with contextlib.AsyncExitStack() as stack:
+                with call.stages.measure("fetch"):
+                    photo = await stack.enter_async_context(self.fetch.fetched(item.uri or ""))
+                found = replace(item, photo=photo, uri=None)
+                self.photos.check(found)
+                if not await self.budget.take({place: found}, call):
+                    await self.photos.embed({place: found}, route, call)
         except ServiceError as error:
             call.outcomes[place] = error
-        else:
-            await self.photos.embed({place: found}, route, call)
 
     async def _group(
         self, items: Mapping[int, Item], space: str, version: str, call: EmbedCall

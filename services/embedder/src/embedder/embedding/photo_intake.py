@@ -1,6 +1,7 @@
 """Intake of photos: from untrusted files to pixels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from embedder.domain.recipes import PhotoRecipe
 from embedder.preprocessing import work
 from embedder.serving.priority import urgency
 from servicekit import decoding
-from servicekit.priority import PrioritySemaphore
+from servicekit.fair_permits import Party
 from servicekit.telemetry import Stages
 from sightline_rules import photos
 from sightline_rules.photos import PhotoLimits, PhotoRejectedError, RejectionReason
@@ -24,7 +25,6 @@ class PhotoIntake:
         """Set the limits of the photos of each camera."""
         self._decoders = decoders
         self._limits = limits
-        self._permits = PrioritySemaphore(decoders.processes)
 
     def check(self, photo: bytes, camera: Camera) -> None:
         try:
@@ -33,34 +33,51 @@ class PhotoIntake:
         except PhotoRejectedError as error:
             raise _translated(error) from error
 
+    async def pixels(self, photo: bytes, camera: Camera, stages: Stages, catalog: str) -> int:
+        limits = self._limits[camera]
+        order, turn = work.header_order(limits), _turn(stages, catalog)
+        with _translating(limits):
+            (counted,), _ = await self._decoders.run(order, photo, work.HEADER, turn)
+            if not 1 <= counted <= limits.max_pixels:
+                raise ValueError("the photo can't have so many pixels")
+            return int(counted)
+
     async def see(
-        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages
+        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages, catalog: str
     ) -> PreparedPhoto:
-        priority = urgency.get() or Priority.INTERACTIVE
-        async with self._permits.hold(priority, stages, "intake_queue"):
-            with stages.measure("intake"):
-                pixels, cropping, subject = await self._decoded(photo, recipe, look)
+        pixels, cropping, subject = await self._decoded(photo, recipe, look, _turn(stages, catalog))
         stages.record("preprocess", stages.elapsed - cropping, cropping)
         return PreparedPhoto(pixels, subject)
 
     async def _decoded(
-        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView
+        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, turn: decoding.Turn
     ) -> tuple[Pixels, float, PhotoSubject | None]:
         limits, wanted = self._limits[look.camera], work.wanted(recipe, look)
         order = work.order(limits, recipe, look)
-        try:
-            facts, data = await self._decoders.run(order, photo, wanted)
+        with _translating(limits):
+            facts, data = await self._decoders.run(order, photo, wanted, turn)
             seconds, subject = work.understood(facts, look)
-        except decoding.DecodingRefused as error:
-            rejected = PhotoRejectedError.of(error.code, str(error))
-            raise _translated(rejected, limits.pixels_setting) from error
-        except decoding.DecodingUnavailable as error:
-            raise EmbedderUnavailable("no photo can be decoded now") from error
-        except decoding.DecodingOutOfMemory as error:
-            raise PhotoTooLarge(f"the photo can't be decoded: {error}") from error
-        except (decoding.DecodingFailed, ValueError) as error:
-            raise PhotoUndecodable(f"the photo can't be decoded: {error}") from error
         return np.frombuffer(data, np.uint8).reshape(wanted.shape), seconds, subject
+
+
+def _turn(stages: Stages, catalog: str) -> decoding.Turn:
+    return decoding.Turn(Party.of(catalog), urgency.get() or Priority.INTERACTIVE, stages)
+
+
+@contextmanager
+def _translating(limits: PhotoLimits) -> Iterator[None]:
+    """Translate what decoding raises."""
+    try:
+        yield
+    except decoding.DecodingRefused as error:
+        rejected = PhotoRejectedError.of(error.code, str(error))
+        raise _translated(rejected, limits.pixels_setting) from error
+    except decoding.DecodingUnavailable as error:
+        raise EmbedderUnavailable("no photo can be decoded now") from error
+    except decoding.DecodingOutOfMemory as error:
+        raise PhotoTooLarge(f"the photo can't be decoded: {error}") from error
+    except (decoding.DecodingFailed, ValueError) as error:
+        raise PhotoUndecodable(f"the photo can't be decoded: {error}") from error
 
 
 def _translated(error: PhotoRejectedError, setting: str = "") -> PhotoUndecodable | PhotoTooLarge:

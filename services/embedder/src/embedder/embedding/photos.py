@@ -66,8 +66,12 @@ class PhotoEmbedder:
         look = look_of(item, route.described)
         try:
             if self.cache.on and call.priority is Priority.INTERACTIVE:
-                key = (await digest(item.photo or b""), look, item.guesses, route.key)
-                made = await self.cache.get(key, lambda: self._made(item, look, route, call))
+                # Not shared between catalogs: neither are the processes that decode.
+                photo = await digest(item.photo or b"")
+                key = (call.catalog, photo, look, item.guesses, route.key)
+                made = await self.cache.get(
+                    key, lambda: self._made(item, look, route, call), call.party
+                )
             else:
                 made = await self._made(item, look, route, call)
         except ServiceError as error:
@@ -83,8 +87,8 @@ class PhotoEmbedder:
         if not isinstance(recipe, PhotoRecipe):
             raise errors.ModelNotReady(f"{model} takes no photos")
         queue = self.queues.of(model)
-        with queue.place(call.priority, deadlines.remaining()):
-            async with queue.running.hold(call.priority, call.stages, "queue"):
+        with queue.place(call.priority, call.party, deadlines.remaining()):
+            async with queue.running(call.priority, call.party, call.stages):
                 seen, answer = await self._seen(item, recipe, look, route, call)
         EMBEDDED.labels(route.served.space, model).inc()
         return await self._embedding(item, seen, answer, route)
@@ -104,10 +108,10 @@ class PhotoEmbedder:
     ) -> PreparedPhoto:
         """Decode a photo, once for all items of the call with the same photo and view."""
         if len(call.outcomes) == 1:  # nothing to share; hashing megabytes takes a millisecond
-            return await self.intake.see(photo, recipe, look, call.stages)
+            return await self.intake.see(photo, recipe, look, call.stages, call.catalog)
         key = (photo, recipe, look)
         if key not in call.decoded:
-            seeing = self.intake.see(*key, call.stages)
+            seeing = self.intake.see(*key, call.stages, call.catalog)
             call.decoded[key] = asyncio.create_task(seeing)
         return await call.decoded[key]
 

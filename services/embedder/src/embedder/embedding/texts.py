@@ -85,7 +85,7 @@ class TextEmbedder:
         first = way.first.served
         try:
             queue = self.queues.of(first.model)
-            with queue.place(call.priority, deadlines.remaining(), len(places)):
+            with queue.place(call.priority, call.party, deadlines.remaining(), len(places)):
                 answer = await self._answer(inputs, way, call)
         except ServiceError as error:
             call.lose(places, error)

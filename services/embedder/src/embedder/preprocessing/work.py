@@ -20,6 +20,10 @@ from sightline_rules.photos import PhotoLimits, PhotoRejectedError
 _STEPS: Final = tuple(PreprocessStep)
 _MOST_BOXES: Final = 1 + MAX_ALTERNATIVES
 _ORDER: Final = struct.Struct("!QQHdB?4d")
+_HEADER_ORDER: Final = struct.Struct("!QQ")
+"""Most bytes and pixels. An order of this length asks for the photo's pixels by its header."""
+HEADER: Final = ExpectedOutput(struct.Struct("!Q"))
+"""Expected form of the answer to such an order: pixels that the photo counts."""
 _FACTS: Final = struct.Struct(f"!dB{4 * _MOST_BOXES}d")
 """Seconds of preprocessing; number of found boxes; sides of the maximum number of boxes."""
 
@@ -42,13 +46,20 @@ def order(limits: PhotoLimits, recipe: PhotoRecipe, look: PhotoView) -> bytes:
     return head + bytes(map(_STEPS.index, recipe.steps))
 
 
+def header_order(limits: PhotoLimits) -> bytes:
+    """Encode the order for `answer` to read a photo's header."""
+    return _HEADER_ORDER.pack(limits.max_bytes, limits.max_pixels)
+
+
 def wanted(recipe: PhotoRecipe, look: PhotoView) -> ExpectedOutput:
     """Return the expected form of the answer to such an order."""
     return ExpectedOutput(_FACTS, (look.views, recipe.side, recipe.side, 3))
 
 
 def answer(asked: bytes, photo: bytes, memory: int) -> Made:
-    """Run preprocess.pixels by an order, within these bytes of memory."""
+    """Run preprocess.pixels by an order, within these bytes of memory; or photos.pixels."""
+    if len(asked) == _HEADER_ORDER.size:
+        return _header(asked, photo)
     max_bytes, max_pixels, side, crop, views, find, *box = _ORDER.unpack_from(asked)
     named = tuple(_STEPS[place] for place in asked[_ORDER.size :])
     limits = PhotoLimits(max_bytes, max_pixels, memory)
@@ -65,6 +76,15 @@ def answer(asked: bytes, photo: bytes, memory: int) -> Made:
     sides += [0.0] * (4 * _MOST_BOXES - len(sides))
     shaped = memoryview(pixels).cast("B", (views, side, side, 3))
     return Made(_FACTS.pack(seconds, len(boxes), *sides), shaped)
+
+
+def _header(asked: bytes, photo: bytes) -> Made:
+    try:
+        return Made(
+            HEADER.facts.pack(photos.pixels(photo, PhotoLimits(*_HEADER_ORDER.unpack(asked))))
+        )
+    except PhotoRejectedError as error:
+        raise Refused(error.code, str(error)) from error
 
 
 def understood(facts: Sequence[float], look: PhotoView) -> tuple[float, PhotoSubject | None]:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
+
 from embedder.domain.heat import Heat
 from embedder.domain.items import CategoryGuess, Classification, Item, ItemOutcome, Priority
 from embedder.domain.photos import Box, Camera, PhotoSubject
@@ -60,7 +62,9 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             deadlines.budget(RESERVE),
         )
         return pb.BatchEmbedResponse(
-            results=map(_result, outcomes), stage_timings=_timings(stages.finished)
+            results=map(_result, outcomes),
+            stage_timings=_timings(stages.finished),
+            decoding_time=_duration(stages.decoding_seconds),
         )
 
     async def Classify(self, request: pb.ClassifyRequest, _context: Any) -> pb.ClassifyResponse:
@@ -76,7 +80,9 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             deadlines.budget(RESERVE),
         )
         return pb.ClassifyResponse(
-            results=map(_classified, outcomes), stage_timings=_timings(stages.finished)
+            results=map(_classified, outcomes),
+            stage_timings=_timings(stages.finished),
+            decoding_time=_duration(stages.decoding_seconds),
         )
 
     async def ComparePhotos(
@@ -95,6 +101,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             second=_grid(found.second.heat),
             png=await asyncio.to_thread(overlay.png, (found.first, found.second)),
             stage_timings=_timings(stages.finished),
+            decoding_time=_duration(stages.decoding_seconds),
         )
 
     async def ListSpaces(
@@ -208,6 +215,12 @@ def _classification(found: Classification) -> photo_pb2.Classification:
 
 def _guess(guess: CategoryGuess) -> photo_pb2.CategoryGuess:
     return photo_pb2.CategoryGuess(category_path=guess.path, probability=guess.probability)
+
+
+def _duration(seconds: float) -> Duration:
+    message = Duration()
+    message.FromNanoseconds(int(seconds * 1e9))
+    return message
 
 
 def _timings(stages: Sequence[Stage]) -> list[answer_pb2.StageTiming]:

@@ -169,7 +169,9 @@ class Learner:
         collected = _Collected()
         async with contextlib.AsyncExitStack() as held:
             backbone = await self._patiently(
-                lambda: held.enter_async_context(self._sources.backbone(folder.name))
+                lambda: held.enter_async_context(
+                    self._sources.backbone(folder.name, settings.catalog_id)
+                )
             )
             baseline = await self._patiently(
                 functools.partial(self._sources.baseline, settings.catalog_id)

@@ -51,11 +51,12 @@ class ModelSources:
         self._leaving: dict[str, asyncio.Task[None]] = {}
 
     @contextlib.asynccontextmanager
-    async def backbone(self, name: str) -> AsyncIterator[FeatureSource]:
+    async def backbone(self, name: str, catalog_id: str) -> AsyncIterator[FeatureSource]:
         """Provide a features model; see ports.Sources. Unloads it later if this loaded it."""
         async with self.loaded(name):
             served = self._features(name)
-            yield self._source(VersionRoute("", served, await served.description()), VIEWS)
+            route = VersionRoute("", served, await served.description())
+            yield self._source(route, VIEWS, catalog_id)
 
     @contextlib.asynccontextmanager
     async def loaded(self, name: str) -> AsyncIterator[None]:
@@ -97,7 +98,8 @@ class ModelSources:
 
     async def baseline(self, catalog_id: str) -> FeatureSource:
         """Return the default source of photos; see Sources."""
-        return self._source(await self._embedder.spaces.route(VISUAL, "", catalog_id), 1)
+        route = await self._embedder.spaces.route(VISUAL, "", catalog_id)
+        return self._source(route, 1, catalog_id)
 
     async def sentences(self, texts: Sequence[str], catalog_id: str) -> SentenceVectors:
         items = [Item(text=text) for text in texts]
@@ -108,26 +110,27 @@ class ModelSources:
                 raise outcome
         return SentenceVectors(found[0].version, np.stack([each.values for each in found]))
 
-    def _source(self, route: VersionRoute, views: int) -> FeatureSource:
-        photos = self._embedder.photos
-        return PhotoSource(route, photos.intake, views)
+    def _source(self, route: VersionRoute, views: int, catalog_id: str) -> FeatureSource:
+        return PhotoSource(route, self._embedder.photos.intake, views, catalog_id)
 
 
 class PhotoSource:
     """A model that takes photos. See ports.Source."""
 
-    def __init__(self, route: VersionRoute, intake: Intake, views: int) -> None:
+    def __init__(self, route: VersionRoute, intake: Intake, views: int, catalog_id: str) -> None:
         recipe = route.described.recipe
         if not isinstance(recipe, PhotoRecipe):
             raise ModelNotReady(f"{route.described.model} takes no photos")
         self.description = route.described
         self._route, self._recipe = route, recipe
-        self._intake = intake
+        self._intake, self._catalog_id = intake, catalog_id
         self._look = PhotoView(views=views, camera=Camera.CATALOGUE)
 
     async def features(self, photo: bytes) -> tuple[Floats, Pixels]:
         self._intake.check(photo, self._look.camera)
         with asking(Priority.BULK):
-            seen = await self._intake.see(photo, self._recipe, self._look, Stages())
+            seen = await self._intake.see(
+                photo, self._recipe, self._look, Stages(), self._catalog_id
+            )
             answer = await self._route.embed({"image": seen.pixels})
         return answer.vectors, seen.pixels[0]

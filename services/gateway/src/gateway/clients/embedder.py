@@ -15,7 +15,7 @@ from gateway.model.query import Signal, SignalKind
 from gateway.ports import EmbedderPort
 from servicekit import quotas
 from servicekit.channel import idempotent
-from servicekit.errors import DeadlineExceeded, Internal, ServiceError
+from servicekit.errors import DeadlineExceeded, Internal, InvalidArgument, ServiceError
 from servicekit.quotas import QuotaKind
 from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
@@ -94,18 +94,26 @@ class EmbedderClient(EmbedderPort):
         began = time.perf_counter()
         try:
             response = await self._caller.call(method, request)
-        except (DeadlineExceeded, asyncio.CancelledError):
-            # No cost is reported for decoding: otherwise a caller that leaves early would pay for
-            # decoding.
+        except (DeadlineExceeded, InvalidArgument, asyncio.CancelledError):
+            # No cost is reported: a caller that leaves early, or whose photo is rejected after it
+            # was decoded, is charged the time that it waited.
             quotas.spend(QuotaKind.DECODE_SECONDS, time.perf_counter() - began)
             raise
-        quotas.spend(QuotaKind.DECODE_SECONDS, messages.seconds(response.stage_timings, "intake"))
+        quotas.spend(QuotaKind.DECODE_SECONDS, _decoding_seconds(response))
         return response
 
     async def spaces(self, catalog_id: str) -> Sequence[EmbedderSpace]:
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
         response = await self._caller.call(self._stub.ListSpaces, request, note=True)
         return response.spaces
+
+
+def _decoding_seconds(response: Any) -> float:
+    """Return the processor seconds of decoding; of an embedder before 0.17 the time on the
+    clock."""
+    if response.HasField("decoding_time"):
+        return float(response.decoding_time.ToNanoseconds() / 1e9)
+    return messages.seconds(response.stage_timings, "intake")
 
 
 def _item(signal: Signal, space: str = "", version: str = "", views: int = 0) -> pb.EmbedItem:

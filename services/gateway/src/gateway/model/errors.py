@@ -4,7 +4,7 @@ ServiceError
 ├── InvalidArgument
 │   ├── AttributionInvalid  ATTRIBUTION_TOKEN_INVALID
 │   ├── FilterInvalid       FILTER_INVALID
-│   ├── ImageRefused        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, BOX_INVALID
+│   ├── ImageRefused        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, IMAGES_TOO_LARGE, URI_FORBIDDEN, …
 │   ├── RequestTooExpensive REQUEST_TOO_EXPENSIVE
 │   └── SceneInvalid        SCENE_INVALID
 ├── NotFound

@@ -15,7 +15,9 @@ from servicekit.errors import ServiceError
 
 PARTS = {"BOX_INVALID": "box", "SUBJECT_SEARCH_UNAVAILABLE": "find_subject"}
 """Invalid field of a photo's signal, by reason of the embedder's error."""
-REFUSED = frozenset({"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "URI_FORBIDDEN", *PARTS})
+REFUSED = frozenset(
+    {"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "IMAGES_TOO_LARGE", "URI_FORBIDDEN", *PARTS}
+)
 """Reasons of the embedder for invalid photos: errors of the caller."""
 
 

@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,8 +29,10 @@ from servicekit.decoding import (
     DecodingOutOfMemory,
     DecodingRefused,
     DecodingUnavailable,
+    Turn,
 )
 from servicekit.errors import ServiceError
+from servicekit.fair_permits import Party
 from servicekit.fetch import Fetcher, FetchPolicy
 from sightline_rules import photos
 
@@ -77,15 +79,16 @@ class PhotoStore:
         if self._folder is not None:
             self._folder.close()
 
-    async def fetch(self, uri: str) -> bytes:
-        return await self._fetcher.fetch(uri)
+    def fetched(self, uri: str) -> AbstractAsyncContextManager[bytes]:
+        return self._fetcher.fetched(uri)
 
-    async def inspect(self, data: bytes) -> photos.PhotoInfo:
+    async def inspect(self, catalog_id: str, data: bytes) -> photos.PhotoInfo:
         try:
             photos.check_size(data, self._limits)
             photos.sniff(data)  # a file that is no photo needs no process
             order = photo_work.order(self._limits)
-            facts, _ = await self._decoders.run(order, data, photo_work.WANTED)
+            turn = Turn(Party.of(catalog_id))
+            facts, _ = await self._decoders.run(order, data, photo_work.WANTED, turn)
             return await asyncio.to_thread(photo_work.understood, facts, data, self._limits)
         except photos.PhotoRejectedError as error:
             raise errors.ImageRejected(str(error.reason), str(error)) from error

@@ -29,13 +29,21 @@ async def take_images(
 
 async def _take(given: ImageDraft, path: str, uploads: Uploads) -> Image:
     """Check and store one photo, fetched first if only its address is given."""
+    if not given.uri:
+        return await _keep(given, given.content, path, "content", uploads)
     try:
-        content = await uploads.fetch(given.uri) if given.uri else given.content
-        info = await uploads.inspect(content)
+        async with uploads.fetched(given.uri) as content:
+            return await _keep(given, content, path, "uri", uploads)
     except (UriForbidden, UriUnreadable) as error:
         raise error.at(f"{path}.uri") from error
+
+
+async def _keep(
+    given: ImageDraft, content: bytes, path: str, field: str, uploads: Uploads
+) -> Image:
+    try:
+        info = await uploads.inspect(content)
     except ImageRejected as error:
-        field = "uri" if given.uri else "content"
         raise ImageRejected(error.reason, error.message, f"{path}.{field}") from error
     if given.image_id and given.image_id != info.image_id:
         raise ProductInvalid.at(f"{path}.image_id", "is not the SHA-256 of the content")
@@ -67,7 +75,8 @@ async def hash_photos(catalog_id: str, limit: int, record: HashRecord, photos: P
     try:
         for image_id in await record.unhashed(catalog_id, limit):
             try:
-                info = await photos.inspect(await photos.get(catalog_id, image_id))
+                data = await photos.get(catalog_id, image_id)
+                info = await photos.inspect(catalog_id, data)
                 hashes[image_id] = info.perceptual_hash
             except (ImageNotFound, ImageDamaged, ImageRejected):
                 hashes[image_id] = NO_HASH

@@ -6,6 +6,7 @@ products, imports and restores. Backups that were made before still hold them.
 """
 
 import re
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from retriever.domain.errors import ImageTakenDown
@@ -27,11 +28,11 @@ class PermittedPhotos:
     photos: Photos
     record: TakedownRecord
 
-    async def inspect(self, data: bytes) -> PhotoInfo:
-        return await self.photos.inspect(data)
+    async def inspect(self, catalog_id: str, data: bytes) -> PhotoInfo:
+        return await self.photos.inspect(catalog_id, data)
 
-    async def fetch(self, uri: str) -> bytes:
-        return await self.photos.fetch(uri)
+    def fetched(self, uri: str) -> AbstractAsyncContextManager[bytes]:
+        return self.photos.fetched(uri)
 
     async def put(self, catalog_id: str, image_id: str, data: bytes) -> Mark | None:
         """Store a photo; see Photos. Raise ImageTakenDown if it was taken down."""

@@ -9,7 +9,7 @@ a process that was killed, and of a time in which the record did not answer.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from prometheus_client import Counter
 
@@ -37,10 +37,10 @@ class Uploads:
         self._named = set[str]()
 
     async def inspect(self, data: bytes) -> PhotoInfo:
-        return await self._photos.inspect(data)
+        return await self._photos.inspect(self._catalog_id, data)
 
-    async def fetch(self, uri: str) -> bytes:
-        return await self._photos.fetch(uri)
+    def fetched(self, uri: str) -> AbstractAsyncContextManager[bytes]:
+        return self._photos.fetched(uri)
 
     async def put(self, image_id: str, data: bytes) -> None:
         """Store a photo, once. Raises what Photos.put does."""

@@ -1,5 +1,6 @@
 """The photo store."""
 
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias
 
 from sightline_rules.photos import PhotoInfo
@@ -11,11 +12,14 @@ Mark: TypeAlias = tuple[int, int]
 class Photos(Protocol):
     """The content-addressed store of photos."""
 
-    async def inspect(self, data: bytes) -> PhotoInfo:
+    async def inspect(self, catalog_id: str, data: bytes) -> PhotoInfo:
         """Return a photo's properties. Raises ImageRejected, PhotosUnavailable."""
 
-    async def fetch(self, uri: str) -> bytes:
-        """Return the file at an address. Raises UriForbidden, UriUnreadable."""
+    def fetched(self, uri: str) -> AbstractAsyncContextManager[bytes]:
+        """Provide the file at an address, whose bytes are counted until the block ends.
+
+        Raises UriForbidden, UriUnreadable.
+        """
 
     async def put(self, catalog_id: str, image_id: str, data: bytes) -> Mark | None:
         """Store bytes durably.
