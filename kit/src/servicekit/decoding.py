@@ -16,7 +16,7 @@ The SPARE memory of a process suffices for most photos. A photo that needs more,
 takes the rest from the memory that all processes share: it waits for it, and is rejected if it
 exceeds the total. The kernel limits each process to its share.
 
-Callers and catalogs take turns by the processor time that their items took (fair_turns.py), which
+Callers and catalogs take turns by the processor time that their items took (fair_permits.py), which
 the kernel measures. A process works for one catalog only (decoding_pool.py): one that was taken
 over by a photo learns nothing of another catalog's.
 """

@@ -6,14 +6,17 @@ Python's parser takes time that grows with the square of a key's levels: one key
 
 from typing import Any
 
+from servicekit import access
 from servicekit.decoding import (
     Decoders,
     DecodingFailed,
     DecodingRefused,
     DecodingTimedOut,
     DecodingUnavailable,
+    Turn,
 )
 from servicekit.errors import Unavailable
+from servicekit.fair_permits import Party
 from servicekit.toml_process import ENTRIES, decoded
 
 MOST_BYTES = 64 * 1024
@@ -41,7 +44,12 @@ class TomlParser:
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._process = Decoders(
-            "servicekit.toml_process", 1, seconds=seconds, memory_bytes=0, photo_bytes=MOST_BYTES
+            "servicekit.toml_process",
+            1,
+            seconds=seconds,
+            memory_bytes=0,
+            photo_bytes=MOST_BYTES,
+            idle=0,
         )
 
     async def parse(self, text: str) -> dict[str, Any]:
@@ -49,7 +57,8 @@ class TomlParser:
         content = text.encode()
         check_limits(text, len(content))
         try:
-            (size,), found = await self._process.run(b"", content, ENTRIES)
+            turn = Turn(Party.of(access.about.get()))
+            (size,), found = await self._process.run(b"", content, ENTRIES, turn)
         except DecodingRefused as error:
             raise TomlInvalid(str(error)) from None
         except DecodingUnavailable:
