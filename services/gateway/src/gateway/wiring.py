@@ -21,6 +21,7 @@ from gateway.state.answers import AnswerQueue
 from gateway.state.experiments import RunningExperiments
 from gateway.state.run import PeerClients, RequestDependencies
 from gateway.state.scenes import SceneFiles
+from gateway.state.scenes.texts import ParseToml
 from gateway.state.snapshots import Snapshots
 from gateway.state.snapshots.files import SnapshotFiles
 from gateway.state.snapshots.reading import SnapshotSource
@@ -32,6 +33,7 @@ from servicekit.channel import connect
 from servicekit.keyring import SigningKeys
 from servicekit.server import Binding, Listener
 from servicekit.tls import Certificates
+from servicekit.untrusted_toml import TomlParser
 from sightline.common.v1.product_pb2 import Product
 
 VERSION = version("sightline-gateway")
@@ -48,12 +50,14 @@ class Gateway:
     audit: Audit
     answers: AnswerQueue
     snapshots: Snapshots
+    toml: TomlParser
     connections: Sequence[Connection]
 
     async def close(self, seconds: float) -> None:
         """Send queued records for at most `seconds`, then close the channels."""
         await self.answers.close(seconds)
         await self.snapshots.close()
+        self.toml.close()
         for channel, caller in self.connections:
             caller.close()
             await channel.close(None)
@@ -81,6 +85,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     snapshots = _snapshots(settings, beside := _beside(settings, known))
     snapshots.start()
     folder = settings.experiments_folder
+    toml = TomlParser()
     experiments = RunningExperiments(folder, settings.catalogs, scenes, ranking) if folder else None
     deps = _dependencies(
         settings,
@@ -93,12 +98,21 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     )
     servicers = (
         recommendation.RecommendationServicer(deps),
-        _admin(settings, passthrough, connections, scenes, log, experiments=experiments),
+        _admin(
+            settings,
+            passthrough,
+            connections,
+            scenes,
+            log,
+            parse=toml.parse,
+            experiments=experiments,
+        ),
         *_routed(settings, passthrough, connections, keys),
     )
     bindings = [Binding.of(servicer) for servicer in servicers]
     channels = [once, *connections.values(), *beside.values()]
-    return Gateway(bindings, Audit(log.append, settings.catalogs), answers, snapshots, channels)
+    audit = Audit(log.append, settings.catalogs)
+    return Gateway(bindings, audit, answers, snapshots, toml, channels)
 
 
 def _routed(
@@ -124,12 +138,14 @@ def _admin(
     scenes: SceneFiles,
     log: AuditLog,
     *,
+    parse: ParseToml,
     experiments: RunningExperiments | None,
 ) -> admin.AdminServicer:
     return admin.AdminServicer(  # type: ignore[abstract]
         settings.catalogs,
         passthrough,
         scenes=scenes,
+        parse=parse,
         embedder=embedder.EmbedderClient(*connections[Peer.EMBEDDER]),
         ranker=ranker.RankerClient(*connections[Peer.RANKER]),
         retriever=retriever.RetrieverClient(*connections[Peer.RETRIEVER]),
