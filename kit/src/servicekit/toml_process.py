@@ -3,6 +3,7 @@
 Module of `servicekit.decoding_process`. Entries are returned as JSON, padded with spaces.
 """
 
+import contextlib
 import json
 import struct
 import tomllib
@@ -62,5 +63,6 @@ def _timed(value: Any) -> Any:
 def _times(table: dict[str, Any]) -> Any:
     match table:
         case {"": [str(kind), str(said)]} if len(table) == 1 and kind in _TIMES:
-            return _TIMES[kind].fromisoformat(said)
+            with contextlib.suppress(ValueError):  # a caller's own table
+                return _TIMES[kind].fromisoformat(said)
     return table
