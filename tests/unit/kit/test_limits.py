@@ -370,10 +370,12 @@ async def test_a_caller_has_half_of_all_streams_over_however_many_connections() 
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(serving(max_streams=4))
         peers = [await stack.enter_async_context(channel.connect(address)) for _ in range(3)]
-        held = [peer.unary_stream(STREAM)(b"wait", metadata=named("greedy")) for peer in peers]
-        for each in held[:2]:
+        watches = [peer.unary_stream(STREAM) for peer in peers]
+        held = [watch(b"wait", metadata=named("greedy")) for watch in watches[:2]]
+        for each in held:
             await asyncio.wait_for(each.read(), SECONDS)
-        assert (await refused(held[2].read())).reason == "STREAMS_EXHAUSTED"
+        error = await refused(watches[2](b"x", metadata=named("greedy")).read())
+        assert error.reason == "STREAMS_EXHAUSTED"
         other = peers[0].unary_stream(STREAM)(b"wait", metadata=named("other"))
         assert await other.read() == b"first"
 
