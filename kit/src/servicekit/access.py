@@ -3,13 +3,13 @@
 A server has one `AccessPolicy`. It names the caller of each call before the request is read:
 unknown callers are rejected with UNAUTHENTICATED, callers without the right with PERMISSION_DENIED.
 Rights follow from the caller's roles and catalogs. The role that a call needs is declared in its
-proto (`sightline.common.v1.access`); RPCs without a role annotation are denied.
+proto (`sightline.common.v1.access`); RPCs without a role annotation are denied. Between services,
+the proto names the peers that may make a call (`sightline.common.v1.peers`), in the same way.
 """
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -44,6 +44,17 @@ class Role(StrEnum):
     MODELS = "models"
     PRIVACY = "privacy"
     OPERATE = "operate"
+
+
+class PeerName(StrEnum):
+    """A process of an installation; see sightline.common.v1.Peer."""
+
+    GATEWAY = "gateway"
+    EMBEDDER = "embedder"
+    RETRIEVER = "retriever"
+    RETRIEVER_WORKER = "retriever-worker"
+    RANKER = "ranker"
+    RANKER_WORKER = "ranker-worker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +112,17 @@ class TokenInvalid(Unauthenticated, reason="TOKEN_INVALID"):
 class PeerUnknown(Unauthenticated, reason="PEER_UNKNOWN"):
     """The caller is not a service of this installation."""
 
-    message = "only this installation's services may call: see …_PEER_KEY_FILE and …_PEER_NAMES"
+    message = (
+        "only this installation's services may call: see …_PEER_KEYS_FOLDER, …_PEER_TLS_FOLDER"
+    )
+
+
+class PeerForbidden(PermissionDenied, reason="PEER_FORBIDDEN"):
+    """The caller is a service of this installation, but not one that may make this call."""
+
+    def __init__(self, peer: PeerName, allowed: frozenset[PeerName]) -> None:
+        names = ", ".join(sorted(allowed)) or "no service"
+        super().__init__(f"{peer} may not make this call: its proto names {names}")
 
 
 class RoleMissing(PermissionDenied, reason="ROLE_MISSING"):
@@ -129,6 +150,8 @@ class MethodRule:
     audited: bool = False
     """True: calls are written to the audit log. The proto declares it, or the call is an
     administrative change."""
+    peers: frozenset[PeerName] = frozenset()
+    """Services that may make the call; empty: none."""
 
 
 @cache
@@ -144,7 +167,11 @@ def rule(method: str) -> MethodRule:
     given = (access_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in options.roles)
     changes = described.idempotency_level != MethodOptions.NO_SIDE_EFFECTS
     audited = options.audited or (options.admin and changes)
-    return MethodRule(frozenset(map(Role, given)), options.admin, audited)
+    names = map(access_pb2.Peer.Name, described.Extensions[access_pb2.peers])
+    peers = (name.removeprefix("PEER_").lower().replace("_", "-") for name in names)
+    return MethodRule(
+        frozenset(map(Role, given)), options.admin, audited, frozenset(map(PeerName, peers))
+    )
 
 
 def bearer(metadata: Mapping[str, str]) -> str:
@@ -180,34 +207,20 @@ OPEN = OpenAccess()
 
 
 class PeersOnly:
-    """Admits services of the suite, by a shared key, by a name in their certificate, or by both.
+    """Admits each service of the suite to the calls whose protos name it.
 
     The name of the original caller is taken from their metadata.
     """
 
-    def __init__(
-        self, keys: Callable[[], Iterable[str]] | None, names: Collection[str] = ()
-    ) -> None:
-        """`keys`: the accepted ones; None: calls need no key. `names`: the certificate must have
-        one of them; empty: it needs none."""
-        self._keys, self._names = keys, frozenset(names)
+    def __init__(self, identify: Callable[[Mapping[str, str], Any], PeerName | None]) -> None:
+        """`identify`: returns the peer that made a call by its metadata and gRPC's context, `None`
+        for credentials that services share, with which every call is allowed. It raises
+        PeerUnknown."""
+        self._identify = identify
 
-    def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:  # noqa: ARG002
-        """Return PEER under the name of the original caller. Raises PeerUnknown."""
-        if self._names and self._names.isdisjoint(_names_of(context)):
-            raise PeerUnknown
-        if self._keys is not None and not _has_one(metadata, self._keys()):
-            raise PeerUnknown
+    def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:
+        """Return PEER under the name of the original caller. Raises PeerUnknown, PeerForbidden."""
+        peer = self._identify(metadata, context)
+        if peer is not None and peer not in (allowed := rule(method).peers):
+            raise PeerForbidden(peer, allowed)
         return replace(PEER, name=unquote(metadata[FOR])) if FOR in metadata else PEER
-
-
-def _names_of(context: Any) -> set[str]:
-    """Return the subject alternative names of the caller's certificate, which TLS has verified."""
-    given = context.auth_context().get("x509_subject_alternative_name", ())
-    return {name.decode("utf-8", "replace") for name in given}
-
-
-def _has_one(metadata: Mapping[str, str], keys: Iterable[str]) -> bool:
-    """Return whether a call carries one of the keys."""
-    given = metadata.get(AUTHORIZATION, "").removeprefix(_BEARER).encode()
-    return any(hmac.compare_digest(given, key.encode()) for key in keys)

@@ -192,31 +192,50 @@ class PeerSettings(TraceSettings):
     CALLED: ClassVar[tuple[str, ...]] = ()
     """The fields that name peers to call."""
 
-    peer_key_file: Path | None = None
-    """File with the key that the services share, at least 32 random characters; a second line is
-    another key that is accepted during rotation. Reloaded when it changes. Without it and without
+    peer_keys_folder: Path | None = None
+    """Folder with a key file for each service that calls this one or is called by it,
+    `SERVICE.key`: at least 32 random characters that only these two have; a second line is another
+    key that is accepted during rotation. Reloaded when they change. Without it and without
     `peer_tls_folder`, a service does not authenticate callers."""
 
     peer_tls_folder: Path | None = None
     """Folder with `tls.crt`, `tls.key` and `ca.crt` (PEM) for TLS and mutual authentication between
-    the services. Reloaded when they change."""
+    the services. The certificate names its service: `spiffe://TRUST-DOMAIN/sightline/SERVICE` is
+    its only URI. Reloaded when they change."""
+
+    peer_trust_domain: str = Field(default="cluster.local", pattern=r"^[a-z0-9._-]{1,255}$")
+    """Trust domain of the services' names in certificates."""
 
     peer_names: tuple[str, ...] = ()
-    """Subject alternative names, one of which a caller's certificate must have. Empty: every
-    certificate signed by `ca.crt` is accepted."""
+    """Subject alternative names, one of which a caller's certificate must have in addition. Empty:
+    no other name is required."""
+
+    peer_shared: bool = False
+    """If true, certificates without a service's name, and the key of `peer_key_file`, are accepted
+    too and allow every call, as in releases before 0.17. For the time of an upgrade from them
+    (docs/operate/upgrading.md)."""
+
+    peer_key_file: Path | None = None
+    """File with the key that all services share, as releases before 0.17 need it; a second line is
+    another key that is accepted. Needs `peer_shared`."""
 
     @model_validator(mode="after")
     def _names_of_certificates(self) -> Self:
         if self.peer_names and self.peer_tls_folder is None:
             raise ValueError("peer_names needs peer_tls_folder: names stand in certificates")
+        if self.peer_key_file is not None and not self.peer_shared:
+            raise ValueError(
+                "peer_key_file allows every service every call: set peer_keys_folder instead, or"
+                " peer_shared during an upgrade"
+            )
         return self
 
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()
         folder = self.variable("peer_tls_folder")
-        if self.peer_key_file is None and self.peer_tls_folder is None:
-            key = self.variable("peer_key_file")
-            yield f"services do not authenticate callers: set {key}, {folder} or both"
+        if not (self.peer_keys_folder or self.peer_key_file or self.peer_tls_folder):
+            keys = self.variable("peer_keys_folder")
+            yield f"services do not authenticate callers: set {keys}, {folder} or both"
         for field in self.CALLED if self.peer_tls_folder is None else ():
             if not is_local(target := getattr(self, field)):
                 yield f"{self.variable(field)}: {target} is called in plain text: set {folder}"

@@ -61,6 +61,46 @@ ROLE_OPERATE: Role.ValueType  # 6
 """Operate the suite: status, index generations, backups and restores."""
 Global___Role: typing_extensions.TypeAlias = Role
 
+class _Peer:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _PeerEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Peer.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    PEER_UNSPECIFIED: _Peer.ValueType  # 0
+    """Not a peer."""
+    PEER_GATEWAY: _Peer.ValueType  # 1
+    """The gateway."""
+    PEER_EMBEDDER: _Peer.ValueType  # 2
+    """The embedder, which calls no peer."""
+    PEER_RETRIEVER: _Peer.ValueType  # 3
+    """The retriever's server, which calls no peer."""
+    PEER_RETRIEVER_WORKER: _Peer.ValueType  # 4
+    """The retriever's worker."""
+    PEER_RANKER: _Peer.ValueType  # 5
+    """The ranker's server, which calls no peer."""
+    PEER_RANKER_WORKER: _Peer.ValueType  # 6
+    """The ranker's worker, and trainings."""
+
+class Peer(_Peer, metaclass=_PeerEnumTypeWrapper):
+    """A process of an installation that may call another one. A peer proves its name by its certificate or its key."""
+
+PEER_UNSPECIFIED: Peer.ValueType  # 0
+"""Not a peer."""
+PEER_GATEWAY: Peer.ValueType  # 1
+"""The gateway."""
+PEER_EMBEDDER: Peer.ValueType  # 2
+"""The embedder, which calls no peer."""
+PEER_RETRIEVER: Peer.ValueType  # 3
+"""The retriever's server, which calls no peer."""
+PEER_RETRIEVER_WORKER: Peer.ValueType  # 4
+"""The retriever's worker."""
+PEER_RANKER: Peer.ValueType  # 5
+"""The ranker's server, which calls no peer."""
+PEER_RANKER_WORKER: Peer.ValueType  # 6
+"""The ranker's worker, and trainings."""
+Global___Peer: typing_extensions.TypeAlias = Peer
+
 @typing.final
 class Access(google.protobuf.message.Message):
     """Who may make a call. A public call without this option is denied to every caller."""
@@ -92,5 +132,10 @@ class Access(google.protobuf.message.Message):
 Global___Access: typing_extensions.TypeAlias = Access
 
 ACCESS_FIELD_NUMBER: builtins.int
+PEERS_FIELD_NUMBER: builtins.int
 access: google.protobuf.internal.extension_dict._ExtensionFieldDescriptor[google.protobuf.descriptor_pb2.MethodOptions, Global___Access]
 """Access rules of a public method of the gateway."""
+peers: google.protobuf.internal.extension_dict._ExtensionFieldDescriptor[google.protobuf.descriptor_pb2.MethodOptions, google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Peer.ValueType]]
+"""Peers that may call a method of embedder, retriever or ranker. A method without this option is denied to every peer.
+It has no effect on the gateway, whose callers have roles.
+"""

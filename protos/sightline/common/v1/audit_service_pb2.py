@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'sightline/common/v1/audit_service.proto\x12\x13sightline.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x01\n\nAuditEntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x12\n\ncatalog_id\x18\x05 \x01(\t\x12\x0c\n\x04\x63ode\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\"q\n\x17\x41ppendAuditEntryRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\x05\x65ntry\x18\x03 \x01(\x0b\x32\x1f.sightline.common.v1.AuditEntry\"\x1a\n\x18\x41ppendAuditEntryResponse\"\xd8\x01\n\x17ListAuditEntriesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x62\x65\x66ore_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63\x61ller\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"e\n\x18ListAuditEntriesResponse\x12\x30\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1f.sightline.common.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xfa\x01\n\x0c\x41uditService\x12t\n\x10\x41ppendAuditEntry\x12,.sightline.common.v1.AppendAuditEntryRequest\x1a-.sightline.common.v1.AppendAuditEntryResponse\"\x03\x90\x02\x02\x12t\n\x10ListAuditEntries\x12,.sightline.common.v1.ListAuditEntriesRequest\x1a-.sightline.common.v1.ListAuditEntriesResponse\"\x03\x90\x02\x01\x42H\n\x13sightline.common.v1B\x11\x41uditServiceProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'sightline/common/v1/audit_service.proto\x12\x13sightline.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/access.proto\"\xae\x01\n\nAuditEntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x12\n\ncatalog_id\x18\x05 \x01(\t\x12\x0c\n\x04\x63ode\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\"q\n\x17\x41ppendAuditEntryRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\x05\x65ntry\x18\x03 \x01(\x0b\x32\x1f.sightline.common.v1.AuditEntry\"\x1a\n\x18\x41ppendAuditEntryResponse\"\xd8\x01\n\x17ListAuditEntriesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x62\x65\x66ore_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63\x61ller\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"e\n\x18ListAuditEntriesResponse\x12\x30\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1f.sightline.common.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x84\x02\n\x0c\x41uditService\x12y\n\x10\x41ppendAuditEntry\x12,.sightline.common.v1.AppendAuditEntryRequest\x1a-.sightline.common.v1.AppendAuditEntryResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12y\n\x10ListAuditEntries\x12,.sightline.common.v1.ListAuditEntriesRequest\x1a-.sightline.common.v1.ListAuditEntriesResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42H\n\x13sightline.common.v1B\x11\x41uditServiceProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,19 +35,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.common.v1B\021AuditServiceProtoP\001Z\034sightline/common/v1;commonv1'
   _globals['_AUDITSERVICE'].methods_by_name['AppendAuditEntry']._loaded_options = None
-  _globals['_AUDITSERVICE'].methods_by_name['AppendAuditEntry']._serialized_options = b'\220\002\002'
+  _globals['_AUDITSERVICE'].methods_by_name['AppendAuditEntry']._serialized_options = b'\220\002\002\212\311\030\001\001'
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditEntries']._loaded_options = None
-  _globals['_AUDITSERVICE'].methods_by_name['ListAuditEntries']._serialized_options = b'\220\002\001'
-  _globals['_AUDITENTRY']._serialized_start=98
-  _globals['_AUDITENTRY']._serialized_end=272
-  _globals['_APPENDAUDITENTRYREQUEST']._serialized_start=274
-  _globals['_APPENDAUDITENTRYREQUEST']._serialized_end=387
-  _globals['_APPENDAUDITENTRYRESPONSE']._serialized_start=389
-  _globals['_APPENDAUDITENTRYRESPONSE']._serialized_end=415
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=418
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=634
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=636
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=737
-  _globals['_AUDITSERVICE']._serialized_start=740
-  _globals['_AUDITSERVICE']._serialized_end=990
+  _globals['_AUDITSERVICE'].methods_by_name['ListAuditEntries']._serialized_options = b'\220\002\001\212\311\030\001\001'
+  _globals['_AUDITENTRY']._serialized_start=132
+  _globals['_AUDITENTRY']._serialized_end=306
+  _globals['_APPENDAUDITENTRYREQUEST']._serialized_start=308
+  _globals['_APPENDAUDITENTRYREQUEST']._serialized_end=421
+  _globals['_APPENDAUDITENTRYRESPONSE']._serialized_start=423
+  _globals['_APPENDAUDITENTRYRESPONSE']._serialized_end=449
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=452
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=668
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=670
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=771
+  _globals['_AUDITSERVICE']._serialized_start=774
+  _globals['_AUDITSERVICE']._serialized_end=1034
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_ac
 from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sightline/common/v1/job_service.proto\x12\x13sightline.common.v1\x1a sightline/common/v1/access.proto\x1a\x1dsightline/common/v1/job.proto\"G\n\rGetJobRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\"n\n\x0fListJobsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"S\n\x10ListJobsResponse\x12&\n\x04jobs\x18\x01 \x03(\x0b\x32\x18.sightline.common.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"J\n\x10\x43\x61ncelJobRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\"I\n\x0fWatchJobRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t2\x87\x03\n\nJobService\x12U\n\x06GetJob\x12\".sightline.common.v1.GetJobRequest\x1a\x18.sightline.common.v1.Job\"\r\x90\x02\x01\xf2\xc8\x18\x06\n\x04\x03\x04\x05\x06\x12\x66\n\x08ListJobs\x12$.sightline.common.v1.ListJobsRequest\x1a%.sightline.common.v1.ListJobsResponse\"\r\x90\x02\x01\xf2\xc8\x18\x06\n\x04\x03\x04\x05\x06\x12]\n\tCancelJob\x12%.sightline.common.v1.CancelJobRequest\x1a\x18.sightline.common.v1.Job\"\x0f\x90\x02\x02\xf2\xc8\x18\x08\n\x04\x03\x04\x05\x06\x18\x01\x12[\n\x08WatchJob\x12$.sightline.common.v1.WatchJobRequest\x1a\x18.sightline.common.v1.Job\"\r\x90\x02\x01\xf2\xc8\x18\x06\n\x04\x03\x04\x05\x06\x30\x01\x42\x46\n\x13sightline.common.v1B\x0fJobServiceProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sightline/common/v1/job_service.proto\x12\x13sightline.common.v1\x1a sightline/common/v1/access.proto\x1a\x1dsightline/common/v1/job.proto\"G\n\rGetJobRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\"n\n\x0fListJobsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"S\n\x10ListJobsResponse\x12&\n\x04jobs\x18\x01 \x03(\x0b\x32\x18.sightline.common.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"J\n\x10\x43\x61ncelJobRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\"I\n\x0fWatchJobRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t2\x9c\x03\n\nJobService\x12[\n\x06GetJob\x12\".sightline.common.v1.GetJobRequest\x1a\x18.sightline.common.v1.Job\"\x13\x90\x02\x01\xf2\xc8\x18\x06\n\x04\x03\x04\x05\x06\x8a\xc9\x18\x02\x01\x06\x12k\n\x08ListJobs\x12$.sightline.common.v1.ListJobsRequest\x1a%.sightline.common.v1.ListJobsResponse\"\x12\x90\x02\x01\xf2\xc8\x18\x06\n\x04\x03\x04\x05\x06\x8a\xc9\x18\x01\x01\x12\x62\n\tCancelJob\x12%.sightline.common.v1.CancelJobRequest\x1a\x18.sightline.common.v1.Job\"\x14\x90\x02\x02\xf2\xc8\x18\x08\n\x04\x03\x04\x05\x06\x18\x01\x8a\xc9\x18\x01\x01\x12`\n\x08WatchJob\x12$.sightline.common.v1.WatchJobRequest\x1a\x18.sightline.common.v1.Job\"\x12\x90\x02\x01\xf2\xc8\x18\x06\n\x04\x03\x04\x05\x06\x8a\xc9\x18\x01\x01\x30\x01\x42\x46\n\x13sightline.common.v1B\x0fJobServiceProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,13 +35,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.common.v1B\017JobServiceProtoP\001Z\034sightline/common/v1;commonv1'
   _globals['_JOBSERVICE'].methods_by_name['GetJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['GetJob']._serialized_options = b'\220\002\001\362\310\030\006\n\004\003\004\005\006'
+  _globals['_JOBSERVICE'].methods_by_name['GetJob']._serialized_options = b'\220\002\001\362\310\030\006\n\004\003\004\005\006\212\311\030\002\001\006'
   _globals['_JOBSERVICE'].methods_by_name['ListJobs']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['ListJobs']._serialized_options = b'\220\002\001\362\310\030\006\n\004\003\004\005\006'
+  _globals['_JOBSERVICE'].methods_by_name['ListJobs']._serialized_options = b'\220\002\001\362\310\030\006\n\004\003\004\005\006\212\311\030\001\001'
   _globals['_JOBSERVICE'].methods_by_name['CancelJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['CancelJob']._serialized_options = b'\220\002\002\362\310\030\010\n\004\003\004\005\006\030\001'
+  _globals['_JOBSERVICE'].methods_by_name['CancelJob']._serialized_options = b'\220\002\002\362\310\030\010\n\004\003\004\005\006\030\001\212\311\030\001\001'
   _globals['_JOBSERVICE'].methods_by_name['WatchJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['WatchJob']._serialized_options = b'\220\002\001\362\310\030\006\n\004\003\004\005\006'
+  _globals['_JOBSERVICE'].methods_by_name['WatchJob']._serialized_options = b'\220\002\001\362\310\030\006\n\004\003\004\005\006\212\311\030\001\001'
   _globals['_GETJOBREQUEST']._serialized_start=127
   _globals['_GETJOBREQUEST']._serialized_end=198
   _globals['_LISTJOBSREQUEST']._serialized_start=200
@@ -53,5 +53,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHJOBREQUEST']._serialized_start=473
   _globals['_WATCHJOBREQUEST']._serialized_end=546
   _globals['_JOBSERVICE']._serialized_start=549
-  _globals['_JOBSERVICE']._serialized_end=940
+  _globals['_JOBSERVICE']._serialized_end=961
 # @@protoc_insertion_point(module_scope)

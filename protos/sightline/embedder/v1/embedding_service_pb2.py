@@ -24,6 +24,7 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
+from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 from sightline.common.v1 import answer_pb2 as sightline_dot_common_dot_v1_dot_answer__pb2
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 from sightline.common.v1 import photo_pb2 as sightline_dot_common_dot_v1_dot_photo__pb2
@@ -31,7 +32,7 @@ from sightline.common.v1 import vector_pb2 as sightline_dot_common_dot_v1_dot_ve
 from sightline.embedder.v1 import space_pb2 as sightline_dot_embedder_dot_v1_dot_space__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-sightline/embedder/v1/embedding_service.proto\x12\x15sightline.embedder.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/answer.proto\x1a sightline/common/v1/limits.proto\x1a\x1fsightline/common/v1/photo.proto\x1a sightline/common/v1/vector.proto\x1a!sightline/embedder/v1/space.proto\"\x9d\x01\n\x11\x42\x61tchEmbedRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12/\n\x05items\x18\x03 \x03(\x0b\x32 .sightline.embedder.v1.EmbedItem\x12/\n\x08priority\x18\x04 \x01(\x0e\x32\x1d.sightline.common.v1.Priority\"\x84\x02\n\tEmbedItem\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x13\n\timage_uri\x18\x04 \x01(\tH\x00\x12\r\n\x05space\x18\x03 \x01(\t\x12\x15\n\rspace_version\x18\x05 \x01(\t\x12\x32\n\nphoto_kind\x18\x06 \x01(\x0e\x32\x1e.sightline.common.v1.PhotoKind\x12\r\n\x05views\x18\x07 \x01(\x05\x12%\n\x03\x62ox\x18\x08 \x01(\x0b\x32\x18.sightline.common.v1.Box\x12\x14\n\x0c\x66ind_subject\x18\t \x01(\x08\x12\x10\n\x08\x63lassify\x18\n \x01(\x08\x42\t\n\x07\x63ontent\"\x82\x01\n\x12\x42\x61tchEmbedResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".sightline.embedder.v1.EmbedResult\x12\x37\n\rstage_timings\x18\x02 \x03(\x0b\x32 .sightline.common.v1.StageTiming\"\xca\x01\n\x0b\x45mbedResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12+\n\x06vector\x18\x02 \x01(\x0b\x32\x1b.sightline.common.v1.Vector\x12-\n\x07subject\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Subject\x12;\n\x0e\x63lassification\x18\x04 \x01(\x0b\x32#.sightline.common.v1.Classification\"\xaa\x01\n\x0f\x43lassifyRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12/\n\x05items\x18\x03 \x03(\x0b\x32 .sightline.embedder.v1.EmbedItem\x12\r\n\x05top_k\x18\x04 \x01(\x05\x12/\n\x08priority\x18\x05 \x01(\x0e\x32\x1d.sightline.common.v1.Priority\"\x83\x01\n\x10\x43lassifyResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32%.sightline.embedder.v1.ClassifyResult\x12\x37\n\rstage_timings\x18\x02 \x03(\x0b\x32 .sightline.common.v1.StageTiming\"\xa0\x01\n\x0e\x43lassifyResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12;\n\x0e\x63lassification\x18\x02 \x01(\x0b\x32#.sightline.common.v1.Classification\x12-\n\x07subject\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Subject\"\xd2\x01\n\x14\x43omparePhotosRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12/\n\x05\x66irst\x18\x03 \x01(\x0b\x32 .sightline.embedder.v1.EmbedItem\x12\x30\n\x06second\x18\x04 \x01(\x0b\x32 .sightline.embedder.v1.EmbedItem\x12/\n\x08priority\x18\x05 \x01(\x0e\x32\x1d.sightline.common.v1.Priority\"\xf5\x01\n\x15\x43omparePhotosResponse\x12\x12\n\nsimilarity\x18\x01 \x01(\x02\x12\x15\n\rspace_version\x18\x02 \x01(\t\x12\x34\n\x05\x66irst\x18\x03 \x01(\x0b\x32%.sightline.embedder.v1.SimilarityGrid\x12\x35\n\x06second\x18\x04 \x01(\x0b\x32%.sightline.embedder.v1.SimilarityGrid\x12\x0b\n\x03png\x18\x05 \x01(\x0c\x12\x37\n\rstage_timings\x18\x06 \x03(\x0b\x32 .sightline.common.v1.StageTiming\"\\\n\x0eSimilarityGrid\x12\r\n\x05views\x18\x01 \x01(\x05\x12\x0e\n\x06height\x18\x02 \x01(\x05\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x0e\n\x06values\x18\x04 \x01(\x0c\x12\x0c\n\x04rest\x18\x05 \x01(\x02\"l\n\x11ListSpacesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0binclude_all\x18\x03 \x01(\x08\x12\x1a\n\x12include_categories\x18\x04 \x01(\x08\"B\n\x12ListSpacesResponse\x12,\n\x06spaces\x18\x01 \x03(\x0b\x32\x1c.sightline.embedder.v1.Space\"\x8c\x04\n\x05Space\x12\r\n\x05space\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\x12\r\n\x05model\x18\x04 \x01(\t\x12\r\n\x05ready\x18\x05 \x01(\x08\x12\x15\n\rpreprocessing\x18\x06 \x01(\t\x12\x0f\n\x07licence\x18\x07 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x08 \x01(\x08\x12\x12\n\ncatalog_id\x18\t \x01(\t\x12\x30\n\x05state\x18\n \x01(\x0e\x32!.sightline.embedder.v1.SpaceState\x12\x13\n\x0btakes_texts\x18\x0b \x01(\x08\x12\x15\n\rshopper_views\x18\x0c \x01(\x05\x12\x17\n\x0f\x63\x61talogue_views\x18\r \x01(\x05\x12\x16\n\x0e\x63\x61tegory_count\x18\x0e \x01(\x05\x12:\n\nevaluation\x18\x0f \x01(\x0b\x32&.sightline.embedder.v1.SpaceEvaluation\x12/\n\x0b\x63reate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66orced\x18\x11 \x01(\x08\x12\x35\n\ncategories\x18\x12 \x03(\x0b\x32!.sightline.common.v1.CategoryPath\x12\x1a\n\x12shopper_photo_tags\x18\x13 \x03(\t2\xc7\x03\n\x10\x45mbeddingService\x12l\n\nBatchEmbed\x12(.sightline.embedder.v1.BatchEmbedRequest\x1a).sightline.embedder.v1.BatchEmbedResponse\"\t\x90\x02\x01\xfa\xc8\x18\x02\x08 \x12\x66\n\x08\x43lassify\x12&.sightline.embedder.v1.ClassifyRequest\x1a\'.sightline.embedder.v1.ClassifyResponse\"\t\x90\x02\x01\xfa\xc8\x18\x02\x08 \x12u\n\rComparePhotos\x12+.sightline.embedder.v1.ComparePhotosRequest\x1a,.sightline.embedder.v1.ComparePhotosResponse\"\t\x90\x02\x01\xfa\xc8\x18\x02\x08 \x12\x66\n\nListSpaces\x12(.sightline.embedder.v1.ListSpacesRequest\x1a).sightline.embedder.v1.ListSpacesResponse\"\x03\x90\x02\x01\x42R\n\x15sightline.embedder.v1B\x15\x45mbeddingServiceProtoP\x01Z sightline/embedder/v1;embedderv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-sightline/embedder/v1/embedding_service.proto\x12\x15sightline.embedder.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/answer.proto\x1a sightline/common/v1/limits.proto\x1a\x1fsightline/common/v1/photo.proto\x1a sightline/common/v1/vector.proto\x1a!sightline/embedder/v1/space.proto\"\x9d\x01\n\x11\x42\x61tchEmbedRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12/\n\x05items\x18\x03 \x03(\x0b\x32 .sightline.embedder.v1.EmbedItem\x12/\n\x08priority\x18\x04 \x01(\x0e\x32\x1d.sightline.common.v1.Priority\"\x84\x02\n\tEmbedItem\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x13\n\timage_uri\x18\x04 \x01(\tH\x00\x12\r\n\x05space\x18\x03 \x01(\t\x12\x15\n\rspace_version\x18\x05 \x01(\t\x12\x32\n\nphoto_kind\x18\x06 \x01(\x0e\x32\x1e.sightline.common.v1.PhotoKind\x12\r\n\x05views\x18\x07 \x01(\x05\x12%\n\x03\x62ox\x18\x08 \x01(\x0b\x32\x18.sightline.common.v1.Box\x12\x14\n\x0c\x66ind_subject\x18\t \x01(\x08\x12\x10\n\x08\x63lassify\x18\n \x01(\x08\x42\t\n\x07\x63ontent\"\x82\x01\n\x12\x42\x61tchEmbedResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".sightline.embedder.v1.EmbedResult\x12\x37\n\rstage_timings\x18\x02 \x03(\x0b\x32 .sightline.common.v1.StageTiming\"\xca\x01\n\x0b\x45mbedResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12+\n\x06vector\x18\x02 \x01(\x0b\x32\x1b.sightline.common.v1.Vector\x12-\n\x07subject\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Subject\x12;\n\x0e\x63lassification\x18\x04 \x01(\x0b\x32#.sightline.common.v1.Classification\"\xaa\x01\n\x0f\x43lassifyRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12/\n\x05items\x18\x03 \x03(\x0b\x32 .sightline.embedder.v1.EmbedItem\x12\r\n\x05top_k\x18\x04 \x01(\x05\x12/\n\x08priority\x18\x05 \x01(\x0e\x32\x1d.sightline.common.v1.Priority\"\x83\x01\n\x10\x43lassifyResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32%.sightline.embedder.v1.ClassifyResult\x12\x37\n\rstage_timings\x18\x02 \x03(\x0b\x32 .sightline.common.v1.StageTiming\"\xa0\x01\n\x0e\x43lassifyResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12;\n\x0e\x63lassification\x18\x02 \x01(\x0b\x32#.sightline.common.v1.Classification\x12-\n\x07subject\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Subject\"\xd2\x01\n\x14\x43omparePhotosRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12/\n\x05\x66irst\x18\x03 \x01(\x0b\x32 .sightline.embedder.v1.EmbedItem\x12\x30\n\x06second\x18\x04 \x01(\x0b\x32 .sightline.embedder.v1.EmbedItem\x12/\n\x08priority\x18\x05 \x01(\x0e\x32\x1d.sightline.common.v1.Priority\"\xf5\x01\n\x15\x43omparePhotosResponse\x12\x12\n\nsimilarity\x18\x01 \x01(\x02\x12\x15\n\rspace_version\x18\x02 \x01(\t\x12\x34\n\x05\x66irst\x18\x03 \x01(\x0b\x32%.sightline.embedder.v1.SimilarityGrid\x12\x35\n\x06second\x18\x04 \x01(\x0b\x32%.sightline.embedder.v1.SimilarityGrid\x12\x0b\n\x03png\x18\x05 \x01(\x0c\x12\x37\n\rstage_timings\x18\x06 \x03(\x0b\x32 .sightline.common.v1.StageTiming\"\\\n\x0eSimilarityGrid\x12\r\n\x05views\x18\x01 \x01(\x05\x12\x0e\n\x06height\x18\x02 \x01(\x05\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x0e\n\x06values\x18\x04 \x01(\x0c\x12\x0c\n\x04rest\x18\x05 \x01(\x02\"l\n\x11ListSpacesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0binclude_all\x18\x03 \x01(\x08\x12\x1a\n\x12include_categories\x18\x04 \x01(\x08\"B\n\x12ListSpacesResponse\x12,\n\x06spaces\x18\x01 \x03(\x0b\x32\x1c.sightline.embedder.v1.Space\"\x8c\x04\n\x05Space\x12\r\n\x05space\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\x12\r\n\x05model\x18\x04 \x01(\t\x12\r\n\x05ready\x18\x05 \x01(\x08\x12\x15\n\rpreprocessing\x18\x06 \x01(\t\x12\x0f\n\x07licence\x18\x07 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x08 \x01(\x08\x12\x12\n\ncatalog_id\x18\t \x01(\t\x12\x30\n\x05state\x18\n \x01(\x0e\x32!.sightline.embedder.v1.SpaceState\x12\x13\n\x0btakes_texts\x18\x0b \x01(\x08\x12\x15\n\rshopper_views\x18\x0c \x01(\x05\x12\x17\n\x0f\x63\x61talogue_views\x18\r \x01(\x05\x12\x16\n\x0e\x63\x61tegory_count\x18\x0e \x01(\x05\x12:\n\nevaluation\x18\x0f \x01(\x0b\x32&.sightline.embedder.v1.SpaceEvaluation\x12/\n\x0b\x63reate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66orced\x18\x11 \x01(\x08\x12\x35\n\ncategories\x18\x12 \x03(\x0b\x32!.sightline.common.v1.CategoryPath\x12\x1a\n\x12shopper_photo_tags\x18\x13 \x03(\t2\xdd\x03\n\x10\x45mbeddingService\x12r\n\nBatchEmbed\x12(.sightline.embedder.v1.BatchEmbedRequest\x1a).sightline.embedder.v1.BatchEmbedResponse\"\x0f\x90\x02\x01\xfa\xc8\x18\x02\x08 \x8a\xc9\x18\x02\x01\x04\x12k\n\x08\x43lassify\x12&.sightline.embedder.v1.ClassifyRequest\x1a\'.sightline.embedder.v1.ClassifyResponse\"\x0e\x90\x02\x01\xfa\xc8\x18\x02\x08 \x8a\xc9\x18\x01\x01\x12z\n\rComparePhotos\x12+.sightline.embedder.v1.ComparePhotosRequest\x1a,.sightline.embedder.v1.ComparePhotosResponse\"\x0e\x90\x02\x01\xfa\xc8\x18\x02\x08 \x8a\xc9\x18\x01\x01\x12l\n\nListSpaces\x12(.sightline.embedder.v1.ListSpacesRequest\x1a).sightline.embedder.v1.ListSpacesResponse\"\t\x90\x02\x01\x8a\xc9\x18\x02\x01\x04\x42R\n\x15sightline.embedder.v1B\x15\x45mbeddingServiceProtoP\x01Z sightline/embedder/v1;embedderv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,39 +41,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\025sightline.embedder.v1B\025EmbeddingServiceProtoP\001Z sightline/embedder/v1;embedderv1'
   _globals['_EMBEDDINGSERVICE'].methods_by_name['BatchEmbed']._loaded_options = None
-  _globals['_EMBEDDINGSERVICE'].methods_by_name['BatchEmbed']._serialized_options = b'\220\002\001\372\310\030\002\010 '
+  _globals['_EMBEDDINGSERVICE'].methods_by_name['BatchEmbed']._serialized_options = b'\220\002\001\372\310\030\002\010 \212\311\030\002\001\004'
   _globals['_EMBEDDINGSERVICE'].methods_by_name['Classify']._loaded_options = None
-  _globals['_EMBEDDINGSERVICE'].methods_by_name['Classify']._serialized_options = b'\220\002\001\372\310\030\002\010 '
+  _globals['_EMBEDDINGSERVICE'].methods_by_name['Classify']._serialized_options = b'\220\002\001\372\310\030\002\010 \212\311\030\001\001'
   _globals['_EMBEDDINGSERVICE'].methods_by_name['ComparePhotos']._loaded_options = None
-  _globals['_EMBEDDINGSERVICE'].methods_by_name['ComparePhotos']._serialized_options = b'\220\002\001\372\310\030\002\010 '
+  _globals['_EMBEDDINGSERVICE'].methods_by_name['ComparePhotos']._serialized_options = b'\220\002\001\372\310\030\002\010 \212\311\030\001\001'
   _globals['_EMBEDDINGSERVICE'].methods_by_name['ListSpaces']._loaded_options = None
-  _globals['_EMBEDDINGSERVICE'].methods_by_name['ListSpaces']._serialized_options = b'\220\002\001'
-  _globals['_BATCHEMBEDREQUEST']._serialized_start=301
-  _globals['_BATCHEMBEDREQUEST']._serialized_end=458
-  _globals['_EMBEDITEM']._serialized_start=461
-  _globals['_EMBEDITEM']._serialized_end=721
-  _globals['_BATCHEMBEDRESPONSE']._serialized_start=724
-  _globals['_BATCHEMBEDRESPONSE']._serialized_end=854
-  _globals['_EMBEDRESULT']._serialized_start=857
-  _globals['_EMBEDRESULT']._serialized_end=1059
-  _globals['_CLASSIFYREQUEST']._serialized_start=1062
-  _globals['_CLASSIFYREQUEST']._serialized_end=1232
-  _globals['_CLASSIFYRESPONSE']._serialized_start=1235
-  _globals['_CLASSIFYRESPONSE']._serialized_end=1366
-  _globals['_CLASSIFYRESULT']._serialized_start=1369
-  _globals['_CLASSIFYRESULT']._serialized_end=1529
-  _globals['_COMPAREPHOTOSREQUEST']._serialized_start=1532
-  _globals['_COMPAREPHOTOSREQUEST']._serialized_end=1742
-  _globals['_COMPAREPHOTOSRESPONSE']._serialized_start=1745
-  _globals['_COMPAREPHOTOSRESPONSE']._serialized_end=1990
-  _globals['_SIMILARITYGRID']._serialized_start=1992
-  _globals['_SIMILARITYGRID']._serialized_end=2084
-  _globals['_LISTSPACESREQUEST']._serialized_start=2086
-  _globals['_LISTSPACESREQUEST']._serialized_end=2194
-  _globals['_LISTSPACESRESPONSE']._serialized_start=2196
-  _globals['_LISTSPACESRESPONSE']._serialized_end=2262
-  _globals['_SPACE']._serialized_start=2265
-  _globals['_SPACE']._serialized_end=2789
-  _globals['_EMBEDDINGSERVICE']._serialized_start=2792
-  _globals['_EMBEDDINGSERVICE']._serialized_end=3247
+  _globals['_EMBEDDINGSERVICE'].methods_by_name['ListSpaces']._serialized_options = b'\220\002\001\212\311\030\002\001\004'
+  _globals['_BATCHEMBEDREQUEST']._serialized_start=335
+  _globals['_BATCHEMBEDREQUEST']._serialized_end=492
+  _globals['_EMBEDITEM']._serialized_start=495
+  _globals['_EMBEDITEM']._serialized_end=755
+  _globals['_BATCHEMBEDRESPONSE']._serialized_start=758
+  _globals['_BATCHEMBEDRESPONSE']._serialized_end=888
+  _globals['_EMBEDRESULT']._serialized_start=891
+  _globals['_EMBEDRESULT']._serialized_end=1093
+  _globals['_CLASSIFYREQUEST']._serialized_start=1096
+  _globals['_CLASSIFYREQUEST']._serialized_end=1266
+  _globals['_CLASSIFYRESPONSE']._serialized_start=1269
+  _globals['_CLASSIFYRESPONSE']._serialized_end=1400
+  _globals['_CLASSIFYRESULT']._serialized_start=1403
+  _globals['_CLASSIFYRESULT']._serialized_end=1563
+  _globals['_COMPAREPHOTOSREQUEST']._serialized_start=1566
+  _globals['_COMPAREPHOTOSREQUEST']._serialized_end=1776
+  _globals['_COMPAREPHOTOSRESPONSE']._serialized_start=1779
+  _globals['_COMPAREPHOTOSRESPONSE']._serialized_end=2024
+  _globals['_SIMILARITYGRID']._serialized_start=2026
+  _globals['_SIMILARITYGRID']._serialized_end=2118
+  _globals['_LISTSPACESREQUEST']._serialized_start=2120
+  _globals['_LISTSPACESREQUEST']._serialized_end=2228
+  _globals['_LISTSPACESRESPONSE']._serialized_start=2230
+  _globals['_LISTSPACESRESPONSE']._serialized_end=2296
+  _globals['_SPACE']._serialized_start=2299
+  _globals['_SPACE']._serialized_end=2823
+  _globals['_EMBEDDINGSERVICE']._serialized_start=2826
+  _globals['_EMBEDDINGSERVICE']._serialized_end=3303
 # @@protoc_insertion_point(module_scope)

@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 from sightline.common.v1 import answer_pb2 as sightline_dot_common_dot_v1_dot_answer__pb2
 from sightline.common.v1 import candidate_pb2 as sightline_dot_common_dot_v1_dot_candidate__pb2
 from sightline.common.v1 import event_pb2 as sightline_dot_common_dot_v1_dot_event__pb2
@@ -30,7 +31,7 @@ from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_li
 from sightline.ranker.v1 import ranking_service_pb2 as sightline_dot_ranker_dot_v1_dot_ranking__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(sightline/ranker/v1/answer_service.proto\x12\x13sightline.ranker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/answer.proto\x1a#sightline/common/v1/candidate.proto\x1a\x1fsightline/common/v1/event.proto\x1a sightline/common/v1/limits.proto\x1a)sightline/ranker/v1/ranking_service.proto\"\xf1\x04\n\x0c\x41nswerRecord\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x16\n\x0erequest_digest\x18\x02 \x01(\x0c\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\r\n\x05scene\x18\x04 \x01(\t\x12/\n\x08versions\x18\x05 \x01(\x0b\x32\x1d.sightline.common.v1.Versions\x12\x0c\n\x04seed\x18\x06 \x01(\x04\x12\x36\n\x08products\x18\x07 \x03(\x0b\x32$.sightline.ranker.v1.AnsweredProduct\x12\x36\n\x0c\x64\x65gradations\x18\x08 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12/\n\x0b\x61nswer_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0chidden_count\x18\x0b \x01(\x05\x12\x0c\n\x04\x61rms\x18\x0c \x03(\t\x12\x35\n\x07\x63olumns\x18\r \x01(\x0b\x32$.sightline.ranker.v1.AnsweredColumns\x12\x13\n\x0btotal_count\x18\x0e \x01(\x05\x12\x10\n\x08\x63ontrols\x18\x0f \x03(\t\x12/\n\x06inputs\x18\x10 \x01(\x0b\x32\x1f.sightline.ranker.v1.RankInputs\x12\x16\n\x0einputs_version\x18\x11 \x01(\x05\x12\x1c\n\x14left_out_product_ids\x18\x14 \x03(\t\"\x9c\x02\n\nRankInputs\x12\x31\n\x07request\x18\x01 \x01(\x0b\x32 .sightline.ranker.v1.RankRequest\x12\x1c\n\x14left_out_product_ids\x18\x02 \x03(\t\x12\x0e\n\x06places\x18\x03 \x01(\x0c\x12\x12\n\npopularity\x18\x04 \x01(\x0c\x12\x15\n\rrecent_events\x18\x05 \x03(\x03\x12\x16\n\x0emarking_events\x18\x06 \x03(\x03\x12\x15\n\rshopper_place\x18\x07 \x01(\x05\x12\x19\n\x11\x61ttributes_digest\x18\x08 \x01(\x0c\x12\r\n\x05\x64raws\x18\t \x01(\x0c\x12\x17\n\x0fsettings_digest\x18\n \x01(\x0c\x12\x10\n\x08personal\x18\x0b \x01(\x08\"\x86\x03\n\x0f\x41nsweredColumns\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x12\n\nraw_scores\x18\x02 \x01(\x0c\x12.\n\x05parts\x18\x03 \x03(\x0b\x32\x1f.sightline.ranker.v1.PackedPart\x12\x19\n\x11matched_image_ids\x18\x04 \x03(\t\x12\x14\n\x0c\x62ranch_names\x18\x05 \x03(\t\x12\x10\n\x08\x62ranches\x18\x06 \x03(\r\x12\x18\n\x10\x63ollapsed_counts\x18\x07 \x03(\x05\x12\x1d\n\x15\x63ollapsed_product_ids\x18\x08 \x03(\t\x12\x13\n\x0bscore_ranks\x18\t \x03(\x05\x12.\n\x05moves\x18\n \x03(\x0b\x32\x1f.sightline.ranker.v1.MoveColumn\x12\x14\n\x0cpropensities\x18\x0b \x01(\x0c\x12\x0e\n\x06scores\x18\x0c \x01(\x0c\x12\x33\n\x0bscore_event\x18\r \x01(\x0e\x32\x1e.sightline.common.v1.EventType\"*\n\nPackedPart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x01(\x0c\"L\n\nMoveColumn\x12.\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\x1f.sightline.common.v1.Move.Cause\x12\x0e\n\x06places\x18\x02 \x03(\x11\"\x85\x03\n\x0f\x41nsweredProduct\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\traw_score\x18\x02 \x01(\x01\x12-\n\x05parts\x18\x03 \x03(\x0b\x32\x1e.sightline.common.v1.ScorePart\x12,\n\x07reasons\x18\x04 \x03(\x0b\x32\x1b.sightline.common.v1.Reason\x12\x18\n\x10matched_image_id\x18\x05 \x01(\t\x12\x10\n\x08\x62ranches\x18\x06 \x03(\t\x12\x1d\n\x15\x63ollapsed_product_ids\x18\x07 \x03(\t\x12\x12\n\nscore_rank\x18\x08 \x01(\x05\x12(\n\x05moves\x18\t \x03(\x0b\x32\x19.sightline.common.v1.Move\x12\x12\n\npropensity\x18\n \x01(\x01\x12\x12\n\x05score\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12\x33\n\x0bscore_event\x18\x0c \x01(\x0e\x32\x1e.sightline.common.v1.EventTypeB\x08\n\x06_score\"r\n\x14RecordAnswersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x32\n\x07\x61nswers\x18\x03 \x03(\x0b\x32!.sightline.ranker.v1.AnswerRecord\".\n\x15RecordAnswersResponse\x12\x15\n\rwritten_count\x18\x01 \x01(\x05\"\xc2\x01\n\x10GetAnswerRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tanswer_id\x18\x03 \x01(\t\x12\x0e\n\x06offset\x18\x04 \x01(\x05\x12\r\n\x05limit\x18\x05 \x01(\x05\x12\x12\n\nas_columns\x18\x06 \x01(\x08\x12-\n\x07shopper\x18\x07 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x11\n\tdrop_seen\x18\x08 \x01(\x08\"\x89\x01\n\x12ListAnswersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05scene\x18\x03 \x01(\t\x12-\n\tfrom_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05limit\x18\x05 \x01(\x05\")\n\x13ListAnswersResponse\x12\x12\n\nanswer_ids\x18\x01 \x03(\t\"\x92\x01\n\x13ReplayAnswerRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tanswer_id\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\x31\n\x06\x63hange\x18\x05 \x01(\x0b\x32!.sightline.ranker.v1.ReplayChange\"\xac\x01\n\x0cReplayChange\x12\x30\n\x07weights\x18\x01 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartWeight\x12\x31\n\tdiversity\x18\x02 \x01(\x0b\x32\x1e.sightline.ranker.v1.Diversity\x12\x37\n\x08products\x18\x03 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\"\x9c\x02\n\x14ReplayAnswerResponse\x12\x31\n\x06record\x18\x01 \x01(\x0b\x32!.sightline.ranker.v1.AnswerRecord\x12\x38\n\nrecomputed\x18\x02 \x03(\x0b\x32$.sightline.ranker.v1.AnsweredProduct\x12\r\n\x05\x65qual\x18\x03 \x01(\x08\x12:\n\x0b\x64ifferences\x18\x04 \x03(\x0b\x32%.sightline.ranker.v1.ReplayDifference\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x35\n\x07\x63hanged\x18\x06 \x03(\x0b\x32$.sightline.ranker.v1.AnsweredProduct\"\xb9\x03\n\x10ReplayDifference\x12\x38\n\x04kind\x18\x01 \x01(\x0e\x32*.sightline.ranker.v1.ReplayDifference.Kind\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"\xcb\x02\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fKIND_NOT_RANKED\x10\x01\x12\x13\n\x0fKIND_MODEL_GONE\x10\x02\x12\x14\n\x10KIND_EVENTS_GONE\x10\x03\x12\x1b\n\x17KIND_ATTRIBUTES_CHANGED\x10\x04\x12\x19\n\x15KIND_SETTINGS_CHANGED\x10\x05\x12\x18\n\x14KIND_PHOTOS_NOT_KEPT\x10\x06\x12\x0e\n\nKIND_ORDER\x10\x07\x12\x10\n\x0cKIND_NUMBERS\x10\x08\x12\x16\n\x12KIND_SCENE_CHANGED\x10\t\x12\x16\n\x12KIND_SPACE_CHANGED\x10\n\x12\x18\n\x14KIND_SERVICE_CHANGED\x10\x0b\x12\x18\n\x14KIND_PRODUCT_CHANGED\x10\x0c\x12\x15\n\x11KIND_PRODUCT_GONE\x10\r\"Z\n\x14\x43ountControlsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0b\n\x03\x64\x61y\x18\x03 \x01(\x05\x12\r\n\x05names\x18\x04 \x03(\t\"J\n\x15\x43ountControlsResponse\x12\x31\n\x06\x63ounts\x18\x01 \x03(\x0b\x32!.sightline.ranker.v1.ControlCount\"+\n\x0c\x43ontrolCount\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x32\xa2\x04\n\rAnswerService\x12q\n\rRecordAnswers\x12).sightline.ranker.v1.RecordAnswersRequest\x1a*.sightline.ranker.v1.RecordAnswersResponse\"\t\x90\x02\x02\xfa\xc8\x18\x02\x08 \x12Z\n\tGetAnswer\x12%.sightline.ranker.v1.GetAnswerRequest\x1a!.sightline.ranker.v1.AnswerRecord\"\x03\x90\x02\x01\x12\x65\n\x0bListAnswers\x12\'.sightline.ranker.v1.ListAnswersRequest\x1a(.sightline.ranker.v1.ListAnswersResponse\"\x03\x90\x02\x01\x12n\n\x0cReplayAnswer\x12(.sightline.ranker.v1.ReplayAnswerRequest\x1a).sightline.ranker.v1.ReplayAnswerResponse\"\t\x90\x02\x01\xfa\xc8\x18\x02\x08 \x12k\n\rCountControls\x12).sightline.ranker.v1.CountControlsRequest\x1a*.sightline.ranker.v1.CountControlsResponse\"\x03\x90\x02\x01\x42I\n\x13sightline.ranker.v1B\x12\x41nswerServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(sightline/ranker/v1/answer_service.proto\x12\x13sightline.ranker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/answer.proto\x1a#sightline/common/v1/candidate.proto\x1a\x1fsightline/common/v1/event.proto\x1a sightline/common/v1/limits.proto\x1a)sightline/ranker/v1/ranking_service.proto\"\xf1\x04\n\x0c\x41nswerRecord\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x16\n\x0erequest_digest\x18\x02 \x01(\x0c\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\r\n\x05scene\x18\x04 \x01(\t\x12/\n\x08versions\x18\x05 \x01(\x0b\x32\x1d.sightline.common.v1.Versions\x12\x0c\n\x04seed\x18\x06 \x01(\x04\x12\x36\n\x08products\x18\x07 \x03(\x0b\x32$.sightline.ranker.v1.AnsweredProduct\x12\x36\n\x0c\x64\x65gradations\x18\x08 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12/\n\x0b\x61nswer_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0chidden_count\x18\x0b \x01(\x05\x12\x0c\n\x04\x61rms\x18\x0c \x03(\t\x12\x35\n\x07\x63olumns\x18\r \x01(\x0b\x32$.sightline.ranker.v1.AnsweredColumns\x12\x13\n\x0btotal_count\x18\x0e \x01(\x05\x12\x10\n\x08\x63ontrols\x18\x0f \x03(\t\x12/\n\x06inputs\x18\x10 \x01(\x0b\x32\x1f.sightline.ranker.v1.RankInputs\x12\x16\n\x0einputs_version\x18\x11 \x01(\x05\x12\x1c\n\x14left_out_product_ids\x18\x14 \x03(\t\"\x9c\x02\n\nRankInputs\x12\x31\n\x07request\x18\x01 \x01(\x0b\x32 .sightline.ranker.v1.RankRequest\x12\x1c\n\x14left_out_product_ids\x18\x02 \x03(\t\x12\x0e\n\x06places\x18\x03 \x01(\x0c\x12\x12\n\npopularity\x18\x04 \x01(\x0c\x12\x15\n\rrecent_events\x18\x05 \x03(\x03\x12\x16\n\x0emarking_events\x18\x06 \x03(\x03\x12\x15\n\rshopper_place\x18\x07 \x01(\x05\x12\x19\n\x11\x61ttributes_digest\x18\x08 \x01(\x0c\x12\r\n\x05\x64raws\x18\t \x01(\x0c\x12\x17\n\x0fsettings_digest\x18\n \x01(\x0c\x12\x10\n\x08personal\x18\x0b \x01(\x08\"\x86\x03\n\x0f\x41nsweredColumns\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x12\n\nraw_scores\x18\x02 \x01(\x0c\x12.\n\x05parts\x18\x03 \x03(\x0b\x32\x1f.sightline.ranker.v1.PackedPart\x12\x19\n\x11matched_image_ids\x18\x04 \x03(\t\x12\x14\n\x0c\x62ranch_names\x18\x05 \x03(\t\x12\x10\n\x08\x62ranches\x18\x06 \x03(\r\x12\x18\n\x10\x63ollapsed_counts\x18\x07 \x03(\x05\x12\x1d\n\x15\x63ollapsed_product_ids\x18\x08 \x03(\t\x12\x13\n\x0bscore_ranks\x18\t \x03(\x05\x12.\n\x05moves\x18\n \x03(\x0b\x32\x1f.sightline.ranker.v1.MoveColumn\x12\x14\n\x0cpropensities\x18\x0b \x01(\x0c\x12\x0e\n\x06scores\x18\x0c \x01(\x0c\x12\x33\n\x0bscore_event\x18\r \x01(\x0e\x32\x1e.sightline.common.v1.EventType\"*\n\nPackedPart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x01(\x0c\"L\n\nMoveColumn\x12.\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\x1f.sightline.common.v1.Move.Cause\x12\x0e\n\x06places\x18\x02 \x03(\x11\"\x85\x03\n\x0f\x41nsweredProduct\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\traw_score\x18\x02 \x01(\x01\x12-\n\x05parts\x18\x03 \x03(\x0b\x32\x1e.sightline.common.v1.ScorePart\x12,\n\x07reasons\x18\x04 \x03(\x0b\x32\x1b.sightline.common.v1.Reason\x12\x18\n\x10matched_image_id\x18\x05 \x01(\t\x12\x10\n\x08\x62ranches\x18\x06 \x03(\t\x12\x1d\n\x15\x63ollapsed_product_ids\x18\x07 \x03(\t\x12\x12\n\nscore_rank\x18\x08 \x01(\x05\x12(\n\x05moves\x18\t \x03(\x0b\x32\x19.sightline.common.v1.Move\x12\x12\n\npropensity\x18\n \x01(\x01\x12\x12\n\x05score\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12\x33\n\x0bscore_event\x18\x0c \x01(\x0e\x32\x1e.sightline.common.v1.EventTypeB\x08\n\x06_score\"r\n\x14RecordAnswersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x32\n\x07\x61nswers\x18\x03 \x03(\x0b\x32!.sightline.ranker.v1.AnswerRecord\".\n\x15RecordAnswersResponse\x12\x15\n\rwritten_count\x18\x01 \x01(\x05\"\xc2\x01\n\x10GetAnswerRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tanswer_id\x18\x03 \x01(\t\x12\x0e\n\x06offset\x18\x04 \x01(\x05\x12\r\n\x05limit\x18\x05 \x01(\x05\x12\x12\n\nas_columns\x18\x06 \x01(\x08\x12-\n\x07shopper\x18\x07 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x11\n\tdrop_seen\x18\x08 \x01(\x08\"\x89\x01\n\x12ListAnswersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05scene\x18\x03 \x01(\t\x12-\n\tfrom_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05limit\x18\x05 \x01(\x05\")\n\x13ListAnswersResponse\x12\x12\n\nanswer_ids\x18\x01 \x03(\t\"\x92\x01\n\x13ReplayAnswerRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tanswer_id\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\x31\n\x06\x63hange\x18\x05 \x01(\x0b\x32!.sightline.ranker.v1.ReplayChange\"\xac\x01\n\x0cReplayChange\x12\x30\n\x07weights\x18\x01 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartWeight\x12\x31\n\tdiversity\x18\x02 \x01(\x0b\x32\x1e.sightline.ranker.v1.Diversity\x12\x37\n\x08products\x18\x03 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\"\x9c\x02\n\x14ReplayAnswerResponse\x12\x31\n\x06record\x18\x01 \x01(\x0b\x32!.sightline.ranker.v1.AnswerRecord\x12\x38\n\nrecomputed\x18\x02 \x03(\x0b\x32$.sightline.ranker.v1.AnsweredProduct\x12\r\n\x05\x65qual\x18\x03 \x01(\x08\x12:\n\x0b\x64ifferences\x18\x04 \x03(\x0b\x32%.sightline.ranker.v1.ReplayDifference\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x35\n\x07\x63hanged\x18\x06 \x03(\x0b\x32$.sightline.ranker.v1.AnsweredProduct\"\xb9\x03\n\x10ReplayDifference\x12\x38\n\x04kind\x18\x01 \x01(\x0e\x32*.sightline.ranker.v1.ReplayDifference.Kind\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"\xcb\x02\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fKIND_NOT_RANKED\x10\x01\x12\x13\n\x0fKIND_MODEL_GONE\x10\x02\x12\x14\n\x10KIND_EVENTS_GONE\x10\x03\x12\x1b\n\x17KIND_ATTRIBUTES_CHANGED\x10\x04\x12\x19\n\x15KIND_SETTINGS_CHANGED\x10\x05\x12\x18\n\x14KIND_PHOTOS_NOT_KEPT\x10\x06\x12\x0e\n\nKIND_ORDER\x10\x07\x12\x10\n\x0cKIND_NUMBERS\x10\x08\x12\x16\n\x12KIND_SCENE_CHANGED\x10\t\x12\x16\n\x12KIND_SPACE_CHANGED\x10\n\x12\x18\n\x14KIND_SERVICE_CHANGED\x10\x0b\x12\x18\n\x14KIND_PRODUCT_CHANGED\x10\x0c\x12\x15\n\x11KIND_PRODUCT_GONE\x10\r\"Z\n\x14\x43ountControlsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0b\n\x03\x64\x61y\x18\x03 \x01(\x05\x12\r\n\x05names\x18\x04 \x03(\t\"J\n\x15\x43ountControlsResponse\x12\x31\n\x06\x63ounts\x18\x01 \x03(\x0b\x32!.sightline.ranker.v1.ControlCount\"+\n\x0c\x43ontrolCount\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x32\xbb\x04\n\rAnswerService\x12v\n\rRecordAnswers\x12).sightline.ranker.v1.RecordAnswersRequest\x1a*.sightline.ranker.v1.RecordAnswersResponse\"\x0e\x90\x02\x02\xfa\xc8\x18\x02\x08 \x8a\xc9\x18\x01\x01\x12_\n\tGetAnswer\x12%.sightline.ranker.v1.GetAnswerRequest\x1a!.sightline.ranker.v1.AnswerRecord\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12j\n\x0bListAnswers\x12\'.sightline.ranker.v1.ListAnswersRequest\x1a(.sightline.ranker.v1.ListAnswersResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12s\n\x0cReplayAnswer\x12(.sightline.ranker.v1.ReplayAnswerRequest\x1a).sightline.ranker.v1.ReplayAnswerResponse\"\x0e\x90\x02\x01\xfa\xc8\x18\x02\x08 \x8a\xc9\x18\x01\x01\x12p\n\rCountControls\x12).sightline.ranker.v1.CountControlsRequest\x1a*.sightline.ranker.v1.CountControlsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42I\n\x13sightline.ranker.v1B\x12\x41nswerServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,53 +40,53 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.ranker.v1B\022AnswerServiceProtoP\001Z\034sightline/ranker/v1;rankerv1'
   _globals['_ANSWERSERVICE'].methods_by_name['RecordAnswers']._loaded_options = None
-  _globals['_ANSWERSERVICE'].methods_by_name['RecordAnswers']._serialized_options = b'\220\002\002\372\310\030\002\010 '
+  _globals['_ANSWERSERVICE'].methods_by_name['RecordAnswers']._serialized_options = b'\220\002\002\372\310\030\002\010 \212\311\030\001\001'
   _globals['_ANSWERSERVICE'].methods_by_name['GetAnswer']._loaded_options = None
-  _globals['_ANSWERSERVICE'].methods_by_name['GetAnswer']._serialized_options = b'\220\002\001'
+  _globals['_ANSWERSERVICE'].methods_by_name['GetAnswer']._serialized_options = b'\220\002\001\212\311\030\001\001'
   _globals['_ANSWERSERVICE'].methods_by_name['ListAnswers']._loaded_options = None
-  _globals['_ANSWERSERVICE'].methods_by_name['ListAnswers']._serialized_options = b'\220\002\001'
+  _globals['_ANSWERSERVICE'].methods_by_name['ListAnswers']._serialized_options = b'\220\002\001\212\311\030\001\001'
   _globals['_ANSWERSERVICE'].methods_by_name['ReplayAnswer']._loaded_options = None
-  _globals['_ANSWERSERVICE'].methods_by_name['ReplayAnswer']._serialized_options = b'\220\002\001\372\310\030\002\010 '
+  _globals['_ANSWERSERVICE'].methods_by_name['ReplayAnswer']._serialized_options = b'\220\002\001\372\310\030\002\010 \212\311\030\001\001'
   _globals['_ANSWERSERVICE'].methods_by_name['CountControls']._loaded_options = None
-  _globals['_ANSWERSERVICE'].methods_by_name['CountControls']._serialized_options = b'\220\002\001'
-  _globals['_ANSWERRECORD']._serialized_start=280
-  _globals['_ANSWERRECORD']._serialized_end=905
-  _globals['_RANKINPUTS']._serialized_start=908
-  _globals['_RANKINPUTS']._serialized_end=1192
-  _globals['_ANSWEREDCOLUMNS']._serialized_start=1195
-  _globals['_ANSWEREDCOLUMNS']._serialized_end=1585
-  _globals['_PACKEDPART']._serialized_start=1587
-  _globals['_PACKEDPART']._serialized_end=1629
-  _globals['_MOVECOLUMN']._serialized_start=1631
-  _globals['_MOVECOLUMN']._serialized_end=1707
-  _globals['_ANSWEREDPRODUCT']._serialized_start=1710
-  _globals['_ANSWEREDPRODUCT']._serialized_end=2099
-  _globals['_RECORDANSWERSREQUEST']._serialized_start=2101
-  _globals['_RECORDANSWERSREQUEST']._serialized_end=2215
-  _globals['_RECORDANSWERSRESPONSE']._serialized_start=2217
-  _globals['_RECORDANSWERSRESPONSE']._serialized_end=2263
-  _globals['_GETANSWERREQUEST']._serialized_start=2266
-  _globals['_GETANSWERREQUEST']._serialized_end=2460
-  _globals['_LISTANSWERSREQUEST']._serialized_start=2463
-  _globals['_LISTANSWERSREQUEST']._serialized_end=2600
-  _globals['_LISTANSWERSRESPONSE']._serialized_start=2602
-  _globals['_LISTANSWERSRESPONSE']._serialized_end=2643
-  _globals['_REPLAYANSWERREQUEST']._serialized_start=2646
-  _globals['_REPLAYANSWERREQUEST']._serialized_end=2792
-  _globals['_REPLAYCHANGE']._serialized_start=2795
-  _globals['_REPLAYCHANGE']._serialized_end=2967
-  _globals['_REPLAYANSWERRESPONSE']._serialized_start=2970
-  _globals['_REPLAYANSWERRESPONSE']._serialized_end=3254
-  _globals['_REPLAYDIFFERENCE']._serialized_start=3257
-  _globals['_REPLAYDIFFERENCE']._serialized_end=3698
-  _globals['_REPLAYDIFFERENCE_KIND']._serialized_start=3367
-  _globals['_REPLAYDIFFERENCE_KIND']._serialized_end=3698
-  _globals['_COUNTCONTROLSREQUEST']._serialized_start=3700
-  _globals['_COUNTCONTROLSREQUEST']._serialized_end=3790
-  _globals['_COUNTCONTROLSRESPONSE']._serialized_start=3792
-  _globals['_COUNTCONTROLSRESPONSE']._serialized_end=3866
-  _globals['_CONTROLCOUNT']._serialized_start=3868
-  _globals['_CONTROLCOUNT']._serialized_end=3911
-  _globals['_ANSWERSERVICE']._serialized_start=3914
-  _globals['_ANSWERSERVICE']._serialized_end=4460
+  _globals['_ANSWERSERVICE'].methods_by_name['CountControls']._serialized_options = b'\220\002\001\212\311\030\001\001'
+  _globals['_ANSWERRECORD']._serialized_start=314
+  _globals['_ANSWERRECORD']._serialized_end=939
+  _globals['_RANKINPUTS']._serialized_start=942
+  _globals['_RANKINPUTS']._serialized_end=1226
+  _globals['_ANSWEREDCOLUMNS']._serialized_start=1229
+  _globals['_ANSWEREDCOLUMNS']._serialized_end=1619
+  _globals['_PACKEDPART']._serialized_start=1621
+  _globals['_PACKEDPART']._serialized_end=1663
+  _globals['_MOVECOLUMN']._serialized_start=1665
+  _globals['_MOVECOLUMN']._serialized_end=1741
+  _globals['_ANSWEREDPRODUCT']._serialized_start=1744
+  _globals['_ANSWEREDPRODUCT']._serialized_end=2133
+  _globals['_RECORDANSWERSREQUEST']._serialized_start=2135
+  _globals['_RECORDANSWERSREQUEST']._serialized_end=2249
+  _globals['_RECORDANSWERSRESPONSE']._serialized_start=2251
+  _globals['_RECORDANSWERSRESPONSE']._serialized_end=2297
+  _globals['_GETANSWERREQUEST']._serialized_start=2300
+  _globals['_GETANSWERREQUEST']._serialized_end=2494
+  _globals['_LISTANSWERSREQUEST']._serialized_start=2497
+  _globals['_LISTANSWERSREQUEST']._serialized_end=2634
+  _globals['_LISTANSWERSRESPONSE']._serialized_start=2636
+  _globals['_LISTANSWERSRESPONSE']._serialized_end=2677
+  _globals['_REPLAYANSWERREQUEST']._serialized_start=2680
+  _globals['_REPLAYANSWERREQUEST']._serialized_end=2826
+  _globals['_REPLAYCHANGE']._serialized_start=2829
+  _globals['_REPLAYCHANGE']._serialized_end=3001
+  _globals['_REPLAYANSWERRESPONSE']._serialized_start=3004
+  _globals['_REPLAYANSWERRESPONSE']._serialized_end=3288
+  _globals['_REPLAYDIFFERENCE']._serialized_start=3291
+  _globals['_REPLAYDIFFERENCE']._serialized_end=3732
+  _globals['_REPLAYDIFFERENCE_KIND']._serialized_start=3401
+  _globals['_REPLAYDIFFERENCE_KIND']._serialized_end=3732
+  _globals['_COUNTCONTROLSREQUEST']._serialized_start=3734
+  _globals['_COUNTCONTROLSREQUEST']._serialized_end=3824
+  _globals['_COUNTCONTROLSRESPONSE']._serialized_start=3826
+  _globals['_COUNTCONTROLSRESPONSE']._serialized_end=3900
+  _globals['_CONTROLCOUNT']._serialized_start=3902
+  _globals['_CONTROLCOUNT']._serialized_end=3945
+  _globals['_ANSWERSERVICE']._serialized_start=3948
+  _globals['_ANSWERSERVICE']._serialized_end=4519
 # @@protoc_insertion_point(module_scope)

@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 from sightline.common.v1 import answer_pb2 as sightline_dot_common_dot_v1_dot_answer__pb2
 from sightline.common.v1 import candidate_pb2 as sightline_dot_common_dot_v1_dot_candidate__pb2
 from sightline.common.v1 import event_pb2 as sightline_dot_common_dot_v1_dot_event__pb2
@@ -29,7 +30,7 @@ from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_li
 from sightline.common.v1 import vector_pb2 as sightline_dot_common_dot_v1_dot_vector__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)sightline/ranker/v1/ranking_service.proto\x12\x13sightline.ranker.v1\x1a sightline/common/v1/answer.proto\x1a#sightline/common/v1/candidate.proto\x1a\x1fsightline/common/v1/event.proto\x1a sightline/common/v1/limits.proto\x1a sightline/common/v1/vector.proto\"\xd7\x06\n\x0bRankRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12-\n\x07shopper\x18\x04 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x39\n\ncandidates\x18\x06 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x33\n\x08\x62ranches\x18\x07 \x03(\x0b\x32!.sightline.ranker.v1.BranchSignal\x12\r\n\x05\x66used\x18\x08 \x03(\x02\x12\x30\n\x07weights\x18\t \x03(\x0b\x32\x1f.sightline.ranker.v1.PartWeight\x12\r\n\x05top_k\x18\n \x01(\x05\x12\x11\n\tdrop_seen\x18\x0b \x01(\x08\x12\x0c\n\x04seed\x18\x0c \x01(\x04\x12\x31\n\tdiversity\x18\r \x01(\x0b\x32\x1e.sightline.ranker.v1.Diversity\x12\x0f\n\x07\x65xplain\x18\x0e \x01(\x08\x12\x13\n\x0btime_micros\x18\x0f \x01(\x03\x12\x19\n\x0creason_top_k\x18\x10 \x01(\x05H\x00\x88\x01\x01\x12\x38\n\rphoto_vectors\x18\x11 \x01(\x0b\x32!.sightline.ranker.v1.PhotoVectors\x12\x10\n\x08\x63ollapse\x18\x12 \x01(\x08\x12=\n\x0equery_products\x18\x13 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x15\n\rsame_pictures\x18\x14 \x03(\r\x12\x30\n\x06record\x18\x15 \x01(\x0b\x32 .sightline.ranker.v1.AnswerDraft\x12\x15\n\rhistory_token\x18\x16 \x01(\t\x12-\n\x07\x61nchors\x18\x17 \x01(\x0b\x32\x1c.sightline.ranker.v1.Anchors\x12/\n\x08\x63ontrols\x18\x18 \x01(\x0b\x32\x1d.sightline.ranker.v1.Controls\x12\x15\n\rmodel_version\x18\x19 \x01(\tB\x0f\n\r_reason_top_k\"a\n\x08\x43ontrols\x12.\n\x08\x63ontrols\x18\x01 \x03(\x0b\x32\x1c.sightline.ranker.v1.Control\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npins_first\x18\x03 \x01(\x08\"g\n\x07\x43ontrol\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ncandidates\x18\x02 \x03(\r\x12\x0f\n\x05place\x18\x03 \x01(\rH\x00\x12\x0f\n\x05\x62oost\x18\x04 \x01(\x01H\x00\x12\x0e\n\x04\x62ury\x18\x05 \x01(\x08H\x00\x42\x08\n\x06\x61\x63tion\"\xac\x01\n\x07\x41nchors\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x33\n\x06source\x18\x02 \x01(\x0e\x32#.sightline.ranker.v1.Anchors.Source\"W\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x11\n\rSOURCE_VIEWED\x10\x01\x12\x0f\n\x0bSOURCE_CART\x10\x02\x12\x11\n\rSOURCE_BOUGHT\x10\x03\"\xaa\x02\n\x0b\x41nswerDraft\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x16\n\x0erequest_digest\x18\x02 \x01(\x0c\x12/\n\x08versions\x18\x03 \x01(\x0b\x32\x1d.sightline.common.v1.Versions\x12\x36\n\x0c\x64\x65gradations\x18\x04 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12\x1a\n\x12\x61nswer_time_micros\x18\x05 \x01(\x03\x12\x1a\n\x12\x65xpire_time_micros\x18\x06 \x01(\x03\x12\x0c\n\x04\x61rms\x18\x07 \x03(\t\x12\x19\n\x11matched_image_ids\x18\x08 \x03(\t\x12\x14\n\x0c\x62ranch_names\x18\t \x03(\t\x12\x10\n\x08\x62ranches\x18\n \x03(\r\"\xd8\x01\n\tDiversity\x12\x11\n\tdiversity\x18\x01 \x01(\x01\x12\x12\n\npopularity\x18\x02 \x01(\x01\x12\x0e\n\x06window\x18\x03 \x01(\x05\x12\x12\n\ncap_places\x18\x04 \x01(\x05\x12\x11\n\tbrand_cap\x18\x05 \x01(\x05\x12\x37\n\rcategory_caps\x18\x06 \x03(\x0b\x32 .sightline.ranker.v1.CategoryCap\x12\x1a\n\x12\x65xploration_places\x18\x07 \x03(\x05\x12\x18\n\x10\x65xploration_days\x18\x08 \x01(\x01\")\n\x0b\x43\x61tegoryCap\x12\r\n\x05level\x18\x01 \x01(\x05\x12\x0b\n\x03\x63\x61p\x18\x02 \x01(\x05\"F\n\x0cPhotoVectors\x12\x15\n\rspace_version\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"4\n\x0c\x42ranchSignal\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x14\n\x0csimilarities\x18\x02 \x03(\x02\"*\n\nPartWeight\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"\xb2\x05\n\x0cRankResponse\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x12\n\nraw_scores\x18\x02 \x03(\x01\x12.\n\x05parts\x18\x03 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartColumn\x12\x30\n\x07reasons\x18\x04 \x03(\x0b\x32\x1f.sightline.ranker.v1.ReasonList\x12\x14\n\x0chidden_count\x18\x05 \x01(\x05\x12\x12\n\nseen_count\x18\x06 \x01(\x05\x12\x15\n\rmodel_version\x18\x07 \x01(\t\x12\x36\n\x0c\x64\x65gradations\x18\x08 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12\x37\n\rstage_timings\x18\t \x03(\x0b\x32 .sightline.common.v1.StageTiming\x12\x13\n\x0bscore_ranks\x18\n \x03(\x05\x12,\n\x05moves\x18\x0b \x03(\x0b\x32\x1d.sightline.ranker.v1.MoveList\x12\x14\n\x0cpropensities\x18\x0c \x03(\x01\x12\x0e\n\x06scores\x18\r \x03(\x01\x12\x33\n\x0bscore_event\x18\x0e \x01(\x0e\x32\x1e.sightline.common.v1.EventType\x12\x39\n\tcollapsed\x18\x0f \x03(\x0b\x32&.sightline.ranker.v1.CollapsedProducts\x12\x13\n\x0btotal_count\x18\x10 \x01(\x05\x12\x17\n\x0f\x63ollapsed_count\x18\x11 \x01(\x05\x12\x10\n\x08recorded\x18\x12 \x01(\x08\x12\x1a\n\x12hidden_product_ids\x18\x18 \x03(\t\x12\x18\n\x10seen_product_ids\x18\x19 \x03(\t\x12\x16\n\x0e\x61\x63ted_controls\x18\x1a \x03(\t\"(\n\x11\x43ollapsedProducts\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\"^\n\nPartColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x01\x12\x32\n\x08\x66\x65\x61tures\x18\x03 \x03(\x0b\x32 .sightline.ranker.v1.FeatureList\"B\n\x0b\x46\x65\x61tureList\x12\x33\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32!.sightline.common.v1.ScoreFeature\"4\n\x08MoveList\x12(\n\x05moves\x18\x01 \x03(\x0b\x32\x19.sightline.common.v1.Move\":\n\nReasonList\x12,\n\x07reasons\x18\x01 \x03(\x0b\x32\x1b.sightline.common.v1.Reason\"\xe8\x02\n\x0fNominateRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\r\n\x05top_k\x18\x05 \x01(\x05\x12\x1b\n\x13\x65xclude_product_ids\x18\x06 \x03(\t\x12\x17\n\x0f\x61\x63\x63\x65pts_vectors\x18\x07 \x01(\x08\x12-\n\x07\x61nchors\x18\x08 \x01(\x0b\x32\x1c.sightline.ranker.v1.Anchors\x12\x14\n\x0crecommenders\x18\t \x03(\t\x12.\n\x05scope\x18\n \x01(\x0b\x32\x1f.sightline.ranker.v1.CountScope\x12\x19\n\x11recommenders_only\x18\x0b \x01(\x08\x12\x15\n\rmodel_version\x18\x0c \x01(\t\"H\n\nCountScope\x12\x15\n\rcategory_path\x18\x01 \x03(\t\x12\x12\n\nprice_band\x18\x02 \x01(\t\x12\x0f\n\x07segment\x18\x03 \x01(\t\"\xed\x03\n\x10NominateResponse\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12:\n\x05\x62\x61sis\x18\x03 \x01(\x0e\x32+.sightline.ranker.v1.NominateResponse.Basis\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x36\n\x0c\x64\x65gradations\x18\x05 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12,\n\x07vectors\x18\x06 \x03(\x0b\x32\x1b.sightline.common.v1.Vector\x12\x1b\n\x13\x65xclude_product_ids\x18\x07 \x03(\t\x12\x15\n\rhistory_token\x18\x08 \x01(\t\x12\x33\n\x05lists\x18\t \x03(\x0b\x32$.sightline.ranker.v1.RecommenderList\x12\x1a\n\x12\x61nchor_product_ids\x18\n \x03(\t\x12\x18\n\x10\x63ount_lag_micros\x18\x0b \x01(\x03\"\\\n\x05\x42\x61sis\x12\x15\n\x11\x42\x41SIS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x42\x41SIS_LONG_TERM\x10\x01\x12\x11\n\rBASIS_SESSION\x10\x02\x12\x14\n\x10\x42\x41SIS_POPULARITY\x10\x03\"K\n\x0fRecommenderList\x12\x13\n\x0brecommender\x18\x01 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x02 \x03(\t\x12\x0e\n\x06scores\x18\x03 \x03(\x02\"\xa3\x03\n\x12GiveReasonsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12-\n\x07shopper\x18\x04 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x39\n\ncandidates\x18\x06 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12.\n\x05parts\x18\x07 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartColumn\x12\x30\n\x07weights\x18\x08 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartWeight\x12\x0f\n\x07\x65xplain\x18\t \x01(\x08\x12\x17\n\x0f\x65xplored_places\x18\n \x03(\r\x12-\n\x07\x61nchors\x18\x0b \x01(\x0b\x32\x1c.sightline.ranker.v1.Anchors\x12\x15\n\rmodel_version\x18\x0c \x01(\t\"\x8e\x01\n\x13GiveReasonsResponse\x12\x30\n\x07reasons\x18\x01 \x03(\x0b\x32\x1f.sightline.ranker.v1.ReasonList\x12.\n\x05parts\x18\x02 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartColumn\x12\x15\n\rmodel_version\x18\x03 \x01(\t2\xb3\x02\n\x0eRankingService\x12V\n\x04Rank\x12 .sightline.ranker.v1.RankRequest\x1a!.sightline.ranker.v1.RankResponse\"\t\x90\x02\x01\xfa\xc8\x18\x02\x08 \x12\\\n\x08Nominate\x12$.sightline.ranker.v1.NominateRequest\x1a%.sightline.ranker.v1.NominateResponse\"\x03\x90\x02\x01\x12k\n\x0bGiveReasons\x12\'.sightline.ranker.v1.GiveReasonsRequest\x1a(.sightline.ranker.v1.GiveReasonsResponse\"\t\x90\x02\x01\xfa\xc8\x18\x02\x08 BJ\n\x13sightline.ranker.v1B\x13RankingServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)sightline/ranker/v1/ranking_service.proto\x12\x13sightline.ranker.v1\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/answer.proto\x1a#sightline/common/v1/candidate.proto\x1a\x1fsightline/common/v1/event.proto\x1a sightline/common/v1/limits.proto\x1a sightline/common/v1/vector.proto\"\xd7\x06\n\x0bRankRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12-\n\x07shopper\x18\x04 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x39\n\ncandidates\x18\x06 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x33\n\x08\x62ranches\x18\x07 \x03(\x0b\x32!.sightline.ranker.v1.BranchSignal\x12\r\n\x05\x66used\x18\x08 \x03(\x02\x12\x30\n\x07weights\x18\t \x03(\x0b\x32\x1f.sightline.ranker.v1.PartWeight\x12\r\n\x05top_k\x18\n \x01(\x05\x12\x11\n\tdrop_seen\x18\x0b \x01(\x08\x12\x0c\n\x04seed\x18\x0c \x01(\x04\x12\x31\n\tdiversity\x18\r \x01(\x0b\x32\x1e.sightline.ranker.v1.Diversity\x12\x0f\n\x07\x65xplain\x18\x0e \x01(\x08\x12\x13\n\x0btime_micros\x18\x0f \x01(\x03\x12\x19\n\x0creason_top_k\x18\x10 \x01(\x05H\x00\x88\x01\x01\x12\x38\n\rphoto_vectors\x18\x11 \x01(\x0b\x32!.sightline.ranker.v1.PhotoVectors\x12\x10\n\x08\x63ollapse\x18\x12 \x01(\x08\x12=\n\x0equery_products\x18\x13 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x15\n\rsame_pictures\x18\x14 \x03(\r\x12\x30\n\x06record\x18\x15 \x01(\x0b\x32 .sightline.ranker.v1.AnswerDraft\x12\x15\n\rhistory_token\x18\x16 \x01(\t\x12-\n\x07\x61nchors\x18\x17 \x01(\x0b\x32\x1c.sightline.ranker.v1.Anchors\x12/\n\x08\x63ontrols\x18\x18 \x01(\x0b\x32\x1d.sightline.ranker.v1.Controls\x12\x15\n\rmodel_version\x18\x19 \x01(\tB\x0f\n\r_reason_top_k\"a\n\x08\x43ontrols\x12.\n\x08\x63ontrols\x18\x01 \x03(\x0b\x32\x1c.sightline.ranker.v1.Control\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npins_first\x18\x03 \x01(\x08\"g\n\x07\x43ontrol\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ncandidates\x18\x02 \x03(\r\x12\x0f\n\x05place\x18\x03 \x01(\rH\x00\x12\x0f\n\x05\x62oost\x18\x04 \x01(\x01H\x00\x12\x0e\n\x04\x62ury\x18\x05 \x01(\x08H\x00\x42\x08\n\x06\x61\x63tion\"\xac\x01\n\x07\x41nchors\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x33\n\x06source\x18\x02 \x01(\x0e\x32#.sightline.ranker.v1.Anchors.Source\"W\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x11\n\rSOURCE_VIEWED\x10\x01\x12\x0f\n\x0bSOURCE_CART\x10\x02\x12\x11\n\rSOURCE_BOUGHT\x10\x03\"\xaa\x02\n\x0b\x41nswerDraft\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x16\n\x0erequest_digest\x18\x02 \x01(\x0c\x12/\n\x08versions\x18\x03 \x01(\x0b\x32\x1d.sightline.common.v1.Versions\x12\x36\n\x0c\x64\x65gradations\x18\x04 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12\x1a\n\x12\x61nswer_time_micros\x18\x05 \x01(\x03\x12\x1a\n\x12\x65xpire_time_micros\x18\x06 \x01(\x03\x12\x0c\n\x04\x61rms\x18\x07 \x03(\t\x12\x19\n\x11matched_image_ids\x18\x08 \x03(\t\x12\x14\n\x0c\x62ranch_names\x18\t \x03(\t\x12\x10\n\x08\x62ranches\x18\n \x03(\r\"\xd8\x01\n\tDiversity\x12\x11\n\tdiversity\x18\x01 \x01(\x01\x12\x12\n\npopularity\x18\x02 \x01(\x01\x12\x0e\n\x06window\x18\x03 \x01(\x05\x12\x12\n\ncap_places\x18\x04 \x01(\x05\x12\x11\n\tbrand_cap\x18\x05 \x01(\x05\x12\x37\n\rcategory_caps\x18\x06 \x03(\x0b\x32 .sightline.ranker.v1.CategoryCap\x12\x1a\n\x12\x65xploration_places\x18\x07 \x03(\x05\x12\x18\n\x10\x65xploration_days\x18\x08 \x01(\x01\")\n\x0b\x43\x61tegoryCap\x12\r\n\x05level\x18\x01 \x01(\x05\x12\x0b\n\x03\x63\x61p\x18\x02 \x01(\x05\"F\n\x0cPhotoVectors\x12\x15\n\rspace_version\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"4\n\x0c\x42ranchSignal\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x14\n\x0csimilarities\x18\x02 \x03(\x02\"*\n\nPartWeight\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"\xb2\x05\n\x0cRankResponse\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x12\n\nraw_scores\x18\x02 \x03(\x01\x12.\n\x05parts\x18\x03 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartColumn\x12\x30\n\x07reasons\x18\x04 \x03(\x0b\x32\x1f.sightline.ranker.v1.ReasonList\x12\x14\n\x0chidden_count\x18\x05 \x01(\x05\x12\x12\n\nseen_count\x18\x06 \x01(\x05\x12\x15\n\rmodel_version\x18\x07 \x01(\t\x12\x36\n\x0c\x64\x65gradations\x18\x08 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12\x37\n\rstage_timings\x18\t \x03(\x0b\x32 .sightline.common.v1.StageTiming\x12\x13\n\x0bscore_ranks\x18\n \x03(\x05\x12,\n\x05moves\x18\x0b \x03(\x0b\x32\x1d.sightline.ranker.v1.MoveList\x12\x14\n\x0cpropensities\x18\x0c \x03(\x01\x12\x0e\n\x06scores\x18\r \x03(\x01\x12\x33\n\x0bscore_event\x18\x0e \x01(\x0e\x32\x1e.sightline.common.v1.EventType\x12\x39\n\tcollapsed\x18\x0f \x03(\x0b\x32&.sightline.ranker.v1.CollapsedProducts\x12\x13\n\x0btotal_count\x18\x10 \x01(\x05\x12\x17\n\x0f\x63ollapsed_count\x18\x11 \x01(\x05\x12\x10\n\x08recorded\x18\x12 \x01(\x08\x12\x1a\n\x12hidden_product_ids\x18\x18 \x03(\t\x12\x18\n\x10seen_product_ids\x18\x19 \x03(\t\x12\x16\n\x0e\x61\x63ted_controls\x18\x1a \x03(\t\"(\n\x11\x43ollapsedProducts\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\"^\n\nPartColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x01\x12\x32\n\x08\x66\x65\x61tures\x18\x03 \x03(\x0b\x32 .sightline.ranker.v1.FeatureList\"B\n\x0b\x46\x65\x61tureList\x12\x33\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32!.sightline.common.v1.ScoreFeature\"4\n\x08MoveList\x12(\n\x05moves\x18\x01 \x03(\x0b\x32\x19.sightline.common.v1.Move\":\n\nReasonList\x12,\n\x07reasons\x18\x01 \x03(\x0b\x32\x1b.sightline.common.v1.Reason\"\xe8\x02\n\x0fNominateRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\r\n\x05top_k\x18\x05 \x01(\x05\x12\x1b\n\x13\x65xclude_product_ids\x18\x06 \x03(\t\x12\x17\n\x0f\x61\x63\x63\x65pts_vectors\x18\x07 \x01(\x08\x12-\n\x07\x61nchors\x18\x08 \x01(\x0b\x32\x1c.sightline.ranker.v1.Anchors\x12\x14\n\x0crecommenders\x18\t \x03(\t\x12.\n\x05scope\x18\n \x01(\x0b\x32\x1f.sightline.ranker.v1.CountScope\x12\x19\n\x11recommenders_only\x18\x0b \x01(\x08\x12\x15\n\rmodel_version\x18\x0c \x01(\t\"H\n\nCountScope\x12\x15\n\rcategory_path\x18\x01 \x03(\t\x12\x12\n\nprice_band\x18\x02 \x01(\t\x12\x0f\n\x07segment\x18\x03 \x01(\t\"\xed\x03\n\x10NominateResponse\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12:\n\x05\x62\x61sis\x18\x03 \x01(\x0e\x32+.sightline.ranker.v1.NominateResponse.Basis\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x36\n\x0c\x64\x65gradations\x18\x05 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12,\n\x07vectors\x18\x06 \x03(\x0b\x32\x1b.sightline.common.v1.Vector\x12\x1b\n\x13\x65xclude_product_ids\x18\x07 \x03(\t\x12\x15\n\rhistory_token\x18\x08 \x01(\t\x12\x33\n\x05lists\x18\t \x03(\x0b\x32$.sightline.ranker.v1.RecommenderList\x12\x1a\n\x12\x61nchor_product_ids\x18\n \x03(\t\x12\x18\n\x10\x63ount_lag_micros\x18\x0b \x01(\x03\"\\\n\x05\x42\x61sis\x12\x15\n\x11\x42\x41SIS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x42\x41SIS_LONG_TERM\x10\x01\x12\x11\n\rBASIS_SESSION\x10\x02\x12\x14\n\x10\x42\x41SIS_POPULARITY\x10\x03\"K\n\x0fRecommenderList\x12\x13\n\x0brecommender\x18\x01 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x02 \x03(\t\x12\x0e\n\x06scores\x18\x03 \x03(\x02\"\xa3\x03\n\x12GiveReasonsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12-\n\x07shopper\x18\x04 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x39\n\ncandidates\x18\x06 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12.\n\x05parts\x18\x07 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartColumn\x12\x30\n\x07weights\x18\x08 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartWeight\x12\x0f\n\x07\x65xplain\x18\t \x01(\x08\x12\x17\n\x0f\x65xplored_places\x18\n \x03(\r\x12-\n\x07\x61nchors\x18\x0b \x01(\x0b\x32\x1c.sightline.ranker.v1.Anchors\x12\x15\n\rmodel_version\x18\x0c \x01(\t\"\x8e\x01\n\x13GiveReasonsResponse\x12\x30\n\x07reasons\x18\x01 \x03(\x0b\x32\x1f.sightline.ranker.v1.ReasonList\x12.\n\x05parts\x18\x02 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartColumn\x12\x15\n\rmodel_version\x18\x03 \x01(\t2\xc2\x02\n\x0eRankingService\x12[\n\x04Rank\x12 .sightline.ranker.v1.RankRequest\x1a!.sightline.ranker.v1.RankResponse\"\x0e\x90\x02\x01\xfa\xc8\x18\x02\x08 \x8a\xc9\x18\x01\x01\x12\x61\n\x08Nominate\x12$.sightline.ranker.v1.NominateRequest\x1a%.sightline.ranker.v1.NominateResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12p\n\x0bGiveReasons\x12\'.sightline.ranker.v1.GiveReasonsRequest\x1a(.sightline.ranker.v1.GiveReasonsResponse\"\x0e\x90\x02\x01\xfa\xc8\x18\x02\x08 \x8a\xc9\x18\x01\x01\x42J\n\x13sightline.ranker.v1B\x13RankingServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,59 +39,59 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.ranker.v1B\023RankingServiceProtoP\001Z\034sightline/ranker/v1;rankerv1'
   _globals['_RANKINGSERVICE'].methods_by_name['Rank']._loaded_options = None
-  _globals['_RANKINGSERVICE'].methods_by_name['Rank']._serialized_options = b'\220\002\001\372\310\030\002\010 '
+  _globals['_RANKINGSERVICE'].methods_by_name['Rank']._serialized_options = b'\220\002\001\372\310\030\002\010 \212\311\030\001\001'
   _globals['_RANKINGSERVICE'].methods_by_name['Nominate']._loaded_options = None
-  _globals['_RANKINGSERVICE'].methods_by_name['Nominate']._serialized_options = b'\220\002\001'
+  _globals['_RANKINGSERVICE'].methods_by_name['Nominate']._serialized_options = b'\220\002\001\212\311\030\001\001'
   _globals['_RANKINGSERVICE'].methods_by_name['GiveReasons']._loaded_options = None
-  _globals['_RANKINGSERVICE'].methods_by_name['GiveReasons']._serialized_options = b'\220\002\001\372\310\030\002\010 '
-  _globals['_RANKREQUEST']._serialized_start=239
-  _globals['_RANKREQUEST']._serialized_end=1094
-  _globals['_CONTROLS']._serialized_start=1096
-  _globals['_CONTROLS']._serialized_end=1193
-  _globals['_CONTROL']._serialized_start=1195
-  _globals['_CONTROL']._serialized_end=1298
-  _globals['_ANCHORS']._serialized_start=1301
-  _globals['_ANCHORS']._serialized_end=1473
-  _globals['_ANCHORS_SOURCE']._serialized_start=1386
-  _globals['_ANCHORS_SOURCE']._serialized_end=1473
-  _globals['_ANSWERDRAFT']._serialized_start=1476
-  _globals['_ANSWERDRAFT']._serialized_end=1774
-  _globals['_DIVERSITY']._serialized_start=1777
-  _globals['_DIVERSITY']._serialized_end=1993
-  _globals['_CATEGORYCAP']._serialized_start=1995
-  _globals['_CATEGORYCAP']._serialized_end=2036
-  _globals['_PHOTOVECTORS']._serialized_start=2038
-  _globals['_PHOTOVECTORS']._serialized_end=2108
-  _globals['_BRANCHSIGNAL']._serialized_start=2110
-  _globals['_BRANCHSIGNAL']._serialized_end=2162
-  _globals['_PARTWEIGHT']._serialized_start=2164
-  _globals['_PARTWEIGHT']._serialized_end=2206
-  _globals['_RANKRESPONSE']._serialized_start=2209
-  _globals['_RANKRESPONSE']._serialized_end=2899
-  _globals['_COLLAPSEDPRODUCTS']._serialized_start=2901
-  _globals['_COLLAPSEDPRODUCTS']._serialized_end=2941
-  _globals['_PARTCOLUMN']._serialized_start=2943
-  _globals['_PARTCOLUMN']._serialized_end=3037
-  _globals['_FEATURELIST']._serialized_start=3039
-  _globals['_FEATURELIST']._serialized_end=3105
-  _globals['_MOVELIST']._serialized_start=3107
-  _globals['_MOVELIST']._serialized_end=3159
-  _globals['_REASONLIST']._serialized_start=3161
-  _globals['_REASONLIST']._serialized_end=3219
-  _globals['_NOMINATEREQUEST']._serialized_start=3222
-  _globals['_NOMINATEREQUEST']._serialized_end=3582
-  _globals['_COUNTSCOPE']._serialized_start=3584
-  _globals['_COUNTSCOPE']._serialized_end=3656
-  _globals['_NOMINATERESPONSE']._serialized_start=3659
-  _globals['_NOMINATERESPONSE']._serialized_end=4152
-  _globals['_NOMINATERESPONSE_BASIS']._serialized_start=4060
-  _globals['_NOMINATERESPONSE_BASIS']._serialized_end=4152
-  _globals['_RECOMMENDERLIST']._serialized_start=4154
-  _globals['_RECOMMENDERLIST']._serialized_end=4229
-  _globals['_GIVEREASONSREQUEST']._serialized_start=4232
-  _globals['_GIVEREASONSREQUEST']._serialized_end=4651
-  _globals['_GIVEREASONSRESPONSE']._serialized_start=4654
-  _globals['_GIVEREASONSRESPONSE']._serialized_end=4796
-  _globals['_RANKINGSERVICE']._serialized_start=4799
-  _globals['_RANKINGSERVICE']._serialized_end=5106
+  _globals['_RANKINGSERVICE'].methods_by_name['GiveReasons']._serialized_options = b'\220\002\001\372\310\030\002\010 \212\311\030\001\001'
+  _globals['_RANKREQUEST']._serialized_start=273
+  _globals['_RANKREQUEST']._serialized_end=1128
+  _globals['_CONTROLS']._serialized_start=1130
+  _globals['_CONTROLS']._serialized_end=1227
+  _globals['_CONTROL']._serialized_start=1229
+  _globals['_CONTROL']._serialized_end=1332
+  _globals['_ANCHORS']._serialized_start=1335
+  _globals['_ANCHORS']._serialized_end=1507
+  _globals['_ANCHORS_SOURCE']._serialized_start=1420
+  _globals['_ANCHORS_SOURCE']._serialized_end=1507
+  _globals['_ANSWERDRAFT']._serialized_start=1510
+  _globals['_ANSWERDRAFT']._serialized_end=1808
+  _globals['_DIVERSITY']._serialized_start=1811
+  _globals['_DIVERSITY']._serialized_end=2027
+  _globals['_CATEGORYCAP']._serialized_start=2029
+  _globals['_CATEGORYCAP']._serialized_end=2070
+  _globals['_PHOTOVECTORS']._serialized_start=2072
+  _globals['_PHOTOVECTORS']._serialized_end=2142
+  _globals['_BRANCHSIGNAL']._serialized_start=2144
+  _globals['_BRANCHSIGNAL']._serialized_end=2196
+  _globals['_PARTWEIGHT']._serialized_start=2198
+  _globals['_PARTWEIGHT']._serialized_end=2240
+  _globals['_RANKRESPONSE']._serialized_start=2243
+  _globals['_RANKRESPONSE']._serialized_end=2933
+  _globals['_COLLAPSEDPRODUCTS']._serialized_start=2935
+  _globals['_COLLAPSEDPRODUCTS']._serialized_end=2975
+  _globals['_PARTCOLUMN']._serialized_start=2977
+  _globals['_PARTCOLUMN']._serialized_end=3071
+  _globals['_FEATURELIST']._serialized_start=3073
+  _globals['_FEATURELIST']._serialized_end=3139
+  _globals['_MOVELIST']._serialized_start=3141
+  _globals['_MOVELIST']._serialized_end=3193
+  _globals['_REASONLIST']._serialized_start=3195
+  _globals['_REASONLIST']._serialized_end=3253
+  _globals['_NOMINATEREQUEST']._serialized_start=3256
+  _globals['_NOMINATEREQUEST']._serialized_end=3616
+  _globals['_COUNTSCOPE']._serialized_start=3618
+  _globals['_COUNTSCOPE']._serialized_end=3690
+  _globals['_NOMINATERESPONSE']._serialized_start=3693
+  _globals['_NOMINATERESPONSE']._serialized_end=4186
+  _globals['_NOMINATERESPONSE_BASIS']._serialized_start=4094
+  _globals['_NOMINATERESPONSE_BASIS']._serialized_end=4186
+  _globals['_RECOMMENDERLIST']._serialized_start=4188
+  _globals['_RECOMMENDERLIST']._serialized_end=4263
+  _globals['_GIVEREASONSREQUEST']._serialized_start=4266
+  _globals['_GIVEREASONSREQUEST']._serialized_end=4685
+  _globals['_GIVEREASONSRESPONSE']._serialized_start=4688
+  _globals['_GIVEREASONSRESPONSE']._serialized_end=4830
+  _globals['_RANKINGSERVICE']._serialized_start=4833
+  _globals['_RANKINGSERVICE']._serialized_end=5155
 # @@protoc_insertion_point(module_scope)

@@ -3,11 +3,10 @@
 from gateway.settings import GatewaySettings
 from gateway.state import experiments
 from gateway.state.scenes import SceneFiles
-from gateway.wiring import access_of, build, certificates_of, listeners
+from gateway.wiring import access_of, build, certificates_of, credentials_of, listeners
 from servicekit import server, startup
 from servicekit.access import AccessPolicy
 from servicekit.keyring import SigningKeys, signing_keys
-from servicekit.peers import PeerCredentials
 
 SERVICE = "gateway"
 
@@ -52,7 +51,7 @@ def start() -> None:
         keys_of,
         access_of,
         certificates_of,
-        PeerCredentials.of,
+        credentials_of,
     )
     startup.observe(SERVICE, settings, settings.log_level)
     scenes, access, keys = scenes_of(settings), access_of(settings), keys_of(settings)

@@ -24,12 +24,12 @@ from gateway.state.scenes import SceneFiles
 from gateway.state.snapshots import Snapshots
 from gateway.state.snapshots.files import SnapshotFiles
 from gateway.state.snapshots.reading import SnapshotSource
-from servicekit import peers
-from servicekit.access import OPEN, AccessPolicy
+from servicekit.access import OPEN, AccessPolicy, PeerName
 from servicekit.audit import Audit
 from servicekit.breaker import CircuitBreaker, by_health
 from servicekit.channel import connect
 from servicekit.keyring import SigningKeys
+from servicekit.peers import PeerCredentials
 from servicekit.server import Binding, Listener
 from servicekit.tls import Certificates
 from sightline.common.v1.product_pb2 import Product
@@ -64,9 +64,9 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
 
     `keys` sign tokens. Raises Unreadable.
     """
-    known = peers.PeerCredentials.of(settings)
+    known = credentials_of(settings)
     connections = {
-        peer: _connect(settings, peer, known, of.IDEMPOTENT) for peer, of in CLIENTS.items()
+        peer: _connect(settings, peer, known[peer], of.IDEMPOTENT) for peer, of in CLIENTS.items()
     }
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
     clients = PeerClients(
@@ -74,7 +74,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         retriever.RetrieverClient(*connections[Peer.RETRIEVER]),
         ranking,
     )
-    once = _connect(settings, Peer.RETRIEVER, known, ())
+    once = _connect(settings, Peer.RETRIEVER, known[Peer.RETRIEVER], ())
     passthrough = Passthrough(settings.catalogs, connections, once[0], keys)
     log = AuditLog(connections, keys)
     answers = AnswerQueue(ranking.record, settings.answer_queue_products)
@@ -140,13 +140,15 @@ def _admin(
     )
 
 
-def _beside(settings: GatewaySettings, known: peers.PeerCredentials) -> dict[Peer, Connection]:
+def _beside(
+    settings: GatewaySettings, known: Mapping[Peer, PeerCredentials]
+) -> dict[Peer, Connection]:
     """Open separate channels for background reads.
 
     They must not count as slow requests, nor delay the reconnection of requests to a starting peer.
     """
     return {
-        peer: _connect(settings, peer, known, CLIENTS[peer].IDEMPOTENT)
+        peer: _connect(settings, peer, known[peer], CLIENTS[peer].IDEMPOTENT)
         for peer in (Peer.RETRIEVER, Peer.RANKER)
     }
 
@@ -237,10 +239,16 @@ def certificates_of(settings: GatewaySettings) -> Certificates | None:
     return Certificates(settings.tls_folder, settings.tls_callers_ca_file, "callers")
 
 
+def credentials_of(settings: GatewaySettings) -> dict[Peer, PeerCredentials]:
+    """Return the credentials for calls to each peer. Raises Unreadable."""
+    known = PeerCredentials.of(settings)
+    return {peer: known.calling(PeerName(peer)) for peer in CLIENTS}
+
+
 def _connect(
     settings: GatewaySettings,
     peer: Peer,
-    known: peers.PeerCredentials,
+    known: PeerCredentials,
     idempotent: Sequence[tuple[str, str]],
 ) -> Connection:
     target = getattr(settings, f"{peer}_target")

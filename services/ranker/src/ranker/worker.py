@@ -11,17 +11,22 @@ import asyncio
 import contextlib
 
 from ranker.settings import TrainSettings
-from ranker.wiring.backend import backend, log_access, settle_record, stop_on_signals
+from ranker.wiring.backend import (
+    backend,
+    log_access,
+    settle_record,
+    stop_on_signals,
+    to_retriever,
+)
 from ranker.wiring.worker import loops
 from servicekit import startup, telemetry
-from servicekit.peers import PeerCredentials
 from servicekit.server import run
 
 
 async def main() -> None:
     """Wire the worker and run it until SIGTERM or SIGINT."""
     # Settings of trainings are validated too, so that errors show at start and not in a job.
-    settings = startup.load(TrainSettings, PeerCredentials.of, log_access)
+    settings = startup.load(TrainSettings, to_retriever, log_access)
     startup.observe("ranker-worker", settings, settings.log_level)
     with contextlib.ExitStack() as cleanup:
         async with backend(settings) as made:

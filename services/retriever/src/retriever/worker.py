@@ -27,6 +27,7 @@ from retriever.wiring import (
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.leader_loops import lead_in_turn
+from servicekit.access import PeerName
 from servicekit.leases import Lease, worker_id
 from servicekit.peers import PeerCredentials
 from servicekit.retention import forget_jobs
@@ -39,6 +40,11 @@ LEASE = "index-writer"
 log = get_logger()
 
 
+def to_embedder(settings: RetrieverSettings) -> PeerCredentials:
+    """Return the credentials for calls to the embedder. Raises Unreadable."""
+    return PeerCredentials.of(settings).calling(PeerName.EMBEDDER)
+
+
 async def main(settings: RetrieverSettings) -> None:
     """Work until SIGTERM or SIGINT."""
     db = database(settings)  # which may wait, until a signal ends the process
@@ -48,7 +54,7 @@ async def main(settings: RetrieverSettings) -> None:
     photos, index = photo_store(settings), milvus_index(settings)
     await check_engine(settings, "Milvus", index.version, LEAST_VERSION)
     files = backup_files(settings)
-    embedder = EmbedderClient(settings.embedder_target, PeerCredentials.of(settings))
+    embedder = EmbedderClient(settings.embedder_target, to_embedder(settings))
     seconds = settings.worker_lease_seconds
     name = worker_id("retriever-worker")
     worker = Worker(
@@ -80,6 +86,6 @@ async def main(settings: RetrieverSettings) -> None:
 
 
 if __name__ == "__main__":
-    configured = load(RetrieverSettings, PeerCredentials.of, backup_keys)
+    configured = load(RetrieverSettings, to_embedder, backup_keys)
     observe("retriever-worker", configured, configured.log_level)
     run(main(configured))

@@ -19,7 +19,7 @@ from servicekit.status import from_rpc_error
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-_GONE = frozenset({"UNAVAILABLE", "CANCELLED", "PEER_UNKNOWN"})
+_GONE = frozenset({"UNAVAILABLE", "CANCELLED", "PEER_FORBIDDEN", "PEER_UNKNOWN"})
 """Reasons of transport failures and of an unauthorized peer, which no caller can fix. Other reasons
 are the peer's own."""
 

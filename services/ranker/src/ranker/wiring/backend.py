@@ -17,6 +17,7 @@ from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, METADATA, MIGRAT
 from ranker.learning.promotion import prune
 from ranker.settings import LogSettings, WorkerSettings
 from ranker.workers.jobs import MAX_ATTEMPTS
+from servicekit.access import PeerName
 from servicekit.channel import connect
 from servicekit.jobs import Jobs
 from servicekit.migrations import settle
@@ -52,7 +53,7 @@ async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
         checkpoint_pages=CHECKPOINT_PAGES,
     )
     channel = connect(
-        settings.retriever_target, peers=PeerCredentials.of(settings), service_configs=IDEMPOTENT
+        settings.retriever_target, peers=to_retriever(settings), service_configs=IDEMPOTENT
     )
     registry, store = ModelRegistry(database), ModelStore(settings.model_store)
     index = CollaborativeIndex(channel)
@@ -63,6 +64,11 @@ async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
     finally:
         await channel.close(None)
         database.close()
+
+
+def to_retriever(settings: WorkerSettings) -> PeerCredentials:
+    """Return the credentials for calls to the retriever. Raises Unreadable."""
+    return PeerCredentials.of(settings).calling(PeerName.RETRIEVER)
 
 
 def settle_record(database: Database, settings: WorkerSettings) -> None:

@@ -11,21 +11,20 @@ from ranker.domain.model import EVALUATE, TRAIN
 from ranker.learning.publish import PublishedModels
 from ranker.learning.training.job import TrainingInputs, evaluate_again, run
 from ranker.settings import TrainSettings
-from ranker.wiring.backend import backend, settle_record, stop_on_signals
+from ranker.wiring.backend import backend, settle_record, stop_on_signals, to_retriever
 from ranker.workers.jobs import train_command, trainings, work
 from ranker.workers.nightly import judge
 from servicekit import startup, tracing
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs, JobState
-from servicekit.peers import PeerCredentials
 
 ENDED = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
 async def do(job_id: str) -> int:
     """Run the job and report on standard output how it goes; the exit status."""
-    settings = startup.load(TrainSettings, PeerCredentials.of)
+    settings = startup.load(TrainSettings, to_retriever)
     startup.observe("ranker-train", settings, settings.log_level)
 
     def progress(done: int, total: int) -> None:
@@ -50,7 +49,7 @@ async def do(job_id: str) -> int:
 
 async def ask(catalog_id: str, *, incremental: bool, promote: bool) -> int:
     """Ask for a training and see it through; the exit status."""
-    settings = startup.load(TrainSettings, PeerCredentials.of)
+    settings = startup.load(TrainSettings, to_retriever)
     startup.observe("ranker-train", settings, settings.log_level)
     if catalog_id not in settings.catalogs:
         sys.exit(f"catalog {catalog_id} is none of RANKER_CATALOGS")

@@ -28,6 +28,7 @@ _GONE = frozenset(
         "EMBEDDER_UNAVAILABLE",
         "EMBED_QUEUE_FULL",
         "FIT_IN_PROGRESS",
+        "PEER_FORBIDDEN",
         "PEER_UNKNOWN",
         "SPACE_UNAVAILABLE",
     }
