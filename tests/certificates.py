@@ -1,12 +1,24 @@
 """Certificates for tests, in the files that services read."""
 
 import os
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 HOST = "127.0.0.1"
+DOMAIN = "cluster.local"
+"""The trust domain that services have by default."""
+
+
+def named(service: str, domain: str = DOMAIN) -> str:
+    """The URI by which a certificate names a service."""
+    return f"spiffe://{domain}/sightline/{service}"
 
 
 def authority() -> trustme.CA:
@@ -20,14 +32,37 @@ def write(
     *names: str,
     changed: int = 1,
     end: datetime | None = None,
+    uris: Iterable[str] = (),
 ) -> Path:
     """A certificate for this machine and `names`, its key, and who signed it. `changed`: the time
-    of the files; they are taken up again when it differs. `end`: of the certificate."""
+    of the files; they are taken up again when it differs. `end`, `uris`: of the certificate."""
     folder.mkdir(exist_ok=True)
     issued = signer.issue_cert(HOST, *names, not_after=end)
     issued.private_key_pem.write_to_path(folder / "tls.key")
-    (folder / "tls.crt").write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
+    first, *rest = (each.bytes() for each in issued.cert_chain_pems)
+    first = _with(first, signer, [*map(x509.UniformResourceIdentifier, uris)]) if uris else first
+    (folder / "tls.crt").write_bytes(b"".join([first, *rest]))
     signer.cert_pem.write_to_path(folder / "ca.crt")
     for file in folder.iterdir():
         os.utime(file, ns=(changed, changed))
     return folder
+
+
+def _with(issued: bytes, signer: trustme.CA, uris: list[x509.GeneralName]) -> bytes:
+    """The same certificate with more names, of kinds that trustme does not issue."""
+    old = x509.load_pem_x509_certificate(issued)
+    key: Any = load_pem_private_key(signer.private_key_pem.bytes(), None)
+    made = x509.CertificateBuilder(
+        old.issuer,
+        old.subject,
+        old.public_key(),
+        x509.random_serial_number(),
+        old.not_valid_before_utc,
+        old.not_valid_after_utc,
+    )
+    for each in old.extensions:
+        value: Any = each.value
+        if isinstance(value, x509.SubjectAlternativeName):
+            value = x509.SubjectAlternativeName([*value, *uris])
+        made = made.add_extension(value, each.critical)
+    return made.sign(key, SHA256()).public_bytes(Encoding.PEM)

@@ -81,6 +81,17 @@ def binding(servicer: Echo) -> Binding:
     return Binding(_add, servicer, NAME)
 
 
+def acting(servicer: Echo, service: str, *methods: str) -> Binding:
+    """`servicer` in place of a service of a proto, with these unary methods."""
+
+    def add(_servicer: Echo, server: grpc.aio.Server) -> None:
+        handler = grpc.unary_unary_rpc_method_handler(servicer.unary, _read)
+        handlers = dict.fromkeys(methods, handler)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+
+    return Binding(add, servicer, service)
+
+
 def _read(data: bytes) -> bytes:
     if data == b"garbled":
         raise ValueError(PERSONAL)

@@ -1,4 +1,5 @@
-"""Every call of every service, as the service itself lists them: nobody makes one without a key.
+"""Every call of every service, as the service itself lists them: each is made by the services that
+its proto names, by their certificates and keys, and by no others.
 
 The services run as processes, with nothing behind them: a call that is admitted goes on to be
 found malformed.
@@ -9,7 +10,8 @@ import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,16 +24,40 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from servicekit.access import Role
+from servicekit.access import MethodRule, PeerName, Role, rule
 from servicekit.status import from_rpc_error
+from tests import certificates
+from tests.contracts.test_peers import services
 from tests.engines import ROOT, free_port
 from tests.unit.gateway.callers.conftest import entry
 from tests.waiting import SECONDS
 
 SERVICES = ("embedder", "gateway", "ranker", "retriever")
-KEY = secrets.token_hex(32)
-REFUSED = ("TOKEN_MISSING", "TOKEN_INVALID")
-"""By the gateway, whose callers are no peers."""
+TOKEN = secrets.token_hex(32)
+AUTHORITY = certificates.authority()
+ALL = [*services()]
+"""Of the protos, whose rules are known from now on."""
+
+
+Call = Callable[..., str]
+"""(method, the token of a caller of the gateway) to the reason of its refusal."""
+
+
+def _refusal(channel: grpc.Channel, method: Any, sent: Mapping[str, str | None]) -> str:
+    """The reason with which a call of a request that can't be read is refused."""
+    ways = (method.client_streaming, method.server_streaming)
+    kind = "_".join("stream" if streams else "unary" for streams in ways)
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    call = getattr(channel, kind)(path, None, None)
+    metadata = [(name, value) for name, value in sent.items() if value]
+    request = iter([b"\xff"]) if method.client_streaming else b"\xff"
+    try:
+        answer = call(request, metadata=metadata, timeout=SECONDS)
+        if method.server_streaming:
+            next(answer)
+    except grpc.RpcError as error:
+        return from_rpc_error(error).reason
+    return "answered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,41 +65,66 @@ class Service:
     """One that asks who calls."""
 
     name: str
-    channel: grpc.Channel
+    folder: Path
+    """Certificates and keys of each service, in a folder of its name."""
+    port: int
 
-    def refusal(self, method: Any, token: str | None) -> str:
-        """The reason with which a call of a request that can't be read is refused."""
-        ways = (method.client_streaming, method.server_streaming)
-        kind = "_".join("stream" if streams else "unary" for streams in ways)
-        path = f"/{method.containing_service.full_name}/{method.name}"
-        call = getattr(self.channel, kind)(path, None, None)
-        metadata = [("authorization", f"Bearer {token}")] if token is not None else None
-        request = iter([b"\xff"]) if method.client_streaming else b"\xff"
-        try:
-            answer = call(request, metadata=metadata, timeout=SECONDS)
-            if method.server_streaming:
-                next(answer)
-        except grpc.RpcError as error:
-            return from_rpc_error(error).reason
-        return "answered"
+    def channel(self, peer: str | None) -> grpc.Channel:
+        """One that shows the certificate of a peer; `None`: no certificate."""
+        tls = self.folder / (peer or self.name) / "tls"
+        shown = [(tls / name).read_bytes() for name in ("tls.key", "tls.crt")] if peer else []
+        credentials = grpc.ssl_channel_credentials((tls / "ca.crt").read_bytes(), *shown)
+        return grpc.secure_channel(f"127.0.0.1:{self.port}", credentials)
+
+    @contextmanager
+    def shown(self, peer: str | None, key: str | None = "") -> Iterator[Call]:
+        """The calls of a peer by its certificate and key. `key`: another one than its own; `None`
+        sends none."""
+        held = self.folder / (peer or "") / "keys" / f"{self.name}.key"
+        sent = held.read_text() if key == "" and held.exists() else key
+        with self.channel(peer) as channel:
+            yield lambda method, token=None: _refusal(
+                channel, method, {"x-sightline-peer-key": sent, "authorization": token}
+            )
 
     def methods(self) -> list[Any]:
         """Of all services that it offers, but for health and reflection."""
-        listed = ProtoReflectionDescriptorDatabase(self.channel)
-        pool = DescriptorPool(listed)
-        names = [name for name in listed.get_services() if not name.startswith("grpc.")]
-        return [method for name in names for method in pool.FindServiceByName(name).methods]
+        with self.channel("gateway") as channel:
+            listed = ProtoReflectionDescriptorDatabase(channel)
+            pool = DescriptorPool(listed)
+            names = [name for name in listed.get_services() if not name.startswith("grpc.")]
+            return [method for name in names for method in pool.FindServiceByName(name).methods]
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certificates and keys of all services, as docs/operate/access.md has them."""
+    folder: Path = tmp_path_factory.mktemp("installation")
+    for name in PeerName:
+        (folder / name / "keys").mkdir(parents=True)
+        uris = [certificates.named(name)]
+        certificates.write(folder / name / "tls", AUTHORITY, uris=uris)
+    for caller in PeerName:
+        for called in SERVICES:
+            # Of each pair, whether the one has to call the other or not.
+            if caller != called:
+                key = secrets.token_hex(32)
+                (folder / caller / "keys" / f"{called}.key").write_text(key)
+                (folder / called / "keys" / f"{caller}.key").write_text(key)
+    return folder
 
 
 @pytest.fixture(scope="module", params=SERVICES)
-def service(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Service]:
-    name, folder, port = request.param, tmp_path_factory.mktemp(request.param), free_port()
-    (folder / "peers.key").write_text(KEY)
-    (folder / "keys.toml").write_text(entry("all", KEY, str([role.value for role in Role])))
-    prefix = name.upper()
+def service(request: pytest.FixtureRequest, installation: Path) -> Iterator[Service]:
+    name, port, probe = request.param, free_port(), free_port()
+    folder, prefix = installation / name, request.param.upper()
+    (folder / "keys.toml").write_text(entry("all", TOKEN, str([role.value for role in Role])))
     environment = os.environ | {
         f"{prefix}_PORT": str(port),
-        f"{prefix}_PEER_KEY_FILE": "peers.key",
+        f"{prefix}_PROBE_PORT": str(probe),
+        f"{prefix}_PEER_KEYS_FOLDER": "keys",
+        f"{prefix}_PEER_TLS_FOLDER": "tls",
+        "GATEWAY_TLS_FOLDER": "tls",
         "GATEWAY_KEYS_FILE": "keys.toml",
         "RANKER_KEY_FILE": "pseudonym.key",
         "RANKER_CREATE_KEY": "true",
@@ -83,11 +134,11 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[S
             [sys.executable, "-m", name], cwd=folder, env=environment, stdout=log, stderr=log
         )
     try:
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with grpc.insecure_channel(f"127.0.0.1:{probe}") as channel:
             asked = health_pb2.HealthCheckRequest()
             health = health_pb2_grpc.HealthStub(channel)
             health.Check(asked, timeout=SECONDS, wait_for_ready=True)
-            yield Service(name, channel)
+        yield Service(name, installation, port)
     finally:
         process.terminate()
         process.wait(SECONDS)
@@ -101,11 +152,57 @@ def test_a_service_lists_all_that_its_protos_have(service: Service) -> None:
     assert {method.containing_service.name for method in service.methods()} >= wanted
 
 
-def test_no_call_is_made_without_a_key(service: Service) -> None:
+def rule_of(method: Any) -> MethodRule:
+    return rule(f"{method.containing_service.full_name}/{method.name}")
+
+
+def test_each_call_is_made_by_the_peers_that_its_proto_names_and_by_no_others(
+    service: Service,
+) -> None:
+    """The gateway's callers are no peers: it takes their tokens alone."""
     found = service.methods()
     assert len(found) >= 5
-    for method in found:
-        nobody, guessed = REFUSED if service.name == "gateway" else ("PEER_UNKNOWN",) * 2
-        assert service.refusal(method, None) == nobody, method.full_name
-        assert service.refusal(method, KEY[:-1]) == guessed, method.full_name
-        assert service.refusal(method, KEY) == "REQUEST_MALFORMED", method.full_name
+    for peer in set(PeerName) - {service.name}:
+        with service.shown(peer) as refusal:
+            for method in found:
+                if service.name == "gateway":
+                    wanted = "TOKEN_MISSING"
+                elif peer in rule_of(method).peers:
+                    wanted = "REQUEST_MALFORMED"
+                else:
+                    wanted = "PEER_FORBIDDEN"
+                assert refusal(method) == wanted, (peer, method.full_name)
+
+
+def test_no_call_is_made_without_a_key_or_with_anothers(service: Service) -> None:
+    """And the gateway's are made by nobody without a token, whatever peer that is."""
+    stolen = service.folder / "retriever" / "keys"
+    others = [stolen / "gateway.key", stolen / "ranker-worker.key"]
+    keys = [None, secrets.token_hex(32), *(path.read_text() for path in others)]
+    for key in keys if service.name != "retriever" else keys[:2]:
+        with service.shown("gateway" if service.name != "gateway" else "ranker", key) as refusal:
+            for method in service.methods():
+                if service.name == "gateway":
+                    assert refusal(method, f"Bearer {key}") == "TOKEN_INVALID"
+                    assert refusal(method, f"Bearer {TOKEN}") == "REQUEST_MALFORMED"
+                else:
+                    assert refusal(method) == "PEER_UNKNOWN", method.full_name
+
+
+def test_a_service_that_is_taken_over_can_make_no_call_but_its_own(service: Service) -> None:
+    """The embedder has its certificate and the keys that it shares with its callers, and calls no
+    service: it can embed, and nothing else."""
+    if service.name == "embedder":
+        return
+    held = [*(service.folder / "embedder" / "keys").iterdir()]
+    assert len(held) == 5
+    for key in held:
+        with service.shown("embedder", key.read_text()) as refusal:
+            refused = {refusal(method) for method in service.methods()}
+            assert refused <= {"PEER_UNKNOWN", "PEER_FORBIDDEN", "TOKEN_MISSING"}, key
+
+
+def test_a_caller_without_a_certificate_is_not_heard(service: Service) -> None:
+    with service.shown(None) as refusal:
+        found = {refusal(method) for method in service.methods()}
+    assert found == {"TOKEN_MISSING" if service.name == "gateway" else "UNAVAILABLE"}

@@ -15,6 +15,7 @@ from prometheus_client import REGISTRY
 from servicekit import access, channel, deadlines, interceptors, server, telemetry
 from servicekit.config import ServerSettings
 from servicekit.errors import Internal, InvalidArgument, Unimplemented
+from servicekit.peers import PeerCredentials
 from servicekit.status import from_rpc_error
 from tests.fakes.kit_echo import PERSONAL, Echo, binding
 from tests.fakes.kit_logs import json_logs
@@ -163,7 +164,7 @@ async def test_the_request_id_comes_back_on_success_and_on_failure() -> None:
 
 
 async def test_who_is_not_admitted_does_not_learn_the_version() -> None:
-    async with echo(admitting=access.PeersOnly(list)) as peer:
+    async with echo(admitting=PeerCredentials(dict).access()) as peer:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await unary(peer)(b"hello")
         health = health_pb2_grpc.HealthStub(peer).Check(health_pb2.HealthCheckRequest())
@@ -200,8 +201,9 @@ async def test_logs_quote_no_request_id_of_a_caller_that_was_not_admitted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     key = "k" * 32
+    peers = PeerCredentials(shared=True, shared_keys=lambda: [key]).access()
     with json_logs():
-        async with echo(admitting=access.PeersOnly(lambda: [key])) as peer:
+        async with echo(admitting=peers) as peer:
             for token in ("guess", key):
                 pairs = (("x-request-id", "r-1"), ("authorization", f"Bearer {token}"))
                 try:

@@ -11,11 +11,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import REGISTRY
 
 from servicekit import channel, limits, memory, server
-from servicekit.access import OPEN, AccessPolicy, PeersOnly
+from servicekit.access import OPEN, AccessPolicy
 from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.errors import ServiceError
 from servicekit.limits import MIB
 from servicekit.memory_budget import ByteBudget, BytesExhausted
+from servicekit.peers import PeerCredentials
 from servicekit.quotas import QuotaSettings
 from servicekit.server import Binding
 from servicekit.status import from_rpc_error
@@ -103,7 +104,7 @@ async def test_each_message_of_a_stream_is_held_to_it() -> None:
 
 async def test_who_is_not_let_in_is_not_waited_for() -> None:
     async with (
-        serving(access=PeersOnly(lambda: ["key" * 12])) as address,
+        serving(access=PeerCredentials(dict).access()) as address,
         channel.connect(address) as peer,
     ):
         assert (await refused(unsent(peer))).reason == "PEER_UNKNOWN"

@@ -1,4 +1,5 @@
-"""The key that services share: who has it is a peer, and it changes without a failed call."""
+"""Keys of pairs of services: a key tells which service calls, is good for one other service alone,
+and changes without a failed call."""
 
 import hashlib
 import os
@@ -6,67 +7,131 @@ import re
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from servicekit import access, channel, server
-from servicekit.access import Caller
+from servicekit.access import Caller, PeerName
 from servicekit.config import PeerSettings, ServerSettings
 from servicekit.peers import PeerCredentials
 from servicekit.reloaded import Unreadable
 from servicekit.status import from_rpc_error
-from tests.fakes.kit_echo import Echo, binding
+from tests.fakes.kit_echo import Echo, acting, binding
 from tests.waiting import SECONDS
 
-OLD, NEW = (hashlib.sha256(name).hexdigest() for name in (b"old", b"new"))
+OLD, NEW, OTHER = (hashlib.sha256(name).hexdigest() for name in (b"old", b"new", b"other"))
+EMBEDDING = "sightline.embedder.v1.EmbeddingService"
+"""A service whose BatchEmbed gateway and retriever-worker may call; Classify, the gateway alone."""
+
+
+def folder(path: Path, **keys: str) -> Path:
+    """Keys by the service at the other end, whose names have _ for -."""
+    path.mkdir(exist_ok=True)
+    for name, text in keys.items():
+        (path / f"{name.replace('_', '-')}.key").write_text(text)
+    return path
+
+
+def known(path: Path, **more: Any) -> PeerCredentials:
+    return PeerCredentials.of(PeerSettings(peer_keys_folder=path, **more))
+
+
+def to_embedder(path: Path, **more: Any) -> PeerCredentials:
+    return known(path, **more).calling(PeerName.EMBEDDER)
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    file = tmp_path / "peers.key"
-    file.write_text(f"{OLD}\n")
-    return file
+def theirs(tmp_path: Path) -> Path:
+    """The embedder's keys."""
+    return folder(tmp_path / "embedder", gateway=f"{OLD}\n", retriever_worker=f"{OTHER}\n")
 
 
 @pytest.fixture
-async def target(path: Path) -> AsyncIterator[str]:
-    """A service that takes its peers alone."""
-    settings = ServerSettings(peer_key_file=path)
-    running = await server.start(
-        [binding(Echo())], settings, "shop", PeerCredentials.of(settings).access()
-    )
+def ours(tmp_path: Path) -> Path:
+    """The gateway's."""
+    return folder(tmp_path / "gateway", embedder=f"{OLD}\n")
+
+
+async def started(who: access.AccessPolicy, peek: Any = None) -> server.RunningServer:
+    offered = [
+        acting(Echo(peek), EMBEDDING, "BatchEmbed", "Classify"),
+        acting(Echo(), "sightline.ranker.v1.EventService", "GetEvents"),
+        binding(Echo()),
+    ]
+    return await server.start(offered, ServerSettings(), "embedder", who)
+
+
+@pytest.fixture
+async def target(theirs: Path) -> AsyncIterator[str]:
+    """An embedder that knows its peers."""
+    running = await started(known(theirs).access())
     yield f"127.0.0.1:{running.port}"
     await running.stop()
 
 
-async def reason(target: str, peers: PeerCredentials) -> str:
+async def reason(target: str, peers: PeerCredentials, call: str = f"{EMBEDDING}/BatchEmbed") -> str:
     """Why a call is refused; empty = it is not."""
     async with channel.connect(target, peers=peers) as peer:
         try:
-            await peer.unary_unary("/test.Echo/Unary", None, None)(b"x", timeout=SECONDS)
+            await peer.unary_unary(f"/{call}", None, None)(b"x", timeout=SECONDS)
         except grpc.aio.AioRpcError as error:
             return from_rpc_error(error).reason
     return ""
 
 
-async def test_a_peer_is_known_by_the_key(target: str, path: Path) -> None:
-    assert await reason(target, PeerCredentials.of(PeerSettings(peer_key_file=path))) == ""
+async def test_a_peer_is_known_by_the_key(target: str, ours: Path) -> None:
+    assert await reason(target, to_embedder(ours)) == ""
     assert await reason(target, PeerCredentials()) == "PEER_UNKNOWN"
     for other in (NEW, OLD[:-1], f"{OLD}a", ""):
-        assert await reason(target, PeerCredentials(lambda other=other: [other])) == "PEER_UNKNOWN"
+        guessed = PeerCredentials(lambda other=other: {PeerName.EMBEDDER: [other]})
+        assert await reason(target, guessed.calling(PeerName.EMBEDDER)) == "PEER_UNKNOWN"
+
+
+async def test_a_peer_makes_the_calls_whose_protos_name_it_and_no_others(
+    target: str, ours: Path, tmp_path: Path
+) -> None:
+    worker = to_embedder(folder(tmp_path / "worker", embedder=OTHER))
+    assert await reason(target, worker) == ""
+    assert await reason(target, worker, f"{EMBEDDING}/Classify") == "PEER_FORBIDDEN"
+    assert await reason(target, to_embedder(ours), f"{EMBEDDING}/Classify") == ""
+    for nobodys in ("sightline.ranker.v1.EventService/GetEvents", "test.Echo/Unary"):
+        assert await reason(target, to_embedder(ours), nobodys) == "PEER_FORBIDDEN"
+
+
+async def test_the_key_of_one_service_is_not_sent_to_another(target: str, tmp_path: Path) -> None:
+    path = folder(tmp_path / "gateway", embedder=NEW, ranker=OLD)
+    assert await reason(target, to_embedder(path)) == "PEER_UNKNOWN"
+    assert to_embedder(path).metadata() == {"x-sightline-peer-key": NEW}
+
+
+async def test_a_service_that_knows_a_key_can_not_call_others_by_it(
+    ours: Path, theirs: Path, tmp_path: Path
+) -> None:
+    """The embedder, taken over, has the gateway's key for the embedder, and tries it elsewhere."""
+    ranker = folder(tmp_path / "ranker", gateway=NEW)
+    folder(ours, ranker=NEW)
+    running = await started(known(ranker).access())
+    stolen = (theirs / "gateway.key").read_text().strip()
+    taken_over = PeerCredentials(lambda: {PeerName.RANKER: [stolen]}).calling(PeerName.RANKER)
+    assert await reason(f"127.0.0.1:{running.port}", taken_over) == "PEER_UNKNOWN"
+    gateway = known(ours).calling(PeerName.RANKER)
+    assert await reason(f"127.0.0.1:{running.port}", gateway) == ""
+    await running.stop()
 
 
 @pytest.mark.parametrize("asks", [True, False])
-async def test_a_peer_alone_is_believed_for_whom_it_calls(path: Path, asks: bool) -> None:
+async def test_a_peer_alone_is_believed_for_whom_it_calls(
+    ours: Path, theirs: Path, asks: bool
+) -> None:
     async def named() -> bytes:
         return access.caller.get().name.encode()
 
-    known = PeerCredentials.of(PeerSettings(peer_key_file=path))
-    who = known.access() if asks else access.OPEN
-    running = await server.start([binding(Echo(named))], ServerSettings(), "shop", who)
-    async with channel.connect(f"127.0.0.1:{running.port}", peers=known) as peer:
-        method = peer.unary_unary("/test.Echo/Unary", None, None)
+    running = await started(known(theirs).access() if asks else access.OPEN, named)
+    async with channel.connect(f"127.0.0.1:{running.port}", peers=to_embedder(ours)) as peer:
+        method = peer.unary_unary(f"/{EMBEDDING}/BatchEmbed", None, None)
         for caller in (access.ANYONE, access.PEER):
             access.caller.set(caller)
             assert await method(b"peek", timeout=SECONDS) == (b"peer" if asks else b"anyone")
@@ -78,24 +143,25 @@ async def test_a_peer_alone_is_believed_for_whom_it_calls(path: Path, asks: bool
 
 
 async def test_while_keys_change_both_are_good_and_the_first_is_sent(
-    target: str, path: Path, monkeypatch: pytest.MonkeyPatch
+    target: str, ours: Path, theirs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def written(text: str, changed: int) -> None:
-        path.write_text(text)
-        os.utime(path, ns=(changed, changed))
+        for file in (ours / "embedder.key", theirs / "gateway.key"):
+            file.write_text(text)
+            os.utime(file, ns=(changed, changed))
+
+    def by(key: str) -> PeerCredentials:
+        return PeerCredentials(lambda: {PeerName.EMBEDDER: [key]}).calling(PeerName.EMBEDDER)
 
     monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
-    here = PeerCredentials.of(PeerSettings(peer_key_file=path))
+    here = to_embedder(ours)
     written(f"{OLD}\n{NEW}\n", 1)
-    assert here.metadata() == {"authorization": f"Bearer {OLD}"}
-    assert [await reason(target, PeerCredentials(lambda key=key: [key])) for key in (OLD, NEW)] == [
-        "",
-        "",
-    ]
+    assert here.metadata() == {"x-sightline-peer-key": OLD}
+    assert [await reason(target, by(key)) for key in (OLD, NEW)] == ["", ""]
     written(f"{NEW}\n{OLD}\n", 2)
-    assert here.metadata() == {"authorization": f"Bearer {NEW}"}
+    assert here.metadata() == {"x-sightline-peer-key": NEW}
     written(f"{NEW}\n", 3)
-    assert await reason(target, PeerCredentials(lambda: [OLD])) == "PEER_UNKNOWN"
+    assert await reason(target, by(OLD)) == "PEER_UNKNOWN"
     assert await reason(target, here) == ""
 
 
@@ -103,41 +169,104 @@ async def test_while_keys_change_both_are_good_and_the_first_is_sent(
     "text",
     ["", "short", f"{OLD}\n{OLD}\n{OLD}", f"{OLD}\n\x00{OLD}", "ü" * 32],
 )
-def test_a_file_without_a_good_key_is_refused_and_not_shown(path: Path, text: str) -> None:
-    path.write_text(text)
-    with pytest.raises(Unreadable, match=r"peers\.key") as caught:
-        PeerCredentials.of(PeerSettings(peer_key_file=path))
+def test_a_file_without_a_good_key_is_refused_and_not_shown(ours: Path, text: str) -> None:
+    folder(ours, embedder=text)
+    with pytest.raises(Unreadable, match=r"embedder\.key") as caught:
+        known(ours)
     assert OLD not in str(caught.value)
 
 
-def test_a_key_that_is_guessed_is_refused_with_a_word_on_how_to_make_one(path: Path) -> None:
-    path.write_text(f"{OLD}\n{'a' * 32}\n")
-    with pytest.raises(Unreadable, match=r"peers\.key: a key is easily guessed.*openssl rand"):
-        PeerCredentials.of(PeerSettings(peer_key_file=path))
+def test_a_key_that_is_guessed_is_refused_with_a_word_on_how_to_make_one(ours: Path) -> None:
+    folder(ours, embedder=f"{OLD}\n{'a' * 32}\n")
+    with pytest.raises(Unreadable, match=r"embedder\.key: a key is easily guessed.*openssl rand"):
+        known(ours)
 
 
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unreadable, match="No such file"):
-        PeerCredentials.of(PeerSettings(peer_key_file=tmp_path / "none"))
+def test_a_file_of_no_service_is_refused(ours: Path) -> None:
+    folder(ours, reviewer=NEW)
+    with pytest.raises(Unreadable, match=r"reviewer\.key: names no service.*retriever-worker"):
+        known(ours)
 
 
-def test_a_bad_change_leaves_the_former_key(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_key_for_two_services_is_refused(ours: Path) -> None:
+    folder(ours, ranker=f"{NEW}\n{OLD}\n")
+    with pytest.raises(Unreadable, match="each pair of services needs its own"):
+        known(ours)
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match=r"none: has no SERVICE\.key"):
+        known(tmp_path / "none")
+
+
+def test_a_missing_key_of_a_service_that_is_called_is_refused(ours: Path) -> None:
+    with pytest.raises(Unreadable, match=r"no ranker\.key"):
+        known(ours).calling(PeerName.RANKER)
+
+
+def test_a_bad_change_leaves_the_former_key(ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
-    here = PeerCredentials.of(PeerSettings(peer_key_file=path))
-    path.write_text("oops")
-    assert here.metadata() == {"authorization": f"Bearer {OLD}"}
+    here = to_embedder(ours)
+    folder(ours, embedder="oops")
+    assert here.metadata() == {"x-sightline-peer-key": OLD}
+
+
+# The key that all services shared before 0.17
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> dict[str, Any]:
+    file = tmp_path / "peers.key"
+    file.write_text(NEW)
+    return {"peer_key_file": file, "peer_shared": True}
+
+
+def shared_calls() -> float:
+    return REGISTRY.get_sample_value("sightline_shared_peer_calls_total") or 0.0
+
+
+def test_a_key_for_all_services_needs_the_setting_that_allows_it(shared: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="peer_shared during an upgrade"):
+        PeerSettings(peer_key_file=shared["peer_key_file"])
+
+
+async def test_during_an_upgrade_services_with_and_without_own_keys_know_one_another(
+    ours: Path, theirs: Path, shared: dict[str, Any]
+) -> None:
+    """Each step of docs/operate/upgrading.md: only the shared key, both, only own ones."""
+    before = PeerCredentials.of(PeerSettings(**shared))
+    callers = [before, to_embedder(ours, **shared), to_embedder(ours)]
+    callees = [before, known(theirs, **shared), known(theirs)]
+    counted = shared_calls()
+    for step, callee in enumerate(callees):
+        running = await started(callee.access())
+        target = f"127.0.0.1:{running.port}"
+        found = [await reason(target, each) for each in callers]
+        wanted = [["", "", "PEER_UNKNOWN"], ["", "", ""], ["PEER_UNKNOWN", "", ""]][step]
+        assert found == wanted
+        await running.stop()
+    assert shared_calls() == counted + 3, "two calls of the first service, one of the second"
+
+
+async def test_a_service_with_a_key_of_its_own_is_held_to_it_while_others_share_one(
+    theirs: Path, shared: dict[str, Any], tmp_path: Path
+) -> None:
+    running = await started(known(theirs, **shared).access())
+    worker = to_embedder(folder(tmp_path / "worker", embedder=OTHER), **shared)
+    target = f"127.0.0.1:{running.port}"
+    assert await reason(target, worker, f"{EMBEDDING}/Classify") == "PEER_FORBIDDEN"
+    await running.stop()
 
 
 @pytest.mark.parametrize("ending", ["\n", ""])
-def test_a_key_is_added_and_put_first_by_the_commands_of_the_page(path: Path, ending: str) -> None:
-    path.write_text(f"{OLD}{ending}")
+def test_a_key_is_added_and_put_first_by_the_commands_of_the_page(ours: Path, ending: str) -> None:
+    (ours / "embedder.key").write_text(f"{OLD}{ending}")
     page = (Path(__file__).parents[3] / "docs/operate/rotating.md").read_text()
     end, add, turn = re.findall(r"^\$ (.+)$", page, re.MULTILINE)
     held = []
     for command in (f"{end}; {add}", turn):
-        subprocess.run(["bash", "-c", command], cwd=path.parent, check=True)
-        keys = PeerCredentials.of(PeerSettings(peer_key_file=path)).keys
-        assert keys is not None
-        held.append([*keys()])
+        subprocess.run(["bash", "-c", command], cwd=ours, check=True)
+        held.append((ours / "embedder.key").read_text().split())
     assert held[0][0] == OLD
     assert held[1] == held[0][::-1]
+    assert to_embedder(ours).metadata()["x-sightline-peer-key"] == held[1][0]

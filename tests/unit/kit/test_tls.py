@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+import trustme
 from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import REGISTRY
 
 from servicekit import channel, server
+from servicekit.access import PeerName
 from servicekit.config import PeerSettings, ServerSettings
 from servicekit.peers import PeerCredentials
 from servicekit.reloaded import Unreadable
@@ -22,21 +25,29 @@ from servicekit.status import from_rpc_error
 from servicekit.tls import Certificates
 from tests import certificates
 from tests.engines import free_port
-from tests.fakes.kit_echo import Echo, binding
+from tests.fakes.kit_echo import Echo, acting, binding
 from tests.waiting import SECONDS, until
 
 OURS, OTHERS = certificates.authority(), certificates.authority()
+EMBEDDING = "sightline.embedder.v1.EmbeddingService"
+"""A service whose Classify the gateway alone may call."""
+GATEWAY, RANKER = certificates.named("gateway"), certificates.named("ranker")
 Call = Callable[[], Awaitable[str]]
 
 
-def peers_in(folder: Path, *names: str) -> PeerCredentials:
-    return PeerCredentials.of(PeerSettings(peer_tls_folder=folder, peer_names=names))
+def peers_in(folder: Path, *names: str, **more: Any) -> PeerCredentials:
+    return PeerCredentials.of(PeerSettings(peer_tls_folder=folder, peer_names=names, **more))
+
+
+def write(folder: Path, signer: trustme.CA, *names: str, **more: Any) -> Path:
+    """A certificate of a gateway."""
+    return certificates.write(folder, signer, *names, **{"uris": [GATEWAY], **more})
 
 
 @asynccontextmanager
 async def served(known: PeerCredentials, probe_port: int = 0) -> AsyncIterator[RunningServer]:
     running = await server.start(
-        [binding(Echo())],
+        [acting(Echo(), EMBEDDING, "Classify")],
         ServerSettings(probe_port=probe_port),
         "shop",
         known.access(),
@@ -50,7 +61,7 @@ async def served(known: PeerCredentials, probe_port: int = 0) -> AsyncIterator[R
 async def calling(running: RunningServer, known: PeerCredentials) -> AsyncIterator[Call]:
     """Makes a call; the reason with which it is refused, empty = it is not."""
     async with channel.connect(f"127.0.0.1:{running.port}", peers=known) as peer:
-        method = peer.unary_unary("/test.Echo/Unary", None, None)
+        method = peer.unary_unary(f"/{EMBEDDING}/Classify", None, None)
 
         async def call() -> str:
             try:
@@ -63,8 +74,8 @@ async def calling(running: RunningServer, known: PeerCredentials) -> AsyncIterat
 
 
 async def test_peers_show_one_another_their_certificates(tmp_path: Path) -> None:
-    ours = peers_in(certificates.write(tmp_path / "ours", OURS))
-    others = peers_in(certificates.write(tmp_path / "others", OTHERS))
+    ours = peers_in(write(tmp_path / "ours", OURS))
+    others = peers_in(write(tmp_path / "others", OTHERS))
     async with served(ours) as running:
         async with calling(running, ours) as call:
             assert await call() == ""
@@ -75,7 +86,7 @@ async def test_peers_show_one_another_their_certificates(tmp_path: Path) -> None
 
 
 async def test_who_believes_the_service_but_shows_nothing_is_not_heard(tmp_path: Path) -> None:
-    folder = certificates.write(tmp_path / "ours", OURS)
+    folder = write(tmp_path / "ours", OURS)
     roots = (folder / "ca.crt").read_bytes()
     async with served(peers_in(folder)) as running:
         credentials = grpc.ssl_channel_credentials(roots)
@@ -85,9 +96,40 @@ async def test_who_believes_the_service_but_shows_nothing_is_not_heard(tmp_path:
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_a_name_in_the_certificate_makes_a_peer(tmp_path: Path) -> None:
-    gateway = certificates.write(tmp_path / "gateway", OURS, "gateway")
-    worker = certificates.write(tmp_path / "worker", OURS, "worker")
+@pytest.mark.parametrize(
+    ("uris", "reason"),
+    [
+        ([GATEWAY], ""),
+        ([RANKER], "PEER_FORBIDDEN"),
+        ([certificates.named("gateway", "example.org")], "PEER_UNKNOWN"),
+        ([certificates.named("other")], "PEER_UNKNOWN"),
+        ([GATEWAY, RANKER], "PEER_UNKNOWN"),
+        (["spiffe://cluster.local/ns/shop/sightline/gateway"], "PEER_UNKNOWN"),
+        ([], "PEER_UNKNOWN"),
+    ],
+)
+async def test_the_service_that_a_certificate_names_makes_the_calls_that_name_it(
+    tmp_path: Path, uris: list[str], reason: str
+) -> None:
+    known = peers_in(write(tmp_path / "embedder", OURS, uris=[certificates.named("embedder")]))
+    shown = peers_in(write(tmp_path / "caller", OURS, "gateway", "ranker", uris=uris))
+    async with served(known) as running, calling(running, shown) as call:
+        assert await call() == reason
+
+
+async def test_a_trust_domain_of_ones_own(tmp_path: Path) -> None:
+    uris = [certificates.named("gateway", "shop.example")]
+    folder = write(tmp_path / "ours", OURS, uris=uris)
+    known = peers_in(folder, peer_trust_domain="shop.example")
+    async with served(known) as running, calling(running, known) as call:
+        assert await call() == ""
+    async with served(peers_in(folder)) as running, calling(running, known) as call:
+        assert await call() == "PEER_UNKNOWN"
+
+
+async def test_other_names_can_be_required_too(tmp_path: Path) -> None:
+    gateway = write(tmp_path / "gateway", OURS, "gateway")
+    worker = write(tmp_path / "worker", OURS, "worker")
     async with served(peers_in(worker, "gateway")) as running:
         async with calling(running, peers_in(gateway)) as call:
             assert await call() == ""
@@ -95,28 +137,51 @@ async def test_a_name_in_the_certificate_makes_a_peer(tmp_path: Path) -> None:
             assert await call() == "PEER_UNKNOWN"
 
 
-async def test_key_and_certificate_are_both_asked_for(tmp_path: Path) -> None:
-    folder, key = certificates.write(tmp_path / "ours", OURS), tmp_path / "peers.key"
-    key.write_text(secrets.token_hex(32))
-    both = PeerCredentials.of(PeerSettings(peer_tls_folder=folder, peer_key_file=key))
-    async with served(both) as running:
-        async with calling(running, both) as call:
-            assert await call() == ""
+async def test_key_and_certificate_are_both_asked_for_and_name_one_service(tmp_path: Path) -> None:
+    folder = write(tmp_path / "ours", OURS)
+    for name in ("caller", "here"):
+        (tmp_path / name).mkdir()
+    keys = {name: secrets.token_hex(32) for name in ("gateway", "ranker")}
+    for name, key in keys.items():
+        (tmp_path / f"here/{name}.key").write_text(key)
+    known = peers_in(folder, peer_keys_folder=tmp_path / "here")
+    async with served(known) as running:
         async with calling(running, peers_in(folder)) as call:
             assert await call() == "PEER_UNKNOWN"
+        for name, reason in (("gateway", ""), ("ranker", "PEER_UNKNOWN")):
+            (tmp_path / "caller/embedder.key").write_text(keys[name])
+            both = peers_in(folder, peer_keys_folder=tmp_path / "caller")
+            async with calling(running, both.calling(PeerName.EMBEDDER)) as call:
+                assert await call() == reason
+
+
+async def test_during_an_upgrade_a_certificate_without_a_service_is_accepted(
+    tmp_path: Path,
+) -> None:
+    """One that all services shared, signed by the same authority; `peer_names` still holds."""
+    former = peers_in(certificates.write(tmp_path / "former", OURS, "gateway", "ranker", uris=[]))
+    ranker = peers_in(write(tmp_path / "ranker", OURS, uris=[RANKER]))
+    folder = write(tmp_path / "ours", OURS)
+    for names, reason in (((), ""), (("ranker",), ""), (("other",), "PEER_UNKNOWN")):
+        known = peers_in(folder, *names, peer_shared=True)
+        async with served(known) as running, calling(running, former) as call:
+            assert await call() == reason
+    known = peers_in(folder, peer_shared=True)
+    async with served(known) as running, calling(running, ranker) as call:
+        assert await call() == "PEER_FORBIDDEN", "a service that has a name is held to it"
 
 
 async def test_certificates_change_while_both_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
-    here, there = (certificates.write(tmp_path / name, OURS) for name in ("here", "there"))
-    former = peers_in(certificates.write(tmp_path / "former", OURS))
+    here, there = (write(tmp_path / name, OURS) for name in ("here", "there"))
+    former = peers_in(write(tmp_path / "former", OURS))
     async with served(peers_in(there)) as running, calling(running, peers_in(here)) as call:
         assert await call() == ""
-        certificates.write(there, OTHERS, changed=2)
+        write(there, OTHERS, changed=2)
         assert await call() == "", "a connection that is there goes on"
-        certificates.write(here, OTHERS, changed=2)
+        write(here, OTHERS, changed=2)
         assert await call() == ""
         async with calling(running, former) as outdated:
             assert await outdated() == "UNAVAILABLE"
@@ -136,12 +201,12 @@ async def test_a_metric_says_when_certificates_end_also_those_that_nobody_asked_
     monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
     monkeypatch.setattr("servicekit.server.RENEW_SECONDS", 0.01)
     first, later = datetime(2090, 1, 2, 3, 4, 5, tzinfo=UTC), datetime(2091, 1, 1, tzinfo=UTC)
-    folder = certificates.write(tmp_path / "ours", OURS, end=first)
+    folder = write(tmp_path / "ours", OURS, end=first)
     async with served(peers_in(folder)):
         assert ends("tls.crt") == first
         authority = x509.load_pem_x509_certificate(OURS.cert_pem.bytes())
         assert ends("ca.crt") == authority.not_valid_after_utc
-        certificates.write(folder, OURS, changed=2, end=later)
+        write(folder, OURS, changed=2, end=later)
         await until(lambda: ends("tls.crt") == later)
 
 
@@ -149,14 +214,14 @@ async def test_calls_in_progress_outlast_a_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
-    folder = certificates.write(tmp_path / "ours", OURS)
+    folder = write(tmp_path / "ours", OURS)
     known, echo = peers_in(folder), Echo()
     running = await server.start([binding(echo)], ServerSettings(), "shop", tls=known.tls)
     async with channel.connect(f"127.0.0.1:{running.port}", peers=known) as peer:
         method = peer.unary_unary("/test.Echo/Unary", None, None)
         waiting = method(b"wait", timeout=SECONDS)
         await echo.started.wait()
-        certificates.write(folder, OTHERS, changed=2)
+        write(folder, OTHERS, changed=2)
         assert await method(b"x", timeout=SECONDS) == b"x"
         echo.go_on.set()
         assert await waiting == b"wait"
@@ -164,14 +229,14 @@ async def test_calls_in_progress_outlast_a_change(
 
 
 async def test_probes_speak_plain_text_on_a_port_of_their_own(tmp_path: Path) -> None:
-    known, port = peers_in(certificates.write(tmp_path / "ours", OURS)), free_port()
+    known, port = peers_in(write(tmp_path / "ours", OURS)), free_port()
     async with served(known, port), channel.connect(f"127.0.0.1:{port}") as probe:
-        for name in ("", "test.Echo"):
+        for name in ("", EMBEDDING):
             asked = health_pb2.HealthCheckRequest(service=name)
             answer = await health_pb2_grpc.HealthStub(probe).Check(asked, timeout=SECONDS)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await probe.unary_unary("/test.Echo/Unary", None, None)(b"x", timeout=SECONDS)
+            await probe.unary_unary(f"/{EMBEDDING}/Classify", None, None)(b"x", timeout=SECONDS)
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -184,7 +249,7 @@ def garbled(name: str, folder: Path) -> None:
 
 
 def of_another(name: str, folder: Path) -> None:
-    other = certificates.write(folder.parent / "another", OURS)
+    other = write(folder.parent / "another", OURS)
     (folder / name).write_bytes((other / name).read_bytes())
 
 
@@ -193,14 +258,14 @@ def of_another(name: str, folder: Path) -> None:
 def test_files_that_can_not_be_used_are_named(
     tmp_path: Path, name: str, spoil: Callable[[str, Path], None]
 ) -> None:
-    folder = certificates.write(tmp_path / "ours", OURS)
+    folder = write(tmp_path / "ours", OURS)
     spoil(name, folder)
     with pytest.raises(Unreadable, match=name.replace(".", r"\.")):
         peers_in(folder)
 
 
 def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
-    folder = certificates.write(tmp_path / "ours", OURS)
+    folder = write(tmp_path / "ours", OURS)
     of_another("tls.key", folder)
     with pytest.raises(Unreadable, match="no certificate and its key"):
         Certificates(folder, None, "peers")

@@ -1,0 +1,103 @@
+"""Which service may make which call: every RPC between services names its peers, exactly these are
+admitted, and each of them has code that makes the call."""
+
+import importlib
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.servicer.passthrough import ROUTES
+from servicekit import access
+from servicekit.access import PeerForbidden, PeerName, PeersOnly
+
+ROOT = Path(__file__).parents[2]
+PUBLIC = "sightline.gateway.v1"
+UNCALLED = {"sightline.ranker.v1.EventService/GetEvents"}
+"""No service makes these calls: operators do, on one machine."""
+CALLERS: Mapping[PeerName, tuple[str, ...]] = {
+    PeerName.GATEWAY: ("services/gateway/src/gateway",),
+    PeerName.RETRIEVER_WORKER: ("services/retriever/src/retriever/adapters/embedder.py",),
+    PeerName.RANKER_WORKER: ("services/ranker/src/ranker/adapters/retriever.py",),
+}
+"""Where the code of each caller makes its calls."""
+
+
+def services() -> Iterator[Any]:
+    """All services of the protos."""
+    for file in sorted(ROOT.glob("protos/sightline/*/v1/*_pb2.py")):
+        name = ".".join(file.relative_to(ROOT / "protos").with_suffix("").parts)
+        yield from importlib.import_module(name).DESCRIPTOR.services_by_name.values()
+
+
+def calls(*, public: bool) -> list[str]:
+    """Every method as package.Service/Method: those of the gateway's own protos, or the others."""
+    return [
+        f"{service.full_name}/{method.name}"
+        for service in services()
+        if service.full_name.startswith(PUBLIC) is public
+        for method in service.methods
+    ]
+
+
+@cache
+def source(caller: PeerName) -> str:
+    paths = [ROOT / each for each in CALLERS[caller]]
+    files = [file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])]
+    return "\n".join(file.read_text() for file in files)
+
+
+def made_by(caller: PeerName) -> set[str]:
+    """What a caller's code calls: methods of stubs, as `_stub.Method`, and the gateway's routes."""
+    found = set()
+    for call in calls(public=False):
+        service, _, name = call.rpartition(".")[2].partition("/")
+        text = source(caller)
+        if f"{service}Stub(" in text and re.search(rf"\w\.{name}\b", text):
+            found.add(call)
+    if caller is PeerName.GATEWAY:
+        found |= {route.path for routes in ROUTES.values() for route in routes.values()}
+    return found
+
+
+def test_every_call_between_services_names_its_peers() -> None:
+    between = calls(public=False)
+    assert len(between) > 60
+    assert {call for call in between if not access.rule(call).peers} == UNCALLED
+
+
+def test_the_gateways_own_calls_name_no_peer() -> None:
+    for call in calls(public=True):
+        assert not access.rule(call).peers, call
+
+
+@pytest.mark.parametrize("peer", PeerName)
+def test_a_peer_makes_exactly_the_calls_that_name_it(peer: PeerName) -> None:
+    policy = PeersOnly(lambda _metadata, _context: peer)
+    for call in [*calls(public=False), *calls(public=True), "sightline.none.v1.None/None"]:
+        if peer in access.rule(call).peers:
+            assert policy.admit(call, {}, None).name == "peer"
+        else:
+            with pytest.raises(PeerForbidden, match=f"{peer} may not"):
+                policy.admit(call, {}, None)
+
+
+def test_servers_that_call_no_peer_are_named_nowhere() -> None:
+    named = {peer for call in calls(public=False) for peer in access.rule(call).peers}
+    assert named == CALLERS.keys()
+
+
+@pytest.mark.parametrize("peer", CALLERS)
+def test_a_peer_is_named_where_its_code_makes_the_call_and_nowhere_else(peer: PeerName) -> None:
+    named = {call for call in calls(public=False) if peer in access.rule(call).peers}
+    assert named == made_by(peer)
+
+
+def test_the_protos_and_the_code_know_the_same_peers() -> None:
+    names = access.access_pb2.Peer.keys()
+    assert [name.removeprefix("PEER_").lower().replace("_", "-") for name in names[1:]] == [
+        *PeerName
+    ]
