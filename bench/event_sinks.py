@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from ranker.adapters.kafka import Access, EventLog, KafkaSink
 from ranker.domain.events import Event, EventType, Identity, Shopper, StoredEvent, Written
+from ranker.domain.logged import LogSignatures
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import append
 from ranker.events.record.events import EventRecord
@@ -29,6 +30,7 @@ from servicekit.sql import Database
 from tests.kafka import Cluster, cluster
 from tests.postgres import PostgreSQL, postgresql
 
+UNSIGNED = LogSignatures("").check
 KEY = Pseudonyms(bytes(range(32)))
 ROUNDS, CALLERS, CALLS, A_CALL = 3, 8, 25, 100
 EVENTS = CALLERS * CALLS * A_CALL
@@ -66,7 +68,7 @@ async def land(log: EventLog, record: EventRecord) -> float:
         landed += len(events)
         return await record.append(events)
 
-    landing = Landing(log, counted, now_micros)
+    landing = Landing(log, counted, now_micros, UNSIGNED)
     while not landed:  # the consumer group takes seconds to form
         await landing.look()
     first, began = landed, time.monotonic()
@@ -85,7 +87,7 @@ async def lags(sink: KafkaSink, log: EventLog, record: EventRecord) -> list[floa
         landed.put_nowait(time.monotonic())
         return outcomes
 
-    task = asyncio.create_task(Landing(log, reported, now_micros).run(stop))
+    task = asyncio.create_task(Landing(log, reported, now_micros, UNSIGNED).run(stop))
     for one in views(SINGLE):
         await append("default", [one], KEY, sink.append, now_micros)
         began = time.monotonic()

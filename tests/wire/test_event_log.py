@@ -10,18 +10,22 @@ import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 from prometheus_client import REGISTRY
 
 from ranker.adapters.kafka import Access, EventLog, KafkaSink
+from ranker.domain.events import Written
 from ranker.events.record.events import EventRecord
 from ranker.events.record.tables import EVENTS
 from ranker.workers.landing import Landing
 from servicekit.clock import now_micros
+from servicekit.keyring import KeyRing
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import event_service_pb2 as pb
+from tests.fakes.ranker import stored as stored_event
 from tests.kafka import Cluster, cluster
 from tests.stores import address, only_sqlite
 from tests.waiting import SECONDS, until
@@ -30,6 +34,7 @@ from tests.wire.ranker_suite import ANN, Suite, at_work, event, refusal, suite
 __all__ = ["suite"]
 
 GROUP = "sightline-ranker"
+RING = KeyRing([b"k" * 32])
 SHORT = {"session.timeout.ms": 5000, "heartbeat.interval.ms": 500}
 """So that the partitions of a worker that was killed are soon another's."""
 """How long the brokers may take on a busy machine."""
@@ -44,7 +49,7 @@ def kafka() -> Iterator[Cluster]:
 @pytest.fixture
 def topic(kafka: Cluster) -> Access:
     """One that is this test's own."""
-    return Access(kafka.brokers, f"events-{uuid.uuid4().hex}")
+    return Access(kafka.brokers, f"events-{uuid.uuid4().hex}", keys=lambda: RING)
 
 
 @pytest.fixture
@@ -60,7 +65,7 @@ async def landing(suite: Suite, topic: Access) -> AsyncIterator[None]:
     """A worker that brings events from the log into the record."""
     stop, log = asyncio.Event(), EventLog(topic, GROUP, more=SHORT)
     append = EventRecord(suite.database, late=True).append
-    task = asyncio.create_task(Landing(log, append, now_micros).run(stop))
+    task = asyncio.create_task(Landing(log, append, now_micros, topic.signatures.check).run(stop))
     yield
     stop.set()
     await task
@@ -131,10 +136,12 @@ async def test_an_event_is_in_the_next_answer_soon_after_it_was_acknowledged(
 DYING = """
 import asyncio, os, signal, sys
 from ranker.adapters.kafka import Access, EventLog
+from ranker.domain.events import Written
 from ranker.events.record.events import EventRecord
 from ranker.events.record.tables import MIGRATIONS
 from ranker.workers.landing import Landing
 from servicekit.clock import now_micros
+from servicekit.keyring import KeyRing
 from servicekit.sql import Database
 
 class Dying(EventLog):
@@ -145,7 +152,7 @@ url, brokers, topic, group = sys.argv[1:]
 more = {"session.timeout.ms": 5000, "heartbeat.interval.ms": 500}
 log = Dying(Access(brokers.split(","), topic), group, more=more)
 append = EventRecord(Database(url, migrations=MIGRATIONS), late=True).append
-asyncio.run(Landing(log, append, now_micros).run(asyncio.Event()))
+asyncio.run(Landing(log, append, now_micros, lambda *_: None).run(asyncio.Event()))
 """
 
 
@@ -193,6 +200,25 @@ async def test_no_event_is_acknowledged_while_the_brokers_are_away_and_none_is_l
 
 
 @only_sqlite
+async def test_forged_and_unsigned_entries_never_come_to_the_record(
+    suite: Suite, topic: Access
+) -> None:
+    """Of a producer that may write into the topic, and has read what a ranker wrote."""
+    await suite.append(event(event_id="genuine"))
+    forged, ring = landed("FORGED"), KeyRing([b"o" * 32])
+    intruders = [KafkaSink(replace(topic, keys=keys), SECONDS) for keys in (None, lambda: ring)]
+    for place, intruder in enumerate(intruders):
+        assert await intruder.append([stored_event(f"forged{place}")]) == (Written.NEW,)
+        await asyncio.to_thread(intruder.close, 5)
+    async with landing(suite, topic):
+        await until(lambda: landed("FORGED") == forged + 2)
+        await suite.append(event(event_id="later"))
+        await until(lambda: _all(suite, 2))
+    (ids,) = (await stored(suite)).values()
+    assert ids == ["genuine", "later"]
+
+
+@only_sqlite
 async def test_a_purge_wins_over_events_that_still_wait(suite: Suite, topic: Access) -> None:
     await suite.append(event(event_id="old"), *crowd(5))
     request = pb.PurgeEventsRequest(shopper=ANN, force=True)
@@ -214,7 +240,7 @@ async def test_a_purge_deletes_what_came_to_the_record_while_it_was_asked_for(
     await suite.events.PurgeEvents(pb.PurgeEventsRequest(shopper=ANN, force=True))
     straight = EventRecord(suite.database).append  # as if no job had been there
     log = EventLog(topic, GROUP, more=SHORT)
-    one = Landing(log, straight, now_micros)
+    one = Landing(log, straight, now_micros, topic.signatures.check)
 
     async def read() -> bool:
         await one.look()

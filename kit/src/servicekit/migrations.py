@@ -7,7 +7,7 @@ Kubernetes, a separate job migrates (`python -m SERVICE.migrate`), and they wait
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, NoReturn
 
 from sqlalchemy import MetaData
@@ -39,6 +39,17 @@ class MigrationSettings(ServiceSettings):
     """Which process creates and upgrades the tables. `run`: this process when it starts. `wait`:
     the command `python -m retriever.migrate` or `python -m ranker.migrate`, for which this process
     waits without being ready."""
+
+    plain_stores: bool = False
+    """If true, production mode accepts plain text to PostgreSQL and Milvus on other machines: where
+    the network itself encrypts, as a service mesh does."""
+
+    def unsafe_store(self, variable: str, remedy: str) -> Iterator[str]:
+        """Yield that a store's address is unsafe, unless that is accepted. An empty `remedy`: it is
+        safe."""
+        if remedy and not self.plain_stores:
+            accepted = f"{self.variable('plain_stores')}=true accepts it"
+            yield f"{variable}: a store is called without verified TLS: {remedy}; {accepted}"
 
 
 def settle(

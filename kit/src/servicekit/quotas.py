@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from datetime import timedelta
 from enum import StrEnum
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -41,6 +42,9 @@ _ROUNDING = timedelta(milliseconds=1)
 class QuotaSettings(ServiceSettings):
     """Quotas of one caller; a mixin of the settings of the service that knows the callers."""
 
+    BOUNDING: ClassVar[tuple[str, ...]] = ("quota_decode_seconds",)
+    """Quotas without which one caller can use all of the processors; production requires them."""
+
     quota_calls: float = Field(default=0.0, ge=0)
     """Calls per second of one caller in one catalog, in each process. 0: no limit."""
 
@@ -53,6 +57,12 @@ class QuotaSettings(ServiceSettings):
 
     quota_burst_seconds: float = Field(default=10.0, ge=1, le=3600)
     """Seconds of a quota that may be used at once after a pause."""
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        for field in self.BOUNDING:
+            if not getattr(self, field):
+                yield f"one caller can use all processors: set {self.variable(field)} above 0"
 
 
 class QuotaExhausted(ResourceExhausted, reason="QUOTA_EXHAUSTED"):

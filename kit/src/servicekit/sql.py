@@ -25,7 +25,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from servicekit import deadlines, revisions, tracing
-from servicekit.config import is_guessable
+from servicekit.config import is_guessable, is_local
 from servicekit.local_reads import LocalReads
 from servicekit.revisions import Made, SchemaRevision, run_migrations
 from servicekit.sql_errors import (
@@ -271,6 +271,24 @@ def has_guessable_password(url: str) -> bool:
     """Return whether a database's password is a well-known one."""
     parsed = make_url(url)
     return is_guessable(parsed.username or "", str(parsed.password or ""))
+
+
+def tls_remedy(url: str) -> str:
+    """Return how to connect safely, if a URL names PostgreSQL on another machine without TLS, or
+    with TLS that does not verify the server; else an empty string."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return ""
+    query = parsed.query
+    named = [parsed.host or "", *_all(query.get("host", ()))]
+    hosts = [host for one in named for host in one.split(",") if host and host[0] != "/"]
+    verified = {"verify-ca", "verify-full"}.intersection(_all(query.get("sslmode", ())))
+    local = all(is_local(f"{host}:0" if host.count(":") != 1 else host) for host in hosts)
+    return "" if verified or local else "add ?sslmode=verify-full&sslrootcert=…"
+
+
+def _all(given: str | Collection[str]) -> Collection[str]:
+    return [given] if isinstance(given, str) else given
 
 
 def _transact(engine: Engine, fn: Callable[[Connection], T]) -> T:

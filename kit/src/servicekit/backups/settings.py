@@ -1,5 +1,6 @@
 """Settings of backups, with the same names in every service."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -33,3 +34,9 @@ class BackupSettings(ServiceSettings):
     """Keys that sign backups (docs/operate/keys.md), one a line, the signing one first; reloaded
     when the file changes. If set, backups without a valid signature are restored only on explicit
     request (accept_unsigned)."""
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        if self.backups and self.backup_keys_file is None:
+            variable = self.variable("backup_keys_file")
+            yield f"backups can be changed where they are stored: set {variable}"

@@ -1,6 +1,7 @@
 """The embedder's settings, from variables that start with EMBEDDER_."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -105,3 +106,9 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     max_query_photo_pixels: int = Field(default=25_000_000, ge=1, le=1_000_000_000)
     """Maximum number of pixels of a shopper's photo (search, classification); larger ones are
     rejected with IMAGE_TOO_LARGE. EMBEDDER_MAX_PHOTO_PIXELS applies too."""
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        if self.spaces and self.space_keys_file is None:
+            variable = self.variable("space_keys_file")
+            yield f"fitted spaces can be changed where they are stored: set {variable}"

@@ -170,6 +170,10 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
         if self.token_keys_file is None:
             yield f"anyone can forge the tokens of answers: set {self.variable('token_keys_file')}"
 
+        if not self.admin_port:
+            variable = self.variable("admin_port")
+            yield f"operators' calls are answered on the port of all callers: set {variable}"
+
     def traces_followed(self) -> float:
         return self.traces_per_second
 

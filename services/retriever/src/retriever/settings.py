@@ -5,6 +5,7 @@ The only module that reads the environment; variables start with RETRIEVER_.
 
 from collections.abc import Iterator
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -12,12 +13,12 @@ from pydantic_settings import SettingsConfigDict
 from retriever.columns.keeper import EXACT_BYTES, EXACT_ROWS, MOST_PRODUCTS
 from retriever.search.fallback.from_record import MOST_ROWS
 from servicekit.backups.settings import BackupSettings
-from servicekit.config import Place, Secret, ServerSettings, is_guessable
+from servicekit.config import Place, Secret, ServerSettings, is_guessable, is_local
 from servicekit.decoding_limits import DecodingSettings
 from servicekit.fetch import FetchSettings
 from servicekit.migrations import MigrationSettings
 from servicekit.retention import JobSettings
-from servicekit.sql import check_secret_url, has_guessable_password
+from servicekit.sql import check_secret_url, has_guessable_password, tls_remedy
 
 
 def _spaces(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -39,8 +40,10 @@ class RecordSettings(MigrationSettings):
 
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()
-        if has_guessable_password(self.database_url.get_secret_value()):
-            yield f"{self.variable('database_url')}: has a password that anybody guesses: change it"
+        url, variable = self.database_url.get_secret_value(), self.variable("database_url")
+        if has_guessable_password(url):
+            yield f"{variable}: has a password that anybody guesses: change it"
+        yield from self.unsafe_store(variable, tls_remedy(url))
 
 
 class RetrieverSettings(
@@ -158,5 +161,11 @@ class RetrieverSettings(
 
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()
+        away = not is_local(urlsplit(self.milvus_uri).netloc)
+        plain = away and not self.milvus_uri.startswith("https://")
+        remedy = "set https://…" if plain else ""
+        yield from self.unsafe_store(self.variable("milvus_uri"), remedy)
+        if away and not self.milvus_token.get_secret_value():
+            yield f"Milvus requires no token: set {self.variable('milvus_token')}"
         if is_guessable(*self.milvus_token.get_secret_value().partition(":")[::2]):
             yield f"{self.variable('milvus_token')}: is one that Milvus comes with: change it"

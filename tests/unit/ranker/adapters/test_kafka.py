@@ -1,8 +1,10 @@
 """What the log's adapter makes of settings and of the client's errors."""
 
 import asyncio
+import hashlib
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ from confluent_kafka import KafkaError, KafkaException
 from ranker.adapters.kafka import Access, EventLog, KafkaSink
 from ranker.domain.errors import LogUnavailable
 from ranker.domain.events import Written
+from ranker.domain.logged import Forged
 from ranker.settings import RankerSettings, WorkerSettings
 from ranker.wiring.backend import log_access
 from ranker.wiring.server import open_sink
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
+from servicekit.keyring import KeyRing
 from servicekit.reloaded import Unreadable
 from tests.fakes.ranker import stored
 from tests.waiting import SECONDS
@@ -32,13 +36,22 @@ class FakeProducer:
     def __init__(self, *errors: KafkaError | None) -> None:
         self.errors = list(errors)
         self.sent: list[Reported] = []
+        self.written: list[tuple[bytes, list[tuple[str, bytes]] | None]] = []
         self.raises: Exception | None = None
         self.silent = False
         self.polled = threading.Event()
 
-    def produce(self, topic: str, value: bytes, key: bytes, on_delivery: Reported) -> None:
+    def produce(
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes,
+        headers: list[tuple[str, bytes]] | None,
+        on_delivery: Reported,
+    ) -> None:
         if self.raises is not None:
             raise self.raises
+        self.written.append((value, headers))
         self.sent.append(on_delivery)
 
     def poll(self, seconds: float) -> int:
@@ -59,6 +72,25 @@ def sink(*producers: FakeProducer, seconds: float = 30.0) -> KafkaSink:
 async def test_events_are_new_once_all_of_them_are_acknowledged() -> None:
     made = sink(FakeProducer())
     assert await made.append([stored("e1"), stored("e2")]) == (Written.NEW, Written.NEW)
+    made.close(0)
+
+
+@pytest.mark.parametrize("ring", [None, KeyRing([b"k" * 32])])
+async def test_an_entry_has_the_signature_of_the_rankers_key(ring: KeyRing | None) -> None:
+    producer = FakeProducer()
+    access = replace(ACCESS, keys=None if ring is None else lambda: ring)
+    made = KafkaSink(access, 30.0, lambda settings: producer)  # type: ignore[arg-type,return-value]
+    await made.append([stored("e1")])
+    ((content, headers),) = producer.written
+    if ring is None:
+        assert headers is None
+    else:
+        assert headers is not None
+        ((name, signature),) = headers
+        assert name == "signature"
+        access.signatures.check(content, signature.decode())
+        with pytest.raises(Forged):
+            access.signatures.check(content + b" ", signature.decode())
     made.close(0)
 
 
@@ -228,3 +260,10 @@ def test_a_ranker_without_brokers_has_no_log_and_one_with_brokers_has(tmp_path: 
     made.close(0)
     with pytest.raises(Unreadable):
         log_access(WorkerSettings(kafka_brokers=("a:9092",), kafka_folder=tmp_path / "none"))
+    keys = tmp_path / "events.keys"
+    with pytest.raises(Unreadable, match=r"events\.keys"):
+        log_access(WorkerSettings(kafka_brokers=("a:9092",), kafka_keys_file=keys))
+    keys.write_text(hashlib.sha256(b"key").hexdigest())
+    access = log_access(WorkerSettings(kafka_brokers=("a:9092",), kafka_keys_file=keys))
+    assert access is not None
+    assert access.signatures.sign(b"event")

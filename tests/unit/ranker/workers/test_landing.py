@@ -1,7 +1,8 @@
 """The way from the log into the record, with a log and a record that fail when asked to."""
 
 import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,15 +10,20 @@ from prometheus_client import REGISTRY
 
 from ranker.domain.errors import LogUnavailable
 from ranker.domain.events import StoredEvent, Written
-from ranker.domain.logged import OfLaterRelease, packed
+from ranker.domain.logged import LogSignatures, OfLaterRelease, packed
 from ranker.workers.landing import Landing
+from servicekit.keyring import KeyRing
 from servicekit.sql import StoreBusy
+from tests.fakes.kit_logs import json_logs
 from tests.fakes.ranker import HOUR, NOW, stored
+
+UNCHECKED = LogSignatures("events").check
 
 
 @dataclass
 class Message:
     content: bytes
+    signature: bytes | None = None
 
     def partition(self) -> int:
         return 0
@@ -27,6 +33,10 @@ class Message:
 
     def value(self) -> bytes:
         return self.content
+
+    def headers(self) -> list[tuple[str, bytes | None]] | None:
+        other: list[tuple[str, bytes | None]] = [("trace", b"x"), ("empty", None)]
+        return None if self.signature is None else [*other, ("signature", self.signature)]
 
 
 @dataclass
@@ -50,12 +60,14 @@ class FakeLog:
 class Stage:
     """What is there, and what happened in which order."""
 
-    def __init__(self, *batches: list[Message]) -> None:
+    def __init__(
+        self, *batches: list[Message], check: Callable[[bytes, str], None] = UNCHECKED
+    ) -> None:
         self.done: list[str] = []
         self.failures: list[Exception] = []
         self.log = FakeLog(list(batches), self.done)
         self.now = NOW
-        self.landing = Landing(self.log, self.append, lambda: self.now)
+        self.landing = Landing(self.log, self.append, lambda: self.now, check)
 
     async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
         if self.failures:
@@ -103,6 +115,57 @@ async def test_what_no_ranker_wrote_is_counted_and_passed_over() -> None:
     await stage.landing.look()
     assert stage.done == ["e1", "offsets", "offsets"]
     assert value("events_total", outcome="ILLEGIBLE") == before + 3
+
+
+RING, OTHERS = KeyRing([b"r" * 32]), KeyRing([b"o" * 32])
+
+
+def signed(message: Message, ring: KeyRing = RING, topic: str = "events") -> Message:
+    signature = LogSignatures(topic, lambda: ring).sign(message.content)
+    return Message(message.content, signature.encode())
+
+
+def forgeries() -> list[Message]:
+    """Entries of somebody who may write into the topic, and has no key of the rankers."""
+    unsigned, others, moved, changed = messages("f1", "f2", "f3", "f4")
+    empty, garbled = messages("f5", "f6")
+    genuine = signed(changed).signature
+    (content,) = messages("f7")
+    return [
+        unsigned,
+        signed(others, OTHERS),
+        signed(moved, topic="other"),
+        Message(content.content, genuine),
+        Message(empty.content, b""),
+        Message(garbled.content, b"\xff"),
+        Message(b"", b""),
+    ]
+
+
+@pytest.mark.parametrize("unsigned", [False, True])
+async def test_an_entry_that_no_ranker_signed_is_no_event_and_is_counted_and_logged(
+    unsigned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """During an upgrade unsigned entries are taken too, forged ones are not."""
+    check = LogSignatures("events", lambda: RING, unsigned).check
+    batch = [*forgeries(), *map(signed, messages("e1"))]
+    stage, before = Stage(batch, check=check), value("events_total", outcome="FORGED")
+    with json_logs():
+        await stage.landing.look()
+    assert stage.done == ["f1 f5 e1" if unsigned else "e1", "offsets"]
+    forged = 4 if unsigned else 7
+    assert value("events_total", outcome="FORGED") == before + forged
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (line,) = [each for each in lines if each["event"] == "events rejected"]
+    assert (line["level"], line["count"], line["offset"]) == ("error", forged, 7)
+
+
+async def test_entries_of_a_former_key_are_taken_while_the_ring_has_it() -> None:
+    new = KeyRing([b"n" * 32, b"r" * 32])
+    batch = [*map(signed, messages("e1")), *(signed(one, new) for one in messages("e2"))]
+    stage = Stage(batch, check=LogSignatures("events", lambda: new).check)
+    await stage.landing.look()
+    assert stage.done == ["e1 e2", "offsets"]
 
 
 async def test_an_event_of_a_later_release_is_waited_with_and_not_passed_over() -> None:

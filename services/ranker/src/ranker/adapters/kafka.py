@@ -18,8 +18,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from ranker.domain.errors import LogUnavailable
 from ranker.domain.events import StoredEvent, Written
-from ranker.domain.logged import key, packed
+from ranker.domain.logged import SIGNATURE, LogSignatures, key, packed
 from servicekit import deadlines, telemetry
+from servicekit.keyring import SigningKeys
 from servicekit.reloaded import Unreadable
 
 LOGGER = logging.getLogger("confluent_kafka")
@@ -41,6 +42,10 @@ class Access:
     """Folder with files for TLS and login, see `client`; `None`: plain text."""
     login: str = "SCRAM-SHA-512"
     """SASL mechanism."""
+    keys: SigningKeys | None = None
+    """What signs messages; `None`: nothing."""
+    unsigned: bool = False
+    """True: unsigned messages are accepted too."""
 
     def client(self) -> dict[str, Any]:
         """Return the client's settings; Unreadable. `ca.crt` of the folder (else the system's
@@ -64,6 +69,11 @@ class Access:
                 "sasl.password": self._secret("password"),
             }
         return found
+
+    @property
+    def signatures(self) -> LogSignatures:
+        """Return how messages of the topic are signed."""
+        return LogSignatures(self.topic, self.keys, self.unsigned)
 
     def check(self) -> None:
         """Raise Unreadable if these settings make no client."""
@@ -118,7 +128,7 @@ class KafkaSink:
         make: Callable[[dict[str, Any]], Producer] = Producer,
     ) -> None:
         """`seconds`: how long events may take."""
-        self._topic, self._seconds = access.topic, seconds
+        self._topic, self._seconds, self._sign = access.topic, seconds, access.signatures.sign
         self._settings = access.client() | {
             "logger": LOGGER,
             "acks": "all",
@@ -141,9 +151,7 @@ class KafkaSink:
         sent = _Sent(len(events))
         try:
             for stored in events:
-                self._producer.produce(
-                    self._topic, packed(stored), key(stored), on_delivery=sent.reported
-                )
+                self._produce(stored, sent)
             async with asyncio.timeout(seconds):
                 error = await sent.done
         except (BufferError, KafkaException, TimeoutError) as failed:
@@ -155,6 +163,17 @@ class KafkaSink:
             telemetry.get_logger().warning("events not logged", error=error.name())
             raise LogUnavailable
         return (Written.NEW,) * len(events)
+
+    def _produce(self, stored: StoredEvent, sent: _Sent) -> None:
+        message = packed(stored)
+        signature = self._sign(message)
+        self._producer.produce(
+            self._topic,
+            message,
+            key(stored),
+            headers=[(SIGNATURE, signature.encode())] if signature else None,
+            on_delivery=sent.reported,
+        )
 
     def _renew(self, error: KafkaError | None) -> None:
         """Replace a client that lost its sequence of messages."""

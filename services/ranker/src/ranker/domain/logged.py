@@ -5,12 +5,13 @@ Shoppers appear as pseudonyms only: `shopper` and `session_id` are not among the
 
 import json
 import re
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from ranker.domain.events import Event, StoredEvent
+from servicekit.keyring import SignatureInvalid, SigningKeys
 
 FORMAT = 1
 """Version of the format; raised by incompatible changes. Additional fields are compatible."""
@@ -20,6 +21,9 @@ _OF_STORED = [
     one.name for one in fields(StoredEvent) if one.name not in {"event", "digest", "sequence"}
 ]
 _STORED = TypeAdapter(StoredEvent)
+_ABOUT = "event log"
+SIGNATURE = "signature"
+"""Header of a message: its signature, as servicekit.keyring writes it."""
 _WHO = re.compile(r"[a-z0-9_-]{1,63} [0-9a-f]{64} ([0-9a-f]{64})? [0-9a-f]{16}")
 """Fields for catalog, shopper, visit and key."""
 
@@ -28,8 +32,39 @@ class Illegible(Exception):
     """A message that is not a valid event. The error does not contain its content."""
 
 
+class Forged(Exception):
+    """A message that no ranker signed. The error does not contain its content."""
+
+
 class OfLaterRelease(Exception):
     """An event in a later format, which this release would misread."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogSignatures:
+    """Signatures of messages, by which the worker knows what rankers wrote."""
+
+    topic: str
+    """A signature is valid in this topic only."""
+    keys: SigningKeys | None = None
+    """`None`: messages are neither signed nor checked."""
+    unsigned: bool = False
+    """True: unsigned messages, as releases before 0.17 write them, are accepted too."""
+
+    def sign(self, message: bytes) -> str:
+        """Return the signature of a message; empty without keys."""
+        return "" if self.keys is None else self.keys().sign((_ABOUT, self.topic), message)
+
+    def check(self, message: bytes, signature: str) -> None:
+        """Raise Forged unless a ranker signed the message, or no signature is required."""
+        if self.keys is None or (self.unsigned and not signature):
+            return
+        if not signature:
+            raise Forged("not signed")
+        try:
+            self.keys().check((_ABOUT, self.topic), message, signature)
+        except SignatureInvalid:
+            raise Forged("signed by another key, or changed since") from None
 
 
 def key(stored: StoredEvent) -> bytes:

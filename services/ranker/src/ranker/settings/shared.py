@@ -14,7 +14,7 @@ from ranker.domain.signals import DEFAULTS, MOST_STARS, Signals
 from servicekit.backups.settings import known_store
 from servicekit.config import Place, Secret, ServiceSettings, is_local
 from servicekit.migrations import MigrationSettings
-from servicekit.sql import check_secret_url, has_guessable_password
+from servicekit.sql import check_secret_url, has_guessable_password, tls_remedy
 
 PREFIX = SettingsConfigDict(env_prefix="RANKER_")
 
@@ -31,8 +31,10 @@ class RecordSettings(MigrationSettings):
 
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()
-        if has_guessable_password(self.database_url.get_secret_value()):
-            yield f"{self.variable('database_url')}: has a password that anybody guesses: change it"
+        url, variable = self.database_url.get_secret_value(), self.variable("database_url")
+        if has_guessable_password(url):
+            yield f"{variable}: has a password that anybody guesses: change it"
+        yield from self.unsafe_store(variable, tls_remedy(url))
 
 
 class StoreSettings(RecordSettings):
@@ -88,6 +90,16 @@ class LogSettings(ServiceSettings):
     kafka_login: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
     """SASL mechanism of user name and password."""
 
+    kafka_keys_file: Path | None = None
+    """File with keys that sign events in the topic (docs/operate/keys.md), one a line, the signing
+    one first; reloaded when it changes. Server and worker need the same keys: the worker takes only
+    signed events into the record. Without it, whoever may write into the topic may invent events.
+    """
+
+    kafka_unsigned: bool = False
+    """If true, the worker accepts unsigned events too: while the topic has events of a release
+    before 0.17. A wrong signature is rejected in any case."""
+
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()
         away = [one for one in self.kafka_brokers if not is_local(one)]
@@ -95,6 +107,9 @@ class LogSettings(ServiceSettings):
             variable = self.variable("kafka_brokers")
             folder = self.variable("kafka_folder")
             yield f"{variable}: {away[0]} is called in plain text: set {folder}"
+        if self.kafka_brokers and self.kafka_keys_file is None:
+            keys = self.variable("kafka_keys_file")
+            yield f"events in the topic are not signed: set {keys}"
 
 
 class SignalSettings(ServiceSettings):

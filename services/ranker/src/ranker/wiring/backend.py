@@ -20,6 +20,7 @@ from ranker.workers.jobs import MAX_ATTEMPTS
 from servicekit.access import PeerName
 from servicekit.channel import connect
 from servicekit.jobs import Jobs
+from servicekit.keyring import signing_keys
 from servicekit.migrations import settle
 from servicekit.peers import PeerCredentials
 from servicekit.sql import Database
@@ -84,7 +85,9 @@ def log_access(settings: LogSettings) -> "Access | None":
     from ranker.adapters.kafka import Access  # the extra `kafka`
 
     folder, login = settings.kafka_folder, settings.kafka_login
-    access = Access(settings.kafka_brokers, settings.kafka_topic, folder, login)
+    keys = signing_keys(file) if (file := settings.kafka_keys_file) is not None else None
+    unsigned = settings.kafka_unsigned
+    access = Access(settings.kafka_brokers, settings.kafka_topic, folder, login, keys, unsigned)
     access.check()
     return access
 

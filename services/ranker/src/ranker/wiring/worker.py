@@ -127,7 +127,8 @@ def optional_loops(
         from ranker.adapters.kafka import EventLog  # the extra `kafka`
 
         record = EventRecord(made.database, settings.signals, late=True)
-        yield Landing(EventLog(access, settings.kafka_group), record.append, now_micros).run(stop)
+        log, check = EventLog(access, settings.kafka_group), access.signatures.check
+        yield Landing(log, record.append, now_micros, check).run(stop)
     if every := settings.health_seconds:
         days, reference = settings.health_days, settings.health_reference_days
         compared = partial(health.windows, days=days, reference_days=reference)

@@ -15,7 +15,7 @@ from typing import Protocol
 from prometheus_client import Counter, Gauge
 
 from ranker.domain.events import Identity, Shopper, StoredEvent, Written
-from ranker.domain.logged import Illegible, unpacked
+from ranker.domain.logged import SIGNATURE, Forged, Illegible, unpacked
 from ranker.events.intake import check
 from ranker.workers.loops import repeat
 from servicekit import telemetry
@@ -31,7 +31,7 @@ LANDING = "event log"
 LANDED = Counter(
     "sightline_ranker_sink_events_total",
     "Events that came out of the log, by outcome: NEW, DUPLICATE, CONFLICT (another event has the"
-    " id), PURGED while they waited, ILLEGIBLE.",
+    " id), PURGED while they waited, ILLEGIBLE, FORGED (no ranker signed the entry).",
     ("outcome",),
 )
 LAG = Gauge(
@@ -47,6 +47,7 @@ class LogMessage(Protocol):
     def partition(self) -> int | None: ...
     def offset(self) -> int | None: ...
     def value(self) -> bytes | None: ...
+    def headers(self) -> Sequence[tuple[str, bytes | None]] | None: ...
 
 
 class EventSource(Protocol):
@@ -62,6 +63,8 @@ class Landing:
     log: EventSource
     append: Callable[[Sequence[StoredEvent]], Awaitable[tuple[Written, ...]]]
     now_micros: Callable[[], int]
+    check: Callable[[bytes, str], None]
+    """LogSignatures.check."""
     _held: Sequence[LogMessage] = field(init=False, default=())
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -83,7 +86,7 @@ class Landing:
         if not self._held:
             LAG.set(0)
             return
-        events = [event for message in self._held if (event := _event(message)) is not None]
+        events = [event for one in self._signed() if (event := _event(one)) is not None]
         if events:
             oldest = min(event.received_micros for event in events)
             LAG.set(max(self.now_micros() - oldest, 0) / 1e6)
@@ -91,6 +94,29 @@ class Landing:
                 LANDED.labels(outcome.value).inc(count)
         self._held = ()
         await asyncio.to_thread(self.log.commit)
+
+    def _signed(self) -> list[LogMessage]:
+        """Return the messages of the batch that rankers signed; the others are counted, and logged
+        once a batch."""
+        signed, forged = [], []
+        for message in self._held:
+            try:
+                self.check(message.value() or b"", _signature(message))
+                signed.append(message)
+            except Forged as error:
+                forged.append((message, str(error)))
+        if forged:
+            first, why = forged[0]
+            place = {"partition": first.partition(), "offset": first.offset()}
+            telemetry.get_logger().error("events rejected", count=len(forged), why=why, **place)
+            LANDED.labels("FORGED").inc(len(forged))
+        return signed
+
+
+def _signature(message: LogMessage) -> str:
+    """Return a message's signature; empty: it has none."""
+    found = [value for name, value in message.headers() or () if name == SIGNATURE and value]
+    return found[0].decode("ascii", "replace") if found else ""
 
 
 def _event(message: LogMessage) -> StoredEvent | None:
