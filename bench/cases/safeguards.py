@@ -28,7 +28,7 @@ from local_suite.health import grpc_serving
 from local_suite.model import Program
 from local_suite.suite import Suite
 from sightline_client.cli.work.keys import CallerKey, new_token
-from tests import certificates
+from tests import certificates, peers
 from tests.engines import free_port
 
 Say: TypeAlias = Callable[[str], None]
@@ -57,8 +57,10 @@ class Safe:
     @classmethod
     def made(cls, folder: Path) -> "Safe":
         """Make new keys, certificates and a token in a folder."""
-        certificates.write(folder / "tls", certificates.authority(), "localhost")
-        (folder / "peers.key").write_text(secrets.token_hex(32))
+        authority = certificates.authority()
+        certificates.write(folder / "tls", authority, "localhost")
+        peers.write_certificates(folder, authority)
+        peers.write_keys(folder, peers.drawn())
         (folder / "tokens.keys").write_text(secrets.token_hex(32))
         token = new_token()
         (folder / "keys.toml").write_text(CallerKey("bench", ["read"], ["*"]).entry(token))
@@ -73,10 +75,7 @@ class Safe:
         if owner not in SERVICES:
             return program
         prefix = owner.upper()
-        added = {
-            f"{prefix}_PEER_KEY_FILE": str(self.folder / "peers.key"),
-            f"{prefix}_PEER_TLS_FOLDER": str(self.folder / "tls"),
-        }
+        added = peers.settings(self.folder, program.name)
         if owner == "gateway":
             added |= self._of_the_gateway()
         if program.name in SERVICES:

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import tempfile
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,7 +18,7 @@ from servicekit.access import Role
 from servicekit.reloaded import LOOK_SECONDS
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client import Event, EventType, SightlineClient, SightlineError, tls_credentials
-from tests import certificates
+from tests import certificates, peers
 from tests.unit.gateway.callers.conftest import entry
 from tests.waiting import SECONDS
 
@@ -98,6 +96,14 @@ async def _ended(task: asyncio.Task[Any]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+def peers_of(folder: Path) -> peers.Keys:
+    """The keys of an installation that has one for each pair."""
+    return {
+        (one, other): (folder / one / "keys" / f"{other}.key").read_text().strip()
+        for one, other in peers.PAIRS
+    }
+
+
 async def change(
     folder: Path, target: str, signer: trustme.CA, before: trustme.CA, old: str, new: str
 ) -> Traffic:
@@ -105,7 +111,8 @@ async def change(
     peers do; `old`, `new`: the tokens of its caller."""
     after = certificates.authority()
     credentials = tls_credentials(ca=folder / "gateway-tls/ca.crt")
-    key, fresh = (folder / "peers.key").read_text().strip(), secrets.token_hex(32)
+    key, fresh = (folder / "tokens.keys").read_text().strip(), secrets.token_hex(32)
+    between, renewed = peers_of(folder), peers.drawn()
     async with AsyncExitStack() as stack:
         clients = [
             await stack.enter_async_context(
@@ -117,37 +124,27 @@ async def change(
         async with traffic.running():
             await traffic.go_on()
             _keys(folder, [key, fresh], [old, new])
-            show(folder, "tls", before, after)
+            peers.write_keys(folder, between, renewed)
+            peers.write_certificates(folder, before, after)
             await traffic.go_on()
             _keys(folder, [fresh, key], [old, new])
-            show(folder, "tls", after, before)
-            show(folder, "gateway-tls", signer)
+            peers.write_keys(folder, renewed, between)
+            peers.write_certificates(folder, after, before)
+            peers.show(folder, "gateway-tls", signer)
             traffic.clients.append(clients[1])
             await traffic.go_on()
             traffic.pages.append("")  # whose token the new key signs
             await traffic.go_on()
             _keys(folder, [fresh], [new])
-            show(folder, "tls", after)
+            peers.write_keys(folder, renewed)
+            peers.write_certificates(folder, after)
             await traffic.go_on()
     return traffic
 
 
 def _keys(folder: Path, keys: Sequence[str], tokens: Sequence[str]) -> None:
-    """Of peers, of tokens, and of callers."""
-    for name in ("peers.key", "tokens.keys"):
-        (folder / name).write_text("".join(f"{key}\n" for key in keys))
+    """Of tokens, and of callers."""
+    (folder / "tokens.keys").write_text("".join(f"{key}\n" for key in keys))
     roles = str([role.value for role in Role])
     entries = [entry(f"ops-{place}", token, roles) for place, token in enumerate(tokens)]
     (folder / "keys.toml").write_text("".join(entries))
-
-
-def show(folder: Path, name: str, signer: trustme.CA, *believed: trustme.CA) -> None:
-    """Another certificate, all of its files at once, as Kubernetes changes a Secret's: `name` leads
-    to another folder. `believed`: further authorities."""
-    made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
-    certificates.write(made, signer, changed=time.time_ns())
-    with (made / "ca.crt").open("ab") as file:
-        for each in believed:
-            file.write(each.cert_pem.bytes())
-    (made / "link").symlink_to(made)
-    (made / "link").replace(folder / name)

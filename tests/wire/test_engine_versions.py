@@ -54,12 +54,15 @@ def started(
     module: str, folder: Path, engines: str, **more: str
 ) -> Iterator[subprocess.Popen[str]]:
     """A process in production, on this machine alone."""
-    (folder / "peers.key").write_text(secrets.token_hex(32))
+    (folder / "keys").mkdir()
+    for name in ("keys/gateway.key", "keys/embedder.key", "backups.keys"):
+        (folder / name).write_text(secrets.token_hex(32))
     prefix = module.partition(".")[0].upper()
     settings: Mapping[str, str] = {
         "MODE": "production",
         "REFLECTION": "false",
-        "PEER_KEY_FILE": "peers.key",
+        "PEER_KEYS_FOLDER": "keys",
+        "BACKUP_KEYS_FILE": "backups.keys",
         "TRITON_TARGET": engines,
         "MILVUS_URI": f"http://{engines}",
         **more,

@@ -1,5 +1,5 @@
-"""Four services and their workers in production mode, as processes that share a key and
-certificates: they start, know one another, and answer nobody else."""
+"""Four services and their workers in production mode, as processes with keys and certificates of
+their own: they start, know one another, and answer nobody else."""
 
 import os
 import secrets
@@ -16,7 +16,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from servicekit.access import Role
+from servicekit.access import PeerName, Role
 from servicekit.channel import connect
 from servicekit.config import PeerSettings
 from servicekit.peers import PeerCredentials
@@ -37,12 +37,12 @@ from sightline_client import (
     Unavailable,
     tls_credentials,
 )
-from tests import certificates
+from tests import certificates, peers
 from tests.engines import free_port
 from tests.fakes.photos import photo
 from tests.unit.gateway.callers.conftest import entry
 from tests.waiting import SECONDS
-from tests.wire.rotation import change, show
+from tests.wire.rotation import change
 
 PEERS = ("embedder", "retriever", "ranker")
 WORKERS = ("retriever.worker", "ranker.worker")
@@ -60,6 +60,8 @@ AUTHORITY, PEERS_AUTHORITY = certificates.authority(), certificates.authority()
 def environment(ports: dict[str, int], probes: dict[str, int]) -> dict[str, str]:
     """What makes production of each service; the files lie where they are started."""
     found = {
+        "GATEWAY_ADMIN_PORT": str(ports["operators"]),
+        "GATEWAY_QUOTA_DECODE_SECONDS": "1",
         "GATEWAY_KEYS_FILE": "keys.toml",
         "GATEWAY_TOKEN_KEYS_FILE": "tokens.keys",
         "GATEWAY_TLS_FOLDER": "gateway-tls",
@@ -69,16 +71,15 @@ def environment(ports: dict[str, int], probes: dict[str, int]) -> dict[str, str]
         "RETRIEVER_EMBEDDER_TARGET": f"127.0.0.1:{ports['embedder']}",
         "RANKER_RETRIEVER_TARGET": f"127.0.0.1:{ports['retriever']}",
         "RANKER_RECIPE_FILE": "recipe.toml",
+        "RETRIEVER_BACKUP_KEYS_FILE": "tokens.keys",
     }
-    for name, port in ports.items():
-        prefix = name.upper()
+    for name, probe in probes.items():
+        port, prefix = ports[name], name.upper()
         found |= {
             f"{prefix}_MODE": "production",
             f"{prefix}_REFLECTION": "false",
             f"{prefix}_PORT": str(port),
-            f"{prefix}_PROBE_PORT": str(probes[name]),
-            f"{prefix}_PEER_KEY_FILE": "peers.key",
-            f"{prefix}_PEER_TLS_FOLDER": "tls",
+            f"{prefix}_PROBE_PORT": str(probe),
             f"GATEWAY_{prefix}_TARGET": f"127.0.0.1:{port}",
         }
     return found
@@ -88,9 +89,10 @@ def environment(ports: dict[str, int], probes: dict[str, int]) -> dict[str, str]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made: Path = tmp_path_factory.mktemp("production")
     (made / "recipe.toml").write_text("epochs = 2")
-    show(made, "tls", PEERS_AUTHORITY)
-    show(made, "gateway-tls", AUTHORITY)
-    for name in ("peers.key", "tokens.keys", "pseudonym.key"):
+    peers.write_certificates(made, PEERS_AUTHORITY)
+    peers.write_keys(made, peers.drawn())
+    peers.show(made, "gateway-tls", AUTHORITY)
+    for name in ("tokens.keys", "pseudonym.key"):
         (made / name).write_text(KEY)
     (made / "keys.toml").write_text(entry("ops", TOKEN, str([role.value for role in Role])))
     return made
@@ -99,16 +101,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ports(folder: Path) -> Iterator[dict[str, int]]:
     """Of services that are healthy."""
-    found = {name: free_port() for name in (*PEERS, "gateway")}
-    probes = {name: free_port() for name in found}
+    found = {name: free_port() for name in (*PEERS, "gateway", "operators")}
+    probes = {name: free_port() for name in (*PEERS, "gateway")}
     settings = os.environ | environment(found, probes)
     with ExitStack() as cleanup:
-        for name in (*found, *WORKERS):
+        for name in (*probes, *WORKERS):
             log = cleanup.enter_context((folder / f"{name}.log").open("wb"))
             process = subprocess.Popen(
                 [sys.executable, "-m", name],
                 cwd=folder,
-                env=settings,
+                env=settings | peers.settings(folder, name.replace(".", "-")),
                 stdout=log,
                 stderr=log,
                 umask=0o022,  # as shells have it: what keeps others out is the services' own
@@ -126,7 +128,7 @@ def ports(folder: Path) -> Iterator[dict[str, int]]:
 @pytest.fixture
 def client(ports: dict[str, int], folder: Path) -> Iterator[SyncSightlineClient]:
     credentials = tls_credentials(ca=folder / "gateway-tls/ca.crt")
-    target = f"127.0.0.1:{ports['gateway']}"
+    target = f"127.0.0.1:{ports['operators']}"
     with SyncSightlineClient(target, token=TOKEN, credentials=credentials, timeout=SECONDS) as made:
         yield made
 
@@ -170,18 +172,21 @@ async def test_no_call_fails_while_every_key_and_certificate_changes(
     ports: dict[str, int], folder: Path, tmp_path: Path
 ) -> None:
     """The last test that is known by TOKEN: it counts for nothing then."""
-    gateway, retriever = (f"127.0.0.1:{ports[name]}" for name in ("gateway", "retriever"))
-    shutil.copytree(folder / "tls", tmp_path / "tls")
-    shutil.copy(folder / "peers.key", tmp_path)
+    gateway, retriever = (f"127.0.0.1:{ports[name]}" for name in ("operators", "retriever"))
+    shutil.copytree(folder / "gateway/tls", tmp_path / "tls")
+    shutil.copytree(folder / "gateway/keys", tmp_path / "keys")
     shown = ssl.get_server_certificate(("127.0.0.1", ports["gateway"]))
     traffic = await change(folder, gateway, AUTHORITY, PEERS_AUTHORITY, TOKEN, f"{TOKEN}-2")
     assert traffic.failed == []
     assert min(traffic.answered.values()) > 20
     assert ssl.get_server_certificate(("127.0.0.1", ports["gateway"])) != shown
-    now, then = (peers(each, folder / "tls") for each in (folder, tmp_path))
+    tls = folder / "gateway/tls"
+    now, then = (known(each / "keys", tls) for each in (folder / "gateway", tmp_path))
     assert await refusal(retriever, now) == ""
     assert await refusal(retriever, then) == "PEER_UNKNOWN"
-    assert await refusal(retriever, peers(folder, tmp_path / "tls")) == "UNAVAILABLE"
+    assert (
+        await refusal(retriever, known(folder / "gateway/keys", tmp_path / "tls")) == "UNAVAILABLE"
+    )
     credentials = tls_credentials(ca=folder / "gateway-tls/ca.crt")
     async with SightlineClient(gateway, token=TOKEN, credentials=credentials) as former:
         with pytest.raises(Unauthenticated):
@@ -192,15 +197,15 @@ async def test_no_call_fails_while_every_key_and_certificate_changes(
             await client._call(client.calls.catalog.ListProducts, old, None)
 
 
-def peers(key: Path, certificate: Path) -> PeerCredentials:
-    return PeerCredentials.of(
-        PeerSettings(peer_key_file=key / "peers.key", peer_tls_folder=certificate)
-    )
+def known(keys: Path, certificate: Path) -> PeerCredentials:
+    """Credentials for calls to the retriever."""
+    settings = PeerSettings(peer_keys_folder=keys, peer_tls_folder=certificate)
+    return PeerCredentials.of(settings).calling(PeerName.RETRIEVER)
 
 
-async def refusal(target: str, known: PeerCredentials) -> str:
+async def refusal(target: str, shown: PeerCredentials) -> str:
     """Why the retriever does not answer who is known so; "" = it does."""
-    channel = connect(target, peers=known)
+    channel = connect(target, peers=shown)
     try:
         await ProductServiceStub(channel).ListProducts(product_service_pb2.ListProductsRequest())
     except grpc.aio.AioRpcError as error:
@@ -210,7 +215,7 @@ async def refusal(target: str, known: PeerCredentials) -> str:
     return ""
 
 
-@pytest.mark.parametrize("name", [*PEERS, "gateway"])
+@pytest.mark.parametrize("name", [*PEERS, "gateway", "operators"])
 def test_nobody_is_answered_in_plain_text(ports: dict[str, int], name: str) -> None:
     target = f"127.0.0.1:{ports[name]}"
     with SyncSightlineClient(target, token=TOKEN) as client, pytest.raises(Unavailable):

@@ -14,9 +14,9 @@ FILES = {
     "retriever": "RETRIEVER_BACKUP_KEYS_FILE",
     "retriever-worker": "RETRIEVER_BACKUP_KEYS_FILE",
     "ranker": "RANKER_KEY_FILE",
-    "ranker-worker": "RANKER_PEER_KEY_FILE",
+    "ranker-worker": "RANKER_PEER_KEYS_FOLDER",
 }
-"""By process, a file that it reads when it starts."""
+"""By process, a file or folder that it reads when it starts."""
 
 
 @pytest.mark.slow
@@ -33,14 +33,17 @@ def test_every_process_says_whether_it_would_start(
 
     prefix, name = process.partition("-")[0].upper(), FILES[process]
     (key := tmp_path / "key").write_text(hashlib.sha256(b"one of ours").hexdigest())
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/retriever.key").write_text(key.read_text())
+    right = tmp_path / "keys" if name.endswith("_FOLDER") else key
     fine = f"{process}: settings and files are valid (development)\n"
-    assert checked(**{"RANKER_KEY_FILE": str(key), name: str(key)}) == (0, fine)
+    assert checked(**{"RANKER_KEY_FILE": str(key), name: str(right)}) == (0, fine)
 
     missing = {f"{prefix}_MODE": "production", name: str(tmp_path / "none")}
     code, said = checked(**{"RANKER_KEY_FILE": str(key)} | missing)
     assert (code, said.partition(":")[0]) == (1, process)
     assert str(tmp_path / "none") in said
-    assert (f"{prefix}_PEER_KEY_FILE" in said) == (name != f"{prefix}_PEER_KEY_FILE")
+    assert (f"{prefix}_PEER_KEYS_FOLDER" in said) == (name != f"{prefix}_PEER_KEYS_FOLDER")
 
 
 @pytest.mark.slow

@@ -1,0 +1,74 @@
+"""Certificates and keys of the services of an installation: each has its own, in a folder of its
+name, as deploy/k8s mounts them."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import trustme
+
+from servicekit.access import PeerName
+from tests import certificates
+
+PAIRS = (
+    ("gateway", "embedder"),
+    ("gateway", "retriever"),
+    ("gateway", "ranker"),
+    ("retriever-worker", "embedder"),
+    ("ranker-worker", "retriever"),
+)
+"""Which service calls which: each pair has a key."""
+Keys = Mapping[tuple[str, str], str]
+
+
+def drawn() -> Keys:
+    """A new key for each pair."""
+    return {pair: secrets.token_hex(32) for pair in PAIRS}
+
+
+def write_keys(folder: Path, *held: Keys) -> None:
+    """Write the keys of all services; the first of each pair is sent, all are accepted."""
+    for one, other in PAIRS:
+        lines = "".join(f"{keys[one, other]}\n" for keys in held)
+        for at, name in ((one, other), (other, one)):
+            place = folder / at / "keys"
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"{name}.key").write_text(lines)
+
+
+def write_certificates(folder: Path, signer: trustme.CA, *believed: trustme.CA) -> None:
+    """Another certificate for each service. `believed`: further authorities."""
+    for name in PeerName:
+        (folder / name).mkdir(exist_ok=True)
+        show(folder / name, "tls", signer, *believed, uris=[certificates.named(name)])
+
+
+def show(
+    folder: Path,
+    name: str,
+    signer: trustme.CA,
+    *believed: trustme.CA,
+    uris: list[str] | None = None,
+) -> None:
+    """Another certificate, all of its files at once, as Kubernetes changes a Secret's: `name` leads
+    to another folder. `believed`: further authorities."""
+    made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
+    certificates.write(made, signer, changed=time.time_ns(), uris=uris or ())
+    with (made / "ca.crt").open("ab") as file:
+        for each in believed:
+            file.write(each.cert_pem.bytes())
+    (made / "link").symlink_to(made)
+    (made / "link").replace(folder / name)
+
+
+def settings(folder: Path, process: str) -> dict[str, str]:
+    """The variables of a process, such as retriever-worker, that name its own."""
+    prefix = process.partition("-")[0].upper()
+    return {
+        f"{prefix}_PEER_KEYS_FOLDER": str(folder / process / "keys"),
+        f"{prefix}_PEER_TLS_FOLDER": str(folder / process / "tls"),
+    }
