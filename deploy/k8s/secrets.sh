@@ -2,7 +2,8 @@
 # Prints the Secrets of an installation that nobody has to choose, with new random values each time:
 #   deploy/k8s/secrets.sh | kubectl create -f -
 # "create" leaves those that are there. RETRIEVER_DATABASE_URL, RANKER_DATABASE_URL and MILVUS_TOKEN are taken
-# from the environment; without them they are those of components/postgres and components/milvus-standalone.
+# from the environment; without them they are those of components/postgres and components/milvus-standalone. DATABASE_CA
+# names a file with the authority of PostgreSQL's certificate: sslrootcert=/etc/sightline/database/ca.crt in these URLs.
 set -eu
 random() { openssl rand -hex "$1"; }
 secret() { # name, key, value
@@ -21,6 +22,9 @@ for name in retriever ranker; do
     ranker) url="${RANKER_DATABASE_URL:-}" ;;
   esac
   secret "$name-database" url "${url:-postgresql+psycopg://$name:$(random 24)@postgres:5432/$name}"
+  if [ -n "${DATABASE_CA:-}" ]; then
+    printf '  ca.crt: %s\n' "$(base64 <"$DATABASE_CA" | tr -d '\n')"
+  fi
 done
 if [ -z "${RETRIEVER_DATABASE_URL:-}" ]; then
   secret postgres password "$(random 24)" # of its administrator, whom no service knows
@@ -32,4 +36,13 @@ secret retriever-milvus token "${MILVUS_TOKEN:-root:$root}"
 key gateway-token-keys tokens.keys
 key triton-control key
 key ranker-pseudonym-key pseudonym.key
-key peer-key peers.key
+key retriever-backup-keys backups.keys
+key ranker-backup-keys backups.keys
+key embedder-space-keys spaces.keys
+key kafka-keys events.keys
+# Of each pair of services that talk; both have it, and nobody else.
+printf -- '---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: peer-keys\n  namespace: sightline\n'
+printf '  labels: { app.kubernetes.io/part-of: sightline }\ndata:\n'
+for pair in gateway-embedder gateway-retriever gateway-ranker retriever-worker-embedder ranker-worker-retriever; do
+  printf '  %s.key: %s\n' "$pair" "$(random 32 | base64 | tr -d '\n')"
+done

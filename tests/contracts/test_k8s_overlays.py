@@ -17,6 +17,7 @@ from bench.sizing import GB, ShopSize
 from embedder.settings import EmbedderSettings
 from embedder.wiring import control_key
 from ranker.domain.pseudonyms import load as load_key
+from servicekit.access import PeerName
 from servicekit.config import PeerSettings
 from servicekit.keyring import signing_keys
 from servicekit.peers import PeerCredentials
@@ -49,6 +50,7 @@ from tests.contracts.test_compose import load
 from tests.contracts.test_k8s_settings import secrets
 from tests.contracts.test_memory import size
 from tests.contracts.test_sizing import read
+from tests.peers import PAIRS
 
 Identity = tuple[str, str, str]
 
@@ -130,7 +132,9 @@ def test_the_script_makes_every_secret_of_small_and_each_works() -> None:
     documents = overlay("small")
     wanted = [each for one in Cluster(documents).workloads() for each in references(one)]
     mounted = {name for kind, name, _ in wanted if kind == "Secret"}
-    assert mounted == {name for name, _ in made} - {"peer-key"}  # production's
+    others = {"peer-keys", "retriever-backup-keys", "ranker-backup-keys"}  # of production
+    others |= {"embedder-space-keys", "kafka-keys"}  # of further components
+    assert mounted == {name for name, _ in made} - others
     assert secrets(documents) <= set(made)
     for name in ("retriever", "ranker"):
         found = re.fullmatch(r"postgresql\+psycopg://(\w+):(\w+)@(\w+):5432/(\w+)",
@@ -144,14 +148,24 @@ def test_the_script_makes_every_secret_of_small_and_each_works() -> None:
     assert made["retriever-milvus", "token"] == f"root:{security['defaultRootPassword']}"
 
 
+def peer_key(file: Path) -> dict[str, str]:
+    """What is sent to the embedder by this key."""
+    (folder := file.parent / "keys").mkdir(exist_ok=True)
+    (folder / "embedder.key").write_text(file.read_text())
+    known = PeerCredentials.of(PeerSettings(peer_keys_folder=folder))
+    return known.calling(PeerName.EMBEDDER).metadata()
+
+
 def test_the_script_makes_keys_as_lines_that_each_reader_takes(tmp_path: Path) -> None:
     """A line, for `>>` puts another one behind it (docs/operate/rotating.md)."""
     made, file = printed(), tmp_path / "key"
     readers: dict[tuple[str, str], Callable[[], object]] = {
         ("gateway-token-keys", "tokens.keys"): lambda: signing_keys(file)().sign((), b""),
-        ("peer-key", "peers.key"): lambda: PeerCredentials.of(
-            PeerSettings(peer_key_file=file)
-        ).metadata(),
+        **{("peer-keys", f"{one}-{other}.key"): lambda: peer_key(file) for one, other in PAIRS},
+        ("retriever-backup-keys", "backups.keys"): lambda: signing_keys(file)().sign((), b""),
+        ("ranker-backup-keys", "backups.keys"): lambda: signing_keys(file)().sign((), b""),
+        ("embedder-space-keys", "spaces.keys"): lambda: signing_keys(file)().sign((), b""),
+        ("kafka-keys", "events.keys"): lambda: signing_keys(file)().sign((), b""),
         ("ranker-pseudonym-key", "pseudonym.key"): lambda: load_key(file, create=False).key_id,
         ("triton-control", "key"): lambda: control_key(EmbedderSettings(triton_key_file=file)),
     }
@@ -165,7 +179,13 @@ def test_the_script_makes_keys_as_lines_that_each_reader_takes(tmp_path: Path) -
 
 def test_the_script_takes_the_addresses_of_stores_that_are_elsewhere() -> None:
     url = "postgresql+psycopg://retriever:x@db.example:5432/retriever"
-    made = printed(RETRIEVER_DATABASE_URL=url, RANKER_DATABASE_URL=url, MILVUS_TOKEN="a:b")
+    made = printed(
+        RETRIEVER_DATABASE_URL=url,
+        RANKER_DATABASE_URL=url,
+        MILVUS_TOKEN="a:b",
+        DATABASE_CA=str(ROOT / "LICENSE"),
+    )
+    assert made["ranker-database", "ca.crt"] == (ROOT / "LICENSE").read_text()
     assert made["retriever-database", "url"] == url
     assert made["retriever-milvus", "token"] == "a:b"
     assert not {"postgres", "milvus"} & {name for name, _ in made}

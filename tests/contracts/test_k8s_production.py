@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import named
 from tests.contracts.k8s import (
+    ARROWS,
     K8S,
     ONCE,
     OURS,
@@ -15,10 +17,13 @@ from tests.contracts.k8s import (
     Document,
     main,
     of,
+    overlay,
     pod,
     settings_of,
     with_components,
 )
+from tests.contracts.settings import loaded
+from tests.peers import PAIRS
 
 PRODUCTION = ["staging", "prod", "example"]
 NO_SECRETS = ("GATEWAY_SCENES_FOLDER", "GATEWAY_EXPERIMENTS_FOLDER")
@@ -46,7 +51,61 @@ def test_its_files_come_from_secrets_that_the_readme_lists(made: list[Document],
         assert mounts[place]["readOnly"] is True
         secret = volumes[mounts[place]["name"]]["secret"]
         assert secret["defaultMode"] == 0o440
-        assert f"| `{secret['secretName']}` |" in text
+        assert f"`{secret['secretName']}`" in text
+
+
+@pytest.mark.parametrize("name", [*OURS, "ranker-train"])
+def test_a_pod_has_the_keys_and_the_certificate_of_its_own_name(
+    made: list[Document], name: str
+) -> None:
+    """And no other pod has them, but the one at the other end of a pair."""
+    who = "ranker-worker" if name == "ranker-train" else name
+    volumes = {each["name"]: each["secret"] for each in pod(made, name)["volumes"]
+               if each["name"].startswith("peer-")}  # fmt: skip
+    items = {each["key"]: each["path"] for each in volumes["peer-keys"]["items"]}
+    calls = {f"{one}-{other}.key": f"{other}.key" for one, other in PAIRS if one == who}
+    answers = {f"{one}-{other}.key": f"{one}.key" for one, other in PAIRS if other == who}
+    assert items == calls | answers
+    assert volumes["peer-tls"]["secretName"] == f"peer-tls-{who}"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_certificate_names_its_process_and_is_good_for_what_it_does(name: str) -> None:
+    certificate = of(with_components("production", "certificates"), "Certificate")[
+        f"peer-tls-{name}"
+    ]["spec"]
+    assert certificate["uris"] == [named(name)]
+    serves = name in SERVED and name != "gateway"  # which has another one for its callers
+    assert certificate.get("dnsNames", []) == ([name] if serves else [])
+    assert certificate["usages"] == ["server auth" if serves else "client auth"]
+
+
+def test_keys_are_of_the_pairs_whose_calls_the_network_allows() -> None:
+    called = {(one, other) for one, other, port in ARROWS if port in range(8601, 8604)}
+    assert called - {("ranker-train", "retriever")} == set(PAIRS)
+
+
+@pytest.mark.parametrize("name", [*OURS, "ranker-train"])
+def test_during_an_upgrade_pods_have_the_former_key_too(name: str) -> None:
+    made = with_components("production", "peers-shared")
+    settings = settings_of(made, name)
+    prefix = name.partition("-")[0].upper()
+    assert settings[f"{prefix}_PEER_SHARED"] == "true"
+    assert settings[f"{prefix}_PEER_KEYS_FOLDER"] == "/etc/sightline/peer-keys"
+    assert settings[f"{prefix}_PEER_KEY_FILE"] == "/etc/sightline/peer-key/peers.key"
+    mounts = {each["name"]: each["mountPath"] for each in main(made, name)["volumeMounts"]}
+    assert mounts["peer-key"] == "/etc/sightline/peer-key"
+
+
+@pytest.mark.parametrize("name", PRODUCTION)
+@pytest.mark.parametrize("process", OURS)
+def test_nothing_that_production_asks_for_is_missing(
+    name: str, process: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But what stands in Secrets: the addresses of PostgreSQL, and Milvus' token."""
+    settings = loaded(process, settings_of(overlay(name), process), monkeypatch)
+    assert settings.mode == "production"
+    assert [each for each in settings.unsafe() if "MILVUS_TOKEN" not in each] == []
 
 
 @pytest.mark.parametrize("name", SERVED)

@@ -14,6 +14,7 @@ import pytest
 
 from tests.contracts.k8s import K8S, OVERLAYS, ROOT, kubectl, of, overlay
 from tests.contracts.test_k8s import images
+from tests.peers import PAIRS
 
 README, HANDBOOK = (
     re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
@@ -77,10 +78,13 @@ def test_commands_do_what_the_page_says(block: str, typed: dict[str, str], tmp_p
     assert done.returncode == 0, done.stderr
     asked = (tmp_path / "asked").read_text()
     if "base64 -d" in block:
-        keys = [base64.b64decode(each).split() for each in re.findall("peers.key: (.+)", asked)]
-        old, new = keys[0]
-        assert keys == [[b"old", new], [new, b"old"], [new]]
-        assert (old, len(new)) == (b"old", 64)
+        for one, other in PAIRS:
+            name = f"{one}-{other}.key"
+            found = re.findall(rf" {re.escape(name)}: (.+)", asked)
+            keys = [base64.b64decode(each).split() for each in found]
+            old, new = keys[0]
+            assert keys == [[b"old", new], [new, b"old"], [new]]
+            assert (old, len(new)) == (b"old", 64)
     if "kind load" in block:
         small = images(overlay("small"))
         (loaded,) = re.findall(r"kind load docker-image (.+)", asked)

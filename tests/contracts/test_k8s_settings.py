@@ -42,6 +42,9 @@ def secrets(documents: list[Document]) -> set[tuple[str, str]]:
             if key.endswith("_FILE"):
                 secret = mounted.pop(str(Path(value).parent))
                 found.add((secret["secretName"], Path(value).name))
+            elif key.endswith("_PEER_KEYS_FOLDER"):
+                secret = mounted.pop(value)
+                found |= {(secret["secretName"], each["key"]) for each in secret["items"]}
             elif key.endswith("_TLS_FOLDER"):
                 secret = mounted.pop(value)
                 found.add((secret["secretName"], "tls.crt"))
@@ -62,7 +65,8 @@ def test_every_secret_is_documented(whole: list[Document]) -> None:
     assert len(wanted) >= 6
     text = (K8S / "README.md").read_text()
     for name, key in wanted:
-        assert re.search(rf"\| `{name}` \| `{re.escape(key)}`", text), name
+        row = rf"^\|[^|]*`{name}`[^|]*\|[^|]*`{re.escape(key)}`[^|]*\|"
+        assert re.search(row, text, re.MULTILINE), (name, key)
 
 
 @pytest.mark.parametrize(
