@@ -11,5 +11,9 @@ make database-password "" "" # of PostgreSQL's administrator, whom no service kn
 for name in retriever ranker; do
   make "$name-database-url" "postgresql+psycopg://$name:" "@postgres:5432/$name"
 done
+# Of each pair of services that talk.
+for pair in gateway-embedder gateway-retriever gateway-ranker retriever-worker-embedder ranker-worker-retriever; do
+  make "$pair-key" "" ""
+done
 # Containers read them as other users of theirs; on this machine nobody gets past the folder.
 chmod 444 .secrets/*

@@ -24,6 +24,13 @@ CLASSES: Mapping[str, type[ServiceSettings]] = {
 }
 
 
+HELD = {
+    "DATABASE_URL": "postgresql+psycopg://sightline:f0e1d2c3@db:5432/sightline?sslmode=verify-full",
+    "MILVUS_TOKEN": "sightline:f0e1d2c3",
+}
+"""What files of secrets hold, as the pages have it."""
+
+
 def variables(process: str) -> set[str]:
     """The names of all variables that a process reads."""
     settings = CLASSES[process]
@@ -48,6 +55,9 @@ def loaded(
         for field in secrets_of(CLASSES[process])
     }
     for name, value in environment.items():
-        if name not in files:  # these are in the pods alone
+        variable = name.removesuffix("_FILE")
+        if name not in files:
             monkeypatch.setenv(name, value)
+        elif held := HELD.get(variable.partition("_")[2]):  # in the pods alone
+            monkeypatch.setenv(variable, held)
     return CLASSES[process]()

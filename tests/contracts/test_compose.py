@@ -18,10 +18,13 @@ import yaml
 from check_jsonschema.builtin_schemas import get_builtin_schema
 from jsonschema import Draft202012Validator
 
+from servicekit.config import PeerSettings
+from servicekit.peers import PeerCredentials
 from tests import dockerfiles
 from tests.contracts.k8s import ARROWS, ONCE, SERVED, WORKERS
 from tests.contracts.settings import CLASSES, loaded, variables
 from tests.engines import free_port
+from tests.peers import PAIRS
 from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -170,17 +173,42 @@ def test_secrets_are_files_that_a_command_makes_once(whole: dict[str, Any], secr
     assert ignored.returncode == 0, "the password would be committed"
 
 
+def targets(service: Mapping[str, Any]) -> dict[str, str]:
+    """Path in the container to name, of all secrets of a service."""
+    return dict(
+        (f"/run/secrets/{each}", each)
+        if isinstance(each, str)
+        else (each["target"], each["source"])
+        for each in service.get("secrets", [])
+    )
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_has_the_keys_that_it_shares_with_its_peers_and_no_others(
+    services: dict[str, Any], name: str, secrets: Path, tmp_path: Path
+) -> None:
+    folder = services[name]["environment"][f"{name.partition('-')[0].upper()}_PEER_KEYS_FOLDER"]
+    held = {path: source for path, source in targets(services[name]).items()
+            if path.startswith(f"{folder}/")}  # fmt: skip
+    calls = {f"{folder}/{other}.key": f"{one}-{other}-key" for one, other in PAIRS if one == name}
+    answers = {f"{folder}/{one}.key": f"{one}-{other}-key" for one, other in PAIRS if other == name}
+    assert held == calls | answers
+    for path, source in held.items():
+        (tmp_path / Path(path).name).write_text((secrets / source).read_text())
+    PeerCredentials.of(PeerSettings(peer_keys_folder=tmp_path))
+
+
 @pytest.mark.parametrize("name", [*OURS, *ENGINES])
 def test_no_environment_holds_a_secret(
     services: dict[str, Any], whole: dict[str, Any], name: str
 ) -> None:
-    held = services[name].get("secrets", [])
-    assert set(held) <= set(whole["secrets"])
+    held = targets(services[name])
+    assert set(held.values()) <= set(whole["secrets"])
     for key, value in services[name].get("environment", {}).items():
         assert not (SECRET.search(key) and not key.endswith("_FILE")), key
         assert "://" not in str(value) or "@" not in str(value), key
         if key.startswith(("RETRIEVER", "RANKER", "POSTGRES")) and "/run/secrets" in str(value):
-            assert str(value).removeprefix("/run/secrets/") in held, key
+            assert any(path.startswith(str(value)) for path in held), key
 
 
 def test_only_the_gateway_is_published_and_on_this_machine_only(services: dict[str, Any]) -> None:
@@ -320,10 +348,10 @@ def test_our_containers_can_change_nothing_but_their_volumes(
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    targets = [volume.split(":")[1] for volume in service.get("volumes", [])]
+    volumes = [volume.split(":")[1] for volume in service.get("volumes", [])]
     for key, value in given(service).items():
         if key.endswith(("PHOTOS_URL", "_BACKUPS", "_STORE", "_FILE")):
-            mounts = [*targets, *(f"/run/secrets/{name}" for name in service.get("secrets", []))]
+            mounts = [*volumes, *targets(service)]
             assert any(value.startswith(mount) for mount in mounts), f"{key} is on no volume"
 
 
