@@ -66,7 +66,7 @@ def _events() -> PanelRow:
             graph(
                 "Out of the event log",
                 "Events per second read from the topic, by outcome. ILLEGIBLE: not written by a "
-                "ranker; CONFLICT: another event has the same id.",
+                "ranker; FORGED: not signed by one; CONFLICT: another event has the same id.",
                 "ops",
                 rare(rates("sightline_ranker_sink_events_total", "@", "outcome")),
             ),

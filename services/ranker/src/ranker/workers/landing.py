@@ -34,6 +34,7 @@ LANDED = Counter(
     " id), PURGED while they waited, ILLEGIBLE, FORGED (no ranker signed the entry).",
     ("outcome",),
 )
+LANDED.labels("FORGED")  # 0 until the first one, so that its alert sees the increase
 LAG = Gauge(
     "sightline_ranker_sink_lag_seconds",
     "How long the oldest event of the batch that is being brought from the log into the record has"
