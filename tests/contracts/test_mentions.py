@@ -43,6 +43,8 @@ def is_path(token: str) -> bool:
 def missing(page: Path, text: str) -> Iterator[str]:
     for token in TOKEN.findall(re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
         first, *rest = token.split(".")
+        if rest == ["key"]:  # a file of keys, such as embedder.key
+            continue
         if first in PACKAGES and rest and re.fullmatch(r"[\w.]+", token):
             if not module_exists(PACKAGES[first], rest):
                 yield token

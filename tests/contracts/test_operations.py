@@ -55,6 +55,7 @@ ROWS: Mapping[str, Sequence[str]] = {
     "A slow network": ["proxy"],
     "Five times the load": ["overload"],
     "A log of events": [],  # tests/wire/test_event_log.py
+    "Forged events": [],  # the same
     "A greedy caller": ["greedy"],
 }
 """By the row's first words, what the chaos runs do of it."""

@@ -93,7 +93,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Keys as the page makes them, and the gateway that asks for them."""
     made = Desk(tmp_path_factory.mktemp("access"))
     for line in [*TYPED, *KEYS]:
-        if line.startswith(("sightline keys", "chmod", "openssl")) or line in KEYS:
+        if line.startswith(("sightline keys", "chmod", "mkdir", "openssl")) or line in KEYS:
             made.shell(line)
     process = made.gateway(f"{setting()} {TOKENS}")
     try:
