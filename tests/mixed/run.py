@@ -9,6 +9,7 @@ one answers alone meanwhile: one pod fewer than `maxUnavailable: 0` of deploy/k8
 from __future__ import annotations
 
 import asyncio
+import secrets
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from local_suite.model import Program
 from local_suite.programs import ROOT
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
+from tests import peers
 from tests.chaos.model import NotMeasured, Report
 from tests.chaos.stage import SETTINGS, START_SECONDS
 from tests.chaos.suite.crowd import p99
@@ -119,17 +121,35 @@ def processes(service: str) -> list[str]:
     return [service, *worker, f"{service}{SECOND}"]
 
 
+def known_by(program: str, credentials: Path, shared: Path) -> dict[str, str]:
+    """How a process knows its peers during an upgrade: by the key that all services of the last
+    release share, and by its own, of which that release knows nothing."""
+    name = program.removesuffix(SECOND)
+    prefix = name.partition("-")[0].upper()
+    return {
+        f"{prefix}_PEER_KEY_FILE": str(shared),
+        f"{prefix}_PEER_SHARED": "true",
+        f"{prefix}_PEER_KEYS_FOLDER": str(credentials / name / "keys"),
+    }
+
+
 @contextmanager
 def stage(before: Path, folders: Path) -> Iterator[tuple[Suite, PostgreSQL]]:
     """A suite whose services run as the release in `before`; what it runs as, next time that it
     starts, stands in a file of its name in `folders`. Raises SuiteError, OSError, NoPostgreSQL."""
+
+    credentials = folders / "credentials"
+    peers.write_keys(credentials, peers.drawn())
+    (shared := credentials / "shared.key").write_text(secrets.token_hex(32))
 
     def run_as(program: Program) -> Program:
         if program.group == "engines":
             return program
         file = folders / program.name
         file.write_text(str(before))
-        return replace(program, command=("/bin/sh", str(LAUNCH), str(file), program.command[-1]))
+        environment = {**program.environment, **known_by(program.name, credentials, shared)}
+        command = ("/bin/sh", str(LAUNCH), str(file), program.command[-1])
+        return replace(program, command=command, environment=environment)
 
     def prepare(server: PostgreSQL) -> None:
         migrate(server, before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,12 +12,16 @@ from typing import Any, cast
 import pytest
 
 from local_suite.programs import PORTS
+from servicekit.access import PeerName
+from servicekit.config import PeerSettings
+from servicekit.peers import PeerCredentials
 from sightline_client import Recommendations
+from tests import peers
 from tests.chaos.model import NotMeasured, Report
 from tests.chaos.suite.replicas import SECOND
 from tests.chaos.suite.shop import Got
 from tests.mixed.releases import last, made
-from tests.mixed.run import ORDER, Phase, check_place, judge, processes
+from tests.mixed.run import ORDER, Phase, check_place, judge, known_by, processes
 from tests.mixed.shop import fault
 
 
@@ -102,6 +107,19 @@ def test_every_process_of_the_services_goes_over() -> None:
     each = [name for service in ORDER for name in processes(service)]
     assert set(each) == (PORTS.keys() - engines) | {f"{name}{SECOND}" for name in ORDER}
     assert len(each) == len(set(each))
+
+
+@pytest.mark.parametrize("program", ["gateway", f"gateway{SECOND}", "ranker-worker"])
+def test_a_process_has_the_last_releases_key_and_keys_of_its_own(
+    program: str, tmp_path: Path
+) -> None:
+    peers.write_keys(tmp_path, peers.drawn())
+    (shared := tmp_path / "shared.key").write_text(secrets.token_hex(32))
+    given = known_by(program, tmp_path, shared)
+    names = {key.partition("_")[2].lower(): value for key, value in given.items()}
+    known = PeerCredentials.of(PeerSettings(**cast(Any, names)))
+    called = PeerName.RETRIEVER
+    assert known.calling(called).metadata().keys() == {"authorization", "x-sightline-peer-key"}
 
 
 def test_a_process_of_another_release_is_noticed(tmp_path: Path) -> None:
