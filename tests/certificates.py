@@ -33,14 +33,17 @@ def write(
     changed: int = 1,
     end: datetime | None = None,
     uris: Iterable[str] = (),
+    usage: x509.ObjectIdentifier | None = None,
 ) -> Path:
     """A certificate for this machine and `names`, its key, and who signed it. `changed`: the time
-    of the files; they are taken up again when it differs. `end`, `uris`: of the certificate."""
+    of the files; they are taken up again when it differs. `end`, `uris`, `usage`: of the
+    certificate."""
     folder.mkdir(exist_ok=True)
     issued = signer.issue_cert(HOST, *names, not_after=end)
     issued.private_key_pem.write_to_path(folder / "tls.key")
     first, *rest = (each.bytes() for each in issued.cert_chain_pems)
-    first = _with(first, signer, [*map(x509.UniformResourceIdentifier, uris)]) if uris else first
+    if uris or usage:
+        first = _with(first, signer, [*map(x509.UniformResourceIdentifier, uris)], usage)
     (folder / "tls.crt").write_bytes(b"".join([first, *rest]))
     signer.cert_pem.write_to_path(folder / "ca.crt")
     for file in folder.iterdir():
@@ -48,8 +51,14 @@ def write(
     return folder
 
 
-def _with(issued: bytes, signer: trustme.CA, uris: list[x509.GeneralName]) -> bytes:
-    """The same certificate with more names, of kinds that trustme does not issue."""
+def _with(
+    issued: bytes,
+    signer: trustme.CA,
+    uris: list[x509.GeneralName],
+    usage: x509.ObjectIdentifier | None,
+) -> bytes:
+    """The same certificate with more names, of kinds that trustme does not issue, and for one usage
+    alone."""
     old = x509.load_pem_x509_certificate(issued)
     key: Any = load_pem_private_key(signer.private_key_pem.bytes(), None)
     made = x509.CertificateBuilder(
@@ -64,5 +73,7 @@ def _with(issued: bytes, signer: trustme.CA, uris: list[x509.GeneralName]) -> by
         value: Any = each.value
         if isinstance(value, x509.SubjectAlternativeName):
             value = x509.SubjectAlternativeName([*value, *uris])
+        if isinstance(value, x509.ExtendedKeyUsage) and usage:
+            value = x509.ExtendedKeyUsage([usage])
         made = made.add_extension(value, each.critical)
     return made.sign(key, SHA256()).public_bytes(Encoding.PEM)

@@ -209,7 +209,8 @@ OPEN = OpenAccess()
 class PeersOnly:
     """Admits each service of the suite to the calls whose protos name it.
 
-    The name of the original caller is taken from their metadata.
+    The name of the original caller is taken from the metadata of the gateway alone: no other
+    service has callers.
     """
 
     def __init__(self, identify: Callable[[Mapping[str, str], Any], PeerName | None]) -> None:
@@ -223,4 +224,6 @@ class PeersOnly:
         peer = self._identify(metadata, context)
         if peer is not None and peer not in (allowed := rule(method).peers):
             raise PeerForbidden(peer, allowed)
-        return replace(PEER, name=unquote(metadata[FOR])) if FOR in metadata else PEER
+        if FOR in metadata and peer in (None, PeerName.GATEWAY):
+            return replace(PEER, name=unquote(metadata[FOR]))
+        return PEER

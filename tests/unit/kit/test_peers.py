@@ -19,12 +19,16 @@ from servicekit.config import PeerSettings, ServerSettings
 from servicekit.peers import PeerCredentials
 from servicekit.reloaded import Unreadable
 from servicekit.status import from_rpc_error
+from sightline.embedder.v1 import embedding_service_pb2
+from sightline.ranker.v1 import event_service_pb2
 from tests.fakes.kit_echo import Echo, acting, binding
 from tests.waiting import SECONDS
 
 OLD, NEW, OTHER = (hashlib.sha256(name).hexdigest() for name in (b"old", b"new", b"other"))
-EMBEDDING = "sightline.embedder.v1.EmbeddingService"
+EMBEDDING = embedding_service_pb2.DESCRIPTOR.services_by_name["EmbeddingService"].full_name
 """A service whose BatchEmbed gateway and retriever-worker may call; Classify, the gateway alone."""
+EVENTS = event_service_pb2.DESCRIPTOR.services_by_name["EventService"].full_name
+"""A service whose GetEvents no service may call."""
 
 
 def folder(path: Path, **keys: str) -> Path:
@@ -58,7 +62,7 @@ def ours(tmp_path: Path) -> Path:
 async def started(who: access.AccessPolicy, peek: Any = None) -> server.RunningServer:
     offered = [
         acting(Echo(peek), EMBEDDING, "BatchEmbed", "Classify"),
-        acting(Echo(), "sightline.ranker.v1.EventService", "GetEvents"),
+        acting(Echo(), EVENTS, "GetEvents"),
         binding(Echo()),
     ]
     return await server.start(offered, ServerSettings(), "embedder", who)
@@ -97,7 +101,7 @@ async def test_a_peer_makes_the_calls_whose_protos_name_it_and_no_others(
     assert await reason(target, worker) == ""
     assert await reason(target, worker, f"{EMBEDDING}/Classify") == "PEER_FORBIDDEN"
     assert await reason(target, to_embedder(ours), f"{EMBEDDING}/Classify") == ""
-    for nobodys in ("sightline.ranker.v1.EventService/GetEvents", "test.Echo/Unary"):
+    for nobodys in (f"{EVENTS}/GetEvents", "test.Echo/Unary"):
         assert await reason(target, to_embedder(ours), nobodys) == "PEER_FORBIDDEN"
 
 
@@ -122,8 +126,23 @@ async def test_a_service_that_knows_a_key_can_not_call_others_by_it(
     await running.stop()
 
 
+async def test_a_worker_is_not_believed_for_whom_it_calls(theirs: Path, tmp_path: Path) -> None:
+    """It calls for itself: another name would count for another's quotas."""
+
+    async def named() -> bytes:
+        return access.caller.get().name.encode()
+
+    running = await started(known(theirs).access(), named)
+    worker = to_embedder(folder(tmp_path / "worker", embedder=OTHER))
+    async with channel.connect(f"127.0.0.1:{running.port}", peers=worker) as peer:
+        access.caller.set(Caller("shop", frozenset()))
+        method = peer.unary_unary(f"/{EMBEDDING}/BatchEmbed", None, None)
+        assert await method(b"peek", timeout=SECONDS) == b"peer"
+    await running.stop()
+
+
 @pytest.mark.parametrize("asks", [True, False])
-async def test_a_peer_alone_is_believed_for_whom_it_calls(
+async def test_the_gateway_alone_is_believed_for_whom_it_calls(
     ours: Path, theirs: Path, asks: bool
 ) -> None:
     async def named() -> bytes:

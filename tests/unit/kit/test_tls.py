@@ -12,6 +12,7 @@ import grpc
 import pytest
 import trustme
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import REGISTRY
 
@@ -23,13 +24,14 @@ from servicekit.reloaded import Unreadable
 from servicekit.server import RunningServer
 from servicekit.status import from_rpc_error
 from servicekit.tls import Certificates
+from sightline.embedder.v1 import embedding_service_pb2
 from tests import certificates
 from tests.engines import free_port
 from tests.fakes.kit_echo import Echo, acting, binding
 from tests.waiting import SECONDS, until
 
 OURS, OTHERS = certificates.authority(), certificates.authority()
-EMBEDDING = "sightline.embedder.v1.EmbeddingService"
+EMBEDDING = embedding_service_pb2.DESCRIPTOR.services_by_name["EmbeddingService"].full_name
 """A service whose Classify the gateway alone may call."""
 GATEWAY, RANKER = certificates.named("gateway"), certificates.named("ranker")
 Call = Callable[[], Awaitable[str]]
@@ -125,6 +127,18 @@ async def test_a_trust_domain_of_ones_own(tmp_path: Path) -> None:
         assert await call() == ""
     async with served(peers_in(folder)) as running, calling(running, known) as call:
         assert await call() == "PEER_UNKNOWN"
+
+
+async def test_a_certificate_is_good_for_its_usage_alone(tmp_path: Path) -> None:
+    """As components/certificates of deploy/k8s issues them: a server's is shown by no caller."""
+    serving, calls = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+    embedder = peers_in(
+        write(tmp_path / "embedder", OURS, uris=[certificates.named("embedder")], usage=serving)
+    )
+    for usage, reason in ((calls, ""), (serving, "UNAVAILABLE")):
+        gateway = peers_in(write(tmp_path / "gateway", OURS, usage=usage))
+        async with served(embedder) as running, calling(running, gateway) as call:
+            assert await call() == reason
 
 
 async def test_other_names_can_be_required_too(tmp_path: Path) -> None:
