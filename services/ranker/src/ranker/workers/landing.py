@@ -7,10 +7,10 @@ kept.
 
 import asyncio
 from collections import Counter as Count
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from prometheus_client import Counter, Gauge
 
@@ -42,13 +42,17 @@ LAG = Gauge(
 )
 
 
+HeaderValue: TypeAlias = str | bytes | None
+Headers: TypeAlias = Mapping[str, HeaderValue] | Sequence[tuple[str, HeaderValue]] | None
+
+
 class LogMessage(Protocol):
     """A message of the log."""
 
     def partition(self) -> int | None: ...
     def offset(self) -> int | None: ...
     def value(self) -> bytes | None: ...
-    def headers(self) -> Sequence[tuple[str, bytes | None]] | None: ...
+    def headers(self) -> Headers: ...
 
 
 class EventSource(Protocol):
@@ -116,8 +120,11 @@ class Landing:
 
 def _signature(message: LogMessage) -> str:
     """Return a message's signature; empty: it has none."""
-    found = [value for name, value in message.headers() or () if name == SIGNATURE and value]
-    return found[0].decode("ascii", "replace") if found else ""
+    found = message.headers() or ()
+    for name, value in found.items() if isinstance(found, Mapping) else found:
+        if name == SIGNATURE and value:
+            return value if isinstance(value, str) else value.decode("ascii", "replace")
+    return ""
 
 
 def _event(message: LogMessage) -> StoredEvent | None:
