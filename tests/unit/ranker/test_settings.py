@@ -169,6 +169,10 @@ def test_a_log_is_named_by_its_brokers_and_in_production_called_by_tls(
     problem = "RANKER_KAFKA_BROKERS: a.example:9092 is called in plain text"
     assert [each for each in found.unsafe() if each.startswith(problem)]
     monkeypatch.setenv("RANKER_KAFKA_FOLDER", str(tmp_path))
+    assert [each for each in load(cls).unsafe() if "KAFKA" in each] == [
+        "events in the topic are not signed: set RANKER_KAFKA_KEYS_FILE"
+    ]
+    monkeypatch.setenv("RANKER_KAFKA_KEYS_FILE", str(tmp_path / "events.keys"))
     assert not [each for each in load(cls).unsafe() if "KAFKA" in each]
 
 
