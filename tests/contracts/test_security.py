@@ -4,7 +4,7 @@ those of the code."""
 import re
 from pathlib import Path
 
-from servicekit import entry_limits, limits
+from servicekit import access, entry_limits, limits
 from servicekit.config import ServerSettings
 from servicekit.decoding_limits import DecodingSettings
 from sightline.common.v1 import limits_pb2
@@ -40,7 +40,7 @@ def test_each_promise_names_who_is_stopped_and_tests_that_there_are() -> None:
 
 def test_what_a_caller_could_cost_stands_beside_what_bounds_it_now() -> None:
     rows = lines("| sent by one caller |")
-    assert len(rows) == 5
+    assert len(rows) >= 9
     for sent, cost, bound, shown in rows:
         assert all((sent, cost, bound)), sent
         hold(sent, shown)
@@ -73,3 +73,22 @@ def test_reports_are_asked_for_in_private_where_github_looks() -> None:
     assert "Report a vulnerability" in page
     assert "docs/operate/security.md" in page
     assert "SECURITY.md" in PAGE
+
+
+def test_each_template_of_a_page_has_a_content_security_policy() -> None:
+    pages = [
+        path
+        for folder in ("client", "examples", "deploy", "services")
+        for path in (ROOT / folder).rglob("*.html.j2")
+        if ".venv" not in path.parts and "<html" in path.read_text("utf-8")
+    ]
+    assert len(pages) >= 7
+    for path in pages:
+        head = path.read_text("utf-8").partition("<html")[2].partition("<body>")[0]
+        first = head.partition("<style>")[0]
+        assert "{{ shared.head() }}" in first or "Content-Security-Policy" in first, path
+
+
+def test_scene_texts_of_callers_are_parsed_for_the_operators_port_alone() -> None:
+    for call in ("CheckScene", "DiffScene"):
+        assert access.rule(f"sightline.gateway.v1.AdminService/{call}").admin

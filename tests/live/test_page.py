@@ -133,6 +133,17 @@ def test_an_evaluation_is_plotted_within_its_bounds_and_explained(
         assert words in (tab.text_content("body") or "")
 
 
+def test_a_browser_runs_no_script_that_gets_into_a_page(
+    chromium: str, written: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "harmed.html"
+    harm = "<script>document.title = 'harmed'</script><img src='x' onerror='document.title = 1'>"
+    path.write_text(written.read_text("utf-8").replace("</main>", f"{harm}</main>"), "utf-8")
+    for tab, trouble in in_browser(chromium, path, "light"):
+        assert tab.title().startswith("Sightline")
+        assert any("Content Security Policy" in each for each in trouble)
+
+
 def test_a_scenes_difference_fits_a_phone_and_runs_nothing_that_a_product_is_called(
     chromium: str, tmp_path: Path
 ) -> None:

@@ -5,9 +5,16 @@ from pathlib import Path
 
 from examples.wines.demo.model import Scene, Shown
 from sightline_client import SightlineClient
-from sightline_client.cli.show.page import HEIGHT, data_uri, environment, part_bars, timing_bars
+from sightline_client.cli.show.page import (
+    HEIGHT,
+    POLICY,
+    data_uri,
+    environment,
+    part_bars,
+    timing_bars,
+)
 
-__all__ = ["HEIGHT", "data_uri", "part_bars", "photos", "timing_bars", "write"]
+__all__ = ["HEIGHT", "POLICY", "data_uri", "part_bars", "photos", "timing_bars", "write"]
 
 TITLE = "Real wines, recommended from photos"
 

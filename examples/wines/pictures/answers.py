@@ -124,5 +124,6 @@ def take(camera: Camera, seen: Seen, folder: Path) -> None:
 def template(name: str, **values: object) -> str:
     """Return a template of this folder, filled."""
     made = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    made.globals["content_policy"] = page.POLICY
     made.filters["uri"] = page.data_uri
     return made.get_template(name).render(**values)

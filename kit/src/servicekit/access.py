@@ -86,6 +86,16 @@ def known() -> str:
     return "" if who in (ANYONE, PEER) else who.name
 
 
+def caller_behind(metadata: Mapping[str, Any]) -> str:
+    """Return the name by which a fair share is counted: that of the current caller, or, if it is
+    not authenticated, of the one that a service names as its own caller.
+
+    Not proven: a caller that may call without a key can also send another name.
+    """
+    who = caller.get()
+    return unquote(str(metadata[FOR])) if who is ANYONE and FOR in metadata else who.name
+
+
 class TokenMissing(Unauthenticated, reason="TOKEN_MISSING"):
     """The call carries no token."""
 

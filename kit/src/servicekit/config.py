@@ -248,6 +248,18 @@ class ServerSettings(PeerSettings):
     """Seconds after which a connection is closed, ± 10%, once its calls have ended, so that callers
     reconnect and find added pods. No call fails by it. 0: never."""
 
+    connection_idle_seconds: float = Field(default=300.0, ge=0, le=86_400)
+    """Seconds after which a connection without calls is closed; its caller reconnects with the next
+    call. 0: never."""
+
+    max_connections: int = Field(default=0, ge=0, le=1_000_000)
+    """Maximum number of connections to each port; further ones are closed at once. 0: half of the
+    files that the process may open, at most 4,000."""
+
+    max_calls_per_connection: int = Field(default=1000, ge=1, le=100_000)
+    """Maximum number of calls and streams in progress on one connection; further ones wait at the
+    caller."""
+
     max_message_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
     """Maximum size in bytes of a gRPC message sent or received; most calls accept less, by their
     protos."""
@@ -262,11 +274,11 @@ class ServerSettings(PeerSettings):
     processes. Further calls are rejected (BYTES_EXHAUSTED)."""
 
     max_streams: int = Field(default=1000, ge=1, le=100_000)
-    """Maximum number of concurrent streams (watches of jobs, fits), and as many again of health and
-    reflection."""
+    """Maximum number of concurrent streams (watches of jobs, fits), half of them for one caller;
+    and as many again of health and reflection, half of them for one address."""
 
     max_streams_per_connection: int = Field(default=100, ge=1, le=100_000)
-    """Maximum number of concurrent streams on one connection."""
+    """Maximum number of concurrent streams on one connection, half of them for one caller."""
 
     stream_seconds: float = Field(default=3600.0, gt=0, le=604_800)
     """Maximum duration of a stream in seconds; clients reopen it."""

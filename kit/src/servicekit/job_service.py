@@ -3,10 +3,11 @@
 Needs the extra `sql` and the package sightline-protos.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Collection
+from contextlib import aclosing
 
 from servicekit.errors import FailedPrecondition, Internal
+from servicekit.job_watches import JobWatches
 from servicekit.jobs import Job, JobNotFound, Jobs, JobState
 from servicekit.requests import enter, page_place, page_size, page_token, timestamp
 from servicekit.server import Context
@@ -16,10 +17,8 @@ from sightline.common.v1 import job_service_pb2 as pb
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 1_000
-WATCH_SECONDS = 0.25
 
 _STATE = {state: job_pb2.Job.State.Value(f"STATE_{state.value}") for state in JobState}
-_OPEN = (JobState.PENDING, JobState.RUNNING)
 
 
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
@@ -30,6 +29,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self._owner = owner
         self._catalogs = catalogs
         self._jobs = jobs
+        self._watches = JobWatches(jobs.get)
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> job_pb2.Job:
         """Return one job."""
@@ -63,15 +63,12 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     ) -> AsyncIterator[job_pb2.Job]:
         """Yield the job now and at every change until it has ended."""
         sent = None
-        while True:
-            job = await self._find(request)
-            message = job_message(job, self._owner)
-            if message != sent:
-                yield message
-                sent = message
-            if job.state not in _OPEN:
-                return
-            await asyncio.sleep(WATCH_SECONDS)
+        async with aclosing(self._watches.follow(await self._find(request))) as states:
+            async for job in states:
+                message = job_message(job, self._owner)
+                if message != sent:
+                    yield message
+                    sent = message
 
     async def _find(
         self, request: pb.GetJobRequest | pb.CancelJobRequest | pb.WatchJobRequest

@@ -4,9 +4,8 @@ A call passes, in this order: authentication (`access`), budget for the bytes of
 number, the entries in its lists (`entry_limits`), its catalog, the caller's quotas (`quotas`), and
 the concurrency limit (`concurrency`). The request is read after the first two checks, so that
 unauthenticated requests are never read, and parsed after the fourth. A rejection costs a few
-hundred microseconds at most. Streams have limits of their own. The liveness probe
-(`grpc.health.v1.Health/Check`) is limited by bytes only: unauthenticated calls have a byte budget
-of their own on each port, by address.
+hundred microseconds at most. Streams have limits of their own. Health checks pass none of these:
+they are small, have little time to arrive, and never wait for one another (`HealthReads`).
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from servicekit.errors import DeadlineExceeded, ResourceExhausted, ServiceError,
 from servicekit.memory_budget import (
     ByteBudget,
     BytesExhausted,
+    HealthReads,
     StreamsExhausted,
     StreamSlots,
     UnreadAnswers,
@@ -46,11 +46,12 @@ ARRIVAL = 10.0
 UNLIMITED = "grpc.health.v1.Health/Check"
 ANONYMOUS = "grpc."
 """Prefix of methods without authentication: health and reflection."""
-UNKNOWN_MESSAGES = 4
-"""Messages of the largest size that unauthenticated callers may have in flight, half of them for
-one address: gRPC reads a whole message before its size is known."""
-UNKNOWN_ARRIVAL = 2.0
-"""Seconds in which such a small request has to arrive."""
+HEALTH_BYTES = 4_096
+"""Largest request of health and reflection: it names a service."""
+HEALTH_READS = 4
+"""Health checks of a port that have HEALTH_ARRIVAL seconds to arrive; older ones have less."""
+HEALTH_ARRIVAL = 2.0
+"""Seconds in which the request of a health check has to arrive."""
 
 _END: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 
@@ -89,9 +90,9 @@ class RequestTooLarge(ResourceExhausted, reason="REQUEST_TOO_LARGE"):
     """The request has more bytes than its method accepts. A retry fails too."""
 
     def __init__(self, most: int) -> None:
+        shown = f"{most // MIB} MiB" if most >= MIB else f"{most // 1024} KiB"
         super().__init__(
-            f"a request of this call has at most {most // MIB} MiB",
-            metadata={"most_bytes": str(most)},
+            f"a request of this call has at most {shown}", metadata={"most_bytes": str(most)}
         )
 
 
@@ -116,9 +117,7 @@ class CallLimits:
         self.service = service
         room = settings.max_bytes_in_flight or _share_of_memory(settings)
         self.bytes, self.unread = ByteBudget(room), UnreadAnswers(room)
-        self.largest = settings.max_message_bytes + MIB
-        """Bytes of a message that gRPC reads, at most."""
-        self.unknown = ByteBudget(UNKNOWN_MESSAGES * self.largest)
+        self.health = HealthReads(HEALTH_READS, HEALTH_ARRIVAL)
         most = settings.max_streams, settings.max_streams_per_connection
         self.streams = StreamSlots(*most, STREAMS.labels(service, "callers"))
         self.probes = StreamSlots(*most, STREAMS.labels(service, "anonymous"))
@@ -137,9 +136,9 @@ class CallLimits:
             REFUSED.labels(service, each.reason)  # start at 0: rates miss the first value
 
     def of_a_port(self) -> CallLimits:
-        """Return the same limits with a separate byte budget for unauthenticated callers."""
+        """Return the same limits with separate ones of the health checks that are read."""
         own = copy(self)
-        own.unknown = ByteBudget(UNKNOWN_MESSAGES * self.largest)
+        own.health = HealthReads(HEALTH_READS, HEALTH_ARRIVAL)
         return own
 
     def party(self, request: Any, *, writes: bool) -> tuple[str, str, bool]:
@@ -169,13 +168,13 @@ class CallAdmission:
         self._limits, self._read = limits, read
         found = descriptor(method)
         rule = found.GetOptions().Extensions[limits_pb2.limits] if found else limits_pb2.Limits()
-        self._most = request_bytes(rule)
+        self._anonymous = method.startswith(ANONYMOUS)
+        self._most = HEALTH_BYTES if self._anonymous else request_bytes(rule)
         # Calls between services are not counted: their callers are services of the suite.
         public = found is not None and access.rule(method).roles
         self._counts = EntryLimits(found.input_type, rule.entries or ENTRIES) if public else None
         self._writes = found is not None and _writes(found)
         self._seconds = rule.stream_seconds or limits.stream_seconds
-        self._anonymous = method.startswith(ANONYMOUS)
         self._streams = limits.probes if self._anonymous else limits.streams
         self._reads_stream = handler.request_streaming
         self._carry = self._call
@@ -197,10 +196,14 @@ class CallAdmission:
         return await work(self._parsed(await self._from_unknown(context)))
 
     async def _from_unknown(self, context: Any) -> bytes:
-        # Without the port: a caller with many ports counts as one.
-        address = context.peer().rpartition(":")[0]
-        async with self._limits.unknown.reserve(address, self._limits.largest):
-            return await _read(context, UNKNOWN_ARRIVAL)
+        now = asyncio.get_running_loop().time
+        since = now()
+        try:
+            async with self._limits.health.limit():
+                data = await context.read()
+        except TimeoutError:
+            raise RequestLate(round(now() - since, 2)) from None
+        return _given(data)
 
     async def _call(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
         self._limits.unread.check(access.caller.get().name)
@@ -219,7 +222,7 @@ class CallAdmission:
                 self._limits.concurrency.leave(party, began, given, ok=ok)
 
     async def _stream(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
-        with self._streams.count(context.peer()):
+        with self._streams.count(context.peer(), self._counted(context)):
             life = asyncio.timeout(self._seconds)
             try:
                 async with life:
@@ -234,6 +237,13 @@ class CallAdmission:
                 if life.expired():
                     raise StreamExpired from None
                 raise
+
+    def _counted(self, context: Any) -> str:
+        """Return the caller that a stream counts for: of anonymous ones the address, without the
+        port, as a caller may have many."""
+        if self._anonymous:
+            return str(context.peer().rpartition(":")[0])
+        return access.caller_behind(dict(context.invocation_metadata() or ()))
 
     @asynccontextmanager
     async def _arrived(self, context: Any) -> AsyncIterator[Any]:
@@ -264,13 +274,17 @@ class CallAdmission:
         return self._read(data)
 
 
-async def _read(context: Any, seconds: float = ARRIVAL) -> bytes:
+async def _read(context: Any) -> bytes:
     """Return the bytes of the one request of a call. Raises RequestLate, RequestMalformed."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(ARRIVAL):
             data = await context.read()
     except TimeoutError:
-        raise RequestLate(seconds) from None
+        raise RequestLate(ARRIVAL) from None
+    return _given(data)
+
+
+def _given(data: Any) -> bytes:
     if data is _END:
         raise RequestMalformed
     return bytes(data)
@@ -300,12 +314,14 @@ def request_bytes(rule: limits_pb2.Limits) -> int:
 
 
 def largest(services: Iterable[str]) -> int:
-    """Return the bytes of the largest request that any method of these services accepts."""
-    sizes = [MIB]
+    """Return the bytes of the largest request that any method of these services accepts, or that
+    health and reflection accept."""
+    sizes = [HEALTH_BYTES]
     for name in services:
         try:
             methods = access.POOL.FindServiceByName(name).methods
         except KeyError:
+            sizes.append(request_bytes(limits_pb2.Limits()))
             continue
         rules = (each.GetOptions().Extensions[limits_pb2.limits] for each in methods)
         sizes += map(request_bytes, rules)

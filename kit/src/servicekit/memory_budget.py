@@ -1,13 +1,14 @@
-"""Budgets of one process: bytes of requests, bytes of unread answers, and streams.
+"""Budgets of one process: bytes of requests, bytes of unread answers, health checks that have not
+arrived, and streams.
 
-A caller may hold at most half of the bytes.
+A caller may hold at most half of the bytes and of the streams.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any
@@ -20,6 +21,8 @@ PATIENCE = 1.0
 """Seconds that a call waits for bytes of its request."""
 CALL_BYTES = 2**14
 """Bytes counted for a call beside its answer, so that many short unread answers count too."""
+SOON = 0.02
+"""Seconds in which a health check has to arrive while many others are being read."""
 
 
 class BytesExhausted(ResourceExhausted, reason="BYTES_EXHAUSTED"):
@@ -30,7 +33,7 @@ class BytesExhausted(ResourceExhausted, reason="BYTES_EXHAUSTED"):
 
 
 class StreamsExhausted(ResourceExhausted, reason="STREAMS_EXHAUSTED"):
-    """The limit of streams is reached, on this connection or in all."""
+    """The limit of streams is reached, of the caller or of all, on this connection or in all."""
 
     message = "too many streams are open: end some, or retry later"
     retry_after = timedelta(seconds=10)
@@ -132,28 +135,71 @@ class UnreadAnswers:
             del self._held[caller]
 
 
+class HealthReads:
+    """Time limits of the health checks that a port reads.
+
+    Their callers are unauthenticated, and gRPC reads a message of any accepted size. So only the
+    newest checks have long to arrive: the memory of the others is limited to what arrives within
+    SOON seconds. None is rejected because of others: the message of a real check comes with its
+    headers.
+    """
+
+    def __init__(self, most: int, seconds: float) -> None:
+        """`most` checks have `seconds` to arrive."""
+        self._most, self._seconds = most, seconds
+        self._unhurried: dict[asyncio.Timeout, float] = {}
+        """Limits that have not been shortened, oldest first, with the times to shorten them to."""
+
+    @asynccontextmanager
+    async def limit(self) -> AsyncIterator[None]:
+        """Limit the time of the block, which reads one check. Raises TimeoutError."""
+        now = asyncio.get_running_loop().time
+        async with asyncio.timeout(self._seconds) as limit:
+            self._unhurried[limit] = now() + SOON
+            if len(self._unhurried) > self._most:
+                oldest = next(iter(self._unhurried))
+                oldest.reschedule(max(now(), self._unhurried.pop(oldest)))
+            try:
+                yield
+            finally:
+                self._unhurried.pop(limit, None)
+
+
 class StreamSlots:
-    """Limit of the streams of a process, in all and by connection."""
+    """Limit of the streams of a process and of each of its connections.
+
+    A caller may have at most half of either: others share its connection where it is the gateway's.
+    """
 
     def __init__(self, most: int, most_each: int, gauge: Gauge) -> None:
         self._most, self._most_each, self._gauge = most, most_each, gauge
-        self._total = 0
-        self._each: Counter[str] = Counter()
+        self._open: Counter[tuple[str, str]] = Counter()
+        """Open streams by connection and caller; an empty name stands for all."""
 
     @contextmanager
-    def count(self, connection: str) -> Iterator[None]:
+    def count(self, connection: str, caller: str) -> Iterator[None]:
         """Count a stream while the block runs. Raises StreamsExhausted."""
-        if self._total >= self._most or self._each[connection] >= self._most_each:
+        limits = {
+            ("", ""): self._most,
+            ("", caller): _half(self._most),
+            (connection, ""): self._most_each,
+            (connection, caller): _half(self._most_each),
+        }
+        if any(self._open[counted] >= most for counted, most in limits.items()):
             raise StreamsExhausted
-        self._count(connection, 1)
+        self._count(limits, 1)
         try:
             yield
         finally:
-            self._count(connection, -1)
-            if not self._each[connection]:
-                del self._each[connection]
+            self._count(limits, -1)
 
-    def _count(self, connection: str, change: int) -> None:
-        self._total += change
-        self._each[connection] += change
-        self._gauge.set(self._total)
+    def _count(self, counted: Iterable[tuple[str, str]], change: int) -> None:
+        for each in counted:
+            self._open[each] += change
+            if not self._open[each]:
+                del self._open[each]
+        self._gauge.set(self._open["", ""])
+
+
+def _half(most: int) -> int:
+    return (most + 1) // 2

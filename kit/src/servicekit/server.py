@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
@@ -33,6 +34,12 @@ PRIVATE = 0o077
 LEAST_PING_MILLISECONDS = 2_000
 """Minimum milliseconds between pings of a peer; the connection is closed at the third ping that
 comes earlier."""
+
+HANDSHAKE_MILLISECONDS = 10_000
+"""Milliseconds in which a new connection has to speak TLS and HTTP/2."""
+MOST_CONNECTIONS = 4_000
+"""Connections to a port where no setting says how many, if the process may open twice as many
+files."""
 
 RENEW_SECONDS = 60.0
 """Seconds between two checks of certificates while no connection is made."""
@@ -266,14 +273,13 @@ def _serve_metrics(settings: ServerSettings) -> Callable[[], None]:
 
 
 def _options(settings: ServerSettings, received: int) -> list[tuple[str, int]]:
-    # gRPC varies the age by 10%, so that callers do not reconnect all at once. Calls in progress
-    # are not cut off: their own limits end them.
-    age = round(settings.connection_age_seconds * 1_000)
-    aging = [("grpc.max_connection_age_ms", age)] if age else []
     return [
-        *aging,
+        *_connection_options(settings),
         ("grpc.max_send_message_length", settings.max_message_bytes),
         ("grpc.max_receive_message_length", received),
+        # Compressed requests fail with UNIMPLEMENTED: gRPC expands one before any check of its
+        # caller, to the size that the largest call accepts. The bit stands for "uncompressed".
+        ("grpc.compression_enabled_algorithms_bitset", 1),
         # Two servers on one port would share its calls: a leftover process must be detected at
         # once.
         ("grpc.so_reuseport", int(processes.number() is not None)),
@@ -281,3 +287,23 @@ def _options(settings: ServerSettings, received: int) -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_MILLISECONDS),
         ("grpc.keepalive_permit_without_calls", 1),
     ]
+
+
+def _connection_options(settings: ServerSettings) -> list[tuple[str, int]]:
+    """Return what limits connections. gRPC can't count them by address."""
+    # gRPC varies the age by 10%, so that callers do not reconnect all at once. Calls in progress
+    # are not cut off: their own limits end them.
+    lives = {"age": settings.connection_age_seconds, "idle": settings.connection_idle_seconds}
+    return [
+        *((f"grpc.max_connection_{of}_ms", round(s * 1_000)) for of, s in lives.items() if s),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections or _connections()),
+        ("grpc.max_concurrent_streams", settings.max_calls_per_connection),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_MILLISECONDS),
+    ]
+
+
+def _connections() -> int:
+    """Return the default limit of connections: stores and peers need files, too."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = files == resource.RLIM_INFINITY
+    return MOST_CONNECTIONS if unlimited else max(1, min(MOST_CONNECTIONS, files // 2))

@@ -112,6 +112,15 @@ def test_the_report_begins_with_what_follows(
     assert shown["arms"][1]["verdict"] == f"VERDICT_{verdict}"
 
 
+def test_a_spreadsheet_runs_no_cell_of_the_table(gateway: FakeGateway, tmp_path: Path) -> None:
+    unit = pb.ExperimentUnit(unit="=1+2", arm="@b", revenue=-1.5)
+    gateway.experiment_units = iter([pb.ListExperimentUnitsResponse(units=[unit])])
+    typed(gateway, "export", "order", str(tmp_path / "units.csv"))
+    with (tmp_path / "units.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["unit"], row["arm"], row["revenue"]) == ("'=1+2", "'@b", "-1.5")
+
+
 def test_units_of_all_pages_become_a_table(gateway: FakeGateway, tmp_path: Path) -> None:
     unit = pb.ExperimentUnit(unit="ab", arm="b", click_count=2, revenue=1.5)
     unit.exposure_time.seconds = 1_767_225_600

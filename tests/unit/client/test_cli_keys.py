@@ -6,6 +6,7 @@ import stat
 import tomllib
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,49 @@ def test_a_new_file_is_its_owners_alone_and_another_stays_as_it_is(tmp_path: Pat
         os.umask(before)
     assert [stat.S_IMODE(path.stat().st_mode) for path in (new, old)] == [0o600, 0o640]
     assert old.read_text().startswith("# ours\n\n[[keys]]\n")
+
+
+def test_a_token_in_a_file_is_its_owners_alone_from_the_first_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, modes, opened = tmp_path / "shop.token", [], os.open
+
+    def watched(*arguments: Any, **options: Any) -> int:
+        made = opened(*arguments, **options)
+        modes.append(stat.S_IMODE(os.fstat(made).st_mode))
+        return made
+
+    monkeypatch.setattr(os, "open", watched)
+    before = os.umask(0)
+    try:
+        result = call(*NEW, "--file", str(tmp_path / "keys.toml"), "--out", str(out))
+    finally:
+        os.umask(before)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert modes == [0o600, 0o600]
+    token = out.read_text().removesuffix("\n")
+    assert Keys(tmp_path / "keys.toml").caller(token) is not None
+    assert token not in result.output
+    entry = call(*NEW, "--out", str(tmp_path / "other.token")).stdout
+    assert tomllib.loads(entry)["keys"][0]["name"] == "shop"
+
+
+def test_a_token_goes_to_no_file_that_exists_and_no_key_is_added_without_its_token(
+    tmp_path: Path,
+) -> None:
+    there, keys_file = tmp_path / "shop.token", tmp_path / "keys.toml"
+    there.write_text("mine")
+    link = tmp_path / "link.token"
+    link.symlink_to(tmp_path / "elsewhere")
+    for out in (there, link):
+        refused = call(*NEW, "--file", str(keys_file), "--out", str(out))
+        assert refused.exit_code == 1
+        assert "already exists" in flat(refused.stderr)
+    assert (there.read_text(), keys_file.exists()) == ("mine", False)
+    keys_file.write_text("this is no TOML")
+    new = tmp_path / "new.token"
+    assert call(*NEW, "--file", str(keys_file), "--out", str(new)).exit_code == 1
+    assert not new.exists()
 
 
 def test_a_name_that_the_file_has_is_refused(tmp_path: Path) -> None:

@@ -131,9 +131,10 @@ def test_a_difference_is_a_table_and_a_page_that_runs_nothing(
     assert "branches.text: is not used" in printed
     html = page.read_text("utf-8")
     assert BAD not in html
+    assert '<meta http-equiv="Content-Security-Policy" content="default-src' in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert "Château A" in html
-    assert "http" not in html.replace("<!doctype html>", "")
+    assert "http" not in html.replace("<!doctype html>", "").replace("http-equiv", "")
     gateway.scene_diff = admin.DiffSceneResponse()
     assert "No recorded answer" in flat(run(gateway, "scenes", "diff", str(file)))
     assert json.loads(run(gateway, "scenes", "diff", str(file), "--json").stdout)

@@ -18,6 +18,7 @@ from pyarrow import parquet
 
 from sightline_client.errors import SightlineError
 from sightline_client.files import dumping, events, lines, offers, products
+from sightline_client.files.delimited import Delimited
 from sightline_client.files.model import RAGGED, Row, Unfit, bad
 from sightline_client.files.opening import open_table
 from sightline_client.files.photos import PhotoFolder
@@ -66,7 +67,7 @@ def again(path: Path, kind: str) -> None:
         assert [row.number for row in repeated] == list(range(1, len(refused) + 1))
 
 
-CELL = st.text(alphabet="ab1.,;\"'\n\r\t |\\-é\udce9", max_size=6)
+CELL = st.text(alphabet="ab1=@+.,;\"'\n\r\t |\\-é\udce9", max_size=6)
 LINE = st.lists(CELL, min_size=1, max_size=7)
 HEADERS = {
     "products": ("id", "title", "brand", "tags"),
@@ -97,6 +98,34 @@ def test_a_rejected_row_of_a_csv_file_is_refused_again(
         else:
             csv.writer(file, delimiter=separator).writerows(rows)
     again(path, kind)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_spreadsheet_runs_no_cell_of_rejected_rows_and_an_import_reads_them_as_they_were(
+    tmp_path: Path, separator: str
+) -> None:
+    path = tmp_path / "f.csv"
+    cells = ["=1+2", "+1", "-1", "@SUM(A1)", "\ta", "\ra", "'=1", "''+1", "'a", "a=1", " =1", ""]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file, delimiter=separator)
+        out.writerow(["id", "=cmd()", "title"])
+        out.writerows([["", "x", cell] for cell in cells])
+    table = Delimited(path, products.COLUMNS)
+    rejected, rows = Rejected(path, table), list(table.rows())
+    for row in rows:
+        rejected.add(row, bad("id", "=1 is no id"))
+    rejected.close()
+    assert [row.cells["title"] for row in rows] == cells
+    with rejected.path.open(encoding="utf-8", newline="") as file:
+        written = [cell for row in csv.reader(file, delimiter=separator) for cell in row]
+    assert not [cell for cell in written if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    again = Delimited(rejected.path, products.COLUMNS)
+    assert again.columns[:3] == table.columns == ("id", "=cmd()", "title")
+    assert [[row.cells[name] for name in table.columns] for row in again.rows()] == [
+        [row.cells[name] for name in table.columns] for row in rows
+    ]
+    for opened in (table, again):
+        opened.close()
 
 
 PLAIN = (

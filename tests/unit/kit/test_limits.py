@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -11,17 +11,17 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import REGISTRY
 
 from servicekit import channel, limits, memory, server
-from servicekit.access import OPEN, AccessPolicy, PeersOnly
+from servicekit.access import FOR, OPEN, AccessPolicy, PeersOnly
 from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.errors import ServiceError
 from servicekit.limits import MIB
-from servicekit.memory_budget import ByteBudget, BytesExhausted
+from servicekit.memory_budget import SOON, ByteBudget, BytesExhausted, HealthReads
 from servicekit.quotas import QuotaSettings
 from servicekit.server import Binding
 from servicekit.status import from_rpc_error
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc as pb_grpc
-from tests.engines import free_port
+from tests import virtual_time
 from tests.fakes.kit_echo import Echo, binding
 from tests.fakes.kit_large import Endless, Long, Shop
 from tests.fuzz.slow import FAST, Pace, slowed
@@ -29,6 +29,7 @@ from tests.waiting import SECONDS, until
 
 UNARY, STREAM = "/test.Echo/Unary", "/test.Echo/UnaryStream"
 HEALTH = health_pb2.HealthCheckRequest()
+KEY = "key" * 12
 
 
 @asynccontextmanager
@@ -103,7 +104,7 @@ async def test_each_message_of_a_stream_is_held_to_it() -> None:
 
 async def test_who_is_not_let_in_is_not_waited_for() -> None:
     async with (
-        serving(access=PeersOnly(lambda: ["key" * 12])) as address,
+        serving(access=PeersOnly(lambda: [KEY])) as address,
         channel.connect(address) as peer,
     ):
         assert (await refused(unsent(peer))).reason == "PEER_UNKNOWN"
@@ -229,7 +230,7 @@ async def test_idle_watches_do_not_keep_probes_from_an_answer() -> None:
         channel.connect(address) as peer,
     ):
         stub = health_pb2_grpc.HealthStub(peer)
-        watches = [stub.Watch(HEALTH) for _ in range(10)]
+        watches = [stub.Watch(HEALTH) for _ in range(5)]  # half of them, for one address
         for each in watches:
             await asyncio.wait_for(each.read(), SECONDS)
         assert await is_alive(peer)
@@ -280,47 +281,101 @@ async def test_probes_are_answered_while_every_place_is_taken() -> None:
         assert await peer.unary_unary(UNARY)(b"x") == b"x"
 
 
-async def test_unknown_callers_have_room_for_few_messages_and_probes_a_port_of_their_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """gRPC reads all of a message before we see its size: 40 checks of 28 MiB took 3.4 GB."""
-    monkeypatch.setattr("servicekit.memory_budget.PATIENCE", 0.05)
-    probed = free_port()
-    async with (
-        serving(probe_port=probed) as address,
-        channel.connect(address) as peer,
-        channel.connect(f"127.0.0.1:{probed}") as prober,
-    ):
-        held = [unsent(peer, f"/{limits.UNLIMITED}") for _ in range(limits.UNKNOWN_MESSAGES // 2)]
-        await until(lambda: why_not(peer))
-        assert await why_not(peer) == "BYTES_EXHAUSTED"
-        watch = health_pb2_grpc.HealthStub(peer).Watch(HEALTH)
-        assert (await refused(watch.read())).reason == "BYTES_EXHAUSTED"
-        assert await is_alive(prober)
-        assert await peer.unary_unary(UNARY)(b"x") == b"x"
-        for each in held:
-            each.cancel()
-        while await why_not(peer):
-            pass
-
-
-async def test_who_asks_for_health_and_sends_nothing_is_given_up_soon(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(limits, "UNKNOWN_ARRIVAL", 0.05)
-    async with serving() as address, channel.connect(address) as peer:
-        held = [unsent(peer, f"/{limits.UNLIMITED}") for _ in range(limits.UNKNOWN_MESSAGES)]
-        assert await is_alive(peer)
+async def test_checks_that_never_arrive_reject_no_other_check_of_their_address() -> None:
+    async with serving() as address, channel.connect(address) as stuck:
+        held = [unsent(stuck, f"/{limits.UNLIMITED}") for _ in range(3 * limits.HEALTH_READS)]
+        async with channel.connect(address) as peer:
+            assert [await is_alive(peer) for _ in range(12)] == [True] * 12
+            watch = health_pb2_grpc.HealthStub(peer).Watch(HEALTH)
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+            assert await is_alive(stuck)
         assert {(await refused(each)).reason for each in held} == {"REQUEST_LATE"}
 
 
-async def why_not(peer: grpc.aio.Channel) -> str:
-    """Why a health check is refused; empty = it is not."""
-    try:
-        await is_alive(peer)
-    except grpc.aio.AioRpcError as error:
-        return from_rpc_error(error).reason
-    return ""
+def test_only_the_newest_checks_have_long_to_arrive() -> None:
+    """gRPC reads all of a message before its size is seen: 40 checks of 28 MiB took 3.4 GB."""
+    ended: list[tuple[int, float]] = []
+
+    async def read(reads: HealthReads, number: int) -> None:
+        now = asyncio.get_running_loop().time
+        begun = now()
+        with pytest.raises(TimeoutError):
+            async with reads.limit():
+                await asyncio.Event().wait()
+        ended.append((number, round(now() - begun, 3)))
+
+    async def main() -> None:
+        reads = HealthReads(2, 5.0)
+        for seconds in (1, 2, 3):  # as after a time with none
+            async with reads.limit():
+                await asyncio.sleep(seconds)
+        async with asyncio.TaskGroup() as reading:
+            for number in range(3):
+                reading.create_task(read(reads, number))
+            await asyncio.sleep(1)
+            reading.create_task(read(reads, 3))
+
+    virtual_time.run(main())
+    assert ended == [(0, SOON), (1, 1.0), (2, 5.0), (3, 5.0)]
+
+
+@pytest.mark.parametrize("method", [limits.UNLIMITED, "grpc.health.v1.Health/Watch"])
+async def test_a_health_check_is_small(method: str) -> None:
+    async with serving() as address, channel.connect(address) as peer:
+        call = peer.unary_stream(f"/{method}")(bytes(limits.HEALTH_BYTES + 1))
+        error = await refused(call.read())
+        assert (error.reason, "4 KiB" in error.message) == ("REQUEST_TOO_LARGE", True)
+
+
+async def test_a_compressed_request_is_refused_before_it_is_expanded() -> None:
+    echo = Echo()
+    async with serving(binding(echo)) as address, channel.connect(address) as peer:
+        for path in (UNARY, f"/{limits.UNLIMITED}"):
+            call = peer.unary_unary(path)(bytes(4_000), compression=grpc.Compression.Gzip)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await asyncio.wait_for(call, SECONDS)
+            assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+            # It is refused by gRPC: no trailer of ours, so nothing of ours has read it.
+            assert not dict(caught.value.trailing_metadata() or ())
+
+
+def named(name: str) -> tuple[tuple[str, str], ...]:
+    """The metadata by which a service names the caller behind its call."""
+    return (("authorization", f"Bearer {KEY}"), (FOR, name))
+
+
+@pytest.mark.parametrize("access", [OPEN, PeersOnly(lambda: [KEY])], ids=["open", "with a key"])
+async def test_a_caller_has_half_of_the_streams_of_the_connection_that_it_shares(
+    access: AccessPolicy,
+) -> None:
+    echo = Echo()
+    async with (
+        serving(binding(echo), access=access, max_streams_per_connection=4) as address,
+        channel.connect(address) as gateway,
+    ):
+        watch = gateway.unary_stream(STREAM)
+        held = [watch(b"wait", metadata=named("greedy")) for _ in range(2)]
+        for each in held:
+            await asyncio.wait_for(each.read(), SECONDS)
+        error = await refused(watch(b"x", metadata=named("greedy")).read())
+        assert error.reason == "STREAMS_EXHAUSTED"
+        other = watch(b"wait", metadata=named("other"))
+        assert await other.read() == b"first"
+        held[0].cancel()
+        await until(lambda: streams_open() == 2)
+        assert await watch(b"wait", metadata=named("greedy")).read() == b"first"
+
+
+async def test_a_caller_has_half_of_all_streams_over_however_many_connections() -> None:
+    async with AsyncExitStack() as stack:
+        address = await stack.enter_async_context(serving(max_streams=4))
+        peers = [await stack.enter_async_context(channel.connect(address)) for _ in range(3)]
+        held = [peer.unary_stream(STREAM)(b"wait", metadata=named("greedy")) for peer in peers]
+        for each in held[:2]:
+            await asyncio.wait_for(each.read(), SECONDS)
+        assert (await refused(held[2].read())).reason == "STREAMS_EXHAUSTED"
+        other = peers[0].unary_stream(STREAM)(b"wait", metadata=named("other"))
+        assert await other.read() == b"first"
 
 
 async def test_one_connection_does_not_take_every_stream() -> None:
@@ -330,10 +385,11 @@ async def test_one_connection_does_not_take_every_stream() -> None:
         channel.connect(address) as one,
         channel.connect(address) as other,
     ):
-        open_ones = [one.unary_stream(STREAM)(b"wait") for _ in range(2)]
+        open_ones = [one.unary_stream(STREAM)(b"wait", metadata=named(name)) for name in "ab"]
         for each in open_ones:
             await asyncio.wait_for(each.read(), SECONDS)
-        assert (await refused(one.unary_stream(STREAM)(b"x").read())).reason == "STREAMS_EXHAUSTED"
+        third = one.unary_stream(STREAM)(b"x", metadata=named("c"))
+        assert (await refused(third.read())).reason == "STREAMS_EXHAUSTED"
         assert await other.unary_stream(STREAM)(b"x").read() == b"first"
         echo.go_on.set()
         assert await asyncio.wait_for(open_ones[0].read(), SECONDS) == b"wait"

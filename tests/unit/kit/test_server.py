@@ -115,6 +115,78 @@ async def test_a_channel_that_pings_while_it_is_idle_stays_connected() -> None:
     await running.stop()
 
 
+# Connections
+
+
+async def closed_by(port: int) -> asyncio.Task[bytes]:
+    """A connection that sends nothing; the task ends when the server closes it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+    async def read() -> bytes:
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+
+    return asyncio.create_task(read())
+
+
+async def test_a_connection_too_many_is_closed_and_those_before_it_go_on() -> None:
+    running = await server.start([binding(Echo())], ServerSettings(max_connections=2), "shop")
+    async with channel.connect(f"127.0.0.1:{running.port}") as peer:
+        await peer.channel_ready()
+        second = await closed_by(running.port)
+        await asyncio.wait_for(await closed_by(running.port), SECONDS)
+        assert not second.done()
+        assert await peer.unary_unary("/test.Echo/Unary", None, None)(b"x") == b"x"
+        second.cancel()
+    await running.stop()
+
+
+async def test_a_connection_that_never_speaks_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HANDSHAKE_MILLISECONDS", 100)
+    running = await server.start([binding(Echo())], ServerSettings(), "shop")
+    await asyncio.wait_for(await closed_by(running.port), SECONDS)
+    await running.stop()
+
+
+async def test_a_connection_without_calls_is_closed_and_made_anew_for_the_next_call() -> None:
+    settings = ServerSettings(connection_idle_seconds=0.1)
+    running = await server.start([binding(Echo())], settings, "shop")
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as peer:
+        call = peer.unary_unary("/test.Echo/Unary", None, None)
+        assert await call(b"x") == b"x"
+        await until(lambda: peer.get_state() is not grpc.ChannelConnectivity.READY)
+        assert await call(b"x", wait_for_ready=True, timeout=SECONDS) == b"x"
+    await running.stop()
+
+
+async def test_calls_above_those_of_a_connection_wait_at_their_caller() -> None:
+    echo = Echo()
+    settings = ServerSettings(max_calls_per_connection=2)
+    running = await server.start([binding(echo)], settings, "shop")
+    address = f"127.0.0.1:{running.port}"
+    async with channel.connect(address) as peer, channel.connect(address) as other:
+        call = peer.unary_unary("/test.Echo/Unary", None, None)
+        held = [call(b"wait") for _ in range(2)]
+        await asyncio.wait_for(echo.started.wait(), SECONDS)
+        third = call(b"x")
+        for _ in range(20):
+            await other.unary_unary("/test.Echo/Unary", None, None)(b"x")
+        assert not third.done()
+        held[0].cancel()
+        assert await asyncio.wait_for(third, SECONDS) == b"x"
+    await running.stop()
+
+
+@pytest.mark.parametrize(("files", "connections"), [(1_024, 512), (2**20, 4_000), (-1, 4_000)])
+def test_connections_leave_half_of_the_files_to_stores_and_peers(
+    monkeypatch: pytest.MonkeyPatch, files: int, connections: int
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (files, files))
+    assert server._connections() == connections
+
+
 class Served:
     """`serve` in a task of this process, with a client."""
 

@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+from markupsafe import escape
 from PIL import Image
 
 from examples.wines import catalogue
@@ -46,6 +47,7 @@ def test_everything_that_was_shown_is_on_the_page(tmp_path: Path) -> None:
 
 def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing(tmp_path: Path) -> None:
     html = written(tmp_path)
+    assert f'<meta http-equiv="Content-Security-Policy" content="{escape(page.POLICY)}">' in html
     sources = re.findall(r'(?:src|href|action|data)="([^"]*)"', html)
     assert sources
     assert all(source.startswith("data:image/jpeg;base64,") for source in sources)

@@ -8,6 +8,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import BinaryIO
 
+from sightline_client.files.formulas import unescape
 from sightline_client.files.model import MAX_CELL, RAGGED, FileRefused, Row, bad
 
 SEPARATORS = ",;\t|"
@@ -42,6 +43,10 @@ class Delimited:
         except FileRefused:
             self.close()
             raise
+        self._escaped = RAGGED in self.columns
+        """True for a file of rejected rows, whose cells are escaped (formulas.py)."""
+        if self._escaped:
+            self.columns = tuple(map(unescape, self.columns))
 
     @property
     def done(self) -> int:
@@ -67,7 +72,7 @@ class Delimited:
             if not cells:
                 continue
             number += 1
-            yield self._row(number, line, cells)
+            yield self._row(number, line, [*map(unescape, cells)] if self._escaped else cells)
 
     def close(self) -> None:
         """Close the file."""

@@ -8,6 +8,7 @@ from typing import IO, Any
 from sightline_client.errors import SightlineError
 from sightline_client.files import dumping
 from sightline_client.files.delimited import Delimited
+from sightline_client.files.formulas import escape
 from sightline_client.files.model import RAGGED, Row, RowTable
 
 MARK = ".rejected"
@@ -42,8 +43,8 @@ class Rejected:
         notes = dict(zip(NOTES, (row.number, error.reason, problem(error)), strict=False))
         file = self._open()
         if self._writer is not None:
-            cells = [_text(row.cells.get(name)) for name in self._columns]
-            self._writer.writerow([*cells, *notes.values(), _text(row.cells.get(RAGGED))])
+            cells = [row.cells.get(name) for name in self._columns]
+            self._write([*cells, *notes.values(), row.cells.get(RAGGED)])
         else:
             own = {key: value for key, value in row.cells.items() if key not in notes}
             file.write(dumping.line(own | notes) + "\n")
@@ -59,8 +60,12 @@ class Rejected:
             self._file = self.path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
             if self._delimited:
                 self._writer = csv.writer(self._file, delimiter=self._separator)
-                self._writer.writerow([*self._columns, *NOTES])
+                self._write([*self._columns, *NOTES])
         return self._file
+
+    def _write(self, cells: Sequence[object]) -> None:
+        """Write a row that no spreadsheet program runs; `Delimited` reads it back."""
+        self._writer.writerow([escape(_text(cell)) for cell in cells])
 
 
 def problem(error: SightlineError) -> str:

@@ -22,6 +22,7 @@ from gateway.state.experiments import RunningExperiments
 from gateway.state.prices import RequestPrices
 from gateway.state.run import PeerClients, RequestDependencies
 from gateway.state.scenes import SceneFiles
+from gateway.state.scenes.texts import ParseToml
 from gateway.state.snapshots import Snapshots
 from gateway.state.snapshots.files import SnapshotFiles
 from gateway.state.snapshots.reading import SnapshotSource
@@ -33,6 +34,7 @@ from servicekit.channel import connect
 from servicekit.keyring import SigningKeys
 from servicekit.server import Binding, Listener
 from servicekit.tls import Certificates
+from servicekit.untrusted_toml import TomlParser
 from sightline.common.v1.product_pb2 import Product
 
 VERSION = version("sightline-gateway")
@@ -49,12 +51,14 @@ class Gateway:
     audit: Audit
     answers: AnswerQueue
     snapshots: Snapshots
+    toml: TomlParser
     connections: Sequence[Connection]
 
     async def close(self, seconds: float) -> None:
         """Send queued records for at most `seconds`, then close the channels."""
         await self.answers.close(seconds)
         await self.snapshots.close()
+        self.toml.close()
         for channel, caller in self.connections:
             caller.close()
             await channel.close(None)
@@ -83,6 +87,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     snapshots = _snapshots(settings, beside := _beside(settings, known))
     snapshots.start()
     folder = settings.experiments_folder
+    toml = TomlParser()
     experiments = RunningExperiments(folder, settings.catalogs, scenes, ranking) if folder else None
     deps = _dependencies(
         settings,
@@ -96,12 +101,21 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     )
     servicers = (
         recommendation.RecommendationServicer(deps),
-        _admin(settings, passthrough, connections, scenes, log, experiments=experiments),
+        _admin(
+            settings,
+            passthrough,
+            connections,
+            scenes,
+            log,
+            parse=toml.parse,
+            experiments=experiments,
+        ),
         *_routed(settings, passthrough, connections, keys, prices),
     )
     bindings = [Binding.of(servicer) for servicer in servicers]
     channels = [once, *connections.values(), *beside.values()]
-    return Gateway(bindings, Audit(log.append, settings.catalogs), answers, snapshots, channels)
+    audit = Audit(log.append, settings.catalogs)
+    return Gateway(bindings, audit, answers, snapshots, toml, channels)
 
 
 def _routed(
@@ -128,12 +142,14 @@ def _admin(
     scenes: SceneFiles,
     log: AuditLog,
     *,
+    parse: ParseToml,
     experiments: RunningExperiments | None,
 ) -> admin.AdminServicer:
     return admin.AdminServicer(  # type: ignore[abstract]
         settings.catalogs,
         passthrough,
         scenes=scenes,
+        parse=parse,
         embedder=embedder.EmbedderClient(*connections[Peer.EMBEDDER]),
         ranker=ranker.RankerClient(*connections[Peer.RANKER]),
         retriever=retriever.RetrieverClient(*connections[Peer.RETRIEVER]),

@@ -25,6 +25,7 @@ from servicekit.requests import PageTokenInvalid
 from sightline.common.v1.limits_pb2 import max_items
 from sightline.gateway.v1 import catalog_service_pb2
 from sightline.retriever.v1 import product_service_pb2
+from tests.fakes.toml import parsed
 
 SERVICES = {
     service.full_name: service for service in (admin.SERVICE, catalog.SERVICE, events.SERVICE)
@@ -103,6 +104,7 @@ def served(channels: dict[Peer, Any], once: FakeChannel | None = None) -> dict[s
             ["default"],
             passthrough,
             scenes=None,  # type: ignore[arg-type]
+            parse=parsed,
             embedder=EmbedderClient(*ways[Peer.EMBEDDER]),
             ranker=RankerClient(*ways[Peer.RANKER]),
             retriever=RetrieverClient(*ways[Peer.RETRIEVER]),

@@ -11,6 +11,7 @@ from gateway.state.scenes import SceneFiles
 from servicekit.requests import CatalogNotFound, RequestInvalid
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from tests.fakes.gateway_peers import Shop
+from tests.fakes.toml import parsed
 
 HOME = "over_fetch = 3.0\n[diversity]\nbrand_cap = 2\n"
 
@@ -20,6 +21,7 @@ class Calls(SceneCalls):
         shop = Shop()
         self.folder, self._catalogs = folder, ("default",)
         self._scenes = SceneFiles(folder)
+        self._parse = parsed
         self._ranker, self._retriever = shop.ranker, shop.retriever  # type: ignore[assignment]
 
 
@@ -103,6 +105,7 @@ async def test_a_file_is_checked_against_the_scene_that_is_used(calls: Calls) ->
         ("home", 'version = "1"', "version"),
         ("home", "a = " + "[\n" * 30_000, ""),
         ("home", "a." * 30_000 + "b = 1", ""),
+        ("home", ("a." * 190 + '"\x85".') * 20 + "b = 1", ""),  # one line: TOML ends it at LF
         ("home", "# " + "x" * 65_536, ""),
         (
             "home",
@@ -122,6 +125,12 @@ async def test_a_bad_file_is_refused_by_its_entry(
         with pytest.raises(SceneInvalid) as caught:
             await calls.DiffScene(pb.DiffSceneRequest(scene=name, toml=toml), None)
         assert caught.value.violations[0].field.startswith("toml")
+
+
+async def test_of_many_bad_entries_the_first_hundred_are_reported(calls: Calls) -> None:
+    many = "\n".join(f"entry_{number} = 1" for number in range(1_000))
+    found = await calls.CheckScene(pb.CheckSceneRequest(toml=many), None)
+    assert [one.path for one in found.problems] == [f"entry_{number}" for number in range(100)]
 
 
 async def test_a_diff_says_which_versions_it_compares(calls: Calls) -> None:

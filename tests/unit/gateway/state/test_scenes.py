@@ -14,6 +14,7 @@ from gateway.model.scene_checks import warnings
 from gateway.state import scenes as shipped
 from gateway.state.scenes import STALE, SceneFiles, ScenesInvalid
 from gateway.state.scenes.texts import read
+from tests.fakes.toml import parsed
 
 FILES = sorted(Path(shipped.__file__).parent.glob("*.toml"))
 BUILT_IN = tuple(sorted(path.stem for path in FILES))
@@ -84,10 +85,11 @@ def test_what_moves_products_is_off_unless_a_scene_asks_for_it(tmp_path):
     )
 
 
-def test_an_objective_that_is_not_known_is_invalid():
-    assert read("home", 'objective = "revenue"').objective == "revenue"
+async def test_an_objective_that_is_not_known_is_invalid():
+    scene = await read("home", 'objective = "revenue"', parsed)
+    assert scene.objective == "revenue"
     with pytest.raises(SceneInvalid) as caught:
-        read("home", 'objective = "profit"')
+        await read("home", 'objective = "profit"', parsed)
     assert caught.value.violations[0].field == "toml.objective"
 
 

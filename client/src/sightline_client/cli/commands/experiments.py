@@ -13,6 +13,7 @@ from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import PATIENT, Suite
 from sightline_client.cli.show import experiments as shown
 from sightline_client.cli.show.tables import counted
+from sightline_client.files.formulas import escape
 from sightline_client.values.experiments import ExperimentUnit
 
 app = Commands(no_args_is_help=True, help="Show experiments: split tests of scenes.")
@@ -68,7 +69,13 @@ def export(
             table = csv.DictWriter(rows, [field.name for field in fields(ExperimentUnit)])
             table.writeheader()
             for unit in units:
-                table.writerow(asdict(unit) | {"exposure_time": unit.exposure_time.isoformat()})
+                cells = asdict(unit) | {"exposure_time": unit.exposure_time.isoformat()}
+                table.writerow(
+                    {
+                        name: escape(cell) if isinstance(cell, str) else cell
+                        for name, cell in cells.items()
+                    }
+                )
 
     running.guarded(write)
     running.show(Text(f"{counted(len(units), 'unit', 'units')} written to {file}."))

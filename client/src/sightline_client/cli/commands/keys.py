@@ -104,28 +104,54 @@ def new(
             " missing. Without it the key is printed.",
         ),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            help="New file for the token, which only its owner may read (mode 0600). Without it the"
+            " token is printed.",
+        ),
+    ] = None,
 ) -> None:
     """Create a token for a caller of the gateway, and the key that identifies it.
 
-    It contacts no suite. The first line printed is the token, which is shown once and stored
-    nowhere: the key holds its hash only. GATEWAY_KEYS_FILE names the file of keys to the gateway,
+    It contacts no suite. The token is stored nowhere else: the key holds its hash only. Without
+    --out it is the first line printed. GATEWAY_KEYS_FILE names the file of keys to the gateway,
     which reloads it without a restart.
 
     [bold]Example[/bold]
 
-      sightline keys new --name shop --roles read,events --file keys.toml > shop.token
+      sightline keys new --name shop --roles read,events --file keys.toml --out shop.token
     """
     token = keys.new_token()
     key = keys.CallerKey(
         name, _listed(roles), _listed(catalogs), date.fromisoformat(expires) if expires else None
     )
     entry = key.entry(token)
-    if file is not None:
-        running.guarded(lambda: keys.append(file, name, entry))
-    typer.echo(token)
-    running.say(Text("This is the token. It is shown only now: keep it where only its user reads."))
+    running.guarded(lambda: _write(token, name, entry, file, out))
+    if out is None:
+        typer.echo(token)
+        running.say(
+            Text("This is the token. It is shown only now: keep it where only its user reads.")
+        )
+    else:
+        running.say(Text(f"The token was written to {out}. It is stored nowhere else."))
     if file is not None:
         running.say(Text(f"Its key was added to {file}."))
         return
     running.say(Text("Add its key to the file that GATEWAY_KEYS_FILE names:"))
-    typer.echo(f"\n{entry}", nl=False)
+    typer.echo(f"\n{entry}" if out is None else entry, nl=False)
+
+
+def _write(token: str, name: str, entry: str, file: Path | None, out: Path | None) -> None:
+    """Write the token and its key to files; neither if one can't be written."""
+    if out is not None:
+        keys.write_token(out, token)
+    try:
+        if file is not None:
+            keys.append(file, name, entry)
+    except BaseException:
+        if out is not None:
+            out.unlink()
+        raise

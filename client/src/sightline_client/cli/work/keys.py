@@ -62,6 +62,20 @@ def append(path: Path, name: str, entry: str) -> None:
         file.write((between + entry).encode())
 
 
+def write_token(path: Path, token: str) -> None:
+    """Write a token to a new file, which its owner alone may read from the moment it exists.
+    FileRefused for a file that exists; OSError."""
+    try:
+        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _NEW_FILE)
+    except FileExistsError:
+        raise FileRefused(
+            f"{path}: already exists, and others may have opened it",
+            "name another --out, or remove that file",
+        ) from None
+    with open(opened, "w", encoding="ascii") as file:
+        file.write(f"{token}\n")
+
+
 def _names(path: Path, text: str) -> set[object]:
     """Return the names of the keys in the text of a file. Raises FileRefused."""
     try:

@@ -23,6 +23,7 @@ from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
 from gateway.servicer.scenes import SceneCalls
 from gateway.state.experiments import RunningExperiments
+from gateway.state.scenes.texts import ParseToml
 from servicekit.requests import page_size
 from servicekit.server import Context
 from servicekit.status import to_status
@@ -49,6 +50,7 @@ class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
         passthrough: Passthrough,
         *,
         scenes: SceneSource,
+        parse: ParseToml,
         embedder: EmbedderClient,
         ranker: RankerClient,
         retriever: RetrieverClient,
@@ -57,8 +59,9 @@ class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
         service_version: str,
         experiments: RunningExperiments | None = None,
     ) -> None:
+        """`parse`: of TOML texts of callers."""
         self._catalogs = catalogs
-        self._scenes = scenes
+        self._scenes, self._parse = scenes, parse
         self._embedder, self._ranker, self._retriever = embedder, ranker, retriever
         self._audit = audit
         self._list_models = passthrough.call(SERVICE, "ListModels")

@@ -12,7 +12,7 @@ from gateway.ports import SceneSource
 from gateway.recommend import scene_diff
 from gateway.recommend.scene_diff import AnswerSample, entry_changes
 from gateway.servicer.requests import admit
-from gateway.state.scenes.texts import read
+from gateway.state.scenes.texts import ParseToml, read
 from servicekit.errors import ServiceError
 from servicekit.requests import RequestInvalid
 from servicekit.server import Context
@@ -30,6 +30,7 @@ class SceneCalls:
     _scenes: SceneSource
     _ranker: RankerClient
     _retriever: RetrieverClient
+    _parse: ParseToml
 
     async def ListScenes(
         self, request: pb.ListScenesRequest, context: Context
@@ -54,7 +55,7 @@ class SceneCalls:
         catalog_id = admit(request, self._catalogs)
         name = request.scene or DEFAULT
         try:
-            found = read(name, request.toml)
+            found = await read(name, request.toml, self._parse)
         except SceneInvalid as error:
             return pb.CheckSceneResponse(
                 problems=[
@@ -86,7 +87,7 @@ class SceneCalls:
         _within("place_count", request.place_count, scene_diff.MOST_PLACES)
         _within("from_time", request.from_time.seconds, LAST_SECOND)
         current = self._scenes.get(name, catalog_id)
-        changed = read(name, request.toml) if request.toml else current
+        changed = await read(name, request.toml, self._parse) if request.toml else current
         sample = AnswerSample(
             catalog_id,
             name,
