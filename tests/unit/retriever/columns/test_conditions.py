@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
@@ -35,6 +36,8 @@ from sightline_rules.filters import (
 from sightline_rules.kinds import FieldKind, fold
 from tests.unit.retriever.adapters.milvus.test_filters import FACTS, FILTERS
 from tests.unit.retriever.rows import row_of
+from tests.waiting import until
+from tests.work import cost
 
 NAMES = [f"p{number}" for number in range(6)]
 SHOPS = st.lists(FACTS, min_size=1, max_size=6)
@@ -246,3 +249,50 @@ async def test_a_write_meanwhile_changes_nothing_of_what_was_asked(calls: list[F
     table.put([row_of("p", after)])
     assert finish(asked.passing())[0].tolist() == [False]
     assert calls
+
+
+async def test_the_searches_of_a_request_evaluate_their_filter_once(calls: list[Filter]) -> None:
+    """Side by side, and on places of which each search asks others."""
+    by = Conditions(described(500))
+    some = [np.arange(500), np.arange(0, 500, 2), np.arange(300), np.arange(500)]
+    found = await asyncio.gather(*(by.passing(SPOKEN, each) for each in some))
+    assert [len(each) for each in found] == [500, 250, 300, 500]
+    assert len(calls) == 500 * 32
+
+
+async def test_a_search_evaluates_the_filter_whose_first_search_was_cancelled(
+    calls: list[Filter],
+) -> None:
+    by = Conditions(described(500))
+    first = asyncio.ensure_future(by.passing(SPOKEN, np.arange(500)))
+    await until(lambda: calls)
+    second = asyncio.ensure_future(by.passing(SPOKEN, np.arange(500)))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert not (await second).any()
+
+
+async def test_a_filter_is_evaluated_anew_of_products_that_changed() -> None:
+    table = described(500)
+    by, titled = Conditions(table), Comparison("title", Operator.CONTAINS, "new")
+    assert not (await by.passing(titled, np.arange(500))).any()
+    table.put([row_of("p7", Facts(title="A new title"))])
+    assert np.flatnonzero(await by.passing(titled, np.arange(500))).tolist() == [7]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("condition", [SPOKEN, TITLED, Not(SPOKEN)])
+def test_no_step_of_an_expensive_filter_takes_longer_than_twenty_milliseconds(
+    condition: Filter,
+) -> None:
+    """Of products with as many and as long attributes as they may have."""
+    texts = tuple(f"Wörter {n} " + "x" * 500 for n in range(128))
+    facts = [
+        Facts(title=f"{n} " + "t" * 500, attributes={"k": (*texts, str(n))}) for n in range(40)
+    ]
+    table = ProductTable(row_of(f"p{n}", each) for n, each in enumerate(facts))
+    work = Conditions(table).asked([condition], np.arange(40)).passing()
+    longest = cost(lambda: next(work, None))
+    while work.gi_frame is not None:
+        longest = max(longest, cost(lambda: next(work, None)))
+    assert longest < 1
