@@ -14,8 +14,8 @@ from tests.fuzz.callers import Callers
 from tests.fuzz.model import FUZZ, Call, Outcome
 from tests.fuzz.surface import named
 
-MOST_OF_A_CONNECTION = 100
-"""Streams; docs/operate/limits.md."""
+MOST_OF_A_CONNECTION = 50
+"""Streams of one address: half of all; docs/operate/limits.md."""
 _CONNECTIONS = 4
 _WATCHES_OF_JOBS = 10
 _HEALTH = "/grpc.health.v1.Health/Watch"

@@ -184,12 +184,13 @@ async def test_probes_that_are_not_answered_are_seen() -> None:
 
 @pytest.mark.parametrize("most", [1_000, 40])
 async def test_idle_streams_that_have_no_place_are_seen(most: int) -> None:
-    streams = IdleStreams(MOST_OF_A_CONNECTION + 20, lambda: "")
+    asked = MOST_OF_A_CONNECTION + 22
+    streams = IdleStreams(asked, lambda: "")
     async with serving(max_streams=most) as address:
         async with streams.held(address, Callers(), address):
-            await until(lambda: streams.decided == 2 * (MOST_OF_A_CONNECTION + 20))
+            await until(lambda: streams.decided == 2 * asked)
             assert streams.outcome().held is (most > 40)
-        assert "20 of 120 refused" in streams.outcome().measured or most == 40
+        assert "22 of 72 refused" in streams.outcome().measured or most == 40
 
 
 async def test_idle_streams_that_end_are_seen() -> None:
