@@ -22,6 +22,7 @@ from tests.fuzz.cost.stage import (
     ATTACKERS,
     ATTRIBUTES,
     PRODUCTS,
+    SETTLE_SECONDS,
     Keys,
     Measuring,
     Meter,
@@ -35,7 +36,6 @@ Say = Callable[[str], None]
 REPEATS = 3
 """Measurements of each case at the end; their median counts."""
 _IDLE_SECONDS = 5.0
-_SETTLE_SECONDS = 300.0
 _REPORTED = 20
 
 
@@ -80,7 +80,7 @@ async def _search(suite, keys: Keys, plan: CostPlan, say: Say) -> CostResult:  #
         try:
             await fill(channel, keys, plan.products, plan.attributes)
             say(f"  {plan.products:,} products are written")
-            if not await meter.settle(_SETTLE_SECONDS):
+            if not await meter.settle(SETTLE_SECONDS):
                 return CostResult((), missing="the suite is still busy with the catalog")
         except (NotMeasured, grpc.aio.AioRpcError) as error:
             return CostResult((), missing=str(error))

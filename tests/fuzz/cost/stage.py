@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import grpc
+from PIL import Image
 
 from bench.harness import processes
 from examples.wines.local import free_port_base
@@ -34,6 +36,8 @@ SERVICES: Final = ("gateway", "embedder", "retriever", "ranker")
 DEADLINE_SECONDS: Final = 10.0
 ATTACKERS: Final = 8
 CALM: Final = "calm"
+PHOTOGRAPHED: Final = 20
+"""Products that have a photo, so that photos find something."""
 _SEARCHERS: Final = 12
 """Keys that the search takes in turn, as one has a quota."""
 _BATCH: Final = 100
@@ -41,7 +45,7 @@ _IDLE_SECONDS: Final = 0.2
 """Between two looks at what the suite spends."""
 _IDLE: Final = 0.1
 """Processors in use above the idle rate, at most, when work has ended."""
-_SETTLE_SECONDS: Final = 300.0
+SETTLE_SECONDS: Final = 300.0
 _AFTER_SECONDS: Final = 5.0
 """For which work may go on behind an answer and still count for it."""
 _MESSAGES: Final = [
@@ -165,6 +169,13 @@ class Meter:
         self.idle = (sum(self.spent().values()) - before) / seconds
 
 
+def noise() -> bytes:
+    """Return a small photo that no other one is like."""
+    out = io.BytesIO()
+    Image.effect_noise((300, 300), 50).convert("RGB").save(out, "JPEG")
+    return out.getvalue()
+
+
 @asynccontextmanager
 async def channel_to(suite: Suite) -> AsyncIterator[grpc.aio.Channel]:
     """Yield a connection of its own to the gateway."""
@@ -181,6 +192,8 @@ async def fill(channel: grpc.aio.Channel, keys: Keys, products: int, attributes:
         made = [
             product(number, attributes) for number in range(begin, min(begin + _BATCH, products))
         ]
+        for each in made[: max(0, PHOTOGRAPHED - begin)]:
+            each.images.add(content=noise())
         raw = catalog_pb.UpsertProductsRequest(catalog_id=CATALOG, products=made)
         answer = await _patiently(call, raw.SerializeToString(), keys.metadata("owner"))
         if refused := [each.status for each in answer.results if each.status.code]:
@@ -188,7 +201,7 @@ async def fill(channel: grpc.aio.Channel, keys: Keys, products: int, attributes:
 
 
 async def _patiently(call, raw: bytes, metadata) -> catalog_pb.UpsertProductsResponse:  # type: ignore[no-untyped-def]
-    end = time.monotonic() + _SETTLE_SECONDS
+    end = time.monotonic() + SETTLE_SECONDS
     while True:
         try:
             return await call(raw, timeout=60.0, metadata=metadata)
@@ -231,7 +244,9 @@ class Measuring:
         by = {name: now[name] - before.get(name, 0.0) for name in now}
         blocked, where, late = self.meter.blocked()
         idle = self.meter.idle * (time.monotonic() - began)
-        ordered = sorted(((n, round(s, 2)) for n, s in by.items() if s >= 0.01), key=lambda x: -x[1])
+        ordered = sorted(
+            ((n, round(s, 2)) for n, s in by.items() if s >= 0.01), key=lambda x: -x[1]
+        )
         cost = Cost(
             cpu=max(0.0, sum(by.values()) - idle),
             blocked=blocked,
