@@ -40,7 +40,7 @@ from tests.chaos.suite.crowd import (
 )
 from tests.fuzz.cost import attack, stage
 from tests.fuzz.cost.recipes import CATALOG, Recipe
-from tests.fuzz.cost.stage import CALM, Keys, Meter, channel_to, fill
+from tests.fuzz.cost.stage import CALM, Keys, Meter, channel_to, fill, indexed
 from tests.fuzz.surface import named
 
 PRODUCTS: Final = 1_000
@@ -74,8 +74,8 @@ async def _attacked(suite: Suite, keys: Keys, seed: int, report: Report) -> None
     chance, meter = random.Random(seed), Meter(suite)
     async with channel_to(suite) as channel:
         await fill(channel, keys, PRODUCTS, stage.ATTRIBUTES)
-        if not await meter.settle(stage.SETTLE_SECONDS):
-            raise NotMeasured("the suite is still busy with the catalog")
+        await indexed(channel, keys, report.say)
+        await meter.learn_idle(SETTLE_SECONDS)
         ask = calm(channel, keys)
         await come(ask, [Phase(CALM_PHASE.rate, SETTLE_SECONDS)], chance)
         for name, attacking in ATTACKS.items():

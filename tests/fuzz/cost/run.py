@@ -22,12 +22,12 @@ from tests.fuzz.cost.stage import (
     ATTACKERS,
     ATTRIBUTES,
     PRODUCTS,
-    SETTLE_SECONDS,
     Keys,
     Measuring,
     Meter,
     channel_to,
     fill,
+    indexed,
     make,
 )
 
@@ -80,11 +80,12 @@ async def _search(suite, keys: Keys, plan: CostPlan, say: Say) -> CostResult:  #
         try:
             await fill(channel, keys, plan.products, plan.attributes)
             say(f"  {plan.products:,} products are written")
-            if not await meter.settle(SETTLE_SECONDS):
-                return CostResult((), missing="the suite is still busy with the catalog")
+            await indexed(channel, keys, say)
         except (NotMeasured, grpc.aio.AioRpcError) as error:
             return CostResult((), missing=str(error))
+        await asyncio.sleep(_IDLE_SECONDS)
         await meter.learn_idle(_IDLE_SECONDS)
+        say(f"  the suite uses {meter.idle:.2f} processors without requests")
         measuring = Measuring(meter, channel, keys)
         found = await _found(measuring, plan, say)
         cases = await _confirmed(measuring, found, say)

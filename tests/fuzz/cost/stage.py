@@ -22,6 +22,7 @@ from local_suite.suite import Suite
 from servicekit.access import Role
 from servicekit.quotas import PRODUCTION
 from servicekit.status import from_rpc_error
+from sightline.gateway.v1 import admin_service_pb2 as admin_pb
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb
 from sightline_client.cli.work.keys import CallerKey, new_token
 from tests.chaos.model import NotMeasured
@@ -45,7 +46,9 @@ _IDLE_SECONDS: Final = 0.2
 """Between two looks at what the suite spends."""
 _IDLE: Final = 0.1
 """Processors in use above the idle rate, at most, when work has ended."""
-SETTLE_SECONDS: Final = 300.0
+SETTLE_SECONDS: Final = 120.0
+INDEX_SECONDS: Final = 900.0
+_SAID_SECONDS: Final = 20.0
 _AFTER_SECONDS: Final = 5.0
 """For which work may go on behind an answer and still count for it."""
 _MESSAGES: Final = [
@@ -198,6 +201,24 @@ async def fill(channel: grpc.aio.Channel, keys: Keys, products: int, attributes:
         answer = await _patiently(call, raw.SerializeToString(), keys.metadata("owner"))
         if refused := [each.status for each in answer.results if each.status.code]:
             raise NotMeasured(f"the catalog could not be written: {refused[0].message}")
+
+
+async def indexed(channel: grpc.aio.Channel, keys: Keys, say: Callable[[str], None]) -> None:
+    """Wait until the texts and photos of the catalog are in the index. Raises NotMeasured."""
+    call = channel.unary_unary(named("GetStatus").path, None, admin_pb.GetStatusResponse.FromString)
+    raw = admin_pb.GetStatusRequest(catalog_id=CATALOG).SerializeToString()
+    end, last = time.monotonic() + INDEX_SECONDS, 0.0
+    while True:
+        status = await call(raw, timeout=60.0, metadata=keys.metadata("owner"))
+        pending = status.pending_texts + status.pending_images
+        if status.indexed_texts and not pending:
+            return
+        if time.monotonic() > end:
+            raise NotMeasured(f"{pending} texts and photos wait for the index")
+        if time.monotonic() - last > _SAID_SECONDS:
+            last = time.monotonic()
+            say(f"  {status.indexed_texts:,} texts are in the index, {pending:,} wait")
+        await asyncio.sleep(1.0)
 
 
 async def _patiently(call, raw: bytes, metadata) -> catalog_pb.UpsertProductsResponse:  # type: ignore[no-untyped-def]
