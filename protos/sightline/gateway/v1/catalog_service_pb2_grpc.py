@@ -116,7 +116,7 @@ class CatalogServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListProducts(self, request, context):
-        """Lists products page by page.
+        """Lists products page by page. FILTER_INVALID, PAGE_TOKEN_INVALID, REQUEST_TOO_EXPENSIVE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -313,7 +313,7 @@ class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _Cata
     """Returns a product. PRODUCT_NOT_FOUND."""
 
     ListProducts: _CatalogServiceListProductsType
-    """Lists products page by page."""
+    """Lists products page by page. FILTER_INVALID, PAGE_TOKEN_INVALID, REQUEST_TOO_EXPENSIVE."""
 
     DeleteProducts: _CatalogServiceDeleteProductsType
     """Deletes up to 1,000 products. A product that does not exist counts as deleted."""
@@ -424,7 +424,7 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.catalog_service_pb2.ListProductsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.ListProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.ListProductsResponse]]:
-        """Lists products page by page."""
+        """Lists products page by page. FILTER_INVALID, PAGE_TOKEN_INVALID, REQUEST_TOO_EXPENSIVE."""
 
     @abc.abstractmethod
     def DeleteProducts(

@@ -75,8 +75,8 @@ class RecommendationServiceServicer(object):
         """Returns ranked, explained products for any mix of photos, texts, products and a shopper. Set a deadline: the
         service keeps it, and reports in `degradations` what it had to leave out. Errors: INVALID_ARGUMENT (with the
         field), CATALOG_NOT_FOUND, SCENE_NOT_FOUND, PRODUCT_NOT_FOUND, FILTER_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE,
-        URI_FORBIDDEN, URI_UNREADABLE, PAGE_TOKEN_INVALID, ANSWER_RECORD_MISSING, NOTHING_AVAILABLE and ANSWER_DEGRADED
-        (with RetryInfo).
+        URI_FORBIDDEN, URI_UNREADABLE, PAGE_TOKEN_INVALID, REQUEST_TOO_EXPENSIVE, ANSWER_RECORD_MISSING, NOTHING_AVAILABLE
+        and ANSWER_DEGRADED (with RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
