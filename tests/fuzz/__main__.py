@@ -25,6 +25,7 @@ from local_suite.programs import sightline
 from local_suite.suite import Suite
 from tests.fuzz import broken, callers, findings, judge, pictures
 from tests.fuzz.callers import Callers
+from tests.fuzz.cost import __main__ as cost
 from tests.fuzz.model import CATALOGS, FUZZ, Plan, Result
 from tests.fuzz.run import calling, run
 from tests.fuzz.shop import open_shop
@@ -63,7 +64,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--minutes", type=float, default=45, help="at most, 2 to 60, all in all")
     parser.add_argument("--findings", type=Path, default=Path(".data/fuzz"), help="folder")
     parser.add_argument("--replay", type=Path, help="send a finding's request again")
+    cost.add_options(parser)
     options = parser.parse_args(arguments)
+    cost.check_options(parser, options)
     if not 2 <= options.minutes <= 60:
         parser.error("--minutes has to be from 2 to 60")
     if min(options.requests, options.images) < 1:
@@ -106,7 +109,8 @@ def main(arguments: Sequence[str]) -> int:
         console.print(Text(f"NOT MEASURED: {error}{notes}", style="bold red"))
         return 1
     console.print(Text(f"Seed {options.seed}, {time.monotonic() - began:.0f} s"))
-    return 0 if result.clean else 1
+    cheap = not options.cost_minutes or cost.run(options, say)
+    return 0 if result.clean and cheap else 1
 
 
 def show(console: Console, result: Result) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from local_suite.suite import Suite
 from tests.chaos.model import Report
+from tests.chaos.suite.attackers import attackers
 from tests.chaos.suite.backends import CAPACITY, before_backends
 from tests.chaos.suite.crowd import (
     DEADLINE_SECONDS,
@@ -43,10 +44,14 @@ QUOTAS: Final = {
 
 
 def greedy(seed: int, report: Report) -> None:
-    """With quotas, and with nothing set at all. Raises SuiteError, NotMeasured."""
+    """With quotas, and with nothing set at all; then by small requests that cost much.
+
+    Raises SuiteError, NotMeasured.
+    """
     for settings in (QUOTAS, {}):
         with before_backends(settings) as suite:
             asyncio.run(_greedy(suite, settings, seed, report))
+    attackers(seed, report)
 
 
 async def _greedy(suite: Suite, settings: Mapping[str, str], seed: int, report: Report) -> None:

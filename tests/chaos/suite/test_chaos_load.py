@@ -17,7 +17,7 @@ from servicekit.errors import ResourceExhausted
 from servicekit.status import DETAILS_KEY, to_status
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from tests.chaos.model import NotMeasured, Report
-from tests.chaos.suite import greedy, overload, proxy, shop
+from tests.chaos.suite import attackers, greedy, overload, proxy, shop
 from tests.chaos.suite.crowd import (
     DEADLINE_SECONDS,
     FLAGGED,
@@ -220,6 +220,31 @@ def test_without_quotas_the_calm_one_has_to_be_answered_in_time(
     report = reported()
     greedy.judge_shares(calls(0.2), beside, report)
     assert len(violated(report)) == broken
+
+
+@pytest.mark.parametrize(
+    ("beside", "broken"),
+    [
+        (calls(0.4), 0),
+        (calls(0.41), 1),
+        (calls(0.1)[1:] + calls(0.1, FLAGGED)[:1], 1),
+        (calls(0.1)[1:] + calls(0.1, "health UNAVAILABLE")[:1], 1),
+        ([], 1),
+    ],
+)
+def test_an_attack_that_others_notice_is_noticed(beside: list[Got], broken: int) -> None:
+    report = reported()
+    attackers.judge_attack("anything", calls(0.2), beside, report)
+    assert len(violated(report)) == broken
+
+
+async def test_an_attack_that_ends_by_itself_is_not_measured() -> None:
+    async def nothing() -> None:
+        return None
+
+    with pytest.raises(NotMeasured):
+        async with attackers._under(nothing()):
+            await asyncio.sleep(0.01)
 
 
 # A bad network

@@ -1,0 +1,132 @@
+"""The most expensive requests as attackers, each with a key of its own, beside a calm caller."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections import Counter
+from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+
+from local_suite.suite import Suite
+from servicekit.status import from_rpc_error
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
+from tests.chaos.suite.crowd import WHOLE, Ask, Got, Phase, check_pace, come, p99
+from tests.fuzz.cost.recipes import CATALOG, WORDS, Recipe
+from tests.fuzz.cost.stage import CALM, DEADLINE_SECONDS, Keys, channel_to
+from tests.fuzz.surface import named
+
+P99_TIMES: Final = 2.0
+"""Limit of the calm caller's p99, times that of it alone."""
+GOODPUT: Final = 0.9
+"""Limit of the share of whole answers of the calm caller."""
+CALM_DEADLINE: Final = 2.0
+PHASE: Final = Phase(8.0, 30.0)
+SETTLE_SECONDS: Final = 5.0
+_REFUSED_SECONDS: Final = 0.05
+"""An attacker that is refused asks again so soon, whatever it is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """What the calm caller got, alone and beside the attackers."""
+
+    alone: Sequence[Got]
+    beside: Sequence[Got]
+    attackers: str
+    """What the attackers got, in words."""
+
+    @property
+    def times(self) -> float:
+        """The calm caller's p99, times that of it alone."""
+        return p99(each.seconds for each in self.beside) / p99(each.seconds for each in self.alone)
+
+    @property
+    def goodput(self) -> float:
+        """Share of the calm caller's requests that got whole answers in time."""
+        whole = [g for g in self.beside if g.outcome == WHOLE and g.seconds <= CALM_DEADLINE]
+        return len(whole) / len(self.beside) if self.beside else 0.0
+
+
+async def attack(suite: Suite, keys: Keys, recipes: Sequence[Recipe], seed: int) -> Attack:
+    """Let a calm caller ask alone, and then beside the attackers. Raises NotMeasured."""
+    chance, codes = random.Random(seed), Counter[str]()
+    async with channel_to(suite) as own:
+        ask = calm(own, keys)
+        await come(ask, [Phase(PHASE.rate, SETTLE_SECONDS)], chance)
+        (alone,) = await come(ask, [PHASE], chance)
+        check_pace(alone)
+        tasks = [
+            asyncio.create_task(_attacker(suite, keys, number, recipe, codes))
+            for number, recipe in enumerate(recipes)
+        ]
+        try:
+            await asyncio.sleep(SETTLE_SECONDS)
+            (beside,) = await come(ask, [PHASE], chance)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    check_pace(beside)
+    said = ", ".join(f"{count} {what}" for what, count in codes.most_common(5))
+    return Attack(alone, beside, said)
+
+
+def calm(channel: grpc.aio.Channel, keys: Keys) -> Ask:
+    """Return a caller of ordinary requests: a search by words, products like another one."""
+    numbers = itertools.count()
+    metadata = keys.metadata(CALM)
+    search, like = (
+        channel.unary_unary(named(name).path, None, response.FromString)
+        for name, response in (("Search", pb.SearchResponse), ("Recommend", pb.RecommendResponse))
+    )
+
+    async def ask() -> str:
+        number = next(numbers)
+        if number % 2:
+            text = f"word{number * 17 % WORDS} word{number * 29 % WORDS}"
+            signals = [pb.QuerySignal(text=text)]
+            raw = pb.SearchRequest(catalog_id=CATALOG, signals=signals).SerializeToString()
+            return await _outcome(search(raw, timeout=CALM_DEADLINE, metadata=metadata))
+        signals = [pb.QuerySignal(product_id=f"p{number % 1_000}")]
+        raw = pb.RecommendRequest(catalog_id=CATALOG, signals=signals).SerializeToString()
+        return await _outcome(like(raw, timeout=CALM_DEADLINE, metadata=metadata))
+
+    return ask
+
+
+async def _outcome(call: Awaitable[pb.SearchResponse | pb.RecommendResponse]) -> str:
+    try:
+        answer = await call
+    except grpc.aio.AioRpcError as error:
+        return f"{error.code().name} {from_rpc_error(error).reason}"
+    if not answer.results:
+        return "empty"
+    causes = {type(each).Cause.Name(each.cause) for each in answer.degradations}
+    return " ".join(sorted(causes)) or WHOLE
+
+
+async def _attacker(
+    suite: Suite, keys: Keys, number: int, recipe: Recipe, codes: Counter[str]
+) -> None:
+    """Send a request over and over."""
+    metadata = keys.metadata(f"attacker-{number}")
+    async with channel_to(suite) as channel:
+        call = channel.unary_unary(recipe.method.path, None, None)
+        for turn in _turns(number):
+            raw = await asyncio.to_thread(recipe.build, turn)
+            try:
+                await call(raw, timeout=DEADLINE_SECONDS, metadata=metadata)
+                codes["OK"] += 1
+            except grpc.aio.AioRpcError as error:
+                codes[from_rpc_error(error).reason or error.code().name] += 1
+                await asyncio.sleep(_REFUSED_SECONDS)
+
+
+def _turns(number: int) -> Iterator[int]:
+    """Return numbers for requests that no other attacker sends."""
+    return itertools.count(1_000_000 * (number + 1))

@@ -1,0 +1,412 @@
+"""Expensive requests as recipes: few numbers that say how large each part is.
+
+A recipe is valid by its bounds, so mutations of it are too. Each build has other texts and photos,
+so that no cache answers for a service.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
+from typing import Any, Final
+
+from google.protobuf.message import Message
+from PIL import Image
+
+from sightline.common.v1 import event_pb2, facet_pb2, filter_pb2, product_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb
+from sightline.gateway.v1 import control_pb2
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
+from sightline.gateway.v1 import user_event_service_pb2 as events_pb
+from tests.fuzz.surface import METHODS, Method, named
+
+CATALOG: Final = "cost"
+WORDS: Final = 2_000
+"""Different words in the products' texts."""
+ROLES: Final[Mapping[str, str]] = {
+    "Recommend": "read",
+    "Search": "read",
+    "ExplainRecommendation": "read",
+    "ListProducts": "read",
+    "Classify": "read",
+    "WriteEvents": "events",
+    "UpsertProducts": "catalog",
+}
+"""The role that a call needs. Each has seeds."""
+FIELDS: Final = ("attributes.colour", "attributes.none", "title", "tags", "brand", "price")
+OPERATORS: Final = ("contains", "equal", "among")
+FACETS: Final = (
+    *("category", "brand", "price", "tags", "availability", "attributes.colour"),
+    *("attributes.a", "attributes.b", "attributes.c", "attributes.d"),
+)
+FORMATS: Final = ("AVIF", "JPEG", "PNG", "WEBP")
+_EVERY: Final = 20
+"""Products of which one is named as an anchor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A request by the size of its parts. Parts that its call has no field for are ignored."""
+
+    call: str
+    texts: int = 0
+    characters: int = 100
+    """Of each text."""
+    photos: int = 0
+    side: int = 500
+    """Pixels of a photo's side."""
+    format: str = "JPEG"
+    anchors: int = 0
+    """Products that are signals; texts, photos and these are 8 at most."""
+    conditions: int = 0
+    """Of the filter."""
+    field: str = "attributes.colour"
+    operator: str = "contains"
+    members: int = 1
+    """Values of each condition that takes several."""
+    letters: int = 6
+    """Of each value."""
+    known: bool = False
+    """Whether values occur in products."""
+    negated: bool = False
+    facets: int = 0
+    controls: int = 0
+    control_conditions: int = 0
+    """Of each control's filter."""
+    excludes: bool = False
+    """Whether controls exclude products; else they boost them."""
+    excluded: int = 0
+    """Ids of products to leave out."""
+    page_size: int = 10
+    explain: bool = False
+    subject: bool = False
+    """Whether the subject of a photo is to be found."""
+    items: int = 1
+    """Events or products that are written."""
+    attributes: int = 0
+    """Of each product that is written."""
+
+    @property
+    def role(self) -> str:
+        """The role that may send it."""
+        return ROLES[self.call]
+
+    @property
+    def method(self) -> Method:
+        """Its method in the contract."""
+        return named(self.call)
+
+    def written(self) -> dict[str, Any]:
+        """Return what is not as usual, for a file."""
+        usual = asdict(Recipe(self.call))
+        return {key: value for key, value in asdict(self).items() if value != usual[key]} | {
+            "call": self.call
+        }
+
+    def build(self, number: int) -> bytes:
+        """Return the request. `number`: another one for each request of a run."""
+        return _BUILDERS[self.call](self, number).SerializeToString()
+
+
+NUMBERS: Final[Mapping[str, tuple[int, int]]] = {
+    "texts": (0, 8),
+    "characters": (1, 4_000),
+    "photos": (0, 8),
+    "side": (64, 7_000),
+    "anchors": (0, 8),
+    "conditions": (0, 64),
+    "members": (1, 1_000),
+    "letters": (1, 1_000),
+    "facets": (0, len(FACETS)),
+    "controls": (0, 50),
+    "control_conditions": (0, 64),
+    "excluded": (0, 1_000),
+    "page_size": (1, 200),
+    "items": (1, 1_000),
+    "attributes": (0, 100),
+}
+"""Least and most of each number, as the contract has them. Sums are bounded in `bounded`."""
+_MOST_SIGNALS, _MOST_VALUES, _MOST_LOOKS, _LOOKS = 8, 4_000, 32, 256
+_MOST_LISTED, _MOST_UPSERTED, _BYTES = 1_000, 100, 600_000
+
+
+def bounded(recipe: Recipe) -> Recipe:
+    """Return the recipe within the contract's limits: those of sums are not in NUMBERS."""
+    numbers = {
+        name: max(low, min(most, getattr(recipe, name))) for name, (low, most) in NUMBERS.items()
+    }
+    if recipe.call == "ListProducts":
+        numbers["page_size"] = max(1, min(_MOST_LISTED, recipe.page_size))
+    if recipe.call == "UpsertProducts":
+        numbers["items"] = min(numbers["items"], _MOST_UPSERTED)
+    numbers["photos"] = min(numbers["photos"], _MOST_SIGNALS - numbers["texts"])
+    left = _MOST_SIGNALS - numbers["texts"] - numbers["photos"]
+    numbers["anchors"] = min(numbers["anchors"], left)
+    if recipe.call in ("Search", "Classify"):
+        numbers["photos"] = min(numbers["photos"], 1 if recipe.call == "Classify" else 8)
+    return _bounded_filters(replace(recipe, **numbers))
+
+
+def _bounded_filters(recipe: Recipe) -> Recipe:
+    operator = recipe.operator
+    if recipe.field == "price" or (recipe.field == "title" and operator == "among"):
+        operator = "equal"
+    if recipe.field in ("tags", "brand") and operator == "contains":
+        operator = "among"
+    looks = recipe.field.startswith("attributes") and operator == "contains"
+    conditions = min(recipe.conditions, _MOST_LOOKS - 1 if looks else NUMBERS["conditions"][1])
+    members = min(recipe.members, _MOST_VALUES // max(1, conditions))
+    return replace(
+        recipe,
+        operator=operator,
+        conditions=conditions,
+        members=members,
+        controls=min(recipe.controls, _BYTES // (1 + recipe.control_conditions) // recipe.letters),
+        control_conditions=min(recipe.control_conditions, _MOST_LOOKS - 1),
+        letters=min(
+            recipe.letters,
+            _BYTES // max(1, conditions) // (members if operator == "among" else 1),
+        ),
+    )
+
+
+def mutated(recipe: Recipe, other: Recipe, chance: random.Random) -> Recipe:
+    """Return a recipe with some parts changed, or taken from another one."""
+    changed: dict[str, Any] = {}
+    names = [each.name for each in fields(Recipe) if each.name != "call"]
+    for name in chance.sample(names, chance.choice((1, 1, 2, 3, 5))):
+        changed[name] = (
+            getattr(other, name) if chance.random() < 0.3 else _drawn(recipe, name, chance)
+        )
+    return bounded(replace(recipe, **changed))
+
+
+def _drawn(recipe: Recipe, name: str, chance: random.Random) -> Any:
+    value = getattr(recipe, name)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, str):
+        return chance.choice({"field": FIELDS, "operator": OPERATORS, "format": FORMATS}[name])
+    low, most = NUMBERS[name]
+    if recipe.call == "ListProducts" and name == "page_size":
+        most = _MOST_LISTED
+    return chance.choice((most, low, value * 2, (value + most) // 2, chance.randint(low, most)))
+
+
+def _unique(number: int, place: int, letters: int, *, known: bool = False) -> str:
+    """Return a value of that many letters, another one for each number and place."""
+    text = f"word{(number * 7 + place * 131) % WORDS}" if known else f"zq{number}x{place}"
+    return (text + "q" * letters)[: max(letters, len(text) if known else 1)]
+
+
+def filter_of(recipe: Recipe, number: int, conditions: int) -> filter_pb2.Filter:
+    """Return a filter: a product passes if it meets any of the conditions, or, negated, none."""
+    parts = [
+        _condition(recipe, number * 1_000 + place, recipe.members) for place in range(conditions)
+    ]
+    found = filter_pb2.Filter(any=filter_pb2.FilterList(filters=parts))
+    if not recipe.negated:
+        return found
+    negation = filter_pb2.Filter()
+    getattr(negation, "not").CopyFrom(found)
+    return negation
+
+
+def _condition(recipe: Recipe, number: int, members: int) -> filter_pb2.Filter:
+    def value(place: int) -> filter_pb2.FilterValue:
+        made = filter_pb2.FilterValue()
+        if recipe.field == "price":
+            made.money.currency_code, made.money.units = "EUR", number + place
+        else:
+            made.text = _unique(number, place, recipe.letters, known=recipe.known)
+        return made
+
+    if recipe.operator == "among":
+        among = filter_pb2.Membership(
+            field=recipe.field, values=[value(place) for place in range(members)]
+        )
+        return filter_pb2.Filter(membership=among)
+    operator = filter_pb2.Comparison.Operator.Value(f"OPERATOR_{recipe.operator.upper()}")
+    compared = filter_pb2.Comparison(field=recipe.field, operator=operator, value=value(0))
+    return filter_pb2.Filter(comparison=compared)
+
+
+def text_of(number: int, characters: int) -> str:
+    """Return a text of words of the catalog; the first one is the number."""
+    words = [str(number), *(f"word{(i * 7 + number * 131) % WORDS}" for i in range(characters))]
+    return " ".join(words)[:characters]
+
+
+@lru_cache(maxsize=64)
+def _flat(format_: str, side: int) -> bytes:
+    out = io.BytesIO()
+    options = {"speed": 10} if format_ == "AVIF" else {}
+    Image.new("RGB", (side, side), (90, 120, 200)).save(out, format_, **options)
+    return out.getvalue()
+
+
+def photo_of(recipe: Recipe, number: int) -> bytes:
+    """Return a flat photo. What follows its end makes it another one for caches."""
+    return _flat(recipe.format, recipe.side) + b"%016d" % number
+
+
+def signals(recipe: Recipe, number: int) -> list[pb.QuerySignal]:
+    """Return texts, photos and anchors."""
+    base = number * 8
+    return [
+        *(
+            pb.QuerySignal(text=text_of(base + place, recipe.characters))
+            for place in range(recipe.texts)
+        ),
+        *(
+            pb.QuerySignal(image=photo_of(recipe, base + place), find_subject=recipe.subject)
+            for place in range(recipe.photos)
+        ),
+        *(
+            pb.QuerySignal(product_id=f"p{(base + place) * _EVERY % 1_000}")
+            for place in range(recipe.anchors)
+        ),
+    ]
+
+
+def _recommend(recipe: Recipe, number: int) -> pb.RecommendRequest:
+    kind = control_pb2.Control.KIND_EXCLUDE if recipe.excludes else control_pb2.Control.KIND_BOOST
+    parts = replace(recipe, field="attributes.colour", operator="contains", negated=True)
+    controls = [
+        control_pb2.Control(
+            name=f"c{place}",
+            kind=kind,
+            boost=0.0 if recipe.excludes else 1.0,
+            filter=filter_of(parts, number * 50 + place, recipe.control_conditions),
+        )
+        for place in range(recipe.controls if recipe.control_conditions else 0)
+    ]
+    return pb.RecommendRequest(
+        catalog_id=CATALOG,
+        signals=signals(recipe, number),
+        filter=filter_of(recipe, number, recipe.conditions) if recipe.conditions else None,
+        controls=controls,
+        exclude_product_ids=[f"x{each}" for each in range(recipe.excluded)],
+        page_size=recipe.page_size,
+        explain=recipe.explain,
+    )
+
+
+def _explain(recipe: Recipe, number: int) -> pb.ExplainRecommendationRequest:
+    asked = _recommend(recipe, number)
+    return pb.ExplainRecommendationRequest(request=asked, product_id=f"p{number % 1_000}")
+
+
+def _search(recipe: Recipe, number: int) -> pb.SearchRequest:
+    return pb.SearchRequest(
+        catalog_id=CATALOG,
+        signals=signals(recipe, number) or [pb.QuerySignal(text=text_of(number, 20))],
+        filter=filter_of(recipe, number, recipe.conditions) if recipe.conditions else None,
+        facets=[facet_pb2.FacetRequest(field=name) for name in FACETS[: recipe.facets]],
+        page_size=recipe.page_size,
+    )
+
+
+def _list(recipe: Recipe, number: int) -> catalog_pb.ListProductsRequest:
+    return catalog_pb.ListProductsRequest(
+        catalog_id=CATALOG,
+        filter=filter_of(recipe, number, recipe.conditions) if recipe.conditions else None,
+        page_size=recipe.page_size,
+    )
+
+
+def _classify(recipe: Recipe, number: int) -> pb.ClassifyRequest:
+    return pb.ClassifyRequest(
+        catalog_id=CATALOG, image=photo_of(recipe, number), find_subject=recipe.subject, top_k=10
+    )
+
+
+def _events(recipe: Recipe, number: int) -> events_pb.WriteEventsRequest:
+    made = [
+        event_pb2.Event(
+            event_id=f"e{number}-{place}",
+            type=event_pb2.EVENT_TYPE_VIEW,
+            product_id=f"p{place}",
+            shopper=event_pb2.Shopper(visitor_id=f"v{number}-{place}"),
+        )
+        for place in range(recipe.items)
+    ]
+    for event in made:
+        event.event_time.GetCurrentTime()
+    return events_pb.WriteEventsRequest(catalog_id=CATALOG, events=made)
+
+
+def _upsert(recipe: Recipe, number: int) -> catalog_pb.UpsertProductsRequest:
+    made = [
+        product(place, recipe.attributes, recipe.letters, f"w{number}")
+        for place in range(recipe.items)
+    ]
+    return catalog_pb.UpsertProductsRequest(catalog_id=CATALOG, products=made)
+
+
+def product(
+    number: int, attributes: int, letters: int = 50, prefix: str = "p"
+) -> product_pb2.Product:
+    """Return a product of the catalog, with attributes of a text of its own each."""
+    chance = random.Random(number)
+
+    def words(count: int) -> str:
+        return " ".join(f"word{chance.randrange(WORDS)}" for _ in range(count))
+
+    made = product_pb2.Product(
+        product_id=f"{prefix}{number}",
+        title=words(12),
+        category_path=["A", f"B{number % 40}"],
+        brand=f"brand{number % 300}",
+        tags=[f"t{each}" for each in chance.sample(range(500), 10)],
+    )
+    made.price.currency_code, made.price.units = "EUR", number % 100 + 1
+    for place in range(attributes):
+        text = f"{words(max(1, letters // 9))} {number}-{place}"
+        made.attributes.add(key="colour", text=text)
+    return made
+
+
+_BUILDERS: Final[Mapping[str, Callable[[Recipe, int], Message]]] = {
+    "Recommend": _recommend,
+    "Search": _search,
+    "ExplainRecommendation": _explain,
+    "ListProducts": _list,
+    "Classify": _classify,
+    "WriteEvents": _events,
+    "UpsertProducts": _upsert,
+}
+assert set(_BUILDERS) == set(ROLES) <= {each.name for each in METHODS.values()}
+
+_HEAVY = {"conditions": 31, "negated": True}
+_TEXTS = {"texts": 8, "characters": 4_000}
+_AVIF = {"photos": 8, "format": "AVIF"}
+SEEDS: Final = tuple(
+    bounded(each)
+    for each in (
+        Recipe("Recommend", page_size=200, **_TEXTS),
+        Recipe("Recommend", page_size=200, explain=True, excluded=1_000, **_TEXTS, **_HEAVY),
+        Recipe("Recommend", page_size=200, controls=8, control_conditions=31),
+        Recipe("Recommend", page_size=200, controls=3, control_conditions=31, excludes=True),
+        Recipe("Recommend", anchors=8, page_size=200, **_HEAVY),
+        Recipe("Recommend", side=2_200, **_AVIF),
+        Recipe("Recommend", side=7_000, **_AVIF),
+        Recipe("Recommend", photos=8, side=2_200, subject=True),
+        Recipe("Search", facets=10, page_size=200, **_TEXTS, **_HEAVY),
+        Recipe("Search", facets=10, texts=1, page_size=200),
+        Recipe("Search", texts=1, conditions=4, field="brand", operator="among", members=1_000),
+        Recipe("ExplainRecommendation", page_size=200, **_TEXTS, **_HEAVY),
+        Recipe("ExplainRecommendation", texts=2, characters=4_000, page_size=200),
+        Recipe("ListProducts", conditions=31, page_size=1_000),
+        Recipe("ListProducts", page_size=1_000),
+        Recipe("Classify", side=7_000, format="AVIF", subject=True),
+        Recipe("Classify", side=5_000, format="JPEG"),
+        Recipe("WriteEvents", items=1_000),
+        Recipe("UpsertProducts", items=100, attributes=30, letters=50),
+        Recipe("UpsertProducts", items=100, attributes=100, letters=900),
+    )
+)
+"""Where a search begins."""

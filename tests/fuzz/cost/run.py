@@ -1,0 +1,184 @@
+"""One search for the most expensive request, and the attack by what it found."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import grpc
+
+from bench.harness.model import Goal, Interval
+from examples.wines.local import own
+from tests.chaos.model import NotMeasured
+from tests.fuzz.cost import attack as attacking
+from tests.fuzz.cost.attack import Attack, attack
+from tests.fuzz.cost.search import BLOCKED_LIMIT, CPU_LIMIT, Case, Cost, Search
+from tests.fuzz.cost.stage import (
+    ATTACKERS,
+    ATTRIBUTES,
+    PRODUCTS,
+    Keys,
+    Measuring,
+    Meter,
+    channel_to,
+    fill,
+    indexed,
+    make,
+)
+
+Say = Callable[[str], None]
+
+REPEATS = 3
+"""Measurements of each case at the end; their median counts."""
+_IDLE_SECONDS = 5.0
+_REPORTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class CostPlan:
+    """How long a search lasts."""
+
+    requests: int = 600
+    seconds: float = 600.0
+    seed: int = 20
+    products: int = PRODUCTS
+    attributes: int = ATTRIBUTES
+
+
+@dataclass(frozen=True, slots=True)
+class CostResult:
+    """What a search found."""
+
+    cases: Sequence[Case]
+    """The most expensive requests, the worst first; what they cost is the median of a few."""
+    sent: int = 0
+    attack: Attack | None = None
+    missing: str = ""
+    """Why something could not be measured."""
+
+    @property
+    def goals(self) -> Sequence[Goal]:
+        """The limits, each with what was measured."""
+        return goals(self)
+
+
+def search(plan: CostPlan, say: Say) -> CostResult:
+    """Start a suite, fill its catalog, search, and attack. Raises SuiteError, OSError."""
+    keys = Keys.new()
+    with own(partial(make, keys, say)) as suite:
+        return asyncio.run(_search(suite, keys, plan, say))
+
+
+async def _search(suite, keys: Keys, plan: CostPlan, say: Say) -> CostResult:  # type: ignore[no-untyped-def]
+    meter = Meter(suite)
+    async with channel_to(suite) as channel:
+        try:
+            await fill(channel, keys, plan.products, plan.attributes)
+            say(f"  {plan.products:,} products are written")
+            await indexed(channel, keys, say)
+        except (NotMeasured, grpc.aio.AioRpcError) as error:
+            return CostResult((), missing=str(error))
+        await asyncio.sleep(_IDLE_SECONDS)
+        await meter.learn_idle(_IDLE_SECONDS)
+        say(f"  the suite uses {meter.idle:.2f} processors without requests")
+        measuring = Measuring(meter, channel, keys)
+        found = await _found(measuring, plan, say)
+        cases = await _confirmed(measuring, found, say)
+    try:
+        worst = [case.recipe for case in cases[:ATTACKERS]]
+        return CostResult(cases, measuring.sent, await attack(suite, keys, worst, plan.seed))
+    except (NotMeasured, grpc.aio.AioRpcError) as error:
+        return CostResult(cases, measuring.sent, missing=str(error))
+
+
+async def _found(measuring: Measuring, plan: CostPlan, say: Say) -> Sequence[Case]:
+    search, end = Search(random.Random(plan.seed)), time.monotonic() + plan.seconds
+    while search.proposed < plan.requests and time.monotonic() < end:
+        recipe = search.propose()
+        cost = await measuring.measure(recipe)
+        search.note(recipe, cost)
+        if cost.worst > 1 or search.proposed % _REPORTED == 0:
+            say(line(search.proposed, Case(recipe, cost)))
+    say(f"  {search.proposed} requests; not answered: {dict(search.refused) or 'none'}")
+    return search.cases
+
+
+async def _confirmed(measuring: Measuring, cases: Sequence[Case], say: Say) -> Sequence[Case]:
+    """Measure each case again. One that cost much once, beside other work, does not count."""
+    confirmed = []
+    for case in cases:
+        costs = [await measuring.measure(case.recipe) for _ in range(REPEATS)]
+        confirmed.append(Case(case.recipe, median(costs)))
+        say(line(len(confirmed), confirmed[-1]))
+    return sorted(confirmed, key=lambda case: -case.cost.worst)
+
+
+def median(costs: Sequence[Cost]) -> Cost:
+    """Return the cost in the middle, with the median of its figures."""
+    ordered = sorted(costs, key=lambda cost: cost.cpu)
+    middle = ordered[len(ordered) // 2]
+    return replace(middle, blocked=statistics.median(cost.blocked for cost in costs))
+
+
+def line(number: int, case: Case) -> str:
+    """Return a case in words."""
+    cost = case.cost
+    parts = ", ".join(f"{name} {seconds:g}" for name, seconds in cost.by_program[:4])
+    return (
+        f"  {number:4} {cost.cpu:.2f} s of processors ({parts}), loop of {cost.where} "
+        f"{cost.blocked * 1e3:.0f} ms (late {cost.late * 1e3:.0f}), {cost.seconds:.1f} s, "
+        f"{cost.bytes:,} B, {cost.code}: {case.recipe.written()}"
+    )
+
+
+def goals(result: CostResult) -> Sequence[Goal]:
+    """Return the limits of one request, and of eight attackers, each with what was measured."""
+    costs = [case.cost for case in result.cases]
+    missing = result.missing
+    return (
+        _most("processor time of a request", CPU_LIMIT, "s", [cost.cpu for cost in costs], missing),
+        _most(
+            "an event loop blocked by a request",
+            BLOCKED_LIMIT * 1e3,
+            "ms",
+            [cost.blocked * 1e3 for cost in costs],
+            missing,
+        ),
+        *_beside(result.attack, missing),
+    )
+
+
+def _most(name: str, limit: float, unit: str, found: Sequence[float], missing: str) -> Goal:
+    worst = max(found, default=None)
+    return Goal(name, limit, unit, None if worst is None else _exact(worst), missing=missing)
+
+
+def _beside(found: Attack | None, missing: str) -> Sequence[Goal]:
+    names = f"a calm caller beside {ATTACKERS} attackers: "
+    asked = found is not None and found.alone and found.beside
+    return (
+        Goal(
+            names + "p99",
+            attacking.P99_TIMES,
+            "× alone",
+            _exact(found.times) if found and asked else None,
+            missing=missing,
+        ),
+        Goal(
+            names + "whole answers in time",
+            None,
+            "of all",
+            _exact(found.goodput) if found and asked else None,
+            at_least=attacking.GOODPUT,
+            missing=missing,
+        ),
+    )
+
+
+def _exact(value: float) -> Interval:
+    return Interval(value, value, value)

@@ -1,0 +1,88 @@
+"""A (mu + lambda) search for the most expensive request: mutate the worst ones, keep the worst."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.fuzz.cost.recipes import SEEDS, Recipe, mutated
+
+CPU_LIMIT: Final = 1.0
+"""Processor seconds of a request, in all services together."""
+BLOCKED_LIMIT: Final = 0.1
+"""Seconds for which a request may block an event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a request cost."""
+
+    cpu: float
+    """Processor seconds of all processes of the suite."""
+    blocked: float
+    """Longest time for which an event loop was blocked, seconds."""
+    code: str
+    """Name of the gRPC status code."""
+    by_program: tuple[tuple[str, float], ...] = ()
+    """Processor seconds of each program, largest first."""
+    where: str = ""
+    """Program whose loop was blocked for longest."""
+    late: float = 0.0
+    """The same with the time for which the loop had no processor."""
+    seconds: float = 0.0
+    """Until the answer."""
+    bytes: int = 0
+
+    @property
+    def worst(self) -> float:
+        """The larger share of a limit that it takes."""
+        return max(self.cpu / CPU_LIMIT, self.blocked / BLOCKED_LIMIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A request and what it cost."""
+
+    recipe: Recipe
+    cost: Cost
+
+
+@dataclass(slots=True)
+class Search:
+    """Proposes requests and keeps the most expensive ones."""
+
+    chance: random.Random
+    kept: int = 10
+    """How many are kept."""
+    of_a_call: int = 4
+    """Of these, requests of one call at most: else the search ends at one call's."""
+    seeds: Sequence[Recipe] = SEEDS
+    cases: list[Case] = field(default_factory=list)
+    """The worst so far, the worst first."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Requests that were not answered, by their code: they are judged like others."""
+    proposed: int = 0
+
+    def propose(self) -> Recipe:
+        """Return a seed, and when all were returned, a mutation of one of the worst."""
+        at, self.proposed = self.proposed, self.proposed + 1
+        if at < len(self.seeds) or not self.cases:
+            return self.seeds[at % len(self.seeds)]
+        parent = self.chance.choice(self.cases).recipe
+        mates = [each.recipe for each in self.cases if each.recipe.call == parent.call]
+        return mutated(parent, self.chance.choice(mates), self.chance)
+
+    def note(self, recipe: Recipe, cost: Cost) -> None:
+        """Keep the request if it is among the worst. The same request keeps its last cost."""
+        if cost.code != "OK":
+            self.refused[f"{recipe.call} {cost.code}"] += 1
+        others = [each for each in self.cases if each.recipe != recipe]
+        ordered = sorted([*others, Case(recipe, cost)], key=lambda case: -case.cost.worst)
+        self.cases, calls = [], Counter[str]()
+        for case in ordered:
+            if calls[case.recipe.call] < self.of_a_call and len(self.cases) < self.kept:
+                calls[case.recipe.call] += 1
+                self.cases.append(case)

@@ -1,0 +1,293 @@
+"""A suite of its own whose costs are measured: keys, quotas of production, watched event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import grpc
+from PIL import Image
+
+from bench.harness import processes
+from examples.wines.local import free_port_base
+from local_suite.model import Program
+from local_suite.programs import sightline
+from local_suite.suite import Suite
+from servicekit.access import Role
+from servicekit.quotas import PRODUCTION
+from servicekit.status import from_rpc_error
+from sightline.gateway.v1 import admin_service_pb2 as admin_pb
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb
+from sightline_client.cli.work.keys import CallerKey, new_token
+from tests.chaos.model import NotMeasured
+from tests.fuzz.cost.recipes import CATALOG, Recipe, product
+from tests.fuzz.cost.search import Cost
+from tests.fuzz.cost.watched import LoopWatch
+from tests.fuzz.surface import named
+
+PRODUCTS: Final = 5_000
+ATTRIBUTES: Final = 30
+SERVICES: Final = ("gateway", "embedder", "retriever", "ranker")
+DEADLINE_SECONDS: Final = 10.0
+ATTACKERS: Final = 8
+CALM: Final = "calm"
+PHOTOGRAPHED: Final = 20
+"""Products that have a photo, so that photos find something."""
+_SEARCHERS: Final = 12
+"""Keys that the search takes in turn, as one has a quota."""
+_BATCH: Final = 100
+_IDLE_SECONDS: Final = 0.2
+"""Between two looks at what the suite spends."""
+_IDLE: Final = 0.1
+"""Processors in use above the idle rate, at most, when work has ended."""
+SETTLE_SECONDS: Final = 120.0
+INDEX_SECONDS: Final = 900.0
+_SAID_SECONDS: Final = 20.0
+_AFTER_SECONDS: Final = 5.0
+"""For which work may go on behind an answer and still count for it."""
+_MESSAGES: Final = [
+    ("grpc.max_receive_message_length", 64 * 2**20),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Tokens by the names of keys."""
+
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def new(cls) -> Keys:
+        """Make a token of each key."""
+        return cls({key.name: new_token() for key in cls.all()})
+
+    @staticmethod
+    def all() -> Iterator[CallerKey]:
+        """Return the keys: one of all roles, and of the role `read` a calm one and attackers."""
+        yield CallerKey("owner", [role.value for role in Role], [CATALOG])
+        yield CallerKey(CALM, ["read"], [CATALOG])
+        for number in range(_SEARCHERS):
+            yield CallerKey(f"search-{number}", [role.value for role in Role], [CATALOG])
+        for number in range(ATTACKERS):
+            yield CallerKey(f"attacker-{number}", ["read", "events", "catalog"], [CATALOG])
+
+    def metadata(self, name: str) -> tuple[tuple[str, str], ...]:
+        """Return the headers of a caller."""
+        return (("authorization", f"Bearer {self.tokens[name]}"),)
+
+    def write(self, file: Path) -> None:
+        """Write the gateway's file of keys."""
+        file.write_text("\n".join(key.entry(self.tokens[key.name]) for key in self.all()))
+
+
+def make(keys: Keys, say: Callable[[str], None], data: Path) -> Suite:
+    """Return a suite with keys, the quotas of production and watched event loops."""
+    keys.write(data / "callers.toml")
+    (data / "loops").mkdir()
+    programs = [
+        _watched(_guarded(each, data), data)
+        for each in sightline(data, free_port_base(), (CATALOG,))
+    ]
+    return Suite(data, programs, report=say)
+
+
+def _guarded(program: Program, data: Path) -> Program:
+    if program.name != "gateway":
+        return program
+    quotas = {f"GATEWAY_QUOTA_{kind.value.upper()}": str(PRODUCTION[kind]) for kind in PRODUCTION}
+    environment = {
+        **program.environment,
+        **quotas,
+        "GATEWAY_KEYS_FILE": str(data / "callers.toml"),
+        "GATEWAY_LOG_LEVEL": "warning",
+    }
+    return replace(program, environment=environment)
+
+
+def _watched(program: Program, data: Path) -> Program:
+    if program.name not in SERVICES:
+        return program
+    python, run, module = program.command
+    watch = (python, run, "tests.fuzz.cost.watched", str(data / "loops" / program.name), module)
+    return replace(program, command=watch)
+
+
+@dataclass(slots=True)
+class Meter:
+    """What a suite's processes spend, and how long their event loops were blocked."""
+
+    suite: Suite
+    idle: float = 0.0
+    """Processors that it uses without requests."""
+    _pids: dict[int, str] = field(init=False)
+    _loops: dict[str, LoopWatch] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pids = {row.pid: row.name for row in self.suite.status() if row.pid}
+        folder = self.suite.layout.data / "loops"
+        self._loops = {name: LoopWatch(folder / name) for name in SERVICES}
+
+    def spent(self) -> dict[str, float]:
+        """Return processor seconds by program, ended children included."""
+        pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+        found = processes.by_program(processes.read(pids), self._pids)
+        found.pop("other", None)
+        return found
+
+    def reset(self) -> None:
+        """Forget what the loops were blocked for."""
+        for watch in self._loops.values():
+            watch.reset()
+
+    def blocked(self) -> tuple[float, str, float]:
+        """Return the longest block since the reset, its program, and the longest lateness."""
+        worst = {name: watch.worst() for name, watch in self._loops.items()}
+        where = max(worst, key=lambda name: worst[name][0])
+        return worst[where][0], where, max(late for _, late in worst.values())
+
+    async def settle(self, seconds: float) -> bool:
+        """Wait until the suite spends nothing above `idle`. Return False if it takes too long."""
+        end, calm = time.monotonic() + seconds, 0
+        before, at = sum(self.spent().values()), time.monotonic()
+        while calm < 2:
+            if time.monotonic() > end:
+                return False
+            await asyncio.sleep(_IDLE_SECONDS)
+            now, then = sum(self.spent().values()), time.monotonic()
+            calm = calm + 1 if (now - before) / (then - at) <= self.idle + _IDLE else 0
+            before, at = now, then
+        return True
+
+    async def learn_idle(self, seconds: float) -> None:
+        """Measure what the suite spends without requests."""
+        before = sum(self.spent().values())
+        await asyncio.sleep(seconds)
+        self.idle = (sum(self.spent().values()) - before) / seconds
+
+
+def noise() -> bytes:
+    """Return a small photo that no other one is like."""
+    out = io.BytesIO()
+    Image.effect_noise((300, 300), 50).convert("RGB").save(out, "JPEG")
+    return out.getvalue()
+
+
+@asynccontextmanager
+async def channel_to(suite: Suite) -> AsyncIterator[grpc.aio.Channel]:
+    """Yield a connection of its own to the gateway."""
+    address = suite.addresses()["gateway"]
+    async with grpc.aio.insecure_channel(address, options=_MESSAGES) as channel:
+        yield channel
+
+
+async def fill(channel: grpc.aio.Channel, keys: Keys, products: int, attributes: int) -> None:
+    """Write the catalog. Raises NotMeasured."""
+    method = named("UpsertProducts")
+    call = channel.unary_unary(method.path, None, catalog_pb.UpsertProductsResponse.FromString)
+    for begin in range(0, products, _BATCH):
+        made = [
+            product(number, attributes) for number in range(begin, min(begin + _BATCH, products))
+        ]
+        for each in made[: max(0, PHOTOGRAPHED - begin)]:
+            each.images.add(content=noise())
+        raw = catalog_pb.UpsertProductsRequest(catalog_id=CATALOG, products=made)
+        answer = await _patiently(call, raw.SerializeToString(), keys.metadata("owner"))
+        if refused := [each.status for each in answer.results if each.status.code]:
+            raise NotMeasured(f"the catalog could not be written: {refused[0].message}")
+
+
+async def indexed(channel: grpc.aio.Channel, keys: Keys, say: Callable[[str], None]) -> None:
+    """Wait until the texts and photos of the catalog are in the index. Raises NotMeasured."""
+    call = channel.unary_unary(named("GetStatus").path, None, admin_pb.GetStatusResponse.FromString)
+    raw = admin_pb.GetStatusRequest(catalog_id=CATALOG).SerializeToString()
+    end, last = time.monotonic() + INDEX_SECONDS, 0.0
+    while True:
+        status = await call(raw, timeout=60.0, metadata=keys.metadata("owner"))
+        pending = status.pending_texts + status.pending_images
+        if status.indexed_texts and not pending:
+            return
+        if time.monotonic() > end:
+            raise NotMeasured(f"{pending} texts and photos wait for the index")
+        if time.monotonic() - last > _SAID_SECONDS:
+            last = time.monotonic()
+            say(f"  {status.indexed_texts:,} texts are in the index, {pending:,} wait")
+        await asyncio.sleep(1.0)
+
+
+async def _patiently(call, raw: bytes, metadata) -> catalog_pb.UpsertProductsResponse:  # type: ignore[no-untyped-def]
+    end = time.monotonic() + SETTLE_SECONDS
+    while True:
+        try:
+            return await call(raw, timeout=60.0, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            wait = from_rpc_error(error).retry_after
+            if wait is None or time.monotonic() > end:
+                raise NotMeasured(f"the catalog could not be written: {error.details()}") from error
+            await asyncio.sleep(wait.total_seconds())
+
+
+@dataclass(slots=True)
+class Measuring:
+    """Sends one request at a time, and measures what it costs."""
+
+    meter: Meter
+    channel: grpc.aio.Channel
+    keys: Keys
+    sent: int = 0
+
+    async def measure(self, recipe: Recipe) -> Cost:
+        """Send a request when its caller's quota takes it, and wait until its work has ended."""
+        end = time.monotonic() + 3 * DEADLINE_SECONDS
+        while True:
+            cost, wait = await self._once(recipe)
+            if not wait or time.monotonic() > end:
+                return cost
+            await asyncio.sleep(wait)
+
+    async def _once(self, recipe: Recipe) -> tuple[Cost, float]:
+        """Return its cost, and how many seconds to wait if the quota was used up."""
+        self.sent += 1
+        raw = await asyncio.to_thread(recipe.build, self.sent)
+        await self.meter.settle(_AFTER_SECONDS)
+        before, began = self.meter.spent(), time.monotonic()
+        self.meter.reset()
+        code, wait = await self._send(recipe, raw)
+        answered = time.monotonic() - began
+        await self.meter.settle(_AFTER_SECONDS)
+        now = self.meter.spent()
+        by = {name: now[name] - before.get(name, 0.0) for name in now}
+        blocked, where, late = self.meter.blocked()
+        idle = self.meter.idle * (time.monotonic() - began)
+        ordered = sorted(
+            ((n, round(s, 2)) for n, s in by.items() if s >= 0.01), key=lambda x: -x[1]
+        )
+        cost = Cost(
+            cpu=max(0.0, sum(by.values()) - idle),
+            blocked=blocked,
+            code=code,
+            by_program=tuple(ordered),
+            where=where,
+            late=late,
+            seconds=answered,
+            bytes=len(raw),
+        )
+        return cost, wait
+
+    async def _send(self, recipe: Recipe, raw: bytes) -> tuple[str, float]:
+        caller = self.keys.metadata(f"search-{self.sent % _SEARCHERS}")
+        call = self.channel.unary_unary(recipe.method.path, None, None)
+        try:
+            await call(raw, timeout=DEADLINE_SECONDS, metadata=caller)
+        except grpc.aio.AioRpcError as error:
+            reported = from_rpc_error(error)
+            wait = reported.retry_after if reported.reason == "QUOTA_EXHAUSTED" else None
+            name = reported.reason or error.code().name
+            return name, wait.total_seconds() if wait else 0.0
+        return "OK", 0.0

@@ -1,0 +1,218 @@
+"""The search keeps the worst, mutations stay valid, and the limits fail when they should."""
+
+import asyncio
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.harness.model import GoalVerdict
+from sightline.common.v1.filter_pb2 import Filter
+from sightline_rules import filter_checks
+from sightline_rules.messages import read as read_filter
+from tests.chaos.suite.crowd import REFUSED, WHOLE, Got
+from tests.fuzz.cost import cases
+from tests.fuzz.cost.attack import Attack
+from tests.fuzz.cost.recipes import NUMBERS, ROLES, SEEDS, Recipe, bounded, mutated
+from tests.fuzz.cost.run import CostResult, median
+from tests.fuzz.cost.search import Case, Cost, Search
+from tests.fuzz.cost.watched import LoopWatch, watched
+
+MIB = 2**20
+SMALL = Recipe("ListProducts")
+
+
+def cost(cpu: float = 0.0, blocked: float = 0.0, code: str = "OK") -> Cost:
+    return Cost(cpu, blocked, code)
+
+
+def test_every_call_that_has_a_role_has_a_seed():
+    assert {seed.call for seed in SEEDS} == set(ROLES)
+
+
+def test_a_search_begins_with_all_seeds():
+    search = Search(random.Random(1))
+    proposed = []
+    for _ in SEEDS:
+        proposed.append(search.propose())
+        search.note(proposed[-1], cost(0.1))
+    assert tuple(proposed) == SEEDS
+
+
+def test_the_search_finds_what_costs_most_and_keeps_it():
+    """The cost grows with conditions and falls with the letters of their values."""
+
+    def costs(recipe: Recipe) -> Cost:
+        return cost(recipe.conditions / recipe.letters)
+
+    search = Search(random.Random(3), kept=4, seeds=(SMALL,))
+    seen = []
+    for _ in range(400):
+        recipe = search.propose()
+        seen.append(costs(recipe))
+        search.note(recipe, seen[-1])
+    assert search.cases[0].cost.cpu == max(each.cpu for each in seen)
+    assert search.cases[0].cost.cpu > 20
+    assert [each.cost.cpu for each in search.cases] == sorted(
+        (each.cost.cpu for each in search.cases), reverse=True
+    )
+
+
+def test_the_same_seed_searches_the_same():
+    def proposals() -> list[Recipe]:
+        search = Search(random.Random(5))
+        made = []
+        for number in range(60):
+            made.append(search.propose())
+            search.note(made[-1], cost(number % 7))
+        return made
+
+    assert proposals() == proposals()
+
+
+def test_one_call_does_not_fill_the_search():
+    search = Search(random.Random(1), kept=5, of_a_call=2)
+    for number in range(9):
+        search.note(Recipe("Search", texts=number), cost(9 + number))
+    search.note(Recipe("ListProducts"), cost(0.1))
+    assert [case.recipe.call for case in search.cases] == ["Search", "Search", "ListProducts"]
+    assert [case.cost.cpu for case in search.cases] == [17, 16, 0.1]
+
+
+def test_a_blocked_loop_counts_as_much_as_processor_time():
+    search = Search(random.Random(1))
+    search.note(Recipe("Search"), cost(cpu=0.9))
+    search.note(Recipe("Recommend"), cost(blocked=0.2))
+    assert search.cases[0].recipe.call == "Recommend"
+
+
+def test_a_request_that_is_measured_again_keeps_its_last_cost_and_one_place():
+    search = Search(random.Random(1))
+    search.note(SMALL, cost(5))
+    search.note(SMALL, cost(1))
+    assert [case.cost.cpu for case in search.cases] == [1]
+
+
+def test_requests_that_were_refused_are_counted():
+    search = Search(random.Random(1))
+    search.note(SMALL, cost(0.0, code="REQUEST_TOO_EXPENSIVE"))
+    assert search.refused == {"ListProducts REQUEST_TOO_EXPENSIVE": 1}
+
+
+def filters_of(message: object) -> list[Filter]:
+    request = getattr(message, "request", message)
+    own = [request.filter] if request.HasField("filter") else []
+    return own + [each.filter for each in getattr(request, "controls", ())]
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=lambda each: each.call)
+def test_mutations_stay_requests_that_the_contract_takes(seed: Recipe):
+    chance = random.Random(11)
+    recipe = seed
+    for number in range(40):
+        recipe = mutated(recipe, seed, chance)
+        assert bounded(recipe) == recipe
+        for name, (low, most) in NUMBERS.items():
+            assert low <= getattr(recipe, name) <= (1_000 if name == "page_size" else most)
+        light = replace(recipe, side=64)  # large photos take seconds to make
+        raw = light.build(number)
+        assert len(raw) <= 32 * MIB
+        message = recipe.method.request.FromString(raw)
+        request = getattr(message, "request", message)
+        assert len(getattr(request, "signals", ())) <= 8
+        if recipe.call in ("Recommend", "Search", "ExplainRecommendation", "ListProducts"):
+            for found in filters_of(message):
+                filter_checks.check(read_filter(found, "filter"))
+
+
+def test_every_build_is_another_request():
+    for seed in SEEDS:
+        light = replace(seed, side=64)
+        if seed.texts or seed.photos or seed.conditions or seed.call in ("WriteEvents",):
+            assert light.build(1) != light.build(2), seed
+
+
+def test_mutations_are_not_all_the_same():
+    chance = random.Random(2)
+    assert len({mutated(SEEDS[0], SEEDS[1], chance) for _ in range(50)}) > 25
+
+
+def got(seconds: float, outcome: str = WHOLE) -> list[Got]:
+    return [Got(0.0, 0.0, seconds, outcome)] * 100
+
+
+def goals(case: Case | None = None, attack: Attack | None = None) -> list[GoalVerdict]:
+    result = CostResult([case] if case else [], 1, attack)
+    return [goal.verdict for goal in result.goals]
+
+
+MET, MISSED, NOT_MEASURED = GoalVerdict.MET, GoalVerdict.MISSED, GoalVerdict.NOT_MEASURED
+
+
+@pytest.mark.parametrize(
+    ("found", "verdicts"),
+    [
+        (cost(1.0, 0.1), [MET, MET]),
+        (cost(1.01, 0.1), [MISSED, MET]),
+        (cost(1.0, 0.101), [MET, MISSED]),
+    ],
+)
+def test_a_request_above_a_limit_is_missed(found: Cost, verdicts: list[GoalVerdict]):
+    assert goals(Case(SMALL, found))[:2] == verdicts
+
+
+@pytest.mark.parametrize(
+    ("beside", "verdicts"),
+    [
+        (got(0.2), [MET, MET]),
+        (got(0.21), [MISSED, MET]),
+        (got(0.1)[:89] + got(0.1, REFUSED)[:11], [MET, MISSED]),
+        (got(0.1)[:90] + got(0.1, REFUSED)[:10], [MET, MET]),
+        (got(2.1), [MISSED, MISSED]),
+        ([], [NOT_MEASURED, NOT_MEASURED]),
+    ],
+)
+def test_others_that_wait_or_get_less_are_missed(beside: list[Got], verdicts: list[GoalVerdict]):
+    assert goals(Case(SMALL, cost()), Attack(got(0.1), beside, ""))[2:] == verdicts
+
+
+def test_nothing_measured_meets_no_limit():
+    assert goals() == [NOT_MEASURED] * 4
+
+
+def test_the_median_of_repeated_measurements_counts():
+    found = median([cost(9.0, 0.01), cost(0.5, 0.02), cost(0.4, 0.9)])
+    assert (found.cpu, found.blocked) == (0.5, 0.02)
+
+
+def test_cases_are_read_as_they_were_written(tmp_path: Path):
+    found = [Case(seed, cost(0.25)) for seed in SEEDS]
+    cases.write(tmp_path / "cases.json", found)
+    read = cases.read(tmp_path / "cases.json")
+    assert [each.recipe for each in read] == list(SEEDS)
+    assert {each.cpu for each in read} == {0.25}
+
+
+async def test_a_watch_sees_a_loop_that_is_blocked_by_its_own_work(tmp_path: Path):
+    watch = LoopWatch(tmp_path / "loop")
+
+    async def busy() -> None:
+        await asyncio.sleep(0.05)
+        total = 0
+        for number in range(5_000_000):
+            total += number
+        await asyncio.sleep(0.05)
+
+    await watched(busy(), watch)
+    blocked, late = LoopWatch(tmp_path / "loop").worst()
+    assert 0.05 < blocked <= late
+    watch.reset()
+    assert watch.worst() == (0.0, 0.0)
+
+
+async def test_a_watch_does_not_count_a_wait_without_work(tmp_path: Path):
+    """As of a loop whose processor others have."""
+    watch = LoopWatch(tmp_path / "loop")
+    await watched(asyncio.sleep(0.1), watch)
+    assert watch.worst()[0] < 0.05
