@@ -40,7 +40,7 @@ class RecordSettings(MigrationSettings):
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()
         if has_guessable_password(self.database_url.get_secret_value()):
-            yield f"{self.variable('database_url')}: has a password that anybody guesses: change it"
+            yield f"{self.variable('database_url')}: has a well-known password: change it"
 
 
 class RetrieverSettings(

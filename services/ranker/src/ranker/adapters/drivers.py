@@ -8,10 +8,10 @@ from servicekit.errors import ServiceError
 
 @contextmanager
 def as_os_errors() -> Iterator[None]:
-    """Raise OSError for vendors' errors (botocore, aiohttp, gcsfs, …) that are none."""
+    """Convert vendors' errors (botocore, aiohttp, gcsfs, …) to OSError."""
     try:
         yield
     except (ImportError, OSError, ServiceError):
         raise
     except Exception as error:
-        raise OSError("the store does not answer") from error
+        raise OSError("the store does not respond") from error

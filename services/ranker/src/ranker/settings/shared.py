@@ -32,7 +32,7 @@ class RecordSettings(MigrationSettings):
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()
         if has_guessable_password(self.database_url.get_secret_value()):
-            yield f"{self.variable('database_url')}: has a password that anybody guesses: change it"
+            yield f"{self.variable('database_url')}: has a well-known password: change it"
 
 
 class StoreSettings(RecordSettings):
@@ -58,7 +58,7 @@ class KeySettings(ServiceSettings):
 
 
 def _known_log(brokers: tuple[str, ...]) -> tuple[str, ...]:
-    """`brokers`, if a client of theirs is installed. Raises ValueError."""
+    """Return `brokers` if a Kafka client is installed. Raise ValueError."""
     bad = [one for one in brokers if not re.fullmatch(r"[^\s,:/@]+:\d{1,5}", one)]
     if bad:
         raise ValueError(f"{', '.join(bad)}: not host:port")
