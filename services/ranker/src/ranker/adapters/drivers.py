@@ -14,4 +14,4 @@ def as_os_errors() -> Iterator[None]:
     except (ImportError, OSError, ServiceError):
         raise
     except Exception as error:
-        raise OSError("the store does not respond") from error
+        raise OSError("the store does not answer") from error

@@ -38,7 +38,7 @@ def apart(work: Callable[P, T]) -> Callable[P, Awaitable[T]]:
             why = "the worker lacks pyarrow, of its extra `export`"
             raise ExportUnwritable(f"the export can't be written: {why}") from error
         except OSError as error:
-            why = error.strerror or "the store does not respond"
+            why = error.strerror or "the store does not answer"
             raise ExportUnwritable(f"the export can't be written: {why}") from error
 
     return done

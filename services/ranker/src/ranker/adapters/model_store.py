@@ -74,7 +74,7 @@ class ModelStore:
             for name, blob in (*blobs.items(), (MANIFEST, manifest)):
                 self._put(posixpath.join(folder, name), blob)
         except OSError as error:
-            why = error.strerror or "the store does not respond"
+            why = error.strerror or "the store does not answer"
             raise StoreUnwritable(f"the model can't be written: {why}") from error
         return hashlib.sha256(manifest).hexdigest()
 

@@ -92,7 +92,7 @@ class PromotionConflict(Aborted, reason="PROMOTION_CONFLICT"):
 class LogUnavailable(Unavailable, reason="EVENT_LOG_UNAVAILABLE"):
     """The log did not acknowledge the events in time; some may have been stored."""
 
-    message = "the event log does not respond: send the events again"
+    message = "the event log does not answer: send the events again"
     retry_after = timedelta(seconds=1)
 
 

@@ -25,7 +25,7 @@ class Coded:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        """By code. Grows; a text never changes."""
+        """Texts by code. New texts are appended; existing ones never change."""
         self._codes: dict[str, int] = {}
 
     def code(self, text: str) -> int:
@@ -113,7 +113,7 @@ class LongTextColumn:
         )
 
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:  # noqa: ARG002
-        raise AssertionError(f"{asked.field} cannot be counted: the table of fields refuses it")
+        raise AssertionError(f"{asked.field} cannot be counted: the table of fields rejects it")
 
     def cells(self, places: Ints) -> list[list[str]]:
         return [[self.texts[place] for place in places.tolist()]]

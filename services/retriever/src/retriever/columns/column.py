@@ -30,7 +30,7 @@ class AskedFacet:
 
 
 Said: TypeAlias = tuple[str, Filter]
-"""A value for people, and the filter that passes the products which have it."""
+"""A readable value, and the filter for the products that have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ class CountedColumn:
 
 
 class AskedColumn(Protocol):
-    """Column at some places, as it was when a filter was asked: safe to read in a thread."""
+    """Snapshot of a column at some places: safe to read in a thread."""
 
     @property
     def steps(self) -> int:
         """Return the work: values compared, of which a text of 64 characters is one."""
 
     def look_up(self) -> None:
-        """Compare what all conditions on the column can share. Raises DeadlineExceeded."""
+        """Run the comparisons that all conditions on the column share. Raise DeadlineExceeded."""
 
     def flags(self, leaf: Leaf) -> Flags:
         """Return by place whether it passes one of the conditions. Call `look_up` first."""

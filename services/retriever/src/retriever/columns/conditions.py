@@ -1,4 +1,4 @@
-"""Filters on columns: which places pass, with the meaning of sightline_rules.facts.passes."""
+"""Evaluation of filters on columns, equal to sightline_rules.facts.passes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

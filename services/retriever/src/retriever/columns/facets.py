@@ -55,7 +55,7 @@ class Counting:
 def _counted(column: CountedColumn, families: Ints, products: int) -> Facet:
     """Count each family once for each of its values, and as missing if it has none."""
     said, values, having = _pairs(column, families)
-    pairs = np.unique(values * max(products, 1) + having)  # each family once a value
+    pairs = np.unique(values * max(products, 1) + having)  # each family once for each value
     counts = np.bincount(pairs // max(products, 1), minlength=len(said)).tolist()
     found = [
         FacetValue(text, count, condition)

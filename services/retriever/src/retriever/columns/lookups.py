@@ -1,4 +1,4 @@
-"""Answers of conditions about shared texts: each text is compared once, and the answer cached."""
+"""Results of conditions on shared texts: each text is compared once, and the result cached."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence

@@ -27,10 +27,10 @@ from sightline_rules.filters import (
 from sightline_rules.kinds import FlagKind, NumberKind, StepsKind
 
 NONE: Final = -1
-"""Stands for a missing number. Only times can be negative, and they are always known."""
+"""Represents a missing number. Only times can be negative, and they are always known."""
 MICROS = 1_000_000
 STEPS = (1, 2, 5)
-"""Beginnings of ranges, times powers of ten."""
+"""Lower bounds of ranges, to be multiplied by powers of ten."""
 FEW_UNITS = 10
 """A number whose largest value is no more than this has a range for each unit."""
 _COMPARE: dict[Operator, Callable[[npt.NDArray[Any], float], Flags]] = {
@@ -93,7 +93,7 @@ class NumberColumn:
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """Numbers that conditions compare at once: nothing is looked up."""
+    """Numbers, which conditions compare directly, without lookups."""
 
     conditions: int
     values: npt.NDArray[Any]
