@@ -107,9 +107,9 @@ def new(
 ) -> None:
     """Create a token for a caller of the gateway, and the key that identifies it.
 
-    It does not contact the suite. The first line printed is the token, which is shown once and stored
-    nowhere: the key holds its hash only. GATEWAY_KEYS_FILE names the file of keys to the gateway,
-    which reloads it without a restart.
+    It does not contact the suite. The first line printed is the token, which is shown once and
+    stored nowhere: the key holds its hash only. GATEWAY_KEYS_FILE names the file of keys to the
+    gateway, which reloads it without a restart.
 
     [bold]Example[/bold]
 

@@ -266,7 +266,7 @@ class BackupQuota(errors.ResourceExhausted, reason="BACKUP_QUOTA"):
 
     def __init__(self, count: int, size: int) -> None:
         super().__init__(
-            f"the catalog's quota is used by {count} backups of {size / 1e6:,.0f} MB: delete one; see"
+            f"the catalog's {count} backups of {size / 1e6:,.0f} MB fill its quota: delete one; see"
             " RETRIEVER_BACKUP_COUNT and RETRIEVER_BACKUP_MEGABYTES"
         )
 
