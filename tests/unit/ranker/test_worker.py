@@ -20,7 +20,7 @@ from tests.waiting import until
 
 COUNTS = ["nothing counted", "products not grouped"]
 ALWAYS = ["jobs", "jobs", *COUNTS, "nothing swept", "unheard: nothing swept"]
-NIGHT, HEALTH = "night not worked on", "unheard: feedback not looked at"
+NIGHT, HEALTH = "nightly training failed", "unheard: feedback check failed"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Coded texts: each distinct text is compared once, and the answer cached for later filters."""
+"""Results of conditions on shared texts: each text is compared once, and the result cached."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence

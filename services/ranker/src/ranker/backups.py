@@ -1,6 +1,6 @@
 """`python -m ranker.backups`: backups of the ranker's record and of its models.
 
-They are made while everything runs. Before a restore, stop the ranker and its worker.
+Backups are made while the services run. Before a restore, stop the ranker and its worker.
 """
 
 import argparse
@@ -27,13 +27,13 @@ from servicekit.sql import Database
 
 
 class RecordBackups(BackupCommand):
-    """What the command does."""
+    """Operations of the command."""
 
     def __init__(self, settings: BackupCommandSettings) -> None:
         super().__init__(record_backups(settings.backups, settings.backup_keys_file))
         self._settings, self._models = settings, ModelStore(settings.model_store)
 
-    # A backup has all catalogs: there is one name of them, the empty one.
+    # A backup holds all catalogs, so the only catalog name is the empty one.
     def make(self, catalog_id: str) -> Mapping[str, Any]:  # noqa: ARG002
         with self._opened() as database:
             release = version("sightline-ranker")
@@ -69,7 +69,7 @@ class RecordBackups(BackupCommand):
         return {**command.row(backup_id, backup.manifest), **again}
 
     def purges(self, given: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
-        """Repeat the purges since a time, after the record was restored by other means."""
+        """Repeat the purges since a time, after the record was restored by another tool."""
         since = int(given.since.timestamp() * 10**6)
         with self._opened() as database:
             yield self._repeat(database, since, unsigned=given.accept_unsigned)
@@ -108,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Do what the command line says. Return the exit status."""
+    """Run the command and return its exit status."""
     given = parser().parse_args()
     return command.run(given, lambda: RecordBackups(config.load(BackupCommandSettings)))
 

@@ -33,8 +33,8 @@ def evaluate(
     seed: int,
     progress: Callable[[int, int], None],
 ) -> evaluation_pb2.Evaluation:
-    """Measure the default recipe on these events; the first of `protocols` decides. Of events and
-    products whose id comes again the last counts."""
+    """Evaluate the default recipe on these events; the first of `protocols` decides. Of events or
+    products with the same id the last is used."""
     recipe = Recipe(seed=seed)
     unique = {event.event_id: event for event in events}
     given = Given(
@@ -58,7 +58,7 @@ def evaluate(
 
 
 def interaction(event: event_pb2.Event) -> Interaction:
-    """Convert an event to what training reads. The shopper's id stays: nothing is stored."""
+    """Convert an event to an interaction. The shopper's id is kept, because nothing is stored."""
     shopper = event.shopper
     return Interaction(
         actor=f"{shopper.WhichOneof('identity')} {shopper.user_id or shopper.visitor_id}",

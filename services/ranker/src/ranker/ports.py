@@ -14,11 +14,12 @@ class EventSink(Protocol):
 
     @property
     def deferred(self) -> bool:
-        """Whether they are in the record only later than `append` returns."""
+        """Whether events may reach the record after `append` has returned."""
 
     async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
-        """Keep them durably; what became of each, as far as it is known. Raises ServiceError, and
-        some may be kept nevertheless: sent again they are duplicates, by their ids."""
+        """Store the events durably and return the outcome of each, as far as it is known. Raise
+        ServiceError; some events may be stored nevertheless, and are duplicates by their ids when
+        sent again."""
 
 
 class HistoryReader(Protocol):
@@ -40,14 +41,14 @@ class EventReader(HistoryReader, Protocol):
     async def numbered(
         self, catalog_id: str, sequences: Sequence[int]
     ) -> Mapping[int, Interaction]:
-        """Return the events with these numbers that are still there, by number."""
+        """Return the events with these numbers that still exist, by number."""
 
 
 class CountReader(Protocol):
     """Reader of counts over all shoppers."""
 
     async def counted(self, catalog_id: str, asked: CountsQuery) -> Counted:
-        """Return everything that the query asks for, as of one moment."""
+        """Return the result of the query from one snapshot."""
 
 
 class Models(Protocol):

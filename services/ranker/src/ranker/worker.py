@@ -1,9 +1,9 @@
 """The ranker's worker: `python -m ranker.worker`.
 
 Runs trainings, evaluations, purges and exports one at a time (workers/jobs.py), publishes models
-beside them (workers/publishing.py), deletes what is too old (events/event_retention.py), counts
-events for recommenders (workers/counting.py), brings events from a log (workers/landing.py), asks
-for nightly trainings (workers/nightly.py) and looks at feedback from time to time
+beside them (workers/publishing.py), deletes expired data (events/event_retention.py), counts events
+for recommenders (workers/counting.py), copies events from a log (workers/landing.py), requests
+nightly trainings (workers/nightly.py) and checks feedback periodically
 (workers/feedback_health.py).
 """
 
@@ -30,7 +30,7 @@ async def main() -> None:
     startup.observe("ranker-worker", settings, settings.log_level)
     with contextlib.ExitStack() as cleanup:
         async with backend(settings) as made:
-            settle_record(made.database, settings)  # may wait until a signal ends it
+            settle_record(made.database, settings)  # may wait until a signal stops it
             stop = stop_on_signals()
             if settings.worker_metrics_port:
                 port, host = settings.worker_metrics_port, settings.host

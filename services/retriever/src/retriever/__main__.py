@@ -99,12 +99,12 @@ def columns_of(settings: RetrieverSettings, record: Record) -> Columns:
 
 
 WARM_SECONDS = 30.0
-"""Longest wait for that at startup, in seconds: calls are answered without it, only slower."""
+"""Maximum seconds of preloading at startup. Without it the first calls are slower."""
 
 
 async def warm(columns: Columns, record: Record, catalogs: Collection[str]) -> None:
-    """Load what the first searches need into memory, so that they do not wait for it."""
-    with suppress(ServiceError):  # searches report what is wrong
+    """Load the data of the first searches into memory, so that they do not wait for it."""
+    with suppress(ServiceError):  # searches report the error
         for catalog in catalogs:
             live = await record.generations(catalog)
             await columns.warm([generation for generation in live if generation.active])
@@ -112,7 +112,8 @@ async def warm(columns: Columns, record: Record, catalogs: Collection[str]) -> N
 
 async def main(settings: RetrieverSettings) -> None:
     """Serve until SIGTERM."""
-    # A search compares vectors in a thread of its own; more of BLAS's wait for one another.
+    # A search compares vectors in its own thread; additional BLAS threads would wait for each
+    # other.
     threadpool_limits(limits=1, user_api="blas")
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
     await check_engine(settings, "Milvus", index.version, LEAST_VERSION)
@@ -133,7 +134,7 @@ async def main(settings: RetrieverSettings) -> None:
         db.close()
 
     await photos.start()
-    # A pod that is added gets its share of the calls once it is ready.
+    # A new pod gets its share of the calls once it is ready.
     await asyncio.wait({warming}, timeout=WARM_SECONDS)
     jobs = job_queue(db)
     offered = bindings(

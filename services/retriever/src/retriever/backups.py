@@ -24,14 +24,14 @@ from servicekit.sql import Database
 from servicekit.startup import load
 
 SECONDS = 1.0
-"""Seconds between two looks at a job."""
+"""Seconds between two polls of a job."""
 KEEP = 14
 """Backups of a catalog that `create` keeps by default, as in 0.15."""
 OPEN = (JobState.PENDING, JobState.RUNNING)
 
 
 class CatalogBackups(BackupCommand):
-    """Executes the verbs: creates jobs, and waits until the worker has done them."""
+    """Operations of the command: they create jobs and wait until the worker has done them."""
 
     def __init__(self, settings: RetrieverSettings, database: Database) -> None:
         super().__init__(wiring.backup_files(settings), settings.catalogs)
@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Do what the command line says. Return the exit status."""
+    """Run the command and return its exit status."""
     given = parser().parse_args()
     settings = load(RetrieverSettings)
     telemetry.configure_logging("retriever-backups", settings.log_level)

@@ -1,6 +1,5 @@
-"""Makes and upgrades the record's tables: `python -m retriever.migrate`.
-
-For a job before servers and workers that wait for it (RETRIEVER_MIGRATIONS=wait).
+"""`python -m retriever.migrate`: creates and upgrades the record's tables. For a job that runs
+before servers and workers with RETRIEVER_MIGRATIONS=wait.
 """
 
 from sqlalchemy import MetaData

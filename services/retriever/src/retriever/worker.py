@@ -2,8 +2,8 @@
 
 Embeds pending photos and texts, applies the outbox to the index, loads and reconciles collections,
 does the jobs that delete many products, roll a generation out, back up, restore or rebuild, and
-deletes photos that nothing names. Any number of workers may run: one at a time leads, by a lease in
-SQL, and a dead leader is succeeded within the lease's time. It can be killed at any point.
+deletes unused photos. Any number of workers may run: one at a time leads, by a lease in SQL, and a
+dead leader is replaced when its lease expires. A worker can be killed at any point.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ def to_embedder(settings: RetrieverSettings) -> PeerCredentials:
 
 async def main(settings: RetrieverSettings) -> None:
     """Work until SIGTERM or SIGINT."""
-    db = database(settings)  # which may wait, until a signal ends the process
+    db = database(settings)  # may wait until a signal stops it
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

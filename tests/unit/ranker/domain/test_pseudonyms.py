@@ -70,7 +70,7 @@ def test_processes_that_start_at_once_get_the_same_key(tmp_path: Path) -> None:
         (b"abcd", "bytes"),
         (b"xyz", "hexadecimal"),
         (b"\xff", "read"),
-        (b"5e" * 32, "guessed.*openssl rand -hex 32.* starts empty"),
+        (b"5e" * 32, "guessed.*openssl rand -hex 32.* start with an empty record"),
     ],
 )
 def test_a_missing_short_malformed_or_guessed_key_is_refused(

@@ -213,7 +213,7 @@ def test_a_training_whose_worker_is_gone_already_does_not_begin() -> None:
     line = [*worker.train_command("id")[:5], "--parent", "1"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "is gone" in done.stderr
+    assert "has ended" in done.stderr
 
 
 async def test_a_purge_is_done_by_the_worker_itself(db: Database) -> None:

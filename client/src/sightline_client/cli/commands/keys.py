@@ -132,7 +132,7 @@ def new(
 ) -> None:
     """Create a token for a caller of the gateway, and the key that identifies it.
 
-    It contacts no suite. The token is stored nowhere else: the key holds its hash only. Without
+    It does not contact the suite. The token is stored nowhere else: the key holds its hash only. Without
     --out it is the first line printed. GATEWAY_KEYS_FILE names the file of keys to the gateway,
     which reloads it without a restart.
 

@@ -132,7 +132,7 @@ def train(
 
 
 def _show_training(message: job_pb2.Job, suite: Suite, *, serves: bool) -> None:
-    """Print the job and, with ``serves``, that its model is serving, if it made one."""
+    """Print the job and, with ``serves``, the model that it promoted."""
     if suite.json:
         running.show_json(message)
         return

@@ -8,7 +8,7 @@ from servicekit.errors import ServiceError
 
 @contextmanager
 def as_os_errors() -> Iterator[None]:
-    """Raise OSError for vendors' errors (botocore, aiohttp, gcsfs, …) that are none."""
+    """Convert vendors' errors (botocore, aiohttp, gcsfs, …) to OSError."""
     try:
         yield
     except (ImportError, OSError, ServiceError):

@@ -27,7 +27,7 @@ CHUNK_BYTES = 2**20
 
 
 def apart(work: Callable[P, T]) -> Callable[P, Awaitable[T]]:
-    """Return `work` as a coroutine function that runs in a thread; ExportUnwritable."""
+    """Wrap `work` in a coroutine function that runs it in a thread and raises ExportUnwritable."""
 
     @functools.wraps(work)
     async def done(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -107,7 +107,7 @@ class ExportFolder:
             self.publish(file, name)
 
     def publish(self, file: IO[bytes], name: str) -> None:
-        """Close the file and give it its name. Blocking."""
+        """Close the file and rename it to its final name. Blocking."""
         if self._local:
             file.flush()
             os.fsync(file.fileno())
@@ -158,7 +158,7 @@ class ExportFile:
 
     @apart
     def commit(self, name: str) -> None:
-        """Make it whole and durable under this name."""
+        """Complete the file and store it durably under this name."""
         self._writer.close()
         self._folder.publish(self._file, name)
 

@@ -48,7 +48,7 @@ class Access:
     """True: unsigned messages are accepted too."""
 
     def client(self) -> dict[str, Any]:
-        """Return the client's settings; Unreadable. `ca.crt` of the folder (else the system's
+        """Return the client's settings. Raise Unreadable. `ca.crt` of the folder (else the system's
         authorities), `tls.crt` with `tls.key`, and `username` with `password` are used where they
         exist."""
         found = {"bootstrap.servers": ",".join(self.brokers), "client.id": "sightline-ranker"}
@@ -76,7 +76,7 @@ class Access:
         return LogSignatures(self.topic, self.keys, self.unsigned)
 
     def check(self) -> None:
-        """Raise Unreadable if these settings make no client."""
+        """Raise Unreadable if the client library rejects these settings."""
         try:
             Producer({**self.client(), "log_level": 0}).close()
         except KafkaException as error:
@@ -127,7 +127,7 @@ class KafkaSink:
         seconds: float,
         make: Callable[[dict[str, Any]], Producer] = Producer,
     ) -> None:
-        """`seconds`: how long events may take."""
+        """`seconds`: timeout for the acknowledgement of events."""
         self._topic, self._seconds, self._sign = access.topic, seconds, access.signatures.sign
         self._settings = access.client() | {
             "logger": LOGGER,
@@ -146,7 +146,8 @@ class KafkaSink:
         self._polling.start()
 
     async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
-        """Append events; each is NEW once the brokers have it. LogUnavailable, DeadlineExceeded."""
+        """Append events; each is NEW once the brokers have it. Raise LogUnavailable,
+        DeadlineExceeded."""
         seconds = deadlines.budget(RESERVE_SECONDS, self._seconds)
         sent = _Sent(len(events))
         try:
@@ -186,7 +187,7 @@ class KafkaSink:
             self._producer.poll(POLL_SECONDS)
 
     def close(self, seconds: float) -> None:
-        """Send what waits, for at most so long. Blocking."""
+        """Send waiting events for at most `seconds`. Blocking."""
         self._producer.flush(seconds)
         self._stopped.set()
         self._polling.join()
@@ -202,7 +203,7 @@ class EventLog:
         make: Callable[[dict[str, Any]], Consumer] = Consumer,
         more: Mapping[str, Any] = {},
     ) -> None:
-        """`more`: settings of the client in place of ours."""
+        """`more`: client settings that override the defaults."""
         self._away: KafkaError | None = None
         self._read: dict[int, int] = {}
         """By partition: offset after the last message read."""
@@ -248,7 +249,7 @@ class EventLog:
             raise LogUnavailable(f"the log of events rejected the offsets: {name}") from None
 
     def close(self) -> None:
-        """Leave the group, so that others have the partitions at once."""
+        """Leave the group, so that its partitions are reassigned immediately."""
         self._consumer.close()
 
     def _failed(self, error: KafkaError) -> None:
@@ -256,7 +257,7 @@ class EventLog:
             self._away = error
 
     def _still_away(self) -> KafkaError | None:
-        """Return why nothing arrives while no broker answers, else None."""
+        """Return the error if no broker responds, else None."""
         if self._away is not None:
             with contextlib.suppress(KafkaException):
                 self._consumer.list_topics(self._topic, timeout=POLL_SECONDS)

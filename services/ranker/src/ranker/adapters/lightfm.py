@@ -83,10 +83,10 @@ def learn(
 ) -> LearnedFactors:
     """Fit LightFM: `epochs` passes over `liked`, from random vectors or from `start`.
 
-    `known`: all that is known to be liked, which is never drawn as a wrong answer; None = `liked`.
-    `item_features` and `shopper_features` are CSR matrices of float32, whose rows are used as they
-    are: normalising them costs 24% of nDCG@10 on MovieLens-100k. Raise TrainingDiverged when a
-    factor is no longer finite.
+    `known`: all known likes, which are never sampled as negatives; None: `liked`. `item_features`
+    and `shopper_features` are CSR matrices of float32, whose rows are used as they are: normalising
+    them costs 24% of nDCG@10 on MovieLens-100k. Raise TrainingDiverged when a factor is no longer
+    finite.
     """
     import scipy.sparse as sp
     from lightfm import LightFM
@@ -109,10 +109,10 @@ def learn(
     lookup = _lookup(known or liked, shape)
     # LightFM would sort the pairs again for each epoch, and uses only those given.
     model._get_positives_lookup_matrix = lambda _: lookup
-    # The matrices are built once: an epoch changes next to nothing in them.
+    # Build the matrices once: epochs do not change them.
     for epoch in range(epochs):
         try:
-            # LightFM itself checks for numbers that are not finite.
+            # LightFM checks for numbers that are not finite.
             with np.errstate(invalid="ignore"):
                 model.fit_partial(
                     pairs,
@@ -153,7 +153,7 @@ def _side(model: Any, name: str) -> Side:
 
 
 def _resume(model: Any, start: LearnedFactors) -> None:
-    """Make the model what it was; momentum belongs to Adadelta, which is not used."""
+    """Restore the model's state. Momentum belongs to Adadelta, which is not used."""
     for name, side in (("item", start.items), ("user", start.shoppers)):
         for one in fields(side):
             array = np.array(getattr(side, one.name), np.float32, order="C")  # LightFM writes to it

@@ -45,11 +45,11 @@ class ModelStore:
         about: Mapping[str, Any],
         state: Mapping[str, AnyArray] | None = None,
     ) -> str:
-        """Write the model, last of all its manifest; returns the manifest's SHA-256 (hex).
-
-        `about` goes into the manifest as it is: data range, recipe, metrics. `state`: what an
-        incremental training goes on from. Written again, the same model is replaced by the same
-        bytes. StoreUnwritable when the disk is full or the store is away: nothing is half there.
+        """Write the model, its manifest last, and return the manifest's SHA-256 (hex). `about` is
+        copied into the manifest: data range, recipe, metrics. `state` is the state that an
+        incremental training continues from. Writing the same model again gives the same bytes.
+        Raise StoreUnwritable if the disk is full or the store is unavailable; no partial file
+        remains.
         """
         blobs = {ARRAYS: dump_arrays(arrays_of(model))}
         if state is not None:
@@ -133,13 +133,13 @@ class ModelStore:
             yield name, blob
 
     def put(self, catalog_id: str, version: str, name: str, content: bytes) -> None:
-        """Bring a file of a model back; OSError."""
+        """Restore a file of a model. Raise OSError."""
         folder = self._folder(catalog_id, version)
         self._files.makedirs(folder, exist_ok=True)
         self._put(posixpath.join(folder, name), content)
 
     def delete(self, catalog_id: str, version: str) -> bool:
-        """Delete the model's files; whether there were any."""
+        """Delete the model's files. Return whether any existed."""
         try:
             with as_os_errors():
                 self._files.rm(self._folder(catalog_id, version), recursive=True)
@@ -151,9 +151,8 @@ class ModelStore:
         return posixpath.join(self._root, catalog_id, version)
 
     def _put(self, path: str, content: bytes) -> None:
-        """Write to a name of its own and move it, so that no reader sees half a file.
-
-        Two trainings whose claims changed hands may write the same model at once.
+        """Write to a temporary name and rename, so that readers never see a partial file. After a
+        lost claim two trainings may write the same model concurrently.
         """
         draft = f"{path}.{uuid.uuid4().hex[:16]}.tmp"
         try:

@@ -79,7 +79,7 @@ _PARTS = fields(Neighbours)
 
 
 def words_of(model: Model) -> dict[str, Any]:
-    """Return what the manifest says beside the arrays, as JSON values."""
+    """Return the model's manifest entries, as JSON values."""
     words: dict[str, Any] = {
         "attribute_keys": list(model.attribute_keys),
         "score_scale": model.score_scale,

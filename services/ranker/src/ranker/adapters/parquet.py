@@ -23,7 +23,7 @@ class ParquetWriter:
     """One Parquet file. Blocking; raises the errors of the underlying file."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        """`file` stays open: closing it is its owner's."""
+        """`file` stays open; the caller closes it."""
         self._writer = parquet.ParquetWriter(file, _SCHEMA, compression="zstd")
 
     def add(self, rows: Sequence[Sequence[Any]]) -> None:
@@ -35,7 +35,7 @@ class ParquetWriter:
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=_SCHEMA), len(rows))
 
     def close(self) -> None:
-        """Write what comes last: where everything is."""
+        """Write the footer, which holds the positions of all data."""
         self._writer.close()
 
 

@@ -88,7 +88,8 @@ class CollaborativeIndex:
     async def write(
         self, catalog_id: str, version: str, product_ids: Sequence[str], vectors: Floats
     ) -> int:
-        """Store the products' vectors; how many of them the catalog has no more."""
+        """Store the products' vectors. Return the number of products that the catalog no longer
+        has."""
         rows = np.ascontiguousarray(vectors, dtype="<f4")
         request = vector_service_pb2.UpsertVectorsRequest(
             catalog_id=catalog_id,
@@ -116,13 +117,13 @@ class CollaborativeIndex:
         return missing
 
     async def settle(self, catalog_id: str, name: str) -> str:
-        """Ask for a job that ends when the index holds what was written; its id."""
+        """Request a job that ends when the index holds all written vectors. Return its id."""
         request = index_service_pb2.BackfillGenerationRequest(catalog_id=catalog_id, name=name)
         job = await answered(self._index.BackfillGeneration(request, timeout=CALL_SECONDS))
         return str(job.job_id)
 
     async def verify(self, catalog_id: str, name: str) -> str:
-        """Ask for a job that verifies the generation; its id."""
+        """Request a job that verifies the generation. Return its id."""
         request = index_service_pb2.VerifyGenerationRequest(catalog_id=catalog_id, name=name)
         job = await answered(self._index.VerifyGeneration(request, timeout=CALL_SECONDS))
         return str(job.job_id)

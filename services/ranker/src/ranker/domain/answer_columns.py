@@ -26,8 +26,8 @@ STEPS = (
 
 
 def page(record: pb.AnswerRecord, offset: int, limit: int, *, as_columns: bool) -> None:
-    """Leave so many products (0 = all) from `offset` on in the record, in the form asked for, and
-    say how many there were."""
+    """Reduce the record to at most `limit` products (0: all) from `offset` on, in the requested
+    form, and set their total number."""
     total = len(record.columns.product_ids)
     start = min(offset, total)
     part = cut(record.columns, start, min(start + limit if limit else total, total))
@@ -95,7 +95,7 @@ def of_products(products: Sequence[pb.AnsweredProduct]) -> pb.AnsweredColumns:
 
 
 def to_products(given: pb.AnsweredColumns) -> Iterable[pb.AnsweredProduct]:
-    """Yield the products of whole columns; reasons are not kept."""
+    """Yield the products of unpaged columns; reasons are not stored."""
     parts = [(part.name, numbers(part.values).tolist()) for part in given.parts]
     moves = [(column.cause, column.places) for column in given.moves]
     bounds = [0, *accumulate(given.collapsed_counts)]
@@ -123,7 +123,7 @@ def to_products(given: pb.AnsweredColumns) -> Iterable[pb.AnsweredProduct]:
 
 
 def problems(given: pb.AnsweredColumns) -> Iterable[tuple[str, str]]:
-    """Yield what is invalid in columns of another origin, as (field, problem)."""
+    """Yield problems of columns from a caller, as (field, problem)."""
     count = len(given.product_ids)
     if count > MOST_PRODUCTS:
         yield "product_ids", f"has more than {MOST_PRODUCTS} entries"
@@ -146,7 +146,7 @@ def problems(given: pb.AnsweredColumns) -> Iterable[tuple[str, str]]:
             yield name, f"has {length:g} entries for {count} products"
     counts = given.collapsed_counts
     if min(counts, default=0) < 0 or sum(counts) != len(given.collapsed_product_ids):
-        yield "collapsed_counts", "do not add up to the near-duplicates that are named"
+        yield "collapsed_counts", "do not add up to the number of near-duplicates"
 
 
 def _table(rows: Sequence[Mapping[Name, Value]]) -> dict[Name, list[Value | int]]:

@@ -36,7 +36,7 @@ def packed(values: Doubles) -> bytes:
 
 
 def numbers(column: bytes) -> Doubles:
-    """Return the numbers that `packed` made the bytes of."""
+    """Decode the bytes of `packed`."""
     return np.frombuffer(column, "<f8")
 
 
@@ -62,7 +62,7 @@ def part(table: Table, rows: Flags | Ints | slice) -> Table:
 
 
 def stacked(*tables: Table) -> Table:
-    """Concatenate tables of arrays alone; at least one."""
+    """Concatenate one or more tables whose columns are all arrays."""
     columns = [[getattr(each, one.name) for each in tables] for one in fields(tables[0])]
     made: Table = type(tables[0])(*map(np.concatenate, columns))
     return made

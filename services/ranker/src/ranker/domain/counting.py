@@ -189,7 +189,7 @@ class CountChanges:
     gaps: Counter[tuple[str, int]] = field(default_factory=Counter)
 
     def add(self, day: int, kept: str, sign: int) -> None:
-        """Add what a unit holds, or (`sign` −1) take it out."""
+        """Add a unit's content, or subtract it (`sign` −1)."""
         if kept == NOTHING:
             return
         if day == HABITS:

@@ -30,7 +30,7 @@ ServiceError
 ├── ExportUnwritable    EXPORT_UNWRITABLE
 └── PurgeUnnoted        PURGE_NOT_NOTED
 KeyUnusable                 never on the wire: the service does not start
-BackupRefused               never on the wire: `python -m ranker.backups` says so
+BackupRefused               never on the wire: printed by `python -m ranker.backups`
 """
 
 from datetime import timedelta
@@ -66,7 +66,7 @@ class ProductUnknown(NotFound, reason="PRODUCT_NOT_FOUND"):
 
     def __init__(self, *, serving: bool) -> None:
         problem = "the serving model does not contain it" if serving else "no model serves yet"
-        super().__init__(f"nothing is known of this product: {problem}")
+        super().__init__(f"no data on this product: {problem}")
 
 
 class AnswerMissing(NotFound, reason="ANSWER_RECORD_MISSING"):
@@ -86,13 +86,13 @@ class ExperimentChanged(FailedPrecondition, reason="EXPERIMENT_CHANGED"):
 class PromotionConflict(Aborted, reason="PROMOTION_CONFLICT"):
     """Another promotion or rollback happened during this rollback."""
 
-    message = "the serving model changed meanwhile: look which one serves, then decide"
+    message = "the serving model changed meanwhile: list the models, then try again"
 
 
 class LogUnavailable(Unavailable, reason="EVENT_LOG_UNAVAILABLE"):
     """The log did not acknowledge the events in time; some may have been stored."""
 
-    message = "the log of events does not answer: send the events again"
+    message = "the event log does not answer: send the events again"
     retry_after = timedelta(seconds=1)
 
 
@@ -154,8 +154,8 @@ class PurgeUnnoted(FailedPrecondition, reason="PURGE_NOT_NOTED"):
     """The purge could not be noted: a restore would bring the deleted events back."""
 
     message = (
-        "deleted, but not noted beside the backups, which do not answer: ask for it again, or a"
-        " restore brings the events back"
+        "the events are deleted, but the purge could not be noted beside the backups: request the"
+        " purge again, or a restore brings the events back"
     )
 
 

@@ -157,14 +157,14 @@ class Model:
     style_space: str = ""
     """Version of the visual space of style and looks; empty if there is neither."""
     looks: Looks | None = None
-    """`None` if photos predict nothing of the taste, or the model was trained before 0.14."""
+    """`None` if photos do not predict taste, or the model was trained before 0.14."""
     part_scales: Mapping[str, float] = field(default_factory=dict)
     """Divisor of each part's scores, which brings parts to one size. Missing: score_scale for taste
     and session, 1 for others."""
     blend: Mapping[str, float] = field(default_factory=dict)
     """Weight of each part after that; empty: Blend's default."""
     calibration: Calibration | None = None
-    """`None` while there are too few impressions: answers then have no calibrated score."""
+    """`None` if there were too few impressions; answers then have no calibrated score."""
     product_features: ProductFeatures | None = None
     """Features of each product; `None` if trained before profiles existed."""
     segments: ShopperSegments | None = None
@@ -218,7 +218,7 @@ class ModelRecord:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What its files are read by."""
+        """Catalog, version and manifest hash, which identify the files."""
         return self.catalog_id, self.version, self.manifest_sha256
 
 

@@ -17,14 +17,14 @@ from servicekit.weak_keys import ADVICE, is_weak
 
 KEY_BYTES = 32
 
-_NEW_RECORD = "a record that was written with this one starts empty with another"
+_NEW_RECORD = "to change it, start with an empty record"
 
 
 class Pseudonyms:
     """Pseudonyms under one key."""
 
     def __init__(self, key: bytes) -> None:
-        """`key` holds at least KEY_BYTES bytes of entropy; KeyUnusable when it is shorter."""
+        """`key` holds at least KEY_BYTES random bytes. Raise KeyUnusable if it is shorter."""
         if len(key) < KEY_BYTES:
             raise KeyUnusable(f"the pseudonym key has {len(key)} bytes, {KEY_BYTES} are needed")
         self._key = key

@@ -80,13 +80,13 @@ def params(selection: Selection) -> dict[str, Any]:
 
 
 def selection_of(catalog_id: str, given: Mapping[str, Any]) -> Selection:
-    """Return the selection that `params` was made of; other parameters are ignored."""
+    """Build the selection from the result of `params`; ignore other parameters."""
     return _SELECTION.validate_python({**given, "catalog_id": catalog_id})
 
 
 def fits(selection: Selection, stored: StoredEvent, owner: str) -> bool:
-    """Return whether an event that is not in the record yet fits, filed under `owner`: the same
-    as `conditions` in SQL."""
+    """Return whether an event that is not stored yet is selected; `owner` is its pseudonym after
+    merges. Equals `conditions` in SQL."""
     s, event, time = selection, stored.event, stored.event.time_micros or 0
     return (
         stored.catalog_id == s.catalog_id
@@ -101,8 +101,8 @@ def fits(selection: Selection, stored: StoredEvent, owner: str) -> bool:
 
 
 def request_key(request_id: str, selection: Selection, *more: str) -> str:
-    """Return the key by which a job is requested once: of the request's id, its conditions and
-    `more`, so that an id reused for other conditions makes another job. Empty without an id."""
+    """Return the idempotency key of a job: a digest of the request's id, its conditions and `more`,
+    so that an id reused with other conditions creates another job. Empty without an id."""
     if not request_id:
         return ""
     # Events received between two attempts do not make a different request.
@@ -134,26 +134,32 @@ class ExportColumn:
 
 COLUMNS = (
     ExportColumn(
-        "sequence", "sequence", ExportKind.NUMBER, "order in which events were taken in; rising"
+        "sequence", "sequence", ExportKind.NUMBER, "order in which events were received; increasing"
     ),
-    ExportColumn("event_id", "event_id", ExportKind.TEXT, "the caller's own id"),
+    ExportColumn("event_id", "event_id", ExportKind.TEXT, "id given by the caller"),
     ExportColumn("actor", "actor", ExportKind.TEXT, "pseudonym of the shopper"),
-    ExportColumn("session", "session", ExportKind.TEXT, "pseudonym of the visit; empty = unknown"),
-    ExportColumn("key_id", "key_id", ExportKind.TEXT, "which key made the pseudonyms"),
+    ExportColumn("session", "session", ExportKind.TEXT, "pseudonym of the visit; empty if unknown"),
+    ExportColumn("key_id", "key_id", ExportKind.TEXT, "id of the key of the pseudonyms"),
+    ExportColumn("type", "type", ExportKind.TEXT, "name in EventType, without its prefix"),
     ExportColumn(
-        "type", "type", ExportKind.TEXT, "what the shopper did, as EventType without its prefix"
+        "product_id", "product_id", ExportKind.TEXT, "product id; empty for some searches"
     ),
+    ExportColumn("event_time", "time_micros", ExportKind.TIME, "time by the caller's clock"),
+    ExportColumn("receive_time", "received_micros", ExportKind.TIME, "time of receipt"),
     ExportColumn(
-        "product_id", "product_id", ExportKind.TEXT, "with which product; empty for some searches"
+        "value",
+        "value",
+        ExportKind.REAL,
+        "stars of a RATING, otherwise the strength given by the caller",
+        True,
     ),
-    ExportColumn("event_time", "time_micros", ExportKind.TIME, "when, by the caller's clock"),
-    ExportColumn("receive_time", "received_micros", ExportKind.TIME, "when it was taken in"),
+    ExportColumn("quantity", "quantity", ExportKind.NUMBER, "units; 0 if not given"),
     ExportColumn(
-        "value", "value", ExportKind.REAL, "stars of a RATING; else the caller's strength", True
-    ),
-    ExportColumn("quantity", "quantity", ExportKind.NUMBER, "pieces; 0 = not said"),
-    ExportColumn(
-        "unit_price_micros", "unit_price_micros", ExportKind.NUMBER, "millionths of a unit", True
+        "unit_price_micros",
+        "unit_price_micros",
+        ExportKind.NUMBER,
+        "millionths of the currency's unit",
+        True,
     ),
     ExportColumn(
         "currency", "unit_price_currency", ExportKind.TEXT, "ISO 4217; empty without a price"
@@ -162,20 +168,24 @@ COLUMNS = (
         "order_id",
         "order_id",
         ExportKind.TEXT,
-        "the order, hashed unless asked for; empty = unknown",
+        "order id, hashed unless requested; may be empty",
     ),
     ExportColumn(
-        "position", "position", ExportKind.NUMBER, "place in the list, 1 = first; 0 = not said"
+        "position", "position", ExportKind.NUMBER, "position in the list from 1; 0 if not given"
     ),
-    ExportColumn("scene", "scene", ExportKind.TEXT, "scene of the answer; empty = unknown"),
+    ExportColumn("scene", "scene", ExportKind.TEXT, "scene of the answer; empty if unknown"),
     ExportColumn(
-        "answer_id", "answer_id", ExportKind.TEXT, "the answer that led here; empty = unknown"
+        "answer_id",
+        "answer_id",
+        ExportKind.TEXT,
+        "id of the answer that led to the event; empty if unknown",
     ),
+    ExportColumn("query", "query", ExportKind.TEXT, "query of a SEARCH; empty unless requested"),
     ExportColumn(
-        "query", "query", ExportKind.TEXT, "what was typed in a SEARCH; empty unless asked for"
-    ),
-    ExportColumn(
-        "sample_share", "sample_share", ExportKind.REAL, "the event stands for 1 / sample_share"
+        "sample_share",
+        "sample_share",
+        ExportKind.REAL,
+        "the event represents 1 / sample_share events",
     ),
 )
 """The schema of format 1."""

@@ -1,5 +1,4 @@
-"""Intervals and tests that are valid at all readings together, at any time (anytime-valid). NumPy
-only."""
+"""Anytime-valid intervals and tests: they stay valid however often results are read. NumPy only."""
 
 import math
 from collections.abc import Sequence
@@ -9,21 +8,20 @@ import numpy as np
 from ranker.domain.arrays import Doubles
 
 ALPHA = 0.05
-"""Probability that the true difference is ever outside of its interval."""
+"""Probability that the true difference is outside its interval at any reading."""
 EVIDENCE = 1000.0
-"""Evidence above which the sample ratio is rejected: correct ones reach it in one experiment of
-1,000."""
+"""Bayes factor above which the sample ratio is rejected: correct ratios reach it in one experiment
+of 1,000."""
 _CONCENTRATION = 1000.0
-"""Concentration of the prior of shares around the planned ones: its standard deviation at halves is
-1.6%."""
+"""Concentration of the Dirichlet prior around the planned shares; for two equal shares its standard
+deviation is 1.6%."""
 
 
 def half_width(variance: Doubles, units: Doubles, planned: float, alpha: float = ALPHA) -> Doubles:
-    """Return half the width of the confidence sequence of a mean's difference.
-
-    `variance`: of the difference's estimate; `units` that it rests on. A normal mixture (Robbins
-    1970; of differences, Johari et al. 2017) as the asymptotic confidence sequence of
-    Waudby-Smith et al. 2021, theorem 2.2, whose ρ makes it the tightest at `planned` units.
+    """Return half the width of the confidence sequence of a difference of means. `variance` is that
+    of the estimated difference, `units` the sample size. A normal mixture (Robbins 1970; of
+    differences, Johari et al. 2017) as the asymptotic confidence sequence of Waudby-Smith et al.
+    2021, theorem 2.2, whose ρ makes it the tightest at `planned` units.
     """
     wide = -2 * math.log(alpha)
     ratio = np.asarray(units) * (wide + math.log(wide + 1)) / planned  # n ρ²
@@ -32,9 +30,9 @@ def half_width(variance: Doubles, units: Doubles, planned: float, alpha: float =
 
 
 def mismatch_evidence(counts: Sequence[float], shares: Sequence[float]) -> float:
-    """Return a Bayes factor against these shares, whose probability of ever reaching x is 1/x
-    where the shares are right (Lindon, Malek 2022, "Anytime-valid inference for multinomial
-    count data"); the prior is a Dirichlet around the shares."""
+    """Return the Bayes factor against these shares. If the shares are right, it reaches x with
+    probability 1/x at most (Lindon, Malek 2022, "Anytime-valid inference for multinomial count
+    data"); the prior is a Dirichlet around the shares."""
     whole = math.fsum(shares)
     pairs = [(count, share / whole) for count, share in zip(counts, shares, strict=True)]
     log = math.lgamma(_CONCENTRATION) - math.lgamma(_CONCENTRATION + sum(counts))

@@ -1,9 +1,8 @@
-"""What events say about interest in a product. NumPy only.
+"""Interest of shoppers in products, computed from events. NumPy only.
 
-Each event is taken as evidence by itself: its weight w is the chance that it means an affinity, and
-an older one counts for less. What a shopper's events say about a product together is the chance
-that at least one of them means it (noisy-or, Pearl 1988), so that repeats count less and less and
-never add up to more than certainty::
+Each event is independent evidence: its weight w is the probability that it means an affinity, and
+decays with age. A shopper's interest in a product is the probability that at least one of the
+events means it (noisy-or, Pearl 1988), so that repeats count less and less and never exceed 1::
 
     interest = 1 − Π_e (1 − w_e · 2^(−age_e / half-life))        0 to 1
 
@@ -11,11 +10,11 @@ never add up to more than certainty::
     w = 1 − (1 − w_type)^q   of an ADD_TO_CART or a PURCHASE of q pieces
     w = w_type               of a VIEW or a CLICK; 0 of all other types
 
-The newest rating decides: a low one takes back all that was before it. A hidden product is not
-liked until it is unhidden; then all counts again. Both are dislikes, and distinct from products
-of which nothing is known.
+The newest rating decides: a low one cancels all earlier events. A hidden product is not liked until
+it is unhidden; then all its events count again. Low ratings and hides are dislikes, which differ
+from products without events.
 
-A training, a profile and the popularity of products go by the same functions.
+Trainings, profiles and the popularity of products use these functions.
 """
 
 from collections.abc import Sequence
@@ -56,8 +55,7 @@ class Signals:
     half_life_days: float = 365.0
     session_gap_minutes: float = 30.0
     robot_events_a_day: int = 2000
-    """Of the 943 people of MovieLens-100k the most active had 737 on a day, and none more than 30
-    in a minute."""
+    """In MovieLens-100k (943 people) the maximum is 737 on a day, and 30 in a minute."""
     robot_products_a_day: int = 1000
     robot_views_a_minute: int = 60
     """VIEW and CLICK only: ratings and orders come in bulk."""
@@ -65,7 +63,7 @@ class Signals:
 
     @property
     def weights(self) -> dict[EventType, float]:
-        """By type, of those whose weight is fixed."""
+        """Weights by event type; only types with a fixed weight."""
         return {
             EventType.VIEW: self.view,
             EventType.CLICK: self.click,
@@ -107,9 +105,8 @@ class Interests:
 def event_weights(
     kind: Ints, value: Doubles, quantity: Ints, signals: Signals = DEFAULTS
 ) -> Doubles:
-    """Return each event's chance of meaning an affinity, (events,), 0 to 1, without ageing.
-
-    `kind` holds places in `TYPES`, `value` NaN where none was given.
+    """Return the probability that each event means an affinity, (events,), 0 to 1, without decay.
+    `kind` holds indexes into `TYPES`; `value` is NaN if not given.
     """
     fixed = signals.weights
     weights = np.array([fixed.get(one, 0.0) for one in TYPES])[kind]
@@ -121,13 +118,13 @@ def event_weights(
 
 
 def interests(log: EventColumns, signals: Signals = DEFAULTS, now: int | None = None) -> Interests:
-    """Return what shoppers like and dislike as of `now` (microseconds since 1970, UTC; None: the
-    time of the newest event). Events after it count as new."""
+    """Return likes and dislikes of shoppers as of `now` (microseconds since 1970, UTC; None: the
+    time of the newest event). Later events are not decayed."""
     weight = event_weights(log.type, log.value, log.quantity, signals)
     pairs, pair = np.unique(log.actor * max(len(log.items), 1) + log.item, return_inverse=True)
 
     def newest(rows: Flags) -> Ints:
-        """Return the last of these rows of each pair, (pairs,); −1: none."""
+        """Return the last of these rows for each pair, (pairs,); −1 if none."""
         last = np.full(len(pairs), -1, dtype=np.int64)
         last[pair[rows]] = np.flatnonzero(rows)  # of several assignments the last one is kept
         return last
@@ -158,7 +155,8 @@ def interests(log: EventColumns, signals: Signals = DEFAULTS, now: int | None = 
 
 
 def robots(log: EventColumns, signals: Signals = DEFAULTS) -> Flags:
-    """Flag actors, (actors,), with more events in a day or minute than a person can make."""
+    """Flag actors, (actors,), whose number of events in a day or minute exceeds that of a
+    person."""
     rows = np.flatnonzero(log.is_type(*INTEREST))
     actor, day = log.actor[rows], log.time[rows] // DAY_MICROS
     most = (signals.robot_events_a_day, signals.robot_products_a_day, signals.robot_views_a_minute)
@@ -205,8 +203,8 @@ def recent_products(
     events: Sequence[Interaction], hidden: frozenset[str], signals: Signals = DEFAULTS
 ) -> tuple[str, ...]:
     """Return one shopper's products of interest, newest first without duplicates; `events` are
-    newest first. The newest event that says anything decides. Equals the products of
-    `interests` at a tenth of the time, as each request needs them."""
+    newest first. For each product the newest conclusive event decides. The result equals the
+    products of `interests`, in a tenth of the time, because each request needs it."""
     speaking = {kind for kind, weight in signals.weights.items() if weight > 0}
     decided: dict[str, int | None] = dict.fromkeys(hidden)
     for event in events:
@@ -223,7 +221,7 @@ def recent_products(
 
 
 def _ages(time: Ints, log: EventColumns, signals: Signals, now: int | None) -> Doubles:
-    """Return the factors of the weights of events of these times, above 0, at most 1."""
+    """Return the decay factors for events of these times, above 0, at most 1."""
     if not len(time) or not signals.half_life_days:
         return np.ones(len(time))
     age = np.maximum((log.time[-1] if now is None else now) - time, 0)

@@ -44,16 +44,16 @@ class Sweeper:
 
     catalogs: Sequence[str]
     days: Mapping[EventType, float]
-    """Retention in days by type; types that are missing do not expire."""
+    """Retention in days by type; other types do not expire."""
     expire: Callable[[str, EventType, int, int], Awaitable[int]]
-    """(catalog, type, time, most): deletes the oldest events of a type before that time; returns
+    """(catalog, type, time, limit): deletes the oldest events of a type before that time; returns
     their number."""
     expire_answers: Callable[[int, int], Awaitable[int]]
-    """(now, most): deletes records of answers that have expired; returns their number."""
+    """(now, limit): deletes records of answers that have expired; returns their number."""
     now_micros: Callable[[], int]
 
     async def sweep(self, stop: asyncio.Event) -> None:
-        """Delete all that is too old by now."""
+        """Delete all expired data."""
         now = self.now_micros()
         await self._all("ANSWER", stop, functools.partial(self.expire_answers, now, BATCH))
         for catalog_id in self.catalogs:

@@ -43,7 +43,7 @@ def params_of(extent: Selection, *, order_ids: bool, queries: bool) -> dict[str,
 
 
 def _shown(job: Job, row: Sequence[Any]) -> Sequence[Any]:
-    """Return a row without the columns that were not asked for."""
+    """Return a row without the columns that were not requested."""
     given, shown = job.params, list(row)
     if not given.get("order_ids") and row[_ORDER]:
         salt = str(given.get("order_salt", job.id)).encode()
@@ -56,8 +56,8 @@ def _shown(job: Job, row: Sequence[Any]) -> Sequence[Any]:
 async def run(
     job: Job, rows: SelectionRecord, files: ExportFolder, jobs: Jobs, stop: asyncio.Event
 ) -> dict[str, str]:
-    """Do the job; its result. Raises what `jobs.progress` does, ExportUnwritable, and Interrupted
-    on `stop`."""
+    """Run the job and return its result. Raise the errors of `jobs.progress`, ExportUnwritable, and
+    Interrupted on `stop`."""
     extent = selection_of(job.catalog_id, job.params)
     whole = sorted(name for name in await files.names() if _PART.fullmatch(name))
     parts = [await files.describe(name) for name in whole]
@@ -85,7 +85,7 @@ async def _file(  # noqa: PLR0917 - a step of `run`
     files: ExportFolder,
     stop: asyncio.Event,
 ) -> str:
-    """Write the next file; its name. Empty = there is nothing more to write."""
+    """Write the next file and return its name; empty if no events are left."""
     group = await rows.rows(extent, place, GROUP_ROWS)
     if not group:
         return ""

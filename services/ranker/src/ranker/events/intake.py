@@ -43,11 +43,11 @@ async def append(
     *,
     impression_share: float = 1.0,
 ) -> Appended:
-    """Store the good ones; a bad one never fails the rest. Durable when this returns, as
-    `write` is.
+    """Store the valid events; an invalid one does not fail the others. Events are as durable as
+    `write` makes them when this returns.
 
-    An entry that could not even be read comes as its error and stays one. Of the answers only
-    `impression_share` have their impressions stored; the others' count as written (`sampled`).
+    An entry that is an error (its message could not be read) stays one. Impressions are stored for
+    a share `impression_share` of the answers; the others are reported as written (see `sampled`).
     """
     now = now_micros()
     checked = [event if isinstance(event, ServiceError) else check(event, now) for event in events]
@@ -205,8 +205,8 @@ def digest(event: Event, actor: str, session: str) -> bytes:
 
 
 def sampled(stored: StoredEvent, share: float) -> StoredEvent | None:
-    """Return the event with its sample share (above 0, at most 1); None: it is not kept. Only
-    impressions are sampled."""
+    """Return the event with its sample share (above 0, at most 1), or None if it is sampled out.
+    Only impressions are sampled."""
     if stored.event.type is not EventType.IMPRESSION or share >= 1:
         return stored
     return replace(stored, sample_share=share) if _draw(stored) < share else None

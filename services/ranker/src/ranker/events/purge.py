@@ -29,8 +29,8 @@ LONGEST_PAUSE, BUSY_PAUSE = 0.1, 1.0
 def params(
     selection: Selection, counted: PurgeCount, received_micros: int | None = None
 ) -> dict[str, Any]:
-    """Return the job's parameters as JSON values. It deletes what was counted; with
-    `received_micros`, what was taken in until then, whether in the record yet or not."""
+    """Return the job's parameters as JSON values. The job deletes the counted events; with
+    `received_micros`, all events received until then, including those not in the record yet."""
     if received_micros is None:
         selection = replace(selection, last_sequence=counted.last_sequence)
     else:
@@ -39,7 +39,8 @@ def params(
 
 
 async def run(job: Job, purger: SelectionRecord, jobs: Jobs, stop: asyncio.Event) -> dict[str, str]:
-    """Do the job; its result. Raises what `jobs.progress` does, and Interrupted on `stop`."""
+    """Run the job and return its result. Raise the errors of `jobs.progress`, and Interrupted on
+    `stop`."""
     selection = selected.selection_of(job.catalog_id, job.params)
     left = (await purger.count(selection)).event_count
     total = max(int(job.params["event_count"]), left)

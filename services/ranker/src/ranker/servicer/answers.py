@@ -54,7 +54,7 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_range("answers", len(request.answers), 1, MOST_ANSWERS)
         refuse(_problems(request.answers))
-        for message in request.answers:  # computed by the ranker from, and no other service
+        for message in request.answers:  # set by the ranker only
             message.ClearField("inputs")
         keep = (self.pseudonyms.key_id, self.keep_micros)
         answers = [
@@ -90,7 +90,7 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         if content is None:
             raise AnswerMissing
         record = pb.AnswerRecord.FromString(content)
-        if record.products:  # of a release before 0.6, which kept them one by one
+        if record.products:  # written by a release before 0.6, one product per message
             raise AnswerMissing
         return record
 
@@ -138,7 +138,7 @@ def _answer_problems(answer: pb.AnswerRecord) -> Iterable[tuple[str, str]]:
     if len(answer.products) > MOST_PRODUCTS:
         yield "products", f"has more than {MOST_PRODUCTS} entries"
     elif len({name for one in answer.products for name in one.branches}) > MOST_BRANCHES:
-        yield "products", f"name more than {MOST_BRANCHES} branches"
+        yield "products", f"hold more than {MOST_BRANCHES} branches"
     if answer.HasField("columns"):
         if answer.products:
             yield "columns", "must not be set together with products"
@@ -153,14 +153,14 @@ MOST_ARMS = 16
 MOST_ARM = 64
 DIGEST_BYTES = 32
 MOST_MICROS = 253_402_300_800_000_000
-"""The year 10000, which is more than a Timestamp can say."""
+"""The year 10000, beyond the range of a Timestamp."""
 SECOND = 1_000_000
 
 T = TypeVar("T")
 
 
 def named_problems(answer_id: str, digest: bytes, arms: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """Yield what is invalid in the fields that name an answer, as (field, problem)."""
+    """Yield problems of the fields that identify an answer, as (field, problem)."""
     if not ANSWER_ID.fullmatch(answer_id):
         yield "answer_id", "is not 1 to 64 of A-Z, a-z, 0-9, _ and -"
     if len(digest) not in (0, DIGEST_BYTES):
@@ -191,8 +191,8 @@ def _column_problems(draft: ranking_pb.AnswerDraft, count: int) -> Iterable[tupl
 def stored(
     message: pb.AnswerRecord, catalog_id: str, who: str | None, key_id: str, keep_micros: int
 ) -> StoredAnswer:
-    """Return a checked record as it is stored, with the shopper `who` apart from its content.
-    `keep_micros` applies where the record has no expiry. Changes the message."""
+    """Convert a checked record for the store, with the shopper `who` outside its content.
+    `keep_micros` applies if the record has no expiry. Modify the message."""
     message.ClearField("shopper")
     message.inputs_version = VERSION
     if message.products:
@@ -280,7 +280,7 @@ def columns_message(order: AnsweredOrder) -> pb.AnsweredColumns:
 
 
 def order_of_record(record: pb.AnswerRecord) -> AnsweredOrder:
-    """Return the order that a record keeps."""
+    """Return the order stored in a record."""
     columns = record.columns
     return AnsweredOrder(
         product_ids=tuple(columns.product_ids),

@@ -40,7 +40,7 @@ def controls_of(message: pb.Controls, count: int) -> tuple[Control, ...]:
 def _problems(control: pb.Control, count: int) -> Iterable[tuple[str, str]]:
     rows = control.candidates
     if len(set(rows)) < len(rows) or max(rows, default=0) >= count:
-        yield "candidates", "names one twice, or a place beyond the candidates"
+        yield "candidates", "repeats an index, or holds one beyond the candidates"
     match control.WhichOneof("action"):
         case None:
             yield "action", "is required"
@@ -51,8 +51,8 @@ def _problems(control: pb.Control, count: int) -> Iterable[tuple[str, str]]:
 
 
 def name_problems(names: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """Yield what is invalid in the names of controls, as (field, problem)."""
+    """Yield problems of the names of controls, as (field, problem)."""
     if len(names) > MOST_CONTROLS or max(Counter(names).values(), default=0) > 1:
-        yield "controls", f"are more than {MOST_CONTROLS}, or name one twice"
+        yield "controls", f"are more than {MOST_CONTROLS}, or repeat one"
     if not all(0 < len(name) <= MOST_NAME and name.isprintable() for name in names):
         yield "controls", f"have names that are not 1 to {MOST_NAME} printable characters"

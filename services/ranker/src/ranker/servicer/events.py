@@ -180,7 +180,7 @@ def _time(
     request: pb.PurgeEventsRequest | pb.ExportEventsRequest,
     field: Literal["from_time", "before_time"],
 ) -> int | None:
-    """Return the time that this field gives, in microseconds since 1970; RequestInvalid."""
+    """Return the field's time in microseconds since 1970. Raise RequestInvalid."""
     if not request.HasField(field):  # type: ignore[arg-type]
         return None
     try:

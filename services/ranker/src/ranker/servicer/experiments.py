@@ -120,7 +120,7 @@ def _arm_problems(one: pb.Experiment) -> Iterable[tuple[str, str]]:
     if not _ARMS[0] <= len(one.arms) <= _ARMS[1]:
         yield "arms", f"must have {_ARMS[0]} to {_ARMS[1]} entries"
     if len({arm.name for arm in one.arms}) < len(one.arms):
-        yield "arms", "names one twice"
+        yield "arms", "repeats a name"
     for place, arm in enumerate(one.arms):
         if not _ARM.fullmatch(arm.name):
             yield f"arms[{place}].name", "is not 1 to 20 of a-z, 0-9, _ and -"

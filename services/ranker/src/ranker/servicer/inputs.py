@@ -25,7 +25,7 @@ VERSION = 1
 """Version of a record's inputs; raise it when a release records other fields."""
 
 PLACE = "<u2"
-"""How a place among up to 2,000 candidates is kept."""
+"""Stored type of an index among up to 2,000 candidates."""
 _NOT_KEPT = frozenset(
     {
         *("catalog_id", "request_id", "language_code", "shopper", "session_id", "candidates"),
@@ -41,7 +41,7 @@ _NOTHING = {
     "tags": candidate_pb2.TextList(),
     "attributes": candidate_pb2.AttributeList(),
 }
-"""Columns of what products are described by, with the value of one of which nothing is said."""
+"""Columns that describe products, with their values for an undescribed product."""
 
 
 def add_inputs(
@@ -51,7 +51,7 @@ def add_inputs(
     ranked: RankedProducts,
     keep: tuple[Pseudonyms, Signals],
 ) -> None:
-    """Add what the order was computed from to its record. `keep`: the ranker's key and settings."""
+    """Add the inputs of the order to its record. `keep`: the ranker's key and settings."""
     key, signals = keep
     kept, state = record.inputs, ranked.state
     history, model = state.history, state.model
@@ -92,7 +92,8 @@ def _keep_request(
                 getattr(kept, field.name).CopyFrom(value)
             else:
                 setattr(kept, field.name, value)
-    kept.ClearField("anchors")  # their source may name other products later
+    # A replay must not read anchors from their source, which may have changed.
+    kept.ClearField("anchors")
     if ranked.state.anchors:
         kept.anchors.product_ids.extend(ranked.state.anchors)
     kept.time_micros = query.now_micros
@@ -104,7 +105,7 @@ def _keep_request(
 def _keep_columns(
     kept: candidate_pb2.CandidateColumns, request: ranking_pb.RankRequest, ranking: ScoredCandidates
 ) -> None:
-    """Keep those columns of the candidates that the order depends on."""
+    """Copy the candidates' columns on which the order depends."""
     given, policy = request.candidates, request.diversity
     if request.collapse:
         if any(given.parent_ids):
@@ -130,7 +131,7 @@ def _keep_described(
     rows: Iterable[int],
     names: Iterable[str],
 ) -> None:
-    """Keep the named columns for `rows`, with an empty value in all other rows."""
+    """Copy the named columns for `rows`, with an empty value in all other rows."""
     wanted = frozenset(rows)
     for name in names:
         column: Sequence[object] = getattr(given, name)
@@ -152,7 +153,7 @@ def _places(count: int, order: RankedOrder) -> tuple[Ints, Ints]:
 
 
 def asked_again(record: pb.AnswerRecord) -> ranking_pb.RankRequest:
-    """Return the request that the record's order was computed from, for an anonymous shopper."""
+    """Return the request of the record's order, for an anonymous shopper."""
     inputs, columns = record.inputs, record.columns
     asked = ranking_pb.RankRequest()
     asked.CopyFrom(inputs.request)

@@ -25,7 +25,7 @@ _ENUMS: Mapping[str, Any] = {
     "loss": recipe_pb2.Recipe.Loss,
     "item_item": recipe_pb2.Recipe.ItemItem,
 }
-"""Their names are those of Loss and ItemItem, behind a prefix."""
+"""Enums whose names are those of Loss and ItemItem after a prefix."""
 _PLAIN = (*RANGES, "user_ids")
 """Fields that are equal in message and recipe."""
 
@@ -45,7 +45,7 @@ def params_of(request: pb.TrainModelRequest) -> dict[str, Any]:
 
 
 def _given(message: recipe_pb2.Recipe) -> dict[str, Any]:
-    """Return what the message sets of a recipe, as JSON values."""
+    """Return the recipe values that the message sets, as JSON values."""
     given = {name: getattr(message, name) for name in _PLAIN if _has(message, name)}
     for name, kind in _ENUMS.items():
         number = getattr(message, name)
@@ -84,7 +84,7 @@ def _has(message: Message, name: str) -> bool:
 
 
 def describe(message: pb.Model, model: ModelRecord) -> None:
-    """Put into the message what is known of the model's training."""
+    """Add the model's training data to the message."""
     known: Mapping[str, Any] = model.training
     if not known:
         return
@@ -122,7 +122,7 @@ def period(request: online_report_pb2.GetOnlineReportRequest, now_micros: int) -
 def report_message(
     asked: Period, found: Online, looked: Health | None
 ) -> online_report_pb2.OnlineReport:
-    """Return the counts as a message, with the worker's last findings; None: there are none yet."""
+    """Return the counts as a message, with the worker's last findings, if any."""
     return message_of(
         online_report_pb2.OnlineReport,
         asked,

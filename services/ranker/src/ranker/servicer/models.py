@@ -75,7 +75,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         return message_of(evaluation_pb2.Evaluation, report, model_version=version)
 
     async def PromoteModel(self, request: pb.PromoteModelRequest, context: Context) -> pb.Model:
-        """Look for proof and check the model's files, then make it the serving one."""
+        """Check the model's evaluation and files, then make it the serving one."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         model = await self.registry.get(catalog_id, request.model_version)
         serving = await self.registry.serving(catalog_id)
@@ -101,7 +101,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         return _message(await self.registry.get(catalog_id, model.version))
 
     async def RollbackModel(self, request: pb.RollbackModelRequest, context: Context) -> pb.Model:
-        """Check the files of the model before, then make it the serving one again."""
+        """Check the previous model's files, then make it the serving one again."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         model, promotion = await self.registry.before(catalog_id)
         await self._check(model)
@@ -124,14 +124,14 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         else:
             serving = await self.registry.serving(catalog_id)
             if serving is None:
-                raise ModelNotFound("no model serves: name one, or promote one")
+                raise ModelNotFound("no model serves: name a version, or promote a model")
             version = serving.version
         params = publish.params(version, rewrite=request.rewrite)
         job = await self.jobs.create(publish.PUBLISH, catalog_id, params, request.request_id)
         return job_message(job)
 
     async def _named(self, catalog_id: str, version: str) -> ModelRecord:
-        """Return the model of this version, without one the newest; ModelNotFound."""
+        """Return the model of this version, or the newest if it is empty. Raise ModelNotFound."""
         if version:
             return await self.registry.get(catalog_id, version)
         newest = await self.registry.list(catalog_id, limit=1, before=None)

@@ -41,7 +41,7 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
         model = self.models.serving(catalog_id)
         history = await profiles.read(catalog_id, who, self.reader, self.signals)
         words = ProfileWords(request.language_code)
-        # In a thread: thousands of events take tens of milliseconds, which others would wait for.
+        # In a thread: thousands of events take tens of milliseconds and would block the event loop.
         return await asyncio.to_thread(
             profiles.of_shopper, history, model, self.signals, words, now_micros()
         )
@@ -54,7 +54,7 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
         model = self.models.serving(catalog_id)
         (share,) = await self.reader.popularity(catalog_id, (request.product_id,))
         words = ProfileWords(request.language_code)
-        # In a thread: it is compared with the styles of all products.
+        # In a thread: the product is compared with the styles of all products.
         return await asyncio.to_thread(
             profiles.of_product, request.product_id, model, float(share), words
         )
@@ -87,7 +87,7 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
 
 
 def _given(messages: Sequence[pb.ShopperAttribute]) -> dict[str, str]:
-    """Return the attributes by key; RequestInvalid, which never repeats a text."""
+    """Return the attributes by key. Raise RequestInvalid, without the attributes' texts."""
     problems = []
     if len(messages) > MOST_ATTRIBUTES:
         problems.append(("attributes", f"has more than {MOST_ATTRIBUTES} entries"))
@@ -98,7 +98,7 @@ def _given(messages: Sequence[pb.ShopperAttribute]) -> dict[str, str]:
             problem = "is not 1 to 64 characters of [a-z0-9_.-]"
             problems.append((f"{path}.key", problem))
         elif message.key in found:
-            problems.append((f"{path}.key", "is there twice"))
+            problems.append((f"{path}.key", "is repeated"))
         length = len(message.text.encode())
         if not 0 < length <= MOST_TEXT_BYTES or not message.text.isprintable():
             problem = f"is not 1 to {MOST_TEXT_BYTES} bytes without control characters"

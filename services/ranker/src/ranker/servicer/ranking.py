@@ -38,12 +38,12 @@ class AnswerSink(Protocol):
     """Stores records of answers after the answer is given."""
 
     def offer(self, answer: StoredAnswer, /) -> bool:
-        """Take a record; return False where there is no room for it."""
+        """Queue a record. Return False if the queue is full."""
 
 
 @dataclass(eq=False)
 class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
-    """Orders and names candidates."""
+    """Servicer of RankingService."""
 
     catalogs: Sequence[str]
     pseudonyms: Pseudonyms
@@ -70,9 +70,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         keep_micros: int = 0,
         counts: CountReader | None = None,
     ) -> Self:
-        """Build the use cases, which share the histories that Nominate reads for Rank.
-
-        `counts`: None leaves recommenders by counts out. `in_memory_items`: see Nominate.
+        """Build the use cases, which share the histories that Nominate reads for Rank. `counts`:
+        None disables recommenders by counts. `in_memory_items`: see Nominate.
         """
         shoppers = Shoppers(reader, signals)
         return cls(

@@ -26,7 +26,7 @@ def anchors_of(request: Any) -> RequestAnchors | None:
     check_range("anchors.product_ids", len(ids), 0, MOST_ANCHORS)
     refuse(_anchor_problems(ids))
     if given.source and given.source not in _SOURCES:
-        refuse([("anchors.source", "is not one that this release knows")])
+        refuse([("anchors.source", "is not a source that this release knows")])
     source = _SOURCES.get(given.source)
     return RequestAnchors(ids, source) if ids or source else None
 
@@ -40,7 +40,7 @@ def _anchor_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
             yield f"anchors.product_ids[{place}]", str(error)
             continue
         if times[item] > 1:
-            yield f"anchors.product_ids[{place}]", "is there twice"
+            yield f"anchors.product_ids[{place}]", "is repeated"
 
 
 def recommenders_of(names: Sequence[str]) -> tuple[Recommender, ...]:
@@ -50,7 +50,7 @@ def recommenders_of(names: Sequence[str]) -> tuple[Recommender, ...]:
         return ()
     known, times = {one.value: one for one in Recommender}, Counter(names)
     refuse(
-        (f"recommenders[{place}]", "is named twice" if name in known else f"is none of {[*known]}")
+        (f"recommenders[{place}]", "is repeated" if name in known else f"is none of {[*known]}")
         for place, name in enumerate(names)
         if name not in known or times[name] > 1
     )
@@ -58,7 +58,7 @@ def recommenders_of(names: Sequence[str]) -> tuple[Recommender, ...]:
 
 
 def scope_of(request: Any) -> CountScope:
-    """Return the part of the shop whose counts are wanted; RequestInvalid."""
+    """Return the scope of the requested counts. Raise RequestInvalid."""
     if not request.HasField("scope"):
         return CountScope()
     given: pb.CountScope = request.scope

@@ -1,4 +1,5 @@
-"""Replays on the wire: a record as values of the use case, and what it finds as a message.
+"""Replays on the wire: conversion of a record to values of the use case, and of its result to a
+message.
 
 Edge: translates and decides nothing.
 """
@@ -16,7 +17,7 @@ from ranker.serving.replay_answer import RecordedRanking, ReplayAnswer
 from sightline.ranker.v1 import answer_service_pb2 as pb
 
 ANONYMOUS = "replayed"
-"""In place of a pseudonym in the query of a replay: no shopper's."""
+"""Placeholder for the pseudonym in the query of a replay."""
 _D = pb.ReplayDifference
 
 
@@ -36,7 +37,7 @@ class Replayer:
         if record.HasField("inputs"):
             await self._add_replay(answer, catalog_id, request, record, actor)
         else:
-            text = "the ranker had not ranked it: the order is that of the branches' fused places"
+            text = "the ranker did not rank this answer: its order is that of the branches' fusion"
             answer.differences.append(_D(kind=_D.KIND_NOT_RANKED, text=text))
         shown = answer.record
         shown.CopyFrom(record)
@@ -69,7 +70,7 @@ class Replayer:
 
 
 def recorded_ranking(catalog_id: str, record: pb.AnswerRecord, actor: str) -> RecordedRanking:
-    """Return what the order of a record was computed from."""
+    """Return the recorded inputs of an answer's order."""
     inputs = record.inputs
     who = ANONYMOUS if inputs.personal else None
     query = rank_query(asked_again(record), catalog_id, who)
@@ -90,7 +91,7 @@ def recorded_ranking(catalog_id: str, record: pb.AnswerRecord, actor: str) -> Re
 
 
 def check_version(record: pb.AnswerRecord) -> None:
-    """Raise AnswerOutdated unless the record holds what this release keeps."""
+    """Raise AnswerOutdated if the record was written in an older format."""
     if record.inputs_version != VERSION:
         raise AnswerOutdated(record.inputs_version, VERSION)
 

@@ -1,4 +1,4 @@
-"""What a request asks of the order, and what an answer shows of it, as values and messages."""
+"""Conversion of a request's policy to values, and of a ranked order to messages."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ MOST_DAYS = 3650.0
 
 
 def policy_of(message: pb.Diversity) -> RankPolicy:
-    """Return the policy that the request asks for; RequestInvalid."""
+    """Return the requested policy. Raise RequestInvalid."""
     refuse(_problems(message), "diversity.")
     return RankPolicy(
         diversity=message.diversity,
@@ -59,7 +59,7 @@ def _problems(message: pb.Diversity) -> Iterable[tuple[str, str]]:
             yield f"category_caps[{place}]", problem
     levels = [one.level for one in message.category_caps]
     if len(set(levels)) < len(levels):
-        yield "category_caps", "names a level twice"
+        yield "category_caps", "repeats a level"
     yield from _exploration_problems(message.exploration_places)
 
 
@@ -67,13 +67,13 @@ def _exploration_problems(places: Sequence[int]) -> Iterable[tuple[str, str]]:
     if len(places) > MOST_EXPLORED:
         yield "exploration_places", f"has more than {MOST_EXPLORED} entries"
     if list(places) != sorted(set(places)) or not all(2 <= one <= MOST_PLACES for one in places):
-        problem = f"is not a rising list of places within 2 and {MOST_PLACES}"
+        problem = f"is not an increasing list of positions within 2 and {MOST_PLACES}"
         yield "exploration_places", problem
 
 
 def add_moves(answer: pb.RankResponse, order: RankedOrder) -> None:
-    """Add what moved the products, unless the order is that of the scores and no draw could change
-    it."""
+    """Add the products' moves, unless the order is that of the scores and no random draw could
+    change it."""
     if order.moves or order.drawn or order.moved:
         answer.score_ranks.extend(order.score_ranks.tolist())
     if order.moves or order.drawn:
@@ -95,7 +95,7 @@ def cause_name(number: answer_pb2.Move.Cause.ValueType) -> str:
 
 
 def ranked_message(query: RankQuery, ranked: RankedProducts) -> pb.RankResponse:
-    """Return the first `top_k` of the order with all that is shown of them."""
+    """Return the first `top_k` products of the order as a message, with their details."""
     order, ids, model = ranked.order, query.candidates.ids, ranked.state.model
     first = order.first(query.top_k)
     ranking = first.ranking
@@ -125,7 +125,7 @@ def ranked_message(query: RankQuery, ranked: RankedProducts) -> pb.RankResponse:
 
 
 def degradations(stage: str, served: RequestModel) -> list[answer_pb2.Degradation]:
-    """Return what is lost as another model answers than the one that should; empty: nothing."""
+    """Return the degradations if another model than the intended one answers; empty if none."""
     if not served.substitute:
         return []
     cause = answer_pb2.Degradation.CAUSE_MODEL_NOT_READY
@@ -158,7 +158,7 @@ def add_reasons(answer: Answer, reasons: Iterable[Sequence[RankReason]]) -> None
 
 
 def score_event(model: Model | None) -> event_pb2.EventType.ValueType:
-    """Return the event whose probability the calibrated scores are."""
+    """Return the event whose probability the calibrated scores give."""
     if model is None or model.calibration is None:
         return event_pb2.EVENT_TYPE_UNSPECIFIED
     return NUMBERS[model.calibration.event]

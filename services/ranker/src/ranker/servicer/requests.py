@@ -1,4 +1,4 @@
-"""What several services read from requests, and how they refuse it."""
+"""Reading and validation of request fields that several services share."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from sightline_rules.ids import IdInvalidError, check_id
 OWNER = "ranker/"
 """Prefix of job ids on the wire."""
 job_message = partial(job_service.job_message, owner=OWNER)
-"""A job as the wire shows it."""
+"""Conversion of a job to its message."""
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 1000
 MOST_ID_BYTES = 128
@@ -24,7 +24,7 @@ VERSION = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def shopper(message: event_pb2.Shopper) -> Shopper | None:
-    """Return the shopper that the message names, None without one. Checks nothing."""
+    """Return the shopper that the message names, None without one. The shopper is not validated."""
     named = message.WhichOneof("identity")
     if named == "user_id":
         return Shopper(Identity.USER, message.user_id)
@@ -36,7 +36,7 @@ def shopper(message: event_pb2.Shopper) -> Shopper | None:
 def actor(
     message: event_pb2.Shopper, catalog_id: str, pseudonyms: Pseudonyms, *, required: bool = False
 ) -> str | None:
-    """Return the pseudonym of the shopper, None where none is named; RequestInvalid."""
+    """Return the shopper's pseudonym, None if no shopper is named. Raise RequestInvalid."""
     who = shopper(message)
     if who is None:
         if required:

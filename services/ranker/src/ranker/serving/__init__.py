@@ -1,1 +1,1 @@
-"""What a request is answered by: models at hand, the order of candidates, profiles."""
+"""Request path: loaded models, the order of candidates, profiles."""

@@ -1,4 +1,4 @@
-"""The order of an answer as its record keeps it, for comparison bit by bit."""
+"""The order of an answer in the form of its record, for comparison bit by bit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,28 +11,29 @@ from ranker.serving.ranking.order import RankedOrder
 
 @dataclass(frozen=True, slots=True)
 class AnsweredOrder:
-    """Everything that the ranker computes of an answer; numbers are bytes, 8 for each product."""
+    """All results that the ranker computes for an answer; numbers are packed, 8 bytes for each
+    product."""
 
     product_ids: tuple[str, ...]
     raw_scores: bytes
     parts: tuple[tuple[str, bytes], ...]
     collapsed_counts: tuple[int, ...]
-    """Near-duplicates that each product stands for; empty: none stands for any."""
+    """Near-duplicates collapsed into each product; empty if none collapsed."""
     collapsed_product_ids: tuple[str, ...]
     score_ranks: tuple[int, ...]
-    """Places by the raw score alone, from 1; empty: each product stands there."""
+    """Positions by the raw score alone, from 1; empty if equal to the order."""
     moves: tuple[tuple[str, tuple[int, ...]], ...]
-    """By cause, by how many places each product was moved."""
+    """Number of positions by which each product was moved, by cause."""
     propensities: bytes
-    """Empty: 1 for all."""
+    """Empty if 1 for all products."""
     scores: bytes
-    """Calibrated scores; empty: the model is not calibrated."""
+    """Calibrated scores; empty if the model is not calibrated."""
     score_event: EventType | None
     hidden_count: int
 
 
 def answered_order(ids: Sequence[str], order: RankedOrder, model: Model | None) -> AnsweredOrder:
-    """Return the whole order as its record keeps it; `ids` are those of all candidates."""
+    """Convert the whole order to the form of its record; `ids` are those of all candidates."""
     ranking, chances = order.ranking, order.chances
     return AnsweredOrder(
         product_ids=tuple(ids[row] for row in ranking.rows.tolist()),

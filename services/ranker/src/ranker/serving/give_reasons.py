@@ -20,16 +20,16 @@ class ReasonsQuery:
 
     catalog_id: str
     actor: str | None
-    """Pseudonym of the shopper; None: no shopper is named."""
+    """Pseudonym of the shopper; None if anonymous."""
     candidates: RankCandidates
-    """Products to explain, in the order of their places."""
+    """Products to explain, in the order of the answer."""
     parts: Mapping[str, Doubles]
     """Parts of their scores, as Rank answered them."""
     weights: Mapping[str, float]
     now_micros: int
     anchors: RequestAnchors | None = None
     explored_places: frozenset[int] = frozenset()
-    """Places (from 0) that exploration filled."""
+    """Positions (from 0) that exploration filled."""
     language_code: str = ""
     with_breakdown: bool = False
     model_version: str = ""
@@ -43,11 +43,11 @@ class ProductReasons:
     contributions: Mapping[str, Sequence[Contributions]]
     """By part; empty unless `with_breakdown`."""
     model_version: str
-    """Empty: no model answered."""
+    """Empty if no model answered."""
 
 
 class GiveReasons:
-    """Explains by what is known of the shopper now."""
+    """Use case with the shopper's current data."""
 
     def __init__(self, models: Models, shoppers: Shoppers) -> None:
         self._models, self._shoppers = models, shoppers

@@ -1,4 +1,4 @@
-"""Use case: name candidates for a shopper, by behaviour and by counts."""
+"""Use case: generate candidates for a shopper, by behaviour and by counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,13 +28,13 @@ class NominateQuery:
     now_micros: int
     top_k: int
     exclude: Sequence[str] = ()
-    """Ids of products that are not named."""
+    """Ids of products to exclude."""
     anchors: RequestAnchors | None = None
     recommenders: Sequence[Recommender] = ()
     scope: CountScope = field(default_factory=CountScope)
     recommenders_only: bool = False
     accepts_vectors: bool = False
-    """The caller can search the index of collaborative vectors."""
+    """Whether the caller can search the index of collaborative vectors."""
     model_version: str = ""
 
 
@@ -48,14 +48,14 @@ class ShopperVector:
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """Candidates by behaviour, or by popularity where nothing is known of the shopper."""
+    """Candidates by behaviour, or by popularity for shoppers without data."""
 
     found: Generated
     served: RequestModel
     vectors: Sequence[ShopperVector] = ()
-    """Vectors to search the index with; empty: `found` is complete."""
+    """Query vectors for the index; empty if `found` is complete."""
     left_out: Sequence[str] = ()
-    """Products that such a search has to leave out."""
+    """Products to exclude from that search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +63,16 @@ class Nominated:
     """Candidates of a request."""
 
     history_token: str
-    """Lets a Rank of the same request reuse the history that was read; "" without a shopper."""
+    """Token with which Rank of the same request reuses the history; "" without a shopper."""
     anchors: Sequence[str]
     behaviour: Behaviour | None
-    """None: only recommenders were asked for."""
+    """None if only recommenders were requested."""
     lists: Sequence[RecommenderList] = ()
     count_lag_micros: int = 0
 
 
 class Nominate:
-    """Names candidates by what the record and the promoted models say now."""
+    """Use case with the current record and promoted models."""
 
     def __init__(
         self,
@@ -82,16 +82,15 @@ class Nominate:
         counts: CountReader | None,
         in_memory_items: int,
     ) -> None:
-        """Set the sources of candidates.
-
-        `counts`: None leaves recommenders out. `in_memory_items`: for models of at most so many
-        products, candidates come from memory even if the caller can search the index.
+        """Set the sources of candidates. `counts`: None disables recommenders. `in_memory_items`:
+        for models of at most this many products, candidates come from memory even if the caller can
+        search the index.
         """
         self._reader, self._models, self._shoppers = reader, models, shoppers
         self._counts, self._in_memory_items = counts, in_memory_items
 
     async def __call__(self, query: NominateQuery) -> Nominated:
-        """Return the candidates that the query asks for."""
+        """Return the requested candidates."""
         whose = (query.catalog_id, query.actor)
         served = choose_model(self._models, query.catalog_id, query.model_version)
         read = await self._shoppers.read(*whose, served.model, now_micros=query.now_micros)
@@ -109,7 +108,7 @@ class Nominate:
     async def _by_counts(
         self, query: NominateQuery, read: KnownShopper, resolved: ResolvedAnchors
     ) -> tuple[Sequence[RecommenderList], int]:
-        """Return the lists of the recommenders, and how far their counts lag in microseconds."""
+        """Return the lists of the recommenders, and the lag of their counts in microseconds."""
         names, anchors = query.recommenders, resolved.product_ids
         if not names or self._counts is None:
             return (), 0

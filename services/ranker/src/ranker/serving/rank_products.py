@@ -1,7 +1,7 @@
 """Use case: score and order the candidates of a request.
 
-`RankProducts` reads what the ranker knows and hands it to `rank_products`, which is a function of
-values alone: a replay calls it with the values of a record.
+`RankProducts` reads the shopper's data and passes it to `rank_products`, a pure function that a
+replay calls with the values of a record.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,65 +34,65 @@ class RankQuery:
 
     catalog_id: str
     actor: str | None
-    """Pseudonym of the shopper; None: no shopper is named."""
+    """Pseudonym of the shopper; None if anonymous."""
     candidates: RankCandidates
     weights: Mapping[str, float]
     """Weight of each part of a score."""
     now_micros: int
-    """Microseconds since 1970 (UTC) that the order is computed for."""
+    """Time for which the order is computed, microseconds since 1970 (UTC)."""
     policy: RankPolicy = DEFAULT
     likeness: CollapseKeys | None = None
-    """What near-duplicates collapse by; None: they stay apart."""
+    """Keys by which near-duplicates collapse; None disables collapsing."""
     controls: Sequence[Control] = ()
     page_size: int = 0
-    """Products of the page on which controls are reported as acting."""
+    """Number of products on the page for which acting controls are reported."""
     pins_first: bool = False
-    """Pinned products stand at their places before near-duplicates collapse, not after."""
+    """If true, pins are applied before near-duplicates collapse, otherwise after."""
     anchors: RequestAnchors | None = None
     drop_seen: bool = False
     top_k: int = 0
-    """Products of the answer; 0: all."""
+    """Number of products in the answer; 0: all."""
     reason_top_k: int | None = None
-    """Products with reasons; None: all of the answer."""
+    """Number of products with reasons; None: all of the answer."""
     with_breakdown: bool = False
-    """Split each part into contributions of features and products."""
+    """If true, split each part into contributions of features and products."""
     language_code: str = ""
     seed: int = 0
     session_id: str = ""
     model_version: str = ""
     """Version of the model to use; empty: the promoted one."""
     history_token: str = ""
-    """Stands for a history that Nominate has just read."""
+    """Token of a history that Nominate has just read."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankState:
-    """What the ranker knows when it computes an order."""
+    """Data from which an order is computed, besides the query."""
 
     model: Model | None
     history: History
     shopper: FoldIn
     popularity: Doubles | None
-    """Share of the most popular product's count for each candidate, 0 to 1; None: not needed."""
+    """Share of the most popular product's count for each candidate, 0 to 1; None if not needed."""
     anchors: Sequence[str] = ()
-    """Product ids that the request is about; empty: the shopper's last products."""
+    """Anchors of the request; empty: the shopper's last products."""
     draws: bytes = b""
-    """Seed of every random draw; empty: derived from the query."""
+    """Seed of the random draws; empty: derived from the query."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankedProducts:
-    """An order with everything that is reported of it."""
+    """An order with all reported details."""
 
     state: RankState
     order: RankedOrder
-    """All products that are left, however small `top_k` is."""
+    """All remaining products, regardless of `top_k`."""
     arranged: ScoredCandidates
     """Input of the policy: scored candidates without pinned and buried ones."""
     draws: bytes
     """Seed of the random draws."""
     reasons: Sequence[Sequence[RankReason]]
-    """Of the first `reason_top_k` products."""
+    """Reasons of the first `reason_top_k` products."""
     contributions: Mapping[str, Sequence[Contributions]]
     """By part; empty unless `with_breakdown`."""
     acting_controls: Sequence[str]
@@ -102,7 +102,7 @@ class RankedProducts:
 
 
 class RankProducts:
-    """Ranks by what the record and the promoted models say now."""
+    """Use case with the current record and promoted models."""
 
     def __init__(self, reader: HistoryReader, models: Models, shoppers: Shoppers) -> None:
         self._reader, self._models, self._shoppers = reader, models, shoppers
@@ -110,7 +110,7 @@ class RankProducts:
     async def __call__(
         self, query: RankQuery, stages: Stages
     ) -> tuple[RankedProducts, RequestModel]:
-        """Return the order and the model that it rests on; `stages` takes the durations."""
+        """Return the order and its model; record durations in `stages`."""
         served = choose_model(self._models, query.catalog_id, query.model_version)
         with stages.measure("history"):
             state = await self._read(query, served.model)
@@ -192,7 +192,7 @@ def _ordered(
 
 
 def _evidence(query: RankQuery, state: RankState, order: RankedOrder) -> Evidence:
-    """Return what explains the products that get reasons."""
+    """Return evidence for the products that get reasons."""
     model, shopper = state.model, state.shopper
     explained = order.first(query.top_k).ranking.take(slice(query.reason_top_k))
     factors = parts.factors(model, query.weights, anchored=shopper.anchored) if model else {}

@@ -1,7 +1,7 @@
 """Use case: compute the order of a recorded answer again.
 
 The inputs are taken from the record, and `rank_products` computes the order from them as for the
-answer. Everything that has changed or was deleted since is reported.
+answer. All changes and deletions since then are reported.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ class ReplayChange(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReplayDifference:
-    """One difference, in words."""
+    """One difference, with its description."""
 
     kind: ReplayChange
     text: str
@@ -54,42 +54,42 @@ class RecordedRanking:
     """Recorded inputs of an answer's order."""
 
     query: RankQuery
-    """As it was; its anchors are product ids, and its actor, if any, is no real pseudonym."""
+    """The original query; its anchors are product ids, and its actor, if any, is a placeholder."""
     order: AnsweredOrder
     model_version: str
-    """Empty: no model served."""
+    """Empty if no model served."""
     actor: str
-    """Pseudonym of the shopper whose record it is; empty: no shopper was named."""
+    """Pseudonym of the record's shopper; empty if anonymous."""
     recent_events: tuple[int, ...]
-    """The record's numbers of the shopper's events."""
+    """Sequence numbers of the shopper's events."""
     marking_events: tuple[int, ...]
-    """The record's numbers of the events by which candidates were hidden or seen."""
+    """Sequence numbers of the events by which candidates were hidden or seen."""
     shopper_place: int
-    """The shopper's place in the model, from 1; 0: the model does not know them."""
+    """The shopper's row in the model, from 1; 0 if the model does not contain them."""
     attributes_digest: bytes
     settings_digest: bytes
     popularity: Doubles | None
     draws: bytes
     has_photos: bool
-    """Vectors of photos came with the request."""
+    """Whether the request contained vectors of photos."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayedOrder:
-    """The order computed again."""
+    """Result of a replay."""
 
     model_version: str
     equal: bool
-    """The order is equal to the recorded one to the last bit."""
+    """Whether the order equals the recorded one bit for bit."""
     differences: tuple[ReplayDifference, ...]
     order: AnsweredOrder
     changed: AnsweredOrder | None
-    """By the changed query; None: no change was asked for."""
+    """Order for the changed query; None if no change was requested."""
 
 
 @dataclass(eq=False)
 class ReplayAnswer:
-    """Replays answers; keeps the model that it loaded last."""
+    """Use case that replays answers; it caches the model that it loaded last."""
 
     pseudonyms: Pseudonyms
     events: EventReader
@@ -101,7 +101,8 @@ class ReplayAnswer:
     async def __call__(
         self, recorded: RecordedRanking, changed: RankQuery | None = None
     ) -> ReplayedOrder:
-        """Compute the recorded order again, and one by the query `changed` from the same state."""
+        """Compute the recorded order again, and the order for the query `changed` with the same
+        state."""
         found = list[ReplayDifference]()
         model = await self._model(recorded, found)
         history = await self._history(recorded, model, found)
@@ -109,7 +110,7 @@ class ReplayAnswer:
             text = "the settings for reading events (RANKER_SIGNAL_…) have changed"
             found.append(ReplayDifference(ReplayChange.SETTINGS_CHANGED, text))
         if recorded.has_photos:
-            text = "vectors of photos came with the request, and are not kept"
+            text = "the request contained vectors of photos, which are not stored"
             found.append(ReplayDifference(ReplayChange.PHOTOS_NOT_KEPT, text))
         order = await self._ranked(recorded, recorded.query, model, history)
         equal = order == recorded.order
@@ -146,7 +147,7 @@ class ReplayAnswer:
     async def _model(
         self, recorded: RecordedRanking, found: list[ReplayDifference]
     ) -> Model | None:
-        """Return the model of then; where it is gone, report that and return the serving one."""
+        """Return the recorded model; if it was deleted, report that and return the serving one."""
         catalog_id, version = recorded.query.catalog_id, recorded.model_version
         if not version:
             return None
@@ -162,7 +163,7 @@ class ReplayAnswer:
                 self._loaded[key] = model
         except (ModelNotFound, ModelCorrupt):
             instead = serving.version if serving else "no model"
-            text = f"the model is no longer kept; computed with {instead} instead"
+            text = f"the model was deleted; computed with {instead} instead"
             found.append(ReplayDifference(ReplayChange.MODEL_GONE, text, version))
             return serving
         return self._loaded[key]
@@ -170,7 +171,7 @@ class ReplayAnswer:
     async def _history(
         self, recorded: RecordedRanking, model: Model | None, found: list[ReplayDifference]
     ) -> History:
-        """Return what was known of the shopper, of what is still there."""
+        """Return the shopper's recorded data, as far as it still exists."""
         if recorded.query.actor is None:
             return History()
         known = await self._events(recorded, found)
@@ -184,7 +185,7 @@ class ReplayAnswer:
         now = await self.events.history(catalog_id, whose, limit=1, with_seen=False)
         digest = attributes_digest(model, now, catalog_id, self.pseudonyms)
         if digest != recorded.attributes_digest:
-            text = "the shopper changed or withdrew the attributes of then"
+            text = "the shopper changed or withdrew their attributes since"
             found.append(ReplayDifference(ReplayChange.ATTRIBUTES_CHANGED, text))
         return replace(known, attributes=now.attributes)
 
@@ -205,12 +206,12 @@ class ReplayAnswer:
 
 
 def difference(recorded: AnsweredOrder, computed: AnsweredOrder) -> ReplayDifference:
-    """Describe how two orders differ."""
+    """Describe the difference of two orders."""
     ids, others = recorded.product_ids, computed.product_ids
     if ids != others:
         moved = sum(one != other for one, other in zip(ids, others, strict=False))
         moved += abs(len(ids) - len(others))
-        text = f"{moved} of {max(len(ids), len(others))} places hold another product"
+        text = f"{moved} of {max(len(ids), len(others))} positions hold another product"
         return ReplayDifference(ReplayChange.ORDER, text)
     most = np.abs(numbers(recorded.raw_scores) - numbers(computed.raw_scores)).max(initial=0.0)
     text = f"the order is the same; raw scores differ by {most:.3g} at most"
@@ -218,7 +219,7 @@ def difference(recorded: AnsweredOrder, computed: AnsweredOrder) -> ReplayDiffer
 
 
 def place_of(model: Model | None, actor: str) -> int:
-    """Return the shopper's place in the model, from 1; 0 if the model does not know them."""
+    """Return the shopper's row in the model, from 1; 0 if the model does not contain them."""
     row = None if model is None else model.actor_rows.get(actor)
     return 0 if row is None else row + 1
 
@@ -239,5 +240,5 @@ def attributes_digest(
 
 @lru_cache
 def settings_digest(signals: Signals) -> bytes:
-    """Return a digest of the settings by which events are read."""
+    """Return a digest of the settings for weighting events."""
     return hashlib.blake2b(repr(signals).encode(), digest_size=8).digest()

@@ -1,4 +1,4 @@
-"""The model that answers a request."""
+"""Choice of the model for a request."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from ranker.ports import Models
 
 @dataclass(frozen=True, slots=True)
 class RequestModel:
-    """The model of a request, and what stands in for the one that should have answered."""
+    """Model of a request, and the fallback if the intended one is unavailable."""
 
     model: Model | None
-    """None: no model is promoted, or the promoted one can't be loaded."""
+    """None if no model is promoted, or the promoted one can't be loaded."""
     substitute: str = ""
-    """What answers instead of the model that should; empty: nothing is lost."""
+    """Description of the fallback; empty if the intended model answers."""
 
     @property
     def version(self) -> str:
@@ -22,9 +22,8 @@ class RequestModel:
 
 
 def choose_model(models: Models, catalog_id: str, pinned: str) -> RequestModel:
-    """Return the model of version `pinned` if it is loaded, else the promoted one.
-
-    Before the first promotion nothing is lost: similarity and popularity are all there is.
+    """Return the model of version `pinned` if it is loaded, else the promoted one. Before the first
+    promotion an answer by similarity and popularity is not a fallback.
     """
     found = models.pinned(catalog_id, pinned) if pinned else None
     model = found or models.serving(catalog_id)

@@ -1,7 +1,7 @@
 """Vectors of the collaborative space: their inner product is a product's score by behaviour.
 
-A product's vector is the model's with the bias as one more component, and a shopper's ends with how
-much biases count (parts.py)::
+A product's vector is the model's vector with the bias appended, and a shopper's vector ends with
+the factor of biases (parts.py)::
 
     item_vectors[i] @ q + b · item_biases[i]  ==  [item_vectors[i], item_biases[i]] @ [q, b]
 """
@@ -18,5 +18,5 @@ def item_vectors(model: Model) -> Floats:
 
 
 def query_vector(query: Floats, bias: float = 1.0) -> Floats:
-    """Return a shopper's vector, (dimension + 1,), by which biases count `bias` times."""
+    """Return a shopper's vector, (dimension + 1,), in which biases have the factor `bias`."""
     return np.append(query, np.float32(bias))

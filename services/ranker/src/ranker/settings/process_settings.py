@@ -39,8 +39,8 @@ class RankerSettings(
     need the same key, and a generated key has no copy."""
 
     nominate_in_memory_items: int = Field(default=200_000, ge=0)
-    """Number of a model's products up to which candidates are computed in memory. For a larger one
-    the gateway searches the index, into which the worker published them (RANKER_PUBLISH)."""
+    """Number of a model's products up to which candidates are computed in memory. For larger models
+    the gateway searches the index, into which the worker publishes them (RANKER_PUBLISH)."""
 
     answer_days: float = Field(default=30.0, gt=0, le=3650)
     """Days for which an answer's record is kept, unless the record sets its own expiry."""
@@ -154,7 +154,7 @@ class TrainSettings(WorkerSettings):
 
     @property
     def training(self) -> dict[str, Any]:
-        """Return what a training goes by where its job says nothing, as parameters of jobs."""
+        """Return the default parameters of training jobs."""
         file = self.recipe_file
         return {
             "recipe": self.recipe.json(),
@@ -165,5 +165,5 @@ class TrainSettings(WorkerSettings):
 
     @property
     def recipe(self) -> Recipe:
-        """Return the recipe of the file, with the settings by which events are read."""
+        """Return the recipe of the file, with the settings for weighting events."""
         return self.recipe_file.recipe(self.signals)

@@ -15,7 +15,7 @@ DEFAULT = Recipe()
 OLD_PREFIX = "RANKER_TRAIN_"
 """Prefix of the variables that held the recipe up to 0.15."""
 RENAMED = {"attributes": "attribute_keys"}
-"""Keys of the file whose old variables had other names."""
+"""Keys of the file whose former variables had other names."""
 
 
 def _ranged(name: str, default: float) -> Any:
@@ -98,7 +98,7 @@ class RecipeFile(BaseModel):
     needs up to five more fits."""
 
     def recipe(self, signals: Signals) -> Recipe:
-        """Return the recipe; `signals` says how it reads events."""
+        """Return the recipe; `signals` holds the weights of events."""
         names = (*RANGES, "loss", "user_ids", "item_item", "attribute_keys")
         return Recipe(**{name: getattr(self, name) for name in names}, signals=signals)
 
@@ -123,11 +123,11 @@ def read_recipe(given: Any) -> Any:
     except OSError as error:
         raise ValueError(f"can't be read: {error.strerror}") from None
     except (UnicodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"is no TOML: {error}") from None
+        raise ValueError(f"is not TOML: {error}") from None
 
 
 def _old_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the keys of the file by the variables that stood for them."""
+    """Return the keys of the file by their former variables."""
     names = sorted(name for name in environment if name.upper().startswith(OLD_PREFIX))
     old = {name: name.upper().removeprefix(OLD_PREFIX).lower() for name in names}
     keys = {name: RENAMED.get(key, key) for name, key in old.items()}

@@ -33,7 +33,7 @@ class RecordSettings(MigrationSettings):
         yield from super().unsafe()
         url, variable = self.database_url.get_secret_value(), self.variable("database_url")
         if has_guessable_password(url):
-            yield f"{variable}: has a password that anybody guesses: change it"
+            yield f"{variable}: has a well-known password: change it"
         yield from self.unsafe_store(variable, tls_remedy(url))
 
 
@@ -60,7 +60,7 @@ class KeySettings(ServiceSettings):
 
 
 def _known_log(brokers: tuple[str, ...]) -> tuple[str, ...]:
-    """`brokers`, if a client of theirs is installed. Raises ValueError."""
+    """Return `brokers` if a Kafka client is installed. Raise ValueError."""
     bad = [one for one in brokers if not re.fullmatch(r"[^\s,:/@]+:\d{1,5}", one)]
     if bad:
         raise ValueError(f"{', '.join(bad)}: not host:port")

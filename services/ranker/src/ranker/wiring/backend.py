@@ -35,7 +35,7 @@ class Backend:
 
     database: Database
     channel: grpc.aio.Channel
-    """To the retriever."""
+    """Channel to the retriever."""
     jobs: Jobs
     registry: ModelRegistry
     store: ModelStore
@@ -46,7 +46,7 @@ class Backend:
 
 @asynccontextmanager
 async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
-    """Open the backend, and close it at the end. Migrates nothing."""
+    """Open the backend, and close it at the end. The record is not migrated."""
     database = Database(
         settings.database_url.get_secret_value(),
         migrations=MIGRATIONS,
@@ -78,8 +78,8 @@ def settle_record(database: Database, settings: WorkerSettings) -> None:
 
 
 def log_access(settings: LogSettings) -> "Access | None":
-    """Return how to reach the log of events, None without one; Unreadable if its files are
-    unusable."""
+    """Return the address and credentials of the event log, None without one. Raise Unreadable if
+    its files are unusable."""
     if not settings.kafka_brokers:
         return None
     from ranker.adapters.kafka import Access  # the extra `kafka`

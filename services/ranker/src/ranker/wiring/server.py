@@ -1,4 +1,4 @@
-"""The ranker's server: its record, its key, its models at hand and its services."""
+"""The ranker's server: its record, its key, its loaded models and its services."""
 
 import asyncio
 import sys
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from ranker.adapters.kafka import KafkaSink
 
 CLOSE_SECONDS = 5.0
-"""Seconds for which a stopping server goes on storing answers."""
+"""Seconds for which a stopping server continues to store answers."""
 
 
 def check_file(settings: RankerSettings) -> None:
@@ -62,8 +62,8 @@ def check_file(settings: RankerSettings) -> None:
 
 
 async def open_key(database: Database, settings: RankerSettings) -> Pseudonyms:
-    """Return the key that the store is bound to; KeyUnusable. A store that has a key never gets a
-    new one."""
+    """Return the key of the store. Raise KeyUnusable. A key is created only for a store without
+    one."""
     create = settings.create_key and not await has_key(database)
     found = pseudonyms.load(settings.key_file, create=create)
     await check_key(database, found)
@@ -71,7 +71,7 @@ async def open_key(database: Database, settings: RankerSettings) -> Pseudonyms:
 
 
 def open_sink(settings: RankerSettings) -> "KafkaSink | None":
-    """Return the log that events go to first; None: they go into the record."""
+    """Return the event log, None if events are written to the record directly."""
     access = log_access(settings)
     if access is None:
         return None
@@ -131,10 +131,9 @@ def _loader(registry: ModelRegistry, store: ModelStore) -> LoadVersion:
 
 
 def calculate_alone() -> None:
-    """Have NumPy's products done by the thread that asks for them.
-
-    A request's are small: 500 candidates take 2 µs by one thread. Shared among threads they wait
-    for the last one to be given a core, which on a busy machine took 2 ms (measured 2026-11).
+    """Limit NumPy's matrix products to the calling thread. Those of a request are small: 500
+    candidates take 2 µs in one thread. With several threads a product waits until each gets a core,
+    which took 2 ms on a busy machine (measured 2026-11).
     """
     threadpool_limits(limits=1, user_api="blas")
 

@@ -1,4 +1,4 @@
-"""Trainings of a process of their own, and trainings that a timer asks for."""
+"""Training in a separate process, and trainings requested by a timer."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ ENDED = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
 async def do(job_id: str) -> int:
-    """Run the job and report on standard output how it goes; the exit status."""
+    """Run the job, report progress on standard output and return the exit status."""
     settings = startup.load(TrainSettings, to_retriever)
     startup.observe("ranker-train", settings, settings.log_level)
 
@@ -48,7 +48,7 @@ async def do(job_id: str) -> int:
 
 
 async def ask(catalog_id: str, *, incremental: bool, promote: bool) -> int:
-    """Ask for a training and see it through; the exit status."""
+    """Request a training, wait for its end and return the exit status."""
     settings = startup.load(TrainSettings, to_retriever)
     startup.observe("ranker-train", settings, settings.log_level)
     if catalog_id not in settings.catalogs:

@@ -78,7 +78,7 @@ def loops(
 def jobs_of(
     settings: WorkerSettings, made: Backend, selections: SelectionRecord, stop: asyncio.Event
 ) -> dict[str, Do]:
-    """Return what the worker does for each kind of job but publications."""
+    """Return the worker's function for each kind of job, without publications."""
     jobs, exports = made.jobs, ExportStore(settings.export_store)
     return {
         **trainings(jobs, train_command, stop),
@@ -90,7 +90,7 @@ def jobs_of(
 
 
 def noted(settings: WorkerSettings, do: Do) -> Do:
-    """Return `do` with a note of each purge beside the backups, if there are backups."""
+    """Wrap `do` to note each purge beside the backups, if backups are configured."""
     if not settings.backups:
         return do
     backups = record_backups(settings.backups, settings.backup_keys_file)
@@ -120,7 +120,7 @@ def optional_loops(
         for catalog_id in catalogs:
             look = partial(nightly.look, catalog_id)
             yield repeat(
-                *(look, LOOK_SECONDS, stop, "night not worked on", f"nights of {catalog_id}"),
+                *(look, LOOK_SECONDS, stop, "nightly training failed", f"nights of {catalog_id}"),
                 catalog_id=catalog_id,
             )
     if (access := log_access(settings)) is not None:
@@ -133,4 +133,4 @@ def optional_loops(
         days, reference = settings.health_days, settings.health_reference_days
         compared = partial(health.windows, days=days, reference_days=reference)
         watch = Watch(made.database, made.store, catalogs, every, compared)
-        yield repeat(watch.look, min(every, LOOK_SECONDS), stop, "feedback not looked at")
+        yield repeat(watch.look, min(every, LOOK_SECONDS), stop, "feedback check failed")

@@ -1,1 +1,1 @@
-"""What the worker does beside the server."""
+"""Background loops of the worker."""

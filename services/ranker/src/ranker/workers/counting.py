@@ -23,15 +23,15 @@ PRODUCTS = 500
 COUNTING, GROUPING = "counting", "grouping"
 """Names of the loops; see servicekit.liveness."""
 AGAIN_SECONDS = 30.0
-"""Seconds until a retriever that did not answer is called again."""
+"""Seconds between retries of a retriever that does not respond."""
 
 COUNTED = Counter(
     "sightline_ranker_counted_days_total",
-    "Days of shoppers that were counted for recommenders; a day counts anew with each event.",
+    "Shoppers' days that were counted for recommenders; each new event makes its day count again.",
 )
 LAG = Gauge(
     "sightline_ranker_count_lag_seconds",
-    "How long the oldest event that was counted last had waited; 0 when none waits.",
+    "Waiting time of the oldest event in the last counted batch; 0 if none waits.",
 )
 
 Read = Callable[[str, Sequence[str]], Awaitable[Mapping[str, Product]]]
@@ -39,7 +39,8 @@ Read = Callable[[str, Sequence[str]], Awaitable[Mapping[str, Product]]]
 
 
 async def count(database: Database, signals: Signals, stop: asyncio.Event) -> None:
-    """Count all that waits, in small transactions with pauses: others write meanwhile."""
+    """Count all queued days, in small transactions with pauses, so that events can be written
+    meanwhile."""
     while not stop.is_set():
         LIVENESS.report(COUNTING)
         began = time.monotonic()
@@ -68,8 +69,8 @@ class Grouper:
     _not_before: float = field(init=False, default=0.0)
 
     async def look(self) -> None:
-        """Ask for groups of counted products; failures of the retriever are logged, and counting
-        goes on."""
+        """Read the groups of counted products; failures of the retriever are logged, and counting
+        continues."""
         if time.monotonic() < self._not_before:
             return
         LIVENESS.report(GROUPING)
@@ -92,5 +93,5 @@ class Grouper:
         return len(items)
 
     def _old(self) -> int:
-        """Return the time (microseconds) before which an answer of the retriever is too old."""
+        """Return the time (microseconds) before which stored groups are outdated."""
         return self.clock() - int(self.refresh_seconds * 1e6)

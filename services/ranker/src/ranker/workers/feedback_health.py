@@ -25,23 +25,23 @@ from servicekit.clock import now_micros
 from servicekit.sql import Database
 
 MOST_ANSWERS = 2_000
-"""Answers of the present, and of the reference, whose candidates are read: the newest. With ten
-shown products each that is 20,000 impressions."""
+"""Maximum number of newest answers, of the present and of the reference, whose candidates are read.
+With ten shown products each, that is 20,000 impressions."""
 CONVERSION_MICROS = 7 * DAY_MICROS
 
 DRIFT = Gauge(
     "sightline_feedback_drift",
-    "Whether something of the feedback is further from its reference than chance explains.",
+    "1 if any feedback metric differs significantly from its reference, else 0.",
     ("catalog", "item"),
 )
 UNJOINED = Gauge(
     "sightline_feedback_unjoined_share",
-    "Share of the events with an attribution token, of the present, that found no answer.",
+    "Share of recent events with an attribution token whose answer was not found.",
     ("catalog",),
 )
 COMPUTED = Gauge(
     "sightline_feedback_compute_timestamp_seconds",
-    "When feedback was looked at last, seconds since 1970; of several catalogs the earliest.",
+    "Time of the last feedback check, seconds since 1970; the earliest of all catalogs.",
 )
 
 Blend = Mapping[str, float]
@@ -60,10 +60,8 @@ class Watch:
         *,
         clock: Callable[[], int] = now_micros,
     ) -> None:
-        """Set what is watched and how often.
-
-        `compared`: returns the windows to compare at a time of `clock` (microseconds since 1970,
-        UTC).
+        """Set the catalogs to watch and the interval. `compared` returns the windows to compare at
+        a time of `clock` (microseconds since 1970, UTC).
         """
         self._catalogs, self._every_seconds = catalogs, every_seconds
         self._store, self._compared, self._clock = store, compared, clock
@@ -72,7 +70,7 @@ class Watch:
         self._registry = ModelRegistry(database)
 
     async def look(self) -> None:
-        """Look at the catalogs that are due, and export what is kept of all."""
+        """Check the catalogs that are due, and export the stored results of all."""
         found: dict[str, Health] = {}
         due = self._clock() - round(self._every_seconds * 1e6)
         for catalog_id in self._catalogs:
@@ -129,7 +127,7 @@ class Watch:
             return None
 
     async def _candidate(self, catalog_id: str, serving: str) -> Candidate | None:
-        """Return the newest model unless it is the one that serves."""
+        """Return the newest model unless it is the serving one."""
         newest = await self._registry.list(catalog_id, limit=1, before=None)
         if not newest or newest[0].version == serving:
             return None
@@ -142,7 +140,7 @@ class Watch:
 
 
 def _export(found: Mapping[str, Health]) -> None:
-    """Set the metrics; where catalogs are many, the worst under one label."""
+    """Set the metrics; if there are many catalogs, the worst value of all under one label."""
     drift: dict[tuple[str, str], bool] = {}
     lost: dict[str, float] = {}
     for catalog_id, seen in found.items():

@@ -1,14 +1,14 @@
 """`python -m ranker.worker`: runs the ranker's jobs, one at a time.
 
 Purges and exports of events run in this process (see events/). So do publications of models (see
-models/publish.py), beside the other jobs, for they may have to wait for the retriever. What is too
-old is deleted here all the time (see events/event_retention.py), and feedback looked at from time
-to time (see feedback_health.py).
+learning/publish.py), beside the other jobs, because they may wait for the retriever. Expired data
+is deleted continuously (see events/event_retention.py), and feedback is checked periodically (see
+feedback_health.py).
 
-A training or an evaluation is a process of its own, so that it can be killed, cancelled or run out
-of memory without touching anything else. This process holds the job's claim and keeps it alive.
-When the training dies without a word, or this process does, the claim runs out and the job is taken
-up again; nothing that serves is touched, because a model serves only once it is promoted.
+A training or an evaluation is a separate process, so that it can be killed, cancelled or run out of
+memory without affecting other work. This process holds and renews the job's claim. If the training
+or this process dies, the claim expires and the job is claimed again. The serving model is not
+affected, because a model serves only after its promotion.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ class TrainingDied(Exception):
 
 
 def train_command(job_id: str) -> Sequence[str]:
-    """Return the command of a training, which ends when this process does."""
+    """Return the command of a training process, which ends with this process."""
     parent = str(os.getpid())
     return (sys.executable, "-m", "ranker.train", "--job", job_id, "--parent", parent)
 
@@ -79,8 +79,8 @@ async def work(
     name: str = "ranker-worker",
     tidy: Tidy | None = None,
 ) -> None:
-    """Claim and do jobs of these kinds until `stop` is set; one in progress is then left to be
-    claimed anew. `tidy` is called after each training."""
+    """Claim and run jobs of these kinds until `stop` is set; a running job is then left to be
+    claimed again. `tidy` is called after each training."""
     me = worker_id(name)
 
     async def look() -> None:
@@ -94,11 +94,11 @@ async def work(
             if tidy is not None and job.kind == TRAIN:
                 await tidy(job.catalog_id)
 
-    await repeat(look, poll_seconds, stop, "job not worked on")
+    await repeat(look, poll_seconds, stop, "claiming a job failed")
 
 
 async def run_job(jobs: Jobs, job: Job, do: Do, stop: asyncio.Event) -> None:
-    """Do one claimed job to its end, or to where it has to be left."""
+    """Run one claimed job until it ends, is lost or has to be left."""
     log = telemetry.get_logger().bind(job_id=job.id, kind=job.kind, attempt=job.attempts)
     log.info("job begun")
     try:
@@ -110,11 +110,11 @@ async def run_job(jobs: Jobs, job: Job, do: Do, stop: asyncio.Event) -> None:
     except JobClaimLost:
         log.warning("job lost to another worker")
     except Interrupted:
-        log.info("job left; it is free again when its claim runs out")
+        log.info("job interrupted; it can be claimed again after its claim expires")
     except TrainingDied:
-        log.warning("training died; the job is free again when its claim runs out")
+        log.warning("training died; its job can be claimed again after its claim expires")
     except Unavailable:
-        raise  # the store is down: the job is free again when its claim expires
+        raise  # the store is down: the job can be claimed again after its claim expires
     except Exception as error:
         named = isinstance(error, ServiceError)
         log.warning("job ended", reason=getattr(error, "reason", ""), exc_info=not named)
@@ -122,7 +122,7 @@ async def run_job(jobs: Jobs, job: Job, do: Do, stop: asyncio.Event) -> None:
 
 
 async def finish(jobs: Jobs, job: Job, result: dict[str, str], stop: asyncio.Event) -> None:
-    """Report the result, as often as it takes: hours of training may stand behind it."""
+    """Report the result, with retries, because a training may have taken hours."""
     while True:
         try:
             return await jobs.finish(job.id, result)
@@ -133,7 +133,8 @@ async def finish(jobs: Jobs, job: Job, result: dict[str, str], stop: asyncio.Eve
 
 
 async def _supervise(jobs: Jobs, command: Command, stop: asyncio.Event, job: Job) -> dict[str, str]:
-    """Follow the process; its result. Raises TrainingFailed, TrainingDied or what `jobs` says."""
+    """Follow the process and return its result. Raise TrainingFailed, TrainingDied or errors of
+    `jobs`."""
     process = await asyncio.create_subprocess_exec(
         *command(job.id),
         stdin=asyncio.subprocess.DEVNULL,
@@ -144,7 +145,7 @@ async def _supervise(jobs: Jobs, command: Command, stop: asyncio.Event, job: Job
         done, total = job.done, job.total
         async for line in _lines(process, stop):
             if "result" in line:
-                with contextlib.suppress(TimeoutError):  # it has spans to send
+                with contextlib.suppress(TimeoutError):  # it exports its spans
                     await asyncio.wait_for(process.wait(), LAST_SECONDS)
                 return {str(key): str(value) for key, value in line["result"].items()}
             if "error" in line:
@@ -155,7 +156,9 @@ async def _supervise(jobs: Jobs, command: Command, stop: asyncio.Event, job: Job
             with contextlib.suppress(Unavailable):
                 await jobs.progress(job.id, done, total)
         if not stop.is_set() and await process.wait() > 0:
-            raise TrainingFailed("the training ended by a mistake of ours; see the log", "INTERNAL")
+            raise TrainingFailed(
+                "the training failed with an internal error; see the log", "INTERNAL"
+            )
         raise TrainingDied
     finally:
         await _end(process)
@@ -164,9 +167,9 @@ async def _supervise(jobs: Jobs, command: Command, stop: asyncio.Event, job: Job
 async def _lines(
     process: asyncio.subprocess.Process, stop: asyncio.Event
 ) -> AsyncIterator[dict[str, Any]]:
-    """Yield the process's lines of JSON, and an empty one each silent second so that a cancel is
-    seen. Ends with the process, or at once when `stop` is set."""
-    assert process.stdout is not None  # noqa: S101 - asked for above
+    """Yield the process's lines of JSON, and an empty line for each second without output, so that
+    a cancellation is noticed. End with the process, or immediately when `stop` is set."""
+    assert process.stdout is not None  # noqa: S101 - requested above
     reading = asyncio.ensure_future(process.stdout.readline())
     try:
         while not stop.is_set():
@@ -184,7 +187,7 @@ async def _lines(
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
-    """Return the line as JSON; {} for output of a library."""
+    """Parse the line as JSON; {} for output of libraries."""
     try:
         found = json.loads(line)
     except ValueError:

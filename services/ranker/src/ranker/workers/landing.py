@@ -30,15 +30,15 @@ LANDING = "event log"
 
 LANDED = Counter(
     "sightline_ranker_sink_events_total",
-    "Events that came out of the log, by outcome: NEW, DUPLICATE, CONFLICT (another event has the"
+    "Events read from the log, by outcome: NEW, DUPLICATE, CONFLICT (another event has the"
     " id), PURGED while they waited, ILLEGIBLE, FORGED (no ranker signed the entry).",
     ("outcome",),
 )
 LANDED.labels("FORGED")  # 0 until the first one, so that its alert sees the increase
 LAG = Gauge(
     "sightline_ranker_sink_lag_seconds",
-    "How long the oldest event of the batch that is being brought from the log into the record has"
-    " waited since it was taken in; 0 when none waits.",
+    "Age, since its receipt, of the oldest event in the batch that is being copied from the log to"
+    " the record; 0 if none waits.",
 )
 
 
@@ -73,10 +73,11 @@ class Landing:
     _held: Sequence[LogMessage] = field(init=False, default=())
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Go on until `stop` is set, whatever is away meanwhile."""
+        """Copy events until `stop` is set, with retries while the log or the record is
+        unavailable."""
         try:
             look = partial(self._until, stop)
-            await repeat(look, AGAIN_SECONDS, stop, "events not brought from the log", LANDING)
+            await repeat(look, AGAIN_SECONDS, stop, "events not copied from the log", LANDING)
         finally:
             await asyncio.to_thread(self.log.close)
 
@@ -85,7 +86,7 @@ class Landing:
             await self.look()
 
     async def look(self) -> None:
-        """Store one batch: the held one, else the next."""
+        """Store one batch: the one held for a retry, else the next."""
         LIVENESS.report(LANDING)
         self._held = self._held or await asyncio.to_thread(self.log.next, BATCH, WAIT_SECONDS)
         if not self._held:
@@ -128,8 +129,8 @@ def _signature(message: LogMessage) -> str:
 
 
 def _event(message: LogMessage) -> StoredEvent | None:
-    """Return the message's event; None, with a log line, if no ranker wrote it. Raises
-    OfLaterRelease, for which the topic waits for a newer worker."""
+    """Return the message's event; log and return None if it is invalid. Raise OfLaterRelease; the
+    partition then waits for a newer worker."""
     try:
         stored = unpacked(message.value() or b"")
         someone = Shopper(Identity.USER, stored.actor)
@@ -137,7 +138,7 @@ def _event(message: LogMessage) -> StoredEvent | None:
             raise Illegible(wrong.reason)  # noqa: TRY301
     except Illegible as error:
         place = {"partition": message.partition(), "offset": message.offset()}
-        telemetry.get_logger().warning("event not legible", why=str(error), **place)
+        telemetry.get_logger().warning("event not readable", why=str(error), **place)
         LANDED.labels("ILLEGIBLE").inc()
         return None
     return stored

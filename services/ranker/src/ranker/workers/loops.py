@@ -16,9 +16,9 @@ async def repeat(
     alive: str = "",
     **about: str,
 ) -> None:
-    """Look at once and then every so many seconds, until `stop` is set. A look that fails is logged
-    as `failed`, with what it was about; the other loops go on. `alive`: what the process counts as
-    hung without (see servicekit.liveness); a long look says so itself that it goes on."""
+    """Call `look` immediately and then every `seconds`, until `stop` is set. A failed call is
+    logged as `failed`; the other loops continue. `alive` is the name under which
+    liveness is reported (servicekit.liveness); a long call must report it itself."""
     log = telemetry.get_logger().bind(**about)
     while not stop.is_set():
         if alive:

@@ -17,7 +17,8 @@ from servicekit import telemetry
 from servicekit.jobs import Jobs, JobState
 
 NIGHT = timedelta(hours=20)
-"""Minimum age of the newest model for making up a night that began before this worker started."""
+"""Minimum age of the newest model for running a night's training that was due before this worker
+started."""
 
 
 Load = Callable[[str, str], Awaitable[Model]]
@@ -27,7 +28,8 @@ Load = Callable[[str, str], Awaitable[Model]]
 async def judge(
     catalog_id: str, version: str, registry: ModelRegistry, load: Load, now_micros: int
 ) -> None:
-    """Promote a model if its evidence is enough, its files are good, and it never was before."""
+    """Promote a model if its evaluation passes, its files are valid, and it was never promoted
+    before."""
     log = telemetry.get_logger().bind(catalog_id=catalog_id, model_version=version)
     model = await registry.get(catalog_id, version)
     if model.promoted_micros is not None:
@@ -59,7 +61,8 @@ class Nightly:
         self._started = self._now()
 
     async def look(self, catalog_id: str) -> None:
-        """Ask for the night's training if it is due, and promote its model if it may be."""
+        """Request the night's training if it is due, and promote its model if `judge` permits
+        it."""
         night = self._now().replace(hour=self.hour, minute=0, second=0, microsecond=0)
         if night > self._now() or not await self._due(catalog_id, night):
             return
@@ -78,7 +81,7 @@ class Nightly:
         if not newest:
             return False
         trained = datetime.fromtimestamp(newest[0].trained_micros / 1e6, UTC)
-        made_tonight = trained >= night  # for the job that is requested again
+        made_tonight = trained >= night  # also for a repeated request of the job
         return made_tonight or self._now() - trained > NIGHT
 
     def _now(self) -> datetime:

@@ -19,8 +19,8 @@ class Publisher:
     _asked: set[str] = field(init=False, default_factory=set)
 
     async def follow(self) -> None:
-        """Look what serves: in the record and not in the call that promotes, so that nothing is
-        missed when either dies."""
+        """Request publications of the serving models in the record. Reading the record, instead of
+        acting in PromoteModel, misses no promotion if a process dies."""
         for catalog_id, model in (await self.registry.promoted(self.catalogs)).items():
             key = f"serving {model.version} since {model.promoted_micros}"
             if f"{catalog_id} {key}" not in self._asked:

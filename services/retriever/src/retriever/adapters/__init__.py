@@ -1,1 +1,1 @@
-"""One module for each thing outside: the engine, the photo store, the embedder, backup files."""
+"""Adapters: the engine, the photo store, the embedder, backup files."""

@@ -1,9 +1,9 @@
-"""Files that survive a power cut, many for the price of one.
+"""Durable writes of files, with group commit.
 
 A file and each new folder above it need a sync of their own, one after another: five for a photo,
-in threads that wait for the same journal. Here the files that came while the disk was busy are
-written together, and one syncfs(2) makes them durable: the group commit of databases. A slow disk
-makes larger groups, not a longer queue.
+in threads that wait for the same journal. Here the files that arrived while the disk was busy are
+written together, and one syncfs(2) makes them durable, like the group commit of databases. A slow
+disk makes larger groups, not a longer queue.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 MOST_BYTES = 64 * 2**20
-"""Bytes of a group from which on it takes no more files."""
+"""Bytes of a group above which no further files are added to it."""
 
 ASIDE = ".old-"
 """Name prefix of a file that is about to be deleted."""
@@ -48,7 +48,7 @@ class DurableFolder:
         self._thread = ThreadPoolExecutor(1, "durable")
 
     def close(self) -> None:
-        """Wait for the group under way."""
+        """Wait for the current group."""
         self._thread.shutdown(wait=True)
 
     async def write(self, path: Path, data: bytes) -> Mark | None:
@@ -77,7 +77,7 @@ class DurableFolder:
             files = [(item.path, item.data) for item in group]
             try:
                 outcomes = await loop.run_in_executor(self._thread, write, self._root, files)
-            except Exception as error:  # the folder itself, or the thread that is gone
+            except Exception as error:  # the folder is missing, or the thread has ended
                 outcomes = [error for _ in group]
             for item, outcome in zip(group, outcomes, strict=True):
                 if item.durable.done():
@@ -97,10 +97,10 @@ class DurableFolder:
 
 
 def write(root: Path, files: Sequence[tuple[Path, bytes]]) -> list[Exception | Mark | None]:
-    """Make files below `root` durable together. Return the error of each, or the mark of a new
-    one. Raises OSError."""
+    """Make files below `root` durable together. Return for each its error, or its mark if it is
+    new. Raise OSError."""
     root.mkdir(parents=True, exist_ok=True)
-    # Opened before the first byte is written: what fails from then on is reported to it.
+    # Opened before the first byte is written, so that syncfs reports all later errors.
     with _opened(root) as folder:
         locked = _locks(folder, fcntl.LOCK_SH)
         outcomes = [_write(path, data) for path, data in files]

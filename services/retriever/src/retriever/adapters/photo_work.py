@@ -1,5 +1,5 @@
-"""What the processes that decode do for the retriever, how they are asked, and what their answers
-mean: see servicekit/decoding_process.py."""
+"""Requests and results of the retriever's decoding processes: see
+servicekit/decoding_process.py."""
 
 import struct
 from typing import Final
@@ -41,6 +41,6 @@ def understood(facts: tuple[int, int, int], photo: bytes, limits: PhotoLimits) -
     """
     width, height, perceptual_hash = facts
     if not 1 <= width * height <= limits.max_pixels:
-        raise ValueError("the photo can't have such a size")
+        raise ValueError("the photo has an invalid size")
     kind = photos.MEDIA_TYPES[photos.sniff(photo)]
     return PhotoInfo(photos.image_id(photo), kind, width, height, perceptual_hash)

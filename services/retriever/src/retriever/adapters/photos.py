@@ -1,8 +1,8 @@
 """Photos by their content: <root>/<catalog>/<2 hex>/<2 hex>/<sha256>, in a folder or a bucket.
 
-A photo's name is the hash of its bytes and nothing that a caller chose. It is durable before the
-record mentions it, and never changed afterwards. Photos that no product has any more stay for a
-while: another catalog page, an answer record or an import under way may still name them.
+A photo's name is the hash of its bytes. It is durable before the record mentions it, and never
+changes afterwards. Photos without a product are kept for a while, because a catalog page, an answer
+record or an open import may still name them.
 """
 
 import asyncio
@@ -40,7 +40,8 @@ T = TypeVar("T")
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 RENEW_SECONDS = 3_600.0
-"""An object in a bucket that comes again is written again if it is older than that."""
+"""Age, in seconds, from which an object in a bucket is written again when the same photo is
+uploaded."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -57,8 +58,8 @@ class PhotoStore:
     ) -> None:
         """Prepare the store. `url`: a folder, or a URL of fsspec (`s3://bucket/prefix`).
 
-        Photos are looked at in `decoders`, by default two processes that the first photo starts.
-        By default nothing may be fetched.
+        Photos are decoded in `decoders`, by default two processes that the first photo starts. By
+        default no address may be fetched.
         """
         self._files, self._root = fsspec.core.url_to_fs(url)
         self._limits = limits or photos.PhotoLimits()
@@ -69,11 +70,11 @@ class PhotoStore:
         self._folder = DurableFolder(Path(self._root)) if local else None
 
     async def start(self) -> None:
-        """Have the processes that look at photos ready. Raises DecodingUnavailable."""
+        """Start the processes that decode photos. Raise DecodingUnavailable."""
         await self._decoders.start()
 
     def close(self) -> None:
-        """Wait for the files under way."""
+        """Wait for writes in progress."""
         self._decoders.close()
         self._io.shutdown(wait=True, cancel_futures=True)
         if self._folder is not None:

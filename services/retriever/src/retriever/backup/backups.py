@@ -1,7 +1,6 @@
-"""Backups: a catalog into a folder of files, and back.
-
-Both are jobs. A backup is the record at one commit, read in one transaction while writes go on,
-and the photos that it names, which never change. What restores it is in `restores`.
+"""Backups of a catalog as a folder of files, and their restore. Both are jobs. A backup is the
+record at one commit, read in one transaction while writes go on, and the photos that it names,
+which never change. `restores` restores a backup.
 """
 
 import asyncio
@@ -33,7 +32,7 @@ BACKUP, RESTORE = "backup", "restore"
 KINDS = (BACKUP, RESTORE)
 MOST_PHOTOS = 64
 MOST_PHOTO_BYTES = 32 * 2**20
-"""Photos in memory at once; a single one may be larger."""
+"""Maximum bytes of photos in memory at once; a single photo may be larger."""
 DEFAULT_PAGE, MAX_PAGE = 50, 200
 
 
@@ -67,14 +66,13 @@ class Quota:
     """Bytes at which no further backup is begun; 0: no limit."""
 
 
-# Asked for
+# Requests
 
 
 async def create(
     catalog_id: str, store: Backups, jobs: Jobs, quota: Quota, *, now: int, request_id: str
 ) -> Job:
-    """Ask for a backup. Raises BackupQuota. A request that is sent again with its id is answered
-    with its job."""
+    """Request a backup. A repeated request id returns the existing job. Raise BackupQuota."""
     known = await jobs.find(BACKUP, catalog_id, request_id) if request_id else None
     if known is not None:
         return known
@@ -132,7 +130,7 @@ async def ask_restore(
     """Ask for a restore; `unsigned`: accept an unsigned one. Raises BackupNotFound,
     BackupUnsigned, BackupCatalogMismatch, CatalogNotEmpty.
 
-    A request that is sent again with its id is answered with its job, whatever is there by then.
+    A repeated request id returns the existing job, even if the catalog has products by then.
     """
     source = source or catalog_id
     asked = json.dumps([backup_id, source, force, *["unsigned"] * unsigned])
@@ -144,7 +142,7 @@ async def ask_restore(
     check_catalog(found, source)
     before = await record.commit_number(catalog_id)
     if not force:
-        # What is written from now on counts as newer than the backup.
+        # Later writes count as newer than the backup.
         held = await record.tally(catalog_id, CatalogPart(All(), before, None, 1))
         if held.product_ids:
             raise CatalogNotEmpty
@@ -164,7 +162,7 @@ def check_catalog(manifest: Manifest, source: str) -> None:
         raise BackupCatalogMismatch(source, manifest.catalog_id)
 
 
-# Done
+# Execution
 
 
 async def back_up(job: Job, deps: BackupTools, service_version: str) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
-"""A backup back into the record: all of it checked first, then written batch by batch.
+"""Restore of a backup into the record: it is checked completely, then written batch by batch.
 
-It goes on after a kill by doing again what it did: photos have their hash for a name, and a product
-that was written whole after the restore was asked for, by a caller or by an earlier attempt, stays
-as it is. The index follows by the outbox, as after any write.
+After a kill it is repeated from the start: photos are named by their hash, and a product that was
+written whole after the restore was requested, by a caller or by an earlier attempt, is not changed.
+The index is updated through the outbox, as after any write.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ async def _restore(
         await store.run(lambda: check_tables(reader, record, progress))
         await _take_photos(job, reader, deps, progress)
         await store.run(reader.end)
-        # All of it is sound. From here on it counts.
+        # The backup is valid. From here on the record changes.
         left_out = await _register(job, generations, prefix, record)
         await _write(job, reader, deps, progress)
         deleted = await _sweep(job, record, progress) if job.params["force"] else 0
@@ -95,7 +95,7 @@ async def _restore(
     }
 
 
-# Checked
+# Checks
 
 
 def check_tables(reader: ArchiveReader, record: BackupRecord, progress: Progress) -> None:
@@ -124,7 +124,7 @@ def _checked_images(batches: Iterator[list[Row]]) -> Names:
         for row in batch:
             numbers = (row["size"], row["width"], row["height"], row["create_time"] + 1)
             if not _IMAGE.fullmatch(row["image_id"]) or not all(0 < n < 2**62 for n in numbers):
-                raise _damaged("images", "holds what is no photo")
+                raise _damaged("images", "holds an invalid photo")
         parts.append(np.array([row["image_id"] for row in batch], "S64"))
     names: Names = np.concatenate(parts)
     if (names[1:] == names[:-1]).any() or (np.sort(names) != names).any():
@@ -136,10 +136,10 @@ def _check_known(table: str, names: Names, image_ids: Sequence[str]) -> None:
     try:
         wanted = np.array(image_ids, "S64")
     except UnicodeError as error:
-        raise _damaged(table, "names a photo that is not there") from error
+        raise _damaged(table, "names a missing photo") from error
     places = np.minimum(np.searchsorted(names, wanted), max(0, len(names) - 1))
     if len(wanted) and (not len(names) or (names[places] != wanted).any()):
-        raise _damaged(table, "names a photo that is not there")
+        raise _damaged(table, "names a missing photo")
 
 
 def _check_vectors(batch: Sequence[Row]) -> None:
@@ -147,9 +147,9 @@ def _check_vectors(batch: Sequence[Row]) -> None:
         named = _SPACE.fullmatch(row["space"]) and 0 < len(row["space_version"]) <= 256
         data = row["data"]
         if not named or not 0 < row["dimension"] <= MAX_DIMENSION:
-            raise _damaged("vectors", "holds a vector of no space")
+            raise _damaged("vectors", "holds a vector without a space")
         if len(data) != 4 * row["dimension"]:
-            raise _damaged("vectors", "holds a vector of another size than it says")
+            raise _damaged("vectors", "holds a vector whose size differs from its dimension")
         values = np.frombuffer(data, "<f4")
         if not np.isfinite(values).all() or not values.any():
             raise _damaged("vectors", "holds a vector that is not finite, or all zero")
@@ -189,14 +189,14 @@ def _joined(reader: ArchiveReader) -> Iterator[Products]:
             made.append((row, image_ids))
         yield made
     if ahead is not None:
-        raise _damaged("product_images", "names a product that is not there, or is not in order")
+        raise _damaged("product_images", "names a missing product, or is not sorted")
 
 
 def _placed(links: Sequence[Row]) -> tuple[str, ...]:
     image_ids = tuple(link["image_id"] for link in links)
     places = [link["position"] for link in links]
     if places != list(range(len(links))) or len(set(image_ids)) != len(links):
-        raise _damaged("product_images", "holds photos in no order")
+        raise _damaged("product_images", "holds unsorted photos")
     return image_ids
 
 
@@ -204,13 +204,13 @@ def _damaged(table: str, description: str) -> BackupDamaged:
     return BackupDamaged(table_file(table), description)
 
 
-# Written
+# Writes
 
 
 async def _take_photos(
     job: Job, reader: ArchiveReader, deps: BackupTools, progress: Progress
 ) -> None:
-    """Store the photos, each checked. They are named by their hash and count for nothing yet."""
+    """Check and store the photos. No product refers to them yet."""
     batches = reader.rows("images")
     while batch := await deps.store.run(lambda: next(batches, None)):
         for group in affordable(batch):
@@ -220,7 +220,7 @@ async def _take_photos(
 
 
 async def _put(catalog_id: str, image_id: str, data: bytes, photos: Photos) -> None:
-    with contextlib.suppress(ImageTakenDown):  # the record takes none of it either
+    with contextlib.suppress(ImageTakenDown):  # the record stores no such photo either
         await photos.put(catalog_id, image_id, data)
 
 
@@ -232,13 +232,13 @@ async def _register(
 
     The worker fills it from the record. It is active if its space has no other.
     """
-    # Vectors of products are not in the archive: who made them gives them to a generation anew, and
-    # the worker makes those of texts anew.
+    # Vectors of products are not in the archive: callers supply theirs again, and the worker
+    # recomputes those of texts.
     ordered = sorted((g for g in generations if not g.given), key=lambda g: not g.active)
     left_out = 0
     for held in ordered:
         registered = False
-        while not registered:  # the worker may make a space's first one meanwhile
+        while not registered:  # the worker may create a space's first generation meanwhile
             known = await record.history(job.catalog_id)
             names = {each.name: _name_here(each, known, job) for each in ordered}
             if _alike(held, known) is not None:
@@ -284,13 +284,13 @@ def _made(held: Generation, names: Mapping[str, str], job: Job, prefix: str) -> 
         held,
         catalog_id=job.catalog_id,
         name=name,
-        # The engine may hold a collection of the name from before what is restored was lost.
+        # The engine may still hold a collection of this name from before the loss.
         collection=collection_of(prefix, job.catalog_id, space, f"{name}/{job.id}"),
         predecessor=before if before != name else "",
         applied_seq=0,
         applied_time=0,
         check_wanted=True,
-        # Proven is what was proven here.
+        # Only verifications of this installation count.
         verification=None,
         forced=False,
     )
@@ -318,7 +318,7 @@ async def _write(job: Job, reader: ArchiveReader, deps: BackupTools, progress: P
 
 
 async def _sweep(job: Job, record: BackupRecord, progress: Progress) -> int:
-    """Delete what was there before and the backup does not hold; how much it was."""
+    """Delete products that the backup does not contain. Return their number."""
     deleted = 0
     async for count in sweep(job.catalog_id, All(), job.params["before"], record):
         deleted += count

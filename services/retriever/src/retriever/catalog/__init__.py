@@ -1,1 +1,1 @@
-"""Products in, out, listed and deleted."""
+"""Use cases of products: write, read, list, import and delete."""

@@ -1,9 +1,9 @@
-"""Deletion of unused photos: those of a failed write, and those that no product has any more.
+"""Deletion of unused photos: those of failed writes, and those that no product has any longer.
 
-An upload stores the bytes before the transaction that names them. So a photo goes only once no
-product had it for days, by the record's own notes of it, and its bytes only if none came meanwhile:
-what is uploaded at that very moment stays. A record that lost its products, or that is another one
-than the photos are of, takes as many days to do harm.
+An upload stores the bytes before the transaction that names them. A photo is therefore deleted only
+if no product had it for days, according to the record's notes, and its bytes only if they were not
+stored again meanwhile: a concurrent upload keeps them. If the record lost its products, or belongs
+to another photo store, no photo is deleted for that many days.
 """
 
 from prometheus_client import Counter
@@ -13,21 +13,18 @@ from retriever.ports.photos import PhotoFiles
 
 SHELVES = 256
 LOOK = 2_000
-"""Photos of the record that are looked at in one statement."""
+"""Photos of the record that are scanned in one statement."""
 BATCH = 200
-"""Photos that are forgotten in one transaction."""
+"""Photos that are deleted from the record in one transaction."""
 DAY = 86_400.0
 
-COLLECTED = Counter(
-    "sightline_photos_collected_total", "Photos that no product had for long and that were deleted."
-)
+COLLECTED = Counter("sightline_photos_collected_total", "Unused photos that were deleted.")
 
 
 async def collect(
     catalog_id: str, days: float, record: UnnamedRecord, files: PhotoFiles, now: float
 ) -> int:
-    """Note which photos nothing names, and delete those that nothing named for `days`; how many.
-
+    """Note unused photos, and delete those that were unused for `days`. Return the number deleted.
     `now`: seconds since 1970 (UTC).
     """
     await record.forget_named(catalog_id)
@@ -43,7 +40,7 @@ async def collect(
         if not unknown:
             continue
         for image_id in await record.taken_down(catalog_id, unknown):
-            await files.delete(catalog_id, image_id)  # it came while it was taken down
+            await files.delete(catalog_id, image_id)  # it was uploaded during the takedown
         await record.note_unnamed(catalog_id, unknown)
     before, count = now - days * DAY, 0
     while overdue := await record.overdue(catalog_id, int(before * 1e6), BATCH):

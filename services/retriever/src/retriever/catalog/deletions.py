@@ -21,9 +21,9 @@ CLOSE_IMPORT = "close_import"
 KINDS = (PURGE, CLOSE_IMPORT)
 SAMPLE = 20
 LOOK = 2_000
-"""Products looked at in one statement."""
+"""Products scanned in one statement."""
 BATCH = 500
-"""Products looked at, and deleted if they pass, in one transaction."""
+"""Products scanned, and deleted if they pass, in one transaction."""
 EVERYTHING = 2**63 - 1
 """A commit number that no write reaches."""
 
@@ -47,10 +47,8 @@ async def purge(
     force: bool,
     request_id: str,
 ) -> Purge:
-    """Count the products that pass; with `force`, ask for a job that deletes them.
-
-    `packed` is the filter as the worker will read it. A request that is sent again with its
-    `request_id` asks for no second job.
+    """Count the products that pass; with `force`, request a job that deletes them. `packed` is the
+    serialized filter for the worker. A repeated `request_id` returns the existing job.
     """
     before = await record.commit_number(catalog_id) if force else EVERYTHING
     count, sample = await _count(catalog_id, condition, before, record)
@@ -62,9 +60,8 @@ async def purge(
 
 
 async def delete(job: Job, condition: Filter, record: DeletionRecord, jobs: Jobs) -> int:
-    """Do a job of these kinds. Return the number of products deleted, also before a kill.
-
-    Raises JobCancelled, JobClaimLost.
+    """Run a job of these kinds. Return the number of products deleted, including those of earlier
+    attempts. Raise JobCancelled, JobClaimLost.
     """
     before, total = int(job.params["before"]), int(job.params["count"])
     done = 0
@@ -81,7 +78,8 @@ async def delete(job: Job, condition: Filter, record: DeletionRecord, jobs: Jobs
 async def sweep(
     catalog_id: str, condition: Filter, before: int, record: DeletionRecord
 ) -> AsyncIterator[int]:
-    """Delete what passes of products last written whole before a commit; how many in each batch."""
+    """Delete passing products that were last written whole before a commit. Yield the number for
+    each batch."""
     after: tuple[int, str] | None = None
     while True:
         began = time.monotonic()

@@ -1,8 +1,8 @@
-"""Imports: a caller's file, row by row, in batches that may be sent again.
+"""Imports: a caller's file in batches of rows, which may be repeated.
 
-A full import ends with the deletion of products that it did not contain: those not written whole
-since it was opened, or since another import was opened that was under way then. So two imports of
-one catalog at once delete nothing of each other's, nor of an upsert's in between.
+Closing a full import deletes the products that it did not contain: those not written whole since it
+was opened, or since the opening of another import that was open at that time. Concurrent imports
+and upserts therefore never delete each other's products.
 """
 
 import asyncio
@@ -24,9 +24,10 @@ from sightline_rules import ids
 MAX_ROWS = 100
 MAX_NUMBER = 1_000_000_000
 ACTIVE_SECONDS = 3_600.0
-"""An import that took no row for longer was given up by its caller: it spares nothing any more."""
+"""Seconds without rows after which an import counts as abandoned and no longer protects
+products."""
 DROP = 5_000
-"""Outcomes forgotten in one transaction."""
+"""Outcomes deleted in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Closed:
 async def open_import(
     catalog_id: str, import_id: str, mode: ImportMode, record: ImportRecord
 ) -> ImportProgress:
-    """Begin an import, or say how far it is."""
+    """Begin an import, or return the progress of an open one."""
     _check_id(import_id)
     return await record.open_import(catalog_id, import_id, mode, ACTIVE_SECONDS)
 
@@ -64,7 +65,7 @@ async def take(
     record: ImportRecord,
     photos: Photos,
 ) -> Taken:
-    """Store rows. In what is wrong with one, `product` is the row's product."""
+    """Store rows. In the violations of a row, `product` is the row's product."""
     _check_id(import_id)
     check_count("rows", len(rows), MAX_ROWS)
     _check_numbers([number for number, _ in rows])
@@ -88,7 +89,8 @@ async def close(
     force: bool,
     dry_run: bool,
 ) -> Closed:
-    """End an import; asked again, it answers the same. `share`: what it may delete unforced."""
+    """Close an import; repeated calls return the same result. `share`: maximum share of the catalog
+    deleted without force."""
     _check_id(import_id)
     closing = await record.close_import(
         catalog_id, import_id, share=1.0 if force else share, dry_run=dry_run, sample=SAMPLE

@@ -101,7 +101,7 @@ def _named(draft: UpdateDraft, path: str) -> frozenset[str]:
 
 def _complaint(name: str) -> str:
     if name == "product_id":
-        return "product_id says which product it is and can't be changed"
+        return "product_id identifies the product and can't be changed"
     if name in _READ_ONLY:
         return f"{name} is set by the service"
     if name.partition(".")[0] in _CONTENT:

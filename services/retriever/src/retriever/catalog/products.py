@@ -56,7 +56,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class FoundProducts:
-    """Products asked for by id, in the order asked."""
+    """Products requested by id, in the order of the request."""
 
     view: View
     places: list[int]
@@ -174,7 +174,7 @@ async def get_image(
     return image, await photos.get(catalog_id, image_id)
 
 
-# Products in
+# Writes
 
 
 def repeated(product_ids: Sequence[str], path: str) -> dict[int, FieldViolation]:

@@ -1,8 +1,8 @@
-"""Takedowns: a photo that may not be shown any more is gone at once, and does not come back.
+"""Takedowns: a photo is deleted immediately and can't be stored again.
 
-It is taken from its products, which stay, and with it all that was made of it: vectors, and what
-waits to be made. Its bytes are deleted. While the takedown stands the same bytes are refused, in
-products, imports and restores. Backups that were made before still hold them.
+It is removed from its products, together with its vectors and pending items, and its bytes are
+deleted. Until the takedown is lifted, the same bytes are rejected in products, imports and
+restores. Earlier backups still contain them.
 """
 
 import re
@@ -23,7 +23,7 @@ _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class PermittedPhotos:
-    """The store of photos, which takes none that was taken down; see ports/photos.py."""
+    """A photo store that rejects photos that were taken down; see ports/photos.py."""
 
     photos: Photos
     record: TakedownRecord
@@ -53,7 +53,8 @@ class PermittedPhotos:
 async def take_down(
     catalog_id: str, image_id: str, reason: str, record: TakedownRecord, photos: Photos
 ) -> tuple[Takedown, list[str]]:
-    """Take a photo down, stored or not. Return the takedown and the products that had it."""
+    """Take a photo down, whether it is stored or not. Return the takedown and the products that had
+    it."""
     _check(image_id)
     if len(reason) > MOST_REASON:
         raise RequestInvalid.at("reason", f"has more than {MOST_REASON} characters")
@@ -63,7 +64,7 @@ async def take_down(
 
 
 async def lift(catalog_id: str, image_id: str, record: TakedownRecord) -> bool:
-    """Let a photo be stored again. Return whether it had been taken down."""
+    """Lift a takedown. Return whether the photo had been taken down."""
     _check(image_id)
     return await record.lift_takedown(catalog_id, image_id)
 

@@ -1,10 +1,10 @@
-"""The photos of one write: new ones are deleted at once if the write fails.
+"""The photos of one write: new ones are deleted immediately if the write fails.
 
-Photos are stored before the record names them. A write that is refused then, or whose caller
-disconnects, deletes what it stored, unless the same bytes were stored again meanwhile or the record
-names them. The record is asked once no write to the catalog is under way; the store knows whether
-bytes were stored again. Where neither can tell, photos stay for `collecting`: those in a bucket, of
-a process that was killed, and of a time in which the record did not answer.
+Photos are stored before the record names them. A write that is then rejected, or whose caller
+disconnects, deletes the photos that it stored, unless the same bytes were stored again meanwhile or
+the record names them. The record is read while no write to the catalog is in progress; the store
+knows whether bytes were stored again. If neither can tell (buckets, killed processes, an
+unavailable record), `collecting` deletes the photos later.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ from servicekit.errors import ServiceError
 from sightline_rules.photos import PhotoInfo
 
 SECONDS = 10.0
-"""Timeout of asking the record, in seconds, independent of the call's deadline."""
+"""Timeout of reading the record, in seconds, independent of the call's deadline."""
 
 TAKEN_BACK = Counter(
-    "sightline_photos_taken_back_total", "Photos of failed writes that were deleted at once."
+    "sightline_photos_taken_back_total", "Photos of failed writes that were deleted immediately."
 )
 
 
 class Uploads:
-    """Photos as a write sees them that brings some."""
+    """Photo store of a write with photos."""
 
     def __init__(self, catalog_id: str, photos: Photos) -> None:
         self._catalog_id, self._photos = catalog_id, photos
@@ -51,7 +51,7 @@ class Uploads:
         await asyncio.shield(self._puts[image_id])
 
     def keep(self, outcomes: Iterable[Stored | ServiceError]) -> None:
-        """Note which photos products have now."""
+        """Note the photos that products have now."""
         for outcome in outcomes:
             if isinstance(outcome, Stored):
                 self._named.update(outcome.image_ids)
@@ -65,7 +65,7 @@ class Uploads:
     async def _take_back(
         self, left: dict[str, asyncio.Task[Mark | None]], record: UploadRecord
     ) -> None:
-        deadlines.start(SECONDS)  # of this task alone: the call's own may be over
+        deadlines.start(SECONDS)  # a deadline of this task: the call's own may have passed
         outcomes = await asyncio.gather(*left.values(), return_exceptions=True)
         marks = {name: m for name, m in zip(left, outcomes, strict=True) if isinstance(m, tuple)}
         if not marks:
@@ -75,7 +75,7 @@ class Uploads:
                 taken = await self._photos.take_back(self._catalog_id, image_id, marks[image_id])
                 TAKEN_BACK.inc(taken)
         except ServiceError as error:
-            telemetry.get_logger().info("photos of a failed write stay", reason=error.reason)
+            telemetry.get_logger().info("photos of a failed write not deleted", reason=error.reason)
 
 
 @asynccontextmanager

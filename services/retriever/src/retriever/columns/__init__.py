@@ -1,7 +1,7 @@
 """A catalog's filterable and ranking columns in memory, and the vectors of small generations.
 
 Searches read arrays instead of products: filters, availability, exclusion and the grouping of
-variants run once over all candidates, and products are read from the record for a page alone. The
-record stays the authority: every commit takes a number, what changed since is asked for by it, and
-where a catalog does not fit the bound the same arrays are made of the products in question.
+variants run once over all candidates, and only the products of a page are read from the record. The
+record is authoritative: changes since the last read are found by commit number. For a catalog above
+the limit the same arrays are built for the products in question.
 """

@@ -1,4 +1,4 @@
-"""Types of arrays over places."""
+"""Types of arrays with one entry per place."""
 
 import numpy as np
 import numpy.typing as npt

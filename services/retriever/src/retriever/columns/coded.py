@@ -29,7 +29,7 @@ class Coded:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        """By code. Grows; a text never changes."""
+        """Texts by code. New texts are appended; existing ones never change."""
         self._codes: dict[str, int] = {}
 
     def code(self, text: str) -> int:
@@ -122,7 +122,7 @@ class LongTextColumn:
         return Texts(leaves, self.texts, places, kind=kind, fact=str, lookups=self._lookups)
 
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:  # noqa: ARG002
-        raise AssertionError(f"{asked.field} cannot be counted: the table of fields refuses it")
+        raise AssertionError(f"{asked.field} cannot be counted: the table of fields rejects it")
 
     def cells(self, places: Ints) -> list[list[str]]:
         return [[self.texts[place] for place in places.tolist()]]

@@ -31,7 +31,7 @@ class AskedFacet:
 
 
 Said: TypeAlias = tuple[str, Filter]
-"""A value for people, and the filter that passes the products which have it."""
+"""A readable value, and the filter for the products that have it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""Keeps the columns of catalogs, and the vectors of small generations, as the record has them."""
+"""Cache of the columns of catalogs and of the vectors of small generations, in step with the
+record."""
 
 import asyncio
 import time
@@ -20,15 +21,15 @@ from retriever.domain.vectors import Floats
 from retriever.ports.columns import ColumnRecord, PhotoRow
 
 MOST_PRODUCTS = 1_000_000
-"""Products of a catalog, at most, whose columns are held: about 300 MB."""
+"""Largest catalog, in products, whose columns are held: about 300 MB."""
 EXACT_ROWS = 100_000
 """Rows of a generation up to which they are compared in memory."""
 EXACT_BYTES = 512 * 2**20
-"""Bytes of a generation's vectors, at most, that are held."""
+"""Maximum bytes of a generation's vectors that are held."""
 MOST_GENERATIONS = 4
 """Generations of a catalog whose vectors are held: one per space, one more during a roll-out."""
 PATIENCE = 1.0
-"""Seconds that a search waits for columns; after that the engine and the record answer it."""
+"""Seconds that a search waits for columns; then it is answered by the engine and the record."""
 COUNT_SECONDS = 10.0
 """Seconds for which a generation counts as too large before it is counted again."""
 READ_ROWS = 4_096
@@ -56,11 +57,11 @@ class Ended(Enum):
     """Outcome of waiting for work."""
 
     NOW = "now"
-    """It began after the call, so it read all commits made before the call."""
+    """The work began after the call, so it read all commits made before the call."""
     BEFORE = "before"
-    """It had begun before the call."""
+    """The work had begun before the call."""
     LATE = "late"
-    """It still runs: the wait timed out."""
+    """The work still runs: the wait timed out."""
 
 
 @dataclass(slots=True)
@@ -145,7 +146,7 @@ class Columns:
             return None
         head, held = catalog.head, catalog.vectors.pop(generation.collection, None)
         if held is not None:
-            catalog.vectors[generation.collection] = held  # the last one is the one used last
+            catalog.vectors[generation.collection] = held  # ordered by last use, newest last
         if held is None or held.head < head:
             name = f"{generation.collection} {rows}"
             work = partial(self._hold, generation, catalog, rows)
@@ -236,14 +237,13 @@ class Columns:
     async def _run(
         self, catalog_id: str, name: str, work: Callable[[], Awaitable[None]], until: float | None
     ) -> Ended:
-        """Run work, one at a time per catalog. Raise what it raises.
-
-        The work continues when its caller stops waiting at `until`, and serves the next caller.
+        """Run work, one at a time per catalog, and raise its errors. The work continues after its
+        caller stops waiting at `until`, and serves the next caller.
         """
         task = self._running.get((catalog_id, name))
         began = task is None
         if task is None:
-            # In a context of its own: a caller's deadline and its request's id are not ours.
+            # In a separate context, without the caller's deadline and request id.
             task = asyncio.create_task(self._locked(catalog_id, work), context=Context())
             self._running[catalog_id, name] = task
             task.add_done_callback(lambda done: self._end((catalog_id, name), done))
@@ -265,7 +265,9 @@ class Columns:
 
     async def _bring_up(self, catalog_id: str) -> None:
         """Bring a catalog's columns up to date with the record, unless they are too many."""
-        version = self._record.version()  # before reading: a commit meanwhile is read again
+        version = (
+            self._record.version()
+        )  # taken before reading, so that concurrent commits are read again
         held = self._catalogs.get(catalog_id)
         if held is not None:
             await self._update(held, catalog_id)
@@ -308,7 +310,7 @@ class Columns:
         return vectors
 
     async def _refresh(self, held: Vectors, catalog: _Catalog) -> None:
-        """Take in what was written since; a product whose vectors stayed is not read again."""
+        """Apply later writes; products with unchanged vectors are not read again."""
         head, table = catalog.head, catalog.view.table
         changes = await self._record.written(held.generation.catalog_id, held.head)
         rows = await self._record.photo_rows(held.generation, changes.product_ids)
@@ -340,7 +342,7 @@ class Columns:
         return found
 
     def _measure(self) -> None:
-        """Let the gauges ask when they are read."""
+        """Register the functions that compute the gauges."""
         PRODUCTS.set_function(lambda: sum(len(each.view.table) for each in self._catalogs.values()))
         BYTES.set_function(lambda: sum(each.view.table.nbytes for each in self._catalogs.values()))
         ROWS.set_function(

@@ -17,10 +17,10 @@ from sightline_rules.filters import All, Comparison, Leaf, Money, Operator, Valu
 from sightline_rules.kinds import FlagKind, NumberKind, StepsKind
 
 NONE: Final = -1
-"""Stands for a missing number. Only times can be negative, and they are always known."""
+"""Represents a missing number. Only times can be negative, and they are always known."""
 MICROS = 1_000_000
 STEPS = (1, 2, 5)
-"""Beginnings of ranges, times powers of ten."""
+"""Lower bounds of ranges, to be multiplied by powers of ten."""
 FEW_UNITS = 10
 """A number whose largest value is no more than this has a range for each unit."""
 

@@ -18,7 +18,7 @@ from sightline_rules.fields import Field
 _FIRST = 16
 """Places of an empty table."""
 _LONELY: Final = -1
-"""Family of a product that has no variants and no parent."""
+"""Family of a product without variants and parent."""
 
 _numbers = itertools.count(1)
 
@@ -47,19 +47,19 @@ class ProductTable:
         self.number = next(_numbers)
         """Unique among the tables of a process."""
         self.version = 0
-        """Grows with every change."""
+        """Increases with every change."""
         self.ids: list[str] = []
         self.columns: Mapping[str, Column] = {field.name: column_of(field) for field in HELD}
-        """By the name of their field."""
+        """Columns by the name of their field."""
         self._parents = cast(CodedColumn, self.columns["parent_id"])
         self._titles = cast(LongTextColumn, self.columns["title"])
         self._places: dict[str, int] = {}
         self.alive: Flags = np.zeros(0, np.bool_)
-        """By place, whether it holds a product."""
+        """Whether each place holds a product."""
         self._family: npt.NDArray[np.int32] = np.zeros(0, np.int32)
         self.image_hash: npt.NDArray[np.uint64] = np.zeros(0, np.uint64)
         self.stamp: Ints = np.zeros(0, np.int64)
-        """By place, a new number whenever the product was stored anew."""
+        """Version of the product at each place; it changes with each write."""
         self._grow(_FIRST)
         self.put(rows)
 
@@ -93,7 +93,7 @@ class ProductTable:
         return np.array([found.get(each, -1) for each in product_ids], np.int64)
 
     def put(self, rows: Iterable[ProductRow]) -> None:
-        """Store products, each in place of what was known of it."""
+        """Store or replace products."""
         given = list(rows)
         if not given:
             return
@@ -108,7 +108,7 @@ class ProductTable:
         self.version += len(given)
 
     def remove(self, product_ids: Iterable[str]) -> None:
-        """Remove products, those that are there."""
+        """Remove products; unknown ones are ignored."""
         for product_id in product_ids:
             place = self._places.pop(product_id, -1)
             if place >= 0:

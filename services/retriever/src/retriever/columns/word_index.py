@@ -1,7 +1,6 @@
-"""The words of a catalog's products in memory: which have a word, and how often.
-
-A search sums the scores of each word's products on arrays, and so compares all of them, where the
-store's full-text search compares the likeliest. Both compute the same scores (domain/words.py).
+"""Inverted index of a catalog's words in memory. A search sums the scores of each word's products
+on arrays and so compares all of them, whereas the store's full-text search compares the likeliest
+only. Both compute the same scores (domain/words.py).
 
 Rows are append-only: a product whose words changed gets a new row, and its old row is dead (owned
 by no product). When many rows are dead, the index has to be rebuilt.
@@ -94,7 +93,7 @@ class WordIndex:
 
 @dataclass(frozen=True, slots=True)
 class Postings:
-    """Some words of a catalog at one moment, for a thread to work on."""
+    """Snapshot of some words of a catalog, for use in a thread."""
 
     owners: Ints
     """The place of each row's product; NOBODY marks a dead row."""

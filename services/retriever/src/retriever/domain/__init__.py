@@ -1,1 +1,1 @@
-"""Values, errors and rules. Nothing here knows of SQL, files, Milvus or the wire."""
+"""Values, errors and rules, independent of SQL, files, Milvus and the wire."""

@@ -70,7 +70,7 @@ class CatalogContent(BackupJson):
 
 
 def content_of(manifest: Manifest) -> CatalogContent:
-    """Return what a manifest says of its catalog. Raises BackupDamaged."""
+    """Return the catalog's entry in a manifest. Raise BackupDamaged."""
     return validated(CatalogContent, manifest.content)
 
 
@@ -78,7 +78,7 @@ _GENERATION = TypeAdapter(Generation)
 
 
 def dumped(generations: Sequence[Generation]) -> list[dict[str, Any]]:
-    """Return generations as they stand in a manifest."""
+    """Return generations in the form of a manifest."""
     return [_GENERATION.dump_python(generation, mode="json") for generation in generations]
 
 

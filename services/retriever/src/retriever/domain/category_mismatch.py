@@ -37,7 +37,7 @@ class CategoryMismatch:
 
     image_id: str
     probability: float
-    """The chance that the photo is of that category, at most."""
+    """Upper bound of the probability that the photo is of that category."""
     instead: CategoryGuess | None
     """The more probable category, or `None` if no known category is."""
     space_version: str
@@ -45,11 +45,11 @@ class CategoryMismatch:
 
 
 OWN_AT_MOST = 0.02
-"""The chance of the product's own category, at most, with which a photo contradicts it …"""
+"""Maximum probability of the product's own category for a contradiction …"""
 OTHER_AT_LEAST = 0.6
-"""… if another category has this chance …"""
+"""… if another category has at least this probability …"""
 UNKNOWN_AT_LEAST = 0.9
-"""… or that it is of none that is known."""
+"""… or if the photo is of no known category with at least this probability."""
 
 
 @dataclass(frozen=True, slots=True)

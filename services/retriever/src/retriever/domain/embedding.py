@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 MAX_ATTEMPTS = 10
-"""Attempts after which a photo that causes its own failure is given up."""
+"""Number of attempts after which a photo that causes its own failure is no longer retried."""
 OUTAGES = ("EMBEDDER_UNAVAILABLE", "PHOTO_STORE_UNAVAILABLE")
 """Error reasons that are presumably not caused by the photo."""
 

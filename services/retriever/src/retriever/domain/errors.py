@@ -48,7 +48,7 @@ ServiceError
 ├── DataLoss
 │   └── ImageDamaged           IMAGE_DAMAGED
 └── Internal
-    └── IndexRefused           INDEX_REFUSED: the engine took our own request for wrong
+    └── IndexRefused           INDEX_REFUSED: the engine rejected a request of the retriever
 Errors of backups are in servicekit.backups.errors.
 CollectionAbsent, CollectionReleased    never on the wire: the index use cases fix them
 """
@@ -61,7 +61,7 @@ from servicekit.requests import FieldsInvalid, describe
 
 
 class IndexTokenInvalid(errors.InvalidArgument, reason="INDEX_TOKEN_INVALID"):
-    message = "this index token is not one of this catalog"
+    message = "this index token belongs to another catalog"
     violations = (errors.FieldViolation("min_index_token", "is not one of this catalog"),)
 
 
@@ -74,11 +74,11 @@ class VectorInvalid(FieldsInvalid, reason="VECTOR_INVALID"):
 
 
 class KeywordsInvalid(FieldsInvalid, reason="KEYWORDS_INVALID"):
-    """What was typed has no characters, or too many."""
+    """The text of a keyword search has no characters, or too many."""
 
 
 class FacetInvalid(FieldsInvalid, reason="FACET_INVALID"):
-    """A field that can't be counted, or not so."""
+    """A facet whose field can't be counted, or has invalid options."""
 
 
 class ProductInvalid(FieldsInvalid, reason="PRODUCT_INVALID"):
@@ -86,7 +86,7 @@ class ProductInvalid(FieldsInvalid, reason="PRODUCT_INVALID"):
 
 
 class FieldMaskInvalid(FieldsInvalid, reason="FIELD_MASK_INVALID"):
-    """A field mask that names what can't be changed."""
+    """A field mask with a field that can't be changed."""
 
 
 class OfferInvalid(FieldsInvalid, reason="OFFER_INVALID"):
@@ -94,11 +94,11 @@ class OfferInvalid(FieldsInvalid, reason="OFFER_INVALID"):
 
 
 class IndexParametersInvalid(FieldsInvalid, reason="INDEX_PARAMETERS_INVALID"):
-    """How a generation is to be searched makes no sense."""
+    """Parameters of a generation are invalid."""
 
 
 class ImageRejected(errors.InvalidArgument):
-    """A photo that is not taken."""
+    """A photo that is rejected."""
 
     def __init__(self, reason: str, description: str, path: str = "") -> None:
         violations = (errors.FieldViolation(path, description),) if path else ()
@@ -148,18 +148,18 @@ class SpaceUnavailable(errors.FailedPrecondition, reason="SPACE_UNAVAILABLE"):
 
 
 class GenerationExists(errors.AlreadyExists, reason="GENERATION_EXISTS"):
-    message = "this catalog has, or had, a generation of this name: take another one"
+    message = "this catalog has, or had, a generation of this name: choose another name"
 
 
 class GenerationsFull(errors.ResourceExhausted, reason="GENERATIONS_FULL"):
-    """The space has as many generations as it may have: each holds the whole catalog."""
+    """Generation quota of the space exceeded: each holds the whole catalog."""
 
     def __init__(self, most: int) -> None:
         super().__init__(f"this space has {most} generations in this catalog: drop one first")
 
 
 class GenerationNotVerified(errors.FailedPrecondition, reason="GENERATION_NOT_VERIFIED"):
-    """The generation is not known to be good."""
+    """The generation has no passed verification."""
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{why}; or activate it with force", metadata={"name": name})
@@ -170,7 +170,7 @@ class GenerationActive(errors.FailedPrecondition, reason="GENERATION_ACTIVE"):
 
 
 class RollbackUnavailable(errors.FailedPrecondition, reason="ROLLBACK_UNAVAILABLE"):
-    message = "no generation to go back to: none was active before, or it was dropped"
+    message = "no generation to roll back to: none was active before, or it was dropped"
 
 
 class VersionMismatch(errors.FailedPrecondition, reason="INDEX_VERSION_MISMATCH"):
@@ -202,7 +202,7 @@ class ImportDeletesTooMuch(errors.FailedPrecondition, reason="IMPORT_DELETES_TOO
     def __init__(self, deleted: int, held: int, share: float) -> None:
         super().__init__(
             f"closing would delete {deleted:,} of {held:,} products, more than {share:.0%}; "
-            "look at them with dry_run, then close with force",
+            "list them with dry_run, then close with force",
             metadata={"delete_count": str(deleted), "product_count": str(held)},
         )
 
@@ -212,7 +212,7 @@ class EtagMismatch(errors.Aborted, reason="ETAG_MISMATCH"):
 
 
 class IndexUnavailable(errors.Unavailable, reason="INDEX_UNAVAILABLE"):
-    """The engine does not answer, or not in time."""
+    """The engine does not respond in time."""
 
     message = "the vector index does not answer"
     retry_after = timedelta(seconds=1)
@@ -242,7 +242,7 @@ class PhotosFull(errors.ResourceExhausted, reason="PHOTO_STORE_FULL"):
 
 
 class StageDeadline(errors.DeadlineExceeded, reason="STAGE_DEADLINE"):
-    message = "the index has not reached min_index_token in time"
+    message = "the index did not reach min_index_token in time"
 
 
 class ImageDamaged(errors.DataLoss, reason="IMAGE_DAMAGED"):
@@ -250,7 +250,7 @@ class ImageDamaged(errors.DataLoss, reason="IMAGE_DAMAGED"):
 
 
 class IndexRefused(errors.Internal, reason="INDEX_REFUSED"):
-    message = "the index refused the request"
+    message = "the index rejected the request"
 
 
 class CatalogNotEmpty(errors.FailedPrecondition, reason="CATALOG_NOT_EMPTY"):
@@ -266,14 +266,14 @@ class BackupQuota(errors.ResourceExhausted, reason="BACKUP_QUOTA"):
 
     def __init__(self, count: int, size: int) -> None:
         super().__init__(
-            f"the backups of this catalog are {count}, of {size / 1e6:,.0f} MB, which is all that "
-            "it may have: delete one; see RETRIEVER_BACKUP_COUNT and RETRIEVER_BACKUP_MEGABYTES"
+            f"the catalog's {count} backups of {size / 1e6:,.0f} MB fill its quota: delete one; see"
+            " RETRIEVER_BACKUP_COUNT and RETRIEVER_BACKUP_MEGABYTES"
         )
 
 
 class CollectionAbsent(Exception):
-    """The engine has no such collection: it lost its data, or is another engine."""
+    """The engine has no such collection: it lost its data or was replaced."""
 
 
 class CollectionReleased(Exception):
-    """The collection is not in the engine's memory: the engine was started anew."""
+    """The collection is not loaded: the engine was restarted."""

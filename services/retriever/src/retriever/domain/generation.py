@@ -1,4 +1,4 @@
-"""Index generations: one collection of vectors of one space version each, and how fresh it is."""
+"""Index generations: collections of vectors of one space version, and their freshness."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -17,7 +17,7 @@ class Collapse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An outbox entry: a product of which the index may hold something else."""
+    """An outbox entry: a product whose rows in the index may be outdated."""
 
     seq: int
     product_id: str

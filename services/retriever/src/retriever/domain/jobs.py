@@ -1,4 +1,4 @@
-"""Jobs: asked for once, and how far their work is."""
+"""Jobs: idempotent requests and progress."""
 
 import asyncio
 import contextlib
@@ -54,17 +54,17 @@ T = TypeVar("T")
 
 
 async def reporting(work: Awaitable[T], job: Job, progress: Progress, jobs: Jobs) -> T:
-    """Await the work and say meanwhile how far it is. A cancelled job's work is stopped."""
+    """Await the work and report its progress meanwhile. Stop the work if the job is cancelled."""
     task = asyncio.ensure_future(work)
     try:
         while not task.done():
-            with contextlib.suppress(Unavailable):  # a store that is busy with the work itself
+            with contextlib.suppress(Unavailable):  # the store is busy with the work itself
                 await jobs.progress(job.id, progress.done, progress.total)
             await asyncio.wait({task}, timeout=REPORT_SECONDS)
         return task.result()
     finally:
-        progress.stop()  # what runs in a thread ends at its next step
+        progress.stop()  # work in a thread ends at its next step
         task.cancel()
         await asyncio.wait({task})
         if not task.cancelled():
-            task.exception()  # known here, or of no interest: the job was stopped
+            task.exception()  # expected: the job was stopped

@@ -242,7 +242,7 @@ class PartTally:
 
 
 class ProductOrder(StrEnum):
-    """The order of a list."""
+    """Sort order of a list."""
 
     PRODUCT_ID = "product_id"
     NEWEST = "newest"

@@ -1,6 +1,6 @@
 """The worker's part of a roll-out: backfill a generation; clean up after a dropped one.
 
-Both go in steps, each a transaction, so that they can die anywhere and go on. A backfill only makes
+Both run in steps, one transaction each, so that they continue after a kill. A backfill only makes
 photos pending; the worker embeds them as it embeds all others, and live writes go on meanwhile.
 """
 
@@ -16,7 +16,7 @@ from servicekit.jobs import Job, JobCancelled, Jobs
 from servicekit.telemetry import get_logger
 
 WANT = 1_000
-"""Photos looked at in one transaction."""
+"""Photos scanned in one transaction."""
 FORGET = 1_000
 """Vectors or waiting photos deleted in one transaction."""
 LOOK_SECONDS = 0.5
@@ -28,10 +28,8 @@ log = get_logger()
 
 
 async def backfill(job: Job, record: BackfillRecord, jobs: Jobs) -> dict[str, Any]:
-    """Do a job of this kind; what came of it.
-
-    Raises JobCancelled once what waited for it alone waits no more; GenerationNotFound when the
-    generation is dropped meanwhile; JobClaimLost.
+    """Run a job of this kind and return its result. Raise JobCancelled after deleting the items
+    that only it waits for; GenerationNotFound if the generation is dropped meanwhile; JobClaimLost.
     """
     generation = await record.find_generation(job.catalog_id, job.params["generation"])
     try:

@@ -1,4 +1,4 @@
-"""Collections in the engine: made, loaded, brought into the present shape."""
+"""Collections in the engine: creation, loading, migration to the current shape."""
 
 from dataclasses import replace
 

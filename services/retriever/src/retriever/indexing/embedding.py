@@ -43,13 +43,12 @@ class Embedded:
 
     stored: int = 0
     failed: int = 0
-    """Photos that are given up or tried again later."""
+    """Photos that are no longer retried, or retried later."""
 
 
 class RecentVectors:
-    """Vectors of texts that were embedded lately, the longest unused given up first.
-
-    Variants, and photos named by numbers alone, share their texts with many others.
+    """LRU cache of vectors of texts. Variants, and products whose titles are numbers, share their
+    texts with many others.
     """
 
     def __init__(self, most: int = RECENT) -> None:
@@ -65,7 +64,7 @@ class RecentVectors:
         return found
 
     def keep(self, generation: Generation, text: str, vector: Floats) -> None:
-        """Remember what a text became."""
+        """Cache a text's vector."""
         self._held[_key(generation, text)] = vector
         if len(self._held) > self._most:
             self._held.popitem(last=False)
@@ -185,7 +184,7 @@ async def _side_by_side(calls: Iterable[Coroutine[Any, Any, Embedded]]) -> Embed
 
 
 async def _embed_texts(due: Sequence[Pending], batch: int, deps: EmbeddingTools) -> Embedded:
-    """Embed what texts are due, each once; products without one wait no more."""
+    """Embed the due texts, each once; products without a text are no longer pending."""
     generation, record = deps.generation, deps.record
     texts = await record.texts(generation, [item.item_id for item in due])
     blank = [item.item_id for item in due if not texts.get(item.item_id)]
@@ -231,7 +230,7 @@ async def _embed_photos(part: Sequence[Pending], deps: EmbeddingTools) -> Embedd
             data = await deps.photos.get(generation.catalog_id, item.item_id)
         except (errors.ImageNotFound, errors.ImageDamaged) as error:
             failed += 1
-            log.warning("photo lost", image_id=item.item_id, reason=error.reason)
+            log.warning("photo missing or damaged", image_id=item.item_id, reason=error.reason)
             await record.give_up(generation, [item.item_id], error.reason)
         except errors.PhotosUnavailable as error:
             failed, unreachable = failed + 1, error
@@ -274,7 +273,7 @@ async def _call(wanted: Sequence[_Wanted], deps: EmbeddingTools) -> Embedded:
             if result.classification is not None:
                 classified[photo] = result.classification
     if classified:
-        # First: a photo that has its vector is not looked at again.
+        # Before the vectors are stored: afterwards the photos are not read again.
         await record.judge(generation, classified, deps.known)
     if writes:
         await record.save_vectors(generation, writes)
@@ -341,11 +340,14 @@ def _checked(generation: Generation, result: GivenVector | ServiceError) -> Answ
 async def _note_failure(
     generation: Generation, item: Pending, error: ServiceError, record: IndexRecord
 ) -> None:
-    """Leave what can never be embedded, or failed too often; else try it later."""
+    """Mark items that can't be embedded, or failed too often; retry the others later."""
     hopeless = isinstance(error, InvalidArgument) and not isinstance(error, errors.VectorInvalid)
     if hopeless or item.attempts + 1 >= MAX_ATTEMPTS:
         log.warning(
-            "not embedded, given up", space=generation.space, item=item.item_id, reason=error.reason
+            "embedding failed, no further attempts",
+            space=generation.space,
+            item=item.item_id,
+            reason=error.reason,
         )
         await record.give_up(generation, [item.item_id], error.reason)
     else:

@@ -1,7 +1,6 @@
-"""Index generations: how a new version of a space is rolled out beside the old one, and back.
-
-The registry stands in the record, so each of these is a transaction there; what takes longer is a
-job of the worker. The worker also makes a new generation's collection, within a second or so.
+"""Index generations: roll-out of a new version of a space beside the old one, and rollback. The
+registry is in the record, so each operation is a transaction there; longer work is a job of the
+worker. The worker also makes a new generation's collection, within a second or so.
 """
 
 import re
@@ -99,7 +98,7 @@ async def _register(
     prefix: str,
     record: RegistryRecord,
 ) -> Generation:
-    """Register it under its name, or under the next one that is free."""
+    """Register it under its name, or under the next free one."""
     for _ in range(_TRIES):
         name = order.name or await _free_name(catalog_id, offered, record)
         generation = Generation(
@@ -119,7 +118,7 @@ async def _register(
         except GenerationExists:
             if order.name:
                 raise
-    raise GenerationExists(metadata={"name": name})  # as many others were quicker
+    raise GenerationExists(metadata={"name": name})  # other callers took all these names meanwhile
 
 
 async def _free_name(catalog_id: str, offered: EmbeddingSpace, record: RegistryRecord) -> str:
@@ -164,7 +163,7 @@ def _given(order: GenerationRequest, offers: Sequence[EmbeddingSpace]) -> Embedd
 async def backfill(
     catalog_id: str, name: str, record: RegistryRecord, jobs: Jobs, *, request_id: str
 ) -> Job:
-    """Ask for a job that embeds what the generation lacks, or return the one that is on it.
+    """Request a job that embeds the generation's missing items, or return the running one.
 
     Raises GenerationNotFound.
     """
@@ -181,7 +180,7 @@ async def verify(
     *,
     request_id: str,
 ) -> Job:
-    """Ask for a job that proves the generation, or return the one that is on it.
+    """Request a job that verifies the generation, or return the running one.
 
     Raises GenerationNotFound, RequestInvalid.
     """
@@ -236,17 +235,16 @@ async def activate(
 
 
 async def rollback(catalog_id: str, space: str, record: RegistryRecord) -> GenerationStatus:
-    """Make that one active that was so before the present one. Raises RollbackUnavailable."""
+    """Activate the generation that was active before the current one. Raises
+    RollbackUnavailable."""
     made = await record.rollback(catalog_id, space)
     log.warning("generation rolled back to", generation=made.name)
     return await _status(made, record)
 
 
 async def drop(catalog_id: str, name: str, record: RegistryRecord, jobs: Jobs) -> GenerationStatus:
-    """Take it out of service; a job clears up after it. Raises GenerationNotFound,
-    GenerationActive.
-
-    Asked again it clears up again, for the case that the first call was cut off.
+    """Drop a generation; a job deletes its data. A repeated call requests the job again, in case
+    the first call was interrupted. Raise GenerationNotFound, GenerationActive.
     """
     made = await record.retire(catalog_id, name)
     under_way = await open_jobs(catalog_id, DROP, jobs)

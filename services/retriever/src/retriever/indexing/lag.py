@@ -1,7 +1,7 @@
 """Metrics of the index's lag.
 
-Measured by the server and by the worker: the worker's measuring ends with the worker, and the lag
-grows just then.
+Measured by the server too, because the lag grows when the worker, which measures it as well, is
+down.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ MISMATCHED = Gauge(
 
 
 async def keep_measuring(catalogs: Sequence[str], record: LagRecord) -> None:
-    """Measure the lag again and again; for ever."""
+    """Measure the lag periodically until cancelled."""
     while True:
         with contextlib.suppress(ServiceError):
             await measure_lag(catalogs, record)
@@ -72,7 +72,7 @@ async def _lag(outstanding: Outstanding, record: LagRecord) -> tuple[float, int]
 
 
 def forget_lag() -> None:
-    """Show nothing more of it: what is measured no longer would be out of date."""
+    """Remove its metrics, which would be outdated."""
     LAG.clear()
     PENDING.clear()
     MISMATCHED.clear()

@@ -1,7 +1,7 @@
 """Application of the outbox: the record's changes, applied to the index in order.
 
-A step can die at any point: the record says afterwards what is left to do, and doing a step twice
-leaves the same index. One process at a time runs them (`Leader`).
+A step can be killed at any point: the record holds the remaining work, and steps are idempotent.
+One process at a time runs them (`Leader`).
 """
 
 import asyncio
@@ -33,7 +33,7 @@ log = get_logger()
 
 
 class LeadershipLost(Exception):
-    """Another process may write to the index now: stop at once."""
+    """Another process may write to the index now: stop immediately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,8 @@ class Applied:
 async def apply_outbox(
     generation: Generation, record: IndexRecord, index: VectorIndex, leader: Leader
 ) -> Applied:
-    """Bring the oldest changes into the index.
-
-    What is written is the record's present state, so entries may be applied twice and in one go.
+    """Apply the oldest changes to the index. The record's current state is written, so entries may
+    be applied twice or together.
     """
     changes = await record.changes(generation, APPLY_CHANGES)
     if not changes:
@@ -62,11 +61,11 @@ async def apply_outbox(
     for change in changes:
         removed.setdefault(change.product_id, set()).update(change.removed)
     written = 0
-    # Some at a time: one photo may be every product's.
+    # In batches: one photo may belong to every product.
     for product_ids in batches(list(removed), READ_PRODUCTS):
-        # Others are there already, as when another generation got a vector of the product.
+        # The other rows are up to date already.
         changed = await record.rows(generation, product_ids, after=generation.applied_seq)
-        # What some change took away and no later one brought back.
+        # Rows that a change removed and no later one added again.
         lost = [name for name in product_ids if removed[name]]
         left = {row.row_id for row in await record.rows(generation, lost)} if lost else set()
         gone = set().union(*map(removed.__getitem__, lost)) - left
@@ -89,8 +88,9 @@ async def upsert_rows(
                 await index.upsert(generation.collection, chunk, generation.parameters)
         except errors.IndexRefused:
             if len(chunk) == 1:
-                # It stays out of the index until it changes; nothing behind it has to wait.
-                log.warning("row refused by the engine", row_id=chunk[0].row_id)
+                # The row stays out of the index until it changes, so that later changes are
+                # applied.
+                log.warning("row rejected by the engine", row_id=chunk[0].row_id)
                 continue
             half = len(chunk) // 2
             await upsert_rows(generation, chunk[:half], index, leader)
@@ -107,7 +107,7 @@ async def delete_rows(
 
 @asynccontextmanager
 async def leading(leader: Leader) -> AsyncIterator[None]:
-    """Cancel the body when another process may write. Raises LeadershipLost."""
+    """Cancel the body when another process may write. Raise LeadershipLost."""
     left = leader.left()
     if left <= 0:
         raise LeadershipLost

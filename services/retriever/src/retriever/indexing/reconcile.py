@@ -31,10 +31,10 @@ class Drift:
 async def reconcile(
     generation: Generation, record: IndexRecord, index: VectorIndex, leader: Leader
 ) -> Drift:
-    """Make the index hold exactly what the record says, range by range of the row ids.
+    """Make the index equal to the record, range by range of the row ids.
 
-    Row ids are hashes, so ranges of equal width hold about equally many rows. Run it when the
-    outbox has been applied: what is found then was lost by the engine.
+    Row ids are hashes, so ranges of equal width hold about equally many rows. Run it after the
+    outbox has been applied: remaining differences were caused by the engine.
     """
     await record.mark(generation, check_wanted=False)
     upserted = deleted = 0

@@ -1,7 +1,6 @@
-"""A visual space fitted on the catalog's own photos: asked for, and done by the worker.
-
-The embedder learns; what the photos show is known here. A job that is begun anew sends the photos
-once more: the embedder has kept what it computed of them.
+"""Fit of a visual space on the catalog's photos, as a job of the worker. The embedder learns the
+space; the retriever supplies the photos' categories. A restarted job sends the photos again, and
+the embedder reuses its cached results.
 """
 
 import asyncio
@@ -71,7 +70,7 @@ def plan(given: FitPlan) -> FitPlan:
 
 
 async def ask(catalog_id: str, wanted: FitPlan, jobs: Jobs, *, request_id: str) -> Job:
-    """Ask for a space to be fitted; what is answered may be the job that is on one already."""
+    """Request the fit of a space. Return the job, which may be one that is running already."""
     if request_id and (known := await jobs.find(FIT, catalog_id, request_id)):
         return known
     under_way = await jobs.list(catalog_id=catalog_id, kinds=KINDS, states=OPEN, limit=1)
@@ -107,10 +106,10 @@ async def _fit(job: Job, deps: FitTools, progress: Progress) -> Mapping[str, Any
                 "verdict": state.verdict,
                 "skipped": state.skipped + chosen.lost,
             }
-    raise RuntimeError("the embedder fitted a space and did not say which")
+    raise RuntimeError("the embedder fitted a space but returned no version")
 
 
-# Which photos
+# Selection of photos
 
 
 @dataclass(slots=True)
@@ -122,7 +121,7 @@ class _Chosen:
     groups: Mapping[str, str]
     """By photo id, a key shared by photos of the same picture."""
     lost: int = 0
-    """Photos that their store has no more."""
+    """Photos that are missing in the store."""
 
 
 async def _choose(catalog_id: str, wanted: FitPlan, record: LabelRecord) -> _Chosen:

@@ -1,7 +1,6 @@
-"""A search in memory: every vector of a small generation compared, on arrays, at once.
-
-What an engine answers of ten thousand rows takes a matrix product of a millisecond; see
-docs/research/engines.md for where the engine becomes the better of the two.
+"""A search in memory: every vector of a small generation is compared, on arrays. Ten thousand rows
+take a matrix product of a millisecond; docs/research/engines.md has the size from which the engine
+is faster.
 """
 
 import asyncio
@@ -29,7 +28,8 @@ few."""
 INLINE_NUMBERS = 8_000_000
 """Numbers that are compared without leaving the event loop: 3 ms (one core, 2026-11)."""
 SHARE_NUMBERS = 4_000_000
-"""Numbers that one thread compares at a time where there are more, so that other cores help."""
+"""Numbers that one thread compares at a time in larger generations, so that several cores are
+used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,9 @@ async def nearest(
         nothing = view.table.places([])
         return Ordered(view, nothing, (), (), Chosen(()), 0)
     scores = await _compare(vectors, queries)
-    owners = vectors.owners[: len(scores)].copy()  # a write may come while the filter is evaluated
+    owners = vectors.owners[
+        : len(scores)
+    ].copy()  # a write may happen while the filter is evaluated
     shortlist = _Shortlist(view, owners, scores, condition, left_out)
     firsts = None if collapse is Collapse.OFF else _firsts(vectors)
     if firsts is not None:
@@ -83,7 +85,8 @@ async def nearest(
         chosen = await choose(view.table, ordered[0], own, top_k, firsts)
         more = np.setdiff1d(_moved(view, ordered[0], own, chosen), moved)
         if len(some) < len(near.rows) and len(more):
-            # Whose best collapsed into another product's may stay by another variant.
+            # A family whose best variant collapsed into another product may remain by another
+            # variant.
             moved = np.union1d(moved, more)
         elif len(chosen.kept) >= top_k or near.everything:
             return Ordered(view, *ordered, chosen, len(vectors))
@@ -121,9 +124,8 @@ class _Near:
 
 
 class _Shortlist:
-    """The nearest rows, extended while too few of them pass.
-
-    So the cost of a search beside comparing does not grow with the catalog.
+    """The nearest rows, extended while too few of them pass, so that the cost of a search, apart
+    from the comparison, does not grow with the catalog.
     """
 
     def __init__(
@@ -136,15 +138,14 @@ class _Shortlist:
         self._left_out = view.table.places(list(left_out))
         self._pictures: Hashes = np.zeros(0, np.uint64)
         self._count = 0
-        """How many rows were looked at; there may be more that are as near as the last of them."""
+        """Number of rows examined; further rows may be as near as the last of them."""
         self._rows = self._places = np.zeros(0, np.int64)
         """Those of them that pass, and their products' places."""
 
     def pass_over_pictures(self, staying: Ints, more: int = 0) -> None:
-        """Look at no further rows of products that have the picture of a better one which stays,
-        and at `more` of those seen: thousands may have one picture.
-
-        `staying`: places of those that stay of all that are at least as near."""
+        """Skip further rows of products with the picture of a better remaining one, and examine
+        `more` rows, because thousands of products may have one picture. `staying`: places of the
+        remaining products among all that are at least as near."""
         hashes = self._view.table.image_hash
         pictures = hashes[staying]
         self._pictures = np.union1d(self._pictures, pictures[pictures != NO_HASH])

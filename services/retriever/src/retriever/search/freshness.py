@@ -14,7 +14,7 @@ from retriever.search.query import SearchQuery
 from servicekit.errors import DeadlineExceeded
 
 WAIT_STEP = 0.02
-"""Seconds between two looks at the index while a search waits for a write."""
+"""Seconds between two reads of the index's state while a search waits for a write."""
 
 
 async def resolve(
@@ -64,13 +64,13 @@ def read_index_token(token: str, catalog_id: str) -> int:
 
 
 class Wait:
-    """Pauses between two looks at the index, until the time is up."""
+    """Pauses between reads of the index's state, until the timeout."""
 
     def __init__(self, remaining: Remaining) -> None:
         self._remaining = remaining
 
     async def pause(self) -> None:
-        """Wait before the next look. Raises StageDeadline when no time is left for one."""
+        """Wait before the next read. Raise StageDeadline if the remaining time is too short."""
         left = self.left()
         if left is not None and left < 2 * WAIT_STEP:
             raise errors.StageDeadline

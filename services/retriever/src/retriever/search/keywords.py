@@ -75,14 +75,14 @@ async def search(
 
 @dataclass(frozen=True, slots=True)
 class _Matching:
-    """Products that match, best first, but for those that were deleted since."""
+    """Matching products, best first, without those deleted since."""
 
     view: View
     places: Ints
     """In the view's table."""
     matches: Sequence[float]
     count: int
-    """With those that were deleted since."""
+    """Number of matches, including products deleted since."""
 
 
 async def _matching(
@@ -117,7 +117,7 @@ def check(query: KeywordQuery) -> None:
 
 async def _ordered(query: KeywordQuery, found: _Matching, record: SearchRecord) -> Ordered:
     async def firsts(places: Ints) -> Mapping[int, Floats]:
-        # Its vectors say of doubtful pairs of photos whether they are one picture.
+        # Its vectors decide whether similar photos are the same picture.
         looks = await record.generation(query.catalog_id, DEFAULT_SPACE)
         return await recorded_vectors(found.view, record, looks)(places)
 

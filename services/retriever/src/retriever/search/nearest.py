@@ -1,9 +1,9 @@
 """The rounds of a search: rows from the engine or the record, by its plan.
 
-A plan rests on an estimate, so a round looks at what comes back. A graph search that finds fewer
-rows than it was asked for has not shown that there are no more: the engine's ids of all that pass
-say so, and when it missed some, these are compared one by one. An exact round that meets too many
-rows becomes a graph search.
+A plan is based on an estimate, so each round checks its result. If a graph search finds fewer rows
+than requested, there may be more: the engine's ids of all passing rows are read, and if the search
+missed some, these are compared one by one. An exact round that meets too many rows becomes a graph
+search.
 """
 
 import asyncio
@@ -37,7 +37,8 @@ from retriever.search.sampling import Samples
 from sightline_rules.filters import All, Filter
 
 OVERFETCH = 2
-"""Rows asked for, for each product wanted: a product has several photos, and some drop out."""
+"""Rows requested for each wanted product: a product has several photos, and some are filtered
+out."""
 
 T = TypeVar("T")
 
@@ -55,14 +56,14 @@ class RoundResult:
     hits: list[Hit]
     """Best first."""
     complete: bool
-    """Whether no other round would find more."""
+    """Whether further rounds would find nothing more."""
     matches: int | None = None
     """Number of rows compared one by one. `None` if the engine searched."""
 
 
 @dataclass(slots=True)
 class Nearest:
-    """One search under way."""
+    """State of one search."""
 
     plan: Plan
     guess: FilterEstimate

@@ -1,10 +1,9 @@
 """Search planning: pure rules from facts about the catalog to a plan.
 
-A FLAT generation compares every row and needs no plan. In an HNSW one the engine walks a graph,
-and a filter hides most of what it walks past: with `ef` at 200, recall@100 under a filter that
-passes 1% is .31 (Milvus Lite, 10,000 rows) or .11 (50,000). So
-
-- wide filters go through the graph with `ef` raised to EF_FACTOR × limit ÷ share that passes;
+A FLAT generation compares every row and needs no plan. In an HNSW one the engine walks a graph, and
+a filter hides most of what it walks past: with `ef` at 200, recall@100 under a filter that passes
+1% is .31 (Milvus Lite, 10,000 rows) or .11 (50,000). So - wide filters go through the graph with
+`ef` raised to EF_FACTOR × limit ÷ share that passes;
 - where the engine compares what passes a narrow filter one by one of itself, up to MAX_SLICES of
   the index's slices are searched side by side, so many that few rows pass in each: its graph misses
   some there, whatever `ef` is;
@@ -33,9 +32,9 @@ from sightline_rules.filter_checks import looks
 from sightline_rules.filters import All, Filter, Membership
 
 MAX_LIMIT = 16_384
-"""Most rows that an engine answers at once."""
+"""Maximum number of rows in an engine's answer."""
 LEAST_LIMIT = 50
-"""Rows asked for, at least."""
+"""Minimum number of rows requested."""
 EF_FACTOR = 6
 """4 finds .990 to 1.000 of 1,280-d neighbours on a server of 10,000 rows without a filter: the
 graphs that it builds of the same rows differ."""
@@ -58,7 +57,7 @@ its graph finds enough (.996 at a million rows of which 15% pass), in a fifth of
 LOOK_SECONDS = 0.0005
 """Longest time of one evaluation of a sample, in seconds."""
 LOOK_STEP = 32
-"""Texts and values looked at between two looks at the clock, or one product."""
+"""Texts and values examined between two reads of the clock; at least one product."""
 
 
 class Route(StrEnum):
@@ -104,7 +103,7 @@ class Narrowing:
 
     part: Part
     rows: float
-    """Rows that pass it, about."""
+    """Approximate number of rows that pass it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ class FilterEstimate:
     """Estimates about a filter in a catalog."""
 
     rows: int
-    """Rows of the catalog, about."""
+    """Approximate number of rows of the catalog."""
     share: float = 1.0
     """The share of them that passes."""
     narrowing: Narrowing | None = None
@@ -122,7 +121,7 @@ class FilterEstimate:
 
     @property
     def matches(self) -> float:
-        """Rows that pass, about."""
+        """Approximate number of rows that pass."""
         return self.rows * self.share
 
     @property
@@ -132,7 +131,7 @@ class FilterEstimate:
 
     @property
     def reached(self) -> float:
-        """Rows that the engine walks past, about."""
+        """Approximate number of rows that the engine walks past."""
         return self.rows * self.reach
 
 
@@ -152,7 +151,7 @@ class Plan:
     reason: str = ""
 
     def words(self, rounds: int, rows: int, matches: int | None = None) -> str:
-        """Describe the plan in one line for people.
+        """Describe the plan in one line.
 
         `matches`: rows compared, if the last round did so.
         """

@@ -1,4 +1,4 @@
-"""Queries, checked, and their vectors."""
+"""Validated queries and their vectors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,13 +48,13 @@ class SearchQuery:
 
     @property
     def product_ids(self) -> list[str]:
-        """The products that are asked with."""
+        """Products of the query."""
         parts = (part.product_id for part in self.blend or ())
         return [each for each in (self.product_id, *parts) if each]
 
     @property
     def given(self) -> list[tuple[str, GivenVector]]:
-        """The vectors that are asked with, each with the path of its field."""
+        """Vectors of the query, each with the path of its field."""
         if self.vector is not None:
             return [("vector", self.vector)]
         return [

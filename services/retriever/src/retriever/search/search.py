@@ -1,8 +1,6 @@
-"""A search: the products nearest to a vector or to a product, that pass a filter.
-
-The engine finds rows (photos); the record says what their products are now. So price and
-availability in an answer are exact at once, while a product that newly passes a filter appears
-when the index has caught up.
+"""A search for the products nearest to a vector or a product that pass a filter. The engine finds
+rows (photos); the record supplies their current products. Price and availability in an answer are
+therefore current, while a product that newly passes a filter appears once the index has caught up.
 """
 
 import contextlib
@@ -59,8 +57,8 @@ class Searcher:
     index: VectorIndex
     columns: Columns
     awaited: Collection[str] = ()
-    """Spaces that have an index sooner or later; a search that is to see a write waits for it, as
-    the write may be the catalog's first."""
+    """Spaces for which the worker creates an index; a search with a minimum index token waits for
+    it, because the write may be the catalog's first."""
     samples: Samples = field(default_factory=Samples)
     fallback: FallbackChain | None = None
     """Fallback while the engine is lost, or `None`."""
@@ -90,7 +88,7 @@ async def search(
 async def _in_memory(
     query: SearchQuery, generation: Generation, freshness: Freshness, view: View, vectors: Vectors
 ) -> FoundNearest:
-    """Search by comparing every vector in memory, where they are held; see exact.py."""
+    """Search by comparing every vector in memory, if they are held; see exact.py."""
     seeds = {
         each: vectors.of(place)
         for each in query.product_ids
@@ -163,7 +161,7 @@ async def _seeds(
 
 @dataclass(frozen=True, slots=True)
 class EngineFindings:
-    """What the rounds of a search in the engine found."""
+    """Result of the rounds of a search in the engine."""
 
     candidates: Candidates
     own: Ints
@@ -180,7 +178,7 @@ async def _in_rounds(
     attempt: FallbackSearch,
     measure: Measure,
 ) -> EngineFindings:
-    """Look for more rows, round by round, until there are enough products or no more rows."""
+    """Search for more rows, round by round, until there are enough products or no more rows."""
     limit, rounds, left_out = attempt.nearest.plan.limit, 0, _left_out(query)
     while True:
         with measure("index"):

@@ -57,8 +57,8 @@ async def count(
 
 def _advice(generation: Generation, rows: int) -> str:
     return (
-        f"{rows:,} rows of the space {generation.space} are searched by Milvus Lite, which goes "
-        "through all of them each time: use the Milvus server (make up ENGINE=server, see "
+        f"{rows:,} rows of the space {generation.space} are searched by Milvus Lite, which scans "
+        "all of them each time: use the Milvus server (make up ENGINE=server, see "
         "docs/operate/engines.md), or hold more in memory (RETRIEVER_EXACT_ROWS)"
     )
 

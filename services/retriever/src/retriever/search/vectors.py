@@ -1,4 +1,4 @@
-"""Vectors that callers give, stored; and products' vectors, listed for who learns from them."""
+"""Storage of vectors from callers, and lists of products' vectors for training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class VectorPage:
     """Some products with their vectors."""
 
     generation: Generation
-    """Whose version the vectors are of: the same on every page."""
+    """Generation of the vectors, the same on every page."""
     means: list[tuple[str, Floats]]
     """The mean of each product's photo vectors, or its own vector; ascending product ids."""
     next_token: str

@@ -1,1 +1,1 @@
-"""The loops of the worker: embed, keep the index up to date, do jobs; one worker leads."""
+"""Loops of the worker: embedding, index updates, jobs. One worker leads."""

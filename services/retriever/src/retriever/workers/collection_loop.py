@@ -21,15 +21,16 @@ from servicekit.liveness import LIVENESS
 from servicekit.telemetry import get_logger
 
 ENGINE_LOOK_SECONDS = 1.0
-"""How often the engine is asked whether a collection is still in its memory: a restart lets go of
-all, so one of them shows it, and when it is not, all others are asked for."""
+"""Seconds between two checks whether a collection is loaded in the engine. A restart unloads all of
+them, so one is checked, and if it is not loaded, all others are checked."""
 ENGINE_TURN_LOOKS = 30
-"""Looks in which each collection has its turn: some are asked for at a time where more are."""
+"""Number of checks in which each collection is checked once: if there are more collections, several
+are checked at a time."""
 FORMER_SECONDS = 60.0
-"""Seconds for which a collection of an earlier shape stays for searches under way."""
+"""Seconds for which a collection of an earlier shape is kept for running searches."""
 BUSY_SECONDS = 0.25
-"""Least time between two applications of changes while more waits to be embedded than one call
-takes: a step costs 10 ms whether it brings one row or a hundred."""
+"""Minimum seconds between two applications of changes while more items are pending than fit one
+embedding call: a step costs 10 ms for one row or a hundred."""
 INDEXING = "index"
 """See servicekit.liveness."""
 
@@ -49,7 +50,7 @@ class CollectionStatus:
 
     wants_check: bool = True
     looked: float = 0.0
-    """Time of the last look at its state; 0: a look is due now."""
+    """Time of the last check of its state; 0: a check is due."""
     checked: float = 0.0
     flushed: float = 0.0
     unflushed: int = 0
@@ -59,13 +60,13 @@ class CollectionStatus:
     """Time of the last application of changes. 0 if more changes may be waiting."""
     since: float = field(default_factory=time.monotonic)
     compared: float = 0.0
-    """When the last comparison with the record that succeeded began."""
+    """Start time of the last successful comparison with the record."""
     fixed: int = 0
     """Rows that it wrote or deleted."""
     former_dropped: bool = False
     """Whether collections of earlier shapes are out of the engine."""
     check: asyncio.Task[None] | None = None
-    """A comparison with the record that is under way; nothing else is done to it meanwhile."""
+    """Running comparison with the record; no other work is done on the collection meanwhile."""
 
     def wants_flush(self, now: float, seconds: float, *, quiet: bool) -> bool:
         """Return whether a flush is due: `seconds` after the last one or, `quiet`, the last
@@ -82,12 +83,12 @@ class IndexLoop:
     wakes: Wakes
     tasks: Tasks
     embedding_busy: AbstractSet[str]
-    """Versions of which more waits to be embedded than one call takes."""
+    """Versions with more pending items than fit one embedding call."""
     failures: KeyedBackoff = field(default_factory=lambda: KeyedBackoff(0.1, 2.0))
     _statuses: dict[str, CollectionStatus] = field(default_factory=dict)
     """The state of each collection, by its name."""
     _looked: float = 0.0
-    """When the engine was last looked at."""
+    """Time of the last check of the engine."""
 
     async def step(self) -> bool:
         """Make a step for each collection. Return whether there may be more to do.
@@ -138,7 +139,7 @@ class IndexLoop:
     async def _try(self, key: str, status: CollectionStatus, step: Awaitable[bool]) -> bool:
         """Make a step for one collection; its failures are retried later and do not delay
         others."""
-        LIVENESS.report(INDEXING)  # an engine that answers none is asked for each in turn
+        LIVENESS.report(INDEXING)  # an unavailable engine fails for each in turn
         try:
             worked = await step
         except (ServiceError, *LOST) as error:
@@ -165,7 +166,7 @@ class IndexLoop:
             status.former_dropped = True
         if outstanding.changes:
             if self.embedding_busy and now - status.applied < BUSY_SECONDS:
-                return False  # the next look at the record comes back to it
+                return False  # retried after the next read of the record
             if await self._apply(generation, status, now):
                 return True
         old = now - status.checked > self.worker.options.worker_check_seconds
@@ -205,7 +206,7 @@ class IndexLoop:
 
         async def work() -> None:
             await self._try(generation.collection, status, step())
-            self.wakes.changes.set()  # what came in meanwhile
+            self.wakes.changes.set()  # changes that arrived meanwhile
 
         status.check = self.tasks.start(work())
 
@@ -214,7 +215,7 @@ class IndexLoop:
         return True
 
     async def _check(self, generation: Generation, status: CollectionStatus) -> bool:
-        status.wants_check = True  # also when this one ends half-way
+        status.wants_check = True  # also if this step is interrupted
         began = time.monotonic()
         drift = await reconcile(
             generation, self.worker.record, self.worker.index, self.worker.leadership

@@ -19,7 +19,7 @@ from sightline_rules.filters import Filter
 
 
 class Options(Protocol):
-    """The worker's part of the settings; settings.py documents each."""
+    """Settings of the worker; settings.py documents each."""
 
     @property
     def spaces(self) -> Sequence[str]: ...
@@ -52,12 +52,12 @@ class WorkerRecord(
     indexing.LagRecord,
     Protocol,
 ):
-    """All that the worker asks of the record."""
+    """The record, as the worker uses it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wakes:
-    """Set when there is work of a kind."""
+    """Events that are set when there is work of a kind."""
 
     photos: asyncio.Event = field(default_factory=asyncio.Event)
     """Photos or texts to embed."""
@@ -72,7 +72,7 @@ class Wakes:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker's parts."""
+    """Collaborators of a worker."""
 
     catalogs: Sequence[str]
     options: Options
@@ -88,5 +88,5 @@ class Worker:
     read_filter: Callable[[str], Filter]
     """The filter of a purge, from the job's parameters."""
     forget_jobs: Callable[[], Awaitable[int]]
-    """Deletes jobs that ended long ago; how many."""
+    """Deletes jobs that ended long ago; returns their number."""
     recent: RecentVectors = field(default_factory=RecentVectors)

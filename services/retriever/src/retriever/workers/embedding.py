@@ -1,4 +1,4 @@
-"""The loop that has pending photos and texts embedded, a version beside the others."""
+"""The loop that embeds pending photos and texts; versions run side by side."""
 
 import asyncio
 import time
@@ -22,12 +22,12 @@ from servicekit.errors import ServiceError
 from servicekit.liveness import LIVENESS
 
 SPACE_LOOK_SECONDS = 5.0
-"""How often the embedder is asked for its versions while it answers: as long as an operator who
-brought a new one up may have to wait until a generation of it can be created."""
+"""Seconds between two reads of the embedder's versions: the maximum delay until a generation of a
+new version can be created."""
 EMBEDDING = "embedding"
 """See servicekit.liveness; of each version, too, while a step of it is under way."""
 EMBED_CALLS = 4
-"""Calls to the embedder in one step: what is due is looked up once for all of them."""
+"""Calls to the embedder in one step; due items are read once for all of them."""
 
 EMBEDDED = Counter("sightline_index_embedded_total", "Photos and texts embedded.", ("space",))
 EMBED_FAILED = Counter("sightline_index_embed_failed_total", "Attempts failed.", ("space",))
@@ -62,7 +62,7 @@ class EmbeddingLoop:
             live[outstanding.generation.catalog_id].append(outstanding)
         for catalog in self.worker.catalogs:
             if self.failures.ready(catalog):
-                # An embedder that answers none is asked for each in turn.
+                # An unavailable embedder fails for each in turn.
                 LIVENESS.report(EMBEDDING)
                 try:
                     await self._embed_catalog(catalog, live[catalog])
@@ -82,7 +82,7 @@ class EmbeddingLoop:
                 self._begin(target, offers)
 
     def _await_first(self, catalog: str, indexed: AbstractSet[str]) -> None:
-        """Have the embedder asked again soon for a space that has no index yet."""
+        """Schedule another read of the embedder's versions soon for a space without index."""
         for space in self.worker.options.spaces:
             key = f"{catalog} {space}"
             if space in indexed:

@@ -1,4 +1,4 @@
-"""The loop that does jobs: deletions and copies one at a time, all others side by side."""
+"""The loop that runs jobs: deletions and copies one at a time, all others side by side."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class JobLoop:
-    """Claims jobs and does them."""
+    """Claims and runs jobs."""
 
     worker: Worker
     tasks: Tasks
@@ -56,7 +56,7 @@ class JobLoop:
         try:
             await self._finish(job, await self._work_on(job))
         except (Unavailable, JobClaimLost):
-            raise  # goes on once the claim ran out, here or elsewhere
+            raise  # continues after the claim expires, here or in another worker
         except Exception as error:
             await self._fail(job, error)
         return True
@@ -71,7 +71,7 @@ class JobLoop:
         return True
 
     async def _carry_out(self, job: Job) -> None:
-        """Do a job to its end, and log what becomes of it."""
+        """Run a job to its end, and log its outcome."""
         try:
             async with self.worker.jobs.renewing(job.id):
                 result = await self._patiently(job)
@@ -79,11 +79,12 @@ class JobLoop:
         except JobClaimLost:
             log.warning("job lost", job=job.id, kind=job.kind)
         except Exception as error:
-            with contextlib.suppress(ServiceError):  # its claim runs out, and it is begun again
+            with contextlib.suppress(ServiceError):  # its claim expires, and it is started again
                 await self._fail(job, error)
 
     async def _patiently(self, job: Job) -> Mapping[str, Any]:
-        """Do a job, and wait for what does not answer; a verification waits only so long."""
+        """Run a job, and wait for unavailable services; a verification waits for a limited time
+        only."""
         begun = time.monotonic()
         while True:
             try:
@@ -126,7 +127,7 @@ class JobLoop:
         return {"deleted_count": await deletions.delete(job, condition, record, jobs)}
 
     async def _tidy_up(self) -> None:
-        """Take back what waits for a backfill that was cancelled while no worker was on it."""
+        """Delete the pending items of a backfill that was cancelled while no worker ran it."""
         for catalog in self.worker.catalogs:
             open_jobs = await generations.open_jobs(catalog, generations.BACKFILL, self.worker.jobs)
             wanted = {job.params["generation"] for job in open_jobs}
@@ -135,7 +136,7 @@ class JobLoop:
                     await backfill.take_back(generation, self.worker.record)
 
     async def _claim(self, kinds: Sequence[str]) -> Job | None:
-        with LIVENESS.watch(f"asking for {kinds[0]} jobs"):  # what follows may take hours
+        with LIVENESS.watch(f"asking for {kinds[0]} jobs"):  # the job may take hours
             job = await self.worker.jobs.claim(
                 kinds, self.worker.name, self.worker.options.worker_lease_seconds
             )

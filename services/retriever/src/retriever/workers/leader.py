@@ -14,7 +14,7 @@ log = get_logger()
 
 
 class Leadership:
-    """The lease, with the time until which it surely holds by our own clock."""
+    """The lease, with the time until which it certainly holds by the process's own clock."""
 
     def __init__(self, lease: Lease, seconds: float) -> None:
         self._lease = lease
@@ -43,7 +43,7 @@ class Leadership:
                     raise LeadershipLost from error
 
     async def release(self) -> None:
-        """Let another worker lead at once."""
+        """Release the lease, so that another worker can lead immediately."""
         self._until = 0.0
         with contextlib.suppress(ServiceError):
             await self._lease.release()
@@ -51,6 +51,6 @@ class Leadership:
     async def _extend(self, call: Callable[[], Awaitable[bool]]) -> bool:
         asked = time.monotonic()
         held = await call()
-        # Counted from before the call, and a little less than the store's time.
+        # Counted from before the call and slightly shorter than in the store.
         self._until = asked + 0.8 * self.seconds if held else 0.0
         return held

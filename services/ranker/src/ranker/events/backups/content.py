@@ -16,23 +16,23 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 
 
 class RecordContent(BackupJson):
-    """What a manifest says of the record."""
+    """The record's entry in a backup's manifest."""
 
     revision: Name
     """Of the tables."""
     key_id: str
     key_fingerprint: str
-    """Of the key that the pseudonyms were made with; empty: there are none yet."""
+    """Fingerprint of the pseudonym key; empty if no pseudonym exists yet."""
     columns: dict[Name, list[Name]]
     """By table."""
     sequences: dict[Name, Count]
-    """By table the highest number ever given."""
+    """Highest sequence number ever assigned, by table."""
     lost: list[str]
     """Models, as CATALOG/VERSION, whose files were missing or damaged."""
 
 
 def content_of(manifest: Manifest) -> RecordContent:
-    """Return what a manifest says of the record. Raise BackupDamaged."""
+    """Return the record's entry in the manifest. Raise BackupDamaged."""
     return validated(RecordContent, manifest.content)
 
 
@@ -56,9 +56,8 @@ def record_backups(url: str, keys_file: Path | None) -> Backups:
 
 
 def former_manifest(found: dict[str, Any]) -> dict[str, Any]:
-    """Return the manifest of a backup of 0.15 as one of today's; its files are the same.
-
-    Others are returned as they are. Raises BackupDamaged, BackupVersionUnsupported.
+    """Convert a manifest of release 0.15 to the current format; the files are the same. Return
+    other manifests unchanged. Raise BackupDamaged, BackupVersionUnsupported.
     """
     if found.get("format") != "sightline.ranker":
         return found

@@ -1,4 +1,4 @@
-"""Makes a backup: one state of the record, and the files of the models that it names."""
+"""Creation of a backup: a snapshot of the record, and the files of the models that it names."""
 
 import gzip
 from typing import IO, Any, cast
@@ -20,9 +20,8 @@ from servicekit.sql import Database
 def create(
     database: Database, store: ModelStore, backups: Backups, service_version: str
 ) -> tuple[str, Manifest]:
-    """Make a backup and return its id. Events and trainings may go on meanwhile.
-
-    Raises BackupRefused, BackupsUnavailable, BackupsFull.
+    """Make a backup and return its id. Events and trainings may continue meanwhile. Raise
+    BackupRefused, BackupsUnavailable, BackupsFull.
     """
     with dumps.snapshot(database) as connection:
         if not dumps.revision(connection):

@@ -21,7 +21,7 @@ MARGIN_MICROS = 3_600 * 10**6
 
 
 def note(backups: Backups, job: Job) -> None:
-    """Note a purge that is done. Raise BackupsUnavailable, BackupsFull."""
+    """Record a completed purge. Raise BackupsUnavailable, BackupsFull."""
     now = now_micros()
     name = f"{stamp(now)}-{job.id}.json"
     said = {"catalog_id": job.catalog_id, "params": dict(job.params), "done_micros": now}
@@ -35,10 +35,10 @@ async def repeat(
     *,
     unsigned: bool,
 ) -> tuple[int, int]:
-    """Do again what was purged since then; how many purges, and how many events they deleted.
+    """Repeat the purges since then. Return their number and the number of events deleted.
 
-    What is restored is older than each of them, and what comes in later is not theirs: a purge
-    ends at the newest event that is there now.
+    All restored events are older than these purges. Events that arrive later are not deleted: a
+    repeated purge ends at the newest event stored now.
     """
     since = stamp(since_micros - MARGIN_MICROS)
     purges = deleted = 0
@@ -56,7 +56,7 @@ async def repeat(
 
 
 def forget_before(backups: Backups, backup_id: str) -> None:
-    """Delete notes that the oldest backup is younger than."""
+    """Delete notes that are older than the oldest backup."""
     made = datetime.strptime(backup_id[:16], STAMP).replace(tzinfo=UTC)
     oldest = stamp(int(made.timestamp()) * 10**6 - MARGIN_MICROS)
     for name in _notes(backups):

@@ -1,5 +1,5 @@
-"""Restores a backup: files of models first, which never change; then the record in one
-transaction, so that a damaged backup leaves what was there."""
+"""Restore of a backup: first the files of models, which never change; then the record in one
+transaction, so that a damaged backup leaves the record unchanged."""
 
 import gzip
 import zlib
@@ -19,12 +19,13 @@ from servicekit.sql import Database
 
 
 def check(content: RecordContent, database: Database, key: Pseudonyms, *, force: bool) -> None:
-    """Raise BackupRefused or BackupVersionUnsupported if the backup does not fit here."""
+    """Raise BackupRefused or BackupVersionUnsupported if the backup cannot be restored into this
+    record."""
     if not dumps.is_known(content.revision):
         raise BackupVersionUnsupported(f"its tables are of revision {content.revision}")
     if content.key_fingerprint not in ("", key.fingerprint):
         why = (
-            f"its pseudonyms were made with the key {content.key_id}, and RANKER_KEY_FILE is"
+            f"its pseudonyms were made with key {content.key_id}, and RANKER_KEY_FILE is"
             f" {key.key_id}: no shopper's history would be found. Restore the keys first"
         )
         raise BackupRefused("BACKUP_KEY_MISMATCH", why)
@@ -43,10 +44,7 @@ def restore_models(backup: BackupReader, store: ModelStore) -> None:
 
 
 def restore_record(backup: BackupReader, database: Database) -> None:
-    """Restore the record in one transaction, and migrate it to this release. Raise BackupDamaged.
-
-    Whatever was there is replaced.
-    """
+    """Replace the record in one transaction and migrate it to this release. Raise BackupDamaged."""
     content, tables = content_of(backup.manifest), tables_of(backup.manifest)
     with database.engine.begin() as connection:
         dumps.begin_anew(connection, content.revision)

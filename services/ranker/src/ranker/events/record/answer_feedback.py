@@ -76,8 +76,8 @@ def _read(
 
 
 def _outcomes(catalog_id: str, period: Period, ids: Sequence[str]) -> sa.Select[Any]:
-    """Select by answer and product: the impression's weight, the first reported place, whether
-    it was clicked, and whether it was bought in time."""
+    """Select by answer and product: the impression's weight, the first reported position, whether
+    it was clicked, and whether it was bought within the window."""
     e = EVENTS.c
 
     clicked, shown = first(EventType.CLICK), first(EventType.IMPRESSION)

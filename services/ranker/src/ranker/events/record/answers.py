@@ -55,7 +55,7 @@ class StoredAnswer:
     """Pseudonym of the shopper; empty if anonymous."""
     key_id: str
     content: bytes
-    """Contains no id of a person."""
+    """Content of the record, without ids of persons."""
     expires_micros: int
     """When it may be deleted, microseconds since 1970 (UTC)."""
     answer_micros: int = 0
@@ -70,7 +70,8 @@ class StoredAnswer:
 
 class AnswerLog(TableRecord):
     async def write(self, answers: Sequence[StoredAnswer], now_micros: int) -> int:
-        """Keep answers; the first content of an id stays. Returns how many were new."""
+        """Store answers and return the number of new ones; an existing id keeps its first
+        content."""
         work = partial(_write, now_micros=now_micros)
         return await write_beside_others(self._db, work, answers)
 
@@ -112,7 +113,7 @@ class AnswerLog(TableRecord):
         return {row.name: row.exposures for row in rows}
 
     async def sweep(self, now_micros: int, limit: int) -> int:
-        """Delete records that expired by now, at most `limit`; how many."""
+        """Delete at most `limit` expired records and return their number."""
         return await self._db.write(lambda connection: _sweep(connection, now_micros, limit))
 
 
@@ -152,8 +153,8 @@ def _write(connection: Connection, answers: Sequence[StoredAnswer], now_micros: 
 def _expose(
     connection: Connection, exposures: Mapping[tuple[str, int, str], int], now_micros: int
 ) -> None:
-    """Count answers that controls acted in. In the order of the keys, so that writers who meet wait
-    for one another in one order. What is old goes."""
+    """Count the answers in which controls acted, and delete old counts. Rows are written in the
+    order of their keys, so that concurrent writers cannot deadlock."""
     names = [column.name for column in EXPOSURES.primary_key]
     old = EXPOSURES.c.day <= now_micros // DAY_MICROS - EXPOSURE_DAYS
     connection.execute(sa.delete(EXPOSURES).where(old))
@@ -169,7 +170,7 @@ def _expose(
 
 
 def _to_owners(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """File what belongs to merged visitors under the users they are."""
+    """Assign the answers of merged visitors to their users."""
     for catalog_id in sorted({row["catalog_id"] for row in rows}):
         gate(connection, catalog_id, alone=False)
         theirs = [row for row in rows if row["catalog_id"] == catalog_id]
@@ -205,7 +206,8 @@ class AnswerQueue:
         self.exposures = log.exposures
 
     async def write(self, answers: Sequence[StoredAnswer]) -> int:
-        """Store answers at once; the first content of an id stays. Returns how many were new."""
+        """Store answers immediately and return the number of new ones; an existing id keeps its
+        first content."""
         new = [one for one in answers if self._queued.find(_key(one)) is None]
         return await self._log.write(new, self._now())
 

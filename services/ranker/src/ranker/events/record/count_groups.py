@@ -16,7 +16,7 @@ from ranker.events.record.tables import COUNT_PRODUCTS, COUNT_RATES
 
 class GroupRecord(TableRecord):
     async def catalogs_due(self, catalogs: Sequence[str], before_micros: int) -> Sequence[str]:
-        """Return the catalogs that have products for which the retriever was not asked since
+        """Return the catalogs with products whose groups were not read from the retriever since
         then."""
         t = COUNT_PRODUCTS.c
         statement = (
@@ -27,8 +27,8 @@ class GroupRecord(TableRecord):
         return await self._db.read(lambda connection: connection.execute(statement).scalars().all())
 
     async def due(self, catalog_id: str, before_micros: int, limit: int) -> Sequence[str]:
-        """Return products that the retriever was not asked for since then, those never asked
-        for first."""
+        """Return products whose groups were not read from the retriever since then, never-read ones
+        first."""
         t = COUNT_PRODUCTS.c
         statement = (
             sa.select(t.product_id)
@@ -41,7 +41,7 @@ class GroupRecord(TableRecord):
     async def keep(
         self, catalog_id: str, groups: Mapping[str, Sequence[str]], now_micros: int
     ) -> None:
-        """Put counted products into these groups, and into no others."""
+        """Replace the groups of counted products."""
         await self._db.write(lambda connection: _keep(connection, catalog_id, groups, now_micros))
 
 

@@ -24,7 +24,7 @@ CHUNK = 100
 def enqueue(
     connection: Connection, catalog_id: str, units: Iterable[Unit], now_micros: int
 ) -> None:
-    """Have these days counted anew."""
+    """Queue these days for counting."""
     asked = sorted(set(units))
     rows: list[dict[str, Any]] = [
         {
@@ -41,7 +41,7 @@ def enqueue(
 def enqueue_events(
     connection: Connection, catalog_id: str, said: Iterable[Interaction], now_micros: int
 ) -> None:
-    """Have the days counted anew on which these events are, or were."""
+    """Queue the days on which these events are, or were."""
     units = (unit(one) for one in said if one.product_id and one.type in INTEREST)
     enqueue(connection, catalog_id, units, now_micros)
 
@@ -49,7 +49,7 @@ def enqueue_events(
 def enqueue_shopper(
     connection: Connection, catalog_id: str, actors: Iterable[str], as_actor: str, now_micros: int
 ) -> None:
-    """Have all days of these shoppers counted anew, under their names and under `as_actor`: call it
+    """Queue all days of these shoppers, under their own pseudonyms and under `as_actor`. Call it
     before their events move."""
     t, counted = EVENTS.c, COUNT_UNITS.c
     asked = sorted(set(actors))

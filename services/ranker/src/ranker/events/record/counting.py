@@ -57,7 +57,7 @@ class Folded:
 
 
 def fold(connection: Connection, signals: Signals, most: int = BATCH) -> Folded:
-    """Count the days that have waited longest; nothing while another worker does."""
+    """Count the days that have waited longest; do nothing while another worker counts."""
     if not alone(connection, wait=False):
         return Folded()
     t = COUNT_QUEUE.c
@@ -128,7 +128,8 @@ def _replace(
     now: Mapping[Unit, Kept],
     tally: counting.CountChanges,
 ) -> set[str]:
-    """Keep what the units hold now, and note what changes by it; shoppers whose purchases did."""
+    """Store the units' new content and note the changes; return the shoppers whose purchases
+    changed."""
     before = _kept(connection, catalog_id, units)
     changed, gone, shoppers = list[dict[str, Any]](), list[dict[str, Any]](), set[str]()
     for unit in units:
@@ -168,7 +169,7 @@ def _kept(connection: Connection, catalog_id: str, units: Sequence[Unit]) -> dic
 def _segments(
     connection: Connection, catalog_id: str, actors: set[str]
 ) -> dict[str, Sequence[str]]:
-    """Return the segments of those shoppers who gave attributes."""
+    """Return the segments of the shoppers who gave attributes."""
     t = ATTRIBUTES.c
     given: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for chunk in _chunks(sorted(actors)):
@@ -212,7 +213,7 @@ def _names(table: sa.Table) -> list[str]:
 
 
 def _add(connection: Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Add to the counts of these rows; those that come to 0 go."""
+    """Add to the counts of these rows, and delete rows whose count becomes 0."""
     if not rows:
         return
     keys = [column.name for column in table.primary_key]
@@ -242,7 +243,7 @@ def _add_days(
     catalog_id: str,
     changes: Mapping[tuple[str, str], Mapping[int, Sequence[int]]],
 ) -> None:
-    """Add what these days of products and segments count, and decay it anew."""
+    """Add the changes to the days of products and segments, and recompute the decayed counts."""
     items = sorted({item for item, _ in changes})
     known, groups = _days(connection, catalog_id, items), groups_of(connection, catalog_id, items)
     days, rates, gone = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()

@@ -31,7 +31,7 @@ class CountRecord(TableRecord):
     """Reader of counts; a ports.CountReader."""
 
     async def counted(self, catalog_id: str, asked: CountsQuery) -> Counted:
-        """Return everything that was asked, from one state of the record."""
+        """Return the result of the query, from one snapshot of the record."""
         now = now_micros()
 
         def read(connection: Connection) -> Counted:
@@ -139,7 +139,7 @@ _NEAR = {
                     AND near.product_id = asked.value
                 {_FIRST}
             )
-            """  # noqa: S608 - words of ours
+            """  # noqa: S608 - constants of this module
         )
     ),
     "postgresql": RowsStatement(
@@ -152,7 +152,7 @@ _NEAR = {
                         AND near.product_id = asked.product_id
                     {_FIRST}
                 ) AS one {_OWN}
-            """  # noqa: S608 - words of ours
+            """  # noqa: S608 - constants of this module
         )
     ),
 }
@@ -173,7 +173,7 @@ _RANKED = {
             WHERE catalog_id = :catalog_id AND segment = :segment AND grp = :grp
                 AND product_id <> '{ALL}' {_ALSO if several else ""}
             ORDER BY {by} DESC, product_id DESC LIMIT :most
-            """  # noqa: S608 - words of ours
+            """  # noqa: S608 - constants of this module
         )
     )
     for by in ("log_short", "log_sold")
@@ -196,7 +196,7 @@ _BOUGHT = RowsStatement(
 _GAPS = {
     dialect: RowsStatement(
         sa.text(
-            "SELECT product_id, gap, count FROM count_gaps"  # noqa: S608 - words of ours
+            "SELECT product_id, gap, count FROM count_gaps"  # noqa: S608 - constants of this module
             f" WHERE catalog_id = :catalog_id AND product_id {among}"
         )
     )

@@ -30,7 +30,7 @@ _NOTHING = "\\N"
 
 @contextmanager
 def snapshot(database: Database) -> Iterator[Connection]:
-    """Open one state of the store for the duration of the block."""
+    """Open a snapshot of the store for the duration of the block."""
     options: dict[str, Any] = {} if database.local else {"isolation_level": "REPEATABLE READ"}
     with database.engine.execution_options(**options).connect() as connection, connection.begin():
         yield connection
@@ -68,7 +68,7 @@ def is_empty(connection: Connection) -> bool:
 
 
 def begin_anew(connection: Connection, wanted: str) -> None:
-    """Take away all that is there, and make the empty tables of a revision."""
+    """Drop all tables and functions, and create the empty tables of a revision."""
     for name in reversed([*tables(connection), REVISIONS]):
         connection.exec_driver_sql(f'DROP TABLE IF EXISTS "{name}"')
     if connection.dialect.name == "postgresql":
@@ -81,8 +81,8 @@ def begin_anew(connection: Connection, wanted: str) -> None:
 
 @contextmanager
 def unindexed(connection: Connection) -> Iterator[None]:
-    """Take the indexes away that are no constraints, and make them again behind the block: at once,
-    which takes a fraction of the time of a row at a time."""
+    """Drop the indexes that are not constraints, and recreate them after the block: faster than
+    updating them with each row."""
     postgresql = connection.dialect.name == "postgresql"
     found = connection.exec_driver_sql(_INDEXES if postgresql else _SQLITE_INDEXES).all()
     for name, _ in found:
@@ -101,7 +101,7 @@ _SQLITE_INDEXES = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND 
 _FUNCTIONS = """SELECT oid::regprocedure::text FROM pg_proc p
 WHERE pronamespace = current_schema()::regnamespace
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')"""
-"""Those of migrations; not those of extensions."""
+"""Functions that migrations created, without those of extensions."""
 
 
 def _config() -> Config:
@@ -112,7 +112,7 @@ def _config() -> Config:
 
 
 def dump(connection: Connection, table: str, columns: Sequence[str], out: IO[bytes]) -> int:
-    """Write all rows; how many."""
+    """Write all rows and return their number."""
     driver = _driver(connection)
     if connection.dialect.name == "postgresql":
         with driver.cursor() as cursor:
@@ -131,7 +131,8 @@ def dump(connection: Connection, table: str, columns: Sequence[str], out: IO[byt
 
 
 def load(connection: Connection, table: str, columns: Sequence[str], rows: IO[bytes]) -> int:
-    """Add the rows of a dump; how many. Raises ValueError where they are none of this table."""
+    """Insert the rows of a dump and return their number. Raise ValueError if they are not rows of
+    this table."""
     dbapi = connection.dialect.loaded_dbapi
     try:
         return _load(connection, table, columns, rows)
@@ -177,7 +178,7 @@ def sequences(connection: Connection) -> dict[str, int]:
 
 
 def set_sequences(connection: Connection, last: Mapping[str, int]) -> None:
-    """Go on counting behind these."""
+    """Continue the sequences after these numbers."""
     for table, number in last.items():
         if connection.dialect.name == "postgresql":
             given = {"counter": _counter(connection, table), "number": max(number, 1)}

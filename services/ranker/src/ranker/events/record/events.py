@@ -52,8 +52,8 @@ class EventRecord:
     def __init__(
         self, database: Database, signals: Signals = DEFAULTS, *, late: bool = False
     ) -> None:
-        """`signals`: what events count for popularity. `late`: what is appended was acknowledged
-        before, and a purge that was asked for meanwhile wins."""
+        """`signals`: the weights of events in popularity. `late`: appended events were acknowledged
+        before, and a purge requested meanwhile applies to them."""
         self._db = database
         self._popular: dict[tuple[str, int], tuple[int, tuple[tuple[str, float], ...]]] = {}
         """Cached lists, with the version of the store at which they were read."""
@@ -62,10 +62,8 @@ class EventRecord:
         )
 
     async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
-        """Store events in one transaction, which those of other callers may share, and which is on
-        disk when this returns.
-
-        Of two events with one id in a batch the first counts.
+        """Store events in one transaction, which may include those of other callers and is on disk
+        when this returns. Of two events with one id in a batch the first is stored.
         """
         return await self._joined.write(events)
 
@@ -76,14 +74,14 @@ class EventRecord:
         return await self._read(read, few=not with_seen and limit <= FEW)
 
     async def numbered(self, catalog_id: str, sequences: Sequence[int]) -> dict[int, Interaction]:
-        """Return the events with these numbers that are still there."""
+        """Return the events with these numbers that still exist."""
         return await self._db.read(lambda connection: numbered(connection, catalog_id, sequences))
 
     async def _read(self, work: Callable[[Connection], T], *, few: bool) -> T:
-        """Return what `work` reads; `few` rows are read without a thread, whose hop takes
-        longer."""
+        """Return the result of `work`. `few` rows are read without a thread, because starting one
+        takes longer."""
         if few and self._db.local:
-            with suppress(StoreBusy):  # another process starts or stops: threads wait for it
+            with suppress(StoreBusy):  # locked by a starting process: wait in a thread
                 return self._db.read_local(work)
         return await self._db.read(work)
 
@@ -128,7 +126,7 @@ class EventRecord:
         return tuple(_stored(row) for row in await self._db.read(read))
 
     async def interactions(self, catalog_id: str) -> tuple[Interaction, ...]:
-        """Return all events that speak for or against a product, by time, then event id."""
+        """Return all events of interest (for or against a product), by time, then event id."""
         t = EVENTS.c
         statement = (
             sa.select(*INTERACTION)
@@ -140,7 +138,7 @@ class EventRecord:
 
 
 def kind_of(event_type: EventType) -> str:
-    """Return the kind that the history index files the type under."""
+    """Return the type's kind in the history index."""
     if event_type in INTEREST:
         return KIND_INTEREST
     if event_type in (EventType.HIDE, EventType.UNHIDE):
@@ -200,7 +198,7 @@ def _counted(stored: StoredEvent, known: Counter[tuple[str, str]]) -> StoredEven
 
 
 def _to_owners(connection: Connection, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
-    """Return the events, those of merged visitors under their users."""
+    """Return the events, with those of merged visitors assigned to their users."""
     whose: dict[tuple[str, str], str] = {}
     for catalog_id in sorted({stored.catalog_id for stored in events}):
         gate(connection, catalog_id, alone=False)

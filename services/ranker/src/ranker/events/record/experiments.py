@@ -43,14 +43,14 @@ class Extent:
 
     catalog_id: str
     arms: Sequence[str]
-    """As named in events, the control first."""
+    """Names of the arms as in events, the control first."""
     start_micros: int
     end_micros: int
-    """Exposures before this time count."""
+    """Only exposures before this time count."""
     window_micros: int
     """Outcome window after a unit's first exposure, in microseconds."""
     counted_micros: int
-    """Units whose window was over by then are counted."""
+    """Only units whose outcome window ended before this time are counted."""
     currency: str
     """Currency of revenue; empty: revenue is not counted."""
 
@@ -72,9 +72,9 @@ class ExperimentRecord(TableRecord):
     async def keep(
         self, catalog_id: str, decide: Callable[[Sequence[Kept]], Sequence[Kept]]
     ) -> int:
-        """Keep what `decide` makes of what is kept, in the place of what has the same name; how
-        many. What it raises leaves all as it is. One at a time: of two gateways with other files
-        the first one's are kept."""
+        """Upsert, by name, the experiments that `decide` returns for the stored ones, and return
+        their number. If `decide` raises, nothing changes. Calls run one at a time: if two gateways
+        send different experiments, the first one's are stored."""
 
         def write(connection: Connection) -> int:
             gate(connection, catalog_id, alone=True)
@@ -86,7 +86,7 @@ class ExperimentRecord(TableRecord):
         return await self._db.write(write)
 
     async def all(self, catalog_id: str) -> tuple[Kept, ...]:
-        """Return all experiments, the latest begun first."""
+        """Return all experiments, most recently started first."""
         return await self._db.read(lambda connection: _all(connection, catalog_id))
 
     async def get(self, catalog_id: str, name: str) -> bytes | None:
@@ -96,12 +96,12 @@ class ExperimentRecord(TableRecord):
         return await self._db.read(lambda connection: connection.execute(statement).scalar())
 
     async def counts(self, extent: Extent) -> tuple[tuple[ArmCounts, ...], int]:
-        """Return what the arms' units did, and the number of units that saw several arms, which
-        are excluded."""
+        """Return the outcome counts of each arm, and the number of units that saw several arms,
+        which are excluded."""
         return await self._db.read(lambda connection: _counts(connection, extent))
 
     async def units(self, extent: Extent, *, after: str, limit: int) -> tuple[Unit, ...]:
-        """Return units whose time is over by pseudonym, after `after`."""
+        """Return units whose outcome window has ended, sorted by pseudonym, from after `after`."""
         x = _exposed(extent)
         statement = (
             _units(extent, x)
@@ -166,8 +166,9 @@ def _flag(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
 
 
 def _exposed(extent: Extent) -> sa.Subquery:
-    """Select the units that saw an answer of an arm, and when first. A click without an
-    impression exposes no unit: otherwise an arm's effect would decide who is counted in it."""
+    """Select the units that saw an answer of an arm, with the first time. A click without an
+    impression is not an exposure: otherwise an arm's effect would decide which units are
+    counted."""
     e = EVENTS.c
     return (
         sa.select(
@@ -195,7 +196,7 @@ def _counted(extent: Extent, x: sa.Subquery) -> tuple[sa.ColumnElement[bool], ..
 
 
 def _units(extent: Extent, x: sa.Subquery) -> sa.Select[Any]:
-    """Select what each unit did in its time."""
+    """Select the outcomes of each unit within its window."""
     events = EVENTS.alias()
     e = events.c
     paid = sa.cast(e.unit_price_micros, sa.Double) / 1e6

@@ -33,8 +33,8 @@ class JoinedWrites(Generic[Item, Outcome]):
         write: Callable[[Connection, Sequence[Item]], Sequence[Outcome]],
         most: int,
     ) -> None:
-        """`write` is handed the items of one or several batches and returns one outcome for each.
-        Up to `most` items go into a transaction, or one batch if that alone is larger."""
+        """`write` receives the items of one or several batches and returns one outcome for each. Up
+        to `most` items go into a transaction, or one batch if that alone is larger."""
         self._db = database
         self._function = write
         self._most = most
@@ -42,9 +42,9 @@ class JoinedWrites(Generic[Item, Outcome]):
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, items: Sequence[Item]) -> tuple[Outcome, ...]:
-        """Write the items and return their outcomes once they are on disk; raises what
-        `Database.write` raises. A batch that the database rejects fails alone. A cancelled one
-        may still be written."""
+        """Write the items and return their outcomes once they are on disk. Raise the errors of
+        `Database.write`. A batch that the database rejects fails alone. A cancelled batch may still
+        be written."""
         done: asyncio.Future[tuple[Outcome, ...]] = asyncio.get_running_loop().create_future()
         self._waiting.append((items, done))
         if self._writing is None or self._writing.done():

@@ -1,8 +1,8 @@
 """Late events, which waited in a log before they reached the record: a purge requested meanwhile
 applies to them.
 
-Purges are stored as jobs. They are read after the gate is passed, and a purge deletes behind the
-same gate exclusively: it either sees what is written here, or its job is seen here.
+Purges are stored as jobs. Writers read them under a shared lock, and a purge deletes under the same
+lock exclusively: either the purge sees the written events, or the writer sees the purge.
 """
 
 import json
@@ -19,7 +19,7 @@ from servicekit.jobs import JobState
 
 
 def purged(connection: Connection, events: Sequence[StoredEvent]) -> frozenset[int]:
-    """Return the places of the events that a purge covers, by the time they were taken in."""
+    """Return the indexes of the events that a purge covers. Their time of receipt decides."""
     found: set[int] = set()
     for catalog_id in sorted({stored.catalog_id for stored in events}):
         gate(connection, catalog_id, alone=False)

@@ -1,8 +1,8 @@
 """Models, their promotions and their newest evaluations in SQL.
 
 One row names the serving model, so a promotion is atomic. A log beside it holds all promotions. A
-rollback marks the newest active one as taken back, so that the model before it serves again; the
-next rollback goes back one further. Rows of the log are never deleted.
+rollback marks the newest active promotion as rolled back, so that the model before it serves again;
+the next rollback goes back one further. Rows of the log are never deleted.
 """
 
 import json
@@ -24,8 +24,8 @@ HOUR_MICROS = 3_600 * 1_000_000
 
 class ModelRegistry(TableRecord):
     async def add(self, model: ModelRecord) -> None:
-        """Keep a model. Trained again from the same data, it is the same model: its files, and so
-        its manifest's hash, were written anew, and the time of the training is the newest."""
+        """Store a model. If it exists (trained again from the same data), update the hash of its
+        manifest and the time of its training, because its files were written again."""
         row = asdict(model) | {
             "metrics": json.dumps([asdict(one) for one in model.metrics]),
             "training": json.dumps(model.training),
@@ -67,8 +67,8 @@ class ModelRegistry(TableRecord):
         forced: bool = False,
         verdict: ModelVerdict | None = None,
     ) -> None:
-        """Make it the serving one; ModelNotFound, also when its files were deleted. `forced` and
-        `verdict` say in the log what the promotion went by."""
+        """Make the model the serving one. Raise ModelNotFound, also if its files were deleted.
+        `forced` and `verdict` are recorded in the log."""
 
         def write(connection: Connection) -> None:
             _serve(connection, catalog_id, version, now_micros)
@@ -95,12 +95,12 @@ class ModelRegistry(TableRecord):
             raise ModelNotFound("no model served before the current one")
         found = await self.get(catalog_id, promotions[1].version)
         if found.pruned_micros is not None:
-            raise ModelNotFound("the files of the model before were pruned: promote another one")
+            raise ModelNotFound("the previous model's files were pruned: promote another model")
         return found, promotions[0].sequence
 
     async def roll_back(self, catalog_id: str, promotion: int, now_micros: int) -> None:
-        """Take this promotion back, which `before` named. PromotionConflict when it is no longer
-        the newest one that stands: of two rollbacks at once only one is done."""
+        """Roll back this promotion, which `before` returned. Raise PromotionConflict if it is no
+        longer the newest active one: of two concurrent rollbacks only one succeeds."""
 
         def write(connection: Connection) -> None:
             promotions = _promotions(connection, catalog_id)
@@ -116,8 +116,8 @@ class ModelRegistry(TableRecord):
         await self._db.write(write)
 
     async def demote(self, catalog_id: str, now_micros: int) -> str:
-        """Let no model serve, and return the version of the one that did; ModelNotFound when none
-        did. All promotions that stand are taken back: no rollback goes behind this."""
+        """Stop serving a model and return its version; ModelNotFound if none serves. All active
+        promotions are rolled back, so that no later rollback reaches them."""
 
         def write(connection: Connection) -> str:
             serving = PROMOTIONS.c.catalog_id == catalog_id
@@ -149,8 +149,7 @@ class ModelRegistry(TableRecord):
         return (await self.promoted((catalog_id,))).get(catalog_id)
 
     async def former(self, catalog_id: str, version: str) -> ModelRecord | None:
-        """Return the model that served last before this one, also after a rollback; None if none
-        did."""
+        """Return the model that served before this one, also after a rollback; None if none did."""
         t = MODELS.c
         statement = (
             _SELECT.where(t.catalog_id == catalog_id, t.version != version)
@@ -162,7 +161,7 @@ class ModelRegistry(TableRecord):
         return None if row is None else _record(row)
 
     async def answering(self, catalog_id: str, since_micros: int) -> frozenset[str]:
-        """Return the versions that ranked answers since then, promoted or pinned."""
+        """Return the versions, promoted or pinned, that ranked answers since then."""
         t = ANSWERS.c
         served = (t.catalog_id == catalog_id, t.answer_micros >= since_micros)
         statement = sa.select(t.model_version).where(*served).distinct()
@@ -174,12 +173,11 @@ class ModelRegistry(TableRecord):
     async def prune(
         self, catalog_id: str, keep: int, spared: Collection[str], now_micros: int
     ) -> tuple[str, ...]:
-        """Mark the models whose files are to be deleted: all but the newest `keep`, those that the
-        newest `keep` promotions that stand name, and `spared`. Returns every version so marked
-        now or before, for a deletion may have been cut short; they serve never again.
-
-        One that was promoted in the last hour stays in any case: a promotion may go on beside
-        this, and of the two only the row of the model itself is sure to be seen by both."""
+        """Mark the models whose files are to be deleted: all but the newest `keep`, those of the
+        newest `keep` active promotions, and `spared`. Return all marked versions, including earlier
+        ones, whose deletion may have been interrupted; a marked model is never served again. Models
+        promoted within the last hour are not marked: a promotion may run concurrently, and only the
+        row of the model itself is certain to be seen by both."""
         t = MODELS.c
         lately = now_micros - HOUR_MICROS
 
@@ -207,7 +205,7 @@ class ModelRegistry(TableRecord):
         return await self._db.write(write)
 
     async def keep_report(self, catalog_id: str, version: str, report: Report) -> None:
-        """Keep what was found of a model that the registry has, in the place of what was before."""
+        """Store or replace the findings on a model of the registry."""
         row = {
             "catalog_id": catalog_id,
             "version": version,
@@ -256,7 +254,7 @@ def _named(catalog_id: str, version: str) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _serve(connection: Connection, catalog_id: str, version: str, now_micros: int) -> None:
-    """Make it the serving one; ModelNotFound."""
+    """Make the model the serving one; ModelNotFound."""
     there = sa.update(MODELS).where(*_named(catalog_id, version), MODELS.c.pruned_micros.is_(None))
     if not connection.execute(there.values(promoted_micros=now_micros)).rowcount:
         raise ModelNotFound
@@ -266,7 +264,7 @@ def _serve(connection: Connection, catalog_id: str, version: str, now_micros: in
 def _promotions(
     connection: Connection, catalog_id: str, count: int = 2
 ) -> Sequence[sa.Row[int, str]]:
-    """Return the newest promotions that no rollback took back, the serving model's first."""
+    """Return the newest active promotions, the serving model's first."""
     t = PROMOTION_LOG.c
     statement = (
         sa.select(t.sequence, t.version)

@@ -1,4 +1,5 @@
-"""Counts of events and of what answers led to in SQL, and the newest results computed from them.
+"""Counts of events and of the outcomes of answers in SQL, and the newest results computed from
+them.
 
 The contents of answer records are not read.
 """
@@ -32,19 +33,19 @@ MOST_PRODUCTS = 20_000
 
 class OnlineRecord(TableRecord):
     async def counts(self, catalog_id: str, period: Period) -> Online:
-        """Return what the period's answers led to, and how many of its events found their
-        answer."""
+        """Return the outcome counts of the period's answers, and the number of its events joined to
+        an answer."""
         return await self._db.read(lambda connection: _counts(connection, catalog_id, period))
 
     async def joined(self, catalog_id: str, period: Period) -> JoinCounts:
-        """Return how many of the period's events found their answer."""
+        """Return the number of the period's events joined to an answer."""
         return await self._db.read(lambda connection: _join(connection, catalog_id, period))
 
     async def activity(self, catalog_id: str, window: DayWindow) -> CatalogActivity:
         return await self._db.read(lambda connection: _activity(connection, catalog_id, window))
 
     async def keep(self, catalog_id: str, computed_micros: int, content: str) -> None:
-        """Keep what was computed, in the place of what was before."""
+        """Store the report in place of the previous one."""
         row = {"catalog_id": catalog_id, "computed_micros": computed_micros, "content": content}
         await self._db.write(lambda connection: upsert(connection, HEALTH, [row]))
 

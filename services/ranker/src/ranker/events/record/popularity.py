@@ -38,13 +38,12 @@ Day = tuple[str, str, int]
 def add(
     connection: Connection, catalog_id: str, said: Sequence[Interaction], signals: Signals
 ) -> None:
-    """Count events that are about to be stored: call it before they are."""
+    """Count events that are about to be stored. Call it before they are stored."""
     after = by_day(said, signals)
     if not after:
         return
     products = sorted({product for product, _, _ in after})
-    # Locked first, so that concurrent writes of events of the same products are waited for and
-    # seen.
+    # Lock the rows first, so that concurrent writes for the same products are included.
     known = log_counts(connection, catalog_id, products, lock=True)
     before = by_day(stored_on(connection, catalog_id, after), signals)
     gains = {product: [known.get(product, -math.inf)] for product in products}
@@ -99,7 +98,7 @@ def log_counts(
 
 
 def keep_log_counts(connection: Connection, catalog_id: str, counts: Mapping[str, float]) -> None:
-    """Put these counts, as base-2 logarithms, in the place of the products' former ones."""
+    """Replace the products' counts, given as base-2 logarithms."""
     rows = [
         {"catalog_id": catalog_id, "product_id": item, "log_count": log}
         for item, log in sorted(counts.items())
@@ -153,7 +152,7 @@ _STORED_ON = {
         SELECT {_COLUMNS} FROM json_each(:pairs) AS asked CROSS JOIN events
         WHERE catalog_id = :catalog_id AND actor = asked.value ->> 0 AND kind = 'INTEREST'
             AND time_micros >= asked.value ->> 1 AND time_micros < (asked.value ->> 1) + :day
-        """  # noqa: S608 - names of ours
+        """  # noqa: S608 - constants of this module
     ),
     "postgresql": sa.text(
         f"""
@@ -164,7 +163,7 @@ _STORED_ON = {
                     AND time_micros >= asked.since AND time_micros < asked.since + :day
                 OFFSET 0
             ) AS found
-        """  # noqa: S608 - names of ours
+        """  # noqa: S608 - constants of this module
     ),
 }
 """One lookup into the index of histories for each pair: SQLite's CROSS JOIN and PostgreSQL's OFFSET
@@ -189,7 +188,7 @@ _COUNTS = {
         ("postgresql", "= ANY(CAST(:ids AS text[]))"),
     )
 }
-"""As one value instead of hundreds, which took SQLAlchemy a millisecond."""
+"""One list parameter instead of hundreds of parameters, which took SQLAlchemy a millisecond."""
 
 
 def summed(gains: Mapping[str, Sequence[float]]) -> dict[str, float]:

@@ -22,7 +22,7 @@ def inserting(connection: Connection) -> Any:
 
 
 def upsert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write these columns of rows, all the same, in the place of what has the same primary key."""
+    """Upsert rows by primary key; all rows have the same columns."""
     statement = inserting(connection)(table)
     keys = [column.name for column in table.primary_key]
     changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}

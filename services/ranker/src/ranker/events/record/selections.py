@@ -30,19 +30,19 @@ from servicekit.sql import Database
 _INTEREST = EVENTS.c.kind == sa.literal_column(f"'{KIND_INTEREST}'")
 _COUNTED = sa.and_(_INTEREST, EVENTS.c.product_id > sa.literal_column("''"))
 """All events of interest, in the exact terms of the index events_product: with parameters, or
-without the product, it would not be used."""
+without the product, the index would not be used."""
 
 
 class SelectionRecord:
     """Selected events of all catalogs: counts, exports and deletion."""
 
     def __init__(self, database: Database, signals: Signals = DEFAULTS) -> None:
-        """`signals`: what events count for popularity."""
+        """`signals`: the weights of events in popularity."""
         self._db = database
         self._signals = signals
 
     async def owner(self, catalog_id: str, actor: str) -> str:
-        """Return the pseudonym under which the events of `actor` are kept."""
+        """Return the pseudonym under which the events of `actor` are stored."""
         return await self._db.read(lambda connection: owner(connection, catalog_id, actor))
 
     async def last_sequence(self, catalog_id: str) -> int:
@@ -62,7 +62,7 @@ class SelectionRecord:
         return PurgeCount(row[0], row[1], row[2], row[3] or 0)
 
     async def rows(self, selection: Selection, after: int, limit: int) -> Sequence[Sequence[Any]]:
-        """Return the next events after this number as values of `COLUMNS`."""
+        """Return the next events after this sequence number as values of `COLUMNS`."""
         t = EVENTS.c
         statement = (
             sa.select(*(t[one.stored] for one in COLUMNS))
@@ -73,13 +73,14 @@ class SelectionRecord:
         return await self._db.read(lambda connection: connection.execute(statement).all())
 
     async def delete(self, selection: Selection, place: PurgePlace, limit: int) -> Purged:
-        """Delete the next events that fit from `place` on, at most `limit` of them."""
+        """Delete at most `limit` selected events, starting at `place`."""
         return await self._db.write(lambda c: _delete(c, selection, place, limit, self._signals))
 
     async def expire(
         self, catalog_id: str, event_type: EventType, before_micros: int, limit: int
     ) -> int:
-        """Delete the oldest events of a type from before that time, at most `limit`; how many."""
+        """Delete at most `limit` of the oldest events of a type before that time; return their
+        number."""
         query = expired(catalog_id, event_type, before_micros, limit)
         if not await self._db.read(lambda c: c.execute(query.limit(1)).first()):
             return 0
@@ -87,7 +88,7 @@ class SelectionRecord:
 
 
 def conditions(selection: Selection) -> Iterable[sa.ColumnElement[bool]]:
-    """Yield the conditions of events that fit."""
+    """Yield the SQL conditions of selected events."""
     t = EVENTS.c
     yield t.catalog_id == selection.catalog_id
     if selection.from_micros is not None:
@@ -129,8 +130,8 @@ def _delete(
 
 
 def batch_query(selection: Selection, place: PurgePlace, limit: int) -> sa.Select[*tuple[Any, ...]]:
-    """Select the next events that fit: first those that count in popularity, product by
-    product, then the others."""
+    """Select the next selected events: first those that count in popularity, product by product,
+    then the others."""
     t = EVENTS.c
     statement = sa.select(*INTERACTION, t.sequence).where(*conditions(selection)).limit(limit)
     if not place.counted:
@@ -152,8 +153,9 @@ def withdraw(
     *,
     partly: Callable[[str], bool] = lambda _: True,
 ) -> None:
-    """Take from the products' popularity what they lost, in base-2 logarithms: as a difference
-    where it is `partly` lost and less than half is, else by counting anew."""
+    """Subtract the products' losses, base-2 logarithms, from their popularity: as a difference if a
+    product is in `partly` and loses less than half, otherwise by recounting its remaining
+    events."""
     if not lost:
         return
     known = popularity.log_counts(connection, catalog_id, sorted(lost), lock=True)
@@ -223,6 +225,6 @@ def _expire(
 def _counted(
     connection: Connection, catalog_id: str, said: Sequence[Interaction], signals: Signals
 ) -> dict[popularity.Day, float]:
-    """Return what the remaining events count on the days of these."""
+    """Return the counts of the remaining events on the days of these events."""
     days = popularity.by_day(said, signals)
     return popularity.by_day(popularity.stored_on(connection, catalog_id, days), signals)

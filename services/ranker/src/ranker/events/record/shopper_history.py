@@ -66,7 +66,7 @@ def history(
 def numbered(
     connection: Connection, catalog_id: str, sequences: Sequence[int]
 ) -> dict[int, Interaction]:
-    """Return the catalog's events with these numbers that are still there."""
+    """Return the catalog's events with these numbers that still exist."""
     t = EVENTS.c
     statement = sa.select(t.sequence, *INTERACTION).where(
         t.catalog_id == catalog_id, t.sequence.in_(sequences)
@@ -90,8 +90,8 @@ _MERGED = (
 
 def _newest(kind: str, *columns: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
     """Select the shopper's events of a kind, newest first. The kind is part of the statement:
-    SQLite plans anew for each value of a parameter that restricts an index, which took a
-    millisecond."""
+    SQLite would plan the statement again for each value of a parameter that restricts an index,
+    which took a millisecond."""
     t = EVENTS.c
     return (
         sa.select(*columns)

@@ -27,10 +27,9 @@ class ShopperRecord(TableRecord):
     async def merge(
         self, catalog_id: str, visitor: str, user: str, *, key_id: str, now_micros: int
     ) -> int:
-        """Make the visitor the user, in one transaction; how many events moved.
-
-        All three names are pseudonyms of `key_id`. Of two users that a visitor is merged with, the
-        later one gets what comes in later.
+        """Merge a visitor into a user in one transaction and return the number of events moved. All
+        three names are pseudonyms under `key_id`. If a visitor is merged with two users in turn,
+        the second one gets its later events.
         """
         return await self._db.write(
             lambda connection: _merge(
@@ -54,8 +53,8 @@ class ShopperRecord(TableRecord):
         key_id: str,
         now_micros: int,
     ) -> int:
-        """Keep these in the place of all that the shopper gave before, under the user that a merged
-        visitor is; how many there were. None to keep = the consent is withdrawn."""
+        """Replace the shopper's attributes and return the number of former ones. Those of a merged
+        visitor are stored under the user. An empty set withdraws the consent."""
 
         def replace(connection: Connection) -> int:
             gate(connection, catalog_id, alone=True)
@@ -94,7 +93,7 @@ class ShopperRecord(TableRecord):
 
 
 def owner(connection: Connection, catalog_id: str, actor: str) -> str:
-    """Return the pseudonym under which an actor's events are kept: the user's, or their own."""
+    """Return the pseudonym under which an actor's events are stored: the user's, or their own."""
     return owners(connection, catalog_id, (actor,)).get(actor, actor)
 
 
@@ -108,10 +107,9 @@ def owners(connection: Connection, catalog_id: str, actors: Iterable[str]) -> Ma
 
 
 def gate(connection: Connection, catalog_id: str, *, alone: bool) -> None:
-    """Let writers of a catalog's events in together, and a merge or a purge `alone`, until the
-    transaction ends: no event may slip in under a visitor's pseudonym while it is merged.
-
-    Writers of SQLite are alone anyway.
+    """Take a catalog's lock until the transaction ends: shared for writers of events, exclusive
+    (`alone`) for a merge or a purge. Without it an event could be stored under a visitor's
+    pseudonym during a merge. SQLite has one writer anyway.
     """
     if connection.dialect.name == "postgresql":
         lock = sa.func.pg_advisory_xact_lock if alone else sa.func.pg_advisory_xact_lock_shared
@@ -119,7 +117,7 @@ def gate(connection: Connection, catalog_id: str, *, alone: bool) -> None:
 
 
 def _merge(connection: Connection, row: Mapping[str, Any]) -> int:
-    """Keep this row of ALIASES and move what is there; how many events moved."""
+    """Store this row of ALIASES, move the visitor's rows and return the number of events moved."""
     catalog_id, visitor, user = row["catalog_id"], row["visitor"], row["actor"]
     gate(connection, catalog_id, alone=True)
     if owner(connection, catalog_id, visitor) != user:
@@ -137,7 +135,7 @@ def _merge(connection: Connection, row: Mapping[str, Any]) -> int:
 
 
 def _move_attributes(connection: Connection, catalog_id: str, visitor: str, user: str) -> None:
-    """Make what a visitor gave the user's; of a key that both gave, the user's value stays."""
+    """Move a visitor's attributes to the user; the user's value of a key takes precedence."""
     t = ATTRIBUTES.c
     here = t.catalog_id == catalog_id
     known = sa.select(t.key).where(here, t.actor == user)
@@ -153,7 +151,7 @@ async def has_key(database: Database) -> bool:
 
 
 async def check_key(database: Database, pseudonyms: Pseudonyms) -> None:
-    """Bind a new store to the key; KeyUnusable when the store was written with another one."""
+    """Bind a new store to the key. Raise KeyUnusable if the store was written with another key."""
 
     def bind(connection: Connection) -> bool:
         stored = connection.execute(sa.select(KEYS.c.fingerprint)).scalar()
@@ -165,5 +163,5 @@ async def check_key(database: Database, pseudonyms: Pseudonyms) -> None:
     if not await database.write(bind):
         raise KeyUnusable(
             "the record's pseudonyms were made with another key: with this one no history "
-            "would be found; give the former key, or start with an empty record"
+            "would be found: set the former key, or start with an empty record"
         )

@@ -31,19 +31,19 @@ EVENTS = sa.Table(
     *texts("unit_price_currency", "order_id"),
     *numbers("position", kind=sa.Integer),
     *texts("scene", "attribution_token", "query"),
-    # The answer that led here, as read out of the token; empty = none that is known.
+    # Id of the answer named by the attribution token; empty if unknown.
     sa.Column("answer_id", sa.Text, nullable=False, server_default=""),
-    # Of the answers' impressions, the share that was kept when this one was: it stands for 1/share.
+    # Share of answers whose impressions were stored: the event represents 1 / share of them.
     sa.Column("sample_share", sa.Double, nullable=False, server_default="1.0"),
-    # The experiment's arm that made that answer, EXPERIMENT/ARM; empty = none did.
+    # Experiment arm of that answer, EXPERIMENT/ARM; empty if none.
     sa.Column("arm", sa.Text, nullable=False, server_default=""),
     sa.UniqueConstraint("catalog_id", "event_id", name="events_id"),
-    # A shopper's history is read in every request: newest first, without the impressions.
+    # For a shopper's history, read in every request: newest first, without impressions.
     sa.Index("events_history", "catalog_id", "actor", "kind", "time_micros", "sequence"),
     sa.Index("events_timeline", "catalog_id", "actor", "time_micros", "sequence"),
-    # What a purge leaves of a product's popularity is summed anew from the events that count in it.
-    # All have a product: to say so keeps the index to those who say it too. Histories, which are of
-    # interest as well, were read through it, and with them the events of all shoppers.
+    # For recounting a product's popularity after a purge. The condition on product_id matches all
+    # counted events; it prevents SQLite from reading histories through this index, which scanned
+    # the events of all shoppers.
     sa.Index(
         "events_product",
         "catalog_id",
@@ -51,8 +51,8 @@ EVENTS = sa.Table(
         sqlite_where=sa.text("kind = 'INTEREST' AND product_id > ''"),
         postgresql_where=sa.text("kind = 'INTEREST' AND product_id > ''"),
     ),
-    # What answers led to is counted by answer, and out of the index alone: a report over 250,000
-    # impressions took a quarter of the time, and writing such events 7% more.
+    # Covering index for the outcomes of answers: a report over 250,000 impressions took a quarter
+    # of the time, and writing such events took 7% longer.
     sa.Index(
         "events_answer",
         "catalog_id",
@@ -65,7 +65,7 @@ EVENTS = sa.Table(
         sqlite_where=sa.text("answer_id <> ''"),
         postgresql_where=sa.text("answer_id <> ''"),
     ),
-    # Who was exposed to an arm.
+    # For the units that were exposed to an arm.
     sa.Index(
         "events_arm",
         "catalog_id",
@@ -76,9 +76,9 @@ EVENTS = sa.Table(
         sqlite_where=sa.text("arm <> ''"),
         postgresql_where=sa.text("arm <> ''"),
     ),
-    # What is too old to be kept, and impressions of a time, are found by it.
+    # For retention, and for impressions of a period.
     sa.Index("events_age", "catalog_id", "type", "time_micros"),
-    # AUTOINCREMENT: a sequence is never given twice, not even after a purge.
+    # AUTOINCREMENT: a sequence number is never reused, not even after a purge.
     sqlite_autoincrement=True,
 )
 
@@ -86,7 +86,7 @@ POPULARITY = sa.Table(
     "popularity",
     METADATA,
     *keys("catalog_id", "product_id"),
-    # Base-2 logarithm of the decayed count: the count itself would leave a float's range.
+    # Base-2 logarithm of the decayed count, which would exceed the range of a float.
     *numbers("log_count", kind=sa.Double),
     sa.Index("popularity_order", "catalog_id", "log_count"),
 )
@@ -95,7 +95,7 @@ ALIASES = sa.Table(
     "aliases",
     METADATA,
     *keys("catalog_id"),
-    # Pseudonyms both: what the visitor does is the actor's.
+    # Pseudonyms: the visitor's events are stored under the actor.
     *keys("visitor"),
     *texts("actor", "key_id"),
     *numbers("merged_micros"),
@@ -106,7 +106,7 @@ ATTRIBUTES = sa.Table(
     METADATA,
     *keys("catalog_id", "actor", "key"),
     *texts("value", "key_id"),
-    # When the shopper's consent came with it.
+    # Time of the shopper's consent.
     *numbers("consent_micros"),
 )
 
@@ -117,7 +117,7 @@ ANSWERS = sa.Table(
     *texts("actor", "key_id"),
     *texts("content", kind=sa.LargeBinary),
     *numbers("expires_micros"),
-    # What answers are counted by, so that no content is read for it.
+    # Columns that answers are grouped by, so that counting reads no content.
     sa.Column("answer_micros", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("model_version", sa.Text, nullable=False, server_default=""),
     sa.Column("scene", sa.Text, nullable=False, server_default=""),
@@ -132,12 +132,12 @@ EXPOSURES = sa.Table(
     "control_exposures",
     METADATA,
     sa.Column("catalog_id", sa.Text, primary_key=True),
-    # Since 1970 (UTC), by when answers were served.
+    # Days since 1970 (UTC), by the time answers were served.
     sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("name", sa.Text, primary_key=True),
     *numbers("exposures"),
 )
-"""In how many answers of a day each control acted."""
+"""Number of answers of each day in which each control acted."""
 
 MODELS = sa.Table(
     "models",
@@ -153,12 +153,12 @@ MODELS = sa.Table(
         "last_event_micros",
     ),
     *texts("metrics"),
-    # What is said of its training, as JSON.
+    # Training data of the manifest, as JSON; see ModelRecord.
     sa.Column("training", sa.Text, nullable=False, server_default="{}"),
     sa.Column("promoted_micros", sa.BigInteger),
-    # Of the last promotion.
+    # Time of the last promotion.
     sa.Column("forced", sa.Boolean, nullable=False, server_default=sa.false()),
-    # When its files were deleted; null = they are there.
+    # Time when its files were deleted; null if they exist.
     sa.Column("pruned_micros", sa.BigInteger),
 )
 
@@ -167,7 +167,7 @@ EVALUATIONS = sa.Table(
     METADATA,
     *keys("catalog_id", "version"),
     *texts("verdict", "summary"),
-    # The version that served then; empty = none.
+    # Version that served at that time; empty if none.
     *texts("production"),
     # The whole report, as JSON.
     *texts("content"),
@@ -189,9 +189,9 @@ PROMOTION_LOG = sa.Table(
     sa.Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
     *texts("catalog_id", "version"),
     *numbers("promoted_micros"),
-    # When a rollback took it back; null = it stands.
+    # Time of the rollback; null while the promotion is active.
     sa.Column("undone_micros", sa.BigInteger),
-    # Whether it was asked for whatever the evidence, and what that said; empty = not evaluated.
+    # Whether it was forced, and the verdict of the evaluation; empty if not evaluated.
     sa.Column("forced", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("verdict", sa.Text, nullable=False, server_default=""),
     sa.ForeignKeyConstraint(["catalog_id", "version"], ["models.catalog_id", "models.version"]),
@@ -204,7 +204,7 @@ HEALTH = sa.Table(
     METADATA,
     *keys("catalog_id"),
     *numbers("computed_micros"),
-    # What the worker computed last of a catalog's feedback, as JSON.
+    # Last report on a catalog's feedback, as JSON.
     *texts("content"),
 )
 
@@ -213,7 +213,7 @@ COUNT_QUEUE = sa.Table(
     METADATA,
     sa.Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
     *texts("catalog_id"),
-    # JSON: [[actor, day], …], the days of shoppers that are to be counted anew.
+    # JSON: [[actor, day], …], the shoppers' days to count again.
     *texts("units"),
     *numbers("created_micros"),
     sa.Index("count_queue_oldest", "catalog_id", "sequence"),
@@ -224,16 +224,16 @@ COUNT_UNITS = sa.Table(
     "count_units",
     METADATA,
     *keys("catalog_id", "actor"),
-    # Since 1970 (UTC), or before; counting.HABITS = what all days say together.
+    # Days since 1970 (UTC), may be negative; counting.HABITS: totals over all days.
     *keys("day", kind=sa.BigInteger),
-    # JSON: pieces by product, empty = none; and all that is counted of the day.
+    # JSON: units bought by product, empty if none; and the content of the day.
     *texts("bought", "content"),
 )
 
 COUNT_PAIRS = sa.Table(
     "count_pairs",
     METADATA,
-    # A product beside itself: on how many days it stood beside any other; "" beside "": all days.
+    # For a product with itself: days on which it occurred with any other; "" with "": all days.
     *keys("catalog_id", "kind", "product_id", "other_id"),
     *numbers("count"),
     sa.Index("count_pairs_order", "catalog_id", "kind", "product_id", "count", "other_id"),
@@ -243,7 +243,7 @@ COUNT_DAYS = sa.Table(
     "count_days",
     METADATA,
     *keys("catalog_id", "product_id", "segment"),
-    # Little-endian int32: day, shoppers, pieces; then those of the next day.
+    # Little-endian int32 triples by day: day, shoppers, units.
     *texts("days", kind=sa.LargeBinary),
 )
 
@@ -251,7 +251,7 @@ COUNT_RATES = sa.Table(
     "count_rates",
     METADATA,
     *keys("catalog_id", "product_id", "segment", "grp"),
-    # Base-2 logarithms of decayed counts; −∞ = none.
+    # Base-2 logarithms of decayed counts; −∞ for a count of zero.
     *numbers("log_short", "log_long", "log_sold", kind=sa.Double),
     sa.Index("count_rates_short", "catalog_id", "segment", "grp", "log_short", "product_id"),
     sa.Index("count_rates_sold", "catalog_id", "segment", "grp", "log_sold", "product_id"),
@@ -260,7 +260,7 @@ COUNT_RATES = sa.Table(
 COUNT_GAPS = sa.Table(
     "count_gaps",
     METADATA,
-    # Quarter octaves of days between two purchases of a product; "" = of any.
+    # Interval between two purchases of a product, in quarter octaves of days; "": of any product.
     *keys("catalog_id", "product_id"),
     *keys("gap", kind=sa.Integer),
     *numbers("count"),
@@ -270,9 +270,9 @@ COUNT_PRODUCTS = sa.Table(
     "count_products",
     METADATA,
     *keys("catalog_id", "product_id"),
-    # JSON: names of the groups that it is in, as its features are named.
+    # JSON: names of the product's groups, named like its features.
     *texts("groups"),
-    # When the retriever was asked; 0 = not yet.
+    # Time when the groups were read from the retriever; 0 if not yet.
     *numbers("read_micros"),
     sa.Index("count_products_age", "catalog_id", "read_micros"),
 )
@@ -282,7 +282,7 @@ EXPERIMENTS = sa.Table(
     METADATA,
     *keys("catalog_id", "name"),
     *numbers("start_micros"),
-    # What it is, as the contract's message.
+    # The experiment as a protobuf message.
     *texts("content", kind=sa.LargeBinary),
 )
 

@@ -1,1 +1,1 @@
-"""Trained models at hand: those that serve and those that requests name."""
+"""Loaded models: the serving ones and those that requests name."""

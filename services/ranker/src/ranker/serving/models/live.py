@@ -23,12 +23,12 @@ loading time."""
 
 ROBOTS = Gauge(
     "sightline_robot_shoppers",
-    "Shoppers whom the serving model's training took for robots.",
+    "Number of shoppers classified as robots in the serving model's training.",
     ("catalog",),
 )
 FIGURES = Gauge(
     "sightline_model_figure",
-    "What the serving model's training measured, by figure, such as coverage@10 and ndcg@10.",
+    "Figures of the serving model's training, such as coverage@10 and ndcg@10.",
     ("catalog", "figure"),
 )
 MOST_CATALOG_LABELS = 20
@@ -56,7 +56,7 @@ class LiveModels:
         in_memory_items: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`in_memory_items`: products up to which the model before is not kept."""
+        """`in_memory_items`: number of products up to which the previous model is not kept."""
         self._catalogs = tuple(catalogs)
         self._promotions = promotions
         self._load = load
@@ -84,7 +84,7 @@ class LiveModels:
         return self._pinned.get(catalog_id, version)
 
     async def refresh(self) -> None:
-        """Load what was promoted since the last look and swap it in."""
+        """Load models promoted since the last read and swap them in."""
         async with self._refreshing:  # otherwise a slow read could restore an older model
             promoted = await self._promotions.promoted(self._catalogs)
             for catalog_id in self._serving.keys() - promoted.keys():
@@ -126,7 +126,7 @@ class LiveModels:
         get_logger().info("model serving", model_version=record.version)
 
     async def _before(self, catalog_id: str, model: Model) -> Model | None:
-        """Return the model that served before this one; None if there is none or it can't be
+        """Return the model that served before this one, None if there is none or it can't be
         loaded."""
         if len(model.item_ids) <= self._in_memory_items:
             return None
@@ -140,7 +140,7 @@ class LiveModels:
             return await self._loaded(record)
         except ModelCorrupt as error:
             get_logger().warning(
-                "former model not kept", model_version=record.version, problem=error.message
+                "previous model not kept", model_version=record.version, problem=error.message
             )
             return None
 
@@ -159,7 +159,7 @@ class LiveModels:
         return await asyncio.to_thread(self._load, *record.key)
 
     async def start(self) -> None:
-        """Look once, then keep looking until `stop`. A failed look is logged and repeated."""
+        """Refresh once, then periodically until `stop`. A failed refresh is logged and repeated."""
         await self._look()
         self._task = asyncio.create_task(self._watch())
 

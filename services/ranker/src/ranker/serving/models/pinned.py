@@ -59,7 +59,7 @@ class PinnedModels:
         return None
 
     def tidy(self) -> None:
-        """Drop models that are not asked for any more."""
+        """Drop models that are no longer requested."""
         now = self._clock()
         self._held = {key: one for key, one in self._held.items() if now - one[0] < IDLE_SECONDS}
         self._refused = {key: until for key, until in self._refused.items() if now < until}
@@ -75,12 +75,12 @@ class PinnedModels:
         oldest = others[0] if len(others) >= MOST else None
         if oldest and self._clock() - self._held[oldest][0] < BUSY_SECONDS:
             self._refused[key] = self._clock() + AGAIN_SECONDS
-            log.warning("pinned model not loaded", problem=f"{MOST} others are asked for")
+            log.warning("pinned model not loaded", problem=f"{MOST} others are in use")
             return
         try:
             model = await self._load(*key)
         except (ModelNotFound, ModelCorrupt) as error:
-            log.warning("pinned model refused", problem=error.message)
+            log.warning("pinned model not found", problem=error.message)
             self._refused[key] = self._clock() + AGAIN_SECONDS
         except Exception:
             log.warning("pinned model unreadable", exc_info=True)
@@ -89,4 +89,4 @@ class PinnedModels:
             if oldest:
                 self._held.pop(oldest, None)
             self._held[key] = self._clock(), model
-            log.info("pinned model at hand")
+            log.info("pinned model loaded")

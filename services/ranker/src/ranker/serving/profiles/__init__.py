@@ -1,1 +1,1 @@
-"""What is known of shoppers and products, for people to read."""
+"""Profiles of shoppers and products in human-readable form."""

@@ -32,7 +32,7 @@ class Affinities:
 
 
 def affinities(described: ProductFeatures, rows: Ints, weights: Doubles) -> Affinities:
-    """Return the affinities of a shopper who likes these rows by these weights (above 0)."""
+    """Return the affinities of a shopper with these liked rows and weights (above 0)."""
     total = weights.sum()
     if not total:
         nothing = np.zeros(len(described.names))
@@ -44,21 +44,22 @@ def affinities(described: ProductFeatures, rows: Ints, weights: Doubles) -> Affi
 
 
 def of_sums(summed: Doubles, total: Doubles | float, usual: Doubles) -> Affinities:
-    """Return affinities from the weights of each feature, (…, names), and in all, (…, 1)."""
+    """Return affinities from the weights by feature, (…, names), and the total weights, (…, 1)."""
     shares = summed / total
     beyond = np.maximum(shares - usual, 0.0) / np.maximum(1.0 - usual, 1e-9)
     return Affinities(shares, np.clip(beyond, 0.0, 1.0) * (summed / (summed + HALF_BELIEVED)))
 
 
 def with_feature(described: ProductFeatures, rows: Ints, feature: int) -> Ints:
-    """Return the places in `rows` of the products that have the feature, rising."""
+    """Return the ascending indexes into `rows` of the products that have the feature."""
     places, counts = _spread(described, rows)
     found: Ints = np.repeat(np.arange(len(rows)), counts)[described.features[places] == feature]
     return found
 
 
 def _spread(described: ProductFeatures, rows: Ints) -> tuple[Ints, Ints]:
-    """Return the places of these products' features, product by product, and the number of each."""
+    """Return the indexes of these products' features, product by product, and the number of
+    features of each."""
     firsts, counts = described.starts[rows], described.starts[rows + 1] - described.starts[rows]
     ends = np.cumsum(counts)
     return np.arange(counts.sum()) + np.repeat(firsts - (ends - counts), counts), counts

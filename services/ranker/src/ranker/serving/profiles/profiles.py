@@ -26,12 +26,12 @@ from ranker.serving.profiles.texts import ProfileWords
 from servicekit.requests import timestamp
 
 LEAST_EVENTS, MOST_EVENTS = 1_000, 10_000
-"""How many of the newest events a profile reads: enough to find a robot, within these bounds."""
+"""Bounds of the number of newest events that a profile reads: enough to classify a robot."""
 MOST_OF_A_KIND = 5
 MOST_PRODUCTS = 10
 MOST_DISLIKED = 50
 LEAST_STRENGTH = 0.05
-"""Weaker affinities are not described."""
+"""Minimum strength of a described affinity."""
 SEGMENT_FEATURES = 3
 SIMILAR_STYLES = 5
 NOTABLE_TREND = 0.5
@@ -39,7 +39,7 @@ NOTABLE_TREND = 0.5
 
 
 async def read(catalog_id: str, actor: str, reader: HistoryReader, signals: Signals) -> History:
-    """Read the history that a shopper's profile is computed from."""
+    """Read the history for a shopper's profile."""
     limit = min(max(LEAST_EVENTS, signals.robot_events_a_day + 1), MOST_EVENTS)
     return await reader.history(catalog_id, actor, limit=limit, with_seen=False)
 
@@ -78,7 +78,7 @@ def of_shopper(
 
 
 def segments_of(model: Model, words: ProfileWords) -> list[pb.Segment]:
-    """Return all groups of shoppers that the model knows, the largest first."""
+    """Return all segments of the model, largest first."""
     found = model.segments
     places = range(0 if found is None else len(found.shares))
     return [_segment(model, found, place, words) for place in places if found is not None]
@@ -100,7 +100,7 @@ def of_product(
     band = "".join(values.get(features.PRICE_KIND, []))
     profile = pb.ProductProfile(
         product_id=product_id,
-        # A category comes with all above it, of which it is the longest.
+        # A product has its category and all ancestors as features; the longest path is its own.
         category_path=max(values.get(features.CATEGORY_KIND, [""]), key=len),
         brand="".join(values.get(features.BRAND_KIND, [])),
         price_band=_price_band(band) if band else None,
@@ -138,13 +138,13 @@ class _Evidence:
     rows: Ints
     weights: Doubles
     events: Ints
-    """Of the shopper with each."""
+    """Interest of the shopper in each."""
 
 
 def _affinities(
     described: ProductFeatures, evidence: _Evidence, words: ProfileWords
 ) -> Iterator[pb.Affinity]:
-    """Yield the strongest affinities first, few of a kind."""
+    """Yield the strongest affinities first, with a maximum per kind."""
     found = affinities(described, evidence.rows, evidence.weights)
     taken = Counter[str]()
     for feature in _strongest(found.strengths):
@@ -173,7 +173,7 @@ def _strongest(strengths: Doubles | Floats) -> list[int]:
 def _affinity(
     described: ProductFeatures, feature: int, words: ProfileWords, **measured: Any
 ) -> pb.Affinity:
-    """`measured`: the message's other fields."""
+    """Build the message; `measured` holds its other fields."""
     kind, key, value = words.feature(described.names[feature])
     return pb.Affinity(
         kind=pb.Affinity.Kind.Value(f"KIND_{kind}"),
@@ -209,7 +209,7 @@ def _activity(
 def _segment_of(
     model: Model | None, rows: Ints, weights: Doubles, words: ProfileWords
 ) -> pb.Segment | None:
-    """Return the group with the nearest interests; None if no group or no interest is known."""
+    """Return the segment with the nearest interests; None without segments or known interests."""
     if model is None or model.segments is None or not len(rows):
         return None
     share = (weights / weights.sum()).astype(np.float32)
@@ -239,12 +239,12 @@ def _segment(
 
 
 def _style(model: Model, row: int) -> tuple[list[float], list[str]]:
-    """Return a product's style and the products that look most like it, nearest first."""
+    """Return a product's style and the products with the most similar styles, nearest first."""
     if model.styles is None or np.isnan(model.styles[row]).any():
         return [], []
     distances = ((model.styles - model.styles[row]) ** 2).sum(axis=1)
     distances[row] = np.nan
-    nearest = np.argsort(distances, kind="stable")[:SIMILAR_STYLES]  # NaN comes last
+    nearest = np.argsort(distances, kind="stable")[:SIMILAR_STYLES]  # NaN sorts last
     similar = [model.item_ids[one] for one in nearest if np.isfinite(distances[one])]
     return model.styles[row].tolist(), similar
 

@@ -1,4 +1,4 @@
-"""Profiles in a person's words, English and Chinese."""
+"""Sentences of profiles in English and Chinese."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,8 +12,7 @@ KINDS: Mapping[str, str] = {
     features.TAG_KIND: "TAG",
     features.LOOK_KIND: "STYLE",
 }
-"""By the kind of a feature's name what it is about, as Affinity.Kind without its prefix; attributes
-have a prefix."""
+"""Affinity.Kind (without its prefix) by the kind of a feature's name; attributes have a prefix."""
 
 TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -78,14 +77,14 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
 
 
 class ProfileWords:
-    """The words of one language; those of English where a language is not there."""
+    """Sentences of one language; English if the language is not supported."""
 
     def __init__(self, language_code: str) -> None:
         """`language_code`: BCP 47."""
         self._texts = TEXTS.get(language_code.partition("-")[0].lower(), TEXTS["en"])
 
     def say(self, what: str, **named: object) -> str:
-        """Return the sentence `what` with these values."""
+        """Format the sentence named `what` with these values."""
         return self._texts[what].format(**named)
 
     def join(self, parts: Sequence[str]) -> str:

@@ -12,9 +12,9 @@ A part p of product i is ``factor_p × raw_p,i`` (parts.py), and each raw part i
     bought_together  Σ_j d_j · T[j, i]
 
 Popularity, trend and the similarities to signals are one contribution each here; the gateway, which
-knows the signals, splits the latter. What is left of a part after its named contributions is one
-more, so that the sum is exact: single precision and, where a model does not keep what its vectors
-are made of, features that a product had when it was trained.
+knows the signals, splits the latter. The remainder of a part after its named contributions is one
+more contribution, so that the sum is exact. It holds rounding of single precision and, for models
+that do not store the composition of their vectors, features that a product had in training.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ MOST_CONTRIBUTIONS = 16
 BIAS, OTHER = "bias", "other"
 _STYLE = f"{STYLE_KIND}="
 NEGLIGIBLE = 1e-9
-"""Share of a part below which what is left over is not shown."""
+"""Share of a part below which the remainder is omitted."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Evidence:
     shopper: FoldIn
     model: Model | None
     factors: Mapping[str, float] = field(default_factory=dict)
-    """Factor of each raw part, by part."""
+    """Factor of each raw part."""
 
     @cached_property
     def terms(self) -> Mapping[str, Doubles]:
-        """By part, (ranked, products of its last), what each last product adds to the part."""
+        """Contribution of each last product, by part: (ranked, last products of the part)."""
         model, ranking = self.model, self.ranking
         if (
             model is None
@@ -74,7 +74,7 @@ class Evidence:
 
     @cached_property
     def last_products(self) -> Mapping[str, tuple[str, ...]]:
-        """By part the last products that it rests on, in the order of `terms`."""
+        """Last products by part, in the order of `terms`."""
         model, shopper = self.model, self.shopper
         last_products = {
             SESSION: shopper.recent,
@@ -89,14 +89,14 @@ class Evidence:
 
     @property
     def tastes(self) -> bool:
-        """Whether a part is of long-term taste."""
+        """Whether any part uses long-term taste."""
         known = TASTE in self.ranking.parts and TASTE in self.factors
         return known and self.model is not None and self.shopper.long_term is not None
 
     def features(self, places: Sequence[int]) -> Mapping[int, list[tuple[str, float]]]:
-        """Return what the features of the ranked products at these places add to their raw taste:
-        the features that the model made a vector of, else those that a product has and the model
-        knows. Photos count as one feature. Empty: no part is of taste."""
+        """Return the contributions of features to the raw taste of the ranked products at these
+        positions: features of the product's trained vector, else the product's features that the
+        model knows. Photos count as one feature. Empty without a taste part."""
         model, taste = self.model, self.shopper.long_term
         if model is None or taste is None or not self.tastes or not places:
             return {}
@@ -119,8 +119,8 @@ class Evidence:
     def _add_photos(
         self, taste: Floats, places: Sequence[int], found: Sequence[dict[str, float]]
     ) -> None:
-        """Add the photos' share for products without likes in training: what is left of their
-        taste."""
+        """Add the contribution of photos for products without likes in training: the remainder of
+        their taste."""
         rows, items = self.ranking.rows[list(places)], self.ranking.items
         if items is None:
             return
@@ -132,7 +132,7 @@ class Evidence:
                 sums[STYLE_KIND] = left
 
     def _made_of(self, model: Model, candidate: int) -> tuple[npt.NDArray[np.int32], Floats]:
-        """Return the rows of features that make up a candidate's vector, with their weights."""
+        """Return the feature rows that compose a candidate's vector, with their weights."""
         item = model.item_rows.get(self.candidates.ids[candidate])
         if item is not None and model.item_features is not None:
             made = model.item_features
@@ -150,8 +150,8 @@ def again(
     shopper: FoldIn,
     model: Model | None,
 ) -> Evidence:
-    """Return evidence for the parts that products were `given` when they were ranked. Parts of
-    which nothing is known any more are left out."""
+    """Build evidence for the parts `given` in an earlier ranking. Parts whose data no longer exist
+    are omitted."""
     factors = parts.factors(model, weights, anchored=shopper.anchored) if model else {}
     similarities = {
         name: values / weights[name]
@@ -168,7 +168,8 @@ def again(
 
 
 def split(evidence: Evidence) -> dict[str, tuple[Contributions, ...]]:
-    """Return by part the contributions to each ranked product's value, without parts that are one.
+    """Return the contributions to each ranked product's value by part, without parts that have a
+    single contribution.
 
     They sum to the value, to 1e-6 × the sum of their absolute values.
     """
@@ -195,7 +196,8 @@ def _by_product(evidence: Evidence, part: str) -> tuple[Contributions, ...]:
 
 
 def _whole(named: Sequence[tuple[str, float]], value: float, rest: str) -> Contributions:
-    """Return the largest of the named contributions, and the rest of the value under `rest`."""
+    """Return the largest named contributions, and the remainder of the value under the name
+    `rest`."""
     largest = sorted((one for one in named if one[1]), key=lambda one: -abs(one[1]))[
         :MOST_CONTRIBUTIONS
     ]

@@ -1,8 +1,8 @@
 """Applies controls to a ranking: pinned, boosted and buried products (sightline_rules.controls).
 
-Boosts act before the policy. Pinned and buried products take no part in it, so that a pinned one
-stands at its place whatever is drawn, and the others' propensities are those of an order without
-them: the places of caps and exploration are counted without the pinned ones.
+Boosts act before the policy. The policy does not see pinned and buried products, so that a pinned
+one keeps its position whatever is drawn, and the others' propensities are those of an order without
+them: positions of caps and exploration are counted without pinned ones.
 """
 
 from collections.abc import Collection, Sequence
@@ -53,7 +53,7 @@ def controlled(
 
 
 def _beside(policy: RankPolicy, taken: Collection[int]) -> RankPolicy:
-    """Return the policy for the other products, given the `taken` places of pinned ones."""
+    """Return the policy for the other products, given the positions `taken` by pinned ones."""
     if not taken or not policy.active:
         return policy
     capped = sum(place <= policy.cap_places for place in taken)

@@ -4,13 +4,13 @@ permutation of the result of the one before; all but the last are deterministic:
     popularity    by r_i − p · √share_i
     diversity     maximal marginal relevance (Carbonell, Goldstein 1998, SIGIR): the next product is
                   argmax (1 − d) · (r_i − p · √share_i) − d · max_{j above} s_ij
-    caps          the first of those left whose brand and categories have places left
-    exploration   some places go to new products from further down, drawn evenly
+    caps          the next product whose brand and categories are below their caps
+    exploration   some positions get new products from further down, drawn uniformly
 
 r_i is the raw score from 0 (least of the window) to 1 (largest); share_i the product's decayed
 count over that of the most popular product; s_ij, 0 to 1, the mean of the cosine of the visual
 styles (opposite styles count 0) and of the levels shared by the category paths over those of the
-longer path, each where both products have it. The first three steps look at the window alone.
+longer path, each where both products have it. The first three steps apply to the window only.
 """
 
 from collections import Counter
@@ -31,7 +31,7 @@ from sightline_rules.categories import join, split
 
 
 class MoveCause(StrEnum):
-    """What moves a product; the names are those of Move.Cause without its prefix."""
+    """Cause of a move; the names are those of Move.Cause without its prefix."""
 
     CONTROL = "CONTROL"
     POPULARITY = "POPULARITY"
@@ -52,11 +52,11 @@ class RankPolicy:
     window: int = 100
     """Number of best products that are rearranged."""
     cap_places: int = 10
-    """Number of first places in which the caps apply."""
+    """Number of first positions in which the caps apply."""
     brand_cap: int = 0
-    """Maximum products of one brand there; 0: no limit."""
+    """Maximum number of products of one brand in them; 0: no limit."""
     category_caps: tuple[tuple[int, int], ...] = ()
-    """(level from 1, maximum products of one category there)"""
+    """(level from 1, maximum number of products of one category in them)"""
     exploration_places: tuple[int, ...] = ()
     """From 1, ascending."""
     exploration_days: float = 30.0
@@ -86,15 +86,15 @@ class RankedColumns:
     raw_scores: Doubles
     """Falling."""
     brands: Sequence[str]
-    """Empty: unknown, and never capped. At least for the window."""
+    """Empty if unknown: never capped. At least for the window."""
     categories: Sequence[str]
-    """Paths; empty: none, and never capped. At least for the window."""
+    """Paths; empty if none: never capped. At least for the window."""
     styles: Floats | None
-    """(window, style dimension); NaN row: no photo. None: there are no styles."""
+    """(window, style dimension); NaN row: no photo. None without styles."""
     shares: Doubles | None
-    """Popularity in the window, 0 to 1; None: unknown, so it moves nothing."""
+    """Popularity in the window, 0 to 1; None disables the popularity step."""
     new: npt.NDArray[np.bool_]
-    """Whether each is new."""
+    """Whether each product is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +102,16 @@ class Arrangement:
     """An order of ranked products."""
 
     order: Ints
-    """Places in the ranking (from 0), in the new order."""
+    """Positions in the ranking (from 0), in the new order."""
     moves: Mapping[MoveCause, Ints]
-    """By cause, in the order of the steps: places that each product moved up (> 0) or down, along
-    `order`. Their sum is the place in the ranking less the new place."""
+    """By cause, in the order of the steps: positions by which each product moved up (> 0) or down,
+    along `order`. Their sum is the position in the ranking minus the new position."""
     propensities: Doubles
-    """Along `order`: the probability, over all seeds, of standing at this place."""
+    """Along `order`: the probability, over all seeds, of having this position."""
 
     @property
     def explored(self) -> frozenset[int]:
-        """The places (from 0) that exploration filled."""
+        """Positions (from 0) that exploration filled."""
         moved = self.moves.get(MoveCause.EXPLORATION)
         return frozenset(() if moved is None else np.flatnonzero(moved > 0).tolist())
 
@@ -126,8 +126,8 @@ def arranged(
     seed: bytes,
     now_micros: int,
 ) -> Arrangement:
-    """Arrange ranked candidates as the policy asks. `popularity` is a share (0 to 1) for each
-    candidate; None: not read, and popularity moves nothing."""
+    """Arrange ranked candidates by the policy. `popularity` is a share (0 to 1) for each candidate;
+    None disables the popularity step."""
     if not policy.active:
         count = len(ranking.rows)
         return Arrangement(np.arange(count), {}, np.ones(count))
@@ -144,7 +144,7 @@ def shelf_of(
     *,
     now_micros: int,
 ) -> RankedColumns:
-    """Return the columns of ranked candidates that the policy reads; see `arranged`."""
+    """Return the ranked candidates' columns for the policy; see `arranged`."""
     rows = ranking.rows
     window = rows[: policy.window]
     products = [candidates.products[row] for row in window.tolist()]
@@ -171,7 +171,7 @@ def _styles(model: Model | None, ids: Sequence[str]) -> Floats | None:
 
 
 def arrange(shelf: RankedColumns, policy: RankPolicy, seed: bytes) -> Arrangement:
-    """Arrange the products as the policy asks; equal seeds give equal orders."""
+    """Arrange the products by the policy; equal seeds give equal orders."""
     count = len(shelf.ids)
     window = min(policy.window, count)
     steps = _Steps(count)
@@ -200,24 +200,25 @@ class _Steps:
     def __init__(self, count: int) -> None:
         self.order: Ints = np.arange(count)
         self.moves: dict[MoveCause, Ints] = {}
-        """By cause, of each product in the order of the ranking."""
+        """Moves by cause, for each product in the order of the ranking."""
 
     def take(self, cause: MoveCause, order: Ints) -> None:
-        """Rearrange the first places into this order; the others stay."""
+        """Rearrange the first products into this order; the others stay."""
         changed = np.concatenate([order, self.order[len(order) :]])
         self.moves[cause] = _places(self.order) - _places(changed)
         self.order = changed
 
 
 def _places(order: Ints) -> Ints:
-    """Return the place of each product in an order: the inverse permutation."""
+    """Return the position of each product in an order: the inverse permutation."""
     places = np.empty_like(order)
     places[order] = np.arange(len(order))
     return places
 
 
 def _relevance(shelf: RankedColumns, policy: RankPolicy, window: int) -> Doubles:
-    """Return scores scaled to 0 to 1 less popularity's penalty, (window,); equal scores: 0."""
+    """Return scores scaled to 0 to 1 minus the popularity penalty, (window,); equal scores give
+    0."""
     scores = shelf.raw_scores[:window]
     spread = float(np.ptp(scores)) if window else 0.0
     relevance = (scores - scores.min()) / spread if spread > 0 else np.zeros(window)
@@ -227,11 +228,13 @@ def _relevance(shelf: RankedColumns, policy: RankPolicy, window: int) -> Doubles
 
 
 def _diverse(shelf: RankedColumns, relevance: Doubles, order: Ints, policy: RankPolicy) -> Ints:
-    """Order the window by maximal marginal relevance; ties go to the first in `order`."""
+    """Order the window by maximal marginal relevance; ties keep the order of `order`."""
     window = len(order)
     alike = similarity(shelf.categories[:window], shelf.styles)[np.ix_(order, order)]
     worth = (1 - policy.diversity) * relevance[order]
-    left = worth - policy.diversity * alike  # of each (column) below each (row)
+    left = (
+        worth - policy.diversity * alike
+    )  # row: the product placed above; column: the product to place
     taken = np.empty(window, dtype=np.int64)
     for place in range(window):
         taken[place] = best = int(worth.argmax())
@@ -241,7 +244,8 @@ def _diverse(shelf: RankedColumns, relevance: Doubles, order: Ints, policy: Rank
 
 
 def similarity(categories: Sequence[str], styles: Floats | None) -> Doubles:
-    """Return similarities of products, (n, n), 0 to 1: the mean over features both have."""
+    """Return similarities of products, (n, n), 0 to 1: the mean over the features that both
+    have."""
     shared, known = _shared_levels(categories)
     if styles is not None:
         lengths = np.linalg.norm(styles, axis=1)
@@ -260,7 +264,7 @@ def _shared_levels(categories: Sequence[str]) -> tuple[Doubles, Doubles]:
     depths = np.array([len(path) for path in paths], dtype=np.int64)
     deepest = int(depths.max(initial=0))
     codes: dict[tuple[str, ...], int] = {}
-    # A path down to some level has a number of its own: two are equal only if all above is.
+    # Number each path prefix: two prefixes are equal only if all their levels are.
     table = np.full((len(paths), deepest), -1, dtype=np.int64)
     for row, path in enumerate(paths):
         for level in range(len(path)):
@@ -287,9 +291,9 @@ def _cap(steps: _Steps, shelf: RankedColumns, policy: RankPolicy, window: int) -
 
 
 def _capped(order: Ints, places: int, rules: Sequence[tuple[Sequence[str], int]]) -> Ints:
-    """Return the order with a cap on each group in its first places. A rule is the group of each
-    product (empty: none) and the maximum of one group. Products above a cap are deferred, and
-    follow in their order when no other product is left."""
+    """Return the order with a cap on each group in its first positions. A rule is the group of each
+    product (empty: none) and the maximum of a group. Products above a cap are deferred, and follow
+    in their order when no other product is left."""
     taken: dict[int, None] = {}
     counts = [Counter[str]() for _ in rules]
     for product in order.tolist():

@@ -1,6 +1,6 @@
-"""Reasons for a product's place: a code, parameters and a sentence. They follow from the parts of
-the raw score: each of the two largest positive parts gives a reason, if it is at least a fifth of
-the sum of positive parts. The reason of a product in an exploration place is given first.
+"""Reasons for a product's position: a code, parameters and a sentence. They follow from the parts
+of the raw score: each of the two largest positive parts gives a reason, if it is at least a fifth
+of the sum of positive parts. NEW, the reason of an exploration position, is first.
 
 ===================  ===================================================  ==================
 code                 when                                                 parameters
@@ -129,10 +129,8 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
 def explain(
     evidence: Evidence, language_code: str, explored: frozenset[int] = frozenset()
 ) -> tuple[tuple[RankReason, ...], ...]:
-    """Return the reasons of each ranked product, strongest first.
-
-    `language_code` is BCP 47; languages that we do not have get English. `explored`: the places
-    (from 0) that exploration filled.
+    """Return the reasons of each ranked product, strongest first. `language_code` is BCP 47;
+    unsupported languages get English. `explored`: positions (from 0) that exploration filled.
     """
     ranking = evidence.ranking
     names, count = list(ranking.parts), len(ranking.rows)
@@ -162,12 +160,13 @@ def _reason(language_code: str, code: str, parameters: Parameters) -> RankReason
     texts = TEXTS.get(language_code.partition("-")[0].lower(), TEXTS["en"])
     named = dict(parameters)
     template = texts.get(f"{code}/{named.get('feature', '')}") or texts.get(code)
-    # A branch without a sentence: its name comes from the caller, and is no template.
+    # A branch without a sentence: its name comes from the caller and must not be used as a
+    # template.
     return RankReason(code, parameters, code if template is None else template.format(**named))
 
 
 def _speaking(parts: Doubles) -> list[list[int]]:
-    """Return the columns that deserve a reason for each row of (products, parts), largest first."""
+    """Return the parts that give a reason, for each row of (products, parts), largest first."""
     least = LEAST_SHARE * np.maximum(parts, 0).sum(axis=1, keepdims=True)
     speaks = ((parts > 0) & (parts >= least)).tolist()
     order = np.argsort(-parts, axis=1, kind="stable")[:, :LARGEST].tolist()
@@ -184,7 +183,7 @@ def _evidence_of(
     sources: Mapping[str, Sequence[str]],
     liked: Mapping[int, Sequence[tuple[str, float]]],
 ) -> tuple[str, Parameters]:
-    """Return code and parameters of the reason that a part gives for a ranked product."""
+    """Return code and parameters of a part's reason for a ranked product."""
     if part in sources:
         return _behind(evidence, place, part, sources[part])
     if part == TASTE:

@@ -1,8 +1,8 @@
-"""Exploration: randomly drawn new products in some places, with the propensity of every product.
+"""Exploration: randomly drawn new products in some positions, with the propensity of every product.
 
-An exploration place is filled by a new product that would stand after the last of these places. The
-other first places do not depend on the draw. The draw depends on product ids and the seed only, not
-on the version of a library, and is stable when other candidates change.
+An exploration position is filled by a new product from after the last of these positions. The other
+first positions do not depend on the draw. The draw depends on product ids and the seed only, not on
+the version of a library, and is stable when other candidates change.
 """
 
 import hashlib
@@ -33,21 +33,20 @@ def explored(
     ids: Sequence[str],
     seed: bytes,
 ) -> tuple[Ints, Doubles]:
-    """Return the order with new products drawn into `places` (from 1, rising), and propensities.
+    """Return the order with new products drawn into `places` (positions from 1, ascending), and
+    propensities. A propensity is a product's probability, over all seeds, of having its position.
+    `new` and `ids` are by product.
 
-    A propensity is a product's probability, over all seeds, of standing where it stands. `new` and
-    `ids` are by product.
+    With k places, the last of them P, the first P − k products of the order fill the other
+    positions up to P. All others are the tail, which follows in its order; k products are drawn
+    from its m new products, uniformly and without replacement. Hence the propensities:
 
-    With k places, the last of them P, the first P − k of the order take the other seats up to P.
-    The k are drawn evenly and without repetition from the m new products among all the others, the
-    tail, which follow in their order. Hence the propensities:
-
-    - 1 for the seats that no draw changes, 1 / m for a product that was drawn;
+    - 1 for positions that no draw changes, 1 / m for a product that was drawn;
     - for one in the tail with e of the m before it, of which j were drawn, that it was not drawn
       itself and that j of those before it were: C(e, j) · C(m' − e, k − j) / C(m, k), m' = m less
       itself if it is new.
 
-    Where there are fewer new products than places, only the first places are given away.
+    If there are fewer new products than places, only the first places are filled.
     """
     k, tail, pool = _pool(order, new, places)
     if k == 0:
@@ -66,8 +65,7 @@ def explored(
 def _pool(
     order: Ints, new: npt.NDArray[np.bool_], places: Sequence[int]
 ) -> tuple[int, list[int], list[int]]:
-    """Return the number of places that can be filled, the tail behind them, and its new
-    products."""
+    """Return the number of places that can be filled, the tail after them, and its new products."""
     for k in range(len(places), 0, -1):
         tail = order[max(places[k - 1] - k, 0) :].tolist()
         pool = [product for product in tail if new[product]]

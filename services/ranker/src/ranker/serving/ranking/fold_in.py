@@ -1,4 +1,4 @@
-"""Fold-in: a shopper as vectors, from training and from the last events."""
+"""Fold-in: representation of a shopper as vectors, from training and from the last events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +16,10 @@ HISTORY_LIMIT = 50
 """Number of events that are read to find the last products; several may be of one product."""
 
 SESSION_PRIOR = 0.5
-"""Products that are like nothing, added to the last ones of a shopper who has no long-term vector:
-what a first click says is shrunk towards what everybody likes. With 1 it lifts nDCG@10 of newcomers
-to MovieLens-100k from .434 to .474 after their first event, but costs shoppers in the middle of a
-visit .006; with a half these lose .002. See docs/research/quality.md."""
+"""Number of zero vectors added to the mean of the last products for shoppers without a long-term
+vector: it shrinks the effect of a first click towards overall popularity. With 1 it lifts nDCG@10
+of newcomers to MovieLens-100k from .434 to .474 after their first event, but costs shoppers in the
+middle of a visit .006; with a half these lose .002. See docs/research/quality.md."""
 
 LIKED_PRIOR = 4.0
 """The same for item_item: with it the weights that are best for long histories are best for unseen
@@ -28,11 +28,12 @@ shoppers after 1 to 10 events, too (validation: .239 after 3, without it .231)."
 HOUR_MICROS = 3600 * 1_000_000
 
 FRESH_HALF_LIFE_HOURS = 24.0
-"""After how many hours without an interest the last ones count half beside the long-term vector.
-On MovieLens-100k they lift nDCG@10 from .18 to .28 within the hour, and halve it after weeks."""
+"""Hours since the last interest after which last products count half relative to the long-term
+vector. On MovieLens-100k they lift nDCG@10 from .18 to .28 within the hour, and halve it after
+weeks."""
 
 BASKET = frozenset({EventType.ADD_TO_CART, EventType.PURCHASE})
-"""Types of events whose products count for `bought_together`."""
+"""Event types whose products count for `bought_together`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class HistoryWindow:
     """Length of the history that a part uses, and its decay."""
 
     items: int
-    """Maximum number of products, the newest."""
+    """Maximum number of newest products."""
     decay: float = 1.0
     """Weight of each product relative to the next newer one; 1: equal weights."""
 
@@ -66,7 +67,7 @@ class LastProducts:
     """The last products in a window, newest first."""
 
     rows: Ints
-    """(n,) of the model"""
+    """(n,) rows of the model"""
     decays: Doubles
     """(n,) weight of each, not increasing, at most 1"""
 
@@ -81,10 +82,9 @@ class FoldIn:
     long_term: Floats | None = None
     """Trained vector of the shopper, or of shoppers with the same attributes."""
     session: Floats | None = None
-    """Mean of the vectors of the last products they were interested in, weighed by decay, shrunk
-    and faded."""
+    """Mean of the vectors of the last products of interest, weighted by decay, shrunk and faded."""
     recent: LastProducts = NOTHING
-    """The products behind `session`, which is the sum of their vectors times `decays`."""
+    """Last products of `session`, which is the sum of their vectors times `decays`."""
     liked: LastProducts = NOTHING
     """Last products whose item-item neighbours are scored."""
     bought: LastProducts = NOTHING
@@ -94,7 +94,7 @@ class FoldIn:
 
     @property
     def personal(self) -> bool:
-        """Whether any data of the shopper can be scored with."""
+        """Whether there is any data of the shopper to score with."""
         return self.long_term is not None or self.session is not None
 
 
@@ -109,9 +109,9 @@ def of(
     idle_micros: int = 0,
 ) -> FoldIn:
     """Fold a shopper into a model. `products` are those of interest, `bought` those of them that
-    were bought or put into the cart, both newest first without duplicates. `attributes` stand for
-    shoppers who were not in training. `idle_micros` is the age of the newest event; without a
-    long-term vector nothing fades with it."""
+    were bought or put into the cart, both newest first without duplicates. `attributes` represent
+    shoppers who were not in training. `idle_micros` is the age of the newest event; last products
+    fade with it only if there is a long-term vector."""
     long_term = _long_term(model, actor, attributes)
     fresh = 1.0 if long_term is None else freshness(idle_micros)
     recent = _last_products(model, products, windows.session, fresh)
@@ -151,8 +151,8 @@ def _long_term(
 
 
 def freshness(idle_micros: int) -> float:
-    """Return the weight of last interests after this time, above 0, at most 1. Whole hours count,
-    so that answers are stable from one second to the next."""
+    """Return the weight of last interests after this time, above 0, at most 1. The time is rounded
+    to whole hours, so that answers are stable from one second to the next."""
     hours = max(idle_micros, 0) // HOUR_MICROS
     return float(max(0.5 ** (hours / FRESH_HALF_LIFE_HOURS), 1e-6))
 
@@ -191,7 +191,7 @@ def by_history(
 def by_anchors(
     model: Model | None, actor: str | None, history: History, anchors: Sequence[str]
 ) -> FoldIn:
-    """Fold in a shopper as if the anchors, of which the first counts most, were their last products
+    """Fold in a shopper as if the anchors, the most important one first, were their last products
     of interest and in the cart."""
     if model is None:
         return FoldIn(anchored=True)
@@ -206,6 +206,7 @@ def idle(history: History, now_micros: int | None) -> int:
 
 
 def basket(events: Sequence[Interaction], products: Sequence[str]) -> tuple[str, ...]:
-    """Return the products of interest that these events buy or put into the cart, in order."""
+    """Return the products of interest that were bought or put into the cart in these events, in
+    order."""
     taken = {event.product_id for event in events if event.type in BASKET}
     return tuple(item for item in products if item in taken)

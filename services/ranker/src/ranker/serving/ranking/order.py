@@ -28,15 +28,15 @@ class CollapseKeys:
     hashes: npt.NDArray[np.uint64]
     """Hash of the displayed photo of each; 0: none."""
     same_pictures: Ints
-    """(pairs, 2): rows of candidates that are known to show the same picture"""
+    """(pairs, 2): rows of candidates that show the same picture"""
 
 
 def collapsed(
     order: Ints, likeness: CollapseKeys | None
 ) -> tuple[Ints, Mapping[int, Sequence[int]]]:
-    """Collapse near-duplicates in `order`, rows of candidates, best first. Return the places that
-    stay, and by place the rows that collapsed into it. Products like one of the request's own are
-    dropped. Without keys all stay."""
+    """Collapse near-duplicates in `order`, rows of candidates, best first. Return the remaining
+    positions, and by position the rows that collapsed into it. Near-duplicates of the request's own
+    products are dropped. Without keys nothing collapses."""
     if likeness is None:
         return np.arange(len(order)), {}
     own = likeness.own
@@ -52,8 +52,8 @@ def collapsed(
 
 
 def _seated(order: Ints, likeness: CollapseKeys) -> Ints:
-    """Return the known pairs by their places; pairs with a product outside the order are left
-    out."""
+    """Return the known pairs by their positions; pairs with a product outside the order are
+    omitted."""
     seats = np.full(len(likeness.families) - likeness.own, -1, np.int64)
     seats[order] = np.arange(len(order)) + likeness.own
     pairs = seats[likeness.same_pictures]
@@ -67,18 +67,18 @@ class RankedOrder:
 
     ranking: ScoredCandidates
     score_ranks: Ints
-    """Places by the raw score alone, from 1."""
+    """Positions by the raw score alone, from 1."""
     moves: Mapping[MoveCause, Ints]
-    """By cause: places that each product was moved."""
+    """Number of positions that each product was moved, by cause."""
     propensities: Doubles
     chances: Doubles | None
-    """Calibrated scores; None = the model is not calibrated."""
+    """Calibrated scores; None if the model is not calibrated."""
     members: Sequence[Sequence[int]]
-    """Rows of the near-duplicates that collapsed into each; empty: none collapsed."""
+    """Rows of the near-duplicates that collapsed into each product; empty if none collapsed."""
     explored: frozenset[int]
-    """Places (from 0) that exploration filled."""
+    """Positions (from 0) that exploration filled."""
     drawn: bool
-    """Whether a random draw was part of it."""
+    """Whether the order depends on a random draw."""
     collapsed_count: int
     """Number of products left out as near-duplicates of better ones."""
 
@@ -87,7 +87,7 @@ class RankedOrder:
 
     @property
     def moved(self) -> bool:
-        """Whether any product is not at the place of its score."""
+        """Whether any product's position differs from that of its score."""
         return bool((self.score_ranks != np.arange(1, len(self) + 1)).any())
 
     def first(self, count: int) -> "RankedOrder":
@@ -113,7 +113,7 @@ def order_of(
     controls: Sequence[Control] = (),
 ) -> RankedOrder:
     """Return the final order of an arranged ranking. `likeness`: keys by which near-duplicates
-    collapse; None: they do not. `controls`: their pins are applied last."""
+    collapse; None disables collapsing. `controls`: their pins are applied last."""
     places, members = collapsed(ranking.rows[arrangement.order], likeness)
     moves = dict(arrangement.moves)
     if controls:

@@ -1,4 +1,4 @@
-"""What behaviour says of products: the parts of a score, raw, weighed and summed. NumPy only.
+"""Behaviour parts of a score: raw, weighted and summed. NumPy only.
 
 Ranking, generating candidates, the choice of a blend and evaluation all score by this module. For
 product i and a shopper with the trained vector u, whose last products of interest are j::
@@ -13,8 +13,8 @@ product i and a shopper with the trained vector u, whose last products of intere
     popularity_i      = √share_i                   only where nothing is known of the shopper
 
 x_i and β_i are the product's vector and bias; m is the mean of x_j, weighed by d_j and, where there
-is no u, shrunk; W and T are `Model.item_item` and `Model.bought_together`; fold_in.py says how far
-back each part looks, how d_j falls, and how all of them fade with the time since the last one. A
+is no u, shrunk; W and T are `Model.item_item` and `Model.bought_together`; fold_in.py defines the
+history window of each part, the decay d_j, and the fading with the time since the last interest. A
 part of a score is ``weight × blend / scale × raw``, where the weight is the scene's, and blend and
 scale are the model's (`factors`).
 """
@@ -34,41 +34,41 @@ ITEM_ITEM, BOUGHT_TOGETHER, TREND = "item_item", "bought_together", "trend"
 ANCHORED = (SESSION, ITEM_ITEM, BOUGHT_TOGETHER)
 """Parts that use a request's anchors, if it has any."""
 OWN_PARTS = (TASTE, SESSION, ITEM_ITEM, BOUGHT_TOGETHER, TREND, POPULARITY)
-"""Names of all parts that the ranker computes, as they stand in answers."""
+"""Names of all parts that the ranker computes, as in answers."""
 
 DEFAULT_BLEND = {TASTE: 1.0, SESSION: 2.0, POPULARITY: 1.0}
-"""Of models that have no blend: those of release 0.3 and before. With twice the session beside the
-long-term vector nDCG@10 on MovieLens-100k is .2477, without a session .2016."""
+"""Blend of models without one, from release 0.3 and before. With the session counted twice relative
+to the long-term vector, nDCG@10 on MovieLens-100k is .2477, without a session .2016."""
 UNKNOWN = -1
-"""Stands for the row of a product that is unknown to the model."""
+"""Row of a product that is unknown to the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """The products to score, as the model sees them."""
+    """Products to score, as represented by the model."""
 
     vectors: Floats
     """(n, dimension)"""
     biases: Floats
     """(n,)"""
     rows: Ints | None = None
-    """(n,) row of each in the model, or UNKNOWN; None = they are all of the model's, in order"""
+    """(n,) row of each in the model, or UNKNOWN; None: all of the model's products, in order"""
 
     def take(self, values: Doubles) -> Doubles:
-        """Return the values of these products, (n,), from one value a product of the model; 0 for
-        unknown products."""
+        """Return the values of these products, (n,), from the values of all products of the model;
+        0 for unknown products."""
         if self.rows is None:
             return values
         return np.where(self.rows == UNKNOWN, 0.0, values[self.rows])
 
     def at(self, places: Ints) -> "Items":
-        """Return the products at these places."""
+        """Return the products at these indexes."""
         rows = places if self.rows is None else self.rows[places]
         return Items(self.vectors[places], self.biases[places], rows)
 
 
 def all_items(model: Model) -> Items:
-    """Return every product of the model without a copy."""
+    """Return all products of the model without a copy."""
     return Items(model.item_vectors, model.item_biases)
 
 
@@ -97,9 +97,9 @@ def factors(
     model: Model, weights: Mapping[str, float] | None = None, *, anchored: bool = False
 ) -> dict[str, float]:
     """Return the factor of each raw part; parts without weight are left out. `weights` are the
-    scene's, where an absent part counts 0; None: all parts count 1. Popularity and parts by anchors
-    (`anchored`) count even where the blend gives them nothing, as it was learned on what shoppers
-    did last."""
+    scene's, in which an absent part counts 0; None: all parts count 1. Popularity and parts by
+    anchors (`anchored`) count even if their weight in the blend is 0, because the blend was learned
+    from last products instead of anchors."""
     blend = model.blend or DEFAULT_BLEND
     alone = (POPULARITY, *(ANCHORED if anchored else ()))
     blend = {**blend, **{name: blend.get(name) or 1.0 for name in alone}}
@@ -118,7 +118,7 @@ def scale(model: Model, part: str) -> float:
 
 
 def weighed(parts: Mapping[str, Doubles], factors: Mapping[str, float]) -> dict[str, Doubles]:
-    """Multiply the raw parts that count by their factors."""
+    """Multiply raw parts by their factors; parts without a factor are left out."""
     return {name: factors[name] * values for name, values in parts.items() if name in factors}
 
 
@@ -126,8 +126,8 @@ def blended(
     model: Model, shopper: FoldIn, factors: Mapping[str, float], rows: Ints | None = None
 ) -> Floats:
     """Return the scores of these rows of the model, or of all, (n,): the sum of the weighed parts.
-    Taste and session are one product with one query, summed in place, at a third of the cost of the
-    parts; the result differs from their sum by single precision."""
+    Taste and session are computed as one product with one query, in a third of the time; the result
+    differs from the parts' sum by rounding of single precision."""
     vector, bias = query(model, shopper, factors)
     scores: Floats
     if rows is None and model.item_columns is not None:
@@ -153,9 +153,8 @@ def by_columns(model: Model) -> Model:
 
 
 def query(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> tuple[Floats, float]:
-    """Return taste and session as one vector q, (dimension,), and the factor b of biases.
-
-    ``item_vectors @ q + b * item_biases`` is what the two parts add to every score.
+    """Return taste and session as one vector q, (dimension,), and the factor b of biases. The two
+    parts add ``item_vectors @ q + b * item_biases`` to the scores.
     """
     vector = np.zeros(model.item_vectors.shape[1], dtype=np.float32)
     taste, session = factors.get(TASTE, 0.0), factors.get(SESSION, 0.0)
@@ -169,8 +168,8 @@ def query(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> tuple[
 def terms(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
     """Return the contribution of each last product to the raw parts computed from them, by part.
     Each is (n, products of the part's last): session by `shopper.recent`, item_item by
-    `shopper.liked`, bought_together by `shopper.bought`. A row's sum is the raw part, less the
-    product's bias in the session of shoppers without a long-term vector."""
+    `shopper.liked`, bought_together by `shopper.bought`. A row's sum is the raw part; for `session`
+    of shoppers without a long-term vector it lacks the product's bias."""
     found = {}
     if shopper.session is not None:
         recent = shopper.recent
@@ -182,7 +181,7 @@ def terms(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
 
 
 def neighbour_rows(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> Ints:
-    """Return the sorted rows of the last products' neighbours in the parts that count."""
+    """Return the sorted rows of the last products' neighbours in the parts with a factor."""
     found = [
         _gathered(neighbours, last)[0]
         for name, neighbours, last in _neighbourly(model, shopper)
@@ -192,7 +191,7 @@ def neighbour_rows(model: Model, shopper: FoldIn, factors: Mapping[str, float]) 
 
 
 def _neighbourly(model: Model, shopper: FoldIn) -> list[tuple[str, Neighbours, LastProducts]]:
-    """Return the parts by neighbours for this shopper, with the products whose neighbours count."""
+    """Return the neighbour parts of this shopper, with the products whose neighbours count."""
     candidates = (
         (ITEM_ITEM, model.item_item, shopper.liked),
         (BOUGHT_TOGETHER, model.bought_together, shopper.bought),
@@ -217,12 +216,12 @@ def _of(rows: Ints | None, values: Floats) -> Floats:
 def _spread(neighbours: Neighbours, last: LastProducts) -> Doubles:
     """Return Σ_j decay_j · weights[j, i] for every product i of the model, (items,).
 
-    A count over all products takes 10 µs for 50,000 of them and 70 µs for a million (10 × 200
+    np.bincount over all products takes 10 µs for 50,000 of them and 70 µs for a million (10 × 200
     neighbours), less than looking candidates up in the neighbours' lists.
     """
     items, weights, _ = _gathered(neighbours, last)
     found = np.bincount(items, weights, minlength=len(neighbours.starts) - 1)
-    return found.astype(np.float64, copy=False)  # counts when nothing has neighbours
+    return found.astype(np.float64, copy=False)  # adds zeros if no product has neighbours
 
 
 def _lookup(neighbours: Neighbours, last: LastProducts, items: Items) -> Doubles:

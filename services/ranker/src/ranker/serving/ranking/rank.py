@@ -7,15 +7,14 @@ The raw score of candidate i is the plain sum of its parts::
     part b_i    = w_b · cosine_b,i                 b = visual, text, collaborative, …;
                                                    0 where the branch did not name i
     part p_i    = w_p · blend_p · raw_p,i / s_p    p = taste, session, item_item, bought_together,
-                                                   and popularity where there is no history
+                                                   and popularity without a history
 
-The weights w come with the request and are the scene's: they set behaviour against similarity. The
-blend and the scales s are the model's: they set the kinds of behaviour against each other, and
-bring each to about −1 to 1 like a cosine. parts.py has the formula of each raw part; popularity is
-the share that the record has now. A part that has no weight counts 0 and is left out. A product
-that the model does not know is represented by those of its features that the model knows, and by
-its photo if the request says what it looks like; it has no neighbours, and where there are
-no such features it gets no taste or session part either.
+The weights w come with the request from the scene: they balance behaviour and similarity. The blend
+and the scales s belong to the model: they balance the kinds of behaviour, and scale each to about
+−1 to 1 like a cosine. parts.py has the formula of each raw part; popularity is the current share in
+the record. Parts without weight are left out. A product that the model does not know is represented
+by those of its features that the model knows, and by its photo if the request contains its vector.
+It has no neighbours, and without such features no taste or session part.
 
 Equal scores are ordered by the fused order of the branches, then by product id.
 """
@@ -54,14 +53,14 @@ class RankCandidates:
     products: Sequence[Product]
     """Facts of each; read for candidates unknown to the model, and for reasons."""
     similarities: Mapping[str, Doubles]
-    """By branch; NaN: the branch did not name the candidate."""
+    """By branch; NaN if the branch did not return the candidate."""
     fused: Doubles
-    """Fused order of the branches, higher = better; breaks ties."""
+    """Fused scores of the branches, higher is better; they break ties."""
     created_micros: Ints | None = None
     """Time when the catalog first stored each, microseconds since 1970 (UTC); 0: unknown. None: not
     given."""
     photos: CandidatePhotos | None = None
-    """None = not given."""
+    """None if not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +68,17 @@ class ScoredCandidates:
     rows: Ints
     """Rows of the remaining candidates, best first."""
     raw_scores: Doubles
-    """Of those rows."""
+    """Raw scores of those rows."""
     parts: Mapping[str, Doubles]
-    """Of those rows, by part; each raw score is their sum."""
+    """Weighted parts of those rows; each raw score is their sum."""
     hidden_count: int
     seen_count: int
     items: Items | None = None
-    """All candidates as represented by the model, in their own order; None: no part needed them."""
+    """All candidates as represented by the model, in their own order; None if no part needed
+    them."""
 
     def take(self, places: Ints | slice) -> "ScoredCandidates":
-        """Return only the candidates at these places, in their order."""
+        """Return only the candidates at these positions, in their order."""
         return dataclasses.replace(
             self,
             rows=self.rows[places],
@@ -99,8 +99,7 @@ def rank(
 ) -> ScoredCandidates:
     """Score all candidates, drop hidden (and seen) ones and order the rest.
 
-    `popularity` is a share (0 to 1) for each candidate; None = not read, for it counts only where
-    `needs_popularity` says so.
+    `popularity` is a share (0 to 1) for each candidate; None if `needs_popularity` is false.
     """
     found = similarity_parts(candidates.similarities, weights)
     items = None
@@ -185,8 +184,8 @@ def _among(ids: Sequence[str], group: Collection[str]) -> Flags:
 
 
 def _order(candidates: RankCandidates, scores: Doubles) -> Ints:
-    """Return all rows, best first. Ties are broken only where there are some: comparing ids takes
-    as long as everything else."""
+    """Return all rows, best first. Ties are resolved only if there are any, because comparing ids
+    takes as long as the rest."""
     order: Ints = np.argsort(-scores)
     if (np.diff(scores[order]) == 0).any():
         order = np.lexsort((np.array(candidates.ids), -candidates.fused, -scores))

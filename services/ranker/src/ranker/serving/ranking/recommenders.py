@@ -1,32 +1,33 @@
 """Recommenders by counts: lists of products with scores of 0 to 1. NumPy only.
 
-**co_view, co_purchase.** Of n shoppers' days on which two or more products stood together, n_j held
-the anchor j, n_i product i, and n_ji both. How much likelier i is beside j than without it (ΔP;
-Jenkins and Ward 1965) is shrunk towards nothing as if WEIGHT more days with j had held i as often
-as days without j do (the mean of a beta-binomial with that prior; Gelman et al. 2013, ch. 2)::
+**co_view, co_purchase.** n counts shoppers' days with two or more products; n_j of them contain the
+anchor j, n_i product i, and n_ji both. The difference between the probabilities of i with and
+without j (ΔP; Jenkins and Ward 1965) is shrunk towards 0 as if WEIGHT more days with j contained i
+as often as days without j (the mean of a beta-binomial with that prior; Gelman et al. 2013, ch.
+2)::
 
     s_j(i) = n_j / (n_j + WEIGHT) × (n_ji / n_j − (n_i − n_ji) / (n − n_j))        above 0
 
-What everybody buys anyway gets nothing, however often it stands beside j, and what stood there once
-gets little. Several anchors, a = 0, 1, …, in their order, speak together (noisy or; Pearl 1988)::
+A product that is bought as often without j scores 0, and one that occurred once with j scores low.
+Several anchors, a = 0, 1, …, in their order, are combined by noisy-or (Pearl 1988)::
 
     s(i) = 1 − Π_a (1 − FALL^a × s_a(i))
 
 **trending.** O is the interest in a product, one for each shopper and day, with a half-life of
-SHORT_DAYS, and E what O would be at the product's usual pace, by a half-life of LONG_DAYS, if it
-had gained as the whole shop has: on a weekend, or in a shop whose record is short, everything goes
-faster than usual. That is 1 at least and FASTEST at most: on a shop's first days everything trends.
-The share of O that is more than that, shrunk as if PACE more had come and been expected (a
+SHORT_DAYS. E is its expected value: the product's usual interest, with a half-life of LONG_DAYS,
+times the growth of the whole shop, because on a weekend, or with a short record, all products
+exceed their usual interest. The growth is limited to 1 to FASTEST.
+The score is the share of O above E, shrunk as if PACE more had been observed and expected (a
 gamma-Poisson shrinker; DuMouchel 1999)::
 
     s(i) = (O − E) / (O + PACE)        above 0
 
-**best_sellers.** Pieces sold with a half-life of SOLD_DAYS, as a share of the best one's.
+**best_sellers.** Units sold with a half-life of SOLD_DAYS, as a share of the best seller's.
 
-**reorder.** x is the time since the last purchase over the usual interval: the median of the
-shopper's own, else that of everybody for the product; where nobody ever bought the product again,
-that of all products, and half the score. What falls due now comes first, what was just bought
-last, and what is long overdue, which may have been given up, between them::
+**reorder.** x is the time since the last purchase divided by the usual interval: the median of the
+shopper's own intervals, else that of all shoppers for the product, else that of all products with
+half the score. Products due now score highest, just-bought ones lowest, and long overdue ones,
+which the shopper may no longer want, between them::
 
     s(i) = x below 1, else 1/2 + 1 / 2x
 
@@ -95,7 +96,7 @@ class RecommenderList:
     recommender: Recommender
     product_ids: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
-    """0 to 1, falling."""
+    """0 to 1, descending."""
 
 
 def from_trail(source: AnchorSource, trail: Sequence[Interaction]) -> tuple[str, ...]:
@@ -119,7 +120,7 @@ def from_trail(source: AnchorSource, trail: Sequence[Interaction]) -> tuple[str,
 def gone_by(
     anchors: RequestAnchors | None, trail: Sequence[Interaction], hidden: Collection[str]
 ) -> tuple[str, ...]:
-    """Return the anchors of a request; empty: the shopper's last products apply."""
+    """Return the anchors of a request; empty if the shopper's last products apply."""
     if anchors is None or anchors.product_ids:
         return () if anchors is None else anchors.product_ids
     if anchors.source is None:
@@ -131,7 +132,7 @@ def gone_by(
 def near(
     names: Iterable[Recommender], anchors: Sequence[str], history: History, signals: Signals
 ) -> dict[Recommender, Sequence[str]]:
-    """Return by recommender the products whose neighbours are wanted: the anchors, else the
+    """Return the products whose neighbours are requested, by recommender: the anchors, else the
     shopper's last products."""
     last = () if anchors else recent_products(history.recent, history.hidden, signals)
     own = {
@@ -181,7 +182,7 @@ def lists(
 
 
 def _together(near: Iterable[Near], kind: str, anchors: Sequence[str]) -> Scores:
-    """Score products that stood beside the anchors more often than elsewhere."""
+    """Score products that occurred more often with the anchors than without them."""
     theirs: defaultdict[str, list[Near]] = defaultdict(list)
     for one in near:
         if one.kind == kind:

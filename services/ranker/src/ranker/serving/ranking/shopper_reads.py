@@ -1,8 +1,8 @@
 """Reads of shoppers' data, once for each request.
 
-Nominate and Rank of one request need the same history. The first call keeps it for ten seconds
-under a random token, valid once and for the same shopper only. An event written meanwhile counts in
-the shopper's next request.
+Nominate and Rank of one request need the same history. The first call caches it for ten seconds
+under a random token, which is valid once and for the same shopper only. Events written meanwhile
+count in the shopper's next request.
 """
 
 import secrets
@@ -26,12 +26,12 @@ MOST_REMEMBERED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class KnownShopper:
-    """Data of a shopper as of a time."""
+    """Data of a shopper at a time."""
 
     history: History
     shopper: FoldIn
     model: Model | None = None
-    """The model that `shopper` was folded into."""
+    """Model of the vectors in `shopper`."""
     now_micros: int | None = None
 
 
@@ -40,9 +40,9 @@ class ResolvedAnchors:
     """Products that a request is about."""
 
     product_ids: Sequence[str]
-    """Empty: the shopper's own last products."""
+    """Empty: the shopper's last products apply."""
     trail: Sequence[Interaction]
-    """The shopper's newest events; empty where they were not read."""
+    """The shopper's newest events; empty if not read."""
 
 
 NOBODY = KnownShopper(History(), FoldIn())
@@ -73,9 +73,9 @@ class Shoppers:
         now_micros: int | None = None,
         token: str = "",
     ) -> KnownShopper:
-        """Return what is known of a shopper as of `now_micros`; None: right after their newest
-        event. `actor` None stands for no shopper. The history behind `token` is not read again,
-        unless seen products are wanted, which are not remembered."""
+        """Return the data of a shopper as of `now_micros`; None: right after their newest event.
+        `actor` is None for anonymous requests. The history of `token` is not read again, unless
+        seen products are requested, which are not cached."""
         if actor is None:
             return replace(NOBODY, model=model)
         known = self._recall(token, catalog_id, actor)
@@ -96,7 +96,7 @@ class Shoppers:
         return fold_in.by_history(model, actor, history, now_micros, self.signals)
 
     def about(self, known: KnownShopper, actor: str | None, anchors: Sequence[str]) -> KnownShopper:
-        """Return what is known for a request about these products; unchanged without any."""
+        """Return the shopper with these anchors; unchanged without any."""
         if not anchors:
             return known
         shopper = fold_in.by_anchors(known.model, actor, known.history, anchors)
@@ -118,9 +118,8 @@ class Shoppers:
         *,
         with_trail: bool = False,
     ) -> tuple[KnownShopper, ResolvedAnchors]:
-        """Return what is known of the shopper for a request about `anchors`, and its products.
-
-        `with_trail`: read the shopper's newest events even where no anchor comes from them.
+        """Return the shopper with the resolved `anchors`. `with_trail`: read the shopper's newest
+        events even if no anchor comes from them.
         """
         trail: Sequence[Interaction] = ()
         if with_trail or (anchors and not anchors.product_ids):
@@ -129,11 +128,11 @@ class Shoppers:
         return self.about(known, actor, found), ResolvedAnchors(found, trail)
 
     def remember(self, catalog_id: str, actor: str | None, known: KnownShopper) -> str:
-        """Remember what was read and return its token; "" without a shopper."""
+        """Cache the data and return its token; "" without a shopper."""
         if actor is None:
             return ""
         now, held = self._clock(), self._remembered
-        for oldest in list(islice(held, 2)):  # evicts two for each new one
+        for oldest in list(islice(held, 2)):  # evicts two entries for each new one
             if held[oldest][0] < now or len(held) >= MOST_REMEMBERED:
                 del held[oldest]
         token = secrets.token_urlsafe(16)
@@ -148,6 +147,6 @@ class Shoppers:
 
     @staticmethod
     def _as_fresh(known: KnownShopper, now_micros: int | None) -> bool:
-        """Return whether last interests weigh now what they weighed then."""
+        """Return whether the freshness of last interests is unchanged."""
         then, now = (fold_in.idle(known.history, at) for at in (known.now_micros, now_micros))
         return fold_in.freshness(then) == fold_in.freshness(now)

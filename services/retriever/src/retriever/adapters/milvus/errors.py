@@ -57,7 +57,7 @@ TYPES: Mapping[type[MilvusException], type[Exception] | None] = MappingProxyType
 
 
 def translate(error: Exception) -> Exception:
-    """Return the error of domain/errors.py that an error of pymilvus stands for."""
+    """Return the error of domain/errors.py for an error of pymilvus."""
     meaning: type[Exception] | None = errors.IndexUnavailable  # grpc.RpcError, a timeout
     if isinstance(error, MilvusException):
         meaning = TYPES.get(type(error))

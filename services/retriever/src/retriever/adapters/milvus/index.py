@@ -256,7 +256,7 @@ class MilvusIndex:
             await self._client.flush(collection, timeout=timeout)
 
     async def drop(self, collection: str) -> None:
-        """Forget the collection and its rows; nothing when it does not exist."""
+        """Drop the collection and its rows. Do nothing if it does not exist."""
         async with self._call() as timeout:
             await self._client.drop_collection(collection, timeout=timeout)
 
@@ -318,12 +318,12 @@ def _scale(metric: VectorMetric) -> tuple[float, float]:
 
 
 def _best(answer: Any, metric: VectorMetric = VectorMetric.COSINE) -> list[Hit]:
-    """Merge the hits of all query vectors into one list, each row once, best first."""
+    """Merge the hits of all query vectors into one list without duplicate rows, best first."""
     factor, bound = _scale(metric)
     best: dict[str, Hit] = {}
     for hits in answer:
         for hit in hits:
-            # A dict of these three. By their names each takes a call of Python's in pymilvus.
+            # A dict of these three: access by attribute costs a Python call each in pymilvus.
             row_id, distance, entity = hit.values()
             similarity = max(-bound, min(bound, factor * distance))
             known = best.get(row_id)

@@ -32,7 +32,7 @@ NO_NUMBER = -1
 """Number of a product without an amount, or without a number."""
 LEVELS = categories.MAX_LEVELS
 TAG_COLUMNS = 16
-"""A tag's code says which of these columns it goes into, so that one comparison asks for it."""
+"""Number of tag columns. A tag's code determines its column, so that one comparison finds it."""
 
 
 class Indexed:
@@ -41,7 +41,7 @@ class Indexed:
     names: tuple[str, ...] = ()
     """Names of the columns; all hold 64-bit integers."""
     lacks: ClassVar[frozenset[Operator]] = frozenset({Operator.CONTAINS})
-    """Operators of which an expression asks no more than that the field is known."""
+    """Operators for which an expression only tests that the field is known."""
 
     def numbers(self, fact: Any) -> dict[str, int]:  # noqa: ARG002
         """Return the numbers of a fact, by column; columns that are left out hold NONE."""

@@ -83,10 +83,10 @@ class FormerBackup(BackupReader):
         self._file.close()
 
     def check_end(self, members: tar.Members, found: int, lost: int) -> None:
-        """Check what follows the photos. `found`, `lost`: photos that were read and missed."""
+        """Check the end of the archive. `found`, `lost`: number of photos read and missing."""
         complete = self._json(members, COMPLETE, Complete)
         if (complete.photos, complete.lost) != (found, lost):
-            raise BackupDamaged(COMPLETE, "does not agree with the photos that are there")
+            raise BackupDamaged(COMPLETE, "does not match the photos in the archive")
 
     def _json(self, members: tar.Members, name: str, kind: type[J]) -> J:
         """Return the content of a member, whose signature covers the former one's."""

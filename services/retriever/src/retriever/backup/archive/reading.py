@@ -15,11 +15,11 @@ from servicekit.backups.manifest import MANIFEST
 from sightline_rules.photos import MEDIA_TYPES, PhotoRejectedError, sniff
 
 MOST_PHOTO_BYTES = 32 * 2**20
-"""The most that RETRIEVER_IMAGE_MAX_BYTES can be."""
+"""Maximum of RETRIEVER_IMAGE_MAX_BYTES."""
 
 
 class ArchiveReader:
-    """A catalog's backup, read from its beginning to its end, once. Every call blocks."""
+    """A catalog's backup, read once and in order. All calls block."""
 
     def __init__(self, backup: BackupReader, spool: Spool, tables: Sequence[ArchiveTable]) -> None:
         """Prepare to read. Raise BackupDamaged, BackupVersionUnsupported."""
@@ -85,7 +85,7 @@ class ArchiveReader:
             raise BackupDamaged(name, "does not have the size that the record names")
         data = self._members.read()
         if hashlib.sha256(data).hexdigest() != image["image_id"]:
-            raise BackupDamaged(name, "does not have the hash that is its name")
+            raise BackupDamaged(name, "does not match the hash in its name")
         try:
             media_type = MEDIA_TYPES[sniff(data)]
         except PhotoRejectedError as error:
@@ -99,8 +99,8 @@ class ArchiveReader:
         if isinstance(self._backup, FormerBackup):
             self._backup.check_end(self._members, self.found, self.lost)
         if self._members.peek():
-            raise BackupDamaged(PHOTOS, "goes on after its end")
+            raise BackupDamaged(PHOTOS, "has data after its end")
         if isinstance(self._file, CheckedFile):
             self._file.check()
         if self.content.lost not in (None, self.lost):
-            raise BackupDamaged(MANIFEST, "does not agree with the photos that are there")
+            raise BackupDamaged(MANIFEST, "does not match the photos in the archive")

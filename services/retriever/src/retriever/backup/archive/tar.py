@@ -15,7 +15,7 @@ BLOCK = 512
 
 
 class Writable(Protocol):
-    """A file that is written."""
+    """A file opened for writing."""
 
     def write(self, data: bytes, /) -> int:
         """Write all of `data`."""
@@ -69,11 +69,11 @@ class Members:
         while self._left:
             chunk = self._file.read(min(CHUNK, self._left))
             if not chunk:
-                raise BackupDamaged(self._name, "ends too early")
+                raise BackupDamaged(self._name, "is truncated")
             self._left -= len(chunk)
             yield chunk
         if len(self._file.read(self._padding)) != self._padding:
-            raise BackupDamaged(self._name, "ends too early")
+            raise BackupDamaged(self._name, "is truncated")
         self._padding = 0
 
     def read(self) -> bytes:
@@ -89,7 +89,7 @@ class Members:
         except (tarfile.HeaderError, ValueError) as error:
             raise BackupDamaged(self._archive, "is no backup, or is cut off") from error
         if info.type != tarfile.REGTYPE or info.size < 0:
-            raise BackupDamaged(self._archive, "holds something that is no plain file")
+            raise BackupDamaged(self._archive, "holds an entry that is not a plain file")
         return info.name, info.size
 
 

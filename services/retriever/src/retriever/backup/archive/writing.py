@@ -17,7 +17,7 @@ class Spool(ExitStack):
     """Tables as files that have no name: they end with the process, however it ends."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Prepare the files. `folder`: a place with room for them. `None`: the system's default."""
+        """Prepare the files in `folder`. `None`: the system's default for temporary files."""
         super().__init__()
         self._folder = folder
         self.files: dict[str, IO[bytes]] = {}
@@ -78,7 +78,7 @@ def copy_tables(
 
 
 class PhotoWriter:
-    """The file of photos under way. Every call blocks."""
+    """The file of photos being written. All calls block."""
 
     def __init__(self, out: NewFile) -> None:
         self._out = out

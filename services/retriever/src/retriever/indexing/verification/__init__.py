@@ -1,1 +1,1 @@
-"""Whether a generation is as good as it should be: a job of the worker."""
+"""Verification of a generation: a job of the worker."""

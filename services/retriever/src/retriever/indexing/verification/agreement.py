@@ -1,4 +1,4 @@
-"""Whether stored vectors agree with those of the same photos or texts, embedded again."""
+"""Agreement of stored vectors with those of the same photos or texts, embedded again."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Agreement:
 async def embed_again(case: Case, sample: Sequence[IndexRow]) -> Agreement:
     """Compare stored vectors with those of the photos, or texts, as they are embedded now."""
     found, made, tools = Agreement(), case.generation, case.tools
-    if made.given:  # only who gave them could make them again
+    if made.given:  # only the caller that supplied them could compute them again
         await case.advance(len(sample))
         return found
     kinds = await _kinds(case)

@@ -1,9 +1,10 @@
-"""How near the catalog's own photos are to other products: what a good match has in this space.
+"""Similarity of the catalog's own photos to other products: a reference for good matches in this
+space.
 
-A photo of the sample stands for a query, with its own product left out, its variants and whatever
-has the same picture. What such photos have to their nearest neighbour is a threshold that needs no
-labels: further away than nearly all products are from one another is no match (the distance to the
-nearest neighbours among known things finds what is unlike them: Sun et al. 2022, ICML).
+Each sampled photo is a query, without its own product, its variants and products with the same
+picture. The similarities to the nearest neighbours give a threshold without labels: a result
+further away than nearly all products are from each other is no match (the distance to the nearest
+neighbours among known things finds what is unlike them: Sun et al. 2022, ICML).
 """
 
 from collections.abc import Sequence
@@ -16,16 +17,16 @@ from retriever.domain.index_values import IndexRow
 from retriever.domain.vectors import exact_scores
 
 LEAST = 20
-"""Photos of the sample, at least: fewer say nothing of the twentieth that is furthest away."""
+"""Minimum sample size: fewer photos give no estimate of the 5% that are furthest away."""
 MOST = 1_000
-"""Photos of the sample, at most: each is compared with every row."""
+"""Maximum sample size: each photo is compared with every row."""
 
 
 class PhotoNeighbours:
     """The nearest photo of another product, for each photo of a sample."""
 
     def __init__(self, sample: Sequence[IndexRow], metric: VectorMetric) -> None:
-        """Prepare the queries. `sample`: sound rows.
+        """Prepare the queries. `sample`: valid rows.
 
         Nothing is measured in spaces with another metric than the cosine.
         """
@@ -35,7 +36,7 @@ class PhotoNeighbours:
         self._best: npt.NDArray[np.float64] = np.full(len(asked), -np.inf)
 
     def look(self, rows: Sequence[IndexRow]) -> None:
-        """Take sound rows of the record into account."""
+        """Add valid rows of the record."""
         if not len(self._best) or not rows:
             return
         scores = exact_scores(

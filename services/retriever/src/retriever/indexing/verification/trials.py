@@ -20,7 +20,7 @@ from sightline_rules.filters import Comparison, Filter, Operator
 PAGE = 500
 """Rows read at a time: 2.5 MB of vectors at 1,280 dimensions."""
 QUERIES = 100
-"""Searches, at most, plain and under a filter each."""
+"""Maximum number of searches, without and with a filter each."""
 EQUAL = 1e-5
 """Similarities that differ by less are equal."""
 PASSING = (0.01, 0.6)
@@ -112,7 +112,7 @@ async def newest_commit(case: Case) -> int:
 
 
 async def run_searches(case: Case, trial: Trial) -> None:
-    """Ask for each query's nearest, by the plan that a search would have."""
+    """Search each query's nearest rows, by the plan of an ordinary search."""
     catalog = case.generation.catalog_id
     for vector in trial.queries:
         nearest = await begin(
@@ -132,7 +132,7 @@ async def run_searches(case: Case, trial: Trial) -> None:
 
 
 async def exact_pass(case: Case, trials: Sequence[Trial], neighbours: PhotoNeighbours) -> int:
-    """Examine every row of the record once. Return the number of unsound vectors."""
+    """Examine every row of the record once. Return the number of invalid vectors."""
     unsound, after = 0, ""
     while page := await case.tools.record.row_page(case.generation, after, PAGE):
         after = page[-1].row_id
@@ -148,7 +148,7 @@ def _look(
     trials: Sequence[Trial],
     neighbours: PhotoNeighbours,
 ) -> int:
-    """Add a page's rows. Return the number of unsound ones."""
+    """Add a page's rows. Return the number of invalid ones."""
     sound = [row for row in page if is_sound(row.vector)]
     neighbours.look(sound)
     queries = trials[0].queries

@@ -1,10 +1,10 @@
 """Verification of a generation's quality: a job of the worker.
 
 - Photos of a sample are embedded again from the stored bytes: their vectors must agree.
-- The index is asked for neighbours, plain and under a filter; a pass over the record's vectors says
-  which are the exact ones. A hit counts by its exact similarity, so that of several equal ones any
-  will do.
-- The same pass counts rows and looks for vectors that can't be compared.
+- The index is searched for neighbours, without and with a filter; a pass over the record's vectors
+  finds the exact ones. A hit counts by its exact similarity, so that equal rows are
+  interchangeable.
+- The same pass counts rows and finds invalid vectors.
 
 Row ids are hashes, so the rows behind any id are a random sample.
 """
@@ -44,11 +44,11 @@ LEAST_AGREEMENT = 0.999
 SETTLE_LOOKS = 20
 SETTLE_SECONDS = 0.25
 MOST_UNDER_WAY = 100
-"""Changes, at most, for which rows of record and engine may differ."""
+"""Maximum number of pending changes by which the rows of record and engine may differ."""
 
 
 async def verify(job: Job, tools: Tools) -> dict[str, Any]:
-    """Do a job of this kind: keep what was found, and say whether it passed.
+    """Run a job of this kind, store its findings and return whether it passed.
 
     Raises GenerationNotFound, EmbedderUnavailable, IndexUnavailable, JobCancelled, JobClaimLost.
     """
@@ -92,7 +92,7 @@ async def verify(job: Job, tools: Tools) -> dict[str, Any]:
 async def _keep(
     generation: Generation, found: Verification, record: VerificationRecord
 ) -> dict[str, Any]:
-    """Put the findings into the registry. Return the job's result."""
+    """Store the findings in the registry. Return the job's result."""
     await record.save_verification(generation, found)
     log.info(
         "generation verified",
@@ -122,7 +122,7 @@ async def draw_sample(case: Case) -> list[IndexRow]:
     return list(rows.values())[:size]
 
 
-# What is wrong
+# Findings
 
 
 async def _settled(case: Case) -> tuple[int, int, int]:
@@ -182,7 +182,7 @@ async def _coverage(case: Case, rows: int) -> list[str]:
     wait.
     """
     record, made = case.tools.record, case.generation
-    if made.given:  # a version is of the products that its maker knew
+    if made.given:  # a version covers the products that its supplier knew
         return []
     active = await record.generation(made.catalog_id, made.space)
     if active is None or active.name == made.name:

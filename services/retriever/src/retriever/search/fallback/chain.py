@@ -1,4 +1,5 @@
-"""Order of sources of a search: the engine, then the record, then an error that both are lost."""
+"""Order of sources of a search: the engine, then the record, then an error that both are
+unavailable."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,7 @@ from retriever.search.nearest import Nearest, RoundResult
 from sightline_rules.filters import Filter
 
 SHARE = 0.5
-"""Share of the remaining time that a call to the engine may take where the record could answer
+"""Share of the remaining time that a call to the engine may take if the record could answer
 instead."""
 
 Remaining = Callable[[], float | None]
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 
 class FallbackChain:
-    """For the searches of one process."""
+    """Sources for the searches of one process."""
 
     def __init__(
         self,
@@ -124,8 +125,8 @@ class FallbackSearch:
         return found
 
     def words(self, rounds: int, rows: int) -> str:
-        """Describe what was done, in one line for people."""
+        """Describe the search in one line."""
         if self.copy is None:
             return self.nearest.plan.words(rounds, rows, self.nearest.last.matches)
         counted = f"{rounds} {'round' if rounds == 1 else 'rounds'}, {rows} rows"
-        return f"{self.copy.words}, {counted}, the index is lost"
+        return f"{self.copy.words}, {counted}, the index is unavailable"

@@ -30,7 +30,7 @@ from sightline_rules.filters import All, Filter
 PROBE_SECONDS = 1.0
 """Timeout of a probe, in seconds."""
 PAUSE_SECONDS = 0.5
-"""Between two probes."""
+"""Seconds between two probes."""
 
 WHOLE = 0.99
 """The share of its rows that makes a generation whole: some the engine may have refused."""
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 class CollectionBreaker:
-    """The collections that the engine does not answer for, as one process sees it."""
+    """Collections that the engine does not answer for, in one process."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class CollectionBreaker:
         return generation.collection in self._lost
 
     def suspect(self, generation: Generation) -> None:
-        """Have it probed, unless it is or was just now."""
+        """Start a probe, unless one is running or has just ended."""
         collection = generation.collection
         known = time.monotonic() - self._answered.get(collection, -self._pause) < self._pause
         if collection not in self._probing and not known:
@@ -149,7 +149,7 @@ class CollectionBreaker:
         live = await self._record.generations(generation.catalog_id)
         now = next((each for each in live if each.name == generation.name), generation)
         coming = (await self._record.counts(now.catalog_id, now)).outbox * MAX_PHOTOS
-        # As searches see it: for a moment they may not find what is already there.
+        # Count as searches do: they may not find new rows yet.
         held = await self._index.count(generation.collection, latest=False)
         return held + coming >= WHOLE * expected
 

@@ -24,12 +24,12 @@ from retriever.search.planning import MOST_MATCHES
 from sightline_rules.filters import Filter
 
 MOST_ROWS = 10_000
-"""Rows of a generation, at most, that are compared while the engine is lost."""
+"""Largest generation, in rows, that is compared while the engine is unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordCopy:
-    """Rows as they stand in the record."""
+    """Rows as stored in the record."""
 
     rows: MatchingRows | Vectors
     """Rows that pass a part of the filter, or all rows of a generation."""
@@ -38,7 +38,7 @@ class RecordCopy:
 
     @property
     def words(self) -> str:
-        """What an answer rests on, for people."""
+        """Readable description of the source."""
         return f"exact comparison with {self._count} vectors of the record"
 
     @property
@@ -69,7 +69,7 @@ def _best(rows: Vectors, scores: Floats, limit: int) -> list[Hit]:
 
 
 class RecordFallback:
-    """The record in the engine's place, for the searches of one process."""
+    """Search in the record instead of the engine, for one process."""
 
     def __init__(
         self, record: SearchRecord, columns: Columns | None = None, most: int = MOST_ROWS

@@ -28,8 +28,8 @@ class RecallCollector(Collector):
         ),
         ("sightline_recall_searches", "Searches behind the estimate.", "recall.looks"),
     )
-    """Name, help, and what of a verdict it is. Of several generations or catalogs the worst one is
-    shown: the least, or of `below_floor` the greatest."""
+    """Name, help, and field of a verdict. Of several generations or catalogs the worst value is
+    exported: the lowest, or for `below_floor` the highest."""
 
     def __init__(self, watchdog: Watchdog, catalogs: Sequence[str]) -> None:
         self._watchdog = watchdog
@@ -51,7 +51,7 @@ class RecallCollector(Collector):
             yield family
         watched = CounterMetricFamily(
             "sightline_watched_searches",
-            "Searches that the watchdog looked at (outcome=looked) or had no time for (let_go).",
+            "Searches that the watchdog checked (outcome=looked) or had no time for (let_go).",
             labels=("outcome",),
         )
         watched.add_metric(("looked",), self._watchdog.looked)

@@ -29,7 +29,7 @@ SUBSET_BYTES = 16 * 2**20
 SHARE_ROWS = 256
 """Rows for estimating the share that a filter passes, if the plan did not estimate it."""
 MOST_CHECKED = 64
-"""Rows, at most, that one look reads again from the record."""
+"""Maximum number of rows that one check reads again from the record."""
 EQUAL = 1e-5
 """Similarities that differ by less are equal: of unit vectors; of others by their squares."""
 
@@ -43,7 +43,7 @@ class Subset:
     seqs: tuple[int, ...]
     facts: tuple[Facts, ...]
     vectors: Floats
-    """A line each."""
+    """Row ids, one for each row."""
     read: float
     """Monotonic seconds."""
 
@@ -62,7 +62,7 @@ class Subset:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An answered search that is to be looked at."""
+    """An answered search to check."""
 
     nearest: Nearest
     top_k: int

@@ -1,10 +1,10 @@
 """Recall of live searches, measured against exact ones.
 
-A share of all searches is checked again, after its answer and in the background: compared
-exactly with a subset of the generation's rows (domain/recall.py has the estimate). The subset is
-drawn at random when this process first needs it and stays the same, except that its rows are read
-again every few minutes. A row counts only while it is as it was when it was read, and was in the
-index by then: what is being written or deleted is no miss.
+A share of all searches is checked again, after its answer and in the background: compared exactly
+with a subset of the generation's rows (domain/recall.py has the estimate). The subset is drawn at
+random when this process first needs it and stays the same, except that its rows are read again
+every few minutes. A row counts only if it is unchanged since it was read and was in the index by
+then, so that concurrent writes and deletions are no misses.
 
 Where the recall of a generation's searches, under filters of one class, is certainly below the
 floor, the log and the metrics show it, and the worker is asked to compare the engine with the
@@ -34,15 +34,16 @@ from servicekit.telemetry import get_logger
 AGE_SECONDS = 300.0
 """Seconds after which a subset's rows are read again."""
 SETTLE_SECONDS = 10.0
-"""From the reading of rows until searches are expected to find them: a cluster shows them late."""
+"""Seconds after the reading of rows until searches are expected to find them: a cluster shows them
+late."""
 MOST_SUBSETS = 8
-"""Generations watched at a time, those that were searched last."""
+"""Maximum number of watched generations: the most recently searched ones."""
 QUEUE = 8
-"""Searches that wait to be looked at; more are let go."""
+"""Maximum number of searches that wait for a check; further ones are skipped."""
 REST = 9.0
-"""After a look, a rest of so many times as long as it took: a tenth of one core, at most."""
+"""Pause after a check, as a multiple of its duration: checks take at most a tenth of one core."""
 LEAST_LOOKS = 20
-"""Searches without which nothing is concluded."""
+"""Minimum number of searches for a verdict."""
 
 log = get_logger()
 
@@ -66,7 +67,7 @@ class RecallVerdict:
     kind: SearchKind
     recall: Recall
     below_floor: bool
-    """Whether even the upper end of the interval is."""
+    """Whether even the upper end of the interval is below the floor."""
     time: float
     """Time of the newest search, monotonic seconds."""
 
@@ -79,7 +80,7 @@ class Watchdog:
     share: float = 0.01
     """Share of searches that are checked, 0 to 1."""
     floor: float = 0.95
-    """Recall below which something is wrong."""
+    """Recall below which a problem is reported, 0 to 1."""
     rows: int = 2_000
     """Rows of a subset."""
     settle: float = SETTLE_SECONDS
@@ -87,9 +88,9 @@ class Watchdog:
     clock: Callable[[], float] = time.monotonic
     chance: random.Random = field(default_factory=random.Random)
     looked: int = 0
-    """Searches looked at so far."""
+    """Number of searches checked."""
     let_go: int = 0
-    """Searches that were to be looked at and were not, as there was no time."""
+    """Number of searches skipped for lack of time."""
     _start: str = field(default_factory=lambda: secrets.token_hex(16))
     _waiting: list[Seen] = field(default_factory=list)
     _task: asyncio.Task[None] | None = None
@@ -98,7 +99,7 @@ class Watchdog:
     _verdicts: dict[SearchKind, RecallVerdict] = field(default_factory=dict)
 
     def see(self, query: SearchQuery, answer: FoundNearest) -> None:
-        """Take note of an answered search; returns at once."""
+        """Enqueue an answered search for a check. Does not block."""
         nearest = answer.nearest
         if nearest is None or not nearest.vectors or self.chance.random() >= self.share:
             return
@@ -107,7 +108,7 @@ class Watchdog:
             return
         self._waiting.append(Seen(nearest, query.top_k, answer.freshness.seq, self.clock()))
         if self._task is None or self._task.done():
-            # In a context of its own: the search's deadline and its request's id are not ours.
+            # In a separate context, without the search's deadline and request id.
             self._task = asyncio.create_task(self._work(), context=Context())
 
     def verdicts(self) -> list[RecallVerdict]:
@@ -121,24 +122,24 @@ class Watchdog:
             await self._task
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Cancel running checks."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
 
     async def _work(self) -> None:
-        """Look at what waits. What the record can't answer now is skipped."""
+        """Check waiting searches. Skip a search if the record is unavailable."""
         while self._waiting:
             seen, begun = self._waiting.pop(0), self.clock()
             try:
                 await self._look(seen)
             except ServiceError as error:
                 self.let_go += 1
-                log.warning("search not looked at", reason=error.reason)
-            except Exception:  # one look that fails is not to end the watching
+                log.warning("search not checked", reason=error.reason)
+            except Exception:  # a failed check must not end the watchdog
                 self.let_go += 1
-                log.exception("search not looked at")
+                log.exception("search not checked")
             await asyncio.sleep(self.rest * (self.clock() - begun))
 
     async def _look(self, seen: Seen) -> None:
@@ -157,7 +158,7 @@ class Watchdog:
         kept = self._subsets.pop(made.collection, None)
         if kept is None or self.clock() - kept.read > AGE_SECONDS:
             kept = await read_subset(seen, self._start, self.rows, self.record, self.clock)
-        self._subsets[made.collection] = kept  # the last one is the one that was used last
+        self._subsets[made.collection] = kept  # ordered by last use, newest last
         while len(self._subsets) > MOST_SUBSETS:
             self._forget(next(iter(self._subsets)))
         return kept
@@ -192,7 +193,7 @@ class Watchdog:
 
 
 async def _kind(nearest: Nearest, subset: Subset) -> SearchKind:
-    # A plan that did not have to know what passes has no guess.
+    # Plans that do not depend on the share have no estimate.
     known = nearest.guess.rows > 0
     share = nearest.guess.share if known else await passing_share(subset, nearest.condition)
     made = nearest.generation

@@ -14,7 +14,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make all tables."""
+    """Create all tables."""
     op.create_table(
         "answers",
         *texts("catalog_id", "answer_id", "actor", "key_id"),

@@ -14,7 +14,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add them; what was promoted so far begins the log."""
+    """Add the tables and index; earlier promotions become the first rows of the log."""
     op.create_table(
         "aliases",
         *texts("catalog_id", "visitor", "actor", "key_id"),
@@ -39,8 +39,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("kind = 'INTEREST'"),
         postgresql_where=sa.text("kind = 'INTEREST'"),
     )
-    # Each model's last promotion is all that is known of the time before; that of the serving one
-    # comes last.
+    # Of the time before, only each model's last promotion is known. The serving model's comes last.
     op.execute(
         """
         INSERT INTO promotion_log (catalog_id, version, promoted_micros)

@@ -14,7 +14,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Add their table."""
+    """Add the table of attributes."""
     op.create_table(
         "attributes",
         *texts("catalog_id", "actor", "key", "value", "key_id"),

@@ -1,4 +1,4 @@
-"""Evaluations, what promotions went by, and models whose files were deleted.
+"""Evaluations, the verdicts behind promotions, and models whose files were deleted.
 
 Revision ID: 0004
 Revises: 0003
@@ -14,7 +14,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add them; nothing was evaluated so far."""
+    """Add the columns and tables; existing models count as not evaluated."""
     op.create_table(
         "evaluations",
         *texts("catalog_id", "version", "verdict", "summary", "production", "content"),

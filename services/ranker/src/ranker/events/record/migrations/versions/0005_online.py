@@ -1,4 +1,4 @@
-"""Events joined to the answers that led to them, what answers are counted by, and their health.
+"""Join of events to their answers, the columns that answers are grouped by, and feedback health.
 
 Revision ID: 0005
 Revises: 0004
@@ -14,7 +14,7 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Add them. Events and answers of the time before join nothing and are in no count."""
+    """Add the columns and tables. Earlier events and answers are not joined or counted."""
     op.add_column("events", sa.Column("answer_id", sa.Text(), nullable=False, server_default=""))
     op.create_index(
         "events_answer",

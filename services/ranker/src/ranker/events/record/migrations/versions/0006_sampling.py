@@ -1,4 +1,4 @@
-"""The share of impressions that were kept, an index by age, and a narrower one by product.
+"""The sample share of impressions, an index by age, and a narrower one by product.
 
 Revision ID: 0006
 Revises: 0005
@@ -12,7 +12,7 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Every event so far stands for itself."""
+    """Add the column and indexes; existing events have a sample share of 1."""
     share = sa.Column[float]("sample_share", sa.Double(), nullable=False, server_default="1.0")
     op.add_column("events", share)
     op.create_index("events_age", "events", ["catalog_id", "type", "time_micros"])

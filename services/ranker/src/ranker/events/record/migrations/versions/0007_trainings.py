@@ -1,4 +1,4 @@
-"""What is said of each model's training.
+"""Training data of each model.
 
 Revision ID: 0007
 Revises: 0006
@@ -12,6 +12,6 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Add it; of older models nothing is known."""
+    """Add the column; it is empty for existing models."""
     training = sa.Column("training", sa.Text(), nullable=False, server_default="{}")
     op.add_column("models", training)

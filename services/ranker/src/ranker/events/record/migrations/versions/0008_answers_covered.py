@@ -1,4 +1,4 @@
-"""What answers led to is counted out of an index alone.
+"""A covering index for the outcomes of answers.
 
 Revision ID: 0008
 Revises: 0007
@@ -12,7 +12,7 @@ down_revision = "0007"
 
 
 def upgrade() -> None:
-    """Give the index all that is counted."""
+    """Add all counted columns to the index."""
     op.drop_index("events_answer", "events")
     op.create_index(
         "events_answer",

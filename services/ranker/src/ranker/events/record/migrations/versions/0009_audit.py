@@ -13,7 +13,7 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    """Add the table, and what keeps its rows."""
+    """Add the table, and a trigger that makes it append-only."""
     create_audit()
 
 

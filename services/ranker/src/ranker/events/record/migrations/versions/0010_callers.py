@@ -1,4 +1,4 @@
-"""Whose jobs are.
+"""The caller of each job.
 
 Revision ID: 0010
 Revises: 0009

@@ -1,4 +1,4 @@
-"""Counts by which products are recommended without a model.
+"""Counts for recommendations without a model.
 
 Revision ID: 0011
 Revises: 0010
@@ -21,7 +21,7 @@ CHUNK = 100
 
 
 def upgrade() -> None:
-    """Make them, and have the worker count what is there already."""
+    """Create the tables, and queue the existing events for counting."""
     op.create_table(
         "count_queue",
         sequence(),
@@ -78,7 +78,8 @@ def _queue_what_is_there() -> None:
     )
     rows, now = connection.execute(asked).all(), time.time_ns() // 1000
     for catalog_id, group in itertools.groupby(rows, key=lambda row: row[0]):
-        # Before 1970 a quotient is rounded up: of a day too many nothing is counted.
+        # Before 1970 the quotient is rounded up and may name a day without events, which counts
+        # nothing.
         units = [[actor, one] for _, actor, day in group for one in {day, day - (day <= 0)}]
         connection.execute(
             sa.text(

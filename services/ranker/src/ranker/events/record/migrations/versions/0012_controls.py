@@ -1,4 +1,4 @@
-"""How often controls acted.
+"""Number of answers in which controls acted.
 
 Revision ID: 0012
 Revises: 0011

@@ -1,4 +1,4 @@
-"""Experiments, and which arm made the answer that an event came of.
+"""Experiments, and the arm of the answer that led to an event.
 
 Revision ID: 0013
 Revises: 0012
@@ -14,7 +14,7 @@ down_revision = "0012"
 
 
 def upgrade() -> None:
-    """Experiments have a table; events name their arm."""
+    """Add the table of experiments and the arm of events."""
     op.create_table(
         "experiments",
         *keys("catalog_id", "name"),
