@@ -132,9 +132,9 @@ def new(
 ) -> None:
     """Create a token for a caller of the gateway, and the key that identifies it.
 
-    It does not contact the suite. The token is stored nowhere else: the key holds its hash only. Without
-    --out it is the first line printed. GATEWAY_KEYS_FILE names the file of keys to the gateway,
-    which reloads it without a restart.
+    It does not contact the suite. The token is stored nowhere else: the key holds its hash only.
+    Without --out it is the first line printed. GATEWAY_KEYS_FILE names the file of keys to the
+    gateway, which reloads it without a restart.
 
     [bold]Example[/bold]
 
