@@ -235,7 +235,7 @@ def test_a_visitor_is_merged_with_the_proof_that_came_with_the_id(desk: Desk) ->
 
 def test_a_key_that_is_added_last_signs_once_the_lines_are_turned_round(desk: Desk) -> None:
     keys = desk.folder / "tokens.keys"
-    make, _, add, turn = KEYS
+    make, add, turn = KEYS
     assert (keys.stat().st_mode & 0o777, len(keys.read_text().split())) == (0o600, 2)
     former = keys.read_text().split()
     desk.shell(add)
