@@ -43,6 +43,8 @@ FACETS: Final = (
     *("attributes.a", "attributes.b", "attributes.c", "attributes.d"),
 )
 FORMATS: Final = ("AVIF", "JPEG", "PNG", "WEBP")
+_WRITTEN: Final = 10_000
+"""Between the numbers of products that two requests write: their texts differ too."""
 _EVERY: Final = 20
 """Products of which one is named as an anchor."""
 
@@ -341,7 +343,7 @@ def _events(recipe: Recipe, number: int) -> events_pb.WriteEventsRequest:
 
 def _upsert(recipe: Recipe, number: int) -> catalog_pb.UpsertProductsRequest:
     made = [
-        product(place, recipe.attributes, recipe.letters, f"w{number}")
+        product(number * _WRITTEN + place, recipe.attributes, recipe.letters, "w")
         for place in range(recipe.items)
     ]
     return catalog_pb.UpsertProductsRequest(catalog_id=CATALOG, products=made)
