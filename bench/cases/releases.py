@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import grpc
 import uvloop
@@ -74,9 +74,24 @@ def run(say: Say) -> BenchResult:
 @contextmanager
 def _served(folder: Path, photos: Sequence[bytes], say: Say) -> Iterator[ServedSuite]:
     """Run the suite of a checkout. Raise OSError when it does not start."""
+    with told(folder, Path(peer.__file__), say) as facts:
+        yield ServedSuite(
+            facts["gateway"],
+            Path(facts["data"]),
+            {pid: name for name, pid in facts["programs"].items()},
+            Questions(facts["products"], facts["users"], photos, anchors=facts["products"]),
+        )
+
+
+@contextmanager
+def told(folder: Path, script: Path, say: Say) -> Iterator[Mapping[str, Any]]:
+    """Run a script by the Python of a checkout, in its folder, while the block runs.
+
+    Yield its first line of JSON. Raise OSError when it ends without one.
+    """
     say(f"{folder.name}: starting")
     environment = os.environ | {"PYTHONPATH": "deploy/local"}
-    command = [str(folder / ".venv/bin/python"), "-c", Path(peer.__file__).read_text()]
+    command = [str(folder / ".venv/bin/python"), "-c", script.read_text()]
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=sys.stderr, text=True,
@@ -86,14 +101,8 @@ def _served(folder: Path, photos: Sequence[bytes], say: Say) -> Iterator[ServedS
         line = process.stdout.readline()
         if not line:
             raise OSError(f"the suite of {folder} did not start")
-        told = json.loads(line)
         try:
-            yield ServedSuite(
-                told["gateway"],
-                Path(told["data"]),
-                {pid: name for name, pid in told["programs"].items()},
-                Questions(told["products"], told["users"], photos, anchors=told["products"]),
-            )
+            yield json.loads(line)
         finally:
             process.stdin.close()
 

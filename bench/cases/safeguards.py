@@ -2,17 +2,20 @@
 
 Two suites hold the same catalog: one as `make up` starts it, and one in which callers have keys and
 quotas, callers and services use TLS and authenticate by key and certificate, and each call is part
-of a trace. Both get the same requests in alternation.
+of a trace. A third one is that of the last release (RELEASE= names another commit) with its
+safeguards: what bounds the work of a request must not slow ordinary ones. All get the same requests
+in alternation.
 """
 
+import os
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import grpc
 import uvloop
@@ -22,14 +25,21 @@ from bench.cases.monolith.asking import PRODUCT, SEARCH, USER, WORDS, Questions
 from bench.cases.monolith.contenders import SUITE, AnswerContender
 from bench.cases.monolith.filled import Filling, another, filled
 from bench.cases.monolith.load import Cells, LoadPlan, over
+from bench.cases.releases import told
+from bench.harness import processes
+from bench.harness.machine import ROOT
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import median_ratio
 from local_suite.health import grpc_serving
 from local_suite.model import Program
+from local_suite.processes import marked
 from local_suite.suite import Suite
+from servicekit.quotas import QuotaKind
 from sightline_client.cli.work.keys import CallerKey, new_token
 from tests import certificates, peers
+from tests.chaos.model import NotMeasured
 from tests.engines import free_port
+from tests.mixed.releases import last, made
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -41,6 +51,11 @@ ROUNDS, SHORTER = 25, 9
 TIMES = 1.15
 """Maximum ratio of processor time with all safeguards to that without."""
 MEASURED = "processor time with authentication, TLS, quotas and traces ÷ without"
+SINCE = 1.03
+"""Maximum ratio of processor time with all safeguards to that of the last release with its own."""
+BEFORE = "the last release with its safeguards"
+SINCE_MEASURED = "processor time with all safeguards ÷ the last release with its own"
+SERVED = ROOT / "bench/peers/safeguarded.py"
 SERVICES = ("gateway", "embedder", "retriever", "ranker")
 PLENTY = "1000000"
 """A quota that is counted and never exhausted."""
@@ -85,26 +100,40 @@ class Safe:
         return replace(program, environment={**program.environment, **added})
 
     def _of_the_gateway(self) -> Mapping[str, str]:
-        quotas = ("CALLS", "WRITES", "DECODE_SECONDS")
         return {
             "GATEWAY_TLS_FOLDER": str(self.folder / "tls"),
             "GATEWAY_KEYS_FILE": str(self.folder / "keys.toml"),
             "GATEWAY_TOKEN_KEYS_FILE": str(self.folder / "tokens.keys"),
-            **{f"GATEWAY_QUOTA_{name}": PLENTY for name in quotas},
+            **{f"GATEWAY_QUOTA_{kind.upper()}": PLENTY for kind in QuotaKind},
         }
 
     @asynccontextmanager
     async def contender(self, suite: Suite) -> AsyncIterator[AnswerContender]:
         """Yield the guarded suite as a contender that sends a token and a trace."""
         authority = (self.folder / "tls" / "ca.crt").read_bytes()
-        credentials = grpc.ssl_channel_credentials(authority)
-        target = suite.addresses()["gateway"]
-        who = (("authorization", f"Bearer {self.token}"), TRACE)
-        async with grpc.aio.secure_channel(target, credentials) as channel:
-            call = contenders.by_channel(channel, who)
+        address = suite.addresses()["gateway"]
+        async with _safely(address, authority, self.token) as call:
             yield AnswerContender(
                 GUARDED, call, contenders.spending(suite), contenders.wrong_message
             )
+
+
+@asynccontextmanager
+async def _safely(address: str, authority: bytes, token: str) -> AsyncIterator[contenders.Call]:
+    """Yield a call to a guarded gateway, with a token and a trace."""
+    who = (("authorization", f"Bearer {token}"), TRACE)
+    credentials = grpc.ssl_channel_credentials(authority)
+    async with grpc.aio.secure_channel(address, credentials) as channel:
+        yield contenders.by_channel(channel, who)
+
+
+@asynccontextmanager
+async def _of_before(told: Mapping[str, Any]) -> AsyncIterator[AnswerContender]:
+    """Yield the last release's guarded suite as a contender."""
+    programs = {pid: name for name, pid in told["programs"].items()}
+    spent = partial(processes.spent, programs, marked(Path(told["data"])))
+    async with _safely(told["gateway"], told["authority"].encode(), told["token"]) as call:
+        yield AnswerContender(BEFORE, call, spent, contenders.wrong_message)
 
 
 @contextmanager
@@ -132,22 +161,52 @@ def _run(callers: Sequence[int], rounds: int, say: Say) -> BenchResult:
     root, files = clothing.here()
     if not files:
         return result({}, callers)
-    with _both(clothing.filling(root, files), say) as (plain, guarded, safe, questions):
-        plan = LoadPlan(questions, callers=callers, rounds=rounds, kinds=KINDS)
-        return result(uvloop.run(_asked(plain, guarded, safe, plan, say)), callers)
+    with ExitStack() as running:
+        before, missing = None, ""
+        try:
+            release = last(named=os.environ.get("RELEASE", ""))
+            say(f"{release}: environment and engines")
+            folder = made(release, target="setup")
+            before = running.enter_context(told(folder, SERVED, say))
+        except (NotMeasured, OSError) as error:
+            missing = str(error)
+        found = running.enter_context(_both(clothing.filling(root, files), say))
+        plan = LoadPlan(found[-1], callers=callers, rounds=rounds, kinds=KINDS)
+        return result(uvloop.run(_asked(found, before, plan, say)), callers, missing)
 
 
-async def _asked(plain: Suite, guarded: Suite, safe: Safe, plan: LoadPlan, say: Say) -> Cells:
-    async with contenders.suite(plain) as one, safe.contender(guarded) as other:
-        return await load.rounds([one, other], plan, say)
+async def _asked(
+    found: tuple[Suite, Suite, Safe, Questions],
+    before: Mapping[str, Any] | None,
+    plan: LoadPlan,
+    say: Say,
+) -> Cells:
+    plain, guarded, safe, _ = found
+    async with AsyncExitStack() as stack:
+        asked = [
+            await stack.enter_async_context(each)
+            for each in (contenders.suite(plain), safe.contender(guarded))
+        ]
+        if before is not None:
+            asked.append(await stack.enter_async_context(_of_before(before)))
+        return await load.rounds(asked, plan, say)
 
 
-def result(cells: Cells, callers: Sequence[int] = CALLERS) -> BenchResult:
-    """Return the result; without cells nothing was measured."""
-    goal = partial(
-        Goal, at_most=TIMES, unit="×", missing="there are no photos in $SIGHTLINE_DATA/clothing"
-    )
-    goals = [goal(f"sum of one answer of each kind: {MEASURED}", measured=_together(cells))]
+def result(cells: Cells, callers: Sequence[int] = CALLERS, missing: str = "") -> BenchResult:
+    """Return the result; without cells nothing was measured. `missing`: why the last release is
+    not among them."""
+    nothing = "" if cells else "there are no photos in $SIGHTLINE_DATA/clothing"
+    goal = partial(Goal, at_most=TIMES, unit="×", missing=nothing)
+    each_kind = "sum of one answer of each kind"
+    goals = [
+        goal(f"{each_kind}: {MEASURED}", measured=_together(cells, SUITE)),
+        goal(
+            f"{each_kind}, since the last release: {SINCE_MEASURED}",
+            at_most=SINCE,
+            measured=_together(cells, BEFORE),
+            missing=nothing or missing,
+        ),
+    ]
     for kind in KINDS:
         for count in callers:
             ratio = over(cells, (GUARDED, kind, count), (SUITE, kind, count), "costs")
@@ -173,14 +232,14 @@ def result(cells: Cells, callers: Sequence[int] = CALLERS) -> BenchResult:
     return BenchResult((table,) if rows else (), {"costs": costs}, goals)
 
 
-def _together(cells: Cells) -> Interval | None:
-    """Return the ratio over rounds of the summed cost of one answer of each cell.
+def _together(cells: Cells, other: str) -> Interval | None:
+    """Return the ratio, to another suite, of the summed cost of one answer of each cell.
 
     None when nothing was measured.
     """
     both = [
         [cell.costs for (name, *_), cell in sorted(cells.items()) if name == which]
-        for which in (GUARDED, SUITE)
+        for which in (GUARDED, other)
     ]
     guarded, plain = ([sum(costs) for costs in zip(*one, strict=True)] for one in both)
     return median_ratio(guarded, plain) if guarded and plain else None
