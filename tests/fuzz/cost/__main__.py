@@ -11,6 +11,7 @@ from bench.harness.model import GoalVerdict
 from bench.harness.report import verdict
 from examples.wines.local import terminable
 from local_suite.model import SuiteError
+from tests.chaos.suite.crowd import counted, p99
 from tests.fuzz.cost import cases
 from tests.fuzz.cost.run import CostPlan, CostResult, Say, line, search
 
@@ -45,8 +46,11 @@ def run(options: argparse.Namespace, say: Say) -> bool:
         result = CostResult((), missing=str(error))
     for number, case in enumerate(result.cases):
         say(line(number + 1, case))
-    if result.attack:
-        say(f"  the attackers got: {result.attack.attackers}")
+    if found := result.attack:
+        alone, beside = (p99(each.seconds for each in got) for got in (found.alone, found.beside))
+        say(f"  the attackers got: {found.attackers}")
+        say(f"  a calm caller's p99: {alone * 1e3:.0f} ms alone, {beside * 1e3:.0f} ms beside them")
+        say(f"  and its answers: {counted(found.beside)}")
     for goal in result.goals:
         say(verdict(goal))
     if options.cost_cases and result.cases:
