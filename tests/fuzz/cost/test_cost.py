@@ -80,6 +80,14 @@ def test_one_call_does_not_fill_the_search():
     assert [case.cost.cpu for case in search.cases] == [17, 16, 0.1]
 
 
+def test_the_worst_of_each_role_is_kept():
+    search = Search(random.Random(1), kept=3)
+    search.note(Recipe("WriteEvents"), cost(0.1))
+    for number in range(9):
+        search.note(Recipe("Search", texts=number), cost(9 + number))
+    assert [case.recipe.call for case in search.cases] == ["Search", "Search", "WriteEvents"]
+
+
 def test_a_blocked_loop_counts_as_much_as_processor_time():
     search = Search(random.Random(1))
     search.note(Recipe("Search"), cost(cpu=0.9))
@@ -159,7 +167,8 @@ MET, MISSED, NOT_MEASURED = GoalVerdict.MET, GoalVerdict.MISSED, GoalVerdict.NOT
     ],
 )
 def test_a_request_above_a_limit_is_missed(found: Cost, verdicts: list[GoalVerdict]):
-    assert goals(Case(SMALL, found))[:2] == verdicts
+    catalog, events, *read = goals(Case(SMALL, found))[:4]
+    assert (catalog, events, read) == (NOT_MEASURED, NOT_MEASURED, verdicts)
 
 
 @pytest.mark.parametrize(
@@ -174,11 +183,11 @@ def test_a_request_above_a_limit_is_missed(found: Cost, verdicts: list[GoalVerdi
     ],
 )
 def test_others_that_wait_or_get_less_are_missed(beside: list[Got], verdicts: list[GoalVerdict]):
-    assert goals(Case(SMALL, cost()), Attack(got(0.1), beside, ""))[2:] == verdicts
+    assert goals(Case(SMALL, cost()), Attack(got(0.1), beside, ""))[4:] == verdicts
 
 
 def test_nothing_measured_meets_no_limit():
-    assert goals() == [NOT_MEASURED] * 4
+    assert goals() == [NOT_MEASURED] * 6
 
 
 def test_the_median_of_repeated_measurements_counts():
