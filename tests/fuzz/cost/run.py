@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import grpc
@@ -34,6 +35,9 @@ from tests.fuzz.cost.stage import (
 
 Say = Callable[[str], None]
 
+ALL = "all roles"
+ATTACKING = ("read", ALL)
+"""Whose worst requests attack, one after another."""
 REPEATS = 3
 """Measurements of each case at the end; their median counts."""
 WARM_UP = tuple(Recipe(call, texts=2) for call in ("Recommend", "Search", "ListProducts"))
@@ -60,7 +64,8 @@ class CostResult:
     cases: Sequence[Case]
     """The most expensive requests, the worst first; what they cost is the median of a few."""
     sent: int = 0
-    attack: Attack | None = None
+    attacks: Mapping[str, Attack] = field(default_factory=dict)
+    """By the attackers' role."""
     missing: str = ""
     """Why something could not be measured."""
 
@@ -96,11 +101,21 @@ async def _search(suite, keys: Keys, plan: CostPlan, say: Say) -> CostResult:  #
             await measuring.measure(recipe)
         found = await _found(measuring, plan, say)
         cases = await _confirmed(measuring, found, say)
-    try:
-        worst = [case.recipe for case in cases[:ATTACKERS]]
-        return CostResult(cases, measuring.sent, await attack(suite, keys, worst, plan.seed))
-    except (NotMeasured, grpc.aio.AioRpcError) as error:
-        return CostResult(cases, measuring.sent, missing=str(error))
+    attacks, missing = dict[str, Attack](), ""
+    for name in ATTACKING:
+        try:
+            attacks[name] = await attack(suite, keys, worst(cases, name), plan.seed)
+        except (NotMeasured, grpc.aio.AioRpcError) as error:
+            missing = str(error)
+    return CostResult(cases, measuring.sent, attacks, missing)
+
+
+def worst(cases: Sequence[Case], name: str) -> Sequence[Recipe]:
+    """Return the requests of eight attackers: the worst ones, of readers or of all roles."""
+    found = [case.recipe for case in cases if name == ALL or case.recipe.role == name]
+    if not found:
+        raise NotMeasured("no request was measured")
+    return list(itertools.islice(itertools.cycle(found[:ATTACKERS]), ATTACKERS))
 
 
 async def _found(measuring: Measuring, plan: CostPlan, say: Say) -> Sequence[Case]:
@@ -154,7 +169,11 @@ def goals(result: CostResult) -> Sequence[Goal]:
             [case.cost.blocked * 1e3 for case in result.cases],
             result.missing,
         ),
-        *_beside(result.attack, result.missing),
+        *(
+            goal
+            for name in ATTACKING
+            for goal in _beside(name, result.attacks.get(name), result.missing)
+        ),
     )
 
 
@@ -171,8 +190,8 @@ def _most(name: str, limit: float, unit: str, found: Sequence[float], missing: s
     return Goal(name, limit, unit, None if worst is None else _exact(worst), missing=missing)
 
 
-def _beside(found: Attack | None, missing: str) -> Sequence[Goal]:
-    names = f"a calm caller beside {ATTACKERS} attackers: "
+def _beside(role: str, found: Attack | None, missing: str) -> Sequence[Goal]:
+    names = f"a calm caller beside {ATTACKERS} attackers of {role}: "
     asked = found is not None and found.alone and found.beside
     return (
         Goal(
@@ -185,7 +204,7 @@ def _beside(found: Attack | None, missing: str) -> Sequence[Goal]:
         Goal(
             names + "whole answers in time",
             None,
-            "of all",
+            "of those alone",
             _exact(found.goodput) if found and asked else None,
             at_least=attacking.GOODPUT,
             missing=missing,
