@@ -239,7 +239,7 @@ async def test_the_arm_goes_from_the_answer_by_its_token_into_the_event_and_the_
             shown = event(
                 "p1",
                 "IMPRESSION",
-                ago=2 * HOUR,
+                ago=0,
                 shopper=event_pb2.Shopper(user_id=user),
                 attribution_token=answer.attribution_token,
                 arm="order/made-up",

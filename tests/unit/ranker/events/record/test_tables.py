@@ -83,6 +83,8 @@ def test_a_migration_lets_others_at_the_tables_that_it_waits_for(db: Database) -
         for statement in (
             "UPDATE alembic_version SET version_num = '0012'",
             "DROP TABLE experiments",
+            "DROP TABLE audit_seals",
+            "ALTER TABLE audit_entries DROP COLUMN left_out",
             "ALTER TABLE events DROP COLUMN arm",
         ):
             connection.exec_driver_sql(statement)
