@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from servicekit.decoding_limits import (
-    PROCESS,
     SPARE,
     DecodingSettings,
     memory_that_fits,
+    processes_bytes,
 )
 from servicekit.memory import container_limit
 
@@ -16,7 +16,7 @@ MIB = 2**20
 SETTINGS = DecodingSettings(
     decode_processes=2, decode_memory_bytes=1_000 * MIB, own_memory_bytes=500 * MIB
 )
-NEEDED = 1_500 * MIB + 2 * PROCESS
+NEEDED = 1_500 * MIB + processes_bytes(SETTINGS)
 
 
 def test_without_a_limit_and_within_one_photos_have_what_is_set() -> None:
