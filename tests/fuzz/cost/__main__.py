@@ -46,11 +46,11 @@ def run(options: argparse.Namespace, say: Say) -> bool:
         result = CostResult((), missing=str(error))
     for number, case in enumerate(result.cases):
         say(line(number + 1, case))
-    if found := result.attack:
+    for name, found in result.attacks.items():
         alone, beside = (p99(each.seconds for each in got) for got in (found.alone, found.beside))
-        say(f"  the attackers got: {found.attackers}")
+        say(f"  attackers of {name} got: {found.attackers}")
         say(f"  a calm caller's p99: {alone * 1e3:.0f} ms alone, {beside * 1e3:.0f} ms beside them")
-        say(f"  and its answers: {counted(found.beside)}")
+        say(f"  its answers: {counted(found.beside)}; alone {counted(found.alone)}")
     for goal in result.goals:
         say(verdict(goal))
     if options.cost_cases and result.cases:

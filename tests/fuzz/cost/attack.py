@@ -15,7 +15,8 @@ import grpc
 from local_suite.suite import Suite
 from servicekit.status import from_rpc_error
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
-from tests.chaos.suite.crowd import WHOLE, Ask, Got, Phase, check_pace, come, p99
+from tests.chaos.model import NotMeasured
+from tests.chaos.suite.crowd import WHOLE, Ask, Got, Phase, check_pace, come, counted, p99
 from tests.fuzz.cost.recipes import CATALOG, WORDS, Recipe
 from tests.fuzz.cost.stage import CALM, DEADLINE_SECONDS, Keys, channel_to
 from tests.fuzz.surface import named
@@ -47,9 +48,13 @@ class Attack:
 
     @property
     def goodput(self) -> float:
-        """Share of the calm caller's requests that got whole answers in time."""
-        whole = [g for g in self.beside if g.outcome == WHOLE and g.seconds <= CALM_DEADLINE]
-        return len(whole) / len(self.beside) if self.beside else 0.0
+        """Share of the calm caller's requests that got whole answers in time, beside ÷ alone."""
+        return _whole(self.beside) / _whole(self.alone)
+
+
+def _whole(got: Sequence[Got]) -> float:
+    found = [each for each in got if each.outcome == WHOLE and each.seconds <= CALM_DEADLINE]
+    return len(found) / len(got) if got else 0.0
 
 
 async def attack(suite: Suite, keys: Keys, recipes: Sequence[Recipe], seed: int) -> Attack:
@@ -60,6 +65,8 @@ async def attack(suite: Suite, keys: Keys, recipes: Sequence[Recipe], seed: int)
         await come(ask, [Phase(PHASE.rate, SETTLE_SECONDS)], chance)
         (alone,) = await come(ask, [PHASE], chance)
         check_pace(alone)
+        if not _whole(alone):
+            raise NotMeasured(f"the calm caller gets nothing whole alone: {counted(alone)}")
         tasks = [
             asyncio.create_task(_attacker(suite, keys, number, recipe, codes))
             for number, recipe in enumerate(recipes)

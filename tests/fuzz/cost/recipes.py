@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -36,8 +36,31 @@ ROLES: Final[Mapping[str, str]] = {
     "UpsertProducts": "catalog",
 }
 """The role that a call needs. Each has seeds."""
+_SIGNALS: Final = ("texts", "characters", "photos", "side", "format", "anchors", "subject")
+_FILTER: Final = ("conditions", "field", "operator", "members", "letters", "known", "negated")
+_RECOMMENDED: Final = (
+    *(*_SIGNALS, *_FILTER, "controls", "control_conditions", "excludes", "excluded"),
+    *("page_size", "explain"),
+)
+USED: Final[Mapping[str, tuple[str, ...]]] = {
+    "Recommend": _RECOMMENDED,
+    "Search": (*_SIGNALS, *_FILTER, "facets", "page_size"),
+    "ExplainRecommendation": _RECOMMENDED,
+    "ListProducts": (*_FILTER, "page_size"),
+    "Classify": ("side", "format", "subject"),
+    "WriteEvents": ("items",),
+    "UpsertProducts": ("items", "attributes", "letters"),
+}
+"""The parts that each call has."""
 FIELDS: Final = ("attributes.colour", "attributes.none", "title", "tags", "brand", "price")
 OPERATORS: Final = ("contains", "equal", "among")
+TAKEN: Final[Mapping[str, tuple[str, ...]]] = {
+    "title": ("contains",),
+    "tags": ("equal", "among"),
+    "brand": ("equal", "among"),
+    "price": ("equal",),
+}
+"""Operators of fields that do not take all."""
 FACETS: Final = (
     *("category", "brand", "price", "tags", "availability", "attributes.colour"),
     *("attributes.a", "attributes.b", "attributes.c", "attributes.d"),
@@ -103,10 +126,9 @@ class Recipe:
 
     def written(self) -> dict[str, Any]:
         """Return what is not as usual, for a file."""
-        usual = asdict(Recipe(self.call))
-        return {key: value for key, value in asdict(self).items() if value != usual[key]} | {
-            "call": self.call
-        }
+        usual, parts = asdict(Recipe(self.call)), asdict(self)
+        found = {name: parts[name] for name in USED[self.call] if parts[name] != usual[name]}
+        return {"call": self.call, **found}
 
     def build(self, number: int) -> bytes:
         """Return the request. `number`: another one for each request of a run."""
@@ -153,11 +175,8 @@ def bounded(recipe: Recipe) -> Recipe:
 
 
 def _bounded_filters(recipe: Recipe) -> Recipe:
-    operator = recipe.operator
-    if recipe.field == "price" or (recipe.field == "title" and operator == "among"):
-        operator = "equal"
-    if recipe.field in ("tags", "brand") and operator == "contains":
-        operator = "among"
+    taken = TAKEN.get(recipe.field, OPERATORS)
+    operator = recipe.operator if recipe.operator in taken else taken[0]
     looks = recipe.field.startswith("attributes") and operator == "contains"
     conditions = min(recipe.conditions, _MOST_LOOKS - 1 if looks else NUMBERS["conditions"][1])
     members = min(recipe.members, _MOST_VALUES // max(1, conditions))
@@ -178,8 +197,8 @@ def _bounded_filters(recipe: Recipe) -> Recipe:
 def mutated(recipe: Recipe, other: Recipe, chance: random.Random) -> Recipe:
     """Return a recipe with some parts changed, or taken from another one."""
     changed: dict[str, Any] = {}
-    names = [each.name for each in fields(Recipe) if each.name != "call"]
-    for name in chance.sample(names, chance.choice((1, 1, 2, 3, 5))):
+    names = USED[recipe.call]
+    for name in chance.sample(names, min(len(names), chance.choice((1, 1, 2, 3, 5)))):
         changed[name] = (
             getattr(other, name) if chance.random() < 0.3 else _drawn(recipe, name, chance)
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import grpc
@@ -17,7 +18,7 @@ from examples.wines.local import own
 from tests.chaos.model import NotMeasured
 from tests.fuzz.cost import attack as attacking
 from tests.fuzz.cost.attack import Attack, attack
-from tests.fuzz.cost.recipes import Recipe
+from tests.fuzz.cost.recipes import ROLES, Recipe
 from tests.fuzz.cost.search import BLOCKED_LIMIT, CPU_LIMIT, Case, Cost, Search
 from tests.fuzz.cost.stage import (
     ATTACKERS,
@@ -34,6 +35,9 @@ from tests.fuzz.cost.stage import (
 
 Say = Callable[[str], None]
 
+ALL = "all roles"
+ATTACKING = ("read", ALL)
+"""Whose worst requests attack, one after another."""
 REPEATS = 3
 """Measurements of each case at the end; their median counts."""
 WARM_UP = tuple(Recipe(call, texts=2) for call in ("Recommend", "Search", "ListProducts"))
@@ -60,7 +64,8 @@ class CostResult:
     cases: Sequence[Case]
     """The most expensive requests, the worst first; what they cost is the median of a few."""
     sent: int = 0
-    attack: Attack | None = None
+    attacks: Mapping[str, Attack] = field(default_factory=dict)
+    """By the attackers' role."""
     missing: str = ""
     """Why something could not be measured."""
 
@@ -96,11 +101,21 @@ async def _search(suite, keys: Keys, plan: CostPlan, say: Say) -> CostResult:  #
             await measuring.measure(recipe)
         found = await _found(measuring, plan, say)
         cases = await _confirmed(measuring, found, say)
-    try:
-        worst = [case.recipe for case in cases[:ATTACKERS]]
-        return CostResult(cases, measuring.sent, await attack(suite, keys, worst, plan.seed))
-    except (NotMeasured, grpc.aio.AioRpcError) as error:
-        return CostResult(cases, measuring.sent, missing=str(error))
+    attacks, missing = dict[str, Attack](), ""
+    for name in ATTACKING:
+        try:
+            attacks[name] = await attack(suite, keys, worst(cases, name), plan.seed)
+        except (NotMeasured, grpc.aio.AioRpcError) as error:
+            missing = str(error)
+    return CostResult(cases, measuring.sent, attacks, missing)
+
+
+def worst(cases: Sequence[Case], name: str) -> Sequence[Recipe]:
+    """Return the requests of eight attackers: the worst ones, of readers or of all roles."""
+    found = [case.recipe for case in cases if name == ALL or case.recipe.role == name]
+    if not found:
+        raise NotMeasured("no request was measured")
+    return list(itertools.islice(itertools.cycle(found[:ATTACKERS]), ATTACKERS))
 
 
 async def _found(measuring: Measuring, plan: CostPlan, say: Say) -> Sequence[Case]:
@@ -145,19 +160,29 @@ def line(number: int, case: Case) -> str:
 
 def goals(result: CostResult) -> Sequence[Goal]:
     """Return the limits of one request, and of eight attackers, each with what was measured."""
-    costs = [case.cost for case in result.cases]
-    missing = result.missing
     return (
-        _most("processor time of a request", CPU_LIMIT, "s", [cost.cpu for cost in costs], missing),
+        *(_processors(result, role) for role in sorted(set(ROLES.values()))),
         _most(
             "an event loop blocked by a request",
             BLOCKED_LIMIT * 1e3,
             "ms",
-            [cost.blocked * 1e3 for cost in costs],
-            missing,
+            [case.cost.blocked * 1e3 for case in result.cases],
+            result.missing,
         ),
-        *_beside(result.attack, missing),
+        *(
+            goal
+            for name in ATTACKING
+            for goal in _beside(name, result.attacks.get(name), result.missing)
+        ),
     )
+
+
+def _processors(result: CostResult, role: str) -> Goal:
+    """Return the limit of a role's requests. Those of writes count what follows their answers."""
+    costs = [case.cost.cpu for case in result.cases if case.recipe.role == role]
+    name = f"processor time of a request of role {role}"
+    missing = result.missing or "none of these is among the most expensive requests"
+    return _most(name, CPU_LIMIT, "s", costs, missing)
 
 
 def _most(name: str, limit: float, unit: str, found: Sequence[float], missing: str) -> Goal:
@@ -165,8 +190,8 @@ def _most(name: str, limit: float, unit: str, found: Sequence[float], missing: s
     return Goal(name, limit, unit, None if worst is None else _exact(worst), missing=missing)
 
 
-def _beside(found: Attack | None, missing: str) -> Sequence[Goal]:
-    names = f"a calm caller beside {ATTACKERS} attackers: "
+def _beside(role: str, found: Attack | None, missing: str) -> Sequence[Goal]:
+    names = f"a calm caller beside {ATTACKERS} attackers of {role}: "
     asked = found is not None and found.alone and found.beside
     return (
         Goal(
@@ -179,7 +204,7 @@ def _beside(found: Attack | None, missing: str) -> Sequence[Goal]:
         Goal(
             names + "whole answers in time",
             None,
-            "of all",
+            "of those alone",
             _exact(found.goodput) if found and asked else None,
             at_least=attacking.GOODPUT,
             missing=missing,

@@ -81,8 +81,15 @@ class Search:
             self.refused[f"{recipe.call} {cost.code}"] += 1
         others = [each for each in self.cases if each.recipe != recipe]
         ordered = sorted([*others, Case(recipe, cost)], key=lambda case: -case.cost.worst)
-        self.cases, calls = [], Counter[str]()
+        self.cases = sorted(self._worst(ordered), key=lambda case: -case.cost.worst)
+
+    def _worst(self, ordered: Sequence[Case]) -> list[Case]:
+        """Return the worst of each role, and the worst of all, a few of each call."""
+        roles = {case.recipe.role: case for case in reversed(ordered)}
+        found, calls = list(roles.values()), Counter(case.recipe.call for case in roles.values())
         for case in ordered:
-            if calls[case.recipe.call] < self.of_a_call and len(self.cases) < self.kept:
+            room = len(found) < self.kept and calls[case.recipe.call] < self.of_a_call
+            if room and case not in found:
                 calls[case.recipe.call] += 1
-                self.cases.append(case)
+                found.append(case)
+        return found

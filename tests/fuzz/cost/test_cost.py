@@ -11,11 +11,12 @@ from bench.harness.model import GoalVerdict
 from sightline.common.v1.filter_pb2 import Filter
 from sightline_rules import filter_checks
 from sightline_rules.messages import read as read_filter
+from tests.chaos.model import NotMeasured
 from tests.chaos.suite.crowd import REFUSED, WHOLE, Got
 from tests.fuzz.cost import cases
 from tests.fuzz.cost.attack import Attack
 from tests.fuzz.cost.recipes import NUMBERS, ROLES, SEEDS, Recipe, bounded, mutated
-from tests.fuzz.cost.run import CostResult, median
+from tests.fuzz.cost.run import ALL, ATTACKING, CostResult, median, worst
 from tests.fuzz.cost.search import Case, Cost, Search
 from tests.fuzz.cost.watched import LoopWatch, watched
 
@@ -78,6 +79,14 @@ def test_one_call_does_not_fill_the_search():
     search.note(Recipe("ListProducts"), cost(0.1))
     assert [case.recipe.call for case in search.cases] == ["Search", "Search", "ListProducts"]
     assert [case.cost.cpu for case in search.cases] == [17, 16, 0.1]
+
+
+def test_the_worst_of_each_role_is_kept():
+    search = Search(random.Random(1), kept=3)
+    search.note(Recipe("WriteEvents"), cost(0.1))
+    for number in range(9):
+        search.note(Recipe("Search", texts=number), cost(9 + number))
+    assert [case.recipe.call for case in search.cases] == ["Search", "Search", "WriteEvents"]
 
 
 def test_a_blocked_loop_counts_as_much_as_processor_time():
@@ -143,7 +152,8 @@ def got(seconds: float, outcome: str = WHOLE) -> list[Got]:
 
 
 def goals(case: Case | None = None, attack: Attack | None = None) -> list[GoalVerdict]:
-    result = CostResult([case] if case else [], 1, attack)
+    attacks = dict.fromkeys(ATTACKING, attack) if attack else {}
+    result = CostResult([case] if case else [], 1, attacks)
     return [goal.verdict for goal in result.goals]
 
 
@@ -159,7 +169,8 @@ MET, MISSED, NOT_MEASURED = GoalVerdict.MET, GoalVerdict.MISSED, GoalVerdict.NOT
     ],
 )
 def test_a_request_above_a_limit_is_missed(found: Cost, verdicts: list[GoalVerdict]):
-    assert goals(Case(SMALL, found))[:2] == verdicts
+    catalog, events, *read = goals(Case(SMALL, found))[:4]
+    assert (catalog, events, read) == (NOT_MEASURED, NOT_MEASURED, verdicts)
 
 
 @pytest.mark.parametrize(
@@ -174,11 +185,19 @@ def test_a_request_above_a_limit_is_missed(found: Cost, verdicts: list[GoalVerdi
     ],
 )
 def test_others_that_wait_or_get_less_are_missed(beside: list[Got], verdicts: list[GoalVerdict]):
-    assert goals(Case(SMALL, cost()), Attack(got(0.1), beside, ""))[2:] == verdicts
+    assert goals(Case(SMALL, cost()), Attack(got(0.1), beside, ""))[4:] == 2 * verdicts
 
 
 def test_nothing_measured_meets_no_limit():
-    assert goals() == [NOT_MEASURED] * 4
+    assert goals() == [NOT_MEASURED] * 8
+
+
+def test_eight_attack_with_the_worst_of_their_role():
+    found = [Case(Recipe("UpsertProducts"), cost(4)), Case(SMALL, cost(1)), Case(SEEDS[0], cost(1))]
+    assert worst(found, "read") == [SMALL, SEEDS[0]] * 4
+    assert worst(found, ALL)[:4] == [*(case.recipe for case in found), found[0].recipe]
+    with pytest.raises(NotMeasured):
+        worst([], "read")
 
 
 def test_the_median_of_repeated_measurements_counts():
