@@ -110,6 +110,7 @@ ELSEWHERE: Mapping[str, str] = {
     "TOKEN_INVALID": "tests/live/test_access.py: the same",
     "ROLE_MISSING": "tests/live/test_access.py: the same",
     "CATALOG_FORBIDDEN": "tests/live/test_access.py: the same",
+    "IMAGES_TOO_LARGE": "tests/wire/test_embedder_flood.py: nine large photos in a request",
     "BACKUP_UNSIGNED": "tests/unit/retriever/backup/test_signatures.py: with and without the key",
     "AUDIT_SEAL_MISMATCH": "tests/wire/test_gateway_audit.py: another archive is dropped",
     "AUDIT_TERM": "tests/wire/test_gateway_audit.py: the entries are young",

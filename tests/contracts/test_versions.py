@@ -38,6 +38,14 @@ def holding(text: str) -> set[str]:
     return set(done.stdout.split())
 
 
+def says(old: str, name: str, text: str) -> bool:
+    """Whether a file says the version of ours: packages of others in a lock may have the same."""
+    if not name.endswith(".lock"):
+        return old in text
+    ours = rf'^name = "sightline[\w-]*"\nversion = "{re.escape(old)}"'
+    return re.search(ours, text, re.MULTILINE) is not None
+
+
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The repository, as far as it says a version."""
@@ -62,7 +70,7 @@ def test_a_new_version_reaches_every_place_that_says_one(copy: Path) -> None:
     left = {
         name
         for name in holding(old)
-        if not OF_ANOTHER_TIME.fullmatch(name) and old in (copy / name).read_text("utf-8")
+        if not OF_ANOTHER_TIME.fullmatch(name) and says(old, name, (copy / name).read_text("utf-8"))
     }
     assert left == set()
     assert version(copy, "check", "98.7.6").returncode == 0

@@ -47,6 +47,9 @@ METRICS = QueueMetrics(
     lost="stores_unavailable",
 )
 
+for _cause in ("queue_full", "refused", "shutdown", METRICS.lost, "too_many_callers"):
+    METRICS.dropped.labels(_cause)  # start at 0: rates miss the first value
+
 _UNCHANGED: Final = frozenset(
     {
         Code.INVALID_ARGUMENT,

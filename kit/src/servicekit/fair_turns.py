@@ -23,22 +23,28 @@ class FairTurn:
         self.party, self.began = party, 0.0
         self._end, self._loop = end, loop
         self._lock = threading.Lock()
-        self._ran = self._left = False
+        self._running = self._left = False
+
+    def run_begins(self) -> bool:
+        """Note in its thread that the work begins. False: the turn has ended, and it must not."""
+        with self._lock:
+            self._running = not self._left
+            return self._running
 
     def run_ended(self) -> None:
         """Note in its thread that the work has ended."""
         with self._lock:
-            self._ran = True
+            self._running = False
             if not self._left:
                 return
         with suppress(RuntimeError):  # the loop is closed, and with it all that wait
             self._loop.call_soon_threadsafe(self._end, self)
 
-    def leave(self, *, running: bool) -> None:
-        """End the turn: at once, or when the work ends if it is still `running`."""
+    def leave(self) -> None:
+        """End the turn: at once, or when the work ends if it is still running."""
         with self._lock:
             self._left = True
-            if running and not self._ran:
+            if self._running:
                 return
         self._end(self)
 

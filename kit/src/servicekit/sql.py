@@ -137,13 +137,10 @@ class Database:
         self._waiting += 1
         try:
             turn = await turns.take(about.get())
-            running = True
             try:
-                found = await deadlines.in_thread(partial(_transact, engine, fn, turn), threads)
-                running = False
-                return found
+                return await deadlines.in_thread(partial(_transact, engine, fn, turn), threads)
             finally:
-                turn.leave(running=running)
+                turn.leave()
         finally:
             self._waiting -= 1
 
@@ -308,6 +305,8 @@ def _all(given: str | Collection[str]) -> Collection[str]:
 
 
 def _transact(engine: Engine, fn: Callable[[Connection], T], turn: FairTurn) -> T:
+    if not turn.run_begins():
+        raise StoreBusy  # its caller has left while it waited for the thread
     try:
         with _translated(), engine.begin() as connection:
             return fn(connection)

@@ -46,7 +46,9 @@ def write(path: Path, cases: Iterable[Case]) -> None:
 
 
 def read(path: Path = FILE) -> Sequence[CostlyCase]:
-    """Return the cases of a file."""
+    """Return the cases of a file; none before the first search wrote it."""
+    if not path.exists():
+        return []
     return [
         CostlyCase(Recipe(**each["request"]), each["processor_seconds"], each["code"])
         for each in json.loads(path.read_text())

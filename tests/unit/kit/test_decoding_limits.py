@@ -1,16 +1,14 @@
 """How much memory photos may take, and who gets it when."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from servicekit.decoding_limits import (
-    PROCESS,
     SPARE,
-    DecodingBudget,
     DecodingSettings,
     memory_that_fits,
+    processes_bytes,
 )
 from servicekit.memory import container_limit
 
@@ -18,7 +16,7 @@ MIB = 2**20
 SETTINGS = DecodingSettings(
     decode_processes=2, decode_memory_bytes=1_000 * MIB, own_memory_bytes=500 * MIB
 )
-NEEDED = 1_500 * MIB + 2 * PROCESS
+NEEDED = 1_500 * MIB + processes_bytes(SETTINGS)
 
 
 def test_without_a_limit_and_within_one_photos_have_what_is_set() -> None:
@@ -67,49 +65,3 @@ def test_in_a_container_of_its_own_the_limit_stands_at_the_top(tmp_path: Path) -
 def test_where_nothing_says_a_limit_there_is_none(tmp_path: Path) -> None:
     assert limits(tmp_path, "0::/\n", pods="max") is None
     assert container_limit(tmp_path / "none", tmp_path / "nor this") is None
-
-
-async def holding(budget: DecodingBudget, size: int, order: list[int], gate: asyncio.Event) -> None:
-    async with budget.taken(size):
-        order.append(size)
-        await gate.wait()
-
-
-async def test_who_asks_first_is_served_first_and_no_more_than_all_is_taken() -> None:
-    budget, order = DecodingBudget(100), list[int]()
-    gates = {size: asyncio.Event() for size in (60, 70, 10, 20)}
-    tasks = {
-        size: asyncio.create_task(holding(budget, size, order, gate))
-        for size, gate in gates.items()
-    }
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert order == [60], "10 would fit, and came after 70"
-    gates[60].set()
-    await tasks[60]
-    await asyncio.sleep(0)
-    assert order == [60, 70, 10, 20]
-    for gate in gates.values():
-        gate.set()
-    await asyncio.gather(*tasks.values())
-    async with budget.taken(100):
-        pass
-
-
-async def test_who_gives_up_waiting_holds_nothing_and_nobody_up() -> None:
-    budget, order, gate = DecodingBudget(100), list[int](), asyncio.Event()
-    first = asyncio.create_task(holding(budget, 60, order, gate))
-    large = asyncio.create_task(holding(budget, 100, order, gate))
-    small = asyncio.create_task(holding(budget, 40, order, gate))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    large.cancel()
-    await asyncio.gather(large, return_exceptions=True)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert order == [60, 40]
-    for task in (first, small):
-        task.cancel()
-    await asyncio.gather(first, small, return_exceptions=True)
-    async with budget.taken(100):
-        pass

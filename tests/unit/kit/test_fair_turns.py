@@ -30,7 +30,7 @@ class Line:
 
     async def end(self, name: str, seconds: float = 1.0) -> None:
         self.clock.now += seconds
-        self.held.pop(name).leave(running=False)
+        self.held.pop(name).leave()
         await settle()
 
 
@@ -102,7 +102,7 @@ async def test_a_cancelled_wait_is_passed_over() -> None:
 async def test_a_turn_given_in_the_instant_of_a_cancellation_goes_to_the_next() -> None:
     line = Line(1, 1)
     await line.come("a1", "b1", "c1")
-    line.held.pop("a1").leave(running=False)
+    line.held.pop("a1").leave()
     line.tasks["b1"].cancel()
     await settle()
     assert line.started == ["a1", "c1"]
@@ -112,7 +112,8 @@ async def test_abandoned_work_holds_its_turn_until_it_ends() -> None:
     line = Line(1, 1)
     await line.come("a1", "b1")
     turn = line.held.pop("a1")
-    turn.leave(running=True)
+    assert turn.run_begins()
+    turn.leave()
     await settle()
     assert line.started == ["a1"]
     await asyncio.to_thread(turn.run_ended)
@@ -123,7 +124,19 @@ async def test_work_that_had_ended_gives_its_turn_back_when_it_is_abandoned() ->
     line = Line(1, 1)
     await line.come("a1", "b1")
     turn = line.held.pop("a1")
+    assert turn.run_begins()
     turn.run_ended()
-    turn.leave(running=True)
+    turn.leave()
     await settle()
     assert line.started == ["a1", "b1"]
+
+
+async def test_work_that_never_began_gives_its_turn_back_and_does_not_begin_later() -> None:
+    """Its caller was cancelled while it waited for a thread."""
+    line = Line(1, 1)
+    await line.come("a1", "b1")
+    turn = line.held.pop("a1")
+    turn.leave()
+    await settle()
+    assert line.started == ["a1", "b1"]
+    assert not turn.run_begins()

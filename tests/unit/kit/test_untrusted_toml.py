@@ -103,7 +103,7 @@ async def test_a_text_that_takes_too_long_is_given_up_and_the_next_one_is_parsed
     try:
         with pytest.raises(TomlInvalid, match="too long to parse"):
             await parser.parse(DEAR)
-        for process in parser._process._all:
+        for process in parser._process._pool.all:
             process._seconds = 60.0
         assert await parser.parse("a = 1") == {"a": 1}
     finally:

@@ -61,7 +61,7 @@ def test_the_file_that_is_shipped_has_every_key_with_its_default() -> None:
     ("text", "said"),
     [
         ('epochs = 0\nloss = "best"\ncolour = 1', ["(at epochs)", "(at loss)", "(at colour)"]),
-        ("epochs =", ["RANKER_RECIPE_FILE: Value error, is no TOML"]),
+        ("epochs =", ["RANKER_RECIPE_FILE: Value error, is not TOML"]),
     ],
 )
 def test_all_that_is_wrong_with_a_recipe_is_reported_at_once(

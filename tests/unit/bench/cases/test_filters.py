@@ -3,6 +3,7 @@
 import pytest
 
 from bench.cases import filters
+from sightline_rules import facts
 
 
 @pytest.mark.slow
@@ -23,4 +24,4 @@ def test_the_dearest_filter_that_is_taken_is_the_one_with_the_goal() -> None:
 def test_no_product_meets_a_condition_so_that_all_are_looked_at() -> None:
     shop = filters.products(2)
     for asked in filters.FILTERS.values():
-        assert not any(filters.passes(filters.spoken(*asked), facts) for facts in shop)
+        assert not any(facts.passes(filters.spoken(*asked), each) for each in shop)

@@ -121,7 +121,7 @@ async def lands(slow: Slow, stop: asyncio.Event) -> None:
             asyncio.run(slow(1))
             return []
 
-    await Landing(Log(), AsyncMock(), lambda: NOW).run(stop)
+    await Landing(Log(), AsyncMock(), lambda: NOW, lambda *_: None).run(stop)
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ async def test_a_catalog_has_no_more_backups_than_it_may_have(here: Place) -> No
     first = await here.back_up()
     waiting = await here.ask_backup(quota=two, request_id="r")
     assert (await here.ask_backup(quota=two, request_id="r")).id == waiting.id
-    with pytest.raises(BackupQuota, match="are 2, of 0 MB"):
+    with pytest.raises(BackupQuota, match="2 backups of 0 MB fill its quota"):
         await here.ask_backup(quota=two)
     await here.ask_backup("other", two)
     await here.jobs.cancel(waiting.id)

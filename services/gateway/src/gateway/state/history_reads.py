@@ -34,6 +34,7 @@ class HistoryReads:
         self._clock, self._since = clock, clock()
         self._seen: set[bytes] = set()
         self._callers: set[str] = set()
+        READ.labels(OTHERS)  # rates miss the first value
 
     def note(self, caller: str, catalog_id: str, shopper_id: str) -> None:
         """Count a read of a shopper's history."""

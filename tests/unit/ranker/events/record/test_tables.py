@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,12 +81,7 @@ def test_what_was_stored_before_there_were_counts_is_counted(tmp_path: Path) -> 
 @only_postgresql
 def test_a_migration_lets_others_at_the_tables_that_it_waits_for(db: Database) -> None:
     with db.engine.begin() as connection:
-        for statement in (
-            "UPDATE alembic_version SET version_num = '0012'",
-            "DROP TABLE experiments",
-            "ALTER TABLE events DROP COLUMN arm",
-        ):
-            connection.exec_driver_sql(statement)
+        _move(connection, command.downgrade, "0012")
     with db.engine.begin() as shopper:
         shopper.exec_driver_sql("SELECT count(*) FROM events")
         with pytest.raises(StoreBusy):
@@ -96,7 +92,11 @@ def test_a_migration_lets_others_at_the_tables_that_it_waits_for(db: Database) -
 
 
 def _upgrade(connection: sa.Connection, revision: str) -> None:
+    _move(connection, command.upgrade, revision)
+
+
+def _move(connection: sa.Connection, how: Callable[[Config, str], object], revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__path__[0])))
     config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+    how(config, revision)

@@ -97,7 +97,7 @@ async def test_the_record_answers_the_same_when_the_engine_is_lost(
         answer = await ask(near(b"2"), record, index, fallback, seconds=1)
         assert names(answer) == names(before)
         assert answer.substitute == LOST
-        assert answer.plan == f"{LOST}, 1 round, 3 rows, the index is lost"
+        assert answer.plan == f"{LOST}, 1 round, 3 rows, the index is unavailable"
         await lost(fallback, made)
 
 
