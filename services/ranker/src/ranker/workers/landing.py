@@ -34,7 +34,6 @@ LANDED = Counter(
     " id), PURGED while they waited, ILLEGIBLE, FORGED (no ranker signed the entry).",
     ("outcome",),
 )
-LANDED.labels("FORGED")  # 0 until the first one, so that its alert sees the increase
 LAG = Gauge(
     "sightline_ranker_sink_lag_seconds",
     "Age, since its receipt, of the oldest event in the batch that is being copied from the log to"
@@ -71,6 +70,9 @@ class Landing:
     check: Callable[[bytes, str], None]
     """LogSignatures.check."""
     _held: Sequence[LogMessage] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        LANDED.labels("FORGED")  # 0 until the first one, so that its alert sees the increase
 
     async def run(self, stop: asyncio.Event) -> None:
         """Copy events until `stop` is set, with retries while the log or the record is
