@@ -183,8 +183,8 @@ class Assumed:
     probes 5.
     """
     start_triton: float = 40.0
-    """The same for Triton, with the models' image and their loading. On a GPU, TensorRT's first
-    engine takes minutes.
+    """Seconds from the decision to add a pod of Triton to its first call, with the models' image
+    and loading. On a GPU, TensorRT's first engine takes minutes.
     """
     unknown: float = 33.0
     """Seconds until the last caller knows a new pod: the servers' connection age, and its jitter.

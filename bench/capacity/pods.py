@@ -194,7 +194,7 @@ class Engine:
     most: int = 4
     """Rows in a batch."""
     dynamic: bool = False
-    """Whether a batch can contain several requests."""
+    """True if a batch can contain several requests."""
     delay: float = 0.0
     """Seconds that a batch waits for more requests."""
     a_batch: float = 0.0

@@ -84,8 +84,8 @@ class AblationRow:
 
     @property
     def pays(self) -> bool:
-        """Whether it is significantly better after fitting, and not significantly worse in any
-        measure."""
+        """Return whether it is significantly better after fitting, and not significantly worse in
+        any measure."""
         return self.gains[FITTED].low > 0 and all(gain.high >= 0 for gain in self.gains.values())
 
 

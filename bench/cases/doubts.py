@@ -72,7 +72,7 @@ class Judged:
     """Probabilities of other categories that the head knows."""
     said: Classification
     unknown: bool
-    """Whether the photo is classified as unknown."""
+    """True if the photo is classified as unknown."""
     known: frozenset[CategoryPath]
     scene: str
     product: str

@@ -124,7 +124,7 @@ class Beside(Filling):
 
 
 class OfShoppers(Questions):
-    """The same requests, each for a shopper."""
+    """Requests of `Questions`, each for a shopper."""
 
     def endless(self, kind: str) -> Iterator[LoadQuestion]:
         """See Questions."""

@@ -47,7 +47,7 @@ class Waited:
     writes: list[float] = field(default_factory=list)
     """Seconds of that for the write."""
     first: list[bool] = field(default_factory=list)
-    """Whether the first answer after it reflected the event."""
+    """True if the first answer after it reflected the event."""
 
 
 Found: TypeAlias = dict[str, Waited]

@@ -59,7 +59,7 @@ class FilterFigures:
     """Figures in milliseconds."""
 
     taken: dict[str, bool] = field(default_factory=dict)
-    """Whether a filter is accepted."""
+    """True if a filter is accepted."""
     each: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     """Milliseconds per product, by filter and way of evaluation."""
     late: dict[str, list[float]] = field(default_factory=dict)

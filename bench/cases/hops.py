@@ -51,7 +51,7 @@ class HopVariant:
     without: str
     """Parts that the server omits; see `_serve`."""
     ours: bool = True
-    """Whether our channel is used, with the current call's deadline and request id."""
+    """True if our channel is used, with the current call's deadline and request id."""
     traced: bool = False
 
 

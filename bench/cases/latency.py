@@ -88,7 +88,7 @@ class LatencyCase:
 
     @property
     def ratios(self) -> list[float]:
-        """For each query: (search − hydration) ÷ (engine + hop)."""
+        """Return (search − hydration) ÷ (engine + hop) of each query."""
         parts = zip(self.suite, self.hydration, self.bare, self.hop, strict=True)
         return [(suite - hydration) / (bare + hop) for suite, hydration, bare, hop in parts]
 

@@ -68,7 +68,7 @@ class Race:
 
     name: str
     of_all: bool
-    """Whether LightFM scores every product, or only the candidates."""
+    """True if LightFM scores every product, False if only the candidates."""
     ours: Callable[[FittedModels, RankingTask], Ints | Sequence[str] | None]
     """Our work. Returns the best products or their positions, best first, if LightFM computes the
     same scores.
@@ -76,7 +76,7 @@ class Race:
     lightfm_seconds: list[float] = field(default_factory=list)
     our_seconds: list[float] = field(default_factory=list)
     same: list[bool] = field(default_factory=list)
-    """Whether both had the same best products."""
+    """True if both had the same best products."""
 
     @property
     def gain(self) -> Interval:

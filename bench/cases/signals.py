@@ -134,7 +134,7 @@ class Worded:
     asked: Mapping[str, Floats]
     """The vector of each kind's name in the text space."""
     mapped: Mapping[str, Floats]
-    """The same in the visual space; empty if it has no text map."""
+    """Vectors of these names in the visual space; empty if it has no text map."""
 
 
 def _spaces(

@@ -38,7 +38,7 @@ class Goal:
     at_least: float | None = None
     """None = there is no lower limit."""
     by_figure: bool = False
-    """Whether the figure decides, and its interval is only shown: for figures of a fixed set of
+    """True if the figure decides, and its interval is only shown: for figures of a fixed set of
     people, whose interval describes other people.
     """
     missing: str = ""

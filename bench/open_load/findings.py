@@ -35,7 +35,7 @@ class LoadFindings:
 
     @property
     def kept(self) -> bool:
-        """Whether the rate was kept, so that the figures describe the service."""
+        """Return whether the rate was kept, so that the figures describe the service."""
         return self.late_share <= MOST_LATE
 
     @property

@@ -85,7 +85,7 @@ class EmbeddingContender:
     programs: tuple[int, ...] = ()
     """Process ids of its servers; their descendants count too."""
     here: bool = False
-    """Whether some of its work is done in the bench's own process."""
+    """True if some of its work is done in the bench's own process."""
 
     def seconds(self) -> float:
         """Return the processor seconds used so far."""

@@ -71,7 +71,7 @@ class LoadPlan:
 
 
 Asked: TypeAlias = Callable[[str, str, int], bool]
-"""Whether a contender, kind of request and number of callers is measured."""
+"""True if a contender, kind of request and number of callers is measured."""
 
 
 async def rounds(

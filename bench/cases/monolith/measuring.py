@@ -32,7 +32,7 @@ class SuiteCase:
     plan: LoadPlan
     """Plan of its default catalog, compared with the monolith."""
     hops: bool = False
-    """Whether the chain is measured too."""
+    """True if the chain is measured too."""
     others: Mapping[str, Questions] = field(default_factory=dict)
     """Other catalogs by name, measured in the suite only, by product and one caller."""
 

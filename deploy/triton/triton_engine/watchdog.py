@@ -63,7 +63,7 @@ class _Load:
     looks: int = 0
     """Number of consecutive checks without progress."""
     killed: bool = False
-    """Whether its processes were killed."""
+    """True if its processes were killed."""
 
     def see(self, done: Work | None) -> None:
         self.looks = self.looks + 1 if done is not None and done == self.done else 0

@@ -68,7 +68,7 @@ class Newcomer:
 
     @property
     def falls(self) -> bool:
-        """Whether the type ranks higher after the last view than before the first."""
+        """Return whether the type ranks higher after the last view than before the first."""
         return self.mean_ranks[-1] < self.mean_ranks[0]
 
 

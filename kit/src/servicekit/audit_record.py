@@ -75,7 +75,7 @@ class Drop:
     count: int
     seal: Seal
     unfinished: bool
-    """Whether entries are left to delete."""
+    """True if entries are left to delete."""
 
 
 def audit_table(metadata: MetaData) -> Table:

@@ -264,7 +264,7 @@ class _Observed:
         }
         self._request_id, self._admitted = "", False
         self.began = False
-        """Whether the handler was called."""
+        """True if the handler was called."""
         self.cost = costs.Cost()
         costs.current.set(self.cost)
         self._call: tracing.CallSpan | None = None

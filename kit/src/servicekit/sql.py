@@ -146,7 +146,7 @@ class Database:
 
     @property
     def local(self) -> bool:
-        """Whether `read_local` works: the store is a SQLite file."""
+        """Return whether `read_local` works: the store is a SQLite file."""
         return self._local_reads is not None
 
     def read_local(self, work: Callable[[Connection], T]) -> T:

@@ -14,7 +14,7 @@ class EventSink(Protocol):
 
     @property
     def deferred(self) -> bool:
-        """Whether events may reach the record after `append` has returned."""
+        """Return whether events may reach the record after `append` has returned."""
 
     async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
         """Store the events durably and return the outcome of each, as far as it is known. Raise

@@ -34,7 +34,7 @@ class NominateQuery:
     scope: CountScope = field(default_factory=CountScope)
     recommenders_only: bool = False
     accepts_vectors: bool = False
-    """Whether the caller can search the index of collaborative vectors."""
+    """True if the caller can search the index of collaborative vectors."""
     model_version: str = ""
 
 

@@ -71,7 +71,7 @@ class RecordedRanking:
     popularity: Doubles | None
     draws: bytes
     has_photos: bool
-    """Whether the request contained vectors of photos."""
+    """True if the request contained vectors of photos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class ReplayedOrder:
 
     model_version: str
     equal: bool
-    """Whether the order equals the recorded one bit for bit."""
+    """True if the order equals the recorded one bit for bit."""
     differences: tuple[ReplayDifference, ...]
     order: AnsweredOrder
     changed: AnsweredOrder | None

@@ -55,7 +55,7 @@ class ProductTable:
         self._titles = cast(LongTextColumn, self.columns["title"])
         self._places: dict[str, int] = {}
         self.alive: Flags = np.zeros(0, np.bool_)
-        """Whether each place holds a product."""
+        """True if each place holds a product."""
         self._family: npt.NDArray[np.int32] = np.zeros(0, np.int32)
         self.image_hash: npt.NDArray[np.uint64] = np.zeros(0, np.uint64)
         self.stamp: Ints = np.zeros(0, np.int64)

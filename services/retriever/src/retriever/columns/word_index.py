@@ -58,7 +58,7 @@ class WordIndex:
 
     @property
     def worn(self) -> bool:
-        """Whether the index has to be rebuilt, because too many rows are dead."""
+        """Return whether the index has to be rebuilt, because too many rows are dead."""
         return len(self._owner) - len(self._row) > max(LEAST_DEAD, len(self._row) // 4)
 
     def put(self, place: int, words: Words) -> None:

@@ -18,7 +18,7 @@ class Pending:
     """Bytes of the photo, 0 for a text."""
     attempts: int
     used: bool
-    """Whether a product still has it; of a text, not looked up."""
+    """True if a product still has it; of a text, not looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class EmbeddingSpace:
     dimension: int
     ready: bool
     default: bool = True
-    """Whether photos are embedded with it that name no version."""
+    """True if photos are embedded with it that name no version."""
     categories: int = 0
     """Number of categories that its head knows; 0: it has no head."""
     shopper_photo_tags: frozenset[str] = frozenset()

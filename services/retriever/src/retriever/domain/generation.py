@@ -97,7 +97,7 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether the verification has no findings."""
+        """Return whether the verification has no findings."""
         return not self.findings
 
 
@@ -114,7 +114,7 @@ class Generation:
     """The collection's name in the engine."""
     state: GenerationState
     active: bool
-    """Whether searches that name no generation use this one."""
+    """True if searches that name no generation use this one."""
     created: int = 0
     """Microseconds since 1970 (UTC)."""
     applied_seq: int = 0
@@ -122,27 +122,27 @@ class Generation:
     applied_time: int = 0
     """Time when the newest of these was written, microseconds since 1970 (UTC). 0 if none yet."""
     check_wanted: bool = True
-    """Whether someone noticed that the engine may have lost rows."""
+    """True if someone noticed that the engine may have lost rows."""
     parameters: IndexParameters = EXACT
     activated: int = 0
     """Time when it was last made active, microseconds since 1970 (UTC). 0 if never."""
     predecessor: str = ""
     """The generation that was active before it. Empty without one, or after a rollback."""
     forced: bool = False
-    """Whether its last activation was forced past its verification."""
+    """True if its last activation was forced past its verification."""
     verification: Verification | None = None
     """The newest one."""
     of_products: bool = False
-    """Whether it has one vector a product; else one a photo, made by the embedder."""
+    """True if it has one vector a product; else one a photo, made by the embedder."""
 
     @property
     def of_texts(self) -> bool:
-        """Whether its vectors are those of the products' texts, made by the embedder."""
+        """Return whether its vectors are those of the products' texts, made by the embedder."""
         return self.of_products and self.space == TEXT_SPACE
 
     @property
     def given(self) -> bool:
-        """Whether callers alone give its vectors."""
+        """Return whether callers alone give its vectors."""
         return self.of_products and not self.of_texts
 
 
@@ -163,7 +163,7 @@ class GenerationStatus:
 
     generation: Generation
     previous: bool
-    """Whether a rollback would make it active."""
+    """True if a rollback would make it active."""
     indexed: int
     """Photos, or products, that have a vector of its version."""
     pending: int

@@ -29,7 +29,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Whether there is work for the worker."""
+    """True if there is work for the worker."""
 
     photos: bool
     """Photos that can be embedded now."""
@@ -86,7 +86,7 @@ WHOLE = Slice(0, 1)
 
 
 class CollectionState(IntEnum):
-    """Whether a collection can be searched."""
+    """True if a collection can be searched."""
 
     ABSENT = 0
     RELEASED = 1

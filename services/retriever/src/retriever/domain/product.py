@@ -204,7 +204,7 @@ class OfferDraft:
     availability: Availability | None = None
     """None: unchanged."""
     availability_known: bool = True
-    """Whether the given number is a known availability."""
+    """True if the given number is a known availability."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class Applied:
     rows: int = 0
     """Rows written or deleted."""
     more: bool = False
-    """Whether there may be more changes already."""
+    """True if there may be more changes already."""
 
 
 async def apply_outbox(

@@ -118,9 +118,9 @@ class _Near:
     groups: Ints
     """Its product, or its product's family."""
     firsts: Flags
-    """Whether it is the nearest of its group."""
+    """True if it is the nearest of its group."""
     everything: bool
-    """Whether no other row passes."""
+    """True if no other row passes."""
 
 
 class _Shortlist:

@@ -56,7 +56,7 @@ class RoundResult:
     hits: list[Hit]
     """Best first."""
     complete: bool
-    """Whether further rounds would find nothing more."""
+    """True if further rounds would find nothing more."""
     matches: int | None = None
     """Number of rows compared one by one. `None` if the engine searched."""
 

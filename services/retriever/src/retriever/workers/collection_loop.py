@@ -64,7 +64,7 @@ class CollectionStatus:
     fixed: int = 0
     """Rows that it wrote or deleted."""
     former_dropped: bool = False
-    """Whether collections of earlier shapes are out of the engine."""
+    """True if collections of earlier shapes are out of the engine."""
     check: asyncio.Task[None] | None = None
     """Running comparison with the record; no other work is done on the collection meanwhile."""
 

@@ -63,7 +63,7 @@ class BlendChoice:
 
     recipe: Recipe
     attributes: bool
-    """Whether attributes of shoppers are used."""
+    """True if attributes of shoppers are used."""
     trials: tuple[RecipeTrial, ...] = ()
     """Trials of a search; empty if nothing was searched."""
     additions: tuple[Addition, ...] = ()

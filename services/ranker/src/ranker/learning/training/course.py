@@ -50,7 +50,7 @@ class TrainingOrder:
     ablation: bool = True
     """If true, measures what each part adds and turns off parts that add nothing."""
     attributes: bool = True
-    """Whether attributes of shoppers are used."""
+    """True if attributes of shoppers are used."""
     base: State | None = None
     """State from which to continue; `None`: a full training."""
 

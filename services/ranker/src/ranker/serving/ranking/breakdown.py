@@ -89,7 +89,7 @@ class Evidence:
 
     @property
     def tastes(self) -> bool:
-        """Whether any part uses long-term taste."""
+        """Return whether any part uses long-term taste."""
         known = TASTE in self.ranking.parts and TASTE in self.factors
         return known and self.model is not None and self.shopper.long_term is not None
 

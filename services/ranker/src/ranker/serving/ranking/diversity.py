@@ -64,7 +64,7 @@ class RankPolicy:
 
     @property
     def active(self) -> bool:
-        """Whether the policy may move any product."""
+        """Return whether the policy may move any product."""
         return bool(
             self.diversity
             or self.popularity
@@ -94,7 +94,7 @@ class RankedColumns:
     shares: Doubles | None
     """Popularity in the window, 0 to 1; None disables the popularity step."""
     new: npt.NDArray[np.bool_]
-    """Whether each product is new."""
+    """True if each product is new."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,11 +90,11 @@ class FoldIn:
     bought: LastProducts = NOTHING
     """Last products bought or put into the cart, for `bought_together`."""
     anchored: bool = False
-    """Whether the last products are the anchors of a request."""
+    """True if the last products are the anchors of a request."""
 
     @property
     def personal(self) -> bool:
-        """Whether there is any data of the shopper to score with."""
+        """Return whether there is any data of the shopper to score with."""
         return self.long_term is not None or self.session is not None
 
 

@@ -78,7 +78,7 @@ class RankedOrder:
     explored: frozenset[int]
     """Positions (from 0) that exploration filled."""
     drawn: bool
-    """Whether the order depends on a random draw."""
+    """True if the order depends on a random draw."""
     collapsed_count: int
     """Number of products left out as near-duplicates of better ones."""
 
@@ -87,7 +87,7 @@ class RankedOrder:
 
     @property
     def moved(self) -> bool:
-        """Whether any product's position differs from that of its score."""
+        """Return whether any product's position differs from that of its score."""
         return bool((self.score_ranks != np.arange(1, len(self) + 1)).any())
 
     def first(self, count: int) -> "RankedOrder":

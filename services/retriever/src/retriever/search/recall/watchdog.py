@@ -67,7 +67,7 @@ class RecallVerdict:
     kind: SearchKind
     recall: Recall
     below_floor: bool
-    """Whether even the upper end of the interval is below the floor."""
+    """True if even the upper end of the interval is below the floor."""
     time: float
     """Time of the newest search, monotonic seconds."""
 
