@@ -77,7 +77,7 @@ class JobLoop:
                 result = await self._patiently(job)
             await self._finish(job, result)
         except JobClaimLost:
-            log.warning("job lost", job=job.id, kind=job.kind)
+            log.warning("job lost to another worker", job=job.id, kind=job.kind)
         except Exception as error:
             with contextlib.suppress(ServiceError):  # the claim expires, and the job restarts
                 await self._fail(job, error)
