@@ -48,15 +48,15 @@ def _run(backbone: Backbone) -> dict[str, str]:
             "what": "Text to vector",
             "batch": "16",
             "instances": "2",
-            "processes": "Two processes of one thread each, so that embedding a catalog's texts uses both cores.",
-            "accelerator": "# Without TensorRT, which would build an engine for each range of lengths.",
+            "processes": "Two processes of one thread: embedding texts in bulk uses two cores.",
+            "accelerator": "# No TensorRT: it would build an engine for each range of lengths.",
         }
-    integers = "# For CPUs only: TensorRT would need value ranges around zero. Use the fp32 model on a GPU."
+    integers = "# CPU only: TensorRT would need ranges around zero. Use the fp32 model on a GPU."
     return {
         "what": "Photo to vector",
         "batch": "4",
         "instances": "2",
-        "processes": "Two processes of one thread each, without batching delay: fastest on two cores.",
+        "processes": "Two processes of one thread, without batching delay: fastest on two cores.",
         "accelerator": integers
         if backbone.precision == "int8"
         else _part("tensorrt.pbtxt").template.rstrip(),
