@@ -151,13 +151,15 @@ class Move(google.protobuf.message.Message):
         CAUSE_UNSPECIFIED: Move._Cause.ValueType  # 0
         """Unspecified."""
         CAUSE_DIVERSITY: Move._Cause.ValueType  # 1
-        """Diversity: the product is unlike its neighbours (up), or like a better one (down)."""
+        """Diversity: the product was moved up because it is unlike its neighbours, or down because it resembles a better
+        one.
+        """
         CAUSE_BRAND_CAP: Move._Cause.ValueType  # 2
         """The brand of this product, or of another one, reached its limit of places."""
         CAUSE_CATEGORY_CAP: Move._Cause.ValueType  # 3
         """The category of this product, or of another one, reached its limit of places."""
         CAUSE_POPULARITY: Move._Cause.ValueType  # 4
-        """Popular products were moved behind less popular ones."""
+        """Popular products were moved below less popular ones."""
         CAUSE_EXPLORATION: Move._Cause.ValueType  # 5
         """Exploration: this product, or another new one, was placed higher so that shoppers see it."""
         CAUSE_CONTROL: Move._Cause.ValueType  # 6
@@ -173,13 +175,15 @@ class Move(google.protobuf.message.Message):
     CAUSE_UNSPECIFIED: Move.Cause.ValueType  # 0
     """Unspecified."""
     CAUSE_DIVERSITY: Move.Cause.ValueType  # 1
-    """Diversity: the product is unlike its neighbours (up), or like a better one (down)."""
+    """Diversity: the product was moved up because it is unlike its neighbours, or down because it resembles a better
+    one.
+    """
     CAUSE_BRAND_CAP: Move.Cause.ValueType  # 2
     """The brand of this product, or of another one, reached its limit of places."""
     CAUSE_CATEGORY_CAP: Move.Cause.ValueType  # 3
     """The category of this product, or of another one, reached its limit of places."""
     CAUSE_POPULARITY: Move.Cause.ValueType  # 4
-    """Popular products were moved behind less popular ones."""
+    """Popular products were moved below less popular ones."""
     CAUSE_EXPLORATION: Move.Cause.ValueType  # 5
     """Exploration: this product, or another new one, was placed higher so that shoppers see it."""
     CAUSE_CONTROL: Move.Cause.ValueType  # 6

@@ -40,7 +40,7 @@ class Control(google.protobuf.message.Message):
         KIND_UNSPECIFIED: Control._Kind.ValueType  # 0
         """Unspecified; rejected."""
         KIND_PIN: Control._Kind.ValueType  # 1
-        """Pins products to places: the first of `product_ids` that may be shown is placed at `place`, the next ones behind
+        """Pins products to places: the first of `product_ids` that may be shown is placed at `place`, the next ones after
         it. They become candidates even if no branch found them. A pinned product is skipped, and the next one moves up,
         if the request excludes it, it does not pass the filter, the shopper hid it, or it can't be bought and the scene
         excludes such products.
@@ -50,7 +50,7 @@ class Control(google.protobuf.message.Message):
         score and calibrated score are not changed.
         """
         KIND_BURY: Control._Kind.ValueType  # 3
-        """Places products behind all others."""
+        """Places products after all others."""
         KIND_EXCLUDE: Control._Kind.ValueType  # 4
         """Excludes products from the answer."""
 
@@ -60,7 +60,7 @@ class Control(google.protobuf.message.Message):
     KIND_UNSPECIFIED: Control.Kind.ValueType  # 0
     """Unspecified; rejected."""
     KIND_PIN: Control.Kind.ValueType  # 1
-    """Pins products to places: the first of `product_ids` that may be shown is placed at `place`, the next ones behind
+    """Pins products to places: the first of `product_ids` that may be shown is placed at `place`, the next ones after
     it. They become candidates even if no branch found them. A pinned product is skipped, and the next one moves up,
     if the request excludes it, it does not pass the filter, the shopper hid it, or it can't be bought and the scene
     excludes such products.
@@ -70,7 +70,7 @@ class Control(google.protobuf.message.Message):
     score and calibrated score are not changed.
     """
     KIND_BURY: Control.Kind.ValueType  # 3
-    """Places products behind all others."""
+    """Places products after all others."""
     KIND_EXCLUDE: Control.Kind.ValueType  # 4
     """Excludes products from the answer."""
 

@@ -233,13 +233,13 @@ class Control(google.protobuf.message.Message):
     name: builtins.str
     """Name in records, 1 to 129 characters."""
     place: builtins.int
-    """Pins the first product to this place, 1 to 200, and the others behind it."""
+    """Pins the first product to this place, 1 to 200, and the others after it."""
     boost: builtins.float
     """Boost, more than 0, at most 10. Added to the relevance, which is the raw score scaled from 0 (lowest of the best
     100 that are not pinned) to 1 (highest).
     """
     bury: builtins.bool
-    """Places the products behind all others."""
+    """Places the products after all others."""
     @property
     def candidates(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """Indexes of its products in `candidates`, from 0, without duplicates. For a pin, in the order of their places."""

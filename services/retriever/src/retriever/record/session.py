@@ -253,7 +253,7 @@ class Session:
         self.note(entries)
 
     def _embedded(self, generation: Generation, image_ids: Sequence[str]) -> dict[str, int]:
-        """Delete pending rows of photos or products. Return, by id, the commits that made them."""
+        """Delete pending rows of photos or products. Return, by id, the commits that added them."""
         waited: dict[str, int] = {}
         for chunk in statements.chunks(image_ids):
             gone = (

@@ -97,7 +97,7 @@ keywords = sa.Table(
 )
 """The words of products, separated by spaces (domain/words.py). The store's full-text search uses
 them: on SQLite a table `keywords_index` that triggers maintain, on PostgreSQL a column `terms` (and
-`words`, by which replicas of 0.9 search)."""
+`words`, which replicas of release 0.9 search)."""
 
 ENGINES_OWN = (
     "keywords_index",

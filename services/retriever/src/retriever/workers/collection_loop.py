@@ -54,7 +54,7 @@ class CollectionStatus:
     checked: float = 0.0
     flushed: float = 0.0
     unflushed: int = 0
-    """Rows written since then."""
+    """Rows written since the last flush."""
     written: float = 0.0
     applied: float = 0.0
     """Time of the last application of changes. 0 if more changes may be waiting."""
@@ -62,7 +62,7 @@ class CollectionStatus:
     compared: float = 0.0
     """Start time of the last successful comparison with the record."""
     fixed: int = 0
-    """Rows that it wrote or deleted."""
+    """Rows that this comparison wrote or deleted."""
     former_dropped: bool = False
     """True if collections of earlier shapes are out of the engine."""
     check: asyncio.Task[None] | None = None
@@ -117,7 +117,7 @@ class IndexLoop:
                 status.looked = 0.0
 
     def _suspect(self, status: CollectionStatus) -> None:
-        """Compare a collection that was missing, and check what else the engine lost."""
+        """Schedule a comparison of a collection that was missing, and checks of all collections."""
         status.wants_check = True
         for each in self._statuses.values():
             each.looked = 0.0
