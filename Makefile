@@ -27,7 +27,7 @@ PROTOS := $(shell find protos/sightline -name '*.proto')
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
 
-demo: setup ## Recommend real wines from photos by the whole suite, in a few minutes
+demo: setup ## Recommend real wines by photo with the whole suite, in a few minutes
 	$(BIN)/python -m examples.wines.demo
 
 demo-models: setup ## Train, evaluate, promote by force and roll back a model on the wines
@@ -39,10 +39,10 @@ demo-upgrade: setup ## Roll a new embedding model out and back under load; print
 demo-spaces: setup ## Fit a space on the wines' photos, promote it by force, roll it out and back, and retire it
 	$(BIN)/python -m examples.wines.spaces
 
-demo-scenes: setup ## Request every built-in scene on the wines; write one page with photos (TARGET=HOST:PORT: of a running suite)
+demo-scenes: setup ## Request every built-in scene on the wines; write one page with photos (TARGET=HOST:PORT uses a running suite)
 	$(BIN)/python -m examples.wines.scenes $(if $(TARGET),--target $(TARGET))
 
-pictures: setup tools ## Take the pictures of README and docs with a browser, a suite with the wines and a Prometheus (ONLY=answers: some of them)
+pictures: setup tools ## Take the pictures of README and docs with a browser, a suite with the wines and a Prometheus (ONLY=answers takes some of them)
 	$(BIN)/python -m examples.wines.pictures $(ONLY)
 
 up run: export RANKER_AUTO_PROMOTE ?= true
@@ -69,43 +69,43 @@ stop: ## Kill PROGRAM=, such as ranker, without a restart, to see the suite's an
 start: ## Start PROGRAM= again
 	@$(SUITE) start
 
-test: setup tools ## Lint, types, contracts, unit, wire and live tests, without those of `make long`
+test: setup tools ## Run lint, types, contracts, unit, wire and live tests, except those of `make long`
 	@$(MAKE) --no-print-directory --jobs 2 lint every
 
 every: setup
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 -m "not long" tests
 
-long: setup tools ## The tests that take longest: recoveries after kill -9, restores, tutorials typed whole, clients in Go and Java, recall under filters
+long: setup tools ## Run the longest tests: recovery after kill -9, restores, complete tutorials, clients in Go and Java, recall under filters
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 -m long tests
 
-check: .venv/.synced ## The quick part, without engines and models: lint, contracts and most unit tests
+check: .venv/.synced ## Run the quick checks, without engines and models: lint, contracts and most unit tests
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint quick
 
 quick: .venv/.synced
 	$(BIN)/python -m pytest -q -n 2 -m "not slow" --durations 5 tests/contracts tests/unit
 
-bench: setup ## Measure; prints tables and writes JSON under bench/results/
+bench: setup ## Run the benches; print tables and write JSON to bench/results/
 	$(BIN)/python -m bench
 
-bench-full: setup ## All benches, including those that take hours: searches at 100,000 and a million products, compared with faiss
+bench-full: setup ## Run all benches, including those that take hours: searches at 100,000 and a million products, compared with faiss
 	$(BIN)/python -m bench --full
 
-capacity: setup ## Simulate the cluster under a sale, a day, a rush of photos and a lost node; the picture and the tables of docs/research/autoscaling.md
+capacity: setup ## Simulate the cluster under a sale, a day, a rush of photos and a lost node; write the picture and tables of docs/research/autoscaling.md
 	$(BIN)/python -m bench --full --write-docs capacity
 
 fuzz: setup ## Send 100,000 mutated requests and 10,000 mutated photos to a separate suite
 	$(BIN)/python -m tests.fuzz
 
-mutants: .venv/.synced ## Make small faults in the request path, and show those that no unit test detects
+mutants: .venv/.synced ## Insert small faults into the request path, and show those that no unit test detects
 	$(BIN)/python -m tests.mutation
 
-chaos: setup ## Kill, hang, slow, empty, fill and flood each part under load, in about an hour
+chaos: setup ## Kill, hang, slow down, empty, fill and flood each part under load, in about an hour
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
 mixed: setup ## Run services of the last release together with this one's under load, in about five minutes
 	$(BIN)/python -m tests.mixed $(MIXED)
 
-lint: .venv/.synced types imports protolint workflows ## All static checks of the code; needs no engine
+lint: .venv/.synced types imports protolint workflows ## Run all static checks of the code; needs no engine
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/shellcheck $$(git grep -lE '^#!/bin/(ba)?sh')
@@ -160,7 +160,7 @@ version: ## Print the version and check all places that contain it; with V=1.2.3
 advisories: $(UV) ## Look up advisories of all locked packages in OSV and npm; NOT MEASURED if they can't be reached
 	@deploy/advisories.sh
 
-sbom: $(UV) ## Write each image's content into dist/sbom, as CycloneDX
+sbom: $(UV) ## Write an SBOM of each image to dist/sbom (CycloneDX)
 	@deploy/sbom.sh
 
 demo-kind: .venv/.synced ## Run the suite in a kind cluster, load the wines and request recommendations (needs Docker, kind, kubectl, jq; 60 GB)
@@ -169,7 +169,7 @@ demo-kind: .venv/.synced ## Run the suite in a kind cluster, load the wines and 
 digests: ## Pin third-party images by digest (needs Docker and their registries)
 	@deploy/digests.sh
 
-cluster-check: .venv/.synced ## Check every overlay by a cluster's API server, without storing anything (KUBECONFIG=; NOT MEASURED without)
+cluster-check: .venv/.synced ## Validate every overlay with a cluster's API server, without storing anything (NOT MEASURED without KUBECONFIG=)
 	$(BIN)/python -m tests.cluster
 
 trends: .venv/.synced ## Print the size and shape of the code; COMMITS="a b" also prints the files that each change touched

@@ -48,15 +48,15 @@ def _run(backbone: Backbone) -> dict[str, str]:
             "what": "Text to vector",
             "batch": "16",
             "instances": "2",
-            "processes": "Two processes of one thread: a catalog's texts keep both cores busy.",
+            "processes": "Two processes of one thread: embedding texts in bulk uses two cores.",
             "accelerator": "# No TensorRT: it would build an engine for each range of lengths.",
         }
-    integers = "# For CPUs: TensorRT would need ranges around zero. Take the fp32 model on a GPU."
+    integers = "# CPU only: TensorRT would need ranges around zero. Use the fp32 model on a GPU."
     return {
         "what": "Photo to vector",
         "batch": "4",
         "instances": "2",
-        "processes": "Two processes of one thread, no waiting for a batch: fastest on two cores.",
+        "processes": "Two processes of one thread, without batching delay: fastest on two cores.",
         "accelerator": integers
         if backbone.precision == "int8"
         else _part("tensorrt.pbtxt").template.rstrip(),

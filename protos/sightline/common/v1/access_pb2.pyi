@@ -113,8 +113,8 @@ class Access(google.protobuf.message.Message):
     admin: builtins.bool
     """If true, the call is served on the gateway's administrative port only, where that port is configured."""
     audited: builtins.bool
-    """If true, the call is written to the audit log. Calls on the administrative port that change anything are written in
-    any case.
+    """If true, the call is written to the audit log. Calls on the administrative port that make changes are always
+    written.
     """
     @property
     def roles(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
@@ -136,6 +136,6 @@ PEERS_FIELD_NUMBER: builtins.int
 access: google.protobuf.internal.extension_dict._ExtensionFieldDescriptor[google.protobuf.descriptor_pb2.MethodOptions, Global___Access]
 """Access rules of a public method of the gateway."""
 peers: google.protobuf.internal.extension_dict._ExtensionFieldDescriptor[google.protobuf.descriptor_pb2.MethodOptions, google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Peer.ValueType]]
-"""Peers that may call a method of embedder, retriever or ranker. A method without this option is denied to every peer.
-It has no effect on the gateway, whose callers have roles.
+"""Peers that may call a method of the embedder, the retriever or the ranker. A method without this option is denied
+to every peer. It has no effect on the gateway, whose callers have roles.
 """

@@ -28,7 +28,7 @@ class _AnswerQuality:
 class _AnswerQualityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_AnswerQuality.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     ANSWER_QUALITY_UNSPECIFIED: _AnswerQuality.ValueType  # 0
-    """Unspecified. In a request: use the minimum of the scene."""
+    """Unspecified. In a request: the minimum of the scene applies."""
     ANSWER_QUALITY_SNAPSHOT: _AnswerQuality.ValueType  # 1
     """The catalog could not be read. The answer shows products as the gateway read them earlier, with their prices and
     availability of that time: see `as_of` in the degradation of stage "hydrate".
@@ -45,10 +45,10 @@ class _AnswerQualityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._
     """
 
 class AnswerQuality(_AnswerQuality, metaclass=_AnswerQualityEnumTypeWrapper):
-    """Quality of an answer compared with one that lost nothing. Greater numbers are better."""
+    """Quality of an answer compared with a complete one. Greater numbers are better."""
 
 ANSWER_QUALITY_UNSPECIFIED: AnswerQuality.ValueType  # 0
-"""Unspecified. In a request: use the minimum of the scene."""
+"""Unspecified. In a request: the minimum of the scene applies."""
 ANSWER_QUALITY_SNAPSHOT: AnswerQuality.ValueType  # 1
 """The catalog could not be read. The answer shows products as the gateway read them earlier, with their prices and
 availability of that time: see `as_of` in the degradation of stage "hydrate".
@@ -80,11 +80,11 @@ class ScorePart(google.protobuf.message.Message):
     match), "collaborative".
     Behaviour: "taste" (long-term taste, or taste inferred from given attributes), "session" (closeness to the last
     products of interest), "item_item" (liked by shoppers who liked the last products of interest), "bought_together"
-    (bought with products that were recently bought or put into the cart), "trend" (liked more than usual of late),
+    (bought with products that were recently bought or put into the cart), "trend" (liked more than usual recently),
     "popularity" (for shoppers without history).
     Recommenders by counts: "co_view", "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed".
-    Other: "followed" (matches whom the shopper follows), "freshness" (how new the product is), "fusion" (fused order
-    of the branches, used when no ranker answered).
+    Other: "followed" (has a value that the shopper follows, such as an author), "freshness" (how new the product is),
+    "fusion" (fused order of the branches, used when no ranker answered).
     """
     value: builtins.float
     """Value of the part in the unit of the raw score, which has no fixed range. The raw score is the sum of its parts,
@@ -151,20 +151,22 @@ class Move(google.protobuf.message.Message):
         CAUSE_UNSPECIFIED: Move._Cause.ValueType  # 0
         """Unspecified."""
         CAUSE_DIVERSITY: Move._Cause.ValueType  # 1
-        """Diversity: the product is unlike its neighbours (up), or like a better one (down)."""
+        """Diversity: the product was moved up because it is unlike its neighbours, or down because it resembles a better
+        one.
+        """
         CAUSE_BRAND_CAP: Move._Cause.ValueType  # 2
         """The brand of this product, or of another one, reached its limit of places."""
         CAUSE_CATEGORY_CAP: Move._Cause.ValueType  # 3
         """The category of this product, or of another one, reached its limit of places."""
         CAUSE_POPULARITY: Move._Cause.ValueType  # 4
-        """Popular products were moved behind less popular ones."""
+        """Popular products were moved below less popular ones."""
         CAUSE_EXPLORATION: Move._Cause.ValueType  # 5
         """Exploration: this product, or another new one, was placed higher so that shoppers see it."""
         CAUSE_CONTROL: Move._Cause.ValueType  # 6
         """A control pinned, boosted or buried this product or another one."""
         CAUSE_COLLAPSE: Move._Cause.ValueType  # 7
-        """Products above it are not shown: near-duplicates are collapsed into better ones, and products deleted since are
-        skipped.
+        """Products above it are not shown: near-duplicates are collapsed into better ones, and products deleted meanwhile
+        are skipped.
         """
 
     class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
@@ -173,20 +175,22 @@ class Move(google.protobuf.message.Message):
     CAUSE_UNSPECIFIED: Move.Cause.ValueType  # 0
     """Unspecified."""
     CAUSE_DIVERSITY: Move.Cause.ValueType  # 1
-    """Diversity: the product is unlike its neighbours (up), or like a better one (down)."""
+    """Diversity: the product was moved up because it is unlike its neighbours, or down because it resembles a better
+    one.
+    """
     CAUSE_BRAND_CAP: Move.Cause.ValueType  # 2
     """The brand of this product, or of another one, reached its limit of places."""
     CAUSE_CATEGORY_CAP: Move.Cause.ValueType  # 3
     """The category of this product, or of another one, reached its limit of places."""
     CAUSE_POPULARITY: Move.Cause.ValueType  # 4
-    """Popular products were moved behind less popular ones."""
+    """Popular products were moved below less popular ones."""
     CAUSE_EXPLORATION: Move.Cause.ValueType  # 5
     """Exploration: this product, or another new one, was placed higher so that shoppers see it."""
     CAUSE_CONTROL: Move.Cause.ValueType  # 6
     """A control pinned, boosted or buried this product or another one."""
     CAUSE_COLLAPSE: Move.Cause.ValueType  # 7
-    """Products above it are not shown: near-duplicates are collapsed into better ones, and products deleted since are
-    skipped.
+    """Products above it are not shown: near-duplicates are collapsed into better ones, and products deleted meanwhile
+    are skipped.
     """
 
     CAUSE_FIELD_NUMBER: builtins.int
@@ -412,8 +416,8 @@ class Versions(google.protobuf.message.Message):
     scene_version: builtins.str
     """Hash of the scene's content."""
     plan: builtins.str
-    """What was planned and done, in one line for people, e.g. "visual: top 200 (in memory, 3068 rows compared) → rank".
-    The parentheses hold the retriever's plan.
+    """Plan of the request and its execution, in one human-readable line, e.g. "visual: top 200 (in memory, 3068 rows
+    compared) → rank". The text in parentheses is the retriever's plan.
     """
     service_version: builtins.str
     """Version of the gateway that answered."""

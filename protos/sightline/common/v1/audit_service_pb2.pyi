@@ -54,8 +54,8 @@ class AuditEntry(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs and jobs."""
     left_out: builtins.int
-    """Number of rejected calls without an entry that the same caller made to the same method and catalog since the entry
-    before: rejected calls have one entry a minute, which describes the last of them. Default: 0.
+    """Number of rejected calls without an entry of their own: calls of the same caller to the same method and catalog
+    since the previous entry. Rejected calls get one entry per minute, which describes the last of them. Default: 0.
     """
     store: builtins.str
     """Store of the entry: "retriever" or "ranker". Set in responses of the gateway."""
@@ -64,9 +64,9 @@ class AuditEntry(google.protobuf.message.Message):
     stored it.
     """
     hash: builtins.bytes
-    """Hash in the chain, 32 bytes: SHA-256 of netstrings, which are the hash before it (32 zero bytes before number 1),
-    number, entry_id, time (microseconds since 1970), caller, method, catalog_id, code, reason, request_id and
-    left_out; numbers in decimal digits. Empty if the entry is not chained.
+    """Hash in the chain, 32 bytes: SHA-256 of these values as netstrings: the previous entry's hash (32 zero bytes before
+    number 1), number, entry_id, time (microseconds since 1970), caller, method, catalog_id, code, reason, request_id
+    and left_out. Numbers are written in decimal digits. Empty if the entry is not chained.
     """
     @property
     def time(self) -> google.protobuf.timestamp_pb2.Timestamp:
@@ -108,7 +108,7 @@ class AuditSeal(google.protobuf.message.Message):
     """Hash of the entry, 32 bytes. 32 zero bytes for number 0."""
     @property
     def drop_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When the entries up to it were deleted (UTC). Unset if they were not."""
+        """When the entries up to this position were deleted (UTC). Unset if they were not."""
 
     def __init__(
         self,
@@ -389,7 +389,7 @@ class DropAuditEntriesResponse(google.protobuf.message.Message):
     dropped_count: builtins.int
     """Number of entries that this call deleted."""
     unfinished: builtins.bool
-    """True if entries before the seal are left: repeat the call. They are in no chain any more."""
+    """True if entries before the seal are left: repeat the call. They no longer belong to the chain."""
     @property
     def seal(self) -> Global___AuditSeal:
         """The seal from which the chain continues."""

@@ -27,7 +27,8 @@ if _version_not_supported:
 
 class AuditServiceStub(object):
     """The audit log, served by each service that has a store. The gateway writes it. Entries can be added, but never
-    changed, and deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by hash.
+    changed. They can be deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by
+    hash.
     """
 
     def __init__(self, channel):
@@ -65,7 +66,8 @@ class AuditServiceStub(object):
 
 class AuditServiceServicer(object):
     """The audit log, served by each service that has a store. The gateway writes it. Entries can be added, but never
-    changed, and deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by hash.
+    changed. They can be deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by
+    hash.
     """
 
     def AppendAuditEntry(self, request, context):
@@ -143,7 +145,8 @@ def add_AuditServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class AuditService(object):
     """The audit log, served by each service that has a store. The gateway writes it. Entries can be added, but never
-    changed, and deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by hash.
+    changed. They can be deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by
+    hash.
     """
 
     @staticmethod

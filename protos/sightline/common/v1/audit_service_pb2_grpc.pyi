@@ -107,7 +107,8 @@ _AuditServiceDropAuditEntriesType = typing_extensions.TypeVar(
 
 class AuditServiceStub(typing.Generic[_AuditServiceAppendAuditEntryType, _AuditServiceAppendAuditEntriesType, _AuditServiceListAuditEntriesType, _AuditServiceReadAuditChainType, _AuditServiceDropAuditEntriesType]):
     """The audit log, served by each service that has a store. The gateway writes it. Entries can be added, but never
-    changed, and deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by hash.
+    changed. They can be deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by
+    hash.
     """
 
     @typing.overload
@@ -202,7 +203,8 @@ AuditServiceAsyncStub: typing_extensions.TypeAlias = AuditServiceStub[
 
 class AuditServiceServicer(metaclass=abc.ABCMeta):
     """The audit log, served by each service that has a store. The gateway writes it. Entries can be added, but never
-    changed, and deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by hash.
+    changed. They can be deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by
+    hash.
     """
 
     @abc.abstractmethod

@@ -21,8 +21,8 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class CandidateColumns(google.protobuf.message.Message):
-    """Candidates as columns: entry i of every column belongs to candidate i. Building and reading columns is five times
-    cheaper than rows. Used between services only.
+    """Candidates as columns: entry i of every column belongs to candidate i. Columns are five times cheaper to build and to
+    read than rows. Used between services only.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor

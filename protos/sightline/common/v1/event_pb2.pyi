@@ -120,7 +120,7 @@ class Event(google.protobuf.message.Message):
     ARM_FIELD_NUMBER: builtins.int
     event_id: builtins.str
     """The caller's id of this event, 1 to 128 bytes. An event that is written again with the same content counts once.
-    With other content it is rejected (EVENT_CONFLICT).
+    With different content it is rejected (EVENT_CONFLICT).
     """
     session_id: builtins.str
     """The visit, up to 128 bytes. Empty if unknown."""
@@ -159,7 +159,7 @@ class Event(google.protobuf.message.Message):
 
     @property
     def event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it happened, by the caller's clock (UTC). Default: now. More than 5 minutes in the future is rejected
+        """When it happened, by the caller's clock (UTC). Default: now. A time more than 5 minutes in the future is rejected
         (EVENT_TIME_INVALID).
         """
 

@@ -32,14 +32,14 @@ class FacetRequest(google.protobuf.message.Message):
     PRICE_BOUNDS_FIELD_NUMBER: builtins.int
     NUMBER_BOUNDS_FIELD_NUMBER: builtins.int
     field: builtins.str
-    """Field to count: "category", "brand", "price", "availability", "tags", a number such as "rating" (the reference of
-    fields lists them all), or "attributes.<key>".
+    """Field to count: "category", "brand", "price", "availability", "tags", a numeric field such as "rating" (see the
+    reference of fields), or "attributes.<key>".
     """
     top_k: builtins.int
-    """Maximum number of values, 1 to 200. Default: 20. For prices and numbers all ranges that hold products are returned."""
+    """Maximum number of values, 1 to 200. Default: 20. For prices and numbers, all ranges with products are returned."""
     @property
     def category_path(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """For "category": count the categories directly below this one. If empty, the topmost categories."""
+        """For "category": count the categories directly below this one. If empty, the topmost categories are counted."""
 
     @property
     def price_bounds(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.type.money_pb2.Money]:
@@ -84,7 +84,9 @@ class Facet(google.protobuf.message.Message):
     """Number of products without a value: no brand, no price in this currency, or no category below the requested one."""
     @property
     def values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___FacetValue]:
-        """Values with the most products first, then by `text`. Ranges of prices and numbers ascend."""
+        """Values, ordered by descending number of products, then by `text`. Ranges of prices and numbers are in ascending
+        order.
+        """
 
     def __init__(
         self,
@@ -109,14 +111,14 @@ class FacetValue(google.protobuf.message.Message):
     FILTER_FIELD_NUMBER: builtins.int
     FILTER_TEXT_FIELD_NUMBER: builtins.int
     text: builtins.str
-    """The value for people: "Wine > Red", "Casa Valduga", "20–50 EUR"."""
+    """The value as display text: "Wine > Red", "Casa Valduga", "20–50 EUR"."""
     product_count: builtins.int
     """Number of products with the value. Variants of one parent count once for each value."""
     filter_text: builtins.str
     """The same filter in the syntax of the command line: `category = "Wine > Red"`."""
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
-        """Filter that passes these products. To narrow a search, put it into an `all` with the filter of the search."""
+        """Filter that these products pass. To narrow a search, combine it with the filter of the search in an `all`."""
 
     def __init__(
         self,

@@ -28,12 +28,12 @@ class Filter(google.protobuf.message.Message):
 
     Fields: `category` (text; a path written with " > ", which matches that category and all below it), `brand` (text),
     `title` (text; CONTAINS only), `price` (money; a comparison passes only prices in the same currency), `availability`
-    (an Availability), `tags` (text; EQUAL passes if the product has the tag), numbers such as `rating` and `stock` (the
-    reference of fields lists them all), `create_time`, `update_time` (time), and `attributes.<key>` (text, number or
-    flag; the key is 1 to 64 characters of [a-z0-9_.-]). An attribute passes a comparison if one of its values of the
-    compared type does: `attributes.grape = "Merlot"` passes a wine with Merlot among its grapes. A number never equals a
-    text. An unknown field, or an operator or type that the field does not support, is rejected with FILTER_INVALID and
-    the path of the invalid part, e.g. "filter.any.filters[1].not.comparison.field".
+    (an Availability), `tags` (text; EQUAL passes if the product has the tag), numbers such as `rating` and `stock` (see
+    the reference of fields), `create_time`, `update_time` (time), and `attributes.<key>` (text, number or flag; the key
+    is 1 to 64 characters of [a-z0-9_.-]). An attribute passes a comparison if one of its values of the compared type
+    does: `attributes.grape = "Merlot"` passes a wine with Merlot among its grapes. A number never equals a text. An
+    unknown field, or an operator or type that the field does not support, is rejected with FILTER_INVALID and the path
+    of the invalid part, e.g. "filter.any.filters[1].not.comparison.field".
 
     An unknown value (no brand, no price or a price in another currency, no such attribute or an attribute of another
     type) passes no comparison: neither EQUAL nor NOT_EQUAL nor CONTAINS. `not` inverts the result of its filter; there
@@ -94,11 +94,11 @@ class FilterList(google.protobuf.message.Message):
     def filters(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Filter]:
         """0 to 64 filters.
 
-        Limits of a whole filter: 256 parts (each `all`, `any`, `not` and what they hold; a scene that excludes products
-        that can't be bought adds one or two), and 4,000 values of memberships. Nesting: 8 levels, one for each `all`,
-        `any` and `not`; an `all` that is the whole filter does not count. A filter reads at most 4,096 texts and values of
-        a product: 128 for CONTAINS of an attribute, 8 for CONTAINS of a category, 1 for any other comparison, membership
-        or existence.
+        Limits of a whole filter: 256 parts (each `all`, `any`, `not`, comparison, membership and existence; a scene that
+        excludes products that can't be bought adds one or two), and 4,000 values of memberships. Nesting: 8 levels, one
+        for each `all`, `any` and `not`; an `all` that is the whole filter does not count. A filter reads at most 4,096
+        texts and values of a product: 128 for CONTAINS of an attribute, 8 for CONTAINS of a category, 1 for any other
+        comparison, membership or existence.
         """
 
     def __init__(

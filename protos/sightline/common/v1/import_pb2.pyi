@@ -31,7 +31,7 @@ class _ImportModeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enu
     """Deletes them when the import is closed: afterwards the catalog holds exactly the import's products."""
 
 class ImportMode(_ImportMode, metaclass=_ImportModeEnumTypeWrapper):
-    """What an import does with products that it does not contain."""
+    """How an import treats products that it does not contain."""
 
 IMPORT_MODE_UNSPECIFIED: ImportMode.ValueType  # 0
 """Unspecified; treated as IMPORT_MODE_INCREMENTAL."""
@@ -58,7 +58,7 @@ class ImportState(google.protobuf.message.Message):
     mode: Global___ImportMode.ValueType
     """What the import does with products that it does not contain."""
     rows_done: builtins.int
-    """Rows 1 to this one are done, each stored or rejected: continue with the next one. 0 if none is done yet."""
+    """Rows 1 to this one are done (each stored or rejected); continue with the next row. 0 if none is done yet."""
     stored_count: builtins.int
     """Number of rows stored."""
     refused_count: builtins.int

@@ -45,7 +45,7 @@ class _JobKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTy
     JOB_KIND_PURGE: _JobKind.ValueType  # 7
     """Deletes products."""
     JOB_KIND_CLOSE_IMPORT: _JobKind.ValueType  # 8
-    """Ends an import, and deletes the products that a full import left out."""
+    """Closes an import, and deletes the products that a full import does not contain."""
     JOB_KIND_BACKFILL: _JobKind.ValueType  # 9
     """Fills an index generation."""
     JOB_KIND_VERIFY: _JobKind.ValueType  # 10
@@ -79,7 +79,7 @@ JOB_KIND_PURGE_EVENTS: JobKind.ValueType  # 6
 JOB_KIND_PURGE: JobKind.ValueType  # 7
 """Deletes products."""
 JOB_KIND_CLOSE_IMPORT: JobKind.ValueType  # 8
-"""Ends an import, and deletes the products that a full import left out."""
+"""Closes an import, and deletes the products that a full import does not contain."""
 JOB_KIND_BACKFILL: JobKind.ValueType  # 9
 """Fills an index generation."""
 JOB_KIND_VERIFY: JobKind.ValueType  # 10

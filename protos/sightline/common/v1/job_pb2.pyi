@@ -76,7 +76,7 @@ class Job(google.protobuf.message.Message):
     job_id: builtins.str
     """Id, prefixed with the service that owns the job: "ranker/…" or "retriever/…"."""
     kind: builtins.str
-    """Kind: "train", "publish", "backfill", …; see JobKind for all and who may see and cancel them."""
+    """Kind: "train", "publish", "backfill", …; JobKind lists all kinds and who may see and cancel jobs of each."""
     catalog_id: builtins.str
     """Catalog of the job."""
     state: Global___Job.State.ValueType

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class JobServiceStub(object):
-    """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all.
+    """Service of long-running jobs. The retriever and the ranker serve their own jobs, the gateway serves all.
 
     A caller may see and cancel the jobs of those kinds that one of its roles permits; see JobKind.
     """
@@ -61,7 +61,7 @@ class JobServiceStub(object):
 
 
 class JobServiceServicer(object):
-    """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all.
+    """Service of long-running jobs. The retriever and the ranker serve their own jobs, the gateway serves all.
 
     A caller may see and cancel the jobs of those kinds that one of its roles permits; see JobKind.
     """
@@ -82,15 +82,16 @@ class JobServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CancelJob(self, request, context):
-        """Requests that a job stops. It soon ends in STATE_CANCELLED, unless it ends first. Cancelling a job that has ended
-        has no effect. Returns the job in its current state. ROLE_MISSING if the caller may not cancel jobs of its kind.
+        """Requests that a job stop. It soon ends in STATE_CANCELLED, unless it ends otherwise before. Cancelling a job that
+        has ended has no effect. Returns the job in its current state. ROLE_MISSING if the caller may not cancel jobs of
+        its kind.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchJob(self, request, context):
-        """Streams the job at once and after every change until it has ended.
+        """Streams the job immediately and after every change, until the job has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -128,7 +129,7 @@ def add_JobServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class JobService(object):
-    """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all.
+    """Service of long-running jobs. The retriever and the ranker serve their own jobs, the gateway serves all.
 
     A caller may see and cancel the jobs of those kinds that one of its roles permits; see JobKind.
     """

@@ -91,7 +91,7 @@ _JobServiceWatchJobType = typing_extensions.TypeVar(
 )
 
 class JobServiceStub(typing.Generic[_JobServiceGetJobType, _JobServiceListJobsType, _JobServiceCancelJobType, _JobServiceWatchJobType]):
-    """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all.
+    """Service of long-running jobs. The retriever and the ranker serve their own jobs, the gateway serves all.
 
     A caller may see and cancel the jobs of those kinds that one of its roles permits; see JobKind.
     """
@@ -145,12 +145,13 @@ class JobServiceStub(typing.Generic[_JobServiceGetJobType, _JobServiceListJobsTy
     """Lists the jobs of a catalog that the caller may see, newest first."""
 
     CancelJob: _JobServiceCancelJobType
-    """Requests that a job stops. It soon ends in STATE_CANCELLED, unless it ends first. Cancelling a job that has ended
-    has no effect. Returns the job in its current state. ROLE_MISSING if the caller may not cancel jobs of its kind.
+    """Requests that a job stop. It soon ends in STATE_CANCELLED, unless it ends otherwise before. Cancelling a job that
+    has ended has no effect. Returns the job in its current state. ROLE_MISSING if the caller may not cancel jobs of
+    its kind.
     """
 
     WatchJob: _JobServiceWatchJobType
-    """Streams the job at once and after every change until it has ended."""
+    """Streams the job immediately and after every change, until the job has ended."""
 
 JobServiceAsyncStub: typing_extensions.TypeAlias = JobServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -172,7 +173,7 @@ JobServiceAsyncStub: typing_extensions.TypeAlias = JobServiceStub[
 ]
 
 class JobServiceServicer(metaclass=abc.ABCMeta):
-    """Long-running jobs. The retriever and the ranker serve it for their own jobs, the gateway for all.
+    """Service of long-running jobs. The retriever and the ranker serve their own jobs, the gateway serves all.
 
     A caller may see and cancel the jobs of those kinds that one of its roles permits; see JobKind.
     """
@@ -201,8 +202,9 @@ class JobServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.common.v1.job_service_pb2.CancelJobRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Requests that a job stops. It soon ends in STATE_CANCELLED, unless it ends first. Cancelling a job that has ended
-        has no effect. Returns the job in its current state. ROLE_MISSING if the caller may not cancel jobs of its kind.
+        """Requests that a job stop. It soon ends in STATE_CANCELLED, unless it ends otherwise before. Cancelling a job that
+        has ended has no effect. Returns the job in its current state. ROLE_MISSING if the caller may not cancel jobs of
+        its kind.
         """
 
     @abc.abstractmethod
@@ -211,6 +213,6 @@ class JobServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.common.v1.job_service_pb2.WatchJobRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[sightline.common.v1.job_pb2.Job], collections.abc.AsyncIterator[sightline.common.v1.job_pb2.Job]]:
-        """Streams the job at once and after every change until it has ended."""
+        """Streams the job immediately and after every change, until the job has ended."""
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

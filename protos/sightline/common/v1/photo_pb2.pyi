@@ -28,9 +28,9 @@ class _PhotoKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     PHOTO_KIND_UNSPECIFIED: _PhotoKind.ValueType  # 0
     """Unspecified; treated as PHOTO_KIND_SHOPPER."""
     PHOTO_KIND_SHOPPER: _PhotoKind.ValueType  # 1
-    """A shopper's photo: taken by phone, in any place and light."""
+    """A shopper's photo, e.g. taken with a phone, in any surroundings and light."""
     PHOTO_KIND_CATALOGUE: _PhotoKind.ValueType  # 2
-    """A photo of the catalog: a studio, a plain background."""
+    """A catalog photo, e.g. taken in a studio, with a plain background."""
 
 class PhotoKind(_PhotoKind, metaclass=_PhotoKindEnumTypeWrapper):
     """Origin of a photo. A fitted space normalises each kind by its own mean and deviation."""
@@ -38,9 +38,9 @@ class PhotoKind(_PhotoKind, metaclass=_PhotoKindEnumTypeWrapper):
 PHOTO_KIND_UNSPECIFIED: PhotoKind.ValueType  # 0
 """Unspecified; treated as PHOTO_KIND_SHOPPER."""
 PHOTO_KIND_SHOPPER: PhotoKind.ValueType  # 1
-"""A shopper's photo: taken by phone, in any place and light."""
+"""A shopper's photo, e.g. taken with a phone, in any surroundings and light."""
 PHOTO_KIND_CATALOGUE: PhotoKind.ValueType  # 2
-"""A photo of the catalog: a studio, a plain background."""
+"""A catalog photo, e.g. taken in a studio, with a plain background."""
 Global___PhotoKind: typing_extensions.TypeAlias = PhotoKind
 
 @typing.final

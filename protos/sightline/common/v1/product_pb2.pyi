@@ -106,7 +106,7 @@ class ProductImage(google.protobuf.message.Message):
     """Lower-case hexadecimal SHA-256 of the photo's bytes (64 characters). Set by the service."""
     content: builtins.bytes
     """The file, unchanged: JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP, detected from its bytes, at most 10 MiB and 50
-    megapixels. Of several frames or pages the first is used. Write only.
+    megapixels. If the file has several frames or pages, the first is used. Write only.
     """
     media_type: builtins.str
     """Media type, detected from the bytes: "image/jpeg", "image/png", "image/webp", "image/gif", "image/avif",

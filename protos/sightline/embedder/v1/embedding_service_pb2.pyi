@@ -75,7 +75,8 @@ class EmbedItem(google.protobuf.message.Message):
     CLASSIFY_FIELD_NUMBER: builtins.int
     image: builtins.bytes
     """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, detected from its bytes, at most 10 MiB and 50 megapixels
-    (a shopper's photo: 25 megapixels). Its orientation is applied. Of several frames or pages the first is used.
+    (a shopper's photo: 25 megapixels). Its orientation is applied. If the file has several frames or pages, the
+    first is used.
     """
     text: builtins.str
     """UTF-8 text, 1 to 4,096 characters."""
@@ -94,8 +95,8 @@ class EmbedItem(google.protobuf.message.Message):
     image. Each needs one inference. Default: the space's number for the origin of the photo.
     """
     find_subject: builtins.bool
-    """If true, finds the subject of the photo and embeds it; `subject` of the response holds the rectangle. Not with
-    `box`.
+    """If true, finds the subject of the photo and embeds it; `subject` of the response holds the rectangle. Can't be
+    combined with `box`.
     """
     classify: builtins.bool
     """If true, also classifies the photo, at little additional cost."""
@@ -139,13 +140,13 @@ class BatchEmbedResponse(google.protobuf.message.Message):
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
         """Durations of "fetch" (fetching addresses), "queue" (waiting for the model), "intake_queue" (waiting for a decoding
-        process), "intake" (decoding, including "preprocess": crop, resize; of several photos their headers too), "infer"
-        (Triton).
+        process), "intake" (decoding, including "preprocess": crop and resize; for several photos also reading their
+        headers), "infer" (Triton).
         """
 
     @property
     def decoding_time(self) -> google.protobuf.duration_pb2.Duration:
-        """Processor time of decoding the photos, of rejected ones too, from 0 s. Unset if unknown."""
+        """CPU time of decoding the photos, including rejected ones, at least 0 s. Unset if unknown."""
 
     def __init__(
         self,
@@ -255,7 +256,7 @@ class ClassifyResponse(google.protobuf.message.Message):
 
     @property
     def decoding_time(self) -> google.protobuf.duration_pb2.Duration:
-        """Processor time of decoding the photos; see BatchEmbedResponse."""
+        """CPU time of decoding the photos; see BatchEmbedResponse."""
 
     def __init__(
         self,
@@ -374,7 +375,7 @@ class ComparePhotosResponse(google.protobuf.message.Message):
 
     @property
     def decoding_time(self) -> google.protobuf.duration_pb2.Duration:
-        """Processor time of decoding the photos; see BatchEmbedResponse."""
+        """CPU time of decoding the photos; see BatchEmbedResponse."""
 
     def __init__(
         self,
@@ -412,7 +413,7 @@ class SimilarityGrid(google.protobuf.message.Message):
     values: builtins.bytes
     """float32, little-endian: views × height × width values, from the top left."""
     rest: builtins.float
-    """Contribution without a position: colours of the whole photo, and what a fitted space subtracts."""
+    """Contribution without a position: colours of the whole photo, and the part that a fitted space subtracts."""
     def __init__(
         self,
         *,
@@ -443,7 +444,7 @@ class ListSpacesRequest(google.protobuf.message.Message):
     include_all: builtins.bool
     """If true, lists candidates and retired spaces too."""
     include_categories: builtins.bool
-    """If true, includes the categories of each classification head. By default only their number."""
+    """If true, includes the categories of each classification head. By default, only their number is returned."""
     def __init__(
         self,
         *,
@@ -516,13 +517,13 @@ class Space(google.protobuf.message.Message):
     licence: builtins.str
     """Licence of the model's weights (SPDX), e.g. "Apache-2.0"."""
     default_version: builtins.bool
-    """True if items that name no version are embedded with this one."""
+    """True if items without a version are embedded with this one."""
     catalog_id: builtins.str
-    """Catalog on whose photos it was fitted. Empty for a space that is not fitted, which serves all catalogs."""
+    """Catalog on whose photos it was fitted. Empty for a space that is not fitted, because it serves all catalogs."""
     state: sightline.embedder.v1.space_pb2.SpaceState.ValueType
     """State. Only serving spaces can be used for embedding."""
     takes_texts: builtins.bool
-    """True if texts can be embedded into it too: a fitted visual space accepts texts if it was fitted with titles."""
+    """True if texts can be embedded into it too: a fitted visual space accepts texts only if it was fitted with titles."""
     shopper_views: builtins.int
     """Default number of views of a shopper's photo."""
     catalogue_views: builtins.int
@@ -548,7 +549,7 @@ class Space(google.protobuf.message.Message):
     @property
     def shopper_photo_tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Tags of products whose photos counted as shoppers' when it was fitted, up to 16. Imports embed such photos as
-        shoppers' too. Empty if there are none, or it was fitted before 0.14.
+        shoppers' too. Empty if there are none, or if it was fitted before release 0.14.
         """
 
     def __init__(

@@ -28,9 +28,9 @@ class _SpaceStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enu
     SPACE_STATE_UNSPECIFIED: _SpaceState.ValueType  # 0
     """Unspecified."""
     SPACE_STATE_SERVING: _SpaceState.ValueType  # 1
-    """Served, or will be as soon as its model answers."""
+    """Served as soon as its model answers."""
     SPACE_STATE_CANDIDATE: _SpaceState.ValueType  # 2
-    """Fitted, but not promoted: it can't be used for embedding."""
+    """Fitted, but not promoted. It can't be used for embedding."""
     SPACE_STATE_RETIRED: _SpaceState.ValueType  # 3
     """Taken out of service."""
 
@@ -40,9 +40,9 @@ class SpaceState(_SpaceState, metaclass=_SpaceStateEnumTypeWrapper):
 SPACE_STATE_UNSPECIFIED: SpaceState.ValueType  # 0
 """Unspecified."""
 SPACE_STATE_SERVING: SpaceState.ValueType  # 1
-"""Served, or will be as soon as its model answers."""
+"""Served as soon as its model answers."""
 SPACE_STATE_CANDIDATE: SpaceState.ValueType  # 2
-"""Fitted, but not promoted: it can't be used for embedding."""
+"""Fitted, but not promoted. It can't be used for embedding."""
 SPACE_STATE_RETIRED: SpaceState.ValueType  # 3
 """Taken out of service."""
 Global___SpaceState: typing_extensions.TypeAlias = SpaceState

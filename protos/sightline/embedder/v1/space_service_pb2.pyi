@@ -30,7 +30,7 @@ class FitSpaceRequest(google.protobuf.message.Message):
     PHOTO_FIELD_NUMBER: builtins.int
     @property
     def settings(self) -> Global___FitSettings:
-        """Settings of the fit. The first message, and only the first."""
+        """Settings of the fit. The first message must contain them, and no other message may."""
 
     @property
     def photo(self) -> Global___FitPhoto:
@@ -113,8 +113,8 @@ class FitPhoto(google.protobuf.message.Message):
     kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType
     """Origin of the photo. Default: the catalog."""
     duplicate_group: builtins.str
-    """Group of photos that show the same picture, which are always in the same fold. If empty, the photo is its own
-    group.
+    """Group of photos that show the same picture. Photos of a group are always in the same fold. If empty, the photo is
+    its own group.
     """
     @property
     def category_path(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:

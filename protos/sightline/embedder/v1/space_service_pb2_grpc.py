@@ -61,10 +61,10 @@ class SpaceServiceServicer(object):
 
     def FitSpace(self, request_iterator, context):
         """Fits a space. The request stream holds the settings, then photos; the response stream reports the progress and ends
-        with the candidate. Computed features of photos are cached for the next attempt after a broken stream. One fit at a
-        time runs in a replica. There is one response to the settings and one to every 8 photos: wait for it before you
-        send the next 8, otherwise a failure may arrive as a broken stream (INTERNAL) instead of its reason. FIT_INVALID
-        (too few photos, or too few products with several photos; the message says what is needed), FIT_IN_PROGRESS,
+        with the candidate. Computed features of photos are cached for the next attempt after a broken stream. A replica
+        runs one fit at a time. There is one response to the settings and one to every 8 photos. Wait for it before you
+        send the next 8: otherwise a failure may arrive as a broken stream (INTERNAL), without its reason. FIT_INVALID (too
+        few photos, or too few products with several photos; the message says what is needed), FIT_IN_PROGRESS,
         FIT_UNAVAILABLE (no folder for spaces is configured), MODEL_NOT_READY (no such backbone).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -74,8 +74,8 @@ class SpaceServiceServicer(object):
     def PromoteSpace(self, request, context):
         """Makes Triton serve a candidate. Rejected with PROMOTION_REFUSED unless its verdict is BETTER or `force` is set.
         SPACE_UNSIGNED if the operator has keys (EMBEDDER_SPACE_KEYS_FILE), none of them signed it, and `force` is not set.
-        SPACES_FULL if eight spaces of the catalog serve, each a process of Triton: retire one first. SPACE_NOT_FOUND,
-        MODEL_NOT_READY (Triton can't load it; the spaces served before are not affected).
+        SPACES_FULL if eight spaces of the catalog are served (each is a process of Triton): retire one first.
+        SPACE_NOT_FOUND, MODEL_NOT_READY (Triton can't load it; the spaces served before are not affected).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,7 +83,7 @@ class SpaceServiceServicer(object):
 
     def RetireSpace(self, request, context):
         """Takes a fitted space out of service. Its files are kept, and it can be promoted again. SPACE_NOT_FOUND. The caller
-        must check that no index generation uses it: this service does not know generations.
+        must check that no index generation uses it, because this service does not know generations.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -88,7 +88,7 @@ class GetStatusResponse(google.protobuf.message.Message):
     """Number of products whose text could not be embedded; 0 in a catalog without a text index; -1 if unknown."""
     @property
     def components(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ComponentStatus]:
-        """gateway, embedder, triton, retriever, milvus, ranker: each as seen by the service that calls it."""
+        """State of gateway, embedder, triton, retriever, milvus and ranker, each as seen by the service that calls it."""
 
     @property
     def visual_space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:
@@ -116,7 +116,7 @@ class GetStatusResponse(google.protobuf.message.Message):
 
     @property
     def advice(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Recommended actions after the catalog has outgrown its engine, in lines for people. Empty if none."""
+        """Recommended actions after the catalog has outgrown its engine, one human-readable line each. Empty if none."""
 
     def __init__(
         self,
@@ -166,7 +166,7 @@ class EmbedderSpace(google.protobuf.message.Message):
     ready: builtins.bool
     """True if the model answers now."""
     default_version: builtins.bool
-    """True if items that name no version are embedded with this one."""
+    """True if items without a version are embedded with this one."""
     def __init__(
         self,
         *,
@@ -510,15 +510,15 @@ class DiffSceneResponse(google.protobuf.message.Message):
     answer_count: builtins.int
     """Number of answers compared."""
     skipped_count: builtins.int
-    """Number of answers that could not be compared: recorded by an older release, not ranked by the ranker, or expired
-    meanwhile.
+    """Number of answers that could not be compared: they were recorded by an older release, not ranked by the ranker, or
+    have expired meanwhile.
     """
     changed_count: builtins.int
     """Number of compared answers whose first places change."""
     changed_place_share: builtins.float
-    """Mean share of the first places that hold another product, 0 to 1."""
+    """Mean share of the first places with another product after the change, 0 to 1."""
     replaced_share: builtins.float
-    """Mean share of the products of the first places that leave these places, 0 to 1."""
+    """Mean share of the products in the first places that are no longer there after the change, 0 to 1."""
     version: builtins.str
     """Version of the current scene."""
     changed_version: builtins.str
@@ -574,7 +574,7 @@ class ExposureChange(google.protobuf.message.Message):
     BEFORE_FIELD_NUMBER: builtins.int
     AFTER_FIELD_NUMBER: builtins.int
     dimension: builtins.str
-    """Length of its vectors. 0 until the model has answered."""
+    """What the exposure is of: "product", "brand" or "category" (topmost level)."""
     name: builtins.str
     """Id or name. Empty if unknown."""
     before: builtins.float
@@ -603,9 +603,9 @@ class ExposureFigure(google.protobuf.message.Message):
     BEFORE_FIELD_NUMBER: builtins.int
     AFTER_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """"gini_products" (Gini index of exposure over the products shown, 0: equal, 1: one product has all), "products"
-    (number of distinct products shown), or "new_share" (share of exposure of products that the catalog has held for
-    less than 30 days, 0 to 1).
+    """"gini_products" (Gini index of exposure over the products shown; 0: all equal, 1: one product has all exposure),
+    "products" (number of distinct products shown), or "new_share" (share of exposure of products that the catalog has
+    held for less than 30 days, 0 to 1).
     """
     before: builtins.float
     """Value before the change."""

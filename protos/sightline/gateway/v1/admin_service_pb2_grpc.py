@@ -533,7 +533,7 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListAuditEntries(self, request, context):
-        """Lists administrative and destructive calls with their callers, newest first.
+        """Lists audited calls (administrative and destructive ones) with their callers, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -547,8 +547,8 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DropAuditEntries(self, request, context):
-        """Deletes a store's audit entries up to one that the caller names by number and hash, and that is older than the term.
-        AUDIT_SEAL_MISMATCH, AUDIT_TERM. A repeated call deletes what is left.
+        """Deletes a store's audit entries up to one that the caller names by number and hash and that is older than the
+        retention term. AUDIT_SEAL_MISMATCH, AUDIT_TERM. A repeated call deletes what is left.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

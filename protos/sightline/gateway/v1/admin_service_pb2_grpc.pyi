@@ -1224,14 +1224,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     """
 
     ListAuditEntries: _AdminServiceListAuditEntriesType
-    """Lists administrative and destructive calls with their callers, newest first."""
+    """Lists audited calls (administrative and destructive ones) with their callers, newest first."""
 
     ReadAuditChain: _AdminServiceReadAuditChainType
     """Reads a store's chain of the audit log, oldest entry first, to verify or archive it."""
 
     DropAuditEntries: _AdminServiceDropAuditEntriesType
-    """Deletes a store's audit entries up to one that the caller names by number and hash, and that is older than the term.
-    AUDIT_SEAL_MISMATCH, AUDIT_TERM. A repeated call deletes what is left.
+    """Deletes a store's audit entries up to one that the caller names by number and hash and that is older than the
+    retention term. AUDIT_SEAL_MISMATCH, AUDIT_TERM. A repeated call deletes what is left.
     """
 
     RetireSpace: _AdminServiceRetireSpaceType
@@ -1736,7 +1736,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.common.v1.audit_service_pb2.ListAuditEntriesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse, collections.abc.Awaitable[sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse]]:
-        """Lists administrative and destructive calls with their callers, newest first."""
+        """Lists audited calls (administrative and destructive ones) with their callers, newest first."""
 
     @abc.abstractmethod
     def ReadAuditChain(
@@ -1752,8 +1752,8 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.common.v1.audit_service_pb2.DropAuditEntriesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse, collections.abc.Awaitable[sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse]]:
-        """Deletes a store's audit entries up to one that the caller names by number and hash, and that is older than the term.
-        AUDIT_SEAL_MISMATCH, AUDIT_TERM. A repeated call deletes what is left.
+        """Deletes a store's audit entries up to one that the caller names by number and hash and that is older than the
+        retention term. AUDIT_SEAL_MISMATCH, AUDIT_TERM. A repeated call deletes what is left.
         """
 
     @abc.abstractmethod

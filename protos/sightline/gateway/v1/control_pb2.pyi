@@ -40,17 +40,17 @@ class Control(google.protobuf.message.Message):
         KIND_UNSPECIFIED: Control._Kind.ValueType  # 0
         """Unspecified; rejected."""
         KIND_PIN: Control._Kind.ValueType  # 1
-        """Pins products to places: the first of `product_ids` that may be shown is placed at `place`, the next ones behind
+        """Pins products to places: the first of `product_ids` that may be shown is placed at `place`, the next ones after
         it. They become candidates even if no branch found them. A pinned product is skipped, and the next one moves up,
-        if the request excludes it, the filter does not pass it, the scene excludes products that can't be bought and
-        this is one, or the shopper hid it.
+        if the request excludes it, it does not pass the filter, the shopper hid it, or it can't be bought and the scene
+        excludes such products.
         """
         KIND_BOOST: Control._Kind.ValueType  # 2
         """Adds `boost` to the relevance, which is the raw score scaled from 0 (lowest of the best 100) to 1 (highest). Raw
         score and calibrated score are not changed.
         """
         KIND_BURY: Control._Kind.ValueType  # 3
-        """Places products behind all others."""
+        """Places products after all others."""
         KIND_EXCLUDE: Control._Kind.ValueType  # 4
         """Excludes products from the answer."""
 
@@ -60,17 +60,17 @@ class Control(google.protobuf.message.Message):
     KIND_UNSPECIFIED: Control.Kind.ValueType  # 0
     """Unspecified; rejected."""
     KIND_PIN: Control.Kind.ValueType  # 1
-    """Pins products to places: the first of `product_ids` that may be shown is placed at `place`, the next ones behind
+    """Pins products to places: the first of `product_ids` that may be shown is placed at `place`, the next ones after
     it. They become candidates even if no branch found them. A pinned product is skipped, and the next one moves up,
-    if the request excludes it, the filter does not pass it, the scene excludes products that can't be bought and
-    this is one, or the shopper hid it.
+    if the request excludes it, it does not pass the filter, the shopper hid it, or it can't be bought and the scene
+    excludes such products.
     """
     KIND_BOOST: Control.Kind.ValueType  # 2
     """Adds `boost` to the relevance, which is the raw score scaled from 0 (lowest of the best 100) to 1 (highest). Raw
     score and calibrated score are not changed.
     """
     KIND_BURY: Control.Kind.ValueType  # 3
-    """Places products behind all others."""
+    """Places products after all others."""
     KIND_EXCLUDE: Control.Kind.ValueType  # 4
     """Excludes products from the answer."""
 
@@ -94,10 +94,10 @@ class Control(google.protobuf.message.Message):
     boost: builtins.float
     """For BOOST: more than 0, at most 10. Required. Several boosts of a product are added."""
     daily_budget: builtins.int
-    """For PIN and BOOST: maximum number of first pages a day (UTC) on which products are shown that the control pinned or
-    moved up, up to 1e12. When it is used up, the control is inactive until the next day. 0 means no limit. Counted for
-    the catalog, by scene (or "request") and name. Answers that several gateways give within about two seconds may
-    exceed it.
+    """For PIN and BOOST: maximum number of first pages per day (UTC) that show a product that the control pinned or moved
+    up, up to 1e12. When it is used up, the control is inactive until the next day. 0 means no limit. Counted for the
+    catalog, by scene (or "request") and name. Answers that several gateways give within about two seconds may exceed
+    it.
     """
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -105,9 +105,9 @@ class Control(google.protobuf.message.Message):
 
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
-        """The control applies to products that pass. Not for PIN. At most 8 controls of a list have a filter. A filter of
-        EXCLUDE may be nested up to two levels less deeply than other filters, and all of a list's together must be within
-        the limits of one filter.
+        """The control applies to products that pass. Not for PIN. At most 8 controls of a list have a filter. The filter of
+        an EXCLUDE may have up to two levels of nesting less than other filters, and all EXCLUDE filters of a list together
+        must be within the limits of one filter.
         """
 
     @property
@@ -161,7 +161,7 @@ class ControlOutcome(google.protobuf.message.Message):
         OUTCOME_NOT_FOUND: ControlOutcome._Outcome.ValueType  # 5
         """The product is not in the catalog."""
         OUTCOME_FILTERED: ControlOutcome._Outcome.ValueType  # 6
-        """The product does not pass the request's filter, or is outside of the scene's categories."""
+        """The product does not pass the request's filter, or is outside the scene's categories."""
         OUTCOME_OUT_OF_STOCK: ControlOutcome._Outcome.ValueType  # 7
         """The product can't be bought now, and the scene excludes such products."""
         OUTCOME_EXCLUDED: ControlOutcome._Outcome.ValueType  # 8
@@ -173,7 +173,7 @@ class ControlOutcome(google.protobuf.message.Message):
         OUTCOME_COLLAPSED: ControlOutcome._Outcome.ValueType  # 11
         """The product is a near-duplicate of one of the request's own products, or of one pinned before it."""
         OUTCOME_UNAVAILABLE: ControlOutcome._Outcome.ValueType  # 12
-        """Data that the control needs could not be read; see `degradations`."""
+        """Data needed by the control could not be read; see `degradations`."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
         """Effect of the control."""
@@ -191,7 +191,7 @@ class ControlOutcome(google.protobuf.message.Message):
     OUTCOME_NOT_FOUND: ControlOutcome.Outcome.ValueType  # 5
     """The product is not in the catalog."""
     OUTCOME_FILTERED: ControlOutcome.Outcome.ValueType  # 6
-    """The product does not pass the request's filter, or is outside of the scene's categories."""
+    """The product does not pass the request's filter, or is outside the scene's categories."""
     OUTCOME_OUT_OF_STOCK: ControlOutcome.Outcome.ValueType  # 7
     """The product can't be bought now, and the scene excludes such products."""
     OUTCOME_EXCLUDED: ControlOutcome.Outcome.ValueType  # 8
@@ -203,7 +203,7 @@ class ControlOutcome(google.protobuf.message.Message):
     OUTCOME_COLLAPSED: ControlOutcome.Outcome.ValueType  # 11
     """The product is a near-duplicate of one of the request's own products, or of one pinned before it."""
     OUTCOME_UNAVAILABLE: ControlOutcome.Outcome.ValueType  # 12
-    """Data that the control needs could not be read; see `degradations`."""
+    """Data needed by the control could not be read; see `degradations`."""
 
     CONTROL_FIELD_NUMBER: builtins.int
     SCENE_FIELD_NUMBER: builtins.int

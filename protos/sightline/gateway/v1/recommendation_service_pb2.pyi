@@ -53,8 +53,8 @@ class _SortEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     """Best rated first. Products without a rating come last."""
 
 class Sort(_Sort, metaclass=_SortEnumTypeWrapper):
-    """Order of the nearest products. All orders except SORT_NEAREST reorder the nearest 100 products, or as many as fill
-    five pages if that is more. Products farther away are not included.
+    """Order of the nearest products. All orders except SORT_NEAREST reorder the nearest 100 products, or the products of
+    five pages if these are more. Products farther away are not included.
     """
 
 SORT_UNSPECIFIED: Sort.ValueType  # 0
@@ -77,7 +77,7 @@ Global___Sort: typing_extensions.TypeAlias = Sort
 
 @typing.final
 class QuerySignal(google.protobuf.message.Message):
-    """One example of what is wanted, or with `negative` not wanted."""
+    """An example of what is wanted or, with `negative`, of what is not wanted."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -91,12 +91,12 @@ class QuerySignal(google.protobuf.message.Message):
     FIND_SUBJECT_FIELD_NUMBER: builtins.int
     image: builtins.bytes
     """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, detected from its bytes, at most 10 MiB and 25 megapixels.
-    Of several frames or pages the first is used. Not stored.
+    If the file has several frames or pages, the first is used. Not stored.
     """
     text: builtins.str
-    """UTF-8 text, 1 to 4,096 characters. Searched by meaning ("text"), by looks if the visual space was fitted with
-    titles ("text_visual"), and by its words ("keywords"). Without a text space the search by meaning is skipped and
-    reported as SPACE_UNAVAILABLE.
+    """UTF-8 text, 1 to 4,096 characters. Searched by meaning ("text"), by appearance if the visual space was fitted
+    with titles ("text_visual"), and by its words ("keywords"). Without a text space the search by meaning is skipped
+    and reported as SPACE_UNAVAILABLE.
     """
     product_id: builtins.str
     """A product of the catalog, represented by its photos."""
@@ -107,16 +107,16 @@ class QuerySignal(google.protobuf.message.Message):
     weight: builtins.float
     """Weight relative to the other signals, 0 < weight ≤ 100. Default: 1."""
     negative: builtins.bool
-    """If true, results are to be unlike this signal: "like this, not leather". At least one other signal, or the shopper,
-    must say what is wanted.
+    """If true, results should be unlike this signal, as in "like this, but not leather". Requires another signal without
+    `negative`, or a shopper.
     """
     find_subject: builtins.bool
-    """For a photo: if true, finds its subject and searches by it. `subjects` of the response holds the rectangle. Not
-    with `box`.
+    """For a photo: if true, finds its subject and searches with it. `subjects` of the response holds the rectangle. Can't
+    be combined with `box`.
     """
     @property
     def box(self) -> sightline.common.v1.photo_pb2.Box:
-        """For a photo: the part to search by. If unset, the whole photo."""
+        """For a photo: the part to search with. If unset, the whole photo."""
 
     def __init__(
         self,
@@ -183,12 +183,12 @@ class ClassifyRequest(google.protobuf.message.Message):
     image_uri: builtins.str
     """Address of the file; see QuerySignal."""
     find_subject: builtins.bool
-    """If true, finds the subject of the photo and classifies it. Not with `box`."""
+    """If true, finds the subject of the photo and classifies it. Can't be combined with `box`."""
     top_k: builtins.int
     """Maximum number of categories, 1 to 20. Default: 5."""
     @property
     def box(self) -> sightline.common.v1.photo_pb2.Box:
-        """The part to use. If unset, the whole photo."""
+        """The part of the photo to use. If unset, the whole photo."""
 
     def __init__(
         self,
@@ -324,14 +324,14 @@ class RecommendRequest(google.protobuf.message.Message):
     explain: builtins.bool
     """If true, the parts of scores are split by feature, on the first page."""
     min_answer_quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType
-    """Minimum quality of the answer. A poorer answer is rejected (ANSWER_DEGRADED). Not to be confused with
-    `min_quality`, a similarity. Default: the value of the scene.
+    """Minimum quality of the answer. An answer of lower quality is rejected (ANSWER_DEGRADED). Not to be confused with
+    `min_quality`, which is a similarity. Default: the value of the scene.
     """
     not_personal: builtins.bool
-    """If true, the request is answered as for an unknown shopper: `shopper` and `session_id` are validated, then ignored.
-    No history, profile, attribute or vector of the shopper is read, no product is excluded as hidden or seen, no
-    experiment applies, and neither id is stored in the answer's record. Signals, anchors and `followed` of the request
-    are used.
+    """If true, the request is answered as if the shopper were unknown: `shopper` and `session_id` are validated, then
+    ignored. No history, profile, attribute or vector of the shopper is read, no product is excluded as hidden or seen,
+    no experiment applies, and neither id is stored in the answer's record. Signals, anchors and `followed` of the
+    request are used.
     """
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:
@@ -432,10 +432,10 @@ class RecommendResponse(google.protobuf.message.Message):
     quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType
     """Quality of this page; `degradations` lists what is missing."""
     request_cost_ms: builtins.float
-    """Processor time in milliseconds spent on this answer, summed over the gateway and the calls that it made: more than
-    0, and more than the duration of the request if work ran in parallel. Not included: inference, the vector engine
-    and databases, parsing and sending of messages, decoding of photos in separate processes, failed calls, and work
-    done after the answer. Work shared between requests counts for the request that started it.
+    """CPU time in milliseconds spent on this answer, summed over the gateway and the calls that it made. Greater than 0;
+    may exceed the duration of the request if work ran in parallel. Not included: inference, the vector engine and
+    databases, parsing and sending of messages, decoding of photos in separate processes, failed calls, and work done
+    after the answer. Work shared between requests counts for the request that started it.
     """
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RecommendedProduct]:
@@ -659,7 +659,7 @@ class RecommendedProduct(google.protobuf.message.Message):
     rank: builtins.int
     """Rank in the whole answer, from 1."""
     raw_score: builtins.float
-    """Sum of `parts`. The order is based on it. It has no fixed range and is comparable within one answer only."""
+    """Sum of `parts`. The order is based on it. It has no fixed range, and only scores of one answer are comparable."""
     matched_image_id: builtins.str
     """Photo of the product that matched best. Empty if the product was not found by a photo."""
     score_rank: builtins.int
@@ -770,7 +770,7 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
         scene does not show.
         """
         OUTCOME_FILTERED: ExplainRecommendationResponse._Outcome.ValueType  # 4
-        """The product does not pass the request's filter, or is outside of the scene's categories: see `rejection`."""
+        """The product does not pass the request's filter, or is outside the scene's categories: see `rejection`."""
         OUTCOME_UNAVAILABLE: ExplainRecommendationResponse._Outcome.ValueType  # 5
         """The product can't be bought now, and the scene excludes such products: see `rejection`."""
         OUTCOME_HIDDEN: ExplainRecommendationResponse._Outcome.ValueType  # 6
@@ -781,7 +781,7 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
         """The product is a near-duplicate of `collapsed_into_product_id` and is, or would be, collapsed into it."""
         OUTCOME_NOT_A_CANDIDATE: ExplainRecommendationResponse._Outcome.ValueType  # 9
         """No branch found the product, or it was too far down in their lists. `branches` compares it with the last product
-        found; `score` and `rank` say where it would be placed.
+        found; `score` and `rank` show where it would be placed.
         """
         OUTCOME_OUTRANKED: ExplainRecommendationResponse._Outcome.ValueType  # 10
         """Other products rank higher: compare `rank` and `score` with `last_shown`."""
@@ -802,7 +802,7 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
     scene does not show.
     """
     OUTCOME_FILTERED: ExplainRecommendationResponse.Outcome.ValueType  # 4
-    """The product does not pass the request's filter, or is outside of the scene's categories: see `rejection`."""
+    """The product does not pass the request's filter, or is outside the scene's categories: see `rejection`."""
     OUTCOME_UNAVAILABLE: ExplainRecommendationResponse.Outcome.ValueType  # 5
     """The product can't be bought now, and the scene excludes such products: see `rejection`."""
     OUTCOME_HIDDEN: ExplainRecommendationResponse.Outcome.ValueType  # 6
@@ -813,7 +813,7 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
     """The product is a near-duplicate of `collapsed_into_product_id` and is, or would be, collapsed into it."""
     OUTCOME_NOT_A_CANDIDATE: ExplainRecommendationResponse.Outcome.ValueType  # 9
     """No branch found the product, or it was too far down in their lists. `branches` compares it with the last product
-    found; `score` and `rank` say where it would be placed.
+    found; `score` and `rank` show where it would be placed.
     """
     OUTCOME_OUTRANKED: ExplainRecommendationResponse.Outcome.ValueType  # 10
     """Other products rank higher: compare `rank` and `score` with `last_shown`."""
@@ -1033,14 +1033,14 @@ class DrawHeatMapRequest(google.protobuf.message.Message):
     image_uri: builtins.str
     """Address of the file; see QuerySignal."""
     find_subject: builtins.bool
-    """If true, finds the subject of the photo and compares it. Not with `box`."""
+    """If true, finds the subject of the photo and compares it. Can't be combined with `box`."""
     product_id: builtins.str
     """Id of the product. Required."""
     image_id: builtins.str
     """Photo of the product, such as the `matched_image_id` of an answer. Default: its first photo."""
     @property
     def box(self) -> sightline.common.v1.photo_pb2.Box:
-        """The part to use. If unset, the whole photo."""
+        """The part of the photo to use. If unset, the whole photo."""
 
     def __init__(
         self,
@@ -1329,13 +1329,13 @@ class ReplayRecommendationResponse(google.protobuf.message.Message):
     """Id of this request in logs."""
     @property
     def differences(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.ranker.v1.answer_service_pb2.ReplayDifference]:
-        """What is missing or differs. Empty if nothing. Some kinds do not affect the recomputation: they say what the same
-        request would meet today.
+        """What is missing or differs. Empty if nothing. Some kinds do not affect the recomputation: they describe what would
+        differ for the same request today.
         """
 
     @property
     def places(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ReplayedPlace]:
-        """The first places of both orders, side by side. Products deleted since are included."""
+        """The first places of both orders, side by side. Products deleted meanwhile are included."""
 
     @property
     def versions(self) -> sightline.common.v1.answer_pb2.Versions:

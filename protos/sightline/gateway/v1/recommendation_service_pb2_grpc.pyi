@@ -182,7 +182,7 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
 
     Recommend: _RecommendationServiceRecommendType
     """Returns ranked, explained products for any mix of photos, texts, products and a shopper. Set a deadline: the
-    service keeps it, and reports in `degradations` what it had to leave out. Errors: INVALID_ARGUMENT (with the
+    service answers within it, and reports in `degradations` what it had to omit. Errors: INVALID_ARGUMENT (with the
     field), CATALOG_NOT_FOUND, SCENE_NOT_FOUND, PRODUCT_NOT_FOUND, FILTER_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE,
     IMAGES_TOO_LARGE (the photos of the request have more than 40 megapixels together), URI_FORBIDDEN, URI_UNREADABLE,
     PAGE_TOKEN_INVALID, REQUEST_TOO_EXPENSIVE, ANSWER_RECORD_MISSING, NOTHING_AVAILABLE and ANSWER_DEGRADED (with
@@ -190,8 +190,8 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     """
 
     Search: _RecommendationServiceSearchType
-    """Returns the nearest products of a query. Lists of several signals are fused; no ranker is called. Errors as for
-    Recommend, and SPACE_UNAVAILABLE if no signal's space exists yet.
+    """Returns the nearest products of a query. The results of several signals are fused; the ranker is not called. Errors
+    as for Recommend, and SPACE_UNAVAILABLE if no signal's space exists yet.
     """
 
     ExplainRecommendation: _RecommendationServiceExplainRecommendationType
@@ -203,8 +203,8 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     ReplayRecommendation: _RecommendationServiceReplayRecommendationType
     """Computes a recorded answer again. The result is identical bit for bit while the model and the shopper's events are
     stored; otherwise `differences` lists what is missing. Searches are not repeated, because photos are not stored:
-    the replay starts from the recorded candidates. It shows what was inferred about a shopper, but not who it is.
-    Errors: ATTRIBUTION_TOKEN_INVALID (changed, expired or of another catalog), ANSWER_RECORD_MISSING,
+    the replay starts from the recorded candidates. It shows what was inferred about a shopper, but not the shopper's
+    identity. Errors: ATTRIBUTION_TOKEN_INVALID (changed, expired or of another catalog), ANSWER_RECORD_MISSING,
     ANSWER_RECORD_OUTDATED (written by a release that recorded less), RANKER_UNAVAILABLE.
     """
 
@@ -257,7 +257,7 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.RecommendResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.RecommendResponse]]:
         """Returns ranked, explained products for any mix of photos, texts, products and a shopper. Set a deadline: the
-        service keeps it, and reports in `degradations` what it had to leave out. Errors: INVALID_ARGUMENT (with the
+        service answers within it, and reports in `degradations` what it had to omit. Errors: INVALID_ARGUMENT (with the
         field), CATALOG_NOT_FOUND, SCENE_NOT_FOUND, PRODUCT_NOT_FOUND, FILTER_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE,
         IMAGES_TOO_LARGE (the photos of the request have more than 40 megapixels together), URI_FORBIDDEN, URI_UNREADABLE,
         PAGE_TOKEN_INVALID, REQUEST_TOO_EXPENSIVE, ANSWER_RECORD_MISSING, NOTHING_AVAILABLE and ANSWER_DEGRADED (with
@@ -270,8 +270,8 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.recommendation_service_pb2.SearchRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.SearchResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.SearchResponse]]:
-        """Returns the nearest products of a query. Lists of several signals are fused; no ranker is called. Errors as for
-        Recommend, and SPACE_UNAVAILABLE if no signal's space exists yet.
+        """Returns the nearest products of a query. The results of several signals are fused; the ranker is not called. Errors
+        as for Recommend, and SPACE_UNAVAILABLE if no signal's space exists yet.
         """
 
     @abc.abstractmethod
@@ -293,8 +293,8 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationResponse]]:
         """Computes a recorded answer again. The result is identical bit for bit while the model and the shopper's events are
         stored; otherwise `differences` lists what is missing. Searches are not repeated, because photos are not stored:
-        the replay starts from the recorded candidates. It shows what was inferred about a shopper, but not who it is.
-        Errors: ATTRIBUTION_TOKEN_INVALID (changed, expired or of another catalog), ANSWER_RECORD_MISSING,
+        the replay starts from the recorded candidates. It shows what was inferred about a shopper, but not the shopper's
+        identity. Errors: ATTRIBUTION_TOKEN_INVALID (changed, expired or of another catalog), ANSWER_RECORD_MISSING,
         ANSWER_RECORD_OUTDATED (written by a release that recorded less), RANKER_UNAVAILABLE.
         """
 

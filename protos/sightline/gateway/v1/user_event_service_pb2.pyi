@@ -60,13 +60,13 @@ class WriteEventsResponse(google.protobuf.message.Message):
     WRITTEN_COUNT_FIELD_NUMBER: builtins.int
     DUPLICATE_COUNT_FIELD_NUMBER: builtins.int
     written_count: builtins.int
-    """Number of new events. Impressions that sampling leaves out count here each time they are sent."""
+    """Number of new events. Impressions that sampling omits count each time they are sent."""
     duplicate_count: builtins.int
     """Number of events that were stored before."""
     @property
     def statuses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.rpc.status_pb2.Status]:
         """One status for each event, in the same order. Code 0 if the event is stored, was stored before with the same
-        content, or is an impression that the ranker's settings leave out by sampling.
+        content, or is an impression that sampling omits (a setting of the ranker).
         """
 
     def __init__(

@@ -76,7 +76,7 @@ class AnswerRecord(google.protobuf.message.Message):
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
-        """What was lost."""
+        """Degradations of the answer."""
 
     @property
     def answer_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
@@ -104,8 +104,8 @@ class AnswerRecord(google.protobuf.message.Message):
 
     @property
     def inputs(self) -> Global___RankInputs:
-        """Inputs from which the ranker computed the order. Unset if it did not rank the answer, or for records of releases
-        before 0.14. GetAnswer omits it.
+        """Inputs from which the ranker computed the order. Unset if the ranker did not rank the answer, and in records of
+        releases before 0.14. GetAnswer omits this field.
         """
 
     @property
@@ -143,7 +143,7 @@ Global___AnswerRecord: typing_extensions.TypeAlias = AnswerRecord
 
 @typing.final
 class RankInputs(google.protobuf.message.Message):
-    """Inputs of a ranking. Of the model and the shopper's events it holds references only."""
+    """Inputs of a ranking. The model and the shopper's events are included as references only."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -176,8 +176,8 @@ class RankInputs(google.protobuf.message.Message):
     """True if the request named a shopper."""
     @property
     def request(self) -> sightline.ranker.v1.ranking_service_pb2.RankRequest:
-        """The request without shopper, visit, language and ids of candidates. Of the candidates' other columns it holds those
-        that affected the order.
+        """The request without shopper, visit, language and ids of candidates. Other columns of the candidates are included if
+        they affected the order.
         """
 
     @property
@@ -495,7 +495,7 @@ class GetAnswerRequest(google.protobuf.message.Message):
     no reasons.
     """
     drop_seen: builtins.bool
-    """If true, products that the shopper viewed, bought or rated are listed there too."""
+    """If true, products that the shopper viewed, bought or rated are listed in `left_out_product_ids` too."""
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
         """Shopper who reads the page now: products that this shopper hid are listed in `left_out_product_ids`. Unset if
@@ -628,7 +628,7 @@ class ReplayChange(google.protobuf.message.Message):
 
     @property
     def diversity(self) -> sightline.ranker.v1.ranking_service_pb2.Diversity:
-        """Rules that reorder products after scoring. If unset, none."""
+        """Rules that reorder products after scoring. If unset, there are none."""
 
     @property
     def products(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
@@ -650,7 +650,7 @@ Global___ReplayChange: typing_extensions.TypeAlias = ReplayChange
 
 @typing.final
 class ReplayAnswerResponse(google.protobuf.message.Message):
-    """An answer as it was and as it is computed now."""
+    """A recorded answer and its recomputation."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

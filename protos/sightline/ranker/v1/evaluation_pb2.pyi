@@ -39,9 +39,11 @@ class Evaluation(google.protobuf.message.Message):
         VERDICT_PASSED: Evaluation._Verdict.ValueType  # 1
         """Better than popularity, and no worse than the model in production by more than the margin (95% confidence)."""
         VERDICT_FAILED: Evaluation._Verdict.ValueType  # 2
-        """Worse than one of the two (95% confidence)."""
+        """Worse than popularity, or worse than the model in production by more than the margin (95% confidence)."""
         VERDICT_INCONCLUSIVE: Evaluation._Verdict.ValueType  # 3
-        """Too little evidence for either. The current serving model, or popularity and similarity, should stay in use."""
+        """Too little evidence for PASSED or FAILED. The current serving model, or popularity and similarity, should stay in
+        use.
+        """
 
     class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
         """Result of the evaluation."""
@@ -51,9 +53,11 @@ class Evaluation(google.protobuf.message.Message):
     VERDICT_PASSED: Evaluation.Verdict.ValueType  # 1
     """Better than popularity, and no worse than the model in production by more than the margin (95% confidence)."""
     VERDICT_FAILED: Evaluation.Verdict.ValueType  # 2
-    """Worse than one of the two (95% confidence)."""
+    """Worse than popularity, or worse than the model in production by more than the margin (95% confidence)."""
     VERDICT_INCONCLUSIVE: Evaluation.Verdict.ValueType  # 3
-    """Too little evidence for either. The current serving model, or popularity and similarity, should stay in use."""
+    """Too little evidence for PASSED or FAILED. The current serving model, or popularity and similarity, should stay in
+    use.
+    """
 
     class _ProductionForm:
         ValueType = typing.NewType("ValueType", builtins.int)
@@ -180,7 +184,7 @@ class EvaluationTrial(google.protobuf.message.Message):
     """Number of products that are ranked."""
     @property
     def split_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Time of the split (UTC), the first that was held out. Unset for PROTOCOL_PER_USER_TAIL."""
+        """Time of the split (UTC): time of the first held-out event. Unset for PROTOCOL_PER_USER_TAIL."""
 
     @property
     def systems(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EvaluatedSystem]:
@@ -310,8 +314,8 @@ class EvaluationFigure(google.protobuf.message.Message):
     """Name of the metric, @k over the first k places:
     "precision@k", "recall@k", "ndcg@k", "map@k", "mrr@k", "hit@k": 0 to 1, higher is better, for k 5, 10 and 20.
     "auc": 0 to 1; 0.5 is chance.
-    "novelty@10": in bits, not negative: how few shoppers like the listed products.
-    "diversity@10": 0 to 1: how unlike each other the listed products are.
+    "novelty@10": in bits, not negative: higher if fewer shoppers like the listed products.
+    "diversity@10": 0 to 1: mean dissimilarity of the listed products.
     "popularity@10": 0 to 1: share of shoppers who like the listed products.
     "popularity_lift@10": -1 and up: popularity bias, how much more popular the listed products are than those that the
     same shoppers like; 0 if equal.

@@ -60,13 +60,13 @@ class AppendEventsResponse(google.protobuf.message.Message):
     WRITTEN_COUNT_FIELD_NUMBER: builtins.int
     DUPLICATE_COUNT_FIELD_NUMBER: builtins.int
     written_count: builtins.int
-    """Number of new events. Impressions that sampling leaves out count here each time they are sent."""
+    """Number of new events. Impressions that sampling omits count each time they are sent."""
     duplicate_count: builtins.int
     """Number of events that were stored before."""
     @property
     def statuses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.rpc.status_pb2.Status]:
         """One status for each event, in the same order. Code 0 if the event is stored, was stored before with the same
-        content, or is an impression that sampling leaves out (RANKER_IMPRESSION_SHARE).
+        content, or is an impression that sampling omits (RANKER_IMPRESSION_SHARE).
         """
 
     def __init__(
@@ -157,7 +157,7 @@ class MergeShopperRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     visitor_proof: builtins.str
-    """Ignored: the gateway has checked it."""
+    """Ignored, because the gateway has verified it."""
     @property
     def to(self) -> sightline.common.v1.event_pb2.Shopper:
         """The user: a user_id."""

@@ -45,7 +45,7 @@ class Experiment(google.protobuf.message.Message):
     name: builtins.str
     """Name, 1 to 40 characters of a-z, 0-9, _ and -."""
     description: builtins.str
-    """For people, up to 1,000 characters. Empty if none."""
+    """Human-readable description, up to 1,000 characters. Empty if none."""
     layer: builtins.str
     """Layer, 1 to 40 characters of a-z, 0-9, _ and -. Experiments of one layer exclude each other; those of different
     layers are independent.
@@ -126,8 +126,8 @@ class ExperimentArm(google.protobuf.message.Message):
     name: builtins.str
     """Name, 1 to 20 characters of a-z, 0-9, _ and -."""
     share: builtins.float
-    """Share of the experiment's units, above 0; at most 1 for all arms together. The remaining units are answered without
-    the experiment.
+    """Share of the experiment's units, above 0; at most 1 for all arms together. Requests of the remaining units are
+    answered without the experiment.
     """
     scene: builtins.str
     """Scene that answers. If empty, the requested scene."""
@@ -286,8 +286,8 @@ Global___GetExperimentReportRequest: typing_extensions.TypeAlias = GetExperiment
 
 @typing.final
 class ExperimentReport(google.protobuf.message.Message):
-    """Results of an experiment. It may be read at any time and repeatedly: the confidence intervals hold for all readings
-    together.
+    """Results of an experiment. The report may be read at any time and repeatedly: the confidence intervals hold for all
+    readings together.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -347,7 +347,7 @@ class ArmReport(google.protobuf.message.Message):
     class _VerdictEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[ArmReport._Verdict.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         VERDICT_UNSPECIFIED: ArmReport._Verdict.ValueType  # 0
-        """None: the arm is the control."""
+        """No verdict: the arm is the control."""
         VERDICT_TOO_FEW: ArmReport._Verdict.ValueType  # 1
         """Too few units for an interval."""
         VERDICT_UNDECIDED: ArmReport._Verdict.ValueType  # 2
@@ -365,7 +365,7 @@ class ArmReport(google.protobuf.message.Message):
         """Result of the arm against the control."""
 
     VERDICT_UNSPECIFIED: ArmReport.Verdict.ValueType  # 0
-    """None: the arm is the control."""
+    """No verdict: the arm is the control."""
     VERDICT_TOO_FEW: ArmReport.Verdict.ValueType  # 1
     """Too few units for an interval."""
     VERDICT_UNDECIDED: ArmReport.Verdict.ValueType  # 2

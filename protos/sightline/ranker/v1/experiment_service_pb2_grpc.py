@@ -63,8 +63,8 @@ class ExperimentServiceServicer(object):
 
     def RegisterExperiments(self, request, context):
         """Registers all experiments of a catalog. A registered, running experiment that is not in the request ends now.
-        EXPERIMENT_CHANGED if an experiment that has started differs from its registration, with every such field; then
-        nothing is stored.
+        EXPERIMENT_CHANGED if an experiment that has started differs from its registration. The error lists every field
+        that differs, and nothing is stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

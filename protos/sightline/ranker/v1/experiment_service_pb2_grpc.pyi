@@ -134,8 +134,8 @@ class ExperimentServiceStub(typing.Generic[_ExperimentServiceRegisterExperiments
 
     RegisterExperiments: _ExperimentServiceRegisterExperimentsType
     """Registers all experiments of a catalog. A registered, running experiment that is not in the request ends now.
-    EXPERIMENT_CHANGED if an experiment that has started differs from its registration, with every such field; then
-    nothing is stored.
+    EXPERIMENT_CHANGED if an experiment that has started differs from its registration. The error lists every field
+    that differs, and nothing is stored.
     """
 
     ListExperiments: _ExperimentServiceListExperimentsType
@@ -176,8 +176,8 @@ class ExperimentServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.RegisterExperimentsResponse, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.RegisterExperimentsResponse]]:
         """Registers all experiments of a catalog. A registered, running experiment that is not in the request ends now.
-        EXPERIMENT_CHANGED if an experiment that has started differs from its registration, with every such field; then
-        nothing is stored.
+        EXPERIMENT_CHANGED if an experiment that has started differs from its registration. The error lists every field
+        that differs, and nothing is stored.
         """
 
     @abc.abstractmethod

@@ -193,7 +193,7 @@ class Model(google.protobuf.message.Message):
 
     @property
     def additions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.ranker.v1.recipe_pb2.PartAddition]:
-        """What each part adds. Empty if it was not measured, or there were no events to measure it."""
+        """Contribution of each part. Empty if it was not measured, or if there were no events to measure it."""
 
     def __init__(
         self,

@@ -39,8 +39,8 @@ class GetOnlineReportRequest(google.protobuf.message.Message):
     counted.
     """
     conversion_days: builtins.int
-    """Number of days after a click, or without one after an impression, in which a purchase counts, 1 to 90. Default: 7.
-    More purchases may follow for answers that are younger.
+    """Number of days in which a purchase counts, after a click or, without a click, after an impression: 1 to 90.
+    Default: 7. For more recent answers, further purchases may follow.
     """
     def __init__(
         self,
@@ -76,7 +76,7 @@ class OnlineReport(google.protobuf.message.Message):
 
     @property
     def conversion_window(self) -> google.protobuf.duration_pb2.Duration:
-        """Time after a click, or without one after an impression, in which a purchase counts."""
+        """Time in which a purchase counts, after a click or, without a click, after an impression."""
 
     @property
     def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___OnlineGroup]:
@@ -139,9 +139,11 @@ class OnlineGroup(google.protobuf.message.Message):
     impression_count: builtins.int
     """Number of products of answers with a reported impression."""
     clicks_without_impression: builtins.int
-    """Number of products clicked without a reported impression. They are in no rate."""
+    """Number of products clicked without a reported impression. They are not included in the rates."""
     conversions_without_impression: builtins.int
-    """Number of products bought within the window after a click, without a reported impression. They are in no rate."""
+    """Number of products bought within the window after a click, without a reported impression. They are not included in
+    the rates.
+    """
     @property
     def click_through(self) -> Global___Rate:
         """Share of impressions that were clicked."""
@@ -306,9 +308,11 @@ class PolicyEstimate(google.protobuf.message.Message):
     effective_sample_size: builtins.float
     """Effective sample size, (Σw)² / Σw²: number of impressions of the policy itself that would give the same precision."""
     support: builtins.float
-    """Mean weight. About 1 if everything that the policy shows had a chance to be shown; lower if part of it did not."""
+    """Mean weight. About 1 if all products that the policy would show had a chance of being shown; lower if some had
+    none.
+    """
     clip: builtins.float
-    """Maximum weight; greater weights were clipped to it."""
+    """Maximum weight. Greater weights were clipped to it."""
     clipped_share: builtins.float
     """Share of the impressions whose weight was clipped, 0 to 1."""
     refusal: builtins.str

@@ -37,7 +37,7 @@ class GetShopperProfileRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     language_code: builtins.str
-    """BCP 47 language of the texts: "en" or "zh". Other languages get English. Default: "en"."""
+    """BCP 47 language of the texts: "en" or "zh". For other languages, English is used. Default: "en"."""
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
         """The shopper. Required. For a merged visitor the profile of the user is returned."""
@@ -253,7 +253,7 @@ class Activity(google.protobuf.message.Message):
     purchase_count: builtins.int
     """Number of purchases."""
     text: builtins.str
-    """The affinity in a sentence."""
+    """The activity in a sentence."""
     @property
     def first_event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Time of the oldest event (UTC)."""
@@ -325,7 +325,7 @@ class GetProductProfileRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     language_code: builtins.str
-    """BCP 47 language of the texts: "en" or "zh". Other languages get English. Default: "en"."""
+    """BCP 47 language of the texts: "en" or "zh". For other languages, English is used. Default: "en"."""
     product_id: builtins.str
     """Id of the product. Required."""
     def __init__(
@@ -360,7 +360,7 @@ class ProductProfile(google.protobuf.message.Message):
     TEXTS_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     product_id: builtins.str
-    """Id of the product. Required."""
+    """Id of the product."""
     category_path: builtins.str
     """Category, levels joined by " > ". Empty if uncategorised."""
     brand: builtins.str
@@ -527,7 +527,7 @@ class ListSegmentsRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     language_code: builtins.str
-    """BCP 47 language of the texts: "en" or "zh". Other languages get English. Default: "en"."""
+    """BCP 47 language of the texts: "en" or "zh". For other languages, English is used. Default: "en"."""
     def __init__(
         self,
         *,

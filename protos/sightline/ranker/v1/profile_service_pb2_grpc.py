@@ -28,8 +28,8 @@ if _version_not_supported:
 class ProfileServiceStub(object):
     """Profiles of shoppers and products, in plain language, with their evidence.
 
-    Profiles are computed on request, from the shopper's current events and the serving model's data about products.
-    Nothing else is stored, so purged events leave no trace in them.
+    Profiles are computed on request, from the shopper's current events and the serving model's data about products. They
+    are not stored, so purged events leave no trace in them.
     """
 
     def __init__(self, channel):
@@ -63,8 +63,8 @@ class ProfileServiceStub(object):
 class ProfileServiceServicer(object):
     """Profiles of shoppers and products, in plain language, with their evidence.
 
-    Profiles are computed on request, from the shopper's current events and the serving model's data about products.
-    Nothing else is stored, so purged events leave no trace in them.
+    Profiles are computed on request, from the shopper's current events and the serving model's data about products. They
+    are not stored, so purged events leave no trace in them.
     """
 
     def GetShopperProfile(self, request, context):
@@ -132,8 +132,8 @@ def add_ProfileServiceServicer_to_server(servicer, server):
 class ProfileService(object):
     """Profiles of shoppers and products, in plain language, with their evidence.
 
-    Profiles are computed on request, from the shopper's current events and the serving model's data about products.
-    Nothing else is stored, so purged events leave no trace in them.
+    Profiles are computed on request, from the shopper's current events and the serving model's data about products. They
+    are not stored, so purged events leave no trace in them.
     """
 
     @staticmethod

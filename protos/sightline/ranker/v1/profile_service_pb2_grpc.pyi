@@ -92,8 +92,8 @@ _ProfileServiceListSegmentsType = typing_extensions.TypeVar(
 class ProfileServiceStub(typing.Generic[_ProfileServiceGetShopperProfileType, _ProfileServiceGetProductProfileType, _ProfileServiceSetShopperAttributesType, _ProfileServiceListSegmentsType]):
     """Profiles of shoppers and products, in plain language, with their evidence.
 
-    Profiles are computed on request, from the shopper's current events and the serving model's data about products.
-    Nothing else is stored, so purged events leave no trace in them.
+    Profiles are computed on request, from the shopper's current events and the serving model's data about products. They
+    are not stored, so purged events leave no trace in them.
     """
 
     @typing.overload
@@ -176,8 +176,8 @@ ProfileServiceAsyncStub: typing_extensions.TypeAlias = ProfileServiceStub[
 class ProfileServiceServicer(metaclass=abc.ABCMeta):
     """Profiles of shoppers and products, in plain language, with their evidence.
 
-    Profiles are computed on request, from the shopper's current events and the serving model's data about products.
-    Nothing else is stored, so purged events leave no trace in them.
+    Profiles are computed on request, from the shopper's current events and the serving model's data about products. They
+    are not stored, so purged events leave no trace in them.
     """
 
     @abc.abstractmethod

@@ -112,7 +112,7 @@ class RankRequest(google.protobuf.message.Message):
 
     @property
     def diversity(self) -> Global___Diversity:
-        """Rules that reorder products after scoring. If unset, none."""
+        """Rules that reorder products after scoring. If unset, there are none."""
 
     @property
     def photo_vectors(self) -> Global___PhotoVectors:
@@ -147,7 +147,7 @@ class RankRequest(google.protobuf.message.Message):
 
     @property
     def controls(self) -> Global___Controls:
-        """Pins, boosts and burials. If unset, none."""
+        """Pins, boosts and burials. If unset, there are none."""
 
     def __init__(
         self,
@@ -233,13 +233,13 @@ class Control(google.protobuf.message.Message):
     name: builtins.str
     """Name in records, 1 to 129 characters."""
     place: builtins.int
-    """Pins the first product to this place, 1 to 200, and the others behind it."""
+    """Pins the first product to this place, 1 to 200, and the others after it."""
     boost: builtins.float
     """Boost, more than 0, at most 10. Added to the relevance, which is the raw score scaled from 0 (lowest of the best
     100 that are not pinned) to 1 (highest).
     """
     bury: builtins.bool
-    """Places the products behind all others."""
+    """Places the products after all others."""
     @property
     def candidates(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """Indexes of its products in `candidates`, from 0, without duplicates. For a pin, in the order of their places."""
@@ -817,7 +817,7 @@ class NominateRequest(google.protobuf.message.Message):
     """Maximum number of products in each list, 1 to 1,000. Default: 100."""
     accepts_vectors: builtins.bool
     """If true, the caller searches the index itself: for a large catalog the response then holds the shopper's `vectors`,
-    and only those products that such a search can't find. By default it holds products for a catalog of any size.
+    and only those products that the index search can't find. By default it holds products for a catalog of any size.
     """
     recommenders_only: builtins.bool
     """If true, omits the candidates by behaviour or popularity (`product_ids`, `vectors`)."""
@@ -841,7 +841,7 @@ class NominateRequest(google.protobuf.message.Message):
     def recommenders(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Recommenders by counts, which need no model. Each returns its own list of candidates. Up to 8:
         "co_view" (viewed in the same visits as the anchors), "co_purchase" (bought or put into the cart together with the
-        anchors), "trending" (more popular than usual of late), "best_sellers", "reorder" (bought before and due again),
+        anchors), "trending" (recently more popular than usual), "best_sellers", "reorder" (bought before and due again),
         "recently_viewed".
         Without anchors "co_view" uses the shopper's last products, and "co_purchase" those bought or put into the cart.
         """
@@ -1089,8 +1089,8 @@ class GiveReasonsRequest(google.protobuf.message.Message):
 
     @property
     def explored_places(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Indexes in `candidates`, from 0, of products that exploration moved up (CAUSE_EXPLORATION). Their first reason says
-        so.
+        """Indexes in `candidates`, from 0, of products that exploration moved up (CAUSE_EXPLORATION). Their first reason
+        states this.
         """
 
     @property

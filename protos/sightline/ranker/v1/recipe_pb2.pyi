@@ -133,8 +133,8 @@ class Recipe(google.protobuf.message.Message):
     style_dimension: builtins.int
     """Length of the visual style learned from photos of products, 0 to 512. 0 disables it. Default: 32."""
     style_scale: builtins.float
-    """Factor on what photos predict of the taste for products that no shopper likes yet, 0 to 100. 1: as learned. 0: off;
-    a model's recipe also has 0 if photos were found to predict nothing. Default: 1.
+    """Factor on the taste part as predicted from photos, for products that no shopper likes yet, 0 to 100. 1: as learned.
+    0: off; a model's recipe also has 0 if photos were found to have no predictive value. Default: 1.
     """
     item_item: Global___Recipe.ItemItem.ValueType
     """Item-to-item model."""

@@ -28,7 +28,7 @@ if _version_not_supported:
 
 class BackupServiceStub(object):
     """Backups of a catalog. Each is a folder with products, photos, vectors and index generations, in a format that is
-    independent of the engine. The setting RETRIEVER_BACKUPS names the place.
+    independent of the engine. The setting RETRIEVER_BACKUPS names their location.
     """
 
     def __init__(self, channel):
@@ -61,7 +61,7 @@ class BackupServiceStub(object):
 
 class BackupServiceServicer(object):
     """Backups of a catalog. Each is a folder with products, photos, vectors and index generations, in a format that is
-    independent of the engine. The setting RETRIEVER_BACKUPS names the place.
+    independent of the engine. The setting RETRIEVER_BACKUPS names their location.
     """
 
     def CreateBackup(self, request, context):
@@ -136,7 +136,7 @@ def add_BackupServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class BackupService(object):
     """Backups of a catalog. Each is a folder with products, photos, vectors and index generations, in a format that is
-    independent of the engine. The setting RETRIEVER_BACKUPS names the place.
+    independent of the engine. The setting RETRIEVER_BACKUPS names their location.
     """
 
     @staticmethod

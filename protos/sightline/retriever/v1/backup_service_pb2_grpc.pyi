@@ -92,7 +92,7 @@ _BackupServiceRestoreBackupType = typing_extensions.TypeVar(
 
 class BackupServiceStub(typing.Generic[_BackupServiceCreateBackupType, _BackupServiceListBackupsType, _BackupServiceDeleteBackupType, _BackupServiceRestoreBackupType]):
     """Backups of a catalog. Each is a folder with products, photos, vectors and index generations, in a format that is
-    independent of the engine. The setting RETRIEVER_BACKUPS names the place.
+    independent of the engine. The setting RETRIEVER_BACKUPS names their location.
     """
 
     @typing.overload
@@ -181,7 +181,7 @@ BackupServiceAsyncStub: typing_extensions.TypeAlias = BackupServiceStub[
 
 class BackupServiceServicer(metaclass=abc.ABCMeta):
     """Backups of a catalog. Each is a folder with products, photos, vectors and index generations, in a format that is
-    independent of the engine. The setting RETRIEVER_BACKUPS names the place.
+    independent of the engine. The setting RETRIEVER_BACKUPS names their location.
     """
 
     @abc.abstractmethod

@@ -63,7 +63,7 @@ class IndexParameters(google.protobuf.message.Message):
         KIND_UNSPECIFIED: IndexParameters._Kind.ValueType  # 0
         """Unspecified; treated as KIND_FLAT."""
         KIND_FLAT: IndexParameters._Kind.ValueType  # 1
-        """Compares every vector: exact, also with a filter; the time grows with the catalog. For up to about 10,000 photos
+        """Compares every vector. Exact, also with a filter; the time grows with the catalog. For up to about 10,000 photos
         of 1,280 dimensions on Milvus Lite, 100,000 on a server.
         """
         KIND_HNSW: IndexParameters._Kind.ValueType  # 2
@@ -75,7 +75,7 @@ class IndexParameters(google.protobuf.message.Message):
     KIND_UNSPECIFIED: IndexParameters.Kind.ValueType  # 0
     """Unspecified; treated as KIND_FLAT."""
     KIND_FLAT: IndexParameters.Kind.ValueType  # 1
-    """Compares every vector: exact, also with a filter; the time grows with the catalog. For up to about 10,000 photos
+    """Compares every vector. Exact, also with a filter; the time grows with the catalog. For up to about 10,000 photos
     of 1,280 dimensions on Milvus Lite, 100,000 on a server.
     """
     KIND_HNSW: IndexParameters.Kind.ValueType  # 2
@@ -89,9 +89,9 @@ class IndexParameters(google.protobuf.message.Message):
     kind: Global___IndexParameters.Kind.ValueType
     """Kind of index. Default: flat."""
     m: builtins.int
-    """HNSW: links of a node, 4 to 64. Default: 16."""
+    """HNSW: number of links of a node, 4 to 64. Default: 16."""
     ef_construction: builtins.int
-    """HNSW: candidates while building, 8 to 512. Default: 200."""
+    """HNSW: number of candidates while building the graph, 8 to 512. Default: 200."""
     ef: builtins.int
     """HNSW: minimum number of candidates of a search, 1 to 32,768. Default: 128. A search for more products, or with a
     filter that few products pass, uses more.

@@ -121,7 +121,7 @@ class IndexServiceServicer(object):
     def ActivateGeneration(self, request, context):
         """Makes a generation the active one of its space. The previous one stays loaded for a rollback. Rejected with
         GENERATION_NOT_VERIFIED unless a backfill has ended, its newest verification passed and no write has waited for it
-        for more than 30 s, or `force` is set. No effect on the active generation. GENERATION_NOT_FOUND.
+        for more than 30 s, or `force` is set. Has no effect if the generation is already active. GENERATION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

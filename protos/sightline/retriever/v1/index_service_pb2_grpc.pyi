@@ -235,7 +235,7 @@ class IndexServiceStub(typing.Generic[_IndexServiceCreateGenerationType, _IndexS
     ActivateGeneration: _IndexServiceActivateGenerationType
     """Makes a generation the active one of its space. The previous one stays loaded for a rollback. Rejected with
     GENERATION_NOT_VERIFIED unless a backfill has ended, its newest verification passed and no write has waited for it
-    for more than 30 s, or `force` is set. No effect on the active generation. GENERATION_NOT_FOUND.
+    for more than 30 s, or `force` is set. Has no effect if the generation is already active. GENERATION_NOT_FOUND.
     """
 
     RollbackGeneration: _IndexServiceRollbackGenerationType
@@ -335,7 +335,7 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
         """Makes a generation the active one of its space. The previous one stays loaded for a rollback. Rejected with
         GENERATION_NOT_VERIFIED unless a backfill has ended, its newest verification passed and no write has waited for it
-        for more than 30 s, or `force` is set. No effect on the active generation. GENERATION_NOT_FOUND.
+        for more than 30 s, or `force` is set. Has no effect if the generation is already active. GENERATION_NOT_FOUND.
         """
 
     @abc.abstractmethod

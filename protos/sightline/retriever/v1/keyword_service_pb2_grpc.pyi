@@ -63,11 +63,11 @@ class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType]):
 
     SearchKeywords: _KeywordServiceSearchKeywordsType
     """Returns products whose title, category, brand, tags or attributes match words of a text and that pass a filter,
-    ordered by BM25 or the database's full-text rank. Reads the record only: no index and no model is needed, and every
-    write is visible immediately. Words are folded to lower case without accents. If no word matches, the response is
-    empty. In the response `similarities` are the match of words, 0 to 1; `image_ids`, `space` and `freshness` are not
-    set. Stages: "words" and "hydrate". FILTER_INVALID, KEYWORDS_INVALID (no text, or more than 4,096 characters),
-    STAGE_DEADLINE.
+    ordered by BM25 or the database's full-text rank. Reads the record only, so it needs no index and no model, and
+    every write is visible immediately. Words are folded to lower case without accents. If no word matches, the
+    response is empty. In the response, `similarities` holds the match of words, 0 to 1; `image_ids`, `space` and
+    `freshness` are not set. Stages: "words" and "hydrate". FILTER_INVALID, KEYWORDS_INVALID (no text, or more than
+    4,096 characters), STAGE_DEADLINE.
     """
 
 KeywordServiceAsyncStub: typing_extensions.TypeAlias = KeywordServiceStub[
@@ -87,11 +87,11 @@ class KeywordServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.vector_service_pb2.SearchResponse, collections.abc.Awaitable[sightline.retriever.v1.vector_service_pb2.SearchResponse]]:
         """Returns products whose title, category, brand, tags or attributes match words of a text and that pass a filter,
-        ordered by BM25 or the database's full-text rank. Reads the record only: no index and no model is needed, and every
-        write is visible immediately. Words are folded to lower case without accents. If no word matches, the response is
-        empty. In the response `similarities` are the match of words, 0 to 1; `image_ids`, `space` and `freshness` are not
-        set. Stages: "words" and "hydrate". FILTER_INVALID, KEYWORDS_INVALID (no text, or more than 4,096 characters),
-        STAGE_DEADLINE.
+        ordered by BM25 or the database's full-text rank. Reads the record only, so it needs no index and no model, and
+        every write is visible immediately. Words are folded to lower case without accents. If no word matches, the
+        response is empty. In the response, `similarities` holds the match of words, 0 to 1; `image_ids`, `space` and
+        `freshness` are not set. Stages: "words" and "hydrate". FILTER_INVALID, KEYWORDS_INVALID (no text, or more than
+        4,096 characters), STAGE_DEADLINE.
         """
 
 def add_KeywordServiceServicer_to_server(servicer: KeywordServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

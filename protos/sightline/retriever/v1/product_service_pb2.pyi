@@ -173,8 +173,8 @@ class BatchGetProductsRequest(google.protobuf.message.Message):
 
     @property
     def title_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Products whose titles are requested, regardless of the filter, up to 1,000: those that reasons mention. One call
-        then serves a page and its reasons.
+        """Products whose titles are requested, regardless of the filter, up to 1,000, such as those mentioned in reasons. One
+        call then serves a page and its reasons.
         """
 
     def __init__(
@@ -208,7 +208,9 @@ class BatchGetProductsResponse(google.protobuf.message.Message):
     TITLES_FIELD_NUMBER: builtins.int
     CATALOG_PRODUCT_COUNT_FIELD_NUMBER: builtins.int
     catalog_product_count: builtins.int
-    """Number of products of the catalog, for the price of later requests. 0: unknown, as it is not held in memory."""
+    """Number of products in the catalog, to estimate the cost of later requests. 0: unknown, because the catalog is not
+    held in memory.
+    """
     @property
     def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.product_pb2.Product]:
         """With PRODUCT_VIEW_FULL: the products, in the requested order."""

@@ -127,7 +127,7 @@ class ProductServiceServicer(object):
 
     def CountFacets(self, request, context):
         """Counts the products that pass a filter by the values of some fields. COLUMNS_UNAVAILABLE if the catalog's columns
-        are not in memory, or not yet.
+        are not, or not yet, in memory.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -339,7 +339,7 @@ class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _Prod
 
     CountFacets: _ProductServiceCountFacetsType
     """Counts the products that pass a filter by the values of some fields. COLUMNS_UNAVAILABLE if the catalog's columns
-    are not in memory, or not yet.
+    are not, or not yet, in memory.
     """
 
     DeleteProducts: _ProductServiceDeleteProductsType
@@ -463,7 +463,7 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.product_service_pb2.CountFacetsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.CountFacetsResponse]]:
         """Counts the products that pass a filter by the values of some fields. COLUMNS_UNAVAILABLE if the catalog's columns
-        are not in memory, or not yet.
+        are not, or not yet, in memory.
         """
 
     @abc.abstractmethod

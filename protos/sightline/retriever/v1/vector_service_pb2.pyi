@@ -90,7 +90,9 @@ class SearchRequest(google.protobuf.message.Message):
     top_k: builtins.int
     """Maximum number of products, 1 to 1,000. Default: 100."""
     include_query_product: builtins.bool
-    """With `product_id` and products of a `blend`: if true, they may be in the response. By default they are excluded."""
+    """If true, the response may contain the query's own products (`product_id`, products of a `blend`). By default they
+    are excluded.
+    """
     min_index_token: builtins.str
     """The search waits until the index holds this write, or fails with STAGE_DEADLINE; it also waits for a space's first
     index. It waits until the caller's deadline, or 10 s without one. If empty, it does not wait.
@@ -176,7 +178,7 @@ class BlendPart(google.protobuf.message.Message):
     product_id: builtins.str
     """The photos of this product in `space`. It is excluded from the response unless `include_query_product` is set."""
     weight: builtins.float
-    """Weight, −100 to 100, not 0. Negative: results are to be unlike it."""
+    """Weight, −100 to 100, not 0. Negative: results should be unlike it."""
     @property
     def vector(self) -> sightline.common.v1.vector_pb2.Vector:
         """A vector of the space that is searched, with its version."""
@@ -212,7 +214,7 @@ class SearchResponse(google.protobuf.message.Message):
     DEGRADATIONS_FIELD_NUMBER: builtins.int
     NEAREST_COSINES_FIELD_NUMBER: builtins.int
     plan: builtins.str
-    """How the search was executed, in one line for people, without a fixed format. Every row of a small generation
+    """How the search was executed, in one human-readable line without a fixed format. Every row of a small generation
     compared by the retriever: "in memory, 3068 rows compared". Every row compared by the engine: "flat, 2 rounds, 400
     rows". A graph search: "graph ef 8000, 1 round, 100 rows, about 5% pass". Only rows that pass, compared by the
     engine: "compared by the engine in 4 slices, 1 round, 100 rows, about 15% pass"; or by the retriever: "exact over
@@ -524,8 +526,8 @@ class CountResponse(google.protobuf.message.Message):
     outbox: builtins.int
     """Number of writes that the index does not hold yet."""
     advice: builtins.str
-    """Recommended action if the space has outgrown its kind of search, in one line for people: it has more rows than the
-    retriever compares in memory, and the engine compares all rows in Python. Empty if none.
+    """Recommended action if the space has outgrown its kind of search, in one human-readable line: it has more rows than
+    the retriever compares in memory, and the engine compares all rows in Python. Empty if none.
     """
     @property
     def space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:

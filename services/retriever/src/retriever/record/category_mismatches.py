@@ -74,8 +74,8 @@ def judge(
 def read_mismatches(
     connection: Connection, catalog_id: str, products: Sequence[Product]
 ) -> dict[str, CategoryMismatch]:
-    """Return by product the mismatch whose category is least probable; of equals, the first
-    photo's."""
+    """Return, by product, the mismatch with the least probable category; among equals, that of the
+    first photo."""
     held = {product.content.product_id: product.content for product in products}
     worst: dict[str, tuple[float, int, CategoryMismatch]] = {}
     for row in look_up(connection, _OF_PRODUCTS, held, {"catalog_id": catalog_id}):

@@ -104,7 +104,7 @@ def holds(part: Part) -> sa.ColumnElement[bool]:
 def _within(path: str) -> sa.ColumnElement[bool]:
     """Return a condition for a category and those below it.
 
-    Those below continue the path with the separator, which ends in " ".
+    The paths of those below continue with the separator, which ends in " ".
     """
     below, category = path + categories.SEPARATOR, products.c.category
     end = below[:-1] + chr(ord(below[-1]) + 1)

@@ -116,7 +116,7 @@ def generation_values(generation: Generation) -> dict[str, Any]:
     values = {each.name: getattr(generation, each.name, None) for each in generations.columns}
     values["metric"] = parameters.pop("metric")
     if not parameters["partitions"]:
-        del parameters["partitions"]  # readable by releases without verification
+        del parameters["partitions"]  # omitted for earlier releases, which do not know it
     values["parameters"] = json.dumps(parameters)
     values["verification"] = verification_text(generation.verification)
     return values

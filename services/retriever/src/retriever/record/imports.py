@@ -270,7 +270,7 @@ def _progress(row: sa.Row[Any]) -> ImportProgress:
 
 
 def _bounded(error: ServiceError) -> ServiceError:
-    """Cut an error to the stored size: a hostile row can't fill the disk with its violations."""
+    """Truncate an error, so that a malicious row can't fill the disk with its violations."""
     if error.code in PASSING:
         return error
     return BY_CODE[error.code](

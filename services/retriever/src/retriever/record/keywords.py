@@ -1,9 +1,9 @@
 """The words of products, and the products that match given words.
 
 A product's words are written in the product's own transaction, and deleted with it. The store's own
-full-text search returns products that have any of the given words, the best first (SQLite: BM25 of
+full-text search returns products that have any of the given words, best first (SQLite: BM25 of
 FTS5; PostgreSQL: ts_rank of each word × the word's rarity). Their final score is computed from
-their words (domain/words.py), equally on both stores and within each catalog alone.
+their words (domain/words.py), in the same way on both stores, and from this catalog only.
 
 The store's index prefixes each word with the catalog's id (`_term`), so that a search reads only
 the postings of its own catalog.

@@ -222,7 +222,7 @@ class Batch:
         return Stored(content.product_id, etag, content.image_ids)
 
     def touch(self, product_id: str) -> None:
-        """Mark a product, if it exists, as just written whole."""
+        """Mark a product, if it exists, as written whole by this write."""
         self._touched.append(product_id)
 
     def _wrong_parent(self, content: ProductContent, path: str) -> ProductInvalid | None:

@@ -41,10 +41,10 @@ def check(row: Row, image_ids: Sequence[str]) -> None:
         content = _content(row, image_ids)
         whole = row["etag"] in content_etags(content)
     except (ServiceError, ValueError, TypeError, RecursionError) as error:
-        raise BackupDamaged("tables/products.parquet", "holds what is no product") from error
+        raise BackupDamaged("tables/products.parquet", "contains a malformed product") from error
     times = (row["create_time"], row["update_time"])
     if not whole or not all(0 <= time < 2**62 for time in times):
-        raise BackupDamaged("tables/products.parquet", "holds a product that its etag is not of")
+        raise BackupDamaged("tables/products.parquet", "contains a product with a wrong etag")
 
 
 def _content(row: Row, image_ids: Sequence[str]) -> ProductContent:
@@ -75,7 +75,7 @@ def _drafted(field: Field, value: Any) -> Any:
         case _:
             return value
     if not own:
-        raise ValueError("not the record's own JSON")
+        raise ValueError("not JSON that the record could have written")
     return value
 
 

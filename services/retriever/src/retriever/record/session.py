@@ -1,6 +1,6 @@
 """Writes to one catalog within one transaction: numbers, offers, vectors, deletions.
 
-Whole products and changes of them are written by `batch`.
+`product_batch` writes whole products and changes of them.
 """
 
 import json
@@ -112,7 +112,7 @@ class Session:
             self.connection.execute(sa.insert(tables.product_images), placed)
 
     def touch(self, product_ids: Sequence[str]) -> None:
-        """Mark those of the products that exist as just written whole."""
+        """Mark those of the products that exist as written whole by this write."""
         c = tables.products.c
         for chunk in statements.chunks(product_ids):
             self.connection.execute(
@@ -168,7 +168,8 @@ class Session:
             return ImageNotFound() if write.product_id in existing else ProductNotFound()
 
         outcomes = [failure(write) for write in writes]
-        gone = self.taken_down(write.image_id for write in writes)  # while they were embedded
+        # Photos may have been taken down while they were embedded.
+        gone = self.taken_down(write.image_id for write in writes)
         found = zip(writes, outcomes, strict=True)
         taken = [w for w, failed in found if failed is None and w.image_id not in gone]
         self._put_vectors(generation, taken, users)
@@ -252,7 +253,7 @@ class Session:
         self.note(entries)
 
     def _embedded(self, generation: Generation, image_ids: Sequence[str]) -> dict[str, int]:
-        """Delete pending rows of photos or products. Return, by id, the commits that made them."""
+        """Delete pending rows of photos or products. Return, by id, the commits that added them."""
         waited: dict[str, int] = {}
         for chunk in statements.chunks(image_ids):
             gone = (

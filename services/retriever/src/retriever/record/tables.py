@@ -96,8 +96,8 @@ keywords = sa.Table(
     sa.Index("keywords_product", "catalog_id", "product_id", unique=True),
 )
 """The words of products, separated by spaces (domain/words.py). The store's full-text search uses
-them: on SQLite a table `keywords_index` that triggers keep, on PostgreSQL a column `terms` (and
-`words`, by which replicas of 0.9 search)."""
+them: on SQLite a table `keywords_index` that triggers maintain, on PostgreSQL a column `terms` (and
+`words`, which replicas of release 0.9 search)."""
 
 ENGINES_OWN = (
     "keywords_index",
@@ -106,7 +106,7 @@ ENGINES_OWN = (
     "keywords.terms",
     "keywords_terms",
 )
-"""Objects that migrations make on one kind of store only: tables, columns (table.column),
+"""Objects that migrations create on one kind of store only: tables, columns (table.column),
 indexes."""
 
 images = sa.Table(
@@ -263,7 +263,8 @@ unnamed = sa.Table(
     *_keys("catalog_id", "image_id"),
     *_values("since", kind=_Number),
 )
-"""Photos without a product at the worker's last check, recorded or only stored, and since when."""
+"""Photos without a product at the worker's last check, and since when. Some are not recorded, only
+stored."""
 
 imports = sa.Table(
     "imports",

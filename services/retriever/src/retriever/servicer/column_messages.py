@@ -18,7 +18,7 @@ from sightline_rules.fields import CANDIDATE
 from sightline_rules.kinds import FieldKind
 
 KEPT = 20_000
-"""Number of cached messages of tag and attribute lists, which many products share."""
+"""Maximum number of cached messages of tag and attribute lists, which many products share."""
 
 _NOTHING = frozenset({"", "[]", NONE})
 
@@ -95,4 +95,4 @@ _ENCODED: Mapping[type[FieldKind], Callable[[str], Any]] = {
     kinds.AttributesKind: _attributes,
     kinds.ChoiceKind: AVAILABILITY_NUMBER.__getitem__,
 }
-"""Messages of cells that are not messages themselves, by kind."""
+"""By kind of field, the function that converts a cell to its message. Other cells need none."""

@@ -66,7 +66,7 @@ def _violations(messages: Sequence[facet_pb2.FacetRequest]) -> Iterator[FieldVio
     for place, each in enumerate(messages):
         path = f"facets[{place}]"
         if each.field in seen and each.field != "category":
-            yield FieldViolation(f"{path}.field", "is asked for twice")
+            yield FieldViolation(f"{path}.field", "is requested twice")
         seen.add(each.field)
         yield from _field_violations(each, path)
         if not 0 <= each.top_k <= MOST_VALUES:
@@ -77,17 +77,17 @@ def _field_violations(each: facet_pb2.FacetRequest, path: str) -> Iterator[Field
     try:
         kind: FieldKind | None = filter_checks.kind_of(each.field, f"{path}.field")
         countable = each.field in _COUNTED or each.field.startswith(ATTRIBUTES)
-        description = f"can't be counted; there are {', '.join(_COUNTED)} and {ATTRIBUTES}<key>"
+        description = f"can't be counted; countable: {', '.join(_COUNTED)} and {ATTRIBUTES}<key>"
     except FilterInvalidError as error:
         kind, countable, description = None, False, error.description
     if not countable:
         yield FieldViolation(f"{path}.field", description)
     if each.category_path and not isinstance(kind, CategoryKind):
-        yield FieldViolation(f"{path}.category_path", "goes with category only")
+        yield FieldViolation(f"{path}.category_path", "applies to category only")
     if each.price_bounds and not isinstance(kind, MoneyKind):
-        yield FieldViolation(f"{path}.price_bounds", "goes with price only")
+        yield FieldViolation(f"{path}.price_bounds", "applies to price only")
     if each.number_bounds and not isinstance(kind, NumberKind):
-        yield FieldViolation(f"{path}.number_bounds", "goes with numbers only")
+        yield FieldViolation(f"{path}.number_bounds", "applies to numbers only")
     try:
         categories.check_path(each.category_path)
     except categories.CategoryInvalidError as error:
@@ -101,12 +101,12 @@ def _number_violations(bounds: Sequence[float], path: str) -> Iterator[FieldViol
     if not all(map(isfinite, bounds)):
         yield FieldViolation(path, "must be finite")
     elif list(bounds) != sorted(set(bounds)):
-        yield FieldViolation(path, "must rise")
+        yield FieldViolation(path, "must be in ascending order")
 
 
 def _count_violations(bounds: Sequence[object], path: str) -> Iterator[FieldViolation]:
     if len(bounds) > MOST_BOUNDS:
-        yield FieldViolation(path, f"has {len(bounds)} entries; at most {MOST_BOUNDS} are taken")
+        yield FieldViolation(path, f"has {len(bounds)} entries; at most {MOST_BOUNDS} are allowed")
 
 
 def _price_violations(bounds: Sequence[money_pb2.Money], path: str) -> Iterator[FieldViolation]:
@@ -123,10 +123,10 @@ def _price_violations(bounds: Sequence[money_pb2.Money], path: str) -> Iterator[
             yield FieldViolation(at, error.description)
             return
     if len({each.currency for each in read}) > 1:
-        yield FieldViolation(path, "must be of one currency")
+        yield FieldViolation(path, "must all have the same currency")
     micros = [each.micros for each in read]
     if micros != sorted(set(micros)):
-        yield FieldViolation(path, "must rise")
+        yield FieldViolation(path, "must be in ascending order")
 
 
 def _asked(each: facet_pb2.FacetRequest) -> AskedFacet:

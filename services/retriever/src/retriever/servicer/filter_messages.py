@@ -27,7 +27,7 @@ def required_condition(message: filter_pb2.Filter) -> filters.Filter:
 
 
 def rejection(product_id: str, found: Rejection) -> product_service_pb2.Rejection:
-    """Return the error for an invalid filter."""
+    """Return the message of why a product does not pass a filter."""
     fields = common_fields(product_service_pb2.Rejection.DESCRIPTOR, found)
     return product_service_pb2.Rejection(**fields, product_id=product_id)
 

@@ -41,7 +41,7 @@ JOB_OWNER = "retriever/"
 
 
 def value_of(values: Mapping[int, E], number: int, field: str) -> E:
-    """Return the value of a proto's number. Raise RequestInvalid if it has none."""
+    """Return the value of a proto enum's number. Raise RequestInvalid if it is unknown."""
     if number not in values:
         raise RequestInvalid.at(field, "is not one of the known values")
     return values[number]
@@ -69,7 +69,7 @@ def job(found: Job) -> job_pb2.Job:
 
 
 def timings(stages: Iterable[Stage]) -> list[answer_pb2.StageTiming]:
-    """Return the seconds of each stage, summed by name."""
+    """Return the duration of each stage, summed by name, with its first start."""
     sums: dict[str, tuple[float, float]] = {}
     for stage in stages:
         start, total = sums.get(stage.name, (stage.start, 0.0))

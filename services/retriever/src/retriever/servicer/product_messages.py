@@ -62,7 +62,7 @@ def draft(product: product_pb2.Product) -> ProductDraft:
 
 
 def _reader(kind: FieldKind) -> Callable[[Any], Any]:
-    """Return the function from a field's value in a message to the value in a draft."""
+    """Return the function that converts a field's value in a message to its value in a draft."""
     match kind:
         case kinds.CategoryKind() | kinds.TextsKind():
             return tuple
@@ -168,7 +168,7 @@ def _encoder(kind: FieldKind) -> Encoder:
 
 
 def _writer(fields: Sequence[Field]) -> Callable[[ProductContent], dict[str, Any]]:
-    """Return the function from a product's content to the messages of the fields that it has."""
+    """Return the function that converts a product's content to messages of its set fields."""
     bound = tuple((field.wire, _encoder(field.kind)) for field in fields)
     take = attrgetter("product_id", *(name for name, _ in bound))
 

@@ -26,7 +26,7 @@ from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 
 MOST_ROWS = 10_000
-"""Number of cached product messages, some 20 MB."""
+"""Maximum number of cached product messages, about 20 MB."""
 
 
 class ProductRecord(CatalogRecord, ImportRecord, DeletionRecord, ColumnRecord, Protocol):

@@ -34,7 +34,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
     catalogs: Collection[str]
     searcher: Searcher
     breaker: CollectionBreaker
-    """Breaker of the engine; open while it is lost."""
+    """Circuit breaker of the engine; open while the engine is unavailable."""
     index_seconds: float
     """Timeout of the engine for calls without a deadline, in seconds."""
     watchdog: Watchdog

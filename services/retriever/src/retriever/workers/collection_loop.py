@@ -32,7 +32,7 @@ BUSY_SECONDS = 0.25
 """Minimum seconds between two applications of changes while more items are pending than fit one
 embedding call: a step costs 10 ms for one row or a hundred."""
 INDEXING = "index"
-"""See servicekit.liveness."""
+"""Name of the loop for servicekit.liveness."""
 
 APPLIED = Counter("sightline_index_applied_rows_total", "Rows written or deleted.", ("space",))
 DRIFT = Counter(
@@ -54,7 +54,7 @@ class CollectionStatus:
     checked: float = 0.0
     flushed: float = 0.0
     unflushed: int = 0
-    """Rows written since then."""
+    """Rows written since the last flush."""
     written: float = 0.0
     applied: float = 0.0
     """Time of the last application of changes. 0 if more changes may be waiting."""
@@ -62,7 +62,7 @@ class CollectionStatus:
     compared: float = 0.0
     """Start time of the last successful comparison with the record."""
     fixed: int = 0
-    """Rows that it wrote or deleted."""
+    """Rows that this comparison wrote or deleted."""
     former_dropped: bool = False
     """True if collections of earlier shapes are out of the engine."""
     check: asyncio.Task[None] | None = None
@@ -93,7 +93,8 @@ class IndexLoop:
     async def step(self) -> bool:
         """Make a step for each collection. Return whether there may be more to do.
 
-        Where nothing was written, the record is asked once and the engine once a second.
+        If nothing was written, a step reads the record once, and checks the engine at most once
+        per second.
         """
         worked = False
         ready = []
@@ -116,7 +117,7 @@ class IndexLoop:
                 status.looked = 0.0
 
     def _suspect(self, status: CollectionStatus) -> None:
-        """Compare a collection that was missing, and check what else the engine lost."""
+        """Schedule a comparison of a collection that was missing, and checks of all collections."""
         status.wants_check = True
         for each in self._statuses.values():
             each.looked = 0.0
@@ -139,7 +140,7 @@ class IndexLoop:
     async def _try(self, key: str, status: CollectionStatus, step: Awaitable[bool]) -> bool:
         """Make a step for one collection; its failures are retried later and do not delay
         others."""
-        LIVENESS.report(INDEXING)  # an unavailable engine fails for each in turn
+        LIVENESS.report(INDEXING)  # calls to an unavailable engine time out one by one
         try:
             worked = await step
         except (ServiceError, *LOST) as error:
@@ -151,7 +152,8 @@ class IndexLoop:
         return worked
 
     async def follow(self, outstanding: Outstanding, status: CollectionStatus) -> bool:
-        """Apply changes to one collection, or other due work. Return whether there are more."""
+        """Apply changes to one collection, or do other due work. Return whether there may be more
+        changes."""
         generation = outstanding.generation
         if not has_present_shape(generation):
             self._beside(generation, status, lambda: self._reshape(generation))
@@ -202,11 +204,12 @@ class IndexLoop:
         status: CollectionStatus,
         step: Callable[[], Awaitable[bool]],
     ) -> None:
-        """Make a step beside those for other collections: refilling a large one takes minutes."""
+        """Run a step concurrently with those for other collections: refilling a large one takes
+        minutes."""
 
         async def work() -> None:
             await self._try(generation.collection, status, step())
-            self.wakes.changes.set()  # changes that arrived meanwhile
+            self.wakes.changes.set()  # changes may have arrived meanwhile
 
         status.check = self.tasks.start(work())
 

@@ -25,12 +25,15 @@ SPACE_LOOK_SECONDS = 5.0
 """Seconds between two reads of the embedder's versions: the maximum delay until a generation of a
 new version can be created."""
 EMBEDDING = "embedding"
-"""See servicekit.liveness; of each version, too, while a step of it is under way."""
+"""Name of the loop for servicekit.liveness. A running step of a version is reported too, under this
+name and the version."""
 EMBED_CALLS = 4
 """Calls to the embedder in one step; due items are read once for all of them."""
 
 EMBEDDED = Counter("sightline_index_embedded_total", "Photos and texts embedded.", ("space",))
-EMBED_FAILED = Counter("sightline_index_embed_failed_total", "Attempts failed.", ("space",))
+EMBED_FAILED = Counter(
+    "sightline_index_embed_failed_total", "Failed attempts to embed a photo or text.", ("space",)
+)
 MISMATCH = Gauge(
     "sightline_space_version_mismatch",
     "1 while the embedder does not serve a version that a live generation holds.",
@@ -46,23 +49,23 @@ class EmbeddingLoop:
     wakes: Wakes
     tasks: Tasks
     busy: set[str] = field(default_factory=set)
-    """Versions of which the last step was at least one full call: as in an import."""
+    """Versions whose last step filled at least one call, as during an import."""
     failures: KeyedBackoff = field(default_factory=lambda: KeyedBackoff(0.2, 5.0))
     _offers: dict[str, tuple[float, list[EmbeddingSpace]]] = field(default_factory=dict)
-    """Versions that the embedder serves, and the time of asking, by catalog."""
+    """By catalog, the time of the last read, and the versions that the embedder serves."""
     _categories: dict[tuple[str, str, str], frozenset[CategoryPath]] = field(default_factory=dict)
-    """The categories that versions know, by catalog, space and version."""
+    """Categories of the classification heads, by catalog, space and version."""
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    """Steps under way, by the generation and version that they embed."""
+    """Running steps, by catalog, space and version."""
 
     async def step(self) -> bool:
-        """Begin a step of each version that is not under way and has photos or texts pending."""
+        """Start a step of each version that has pending photos or texts and no running step."""
         live: defaultdict[str, list[Outstanding]] = defaultdict(list)
         for outstanding in await self.worker.record.outstanding(self.worker.catalogs):
             live[outstanding.generation.catalog_id].append(outstanding)
         for catalog in self.worker.catalogs:
             if self.failures.ready(catalog):
-                # An unavailable embedder fails for each in turn.
+                # Calls to an unavailable embedder time out one by one.
                 LIVENESS.report(EMBEDDING)
                 try:
                     await self._embed_catalog(catalog, live[catalog])
@@ -92,8 +95,8 @@ class EmbeddingLoop:
                 self.failures.fail(key, EmbedderUnavailable())
 
     def _begin(self, outstanding: Outstanding, offers: Sequence[EmbeddingSpace]) -> None:
-        """Begin a step of one version beside those of others: texts do not wait for a photo
-        model."""
+        """Start a step of one version concurrently with those of others, so that texts do not wait
+        for a photo model."""
         target = outstanding.generation
         key = f"{target.catalog_id} {target.space} {target.space_version}"
         running = self._running.get(key)
@@ -110,7 +113,10 @@ class EmbeddingLoop:
             await self._embed(key, target, offers)
 
     async def _embed(self, key: str, target: Generation, offers: Sequence[EmbeddingSpace]) -> None:
-        """Embed some photos or texts with a version; one that is not served holds up no other."""
+        """Embed some photos or texts with a version.
+
+        A version that is not served does not delay others.
+        """
         options = self.worker.options
         batch = options.worker_embed_texts if target.of_texts else options.worker_embed_batch
         try:
@@ -148,8 +154,10 @@ class EmbeddingLoop:
             self.wakes.photos.set()  # there may be more
 
     async def _known(self, target: Generation, offer: EmbeddingSpace) -> frozenset[CategoryPath]:
-        """Return the categories that a version's head knows, asked once; empty without a head, or
-        if they can't be read now."""
+        """Return the categories of a version's classification head, read once.
+
+        Empty without a head, or if they can't be read now.
+        """
         if not offer.categories:
             return frozenset()
         key = target.catalog_id, target.space, target.space_version
@@ -158,10 +166,11 @@ class EmbeddingLoop:
         return self._categories[key]
 
     async def _offered(self, catalog: str, live: list[Outstanding]) -> list[EmbeddingSpace]:
-        """Return the spaces that the embedder serves, asked again after a while and each failure.
+        """Return the spaces that the embedder serves.
 
-        They are stored for those who create generations. A space without an index gets one, which
-        joins those that are `live`.
+        They are read again after SPACE_LOOK_SECONDS and after each failure, and stored in the
+        record, which checks new generations against them. A space without an index gets a
+        generation, which is added to `live`.
         """
         known = self._offers.get(catalog)
         if known is not None and time.monotonic() - known[0] < SPACE_LOOK_SECONDS:

@@ -1,4 +1,4 @@
-"""The loop that runs jobs: deletions and copies one at a time, all others side by side."""
+"""The loop that runs jobs: deletions and copies one at a time, all others concurrently."""
 
 import asyncio
 import contextlib
@@ -30,8 +30,8 @@ SIDE_BY_SIDE = (
     *rebuild.KINDS,
     *space_fits.KINDS,
 )
-"""A backfill or a fit may take hours, and mostly waits. Deletions go one at a time, and so do
-backups and restores, which take disk and memory."""
+"""Kinds that run concurrently: a backfill or a fit may take hours, and mostly waits. Deletions run
+one at a time, and so do backups and restores, which need disk space and memory."""
 KINDS = (*deletions.KINDS, *backups.KINDS, *SIDE_BY_SIDE)
 VERIFY_PATIENCE_SECONDS = 60.0
 """Seconds that a verification waits for the embedder or the engine before it fails."""
@@ -49,20 +49,20 @@ class JobLoop:
     checks: rebuild.Checks
 
     async def do_next(self, kinds: Sequence[str]) -> bool:
-        """Do the oldest job of some kinds. Return whether there was one."""
+        """Run the oldest job of some kinds. Return whether there was one."""
         job = await self._claim(kinds)
         if job is None:
             return False
         try:
             await self._finish(job, await self._work_on(job))
         except (Unavailable, JobClaimLost):
-            raise  # continues after the claim expires, here or in another worker
+            raise  # another attempt starts after the claim expires, here or in another worker
         except Exception as error:
             await self._fail(job, error)
         return True
 
     async def begin_next(self) -> bool:
-        """Begin the oldest job of those that run side by side. Return whether there was one."""
+        """Start the oldest job of SIDE_BY_SIDE. Return whether there was one."""
         job = await self._claim(SIDE_BY_SIDE)
         if job is None:
             await self._tidy_up()
@@ -77,9 +77,9 @@ class JobLoop:
                 result = await self._patiently(job)
             await self._finish(job, result)
         except JobClaimLost:
-            log.warning("job lost", job=job.id, kind=job.kind)
+            log.warning("job lost to another worker", job=job.id, kind=job.kind)
         except Exception as error:
-            with contextlib.suppress(ServiceError):  # its claim expires, and it is started again
+            with contextlib.suppress(ServiceError):  # the claim expires, and the job restarts
                 await self._fail(job, error)
 
     async def _patiently(self, job: Job) -> Mapping[str, Any]:
@@ -97,7 +97,7 @@ class JobLoop:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _work_on(self, job: Job) -> Mapping[str, Any]:
-        """Do a job. Return its result."""
+        """Run a job. Return its result."""
         with tracing.job(job.kind, job.catalog_id, job.id):
             return await self._result(job)
 

@@ -1,4 +1,4 @@
-"""One worker at a time leads, by a lease in SQL; another one succeeds a dead leader."""
+"""Leader election by a lease in SQL: one worker leads; another takes over if it dies."""
 
 import asyncio
 import contextlib
@@ -14,12 +14,12 @@ log = get_logger()
 
 
 class Leadership:
-    """The lease, with the time until which it certainly holds by the process's own clock."""
+    """The leader's lease, and the time until which it certainly holds by this process's clock."""
 
     def __init__(self, lease: Lease, seconds: float) -> None:
         self._lease = lease
         self.seconds = seconds
-        """Of the lease."""
+        """Duration of the lease in seconds."""
         self._until = 0.0
 
     def left(self) -> float:

@@ -1,4 +1,4 @@
-"""The loops that run while a worker leads, and the look at the record that wakes them."""
+"""The loops that run while a worker leads, and the check of the record that wakes them."""
 
 import asyncio
 import contextlib
@@ -25,16 +25,16 @@ from servicekit.telemetry import get_logger
 
 NOTHING = Waiting(photos=False, changes=False, jobs=False)
 LOOK_SECONDS = 1.0
-"""Seconds between reads of an unchanged record, for work that falls due by the clock."""
+"""Seconds between reads of an unchanged record, for work that becomes due with time."""
 EMBED_TURN_SECONDS = 5.0
 INDEX_TURN_SECONDS = 1.0
-"""Seconds between turns of an idle loop, for work that is due by the clock."""
+"""Seconds between steps of an idle loop, for work that becomes due with time."""
 HASH_TURN_SECONDS = 60.0
-"""Seconds between searches for photos stored before photos were hashed."""
+"""Seconds between searches for photos that earlier releases stored without a hash."""
 LEADING = "leader"
-"""See servicekit.liveness: a worker that waits for its turn, or looks what there is to do."""
+"""Name for servicekit.liveness: the worker waits for the lease, or checks for work."""
 HASHED_PHOTOS = 8
-"""Photos hashed at a time, so that what comes meanwhile hardly waits."""
+"""Photos hashed at a time: few, so that other work hardly waits."""
 
 LEADS = Gauge("sightline_index_leader", "1 while this worker leads.")
 
@@ -42,7 +42,7 @@ log = get_logger()
 
 
 async def lead_in_turn(worker: Worker, stop: asyncio.Event) -> None:
-    """Lead whenever it is our turn, until `stop`."""
+    """Lead whenever this worker holds the lease, until `stop` is set."""
     leadership = worker.leadership
     stopped = asyncio.create_task(stop.wait())
     try:
@@ -82,7 +82,7 @@ async def lead(worker: Worker) -> None:
 
 
 class Loops:
-    """The loops of one time of leading."""
+    """The loops of one period of leadership."""
 
     def __init__(self, worker: Worker, tasks: Tasks) -> None:
         self._worker = worker
@@ -92,14 +92,15 @@ class Loops:
         self.indexing = IndexLoop(worker, self._wakes, tasks, self.embedding.busy)
         self.jobs = JobLoop(worker, tasks, self.indexing)
         self._quiet: tuple[int | None, float] = (None, 0.0)
-        """A version of the record in which nothing waited, and until when that is enough."""
+        """A version of the record without waiting work, and the time until which it is not read
+        again."""
         self._idle = True
-        """Whether nothing waited at the last look."""
+        """True if no work waited at the last check."""
 
     def start(self) -> None:
         """Start every loop."""
         wakes, jobs = self._wakes, self.jobs
-        wakes.others.set()  # what a worker left that was killed is tidied up
+        wakes.others.set()  # clean up after a killed worker
         poll = self._worker.options.worker_poll_seconds
         self._tasks.start(self._keep())
         for step, wake, turn, *alive in (
@@ -122,7 +123,7 @@ class Loops:
             self._tasks.stopping = True
 
     async def _look(self) -> bool:
-        """Wake who has work. One look for all, so that an idle worker costs next to nothing."""
+        """Wake the loops that have work. One check serves all, so an idle worker costs little."""
         if self.embedding.failures:
             self._wakes.photos.set()
         if self.indexing.failures:
@@ -147,7 +148,7 @@ class Loops:
         return False
 
     async def _hash(self) -> bool:
-        """Hash photos of before: a few, at once again only while nothing else is to be done."""
+        """Hash a few photos without a hash. Continue immediately only while no other work waits."""
         worker, worked = self._worker, False
         for catalog in worker.catalogs:
             hashed = await hash_photos(catalog, HASHED_PHOTOS, worker.record, worker.photos)

@@ -1,4 +1,4 @@
-"""Everything that runs while a worker leads, and how long failed work waits."""
+"""Tasks that run while a worker leads, and the backoff of failed work."""
 
 import asyncio
 import contextlib
@@ -14,23 +14,24 @@ log = get_logger()
 
 
 class Tasks:
-    """The tasks of one time of leading."""
+    """The tasks of one period of leadership."""
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
         self.stopping = False
-        """Cancelling is not enough: pymilvus calls asyncio.wait_for, which in Python 3.11 swallows
-        a cancellation that comes at the moment of the answer (python/cpython#86296)."""
+        """True when leadership has ended. Cancelling alone is not enough: pymilvus calls
+        asyncio.wait_for, which in Python 3.11 swallows a cancellation that arrives together with
+        the answer (python/cpython#86296)."""
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task.
 
-        Raises CancelledError when leading is over and the caller's own cancellation was swallowed
-        (see `stopping`).
+        Raises CancelledError if leadership has ended and the caller's own cancellation was
+        swallowed (see `stopping`).
         """
         try:
             return self._group.create_task(work)
-        except RuntimeError:  # the group takes no more tasks
+        except RuntimeError:  # the group accepts no more tasks
             work.close()
             raise asyncio.CancelledError from None
 
@@ -41,13 +42,17 @@ class Tasks:
         turn: float | None,
         alive: str = "",
     ) -> None:
-        """Take steps: at once while they return that there was work, else at `wake` or after `turn`
-        seconds. Failures are waited out. `alive`: what the process counts as hung without."""
+        """Repeat a step: immediately while it returns that there was work, otherwise when `wake` is
+        set or after `turn` seconds. Failed steps are retried after a backoff.
+
+        `alive`: name under which each step is reported to servicekit.liveness, so that a hung step
+        is detected; empty: not reported.
+        """
         backoff = Backoff(0.1, 2.0)
         while not self.stopping:
             if alive:
                 LIVENESS.report(alive)
-            wake.clear()  # what comes during the step is not missed
+            wake.clear()  # before the step, so that work that arrives during it is not missed
             try:
                 worked = await step()
             except ServiceError as error:  # the record does not answer
@@ -88,7 +93,7 @@ class KeyedBackoff:
         self._failed: dict[str, tuple[Backoff, float]] = {}
 
     def __bool__(self) -> bool:
-        """Return whether any key waits, or is to be tried again."""
+        """Return whether any key has failed since its last success."""
         return bool(self._failed)
 
     def ready(self, key: str) -> bool:

@@ -11,7 +11,7 @@ TURN_SECONDS = 3_600.0
 
 
 async def tidy(worker: Worker) -> bool:
-    """Delete what is due. There is never more to do at once."""
+    """Delete everything that is due. Return False: nothing more is due immediately."""
     await worker.forget_jobs()
     if days := worker.options.photo_days:
         for catalog in worker.catalogs:
@@ -21,7 +21,7 @@ async def tidy(worker: Worker) -> bool:
 
 
 async def _is_copied(catalog: str, worker: Worker) -> bool:
-    """Return whether a backup reads the catalog's photos, or a restore brings some that it
+    """Return whether a backup reads the catalog's photos, or a restore stores photos that it
     registers later."""
     return bool(
         await worker.jobs.list(

@@ -1,5 +1,5 @@
-"""Columns that migrations make. Never change these functions: a migration must always make the same
-columns."""
+"""Columns that migrations create. Never change what these functions create: a migration must always
+create the same columns."""
 
 from functools import partial
 
@@ -9,20 +9,20 @@ from alembic import op
 from servicekit import schema
 
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-"""Sorts by code point."""
+"""Text that sorts by code point."""
 
 texts = partial(schema.texts, kind=TEXT)
 
 
 def add_numbers(table: str, *names: str) -> None:
-    """Add columns of numbers that are NULL in existing rows, and in those that the last release
+    """Add columns of numbers: NULL in existing rows, and in rows that the previous release
     writes."""
     for name in names:
         op.add_column(table, sa.Column(name, sa.BigInteger()))
 
 
 def add_texts(table: str, *names: str) -> None:
-    """Add columns of texts that are NULL in existing rows, and in those that the last release
+    """Add columns of texts: NULL in existing rows, and in rows that the previous release
     writes."""
     for name in names:
         op.add_column(table, sa.Column(name, TEXT))

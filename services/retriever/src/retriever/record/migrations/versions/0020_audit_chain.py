@@ -6,7 +6,7 @@ revision, down_revision = "0020", "0019"
 
 
 def upgrade() -> None:
-    """Add both. Entries that are stored stay without a number."""
+    """Add the chains and the seals. Existing entries have no number."""
     chain_audit()
 
 
