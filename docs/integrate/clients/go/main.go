@@ -1,4 +1,4 @@
-// Recommends products by a photo, says that the first was clicked, and meets two errors.
+// Recommends products by a photo, writes a click on the first of them, and handles two errors.
 // Usage: go run . HOST:PORT PHOTO
 package main
 
@@ -19,10 +19,10 @@ import (
 	gatewayv1 "sightline/gateway/v1"
 )
 
-// patience is the deadline: what a shopper's page can wait is 1 or 2 s; a laptop may be busy.
+// patience is the deadline: long, for a busy laptop; a shopper's page should wait 1 or 2 s.
 const patience = 20 * time.Second
 
-// reason is what to decide by (docs/integrate/errors.md); "" when the error is of no service of Sightline's.
+// reason returns an error's reason (docs/integrate/errors.md); "" if no service of Sightline raised the error.
 func reason(err error) string {
 	for _, detail := range status.Convert(err).Details() {
 		if info, ok := detail.(*errdetails.ErrorInfo); ok {
@@ -32,7 +32,7 @@ func reason(err error) string {
 	return ""
 }
 
-// newID names an event: sent again with the same id, it counts once.
+// newID returns a random event id: events with the same id count once.
 func newID() string {
 	id := make([]byte, 16)
 	if _, err := rand.Read(id); err != nil {
@@ -41,7 +41,7 @@ func newID() string {
 	return hex.EncodeToString(id)
 }
 
-// recommend asks with a deadline: what it costs is said in Degradations, and it is kept.
+// recommend calls with a deadline. The service answers within it; Degradations name what is missing.
 func recommend(
 	channel *grpc.ClientConn, request *gatewayv1.RecommendRequest, within time.Duration,
 ) (*gatewayv1.RecommendResponse, error) {
@@ -117,7 +117,7 @@ func main() {
 		log.Fatal(reason(err), " ", err)
 	}
 
-	// Time is up at once; a call whose time is short may also get an answer of what there was time for.
+	// A deadline of 0 is exceeded at once. With a short deadline, the answer may instead be degraded.
 	_, err = recommend(channel, request, 0)
 	late := status.Convert(err)
 	request.PageSize = 1000

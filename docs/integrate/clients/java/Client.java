@@ -21,11 +21,11 @@ import sightline.gateway.v1.UserEventServiceGrpc;
 import sightline.gateway.v1.WriteEventsRequest;
 
 /**
- * Recommends products by a photo, says that the first was clicked, and meets two errors.
+ * Recommends products by a photo, writes a click on the first of them, and handles two errors.
  * Usage: java Client HOST:PORT PHOTO
  */
 public final class Client {
-  /** What a shopper's page can wait is 1 or 2 s; a laptop may be busy. */
+  /** The deadline: long, for a busy laptop; a shopper's page should wait 1 or 2 s. */
   private static final long PATIENCE_MILLISECONDS = 20_000;
 
   private final RecommendationServiceGrpc.RecommendationServiceBlockingStub recommendations;
@@ -36,7 +36,7 @@ public final class Client {
     events = UserEventServiceGrpc.newBlockingStub(channel);
   }
 
-  /** Asks with a deadline: what it costs is said in the answer's degradations, and it is kept. */
+  /** Calls with a deadline. The service answers within it; degradations name what is missing. */
   private RecommendResponse recommend(RecommendRequest request, long milliseconds) {
     return recommendations
         .withDeadlineAfter(milliseconds, TimeUnit.MILLISECONDS)
@@ -58,7 +58,7 @@ public final class Client {
     System.out.println("written: " + written.getWrittenCount());
   }
 
-  /** What to decide by (docs/integrate/errors.md); "" when the error is of no service of Sightline's. */
+  /** Returns an error's reason (docs/integrate/errors.md); "" if no service of Sightline raised it. */
   private static String reason(StatusRuntimeException error)
       throws InvalidProtocolBufferException {
     var status = StatusProto.fromThrowable(error);
@@ -93,7 +93,7 @@ public final class Client {
 
     write(
         Event.newBuilder()
-            .setEventId(UUID.randomUUID().toString()) // sent again with the same id, it counts once
+            .setEventId(UUID.randomUUID().toString()) // events with the same id count once
             .setShopper(visitor)
             .setType(EventType.EVENT_TYPE_CLICK)
             .setProductId(answer.getResults(0).getProduct().getProductId())
@@ -109,7 +109,7 @@ public final class Client {
           "refused: %s %s: %s%n", status.getCode(), reason(refused), status.getDescription());
     }
     try {
-      // Up at once; a call whose time is short may also get an answer of what there was time for.
+      // A deadline of 0 is exceeded at once. With a short deadline, the answer may be degraded.
       recommend(request, 0);
     } catch (StatusRuntimeException late) {
       System.out.println("too late: " + late.getStatus().getCode());

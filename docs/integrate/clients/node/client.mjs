@@ -1,4 +1,4 @@
-// Recommends products by a photo, says that the first was clicked, and meets two errors.
+// Recommends products by a photo, writes a click on the first of them, and handles two errors.
 // Usage: node client.mjs HOST:PORT PHOTO PROTOS, where PROTOS is the folder of `make protos-bundle`.
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import grpc from "@grpc/grpc-js";
 import protoLoader from "@grpc/proto-loader";
 import protobuf from "protobufjs";
 
-const SECONDS = 20; // what a shopper's page can wait is 1 or 2; a laptop may be busy
+const SECONDS = 20; // long, for a busy laptop; a shopper's page should wait 1 or 2
 
 const [target, photo, protos] = process.argv.slice(2);
 if (!protos) {
@@ -25,7 +25,7 @@ const credentials = grpc.ChannelCredentials.createInsecure(); // in production: 
 const recommendations = new RecommendationService(target, credentials);
 const events = new UserEventService(target, credentials);
 
-// Every call has a deadline: what it costs is said in `degradations`, and it is kept.
+// Calls with a deadline. The service answers within it; `degradations` name what is missing.
 function call(client, method, request, milliseconds = SECONDS * 1000) {
   const deadline = new Date(Date.now() + milliseconds);
   return new Promise((resolve, reject) => {
@@ -35,12 +35,12 @@ function call(client, method, request, milliseconds = SECONDS * 1000) {
   });
 }
 
-// What an error's details are read by: a google.rpc.Status travels beside the code and the text.
+// The message types of an error's details: a google.rpc.Status is sent beside the code and the text.
 const errors = new protobuf.Root();
 errors.resolvePath = (_, name) => join(protos, name);
 errors.loadSync(["google/rpc/status.proto", "google/rpc/error_details.proto"]);
 
-// The reason to decide by (docs/integrate/errors.md); "" when the error comes from no service of Sightline's.
+// Returns an error's reason (docs/integrate/errors.md); "" if no service of Sightline raised the error.
 function reason(error) {
   const [bytes] = error.metadata?.get("grpc-status-details-bin") ?? [];
   if (!bytes) return "";
@@ -58,7 +58,7 @@ for (const { rank, product } of answer.results) {
 for (const { cause: lost } of answer.degradations) console.log(`degraded: ${lost}`);
 
 const click = {
-  event_id: randomUUID(), // sent again with the same id, it counts once
+  event_id: randomUUID(), // events with the same id count once
   shopper,
   type: "EVENT_TYPE_CLICK",
   product_id: answer.results[0].product.product_id,
@@ -74,7 +74,7 @@ const refused = await call(recommendations, "Recommend", { ...request, page_size
 );
 console.log(`refused: ${grpc.status[refused.code]} ${reason(refused)}: ${refused.details}`);
 
-// Time is up at once; a call whose time is short may also get an answer of what there was time for.
+// A deadline of 0 is exceeded at once. With a short deadline, the answer may instead be degraded.
 const late = await call(recommendations, "Recommend", request, 0).catch((error) => error);
 console.log(`too late: ${grpc.status[late.code]}`);
 

@@ -1,4 +1,4 @@
-// A client that has never seen Sightline: it knows an address and a photo, and learns the rest by
+// A generic client: it needs only an address and a photo, and reads the contract by gRPC
 // reflection. Prints one JSON object. Usage: node reflection.mjs HOST:PORT PHOTO
 import { readFileSync } from "node:fs";
 import grpc from "@grpc/grpc-js";
