@@ -130,7 +130,7 @@ class FeatureSource(Protocol):
 
     @property
     def description(self) -> Description:
-        """What the model says of itself."""
+        """The model's description of itself."""
 
     async def features(self, photo: bytes) -> tuple[Floats, Pixels]:
         """Return float32 [views, f], and the pixels of the first view, uint8 [side, side, 3].

@@ -223,7 +223,7 @@ async def test_a_model_that_gives_something_else_than_was_fitted_never_serves(
 ) -> None:
     found, _ = service.only()
     service.server.spoils = True
-    with pytest.raises(ModelNotReady, match="returns other vectors"):
+    with pytest.raises(ModelNotReady, match="vectors in Triton that differ"):
         await service.promotion.promote("default", found.name, force=True)
     assert service.only() == (found, ServingState.CANDIDATE)
     assert service.server.loaded == set()

@@ -56,7 +56,7 @@ class BatchInvalid(errors.InvalidArgument, reason="BATCH_INVALID"):
 
     def __init__(self, count: int) -> None:
         super().__init__(
-            f"a batch has 1 to {MAX_ITEMS} items, this one {count}",
+            f"a batch must have 1 to {MAX_ITEMS} items; this one has {count}",
             violations=[errors.FieldViolation("items", f"expected 1 to {MAX_ITEMS} items")],
         )
 
@@ -69,7 +69,7 @@ class TextInvalid(errors.InvalidArgument, reason="TEXT_INVALID"):
     """The text is empty or too long."""
 
     def __init__(self, length: int) -> None:
-        super().__init__(f"a text has 1 to {MAX_TEXT} characters, this one {length}")
+        super().__init__(f"a text must have 1 to {MAX_TEXT} characters; this one has {length}")
 
 
 class BoxInvalid(errors.InvalidArgument, reason="BOX_INVALID"):
@@ -81,8 +81,7 @@ class ViewsInvalid(errors.InvalidArgument, reason="VIEWS_INVALID"):
 
     def __init__(self, views: int) -> None:
         super().__init__(
-            f"1 to {MAX_VIEWS} views are taken of a photo, or 0 for the space's own number, "
-            f"not {views}"
+            f"views must be 1 to {MAX_VIEWS}, or 0 for the space's own number; got {views}"
         )
 
 
@@ -106,7 +105,7 @@ class PhotosTooLarge(errors.InvalidArgument, reason="IMAGES_TOO_LARGE"):
     def __init__(self, pixels: int, most: int) -> None:
         super().__init__(
             f"the photos of this request have {pixels:,} pixels together; at most {most:,} are"
-            " taken (EMBEDDER_MAX_REQUEST_PIXELS): send smaller photos, or fewer"
+            " allowed (EMBEDDER_MAX_REQUEST_PIXELS): send smaller photos, or fewer"
         )
 
 

@@ -1,11 +1,11 @@
-"""Which positions of two photos make them similar: cosine similarity as a sum over positions.
+"""Contribution of each position of two photos to their cosine similarity, as an exact sum.
 
 A backbone's vector consists of averages over the positions p of its last feature map (global
 average pooling), so an inner product with it is a sum over the positions: with the other photo's
 vector u and z = Σ_p F_p/P before it is brought to unit length, cos = Σ_p F_p·u / (P·‖z‖). It is the
 class activation map of B. Zhou et al. (CVPR 2016, § 2) with u in the place of a class's weights. A
-fitted space is linear behind its features: u goes back through the map. Of these, what is not
-linear in the positions is split by what each adds to it, which sums up exactly too::
+fitted space is linear behind its features: u is mapped back to features. Features that are not
+linear in the positions are split by the amount that each position adds, which also sums exactly::
 
     average    mean_p F_p                   each position adds F_p / P
     root       √(mean_p F_p)                F_p / (P·root), as root = mean / root

@@ -57,7 +57,7 @@ class CategoryGuess:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What a photo is of, as a head finds it; see sightline.common.v1.Classification."""
+    """Categories of a photo, by a classification head; see sightline.common.v1.Classification."""
 
     guesses: tuple[CategoryGuess, ...]
     unknown_probability: float

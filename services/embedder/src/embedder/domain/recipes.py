@@ -83,11 +83,11 @@ def parse_steps(text: str) -> tuple[PreprocessStep, ...]:
             step = PreprocessStep(part)
         except ValueError as error:
             known = ", ".join(PreprocessStep)
-            raise StepsInvalidError(f"there is no step {part!r}, only {known}") from error
+            raise StepsInvalidError(f"there is no step {part!r}; the steps are {known}") from error
         if step.kind in {other.kind for other in found}:
             raise StepsInvalidError(f"there are two steps of the kind {step.kind}")
         if step.kind == "crop" and found:
-            raise StepsInvalidError("a crop comes before all other steps")
+            raise StepsInvalidError("a crop must come before all other steps")
         if step in NEED_OPENCV and not has_opencv():
             raise StepsInvalidError(f"{step} needs OpenCV: install sightline-embedder[opencv]")
         found.append(step)

@@ -130,7 +130,7 @@ class PhotoComparer:
     ) -> tuple[Pixels, Positions]:
         photos, recipe = self.embedder.photos, route.described.recipe
         if not isinstance(recipe, PhotoRecipe):
-            raise errors.ModelNotReady(f"{route.described.model} takes no photos")
+            raise errors.ModelNotReady(f"{route.described.model} does not accept photos")
         if item.uri is not None:
             async with self.embedder.fetch.fetched(item.uri) as photo:
                 fetched = replace(item, photo=photo, uri=None)

@@ -89,7 +89,7 @@ class ItemEmbedder:
         asked: dict[int, Item] = {}
         for place, item in enumerate(items):
             if item.text is not None:
-                outcomes[place] = errors.SpaceUnavailable("texts are not classified")
+                outcomes[place] = errors.SpaceUnavailable("only photos can be classified")
             elif item.version:
                 asked[place] = item
             elif isinstance(newest, str):
@@ -133,7 +133,7 @@ class ItemEmbedder:
             takes = {VISUAL}
         if space not in takes:
             raise errors.SpaceUnavailable(
-                f"such items are embedded in {' or '.join(sorted(takes))} only"
+                f"items of this kind can be embedded only in {' or '.join(sorted(takes))}"
             )
         self.spaces.check(space)
         return space

@@ -39,7 +39,7 @@ class PhotoIntake:
         with _translating(limits):
             (counted,), _ = await self._decoders.run(order, photo, work.HEADER, turn)
             if not 1 <= counted <= limits.max_pixels:
-                raise ValueError("the photo can't have so many pixels")
+                raise ValueError("the decoding process reports an impossible number of pixels")
             return int(counted)
 
     async def see(
@@ -66,7 +66,7 @@ def _turn(stages: Stages, catalog: str) -> decoding.Turn:
 
 @contextmanager
 def _translating(limits: PhotoLimits) -> Iterator[None]:
-    """Translate what decoding raises."""
+    """Translate the errors of decoding to those of the service."""
     try:
         yield
     except decoding.DecodingRefused as error:

@@ -85,7 +85,7 @@ class PhotoEmbedder:
         """Decode a photo, run the model on its views, and average their vectors."""
         recipe, model = route.described.recipe, route.served.model
         if not isinstance(recipe, PhotoRecipe):
-            raise errors.ModelNotReady(f"{model} takes no photos")
+            raise errors.ModelNotReady(f"{model} does not accept photos")
         queue = self.queues.of(model)
         with queue.place(call.priority, call.party, deadlines.remaining()):
             async with queue.running(call.priority, call.party, call.stages):
@@ -158,10 +158,11 @@ def check_box(box: Box) -> None:
     side."""
     sides = (box.left, box.top, box.right, box.bottom)
     if not all(math.isfinite(side) and 0 <= side <= 1 for side in sides):
-        raise errors.BoxInvalid("a box is given in shares of the photo's sides, 0 to 1")
+        raise errors.BoxInvalid("the sides of a box must be fractions of the photo's sides, 0 to 1")
     if min(box.right - box.left, box.bottom - box.top) < LEAST_BOX:
         raise errors.BoxInvalid(
-            f"left < right and top < bottom, and a box is at least {LEAST_BOX:.0%} of each side"
+            f"a box must have left < right and top < bottom, and cover at least {LEAST_BOX:.0%} of"
+            " each side"
         )
 
 

@@ -20,11 +20,11 @@ class PixelBudget:
     most: int
 
     async def take(self, photos: Mapping[int, Item], call: EmbedCall) -> set[int]:
-        """Count photos that are here. Return the places of those that must not be decoded, whose
-        outcomes say why.
+        """Count the pixels of the given photos. Return the places of those that must not be
+        decoded, whose outcomes say why.
 
-        If they exceed what is left of the budget, that is all of them. The header of a photo that
-        is the only one of its request is not read: it has a limit of its own.
+        If the photos exceed the rest of the budget, none of them may be decoded. The header of a
+        request's only photo is not read: that photo has a limit of its own.
         """
         photos = {place: item for place, item in photos.items() if counts(item)}
         if not photos or call.photos < 2:

@@ -51,20 +51,20 @@ def check(data: Labelled) -> None:
     photos, views, width = data.features.shape
     labels = (data.kinds, data.products, data.groups, data.categories)
     if any(len(each) != photos for each in labels) or not views or not width:
-        raise FitInvalid(f"there are features of {photos} photos, but not as many labels of each")
+        raise FitInvalid(f"each of the {photos} photos with features needs every kind of label")
     if (count := len(set(data.products))) < 2:
-        raise FitInvalid(f"a space is learned from at least two products; the photos show {count}")
+        raise FitInvalid(f"a space needs photos of at least two products; these show {count}")
     if not np.isin(data.kinds, range(KINDS)).all():
-        raise FitInvalid("a photo is of the kind 0 (a shopper's) or 1 (the catalog's)")
+        raise FitInvalid("the kind of a photo must be 0 (a shopper's) or 1 (the catalog's)")
     for start in range(0, photos, _BLOCK):
         sound = np.isfinite(data.features[start : start + _BLOCK]).all(axis=(1, 2))
         if not sound.all():
             product = data.products[start + int(np.flatnonzero(~sound)[0])]
             raise FitInvalid(
-                f"the backbone gives no finite numbers for a photo of {product!r}: leave it out"
+                f"the backbone returns non-finite numbers for a photo of {product!r}: omit it"
             )
     if data.sentences is not None and not np.isfinite(data.sentences).all():
-        raise FitInvalid("the text model gives no finite numbers for a title")
+        raise FitInvalid("the text model returns non-finite numbers for a title")
 
 
 def fit_rows(
@@ -81,7 +81,7 @@ def fit_rows(
     )
     if not parts.axes.shape[1] or photos.products.max() < 1:
         raise FitInvalid(
-            "a space is learned from at least two products whose photos do not all look the same"
+            "a space needs at least two products whose photos differ"
         )
     inner = Inner(photos, options, seed)
     turned = photos.directions(np.arange(len(rows)), options)[:, : inner.dimension()]

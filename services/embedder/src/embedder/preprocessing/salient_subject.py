@@ -29,13 +29,13 @@ from embedder.domain.photos import MAX_ALTERNATIVES, WHOLE, Box, PhotoSubject
 LONG_SIDE: Final = 80
 """Pixels of the thumbnail's longer side."""
 SWEEPS: Final = 2
-"""Passes over the thumbnail; more change next to nothing."""
+"""Passes over the thumbnail; further passes change almost nothing."""
 BORDER: Final = 0.1
 """Share of the shorter side that counts as border."""
 FAINTEST: Final = 12.0
 """CIELAB units. A photo without a greater difference from its border has no distinct subject."""
 EVEN: Final = 8.0
-"""CIELAB units within which a background counts as of one colour."""
+"""CIELAB units within which a background counts as having one colour."""
 MIXED: Final = 0.2
 """Maximum share of the border that may differ from the background, as the subject may touch the
 border."""

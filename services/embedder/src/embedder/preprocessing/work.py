@@ -89,11 +89,11 @@ def _header(asked: bytes, photo: bytes) -> Made:
 
 def understood(facts: Sequence[float], look: PhotoView) -> tuple[float, PhotoSubject | None]:
     """Return the seconds of preprocessing, and the subject if it was searched for. Raises
-    ValueError for answers that no intact process gives.
+    ValueError for answers that an intact process never gives.
     """
     seconds, count, *sides = facts
     if not 0 <= seconds < math.inf or not look.find <= count <= look.find * _MOST_BOXES:
-        raise ValueError("no such number of boxes can be found, or in no such time")
+        raise ValueError("the number of boxes or the seconds are impossible")
     boxes = [Box(*sides[at : at + 4]) for at in range(0, 4 * int(count), 4)]
     if not all(0 <= b.left < b.right <= 1 and 0 <= b.top < b.bottom <= 1 for b in boxes):
         raise ValueError("a box lies outside of its photo")

@@ -42,7 +42,7 @@ class FittedModels:
                 await self._look()
         silent = [model for model in self._models.values() if model.known is None]
         silence = await asyncio.gather(*(model.refresh() for model in silent))
-        # Only an unavailable model may still turn out to be the one; others failed permanently.
+        # Only an unavailable model may still have the version; the others failed permanently.
         unknown = (error for error in silence if isinstance(error, EmbedderUnavailable))
         return self._unread or next(unknown, None)
 

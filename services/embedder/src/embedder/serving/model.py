@@ -285,7 +285,7 @@ def check(inferred: Inferred, count: int, described: Description) -> None:
         raise errors.ModelFailed("the model's answer is not of unit length")
     if (categories is not None) != bool(described.categories):
         raise errors.ModelFailed(
-            "the model's answer and its configuration differ in having categories"
+            "only one of the model's answer and its configuration has categories"
         )
     if categories is not None:
         if categories.shape != (count, described.categories + 1):

@@ -43,8 +43,8 @@ class ModelQueue:
 
     An item that would not be done before its deadline is rejected at once, so that its caller has
     time left for a fallback. Its expected wait is the number of items before it times the recent
-    mean interval between two items. Of another party as many items are before it as it has itself,
-    and one more: parties take turns.
+    mean interval between two items. Parties take turns, so of each other party at most one
+    item more than the party's own number counts as being before it.
     """
 
     def __init__(

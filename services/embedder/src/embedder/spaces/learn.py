@@ -142,7 +142,7 @@ class Learner:
                 path.name.removesuffix("_features") for path in backbones.glob("*_features")
             )
             raise errors.FitInvalid(
-                f"there is no such backbone; there are: {', '.join(there) or 'none'}"
+                f"there is no such backbone; the backbones are: {', '.join(there) or 'none'}"
             )
         return folder
 
@@ -319,6 +319,6 @@ def _check(collected: _Collected) -> None:
     if photos < FEWEST_PHOTOS or products < 2:
         raise errors.FitInvalid(
             f"{photos} photos of {products} products can be read, {collected.skipped} can't; "
-            f"wanted are at least {FEWEST_PHOTOS} of at least 2 products, better hundreds, of "
-            "products that have several"
+            f"a fit needs at least {FEWEST_PHOTOS} photos of at least 2 products, preferably "
+            "hundreds, of products with several photos each"
         )

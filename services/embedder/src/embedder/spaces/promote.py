@@ -112,7 +112,7 @@ class Promotion:
             return await asyncio.to_thread(store.adopt, found)
         except SpaceDamaged as error:
             raise errors.ModelNotReady(
-                f"the space's files are not as they were fitted: {error}"
+                f"the space's files changed since the fit: {error}"
             ) from error
 
     async def _introduce(
@@ -128,7 +128,7 @@ class Promotion:
                 await self._prove(store.folder(name, ServingState.SERVING))
         except SpaceDamaged as error:
             raise errors.ModelNotReady(
-                f"the space's files are not as they were fitted: {error}"
+                f"the space's files changed since the fit: {error}"
             ) from error
         except errors.ModelFailed as error:
             raise errors.ModelNotReady(f"Triton can't run the space: {error}") from error
@@ -157,13 +157,13 @@ class Promotion:
             answer = await inference.infer({name: each[rows] for name, each in inputs.items()})
             if answer.vectors.shape != wanted[rows].shape:
                 raise errors.ModelNotReady(
-                    f"{folder.name} returns vectors of another shape than fitted"
+                    f"{folder.name} returns vectors whose shape differs from the fit's"
                 )
             cosines = (answer.vectors * wanted[rows]).sum(axis=1)
             if not (cosines >= ALIKE).all():
                 raise errors.ModelNotReady(
-                    f"{folder.name} returns other vectors in Triton than fitted "
-                    f"(cosine {cosines.min():.5f}, wanted {ALIKE})"
+                    f"{folder.name} returns vectors in Triton that differ from the fit's "
+                    f"(cosine {cosines.min():.5f}; at least {ALIKE} is required)"
                 )
 
     async def _take_back(self, store: SpaceStore, found: SpaceManifest) -> None:

@@ -120,7 +120,7 @@ class PhotoSource:
     def __init__(self, route: VersionRoute, intake: Intake, views: int, catalog_id: str) -> None:
         recipe = route.described.recipe
         if not isinstance(recipe, PhotoRecipe):
-            raise ModelNotReady(f"{route.described.model} takes no photos")
+            raise ModelNotReady(f"{route.described.model} does not accept photos")
         self.description = route.described
         self._route, self._recipe = route, recipe
         self._intake, self._catalog_id = intake, catalog_id

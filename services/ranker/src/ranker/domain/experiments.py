@@ -95,7 +95,7 @@ class Findings:
 
     @property
     def mismatch(self) -> bool:
-        """Whether it is."""
+        """True if the sample ratios do not match the shares."""
         return self.evidence >= EVIDENCE
 
 

@@ -1,9 +1,9 @@
 """Promotion and retention of models.
 
-A model is promoted if its evaluation passed, or by force. Files are kept of the newest models, of
-the serving one and those to which rollbacks lead, of those in the index, and of those that answered
-within a day, because scenes may pin them. The rows of all models are kept for the log of
-promotions.
+A model is promoted if its evaluation passed, or by force. The files of these models are kept:
+the newest ones, the serving one and those that a rollback leads to, those in the index, and those
+that answered within the last day, because scenes may pin them. The rows of all models are kept for
+the log of promotions.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ def require_proof(model: ModelRecord, serving: ModelRecord | None) -> None:
         compared = model.compared_with or "popularity alone"
         raise ModelUnproven(
             f"this model passed against {compared}, and {serves or 'no model'} serves now:"
-            f" evaluate it anew, or {FORCE}"
+            f" evaluate it again, or {FORCE}"
         )
 
 

@@ -52,7 +52,7 @@ async def ask(catalog_id: str, *, incremental: bool, promote: bool) -> int:
     settings = startup.load(TrainSettings, to_retriever)
     startup.observe("ranker-train", settings, settings.log_level)
     if catalog_id not in settings.catalogs:
-        sys.exit(f"catalog {catalog_id} is none of RANKER_CATALOGS")
+        sys.exit(f"catalog {catalog_id} is not in RANKER_CATALOGS")
     async with backend(settings) as made:
         settle_record(made.database, settings)
         stop = stop_on_signals()

@@ -73,7 +73,7 @@ def test_the_worth_of_the_parts_against_similarity_comes_back(learned: Impressio
     assert learned.gain is not None
     assert learned.gain.lower > 0
     assert learned.decisions[0].startswith(
-        "blend: learned from impressions; choices stand higher by +"
+        "blend: learned from impressions; chosen products rank higher by +"
     )
 
 
@@ -81,7 +81,7 @@ def test_a_default_that_is_right_stays(learned: ImpressionFit) -> None:
     right = PartBlend({"taste": 2.0, "session": 0.5, "popularity": 1.0}, "validation", 500)
     found = learn(feedback(), SERVED, right)
     assert found.blend is right
-    assert "not surely better" in found.decisions[0]
+    assert "not significantly better" in found.decisions[0]
     assert found.calibration is not None, "scores can be calibrated all the same"
 
 

@@ -86,9 +86,9 @@ class ItemToItem:
 
 @dataclass(frozen=True, slots=True)
 class Cosine:
-    """Item-kNN with all neighbours (Deshpande, Karypis 2004): the cosines of the products' columns
-    with those of all liked products, added up. Σ_j uᵀ_j u_i is calculated by way of the shoppers,
-    (h Uᵀ) U, for the matrix of all pairs would grow with the square of the products."""
+    """Item-kNN with all neighbours (Deshpande, Karypis 2004): the sum of the cosines of a product's
+    column with those of all liked products. Σ_j uᵀ_j u_i is computed through the shoppers,
+    (h Uᵀ) U, because the matrix of all pairs would grow with the square of the products."""
 
     unit: sp.csr_matrix
     """(trained shoppers, items) with columns of length 1 or 0"""

@@ -1,8 +1,8 @@
 """Confidence intervals of means over shoppers, by SciPy's BCa bootstrap (Efron 1987).
 
-BCa corrects the percentiles of the resampled means for bias and for skewness, which figures have
-that are 0 for most shoppers. Equal seeds draw equal shoppers, so the interval of a difference
-between two systems is that of the column of their differences: paired.
+BCa corrects the percentiles of the resampled means for bias and skewness: figures that are 0 for
+most shoppers are skewed. Equal seeds draw the same shoppers. The interval of a difference between
+two systems is computed from the column of their differences by shopper, so it is paired.
 """
 
 from dataclasses import dataclass

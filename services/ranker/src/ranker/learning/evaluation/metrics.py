@@ -45,7 +45,7 @@ class Lists:
     """First places of a system for each shopper, and statistics of the rest."""
 
     first: Ints
-    """(shoppers, largest cut-off) rows of products, best first; NOBODY = there are no more"""
+    """(shoppers, largest cut-off) rows of products, best first; NOBODY: the list has ended"""
     hits: Flags
     """Same shape: true for wanted products."""
     wanted: Ints
@@ -102,8 +102,9 @@ def of_all_lists(lists: Lists, candidates: Flags) -> dict[str, float]:
 
 
 def popularity_lift(lists: Lists, known: Histories, training: Histories) -> float:
-    """`known`: histories of the measured shoppers; `training`: those of all trained shoppers. 0 if
-    no product liked by the measured shoppers is liked by a trained one."""
+    """Return the relative excess of popularity, as defined above. `known`: histories of the
+    measured shoppers; `training`: those of all trained shoppers. 0 if no trained shopper likes any
+    product that the measured shoppers like."""
     first = lists.first[:, :LISTED]
     width = 1 + max(first.max(initial=0), known.items.max(initial=0))
     likers = np.bincount(training.items, minlength=width).astype(np.float64)
@@ -140,7 +141,7 @@ def _best(scores: Floats | Doubles, rows: Ints, count: int) -> Ints:
 
 
 def _auc(wanted: Floats | Doubles, others: Floats | Doubles) -> float:
-    """Share of pairs in the right order; ties count half; 0.5 when there are no pairs."""
+    """Return the share of pairs in the right order; ties count half; 0.5 without pairs."""
     if not len(wanted) or not len(others):
         return 0.5
     ranked = np.sort(wanted)

@@ -115,15 +115,18 @@ def _refusal(known: Estimates, logged: LoggedShows, mass: Doubles) -> str:
     answers = len(np.unique(logged.answer[counting]))
     rewards = int(np.count_nonzero(logged.reward[counting]))
     if known.size < LEAST_SIZE:
-        return f"NOT MEASURED: effective sample size {known.size:.0f}, at least {LEAST_SIZE:.0f}"
+        return (
+            f"NOT MEASURED: effective sample size {known.size:.0f}; at least {LEAST_SIZE:.0f} is"
+            " needed"
+        )
     if answers < LEAST_ANSWERS:
-        return f"NOT MEASURED: {answers} answers count, at least {LEAST_ANSWERS}"
+        return f"NOT MEASURED: {answers} answers count; at least {LEAST_ANSWERS} are needed"
     if rewards < LEAST_REWARDS:
-        return f"NOT MEASURED: {rewards} clicks count, at least {LEAST_REWARDS}"
+        return f"NOT MEASURED: {rewards} clicks count; at least {LEAST_REWARDS} are needed"
     if known.support < LEAST_SUPPORT:
         return (
-            f"NOT MEASURED: of what it shows, {1 - known.support:.0%} was never shown; at most"
-            f" {1 - LEAST_SUPPORT:.0%}"
+            f"NOT MEASURED: {1 - known.support:.0%} of what the policy shows was never shown; at"
+            f" most {1 - LEAST_SUPPORT:.0%} is allowed"
         )
     return ""
 

@@ -1,9 +1,9 @@
-"""Ablation: the contribution of each part of a model on the validation split; parts without one are
-turned off.
+"""Ablation: the contribution of each part of a model on the validation split; parts that add
+nothing are turned off.
 
-Parts of the blend are left out of the score one at a time. Features (the shoppers' own ids, what
-shoppers gave, the products' attributes) are left out of the training. Differences are paired by
-shopper, with intervals. The prediction from photos is tested on products: training/looks.py.
+Parts of the blend are left out of the score one at a time. Features (the shoppers' own ids, the
+attributes that shoppers gave, the products' attributes) are left out of the training. Differences
+are paired by shopper, with intervals. The prediction from photos is tested on products: training/looks.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -3,8 +3,9 @@
 nDCG@10 is piecewise constant in the weights, so gradient methods do not apply. The search is a
 coordinate ascent from the blend that is given and from the best of some drawn at random (Dirichlet,
 seeded). Then the simplest blend is chosen: a part is removed if its contribution is within one
-standard error of 0, and the given blend stays unless another one is better by more than one (the
-rule of Breiman et al. 1984). So weights change only if many shoppers support it.
+standard error of 0, and the given blend stays unless another one is better by more than one
+standard error (the rule of Breiman et al. 1984). So weights change only if many shoppers support
+it.
 
 Orders do not depend on the sum of the weights; it is kept, because it sets the weight of behaviour
 against similarity.

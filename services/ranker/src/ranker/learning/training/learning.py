@@ -125,8 +125,8 @@ def learn(
     if len(fitting.chosen) < LEAST_IMPRESSIONS or events_there < LEAST_EVENTS:
         decisions = (
             f"blend: {default.learned_from}; impressions to learn from: {len(fitting.chosen):,}"
-            f" with {events_there:,} of {event}, at least {LEAST_IMPRESSIONS:,} with"
-            f" {LEAST_EVENTS:,}",
+            f" with {events_there:,} of {event}; at least {LEAST_IMPRESSIONS:,} with"
+            f" {LEAST_EVENTS:,} are needed",
             "calibration: none, for the same reason",
         )
         return ImpressionFit(default, None, decisions, count, events)
@@ -191,15 +191,15 @@ def _choose(
     weights = _weights(fitting, model, default)
     choices = len(np.unique(held_out.answer[held_out.chosen > 0]))
     if choices < LEAST_COMPARED:
-        why = f"{choices} answers to compare on, at least {LEAST_COMPARED}"
+        why = f"{choices} answers to compare on; at least {LEAST_COMPARED} are needed"
         return default, None, f"blend: {default.learned_from}; {why}"
     gain = _gain(held_out, model, weights, default.weights, seed)
     gained = f"{gain.value:+.4f} ({gain.lower:+.4f} to {gain.upper:+.4f})"
     if gain.lower <= 0:
-        why = f"the learned one is not surely better: {gained}"
+        why = f"the learned blend is not significantly better: {gained}"
         return default, gain, f"blend: {default.learned_from}; {why}"
     blend = PartBlend({**default.weights, **weights}, "impressions", len(fitting.chosen))
-    return blend, gain, f"blend: learned from impressions; choices stand higher by {gained}"
+    return blend, gain, f"blend: learned from impressions; chosen products rank higher by {gained}"
 
 
 def _weights(fitting: _Shown, model: ClickModel, default: PartBlend) -> dict[str, float]:
@@ -268,8 +268,8 @@ def _calibrate(
         return (
             None,
             (),
-            f"calibration: none; {count:,} impressions with {events:,} of {event}, at least"
-            f" {LEAST_CALIBRATION:,} with {LEAST_CALIBRATION_EVENTS:,}",
+            f"calibration: none; {count:,} impressions with {events:,} of {event}; at least"
+            f" {LEAST_CALIBRATION:,} with {LEAST_CALIBRATION_EVENTS:,} are needed",
         )
     seen = model.looked_at(shown.place)
     predicted = np.zeros(count)

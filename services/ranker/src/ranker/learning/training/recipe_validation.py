@@ -83,7 +83,7 @@ class Validation:
 
 
 def validation(given: Given, recipe: Recipe) -> Validation:
-    """Hold out the last fifth of the data in time; DataInsufficient if no shopper can be asked."""
+    """Hold out the last fifth of the data in time; DataInsufficient if no shopper can be tested."""
     made = split_globally(given.log, SHARE)
     ids = sorted(product.product_id for product in given.products)
     task = tasks(made, ids, recipe.signals).ongoing
