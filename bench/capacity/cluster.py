@@ -25,7 +25,7 @@ class ScalingPolicy:
 
     name: str
     pods: Mapping[str, int]
-    """To begin with."""
+    """Number of pods of each service at the start."""
     thresholds: Thresholds = field(default_factory=dict)
     """Triggers of each service. Empty: the number of pods is fixed."""
     behaviour: Mapping[str, AutoscalerBehaviour] = field(default_factory=dict)
@@ -45,8 +45,8 @@ class Load:
     since: float = 60.0
     """Time from which answers count."""
     pace: float = 1.0
-    """Speed of everything about pods relative to requests. Above 1, a long time is simulated by a
-    part of its requests.
+    """Factor by which pods start, stop and scale faster than in reality. Above 1, fewer requests
+    simulate a long time.
     """
 
 

@@ -68,7 +68,7 @@ class Sized:
 
 
 def sized(size: PlannedSize) -> Sized:
-    """Plan and simulate it."""
+    """Plan a shop's pods and simulate them under its peak rate."""
     pods = planned(size.rate, MIX, large_work)
     load = Load(size.name, SECONDS, lambda _: size.rate, MIX, since=SETTLED)
     works = {kind: large_work(kind) for kind in KINDS}

@@ -39,12 +39,12 @@ class Tried:
 
     @property
     def keeps(self) -> bool:
-        """The goal."""
+        """True if the run under the load reaches the goal."""
         return keeps(self.rush)
 
 
 def keeps(run: SimulationRun) -> bool:
-    """Return whether a run keeps the goal."""
+    """Return whether a run reaches the goal."""
     return run.lost + run.degraded <= MOST_LOST and run.p99 <= MOST_P99
 
 

@@ -4,8 +4,8 @@ Phone photos of groceries search for their product among the other phone photos,
 their own scene, and among one iconic photo of each product. Measured are a backbone's own features,
 and features after shrinkage LDA that was fitted on photos of other scenes, because a step that a
 fitted space replaces is not worth its cost. Differences are paired by query, with intervals by the
-bootstrap over scenes. Nothing is chosen here but what is on by default: the recipe's numbers are
-those of the papers or of the libraries.
+bootstrap over scenes. The bench only decides which steps are on by default: the recipe's parameters
+are those of the papers or of the libraries.
 """
 
 import time

@@ -27,7 +27,7 @@ def run(say: Say) -> BenchResult:
 def full(say: Say) -> BenchResult:
     """Simulate with several seeds, sweep the thresholds and vary other parameters."""
     chosen, tried = sweep.sweep(say)
-    say("what else matters")
+    say("variations of other factors")
     jobs = sweep.variants()
     variants = dict(zip(jobs, runs.all_of(list(jobs.values())), strict=True))
     result = _result(say, seeds=sweep.SEEDS)
@@ -155,8 +155,9 @@ def _held_table(held: Sequence[validation.ModelComparison]) -> BenchTable:
         headers=("request", "callers", "requests/s", "p50 ms", "p99 ms"),
         rows=tuple(rows),
         caption="Predicted / measured (their ratio): one pod of each service on two processors,"
-        f" callers on the same; measured at commit {inputs.read(inputs.ANSWERS)['commit']}. Inputs"
-        f" of the model are its service times at {inputs.CALLERS} callers.",
+        " shared with the callers; measured at commit"
+        f" {inputs.read(inputs.ANSWERS)['commit']}. Inputs of the model are its service times at"
+        f" {inputs.CALLERS} callers.",
     )
 
 

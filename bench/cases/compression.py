@@ -311,10 +311,10 @@ def result(
         "Smaller vectors",
         ("vectors", "held as", "bytes", *recall, first, "1-NN", "1-NN lost"),
         rows,
-        "Beside the exact neighbours by float32; ± half of the 95% interval (bootstrap over"
+        "Compared with the exact neighbours by float32; ± half of the 95% interval (bootstrap over"
         f" queries). {sizes}. Wines are fitted on clothing. 1-NN: how often the nearest row is of"
-        " the same category (clothing) or product (groceries). int8: by each dimension's least and"
-        " greatest; by its greatest alone; by one scale for all, queries too.",
+        " the same category (clothing) or product (groceries). int8: scaled by each dimension's"
+        " minimum and maximum; by its maximum alone; by one scale for all dimensions and queries.",
     )
     figures = {
         "seed": SEED,

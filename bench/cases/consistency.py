@@ -256,7 +256,7 @@ def result(done: Sequence[ConsistencyFigures]) -> BenchResult:
         headers=(
             "engine",
             "index",
-            "taken a second",
+            "accepted a second",
             "ack p50 ms",
             "found p50 ms",
             "found p99 ms",
@@ -266,11 +266,11 @@ def result(done: Sequence[ConsistencyFigures]) -> BenchResult:
         ),
         rows=tuple(_row(each) for each in done),
         caption=(
-            f"Calls of {BATCH} products and of their {BATCH} vectors, sent at their time; one in "
-            f"{LOOK_EVERY} is looked for from its acknowledgement on, without a token, every "
-            f"{1e3 * PAUSE:.0f} ms. Gauge: the worker's sightline_index_lag_seconds. Late: how far "
-            f"the bench fell behind. Offers: calls of {OFFERS:,}, one at a time, while the worker "
-            "brings them into the index."
+            f"Calls of {BATCH} products and of their {BATCH} vectors, sent on schedule. From its "
+            f"acknowledgement on, one write in {LOOK_EVERY} is searched for every "
+            f"{1e3 * PAUSE:.0f} ms, without a token. Gauge: the worker's "
+            "sightline_index_lag_seconds. Late: delay of the bench's calls after their schedule. "
+            f"Offers: calls of {OFFERS:,}, one at a time, while the worker indexes them."
         ),
     )
     return BenchResult(

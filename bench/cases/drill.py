@@ -116,7 +116,7 @@ async def drill(suite: Suite, kept: Path, say: Say) -> DrillFigures:
     async with SightlineClient(gateway, timeout=30) as client:
         await _restore_catalog(client, catalog, found)
         _same("recommendations", before, await _answers(client))
-        _same("the page behind a token of before", second, _said(await _page(client, token)))
+        _same("the page of an earlier token", second, _said(await _page(client, token)))
         await _count(client, found)
     return found
 
@@ -264,7 +264,7 @@ def certificate(folder: Path) -> None:
 
 
 def keep(*words: object) -> None:
-    """`deploy/keep.sh`."""
+    """Run `deploy/keep.sh` with these arguments."""
     _run([str(ROOT / "deploy/keep.sh"), *map(str, words)], os.environ)
 
 
@@ -296,5 +296,5 @@ async def _until(client: SightlineClient, holds: Callable[[Any], bool]) -> None:
 def _same(what: str, expected: object, found: object) -> None:
     if expected != found:
         raise DrillFailed(
-            f"{what} are not what they were: {found!r:.500} instead of {expected!r:.500}"
+            f"{what}: expected {expected!r:.500} as before the loss, found {found!r:.500}"
         )

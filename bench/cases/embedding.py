@@ -289,8 +289,8 @@ def _table(cells: Cells, size: str, mean_bytes: int) -> BenchTable:
         headers=("clients", "", "images/s", "÷ raw", "p50 ms", "p99 ms", "CPU ms", "÷ raw"),
         rows=tuple(rows),
         caption=(
-            "Unique photos, interleaved rounds, medians, 95% intervals. CPU: of all the "
-            "contender's processes, the client's not counted but where the client decodes."
+            "Unique photos, interleaved rounds, medians, 95% intervals. CPU: of all processes of "
+            "the contender; the client's counts only where the client decodes."
         ),
     )
 

@@ -92,7 +92,7 @@ class Beside(Filling):
     """Products, by their categories' folders."""
 
     def programs(self, data: Path) -> list[Program]:
-        """See Filling; the gateway as it is has no snapshot."""
+        """Return the programs of a filling; its plain gateway has no snapshot."""
         found = list[Program]()
         for program in Filling.programs(self, data):
             if program.name != "gateway":

@@ -189,8 +189,8 @@ def _table(found: Found) -> BenchTable:
     ]
     headers = ("event", "n", "write p50 ms", "write p99", "shown p50 ms", "shown p99", "at once")
     caption = (
-        "From the write's call to the answer that shows the event, with the write in it, one"
-        " caller. At once: in the first answer after the write. The last two go by counts, which"
-        " the ranker's worker takes up every fifth of a second."
+        "Shown: from the start of the write's call to the answer that reflects the event, one"
+        " caller. At once: events that the first answer after the write reflects. The last two rows"
+        " depend on counts, which the ranker's worker updates every fifth of a second."
     )
     return BenchTable("From an event to an answer", headers, tuple(rows), caption, section=None)

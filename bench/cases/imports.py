@@ -45,11 +45,12 @@ def result(
         warnings.append("there are no photos in $SIGHTLINE_DATA/clothing: see bench/README.md")
     if sum(chunk.products for chunk in texts) < text_imports.LONG // 2:
         warnings.append(
-            f"{text_imports.LONG:,} products without photos are taken with --full alone"
+            f"{text_imports.LONG:,} products without photos are imported only with --full"
         )
     if found.long.rows < events.LONG:
         warnings.append(
-            f"{events.LONG:,} event rows are taken with --full alone: here {found.long.rows:,} were"
+            f"{events.LONG:,} event rows are imported only with --full; this run imported"
+            f" {found.long.rows:,}"
         )
     return BenchResult(
         tables=(

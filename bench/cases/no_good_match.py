@@ -1,11 +1,12 @@
-"""Fraction of hopeless queries that is detected with 5% of good queries rejected: groceries.
+"""Fraction of queries without a match that is detected when 5% of good queries are rejected.
 
 Each draw removes a quarter of the groceries' categories from the catalog and from the fit of a
-fitted space. Phone photos of the remaining products are good queries; those of removed products,
-and photos of clothes, are hopeless. Compared are several figures of the nearest products, each at
-the threshold that rejects 5% of the good queries, and two thresholds that a shop could have:
-learned on half of the good queries and asked of the others, and the catalog's own, which knows of
-no query: the cosine to the nearest other product that 5% of the catalog's photos stay below.
+fitted space. Phone photos of the remaining products are good queries; photos of removed products
+and of clothes have no match and are called hopeless. The bench compares several figures of the
+nearest products, each at the threshold that rejects 5% of the good queries, and two thresholds that
+a shop could have: one learned on half of the good queries and applied to the others, and the
+catalog's own, which needs no queries: the cosine to the nearest other product that 5% of the
+catalog's photos stay below.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

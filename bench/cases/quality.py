@@ -123,7 +123,7 @@ def _chosen(data: MovieLens, made: EventSplit, found: QualityFigures) -> Recipe:
 def _ablation(
     measured: Validation, model: Model, nobody: Model
 ) -> tuple[tuple[str, float, Interval], ...]:
-    """`nobody`: the model that was fitted without a feature for each shopper."""
+    """Return what each part adds. `nobody`: a model without features of single shoppers."""
     weights = {name: one for name, one in model.blend.items() if one > 0 and name != POPULARITY}
     everything = measured.gains(model)
     others = {"without user ids": nobody}
@@ -237,8 +237,8 @@ def _measured(
     training: Histories,
     given: Histories | None = None,
 ) -> SystemFigures:
-    """`given`: the part of what the task's shoppers are known to like that the scorer is given;
-    None = all. What is known does not compete in either case."""
+    """Measure a scorer. `given`: known likes of the task's shoppers that the scorer gets; None:
+    all. Known likes are never among the candidates."""
     scores = scorer.scores(task.known if given is None else given)
     lists: Lists = metrics.order(scores, task.known, task.wanted, task.candidates)
     features = features_of(data.products, RECIPE.attribute_keys)

@@ -224,7 +224,7 @@ def table(races: Sequence[Race]) -> BenchTable:
             f"nine features, {shelves.DIMENSION} dimensions; 95% intervals. Both choose the best "
             f"{TOP_K}, after LightFM's predict by NumPy's argpartition. All parts: taste, session, "
             f"item_item (of {shelves.NEIGHBOURS} neighbours a product) and bought_together, which "
-            "LightFM has not; to rank is also to look products up by id and to order all of them."
+            "LightFM lacks; ranking also looks products up by id and orders all of them."
         ),
         section=None,
     )

@@ -195,7 +195,7 @@ def _end_to_end(
         rows=tuple(rows),
         caption="As the caller sees it, with the 95% interval; clients send the next request as"
         " soon as they have an answer. Empty call: a gRPC health check of the gateway in the same"
-        " rounds, what any call costs here at least. Load generator and suite share this machine.",
+        " rounds, the minimum of any call here. Load generator and suite share this machine.",
         section=1,
     )
 
@@ -220,8 +220,8 @@ def _per_stage(cases: Sequence[RequestCase]) -> BenchTable:
         title="Recommend, per stage",
         headers=("catalog", "request", "clients", "stage", "n", "p50 ms", "p99 ms"),
         rows=tuple(rows),
-        caption="By the gateway's clock, wire and queue of the service asked included; stages may"
-        " run side by side. A stage that ran twice in a request is added up.",
+        caption="By the gateway's clock, including network and queue of the called service; stages"
+        " may run in parallel. Durations of a stage that ran twice in a request are summed.",
     )
 
 

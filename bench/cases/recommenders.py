@@ -3,10 +3,10 @@
 MovieLens-100k: each rating is a view; the first four fifths of the ratings are counted, and each
 film but the first of a later visit is predicted from the last ten before it. X-Wines: the ratings
 of one person are one order, the last wine of which is predicted from the others; people are divided
-into five parts, and each part is predicted by the counts of the four others. Beside them are the
-most popular products and item-kNN (``ranker.learning.evaluation.baselines``), which learn from the
-same and are asked the same. What a person is known to have rated before is in no list: nobody rates
-a thing twice here, so that reorder and recently_viewed can find nothing.
+into five parts, and each part is predicted by the counts of the four others. They are compared with
+the most popular products and item-kNN (``ranker.learning.evaluation.baselines``), which learn from
+the same events and get the same queries. Lists exclude what a person rated before. Each person
+rates a product once in these data, so reorder and recently_viewed have nothing to find.
 """
 
 import asyncio

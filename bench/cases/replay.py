@@ -4,7 +4,7 @@ and the cost of recording.
 In this process, on the ranker's own record in a file: a shop of shelves.py and answers of four
 kinds. After half of the answers, events of other shoppers are written and another model serves; the
 replay loads models from the model store. Cost: the processor time of Rank with and without the
-recorded inputs, in alternation, each first every second time.
+recorded inputs, in alternation; each is the first in every second round.
 """
 # ruff: noqa: ARG002 (the model serves every catalog)
 
@@ -218,10 +218,10 @@ def result(found: ReplayFigures) -> BenchResult:
     ]
     headers = ("answers", "bit-equal", "processor time ×", "ms without", "bytes added to a record")
     caption = (
-        f"{len(whole)} answers of {CANDIDATES} candidates, computed again after other events and"
-        f" another model came; {float(np.median(found.replay_ms)):.1f} ms each. Processor time: of"
-        " Rank with what replay needs in the record, over that without; a whole answer takes two to"
-        " four times Rank's."
+        f"{len(whole)} answers of {CANDIDATES} candidates, computed again after other events were"
+        f" written and another model served; {float(np.median(found.replay_ms)):.1f} ms each."
+        " Processor time: of Rank with replay's inputs in the record ÷ without; a whole answer"
+        " takes two to four times that of Rank."
     )
     return BenchResult(
         tables=(BenchTable("Replay", headers, tuple(rows), caption, section=None),),

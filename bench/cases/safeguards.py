@@ -2,9 +2,9 @@
 
 Two suites hold the same catalog: one as `make up` starts it, and one in which callers have keys and
 quotas, callers and services use TLS and authenticate by key and certificate, and each call is part
-of a trace. A third one is that of the last release (RELEASE= names another commit) with its
-safeguards: what bounds the work of a request must not slow ordinary ones. All get the same requests
-in alternation.
+of a trace. A third suite is the last release (RELEASE= names another commit) with its safeguards:
+limits on a request's work must not slow ordinary requests. All get the same requests in
+alternation.
 """
 
 import os

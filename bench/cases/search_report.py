@@ -162,8 +162,8 @@ def _latencies(cases: Sequence[SearchCase]) -> BenchTable:
             for case in cases
         ),
         caption=(
-            "Ours: record, planner and engine, without gRPC of the suite's own. faiss runs on one "
-            "core and is told beforehand which products pass."
+            "Ours: record, planner and engine, without the suite's own gRPC. faiss runs on one "
+            "core and gets the matching products beforehand."
         ),
     )
 
@@ -202,9 +202,9 @@ def _costs(costs: Sequence[Costs]) -> BenchTable:
             for cost in costs
         ),
         caption=(
-            "Rows go in in bulk; the record is filled while the graph is built. Memory is "
-            "proportional (PSS), of all that the engine holds by then. Milvus Lite builds its "
-            "graph when it is first searched."
+            "Rows are inserted in bulk; the record is filled while the graph is built. Memory is "
+            "proportional (PSS), of all collections that the engine holds by then. Milvus Lite "
+            "builds its graph at the first search."
         ),
     )
 

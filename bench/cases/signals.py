@@ -63,7 +63,7 @@ class Shelf:
     vectors: Floats
     """[n, d], of unit length."""
     names: npt.NDArray[np.str_]
-    """What each is."""
+    """Name of the product that each photo shows."""
     ids: Sequence[str]
 
     def listing(self, part: Part, signal: int, branch: Branch = Branch.VISUAL) -> CandidateList:

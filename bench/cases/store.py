@@ -300,7 +300,7 @@ def _reads(found: Iterable[StoreFigures]) -> BenchTable:
         title=f"Histories read, {STORED:,} events stored",
         headers=("store", "the shopper's events", "p50 ms", "p95 ms"),
         rows=tuple(rows),
-        caption="What a request asks of the record: the newest 50 events, hides, attributes.",
+        caption="The reads of one request: the newest 50 events, hides, attributes.",
     )
 
 

@@ -56,8 +56,8 @@ def looks_table(untitled: Untitled) -> Iterable[BenchTable]:
                 )
                 for system, scores in untitled.items()
             ),
-            "Each third left without words once, mean of the three; the space is fitted on all"
-            " photos, its map from texts on the titles that are left.",
+            "Each third is left without texts once; mean of the three. The space is fitted on all"
+            " photos, and its map from texts on the remaining titles.",
             section=None,
         )
 

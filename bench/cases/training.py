@@ -220,8 +220,8 @@ def _ratio_table(ours: Sequence[float], bare: Sequence[float], ratio: Interval) 
             ),
         ),
         caption=(
-            f"Medians of {ROUNDS} alternating rounds, one thread, WARP; 95% interval. Ours tells of"
-            " its progress after each epoch; both learn the same numbers."
+            f"Medians of {ROUNDS} alternating rounds, one thread, WARP; 95% interval. Ours reports"
+            " progress after each epoch; both learn the same parameters."
         ),
         section=None,
     )
@@ -242,6 +242,6 @@ def _growth_table(sizes: Sequence[TrainingSize]) -> BenchTable:
             )
             for one in sizes
         ),
-        caption="One training each, of one epoch; the peak is that of the process, with its shop.",
+        caption="One training each, of one epoch; the peak is that of the process, shop included.",
         section=None,
     )

@@ -49,7 +49,7 @@ class MovieLens:
 
 
 def folder() -> Path | None:
-    """``$SIGHTLINE_DATA/ml100k``; None = it is not there."""
+    """Return ``$SIGHTLINE_DATA/ml100k``; None if it is absent."""
     given = os.environ.get("SIGHTLINE_DATA", "")
     path = Path(given) / FOLDER
     return path if given and (path / "u.item").is_file() else None

@@ -19,8 +19,8 @@ _FILES = sorted((ROOT / "examples/wines/images").glob("*.jpg"))
 
 
 def photos(size: tuple[int, int], count: int, grain: float) -> list[bytes]:
-    """`count` JPEG files of `size` (width, height). `grain`: standard deviation of its levels,
-    which determines the file's size, and so the cost of decoding.
+    """Return `count` JPEG files of `size` (width, height). `grain`: standard deviation of the noise
+    in levels, which determines the file's size, and so the cost of decoding.
     """
     width, height = size
     noise = np.random.default_rng(SEED).normal(0, grain, (height, width, 3)).astype(np.int16)

@@ -70,7 +70,7 @@ class _Serving:
         return None
 
     def refused(self, catalog_id: str) -> bool:
-        """See Models."""
+        """Return False: the model always serves. See Models.refused."""
         return False
 
     def former(self, catalog_id: str) -> Model | None:

@@ -43,7 +43,7 @@ NOT_KEPT, FAILED = 3, 4
 
 
 def main(arguments: Sequence[str]) -> int:
-    """See above."""
+    """Send the load and print the figures. Return the exit code; see the module."""
     parser = _parser()
     given = parser.parse_args(arguments)
     try:

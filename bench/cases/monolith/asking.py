@@ -92,7 +92,7 @@ def by_product(product: str, catalog: str = "default") -> LoadQuestion:
 
 
 def beside(product: str, scene: str, catalog: str = "default") -> LoadQuestion:
-    """Recommend to an anchor; the monolith does no more than by a product."""
+    """Recommend to an anchor; the monolith gets the same request as by a product."""
     asked = requests.recommend(anchors=product, scene=scene, page_size=PAGE_SIZE, catalog=catalog)
     least = 0 if scene == SPARSE else PAGE_SIZE
     return replace(by_product(product), message=asked.SerializeToString(), least=least)

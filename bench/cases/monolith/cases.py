@@ -144,7 +144,7 @@ def _large(found: MonolithShops, name: str, engine: str, kind: IndexKind, say: S
         done = measured(suite, SuiteCase(LoadPlan(questions, load.MORE), hops=True), say)
         found.facts[name] = {"filled_seconds": facts.seconds, "bytes": done.moved}
         found.columns = (*found.columns, metrics.columns(name, suite))
-        return MeasuredShop(name, done.cells, "made vectors: no photo has one like them")
+        return MeasuredShop(name, done.cells, "generated vectors: no photo has a similar one")
 
 
 def _texts(found: MonolithShops, say: Say) -> None:

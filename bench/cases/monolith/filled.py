@@ -84,7 +84,7 @@ class _Patient(Suite):
     """A suite without a tight limit on its start, as measurements begin afterwards."""
 
     def up(self, seconds: float = START_SECONDS) -> None:
-        """See Suite."""
+        """Start the suite; see Suite.up."""
         super().up(seconds)
 
 

@@ -59,7 +59,7 @@ class MeasuredShop:
 
     def why(self, kind: str) -> str:
         """Return why a kind of request was not measured."""
-        return self.missing or f"{WORDS[kind]} is not asked here"
+        return self.missing or f"this catalog has no requests of the kind: {WORDS[kind]}"
 
 
 def beside_monolith(shop: MeasuredShop, limits: MonolithLimits) -> list[Goal]:

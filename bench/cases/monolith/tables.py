@@ -49,9 +49,9 @@ def end_to_end(shop: MeasuredShop) -> BenchTable:
         ),
         rows=tuple(rows),
         caption="Processor time (user and system) of all processes of the suite, or of the"
-        " monolith, for an answer: medians of rounds with their 95% intervals. ÷ monolith: beside"
-        " the cheaper of one and two processes. Callers send the next request as soon as they have"
-        " an answer; they share the machine, and their own processor time is not counted.",
+        " monolith, for an answer: medians of rounds with their 95% intervals. ÷ monolith: relative"
+        " to the cheaper of one and two processes. Callers send the next request as soon as they"
+        " have an answer; they share the machine, and their own processor time is not counted.",
         section=1,
     )
 
@@ -82,8 +82,8 @@ def by_process(shop: MeasuredShop, callers: int = BUSY) -> BenchTable:
             *("bare chain", "monolith", "÷ monolith"),
         ),
         rows=tuple(rows),
-        caption="Medians of rounds; `bare chain` is what three gRPC hops alone cost, `monolith` the"
-        " cheaper of one and two processes.",
+        caption="Medians of rounds; `bare chain` is the cost of three gRPC hops alone, `monolith`"
+        " the cheaper of one and two processes.",
         section=None,
     )
 

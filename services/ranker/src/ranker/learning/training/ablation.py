@@ -3,7 +3,8 @@ nothing are turned off.
 
 Parts of the blend are left out of the score one at a time. Features (the shoppers' own ids, the
 attributes that shoppers gave, the products' attributes) are left out of the training. Differences
-are paired by shopper, with intervals. The prediction from photos is tested on products: training/looks.py.
+are paired by shopper, with intervals. The prediction from photos is tested on products:
+training/looks.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
