@@ -157,12 +157,12 @@ TYPED_ELSEWHERE: Mapping[str, str] = {
 
 
 def commands(text: str) -> list[str]:
-    """The commands that a text names."""
+    """Return the commands that a text names."""
     return COMMAND.findall(text)
 
 
 def advised() -> set[str]:
-    """Every command that a text of the code names; `{…}` stands for what is filled in."""
+    """Return every command that a text of the code names; `{…}` stands for a value filled in."""
     return {
         command
         for folder in SPEAKERS
@@ -173,7 +173,7 @@ def advised() -> set[str]:
 
 
 def _texts(tree: ast.Module) -> Iterator[str]:
-    """Strings but for docstrings and the help of options."""
+    """Yield all strings except docstrings and the help of options."""
     passed: set[ast.AST] = set()
     for node in ast.walk(tree):
         if node in passed:

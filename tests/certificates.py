@@ -17,12 +17,12 @@ DOMAIN = "cluster.local"
 
 
 def named(service: str, domain: str = DOMAIN) -> str:
-    """The URI by which a certificate names a service."""
+    """Return the URI by which a certificate names a service."""
     return f"spiffe://{domain}/sightline/{service}"
 
 
 def authority() -> trustme.CA:
-    """Somebody who signs certificates."""
+    """Return a certificate authority."""
     return trustme.CA()
 
 
@@ -35,9 +35,9 @@ def write(
     uris: Iterable[str] = (),
     usage: x509.ObjectIdentifier | None = None,
 ) -> Path:
-    """A certificate for this machine and `names`, its key, and who signed it. `changed`: the time
-    of the files; they are taken up again when it differs. `end`, `uris`, `usage`: of the
-    certificate."""
+    """Write a certificate for this machine and `names`, its key, and the authority's certificate.
+    `changed`: modification time of the files, which are reloaded when it differs. `end`, `uris`,
+    `usage`: of the certificate."""
     folder.mkdir(exist_ok=True)
     issued = signer.issue_cert(HOST, *names, not_after=end)
     issued.private_key_pem.write_to_path(folder / "tls.key")
@@ -57,8 +57,8 @@ def _with(
     uris: list[x509.GeneralName],
     usage: x509.ObjectIdentifier | None,
 ) -> bytes:
-    """The same certificate with more names, of kinds that trustme does not issue, and for one usage
-    alone."""
+    """Return the certificate with additional names of kinds that trustme does not issue, for one
+    usage only."""
     old = x509.load_pem_x509_certificate(issued)
     key: Any = load_pem_private_key(signer.private_key_pem.bytes(), None)
     made = x509.CertificateBuilder(

@@ -31,13 +31,13 @@ def asked(*arguments: str) -> str:
 
 
 def served() -> set[str]:
-    """The versions of groups that the cluster knows, such as apps/v1."""
+    """Return the versions of API groups that the cluster serves, such as apps/v1."""
     groups = json.loads(asked("get", "--raw", "/apis"))["groups"]
     return {"v1"} | {each["groupVersion"] for group in groups for each in group["versions"]}
 
 
 def missing(documents: Sequence[Document]) -> list[Document]:
-    """The namespaces of these documents that are not there yet."""
+    """Return the namespaces of these documents that do not exist yet."""
     there = set(asked("get", "namespaces", "--output=name").split())
     wanted = [each for each in documents if each["kind"] == "Namespace"]
     return [each for each in wanted if f"namespace/{each['metadata']['name']}" not in there]
@@ -48,7 +48,8 @@ def listed(documents: Sequence[Document]) -> str:
 
 
 def check(name: str, known: set[str], made: list[str]) -> bool:
-    """Whether the server would take an overlay; the namespaces that are made for it join `made`."""
+    """Return whether the server would accept an overlay; namespaces created for it are added to
+    `made`."""
     documents = overlay(name)
     for each in documents:
         if each["apiVersion"] not in known:

@@ -19,7 +19,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 @dataclass(frozen=True)
 class Span:
-    """One that arrived."""
+    """One received span."""
 
     service: str
     name: str
@@ -35,7 +35,7 @@ class Span:
 
 @dataclass
 class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """What arrived, and how."""
+    """Received spans, and how they arrived."""
 
     spans: list[Span] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
                 self.spans += [_span(span, about) for span in scope.spans]
 
     def of(self, trace_id: str) -> dict[str, Span]:
-        """The spans of a trace, by their ids."""
+        """Return the spans of a trace by their ids."""
         return {span.span_id: span for span in list(self.spans) if span.trace_id == trace_id}
 
 
@@ -93,7 +93,7 @@ def _values(attributes: Any) -> dict[str, Any]:
 def collecting(
     credentials: grpc.ServerCredentials | None = None, port: int = 0
 ) -> Iterator[Collector]:
-    """A collector while the block runs; TLS with `credentials`, gRPC on `port`."""
+    """Run a collector during the block; TLS with `credentials`, gRPC on `port`."""
     collector = Collector()
     server = grpc.server(ThreadPoolExecutor(4))
     offer: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
@@ -138,7 +138,7 @@ def _handler(collector: Collector) -> type[BaseHTTPRequestHandler]:
 
 
 def _of_json(given: Any) -> pb.ExportTraceServiceRequest:
-    """OTLP's JSON differs from protobuf's own in that ids are hexadecimal."""
+    """Parse OTLP's JSON, which differs from protobuf's in hexadecimal ids."""
     return ParseDict(_as_base64(given), pb.ExportTraceServiceRequest(), ignore_unknown_fields=True)
 
 

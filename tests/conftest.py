@@ -70,8 +70,8 @@ LONGEST_FIRST = (SHELL, f"{LIVE}test_start.py", LIVE, "tests/wire/")
 
 
 def group(test: str) -> str:
-    """Whose tests run in one process, given a test's id: a file's, or all that share what takes
-    long to make."""
+    """Return the group of a test id, whose tests run in one process: its file, or all tests that
+    share an expensive fixture."""
     file = test.partition("::")[0]
     for names in TOGETHER:
         if file.startswith(names):
@@ -80,7 +80,7 @@ def group(test: str) -> str:
 
 
 class Scheduling(LoadFileScheduling):
-    """Hands groups to processes, in the order of the tests."""
+    """Scheduler that assigns groups to processes in the order of the tests."""
 
     def _split_scope(self, nodeid: str) -> str:
         return group(nodeid)
@@ -92,7 +92,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In one of several processes, puts the longest groups first."""
+    """Put the longest groups first, if tests run in several processes."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: [not item.nodeid.startswith(each) for each in LONGEST_FIRST])
 
@@ -118,7 +118,7 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 
 
 def pytest_collection_finish() -> None:
-    """What is there stays until the end, so no collection needs to go through it again."""
+    """Freeze existing objects, so that later garbage collections skip them."""
     gc.freeze()
     gc.enable()
     # Threads that share a small product spin while they wait for a core that another test has.
@@ -127,13 +127,13 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def _nobody_calls() -> None:
-    """A caller that another test named calls no more."""
+    """Reset the current caller, which another test may have set."""
     caller.set(ANYONE)
 
 
 @pytest.fixture(scope="session")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
-    """Empty records for every test of this process."""
+    """Yield empty records for all tests of this process."""
     with ExitStack() as stack:
         yield Stores(tmp_path_factory.mktemp("stores"), stack)
 
@@ -145,7 +145,7 @@ def new_store(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[NewStore]:
-    """Makes stores on SQLite and, in a test of its own, on PostgreSQL."""
+    """Return a factory of stores on SQLite and, as a separate test, on PostgreSQL."""
     # PostgreSQL ends a write whose process stands still for so long, as on a busy machine it may.
     monkeypatch.setattr(sql, "WRITE_SECONDS", round(SECONDS))
     with stores.on(request.param, tmp_path) as make:

@@ -32,21 +32,21 @@ class Stage:
     """Instruction and its arguments, continued lines joined."""
 
     def all(self, instruction: str) -> list[str]:
-        """The arguments of each such instruction."""
+        """Return the arguments of each such instruction."""
         return [arguments for each, arguments in self.steps if each == instruction]
 
     def runs(self) -> list[str]:
-        """Shell commands, without their mounts."""
+        """Return the shell commands without their mounts."""
         return [re.sub(r"--mount=\S+\s+", "", command) for command in self.all("RUN")]
 
     def pairs(self, instruction: str) -> dict[str, str]:
-        """What ENV or LABEL sets."""
+        """Return the values that ENV or LABEL sets."""
         words = [word for line in self.all(instruction) for word in shlex.split(line)]
         return dict(word.split("=", 1) for word in words)
 
 
 def read(path: Path) -> list[Stage]:
-    """The stages of a Dockerfile."""
+    """Return the stages of a Dockerfile."""
     text = re.sub(r"^\s*#.*\n", "", path.read_text(), flags=re.MULTILINE)
     stages: list[Stage] = []
     for line in re.sub(r"\\\n\s*", "", text).splitlines():
@@ -64,20 +64,20 @@ def read(path: Path) -> list[Stage]:
 
 
 def lineage(stages: Sequence[Stage], target: Stage) -> list[Stage]:
-    """The stages that a target stands on, the lowest first, itself last."""
+    """Return the stages that a target is built on, the lowest first, itself last."""
     below = [stage for stage in stages if stage.name and stage.name == target.base]
     return [*(lineage(stages, below[0]) if below else []), target]
 
 
 def exec_form(stage: Stage, instruction: str) -> list[str]:
-    """The last ENTRYPOINT or CMD."""
+    """Return the last ENTRYPOINT or CMD."""
     words = json.loads(stage.all(instruction)[-1])
     assert isinstance(words, list)
     return words
 
 
 def ignored(path: str) -> bool:
-    """Whether .dockerignore keeps a path of the repository out of the context."""
+    """Return whether .dockerignore excludes a path of the repository from the context."""
     out = False
     parts = PurePosixPath(path).parts
     prefixes = ["/".join(parts[: n + 1]) for n in range(len(parts))]
@@ -92,7 +92,7 @@ def ignored(path: str) -> bool:
 
 
 def _matches(path: str, pattern: str) -> bool:
-    """One of Docker's patterns: * stays within a folder, a leading **/ means anywhere."""
+    """Match a pattern of Docker: * stays within a folder, a leading **/ means any folder."""
     if pattern.startswith("**/"):
         return fnmatchcase(path.rsplit("/", 1)[-1], pattern[3:])
     mine, theirs = path.split("/"), pattern.split("/")

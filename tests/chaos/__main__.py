@@ -54,7 +54,8 @@ Part = Callable[[argparse.Namespace], dict[str, Scenario]]
 
 
 def of_the_retriever(options: argparse.Namespace) -> dict[str, Scenario]:
-    """What the retriever stands on is killed, hangs, is emptied and filled; ten minutes."""
+    """Return the retriever's scenarios: its dependencies are killed, hang, lose data and fill up;
+    ten minutes."""
     seed, made = options.seed, dict[str, Scenario]()
     for engine, turns in OUTAGES.items():
         made[f"kills-{engine}"] = partial(kills, engine, options.rounds, seed)
@@ -66,7 +67,8 @@ def of_the_retriever(options: argparse.Namespace) -> dict[str, Scenario]:
 
 
 def of_the_embedder(options: argparse.Namespace) -> dict[str, Scenario]:
-    """Triton and its models are killed, hang, slow down and are flooded; ten minutes."""
+    """Return the embedder's scenarios: Triton and its models are killed, hang, slow down and are
+    flooded; ten minutes."""
     return {
         "embedder-versions": partial(versions, options.versions),
         "embedder-losses": partial(losses, options.losses),
@@ -74,8 +76,8 @@ def of_the_embedder(options: argparse.Namespace) -> dict[str, Scenario]:
 
 
 def of_the_suite(options: argparse.Namespace) -> dict[str, Scenario]:
-    """Each process of a whole suite is killed, stopped and restarted; more is asked than can be
-    answered; the network is slow, and connections are cut. Twenty minutes."""
+    """Return the suite's scenarios: each process is killed, stopped and restarted, load exceeds the
+    capacity, the network is slow, and connections are cut; twenty minutes."""
     return {
         "processes": partial(processes, options.stopped, options.seed),
         "database": partial(database, options.stopped, options.seed),
@@ -94,7 +96,7 @@ PARTS: Mapping[str, Part] = {
 
 
 def scenarios(options: argparse.Namespace) -> dict[str, Scenario]:
-    """Those of the chosen parts, by the name that --only takes."""
+    """Return the scenarios of the chosen parts, by the name that --only accepts."""
     parts = options.part or PARTS
     return {name: run for part in parts for name, run in PARTS[part](options).items()}
 
@@ -133,7 +135,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def play(name: str, run: Scenario, report: Report) -> None:
-    """One scenario; what keeps it from its end stands in the report."""
+    """Run one scenario; an error that ends it early is added to the report."""
     began = time.monotonic()
     report.say(f"{name} begins")
     try:
@@ -146,14 +148,14 @@ def play(name: str, run: Scenario, report: Report) -> None:
 
 
 def _first(error: BaseException) -> BaseException:
-    """The first error of a group of groups."""
+    """Return the first error of nested error groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
 def show(console: Console, report: Report, seed: int) -> None:
-    """Each promise and what came of it."""
+    """Print each promise and its result."""
     table = Table("promise", "verdict", "measured", box=box.SIMPLE_HEAD)
     for check in report.checks:
         style = "" if check.verdict is Verdict.HELD else "bold red"

@@ -13,7 +13,7 @@ ENGINES = {"lite": "Lite", "server": "Server"}
 
 
 class NotMeasured(Exception):
-    """Why a scenario could not run, or not to its end."""
+    """Error of a scenario that could not start or finish; the message says why."""
 
 
 @dataclass(slots=True)
@@ -25,18 +25,18 @@ class Report:
     checks: list[Check] = field(default_factory=list)
 
     def say(self, line: str) -> None:
-        """A line of the timeline: seconds since the run began, and what happened."""
+        """Print a line of the timeline: seconds since the start of the run, and the event."""
         self.print(f"{time.monotonic() - self.began:6.1f} s  {line}")
 
     def add(self, name: str, held: bool, measured: str) -> None:
-        """A promise that was put to the test."""
+        """Record a promise that was tested."""
         self.checks.append(Check(name, Verdict.HELD if held else Verdict.VIOLATED, measured))
 
     def miss(self, name: str, why: str) -> None:
-        """A promise that could not be put to the test."""
+        """Record a promise that could not be tested."""
         self.checks.append(Check(name, Verdict.NOT_MEASURED, why))
 
     @property
     def clean(self) -> bool:
-        """Whether every promise was put to the test and held."""
+        """True if every promise was tested and held."""
         return bool(self.checks) and all(c.verdict is Verdict.HELD for c in self.checks)

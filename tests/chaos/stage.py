@@ -44,10 +44,8 @@ def stage(
     programs: Collection[str] = RETRIEVER,
     prepare: Prepare = nothing,
 ) -> Iterator[Suite]:
-    """A suite of one's own while the block runs; `prepare` is handed its folder before that.
-
-    Raises SuiteError, OSError.
-    """
+    """Run a separate suite during the block; `prepare` is called with its folder before the start.
+    Raise SuiteError or OSError."""
 
     def make(data: Path) -> Suite:
         prepare(data)
@@ -65,13 +63,13 @@ def _hasty(program: Program) -> Program:
 
 
 def engine_uri(suite: Suite) -> str:
-    """Where the engine listens, as pymilvus takes it."""
+    """Return the engine's address, as pymilvus expects it."""
     return f"http://{suite.addresses()['milvus']}"
 
 
 @contextlib.asynccontextmanager
 async def channel_to(suite: Suite, program: str) -> AsyncIterator[grpc.aio.Channel]:
-    """A channel that tries a killed server again at once."""
+    """Yield a channel that reconnects to a killed server at once."""
     options = [
         ("grpc.enable_http_proxy", 0),
         ("grpc.use_local_subchannel_pool", 1),
@@ -85,7 +83,7 @@ async def channel_to(suite: Suite, program: str) -> AsyncIterator[grpc.aio.Chann
 
 @contextlib.contextmanager
 def record_of(suite: Suite) -> Iterator[Record]:
-    """The retriever's record, to look into."""
+    """Open the retriever's record for reading."""
     file = suite.layout.data / "retriever" / "record.db"
     database = Database(f"sqlite:///{file}", migrations="retriever.record.migrations")
     try:

@@ -20,7 +20,7 @@ _ANSWER_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Return:
-    """When the engine was back, by time.monotonic(); 0 = not yet."""
+    """Time at which the engine was back, by time.monotonic(); 0 until then."""
 
     word: float = 0.0
     """It said anything at all about the collection."""
@@ -59,7 +59,7 @@ _RELEASED = 101
 
 @contextlib.contextmanager
 def hung(pid: int) -> Iterator[None]:
-    """A process and all that it started stand still while the block runs."""
+    """Stop a process and all its descendants during the block."""
     still = family(pid)
     try:
         for each in still:

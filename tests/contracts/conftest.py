@@ -19,7 +19,7 @@ def example() -> list[Document]:
 
 @pytest.fixture(scope="session", params=[*WHOLE, "choices"])
 def whole(request: pytest.FixtureRequest) -> list[Document]:
-    """Each overlay that is an installation, and one of the components that these leave out."""
+    """Return each overlay that is an installation, and one with the components that these omit."""
     if request.param == "choices":
         return with_components(*LEFT_OUT, "production")
     return overlay(request.param)

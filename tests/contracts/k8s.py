@@ -77,7 +77,8 @@ Document = dict[str, Any]
 
 
 def kubectl() -> str:
-    """KUBECTL, or what `make tools` took where the system's is too old, or the system's."""
+    """Return KUBECTL, else the one of `make tools` if the system's is too old, else the system's.
+    """
     path = f"{ROOT / '.tools/bin'}:{os.environ['PATH']}"
     found = os.environ.get("KUBECTL") or shutil.which("kubectl", path=path)
     if found is None:
@@ -88,7 +89,7 @@ def kubectl() -> str:
 
 
 def render(folder: Path) -> list[Document]:
-    """What `kubectl apply -k` would send."""
+    """Return the documents that `kubectl apply -k` would send."""
     done = subprocess.run(
         [kubectl(), "kustomize", str(folder)], capture_output=True, text=True, check=False
     )
@@ -99,12 +100,12 @@ def render(folder: Path) -> list[Document]:
 
 @functools.cache
 def overlay(name: str) -> list[Document]:
-    """One of OVERLAYS, or the base, rendered once: whoever changes a document copies it before."""
+    """Return one of OVERLAYS, or the base, rendered once: copy a document before changing it."""
     return render(K8S / name if name == "base" else K8S / "overlays" / name)
 
 
 def nowhere() -> list[str]:
-    """The components that no overlay has."""
+    """Return the components that no overlay uses."""
     named = "".join(each.read_text() for each in K8S.glob("overlays/*/kustomization.yaml"))
     taken = re.findall(r"^ *- \.\./\.\./components/([\w-]+)", named, re.MULTILINE)
     return sorted(set(COMPONENTS) - set(taken))
@@ -115,7 +116,7 @@ OPTIONAL = "optional"
 
 @functools.cache
 def installed(name: str) -> list[Document]:
-    """One of OVERLAYS; or, as OPTIONAL, prod with all components that no overlay has."""
+    """Return one of OVERLAYS; for OPTIONAL, prod with all components that no overlay uses."""
     if name != OPTIONAL:
         return overlay(name)
     return with_components(*nowhere(), bases=("overlays/prod",))
@@ -123,7 +124,7 @@ def installed(name: str) -> list[Document]:
 
 @functools.cache
 def with_components(*names: str, bases: tuple[str, ...] = ("base",)) -> list[Document]:
-    """The base, or other folders, with some of the components; once, as `overlay`."""
+    """Return the base, or other folders, with some of the components; cached as `overlay` is."""
     with tempfile.TemporaryDirectory() as folder:
         up = os.path.relpath(K8S, Path(folder).resolve())
         wanted = {
@@ -137,7 +138,7 @@ def with_components(*names: str, bases: tuple[str, ...] = ("base",)) -> list[Doc
 
 
 def added(folder: Path, lines: str, to: str = "prod") -> list[Document]:
-    """An overlay with further lines, such as a page shows, on one that is there."""
+    """Return an existing overlay with additional lines, such as a page shows."""
     copied = shutil.copytree(K8S, folder / "k8s")
     shutil.copytree(K8S.parent / "monitoring", folder / "monitoring")
     (yours := copied / "overlays" / "yours").mkdir()
@@ -146,12 +147,12 @@ def added(folder: Path, lines: str, to: str = "prod") -> list[Document]:
 
 
 def of(documents: list[Document], kind: str) -> dict[str, Document]:
-    """The documents of a kind by name."""
+    """Return the documents of a kind by name."""
     return {each["metadata"]["name"]: each for each in documents if each["kind"] == kind}
 
 
 def template(documents: list[Document], name: str) -> Document:
-    """What a workload's pods are made of."""
+    """Return the pod template of a workload."""
     if name in ONCE:
         once: Document = job(documents, name)["spec"]["template"]
         return once
@@ -168,13 +169,13 @@ def pod(documents: list[Document], name: str) -> Document:
 
 
 def pods(documents: list[Document]) -> list[str]:
-    """The workloads that are there."""
+    """Return the names of the workloads."""
     there = [*of(documents, "Deployment"), *of(documents, "StatefulSet"), *of(documents, "CronJob")]
     return sorted(there)
 
 
 def job(documents: list[Document], name: str) -> Document:
-    """A Job by its name without the release."""
+    """Return a Job by its name without the release."""
     (found,) = (one for full, one in of(documents, "Job").items() if full.startswith(f"{name}-"))
     return found
 
@@ -184,7 +185,7 @@ def containers(spec: Document) -> list[Document]:
 
 
 def main(documents: list[Document], name: str) -> Document:
-    """A workload's own container."""
+    """Return a workload's own container."""
     (container,) = pod(documents, name)["containers"]
     assert container["name"] == name
     found: Document = container
@@ -192,7 +193,7 @@ def main(documents: list[Document], name: str) -> Document:
 
 
 def settings_of(documents: list[Document], name: str) -> dict[str, str]:
-    """What stands in the ConfigMaps that a workload takes its environment from."""
+    """Return the content of the ConfigMaps from which a workload takes its environment."""
     maps = of(documents, "ConfigMap")
     found: dict[str, str] = {}
     for source in main(documents, name).get("envFrom", []):

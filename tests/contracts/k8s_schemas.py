@@ -81,7 +81,7 @@ _WRITTEN = {
 
 
 def problems(document: Document, version: str) -> list[str]:
-    """What a cluster of this version would not take, as `path: message`."""
+    """Return the parts that a cluster of this version would reject, as `path: message`."""
     try:
         schema = validator(document["apiVersion"], document["kind"], version)
     except FileNotFoundError:
@@ -123,7 +123,7 @@ def _custom(api: str, kind: str) -> dict[str, Any]:
 
 
 def _objects(schema: Any) -> Iterator[dict[str, Any]]:
-    """Each part of a schema that names its fields."""
+    """Yield each part of a schema that names its fields."""
     if isinstance(schema, dict):
         if schema.get("type") == "object" and schema.get("properties"):
             yield schema

@@ -18,18 +18,18 @@ SERVICES = tuple(MIGRATIONS)
 
 
 def released() -> Mapping[str, str]:
-    """Its version and, of each service, its newest revision."""
+    """Return the last release's version, and the newest revision of each service."""
     return dict(tomllib.loads(FILE.read_text()))
 
 
 def releases() -> list[str]:
-    """The versions that the changelog describes, newest first."""
+    """Return the versions in the changelog, newest first."""
     text = (ROOT / "CHANGELOG.md").read_text()
     return re.findall(r"^## (\d+\.\d+\.\d+)", text, re.MULTILINE)
 
 
 def newest(service: str) -> str:
-    """The newest revision of a service's store."""
+    """Return the newest revision of a service's store."""
     config = Config()
     folder = MIGRATIONS[service].replace(".", "/")
     config.set_main_option("script_location", str(ROOT / f"services/{service}/src/{folder}"))

@@ -27,7 +27,7 @@ def triggers(scaler: Document, kind: str = "prometheus") -> list[Document]:
 
 
 def thresholds(documents: list[Document]) -> dict[str, dict[str, float]]:
-    """Of each trigger, by workload and name: what the simulation gives."""
+    """Return the threshold of each trigger, by workload and name, in the simulation's units."""
     return {
         name: {
             each["name"]: float(each["metadata"].get("threshold") or each["metadata"]["value"])
@@ -38,7 +38,7 @@ def thresholds(documents: list[Document]) -> dict[str, dict[str, float]]:
 
 
 def behaviours(documents: list[Document]) -> dict[str, dict[str, Any]]:
-    """How fast pods come and go, in the simulation's words."""
+    """Return the scaling behaviour of each workload, in the simulation's terms."""
     found: dict[str, dict[str, Any]] = {}
     for name, scaler in scalers(documents).items():
         rules = scaler["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
@@ -55,7 +55,7 @@ def behaviours(documents: list[Document]) -> dict[str, dict[str, Any]]:
 def differences(
     documents: list[Document], wanted: Mapping[str, Mapping[str, float]]
 ) -> Iterator[str]:
-    """Where the manifests do not say what the simulation's result says."""
+    """Yield differences between the manifests and the simulation's result."""
     given = thresholds(documents)
     for name, figures in wanted.items():
         for trigger, figure in figures.items():
@@ -70,8 +70,8 @@ def differences(
 
 
 def targets(documents: list[Document]) -> Iterator[str]:
-    """Every service and Triton is scaled, by one scaler, which alone says how many pods there are;
-    workers are not: one of them works at a time."""
+    """Yield services, and Triton, without exactly one scaler that alone sets the number of pods;
+    workers must have none, because only one works at a time."""
     deployments = of(documents, "Deployment")
     found = [each["scaleTargetRef"]["name"] for each in scalers(documents).values()]
     if sorted(found) != sorted(SCALED):
@@ -93,7 +93,7 @@ def known_metrics() -> set[str]:
 
 
 def queries(documents: list[Document]) -> Iterator[str]:
-    """They ask for metrics that there are, of their own namespace and service alone."""
+    """Yield queries for metrics that do not exist, or of other namespaces or services."""
     known = known_metrics()
     for name, document in of(documents, "ScaledObject").items():
         for trigger in triggers(document["spec"]):
@@ -111,7 +111,8 @@ def queries(documents: list[Document]) -> Iterator[str]:
 
 
 def silence(documents: list[Document]) -> Iterator[str]:
-    """Without metrics no pod is taken away, and a full processor still adds some."""
+    """Yield scalers that would remove pods without metrics, or would not add pods at full processor
+    use."""
     for name, scaler in scalers(documents).items():
         for each in triggers(scaler):
             if each["metadata"].get("ignoreNullValues") != "false":
@@ -130,7 +131,8 @@ def silence(documents: list[Document]) -> Iterator[str]:
 
 
 def behaviour(documents: list[Document]) -> Iterator[str]:
-    """Up at once, down late and by and by, and never to one pod but where that is a GPU."""
+    """Yield behaviours that do not scale up at once and down slowly, or that go down to one pod,
+    which is allowed only for GPUs."""
     for name, scaler in scalers(documents).items():
         least, most = scaler["minReplicaCount"], scaler["maxReplicaCount"]
         if not (1 if name == "triton" else 2) <= least < most:
@@ -146,7 +148,7 @@ def behaviour(documents: list[Document]) -> Iterator[str]:
 
 
 def new_pods(documents: list[Document]) -> Iterator[str]:
-    """Connections end soon enough that pods that were added get work."""
+    """Yield servers whose connections live too long for new pods to get calls."""
     for name in SERVED:
         age = float(settings_of(documents, name).get(f"{name.upper()}_CONNECTION_AGE_SECONDS", 0))
         if not 0 < age <= LONGEST_AGE:
@@ -157,7 +159,8 @@ def new_pods(documents: list[Document]) -> Iterator[str]:
 
 
 def disruption(documents: list[Document]) -> Iterator[str]:
-    """A drained node takes a share of the pods; those of an old release do not count as spread."""
+    """Yield workloads that a drained node could take as a whole; pods of an old release must not
+    count as spread."""
     for name in SCALED:
         most = of(documents, "PodDisruptionBudget")[name]["spec"]["maxUnavailable"]
         if most != (1 if name == "triton" else "10%"):

@@ -32,7 +32,7 @@ HELD = {
 
 
 def variables(process: str) -> set[str]:
-    """The names of all variables that a process reads."""
+    """Return the names of all variables that a process reads."""
     settings = CLASSES[process]
     prefix = settings.model_config.get("env_prefix", "")
     names = {f"{prefix}{field}".upper() for field in settings.model_fields}
@@ -40,14 +40,14 @@ def variables(process: str) -> set[str]:
 
 
 def secrets_of(settings: type[ServiceSettings]) -> set[str]:
-    """The fields that may be given in a file, and that nothing shows."""
+    """Return the fields that may be given in a file, and that are never shown."""
     return {name for name, field in settings.model_fields.items() if field.annotation is SecretStr}
 
 
 def loaded(
     process: str, environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> ServiceSettings:
-    """What the process makes of an environment; an error when it would refuse to start."""
+    """Return the settings that a process reads from an environment; raise if it would not start."""
     for name in variables(process):
         monkeypatch.delenv(name, raising=False)
     files = {

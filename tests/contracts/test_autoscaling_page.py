@@ -32,7 +32,7 @@ UNITS = {"cpu": "{:g}%", "queue": "{:g} s"}
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
-    """The base with every snippet of an overlay in it."""
+    """Return the base with every overlay snippet of the page."""
     folder = tmp_path_factory.mktemp("page") / "k8s"
     shutil.copytree(K8S, folder)
     overlay = folder / "overlays" / "yours"

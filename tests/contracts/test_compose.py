@@ -38,7 +38,8 @@ MINIMUM = {
 
 
 def interpolate(value: Any, environment: Mapping[str, str]) -> Any:
-    """Compose's ${NAME:-default} and ${NAME:?message}; LookupError as Compose would refuse."""
+    """Expand Compose's ${NAME:-default} and ${NAME:?message}; LookupError where Compose would fail.
+    """
     if isinstance(value, dict):
         return {key: interpolate(each, environment) for key, each in value.items()}
     if isinstance(value, list):
@@ -58,7 +59,7 @@ def interpolate(value: Any, environment: Mapping[str, str]) -> Any:
 
 
 def load(*names: str) -> dict[str, Any]:
-    """The files, later ones over earlier ones: mappings merge, the rest is replaced."""
+    """Return the merged files: mappings merge, later values replace earlier ones."""
     whole: dict[str, Any] = {}
     for name in names:
         _merge(whole, yaml.safe_load((ROOT / name).read_text()))
@@ -87,7 +88,7 @@ def services(whole: dict[str, Any]) -> dict[str, Any]:
 
 
 def given(service: Mapping[str, Any]) -> dict[str, str]:
-    """A service's settings; PROBE is what its health check reads."""
+    """Return a service's settings; its health check reads PROBE."""
     environment = service["environment"].items()
     return {key: str(value) for key, value in environment if key != "PROBE"}
 
@@ -100,7 +101,7 @@ SCHEMA = Draft202012Validator(get_builtin_schema("vendor.compose-spec"))
 
 
 def complaints(file: Mapping[str, Any]) -> list[str]:
-    """Where a file is not as Compose wants it: place and complaint."""
+    """Return the places and errors of a file that violates Compose's schema."""
     return [f"{error.json_path}: {error.message}" for error in SCHEMA.iter_errors(file)]
 
 
@@ -112,7 +113,7 @@ def test_compose_takes_the_files(names: tuple[str, ...]) -> None:
 
 
 def spoilt(place: tuple[str, ...], old: str, new: Any) -> list[str]:
-    """The complaints when a key is misspelt, or holds what it can't."""
+    """Return the complaints about a misspelt key, or a key with an invalid value."""
     file = load("compose.yaml")
     at = file
     for key in place:
@@ -174,7 +175,7 @@ def test_secrets_are_files_that_a_command_makes_once(whole: dict[str, Any], secr
 
 
 def targets(service: Mapping[str, Any]) -> dict[str, str]:
-    """Path in the container to name, of all secrets of a service."""
+    """Return the names of all secrets of a service by their paths in the container."""
     return dict(
         (f"/run/secrets/{each}", each)
         if isinstance(each, str)
@@ -254,7 +255,7 @@ def test_what_is_named_exists(whole: dict[str, Any], services: dict[str, Any]) -
 
 
 def gigabytes(limit: str) -> float:
-    """Compose's 64m and 2g, and Kubernetes' 64Mi and 2Gi."""
+    """Parse Compose's 64m and 2g, and Kubernetes' 64Mi and 2Gi."""
     found = re.fullmatch(r"(\d+)([mg])i?", limit.lower())
     assert found is not None, limit
     return int(found[1]) / (1024 if found[2] == "m" else 1)
@@ -359,7 +360,7 @@ def test_our_containers_can_change_nothing_but_their_volumes(
 def test_a_new_volume_belongs_to_the_user_that_writes_it(
     services: dict[str, Any], name: str
 ) -> None:
-    """Docker gives a new volume the owner of the folder that it covers in the image."""
+    """Check the owner: Docker gives a new volume that of the folder that it covers in the image."""
     stages = dockerfiles.read(ROOT / services[name]["build"]["dockerfile"])
     made = {
         folder
@@ -396,7 +397,7 @@ def test_a_health_check_asks_for_the_service_itself(services: dict[str, Any], na
 def test_the_health_check_is_red_without_a_service_and_green_with_one(
     services: dict[str, Any], tmp_path: Path
 ) -> None:
-    """The very command, against a real gateway."""
+    """Run the health check's own command against a real gateway."""
     kind, python, *arguments = services["gateway"]["healthcheck"]["test"]
     assert (kind, python) == ("CMD", "python")
     port = free_port()

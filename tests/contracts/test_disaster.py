@@ -36,7 +36,7 @@ def test_there_are_commands() -> None:
 
 @pytest.mark.slow
 def test_the_lines_that_keep_keys_bring_them_back(tmp_path: Path) -> None:
-    """As they stand there, but for a passphrase that nobody here could type."""
+    """Run the page's lines unchanged, except for a passphrase, which a test can't type."""
     kept = tmp_path / ".data" / "ranker" / "pseudonym.key"
     for path in (kept, tmp_path / ".data" / "gateway" / "tokens.keys"):
         path.parent.mkdir(parents=True)

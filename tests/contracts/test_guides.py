@@ -30,7 +30,7 @@ FILTERS = (DOCS / "integrate" / "filters.md").read_text(encoding="utf-8")
 
 
 def commands(text: str) -> list[str]:
-    """Lines of blocks, and code within the text."""
+    """Return the lines of code blocks, and code within the text."""
     lines = re.findall(r"^(?:\$ )?(sightline .+)$", text, re.MULTILINE)
     return [*lines, *re.findall(r"`(sightline [^`]+)`", text)]
 

@@ -54,7 +54,7 @@ TABLES = {
 
 
 def levels(*within: str) -> Iterator[tuple[str, int]]:
-    """Calls, as SERVICE/NAME below sightline, each with its level."""
+    """Yield each call, as SERVICE/NAME below sightline, with its level."""
     files = sorted((ROOT / "protos" / "sightline").glob("*/v1/*_service.proto"))
     assert files
     for file in files:
@@ -67,7 +67,7 @@ def levels(*within: str) -> Iterator[tuple[str, int]]:
 
 
 def hedged(tree: ast.AST) -> Iterator[str]:
-    """Names of the calls that a module makes twice when they are late."""
+    """Yield the names of the calls that a module sends twice when they are late."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             method = node.args[0] if node.args else None

@@ -32,7 +32,7 @@ COMPILERS = re.compile(r"(?<!\S)(gcc|g\+\+|clang|build-essential|c?make|[a-z0-9]
 
 
 def finals(name: str) -> list[list[Stage]]:
-    """Each stage that becomes an image, with those that it stands on."""
+    """Return each stage that becomes an image, with the stages that it is built on."""
     stages = read(FILES[name])
     return [
         lineage(stages, stage) for stage in stages if stage.all("ENTRYPOINT") or stage.all("CMD")
@@ -40,7 +40,7 @@ def finals(name: str) -> list[list[Stage]]:
 
 
 def images() -> list[tuple[str, str]]:
-    """(name, image) of every image that a file starts from."""
+    """Return (name, image) of every image that a file starts from."""
     found = []
     for name, path in FILES.items():
         stages = read(path)
@@ -125,7 +125,7 @@ def test_an_image_starts_its_service_and_is_reachable(name: str) -> None:
 
 @pytest.mark.parametrize("known", [True, False])
 def test_grpc_knows_what_it_has_to_do_without(known: bool) -> None:
-    """What a later release does not know it only complains of."""
+    """Check the option by its warning: a later gRPC only warns of an unknown one."""
     given = GRPC if known else {"GRPC_EXPERIMENTS": "-no_such_thing"}
     program = "import grpc; grpc.insecure_channel('127.0.0.1:1').close()"
     ended = subprocess.run(
@@ -200,7 +200,7 @@ def run_images(
 
 
 def printed(*names: str, **environment: str) -> list[list[str]]:
-    """The words of each command that would be run."""
+    """Return the words of each command that would run."""
     done = run_images("--print", *names, **environment)
     assert done.returncode == 0, done.stderr
     return [line.split() for line in done.stdout.splitlines()]
@@ -260,7 +260,7 @@ def test_without_docker_make_images_says_so(docker: str | None, said: str, tmp_p
 
 
 def test_what_these_tests_read_is_what_docker_reads(tmp_path: Path) -> None:
-    """The reader itself: continued lines, comments between them, stages on stages."""
+    """Check the reader itself: continued lines, comments between them, stages built on stages."""
     file = tmp_path / "Dockerfile"
     file.write_text(
         "FROM a:1 AS low\n# no\nRUN one && \\\n    # not this\n    two\n\nFROM low\nUSER 7\n"

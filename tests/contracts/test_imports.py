@@ -58,7 +58,7 @@ class Tree:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
-    """The copy shadows the installed packages."""
+    """Yield a copy of the repository that shadows the installed packages."""
     path = tmp_path_factory.mktemp("tree")
     for part in SOURCES:
         shutil.copytree(ROOT / part, path / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -76,7 +76,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
 
 @contextmanager
 def changed(path: Path, text: str) -> Iterator[None]:
-    """The file with this text while the block runs: a copy for each test is 20,000 files."""
+    """Replace the file's text during the block: a copy for each test would be 20,000 files."""
     before = path.read_text() if path.exists() else None
     path.write_text(text)
     try:
@@ -89,7 +89,7 @@ def changed(path: Path, text: str) -> Iterator[None]:
 
 
 def broken(output: str) -> list[str]:
-    """Names of the contracts that lint-imports reports as broken."""
+    """Return the names of the contracts that lint-imports reports as broken."""
     return re.findall(r"^(.+) BROKEN\b", output, re.MULTILINE)
 
 

@@ -22,7 +22,7 @@ PACKAGES = [
 
 
 def closure(package: str, *extras: str) -> set[str]:
-    """Everything that the lock installs for a package."""
+    """Return all packages that the lock installs for a package."""
     listed = subprocess.run(
         [
             *(".tools/bin/uv", "export", "--frozen", "--no-dev", "--no-hashes", "--no-header"),

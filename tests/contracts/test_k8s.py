@@ -143,7 +143,7 @@ def test_tables_are_made_once_a_release_by_its_image_and_who_needs_them_waits(
 
 
 def images(documents: list[Document]) -> dict[str, str]:
-    """Image and tag."""
+    """Return image and tag."""
     found = {}
     for name in PODS:
         for container in containers(pod(documents, name)):

@@ -124,7 +124,7 @@ def test_each_rule_notices_what_breaks_it(
 
 
 def simulated() -> dict[str, Any]:
-    """The newest result of the simulation."""
+    """Return the newest result of the simulation."""
     found = [json.loads(each.read_text("utf-8")) for each in RESULTS.glob("capacity*.json")]
     if not found:
         pytest.skip("NOT MEASURED: there is no bench/results/capacity*.json yet")
@@ -232,7 +232,7 @@ def query(documents: list[Document], workload: str, trigger: str) -> str:
 
 
 def test_queries_give_what_they_say(made: list[Document], tmp_path: Path) -> None:
-    """An idle service is 0; one that nobody reads is no figure, which is not the same."""
+    """Check that an idle service gives 0, and a service without samples gives no value."""
     asked = [
         {
             "interval": "15s",

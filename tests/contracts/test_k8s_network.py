@@ -42,7 +42,7 @@ assert list(FURTHER) == ["base", *WHOLE]
 
 
 def chosen(selector: Mapping[str, Any]) -> list[str]:
-    """The workloads that a selector finds."""
+    """Return the workloads that a selector matches."""
     for each in selector.get("matchExpressions", []):
         assert (each["key"], each["operator"]) == ("app.kubernetes.io/name", "In")
         return list(each["values"])
@@ -50,7 +50,7 @@ def chosen(selector: Mapping[str, Any]) -> list[str]:
 
 
 def peers(rule: Mapping[str, Any], key: str) -> Iterator[str]:
-    """Whom a rule names: workloads, what a namespace's label says of it, or what is outside."""
+    """Yield the peers of a rule: workloads, labels of a namespace, or addresses outside."""
     for peer in rule[key]:
         if "ipBlock" in peer:
             yield "outside"
@@ -69,7 +69,7 @@ def peers(rule: Mapping[str, Any], key: str) -> Iterator[str]:
 
 
 def policies(documents: list[Document]) -> dict[str, Any]:
-    """Those of our own namespace, by name."""
+    """Return the policies of our own namespace by name."""
     return {
         each["metadata"]["name"]: each["spec"]
         for each in documents
@@ -78,7 +78,7 @@ def policies(documents: list[Document]) -> dict[str, Any]:
 
 
 def flows(documents: list[Document], way: str, key: str) -> set[tuple[str, str, Any]]:
-    """(workload, other end, port) of all that one direction's rules allow."""
+    """Return (workload, peer, port) of everything that the rules of one direction allow."""
     found = set()
     for spec in policies(documents).values():
         for rule in spec.get(way) or []:
@@ -136,7 +136,8 @@ def test_the_network_allows_the_arrows_of_the_design_and_no_other(
 
 
 def test_a_store_outside_is_no_way_into_the_cluster() -> None:
-    """The object store's address is not known; the cluster's own addresses are not it."""
+    """Check that the rule for the object store, whose address is unknown, excludes the cluster's
+    own addresses."""
     (rule,) = policies(overlay("prod"))["object-store"]["egress"]
     (block,) = [each["ipBlock"] for each in rule["to"]]
     refused = [ip_network(each) for each in block["except"]]

@@ -78,7 +78,8 @@ def test_every_component_is_in_an_installation_that_is_looked_at() -> None:
 
 
 def test_the_overlays_of_one_service_add_up_to_the_whole() -> None:
-    """Nothing is missing, nothing differs, and no two have the same but the namespace's."""
+    """Check that the overlays of single services sum to the whole, without missing, different or
+    duplicate documents except the namespace's."""
     whole = by_name(with_components("shared-claims"))
     parts = {name: by_name(overlay(name)) for name in ALONE}
     assert {key: one for part in parts.values() for key, one in part.items()} == whole
@@ -101,7 +102,8 @@ def test_a_service_alone_has_its_workloads_and_what_guards_them(name: str) -> No
 
 @pytest.mark.parametrize("name", ALONE)
 def test_production_and_the_other_choices_suit_one_service_too(name: str) -> None:
-    """A component that needs another service's documents would end the rendering."""
+    """Check each component alone: one that needs another service's documents would fail to render.
+    """
     made = with_components(
         "production", "certificates", "object-store", "postgres-uri", "gpu", "spaces",
         bases=("base/shared", f"base/{name}"),
@@ -114,7 +116,7 @@ def test_production_and_the_other_choices_suit_one_service_too(name: str) -> Non
 
 
 def printed(**environment: str) -> dict[tuple[str, str], str]:
-    """(Secret, key) to value, of all that the script makes."""
+    """Return the values that the script creates, by (Secret, key)."""
     done = subprocess.run(
         [K8S / "secrets.sh"], env={"PATH": "/usr/bin:/bin", **environment},
         capture_output=True, text=True, check=True,
@@ -149,7 +151,7 @@ def test_the_script_makes_every_secret_of_small_and_each_works() -> None:
 
 
 def peer_key(file: Path) -> dict[str, str]:
-    """What is sent to the embedder by this key."""
+    """Return the header that this key sends to the embedder."""
     (folder := file.parent / "keys").mkdir(exist_ok=True)
     (folder / "embedder.key").write_text(file.read_text())
     known = PeerCredentials.of(PeerSettings(peer_keys_folder=folder))
@@ -157,7 +159,8 @@ def peer_key(file: Path) -> dict[str, str]:
 
 
 def test_the_script_makes_keys_as_lines_that_each_reader_takes(tmp_path: Path) -> None:
-    """A line, for `>>` puts another one behind it (docs/operate/rotating.md)."""
+    """Check that each key is a line, so that `>>` can append another one
+    (docs/operate/rotating.md)."""
     made, file = printed(), tmp_path / "key"
     readers: dict[tuple[str, str], Callable[[], object]] = {
         ("gateway-token-keys", "tokens.keys"): lambda: signing_keys(file)().sign((), b""),
@@ -209,7 +212,7 @@ def test_small_fits_a_laptop_and_shares_nothing_between_nodes() -> None:
 
 
 def test_small_has_room_for_fifty_thousand_products() -> None:
-    """By the page on sizes: three copies where one process is everything."""
+    """Check the memory by the sizing page: three copies where one process does everything."""
     shop, documents = ShopSize(50_000, 1_280), overlay("small")
     copies = 3 * shop.rows * shop.row_bytes
     assert f"{copies / GB:.1f} GB" in (K8S / "components/milvus-standalone/milvus.yaml").read_text()
@@ -273,7 +276,7 @@ def test_the_example_says_everything_that_an_installation_has_to() -> None:
 def test_what_is_kept_lies_in_buckets_that_pods_may_reach(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The driver is in the images: a process whose store it can't open does not start."""
+    """Check the buckets' drivers, too: a process whose store it can't open does not start."""
     documents = overlay(name)
     assert not of(documents, "PersistentVolumeClaim")
     assert not [each for one in pods(documents) for each in pod(documents, one)["volumes"]
@@ -323,7 +326,8 @@ def test_milvus_of_the_operator_is_the_cluster_of_the_values() -> None:
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_each_night_a_model_is_trained_and_serves_if_it_proved_itself(name: str) -> None:
-    """--promote goes by the gates: tests/unit/ranker/workers/test_nightly.py."""
+    """Check the arguments: with --promote the evaluation decides
+    (tests/unit/ranker/workers/test_nightly.py)."""
     documents = overlay(name)
     container = main(documents, "ranker-train")
     assert container["args"] == ["--catalog", "default", "--promote"]

@@ -96,7 +96,7 @@ def test_triton_is_probed_and_has_its_models_and_where_there_is_one_a_gpu(
 
 
 def least(documents: list[Document], name: str) -> int:
-    """How many pods of a workload there are, or its scaler leaves there."""
+    """Return the minimum number of pods of a workload, by itself or its scaler."""
     scaled = of(documents, "ScaledObject").get(name)
     spec = of(documents, "Deployment")[name]["spec"]
     return int(scaled["spec"]["minReplicaCount"] if scaled else spec["replicas"])
@@ -106,7 +106,7 @@ def least(documents: list[Document], name: str) -> int:
 def test_a_drained_node_takes_one_pod_of_a_workload_at_most(
     base: list[Document], name: str
 ) -> None:
-    """A budget of minAvailable would never let the only pod of a worker be moved."""
+    """Check the budgets: minAvailable would never let a worker's only pod be moved."""
     assert of(base, "PodDisruptionBudget")[name]["spec"]["maxUnavailable"] == 1
     asked = {each: least(overlay(each), name) for each in WHOLE}
     assert asked["small"] == 1

@@ -42,7 +42,7 @@ BROKEN = "prod"
 
 
 def cluster(name: str) -> Cluster:
-    """An overlay of one service stands beside the others of the base."""
+    """Return an overlay; one of a single service together with the others of the base."""
     documents = installed(name)
     alone = not set(OURS) <= of(documents, "Deployment").keys()
     return Cluster(documents, overlay("base") if alone else ())
@@ -79,7 +79,7 @@ def test_what_is_for_shops_runs_in_production_mode(name: str) -> None:
 
 @pytest.mark.slow
 def test_no_two_overlays_have_different_versions_of_an_image() -> None:
-    """Nor has compose.yaml."""
+    """Check the overlays and compose.yaml together."""
     compose = (ROOT / "compose.yaml").read_text()
     found = set(re.findall(r"^ +image: ([^\s$]+:[^\s$]+)$", compose, re.MULTILINE))
     for name in (*OVERLAYS, OPTIONAL):

@@ -31,7 +31,7 @@ NO_SECRETS = ("GATEWAY_SCENES_FOLDER", "GATEWAY_EXPERIMENTS_FOLDER")
 
 @pytest.fixture(scope="module")
 def made() -> list[Document]:
-    """An overlay with the component."""
+    """Return an overlay with the component."""
     return with_components("production")
 
 
@@ -58,7 +58,7 @@ def test_its_files_come_from_secrets_that_the_readme_lists(made: list[Document],
 def test_a_pod_has_the_keys_and_the_certificate_of_its_own_name(
     made: list[Document], name: str
 ) -> None:
-    """And no other pod has them, but the one at the other end of a pair."""
+    """Check also that only the other end of a pair has them."""
     who = "ranker-worker" if name == "ranker-train" else name
     volumes = {each["name"]: each["secret"] for each in pod(made, name)["volumes"]
                if each["name"].startswith("peer-")}  # fmt: skip

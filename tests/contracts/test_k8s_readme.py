@@ -47,7 +47,7 @@ OTHERS = {
 
 @pytest.fixture
 def typed(tmp_path: Path) -> dict[str, str]:
-    """An environment in which the commands are those above."""
+    """Return an environment in which the commands are the stubs above."""
     make = shutil.which("make")
     assert make is not None
     for name, script in {"kubectl": KUBECTL, **OTHERS}.items():

@@ -28,7 +28,8 @@ def test_all_processes_serve_the_same_catalogs(base: list[Document]) -> None:
 
 
 def secrets(documents: list[Document]) -> set[tuple[str, str]]:
-    """(name, key) of every Secret that some pod reads, by the settings that name its file."""
+    """Return (name, key) of every Secret that some pod reads, by the settings that name its file.
+    """
     found = set()
     for name in PODS:
         volumes = pod(documents, name).get("volumes", [])
@@ -112,7 +113,7 @@ def test_scenes_are_mounted_where_the_gateway_looks_and_change_while_it_runs(
 def test_experiments_are_mounted_where_the_gateway_looks(
     example: list[Document], tmp_path: Path
 ) -> None:
-    """The very files, read as the gateway reads them."""
+    """Read the mounted files as the gateway does."""
     maps = of(example, "ConfigMap")
     folders = {}
     for kind in ("scenes", "experiments"):

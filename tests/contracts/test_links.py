@@ -23,7 +23,7 @@ PAGES = sorted(
 
 
 def heads(page: Path) -> set[str]:
-    """What a page's headings are linked by."""
+    """Return the anchors of a page's headings."""
     found = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", head.lower()).strip().replace(" ", "-") for head in found}
 
@@ -37,7 +37,7 @@ def test_every_link_within_the_repository_leads_somewhere(page: Path) -> None:
 
 
 def named() -> set[tuple[str, str, str]]:
-    """Every page of docs/ that a file names by its path: the file, the page, the heading."""
+    """Return every page of docs/ that a file names by its path: the file, the page, the heading."""
     found = subprocess.run(
         ["git", "grep", "-IonE", r"(^|[^/a-z])docs/[a-zA-Z0-9/-]+\.md(#[a-z0-9-]+)?"],
         cwd=ROOT,

@@ -32,14 +32,14 @@ DECODING = [name for name, kind in CLASSES.items() if issubclass(kind, DecodingS
 
 
 def size(text: str) -> int:
-    """Bytes of `2Gi` in Kubernetes, `2g` in Compose."""
+    """Return the bytes of `2Gi` in Kubernetes, `2g` in Compose."""
     found = re.fullmatch(r"(\d+)(Mi|Gi|m|g)", text)
     assert found is not None, text
     return int(found[1]) * UNITS[found[2]]
 
 
 def needed(settings: Any) -> int:
-    """Bytes of a process that decodes, with all that it may take."""
+    """Return the maximum bytes of a process that decodes."""
     own = settings.own_memory_bytes + settings.decode_memory_bytes
     return int(own + processes_bytes(settings))
 

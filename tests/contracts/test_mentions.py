@@ -28,7 +28,7 @@ MODULE_IN_PARENTHESES = re.compile(r"\(`([a-z_]+)`(?:, `([a-z_]+)`)?\)")
 
 
 def exists(path: str, page: Path) -> bool:
-    """Whether the path is a file, folder or module below the page, the top or a package."""
+    """Return whether the path is a file, folder or module below the page, the root or a package."""
     bare = path.rstrip("/")
     roots = [ROOT, page.parent, *PACKAGES.values()]
     return any(any(root.glob(name)) for root in roots for name in (bare, f"{bare}.py"))
@@ -53,7 +53,7 @@ def missing(page: Path, text: str) -> Iterator[str]:
 
 
 def module_exists(package: Path, names: list[str]) -> bool:
-    """Whether the names lead to a module, or to something that a module has."""
+    """Return whether the names are a module, or an attribute of one."""
     for at, name in enumerate(names):
         if (package / name).is_dir():
             package /= name

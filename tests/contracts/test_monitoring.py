@@ -101,7 +101,7 @@ def test_every_metric_that_is_asked_for_is_in_the_reference_and_none_there_is_id
 
 
 def test_what_latency_promises_can_be_counted() -> None:
-    """Its limit is a bucket of the histogram."""
+    """Check that the latency objective's limit is a bucket of the histogram."""
     from servicekit.telemetry import RPC_SECONDS
 
     (limit,) = re.findall(r'le="(.+?)"', slo.read().slos["latency"].good)

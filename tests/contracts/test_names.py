@@ -40,13 +40,13 @@ def project(manifest: Path) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def index() -> None:
-    """Skips where no package index answers."""
+    """Skip if no package index answers."""
     if run(UV, "pip", "compile", "-q", "-", given="lark").returncode:
         pytest.skip("NOT MEASURED: no package index is reached from here")
 
 
 def interpreter(version: str) -> str:
-    """A Python of this version on this machine; skips where there is none."""
+    """Return a Python of this version on this machine; skip if there is none."""
     kept = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
     for each in (shutil.which(f"python{version}"), *map(str, kept)):
         if each and run(each, "-c", "import ensurepip").returncode == 0:
@@ -70,7 +70,7 @@ def test_the_manifest_promises_these_pythons(folder: str) -> None:
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("folder", EVERYWHERE)
 def test_what_it_needs_has_wheels_for(folder: str, python: str, index: None) -> None:
-    """Extras too; nobody has to compile anything."""
+    """Check extras too; installing must not require a compiler."""
     asked = ("--python-version", python, "--only-binary", ":all:", "--all-extras", "-q")
     done = run(UV, "pip", "compile", *asked, f"{folder}/pyproject.toml")
     assert done.returncode == 0, done.stderr

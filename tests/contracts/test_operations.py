@@ -62,7 +62,7 @@ ROWS: Mapping[str, Sequence[str]] = {
 
 
 def made() -> Iterator[str]:
-    """All that `make chaos` does, whatever the engine."""
+    """Yield the names of all scenarios of `make chaos`, for every engine."""
     numbers = dict.fromkeys(("seed", "rounds", "switches", "losses", "versions", "stopped"), 0)
     names = scenarios(argparse.Namespace(part=[], **numbers))
     for name in {re.sub("-(lite|server)$", "", each) for each in names}:

@@ -27,14 +27,15 @@ CALLERS: Mapping[PeerName, tuple[str, ...]] = {
 
 
 def services() -> Iterator[Any]:
-    """All services of the protos."""
+    """Yield all services of the protos."""
     for file in sorted(ROOT.glob("protos/sightline/*/v1/*_pb2.py")):
         name = ".".join(file.relative_to(ROOT / "protos").with_suffix("").parts)
         yield from importlib.import_module(name).DESCRIPTOR.services_by_name.values()
 
 
 def calls(*, public: bool) -> list[str]:
-    """Every method as package.Service/Method: those of the gateway's own protos, or the others."""
+    """Return every method as package.Service/Method: those of the gateway's own protos, or the
+    others."""
     return [
         f"{service.full_name}/{method.name}"
         for service in services()
@@ -51,7 +52,8 @@ def source(caller: PeerName) -> str:
 
 
 def made_by(caller: PeerName) -> set[str]:
-    """What a caller's code calls: methods of stubs, as `_stub.Method`, and the gateway's routes."""
+    """Return the calls in a caller's code: stub methods, as `_stub.Method`, and the gateway's
+    routes."""
     found = set()
     for call in calls(public=False):
         service, _, name = call.rpartition(".")[2].partition("/")

@@ -13,7 +13,7 @@ WHEEL = "https://files.example/made-1-{}.whl"
 
 
 def lock(*tags: str, sdist: bool = False) -> str:
-    """A lock of one package, which has these wheels."""
+    """Return a lock of one package with these wheels."""
     wheels = ", ".join(f'{{ url = "{WHEEL.format(tag)}" }}' for tag in tags)
     source = 'sdist = { url = "https://files.example/made-1.tar.gz" }' if sdist else ""
     return f'[[package]]\nname = "made"\nversion = "1"\nwheels = [{wheels}]\n{source}\n'

@@ -20,7 +20,7 @@ def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The contract in a folder where it may be broken."""
+    """Return a copy of the contract that a test may break."""
     shutil.copytree(ROOT / "protos", tmp_path / "protos")
     exported = run(
         sys.executable, "protos/generate.py", "--google-protos", ".cache/googleapis", cwd=tmp_path
@@ -37,7 +37,7 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def breaking(tree: Path) -> subprocess.CompletedProcess[str]:
-    """Holds the contract against the image of the last release."""
+    """Compare the contract with the image of the last release."""
     built = run(BUF, "build", "--path", "protos/sightline", "-o", "now.binpb", cwd=tree)
     assert built.returncode == 0, built.stderr
     return run(BUF, "breaking", "now.binpb", "--against", "protos/image.binpb", cwd=tree)

@@ -32,7 +32,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> None:
 
 @pytest.fixture(scope="module")
 def protos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder, as the command writes it."""
+    """Return the folder that the command writes."""
     folder = tmp_path_factory.mktemp("bundle")
     run(sys.executable, "-m", "sightline.protos", folder / "protos", cwd=folder)
     return folder / "protos"
@@ -53,7 +53,7 @@ def test_the_folder_holds_the_contract_and_its_imports(protos: Path) -> None:
 
 
 def debian() -> tuple[str, dict[str, str]]:
-    """Debian's protoc and the environment that it runs in; skips where there is none."""
+    """Return Debian's protoc and its environment; skip if it is not installed."""
     if found := shutil.which("protoc"):
         return found, {}
     if (unpacked := LANGUAGES / "bin" / "protoc").exists():
@@ -63,7 +63,7 @@ def debian() -> tuple[str, dict[str, str]]:
 
 @pytest.mark.parametrize("tool", ["grpc_tools", "debian"])
 def test_plain_protoc_compiles_it_for_python(tool: str, protos: Path, tmp_path: Path) -> None:
-    """By grpc_tools' protoc and by Debian's, each with the one path."""
+    """Compile with grpc_tools' protoc and with Debian's, each with the one path."""
     command: tuple[str, ...] = (sys.executable, "-m", "grpc_tools.protoc")
     environment = dict[str, str]()
     if tool == "debian":

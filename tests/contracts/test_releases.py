@@ -51,7 +51,7 @@ class Machine:
     def run(
         self, script: str, *arguments: str, fails: str = "-", **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """`fails`: a shell's pattern of the commands that fail."""
+        """Run a script. `fails`: a shell pattern of the commands that fail."""
         self.calls.write_text("")
         return subprocess.run(
             [self.folder / script, *arguments],

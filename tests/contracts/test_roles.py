@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
-    """A server on which the very script of compose.yaml ran."""
+    """Yield a server on which the script of compose.yaml has run."""
     secrets = tmp_path_factory.mktemp("secrets")
     for name in SERVICES:
         url = f"postgresql+psycopg://{name}:its-'{name}'-password@postgres:5432/{name}"
@@ -57,7 +57,7 @@ def entered(server: PostgreSQL, role: str, database: str) -> psycopg.Connection:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_may_do_in_its_database_what_it_needs(server: PostgreSQL, name: str) -> None:
-    """Its migrations, from the first to the last."""
+    """Run the service's migrations, from the first to the last."""
     url = f"postgresql+psycopg://{name}@/{name}?host={server.folder}"
     record = Database(url, migrations=MIGRATIONS[name])
     record.migrate()

@@ -23,7 +23,7 @@ FALLBACK = {
 
 
 def row(name: str) -> str:
-    """The scene's row in the table."""
+    """Return the scene's row in the table."""
     use, needs, *_ = FILES[name].read_text("utf-8").splitlines()
     file = tomllib.loads(FILES[name].read_text("utf-8"))
     ranked = sorted(file["branches"].items(), key=lambda pair: -pair[1])

@@ -51,7 +51,7 @@ def test_nothing_shows_a_secret(
 
 @PROCESSES
 def test_no_other_setting_takes_a_url_with_a_password(settings: type[ServiceSettings]) -> None:
-    """Such as of a bucket: what is no secret may be shown."""
+    """Check settings such as a bucket's URL: values that are not secret may be shown."""
     urls = {
         name
         for name, field in settings.model_fields.items()
@@ -92,7 +92,7 @@ def test_a_secret_may_stand_in_a_file(
 
 @pytest.mark.slow
 def test_nothing_reads_what_python_would_run() -> None:
-    """Whoever writes a pickle decides what its reader does."""
+    """Check that no pickle is read: it could run code of its author."""
     read = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
     sources = [*ROOT.glob("*/src/**/*.py"), *ROOT.glob("services/*/src/**/*.py")]
     assert len(sources) > 300

@@ -16,14 +16,14 @@ PAGE = (ROOT / "docs/operate/security.md").read_text("utf-8")
 
 
 def lines(head: str) -> list[list[str]]:
-    """The cells of each line of the table that begins so."""
+    """Return the cells of each row of the table with this head."""
     table = PAGE.partition(head)[2].partition("\n\n")[0]
     rows = [row.strip("|").split(" | ") for row in table.splitlines()[2:]]
     return [[cell.strip() for cell in row] for row in rows]
 
 
 def hold(row: str, shown: str) -> None:
-    """The last cell of a row to its word: it names tests that there are."""
+    """Check that the tests in the last cell of a row exist."""
     tests = re.findall(r"`(tests/[^`]+)`", shown)
     assert tests, f"{row}: nothing shows it"
     for test in tests:

@@ -15,7 +15,8 @@ DOCS = ROOT / "docs"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site. A broken link or anchor, or a page outside the navigation, ends the build."""
+    """Return the built site. A broken link or anchor, or a page outside the navigation, fails the
+    build."""
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "--quiet", "build", "--strict", "--site-dir", str(folder)],
@@ -40,7 +41,7 @@ def test_every_page_is_built(site: Path) -> None:
 
 
 def loaded(page: Path) -> Iterator[str]:
-    """The addresses that a browser fetches by itself when it shows a page."""
+    """Yield the addresses that a browser fetches by itself for a page."""
     text = page.read_text(encoding="utf-8")
     for tag in re.findall(r"<(?:script|img|iframe|link)\b[^>]*>", text):
         if 'rel="canonical"' not in tag:

@@ -40,7 +40,7 @@ def read(name: str) -> dict[str, Any]:
 
 
 def memory(part: dict[str, Any]) -> int:
-    """Bytes that one pod is sure of."""
+    """Return the guaranteed bytes of one pod."""
     requests, limits = part["resources"]["requests"], part["resources"]["limits"]
     assert requests["memory"] == limits["memory"], "a node that is evicted serves nobody"
     number, unit = re.fullmatch(r"(\d+)([MG]i)", requests["memory"]).groups()  # type: ignore[union-attr]
@@ -64,7 +64,7 @@ def test_the_page_of_two_shops_holds_its_table_and_says_where_each_figure_is_fro
 def test_autoscalers_and_memory_have_room_for_the_shops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of `prod` for the first, and with what the page adds for the second."""
+    """Check `prod` for the first shop, and with the page's additions for the second."""
     (block,) = re.findall(r"^```yaml\n(.+?)^```", SHOPS, re.MULTILINE | re.DOTALL)
     number = r"([\d.]+) ?(?:\((\d+)\))?"
     shops = (

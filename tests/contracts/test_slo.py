@@ -24,7 +24,7 @@ Phase = tuple[int, float]
 
 
 class Course(NamedTuple):
-    """What happens, and at which steps which windows' alerts fire."""
+    """Load phases, and the steps at which the alerts of each window fire."""
 
     step: str
     phases: Sequence[Phase]
@@ -52,13 +52,13 @@ them: their alert then fires early, and ends when good days have passed."""
 
 
 def bad(phases: Sequence[Phase]) -> Iterator[float]:
-    """At each step, the burn rate."""
+    """Yield the burn rate at each step."""
     for steps, rate in phases:
         yield from [rate] * steps
 
 
 def counters(good: str, spoilt: str, allowed: float, phases: Sequence[Phase]) -> dict[str, str]:
-    """Two counters: of what is good, and of what is bad."""
+    """Return two counters: of good and of bad events."""
     values: dict[str, list[int]] = {good: [0], spoilt: [0]}
     for rate in bad(phases):
         share = min(rate * allowed, 1)
@@ -68,7 +68,7 @@ def counters(good: str, spoilt: str, allowed: float, phases: Sequence[Phase]) ->
 
 
 def looks(series: str, fine: int, spoilt: int, phases: Sequence[Phase]) -> dict[str, str]:
-    """A gauge that is bad at each n-th step, by an objective of 99%."""
+    """Return a gauge that is bad at every n-th step, for an objective of 99%."""
     values = [
         spoilt if rate and step % (100 / rate) < 1 else fine
         for step, rate in enumerate(bad(phases))
@@ -80,7 +80,7 @@ RPC = "sightline.gateway.v1.RecommendationService"
 
 
 def inputs(name: str, phases: Sequence[Phase]) -> dict[str, str]:
-    """The series of an objective that goes through the phases."""
+    """Return the series of an objective in these phases."""
     allowed = SLOS.slos[name].allowed
     match name:
         case "availability":
@@ -108,7 +108,7 @@ def inputs(name: str, phases: Sequence[Phase]) -> dict[str, str]:
 
 
 def expected(name: str, windows: set[str]) -> list[dict[str, Any]]:
-    """The alerts of an objective with these windows."""
+    """Return the expected alerts of an objective with these windows."""
     found = []
     for rule in (each for group in slo.rules(SLOS)["groups"] for each in group["rules"]):
         if rule.get("alert") == slo.alert_name(name) and rule["labels"]["window"] in windows:
@@ -124,7 +124,7 @@ def expected(name: str, windows: set[str]) -> list[dict[str, Any]]:
 
 
 def ask(folder: Path, course: Course, series: dict[str, str], names: Iterable[str]) -> None:
-    """Has promtool run the rules on the series."""
+    """Run the rules on the series by promtool."""
     minutes = int(course.step.rstrip("m"))
     asked = [
         {

@@ -29,7 +29,7 @@ LOCKS = ["uv.lock", *(f"deploy/{name}/uv.lock" for name in ("triton", "milvus", 
 
 
 def locked(lock: str = "uv.lock") -> dict[str, str]:
-    """By package, the version that a lock names; the newest where it names several."""
+    """Return the version of each package in a lock; the newest of several."""
     packages = tomllib.loads((ROOT / lock).read_text())["package"]
     return {each["name"]: each["version"] for each in packages}
 
@@ -56,7 +56,8 @@ def test_the_first_make_installs_the_uv_of_the_lock_by_its_hashes() -> None:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_what_builds_a_package_is_pinned(lock: str) -> None:
-    """Locks name no build tools: these are taken in the very versions of the root's lock."""
+    """Check build tools, which locks do not name: their versions must be those of the root's lock.
+    """
     constraints = dict(
         each.split("==") for each in project(lock)["tool"]["uv"]["build-constraint-dependencies"]
     )
@@ -85,7 +86,7 @@ def test_every_package_of_a_lock_has_its_hash(lock: str) -> None:
 
 @pytest.mark.slow
 def test_numbers_are_of_a_numpy_that_is_kept_up() -> None:
-    """NumPy 2 and a pyarrow that needs it; only Triton's wheel holds the old one back."""
+    """Check for NumPy 2 and a pyarrow that needs it; only Triton's wheel requires the old one."""
     held = {lock: locked(lock)["numpy"] for lock in LOCKS if "numpy" in locked(lock)}
     assert {lock for lock, version in held.items() if version.startswith("1.")} == {
         "deploy/triton/uv.lock"
@@ -103,7 +104,7 @@ def test_numbers_are_of_a_numpy_that_is_kept_up() -> None:
 
 
 def naming() -> list[Path]:
-    """Files that may name an image, of all that are tracked."""
+    """Return the tracked files that may name an image."""
     listed = subprocess.run(
         ["git", "ls-files", "compose*.yaml", ".github/*.yaml", "deploy/*.yaml", "*Dockerfile"],
         cwd=ROOT, capture_output=True, text=True, check=True,
@@ -112,7 +113,8 @@ def naming() -> list[Path]:
 
 
 def references(root: Path = ROOT) -> list[str]:
-    """Every image of others that is run or built on, with its tag and, if it has one, digest."""
+    """Return every third-party image that is run or built on, with its tag and, if present, digest.
+    """
     found = []
     for path in naming():
         text = (root / path).read_text()
@@ -125,8 +127,8 @@ def references(root: Path = ROOT) -> list[str]:
 
 
 def test_all_images_carry_digests_once_one_of_them_does() -> None:
-    """No registry could be asked where this was written, and a digest is not to be guessed: `make
-    digests` asks them. From then on none may be without, or have two."""
+    """Check digests, which `make digests` reads from the registries: once one image has a digest,
+    every image must have exactly one."""
     held = references()
     assert len({each.partition("@")[0] for each in held}) == 10
     digests = {each.partition("@")[2] for each in held}
@@ -137,7 +139,7 @@ def test_all_images_carry_digests_once_one_of_them_does() -> None:
 
 @pytest.mark.slow
 def test_make_digests_pins_every_image_everywhere(tmp_path: Path) -> None:
-    """The script itself, with a registry that answers; twice, as for a newer build."""
+    """Run the script twice with a fake registry, the second time with newer builds."""
     for path in naming():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, tmp_path / path)
@@ -197,12 +199,12 @@ class Answers(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Suppress the log."""
 
 
 @contextmanager
 def osv(holed: str) -> Iterator[str]:
-    """OSV on this machine; its address."""
+    """Run a fake OSV on this machine. Yield its address."""
     made = type("_Answers", (Answers,), {"holed": holed})
     with ThreadingHTTPServer(("127.0.0.1", 0), made) as server, ThreadPoolExecutor(1) as threads:
         threads.submit(server.serve_forever)
@@ -213,7 +215,7 @@ def osv(holed: str) -> Iterator[str]:
 
 
 def advisories(at: str) -> subprocess.CompletedProcess[str]:
-    """`make advisories` of the locks of uv: npm's registry is not asked by a test."""
+    """Run `make advisories` on uv's locks; tests do not call npm's registry."""
     quiet = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "10", "npm_config_registry": at}
     return subprocess.run(
         [ROOT / "deploy/advisories.sh"],
@@ -257,7 +259,7 @@ def test_where_nobody_can_be_asked_it_says_so_and_why() -> None:
 
 @pytest.fixture(scope="module")
 def listed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `make sbom` writes, by image."""
+    """Return the output of `make sbom` by image."""
     folder: Path = tmp_path_factory.mktemp("sbom")
     subprocess.run(
         [ROOT / "deploy/sbom.sh"],

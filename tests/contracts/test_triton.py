@@ -53,7 +53,7 @@ def test_it_has_the_backend_of_our_models_and_no_other(tmp_path: Path) -> None:
 
 
 def locked(file: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    """The script, with a server that prints its arguments."""
+    """Run the script with a server that prints its arguments."""
     server = tmp_path / "bin" / "tritonserver"
     server.parent.mkdir(exist_ok=True)
     server.write_text('#!/bin/sh\nfor each in "$@"; do echo "$each"; done\n')

@@ -32,14 +32,14 @@ def version(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def holding(text: str) -> set[str]:
-    """The files of the repository that hold a text, binary ones too."""
+    """Return the files of the repository that contain a text, binary ones included."""
     listed = ("git", "grep", "--untracked", "-lF", "-e", text)
     done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=False)
     return set(done.stdout.split())
 
 
 def says(old: str, name: str, text: str) -> bool:
-    """Whether a file says the version of ours: packages of others in a lock may have the same."""
+    """Return whether a file contains our version: other packages in a lock may have the same."""
     if not name.endswith(".lock"):
         return old in text
     ours = rf'^name = "sightline[\w-]*"\nversion = "{re.escape(old)}"'
@@ -48,7 +48,7 @@ def says(old: str, name: str, text: str) -> bool:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The repository, as far as it says a version."""
+    """Return a copy of the files that contain the version."""
     said = version(ROOT).stdout.strip()
     held = holding(said) | holding(said.replace(".", "-"))  # the names of Jobs have no dots
     for name in held | {"deploy/version.sh", "CHANGELOG.md"}:
@@ -64,7 +64,7 @@ def test_every_place_says_the_version_of_the_changelog() -> None:
 
 @pytest.mark.slow
 def test_a_new_version_reaches_every_place_that_says_one(copy: Path) -> None:
-    """No file that says the old one is passed over: the script has to know a new place."""
+    """Check that no file with the old version is left: the script has to know each place."""
     old = version(copy).stdout.strip()
     assert version(copy, "write", "98.7.6").returncode == 0
     left = {

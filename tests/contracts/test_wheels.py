@@ -39,7 +39,7 @@ print(asyncio.run(ask()))
 
 
 def built(folder: Path, **environment: str) -> list[Path]:
-    """The wheels that `make wheels` makes: of the protos, of the client."""
+    """Return the wheels that `make wheels` builds: of the protos and the client."""
     done = subprocess.run(
         [ROOT / "deploy/wheels.sh"],
         env=os.environ | {"UV": str(UV), "OUT": str(folder), "PROJECT_URL": PAGE} | environment,
@@ -91,7 +91,7 @@ def test_a_wheel_says_what_an_index_shows(wheels: list[Path]) -> None:
 
 @pytest.mark.slow
 def test_the_same_commit_makes_the_same_bytes(wheels: list[Path], tmp_path: Path) -> None:
-    """Whenever it is built, and with whichever rights new files get here."""
+    """Build at another time and with another umask."""
     before = os.umask(0o077)
     try:
         again = built(tmp_path)

@@ -40,7 +40,7 @@ def runs(job: Job) -> list[str]:
 
 
 def faults(files: Mapping[str, str]) -> list[str]:
-    """Everything that is wrong with workflows."""
+    """Return all faults in workflows."""
     found = [fault for name, text in files.items() for fault in _of_file(name, text)]
     for name, job, held in jobs(files):
         place = f"{name} {job}: "

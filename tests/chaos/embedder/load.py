@@ -61,7 +61,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Got:
-    """What became of one item; times by time.monotonic()."""
+    """Outcome of one item; times by time.monotonic()."""
 
     asker: str
     began: float
@@ -72,7 +72,7 @@ class Got:
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Somebody who asks again and again."""
+    """Client that sends requests repeatedly."""
 
     name: str
     photos: int
@@ -122,7 +122,7 @@ class Load:
 
     @asynccontextmanager
     async def running(self, askers: Iterable[Asker] = ASKERS) -> AsyncIterator[None]:
-        """All ask while the block runs."""
+        """Run all clients during the block."""
         tasks = [asyncio.create_task(self._asks(asker)) for asker in askers]
         tasks += [asyncio.create_task(self._watches()), asyncio.create_task(self._listens())]
         try:
@@ -194,7 +194,7 @@ class Load:
         return b"%012d" % next(self._numbers)
 
     def _judged(self, number: int, result: pb.EmbedResult) -> str:
-        """Why an item has no vector; WHOLE when it has the right one."""
+        """Return why an item has no vector; WHOLE if it has the right one."""
         if result.status.code:
             return _reason(result)
         vector = np.frombuffer(result.vector.data, "<f4")
@@ -241,5 +241,5 @@ def _reason(result: pb.EmbedResult) -> str:
 
 
 def counted(got: Iterable[Got]) -> Mapping[str, int]:
-    """How many items had which outcome."""
+    """Return the number of items by outcome."""
     return Counter(each.reason or "whole" for each in got)

@@ -48,7 +48,7 @@ FLOOD: Final = tuple(Asker(f"flood {n}", 8, 3.0) for n in range(40))
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a case works with."""
+    """Objects that a case uses."""
 
     suite: Suite
     repository: Repository
@@ -87,7 +87,7 @@ class Scene:
         await _until(there, bool, f"Triton does not run {INSTANCES} processes of {VISUAL} again")
 
     def processes(self) -> list[int]:
-        """Ids of the processes in which Triton runs the model of photos."""
+        """Return the ids of the processes in which Triton runs the photo model."""
         return processes_of(VISUAL, self.suite.pid("triton"))
 
 
@@ -107,21 +107,21 @@ Loss = Callable[[Scene], Awaitable[float]]
 
 
 async def process_killed(scene: Scene) -> float:
-    """One of the model's two processes; nobody but the embedder replaces it."""
+    """Kill one of the model's two processes; only the embedder replaces it."""
     os.kill(scene.processes()[0], signal.SIGKILL)
     return time.monotonic()
 
 
 async def processes_killed(scene: Scene) -> float:
-    """All of the model's processes."""
+    """Kill all of the model's processes."""
     for pid in scene.processes():
         os.kill(pid, signal.SIGKILL)
     return time.monotonic()
 
 
 async def starting_stands_still(scene: Scene) -> float:
-    """SIGSTOP to those that start in the place of killed ones: Triton gives them up while they go
-    on, and waits for them; or ends."""
+    """Stop (SIGSTOP) the processes that start in place of killed ones: Triton either gives them up
+    once they continue, and waits for them, or ends."""
     before = scene.processes()
     await processes_killed(scene)
 
@@ -138,20 +138,20 @@ async def starting_stands_still(scene: Scene) -> float:
 
 
 async def unloaded(scene: Scene) -> float:
-    """Somebody has Triton unload the model."""
+    """Unload the model in Triton."""
     await scene.client.unload_model(VISUAL, headers=scene.key)
     return time.monotonic()
 
 
 async def killed(scene: Scene) -> float:
-    """SIGKILL in the midst of requests; the supervisor starts it again."""
+    """Kill Triton (SIGKILL) during requests; the supervisor restarts it."""
     await asyncio.to_thread(scene.suite.kill, "triton")
     await scene.answers()
     return time.monotonic()
 
 
 async def restarted(scene: Scene) -> float:
-    """SIGTERM: requests in progress are let end; the supervisor starts it again."""
+    """End Triton (SIGTERM), which finishes its requests; the supervisor restarts it."""
     before = scene.suite.pid("triton")
     await asyncio.to_thread(scene.suite.kill, "triton", signal.SIGTERM)
 
@@ -164,7 +164,7 @@ async def restarted(scene: Scene) -> float:
 
 
 async def stands_still(scene: Scene) -> float:
-    """SIGSTOP, to the server and all of its processes."""
+    """Stop (SIGSTOP) the server and all of its processes."""
     with hung(scene.suite.pid("triton")):
         await asyncio.sleep(AWAY_SECONDS)
     await scene.answers()
@@ -172,7 +172,7 @@ async def stands_still(scene: Scene) -> float:
 
 
 async def slow(scene: Scene) -> float:
-    """It runs for a fifth of the time only."""
+    """Let Triton run only a fifth of the time."""
     until = time.monotonic() + AWAY_SECONDS
     while time.monotonic() < until:
         with hung(scene.suite.pid("triton")):
@@ -182,7 +182,7 @@ async def slow(scene: Scene) -> float:
 
 
 async def overloaded(scene: Scene) -> float:
-    """Forty more ask for eight photos at a time."""
+    """Add forty clients that request eight photos at a time."""
     async with scene.load.running(FLOOD):
         await asyncio.sleep(AWAY_SECONDS)
     return time.monotonic()
@@ -205,7 +205,7 @@ HIDDEN: Final = frozenset({"one process of the model killed", "Triton slow", "ov
 
 
 def losses(turns: int, report: Report) -> None:
-    """Every loss so many times. Raises SuiteError, NotMeasured."""
+    """Cause every loss `turns` times. Raise SuiteError or NotMeasured."""
     with stage() as (suite, repository):
         asyncio.run(_losses(suite, repository, turns, report))
 
@@ -229,7 +229,7 @@ async def _scene(suite: Suite, repository: Repository) -> Any:
 
 
 async def _lose(scene: Scene, name: str, loss: Loss, report: Report) -> None:
-    """One loss, from all well to all well, and what it cost."""
+    """Cause one loss, from one healthy state to the next, and report its effects."""
     load = scene.load
     await scene.whole()
     await load.calm(time.monotonic())
@@ -263,7 +263,7 @@ def _summary(counts: Mapping[str, int]) -> str:
 
 
 def versions(switches: int, report: Report) -> None:
-    """Versions change to and fro, and broken ones are offered. Raises SuiteError, NotMeasured."""
+    """Switch versions back and forth, and offer broken ones. Raise SuiteError or NotMeasured."""
     with stage() as (suite, repository):
         asyncio.run(_versions(suite, repository, switches, report))
 
@@ -293,7 +293,7 @@ async def _versions(suite: Suite, repository: Repository, switches: int, report:
 
 
 def _of(load: Load, _last: str) -> str:
-    """The version of photos that answered last."""
+    """Return the version of the photo model that answered last."""
     return next(e.version for e in reversed(load.got) if e.asker == "shopper" and not e.reason)
 
 

@@ -27,7 +27,7 @@ PARAMETERS: Final = "parameters: [\n"
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """Copies of the models of photos and of texts, which a scenario may spoil."""
+    """Copies of the photo and text models, which a scenario may damage."""
 
     folder: Path
 
@@ -78,7 +78,7 @@ class Repository:
 
 @contextlib.contextmanager
 def stage() -> Iterator[tuple[Suite, Repository]]:
-    """Both programs while the block runs. Raises SuiteError, OSError, NotMeasured."""
+    """Run Triton and the embedder during the block. Raise SuiteError, OSError or NotMeasured."""
     repositories: list[Repository] = []
 
     def make(data: Path) -> Suite:
@@ -96,7 +96,7 @@ def stage() -> Iterator[tuple[Suite, Repository]]:
 
 
 def control_key(suite: Suite) -> str:
-    """What this suite's Triton asks of whoever loads or unloads models."""
+    """Return the key that this suite's Triton requires for loading and unloading models."""
     command = suite.programs["triton"].command
     return Path(command[command.index("--control-key-file") + 1]).read_text().strip()
 

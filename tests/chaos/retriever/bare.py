@@ -25,7 +25,7 @@ _BACKOFF = {
 
 @contextlib.asynccontextmanager
 async def client(uri: str) -> AsyncIterator[AsyncMilvusClient]:
-    """A client that notices within 0.1 s that a killed engine is back."""
+    """Yield a client that detects within 0.1 s that a killed engine is back."""
     opened = AsyncMilvusClient(uri, timeout=5, dedicated=True, grpc_options=dict(_BACKOFF))
     try:
         yield opened
@@ -34,7 +34,7 @@ async def client(uri: str) -> AsyncIterator[AsyncMilvusClient]:
 
 
 async def rows(engine: AsyncMilvusClient, collection: str) -> dict[str, dict[str, Any]]:
-    """Every row of a collection, by its id. Raises MilvusException."""
+    """Return every row of a collection by its id. Raise MilvusException."""
     found = await engine.query(
         collection,
         filter='id >= "0"',

@@ -88,7 +88,7 @@ class Retriever:
         raise NotMeasured(f"not answered within {PATIENCE_SECONDS:.0f} s: {dict(self.met)}")
 
     async def open_generation(self, version: str, dimension: int, *, activate: bool = True) -> None:
-        """A generation of the same name, whose vectors callers give."""
+        """Open a generation of the version's name, whose vectors callers supply."""
         made = index_pb.CreateGenerationRequest(
             name=version, space=SPACE, space_version=version, dimension=dimension
         )
@@ -98,7 +98,8 @@ class Retriever:
             await self.ask(self.index.ActivateGeneration, asked)
 
     async def stock(self, names: Sequence[str], versions: dict[str, int], brand: str = "") -> None:
-        """Products with vector 1 of each version, in every generation when this returns."""
+        """Write products with vector 1 of each version, and wait until every generation has them.
+        """
         for start in range(0, len(names), 100):
             some = names[start : start + 100]
             stock = products_pb.UpsertProductsRequest(
@@ -123,7 +124,7 @@ class Retriever:
         self.acknowledged = 0
 
     async def listed(self) -> list[product_pb2.Product]:
-        """Every product that the record holds."""
+        """Return every product in the record."""
         request = products_pb.ListProductsRequest(page_size=1_000)
         found: list[product_pb2.Product] = []
         while True:
@@ -134,20 +135,20 @@ class Retriever:
             request.page_token = page.next_page_token
 
     async def counts(self, space: str) -> vectors_pb.CountResponse:
-        """What record and index hold of a space."""
+        """Return the numbers of products that record and index have in a space."""
         return await self.ask(self.vectors.Count, vectors_pb.CountRequest(space=space))
 
     async def open_writes(self, space: str) -> int:
-        """Writes that the index does not hold yet, as the retriever reports."""
+        """Return the number of writes that the index lacks, as the retriever reports."""
         return int((await self.counts(space)).outbox)
 
     async def newest(self, space: str) -> str:
-        """The mark of the newest write that the index holds."""
+        """Return the token of the newest write in the index."""
         return str((await self.counts(space)).freshness.index_token)
 
 
 def _statuses(answer: Any) -> Sequence[status_pb2.Status]:
-    """The items' own statuses, of an answer that has any."""
+    """Return the statuses of an answer's items, if it has any."""
     if hasattr(answer, "results"):
         return [result.status for result in answer.results]
     found: Sequence[status_pb2.Status] = getattr(answer, "statuses", ())
@@ -163,12 +164,12 @@ def _said(status: status_pb2.Status) -> str:
 
 
 def said(error: grpc.aio.AioRpcError) -> str:
-    """ "CODE reason" of an error."""
+    """Return an error as "CODE reason"."""
     return f"{error.code().name} {from_rpc_error(error).reason}"
 
 
 async def outcome_of(call: Awaitable[object]) -> str:
-    """What one call came to: OK, or "CODE reason"."""
+    """Return the outcome of one call: OK, or "CODE reason"."""
     try:
         await call
     except grpc.aio.AioRpcError as error:

@@ -23,7 +23,7 @@ _LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was found, writers at rest."""
+    """Differences found after the writers have stopped."""
 
     record: Difference
     """Products in the record, against what was acknowledged."""
@@ -40,7 +40,7 @@ class Outcome:
 
     @property
     def lost(self) -> bool:
-        """Whether the record lacks, or has otherwise, anything that was acknowledged."""
+        """True if the record lacks an acknowledged write, or has a different value."""
         return bool(self.record or self.vectors)
 
 
@@ -73,7 +73,7 @@ async def compare(
 async def _expected(
     record: Record, catalog: str, ledger: Ledger
 ) -> dict[str, tuple[str, list[IndexRow]]]:
-    """Collection → version and rows that the record wants in it."""
+    """Return the version and rows that the record expects in each collection."""
     found = {}
     for generation in await record.generations(catalog):
         names, rows = sorted(ledger.states), []
@@ -86,7 +86,7 @@ async def _expected(
 async def _index(
     suite: Suite, rows: dict[str, tuple[str, list[IndexRow]]], until: float, began: float
 ) -> tuple[Difference, float]:
-    """The first difference that shows, and the seconds until there is none."""
+    """Return the first difference found, and the seconds until there is none."""
     first = None
     async with bare.client(engine_uri(suite)) as engine:
         while True:

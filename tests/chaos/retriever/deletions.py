@@ -34,7 +34,7 @@ Answer = tuple[list[str], list[float]]
 
 
 def deletions(engine: str, report: Report) -> None:
-    """Once on one engine. Raises SuiteError, NotMeasured."""
+    """Run the scenario once on one engine. Raise SuiteError or NotMeasured."""
     with stage(engine, [CATALOG], (*RETRIEVER, "gateway")) as suite:
         asyncio.run(_deletions(suite, engine, report))
 
@@ -61,7 +61,8 @@ async def _deletions(suite: Suite, engine: str, report: Report) -> None:
 
 
 async def _answers(retriever: Retriever) -> list[Answer]:
-    """What exact searches find. Raises NotMeasured when the engine leaves that to others."""
+    """Return the results of exact searches. Raise NotMeasured if another search than the engine's
+    answered."""
     found = []
     for number in range(QUERIES):
         request = vectors_pb.SearchRequest(
@@ -91,7 +92,7 @@ def _delete(suite: Suite, folder: Path) -> None:
 
 
 async def _rebuild(suite: Suite) -> tuple[float, dict[str, object]]:
-    """Seconds that the command took, and what it printed. Raises NotMeasured."""
+    """Rebuild the index by the command. Return its seconds and its output. Raise NotMeasured."""
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         *(str(SIGHTLINE), "index", "rebuild", "--space", SPACE, "--catalog", CATALOG, "--json"),

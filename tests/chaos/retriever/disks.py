@@ -65,10 +65,9 @@ class Disk:
 def small_disks(
     sizes: Mapping[str, int],
 ) -> Iterator[tuple[Callable[[Path], None], dict[str, Disk]]]:
-    """What mounts disks below a suite's folder, outermost first, and the disks once it has.
-
-    `sizes`: folder → MiB. The disks are gone at the end. Raises NotMeasured where none can be had.
-    """
+    """Yield a function that mounts disks below a suite's folder, outermost first, and the disks
+    once it was called. `sizes`: MiB by folder. The disks are removed at the end. Raise NotMeasured
+    where mounting is impossible."""
     if not os.environ.get(_PRIVATE):
         raise NotMeasured("this user can't mount: unshare(1) is missing or forbidden")
     mounted: dict[str, Disk] = {}

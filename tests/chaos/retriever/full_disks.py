@@ -38,16 +38,14 @@ ENGINE_MEBIBYTES = {"lite": 64, "server": 512}
 
 
 def noise(seed: int) -> bytes:
-    """A photo of about 200 KB."""
+    """Return a photo of about 200 KB."""
     image = Image.frombytes("RGB", (256, 256), random.Random(seed).randbytes(256 * 256 * 3))
     return encoded(image, "PNG")
 
 
 def full_disks(engine: str, seed: int, report: Report) -> None:
-    """The engine's disk; on Lite those of the record and the photos too, which know no engine.
-
-    Raises SuiteError, NotMeasured.
-    """
+    """Fill the engine's disk and, on Milvus Lite, also those of the record and the photos, which
+    are independent of the engine. Raise SuiteError or NotMeasured."""
     sizes = {**MEBIBYTES, ENGINE[engine]: ENGINE_MEBIBYTES[engine]}
     with (
         small_disks(sizes) as (prepare, disks),
@@ -79,7 +77,7 @@ async def _record(
     disk: Disk,
     report: Report,
 ) -> None:
-    """Writes are refused with STORE_FULL, reads go on, and nothing acknowledged is lost."""
+    """Check that writes fail with STORE_FULL, reads continue, and no acknowledged write is lost."""
     async with _writing(writers):
         await asyncio.sleep(CALM_SECONDS)
         retriever.met.clear()
@@ -107,7 +105,8 @@ async def _record(
 
 
 async def _photos(retriever: Retriever, disk: Disk, report: Report) -> None:
-    """A photo that does not fit is refused with PHOTO_STORE_FULL, and taken once there is room."""
+    """Check that a photo that does not fit fails with PHOTO_STORE_FULL, and is accepted once there
+    is space."""
     retriever.met.clear()
     product = product_pb2.Product(product_id="photographed", title="A thing")
     product.images.add(content=noise(seed=7))
@@ -140,7 +139,8 @@ async def _engine(
     kind: str,
     report: Report,
 ) -> None:
-    """Writes go on, for the record is not full; the index catches up when there is room."""
+    """Check that writes continue, because the record is not full, and that the index catches up
+    once there is space."""
     retriever.met.clear()
     async with _writing(writers):
         await asyncio.sleep(CALM_SECONDS)
@@ -175,7 +175,7 @@ async def _engine(
 
 @asynccontextmanager
 async def _writing(writers: Sequence[Writer]) -> AsyncIterator[None]:
-    """Writers write while the block runs, and are acknowledged everything at its end."""
+    """Run the writers during the block, and wait for all acknowledgements at its end."""
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         for writer in writers:
@@ -185,7 +185,7 @@ async def _writing(writers: Sequence[Writer]) -> AsyncIterator[None]:
 
 
 async def _reads(retriever: Retriever) -> str:
-    """How a list and a search are answered: OK, or the first error."""
+    """Return the outcome of a list and a search: OK, or the first error."""
     request = products_pb.ListProductsRequest(catalog_id=CATALOG, page_size=10)
     listed = await outcome_of(retriever.products.ListProducts(request, timeout=5))
     return listed if listed != "OK" else await _search(retriever)
@@ -198,7 +198,7 @@ async def _search(retriever: Retriever) -> str:
 
 
 def _integrity(suite: Suite) -> str:
-    """What SQLite says of the record's file."""
+    """Return SQLite's integrity check of the record's file."""
     file = suite.layout.data / "retriever" / "record.db"
     with closing(sqlite3.connect(file)) as connection:
         ((found,),) = connection.execute("PRAGMA integrity_check(1)").fetchall()

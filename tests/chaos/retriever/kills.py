@@ -33,10 +33,8 @@ PATIENCE_SECONDS = 30.0
 
 
 def kills(engine: str, rounds: int, seed: int, report: Report) -> None:
-    """So many rounds on one engine; then everything that was acknowledged is looked for.
-
-    Raises SuiteError, NotMeasured.
-    """
+    """Run `rounds` on one engine, then check every acknowledged write. Raise SuiteError or
+    NotMeasured."""
     with stage(engine, [CATALOG]) as suite:
         asyncio.run(_kills(suite, engine, rounds, seed, report))
 
@@ -65,7 +63,7 @@ async def _kills(suite: Suite, engine: str, rounds: int, seed: int, report: Repo
 
 
 def _plan(chance: random.Random, rounds: int) -> list[Sequence[str]]:
-    """Who dies in each round."""
+    """Return the processes that are killed in each round."""
     turns: list[Sequence[str]] = []
     while len(turns) < rounds:
         turns += chance.sample(VICTIMS, len(VICTIMS))
@@ -89,12 +87,12 @@ async def _kill(
 
 
 async def _acknowledged(retriever: Retriever, count: int) -> bool:
-    """Whether the writers are at work again."""
+    """Return whether the writers' calls are acknowledged again."""
     return retriever.acknowledged >= count
 
 
 async def _indexed(retriever: Retriever, before: str) -> bool:
-    """Whether the engine takes rows, as it does again some time after its return."""
+    """Return whether the engine accepts rows, which it does some time after its return."""
     return await retriever.newest(SPACE) != before
 
 

@@ -38,17 +38,17 @@ class Ledger:
 
     @property
     def live(self) -> dict[str, State]:
-        """Those that were not deleted."""
+        """Products that were not deleted."""
         return {name: state for name, state in self.states.items() if state is not None}
 
     def put(self, product_id: str, title: str, units: int) -> None:
-        """A product was written whole; it keeps its vector."""
+        """Record a write of a whole product, which keeps its vector."""
         before = self.states.get(product_id)
         vector = before.vector if before is not None else 0
         self.states[product_id] = State(title, units, vector=vector)
 
     def change(self, product_id: str, **fields: Any) -> None:
-        """Some of a product's fields were written."""
+        """Record a write of some of a product's fields."""
         state = self.states[product_id]
         assert state is not None, "a writer changes what is there"
         self.states[product_id] = replace(state, **fields)
@@ -56,7 +56,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Products or rows that are not as they were acknowledged."""
+    """Products or rows that differ from their acknowledged state."""
 
     lost: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
@@ -74,21 +74,21 @@ class Difference:
 
 
 def values(product_id: str, number: int, dimension: int) -> Floats:
-    """The vector with this number of a product: the same in every process and run."""
+    """Return the vector with this number of a product, equal in every process and run."""
     draw = np.random.default_rng(zlib.crc32(f"{product_id}/{number}/{dimension}".encode()))
     drawn = draw.standard_normal(dimension).astype(np.float32)
     return drawn / np.float32(np.linalg.norm(drawn))
 
 
 def vector(version: str, given: Floats) -> vector_pb2.Vector:
-    """A vector of the space, as it goes over the wire."""
+    """Return a vector of the space as a message."""
     return vector_pb2.Vector(
         space=SPACE, space_version=version, dimension=len(given), data=given.tobytes()
     )
 
 
 def in_record(ledger: Ledger, products: Iterable[product_pb2.Product]) -> Difference:
-    """How the record's products differ from what was acknowledged."""
+    """Return the difference between the record's products and the acknowledged writes."""
     there = {product.product_id: product for product in products}
     live = ledger.live
     stale = [
@@ -106,7 +106,8 @@ def in_record(ledger: Ledger, products: Iterable[product_pb2.Product]) -> Differ
 
 
 def in_rows(ledger: Ledger, rows: Iterable[IndexRow], dimension: int) -> Difference:
-    """How the vectors that the record has an index hold differ from those acknowledged."""
+    """Return the difference between the vectors that the record expects in an index and those
+    acknowledged."""
     there = {row.product_id: row.vector for row in rows}
     live = {name: state.vector for name, state in ledger.live.items() if state.vector}
     stale = [
@@ -122,7 +123,8 @@ def in_rows(ledger: Ledger, rows: Iterable[IndexRow], dimension: int) -> Differe
 
 
 def in_index(expected: Iterable[IndexRow], held: Mapping[str, Mapping[str, Any]]) -> Difference:
-    """How an engine's rows differ, by id and in every column, from those that the record has."""
+    """Return the difference between an engine's rows and those of the record, by id and in every
+    column."""
     wanted = {row.row_id: row for row in expected}
     return Difference(
         tuple(sorted(wanted.keys() - held.keys())),

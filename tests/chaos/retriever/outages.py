@@ -50,7 +50,7 @@ LOST = answer_pb2.Degradation.CAUSE_INDEX_UNAVAILABLE
 
 
 class Kind(StrEnum):
-    """What a shopper got."""
+    """Kind of answer that a shopper got."""
 
     WHOLE = "whole"
     FLAGGED = "flagged INDEX_UNAVAILABLE"
@@ -86,7 +86,7 @@ Ask = Callable[[], Awaitable[Any]]
 
 
 def outages(engine: str, turns: int, seed: int, report: Report) -> None:
-    """Each kind of outage so many times on one engine. Raises SuiteError, NotMeasured."""
+    """Cause each kind of outage `turns` times on one engine. Raise SuiteError or NotMeasured."""
     with stage(engine, [CATALOG], PROGRAMS) as suite:
         asyncio.run(_outages(suite, engine, turns, seed, report))
 
@@ -104,7 +104,7 @@ async def _outages(suite: Suite, engine: str, turns: int, seed: int, report: Rep
 
 
 async def _open_shop(retriever: Retriever) -> None:
-    """Products that are found by their photos."""
+    """Write products that can be found by their photos."""
     stock = products_pb.UpsertProductsRequest(
         products=[
             product_pb2.Product(
@@ -126,7 +126,7 @@ async def _open_shop(retriever: Retriever) -> None:
 def _askers(
     gateway: grpc.aio.Channel, retriever: Retriever, chance: random.Random
 ) -> dict[str, Ask]:
-    """By photo, by product, and what the gateway itself asks."""
+    """Return the requests: by photo, by product, and those of the gateway itself."""
     stub = RecommendationServiceStub(gateway)
 
     async def by_photo() -> Any:
@@ -152,7 +152,7 @@ def _askers(
 
 @asynccontextmanager
 async def _crowd(askers: dict[str, Ask], got: list[Got]) -> AsyncIterator[None]:
-    """Two shoppers of each kind ask while the block runs."""
+    """Run two shoppers of each kind during the block."""
     tasks = [
         asyncio.create_task(_asks(name, ask, got)) for name, ask in askers.items() for _ in range(2)
     ]
@@ -180,7 +180,7 @@ async def _asks(name: str, ask: Ask, got: list[Got]) -> None:
 
 
 def _kind(answer: Any) -> tuple[Kind, str]:
-    """What an answer is, of the gateway or of the retriever."""
+    """Return the kind of an answer of the gateway or the retriever, and its details."""
     found = len(answer.results if hasattr(answer, "results") else answer.similarities)
     if not found:
         return Kind.BROKEN, "empty success"
@@ -189,7 +189,7 @@ def _kind(answer: Any) -> tuple[Kind, str]:
 
 
 async def _outage(suite: Suite, engine: str, name: str, got: list[Got], report: Report) -> Outage:
-    """One of them, from all well to all well."""
+    """Cause one outage, from one healthy state to the next."""
     await _calm(got, time.monotonic())
     outage = Outage(name)
     with record_of(suite) as record:
@@ -243,23 +243,22 @@ async def _calm(got: Sequence[Got], since: float) -> float:
 
 
 def _return(engine: str, outage: Outage) -> float:
-    """The moment from which recovery counts.
-
-    A restarted Lite waits for somebody to load its collections, which is the retriever's part: so
-    its first word counts. A server loads what was loaded before, which takes its own time.
-    """
+    """Return the time from which recovery counts. A restarted Milvus Lite waits until the retriever
+    loads its collections, so its first answer counts. A server loads the earlier collections by
+    itself, which takes time of its own."""
     return outage.back.word if engine == "lite" else outage.back.rows
 
 
 def _recovery(engine: str, outage: Outage) -> float:
-    """Seconds from its return to the last answer that was not whole; 0 = there was none since."""
+    """Return the seconds from the engine's return to the last incomplete answer; 0 if there was
+    none."""
     return max(0.0, outage.well - _return(engine, outage))
 
 
 def _judge_answers(
     engine: str, name: str, outages: Sequence[Outage], got: Sequence[Got], report: Report
 ) -> None:
-    """What came to shoppers who asked while the engine was lost, and until all was well."""
+    """Judge the answers to shoppers from the engine's loss until full recovery."""
     lost = [g for g in got for o in outages if g.began > o.lost and g.ended < o.back.word]
     around = [g for g in got for o in outages if g.ended > o.lost and g.began < _end(engine, o)]
     broken = Counter(f"{g.asker}: {g.words}" for g in around if g.kind is Kind.BROKEN)
@@ -277,7 +276,7 @@ def _judge_answers(
 
 
 def _end(engine: str, outage: Outage) -> float:
-    """When an outage is surely over, by time.monotonic()."""
+    """Return the time by which an outage is certainly over, by time.monotonic()."""
     return max(_return(engine, outage), outage.well) + CALM_SECONDS
 
 

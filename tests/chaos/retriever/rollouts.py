@@ -38,7 +38,7 @@ SWITCH_SECONDS = 0.05
 
 
 class Truth:
-    """What each generation has to answer about the steady products."""
+    """Expected answers of each generation about the steady products."""
 
     def __init__(self) -> None:
         self.vectors: Mapping[str, Floats] = {
@@ -48,7 +48,8 @@ class Truth:
         """Version → vectors of all, (STEADY, dimension) float32, of length 1."""
 
     def nearest(self, version: str, asked: int) -> tuple[list[str], Floats]:
-        """Ids of the TOP nearest to a product, itself included, and their cosines."""
+        """Return the ids of the TOP products nearest to a product, itself included, and their
+        cosines."""
         held = self.vectors[version]
         cosines = held @ held[asked]
         order = np.argsort(-cosines)[:TOP]
@@ -57,7 +58,7 @@ class Truth:
 
 @dataclass(slots=True)
 class Seen:
-    """What the searching clients got."""
+    """Answers that the searching clients got."""
 
     answers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(VERSIONS, 0))
     """By the generation that the answer names."""
@@ -67,7 +68,7 @@ class Seen:
 
 
 def rollouts(engine: str, rounds: int, seed: int, report: Report) -> None:
-    """So many times to and fro on one engine. Raises SuiteError, NotMeasured."""
+    """Roll out and back `rounds` times on one engine. Raise SuiteError or NotMeasured."""
     with stage(engine, [CATALOG]) as suite:
         asyncio.run(_rollouts(suite, engine, rounds, seed, report))
 
@@ -110,7 +111,7 @@ async def _rollouts(suite: Suite, engine: str, rounds: int, seed: int, report: R
 
 
 async def _open(retriever: Retriever) -> Truth:
-    """Two generations that hold the steady products; "one" is active."""
+    """Open two generations that hold the steady products; "one" is active."""
     await retriever.open_generation("one", VERSIONS["one"])
     await retriever.open_generation("two", VERSIONS["two"], activate=False)
     await retriever.stock(NAMES, VERSIONS, STEADY_BRAND)
@@ -118,7 +119,7 @@ async def _open(retriever: Retriever) -> Truth:
 
 
 async def _switch(retriever: Retriever, rounds: int, report: Report) -> list[str]:
-    """To and fro; the errors."""
+    """Switch back and forth. Return the errors."""
     to = index_pb.ActivateGenerationRequest(catalog_id=CATALOG, name="two", force=True)
     back = index_pb.RollbackGenerationRequest(catalog_id=CATALOG, space=SPACE)
     outcomes = []
@@ -142,10 +143,8 @@ async def _search(
     stop: asyncio.Event,
     by_vector: bool,
 ) -> None:
-    """One client: asks, and compares each answer with that of the generation that it names.
-
-    `by_vector`: it has a vector of one version, and so names that one's generation.
-    """
+    """Search as one client, and compare each answer with that of the generation that it names.
+    `by_vector`: search by a vector of one version, which fixes the generation."""
     while not stop.is_set():
         asked = chance.randrange(STEADY)
         request = _query(asked)
@@ -162,7 +161,7 @@ async def _search(
 
 
 def _query(asked: int) -> vectors_pb.SearchRequest:
-    """The nearest steady products to one of them."""
+    """Return a search for the steady products nearest to one of them."""
     request = vectors_pb.SearchRequest(
         catalog_id=CATALOG,
         product_id=NAMES[asked],

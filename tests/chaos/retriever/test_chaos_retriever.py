@@ -94,7 +94,7 @@ def test_an_index_that_differs_is_noticed() -> None:
 
 
 def answer_of(version: str, named: str = "") -> vectors_pb.SearchResponse:
-    """What generation `version` answers about the first product, under another's name."""
+    """Return the answer of generation `version` about the first product, under the name `named`."""
     names, cosines = rollouts.Truth().nearest(version, 0)
     answer = vectors_pb.SearchResponse(similarities=cosines)
     answer.candidates.product_ids.extend(names)

@@ -30,7 +30,7 @@ _AVAILABILITIES = (
 
 @dataclass(slots=True)
 class Writer:
-    """One of several; each writes to its own products, one call after another."""
+    """One of several writers; each writes its own products, one call after another."""
 
     name: str
     retriever: Retriever
@@ -107,7 +107,7 @@ class Writer:
 def team(
     count: int, retriever: Retriever, ledger: Ledger, versions: dict[str, int], seed: int
 ) -> list[Writer]:
-    """So many writers."""
+    """Return `count` writers."""
     return [
         Writer(f"w{n}", retriever, ledger, versions, random.Random(f"{seed}/{n}"))
         for n in range(count)

@@ -64,7 +64,7 @@ Attack = Callable[[Suite, Keys, Counter[str]], Awaitable[None]]
 
 
 def attackers(seed: int, report: Report) -> None:
-    """Each attack beside a calm caller. Raises SuiteError, NotMeasured."""
+    """Run each attack beside a regular caller. Raise SuiteError or NotMeasured."""
     keys = Keys.new()
     with own(partial(stage.make, keys, lambda _line: None)) as suite:
         asyncio.run(_attacked(suite, keys, seed, report))
@@ -106,7 +106,7 @@ async def _under(attacking: Awaitable[None]) -> AsyncIterator[None]:
 
 
 def judge_attack(name: str, alone: Sequence[Got], beside: Sequence[Got], report: Report) -> None:
-    """The calm one's answers are whole, and come nearly as soon as without the attack."""
+    """Judge the regular caller's answers: complete, and nearly as fast as without the attack."""
     before, now = p99(g.seconds for g in alone), p99(g.seconds for g in beside)
     whole = all(each.outcome == WHOLE for each in (*alone, *beside))
     report.add(

@@ -40,7 +40,7 @@ QUIET: Final = {"GATEWAY_LOG_LEVEL": "warning"}
 
 
 class Busy(Script):
-    """Each call waits for one of a backend's places, first come, first served."""
+    """Limit of concurrent calls of a backend, first come, first served."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ async def serve(ports: Mapping[str, int]) -> None:
 
 @contextlib.contextmanager
 def before_backends(settings: Mapping[str, str]) -> Iterator[Suite]:
-    """The gateway's own process with these settings, before such backends. Raises SuiteError,
+    """Run the gateway's own process with these settings and limited backends. Raise SuiteError or
     OSError."""
 
     def make(data: Path) -> Suite:
@@ -93,7 +93,7 @@ def before_backends(settings: Mapping[str, str]) -> Iterator[Suite]:
 
 
 def _backends(ports: Mapping[str, int]) -> Program:
-    """All three in one process."""
+    """Return the program that runs all three backends in one process."""
     numbers = (str(ports[name]) for name in BACKENDS)
     return Program(
         name="backends",

@@ -36,7 +36,7 @@ Ask = Callable[[], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Got:
-    """What one request came to; times by time.monotonic()."""
+    """Outcome of one request; times by time.monotonic()."""
 
     due: float
     """When it was to be asked: from here its time counts."""
@@ -47,20 +47,21 @@ class Got:
 
     @property
     def seconds(self) -> float:
-        """That its shopper waited."""
+        """Seconds that the shopper waited."""
         return self.ended - self.due
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """So many requests a second, for so long."""
+    """Phase of constant load: a rate and a duration."""
 
     rate: float
     seconds: float
 
 
 async def come(ask: Ask, phases: Iterable[Phase], chance: random.Random) -> list[list[Got]]:
-    """Poisson arrivals in one phase after another; what came of those of each."""
+    """Send requests with Poisson arrivals in one phase after another. Return the outcomes by phase.
+    """
     got: list[list[Got]] = []
     begin = time.monotonic()
     async with asyncio.TaskGroup() as group:
@@ -83,14 +84,14 @@ async def _note(ask: Ask, due: float, got: list[Got]) -> None:
 
 
 def check_pace(got: Iterable[Got]) -> None:
-    """Raises NotMeasured when requests were asked too long after they were due."""
+    """Raise NotMeasured if requests were sent too long after their scheduled times."""
     if (lag := p99(each.began - each.due for each in got)) > LAG_SECONDS:
         raise NotMeasured(f"this program asks {lag:.2f} s late at its p99: the machine is busy")
 
 
 @contextlib.asynccontextmanager
 async def connections(address: str, count: int) -> AsyncIterator[list[grpc.aio.Channel]]:
-    """Channels, each with a connection of its own."""
+    """Yield channels, each with a connection of its own."""
     async with contextlib.AsyncExitStack() as stack:
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
         yield [
@@ -100,7 +101,7 @@ async def connections(address: str, count: int) -> AsyncIterator[list[grpc.aio.C
 
 
 def shopper(channels: Sequence[grpc.aio.Channel], catalog: str) -> Ask:
-    """Asks for what is like a photo, over each connection in turn."""
+    """Return a request for products like a photo, which uses each connection in turn."""
     stubs = itertools.cycle([RecommendationServiceStub(channel) for channel in channels])
     signals = [pb.QuerySignal(image=b"photo")]
     request = pb.RecommendRequest(catalog_id=catalog, page_size=3, signals=signals)
@@ -108,7 +109,7 @@ def shopper(channels: Sequence[grpc.aio.Channel], catalog: str) -> Ask:
 
 
 async def outcome(call: Awaitable[Any]) -> str:
-    """What a recommendation came to."""
+    """Return the outcome of a recommendation."""
     try:
         answer = await call
     except grpc.aio.AioRpcError as error:
@@ -123,18 +124,19 @@ async def outcome(call: Awaitable[Any]) -> str:
 
 
 def p99(seconds: Iterable[float]) -> float:
-    """The 99th percentile, by nearest rank; 0 of nothing."""
+    """Return the 99th percentile by nearest rank; 0 without values."""
     found = sorted(seconds)
     return found[math.ceil(0.99 * len(found)) - 1] if found else 0.0
 
 
 def goodput(got: Iterable[Got], begin: float, seconds: float) -> float:
-    """Whole answers a second that came in a phase: those that follow it count for what follows."""
+    """Return the complete answers per second that arrived in a phase; later ones count for the next
+    phase."""
     whole = [g for g in got if g.outcome == WHOLE and begin <= g.ended < begin + seconds]
     return len(whole) / seconds
 
 
 def counted(got: Iterable[Got]) -> str:
-    """How many had which outcome, in words."""
+    """Return the number of requests by outcome, in words."""
     counts = Counter(each.outcome for each in got)
     return ", ".join(f"{count} {what}" for what, count in counts.most_common(5)) or "none"

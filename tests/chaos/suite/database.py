@@ -39,7 +39,7 @@ UNTOLD: Final = frozenset({"late", "empty success"})
 
 
 def database(stopped: float, seed: int, report: Report) -> None:
-    """PostgreSQL killed, then stopped for so many seconds. Raises SuiteError, NotMeasured,
+    """Kill PostgreSQL, then stop it for `stopped` seconds. Raise SuiteError, NotMeasured or
     NoPostgreSQL."""
     with on_postgresql() as (suite, server):
         asyncio.run(_database(suite, server, stopped, seed, report))
@@ -69,7 +69,7 @@ async def _database(
 
 
 async def _lose(server: PostgreSQL, how: str, stopped: float) -> None:
-    """Ends when it answers again."""
+    """Take the server down, and return when it answers again."""
     if how == "killed":
         await asyncio.to_thread(server.kill)
         await asyncio.sleep(AWAY_SECONDS)
@@ -81,7 +81,7 @@ async def _lose(server: PostgreSQL, how: str, stopped: float) -> None:
 
 
 def judge(how: str, away: float, whole: float, around: list[Got], report: Report) -> None:
-    """What came to shoppers from the loss on, until all was well."""
+    """Judge the answers to shoppers from the loss until full recovery."""
     asked = [each for each in around if each.kind in WHOLE]
     plain = [each for each in asked if not (each.error or each.whole or each.causes)]
     untold = Counter(f"{each.kind}: {each.error}" for each in around if each.error in UNTOLD)

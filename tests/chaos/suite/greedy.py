@@ -44,10 +44,8 @@ QUOTAS: Final = {
 
 
 def greedy(seed: int, report: Report) -> None:
-    """With quotas, and with nothing set at all; then by small requests that cost much.
-
-    Raises SuiteError, NotMeasured.
-    """
+    """Send too much with quotas, then without any setting, then small but expensive requests. Raise
+    SuiteError or NotMeasured."""
     for settings in (QUOTAS, {}):
         with before_backends(settings) as suite:
             asyncio.run(_greedy(suite, settings, seed, report))
@@ -70,7 +68,7 @@ async def _greedy(suite: Suite, settings: Mapping[str, str], seed: int, report: 
 
 
 async def _beside(calm: Ask, greedy: Ask, chance: random.Random, report: Report) -> Sequence[Got]:
-    """What the calm one gets while the greedy one asks."""
+    """Return the regular caller's answers while the greedy caller sends requests."""
     async with asyncio.TaskGroup() as group:
         asking = group.create_task(come(greedy, [GREEDY], random.Random(chance.random())))
         await asyncio.sleep(SETTLE_SECONDS)
@@ -82,7 +80,7 @@ async def _beside(calm: Ask, greedy: Ask, chance: random.Random, report: Report)
 
 
 def judge_quotas(alone: Sequence[Got], beside: Sequence[Got], report: Report) -> None:
-    """A caller's quota keeps the backends free for others."""
+    """Check that a caller's quota keeps the backends free for other callers."""
     before, now = p99(g.seconds for g in alone), p99(g.seconds for g in beside)
     whole = all(each.outcome == WHOLE for each in (*alone, *beside))
     report.add(
@@ -93,7 +91,7 @@ def judge_quotas(alone: Sequence[Got], beside: Sequence[Got], report: Report) ->
 
 
 def judge_shares(alone: Sequence[Got], beside: Sequence[Got], report: Report) -> None:
-    """Without quotas others wait longer, but none is refused, and each is answered in time."""
+    """Check that, without quotas, other callers wait longer, but all are answered in time."""
     before, now = p99(g.seconds for g in alone), p99(g.seconds for g in beside)
     report.add(
         "greedy beside calm, nothing set: the calm one is answered, whole and in time",

@@ -49,8 +49,8 @@ NAME: Final = f"overload {FLOOD.rate / CAPACITY:.0f} ×"
 
 
 def overload(seed: int, report: Report) -> None:
-    """From less than the backends can do to five times as much, and back. Raises SuiteError,
-    OSError, NotMeasured."""
+    """Raise the load from below the backends' capacity to five times as much, and lower it again.
+    Raise SuiteError, OSError or NotMeasured."""
     with before_backends({}) as suite:
         asyncio.run(_overload(suite, seed, report))
 
@@ -72,7 +72,7 @@ async def _overload(suite: Suite, seed: int, report: Report) -> None:
 
 
 def judge(got: Sequence[Sequence[Got]], begin: float, report: Report) -> None:
-    """What came of the requests of each of PHASES, the first of which began then."""
+    """Judge the outcomes of each of PHASES; `begin`: start of the first phase."""
     everything = [each for some in got for each in some]
     begins = [begin + sum(each.seconds for each in PHASES[:n]) for n in range(len(PHASES))]
     rates = [
@@ -93,7 +93,7 @@ def judge(got: Sequence[Sequence[Got]], begin: float, report: Report) -> None:
 
 
 def _judge_flood(flood: Sequence[Got], begin: float, report: Report) -> None:
-    """Those that were let in, and those that were not."""
+    """Judge the accepted and the rejected requests of the overload."""
     learned = [each for each in flood if each.due >= begin + LEARNING_SECONDS]
     admitted = [each for each in learned if each.outcome != REFUSED]
     # What is answered with an error was let in for nothing.
@@ -114,7 +114,7 @@ def _judge_flood(flood: Sequence[Got], begin: float, report: Report) -> None:
 
 
 def _judge_recovery(after: Sequence[Got], fell: float, report: Report) -> None:
-    """Of those who came after the load fell."""
+    """Judge the requests that arrived after the load fell."""
     bad = [each.ended - fell for each in after if each.outcome != WHOLE]
     recovered = max(bad, default=0.0)
     report.add(

@@ -48,7 +48,7 @@ HOW: Final = ("killed", "stopped")
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is left while a process is lost, on which answers may rest."""
+    """Remaining sources of answers while a process is lost."""
 
     causes: frozenset[str] = frozenset()
     """By which degraded answers have to say so."""
@@ -85,7 +85,7 @@ LEFT: Final[Mapping[str, Left]] = {
 
 @dataclass(slots=True)
 class Loss:
-    """One process, lost in one way; times by time.monotonic()."""
+    """Loss of one process in one way; times by time.monotonic()."""
 
     process: str
     how: str
@@ -101,13 +101,13 @@ class Loss:
         return max(0.0, self.well - self.back)
 
     def degrades(self, began: float) -> bool:
-        """Whether an answer to a question of then may be degraded for it."""
+        """Return whether an answer to a request of this time may be degraded by the loss."""
         found = self.back if LEFT[self.process].alone else self.lost + FOUND_SECONDS
         return began <= found or self.back <= began <= self.back + RECOVERY_SECONDS
 
 
 def processes(stopped: float, seed: int, report: Report) -> None:
-    """Each process killed, then stopped for so many seconds. Raises SuiteError, NotMeasured,
+    """Kill each process, then stop each for `stopped` seconds. Raise SuiteError, NotMeasured or
     NoPostgreSQL."""
     with replicated() as suite:
         asyncio.run(_processes(suite, stopped, seed, report))
@@ -135,7 +135,7 @@ async def _processes(suite: Suite, stopped: float, seed: int, report: Report) ->
 
 
 async def _lose(suite: Suite, loss: Loss, stopped: float, load: Load) -> Loss:
-    """One loss, from all well to all well."""
+    """Cause one loss, from one healthy state to the next."""
     await load.calm(time.monotonic())
     loss.lost = time.monotonic()
     if loss.how == "killed":
@@ -150,7 +150,7 @@ async def _lose(suite: Suite, loss: Loss, stopped: float, load: Load) -> Loss:
 
 
 def judge(loss: Loss, got: Sequence[Got], report: Report) -> None:
-    """What came to shoppers from the loss on, until all was well."""
+    """Judge the answers to shoppers from the loss until full recovery."""
     around = [each for each in got if each.ended >= loss.lost]
     wrong = Counter(why for each in around if (why := fault(loss, each)))
     flagged = Counter(" and ".join(sorted(each.causes)) for each in around if each.causes)
@@ -164,7 +164,7 @@ def judge(loss: Loss, got: Sequence[Got], report: Report) -> None:
 
 
 def fault(loss: Loss, each: Got) -> str:
-    """What an answer breaks of what is promised while a process is lost; empty = nothing."""
+    """Return how an answer breaks the promises for a lost process; empty if it breaks none."""
     if each.error or each.whole:
         return ""  # an error is counted among the unanswered
     left, whole = LEFT[loss.process], WHOLE[each.kind]

@@ -49,7 +49,7 @@ Wires = Mapping[str, Wire]
 
 @dataclass(frozen=True, slots=True)
 class Spell:
-    """What was asked and came of it while the network was in one state."""
+    """Requests and outcomes while the network was in one state."""
 
     got: Sequence[Got]
     calls: Mapping[str, int]
@@ -57,15 +57,15 @@ class Spell:
 
 
 def proxy(seed: int, report: Report) -> None:
-    """Slow, then cut. Raises SuiteError, OSError, NotMeasured."""
+    """Slow the network down, then cut connections. Raise SuiteError, OSError or NotMeasured."""
     with _wired(random.Random(seed)) as (suite, ports, wires):
         asyncio.run(_proxy(suite, ports, wires, seed, report))
 
 
 @contextlib.contextmanager
 def _wired(chance: random.Random) -> Iterator[tuple[Suite, Mapping[str, int], Wires]]:
-    """A suite whose gateway reaches its peers over wires, with their ports; there is one before
-    the gateway, too."""
+    """Run a suite whose gateway reaches its peers through proxies. Yield the suite, its ports and
+    the proxies; one proxy is before the gateway."""
     base, first = free_port_base(), free_port_base()
     while first == base:
         first = free_port_base()
@@ -111,7 +111,7 @@ async def _proxy(
 def _state(
     wires: Wires, names: Sequence[str], *, delay: float = 0.0, cut: float = 0.0
 ) -> Iterator[None]:
-    """The network is so while the block runs."""
+    """Put the network into this state during the block."""
     for name in names:
         wires[name].delay, wires[name].cut = delay, cut
     yield
@@ -120,7 +120,7 @@ def _state(
 
 
 async def _spell(client: SightlineClient, wires: Wires, seconds: float, seed: int) -> Spell:
-    """All kinds ask for so long."""
+    """Send requests of all kinds for this time."""
     before = {peer: wires[peer].calls for peer in PEERS}
     asks = shoppers(client, seed)
     load = Load(asks, dict.fromkeys(asks, RATE))
@@ -130,7 +130,7 @@ async def _spell(client: SightlineClient, wires: Wires, seconds: float, seed: in
 
 
 def judge(name: str, spell: Spell, usual: Spell, report: Report) -> None:
-    """Whether the budgets of time and of retries held."""
+    """Judge whether the time and retry budgets held."""
     share = answered(spell.got)
     seconds = [each.ended - each.began for each in spell.got]
     usually = p99(each.ended - each.began for each in usual.got)

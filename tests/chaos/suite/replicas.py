@@ -26,8 +26,8 @@ SET_UP: Final = (
 
 @contextlib.contextmanager
 def replicated(settings: Mapping[str, Mapping[str, str]] = SETTINGS) -> Iterator[Suite]:
-    """The suite while the block runs; `settings`: more variables by program. Raises SuiteError,
-    OSError, NoPostgreSQL."""
+    """Run a suite with replicas during the block; `settings`: additional variables by program.
+    Raise SuiteError, OSError or NoPostgreSQL."""
     with on_postgresql(settings) as (suite, _):
         yield suite
 
@@ -60,12 +60,13 @@ def on_postgresql(
 
 
 def front(suite: Suite) -> str:
-    """All gateways of a suite, as gRPC and our client take them."""
+    """Return the addresses of all gateways of a suite, as gRPC and our client accept them."""
     return _all(address for name, address in suite.addresses().items() if "gateway" in name)
 
 
 def _programs(data: Path, server: PostgreSQL) -> list[Program]:
-    """Those of one machine and second ones, each of which calls both of every service."""
+    """Return the programs of one machine and a second one of each, all of which call both replicas
+    of every service."""
     first = second = free_port_base()
     while second == first:
         second = free_port_base()

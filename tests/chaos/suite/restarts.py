@@ -32,8 +32,8 @@ who lost a peer looks for it every 2 s."""
 
 
 def restarts(seed: int, report: Report) -> None:
-    """SIGTERM, the end of what was begun, a start: each process of the services in turn. Raises
-    SuiteError, NotMeasured, NoPostgreSQL."""
+    """Restart each process of the services in turn: SIGTERM, end of running calls, start. Raise
+    SuiteError, NotMeasured or NoPostgreSQL."""
     with replicated() as suite:
         asyncio.run(_restarts(suite, seed, report))
 
@@ -58,7 +58,8 @@ async def _restarts(suite: Suite, seed: int, report: Report) -> None:
 
 
 async def _restart(suite: Suite, name: str, load: Load, report: Report) -> float:
-    """One process, from all well to all well; the seconds that its end took."""
+    """Restart one process, from one healthy state to the next. Return the seconds of its shutdown.
+    """
     began = time.monotonic()
     await asyncio.to_thread(suite.stop, name)
     ended = time.monotonic()
@@ -71,7 +72,7 @@ async def _restart(suite: Suite, name: str, load: Load, report: Report) -> float
 
 
 def judge(got: list[Got], restarted: list[str], report: Report) -> None:
-    """Whether every call was answered; how many were degraded is shown beside it."""
+    """Judge whether every call was answered; degraded answers are only counted."""
     degraded = Counter(" and ".join(sorted(each.causes)) for each in got if each.causes)
     words = ", ".join(f"{count} {what}" for what, count in degraded.most_common()) or "none"
     report.add(

@@ -52,7 +52,7 @@ Ask = Callable[[], Awaitable[Recommendations | None]]
 
 @dataclass(frozen=True, slots=True)
 class Got:
-    """What became of one call; times by time.monotonic()."""
+    """Outcome of one call; times by time.monotonic()."""
 
     kind: str
     began: float
@@ -68,16 +68,16 @@ class Got:
 
     @property
     def whole(self) -> bool:
-        """Whether it is what callers get when nothing is lost."""
+        """True if it is the answer that callers get when nothing is lost."""
         return not (self.error or self.causes) and self.best(WHOLE.get(self.kind, ""))
 
     def best(self, branch: str) -> bool:
-        """Whether it is ranked, and `branch` named products; "" = any."""
+        """Return whether it is ranked and `branch` named products; "": any branch."""
         return self.ranked and (not branch or branch in self.branches)
 
 
 def got(kind: str, began: float, ended: float, answer: Recommendations | None) -> Got:
-    """What an answer is."""
+    """Return the outcome that an answer represents."""
     if ended - began > SECONDS + GRACE_SECONDS:
         return Got(kind, began, ended, "late")
     if answer is None:
@@ -96,7 +96,7 @@ def got(kind: str, began: float, ended: float, answer: Recommendations | None) -
 
 
 async def open_shop(client: SightlineClient) -> None:
-    """Wines with their photos, ratings, and a model that serves. Raises NotMeasured."""
+    """Load wines with photos and ratings, and promote a model. Raise NotMeasured."""
     wines = load_wines()
     try:
         await loading.import_wines(client, wines)
@@ -108,7 +108,7 @@ async def open_shop(client: SightlineClient) -> None:
 
 
 def shoppers(client: SightlineClient, seed: int) -> dict[str, Ask]:
-    """Who asks, by photo, by text, by product and by what is known of them."""
+    """Return the shoppers' requests: by photo, by text, by product and by history."""
     chance, wines, numbers = random.Random(seed), load_wines(), itertools.count()
     # Of who liked nothing, no taste is known.
     users = sorted({rating.user_id for rating in load_ratings() if rating.value >= LIKED})
@@ -135,7 +135,7 @@ def shoppers(client: SightlineClient, seed: int) -> dict[str, Ask]:
 
 @dataclass(slots=True)
 class Ledger:
-    """What was acknowledged."""
+    """Acknowledged writes."""
 
     products: dict[str, str] = field(default_factory=dict)
     """Id → title."""
@@ -145,8 +145,8 @@ class Ledger:
         return f"{len(self.products)} products and {len(self.events)} events"
 
     async def lost(self, client: SightlineClient) -> list[str]:
-        """Ids of what is not there, or is there otherwise. An event that is written once more is
-        new only if it was lost."""
+        """Return the ids of acknowledged writes that are missing or changed. A repeated event is
+        new only if the first one was lost."""
         found = {each.product_id: each.title async for each in client.list_products()}
         lost = [name for name, title in self.products.items() if found.get(name) != title]
         again = client.write_events(self.events, batch_size=1)
@@ -155,7 +155,7 @@ class Ledger:
 
 
 def writers(client: SightlineClient, ledger: Ledger) -> dict[str, Ask]:
-    """Who writes, each time another product and another event."""
+    """Return the writes, each of another product or event."""
     numbers, wine = itertools.count(), load_wines()[0].id
 
     async def product() -> None:
@@ -179,7 +179,7 @@ def writers(client: SightlineClient, ledger: Ledger) -> dict[str, Ask]:
 
 @dataclass(slots=True)
 class Load:
-    """Calls that come at their times, whatever becomes of those before them."""
+    """Calls at scheduled times, independent of the results of earlier calls."""
 
     asks: Mapping[str, Ask]
     rates: Mapping[str, float]
@@ -190,7 +190,7 @@ class Load:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """All ask while the block runs; what was begun then is waited for."""
+        """Send all calls during the block, and wait for the running ones at its end."""
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             for kind, ask in self.asks.items():
@@ -241,7 +241,7 @@ class Load:
 
 
 def counted(got: Iterable[Got]) -> str:
-    """How many of how many were answered, and why the others were not."""
+    """Return the numbers of answered and of all calls, and the reasons of failures."""
     every = list(got)
     missed: dict[str, int] = {}
     for each in every:
@@ -253,5 +253,5 @@ def counted(got: Iterable[Got]) -> str:
 
 
 def answered(got: Sequence[Got]) -> float:
-    """The share of calls that were answered; 0 of none."""
+    """Return the share of answered calls; 0 without calls."""
     return sum(not each.error for each in got) / len(got) if got else 0.0

@@ -41,7 +41,7 @@ def reported() -> Report:
 
 
 def violated(report: Report) -> list[str]:
-    """What the broken promises are about."""
+    """Return the subjects of the broken promises."""
     assert report.checks
     return [each.name for each in report.checks if each.verdict is not Verdict.HELD]
 
@@ -117,7 +117,8 @@ FLOOD, AFTER = 1, 2
 
 
 def each_phase() -> list[list[Got]]:
-    """All that the backends can do is answered whole at once, the rest refused."""
+    """Return outcomes in which the backends answer their capacity completely at once, and reject
+    the rest."""
     made = []
     for begin, phase in zip(BEGINS, overload.PHASES, strict=True):
         whole = int(min(phase.rate, overload.CAPACITY) * phase.seconds)
@@ -298,7 +299,7 @@ def test_calls_are_counted_however_their_bytes_come(size: int) -> None:
 
 @contextlib.asynccontextmanager
 async def echo(wire: Wire) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection over the wire to a server that sends back whatever it gets."""
+    """Yield a connection through the proxy to an echo server."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):

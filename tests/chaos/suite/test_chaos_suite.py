@@ -26,7 +26,7 @@ def loss(process: str, well: float = BACK) -> Loss:
 
 
 def given(kind: str, branch: str, *causes: str, after: float = 10.0, ranked: bool = True) -> Got:
-    """An answer to a question so long after the loss."""
+    """Return an answer to a request sent `after` seconds after the loss."""
     began = LOST + after
     return Got(kind, began, began + 0.1, "", frozenset(causes), frozenset({branch}), ranked)
 
@@ -122,7 +122,7 @@ def test_a_late_recovery_and_a_loss_that_nobody_saw_are_noticed() -> None:
 def test_a_lost_database_that_costs_shoppers_their_answer_is_noticed(
     kind: str, error: str, whole: float, held: bool
 ) -> None:
-    """The last one is an answer of popular products that does not say so."""
+    """Check each faulty answer; the last one is popular products without a degradation."""
     report = Report(lambda _line: None)
     popular = frozenset({"popular"})
     lost = Got(kind, LOST + 1, LOST + 2, error, branches=popular)
@@ -132,7 +132,7 @@ def test_a_lost_database_that_costs_shoppers_their_answer_is_noticed(
 
 
 def test_each_process_of_a_suite_has_its_fallback() -> None:
-    """A new program of the suite has to be lost, too."""
+    """Check that each program of the suite, also a new one, is lost in some scenario."""
     assert LEFT.keys() == PORTS.keys()
 
 

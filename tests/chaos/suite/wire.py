@@ -26,14 +26,14 @@ answer."""
 
 @dataclass(slots=True)
 class Calls:
-    """Counts the calls that begin in what a client sends over one connection."""
+    """Counter of the calls that a client begins on one connection."""
 
     _seen: bytes = b""
     _next: int = PREFACE
     """Where in it the next frame begins."""
 
     def begun(self, data: bytes) -> int:
-        """How many begin in these further bytes."""
+        """Return the number of calls that begin in these further bytes."""
         self._seen += data
         calls = 0
         while len(self._seen) >= self._next + FRAME:
@@ -47,7 +47,7 @@ class Calls:
 
 @dataclass(slots=True)
 class Wire:
-    """What lies between a caller and a server."""
+    """Proxy between a caller and a server."""
 
     target: int
     """The server's port on this machine."""
@@ -64,7 +64,7 @@ class Wire:
 
     @contextlib.asynccontextmanager
     async def listening(self, port: int = 0) -> AsyncIterator[int]:
-        """Takes connections while the block runs, on the port that it is given."""
+        """Accept connections during the block. Yield the port."""
         async with relay(self.target, self._ways, port) as given:
             yield given
 
@@ -74,7 +74,7 @@ class Wire:
         )
 
     def _watching(self, cut: Callable[[], None]) -> Callable[[bytes], None]:
-        """Looks at what a client sends, and may have its connection cut."""
+        """Return a function that inspects a client's bytes and may cut its connection."""
         counting, loop = Calls(), asyncio.get_running_loop()
 
         def seen(data: bytes) -> None:
@@ -93,7 +93,7 @@ class Wire:
         writer: asyncio.StreamWriter,
         seen: Callable[[bytes], None],
     ) -> None:
-        """One way: what comes goes on in its order, so much later."""
+        """Forward one direction in order, with the delay."""
         held: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         reading = asyncio.create_task(self._read(reader, held, seen))
         try:
@@ -111,7 +111,7 @@ class Wire:
         held: asyncio.Queue[tuple[float, bytes]],
         seen: Callable[[bytes], None],
     ) -> None:
-        """Hand on what comes, and when it is due; empty at its end."""
+        """Hand on data and the time at which it is due; empty data at the end."""
         data = b"-"
         while data:
             try:

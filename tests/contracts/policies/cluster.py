@@ -18,7 +18,7 @@ POD_AT = {
 
 @dataclass(frozen=True)
 class Workload:
-    """What makes pods."""
+    """Document that creates pods."""
 
     document: Document
     template: Document
@@ -58,7 +58,7 @@ class Workload:
             yield from container.get("ports", ())
 
     def port(self, wanted: str | int) -> int | None:
-        """Its number, by number or name, where a container has it."""
+        """Return a container port's number, by number or name; None if the container lacks it."""
         for each in self.ports():
             if wanted in (each["containerPort"], each.get("name")):
                 return int(each["containerPort"])
@@ -89,7 +89,7 @@ class Cluster:
         return workloads(self.of(*(kinds or POD_AT)))
 
     def environment(self, container: Document) -> dict[str, str]:
-        """What its manifest sets; what its image sets beside it is not here."""
+        """Return the environment that a container's manifest sets, without that of its image."""
         maps = {each["metadata"]["name"]: each.get("data", {}) for each in self.of("ConfigMap")}
         found: dict[str, str] = {}
         for source in container.get("envFrom", ()):
@@ -124,7 +124,7 @@ def title(document: Document) -> str:
 
 
 def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector finds something with these labels."""
+    """Return whether a label selector matches these labels."""
     selector = selector or {}
     if not selector.get("matchLabels", {}).items() <= labels.items():
         return False

@@ -23,7 +23,7 @@ WORKER_END = 10
 
 
 def process(container: Document) -> str | None:
-    """Which of CLASSES a container runs, if any."""
+    """Return which of CLASSES a container runs; None if it runs none."""
     name = re.sub(r"[:@].*", "", container["image"].rsplit("/", 1)[-1])
     modules = {**dict(zip(SERVED, SERVED, strict=True)), "ranker-train": "ranker.worker"}
     command = container.get("command") or ["python", "-m", modules.get(name, "")]
@@ -35,7 +35,8 @@ def process(container: Document) -> str | None:
 
 
 def processes(cluster: Cluster) -> Iterator[tuple[Workload, Document, str, dict[str, str]]]:
-    """Each container that runs one of our processes: workload, container, process, environment."""
+    """Yield each container that runs one of our processes: workload, container, process,
+    environment."""
     for workload in cluster.workloads():
         for container in workload.containers:
             if (name := process(container)) in CLASSES:
@@ -43,7 +44,7 @@ def processes(cluster: Cluster) -> Iterator[tuple[Workload, Document, str, dict[
 
 
 def settings_of(name: str, environment: dict[str, str]) -> Any:
-    """As the process reads them, or why it can't; its image sets the host."""
+    """Return the settings as the process reads them, or the error; its image sets the host."""
     host = {f"{name.upper()}_HOST": "0.0.0.0"} if name in SERVED else {}  # noqa: S104
     with pytest.MonkeyPatch.context() as patch:
         try:
@@ -53,7 +54,7 @@ def settings_of(name: str, environment: dict[str, str]) -> Any:
 
 
 def serving(cluster: Cluster) -> Iterator[tuple[Workload, Document, str, Any]]:
-    """Each container that goes on, with its settings; `accepted` has those that can't be read."""
+    """Yield each permanent container with its settings; `accepted` reports unreadable ones."""
     for workload, container, name, environment in processes(cluster):
         settings = settings_of(name, environment)
         if workload.kind in LONG_RUNNING and not isinstance(settings, str):
@@ -61,7 +62,8 @@ def serving(cluster: Cluster) -> Iterator[tuple[Workload, Document, str, Any]]:
 
 
 def known(cluster: Cluster) -> Iterator[str]:
-    """Each variable is a setting of its process; a typing error would be ignored in silence."""
+    """Yield variables that are no setting of their process: it would ignore a misspelt one
+    silently."""
     for workload, _, name, environment in processes(cluster):
         for key in sorted(set(environment) - variables(name)):
             if not key.startswith(LIBRARIES):
@@ -69,7 +71,7 @@ def known(cluster: Cluster) -> Iterator[str]:
 
 
 def accepted(cluster: Cluster) -> Iterator[str]:
-    """Each process starts with its settings, and in production finds nothing unsafe in them."""
+    """Yield processes that reject their settings, or find them unsafe in production."""
     for workload, _, name, environment in processes(cluster):
         if isinstance(error := settings_of(name, environment), str):
             yield f"{workload}: {error}"
@@ -79,7 +81,7 @@ def accepted(cluster: Cluster) -> Iterator[str]:
 
 
 def given(cluster: Cluster) -> Iterator[str]:
-    """What by default is of this machine, an address or a folder, is set."""
+    """Yield unset settings whose default is an address or a folder of one machine."""
     for workload, _, name, environment in processes(cluster):
         prefix = CLASSES[name].model_config["env_prefix"]
         for key, field in CLASSES[name].model_fields.items():
@@ -93,7 +95,7 @@ def given(cluster: Cluster) -> Iterator[str]:
 
 
 def files(cluster: Cluster) -> Iterator[str]:
-    """A file or folder of a setting is on a volume."""
+    """Yield files and folders of settings that are not on a volume."""
     for workload, container, _, environment in processes(cluster):
         places = [each["mountPath"] for each in container.get("volumeMounts", ())]
         goes_on = workload.kind in LONG_RUNNING
@@ -105,7 +107,7 @@ def files(cluster: Cluster) -> Iterator[str]:
 
 
 def ports(cluster: Cluster) -> Iterator[str]:
-    """A container has the ports that its process opens, and no other."""
+    """Yield differences between a container's ports and those that its process opens."""
     for workload, container, name, settings in serving(cluster):
         if name not in SERVED:
             opened = {"metrics": settings.worker_metrics_port}
@@ -123,7 +125,8 @@ def ports(cluster: Cluster) -> Iterator[str]:
 
 
 def targets(cluster: Cluster) -> Iterator[str]:
-    """An address without a namespace is a Service of this one, and its port is offered there."""
+    """Yield addresses without a namespace that are no Service of this one, or whose port it lacks.
+    """
     offered = {
         each["metadata"]["name"]: {port["port"] for port in each["spec"]["ports"]}
         for each in cluster.every
@@ -139,7 +142,7 @@ def targets(cluster: Cluster) -> Iterator[str]:
 
 
 def ends(cluster: Cluster) -> Iterator[str]:
-    """A pod that ends has time for what is under way, with 5 s to spare."""
+    """Yield pods whose grace period is less than the shutdown of their process plus 5 s."""
     for workload, container, name, settings in serving(cluster):
         needed = float(WORKER_END)
         if name in SERVED:

@@ -34,13 +34,13 @@ Reference = tuple[str, str, frozenset[str]]
 
 @cache
 def brought() -> Mapping[str, frozenset[str]]:
-    """The Secrets that a user makes, with their keys, as the README lists them."""
+    """Return the Secrets that a user creates, with their keys, as the README lists them."""
     rows = re.findall(r"^\| `([\w-]+)` \| (`[^|]+`) \|", (K8S / "README.md").read_text(), re.M)
     return {name: frozenset(re.findall(r"`([^`]+)`", keys)) for name, keys in rows}
 
 
 def references(workload: Workload) -> Iterator[Reference]:  # noqa: C901 - one loop a kind
-    """The ConfigMaps, Secrets and claims that its pods can't start without."""
+    """Yield the ConfigMaps, Secrets and claims that a workload's pods require to start."""
     for volume in workload.pod.get("volumes", ()):
         for kind, source in _sources(volume):
             if not source.get("optional"):
@@ -66,8 +66,8 @@ def _sources(volume: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
 
 
 def there(cluster: Cluster, kind: str, where: str, name: str) -> frozenset[str] | None:
-    """The keys of a ConfigMap or Secret, made here, by cert-manager or by the user; no claim has
-    any. None where there is nothing of that name."""
+    """Return the keys of a ConfigMap or Secret that is created here, by cert-manager or by the
+    user; empty for a claim; None if no document has that name."""
     for each in cluster.documents:
         if identity(each) == (kind, where, name):
             return frozenset(each.get("data", {})) | frozenset(each.get("stringData", {}))
@@ -78,7 +78,8 @@ def there(cluster: Cluster, kind: str, where: str, name: str) -> frozenset[str] 
 
 
 def referred(cluster: Cluster) -> Iterator[str]:
-    """Each ConfigMap, Secret, claim and account of a pod is made, or a Secret of the README's."""
+    """Yield ConfigMaps, Secrets, claims and accounts of pods that neither exist nor are in the
+    README."""
     for workload in cluster.workloads():
         for kind, name, keys in references(workload):
             held = there(cluster, kind, workload.namespace, name)
@@ -93,7 +94,8 @@ def referred(cluster: Cluster) -> Iterator[str]:
 
 
 def used(cluster: Cluster) -> Iterator[str]:
-    """What is made is of use to somebody; dashboards' ConfigMaps are found by their label."""
+    """Yield created objects that no document uses; dashboards' ConfigMaps are found by their label.
+    """
     named: set[tuple[str, str, str]] = set()
     for workload in cluster.workloads():
         named |= {(kind, workload.namespace, name) for kind, name, _ in _all(workload)}
@@ -114,7 +116,7 @@ def _all(workload: Workload) -> Iterator[Reference]:
 
 
 def mounts(cluster: Cluster) -> Iterator[str]:
-    """A volume is mounted, what is mounted is a volume, and no two at one place."""
+    """Yield volumes that are not mounted, mounts without a volume, and two mounts at one path."""
     for workload in cluster.workloads():
         declared = {each["name"] for each in workload.pod.get("volumes", ())} | workload.claims
         mounted = set()
@@ -129,7 +131,7 @@ def mounts(cluster: Cluster) -> Iterator[str]:
 
 
 def selectors(cluster: Cluster) -> Iterator[str]:
-    """Each finds the pods that it is for: a workload its own alone, all others at least one."""
+    """Yield selectors of workloads that match other pods, and other selectors that match no pod."""
     made = cluster.workloads()
     for workload in cluster.workloads(*LONG_RUNNING):
         wanted = workload.document["spec"]["selector"]
@@ -149,7 +151,7 @@ def _same(one: Workload, other: Workload) -> bool:
 
 
 def _pods(document: Document, made: list[Workload]) -> list[Workload]:
-    """The workloads whose pods a Service, budget, policy or monitor is for."""
+    """Return the workloads whose pods a Service, budget, policy or monitor selects."""
     spec = document["spec"]
     selector = spec["podSelector"] if "podSelector" in spec else spec.get("selector")
     if document["kind"] == "Service":
@@ -162,7 +164,8 @@ def _pods(document: Document, made: list[Workload]) -> list[Workload]:
 
 
 def service_ports(cluster: Cluster) -> Iterator[str]:
-    """What a Service asks for is open in every pod behind it, what a monitor asks for in one."""
+    """Yield ports of a Service that a pod behind it lacks, and ports of a monitor that all pods
+    lack."""
     made = cluster.workloads()
     for service in cluster.of("Service"):
         for port in service["spec"]["ports"]:
@@ -183,7 +186,7 @@ def service_ports(cluster: Cluster) -> Iterator[str]:
 
 
 def once(cluster: Cluster) -> Iterator[str]:
-    """No document is there twice, and each is in a namespace that restricts its pods."""
+    """Yield documents that occur twice, or whose namespace does not restrict its pods."""
     for (kind, where, name), times in Counter(map(identity, cluster.documents)).items():
         if times > 1:
             yield f"{kind} {name} is there {times} times"
@@ -192,7 +195,7 @@ def once(cluster: Cluster) -> Iterator[str]:
 
 
 def applicable(cluster: Cluster) -> Iterator[str]:
-    """Each fits the annotation that `kubectl apply` keeps it in."""
+    """Yield documents that exceed the annotation in which `kubectl apply` keeps them."""
     for each in cluster.documents:
         if (size := len(json.dumps(each))) > LARGEST:
             yield f"{title(each)}: {size} bytes are too many for kubectl apply"

@@ -25,7 +25,7 @@ URL = re.compile(r"\w+://([\w.-]+):(\d+)")
 
 
 def needs(cluster: Cluster, workload: Workload) -> set[Flow]:
-    """Whom its settings and arguments have it call."""
+    """Return the connections that a workload's settings and arguments require."""
     found = set()
     for container in workload.containers:
         for key, value in cluster.environment(container).items():
@@ -49,7 +49,7 @@ def _addresses(cluster: Cluster, workload: Workload, found: re.Match[str] | None
 
 
 def _behind(cluster: Cluster, caller: Workload, host: str) -> str:
-    """The workload behind a Service of the caller's namespace."""
+    """Return the workload behind a Service of the caller's namespace."""
     for service in cluster.every:
         named = (service["kind"], namespace(service), service["metadata"]["name"])
         if named == ("Service", caller.namespace, host.removesuffix(f".{caller.namespace}")):
@@ -69,7 +69,7 @@ def policies(cluster: Cluster, workload: Workload) -> list[Document]:
 
 
 def allowed(cluster: Cluster, workload: Workload, way: str) -> Iterator[Flow | str]:
-    """What its policies let through, `in` or `out`; a string says what is wrong with one."""
+    """Yield the flows that a workload's policies allow, `in` or `out`; a string is a violation."""
     key, ends = ("ingress", "from") if way == "in" else ("egress", "to")
     for policy in policies(cluster, workload):
         for rule in policy.get(key) or ():
@@ -100,7 +100,7 @@ def _peers(cluster: Cluster, workload: Workload, peer: Mapping[str, Any]) -> set
 def _flow(
     cluster: Cluster, workload: Workload, way: str, other: str, port: str | int
 ) -> Iterator[Flow]:
-    """By number; a port's name is looked up in the pod that is called."""
+    """Yield flows by port number; a port's name is looked up in the called pod."""
     if isinstance(port, int):
         yield other, port
         return
@@ -110,7 +110,8 @@ def _flow(
 
 
 def closed(cluster: Cluster) -> Iterator[str]:
-    """Nothing may come or go by default: a pod without a policy of its own may call nobody."""
+    """Yield pods that may send or receive by default: without a policy, a pod must reach nothing.
+    """
     for where in sorted({each.namespace for each in cluster.workloads()}):
         everybody = [
             each["spec"]
@@ -123,8 +124,9 @@ def closed(cluster: Cluster) -> Iterator[str]:
 
 
 def arrows(cluster: Cluster) -> Iterator[str]:
-    """Out: what the settings name, and names. In: what others' settings name, the gateway's two
-    entrances from other namespaces, and metrics."""
+    """Yield differences between allowed and required flows. Out: the peers in the settings, and
+    name lookups. In: peers whose settings name the workload, the gateway's two ports for other
+    namespaces, and metrics."""
     every = Cluster(cluster.every)
     needed = {each.name: needs(every, each) for each in every.workloads()}
     for workload in cluster.workloads():

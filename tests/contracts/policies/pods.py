@@ -20,12 +20,12 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def ours(image: str) -> bool:
-    """Whether it is one of `make images`, in whatever registry."""
+    """Return whether it is one of the images of `make images`, in any registry."""
     return re.search(r"(^|/)sightline/[^/]+$", image) is not None
 
 
 def images(cluster: Cluster) -> Iterator[str]:
-    """By digest, or by a tag that stays: of ours, this version's."""
+    """Yield images without a digest or a fixed tag; our images must have this version's tag."""
     for workload in cluster.workloads():
         for container in workload.containers:
             reference, _, digest = container["image"].partition("@")
@@ -39,7 +39,8 @@ def images(cluster: Cluster) -> Iterator[str]:
 
 
 def resources(cluster: Cluster) -> Iterator[str]:
-    """Asked for, so that nodes are not overfull; memory bounded, and leaks with it."""
+    """Yield containers without resource requests, which would overfill nodes, or without a memory
+    limit."""
     for workload in cluster.workloads():
         for container in workload.containers:
             held = container.get("resources", {})
@@ -52,7 +53,7 @@ def resources(cluster: Cluster) -> Iterator[str]:
 
 
 def probes(cluster: Cluster) -> Iterator[str]:
-    """Each container is probed, on a port that it has."""
+    """Yield containers without a probe, or with one on a port that they lack."""
     for workload in cluster.workloads(*LONG_RUNNING):
         for container in workload.pod["containers"]:
             ports = {each for it in container.get("ports", ()) for each in it.values()}
@@ -69,7 +70,8 @@ def probes(cluster: Cluster) -> Iterator[str]:
 
 
 def restricted(cluster: Cluster) -> Iterator[str]:
-    """The pod security standard `restricted`, and a root file system that is read only."""
+    """Yield violations of the pod security standard `restricted`, and writable root file systems.
+    """
     for workload in cluster.workloads():
         context = workload.pod.get("securityContext", {})
         for key in {"hostNetwork", "hostPID", "hostIPC"} & set(workload.pod):
@@ -91,7 +93,8 @@ def restricted(cluster: Cluster) -> Iterator[str]:
 
 
 def volumes(cluster: Cluster) -> Iterator[str]:
-    """Of kinds that leave the node alone; what is kept in memory or on its disk has an end."""
+    """Yield volumes of kinds that may affect the node, or without a size limit in memory or on its
+    disk."""
     kinds = {*links.KINDS, "emptyDir", "ephemeral", "projected"}
     for workload in cluster.workloads():
         for volume in workload.pod.get("volumes", ()):
@@ -102,7 +105,8 @@ def volumes(cluster: Cluster) -> Iterator[str]:
 
 
 def no_cluster_access(cluster: Cluster) -> Iterator[str]:
-    """No pod has a token for Kubernetes, and a Service `gateway` sets no GATEWAY_PORT."""
+    """Yield pods with a token for Kubernetes, and a Service `gateway` that would set GATEWAY_PORT.
+    """
     for workload in cluster.workloads():
         for key in ("automountServiceAccountToken", "enableServiceLinks"):
             if workload.pod.get(key) is not False:
@@ -112,7 +116,7 @@ def no_cluster_access(cluster: Cluster) -> Iterator[str]:
 
 
 def secrets(cluster: Cluster) -> Iterator[str]:
-    """None is in an environment, which others can read: each is a file."""
+    """Yield secrets in environments, which other processes can read: each must be a file."""
     for workload in cluster.workloads():
         for container in workload.containers:
             for key in cluster.environment(container):
@@ -124,7 +128,7 @@ def secrets(cluster: Cluster) -> Iterator[str]:
 
 
 def jobs(cluster: Cluster) -> Iterator[str]:
-    """What runs once ends, is cleared away, and is not there twice."""
+    """Yield jobs that may not end, are not deleted, or may run twice at once."""
     for workload in cluster.workloads("Job", "CronJob"):
         spec = workload.document["spec"]
         if workload.kind == "CronJob":

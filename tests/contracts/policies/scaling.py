@@ -27,7 +27,7 @@ def target(scaler: Document) -> tuple[str, str]:
 
 
 def bounds(scaler: Document) -> tuple[int, int]:
-    """The fewest and the most pods, with Kubernetes' and KEDA's own defaults."""
+    """Return the minimum and maximum number of pods, with Kubernetes' and KEDA's own defaults."""
     spec = scaler["spec"]
     if scaler["kind"] == "ScaledObject":
         return spec.get("minReplicaCount", 0), spec.get("maxReplicaCount", 100)
@@ -42,7 +42,8 @@ def fewest(cluster: Cluster, workload: Workload) -> int:
 
 
 def budgets(cluster: Cluster) -> Iterator[str]:
-    """Several pods have one budget, which lets a drained node take one of them, and not all."""
+    """Yield replicated workloads without exactly one disruption budget that allows one pod to be
+    drained."""
     made = cluster.of("PodDisruptionBudget")
     for workload in cluster.workloads(*SCALED):
         own = [
@@ -68,8 +69,8 @@ def _blocks(budget: Mapping[str, int | str], workload: Workload, pods: int) -> I
 
 
 def scaled(cluster: Cluster) -> Iterator[str]:
-    """A scaler's target is here, is nobody else's, and its manifest sets no number of pods, which
-    would be back with each apply."""
+    """Yield scalers whose target is missing, has another scaler, or sets a number of pods, which
+    each apply would restore."""
     made = {(each.kind, each.name): each for each in cluster.workloads(*SCALED)}
     seen: set[tuple[str, str]] = set()
     for scaler in scalers(cluster):
@@ -87,7 +88,7 @@ def scaled(cluster: Cluster) -> Iterator[str]:
 
 
 def rollouts(cluster: Cluster) -> Iterator[str]:
-    """Several pods are on several nodes; of a single one that owns a volume there are never two."""
+    """Yield replicas that may share a node, and single pods with a volume that may run twice."""
     for workload in cluster.workloads("Deployment"):
         keys = {each["topologyKey"] for each in workload.pod.get("topologySpreadConstraints", ())}
         if fewest(cluster, workload) > 1 and "kubernetes.io/hostname" not in keys:

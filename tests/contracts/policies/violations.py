@@ -17,7 +17,7 @@ def deployment(documents: list[Document], name: str = "gateway") -> Any:
 
 
 def settings(documents: list[Document], name: str = "gateway") -> dict[str, str]:
-    """The ConfigMap itself, to be changed."""
+    """Return the ConfigMap itself, so that a test can change it."""
     (source,) = main(documents, name)["envFrom"]
     held: dict[str, str] = of(documents, "ConfigMap")[source["configMapRef"]["name"]]["data"]
     assert settings_of(documents, name) == held
