@@ -33,10 +33,10 @@ Schema = list[tuple[str, ...]]
 
 
 class Emptied:
-    """Copies of one template."""
+    """Copies of one template database."""
 
     def __init__(self, server: PostgreSQL, template: str) -> None:
-        """`template` is migrated and holds no rows but the revision's."""
+        """Set the template, which is migrated and has no rows except the revision's."""
         self._server = server
         self._template = template
         with server.connect(template) as connection:
@@ -46,7 +46,7 @@ class Emptied:
         self._made = 0
 
     def take(self) -> str:
-        """The name of an empty one."""
+        """Return the name of an empty copy."""
         if self._free:
             return self._free.pop()
         self._made += 1
@@ -55,7 +55,7 @@ class Emptied:
         return name
 
     def give_back(self, name: str) -> None:
-        """Ends who is still connected, and empties it; where its schema was changed, drops it."""
+        """Disconnect all users of a copy and empty it; drop it if its schema was changed."""
         with self._server.connect(name) as connection:
             connection.execute(END_OTHERS)
             same = _schema(connection) == self._schema

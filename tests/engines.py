@@ -25,11 +25,9 @@ Engine = TypeVar("Engine", bound="EngineProcess")
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that is free now; OSError when none is found.
-
-    Below those that Linux gives to connections and to servers that ask for any, so that no test
-    beside this one gets it before it is bound.
-    """
+    """Return a port of 127.0.0.1 that is free now; raise OSError if none is found. It is below the
+    ports that Linux assigns to connections and to port 0, so that no parallel test gets it before
+    it is bound."""
     draw = random.Random()
     for _ in range(100):
         port = draw.randrange(12_000, 30_000)
@@ -41,7 +39,7 @@ def free_port() -> int:
 
 @dataclass(slots=True)
 class EngineProcess:
-    """One engine that can be killed and started again on the same data and port."""
+    """One engine that can be killed and restarted on the same data and port."""
 
     data: Path
     port: int
@@ -60,7 +58,7 @@ class EngineProcess:
         raise NotImplementedError
 
     def start(self) -> None:
-        """Returns once it answers."""
+        """Start the engine and wait until it answers."""
         assert self.process is None, "already running"
         command = self.command()
         assert Path(command[0]).exists(), "make its environment first: make setup"
@@ -75,11 +73,11 @@ class EngineProcess:
         raise TimeoutError(f"{self.name} did not answer within {SECONDS:.0f} s")
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill the engine (kill -9)."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> int:
-        """SIGTERM; returns the exit status."""
+        """Stop the engine (SIGTERM). Return the exit status."""
         return self._end(signal.SIGTERM)
 
     def _end(self, number: signal.Signals) -> int:
@@ -105,7 +103,7 @@ class MilvusLite(EngineProcess):
         return [str(MILVUS_PYTHON), "-m", "milvus_engine.serve", *options]
 
     def answers(self) -> bool:
-        """Whether the port accepts connections, which is when every collection is open."""
+        """Return whether the port accepts connections: then every collection is open."""
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.2):
             return True
         return False
@@ -130,14 +128,14 @@ class MilvusServer(EngineProcess):
 
 @contextmanager
 def milvus_lite(data: Path, port: int | None = None) -> Iterator[MilvusLite]:
-    """Runs an engine on a free port while the block runs; `data` need not exist."""
+    """Run Milvus Lite on a free port during the block; `data` need not exist."""
     with _running(MilvusLite(data, port or free_port())) as engine:
         yield engine
 
 
 @contextmanager
 def milvus_server(data: Path, port: int | None = None) -> Iterator[MilvusServer]:
-    """The same with the real server, which takes 3 s to start."""
+    """Run the real server on a free port during the block; it takes 3 s to start."""
     with _running(MilvusServer(data, port or free_port())) as engine:
         yield engine
 

@@ -30,7 +30,7 @@ class MadeSpace:
     fitted: FittedSpace
 
     def vectors(self, features: np.ndarray, kinds: list[int]) -> np.ndarray:
-        """What its graph has to give, computed without it."""
+        """Return the expected output of a fitted space's graph, computed without the graph."""
         return self.fitted.embed(features, np.array(kinds, np.int8))
 
 
@@ -70,7 +70,7 @@ def _fitted(catalog: str) -> FittedSpace:
 
 
 def _width() -> int:
-    """How many features the backbone gives."""
+    """Return the number of features of the backbone."""
     given = onnx.load(BACKBONE / "1/model.onnx", load_external_data=False).graph.output[0]
     width: int = given.type.tensor_type.shape.dim[-1].dim_value
     return width

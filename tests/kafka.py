@@ -32,7 +32,7 @@ class Cluster:
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """It answers nothing meanwhile, and goes on afterwards."""
+        """Suspend the broker during the block."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
         try:

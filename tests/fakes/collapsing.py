@@ -20,15 +20,15 @@ class Candidate:
 
     @property
     def family(self) -> str:
-        """What all variants of a parent and the parent itself share."""
+        """Key that a parent and all of its variants share."""
         return self.parent_id or self.product_id
 
     def is_like(self, other: "Candidate") -> bool:
-        """Whether one of the two collapses into the other for certain."""
+        """Return whether one of the two certainly collapses into the other."""
         return self.family == other.family or same_picture(self.image_hash, other.image_hash)
 
     def is_known_like(self, other: "Candidate") -> bool:
-        """Whether somebody says that one of the two collapses into the other."""
+        """Return whether other data says that one of the two collapses into the other."""
         return not set(self.marks).isdisjoint(other.marks)
 
 
@@ -41,8 +41,8 @@ class Group:
 
 
 def collapse(candidates: Iterable[Candidate]) -> tuple[Group, ...]:
-    """The candidates, best first, each with those that collapse into the best one that stays and is
-    like them."""
+    """Return the remaining candidates, best first, each with those that collapse into it: the best
+    remaining one that they are like."""
     kept: dict[int, Candidate] = {}
     collapsed: dict[int, list[str]] = {}
     for place, candidate in enumerate(candidates):

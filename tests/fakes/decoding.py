@@ -10,7 +10,7 @@ from servicekit.fair_permits import FairSemaphore
 
 
 class FakeDecoders:
-    """Runs work here, or fails as a test says."""
+    """Fake of the decoding processes: runs work in this process, or fails as a test says."""
 
     def __init__(self, work: str) -> None:
         self.failure: DecodingFailed | None = None

@@ -67,7 +67,7 @@ class FakeEmbedder:
         return {self.version: self.dimension, **self.others, **self.texts}
 
     def default(self, *, text: bool) -> str:
-        """The version of items that name none."""
+        """Return the version of items that name none."""
         return next(iter(self.texts), "") if text else self.version
 
     async def spaces(self, catalog_id: str) -> list[EmbeddingSpace]:
@@ -211,7 +211,7 @@ class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
 
 
 def embedder_server(embedder: FakeEmbedder) -> tuple[grpc.aio.Server, int]:
-    """A server, not yet started, and its port on 127.0.0.1."""
+    """Return a server, not started yet, and its port on 127.0.0.1."""
     server = grpc.aio.server()
     observing = ObservedServer(server, "embedder")
     embedder_grpc.add_EmbeddingServiceServicer_to_server(FakeEmbedderServicer(embedder), observing)

@@ -63,7 +63,7 @@ def fitted_of(repository: FakeRepository) -> FittedModels:
 
 @dataclass
 class FakeRecord:
-    """What was fitted, as a test says."""
+    """Fake manifests of fitted spaces, as a test sets them."""
 
     fitted: list[tuple[SpaceManifest, ServingState]] = field(default_factory=list)
 
@@ -72,7 +72,7 @@ class FakeRecord:
 
 
 class FakeIntake:
-    """Takes one byte for a photo of that brightness."""
+    """Fake intake: one byte is a photo of that brightness."""
 
     def __init__(self) -> None:
         self.decoded: list[tuple[bytes, int]] = []

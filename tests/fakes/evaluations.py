@@ -13,7 +13,7 @@ FIGURES = ("ndcg@10", "recall@10", "hit@10", "mrr@10", "auc", "novelty@10", "pop
 
 
 def evaluation() -> pb.Evaluation:
-    """Two splits, four systems, too little evidence."""
+    """Return an evaluation with two splits, four systems and too little evidence."""
     found = pb.Evaluation(
         model_version="lfm-1",
         verdict=pb.Evaluation.VERDICT_INCONCLUSIVE,

@@ -13,7 +13,7 @@ FEATURES = 3 * CELLS * CELLS
 
 
 def graph() -> bytes:
-    """The ONNX file: uint8 [N, 16, 16, 3] to float32 [N, 48]."""
+    """Return the ONNX file: uint8 [N, 16, 16, 3] to float32 [N, 48]."""
     step = SIDE // CELLS
     nodes = [
         helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),

@@ -32,7 +32,7 @@ class Candidates:
 
 
 def ordered(listing: CandidateList, lost: Mapping[str, float]) -> list[int]:
-    """Rows, best first."""
+    """Return the rows, best first."""
     ids = listing.columns.product_ids
     rows = list(range(len(ids)))
     if listing.similarities:
@@ -47,10 +47,8 @@ def _total(listings: Sequence[CandidateList], branch: Branch) -> float:
 
 
 def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) -> Candidates:
-    """The `most` best products of all listings, best first, without those left out.
-
-    Equal scores are ordered by product id.
-    """
+    """Return the `most` best products of all listings, best first, without those left out. Equal
+    scores are ordered by product id."""
     scores: dict[str, float] = {}
     named: dict[str, set[Branch]] = {}
     best: dict[str, tuple[float, str]] = {}
@@ -111,7 +109,7 @@ def _has_cosines(listing: CandidateList) -> bool:
 
 
 def _lost(listings: Sequence[CandidateList], branch: Branch) -> dict[str, float]:
-    """What products lose of their similarity to what is wanted in a branch."""
+    """Return the similarity that products lose in a branch by unwanted signals."""
     total, lost = _total(listings, branch), dict[str, float]()
     for item in _near(listings, branch):
         if item.negative and _has_cosines(item):
@@ -140,13 +138,10 @@ def _subtract(scores: dict[str, float], listings: Sequence[CandidateList]) -> No
 def _similarities(
     listings: Sequence[CandidateList], branch: Branch, order: Sequence[str]
 ) -> tuple[float, ...]:
-    """For each product the weighted mean of its similarities to the branch's signals, less what it
-    has of those that are not wanted.
-
-    A signal whose list does not hold a product counts with the list's lowest similarity, as the
-    product can't have more, or with 0 where it is a list of words. NaN = no list of the branch
-    names it; empty = the branch has none.
-    """
+    """Return for each product the weighted mean of its similarities to the branch's signals, less
+    the loss by unwanted ones. For a signal whose list lacks a product, the list's lowest similarity
+    counts, which is its maximum, or 0 for a list of words. NaN: no list of the branch names it;
+    empty: the branch has no lists."""
     contributions = _contributions(listings, branch, order)
     if not contributions:
         return ()
@@ -156,8 +151,8 @@ def _similarities(
 def by_signal(
     listings: Sequence[CandidateList], order: Sequence[str]
 ) -> Mapping[str, tuple[Contributions, ...]]:
-    """By similarity branch, of each product, what share of its similarity each signal adds, by the
-    signal's name; none where the branch did not name it, or where the similarity is 0."""
+    """Return for each similarity branch and product the contribution of each signal, by the
+    signal's name; none if the branch did not name the product, or if the similarity is 0."""
     found: dict[str, tuple[Contributions, ...]] = {}
     for branch in SIMILARITY_BRANCHES:
         names = [_name(item) for item in _near(listings, branch)]
@@ -179,20 +174,21 @@ def _shares(names: Sequence[str], contributions: Sequence[float] | None) -> Cont
 
 
 def _near(listings: Sequence[CandidateList], branch: Branch) -> list[CandidateList]:
-    """The branch's lists that have similarities."""
+    """Return the branch's lists that have similarities."""
     return [item for item in listings if item.branch is branch and len(item.similarities)]
 
 
 def _floor(listing: CandidateList) -> float:
-    """What a product that the list does not name has at most; one without the words has nothing."""
+    """Return the maximum similarity of a product that the list does not name; 0 for a list of
+    words."""
     return 0.0 if listing.branch is Branch.KEYWORDS else min(listing.similarities)
 
 
 def _contributions(
     listings: Sequence[CandidateList], branch: Branch, order: Sequence[str]
 ) -> list[list[float] | None]:
-    """Of each product what each of the branch's signals adds to its similarity; None = no list of
-    the branch names it; empty = the branch has no lists."""
+    """Return for each product the contribution of each of the branch's signals to its similarity.
+    None: no list of the branch names it; empty: the branch has no lists."""
     lists = _near(listings, branch)
     if not lists:
         return []

@@ -44,10 +44,11 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
 
 class FakeGateway:
-    """Serves while it is entered. Answers are attributes: change them as a test needs."""
+    """Fake gateway that serves inside its context. Answers are attributes: change them as a test
+    needs."""
 
     def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
-        """``credentials``: None = plain text."""
+        """Set the credentials; None: plain text."""
         self.requests: dict[str, list[Any]] = defaultdict(list)
         """Method → its requests in order, failed ones included."""
         self.deadlines: dict[str, list[float | None]] = defaultdict(list)
@@ -185,11 +186,11 @@ class FakeGateway:
         self._server.stop(None).wait()
 
     def fail(self, method: str, *statuses: status_pb2.Status) -> None:
-        """The next calls of this method end so, one each."""
+        """Fail the next calls of this method with these statuses, one each."""
         self._failures[method].extend(statuses)
 
     def take(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
-        """Keeps the request and fails the call when it is to."""
+        """Keep the request, and fail the call if a failure is set."""
         with self.lock:
             self.requests[method].append(request)
             number = len(self.requests[method])
@@ -209,11 +210,11 @@ class FakeGateway:
             self.abort(context, self._failures[method].popleft())
 
     def abort(self, context: grpc.ServicerContext, why: status_pb2.Status) -> None:
-        """Ends the call with this status."""
+        """End the call with this status."""
         context.abort_with_status(rpc_status.to_status(why))
 
     def each(self, ids: list[str], store: Callable[[int], None]) -> Iterator[status_pb2.Status]:
-        """A status for each item of a batch, the good ones being stored."""
+        """Yield a status for each item of a batch, and store the valid ones."""
         for place, item_id in enumerate(ids):
             if item_id in self.refused:
                 yield self.refused[item_id]

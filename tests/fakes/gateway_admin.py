@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _trained(model: model_service_pb2.Model) -> None:
-    """How it was trained, as a release reports it that keeps it."""
+    """Add the training of the model, as a release with this field reports it."""
     model.recipe.loss = recipe_pb2.Recipe.LOSS_WARP
     model.recipe.dimension = 64
     model.recipe.style_dimension = 0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def passes(condition: filter_pb2.Filter, product: product_pb2.Product) -> bool:
-    """Enough of the filter's meaning for tests: equality of brands, joined."""
+    """Return whether a product matches a filter; only equal brands, joined, are implemented."""
     if condition.HasField("comparison"):
         return product.brand == condition.comparison.value.text
     return all(passes(part, product) for part in condition.all.filters)
@@ -32,7 +32,7 @@ class FakeImport:
         self.closed = False
 
     def state(self) -> import_pb2.ImportState:
-        """Rows 1 to ``rows_done`` are decided; later ones may be."""
+        """Return the state: rows 1 to ``rows_done`` are decided, later ones may be."""
         done = 0
         while done + 1 in self.decided:
             done += 1

@@ -20,7 +20,7 @@ def status(
     violations: tuple[tuple[str, str], ...] = (),
     retry_after: timedelta | None = None,
 ) -> status_pb2.Status:
-    """A status as the suite sends it."""
+    """Return a status as the suite sends it."""
     details: list[AnyMessage] = []
 
     def add(detail: Any) -> None:
@@ -80,7 +80,7 @@ FITTED = embedding_service_pb2.Space(
 
 
 def wine(product_id: str = "wine-1", title: str = "Barolo") -> product_pb2.Product:
-    """A product with everything set."""
+    """Return a product with every field set."""
     product = product_pb2.Product(
         product_id=product_id,
         title=title,
@@ -105,7 +105,7 @@ def wine(product_id: str = "wine-1", title: str = "Barolo") -> product_pb2.Produ
 
 
 def answer() -> recommendation_service_pb2.RecommendResponse:
-    """An answer with everything set."""
+    """Return an answer with every field set."""
     response = recommendation_service_pb2.RecommendResponse(
         results=[
             recommendation_service_pb2.RecommendedProduct(
@@ -161,7 +161,7 @@ def answer() -> recommendation_service_pb2.RecommendResponse:
 
 
 def classified() -> recommendation_service_pb2.ClassifyResponse:
-    """An answer of Classify."""
+    """Return an answer of Classify."""
     red = photo_pb2.CategoryGuess(category_path=["Wine", "Red"], probability=0.875)
     box = photo_pb2.Box(left=0.25, top=0, right=0.75, bottom=1)
     return recommendation_service_pb2.ClassifyResponse(
@@ -179,7 +179,7 @@ def classified() -> recommendation_service_pb2.ClassifyResponse:
 
 
 def explanation() -> recommendation_service_pb2.ExplainRecommendationResponse:
-    """Why a product is outranked, with everything set."""
+    """Return an explanation of an outranked product, with every field set."""
     pb = recommendation_service_pb2
     score = pb.ExplainedScore(
         product_id="wine-2",

@@ -132,7 +132,7 @@ class FakeScenes:
 
 @dataclass
 class FakeAnswers:
-    """Hands records to the ranker at once, or has no room."""
+    """Fake queue of answer records: hands them to the ranker at once, or is full."""
 
     ranker: FakeRanker
     full: bool = False
@@ -185,7 +185,8 @@ class Shop:
 
 
 def shop_with_photo() -> Shop:
-    """A shop where the photo b"photo" is near to p3, p1, p4 and p2, in this order."""
+    """Return a shop in which p3, p1, p4 and p2, in this order, are nearest to the photo b"photo".
+    """
     shop = Shop()
     shop.retriever.nearest[b"photo"] = {"p1": 0.8, "p2": 0.5, "p3": 0.9, "p4": 0.7}
     return shop

@@ -32,7 +32,8 @@ from tests.fakes import collapsing
 
 
 def part_of(order: AnswerOrder, offset: int, limit: int) -> AnswerOrder:
-    """A part of a whole order, as the ranker answers it; of no limit = all from there on."""
+    """Return a part of a whole order, as the ranker answers it; without a limit, all from the
+    offset on."""
     end = offset + limit if limit else order.total
     parts = [(name, values[offset:end]) for name, values in order.parts]
     columns = {
@@ -44,8 +45,8 @@ def part_of(order: AnswerOrder, offset: int, limit: int) -> AnswerOrder:
 
 
 def _grouped(candidates: FusedCandidates, rows: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    """By their places among these candidates, best first, those that stay and what collapses into
-    each; by the rule for single products."""
+    """Return, by the remaining candidates' places, the products that collapse into each, best
+    first; by the rule for single products."""
     pairs = [pair for pair in candidates.same_pictures if {*pair} <= {*rows}]
     own, columns = candidates.own, candidates.columns
 
@@ -67,7 +68,8 @@ def _grouped(candidates: FusedCandidates, rows: Sequence[int]) -> dict[int, tupl
 
 @dataclass
 class FakeRanker:
-    """Ranks by similarity, else by the fused order; `generated` answers for each shopper's id."""
+    """Fake ranker: ranks by similarity, else by the fused order; `generated` has candidates by
+    shopper id."""
 
     generated: dict[str, tuple[NominationBasis, tuple[str, ...]]] = field(default_factory=dict)
     """By shopper id; "" = for nobody in particular."""
@@ -203,7 +205,7 @@ class FakeRanker:
     def _controlled(
         self, order: RankRequest, rows: Sequence[int]
     ) -> tuple[AnswerOrder, tuple[str, ...]]:
-        """The whole order, and the controls that changed its first page."""
+        """Return the whole order, and the controls that changed its first page."""
         candidates = order.candidates
         if not candidates.controls:
             return self._whole(order, rows), ()
@@ -225,7 +227,7 @@ class FakeRanker:
         return self.exposures
 
     def _whole(self, order: RankRequest, rows: Sequence[int]) -> AnswerOrder:
-        """The whole order of the candidates in these rows, best first."""
+        """Return the whole order of the candidates in these rows, best first."""
         near, columns = order.candidates.nearest, order.candidates.columns
         groups = _grouped(order.candidates, rows) if order.collapse else None
         kept = list(groups or range(len(rows)))

@@ -38,7 +38,7 @@ def content(near: Vector | str) -> bytes | str:
 
 
 def spelt(blend: VectorBlend) -> str:
-    """A blend as the key of what is near to it: "+1 photo -0.5 p1"."""
+    """Return a blend as the key of its nearest products: "+1 photo -0.5 p1"."""
     said = ((weight, content(near)) for weight, near in blend.parts)
     return " ".join(
         f"{weight:+g} {near.decode() if isinstance(near, bytes) else near}" for weight, near in said

@@ -37,7 +37,7 @@ class Seen:
 
 @dataclass
 class Script:
-    """What the peers of one process do; shared by all servicers of it."""
+    """Behaviour of the peers of one process, shared by all their servicers."""
 
     errors: dict[str, ServiceError] = field(default_factory=dict)
     """Raised by a method."""
@@ -72,7 +72,7 @@ class Script:
             raise self.errors[method]
 
     def requests(self, method: str) -> list[Any]:
-        """The requests of a method."""
+        """Return the requests of a method."""
         return [item.request for item in self.seen if item.method == method]
 
 
@@ -85,7 +85,7 @@ KIND = "train"
 
 
 class Jobs(job_service_pb2_grpc.JobServiceServicer):
-    """Knows every job that is asked for; lists those of `created`, newest first."""
+    """Fake job service: finds every requested job; lists those of `created`, newest first."""
 
     def __init__(self, script: Script, owner: str, created: dict[str, int]) -> None:
         self.script = script
@@ -121,7 +121,7 @@ class Jobs(job_service_pb2_grpc.JobServiceServicer):
 
 
 def columns(ids: list[str], parents: dict[str, str]) -> candidate_pb2.CandidateColumns:
-    """Columns with only some of them filled, as the contract allows."""
+    """Return columns of which only some are filled, as the contract allows."""
     return candidate_pb2.CandidateColumns(
         product_ids=ids,
         brands=[f"brand {item}" for item in ids],

@@ -14,7 +14,7 @@ READ_MICROS = 1_800_000_000_000_000
 
 
 def row(product_id: str, *category: str, **fields: object) -> ProductRow:
-    """A product that can be bought, as the record gives it."""
+    """Return a buyable product, as the record returns it."""
     given = {"availability": product_pb2.AVAILABILITY_IN_STOCK, "title": f"Title {product_id}"}
     return ProductRow(product_id=product_id, category_path=category, **(given | fields))  # type: ignore[arg-type]
 
@@ -30,7 +30,7 @@ def snapshot(popular: Sequence[ProductRow], newest: Sequence[ProductRow] = ()) -
 
 
 def fresh(made: CatalogSnapshot) -> CatalogSnapshot:
-    """The same, read just now."""
+    """Return a snapshot that was read just now."""
     return CatalogSnapshot(
         round(time.time() * 1e6), made.popular, made.newest, made.rows, made.columns_of
     )

@@ -61,7 +61,7 @@ def words(text: str = "a red wine", index: int = 0) -> Signal:
 
 
 def columns(*ids: str) -> ProductColumns:
-    """What a record might say of products."""
+    """Return columns such as the record returns for products."""
     return ProductColumns(
         product_ids=list(ids),
         parent_ids=[""] * len(ids),
@@ -72,16 +72,16 @@ def columns(*ids: str) -> ProductColumns:
 
 
 def by_photo(**fields: object) -> RequestQuery:
-    """A query by the photo b"photo"."""
+    """Return a query by the photo b"photo"."""
     return RequestQuery(**{"signals": (photo(),), **fields})  # type: ignore[arg-type]
 
 
 def ids(answer: RecommendAnswer | SearchAnswer) -> list[str]:
-    """The products of an answer, best first."""
+    """Return the ids of the answer's products, best first."""
     rows = (each.row if isinstance(each, AnswerResult) else each.product for each in answer.results)
     return [row.product_id for row in rows]
 
 
 def degraded(answer: RecommendAnswer) -> list[tuple[str, int]]:
-    """Stage and cause of each degradation."""
+    """Return stage and cause of each degradation."""
     return [(item.stage, item.cause) for item in answer.degradations]

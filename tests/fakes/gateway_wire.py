@@ -77,10 +77,8 @@ class Suite:
 
 @asynccontextmanager
 async def running(**settings: object) -> AsyncIterator[Suite]:
-    """A gateway with the given settings before scripted peers.
-
-    Answers have more time than a shop gives them, as other tests may have the processor.
-    """
+    """Run a gateway with the given settings and scripted peers. Its deadlines are longer than a
+    shop's, because other tests may occupy the processor."""
     products = list(PRODUCTS)
     answers = Answers(Script())
     retriever_jobs, ranker_jobs = {"2": 2}, {"1": 1}

@@ -13,7 +13,8 @@ from tests.fakes.gateway_script import ALLOWED_URI, SUBJECT, Script, stage_timin
 
 
 class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
-    """Embeds every photo but the bytes b"text" and b"many pixels"; has no text space."""
+    """Fake embedding service for every photo except the bytes b"text" and b"many pixels"; without a
+    text space."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -71,7 +72,7 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
 
 
 class FittedSpaces(space_service_pb2_grpc.SpaceServiceServicer):
-    """Has every space that is asked for."""
+    """Fake space service that has every requested space."""
 
     def __init__(self, script: Script) -> None:
         self.script = script

@@ -28,7 +28,8 @@ from tests.fakes.gateway_script import Script
 
 
 class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
-    """Ranks by similarity; for shoppers its candidates are p5 and p1, for nobody p4 and p2."""
+    """Fake ranking service: ranks by similarity; candidates are p5 and p1 for shoppers, p4 and p2
+    for anonymous requests."""
 
     def __init__(self, script: Script, answers: "Answers") -> None:
         self.script = script
@@ -130,7 +131,8 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
 
 
 def _grouped(request: Any, rows: list[int]) -> dict[int, tuple[str, ...]]:
-    """By their places in the order of `rows`, the candidates that stay and what they stand for."""
+    """Return, by place in the order of `rows`, the remaining candidates with those that collapsed
+    into them."""
     own, held = request.query_products, request.candidates
     flat = list(request.same_pictures)
     pairs = [pair for pair in zip(flat[::2], flat[1::2], strict=True) if {*pair} <= {*rows}]
@@ -153,7 +155,7 @@ def _grouped(request: Any, rows: list[int]) -> dict[int, tuple[str, ...]]:
 
 
 def _first(whole: Any, count: int) -> Any:
-    """The first `count` products of an order; 0 = all."""
+    """Return the first `count` products of an order; 0: all."""
     first = ranking_service_pb2.RankResponse()
     first.CopyFrom(whole)
     columns = [first.product_ids, first.raw_scores, first.score_ranks, first.moves, first.scores]
@@ -164,7 +166,7 @@ def _first(whole: Any, count: int) -> Any:
 
 
 def _record(request: Any, whole: Any) -> answer_service_pb2.AnswerRecord:
-    """What the ranker keeps of an answer that it ranked."""
+    """Return the record that the ranker keeps of an answer that it ranked."""
     draft, ids = request.record, list(request.candidates.product_ids)
     rows = [ids.index(product_id) for product_id in whole.product_ids]
     record = answer_service_pb2.AnswerRecord(
@@ -215,17 +217,18 @@ def _move_columns(moves: Any) -> list[answer_service_pb2.MoveColumn]:
 
 
 def packed(values: Any) -> bytes:
-    """Numbers as a column of an answer's record has them."""
+    """Return numbers packed as a column of an answer's record."""
     return struct.pack(f"<{len(values)}d", *values)
 
 
 def unpacked(data: bytes) -> list[float]:
-    """Numbers of a column of an answer's record."""
+    """Return the numbers in a column of an answer's record."""
     return list(struct.unpack(f"<{len(data) // 8}d", data))
 
 
 def _drawn(count: int) -> dict[str, Any]:
-    """What is recorded of an order whose first two were drawn into each other's places."""
+    """Return the recorded probabilities of an order whose first two products were drawn for each
+    other's places."""
     explored = answer_pb2.Move.CAUSE_EXPLORATION
     steps = [1, -1] + [0] * (count - 2)
     moves = [[answer_pb2.Move(cause=explored, places=step)] if step else [] for step in steps]
@@ -237,7 +240,7 @@ def _drawn(count: int) -> dict[str, Any]:
 
 
 class Answers(answer_service_pb2_grpc.AnswerServiceServicer):
-    """Keeps answers in a dictionary."""
+    """Fake answer service that keeps answers in a dictionary."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -292,7 +295,7 @@ class Answers(answer_service_pb2_grpc.AnswerServiceServicer):
 
 
 class Events(event_service_pb2_grpc.EventServiceServicer):
-    """Takes all events but the last."""
+    """Fake event service that accepts all events except the last."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -314,7 +317,7 @@ class Events(event_service_pb2_grpc.EventServiceServicer):
 
 
 class Models(model_service_pb2_grpc.ModelServiceServicer):
-    """Has one model, which serves."""
+    """Fake model service with one model, which serves."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -354,7 +357,7 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
 
 
 class Profiles(profile_service_pb2_grpc.ProfileServiceServicer):
-    """Answers the same for everybody and everything."""
+    """Fake profile service with the same answer to every request."""
 
     def __init__(self, script: Script) -> None:
         self.script = script

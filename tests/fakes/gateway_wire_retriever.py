@@ -48,7 +48,7 @@ class Fits(fit_service_pb2_grpc.FitServiceServicer):
 
 
 class Vectors(vector_service_pb2_grpc.VectorServiceServicer):
-    """Finds NEAREST near to everything that exists."""
+    """Fake vector search that finds NEAREST for every existing query."""
 
     def __init__(self, script: Script, products: list[str]) -> None:
         self.script = script
@@ -105,7 +105,7 @@ class Vectors(vector_service_pb2_grpc.VectorServiceServicer):
 
 
 class Keywords(keyword_service_pb2_grpc.KeywordServiceServicer):
-    """Finds p2 by every text."""
+    """Fake keyword search that finds p2 for every text."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -237,7 +237,7 @@ class Products(product_service_pb2_grpc.ProductServiceServicer):
 
 
 class Index(index_service_pb2_grpc.IndexServiceServicer):
-    """Has one generation, "g1", and takes every order."""
+    """Fake index service with one generation, "g1", that accepts every call."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -301,7 +301,7 @@ class Backups(backup_service_pb2_grpc.BackupServiceServicer):
 
 
 class TakenDown(photo_service_pb2_grpc.PhotoServiceServicer):
-    """One photo was taken down."""
+    """Fake list of taken-down photos, with one entry."""
 
     def __init__(self, script: Script) -> None:
         self.script = script

@@ -22,7 +22,7 @@ NUMBER = ExpectedOutput(struct.Struct("!q"))
 
 
 def prepare() -> None:
-    """Nothing is needed."""
+    """Prepare nothing."""
 
 
 def answer(order: bytes, photo: bytes, memory: int) -> Made:
@@ -36,7 +36,7 @@ def answer(order: bytes, photo: bytes, memory: int) -> Made:
 
 
 def echoed(size: int) -> ExpectedOutput:
-    """What `echo` answers to so many bytes."""
+    """Return the expected output of `echo` for this many bytes."""
     return ExpectedOutput(struct.Struct(""), (size,) if size else ())
 
 
@@ -71,7 +71,7 @@ def segfault(_: str) -> None:
 
 
 def hang(_: str) -> None:
-    """Go on for longer than a test, deaf to what Python could hear."""
+    """Run longer than a test, and ignore signals that Python handles."""
     ctypes.PyDLL(None).sleep(600)  # keeps the interpreter's lock, as a careless decoder does
 
 
@@ -159,7 +159,7 @@ def answer_twice(_: str) -> int:
 
 
 def ask_for_all(_: str) -> None:
-    """Want more memory than there is in the world."""
+    """Request more memory than any machine has."""
     raise MemoryWanted(2**63)
 
 

@@ -15,7 +15,7 @@ SHOP = Turn(Party("shop", "default"))
 
 
 async def do(decoders: Decoders, name: str, given: object = "", turn: Turn = SHOP) -> int:
-    """What a function of tests.fakes.hostile answers."""
+    """Run a function of tests.fakes.hostile in a decoding process. Return its answer."""
     (number,), _ = await decoders.run(name.encode(), str(given).encode(), hostile.NUMBER, turn)
     return int(number)
 
@@ -29,5 +29,5 @@ def links_of(decoders: Decoders) -> list[Any]:
 
 
 def processes_of(decoders: Decoders) -> set[int]:
-    """The processes that there are now."""
+    """Return the ids of the current processes."""
     return {link.process for link in links_of(decoders)}

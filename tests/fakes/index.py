@@ -27,7 +27,8 @@ VERSION = "v1-fake"
 
 
 def vector_of(item: bytes | str, dimension: int = DIMENSION, version: str = VERSION) -> Floats:
-    """A vector of unit length that depends on the photo's bytes, or text, and the version alone."""
+    """Return a vector of unit length that depends only on the photo's bytes, or text, and the
+    version."""
     salt = b"" if version == VERSION else version.encode()
     content = item.encode() if isinstance(item, str) else item
     seed = int.from_bytes(hashlib.sha256(salt + content).digest()[:8], "big")
@@ -82,7 +83,7 @@ class FakeIndex:
     """Whether nothing is shown yet to those that do not want the latest."""
 
     def restart(self, lose: Sequence[str] = ()) -> None:
-        """What a killed engine does: forgets what is loaded, and perhaps rows."""
+        """Forget what is loaded, and perhaps rows, as a killed engine does."""
         self.loaded.clear()
         for held in self.rows.values():
             for row_id in lose:

@@ -2,7 +2,7 @@
 
 
 class Clock:
-    """Microseconds that pass only when a test says so."""
+    """Clock in microseconds that a test moves."""
 
     def __init__(self) -> None:
         self.now = 1_790_000_000_000_000
@@ -16,7 +16,7 @@ class Clock:
 
 
 class Seconds:
-    """Seconds that pass only when a test says so."""
+    """Clock in seconds that a test moves."""
 
     def __init__(self) -> None:
         self.now = 1_000.0

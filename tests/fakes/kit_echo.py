@@ -15,7 +15,7 @@ PERSONAL = "customer 4711 lives at 12 Rue Cachée"
 
 
 class Echo:
-    """Answers with what it got; `b"bad"`, `b"boom"`, `b"stray"`, `b"wait"` and others misbehave."""
+    """Echo servicer; `b"bad"`, `b"boom"`, `b"stray"`, `b"wait"` and others misbehave."""
 
     def __init__(self, peek: Callable[[], Awaitable[bytes]] | None = None) -> None:
         self.started = asyncio.Event()
@@ -62,7 +62,7 @@ class Echo:
         yield await self._answer(request)
 
     async def writer(self, request: bytes, context: Any) -> None:
-        """The other way to stream: a coroutine that writes."""
+        """Stream by a coroutine that writes, the other form of streaming."""
         await context.write(b"first")
         await context.write(await self._answer(request))
 
@@ -77,12 +77,12 @@ class Echo:
 
 
 def binding(servicer: Echo) -> Binding:
-    """`servicer` as the service `test.Echo`."""
+    """Return the binding of `servicer` as the service `test.Echo`."""
     return Binding(_add, servicer, NAME)
 
 
 def acting(servicer: Echo, service: str, *methods: str) -> Binding:
-    """`servicer` in place of a service of a proto, with these unary methods."""
+    """Return the binding of `servicer` in place of a proto's service, with these unary methods."""
 
     def add(_servicer: Echo, server: grpc.aio.Server) -> None:
         handler = grpc.unary_unary_rpc_method_handler(servicer.unary, _read)

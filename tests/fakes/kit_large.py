@@ -11,7 +11,7 @@ from tests.fakes.kit_echo import Echo
 
 
 class Shop(pb_grpc.RecommendationServiceServicer):
-    """Takes down what reaches it."""
+    """Servicer that records the requests that reach it."""
 
     def __init__(self) -> None:
         self.reached: list[int] = []
@@ -22,7 +22,7 @@ class Shop(pb_grpc.RecommendationServiceServicer):
 
 
 class Long(Echo):
-    """Its answers are long."""
+    """Servicer with long answers."""
 
     async def unary(self, request: bytes, context: Any) -> bytes:
         return bytes(MIB)

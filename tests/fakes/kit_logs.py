@@ -11,7 +11,7 @@ from servicekit import telemetry
 
 @contextmanager
 def json_logs(level: str = "info") -> Iterator[None]:
-    """Logging as a service has it, to what is stderr now; put back afterwards."""
+    """Log to the current stderr as a service does during the block."""
     root = logging.getLogger()
     before = root.handlers[:], root.level
     telemetry.configure_logging("shop", level)

@@ -24,7 +24,7 @@ _ANSWER = 0x8400
 
 
 class Names(asyncio.DatagramProtocol):
-    """Answers who asks for IPv4 addresses of whatever name; there are no others."""
+    """Name server with IPv4 addresses for any name, and no other records."""
 
     def __init__(self) -> None:
         self.addresses: list[str] = []
@@ -54,7 +54,7 @@ class Pods:
     """Pods of one port that are found by name."""
 
     def __init__(self, names: Names, age: float) -> None:
-        """`age`: of connections, in seconds; 0 = any."""
+        """Set the name server and the connection age in seconds; 0: no limit."""
         self._names, self._age, self._port = names, age, 0
         self._running: list[server.RunningServer] = []
         self.answered: Counter[int] = Counter()
@@ -64,7 +64,7 @@ class Pods:
 
     @property
     def target(self) -> str:
-        """What a channel connects to; gRPC asks our name server, not the machine's."""
+        """Target for channels; gRPC resolves it by our name server, not the machine's."""
         return f"dns://{self._names.address}/pods.test:{self._port}"
 
     async def add(self) -> None:
@@ -102,7 +102,7 @@ class Pods:
 
 @asynccontextmanager
 async def pods(count: int, age: float) -> AsyncIterator[Pods]:
-    """So many pods."""
+    """Run `count` pods."""
     loop = asyncio.get_running_loop()
     transport, names = await loop.create_datagram_endpoint(Names, local_addr=("127.0.0.1", 0))
     made = Pods(names, age)

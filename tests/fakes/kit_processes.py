@@ -26,7 +26,7 @@ class TillSettings(SharedServerSettings):
 
 
 async def who(request: bytes, _context: Any) -> bytes:
-    """The process's id, after as many seconds as the request says."""
+    """Return the process's id, after the seconds in the request."""
     SOLD.inc()
     await asyncio.sleep(float(request or 0))
     return str(os.getpid()).encode()

@@ -23,7 +23,7 @@ def labelled(
     noise: float = 3.0,
     seed: int = 0,
 ) -> Labelled:
-    """`photos` of each product by shoppers, and one of the catalog's where `iconic`."""
+    """Return `photos` of each product by shoppers, and one of the catalog's if `iconic`."""
     draw = np.random.default_rng(seed)
     axes = np.linalg.qr(draw.normal(size=(FEATURES, FEATURES)))[0]
     families = 2 * draw.normal(size=(categories, SIGNAL))
@@ -52,13 +52,13 @@ def labelled(
 
 
 def plain(data: Labelled) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """The first views' features at unit length: the space that is compared with."""
+    """Return the first views' features at unit length: the space to compare with."""
     first = data.features[:, 0]
     return np.asarray(first / np.linalg.norm(first, axis=1, keepdims=True), np.float32)
 
 
 def kept(data: Labelled, rows: list[int]) -> Labelled:
-    """Some of the photos."""
+    """Return only these photos."""
     return replace(
         data,
         features=data.features[rows],

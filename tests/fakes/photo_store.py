@@ -15,7 +15,7 @@ from sightline_rules.photos import PhotoInfo, PhotoLimits, PhotoRejectedError, i
 
 @dataclass
 class FakePhotos:
-    """Photos in memory, checked as the real store checks them."""
+    """Photo store in memory, with the real store's checks."""
 
     stored: dict[tuple[str, str], bytes] = field(default_factory=dict)
     failure: ServiceError | None = None

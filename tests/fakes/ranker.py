@@ -40,7 +40,7 @@ NOW = 1_790_000_000_000_000
 
 
 def event(event_id: str = "e1", **fields: object) -> Event:
-    """A view of product p1 by user ann."""
+    """Return a view of product p1 by user ann."""
     values: dict[str, object] = {
         "type": EventType.VIEW,
         "shopper": Shopper(Identity.USER, "ann"),
@@ -54,7 +54,7 @@ def event(event_id: str = "e1", **fields: object) -> Event:
 def stored(
     event_id: str = "e1", catalog: str = "default", at: int = 0, **fields: object
 ) -> StoredEvent:
-    """The same as it is handed to the record, `at` hours after NOW."""
+    """Return a stored event as the record gets it, `at` hours after NOW."""
     one = event(event_id, **{"time_micros": NOW + at * HOUR, **fields})
     return to_stored(catalog, one, KEY, NOW)
 
@@ -66,13 +66,13 @@ def did(
     at: int = 0,
     value: float | None = None,
 ) -> Interaction:
-    """An interaction `at` hours after NOW."""
+    """Return an interaction `at` hours after NOW."""
     time = NOW + at * HOUR
     return Interaction(actor, product_id, what, value, time, f"{actor}-{product_id}-{what}-{at}")
 
 
 def product(product_id: str, category: str = "", **fields: object) -> Product:
-    """A product with a price."""
+    """Return a product with a price."""
     values = {"price": Money(10_000_000, "EUR"), **fields}
     return Product(product_id, category, **values)  # type: ignore[arg-type]
 
@@ -86,7 +86,7 @@ def model(
     version: str = "lfm-test",
     score_scale: float = 1.0,
 ) -> Model:
-    """A model with these vectors; features have no bias."""
+    """Return a model with these vectors; features have no bias."""
     ids, people, names = sorted(items), list(actors or {}), list(features or {})
     dimension = len(next(iter(items.values())))
 
@@ -115,7 +115,7 @@ def candidates(
     similarities: Mapping[str, Sequence[float]] | None = None,
     fused: Sequence[float] | None = None,
 ) -> RankCandidates:
-    """These products with what branches say of them."""
+    """Return these products as candidates with the values of branches."""
     return RankCandidates(
         ids=tuple(one.product_id for one in products),
         products=tuple(products),
@@ -149,7 +149,7 @@ class FakeReader:
 
 
 class FakeWriter:
-    """Keeps events in a list; knows duplicates by id and digest."""
+    """Fake event record in a list; recognises duplicates by id and digest."""
 
     def __init__(self) -> None:
         self.stored: dict[str, StoredEvent] = {}
@@ -167,7 +167,7 @@ class FakeWriter:
 
 
 class FakePromotions:
-    """Says that what was put into `now` is promoted."""
+    """Fake promotions that report the model in `now` as promoted."""
 
     def __init__(self) -> None:
         self.now: dict[str, ModelRecord] = {}
@@ -199,7 +199,7 @@ class FakePromotions:
 
 
 def record(version: str, *, trained: int = NOW, catalog_id: str = "default") -> ModelRecord:
-    """A model's row."""
+    """Return a model's row."""
     return ModelRecord(
         catalog_id=catalog_id,
         version=version,
@@ -276,7 +276,7 @@ class FakeVectors(vector_service_pb2_grpc.VectorServiceServicer):
 
 
 def columns(products: Sequence[Product]) -> candidate_pb2.CandidateColumns:
-    """Products as the wire's columns."""
+    """Return products as columns of a message."""
     made = candidate_pb2.CandidateColumns(
         product_ids=[one.product_id for one in products],
         category_paths=[one.category for one in products],
@@ -294,8 +294,8 @@ def columns(products: Sequence[Product]) -> candidate_pb2.CandidateColumns:
 
 @asynccontextmanager
 async def serving(products: FakeProducts, vectors: FakeVectors | None = None) -> AsyncIterator[str]:
-    """The fake retriever on a free port; its target. Without `vectors` it is of an older release,
-    which does not list any."""
+    """Run the fake retriever on a free port. Yield its target. Without `vectors` it behaves as an
+    older release, which lists none."""
     server = grpc.aio.server()
     product_service_pb2_grpc.add_ProductServiceServicer_to_server(products, server)
     if vectors is not None:
@@ -309,7 +309,7 @@ async def serving(products: FakeProducts, vectors: FakeVectors | None = None) ->
 
 
 class GatedLoad:
-    """Loads models from a dict, and can be made to wait."""
+    """Loader of models from a dictionary that can be made to wait."""
 
     def __init__(self, models: Mapping[str, Model | Exception]) -> None:
         self.models = dict(models)

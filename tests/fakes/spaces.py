@@ -26,14 +26,14 @@ from tests.fakes.triton import DESCRIPTION, vectors
 
 
 def session(folder: Path) -> onnxruntime.InferenceSession:
-    """A model's graph, ready to run."""
+    """Return a session of a model's graph."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession((folder / "1/model.onnx").read_bytes(), options)
 
 
 def description(folder: Path) -> Description:
-    """What a model's configuration says."""
+    """Return the description in a model's configuration."""
     text = (folder / "config.pbtxt").read_text()
     config = text_format.Parse(text, model_config_pb2.ModelConfig())
     return described(SimpleNamespace(config=config))
@@ -41,7 +41,7 @@ def description(folder: Path) -> Description:
 
 @dataclass
 class FolderServer:
-    """Serves the models of a repository's folder when it is asked to: a Triton in miniature."""
+    """Fake Triton that serves the models of a repository folder on demand."""
 
     models: Path
     loaded: set[str] = field(default_factory=set)
@@ -91,7 +91,7 @@ class FolderInference:
 
 @dataclass
 class TinySource:
-    """Features of photos by the tiny features model, or vectors to compare with."""
+    """Source of photo features by the tiny features model, or of vectors to compare with."""
 
     description: Description
     folder: Path | None

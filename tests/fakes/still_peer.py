@@ -17,7 +17,7 @@ _GREETING_BYTES = 24 + 9
 
 @dataclass(frozen=True, slots=True)
 class StillPeer:
-    """Greets its first connection, then stands still."""
+    """Peer that greets its first connection and then stops responding."""
 
     port: int
     greeted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -27,7 +27,7 @@ class StillPeer:
 
 @asynccontextmanager
 async def still_peer() -> AsyncIterator[StillPeer]:
-    """One that listens on 127.0.0.1 while the block runs."""
+    """Run such a peer on 127.0.0.1 during the block."""
 
     taken: list[asyncio.Task[None]] = []
 

@@ -29,7 +29,7 @@ EVENTS = [
 
 
 def wines() -> tuple[list[Product], list[Interaction]]:
-    """The example's wines and ratings."""
+    """Return the example's wines and ratings."""
     products = [
         Product(
             wine.id,
@@ -59,7 +59,8 @@ def wines() -> tuple[list[Product], list[Interaction]]:
 
 
 def drawn_vectors(products: Sequence[Product], dimension: int = 12) -> PhotoVectors:
-    """Photo vectors that tell categories apart, seeded; the last product has no photo."""
+    """Return photo vectors that distinguish categories, drawn from a seed; the last product has no
+    photo."""
     rng = np.random.default_rng(5)
     ids = sorted(one.product_id for one in products)[:-1]
     kinds = {one.product_id: one.category for one in products}
@@ -76,7 +77,7 @@ def fit(
     attributes=None,
     **given: object,
 ) -> Model:
-    """The model alone that a training finds of these."""
+    """Return only the model of a training on these inputs."""
     progress = given.pop("progress", None)
     return fitted(
         Given(log, products, attributes=attributes or {}, **given), recipe, progress

@@ -125,7 +125,7 @@ class FakeInference:
         return Inferred(found, self.version, self._categories(len(found)))
 
     def _categories(self, count: int) -> Vectors | None:
-        """The first category and the unknown one, half and half."""
+        """Return probabilities of one half for the first category and the unknown one."""
         if not self.description.categories:
             return None
         chances = np.zeros((count, self.description.categories + 1), np.float32)

@@ -19,7 +19,7 @@ def answer(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:
 
 @dataclass
 class FakeWeb:
-    """Answers by path."""
+    """Web server with fixed answers by path."""
 
     pages: dict[str, bytes | Callable[[Writer], object]] = field(default_factory=dict)
     """An answer, or what writes it."""

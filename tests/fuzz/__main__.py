@@ -114,7 +114,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def show(console: Console, result: Result) -> None:
-    """Answers by call, findings, checks."""
+    """Print answers by call, findings and checks."""
     calls = Table("call", "answers", "by status code", box=box.SIMPLE_HEAD)
     for method in sorted(METHODS.values(), key=lambda each: each.name):
         codes = Counter(
@@ -136,7 +136,7 @@ def show(console: Console, result: Result) -> None:
 
 
 def _suite(who: Callers, say: Callable[[str], None], data: Path) -> Suite:
-    """One whose gateway asks who calls, and tries two scenes."""
+    """Return a suite whose gateway authenticates callers and runs two experiment scenes."""
     folder = data / "experiments"
     folder.mkdir()
     (folder / f"{EXPERIMENT}.toml").write_text(_TRIED)

@@ -12,8 +12,8 @@ MOST_BYTES = 10 * 2**20
 
 
 def photos() -> tuple[bytes, ...]:
-    """Every file below the folder that the variable names, of any kind; () when it is not set.
-    Raises OSError when it can't be read, ValueError when nothing is there."""
+    """Return every file below the folder that the variable names, of any kind; () if it is not set.
+    Raise OSError if the folder can't be read, ValueError if it is empty."""
     if not os.environ.get(VARIABLE):
         return ()
     folder = Path(os.environ[VARIABLE])

@@ -41,28 +41,29 @@ REFUSED: Mapping[Caller, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """Tokens by the names of their keys; without any, nobody is asked who calls."""
+    """Tokens by the names of their keys; without any, callers are not authenticated."""
 
     tokens: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def new(cls) -> Callers:
-        """One for each key."""
+        """Return a token for each key."""
         return cls({key.name: new_token() for key in _KEYS})
 
     def guarded(self, programs: Iterable[Program], folder: Path) -> list[Program]:
-        """The programs of a suite whose gateway asks who calls, by a file of keys in a folder."""
+        """Return the programs of a suite whose gateway authenticates callers by a file of keys in a
+        folder."""
         file = folder / "callers.toml"
         file.write_text("\n".join(key.entry(self.tokens[key.name]) for key in _KEYS))
         return [_guarded(each, file) if each.name == "gateway" else each for each in programs]
 
     def headers(self, call: Call) -> Metadata:
-        """Of a call; what says who makes it among them."""
+        """Return the headers of a call, including its token."""
         token = self.tokens.get(_key(call))
         return call.metadata + ((("authorization", f"Bearer {token}"),) if token else ())
 
     def intruder(self, chance: random.Random, method: Method, raw: bytes) -> Call:
-        """A request for what has to stay as it is, from one who may not make it."""
+        """Return a request for protected data by a caller without permission."""
         kinds = [each for each in REFUSED if each is not Caller.OTHER_PORT]
         kinds += [Caller.OTHER_PORT] if rule(method.path[1:]).admin else []
         kind = chance.choice(kinds)
@@ -72,7 +73,7 @@ class Callers:
 
 
 def _guarded(gateway: Program, keys: Path) -> Program:
-    """With ports of their own for operators and for probes."""
+    """Return a gateway that authenticates, with separate ports for operators and probes."""
     ports = {"operators": free_port(), "probes": free_port()}
     added = {
         "GATEWAY_KEYS_FILE": str(keys),
@@ -85,8 +86,8 @@ def _guarded(gateway: Program, keys: Path) -> Program:
 
 
 def complaint(call: Call, answer: Answer) -> str:
-    """What is wrong with how an intruder is answered; empty = nothing. Who is answered too late
-    gets nothing either."""
+    """Return the fault of an answer to an intruder; empty if there is none. An answer after the
+    deadline has no fault."""
     refused = REFUSED.get(call.caller)
     if refused is None or answer.code in refused | {"DEADLINE_EXCEEDED"}:
         return ""
@@ -94,7 +95,7 @@ def complaint(call: Call, answer: Answer) -> str:
 
 
 def _key(call: Call) -> str:
-    """The name of the key that a call is made with; empty = none."""
+    """Return the name of the call's key; empty without a key."""
     match call.caller:
         case Caller.OWN | Caller.OTHER_PORT:
             return "own"
@@ -109,7 +110,7 @@ def _key(call: Call) -> str:
 
 
 def _garbage(chance: random.Random, token: str) -> str:
-    """What stands where a token should."""
+    """Return an invalid value in place of a token."""
     at = chance.randrange(len(token))
     return chance.choice(
         (
@@ -123,7 +124,7 @@ def _garbage(chance: random.Random, token: str) -> str:
 
 
 def _aimed(method: Method, raw: bytes) -> bytes:
-    """The request, where it is one, for the catalog in which everything has to stay."""
+    """Return the request, with the protected catalog if it names one."""
     message = method.request()
     try:
         message.ParseFromString(raw)

@@ -39,7 +39,7 @@ MAX_BYTES = 256_000
 
 
 class Composer:
-    """Makes requests, from ids and tokens that real answers held among others."""
+    """Composer of requests, which also use ids and tokens of real answers."""
 
     def __init__(self, chance: random.Random, photos: Sequence[bytes]) -> None:
         self._chance = chance
@@ -64,19 +64,19 @@ class Composer:
                     self._pools[pool].extend(values)
 
     def newest_job(self) -> str:
-        """The last that an answer named; empty = none did."""
+        """Return the last job that an answer named; empty if there was none."""
         jobs = self._pools["job_id"]
         return jobs[-1] if jobs else ""
 
     def draw(self) -> tuple[Method, bytes]:
-        """A call and its request."""
+        """Return a call and its request."""
         (method,) = self._chance.choices(self._methods, self._weights)
         message = self.message(method)
         raw = message.SerializeToString()
         return method, self._harmed(raw) if self._chance.random() < 0.2 else raw
 
     def message(self, method: Method) -> Message:
-        """A request for this call."""
+        """Return a request for this call."""
         self._hostility = self._chance.choice((0.0, 0.0, 0.02, 0.02, 0.1, 0.4))
         self._left = MAX_BYTES
         message = method.request()
@@ -97,19 +97,19 @@ class Composer:
         return message
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """Headers; mostly none."""
+        """Return headers; usually none."""
         if self._chance.random() < 0.95:
             return ()
         names = self._chance.sample(HEADERS, self._chance.choice((1, 2)))
         return tuple((name, self._chance.choice(HEADER_VALUES)) for name in names)
 
     def fresh(self, prefix: str) -> str:
-        """An id that was never used before in this run."""
+        """Return an id that was not used before in this run."""
         self._count += 1
         return f"{prefix}-{self._count}"
 
     def _fix(self, message: Message) -> None:
-        """What only fits when several fields agree."""
+        """Correct fields that are valid only together."""
         match message:
             case ImportProductsRequest():
                 first = self._chance.randrange(1, 50)
@@ -164,7 +164,7 @@ class Composer:
         return self._chance.choice((0, 1, 1, 1, 2, 3, 5))
 
     def _fill_known(self, message: Message, depth: int) -> None:
-        """The messages whose random filling would hardly ever be right."""
+        """Fill the messages for which random values would hardly ever be valid."""
         by_grammar = not self._hostile()
         if isinstance(message, Filter) and by_grammar:
             now = int(time.time()) * 10**6
@@ -191,7 +191,7 @@ class Composer:
             self._fill(message, depth)
 
     def _control(self, message: Control) -> None:
-        """One that says what its kind needs."""
+        """Set the fields that the control's kind requires."""
         message.name = self._chance.choice(("hero", "clearance", "season", "recalled"))
         message.kind = self._chance.choice(Control.Kind.values()[1:])
         if message.kind != Control.KIND_PIN and self._chance.random() < 0.5:
@@ -253,7 +253,7 @@ class Composer:
         return self._chance.choice(WORDS.get(name, ("one", "two", "three")))
 
     def _import(self, known: Sequence[str] | None, *, opens: bool) -> str:
-        """Imports are soon closed: a new one, or one of the newest."""
+        """Return an import id: a new one, or one of the newest, because imports are soon closed."""
         if opens and self._chance.random() < 0.4:
             return self.fresh("i")
         return self._chance.choice(list(known or WORDS["import_id"])[-4:])
@@ -273,7 +273,7 @@ class Composer:
         return self._chance.choice(HOSTILE)
 
     def _bent(self, token: str) -> str:
-        """A real token, changed a little."""
+        """Return a real token with a small change."""
         at = self._chance.randrange(len(token) + 1)
         other = self._chance.choice("0aZ-_=./+ \0é")
         return self._chance.choice(
@@ -295,7 +295,7 @@ class Composer:
         return self._chance.random() < self._hostility * share
 
     def _harmed(self, raw: bytes) -> bytes:
-        """Bytes of a right request that are no longer those of a right one."""
+        """Return the bytes of a valid request, damaged."""
         data, chance = bytearray(raw), self._chance
         for _ in range(chance.choice((1, 1, 2, 5))):
             at = chance.randrange(len(data) + 1)
@@ -323,7 +323,7 @@ class Composer:
 
 
 def _pool(name: str, message: str) -> str:
-    """What a field of a message of that name holds."""
+    """Return a value for a field of that name in a message of that name."""
     if name == "name" and "Generation" in message:
         return "generation"
     if name == "version" and "Space" in message:
@@ -332,7 +332,7 @@ def _pool(name: str, message: str) -> str:
 
 
 def _nest(depth: int) -> bytes:
-    """A filter (field 3, 4 or 8 of the requests that have one) of conjunctions in each other."""
+    """Return a filter (field 3, 4 or 8 of the requests that have one) of nested conjunctions."""
     inner = b""
     for _ in range(depth):
         inner = framed(1, framed(1, inner))

@@ -50,7 +50,7 @@ _OPERATORS: Mapping[Operator, filter_pb2.Comparison.Operator.ValueType] = {
 
 
 def condition(chance: random.Random, times: tuple[int, ...], depth: int = 0) -> Filter:
-    """A filter that the rules take. `times`: microseconds that products may have."""
+    """Return a filter that the rules accept. `times`: microseconds that products may have."""
     if depth < 6 and chance.random() < 0.35:
         if chance.random() < 0.25:
             return Not(condition(chance, times, depth + 1))
@@ -89,7 +89,7 @@ def _value(field: str, chance: random.Random, times: tuple[int, ...]) -> Value:
 
 
 def message(filter_: Filter) -> filter_pb2.Filter:
-    """The filter as the contract says it."""
+    """Return the filter as a message."""
     match filter_:
         case All(filters):
             parts = filter_pb2.FilterList(filters=[message(part) for part in filters])
@@ -134,6 +134,6 @@ def _literal(value: Value) -> filter_pb2.FilterValue:
 
 
 def money(currency: str, micros: int) -> MoneyMessage:
-    """An amount that is not negative."""
+    """Return an amount that is not negative."""
     units, rest = divmod(micros, 10**6)
     return MoneyMessage(currency_code=currency, units=units, nanos=rest * 1000)

@@ -2,7 +2,7 @@
 
 
 def framed(number: int, content: bytes) -> bytes:
-    """A field of a text, bytes, a message or a packed list."""
+    """Return a field of a text, bytes, a message or a packed list."""
     return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 

@@ -11,7 +11,7 @@ from tests.fuzz.model import Call, Caller, Finding
 
 
 def write(folder: Path, findings: Sequence[Finding]) -> list[Path]:
-    """One JSON file each, numbered on from those that are there."""
+    """Write one JSON file for each finding, with numbers after those of existing files."""
     folder.mkdir(parents=True, exist_ok=True)
     taken = len(list(folder.glob("*.json")))
     paths = []
@@ -36,7 +36,7 @@ def write(folder: Path, findings: Sequence[Finding]) -> list[Path]:
 
 
 def read(path: Path) -> Call:
-    """The call of a finding. Raises ValueError when it has none."""
+    """Return the call of a finding. Raise ValueError if it has none."""
     content = json.loads(path.read_text())
     if not content.get("method"):
         raise ValueError(f"{path} holds no request: {content.get('why')}")

@@ -24,11 +24,12 @@ _OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_pro
 
 
 class IdleStreams:
-    """Watches of health, as many on one connection as on several, and a few of jobs."""
+    """Idle streams: health watches, as many on one connection as on several, and a few job watches.
+    """
 
     def __init__(self, count: int, newest_job: Callable[[], str]) -> None:
-        """`count`: watches of health on one connection, and again on several; a multiple of 4.
-        `newest_job`: one to be watched; empty = there is none yet."""
+        """Set the number of health watches on one connection, and again on several, a multiple of
+        4. `newest_job` returns the job to watch; empty: none yet."""
         self._count, self._newest_job = count, newest_job
         self._answered = 0
         self._ended: Counter[str] = Counter()
@@ -37,7 +38,7 @@ class IdleStreams:
 
     @asynccontextmanager
     async def held(self, address: str, who: Callers, operators: str) -> AsyncIterator[None]:
-        """All of them while the block runs, on connections of their own."""
+        """Keep all streams open during the block, on connections of their own."""
         async with AsyncExitStack() as stack:
 
             async def connect(target: str) -> grpc.aio.Channel:
@@ -63,7 +64,8 @@ class IdleStreams:
         return self._answered + self._ended["RESOURCE_EXHAUSTED"]
 
     def outcome(self) -> Outcome:
-        """Held when each is open that a connection has room for, and the others were refused."""
+        """Return the outcome: held if each connection has as many open streams as allowed, and the
+        others were rejected."""
         beyond = max(0, self._count - MOST_OF_A_CONNECTION)
         refused, ended = self._ended["RESOURCE_EXHAUSTED"], self._ended.total()
         open_ = 2 * self._count - ended
@@ -76,7 +78,7 @@ class IdleStreams:
         return Outcome(right and not self._bad, measured)
 
     async def _watch(self, channel: grpc.aio.Channel) -> None:
-        """One watch of health until it ends."""
+        """Watch health until the stream ends."""
         try:
             answers = aiter(channel.unary_stream(_HEALTH, None, None)(b""))
             await anext(answers)
@@ -89,7 +91,7 @@ class IdleStreams:
             self._ended["OK"] += 1
 
     async def _follow(self, channel: grpc.aio.Channel, who: Callers) -> None:
-        """A watch of a job, and of another one when that has ended."""
+        """Watch a job, and another one when that stream has ended."""
         while True:
             if job := self._newest_job():
                 code = await self._followed(channel, who, job)

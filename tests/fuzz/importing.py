@@ -32,7 +32,7 @@ IMPORT = "ledger"
 
 
 class OwnImport:
-    """Sends turn by turn; every product is written by one turn only."""
+    """Import whose turns each write products of their own."""
 
     def __init__(self, sender: Sender, ledger: Ledger, photos: Sequence[bytes]) -> None:
         self._sender, self._ledger, self._photos = sender, ledger, photos
@@ -43,7 +43,7 @@ class OwnImport:
         await ask(self._sender, "OpenImport", _opening(), ImportState())
 
     async def turn(self, number: int) -> None:
-        """Rows of the import, and changes of some of them."""
+        """Send rows of the import, and changes of some of them."""
         rows = [self._row(number, place) for place in range(ROWS)]
         self._ledger.reserve(row.product.product_id for row in rows)
         await self._import(rows)
@@ -64,8 +64,8 @@ class OwnImport:
         await ask(self._sender, "UpdateOffers", offers, UpdateOffersResponse())
 
     async def check(self) -> Outcome:
-        """Rows that are sent again are answered as they were decided and change nothing, the state
-        counts them, and every acknowledged offer is there."""
+        """Check that repeated rows get the same answer and change nothing, that the state counts
+        them, and that every acknowledged offer is stored."""
         differ = 0
         for at in range(0, len(self._sent), 100):
             rows = self._sent[at : at + 100]
@@ -94,7 +94,7 @@ class OwnImport:
         return Outcome(right and not (lost or differ), measured)
 
     async def _import(self, rows: Sequence[ImportRow]) -> list[str]:
-        """The etag of each row; empty = refused."""
+        """Return the etag of each row; empty if it was rejected."""
         request = ImportProductsRequest(catalog_id=KEPT, import_id=IMPORT, rows=rows)
         response = ImportProductsResponse()
         await ask(self._sender, "ImportProducts", request, response)

@@ -28,7 +28,7 @@ LEAK = re.compile(
 
 
 def complaints(answer: Answer, method: Method) -> Iterator[str]:
-    """What is wrong with an answer; nothing when it is as promised."""
+    """Yield the faults of an answer."""
     if answer.code in _GUILTY.values():
         yield f"answers {answer.code}: {answer.message[:200]}"
     yield from _leaks("the status", answer.message)
@@ -51,7 +51,7 @@ def complaints(answer: Answer, method: Method) -> Iterator[str]:
 
 
 def statuses(message: Message) -> Iterator[status_pb2.Status]:
-    """Every google.rpc.Status within a message."""
+    """Yield every google.rpc.Status within a message."""
     if isinstance(message, status_pb2.Status):
         yield message
         return

@@ -35,7 +35,7 @@ class Unanswered(Exception):
 
 
 async def products(sender: Sender, ledger: Ledger) -> Outcome:
-    """Every acknowledged product is there with its etag, and nothing is that nobody wrote."""
+    """Check that every acknowledged product is stored with its etag, and no other."""
     lost = changed = strange = 0
     for catalog in (KEPT, PHOTOS):
         there = {product.product_id: product.etag for product in await stored(sender, catalog)}
@@ -56,7 +56,7 @@ async def products(sender: Sender, ledger: Ledger) -> Outcome:
 
 
 async def events(sender: Sender, ledger: Ledger) -> Outcome:
-    """Every acknowledged event is counted, and is known when it is sent again."""
+    """Check that every acknowledged event is counted, and is a duplicate when it is sent again."""
     everything = PurgeEventsRequest(catalog_id=KEPT)
     everything.before_time.FromSeconds(int(time.time()) + 86_400)
     counted = PurgeEventsResponse()
@@ -82,7 +82,7 @@ async def events(sender: Sender, ledger: Ledger) -> Outcome:
 async def filters(
     sender: Sender, ledger: Ledger, chance: random.Random, count: int, until: float
 ) -> Outcome:
-    """A filter finds the acknowledged products that it passes, and no others."""
+    """Check that a filter finds exactly the acknowledged products that match it."""
     everything = await stored(sender, KEPT)
     facts = {product.product_id: messages.facts(product) for product in everything}
     times = tuple({each.create_time.micros for each in facts.values()}) or (0,)
@@ -110,7 +110,7 @@ async def filters(
 
 
 async def stored(sender: Sender, catalog: str, filter_: Filter | None = None) -> list[Product]:
-    """The products of a catalog that a filter passes; None = all."""
+    """Return the products of a catalog that match a filter; None: all."""
     request = ListProductsRequest(catalog_id=catalog, filter=filter_, page_size=_PAGE)
     products: list[Product] = []
     while True:

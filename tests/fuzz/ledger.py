@@ -35,7 +35,8 @@ _OPEN = (4, 14)
 
 
 class Ledger:
-    """In KEPT and PHOTOS every id is written by one request only: its etag has to last."""
+    """Acknowledged writes. In KEPT and PHOTOS only one request writes each id, so that its etag
+    lasts."""
 
     def __init__(self) -> None:
         self.etags: dict[tuple[str, str], str] = {}
@@ -54,7 +55,7 @@ class Ledger:
         self._used: set[str] = set()
 
     def admit(self, method: Method, raw: bytes, fresh: Callable[[str], str]) -> bytes:
-        """The request as it may be sent: without harm to what has to stay."""
+        """Return the request, changed so that it can't affect protected data."""
         message = method.request()
         try:
             message.ParseFromString(raw)
@@ -103,11 +104,11 @@ class Ledger:
             self._offers(request, answer)
 
     def reserve(self, product_ids: Iterable[str]) -> None:
-        """Ids that no other request may write."""
+        """Reserve ids that no other request may write."""
         self._used.update(product_ids)
 
     def sample(self, chance: random.Random, catalog: str, count: int) -> list[str]:
-        """Some acknowledged ids."""
+        """Return some acknowledged ids."""
         ids = sorted(product for place, product in self.etags if place == catalog)
         return chance.sample(ids, min(count, len(ids)))
 
@@ -128,7 +129,8 @@ class Ledger:
                 self.unsure.add((request.catalog_id, product.product_id))
 
     def _import(self, request: ImportProductsRequest, answer: Answer) -> None:
-        """A row is decided once: what it is answered again says nothing of what is there now."""
+        """Record an import's rows: a row is decided once, so a repeated answer does not describe
+        the current state."""
         if answer.code != "OK":
             if _undecided(answer):
                 self.unsure |= {(KEPT, row.product.product_id) for row in request.rows}
@@ -169,7 +171,7 @@ class Ledger:
                 self.etags[product] = ""
 
     def _undecide(self, products: Iterable[tuple[str, str]], answer: Answer) -> None:
-        """A change of known products that was not answered was made, or was not."""
+        """Mark changes of known products as undecided, as their call was not answered."""
         if _undecided(answer):
             self.etags |= {product: "" for product in products if product in self.etags}
 

@@ -16,7 +16,7 @@ docs/research/triton.md."""
 
 
 def marks(suite: Suite) -> dict[str, int]:
-    """Where the log of each service ends now."""
+    """Return the current size of each service's log."""
     return {
         name: suite.log(name).stat().st_size
         for name in suite.programs
@@ -25,20 +25,20 @@ def marks(suite: Suite) -> dict[str, int]:
 
 
 def end_of(suite: Suite, name: str) -> int:
-    """Where a log ends now, an engine's too."""
+    """Return the current size of a log, also of an engine."""
     log = suite.log(name)
     return log.stat().st_size if log.exists() else 0
 
 
 def triton_gave_up(suite: Suite, since: int) -> bool:
-    """Whether Triton ended by itself since its log had that size, whatever it was sent."""
+    """Return whether Triton ended by itself since its log had that size."""
     with suite.log("triton").open("rb") as file:
         file.seek(since)
         return _GAVE_UP.encode() in file.read()
 
 
 def guilty(suite: Suite, since: dict[str, int]) -> list[tuple[str, str]]:
-    """Program and line of what no input may cause, written after the marks."""
+    """Return program and line of log entries, written after the marks, that no input may cause."""
     found = []
     for name, start in since.items():
         with suite.log(name).open("rb") as file:

@@ -28,13 +28,13 @@ _PROC = Path("/proc")
 
 
 def pids(suite: Suite) -> dict[str, int]:
-    """The process of each program; 0 = none."""
+    """Return the process of each program; 0 if it is not running."""
     return {row.name: row.pid for row in suite.status()}
 
 
 def resident(programs: Mapping[str, int]) -> dict[str, int]:
-    """Bytes of each program: proportional set size of its process and all below it, but for those
-    that are there for one job."""
+    """Return the bytes of each program: proportional set size of its process and all descendants,
+    except processes of a single job."""
     children: dict[int, list[int]] = {}
     for entry in _PROC.iterdir():
         if entry.name.isdigit():
@@ -57,12 +57,12 @@ def _tree(pid: int, children: Mapping[int, list[int]]) -> int:
 
 
 def limit(program: str, before: int) -> int:
-    """What a program may take at the end."""
+    """Return the memory that a program may have at the end."""
     return max(int(before * GROWTH_FACTOR), before + _bytes(program))
 
 
 def tolerance(program: str) -> str:
-    """The same in words."""
+    """Describe this limit in words."""
     return f"the larger of ×{GROWTH_FACTOR:g} and +{_bytes(program) / 2**20:.0f} MiB"
 
 

@@ -12,7 +12,7 @@ photos. The suite has to be started with them."""
 
 
 class Caller(StrEnum):
-    """Who sends a request."""
+    """Kind of sender of a request."""
 
     OWN = "all roles, all catalogs"
     SLOW = "the same rights, another name"
@@ -39,7 +39,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """Answer to a call."""
 
     code: str
     """Name of the gRPC status code."""
@@ -62,7 +62,7 @@ class Finding:
 
 
 class Verdict(StrEnum):
-    """How a check ended."""
+    """Result of a check."""
 
     HELD = "held"
     VIOLATED = "VIOLATED"
@@ -72,7 +72,7 @@ class Verdict(StrEnum):
 
     @property
     def fine(self) -> bool:
-        """Whether a run with this verdict is a clean one."""
+        """True if a run with this verdict counts as clean."""
         return self in (Verdict.HELD, Verdict.LEFT_OUT)
 
 
@@ -87,7 +87,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a look at something ended."""
+    """Result of one observation."""
 
     held: bool
     measured: str
@@ -95,7 +95,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Result:
-    """What a run found."""
+    """Results of a run."""
 
     checks: list[Check] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -106,25 +106,25 @@ class Result:
 
     @property
     def clean(self) -> bool:
-        """Whether every check that was asked for could run and held."""
+        """True if every requested check ran and held."""
         return bool(self.checks) and all(check.verdict.fine for check in self.checks)
 
     def add(self, name: str, held: bool, measured: str) -> None:
-        """A check that ran."""
+        """Record a check that ran."""
         self.checks.append(Check(name, Verdict.HELD if held else Verdict.VIOLATED, measured))
 
     def miss(self, name: str, why: str) -> None:
-        """A check that could not run."""
+        """Record a check that could not run."""
         self.checks.append(Check(name, Verdict.NOT_MEASURED, why))
 
     def leave_out(self, name: str, why: str) -> None:
-        """A check for which nothing was given."""
+        """Record a check without input."""
         self.checks.append(Check(name, Verdict.LEFT_OUT, why))
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is sent."""
+    """Amount of requests to send."""
 
     requests: int
     images: int

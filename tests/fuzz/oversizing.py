@@ -33,7 +33,7 @@ Path = tuple[FieldDescriptor, ...]
 
 
 def draw(chance: random.Random) -> tuple[Method, bytes]:
-    """A call, and a request that is refused before anything is made of it."""
+    """Return a call, and a request that must be rejected before it is parsed."""
     method = chance.choice([*METHODS.values()])
     most = request_bytes(_limits(method))
     paths = _lists(method.request.DESCRIPTOR)
@@ -46,7 +46,7 @@ def draw(chance: random.Random) -> tuple[Method, bytes]:
 
 
 def complaint(answer: Answer) -> str:
-    """What is wrong with how such a request is answered; empty = nothing."""
+    """Return the fault of the answer to such a request; empty if there is none."""
     if answer.code in REFUSED | {"DEADLINE_EXCEEDED"}:
         return ""
     return f"too large, and answers {answer.code}: {answer.message[:200]}"
@@ -58,14 +58,14 @@ def _limits(method: Method) -> Any:
 
 
 def _long(chance: random.Random, most: int) -> bytes:
-    """More bytes than the call takes, of a field that nobody knows."""
+    """Return more bytes than the call accepts, in an unknown field."""
     size = most + chance.choice((1, 1_000, MIB // 2))
     return framed(1_999, bytes(size))
 
 
 def _many(chance: random.Random, path: Path, most: int) -> bytes:
-    """More entries than a list takes: one more, a few times as many, or all that the call's bytes
-    have room for."""
+    """Return more entries than a list accepts: one more, several times as many, or as many as fit
+    into the call's bytes."""
     *outer, last = path
     taken = last.GetOptions().Extensions[limits_pb2.max_items] or ITEMS
     width = 2 if last.type in _NEVER_PACKED else _WIDTHS.get(last.type, 1)
@@ -82,7 +82,7 @@ def _many(chance: random.Random, path: Path, most: int) -> bytes:
 
 @cache
 def _lists(message: Descriptor) -> tuple[Path, ...]:
-    """Where a request has lists, a few messages deep."""
+    """Return the paths of a request's lists, a few messages deep."""
     return tuple(_found(message, ()))
 
 

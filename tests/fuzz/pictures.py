@@ -14,7 +14,7 @@ MAX_BYTES = 200_000
 
 
 def seeds(seed: int) -> tuple[bytes, ...]:
-    """Small photos: each format, in each way that its encoder knows well."""
+    """Return small photos of each format, in each variant that its encoder supports well."""
     pillow_heif.register_heif_opener()
     chance = random.Random(seed)
     base = Image.radial_gradient("L").resize((96, 72)).convert("RGB")
@@ -65,7 +65,7 @@ def _file(image: Image.Image, name: str, **options: object) -> bytes:
 
 
 def mutated(chance: random.Random, photos: Sequence[bytes]) -> bytes:
-    """A photo after one to four harms; now and then an unharmed one."""
+    """Return a photo with one to four mutations; occasionally an unchanged one."""
     data = bytearray(chance.choice(photos))
     for _ in range(chance.choice((0, 1, 1, 1, 2, 2, 3, 4))):
         chance.choice(_HARMS)(data, chance, photos)
@@ -84,7 +84,7 @@ def _header(data: bytearray, chance: random.Random, _photos: Sequence[bytes]) ->
 
 
 def _number(data: bytearray, chance: random.Random, _photos: Sequence[bytes]) -> None:
-    """A field of four, two or eight bytes takes a number that breaks sums."""
+    """Replace a field of four, two or eight bytes by a number that overflows sums."""
     form = chance.choice((">I", "<I", ">H", "<H", ">Q", "<Q"))
     size = struct.calcsize(form)
     if len(data) < size:
@@ -113,13 +113,13 @@ def _repeat(data: bytearray, chance: random.Random, _photos: Sequence[bytes]) ->
 
 
 def _join(data: bytearray, chance: random.Random, photos: Sequence[bytes]) -> None:
-    """Two files in one: behind, before or within."""
+    """Join two files: append, prepend or insert one."""
     at = chance.choice((0, len(data), chance.randrange(len(data) + 1)))
     data[at:at] = chance.choice(photos)
 
 
 def _disguise(data: bytearray, chance: random.Random, photos: Sequence[bytes]) -> None:
-    """The beginning of another format."""
+    """Replace the beginning by that of another format."""
     length = chance.choice((4, 12, 32))
     data[:length] = chance.choice(photos)[:length]
 
@@ -130,7 +130,7 @@ def _noise(data: bytearray, chance: random.Random, _photos: Sequence[bytes]) -> 
 
 
 def _wrap(data: bytearray, chance: random.Random, _photos: Sequence[bytes]) -> None:
-    """Something else in front or behind that other programs would take it for."""
+    """Prepend or append data that other programs would take for another format."""
     text = chance.choice(
         (b"<svg onload=x>", b"<html><script>", b"%PDF-1.7\n", b"PK\3\4", bytes(99))
     )

@@ -22,7 +22,7 @@ _NEW_CONNECTION = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_pro
 
 
 def targets(suite: Suite) -> Mapping[str, str]:
-    """Where health is asked: on the ports of all services, for calls and for probes."""
+    """Return the health endpoints: the ports of all services, for calls and for probes."""
     return {
         f"{name} {purpose}": f"{HOST}:{port}"
         for name in _SERVICES
@@ -32,12 +32,12 @@ def targets(suite: Suite) -> Mapping[str, str]:
 
 
 class Probes:
-    """Asks each target on a connection of its own each time, as a kubelet does."""
+    """Health checks of each target, each time on a new connection, as a kubelet makes them."""
 
     def __init__(
         self, targets: Mapping[str, str], seconds: float, report: Callable[[str], None]
     ) -> None:
-        """`seconds`: in which an answer has to come."""
+        """Set the targets; `seconds`: time limit of an answer."""
         self._targets, self._seconds, self._report = targets, seconds, report
         self.asked: Counter[str] = Counter()
         """How often, by target."""
@@ -51,7 +51,7 @@ class Probes:
                 group.create_task(self._over_and_over(name))
 
     def outcome(self) -> Outcome:
-        """Held when every target was asked and always answered."""
+        """Return the outcome: held if every target was checked and always answered."""
         failed = ", ".join(f"{count} × {what}" for what, count in self._failed.most_common(4))
         seconds, where = self._slowest
         measured = (
@@ -74,7 +74,7 @@ class Probes:
             await asyncio.sleep(max(0.0, EVERY_SECONDS - took))
 
     async def _ask(self, target: str) -> str:
-        """What is wrong; empty = nothing."""
+        """Return the fault of a target; empty if there is none."""
         async with grpc.aio.insecure_channel(target, options=_NEW_CONNECTION) as channel:
             check = health_pb2_grpc.HealthStub(channel).Check
             try:

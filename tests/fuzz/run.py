@@ -54,7 +54,7 @@ async def run(suite: Suite, plan: Plan, report: Report, who: Callers | None = No
 
 @asynccontextmanager
 async def calling(suite: Suite, who: Callers) -> AsyncIterator[tuple[Sender, Ledger]]:
-    """Who sends to a suite, and what is taken down of it."""
+    """Yield the sender to a suite, and the ledger of its acknowledged writes."""
     ledger = Ledger()
     async with AsyncExitStack() as stack:
         public, operators = [
@@ -65,7 +65,7 @@ async def calling(suite: Suite, who: Callers) -> AsyncIterator[tuple[Sender, Led
 
 
 def operators_address(suite: Suite) -> str:
-    """Where operators' calls are answered."""
+    """Return the address of operators' calls."""
     ports = suite.programs["gateway"].ports
     return f"{HOST}:{ports.get('operators', ports['grpc'])}"
 
@@ -116,7 +116,7 @@ class _Run:
 
     @asynccontextmanager
     async def _held(self) -> AsyncIterator[None]:
-        """Beside all else: probes, streams that say nothing, and who is slow."""
+        """Run probes, idle streams and slow callers during the block."""
         probing = asyncio.create_task(self._probes.run())
         address = self._suite.addresses()["gateway"]
         operators = operators_address(self._suite)
@@ -132,7 +132,7 @@ class _Run:
                 await probing
 
     async def _surface(self, result: Result) -> None:
-        """The gateway itself says which services it has."""
+        """Check the services that the gateway reports by reflection."""
         address = self._suite.addresses()["gateway"]
 
         def ask() -> set[str]:
@@ -145,7 +145,7 @@ class _Run:
         result.add("every public call", there == SERVICES, f"{len(METHODS)} calls, {missing}")
 
     async def _send_all(self, programs: dict[str, int]) -> dict[str, int]:
-        """Memory after the warm-up; empty when it never came so far."""
+        """Send everything. Return the memory after the warm-up; empty if it was not reached."""
         warm: dict[str, int] = {}
 
         async def watch() -> None:
@@ -252,7 +252,7 @@ class _Run:
             result.add(label, end[name] <= at_most, measured)
 
     def _alive(self, result: Result, before: dict[str, int], triton: int) -> None:
-        """`triton`: how long its log was at first."""
+        """Check that all processes live. `triton`: size of its log at the start."""
         after = memory.pids(self._suite)
         gone = [name for name, pid in before.items() if not pid or after.get(name) != pid]
         measured = f"{len(before)} programs; ended or started again: {', '.join(gone) or 'none'}"

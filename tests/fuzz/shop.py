@@ -28,7 +28,8 @@ _TRAINING_SECONDS = 40.0
 async def open_shop(
     sender: Sender, photos: tuple[bytes, ...], *, train: bool
 ) -> list[tuple[str, Answer]]:
-    """Right products, events and, with `train`, a serving model; what was called and answered."""
+    """Write valid products and events and, with `train`, promote a model. Return the calls and
+    their answers."""
     answers = []
     for catalog in CATALOGS:
         upsert = UpsertProductsRequest(catalog_id=catalog)
@@ -62,7 +63,7 @@ def _events(numbers: range, products: int) -> WriteEventsRequest:
 
 
 async def _train(sender: Sender) -> list[tuple[str, Answer]]:
-    """A model of few events; a catalog without one is fuzzed as well."""
+    """Train a model on few events; a catalog without a model is fuzzed too."""
     answer = await sent(sender, "TrainModel", TrainModelRequest(catalog_id=FUZZ))
     job, until = job_pb2.Job(), time.monotonic() + _TRAINING_SECONDS
     while answer.code == "OK" and time.monotonic() < until:

@@ -24,7 +24,7 @@ _OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_pro
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How bytes are handed on."""
+    """Pace at which bytes are forwarded."""
 
     at_once: float
     """So many as they come."""
@@ -48,14 +48,14 @@ says."""
 
 @asynccontextmanager
 async def slowed(target: str, up: Pace, down: Pace) -> AsyncIterator[str]:
-    """An address that stands for `target`: `up` goes what is sent there, `down` what it answers."""
+    """Yield the address of a slow proxy of `target`; `up`: pace of requests, `down`: of answers."""
     ways = partial(_hand_on, pace=up), partial(_hand_on, pace=down)
     async with relay(int(target.rpartition(":")[2]), lambda _cut: ways) as port:
         yield f"{HOST}:{port}"
 
 
 async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pace: Pace) -> None:
-    """Until one of them ends."""
+    """Forward bytes until one side ends."""
     handed = 0
     with contextlib.suppress(OSError):
         while data := await reader.read(
@@ -81,7 +81,7 @@ class SlowCallers:
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
-        """All of them while the block runs."""
+        """Run all slow callers during the block."""
         tasks = [asyncio.create_task(self._read_slowly()) for _ in range(READERS)]
         tasks += [asyncio.create_task(self._write_slowly()) for _ in range(WRITERS)]
         try:
@@ -92,7 +92,8 @@ class SlowCallers:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def outcome(self) -> Outcome:
-        """Held when requests that did not come were refused, and none was waited for."""
+        """Return the outcome: held if incomplete requests were rejected and other calls did not
+        wait for them."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._one_ended.wait(), self._late + 1)
         ended = ", ".join(f"{count} × {code}" for code, count in self._ended.most_common())
@@ -101,7 +102,7 @@ class SlowCallers:
         return Outcome(0 < late == self._ended.total(), measured)
 
     async def _read_slowly(self) -> None:
-        """A connection with one more call a second, none of which has a deadline."""
+        """Open a connection and add a call without a deadline each second."""
         request = ListProductsRequest(catalog_id=KEPT, page_size=1_000).SerializeToString()
         path = named("ListProducts").path
         headers = self._who.headers(Call(path, request, 0.0, caller=Caller.SLOW))
@@ -115,7 +116,7 @@ class SlowCallers:
             await asyncio.wait([asyncio.create_task(call.code()) for call in calls])
 
     async def _write_slowly(self) -> None:
-        """A request whose last byte comes in a day, over and over."""
+        """Send requests whose last byte would take a day, repeatedly."""
         photo = ProductImage(content=bytes(86_400))
         product = Product(product_id="slow", title="Slow", images=[photo])
         request = UpsertProductsRequest(catalog_id=FUZZ, products=[product]).SerializeToString()

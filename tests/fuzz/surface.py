@@ -64,6 +64,6 @@ READ_ONLY = frozenset(
 
 
 def named(name: str) -> Method:
-    """The one call of that name."""
+    """Return the only call of that name."""
     (found,) = (method for method in METHODS.values() if method.name == name)
     return found

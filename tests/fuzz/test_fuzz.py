@@ -244,7 +244,7 @@ def test_a_program_may_grow_a_little_and_one_that_stores_more() -> None:
 
 
 class Shop:
-    """Answers the ledger's own import as a suite does, and may forget."""
+    """Fake suite for the ledger's import, which may forget rows."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

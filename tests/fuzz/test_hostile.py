@@ -40,7 +40,7 @@ OTHERS = [each for each in Caller if each in callers.REFUSED]
 
 @asynccontextmanager
 async def answering(handle: Callable[[bytes, Any], Awaitable[bytes]]) -> AsyncIterator[str]:
-    """The address of a server that does the same for every call."""
+    """Yield the address of a server with the same behaviour for every call."""
 
     class Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         def service(self, _: object) -> Any:

@@ -47,7 +47,7 @@ class Traffic:
         self._until = time.monotonic() + plan.seconds
 
     async def send_all(self) -> None:
-        """Until all is sent, or the time is up."""
+        """Send until everything is sent or the time is over."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._plan.in_flight):
                 group.create_task(self._requests_on())
@@ -57,13 +57,13 @@ class Traffic:
             group.create_task(self._own_on())
 
     def share(self) -> float:
-        """How much of it was sent."""
+        """Return the share that was sent."""
         return min(
             self.requests / max(1, self._plan.requests), self.images / max(1, self._plan.images)
         )
 
     def line(self) -> str:
-        """How far it is."""
+        """Return the progress as a line."""
         left = max(0.0, self._until - time.monotonic())
         return (
             f"  {self.requests:,} of {self._plan.requests:,} requests, "
@@ -122,7 +122,7 @@ class Traffic:
                 await sent(self._sender, "Recommend", _like(self._mutated()))
 
     async def _broken_on(self) -> None:
-        """Each as a query and as a product's photo."""
+        """Send each broken photo as a query and as a product's photo."""
         for photo in self._plan.broken:
             if self._in_time():
                 self.broken += 1
@@ -130,7 +130,7 @@ class Traffic:
                 await sent(self._sender, "UpsertProducts", self._with_photos(photo))
 
     async def _own_on(self) -> None:
-        """The ledger's own import keeps step with the rest."""
+        """Send the ledger's own import at the pace of the other requests."""
         with contextlib.suppress(Unanswered):  # the look at the end says so
             await self.own.open()
             turn = 0

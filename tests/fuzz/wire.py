@@ -24,7 +24,7 @@ _SAME = 5
 
 
 class Sender:
-    """One channel; counts codes and keeps findings."""
+    """Channel that counts codes and keeps findings."""
 
     def __init__(
         self,
@@ -33,7 +33,8 @@ class Sender:
         who: Callers | None = None,
         operators: grpc.aio.Channel | None = None,
     ) -> None:
-        """`operators`: to the port that their calls are answered on; None = on the public one."""
+        """Set channel and ledger; `operators`: channel to the port of operators' calls; None: the
+        public one."""
         self._channel, self._operators = channel, operators or channel
         self._ledger = ledger
         self.callers = who or Callers()
@@ -107,6 +108,6 @@ class Sender:
 
 
 def _details(error: grpc.aio.AioRpcError) -> bytes:
-    """The serialised google.rpc.Status in the trailers; empty = none."""
+    """Return the serialized google.rpc.Status in the trailers; empty if there is none."""
     metadata: Any = error.trailing_metadata() or ()
     return b"".join(value for key, value in metadata if key == "grpc-status-details-bin")

@@ -64,14 +64,14 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest.fixture(scope="session")
 def collector() -> Iterator[Collector]:
-    """Takes the traces of the suite: of the calls that say so, and of jobs."""
+    """Yield a collector of the suite's traces: of the sampled calls, and of jobs."""
     with collecting() as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Suite]:
-    """Every service and engine as a process of its own."""
+    """Run every service and engine as a process of its own."""
     traces = {"TRITON_TRACES_URL": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}  # of Triton's
     for service in ("GATEWAY", "EMBEDDER", "RETRIEVER", "RANKER"):
         traces[f"{service}_TRACES_ENDPOINT"] = collector.endpoint
@@ -84,7 +84,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Ite
 def running(
     data: Path, catalogs: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[Suite]:
-    """A suite while the block runs."""
+    """Run a suite during the block."""
     programs = [
         replace(aged, environment={**aged.environment, **environment})
         for aged in map(_aging, sightline(data, free_port_base(), catalogs))
@@ -94,7 +94,8 @@ def running(
 
 
 def _aging(program: Program) -> Program:
-    """Connections end all the time meanwhile, as they do on Kubernetes: no call fails by it."""
+    """Set a short connection age, as Kubernetes may: connections keep ending, and no call may fail.
+    """
     if program.group == "engines" or program.name.endswith("-worker"):
         return program
     given = {f"{program.name.upper()}_CONNECTION_AGE_SECONDS": CONNECTION_AGE}
@@ -105,7 +106,7 @@ def _aging(program: Program) -> Program:
 
 @contextmanager
 def _survived_by_no_process(data: Path) -> Iterator[None]:
-    """Stops the suite in `data` also when this process is killed, as an interrupted run's are."""
+    """Stop the suite in `data` even if this process is killed."""
     environment = os.environ | {
         "DATA": str(data),
         "PYTHONPATH": str(ROOT / "deploy/local"),
@@ -126,13 +127,13 @@ def _survived_by_no_process(data: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def gateway(suite: Suite) -> str:
-    """The gateway's address."""
+    """Return the gateway's address."""
     return suite.addresses()["gateway"]
 
 
 @pytest.fixture(scope="session")
 def shop_is_open(gateway: str) -> None:
-    """100 wines are indexed, 1,000 ratings are in, a model is trained on them and promoted."""
+    """Load 100 wines and 1,000 ratings, train a model on them and promote it."""
     asyncio.run(_open_shop(gateway))
 
 
@@ -148,7 +149,7 @@ async def _open_shop(gateway: str) -> None:
 
 
 async def until_indexed(client: SightlineClient, images: int, seconds: float = SECONDS) -> None:
-    """Waits until at least so many photos are indexed and nothing waits any more."""
+    """Wait until at least this many photos are indexed and none is pending."""
     until = time.monotonic() + seconds
     while True:
         status = await client.status()
@@ -165,7 +166,7 @@ async def until_indexed(client: SightlineClient, images: int, seconds: float = S
 
 
 async def until_serving(client: SightlineClient, version: str, seconds: float = SECONDS) -> None:
-    """Waits until the ranker answers with a model."""
+    """Wait until the ranker answers with a model."""
     until = time.monotonic() + seconds
     while (await client.status()).model_version != version:
         assert time.monotonic() < until, f"model {version} does not serve"
@@ -174,6 +175,6 @@ async def until_serving(client: SightlineClient, version: str, seconds: float = 
 
 @pytest_asyncio.fixture
 async def client(gateway: str, shop_is_open: None) -> AsyncIterator[SightlineClient]:
-    """The public API of an open shop."""
+    """Yield a client of a loaded shop."""
     async with SightlineClient(gateway) as opened:
         yield opened

@@ -18,7 +18,7 @@ WINES = load_wines()
 
 
 class Hands:
-    """Somebody at a shell."""
+    """User of the command line."""
 
     def __init__(self, gateway: str, folder: Path, catalog: str = "hands") -> None:
         self.gateway = gateway
@@ -57,7 +57,7 @@ class Hands:
     def outcome(
         self, process: subprocess.Popen[str], again: tuple[str, ...] = ()
     ) -> dict[str, Any]:
-        """What an import came to. If it lost its patience, ``again`` is run, as its user would."""
+        """Return the outcome of an import. If it timed out, run ``again``, as its user would."""
         out, err = process.communicate(timeout=SECONDS)
         assert "Traceback" not in err
         if not out and again:
@@ -67,7 +67,7 @@ class Hands:
         return found
 
     def until_stored(self, count: int) -> None:
-        """Waits until the catalog holds so many products, whoever is away meanwhile."""
+        """Wait until the catalog has this many products, also while services are down."""
         until = time.monotonic() + SECONDS
         with SyncSightlineClient(self.gateway, catalog=self.catalog) as client:
             while _products(client) < count:
@@ -75,7 +75,7 @@ class Hands:
                 time.sleep(0.05)
 
     def settled(self) -> int:
-        """How many products the catalog holds, once that has not changed for half a second."""
+        """Return the number of products once it has not changed for half a second."""
         with SyncSightlineClient(self.gateway, catalog=self.catalog) as client:
             count, since = _products(client), time.monotonic()
             while time.monotonic() - since < 0.5:
@@ -88,7 +88,7 @@ class Hands:
         return list(self.photos())
 
     def photos(self) -> dict[str, list[str]]:
-        """The ids of each product's photos, by the product's."""
+        """Return the ids of each product's photos, by product id."""
         listed = self.facts("products", "list", "--top", "0")
         return {
             product["productId"]: [image["imageId"] for image in product["images"]]
@@ -108,7 +108,7 @@ class Hands:
 
 
 def _products(client: SyncSightlineClient) -> int:
-    """How many products there are; 0 while nobody can say."""
+    """Return the number of products; 0 while no service answers."""
     try:
         return client.status().products or 0
     except (DeadlineExceeded, Unavailable):

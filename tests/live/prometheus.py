@@ -20,12 +20,12 @@ from tests.waiting import SECONDS
 
 @dataclass(frozen=True)
 class Prometheus:
-    """One that runs."""
+    """Running Prometheus."""
 
     port: int
 
     def get(self, path: str, **asked: str) -> Any:
-        """What its API answers."""
+        """Return the answer of its API."""
         asking = f"{path}?{urllib.parse.urlencode(asked)}"
         with urllib.request.urlopen(
             f"http://127.0.0.1:{self.port}/api/v1/{asking}", timeout=SECONDS
@@ -33,12 +33,12 @@ class Prometheus:
             return json.load(answer)["data"]
 
     def samples(self, expr: str) -> list[Any]:
-        """What an expression is now, by series."""
+        """Return the current values of an expression, by series."""
         found: list[Any] = self.get("query", query=expr)["result"]
         return found
 
     def exposed(self) -> dict[str, set[str]]:
-        """The metrics that processes expose, by the jobs that do; also those without a sample."""
+        """Return the metrics that processes expose, by job; also those without a sample."""
         found: dict[str, set[str]] = {}
         for one in self.get("targets/metadata"):
             name, job = one["metric"], one["target"]["job"]

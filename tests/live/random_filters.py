@@ -53,7 +53,7 @@ def value(field: str, chance: random.Random) -> Value:
 
 
 def attributes(chance: random.Random) -> dict[str, tuple[AttributeValue, ...]]:
-    """A few for most products, more than there are columns for some."""
+    """Return a few attributes for most products, more than there are columns for some."""
     found: dict[str, tuple[AttributeValue, ...]] = {}
     for key in chance.sample(KEYS, chance.choice([0, 2, 5, 30])):
         texts = tuple(chance.sample(TEXTS[:4], chance.choice([1, 1, 2, 4])))
@@ -107,7 +107,7 @@ def condition(chance: random.Random, depth: int = 0) -> Filter:
 
 
 def nested(depth: int) -> Filter:
-    """As deep as a filter may be, negated at every other level."""
+    """Return a filter of the maximum depth, negated at every other level."""
     made: Filter = Comparison("brand", Operator.EQUAL, "red")
     for level in range(depth - 1):
         made = Not(made) if level % 2 else Any((made, Existence("price")))
@@ -115,7 +115,7 @@ def nested(depth: int) -> Filter:
 
 
 def many(field: str) -> Filter:
-    """As many values as one membership takes."""
+    """Return a filter with the maximum number of values in one list."""
     return Membership(field, (*(f'no "such" {number}' for number in range(999)), "red"))
 
 

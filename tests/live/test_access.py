@@ -26,7 +26,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def typed(page: str) -> list[str]:
-    """What a page has somebody type."""
+    """Return the commands on a page."""
     blocks = [text for kind, text in BLOCK.findall(page) if kind == "console"]
     return [line[2:] for text in blocks for line in text.splitlines()]
 
@@ -74,7 +74,7 @@ class Desk:
         return " ".join(done.stdout.split())
 
     def gateway(self, setting: str) -> subprocess.Popen[bytes]:
-        """A gateway, with a setting as the page has it."""
+        """Start a gateway with a setting of the page."""
         return subprocess.Popen(
             ["bash", "-c", f"{setting} exec {sys.executable} -m gateway"],
             cwd=self.folder,
@@ -83,14 +83,14 @@ class Desk:
 
 
 def setting() -> str:
-    """What the page starts a suite with."""
+    """Return the setting with which the page starts a suite."""
     (found,) = re.findall(r"^(GATEWAY_KEYS_FILE=\S+) make up$", PAGE, re.MULTILINE)
     return str(found)
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """Keys as the page makes them, and the gateway that asks for them."""
+    """Yield keys made as the page says, and the gateway that requires them."""
     made = Desk(tmp_path_factory.mktemp("access"))
     for line in [*TYPED, *KEYS]:
         if line.startswith(("sightline keys", "chmod", "mkdir", "openssl")) or line in KEYS:
@@ -119,7 +119,7 @@ def test_the_pages_program_is_admitted(desk: Desk) -> None:
 
 
 def fix(said: str, reason: str) -> str:
-    """What a refusal with this reason says to do."""
+    """Return the advice of a rejection with this reason."""
     assert f"{reason}: " in said, said
     return said.partition("Fix: ")[2]
 
@@ -174,7 +174,7 @@ def test_what_operators_do_has_a_port_of_its_own(desk: Desk) -> None:
 
 @contextmanager
 def tls_gateway(desk: Desk, settings: str) -> Iterator[str]:
-    """Another gateway, which speaks TLS, when it answers; its target."""
+    """Start another gateway with TLS. Yield its target once it answers."""
     target = f"127.0.0.1:{free_port()}"
     ports = f"GATEWAY_PORT={target.rpartition(':')[2]} GATEWAY_ADMIN_PORT=0"
     process = desk.gateway(f"{ports} GATEWAY_TLS_FOLDER=tls {settings} {setting()}")

@@ -19,7 +19,7 @@ ASKED = WINES[::20]
 
 
 async def answers(client: SightlineClient) -> list[dict[str, float]]:
-    """Product → similarity for some photos, and for some products."""
+    """Return similarities by product for some photos, and for some products."""
     found = [await client.search(image=wine.image, page_size=50) for wine in ASKED]
     found += [await client.search(products=wine.id, page_size=50) for wine in ASKED]
     return [

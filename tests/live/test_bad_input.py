@@ -61,7 +61,7 @@ def png(image: Image.Image) -> bytes:
 
 
 def bomb() -> bytes:
-    """A PNG whose header claims 30,000 × 30,000 pixels."""
+    """Return a PNG whose header claims 30,000 × 30,000 pixels."""
     data = bytearray(png(Image.new("1", (8, 8))))
     header = struct.pack(">II", 30_000, 30_000) + bytes(data[24:29])
     data[16:33] = header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
@@ -105,7 +105,7 @@ async def public(gateway: str) -> AsyncIterator[grpc.aio.Channel]:
 
 
 async def refusal(call: Awaitable[object]) -> tuple[str, str]:
-    """Code and reason of a call that must fail."""
+    """Return code and reason of a call that must fail."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     error = from_rpc_error(caught.value)
@@ -338,7 +338,7 @@ async def test_bytes_that_are_no_message_are_refused_by_every_call(
 
 
 def test_nothing_of_this_was_taken_for_a_mistake_of_our_own(suite: Suite) -> None:
-    """Runs last in this file: no service answered INTERNAL or UNKNOWN to any of it."""
+    """Check, last in this file, that no service answered INTERNAL or UNKNOWN to any of it."""
     logs = [path for path in Path(suite.layout.logs).glob("*.log") if path.stem != "triton"]
     assert len(logs) >= 6
     guilty = [

@@ -93,7 +93,7 @@ def figure(program: str, metric: str, **labels: str) -> Figure:
 
 
 def figures(suite: Suite) -> dict[Figure, float]:
-    """Every figure that a program of ours, if it runs, exports."""
+    """Return every metric that our running programs export."""
     return {
         figure(name, sample.name, **sample.labels): sample.value
         for name, program in suite.programs.items()
@@ -104,12 +104,12 @@ def figures(suite: Suite) -> dict[Figure, float]:
 
 
 def of(found: Mapping[Figure, float], catalog: str) -> dict[Figure, float]:
-    """The figures that carry a catalog's label."""
+    """Return the metrics with a catalog's label."""
     return {name: value for name, value in found.items() if ("catalog", catalog) in name[2]}
 
 
 def calls(found: Mapping[Figure, float], method: str, code: str) -> float:
-    """How many of the gateway's calls of the catalog ended with a code."""
+    """Return the number of the gateway's calls of the catalog that ended with a code."""
     wanted = {("method", f"sightline.gateway.v1.CatalogService/{method}"), ("code", code)}
     return sum(
         value
@@ -119,7 +119,8 @@ def calls(found: Mapping[Figure, float], method: str, code: str) -> float:
 
 
 def until_waiting(suite: Suite, catalog: str, photos: int) -> dict[Figure, float]:
-    """The figures once they say that so many photos, and texts, of a catalog have no vector."""
+    """Return the metrics once they report this many photos, and texts, of a catalog without a
+    vector."""
     until = time.monotonic() + SECONDS
     while True:
         found = figures(suite)
@@ -133,12 +134,12 @@ def until_waiting(suite: Suite, catalog: str, photos: int) -> dict[Figure, float
 
 
 def until_still(suite: Suite, *catalogs: str) -> None:
-    """Waits until the figures say that nothing waits."""
+    """Wait until the metrics report no pending vectors."""
     for catalog in catalogs:
         until_waiting(suite, catalog, 0)
 
 
 def scraped(port: int) -> str:
-    """What a program shows to Prometheus."""
+    """Return the metrics page of a program."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=SECONDS) as answer:
         return str(answer.read().decode())

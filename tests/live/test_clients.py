@@ -29,7 +29,7 @@ SECONDS = 400
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a clone has after `make protos-bundle`, as far as the pages name it."""
+    """Return a clone after `make protos-bundle`, with the files that the pages name."""
     folder = tmp_path_factory.mktemp("clone")
     shutil.copytree(CLIENTS, folder / "docs" / "integrate" / "clients", ignore=_made)
     (folder / "examples").symlink_to(ROOT / "examples")
@@ -38,19 +38,19 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _made(folder: str, names: list[str]) -> set[str]:
-    """What somebody who followed the pages in this clone has left behind."""
+    """Return the files that the pages' commands created in this clone."""
     made = {"node_modules", "generated", "classes", "own"}
     return made & set(names) | {name for name in names if (Path(folder) / name / "v1").is_dir()}
 
 
 def typed(language: str) -> str:
-    """The commands of a language's page, in their order."""
+    """Return the commands of a language's page in their order."""
     page = (CLIENTS / language / "README.md").read_text("utf-8")
     return "".join(re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
 
 
 def follow(language: str, repository: Path, gateway: str, **environment: str) -> str:
-    """Types a page's commands in its folder, stopping at the first that fails; what they print."""
+    """Run a page's commands in its folder until one fails. Return their output."""
     commands = typed(language).replace(ADDRESS, gateway)
     # Debian's packages are unpacked here, and not installed.
     commands = commands.replace("/usr/share/java", str(LANGUAGES / "share/java"))
@@ -70,7 +70,7 @@ def follow(language: str, repository: Path, gateway: str, **environment: str) ->
 
 
 def with_languages(*missing_without: Path | str) -> dict[str, str]:
-    """The environment in which Debian's tools are found; skips where one of these is not there."""
+    """Return an environment with Debian's tools; skip if one is missing."""
     for tool in missing_without:
         if not shutil.which(tool):
             pytest.skip(
@@ -83,7 +83,7 @@ def with_languages(*missing_without: Path | str) -> dict[str, str]:
 
 
 def check(printed: str, refused: str, late: str) -> None:
-    """Every program prints the same but for how its language writes gRPC's codes."""
+    """Check the output, which differs between languages only in gRPC's codes."""
     wine = load_wines()[0]
     titles = {each.id: each.title for each in load_wines()}
     lines = printed.splitlines()

@@ -42,7 +42,7 @@ TABLE = (ROOT / "docs/reference/metrics.md").read_text("utf-8")
 def watched(
     suite: Suite, gateway: str, shop_is_open: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
-    """A Prometheus that saw the shop at work."""
+    """Yield a Prometheus that scraped the shop at work."""
     ports = free_port(), free_port()
     folder = tmp_path_factory.mktemp("prometheus")
     with engine_asked(suite, folder, *ports), prometheus(suite, folder, ports[1]) as found:
@@ -52,8 +52,8 @@ def watched(
 
 @contextmanager
 def engine_asked(suite: Suite, folder: Path, port: int, metrics_port: int) -> Iterator[None]:
-    """A second retriever, which compares nothing in memory and looks at each search again: the
-    suite's own are asked of catalogs that are too small for recall to be less than all."""
+    """Run a second retriever that compares nothing in memory and checks every search: the suite's
+    own catalogs are too small for a recall below 1."""
     program = suite.programs["retriever"]
     own = {"PORT": port, "METRICS_PORT": metrics_port, "EXACT_ROWS": 0, "WATCH_SHARE": 1}
     environment = os.environ | program.environment
@@ -80,7 +80,8 @@ async def _watch(found: Prometheus, gateway: str, retriever: str) -> None:
 async def _recall_is_known(
     found: Prometheus, vectors: VectorServiceStub, client: SightlineClient
 ) -> bool:
-    """Some ten seconds after the first search; meanwhile the shop is busy."""
+    """Return whether recall is known, which takes some ten seconds after the first search;
+    meanwhile use the shop."""
     for wine in hands.WINES[:3]:
         request = SearchRequest(product_id=wine.id, top_k=20)
         await vectors.Search(request, timeout=SECONDS, wait_for_ready=True)
@@ -92,14 +93,13 @@ async def _recall_is_known(
 
 
 def _ready(found: Prometheus) -> bool:
-    """Whether every process was scraped twice."""
+    """Return whether every process was scraped twice."""
     scraped = {one["metric"]["job"] for one in found.samples("count_over_time(up[1h]) >= 2")}
     return len(scraped) == len(found.samples("up == 1")) == 8
 
 
 async def _shop(client: SightlineClient) -> None:
-    """A shopper looks by photo, text and product, clicks and buys; a page that there is not is
-    asked for."""
+    """Search by photo, text and product, click and buy; request a missing page."""
     wine = hands.WINES[0]
     looks: list[dict[str, Any]] = [
         {},
@@ -121,13 +121,13 @@ async def _shop(client: SightlineClient) -> None:
 
 
 def as_value(expr: str) -> str:
-    """An alert's condition as a value, which there is also while all is well."""
+    """Return an alert's condition as a value, which also exists while nothing is wrong."""
     number = re.sub(r" ([<>]=?|[=!]=) (?!bool)", r" \1 bool ", expr)
     return re.sub(r"absent\((\w+)\)", r"\1", number)
 
 
 def lacks(expr: str) -> bool:
-    """Whether an expression asks for what this suite can't have."""
+    """Return whether an expression reads metrics that this suite can't have."""
     return any(re.fullmatch(pattern, name) for name in monitoring.names(expr) for pattern in ABSENT)
 
 

@@ -26,7 +26,7 @@ EVENTS_A_ROUND = 200
 
 @dataclass
 class Acknowledged:
-    """What the suite said it has stored: product id → etag."""
+    """Acknowledged writes: product id → etag."""
 
     products: dict[str, str] = field(default_factory=dict)
 
@@ -43,7 +43,7 @@ async def kills(gateway: str) -> AsyncIterator[SightlineClient]:
 
 
 def photo(draw: random.Random) -> bytes:
-    """A small photo that is like no other product's."""
+    """Return a small photo that resembles no other product's."""
     tiles = Image.frombytes("RGB", (8, 8), draw.randbytes(3 * 8 * 8))
     image = tiles.resize((48, 48), Image.Resampling.NEAREST)
     out = io.BytesIO()
@@ -52,7 +52,7 @@ def photo(draw: random.Random) -> bytes:
 
 
 async def write_products(client: SightlineClient, name: str, seen: dict[str, str]) -> None:
-    """Writes products two by two until all are in, whatever happens meanwhile."""
+    """Write products two by two until all are stored, with retries."""
     draw = random.Random(name)
     products = [
         Product(f"{name}-{number}", f"Bottle {number}", images=(ProductImage(photo(draw)),))
@@ -67,7 +67,7 @@ async def write_products(client: SightlineClient, name: str, seen: dict[str, str
 
 
 async def killing(suite: Suite, program: str, work: Awaitable[None], delay: float) -> None:
-    """Kills a program while work goes on; returns when both the work and the program are back."""
+    """Kill a program during the work. Return when both the work and the program are back."""
     task = asyncio.ensure_future(work)
     await asyncio.sleep(delay)
     await asyncio.to_thread(suite.kill, program)
@@ -91,7 +91,7 @@ async def test_no_acknowledged_product_is_lost_and_the_index_catches_up(
 
 
 async def stored_products(client: SightlineClient) -> dict[str, str]:
-    """What the record holds: product id → etag. The gateway may need a moment to reconnect."""
+    """Return the etags in the record by product id. The gateway may need a moment to reconnect."""
     for _ in range(20):
         try:
             return {product.product_id: product.etag async for product in client.list_products()}
@@ -101,7 +101,7 @@ async def stored_products(client: SightlineClient) -> dict[str, str]:
 
 
 async def found_by_its_own_photo(client: SightlineClient, product_ids: list[str]) -> None:
-    """Every product is a neighbour of one of them: the index holds each."""
+    """Return whether the index holds each product: each is a neighbour of one of them."""
     found = await client.search(products=product_ids[0], page_size=200)
     nearest = {result.product.product_id for result in found.results}
     assert set(product_ids) - nearest <= {product_ids[0]}
@@ -120,7 +120,7 @@ async def test_no_acknowledged_event_is_lost_when_the_ranker_is_killed(
 
 
 async def write_events(client: SightlineClient, name: str, visitor: str, seen: set[str]) -> None:
-    """Writes events five by five until all are in; the same ids again after a failure."""
+    """Write events five by five until all are stored; repeat the same ids after a failure."""
     events = [
         Event(f"{visitor}-{name}-{number}", EventType.VIEW, f"p-{number}", visitor=visitor)
         for number in range(EVENTS_A_ROUND)
@@ -136,7 +136,7 @@ async def write_events(client: SightlineClient, name: str, visitor: str, seen: s
 
 
 async def stored_events(suite: Suite, visitor: str) -> set[str]:
-    """The ids of all events that the ranker holds of a visitor; none is there twice."""
+    """Return the ids of all events of a visitor in the ranker; none is stored twice."""
     ids: list[str] = []
     async with grpc.aio.insecure_channel(suite.addresses()["ranker"]) as channel:
         stub = EventServiceStub(channel)

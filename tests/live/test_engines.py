@@ -38,7 +38,7 @@ DIMENSION = 8
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an engine listens, and its process when it is ours to kill."""
+    """Address of an engine, and its process if the test may kill it."""
 
     uri: str
     process: EngineProcess | None
@@ -68,7 +68,7 @@ async def index(place: Place) -> AsyncIterator[MilvusIndex]:
 
 @pytest_asyncio.fixture
 async def name(index: MilvusIndex) -> AsyncIterator[str]:
-    """A collection that is not there yet, and is gone afterwards."""
+    """Yield the name of a collection that does not exist yet and is dropped afterwards."""
     chosen = shaped(f"conformance_{uuid.uuid4().hex}")
     yield chosen
     await index.drop(chosen)
@@ -133,7 +133,7 @@ async def test_the_life_of_a_collection(index: MilvusIndex, name: str, place: Pl
 async def every_write_is_seen_by_the_next_search(
     index: MilvusIndex, name: str, given: list[IndexRow]
 ) -> None:
-    """New rows, replaced ones and deleted ones."""
+    """Check that searches see new, replaced and deleted rows at once."""
     for number in range(3):
         (extra,) = rows(1, seed=100 + number)
         await index.upsert(name, [extra])
@@ -180,7 +180,7 @@ async def a_released_collection_says_so(index: MilvusIndex, name: str, place: Pl
 
 
 def said(condition: Filter, given: list[IndexRow]) -> set[str]:
-    """Rows that the compiled filter passes: the expressions are also Python's."""
+    """Return the rows that match the compiled filter: its expressions are also valid Python."""
     asked = compile(filters.compile_filter(condition) or "True", "filter", "eval")
     return {
         row.row_id
@@ -190,11 +190,9 @@ def said(condition: Filter, given: list[IndexRow]) -> set[str]:
 
 
 async def test_a_filter_passes_what_the_rules_pass(index: MilvusIndex, name: str) -> None:
-    """Random products and filters; half of the rows in files, half in memory.
-
-    What the columns can't say passes every row, so what is expected of an engine is what the
-    compiled filter says, no row more.
-    """
+    """Compare random filters on random products; half of the rows are in files, half in memory.
+    Conditions that the columns lack match every row, so the expected rows are those of the compiled
+    filter."""
     chance, parted = random.Random(7), 0
     given = [replace(row, facts=facts(chance)) for row in rows(400)]
     await index.create(name, DIMENSION)
@@ -215,7 +213,7 @@ async def test_a_filter_passes_what_the_rules_pass(index: MilvusIndex, name: str
 
 
 def similarities(vectors: Floats, query: Floats, metric: VectorMetric) -> Floats:
-    """What `Hit.similarity` should say, by NumPy."""
+    """Return the expected `Hit.similarity`, computed by NumPy."""
     match metric:
         case VectorMetric.COSINE:
             norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
@@ -234,7 +232,7 @@ PARAMETERS = (
 
 
 async def test_metrics_and_index_types(index: MilvusIndex, name: str) -> None:
-    """Side by side, because a server takes 3 s for each new collection."""
+    """Run the combinations in parallel, because a server takes 3 s for each new collection."""
     names = [f"{name}_{number}" for number in range(len(PARAMETERS))]
     try:
         await asyncio.gather(
@@ -246,7 +244,7 @@ async def test_metrics_and_index_types(index: MilvusIndex, name: str) -> None:
 
 
 async def _measure(index: MilvusIndex, name: str, parameters: IndexParameters) -> None:
-    """Flushed rows and fresh ones; HNSW may miss a few, and `ef` may be below the limit."""
+    """Check flushed and unflushed rows; HNSW may miss a few, and `ef` may be below the limit."""
     given, top = rows(1_500, dimension=16), 20
     await index.create(name, 16, parameters)
     await index.upsert(name, given[:1_200])
@@ -271,7 +269,7 @@ KINDS = ("Wine", "Wine > Red", "Beer > Ale", "Tea", "")
 
 
 def of_kinds(count: int) -> list[IndexRow]:
-    """Rows of the categories KINDS by turns, with ids as random as real ones."""
+    """Return rows of the categories KINDS in turn, with ids as random as real ones."""
     return [
         replace(
             row,
@@ -286,7 +284,8 @@ def of_kinds(count: int) -> list[IndexRow]:
 async def test_partitions_by_top_category_answer_as_one_would(
     index: MilvusIndex, name: str, kind: IndexKind
 ) -> None:
-    """Also when a product moves to another category, and so to another partition."""
+    """Check partitions also after a product moves to another category, and so to another partition.
+    """
     parameters = IndexParameters(kind=kind, ef=200, partitions=4)
     given = of_kinds(100)
     await index.create(name, DIMENSION, parameters)
@@ -310,7 +309,8 @@ async def test_partitions_by_top_category_answer_as_one_would(
 
 @pytest.mark.parametrize("shape", [2, SHAPE])
 async def test_slices_are_parts_of_the_whole(index: MilvusIndex, name: str, shape: int) -> None:
-    """Also of a collection that is older than the column that names them."""
+    """Check also a collection without the column that names slices, which older releases created.
+    """
     given, asked = of_kinds(60), Comparison("category", Operator.EQUAL, "Wine")
     older = shaped(name, shape)
     found: list[str] = []
@@ -349,7 +349,7 @@ async def searched(
 async def test_acknowledged_rows_survive_a_kill(
     index: MilvusIndex, name: str, place: Place
 ) -> None:
-    """Four writers, then kill -9; meanwhile the loss is reported at once."""
+    """Kill the engine (kill -9) under four writers; its loss must be reported at once."""
     if place.process is None:
         pytest.skip("NOT MEASURED: the engine at MILVUS_URI is not ours to kill")
     await index.create(name, DIMENSION, EXACT)
@@ -370,7 +370,7 @@ async def test_acknowledged_rows_survive_a_kill(
 
 
 async def write(uri: str, name: str, writer: int, acknowledged: dict[str, int]) -> None:
-    """Writes until the engine is gone, and notes what it said yes to."""
+    """Write until the engine is gone, and record the acknowledged rows."""
     index, given = MilvusIndex(uri), rows(3_500, seed=1_000 + writer)
     with suppress(errors.IndexUnavailable):
         for start in range(0, len(given), 10):
@@ -382,7 +382,7 @@ async def write(uri: str, name: str, writer: int, acknowledged: dict[str, int]) 
 
 
 async def until_loaded(index: MilvusIndex, name: str) -> None:
-    """The client that saw the engine go finds it again by itself."""
+    """Wait until the same client finds the restarted engine by itself."""
     until = time.monotonic() + SECONDS
     while True:
         with suppress(errors.IndexUnavailable):

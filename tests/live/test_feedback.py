@@ -37,7 +37,7 @@ def shown(answer: Recommendations) -> list[str]:
 
 
 class Shopper:
-    """Somebody in the shop, by a cookie."""
+    """Shopper with a cookie."""
 
     def __init__(self, client: SightlineClient, name: str) -> None:
         self.client, self.name, self.events = client, name, 0
@@ -61,7 +61,7 @@ class Shopper:
 
 @pytest.fixture
 def somebody(client: SightlineClient) -> Shopper:
-    """Who is new to the shop."""
+    """Return a new shopper."""
     return Shopper(client, f"feedback-{time.time_ns()}")
 
 

@@ -31,8 +31,9 @@ TRITON_GAVE_UP = {"no process died", "memory of triton"}
 
 
 async def test_rubbish_breaks_nothing(suite: Suite, tmp_path: Path) -> None:
-    """Nothing answers INTERNAL, leaks, dies, grows or forgets what it acknowledged. The number of
-    requests bounds the run: its times only end one that hangs."""
+    """Check that no call answers INTERNAL, and no process leaks, dies, grows or forgets
+    acknowledged writes. The number of requests bounds the run; its time limits only end a hanging
+    one."""
     plan = Plan(
         requests=1_500,
         images=150,
@@ -61,7 +62,7 @@ INTRUDERS, TOGETHER = 400, 8
 
 @contextmanager
 def guarded(suite: Suite, who: Callers, folder: Path) -> Iterator[Program]:
-    """One more gateway to a suite, which asks who calls."""
+    """Run another gateway of a suite, which authenticates callers."""
     (plain,) = who.guarded([suite.programs["gateway"]], folder)
     port = free_port()
     made = replace(plain, ports={**plain.ports, "grpc": port})
@@ -86,8 +87,8 @@ def guarded(suite: Suite, who: Callers, folder: Path) -> Iterator[Program]:
 
 
 async def test_intruders_get_nothing(suite: Suite, tmp_path: Path) -> None:
-    """Nobody, a key that is none, one of another role, of another port and of another catalog, with
-    whatever they send; the one with every right is let in beside them."""
+    """Send requests without a key, with an unknown key, and with keys of another role, port and
+    catalog; a fully authorized caller gets answers meanwhile."""
     who, chance, ledger = Callers.new(), random.Random(20), Ledger()
     composer, places = Composer(chance, pictures.seeds(1)), asyncio.Semaphore(TOGETHER)
     with guarded(suite, who, tmp_path) as gateway:

@@ -37,7 +37,7 @@ def engine(tmp_path: Path) -> Iterator[MilvusLite]:
 
 
 def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Starts an engine that is to refuse."""
+    """Start an engine that must refuse to start."""
     return subprocess.run(
         [str(MILVUS_PYTHON), "-m", "milvus_engine.serve", *arguments],
         capture_output=True,
@@ -78,7 +78,7 @@ def rows(writer: int, batch: int) -> list[IndexRow]:
 
 
 async def write(uri: str, writer: int, acknowledged: set[str]) -> None:
-    """One client's writes, each taken down once the engine has said yes."""
+    """Write as one client, and record each acknowledged write."""
     index = MilvusIndex(uri)
     for batch in range(BATCHES):
         given = rows(writer, batch)
@@ -125,7 +125,8 @@ async def test_a_full_disk_refuses_writes_and_goes_on_answering(engine: MilvusLi
 
 
 async def test_a_log_that_is_cut_off_ends_the_engine_and_loses_nothing(engine: MilvusLite) -> None:
-    """The vendor goes on behind the broken record, and forgets that when it is killed."""
+    """Cut off the log: the vendor's engine would continue behind the broken record, and lose it
+    when it is killed."""
     index = MilvusIndex(engine.uri)
     await index.create("many", 4)
     await index.upsert("many", rows(0, 0))
@@ -147,7 +148,7 @@ async def test_a_log_that_is_cut_off_ends_the_engine_and_loses_nothing(engine: M
 
 
 async def test_a_flush_hides_no_row_from_reads_and_brings_none_back(engine: MilvusLite) -> None:
-    """A flush begins with an empty memory; what was in it is in files at its end only."""
+    """Flush: it begins with an empty memory, and the former content is in files only at its end."""
     index = MilvusIndex(engine.uri)
     stays, goes = rows(0, 0), rows(1, 0)
     wanted, gone = {row.row_id for row in stays}, [row.row_id for row in goes]
@@ -191,7 +192,7 @@ async def test_a_stop_is_clean_and_leaves_the_collection_released(engine: Milvus
 
 
 async def test_of_a_hit_only_what_was_asked_for_is_read(engine: MilvusLite) -> None:
-    """Reading a hit whole, vector included, costs several times more."""
+    """Check the cost: reading whole hits, vectors included, costs several times more."""
     rng = np.random.default_rng(0)
     index = MilvusIndex(engine.uri)
     await index.create("wide", 1_280)
@@ -205,7 +206,8 @@ async def test_of_a_hit_only_what_was_asked_for_is_read(engine: MilvusLite) -> N
     client = AsyncMilvusClient(engine.uri)
 
     async def hits(*fields: str) -> tuple[list[dict[str, Any]], float]:
-        """The hits of a search, and the seconds of processor time of 20, here and there."""
+        """Return the hits of a search, and the processor seconds of 20 searches in both processes.
+        """
         assert engine.process is not None
         both = (os.getpid(), engine.process.pid)
         found, begun = [], processes.spent(both)

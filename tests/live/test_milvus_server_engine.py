@@ -24,7 +24,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
 
 
 def serve(data: Path, port: int, metrics_port: int) -> subprocess.CompletedProcess[str]:
-    """Starts an engine that is to refuse."""
+    """Start an engine that must refuse to start."""
     ports = ["--port", str(port), "--metrics-port", str(metrics_port)]
     return subprocess.run(
         [*(str(MILVUS_SERVER_PYTHON), "-m", "milvus_server_engine.serve"), "--data", data, *ports],
@@ -36,7 +36,7 @@ def serve(data: Path, port: int, metrics_port: int) -> subprocess.CompletedProce
 
 
 def server_pid(engine: MilvusServer) -> int:
-    """The vendor's process, which ours watches."""
+    """Return the vendor's process, which our process watches."""
     assert engine.process is not None
     pid = engine.process.pid
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
@@ -89,7 +89,7 @@ def test_two_that_start_at_once_share_no_port(engine: MilvusServer, tmp_path: Pa
 
 
 def ports_of(engine: MilvusServer) -> set[int]:
-    """Where its parts listen."""
+    """Return the ports on which its parts listen."""
     return set(json.loads((engine.data / "ports.json").read_text()).values())
 
 

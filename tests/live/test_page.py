@@ -21,7 +21,7 @@ OFFLINE = ["--disable-background-networking", "--disable-component-update", "--d
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page with one scene of real photos."""
+    """Return a page with one scene of real photos."""
     wines = catalogue.load_wines()[:3]
     message = gateway.answer()
     message.results[0].product.product_id = wines[0].id
@@ -39,7 +39,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An evaluation as a page."""
+    """Return an evaluation as a page."""
     path = tmp_path_factory.mktemp("page") / "evaluation.html"
     evaluation_page.write(path, evaluation(evaluations.evaluation()))
     return path
@@ -47,7 +47,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium() -> str:
-    """`make tools` installs it; without it this fails."""
+    """Return the browser that `make tools` installs; fail without it."""
     path = shutil.which("chromium")
     assert path is not None, "chromium is missing: run `make tools`"
     return path
@@ -57,7 +57,7 @@ def chromium() -> str:
 def opened(
     request: pytest.FixtureRequest, chromium: str, written: Path
 ) -> Iterator[tuple[Page, list[str]]]:
-    """The page as a phone shows it, and what went wrong or was asked of the network."""
+    """Yield the page in a phone's view, and its errors and network requests."""
     yield from in_browser(chromium, written, request.param)
 
 
@@ -65,12 +65,12 @@ def opened(
 def plotted(
     request: pytest.FixtureRequest, chromium: str, evaluated: Path
 ) -> Iterator[tuple[Page, list[str]]]:
-    """The same of an evaluation."""
+    """Yield the page of an evaluation in a phone's view, and its errors and network requests."""
     yield from in_browser(chromium, evaluated, request.param)
 
 
 def in_browser(chromium: str, path: Path, colours: str) -> Iterator[tuple[Page, list[str]]]:
-    """A page as a phone shows it, and what went wrong or was asked of the network."""
+    """Open a page in a phone's view. Yield it with its errors and network requests."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", *OFFLINE]

@@ -13,7 +13,7 @@ from bench.harness.engines import SERVER
 
 @pytest.mark.long
 def test_recall_holds_under_every_filter() -> None:
-    """Where the engine alone, with the same graph, loses rows."""
+    """Search under filters where the engine alone, with the same graph, loses rows."""
     corpus = clustered(6_000, 64)
     cases = measured(SERVER, [corpus], lambda _: None, faiss=False, rates=False).cases
     assert {case.name for case in cases} >= {"plain", "50.0% by price", "0.5% by tag"}

@@ -22,7 +22,8 @@ IMAGES = Path(__file__).parents[2] / "examples" / "wines" / "images"
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Node client with exactly the packages of its lock; their install scripts do not run."""
+    """Return the Node client with exactly the packages of its lock, without their install scripts.
+    """
     for tool in ("node", "npm"):
         assert shutil.which(tool), f"{tool} is missing: make tools"
     folder = tmp_path_factory.mktemp("program")
@@ -43,7 +44,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def learned(program: Path, gateway: str, shop_is_open: None) -> Mapping[str, Any]:
-    """What the program learned of the gateway, and what it was recommended."""
+    """Return what the program learned of the gateway, and its recommendations."""
     photo = IMAGES / f"{load_wines()[0].id}.jpg"
     done = subprocess.run(
         ["node", "reflection.mjs", gateway, str(photo)],

@@ -34,7 +34,7 @@ _REFUSED_SECONDS: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """What the calm caller got, alone and beside the attackers."""
+    """Answers of the regular caller, alone and beside the attackers."""
 
     alone: Sequence[Got]
     beside: Sequence[Got]

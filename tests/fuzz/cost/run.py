@@ -48,7 +48,7 @@ _REPORTED = 20
 
 @dataclass(frozen=True, slots=True)
 class CostPlan:
-    """How long a search lasts."""
+    """Duration and extent of a search."""
 
     requests: int = 600
     seconds: float = 600.0
@@ -59,7 +59,7 @@ class CostPlan:
 
 @dataclass(frozen=True, slots=True)
 class CostResult:
-    """What a search found."""
+    """Result of a search."""
 
     cases: Sequence[Case]
     """The most expensive requests, the worst first; what they cost is the median of a few."""

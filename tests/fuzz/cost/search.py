@@ -18,7 +18,7 @@ BLOCKED_LIMIT: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a request cost."""
+    """Cost of a request."""
 
     cpu: float
     """Processor seconds of all processes of the suite."""
@@ -52,7 +52,7 @@ class Case:
 
 @dataclass(slots=True)
 class Search:
-    """Proposes requests and keeps the most expensive ones."""
+    """Search that proposes requests and keeps the most expensive ones."""
 
     chance: random.Random
     kept: int = 10

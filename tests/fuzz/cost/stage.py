@@ -121,7 +121,8 @@ def _watched(program: Program, data: Path) -> Program:
 
 @dataclass(slots=True)
 class Meter:
-    """What a suite's processes spend, and how long their event loops were blocked."""
+    """Meter of processor time of a suite's processes, and of the time that their event loops were
+    blocked."""
 
     suite: Suite
     idle: float = 0.0
@@ -235,7 +236,7 @@ async def _patiently(call, raw: bytes, metadata) -> catalog_pb.UpsertProductsRes
 
 @dataclass(slots=True)
 class Measuring:
-    """Sends one request at a time, and measures what it costs."""
+    """Sender of one request at a time that measures its cost."""
 
     meter: Meter
     channel: grpc.aio.Channel

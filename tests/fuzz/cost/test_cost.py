@@ -42,7 +42,7 @@ def test_a_search_begins_with_all_seeds():
 
 
 def test_the_search_finds_what_costs_most_and_keeps_it():
-    """The cost grows with conditions and falls with the letters of their values."""
+    """Search where the cost grows with conditions and falls with the letters of their values."""
 
     def costs(recipe: Recipe) -> Cost:
         return cost(recipe.conditions / recipe.letters)
@@ -231,7 +231,7 @@ async def test_a_watch_sees_a_loop_that_is_blocked_by_its_own_work(tmp_path: Pat
 
 
 async def test_a_watch_does_not_count_a_wait_without_work(tmp_path: Path):
-    """As of a loop whose processor others have."""
+    """Simulate a loop whose processor is used by others."""
     watch = LoopWatch(tmp_path / "loop")
     await watched(asyncio.sleep(0.1), watch)
     assert watch.worst()[0] < 0.05

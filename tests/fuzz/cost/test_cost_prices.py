@@ -20,7 +20,7 @@ KNOWN = [each for each in FOUND if each.recipe.call in PRICED and each.code == "
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    """A gateway that takes no request, as each is above its bound."""
+    """Yield the port of a gateway that rejects every request, as each is above its limit."""
     async with running(request_seconds=1e-6, catalogs=(CATALOG,)) as suite:
         yield suite.port
 

@@ -20,12 +20,12 @@ first files go into; what the handbook's commands are typed on."""
 
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
-    """Every service and engine as a process of its own."""
+    """Run every service and engine as a process of its own."""
     with RUNNING:
         yield RUNNING.enter_context(running(tmp_path_factory.mktemp("shell-suite"), CATALOGS))
 
 
 @pytest.fixture(scope="session")
 def gateway(suite: Suite) -> str:
-    """The gateway's address."""
+    """Return the gateway's address."""
     return suite.addresses()["gateway"]

@@ -119,7 +119,7 @@ def test_a_full_import_deletes_all_it_said_though_the_worker_is_killed_while_it_
 
 
 def killed_half_way(suite: Suite, client: SyncSightlineClient) -> Job:
-    """The job that deletes, as it stood when its worker was killed in the midst of it."""
+    """Return the job that deletes, as it was when its worker was killed halfway."""
     worker, until = "retriever-worker", time.monotonic() + SECONDS
     while time.monotonic() < until:
         job = next(iter(client.list_jobs(kind="close_import")), None)

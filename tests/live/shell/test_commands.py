@@ -20,14 +20,14 @@ LINES = 20
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """What was imported, and what the command said of it."""
+    """Imported products, and the command's output."""
 
     hands: Hands
     imported: dict[str, Any]
 
 
 def product_id(number: int) -> str:
-    """As an import of the folder names it: by its path."""
+    """Return the id that an import of the folder assigns: the path."""
     wine = SHOP[number % len(SHOP)]
     return f"{wine.type.replace('/', ' ')}/{wine.image.name}"
 
@@ -37,7 +37,7 @@ IDS = sorted(map(product_id, range(len(SHOP))))
 
 @pytest.fixture(scope="module")
 def shop(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A folder of photos, one of which is a page, and who bought what."""
+    """Import a folder of photos with one file that is a page, and write purchases."""
     hands = Hands(gateway, tmp_path_factory.mktemp("shell"), "shell")
     for number, wine in enumerate(SHOP):
         place = hands.folder / "photos" / product_id(number)
@@ -96,7 +96,7 @@ def test_a_visitor_who_logs_in_takes_along_what_the_visitor_did(hands: Hands) ->
 
 
 def states(hands: Hands) -> list[tuple[str, str]]:
-    """Version and state of each model, as they are listed."""
+    """Return version and state of each listed model."""
     models = hands.facts("models", "list")["models"]
     return [(model["modelVersion"], model["state"].removeprefix("STATE_")) for model in models]
 
@@ -231,7 +231,7 @@ TYPED_ELSEWHERE = {
 
 @pytest.mark.long
 def test_what_is_rolled_out_passes_its_gate_and_comes_back(hands: Hands) -> None:
-    """Each command of the table, and what stands between them: nothing is switched without it."""
+    """Run each command of the table: a version is switched only after its verification."""
     typed = set(TYPED_ELSEWHERE)
 
     def type_(command: str, code: int = 0, **names: str) -> str:

@@ -13,7 +13,7 @@ LIKED = WINES[2]
 
 
 def flat(text: str) -> str:
-    """The words alone: what is printed is wrapped."""
+    """Return only the words: printed text is wrapped."""
     return " ".join(text.split())
 
 

@@ -31,12 +31,12 @@ RECONNECTING = "try again in a moment"
 
 
 def flat(text: str) -> str:
-    """The words alone: what is printed is wrapped."""
+    """Return only the words: printed text is wrapped."""
     return " ".join(text.split())
 
 
 def fixes(text: str) -> str:
-    """What follows the Fix in what was printed, but for next steps."""
+    """Return the printed text after "Fix", without next steps."""
     found = flat(text).partition("Fix: ")[2].partition("Next: ")[0]
     assert found, f"there is no Fix in {text}"
     return found
@@ -49,7 +49,7 @@ def newest_backup(hands: Hands) -> str:
 
 @pytest.fixture(scope="module")
 def hands(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Hands:
-    """A shop with a few products."""
+    """Return the command line of a shop with a few products."""
     hands = Hands(gateway, tmp_path_factory.mktemp("fixes"), "fixes")
     hands.write("shop.csv", SHOP)
     hands.write("one.csv", SHOP[:1])
@@ -70,7 +70,7 @@ def hands(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Hands:
 
 @pytest.fixture(scope="module")
 def named(hands: Hands, suite: Suite) -> dict[str, str]:
-    """What stands for `$name`."""
+    """Return the values of `$name`."""
     hands.run("events", "import", "events.csv")
     job = hands.facts("models", "train")
     hands.run("backup", "create")
@@ -104,7 +104,7 @@ def named(hands: Hands, suite: Suite) -> dict[str, str]:
 
 
 def _backup_of_other(hands: Hands, backups: Path) -> str:
-    """A backup of the catalog "hands", laid among those of this one."""
+    """Copy a backup of the catalog "hands" among those of this one. Return it."""
     other = Hands(hands.gateway, hands.folder, "hands")
     other.run("backup", "create")
     found = newest_backup(other)
@@ -114,7 +114,7 @@ def _backup_of_other(hands: Hands, backups: Path) -> str:
 
 
 def _as_of_a_newer_version(backup: Path) -> str:
-    """A copy whose manifest says that a later release wrote it."""
+    """Return a copy whose manifest names a later release."""
     copy = backup.with_name(f"{backup.name[:-1]}{'3' if backup.name.endswith('2') else '2'}")
     shutil.copytree(backup, copy)
     manifest = json.loads((copy / "manifest.json").read_text())
@@ -124,7 +124,7 @@ def _as_of_a_newer_version(backup: Path) -> str:
 
 
 def words(typed: str, named: dict[str, str]) -> list[str]:
-    """What a person types: names filled in, and a FILE of the kind that is asked for."""
+    """Return the words that a user types, with names filled in and a FILE of the required kind."""
     file = "events.csv" if typed.startswith("events") else "shop.csv"
     return shlex.split(Template(typed.replace("FILE", file)).substitute(named))
 
@@ -204,7 +204,7 @@ def test_what_a_full_disk_holds_can_be_looked_at(suite: Suite) -> None:
 
 @contextmanager
 def record(suite: Suite, name: str) -> Iterator[sqlite3.Connection]:
-    """A service's SQLite database; what is done there is committed at the end."""
+    """Open a service's SQLite database; changes are committed at the end."""
     with closing(sqlite3.connect(suite.layout.data / name, timeout=SECONDS)) as database, database:
         yield database
 

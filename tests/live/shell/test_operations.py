@@ -24,7 +24,7 @@ TYPED: set[str] = set()
 
 @pytest.fixture(scope="module")
 def hands(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Hands:
-    """Somebody who has a few products at hand, and an installation without any."""
+    """Return the command line with a few product files, and an empty installation."""
     hands = Hands(gateway, tmp_path_factory.mktemp("operations"), "operations")
     hands.write("shop.csv", [wine.id for wine in SHOP])
     (hands.folder / "photos").mkdir()
