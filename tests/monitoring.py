@@ -20,7 +20,7 @@ VARIABLES = {
 
 
 def panels() -> Iterator[tuple[str, str]]:
-    """What each panel of each dashboard asks."""
+    """Yield the query of each panel of each dashboard."""
     for board in generate.boards():
         chosen = VARIABLES | {f"${each.name}": each.default for each in board.asked}
         for panel in board.panels:
@@ -32,7 +32,7 @@ def panels() -> Iterator[tuple[str, str]]:
 
 
 def rules() -> Iterator[tuple[str, str]]:
-    """What each rule asks."""
+    """Yield the query of each rule."""
     alerts = yaml.safe_load((generate.HERE / "alerts.yaml").read_text(encoding="utf-8"))
     for group in (*alerts["groups"], *generate.rules()["groups"]):
         rule: dict[str, Any]
@@ -41,12 +41,12 @@ def rules() -> Iterator[tuple[str, str]]:
 
 
 def expressions() -> list[str]:
-    """All of them."""
+    """Return the queries of panels and rules."""
     return [expr for _, expr in (*panels(), *rules())]
 
 
 def names(expr: str) -> set[str]:
-    """The metrics that an expression names; of a histogram, that of its parts."""
+    """Return the metrics that an expression names; for a histogram's parts, the histogram."""
     bare = re.sub(r'"[^"]*"|\b(?:by|on|ignoring|group_left|without) *\([^)]*\)|\[[^]]*\]', "", expr)
     bare = re.sub(r"\{[^}]*\}", "{}", bare)
     found = set(

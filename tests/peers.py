@@ -26,7 +26,7 @@ Keys = Mapping[tuple[str, str], str]
 
 
 def drawn() -> Keys:
-    """A new key for each pair."""
+    """Return a new key for each pair."""
     return {pair: secrets.token_hex(32) for pair in PAIRS}
 
 
@@ -41,7 +41,7 @@ def write_keys(folder: Path, *held: Keys) -> None:
 
 
 def write_certificates(folder: Path, signer: trustme.CA, *believed: trustme.CA) -> None:
-    """Another certificate for each service. `believed`: further authorities."""
+    """Write a new certificate for each service. `believed`: further authorities."""
     for name in PeerName:
         (folder / name).mkdir(exist_ok=True)
         show(folder / name, "tls", signer, *believed, uris=[certificates.named(name)])
@@ -54,8 +54,8 @@ def show(
     *believed: trustme.CA,
     uris: list[str] | None = None,
 ) -> None:
-    """Another certificate, all of its files at once, as Kubernetes changes a Secret's: `name` leads
-    to another folder. `believed`: further authorities."""
+    """Replace a certificate with all of its files at once, as Kubernetes changes a Secret: `name`
+    links to another folder. `believed`: further authorities."""
     made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
     certificates.write(made, signer, changed=time.time_ns(), uris=uris or ())
     with (made / "ca.crt").open("ab") as file:
@@ -66,7 +66,7 @@ def show(
 
 
 def settings(folder: Path, process: str) -> dict[str, str]:
-    """The variables of a process, such as retriever-worker, that name its own."""
+    """Return the variables of a process, such as retriever-worker, that name its own files."""
     prefix = process.partition("-")[0].upper()
     return {
         f"{prefix}_PEER_KEYS_FOLDER": str(folder / process / "keys"),

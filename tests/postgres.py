@@ -35,7 +35,7 @@ NOT_HERE = "NOT MEASURED: there is no PostgreSQL here (pgserver has wheels for L
 
 
 class NoPostgreSQL(Exception):
-    """This platform has none."""
+    """Error: this platform has no PostgreSQL."""
 
     def __init__(self) -> None:
         super().__init__(NOT_HERE)
@@ -43,7 +43,7 @@ class NoPostgreSQL(Exception):
 
 @dataclass(slots=True)
 class PostgreSQL:
-    """One server on a socket in `folder`, which can be killed and started again on its data."""
+    """One server on a socket in `folder`, which can be killed and restarted on its data."""
 
     folder: Path
     """A short path: that of a socket has at most 107 bytes."""
@@ -53,7 +53,7 @@ class PostgreSQL:
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def url(self, database: str) -> str:
-        """SQLAlchemy's URL of a database."""
+        """Return SQLAlchemy's URL of a database."""
         return f"postgresql+psycopg://postgres@/{database}?host={self.folder}"
 
     def execute(self, statement: str) -> None:
@@ -62,8 +62,8 @@ class PostgreSQL:
             connection.execute(statement.encode())
 
     def start(self) -> None:
-        """Returns once it answers. After a kill it waits until the last of the killed server's
-        children is gone: until then PostgreSQL refuses to start."""
+        """Start the server and wait until it answers. After a kill, wait first until all children
+        of the killed server are gone: until then PostgreSQL refuses to start."""
         assert self.process is None, "already running"
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
@@ -85,21 +85,21 @@ class PostgreSQL:
             )
 
     def kill(self) -> None:
-        """kill -9 of the server, whose children end by themselves when they notice."""
+        """Kill the server (kill -9); its children end when they notice."""
         if self.process is not None:
             self.process.kill()
             self.process.wait(timeout=SECONDS)
             self.process = None
 
     def stop(self) -> None:
-        """Immediate shutdown."""
+        """Stop the server by an immediate shutdown."""
         if self.process is not None:
             self.process.send_signal(3)
             self.process.wait(timeout=SECONDS)
             self.process = None
 
     def make(self) -> None:
-        """Its empty data."""
+        """Create its empty data."""
         given = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
         command = [*as_nobody(), self._program("initdb"), "-D", self._data, *given]
         subprocess.run(command, check=True, capture_output=True)
@@ -112,14 +112,15 @@ class PostgreSQL:
         return str(self.programs / name)
 
     def connect(self, database: str = "postgres") -> psycopg.Connection:
-        """Each statement is a transaction of its own."""
+        """Connect with autocommit: each statement is a transaction."""
         return psycopg.connect(
             host=str(self.folder), user="postgres", dbname=database, autocommit=True
         )
 
 
 def packages() -> Path:
-    """The folder with the package, and the libraries of its programs beside it; NoPostgreSQL."""
+    """Return the folder with the package, and the libraries of its programs beside it. Raise
+    NoPostgreSQL."""
     found = importlib.util.find_spec("pgserver")
     if found is None or found.origin is None:
         raise NoPostgreSQL
@@ -128,11 +129,8 @@ def packages() -> Path:
 
 @contextmanager
 def postgresql(*, durable: bool = True) -> Iterator[PostgreSQL]:
-    """An empty server while the block runs; NoPostgreSQL.
-
-    Without `durable` it does not wait for the disk: it survives kill -9 all the same, and no loss
-    of power.
-    """
+    """Run an empty server during the block. Raise NoPostgreSQL. Without `durable` it does not wait
+    for the disk: it survives kill -9, but no loss of power."""
     source = packages()
     options = {"shared_buffers": "64MB", "dynamic_shared_memory_type": "mmap"}
     if not durable:
@@ -161,11 +159,9 @@ def _give_away(source: Path, folder: Path) -> None:
 
 
 def as_nobody() -> list[str]:
-    """What runs the command after it under another account: PostgreSQL refuses to be root's.
-
-    Popen's own `user` and `group` would copy this whole process first (fork, where it uses vfork
-    otherwise), and the copy of one full of gRPC's threads can die before it becomes the program.
-    """
+    """Return the words before a command that run it under another account: PostgreSQL refuses to
+    run as root. Popen's own `user` and `group` would fork this process instead of using vfork, and
+    a fork of a process with gRPC's threads can die before it runs the program."""
     if os.geteuid() != 0:
         return []
     nobody = _nobody()

@@ -23,7 +23,7 @@ cuts it."""
 
 @asynccontextmanager
 async def relay(target: int, ways: Ways, port: int = 0) -> AsyncIterator[int]:
-    """The port of a relay to the port `target`; 0 = any that is free."""
+    """Run a relay to the port `target`. Yield its port; 0: any free one."""
     carried: set[asyncio.Task[None]] = set()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -44,7 +44,7 @@ async def relay(target: int, ways: Ways, port: int = 0) -> AsyncIterator[int]:
 async def _carry(
     target: int, ways: Ways, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """One connection, until either way ends or it is cut."""
+    """Relay one connection until either direction ends or it is cut."""
     ends = [writer.transport]
     try:
         with contextlib.suppress(OSError):

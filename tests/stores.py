@@ -33,10 +33,10 @@ only_postgresql = pytest.mark.parametrize("new_store", [STARTED], indirect=True)
 
 
 class Stores:
-    """One template of each engine and service; `folder` keeps those of SQLite."""
+    """Template of each engine and service; `folder` keeps those of SQLite."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
-        """What is started ends with `stack`."""
+        """Set the folder; `stack` ends what is started."""
         self._folder = folder
         self._stack = stack
         self._server: PostgreSQL | None = None
@@ -44,7 +44,7 @@ class Stores:
 
     @contextmanager
     def on(self, engine: str, folder: Path) -> Iterator[NewStore]:
-        """Makes stores on this engine, until the block ends; those of SQLite in `folder`."""
+        """Yield a factory of stores on this engine; those of SQLite are in `folder`."""
         with ExitStack() as stack:
 
             def make(migrations: str, file: str) -> str:
@@ -73,7 +73,7 @@ class Stores:
         return server.url(name)
 
     def server(self) -> PostgreSQL:
-        """The server of this process's tests; skips the test where there can be none."""
+        """Return the server of this process's tests; skip the test if there is none."""
         if self._server is None:
             try:
                 self._server = self._stack.enter_context(postgresql(durable=False))
@@ -83,12 +83,12 @@ class Stores:
 
 
 def address(database: Database) -> str:
-    """The URL of a store that is open, for another process to open it."""
+    """Return the URL of an open store, so that another process can open it."""
     return database.engine.url.render_as_string(hide_password=False)
 
 
 def migrate(url: str, migrations: str) -> None:
-    """Bring the store to the newest revision and let go of it."""
+    """Bring the store to the newest revision and close it."""
     made = Database(url, migrations=migrations)
     made.migrate()
     made.close()

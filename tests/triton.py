@@ -19,10 +19,8 @@ MODELS = TRITON / "models"
 async def real_triton(
     port: int, log: Path, load: Sequence[str], spaces: Path | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The real server with these of its models, in a group of its own.
-
-    `spaces`: a second repository; its models are loaded when Triton is asked to.
-    """
+    """Run the real server with these models in a process group of its own. `spaces`: a second
+    repository, whose models are loaded on request."""
     python = TRITON / ".venv" / "bin" / "python"
     assert python.exists(), "make its environment first: make setup"
     second = () if spaces is None else ("--spaces", str(spaces))
@@ -55,8 +53,8 @@ class KeptUp:
 async def triton_kept_up(
     port: int, log: Path, load: Sequence[str], spaces: Path | None = None
 ) -> AsyncIterator[KeptUp]:
-    """The same, started anew whenever it ended, as whatever runs a Triton does: its Python backend
-    may abort it where one of its processes gets no processor for a second as it starts."""
+    """Run the server and restart it whenever it ends, as in production: its Python backend may
+    abort it if one of its starting processes gets no processor for a second."""
     kept = KeptUp()
 
     async def keep() -> None:
@@ -75,12 +73,12 @@ async def triton_kept_up(
 
 
 def processes_of(model: str, triton: int) -> list[int]:
-    """Ids of the processes in which a Triton of that id runs a model."""
+    """Return the ids of the processes in which the Triton with that id runs a model."""
     return [pid for pid in family(triton) if f"/{model}/" in _command(pid)]
 
 
 def _command(pid: int) -> str:
-    """The command line of a process; empty when it has ended."""
+    """Return the command line of a process; empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:

@@ -136,7 +136,7 @@ def show(console: Console, result: Result) -> None:
 
 
 def _suite(who: Callers, say: Callable[[str], None], data: Path) -> Suite:
-    """Return a suite whose gateway authenticates callers and runs two experiment scenes."""
+    """Return a suite whose gateway authenticates callers and runs an experiment."""
     folder = data / "experiments"
     folder.mkdir()
     (folder / f"{EXPERIMENT}.toml").write_text(_TRIED)

@@ -58,8 +58,8 @@ MADE_BY: Mapping[str, Sequence[str]] = {
 
 
 def shopping() -> Iterator[Event]:
-    """What went on in the shop: days on which two wines were viewed and bought together, and a red
-    one that many want since this morning."""
+    """Yield the shop's events: days on which two wines were viewed and bought together, and a red
+    one with rising interest since this morning."""
     now = datetime.now(UTC)
     for day in range(20):
         who, when = f"scenes-{day}", now - timedelta(days=day + 1)
@@ -80,7 +80,7 @@ def shopping() -> Iterator[Event]:
 
 @pytest_asyncio.fixture
 async def open_shop(client: SightlineClient) -> AsyncIterator[SightlineClient]:
-    """The shop after some days, with three posts; writing it twice changes nothing."""
+    """Load the shop's history and three posts; writing it twice changes nothing."""
     await client.write_events(shopping())
     photos = [ProductImage(content=wine.image.read_bytes()) for wine in WINES.values()][:3]
     await client.upsert_products(
@@ -94,7 +94,7 @@ async def open_shop(client: SightlineClient) -> AsyncIterator[SightlineClient]:
 
 
 def asked(page: Path, gateway: str, folder: Path) -> Recommendations:
-    """What the page's snippet is answered."""
+    """Return the answer to the page's snippet."""
     (snippet,) = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
     shelf = folder / "shelf.jpg"
     shelf.write_bytes(WINES[RED].image.read_bytes())
@@ -108,7 +108,7 @@ def asked(page: Path, gateway: str, folder: Path) -> Recommendations:
 
 
 def parts(answer: Recommendations) -> set[str]:
-    """The parts that are more than 0 for some product."""
+    """Return the parts that are above 0 for some product."""
     return {part.name for result in answer.results for part in result.parts if part.value > 0}
 
 
@@ -135,7 +135,7 @@ async def test_each_scene_answers_its_pages_question_by_its_own_parts(
 
 
 def check(found: Mapping[str, Recommendations]) -> None:
-    """What the answers have to hold, by what went on in the shop."""
+    """Check the answers against the shop's events."""
     ids = {name: [row.product.product_id for row in each.results] for name, each in found.items()}
     for name in ("also-viewed", "bought-together", "similar-behavior", "complete-the-look"):
         assert ids[name][0] == BESIDE, name

@@ -65,7 +65,7 @@ async def test_a_shop_learns_a_space_and_its_searches_use_it(gateway: str, suite
 async def _regions_sum_to_what_searches_find(
     client: SightlineClient, wines: Sequence[Wine]
 ) -> None:
-    """Through the map that was learned: by one view of the photo and four of the product's."""
+    """Check the sum through the fitted map: one view of the photo, four of the product's."""
     found = await client.search(image=wines[3].image, page_size=3)
     other = found.results[1]
     drawn = await client.heat_map(wines[3].image, other.product.product_id)
@@ -76,7 +76,7 @@ async def _regions_sum_to_what_searches_find(
 
 
 async def _titles_find_photos(client: SightlineClient, wines: Sequence[Wine]) -> None:
-    """By looks alone, beside what words and meanings add: chance finds one in 30 each time."""
+    """Search by looks only, without words and meanings: chance finds one in 30 each time."""
     for wine in wines[:5]:
         answer = await client.recommend(text=wine.title, page_size=len(wines))
         looks = {
@@ -93,7 +93,8 @@ async def _titles_find_photos(client: SightlineClient, wines: Sequence[Wine]) ->
 async def _a_head_that_learned_little_is_sure_of_nothing(
     client: SightlineClient, wines: Sequence[Wine]
 ) -> None:
-    """One photo of each wine does not show what a category is, and the chances say so."""
+    """Check that the probabilities are low: one photo of each wine is too little to learn a
+    category."""
     classified = [await client.classify(wine.image) for wine in wines[:5]]
     named = [each.guesses[0].category_path for each in classified]
     right = [one == wine.category_path for one, wine in zip(named, wines, strict=False)]

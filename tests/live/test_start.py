@@ -75,7 +75,7 @@ class Desk:
         return done.stdout
 
     def here(self, text: str) -> str:
-        """What is typed, with the ports of this suite."""
+        """Return the commands with the ports of this suite."""
         return text.replace(HERE, self.environment["SIGHTLINE_TARGET"])
 
     def python(self, snippet: str) -> str:
@@ -108,8 +108,8 @@ class Desk:
 
 
 def transcript(name: str) -> list[tuple[str, list[str]]]:
-    """The commands and snippets of a page, each command with the lines that it is shown to
-    print."""
+    """Return the commands and snippets of a page, each command with the lines that the page shows
+    as output."""
     typed: list[tuple[str, list[str]]] = []
     for kind, block in BLOCK.findall((TUTORIALS / name).read_text()):
         if kind == "python":
@@ -123,7 +123,7 @@ def transcript(name: str) -> list[tuple[str, list[str]]]:
 
 
 def bare(line: str) -> str:
-    """A line without what varies: figures, and how wide a table is."""
+    """Return a line without variable parts: numbers and the width of tables."""
     return " ".join(re.sub("─+", "─", VARIES.sub("#", line)).split())
 
 
@@ -133,7 +133,7 @@ WAITING = "Waiting for vectors."
 
 
 def shown(expected: list[str], printed: str) -> bool:
-    """Whether a command prints what a page shows of it, but for figures and lines left out."""
+    """Return whether a command prints the page's lines, except for numbers and omitted lines."""
     actual = list(filter(None, map(bare, printed.splitlines())))
     actual = [line for line in actual if not line.startswith(WAITING)]
     at = 0
@@ -150,7 +150,7 @@ def shown(expected: list[str], printed: str) -> bool:
 
 
 def said_to_fix(printed: str) -> list[str]:
-    """The commands of every Fix."""
+    """Return the commands of every "Fix"."""
     words = " ".join(printed.split())
     return commands(" ".join(part.partition("Next: ")[0] for part in words.split("Fix: ")[1:]))
 
@@ -245,7 +245,7 @@ def test_a_day_goes_as_the_page_shows_it(desk: Desk) -> None:
 
 
 def see(path: Path) -> None:
-    """The page of all scenes, on a phone: each has products with photos."""
+    """Check the page of all scenes in a phone's view: each has products with photos."""
     sections = path.read_text().split("<h2>")[1:]
     assert len(sections) == len(SCENES) + 1, "each scene, and one of them with controls"
     for section in sections:

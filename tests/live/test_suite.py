@@ -61,7 +61,7 @@ async def test_reflection_lists_every_service_and_each_is_healthy(
 async def reflected(
     channel: grpc.aio.Channel, **asked: str
 ) -> reflection_pb2.ServerReflectionResponse:
-    """The answer to one reflection request."""
+    """Return the answer to one reflection request."""
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
     call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(**asked)]))
     async for answer in call:
@@ -70,7 +70,7 @@ async def reflected(
 
 
 def local_suite(command: str, data: Path, base: int) -> subprocess.CompletedProcess[str]:
-    """What `make up`, `make down` and `make status` run."""
+    """Run the command behind `make up`, `make down` and `make status`."""
     environment = os.environ | {
         "PYTHONPATH": str(ROOT / "deploy/local"),
         "DATA": str(data),
@@ -125,7 +125,7 @@ def test_a_second_suite_runs_beside_the_first_and_leaves_nothing_behind(
 
 
 def processes_of(data: Path) -> list[int]:
-    """Processes that carry this suite's mark in their environment."""
+    """Return the processes that have this suite's mark in their environment."""
     marked = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

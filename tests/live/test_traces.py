@@ -57,7 +57,7 @@ async def test_a_photo_is_one_trace_from_the_gateway_to_triton(
 
 
 def check_nothing_personal(collector: Collector, answer: pb.RecommendResponse) -> None:
-    """In spans of any trace, not only of this one."""
+    """Check the spans of every trace, not only of this one."""
     every = list(collector.spans)
     text = "\n".join(span.everything for span in every)
     for secret in (SHOPPER, SESSION, REQUEST, "secret", "wedding", "Bearer"):
@@ -72,7 +72,7 @@ def spans(collector: Collector) -> list[Span]:
 
 
 def served(collector: Collector, method: str) -> list[Span]:
-    """The calls as the service that answers them sees them."""
+    """Return the spans of the calls on the serving side."""
     return [s for s in spans(collector) if s.kind == "SERVER" and s.name.endswith(method)]
 
 
@@ -82,7 +82,7 @@ def named(method: str, collector: Collector) -> str:
 
 
 def way(collector: Collector, span: Span) -> list[str]:
-    """From a span up to what is not of the suite."""
+    """Return the path from a span up to the first one outside of the suite."""
     there, names = collector.of(TRACE), [f"{span.service} {span.name}"]
     while span.parent_id in there:
         span = there[span.parent_id]
@@ -91,7 +91,7 @@ def way(collector: Collector, span: Span) -> list[str]:
 
 
 def logged(suite: Suite, trace: str) -> set[str]:
-    """The services with the line of a call that belongs to a trace."""
+    """Return the services with a log line of a call that belongs to a trace."""
     return {
         service
         for service in METHODS.values()
@@ -126,7 +126,8 @@ async def test_a_training_is_a_trace_of_its_own_through_worker_and_process(
     suite: Suite, shop_is_open: None, collector: Collector
 ) -> None:
     def trainings() -> list[tuple[Span, Span]]:
-        """The worker's span and its process's, of each training: others may run meanwhile."""
+        """Return the worker's span and its process's span of each training: others may run
+        meanwhile."""
         jobs = [span for span in list(collector.spans) if span.name == "job train"]
         by_id = {span.span_id: span for span in jobs if span.service == "ranker-worker"}
         processes = [span for span in jobs if span.service == "ranker-train"]

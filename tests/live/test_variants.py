@@ -28,7 +28,7 @@ PRODUCTS, EACH = 81, 8
 
 
 def shot(product: int, variant: int) -> bytes:
-    """A photo of a variant: its product's colours, in a grain of its own."""
+    """Return a photo of a variant: its product's colours with a separate grain."""
     colours = np.random.default_rng(product).integers(0, 255, (8, 8, 3))
     grain = np.random.default_rng((product, variant)).integers(-40, 40, (64, 64, 3))
     pixels = np.kron(colours, np.ones((8, 8, 1))) + grain
@@ -42,7 +42,7 @@ def parent(product_id: str) -> str:
 
 
 def assortment() -> list[Product]:
-    """Every product without a photo, and its variants with one each."""
+    """Return every product without a photo, and its variants with one each."""
     made = [Product(f"p{number:02}", f"Product {number}") for number in range(PRODUCTS)]
     made += [
         Product(
@@ -70,7 +70,7 @@ async def shop(gateway: str) -> AsyncIterator[SightlineClient]:
 
 
 def once_each(product_ids: Sequence[str]) -> bool:
-    """Whether no product stands there in two variants."""
+    """Return whether no product occurs in two variants."""
     return len({parent(each) for each in product_ids}) == len(product_ids)
 
 
@@ -160,7 +160,7 @@ SAME, OTHERS = 1_500, 20
 
 @pytest_asyncio.fixture
 async def unpictured(gateway: str) -> AsyncIterator[SightlineClient]:
-    """Most of its products show one photo."""
+    """Yield a client of a catalog in which most products show one photo."""
     async with SightlineClient(gateway, catalog=PLACEHOLDERS, timeout=SECONDS) as client:
         if not (await client.status()).indexed_images:
             images = [ProductImage(shot(SAME, 0))] * SAME

@@ -45,7 +45,7 @@ async def test_the_suite_embeds_into_two_versions_and_its_default_one_is_the_sho
 
 
 async def test_a_new_model_is_rolled_out_while_shoppers_ask(gateway: str) -> None:
-    """As `make demo-upgrade` does it, with fewer wines and less time between the steps."""
+    """Roll out as `make demo-upgrade` does, with fewer wines and shorter pauses."""
     wines, ratings = load_wines()[:12], load_ratings()
     moments: list[Moment] = []
     async with SightlineClient(gateway, catalog="upgraded", timeout=SECONDS) as client:

@@ -191,7 +191,7 @@ async def test_the_same_request_gets_the_same_answer_and_pages_join(
 
 
 def recoded(photo: bytes) -> bytes:
-    """Smaller and of less quality, as another supplier sends it."""
+    """Return the photo smaller and with lower quality, as another supplier may send it."""
     with Image.open(io.BytesIO(photo)) as image:
         smaller = image.convert("RGB").resize((image.width * 2 // 3, image.height * 2 // 3))
     out = io.BytesIO()
@@ -203,8 +203,8 @@ def recoded(photo: bytes) -> bytes:
 async def listed_thrice(
     client: SightlineClient, wines: tuple[Wine, ...]
 ) -> AsyncIterator[tuple[str, str]]:
-    """A wine that a second supplier lists too, and that has a variant with another photo; and the
-    token by which a search sees them."""
+    """Write a wine that a second supplier lists too, and that has a variant with another photo.
+    Yield its id and the token by which a search sees the writes."""
     wine, other = [wine for wine in wines if wine.available][:2]
     copy = ProductImage(content=recoded(wine.image.read_bytes()))
     far = ProductImage(content=scenes.changed_photo(other))
@@ -313,7 +313,7 @@ async def test_after_its_restart_the_ranker_ranks_again(
 def test_what_the_demo_in_a_cluster_asks_is_answered_whole(
     gateway: str, shop_is_open: None
 ) -> None:
-    """The very script, with a suite of processes instead of pods."""
+    """Run the cluster demo's own script on a suite of processes instead of pods."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [ROOT / "deploy/smoke.sh", gateway],

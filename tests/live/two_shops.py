@@ -33,7 +33,7 @@ ANN, NEWCOMER, COOKIE = "ann", "a-newcomer", "cookie"
 
 
 def products(catalog: str) -> list[Product]:
-    """The same five ids in both; photos, titles, categories and prices are each shop's own."""
+    """Return the same five ids in both shops; photos, titles, categories and prices differ."""
     first = 0 if catalog == ISOLATED else 5
     made = [
         Product(
@@ -51,13 +51,14 @@ def products(catalog: str) -> list[Product]:
 
 
 def event(catalog: str, name: str, kind: EventType, item: str, **fields: str) -> Event:
-    """Its id, its visit and its order are the same in both catalogs."""
+    """Return an event whose id, visit and order are the same in both catalogs."""
     who = fields or {"user": ANN}
     return Event(f"event-{name}", kind, item, session="visit-1", order_id="order-1", **who)
 
 
 def history(catalog: str) -> list[Event]:
-    """In one shop everybody buys p0 and Ann hides p2; in the other one everybody buys p4."""
+    """Return the events: in one shop all shoppers buy p0 and Ann hides p2; in the other all buy p4.
+    """
     best = "p0" if catalog == ISOLATED else "p4"
     bought = [
         event(catalog, f"bought-{n}", EventType.PURCHASE, best, user=f"user-{n}") for n in range(6)
@@ -78,7 +79,7 @@ def history(catalog: str) -> list[Event]:
 
 @dataclass(frozen=True)
 class Shops:
-    """What was made in the first shop alone, but for the job of the second."""
+    """Objects created in the first shop only, except the job of the second."""
 
     model: str
     job: Job
@@ -87,13 +88,13 @@ class Shops:
 
 @pytest.fixture(scope="session")
 def shops(gateway: str) -> Shops:
-    """Both are filled; only the first has trained and promoted a model."""
+    """Fill both shops; only the first has trained and promoted a model."""
     return _opened(gateway)
 
 
 @cache
 def _opened(gateway: str) -> Shops:
-    """Once, however many files use the fixture."""
+    """Fill the shops once for all files that use the fixture."""
     return asyncio.run(_open(gateway))
 
 
@@ -139,7 +140,7 @@ async def ranker(suite: Suite, shops: Shops) -> AsyncIterator[grpc.aio.Channel]:
 
 
 async def refusal(call: Awaitable[object]) -> str:
-    """The reason of a call that must fail."""
+    """Return the reason of a call that must fail."""
     with pytest.raises(SightlineError) as caught:
         await call
     return caught.value.reason

@@ -31,7 +31,7 @@ RESULT = ROOT / ".cache" / "mixed.json"
 
 
 def mixed(named: str, seed: int, phases: list[Phase], report: Report) -> None:
-    """The whole run. Raises NotMeasured, SuiteError, OSError."""
+    """Run all phases. Raise NotMeasured, SuiteError or OSError."""
     release = last(named=named)
     report.say(f"the last release is {release}")
     folder = made(release)

@@ -97,6 +97,6 @@ def made(
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without what names folders and targets of this release."""
+    """Return the environment without folders and targets of this release."""
     ours = ("PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "DATA", "PORT_BASE")
     return {name: value for name, value in environment.items() if name not in ours}

@@ -52,7 +52,7 @@ LAUNCH: Final = Path(__file__).with_name("launch.sh")
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """What ran, and what came to those who asked then."""
+    """Releases that ran, and the outcomes of calls at that time."""
 
     name: str
     got: Sequence[Got]
@@ -90,7 +90,8 @@ class Roll:
     phases: list[Phase] = field(default_factory=list)
 
     async def phase(self, name: str, *steps: tuple[str, Path]) -> None:
-        """(process, release) one after another; then all is well again, and stays so a while."""
+        """Switch processes to releases one after another, then wait until all are healthy for a
+        while."""
         began, first = time.monotonic(), len(self.load.got)
         for process, release in steps:
             await self._become(process, release)
@@ -110,20 +111,20 @@ class Roll:
 
 
 def check_place(pid: int, release: Path) -> None:
-    """Raises NotMeasured when a process does not run as the release in this folder."""
+    """Raise NotMeasured if a process does not run as the release in this folder."""
     if (found := Path(f"/proc/{pid}/cwd").resolve()) != release.resolve():
         raise NotMeasured(f"process {pid} runs in {found}, not in {release}")
 
 
 def processes(service: str) -> list[str]:
-    """Of a service, in the order of their turns."""
+    """Return the processes of a service in the order of their switch."""
     worker = [f"{service}-worker"] if service in RECORDS else []
     return [service, *worker, f"{service}{SECOND}"]
 
 
 def known_by(program: str, credentials: Path, shared: Path) -> dict[str, str]:
-    """How a process knows its peers during an upgrade: by the key that all services of the last
-    release share, and by its own, of which that release knows nothing."""
+    """Return the credentials of a process during an upgrade: the key that all services of the last
+    release share, and its own, which that release does not know."""
     name = program.removesuffix(SECOND)
     prefix = name.partition("-")[0].upper()
     return {
@@ -135,8 +136,8 @@ def known_by(program: str, credentials: Path, shared: Path) -> dict[str, str]:
 
 @contextmanager
 def stage(before: Path, folders: Path) -> Iterator[tuple[Suite, PostgreSQL]]:
-    """A suite whose services run as the release in `before`; what it runs as, next time that it
-    starts, stands in a file of its name in `folders`. Raises SuiteError, OSError, NoPostgreSQL."""
+    """Run a suite whose services start as the release in `before`; the file of a service's name in
+    `folders` selects its release at the next start. Raise SuiteError, OSError or NoPostgreSQL."""
 
     credentials = folders / "credentials"
     peers.write_keys(credentials, peers.drawn())
@@ -180,7 +181,8 @@ def migrate(server: PostgreSQL, release: Path = ROOT) -> str:
 async def rolled(
     suite: Suite, server: PostgreSQL, versions: Mapping[str, Path], seed: int, report: Report
 ) -> list[Phase]:
-    """Over to the second of two releases and back, under load. `versions`: their folders."""
+    """Roll forward to the second of two releases and back, under load. `versions`: their folders.
+    """
     (old, before), (new, after) = versions.items()
     ledger = Ledger()
     folders = Path(suite.programs["gateway"].command[2]).parent
@@ -206,7 +208,7 @@ async def rolled(
 
 
 async def _over(roll: Roll, old: str, new: str, folder: Path) -> None:
-    """Every service from one release to the other."""
+    """Switch every service from one release to the other."""
     for service in ORDER:
         if service == "gateway":
             await roll.phase(f"gateway of {old}, services of {new}")
@@ -215,7 +217,7 @@ async def _over(roll: Roll, old: str, new: str, folder: Path) -> None:
 
 
 def judge(phases: Sequence[Phase], report: Report) -> None:
-    """Whether every call of every phase was answered, and by something that holds."""
+    """Judge whether every call of every phase got a valid answer."""
     every = [each for phase in phases for each in phase.got]
     failed = [phase.name for phase in phases if phase.failed]
     degraded = sum(bool(each.causes) for each in every)

@@ -21,13 +21,13 @@ RATES: Final = {**dict.fromkeys(WHOLE, 1.0), **dict.fromkeys((*LATER, *WRITES), 
 
 
 def asks(client: SightlineClient, ledger: Ledger, seed: int) -> dict[str, Ask]:
-    """Every kind of call."""
+    """Return requests of every kind."""
     made = {**shoppers(client, seed), **later(client, ledger), **writers(client, ledger)}
     return {kind: _valid(ask) for kind, ask in made.items()}
 
 
 def later(client: SightlineClient, ledger: Ledger) -> dict[str, Ask]:
-    """What is asked about a product, and what goes on from such an answer a while later."""
+    """Return requests about a product, with follow-up requests from their answers a while later."""
     wines, numbers = [wine.id for wine in WINES], count()
     answers: list[tuple[str, Recommendations]] = []
     """And the products that were asked about."""
@@ -78,7 +78,7 @@ def _valid(ask: Ask) -> Ask:
 
 
 def fault(answer: Recommendations) -> str:
-    """What no answer may be, whichever releases made it; "" = it is not."""
+    """Return the fault of an answer that no mix of releases may give; "": none."""
     ids = [each.product.product_id for each in answer.results]
     if len(set(ids)) < len(ids):
         return "a product twice"

@@ -34,7 +34,7 @@ def git(root: Path, *arguments: str) -> str:
 
 
 def commit(root: Path, *versions: str, code: str = "") -> str:
-    """A commit whose changelog describes these, the newest first."""
+    """Commit a changelog that describes these releases, the newest first."""
     (root / "CHANGELOG.md").write_text("".join(f"## {version}\n" for version in versions))
     (root / "code").write_text(code)
     git(root, "add", "-A")

@@ -23,7 +23,7 @@ PAGE = ROOT / "docs/research/mutation.md"
 
 
 def equivalents() -> frozenset[tuple[str, str, str]]:
-    """Module, was and now of those that the page explains."""
+    """Return module, old and new code of the mutants that the page explains."""
     found = re.findall(r"^- `([\w.]+)`: `(.+?)` → `(.+?)`: ", PAGE.read_text("utf-8"), re.MULTILINE)
     return frozenset(found)
 
@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def judged(source: Source, numbers: Sequence[int], jobs: int) -> Iterator[tuple[Mutant, str]]:
-    """Each mutant with what became of it."""
+    """Yield each mutant with its outcome."""
     results = dict.fromkeys(numbers, "survived")
     for turn in range(len(TARGETS[source.module])):
         left = [number for number in numbers if results[number] == "survived"]

@@ -41,8 +41,8 @@ CALLS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
 
 def without_effect(node: ast.AST) -> Iterator[ast.AST]:
-    """Parts of a node that are left alone: types, decorators, texts, errors that are raised, and
-    `strict`, which only says that lengths agree."""
+    """Yield the parts of a node that are not mutated: types, decorators, texts, raised errors, and
+    `strict`, which only checks that lengths agree."""
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             yield from node.decorator_list
@@ -57,7 +57,7 @@ def without_effect(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def changes(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:  # noqa: C901 - one case a node
-    """What is replaced, and by what."""
+    """Yield nodes with their replacements."""
     match node:
         case ast.Compare(ops=ops):
             for place, op in enumerate(ops):
@@ -85,7 +85,7 @@ def changes(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:  # noqa: C901 -
 
 
 def but(node: Any, **fields: object) -> ast.AST:
-    """The node with other fields."""
+    """Return the node with other fields."""
     made: ast.AST = type(node)(**{**dict(ast.iter_fields(node)), **fields})
     return made
 
@@ -111,7 +111,7 @@ class Source:
     sites: Sequence[tuple[ast.AST, ast.AST]]
 
     def mutant(self, number: int) -> Mutant:
-        """A name or number is shown with what it stands in."""
+        """Return a mutant; a name or number is shown with its context."""
         at, new = self.sites[number]
         was, now = flat(at), flat(new)
         if isinstance(at, ast.Name | ast.Constant):
@@ -122,7 +122,8 @@ class Source:
         return Mutant(self.module, name, getattr(at, "lineno", 0), was, now)
 
     def changed(self, number: int) -> ast.Module:
-        """The tree with one change; the tree itself changes, so in a process of its own."""
+        """Return the tree with one change; it changes the tree itself, so call it in a separate
+        process."""
         at, new = self.sites[number]
         ast.copy_location(new, at)
         made: ast.Module = Replace(at, new).visit(self.tree)
@@ -130,7 +131,7 @@ class Source:
 
 
 class Replace(ast.NodeTransformer):
-    """Puts one node in the place of another."""
+    """Transformer that replaces one node by another."""
 
     def __init__(self, at: ast.AST, new: ast.AST) -> None:
         self._at, self._new = at, new
@@ -140,7 +141,7 @@ class Replace(ast.NodeTransformer):
 
 
 def flat(node: ast.AST) -> str:
-    """A node's code in one line, cut where it is long."""
+    """Return a node's code in one line, shortened if it is long."""
     text = re.sub(r"\s+", " ", ast.unparse(node)).strip()
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
@@ -153,7 +154,7 @@ def source_of(module: str) -> Source:
 
 
 def sites_of(tree: ast.Module) -> Sequence[tuple[ast.AST, ast.AST]]:
-    """All changes that can be made in functions."""
+    """Return all possible changes in functions."""
     left = {
         id(inner)
         for node in ast.walk(tree)

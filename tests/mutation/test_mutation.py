@@ -9,7 +9,7 @@ from tests.mutation.operators import Replace, flat, sites_of, source_of
 
 
 def mutants(code: str) -> list[str]:
-    """Every mutant of some lines, in one line each."""
+    """Return every mutant of some lines, one line each."""
     count = len(sites_of(ast.parse(textwrap.dedent(code))))
     made = []
     for number in range(count):

@@ -66,7 +66,8 @@ MEMORY = 8 << 30
 
 
 class Forks:
-    """In place of one run of the tests, one for each mutant: `results`, by its number."""
+    """Plugin that runs the tests once for each mutant, in forked processes: `results` by its
+    number."""
 
     def __init__(self, source: Source, numbers: Sequence[int], jobs: int) -> None:
         self._source, self._numbers, self._jobs = source, numbers, jobs
@@ -74,7 +75,7 @@ class Forks:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> bool | None:
-        """None = in a process that was forked: run the tests."""
+        """Fork the trials. Return None in a forked process, which then runs the tests."""
         assert self._source.module in sys.modules, f"no test imports {self._source.module}"
         began, first = time.monotonic(), os.fork()
         if not first:
@@ -98,7 +99,7 @@ class Forks:
 
 
 def _ended(running: dict[int, tuple[int, float]]) -> Iterator[tuple[int, str]]:
-    """Those that are over, each "killed", "timeout" or "survived"."""
+    """Yield the trials that ended, each "killed", "timeout" or "survived"."""
     for process, (number, end) in list(running.items()):
         late = time.monotonic() > end
         if late:
@@ -121,7 +122,7 @@ def become(source: Source, number: int) -> None:
 
 
 def functions(module: ModuleType) -> Mapping[str, FunctionType]:
-    """A module's functions and methods, without what decorates them, by qualified name."""
+    """Return a module's functions and methods by qualified name, without their decorators."""
     known = [value for value in vars(module).values() if value.__class__ is not ModuleType]
     members = [each for it in known if isinstance(it, type) for each in vars(it).values()]
     plain = [inspect.unwrap(getattr(each, "fget", None) or each) for each in (*known, *members)]
@@ -133,7 +134,8 @@ def functions(module: ModuleType) -> Mapping[str, FunctionType]:
 
 
 def tried(source: Source, turn: int, numbers: Sequence[int], jobs: int) -> Mapping[int, str]:
-    """What became of each mutant; in a process of its own, so that pytest starts afresh."""
+    """Return the outcome of each mutant, tried in a separate process, so that pytest starts afresh.
+    """
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_try, args=(source, turn, numbers, jobs, there))

@@ -17,7 +17,7 @@ def call(*arguments: str) -> Result:
 
 
 def flat(text: str) -> str:
-    """The words alone: tables wrap them over lines."""
+    """Return only the words: tables wrap them over lines."""
     return " ".join(text.split())
 
 

@@ -36,7 +36,7 @@ def names() -> list[tuple[str, str]]:
 
 @asynccontextmanager
 async def gateway(answer: Callable[..., Any], port: int = 0) -> AsyncIterator[int]:
-    """One that answers the first of the calls; its port."""
+    """Run a gateway that answers the first of the calls. Yield its port."""
     service, method = names()[0]
     handlers = {method: grpc.unary_unary_rpc_method_handler(answer)}
     server = grpc.aio.server()
@@ -49,7 +49,7 @@ async def gateway(answer: Callable[..., Any], port: int = 0) -> AsyncIterator[in
 
 @asynccontextmanager
 async def connected(target: int | str, *, retries: bool = True) -> AsyncIterator[Any]:
-    """That call, by a client of its own."""
+    """Make that call by a client of its own."""
     service, method = names()[0]
     address = target if isinstance(target, str) else f"127.0.0.1:{target}"
     async with gateway_channel.connect(address, retries=retries, credentials=None) as peer:
@@ -61,9 +61,10 @@ async def echo(request: bytes, _context: object) -> bytes:
 
 
 def test_every_public_call_has_been_decided_on() -> None:
-    """A new call has to say in its proto that it is idempotent, or be excepted here: going back
-    twice is going back two models or generations, a model is demoted once, and a second try to
-    create a generation would meet its own first, or create another one."""
+    """Check that each call is declared idempotent in its proto or excepted here. Excepted are calls
+    whose repetition has another effect: rolling back twice goes back two models or generations, a
+    model is demoted once, and a second try to create a generation would conflict with the first, or
+    create another one."""
     public = {
         (service.full_name, method.name)
         for file in FILES

@@ -93,7 +93,7 @@ def test_an_empty_shop_without_a_model_is_no_fault_and_has_next_steps() -> None:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A port on which a program listens."""
+    """Yield a port on which a program listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 

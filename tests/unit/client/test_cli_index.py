@@ -39,7 +39,7 @@ def line(gateway: FakeGateway) -> Line:
 
 @pytest.fixture
 def newer(gateway: FakeGateway) -> FakeGateway:
-    """A suite whose embedder takes another version by default than the index holds."""
+    """Return a suite whose embedder's default version differs from the index's."""
     gateway.status.embedder_space_version = "v2"
     return gateway
 

@@ -20,7 +20,7 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def on_a_terminal(*arguments: str) -> tuple[int, str, str]:
-    """Exit code, standard output, and what a terminal of 160 columns was sent as standard error."""
+    """Return exit code, standard output, and the standard error of a terminal with 160 columns."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "160"}

@@ -26,7 +26,7 @@ def others(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=[False, True])
 def strict(request: pytest.FixtureRequest) -> bool:
-    """Whether the gateway asks for certificates."""
+    """Return whether the gateway requires client certificates."""
     return bool(request.param)
 
 
@@ -41,7 +41,7 @@ def target(ours: Path, strict: bool) -> Iterator[str]:
 
 
 def shown(folder: Path) -> tuple[str, ...]:
-    """The options that show a certificate."""
+    """Return the options that send a client certificate."""
     return ("--cert", str(folder / "tls.crt"), "--key", str(folder / "tls.key"))
 
 

@@ -36,7 +36,7 @@ KINDS: dict[str, tuple[tuple[str, ...], Make, str]] = {
 
 
 def refuse(path: Path, kind: str) -> tuple[list[Row], Path]:
-    """Reads the file as an import does; the rows refused, and the file that holds them."""
+    """Read the file as an import does. Return the rejected rows, and the file with them."""
     columns, make, id_column = KINDS[kind]
     table = open_table(path, columns=columns, needed=(id_column,))
     rejected, refused = Rejected(path, table), []
@@ -58,7 +58,7 @@ def refuse(path: Path, kind: str) -> tuple[list[Row], Path]:
 
 
 def again(path: Path, kind: str) -> None:
-    """The rejected rows of the file are refused once more, and a third time."""
+    """Check that the rejected rows of the file are rejected a second and a third time."""
     refused, kept = refuse(path, kind)
     for _ in range(2) if refused else ():
         renamed = path.with_name(f"again{kept.suffix}")
@@ -156,7 +156,7 @@ VALUE = st.recursive(
 
 
 def made(make: Make, cells: Mapping[str, object]) -> Message | str:
-    """What the cells become; refused, the column at fault."""
+    """Return the message made of the cells; if they are rejected, the column with the error."""
     try:
         return make(cells)
     except SightlineError as error:

@@ -33,13 +33,13 @@ def photos(tmp_path: Path) -> PhotoFolder:
 
 
 def zeros(path: Path, size: int) -> None:
-    """A file of so many bytes that takes no room on the disk."""
+    """Write a sparse file of this many bytes."""
     path.touch()
     os.truncate(path, size)
 
 
 def refused(row: dict[str, Any], photos: PhotoFolder) -> tuple[str, str]:
-    """Field and reason of what is wrong."""
+    """Return field and reason of the error."""
     with pytest.raises(SightlineError) as caught:
         products.product(row, photos)
     return caught.value.violations[0].field, caught.value.reason

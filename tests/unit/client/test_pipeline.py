@@ -58,7 +58,7 @@ def failing(times: int, error: SightlineError) -> tuple[list[int], "Call"]:
 
 
 class Call:
-    """Fails so often, then answers."""
+    """Call that fails a number of times, then answers."""
 
     def __init__(self, calls: list[int], times: int, error: SightlineError) -> None:
         self.calls = calls

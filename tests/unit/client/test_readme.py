@@ -26,7 +26,7 @@ COMMANDS = [
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files that the README speaks of."""
+    """Return a folder with the files that the README names."""
     monkeypatch.chdir(tmp_path)
     for name in ("shelf.jpg", "photos/a.jpg", "clothing/hat/b.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
 
 class Hears(grpc.GenericRpcHandler):
-    """Keeps what every call says of who calls; it is no method that is there."""
+    """Handler that keeps the credentials of every call; it has no methods."""
 
     def __init__(self) -> None:
         self.heard: list[list[str]] = []
@@ -33,7 +33,7 @@ def hears() -> Hears:
 
 @pytest.fixture
 def targets(hears: Hears) -> Iterator[dict[str, str]]:
-    """A server's addresses: in plain text, and where credentials are asked for."""
+    """Yield a server's addresses: in plain text, and with required credentials."""
     with ThreadPoolExecutor(2) as pool:
         server = grpc.server(pool, handlers=[hears])
         plain = server.add_insecure_port("127.0.0.1:0")
@@ -48,7 +48,7 @@ def credentials(channel: str) -> grpc.ChannelCredentials | None:
 
 
 async def asked(client: SightlineClient, kind: str, channel: grpc.aio.Channel) -> None:
-    """Makes a call of a kind and waits for its end."""
+    """Make a call of a kind and wait for its end."""
 
     async def messages() -> AsyncIterator[bytes]:
         yield b""

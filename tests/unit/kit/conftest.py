@@ -29,7 +29,7 @@ def db(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 async def alone() -> AsyncIterator[Decoders]:
-    """One process, with time."""
+    """Yield decoders of one process, with enough time."""
     found = made(1, seconds=60, memory_bytes=200 * MIB)
     await found.start()
     yield found
@@ -38,7 +38,7 @@ async def alone() -> AsyncIterator[Decoders]:
 
 @pytest.fixture
 async def patient() -> AsyncIterator[Decoders]:
-    """Where time is not what runs out, on however busy a machine."""
+    """Yield decoders with a time limit that even a busy machine does not reach."""
     found = made(seconds=60, memory_bytes=200 * MIB)
     await found.start()
     yield found

@@ -36,7 +36,7 @@ async def web() -> AsyncIterator[FakeWeb]:
 
 
 async def fetch(fetcher: Fetcher, uri: str) -> bytes:
-    """The file at an address."""
+    """Return the file at an address."""
     async with fetcher.fetched(uri) as data:
         return data
 

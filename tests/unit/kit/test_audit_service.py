@@ -38,7 +38,7 @@ def servicer(db: Database) -> AuditServicer:
 
 
 def NOW() -> int:
-    """The time of entry 100, two days after entry 0."""
+    """Return the time of entry 100, two days after entry 0."""
     return at(100).ToMicroseconds() + 2 * 86_400_000_000
 
 
@@ -261,7 +261,7 @@ async def test_the_store_itself_deletes_nothing_behind_a_seal_and_keeps_seals(
 
 
 async def add_unchained(db: Database, number: int) -> None:
-    """As release 0.16 does."""
+    """Add an entry without a chain, as release 0.16 does."""
     row = {"id": f"e{number}", "time": at(number).ToMicroseconds()}
     statement = sa.text(
         "INSERT INTO audit_entries"

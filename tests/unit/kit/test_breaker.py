@@ -17,7 +17,7 @@ from tests.waiting import until
 
 
 class Hanging(health_pb2_grpc.HealthServicer):
-    """Answers no health check while it hangs."""
+    """Server that answers no health check while it hangs."""
 
     def __init__(self) -> None:
         self.go_on = asyncio.Event()

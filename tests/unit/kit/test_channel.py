@@ -129,7 +129,7 @@ async def test_a_restarted_peer_is_found_however_long_it_was_away() -> None:
 
 
 def test_a_lost_peer_is_looked_for_every_two_seconds_at_least() -> None:
-    """gRPC's own pause between two attempts grows to two minutes."""
+    """Check the reconnection: gRPC's own pause between two attempts grows to two minutes."""
     options = dict(channel._options("", 1))
     assert int(options["grpc.max_reconnect_backoff_ms"]) <= 2_000
 
@@ -151,7 +151,7 @@ async def test_calls_to_a_replica_that_stands_still_are_made_again_at_another_on
 
 
 def test_a_replica_that_stands_still_is_found_in_half_of_a_callers_ten_seconds() -> None:
-    """And no ping comes so early that a server takes it for an attack."""
+    """Check also that pings are not so frequent that a server closes the connection."""
     options = dict(channel._options("", 1))
     every, wait = options["grpc.keepalive_time_ms"], options["grpc.http2.ping_timeout_ms"]
     assert int(every) > server.LEAST_PING_MILLISECONDS
@@ -159,7 +159,7 @@ def test_a_replica_that_stands_still_is_found_in_half_of_a_callers_ten_seconds()
 
 
 async def test_answers_of_thirty_mebibytes_pass_and_larger_ones_do_not() -> None:
-    """Of requests each call says what it takes: test_limits.py."""
+    """Check answers only; test_limits.py checks the limit of each call's requests."""
     sizes = iter([30, 33])
 
     async def large() -> bytes:

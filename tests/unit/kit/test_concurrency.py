@@ -52,8 +52,8 @@ def test_the_limit_falls_to_a_quarter_at_most_and_never_falls_below_the_least() 
 
 
 def test_those_that_are_later_lower_it_further_and_none_twice() -> None:
-    """The first late call is never late by much: were it alone to count, a flood would be learned
-    of in small steps."""
+    """Check several late calls: the first one is only slightly late, so if it alone counted, the
+    limit would adapt to a flood in small steps."""
     clock = Seconds()
     made = ConcurrencyLimit(100, clock)
     began = under_way(made, 100)
@@ -157,10 +157,11 @@ def test_each_limit_is_shown() -> None:
 
 
 class Backend:
-    """Works on all that it was let begin at once, and shares its capacity evenly among them."""
+    """Backend that works on all accepted calls at once, and divides its capacity evenly among them.
+    """
 
     def __init__(self, capacity: float, given: float = 2.0) -> None:
-        """`capacity`: calls a second, whose callers give them `given` seconds."""
+        """Set `capacity`, calls a second, whose callers wait `given` seconds."""
         self.clock = Seconds()
         self.limits = ConcurrencyLimit(200, self.clock)
         self.refused = 0
@@ -174,7 +175,7 @@ class Backend:
         """What will be done when each is, and when it began; the oldest first."""
 
     def run(self, seconds: float, each_second: float) -> None:
-        """So many calls come, evenly."""
+        """Send this many calls a second, evenly spaced."""
         for _ in range(int(seconds * each_second)):
             try:
                 self._under_way.append((self._done + 1.0, self.limits.enter("anyone")))
@@ -226,7 +227,8 @@ def test_after_an_overload_nothing_is_refused_within_two_seconds() -> None:
 
 
 def test_without_a_limit_the_same_load_leaves_little_in_time() -> None:
-    """What the limit is held against: 200 at a time, of which a backend answers 50 a second."""
+    """Run the load without the limit, for comparison: 200 calls at once, at a capacity of 50 a
+    second."""
     backend = Backend(50)
     backend.limits._least = 200.0
     backend.run(seconds=30, each_second=250)

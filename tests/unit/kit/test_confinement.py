@@ -50,7 +50,7 @@ os.write(output, json.dumps([held, found]).encode())
 
 
 def confined(*layers: str) -> tuple[list[str], dict[str, str]]:
-    """What holds where the kernel has only some layers, and which attempts fail."""
+    """Return the active layers if the kernel lacks some, and the attempts that fail."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *layers], capture_output=True, check=True, timeout=SECONDS
     )
@@ -155,6 +155,6 @@ def test_what_a_kernel_lacks_stands_in_the_log_of_each_start(
 
 @pytest.mark.parametrize("layer", ["landlock", "seccomp"])
 def test_this_kernel_has_it(layer: str) -> None:
-    """Else the tests above say nothing."""
+    """Check that this kernel has the layer, else the tests above prove nothing."""
     assert layer in confined(layer)[0]
     assert Path("/proc/self/status").read_text().count("Seccomp:") == 1

@@ -39,7 +39,7 @@ async def test_what_is_answered_ahead_is_not_taken_for_the_next_photo_s(alone: D
 
 
 def _has_more(decoders: Decoders) -> bool:
-    """Whether the process said something that nobody asked."""
+    """Return whether the process sent unexpected data."""
     link = decoders._pool.all[0]._link
     assert link is not None
     try:

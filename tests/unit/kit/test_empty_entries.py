@@ -16,7 +16,7 @@ from tests.unit.kit.test_limits import refused, serving
 
 
 class Walk(entry_limits._Walk):
-    """One that says how many fields it looked at."""
+    """Walk that reports the number of visited fields."""
 
     def __init__(self, made: list[Walk], data: bytes, most: int) -> None:
         super().__init__(data, most)
@@ -34,8 +34,9 @@ class Walk(entry_limits._Walk):
 async def test_2_mib_of_empty_entries_reach_nobody(
     data: bytes, field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """0.5.6 took 247 MiB and 27 s for them, in which the loop did nothing else. They cost a few
-    copies of their bytes now, on both ends, and a look at one entry more than there may be."""
+    """Check the cost of empty entries: they took 247 MiB and 27 s in 0.5.6, which blocked the loop.
+    Now they cost a few copies of their bytes on both ends, and visits of one entry more than the
+    limit."""
     shop, walks = Shop(), list[Walk]()
     monkeypatch.setattr(entry_limits, "_Walk", partial(Walk, walks))
     async with serving(Binding.of(shop)) as address, channel.connect(address) as peer:

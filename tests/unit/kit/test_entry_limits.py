@@ -40,7 +40,7 @@ def test_what_comes_after_the_first_entry_too_many_is_not_looked_at() -> None:
 
 
 def test_two_mebibytes_of_empty_signals_cost_next_to_nothing() -> None:
-    """They cost 247 MiB and 27 s (0.5.6)."""
+    """Check the cost, which was 247 MiB and 27 s in 0.5.6."""
     data = EMPTY_SIGNAL * 2**20
     check(b"")  # what is made once
     tracemalloc.start()
@@ -100,7 +100,7 @@ def test_messages_within_messages_count_where_no_list_grows() -> None:
 
 
 def test_fields_that_are_no_lists_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Six million of them are 12 MiB, and seconds in which nobody else is answered."""
+    """Check six million fields, which are 12 MiB and would block other callers for seconds."""
     monkeypatch.setattr(entry_limits, "FIELDS", 10)
     check(b"\x08\x00" * 10)
     with pytest.raises(TooManyEntries, match="more than 10 fields"):

@@ -12,7 +12,7 @@ SHOP = Party("shop", "default")
 
 
 class Line:
-    """Tasks that wait for permits, and the order in which they were let in."""
+    """Tasks that wait for permits, and the order in which they got them."""
 
     def __init__(self, turns: FairSemaphore) -> None:
         self.turns = turns

@@ -132,7 +132,7 @@ async def test_work_that_had_ended_gives_its_turn_back_when_it_is_abandoned() ->
 
 
 async def test_work_that_never_began_gives_its_turn_back_and_does_not_begin_later() -> None:
-    """Its caller was cancelled while it waited for a thread."""
+    """Cancel the caller while it waits for a thread."""
     line = Line(1, 1)
     await line.come("a1", "b1")
     turn = line.held.pop("a1")

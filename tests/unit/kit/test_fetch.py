@@ -170,7 +170,7 @@ async def test_this_machine_is_refused_without_the_tests_own_parameter(web: Fake
 
 
 async def test_a_second_answer_of_the_name_server_counts_for_nothing(web: FakeWeb) -> None:
-    """DNS rebinding: the checked address is the one that is connected to."""
+    """Check DNS rebinding: the connection must use the checked address."""
     names = Names(photos_test=[["127.0.0.1"], ["10.0.0.1"]])
     assert await fetch(fetcher(web, names), web.url("/photo.jpg")) == PHOTO
     assert names.asked == ["photos.test"]

@@ -105,7 +105,8 @@ async def test_proxies_of_the_environment_are_not_used(
 
 
 async def test_each_file_has_a_connection_of_its_own(web: FakeWeb) -> None:
-    """Kept, one that was checked for one host could serve another host of the same address."""
+    """Check that no connection is reused: one checked for a host could serve another host of the
+    same address."""
     one = fetcher(web)
     for _ in range(3):
         await fetch(one, web.url("/photo.jpg"))

@@ -37,7 +37,7 @@ async def _ask_often(port: int) -> None:
 
 
 async def _ask(port: int) -> None:
-    """On a connection of its own."""
+    """Make a call on a connection of its own."""
     options = [("grpc.use_local_subchannel_pool", 1)]
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) as peer:
         call = peer.unary_unary("/test.Echo/Unary", None, None)
@@ -46,7 +46,7 @@ async def _ask(port: int) -> None:
 
 @pytest.mark.parametrize("service", ["gateway", "embedder", "retriever", "ranker"])
 def test_every_service_says_so_before_grpc_is_imported(service: str) -> None:
-    """gRPC reads it once."""
+    """Check the order of imports: gRPC reads the variable once."""
     asked = (
         f"import sys, os, {service}; assert 'grpc' not in sys.modules;"
         " print(os.environ['GRPC_ENABLE_FORK_SUPPORT'])"

@@ -8,7 +8,7 @@ from tests.waiting import until
 
 
 class Replicas:
-    """Answers that come after so many seconds, one after another; each stands for a replica."""
+    """Replicas that answer one after another, each after its seconds."""
 
     def __init__(self, *seconds: float) -> None:
         self._seconds = iter(seconds)
@@ -89,7 +89,7 @@ async def test_who_leaves_takes_both_requests_with_them() -> None:
 
 
 async def test_late_means_later_than_most() -> None:
-    """Of 2,000 calls that take 1 to 100 ms, all alike."""
+    """Check 2,000 calls with durations evenly from 1 to 100 ms."""
     times = [(number * 37 % 100 + 1) / 1000 for number in range(2_000)]
     now = 0.0
 

@@ -234,7 +234,8 @@ async def test_a_handler_is_cancelled_when_the_time_is_up() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_hop_passes_on_request_id_and_trace(kind: str) -> None:
-    """front → back: what the back server sees is what the front server's caller sent."""
+    """Call front → back, and check that the back server gets what the front server's caller sent.
+    """
 
     async def seen() -> bytes:
         carried = interceptors.outgoing_metadata()
@@ -327,7 +328,7 @@ async def test_handlers_registered_by_name_are_wrapped_too() -> None:
 
 async def test_what_a_call_that_failed_held_is_let_go_without_the_collector() -> None:
     class Held:
-        """Stands for a large request."""
+        """Placeholder for a large request."""
 
     left: list[weakref.ref[Held]] = []
 

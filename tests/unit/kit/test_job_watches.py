@@ -39,7 +39,7 @@ def job(job_id: str = "a", **changed: Any) -> Job:
 
 
 class Store:
-    """Stands for Jobs: counts what is read."""
+    """Fake of Jobs that counts reads."""
 
     def __init__(self, *jobs: Job) -> None:
         self.jobs = {each.id: each for each in jobs}
@@ -60,7 +60,7 @@ def served(store: Any) -> JobServicer:
 
 
 async def watched(servicer: JobServicer, job_id: str = "a", pause: float = 0) -> list[Any]:
-    """The states and counts that one watcher sees, which reads slowly if there is a pause."""
+    """Return the states and counts that one watcher gets, which reads slowly if `pause` is set."""
     seen = []
     async for message in servicer.WatchJob(pb.WatchJobRequest(job_id=f"shop/{job_id}"), CONTEXT):
         seen.append((message.state, message.done))

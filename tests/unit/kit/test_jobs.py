@@ -17,7 +17,7 @@ from tests.waiting import until
 
 @pytest.fixture(autouse=True)
 def caller() -> Iterator[None]:
-    """Nobody, whoever called in another test of this process."""
+    """Reset the caller, which another test of this process may have set."""
     token = access.caller.set(access.ANYONE)
     yield
     access.caller.reset(token)
@@ -30,7 +30,7 @@ def board(db: Database, clock: Clock) -> Jobs:
 
 @pytest.fixture
 def other(db: Database, clock: Clock) -> Jobs:
-    """What another worker's process has."""
+    """Return the jobs of another worker's process."""
     return Jobs(db, JOBS, clock=clock, max_attempts=3)
 
 

@@ -40,7 +40,7 @@ async def serving(
     settings: ServerSettings | None = None,
     **options: Any,
 ) -> AsyncIterator[str]:
-    """The address of a server with these settings."""
+    """Run a server with these settings. Yield its address."""
     running = await server.start(
         bindings or [binding(Echo())], settings or ServerSettings(**options), "limited", access
     )
@@ -67,7 +67,7 @@ async def is_alive(peer: grpc.aio.Channel) -> bool:
 
 
 def unsent(peer: grpc.aio.Channel, path: str = UNARY) -> Any:
-    """A call whose request never comes."""
+    """Return a call whose request never arrives."""
     return peer.stream_unary(path)()
 
 
@@ -294,7 +294,8 @@ async def test_checks_that_never_arrive_reject_no_other_check_of_their_address()
 
 
 def test_only_the_newest_checks_have_long_to_arrive() -> None:
-    """gRPC reads all of a message before its size is seen: 40 checks of 28 MiB took 3.4 GB."""
+    """Check the limit: gRPC reads a whole message before its size is known, and 40 checks of 28 MiB
+    took 3.4 GB."""
     ended: list[tuple[int, float]] = []
 
     async def read(reads: HealthReads, number: int) -> None:
@@ -341,7 +342,7 @@ async def test_a_compressed_request_is_refused_before_it_is_expanded() -> None:
 
 
 def named(name: str) -> tuple[tuple[str, str], ...]:
-    """The metadata by which a service names the caller behind its call."""
+    """Return the metadata by which a service names the caller behind its call."""
     return (("authorization", f"Bearer {KEY}"), (FOR, name))
 
 

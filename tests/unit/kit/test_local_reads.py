@@ -127,7 +127,7 @@ async def test_the_version_changes_exactly_when_any_process_commits(db: Database
 @pytest.mark.slow
 @only_sqlite
 async def test_what_is_kept_while_the_version_stays_is_never_old(db: Database) -> None:
-    """A reader that keeps what it read, against two processes that write all the while."""
+    """Run a reader with a cache beside two processes that write."""
     writers = [Writer(db), Writer(db)]
     done: set[str] = set()
 
@@ -206,7 +206,7 @@ def test_threads_take_turns_to_read_here(db: Database) -> None:
 
 @only_sqlite
 def test_a_file_opened_anew_has_another_version(db: Database) -> None:
-    """SQLite counts per connection: the same number may stand for another state."""
+    """Reopen the file: SQLite counts per connection, so equal numbers may mean different states."""
     before = db.version()
     with pytest.raises(StoreUnavailable):
         db.read_local(add)

@@ -15,7 +15,7 @@ from tests.waiting import SECONDS
 
 
 class Stream(io.StringIO):
-    """Counts how often it is written to."""
+    """Stream that counts its writes."""
 
     def __init__(self) -> None:
         super().__init__()

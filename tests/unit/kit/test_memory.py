@@ -21,7 +21,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def _faults(*, keep: bool) -> int:
-    """Pages that a process takes from the kernel for memory that it had before."""
+    """Return the page faults of a process for memory that it had before."""
     code = _TAKEN_AGAIN.format(keep=keep)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return int(done.stdout)

@@ -23,7 +23,7 @@ def db(tmp_path: Path) -> Iterator[Database]:
 
 
 def later(db: Database, *statements: str) -> None:
-    """What a later release does to a store."""
+    """Change a store as a later release does."""
     with db.engine.begin() as connection:
         for statement in (*statements, "UPDATE alembic_version SET version_num = '0003'"):
             connection.exec_driver_sql(statement)

@@ -49,8 +49,8 @@ async def test_a_pod_that_is_added_gets_its_share_once_connections_are_old() -> 
     ids=["service", "client without retries"],
 )
 async def test_no_call_fails_where_connections_end_all_the_time(connect: Connect) -> None:
-    """No call may be made twice: gRPC repeats only one that no server began. Without that
-    repetition some ten of these calls fail."""
+    """Make calls that may not be repeated by the client: gRPC only resends a call that no server
+    began. Without that, some ten of these calls fail."""
     async with pods(2, age=0.005) as shop, connect(shop.target) as peer:
         enough = asyncio.Event()
         async with asyncio.TaskGroup() as group:

@@ -32,7 +32,7 @@ EVENTS = event_service_pb2.DESCRIPTOR.services_by_name["EventService"].full_name
 
 
 def folder(path: Path, **keys: str) -> Path:
-    """Keys by the service at the other end, whose names have _ for -."""
+    """Return a folder of keys by the peer's name, with _ for -."""
     path.mkdir(exist_ok=True)
     for name, text in keys.items():
         (path / f"{name.replace('_', '-')}.key").write_text(text)
@@ -49,13 +49,13 @@ def to_embedder(path: Path, **more: Any) -> PeerCredentials:
 
 @pytest.fixture
 def theirs(tmp_path: Path) -> Path:
-    """The embedder's keys."""
+    """Return the embedder's keys."""
     return folder(tmp_path / "embedder", gateway=f"{OLD}\n", retriever_worker=f"{OTHER}\n")
 
 
 @pytest.fixture
 def ours(tmp_path: Path) -> Path:
-    """The gateway's."""
+    """Return the gateway's keys."""
     return folder(tmp_path / "gateway", embedder=f"{OLD}\n")
 
 
@@ -70,14 +70,14 @@ async def started(who: access.AccessPolicy, peek: Any = None) -> server.RunningS
 
 @pytest.fixture
 async def target(theirs: Path) -> AsyncIterator[str]:
-    """An embedder that knows its peers."""
+    """Run an embedder that authenticates peers. Yield its address."""
     running = await started(known(theirs).access())
     yield f"127.0.0.1:{running.port}"
     await running.stop()
 
 
 async def reason(target: str, peers: PeerCredentials, call: str = f"{EMBEDDING}/BatchEmbed") -> str:
-    """Why a call is refused; empty = it is not."""
+    """Return the reason of a rejected call; empty if it is accepted."""
     async with channel.connect(target, peers=peers) as peer:
         try:
             await peer.unary_unary(f"/{call}", None, None)(b"x", timeout=SECONDS)
@@ -114,7 +114,8 @@ async def test_the_key_of_one_service_is_not_sent_to_another(target: str, tmp_pa
 async def test_a_service_that_knows_a_key_can_not_call_others_by_it(
     ours: Path, theirs: Path, tmp_path: Path
 ) -> None:
-    """The embedder, taken over, has the gateway's key for the embedder, and tries it elsewhere."""
+    """Try the gateway's key for the embedder, which a compromised embedder has, on other services.
+    """
     ranker = folder(tmp_path / "ranker", gateway=NEW)
     folder(ours, ranker=NEW)
     running = await started(known(ranker).access())
@@ -127,7 +128,7 @@ async def test_a_service_that_knows_a_key_can_not_call_others_by_it(
 
 
 async def test_a_worker_is_not_believed_for_whom_it_calls(theirs: Path, tmp_path: Path) -> None:
-    """It calls for itself: another name would count for another's quotas."""
+    """Check that a worker can't name a caller, whose quotas its calls would use."""
 
     async def named() -> bytes:
         return access.caller.get().name.encode()
@@ -252,7 +253,7 @@ def test_a_key_for_all_services_needs_the_setting_that_allows_it(shared: dict[st
 async def test_during_an_upgrade_services_with_and_without_own_keys_know_one_another(
     ours: Path, theirs: Path, shared: dict[str, Any]
 ) -> None:
-    """Each step of docs/operate/upgrading.md: only the shared key, both, only own ones."""
+    """Check each step of docs/operate/upgrading.md: only the shared key, both, only own ones."""
     before = PeerCredentials.of(PeerSettings(**shared))
     callers = [before, to_embedder(ours, **shared), to_embedder(ours)]
     callees = [before, known(theirs, **shared), known(theirs)]

@@ -49,14 +49,14 @@ class Shop:
             )
 
     async def ask(self, seconds: float = 0) -> int:
-        """Who answers on a connection of its own."""
+        """Return the process that answers on a new connection."""
         options = [("grpc.use_local_subchannel_pool", 1)]
         async with grpc.aio.insecure_channel(f"127.0.0.1:{self.port}", options) as peer:
             call = peer.unary_unary(f"/{NAME}/Who", None, None)
             return int(await call(str(seconds).encode(), timeout=SECONDS, wait_for_ready=True))
 
     async def all_up(self, count: int = 2) -> set[int]:
-        """The ids of the processes, once so many have answered."""
+        """Return the ids of the processes, once this many have answered."""
         seen: set[int] = set()
 
         async def enough() -> bool:
@@ -67,7 +67,7 @@ class Shop:
         return seen & set(self.children())
 
     def scrape(self) -> str:
-        """The metrics of all of them."""
+        """Return the metrics of all processes."""
         address = f"http://127.0.0.1:{self.metrics_port}/metrics"
         with urllib.request.urlopen(address, timeout=SECONDS) as answer:
             return str(answer.read(), "utf-8")
@@ -114,7 +114,7 @@ async def test_two_processes_answer_on_one_port_and_are_counted_together(
 
 
 def folders(of: Path) -> list[Path]:
-    """Where the processes keep what they count."""
+    """Return the folders in which the processes keep their metrics."""
     return list(of.glob("sightline-metrics-*"))
 
 
@@ -157,7 +157,7 @@ async def test_a_process_that_can_not_start_ends_all(tmp_path: Path) -> None:
 
 @pytest.fixture
 async def heard_in_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Python 3.12 does it: that a process ended is heard when the loop comes to it."""
+    """Report ended processes in the event loop, as Python 3.12 does."""
     if sys.version_info < (3, 12):
         watcher = asyncio.PidfdChildWatcher()
         watcher.attach_loop(asyncio.get_running_loop())

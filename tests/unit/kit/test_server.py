@@ -119,7 +119,7 @@ async def test_a_channel_that_pings_while_it_is_idle_stays_connected() -> None:
 
 
 async def closed_by(port: int) -> asyncio.Task[bytes]:
-    """A connection that sends nothing; the task ends when the server closes it."""
+    """Open a connection that sends nothing; the task ends when the server closes it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
     async def read() -> bytes:

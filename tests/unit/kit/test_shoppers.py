@@ -69,7 +69,7 @@ def test_a_caller_of_no_shopper_sends_anonymous_requests_alone() -> None:
 
 
 def test_the_field_of_every_shopper_in_a_public_request_is_found() -> None:
-    """By the text of the descriptor, so that a field the check does not see fails here."""
+    """Search the descriptor's text, so that a field which the check misses fails here."""
     modules = (admin_service_pb2, recommendation_service_pb2, events)
     for service in (item for m in modules for item in m.DESCRIPTOR.services_by_name.values()):
         for method in service.methods:

@@ -342,10 +342,8 @@ def test_every_primary_code_of_sqlite_is_mapped_or_known_to_be_ours() -> None:
 
 
 def sqlite_primary_names() -> set[str]:
-    """Names of the result codes 1 to 28; a name of an extended code has a code above 255.
-
-    Python lists authorizer actions under the same prefix, with small numbers as well.
-    """
+    """Return the names of the result codes 1 to 28; a name of an extended code has a code above
+    255. Python lists authorizer actions with the same prefix and small numbers, too."""
     actions = r"SQLITE_(CREATE|DROP|ALTER|DBCONFIG|LIMIT)_|SQLITE_(ATTACH|DETACH|DELETE|INSERT"
     actions += r"|UPDATE|SELECT|READ|REINDEX|ANALYZE|PRAGMA|TRANSACTION|SAVEPOINT|FUNCTION"
     actions += r"|RECURSIVE|IGNORE|DENY|OK|DONE|ROW)$"

@@ -42,7 +42,7 @@ def peers_in(folder: Path, *names: str, **more: Any) -> PeerCredentials:
 
 
 def write(folder: Path, signer: trustme.CA, *names: str, **more: Any) -> Path:
-    """A certificate of a gateway."""
+    """Write a certificate of a gateway."""
     return certificates.write(folder, signer, *names, **{"uris": [GATEWAY], **more})
 
 
@@ -61,7 +61,7 @@ async def served(known: PeerCredentials, probe_port: int = 0) -> AsyncIterator[R
 
 @asynccontextmanager
 async def calling(running: RunningServer, known: PeerCredentials) -> AsyncIterator[Call]:
-    """Makes a call; the reason with which it is refused, empty = it is not."""
+    """Yield a call that returns the reason of its rejection; empty if it is accepted."""
     async with channel.connect(f"127.0.0.1:{running.port}", peers=known) as peer:
         method = peer.unary_unary(f"/{EMBEDDING}/Classify", None, None)
 
@@ -130,7 +130,8 @@ async def test_a_trust_domain_of_ones_own(tmp_path: Path) -> None:
 
 
 async def test_a_certificate_is_good_for_its_usage_alone(tmp_path: Path) -> None:
-    """As components/certificates of deploy/k8s issues them: a server's is shown by no caller."""
+    """Check certificates as components/certificates of deploy/k8s issues them: a caller can't use a
+    server's."""
     serving, calls = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
     embedder = peers_in(
         write(tmp_path / "embedder", OURS, uris=[certificates.named("embedder")], usage=serving)
@@ -172,7 +173,8 @@ async def test_key_and_certificate_are_both_asked_for_and_name_one_service(tmp_p
 async def test_during_an_upgrade_a_certificate_without_a_service_is_accepted(
     tmp_path: Path,
 ) -> None:
-    """One that all services shared, signed by the same authority; `peer_names` still holds."""
+    """Check a certificate that all services shared, signed by the same authority; `peer_names`
+    still holds."""
     former = peers_in(certificates.write(tmp_path / "former", OURS, "gateway", "ranker", uris=[]))
     ranker = peers_in(write(tmp_path / "ranker", OURS, uris=[RANKER]))
     folder = write(tmp_path / "ours", OURS)
@@ -202,7 +204,7 @@ async def test_certificates_change_while_both_run(
 
 
 def ends(file: str) -> datetime:
-    """The end of a peer's file, as the metric has it."""
+    """Return the expiry of a peer's certificate, as the metric reports it."""
     labels = {"side": "peers", "file": file}
     found = REGISTRY.get_sample_value("sightline_certificate_expiry_timestamp_seconds", labels)
     assert found is not None

@@ -53,7 +53,7 @@ def outcomes() -> dict[str, float]:
 async def chain(
     last: Callable[[], object] = lambda: None, admitting: access.AccessPolicy = access.OPEN
 ) -> AsyncIterator[tuple[grpc.aio.Channel, list[str]]]:
-    """front → back, and what the back one is sent as traceparent."""
+    """Run front → back. Yield a channel to front, and the values of traceparent that back gets."""
     seen: list[str] = []
 
     async def look() -> bytes:
@@ -96,7 +96,7 @@ async def ask(
 
 
 def line(spans: dict[str, Span]) -> list[Span]:
-    """Spans of which each is the parent of the next one."""
+    """Return the spans in order, each the parent of the next one."""
     below = {span.parent_id: span for span in spans.values()}
     found = [next(span for span in spans.values() if span.parent_id not in spans)]
     while found[-1].span_id in below:

@@ -25,7 +25,7 @@ def place(tmp_path: Path) -> Layout:
 
 
 def read(place: Layout, *programs: Program) -> ServerOptions:
-    """What supervisor itself reads in the rendered configuration."""
+    """Return what supervisor itself reads from the rendered configuration."""
     place.config.write_text(render(place, programs))
     options = ServerOptions()
     options.realize(["-c", str(place.config)], doc="")

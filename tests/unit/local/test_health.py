@@ -31,7 +31,8 @@ class Engine:
 
 
 def answers(probe: Probe) -> None:
-    """A probe waits for a second, which a busy machine may need for one look."""
+    """Wait until the probe answers: it waits for a second, which a busy machine may need for one
+    check."""
     asyncio.run(until(probe))
 
 

@@ -15,7 +15,7 @@ NEW_KEY = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=keys"
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with a certificate and its key, and what is to be kept."""
+    """Return a folder with a certificate, its key, and the files to back up."""
     made = [*NEW_KEY.split(), "-keyout", "keep.key", "-out", "keep.crt"]
     subprocess.run(made, cwd=tmp_path, check=True, capture_output=True)
     (tmp_path / "gateway").mkdir()

@@ -72,7 +72,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(data: Path) -> Iterator[Make]:
-    """Makes suites that are stopped at the end, whatever happened."""
+    """Yield a factory of suites that are stopped at the end in any case."""
     with ExitStack() as stack:
 
         def made(

@@ -15,7 +15,7 @@ MANY = 20_000
 
 
 def erlang_c(servers: int, load: float) -> float:
-    """The chance that a customer of M/M/c waits; `load` in erlangs."""
+    """Return the probability that a customer of M/M/c waits; `load` in erlangs."""
     terms = [load**k / math.factorial(k) for k in range(servers)]
     last = load**servers / math.factorial(servers) * servers / (servers - load)
     return last / (sum(terms) + last)
@@ -42,7 +42,7 @@ def test_waits_are_those_of_the_closed_formula(servers: int, load: float) -> Non
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_little_s_law(shared: bool) -> None:
-    """Calls under way on average = calls a second × how long each takes."""
+    """Check Little's law: mean calls in progress = calls a second × their duration."""
     env, random = simpy.Environment(), Random(3)
     machine = simpy.Resource(env, 1) if shared else None
     pod, area, counted = Pod(env, 1, machine=machine), [0.0], []

@@ -35,7 +35,7 @@ HELD = [ModelComparison("photo", 8, (58.0, 130.0, 160.0), (53.0, 140.0, 280.0))]
 
 
 def grouped(**changes: object) -> dict[tuple[str, str], list[SimulationRun]]:
-    """Two seeds of each load and policy."""
+    """Return two seeds of each load and policy."""
     some = replace(RUN, **changes)  # type: ignore[arg-type]
     names = ("signals", "CPU 60%", "fixed, by peak", "fixed, by mean")
     return {

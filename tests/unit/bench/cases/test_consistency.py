@@ -26,7 +26,7 @@ def test_lag_and_offers_are_goals() -> None:
 
 
 def test_a_bench_that_fell_behind_says_so() -> None:
-    """The writes came more slowly then than the goal speaks of."""
+    """Check the warning: late writes come more slowly than the goal assumes."""
     assert consistency.result([found()]).warnings == ()
     (warning,) = consistency.result([found(late=0.8)]).warnings
     assert "0.8 s late" in warning

@@ -21,14 +21,16 @@ KNOWN = frozenset({APPLE, PEAR})
 
 
 def photo(chance: float, *, own: CategoryPath = APPLE, unknown: bool = False) -> Judged:
-    """A photo that is of an apple by this chance, or else of a pear, of a product in `own`."""
+    """Return a photo that shows an apple with this probability, else a pear, of a product in `own`.
+    """
     guesses = CategoryGuess(APPLE, chance), CategoryGuess(PEAR, 1 - chance)
     wrong = (PEAR,) if own == APPLE else (APPLE,)
     return Judged(own, wrong, Classification(guesses, 0.0), unknown, KNOWN, "scene", "product")
 
 
 def labelled(categories: Sequence[CategoryPath], catalog: Sequence[int] = ()) -> Labelled:
-    """Photos with one view: of an apple [1, 0], of a pear [0, 1], of anything else [-1, -1]."""
+    """Return photos with one view: of an apple [1, 0], of a pear [0, 1], of anything else [-1, -1].
+    """
     looks: dict[CategoryPath, tuple[int, int]] = {APPLE: (1, 0), PEAR: (0, 1)}
     return Labelled(
         features=np.array([[looks.get(each, (-1, -1))] for each in categories], np.float32),
@@ -43,7 +45,7 @@ def labelled(categories: Sequence[CategoryPath], catalog: Sequence[int] = ()) ->
 
 @pytest.fixture
 def fitted() -> FittedSpace:
-    """A head that separates apples from pears."""
+    """Return a head that separates apples from pears."""
     head = CategoryHead(
         (APPLE, PEAR), 20 * np.eye(2, dtype=np.float32), np.zeros(2, np.float32), 5.0
     )

@@ -22,7 +22,7 @@ DRAW = np.random.default_rng(3)
 
 
 def case(spread: float) -> MatchCase:
-    """Products in directions of their own, and photos about each, the wider the more spread."""
+    """Return products in separate directions, and photos around each, at a distance by `spread`."""
     middles = DRAW.standard_normal((PRODUCTS, 32))
 
     def photos() -> Floats:

@@ -10,7 +10,7 @@ from embedder.domain.fitted import unit
 
 @pytest.fixture(scope="module")
 def shelf() -> Shelf:
-    """Twelve products of each of three kinds, around directions that are far apart."""
+    """Return twelve products of each of three kinds, around distant directions."""
     draw = np.random.default_rng(0)
     middles = np.repeat(np.eye(3, 8, dtype=np.float32), 12, axis=0)
     noise = 0.3 * draw.standard_normal((36, 8)).astype(np.float32)

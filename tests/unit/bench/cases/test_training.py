@@ -8,7 +8,7 @@ from ranker.learning.training.subject import subject_of
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shop and a number of rounds that take no time, without processes of their own."""
+    """Set a shop and a number of rounds that take no time, and train in this process."""
     for name, value in {"PRODUCTS": 40, "SHOPPERS": 30, "EVENTS": 400, "ROUNDS": 2}.items():
         monkeypatch.setattr(training, name, value)
     monkeypatch.setattr(training, "_apart", training._train)

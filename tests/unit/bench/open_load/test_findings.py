@@ -21,7 +21,7 @@ ONE = Curve([(0, 100), (10, 100)])
 
 
 def sent(*ends: tuple[str, float, float]) -> Sent:
-    """Ends with their seconds, and how late they were sent."""
+    """Return outcomes with their seconds, and how late they were sent."""
     made = Sent()
     for number, (end, seconds, late) in enumerate(ends):
         made.add(number / 100, late, seconds, end)

@@ -12,7 +12,7 @@ from tests.fakes import features
 
 
 def random_fit(*, head: bool = True, seed: int = 1) -> FittedSpace:
-    """Some map of the fake features model, with a kind apart from the other."""
+    """Return a random map of the fake features model that differs by kind of photo."""
     random = np.random.default_rng(seed)
 
     def floats(*shape: int) -> Floats:

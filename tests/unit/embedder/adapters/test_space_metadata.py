@@ -62,7 +62,7 @@ async def test_a_damaged_space_is_logged_once_until_its_file_is_another(
     shelf = shelf_of(tmp_path)
 
     async def reported() -> int:
-        """How often it was logged while the folder was read twice."""
+        """Return how often it was logged while the folder was read twice."""
         assert [*await shelf.spaces("wine"), *await shelf.spaces("beer")] == []
         return capsys.readouterr().out.count("space ignored")
 

@@ -24,7 +24,7 @@ BLOCKS = {
 
 
 def seen(seed: int, views: int = 2) -> Positions:
-    """What a backbone sees, with the features that it makes of it."""
+    """Return a backbone's feature maps and the features made of them."""
     random = np.random.default_rng(seed)
     maps = {
         name: (random.normal(size=(views, count, SIDES[name], SIDES[name]))).astype(np.float32)
@@ -49,7 +49,7 @@ def fitted(seed: int) -> FittedSpace:
 
 
 def searched(positions: Positions, space: FittedSpace | None, kind: int) -> Floats:
-    """The vector that is indexed: the mean of the views' unit vectors, at unit length."""
+    """Return the indexed vector: the mean of the views' unit vectors, at unit length."""
     if space is None:
         vectors = unit(positions.maps["head"].mean(axis=(2, 3)))
     else:

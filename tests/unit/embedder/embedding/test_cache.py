@@ -16,7 +16,7 @@ SIZE = 5 * 2**10
 
 
 class Maker:
-    """Makes embeddings on demand, and counts."""
+    """Maker of embeddings on demand that counts its calls."""
 
     def __init__(self) -> None:
         self.made = 0

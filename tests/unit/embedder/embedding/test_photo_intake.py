@@ -47,7 +47,7 @@ def intake(decoders: FakeDecoders) -> PhotoIntake:
 
 
 async def seen(intake: PhotoIntake, data: bytes, stages: Stages) -> Pixels:
-    """The pixels of a photo's one view."""
+    """Return the pixels of a photo's only view."""
     (view,) = (await intake.see(data, RECIPE, PhotoView(), stages, "default")).pixels
     return view
 
@@ -200,7 +200,7 @@ async def test_real_processes_give_the_same_pixels_and_the_same_refusals(
 
 
 async def outcome(intake: PhotoIntake, data: bytes) -> object:
-    """The pixels of a photo, or why it has none."""
+    """Return the pixels of a photo, or the error."""
     try:
         return (await seen(intake, data, Stages("test"))).tobytes()
     except (PhotoUndecodable, PhotoTooLarge) as error:
@@ -260,7 +260,7 @@ async def test_a_large_photo_can_do_with_the_memory_that_its_header_asks_for(
 
 
 async def test_a_tiny_file_of_a_large_photo_is_held_to_what_its_header_asks_for() -> None:
-    """An AVIF of 1.5 KB took 1,141 MiB, in each of two processes (0.5.6)."""
+    """Check an AVIF of 1.5 KB that took 1,141 MiB in each of two processes in 0.5.6."""
     tiny = claiming("AVIF", 7_000, 7_000)
     assert len(tiny) < 1_500
     with pytest.raises(MemoryNeededError) as caught:

@@ -17,7 +17,7 @@ def of(*megapixels: int, camera: Camera = Camera.SHOPPER) -> list[Item]:
 async def embedded(
     *items: Item, fetch: FakeFetch | None = None
 ) -> tuple[list[str], FakeIntake, list[object]]:
-    """The reasons of the outcomes, what was decoded, and the outcomes."""
+    """Return the reasons of the outcomes, the intake with the decoded photos, and the outcomes."""
     intake = FakeIntake()
     embedder = embedder_of(FakeInference(), intake=intake, fetch=fetch, most_pixels=MOST)
     outcomes = await run(embedder, items)

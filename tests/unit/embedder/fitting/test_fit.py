@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 def alike(found: Floats, data: Labelled) -> float:
-    """How often the photo next to one shows the same product."""
+    """Return the share of photos whose nearest photo shows the same product."""
     near = found @ found.T
     np.fill_diagonal(near, -2)
     names = np.array(data.products)

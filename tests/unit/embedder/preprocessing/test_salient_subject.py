@@ -16,7 +16,7 @@ TOLERANCE = 0.06
 def scene(
     *boxes: tuple[float, float, float, float], size: tuple[int, int] = (640, 480)
 ) -> Image.Image:
-    """Red things on a light ground that darkens downwards, with noise as phones make it."""
+    """Return red objects on a light background that darkens downwards, with a phone's noise."""
     width, height = size
     shade = np.linspace(235, 205, height)[:, None, None] * np.ones((1, width, 3))
     image = Image.fromarray(shade.astype(np.uint8))

@@ -15,7 +15,7 @@ SIDE = 224
 
 
 def photo(seed: int = 0) -> Pixels:
-    """Even areas of many colours with the noise of a phone at night."""
+    """Return even areas of many colours with the noise of a phone at night."""
     generator = np.random.default_rng(seed)
     tiles = generator.integers(60, 190, (8, 8, 3)).repeat(SIDE // 8, 0).repeat(SIDE // 8, 1)
     noise = generator.normal(0, 8, (SIDE, SIDE, 3))

@@ -45,12 +45,13 @@ def inference() -> FakeInference:
 
 
 def comparison(embedder: ItemEmbedder) -> PhotoComparer:
-    """Nothing here compares: tests/wire/test_embedder_triton.py does."""
+    """Return a comparer that is never called: tests/wire/test_embedder_triton.py tests comparisons.
+    """
     return PhotoComparer(embedder, lambda model: FakeInference(), lambda model: nullcontext())
 
 
 class WatchedQueues(ModelQueues):
-    """Queues that remember who came."""
+    """Queues that record their items."""
 
     def __init__(self) -> None:
         super().__init__(99)
@@ -201,7 +202,7 @@ APPLE, MILK = ("Fruit", "Apple"), ("Dairy", "Milk")
 
 @pytest.fixture
 def headed() -> EmbeddingServicer:
-    """Serves one model with a head, in place of a fitted one."""
+    """Return a servicer of one model with a head, in place of a fitted one."""
     HEADED.given.clear()
     embedder = embedder_of(HEADED, names=FakeNames([APPLE, MILK]))
     return EmbeddingServicer(

@@ -167,7 +167,7 @@ async def test_a_model_server_that_is_away_fails_all_who_wait_for_it(
 
 
 class Choosy(FakeInference):
-    """Breaks when a black picture is among what it is given."""
+    """Inference that fails if its input contains a black picture."""
 
     async def infer(self, inputs: Tensors) -> Inferred:
         found = await super().infer(inputs)
@@ -204,7 +204,7 @@ async def test_an_answer_of_too_few_rows_is_nobody_s(inference: FakeInference) -
 
 
 class Timed(FakeInference):
-    """Remembers how much time it was given."""
+    """Inference that records its deadline."""
 
     left: list[float | None]
 

@@ -53,7 +53,7 @@ def clock() -> Clock:
 
 @dataclass
 class Flaky(FakeInference):
-    """Fails so many times, then answers."""
+    """Inference that fails a number of times, then answers."""
 
     failures: list[ServiceError] = field(default_factory=list)
     asked: int = 0

@@ -71,7 +71,7 @@ class Bench:
 
 
 def labelled(count: int = 24) -> list[FitPhoto]:
-    """Photos of six products in two categories, of both cameras."""
+    """Return photos of six products in two categories, of both cameras."""
     return [
         FitPhoto(
             photo(32, 32, seed),

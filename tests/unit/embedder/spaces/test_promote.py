@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two candidates, one of them not proven better."""
+    """Return a folder with two candidates, one of them not proven better."""
     root = tmp_path_factory.mktemp("fitted")
     bench = Bench(root)
 

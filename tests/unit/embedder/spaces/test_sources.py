@@ -17,7 +17,7 @@ NAME = "tiny_features"
 
 
 class Server:
-    """Remembers what it was asked."""
+    """Model server that records its calls."""
 
     def __init__(self) -> None:
         self.models: set[str] = set()

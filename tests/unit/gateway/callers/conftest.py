@@ -10,7 +10,7 @@ WriteKeys = Callable[..., Path]
 
 
 def entry(name: str, token: str, roles: str, catalogs: str = '["default"]', more: str = "") -> str:
-    """A key as the file has it."""
+    """Return a key's entry in the file."""
     digest = hashlib.sha256(token.encode()).hexdigest()
     return (
         f'[[keys]]\nname = "{name}"\nsha256 = "{digest}"\nroles = {roles}\n'

@@ -21,7 +21,7 @@ Ports = tuple[grpc.aio.Channel, grpc.aio.Channel]
 
 @pytest.fixture
 async def ports(path) -> AsyncIterator[Ports]:
-    """The public one and the administrative one of a gateway."""
+    """Yield a gateway's public and administrative ports."""
     path.write_text(
         entry("all", "all", str([role.value for role in Role]))
         + entry("shop", "shop", '["events"]')

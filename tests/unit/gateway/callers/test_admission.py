@@ -53,7 +53,7 @@ BY_NAME = dict(zip(NAMES, methods(), strict=True))
 
 @pytest.fixture
 def keys(path: Path) -> Path:
-    """A caller for each role, and one with all roles in another catalog."""
+    """Return a file with a key for each role, and one with all roles in another catalog."""
     every = str([role.value for role in Role])
     path.write_text(
         "".join(entry(role, role, f'["{role}"]') for role in Role)
@@ -74,7 +74,7 @@ async def gateway(keys: Path) -> AsyncIterator[grpc.aio.Channel]:
 
 
 async def asked(channel: grpc.aio.Channel, name: str, token: str | None, **fields: str) -> Any:
-    """What a call is refused with; None = it is not."""
+    """Return the reason of a rejected call; None if it is accepted."""
     method = BY_NAME[name]
     make = channel.unary_stream if method.server_streaming else channel.unary_unary
     request = message_factory.GetMessageClass(method.input_type)(**fields)

@@ -30,7 +30,7 @@ def keys(path: Path) -> Path:
 
 @asynccontextmanager
 async def gateway(keys: Path, folder: Path, *, asks: bool) -> AsyncIterator[list[int]]:
-    """Its ports. `asks`: callers have to show a certificate."""
+    """Run a gateway. Yield its ports. `asks`: callers need a certificate."""
     settings = GatewaySettings(
         port=0,
         admin_port=free_port(),
@@ -49,7 +49,8 @@ async def gateway(keys: Path, folder: Path, *, asks: bool) -> AsyncIterator[list
 
 
 def caller(port: int, folder: Path, *, shows: bool) -> grpc.aio.Channel:
-    """Who believes the authority of a folder and, with `shows`, shows its certificate."""
+    """Return a channel that trusts the authority of a folder and, with `shows`, sends its
+    certificate."""
     read = {name: (folder / name).read_bytes() for name in ("ca.crt", "tls.key", "tls.crt")}
     own = (read["tls.key"], read["tls.crt"]) if shows else (None, None)
     credentials = grpc.ssl_channel_credentials(read["ca.crt"], *own)

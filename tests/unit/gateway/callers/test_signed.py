@@ -26,7 +26,7 @@ CLAIMS = Claims("https://id.shop.example", "sightline")
 
 
 def public(key: Any, kid: str, algorithm: type[Any]) -> dict[str, Any]:
-    """A public key as JWKS lists it."""
+    """Return a public key as JWKS lists it."""
     return {**json.loads(algorithm.to_jwk(key.public_key())), "kid": kid, "use": "sig"}
 
 
@@ -99,7 +99,7 @@ def test_a_bad_token_is_nobodys(token: str) -> None:
 
 
 def test_a_public_key_signs_nothing() -> None:
-    """The classic confusion: HMAC with the public key's bytes, which anyone can compute."""
+    """Check algorithm confusion: HMAC with the public key's bytes, which anyone can compute."""
     der = RSA.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     body = signed().split(".")[1]
     head = jwt.utils.base64url_encode(b'{"alg":"HS256","kid":"r","typ":"JWT"}').decode()

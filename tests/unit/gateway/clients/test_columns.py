@@ -18,7 +18,7 @@ NUMBERS = (*UNKNOWN, "image_hashes", "create_time_micros", "availabilities")
 
 
 def said(message, name, row):
-    """What columns say of the product in a row."""
+    """Return the values that columns have for the product in a row."""
     column = getattr(message, name)
     if len(column):
         return str(column[row])
@@ -29,7 +29,7 @@ def said(message, name, row):
 
 @st.composite
 def messages(draw, prefix="p"):
-    """Columns, of which some are not known."""
+    """Draw columns, some of them unknown."""
     count = draw(st.integers(1, 6))
     message = candidate_pb2.CandidateColumns(product_ids=[f"{prefix}{row}" for row in range(count)])
     for name in NAMES[1:]:
@@ -52,7 +52,7 @@ def messages(draw, prefix="p"):
 
 @st.composite
 def picks(draw):
-    """Several columns, and rows of each, rising."""
+    """Draw several columns, and ascending rows of each."""
     parts = []
     for number in range(draw(st.integers(1, 3))):
         message = draw(messages(prefix=f"{number}-"))
@@ -134,7 +134,7 @@ def test_an_order_comes_back_as_it_was_packed():
 
 
 def test_branches_are_known_by_their_names():
-    """Another release may know others, in another order."""
+    """Check a release that has other branches, in another order."""
     message = answer_service_pb2.AnsweredColumns(
         product_ids=["a"],
         raw_scores=b"\0" * 8,

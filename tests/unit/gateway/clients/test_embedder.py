@@ -18,7 +18,7 @@ from sightline.embedder.v1 import embedding_service_pb2 as pb
 
 
 class Ledger(CallerUsage):
-    """Takes down what is spent."""
+    """Recorder of spent amounts."""
 
     def __init__(self) -> None:
         super().__init__({}, 1.0, lambda: 0.0)
@@ -32,7 +32,7 @@ class Ledger(CallerUsage):
 
 
 class Answering(PeerCaller):
-    """Makes no call: each is answered so."""
+    """Stub that makes no call and returns a fixed answer."""
 
     def __init__(self, answer: pb.BatchEmbedResponse) -> None:
         super().__init__(Peer.EMBEDDER, reserve=0.0, longest=1.0)
@@ -43,7 +43,7 @@ class Answering(PeerCaller):
 
 
 class Failing(PeerCaller):
-    """Makes no call: each ends so."""
+    """Stub that makes no call and raises a fixed error."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(Peer.EMBEDDER, reserve=0.0, longest=1.0)

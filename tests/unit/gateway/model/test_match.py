@@ -30,7 +30,8 @@ LEARNED = Thresholds(refuse=0.05)
 
 
 def near(cosine: float, branch: Branch = Branch.VISUAL, *, negative: bool = False) -> CandidateList:
-    """A list whose nearest product is not its first one, as its order is not what is asked."""
+    """Return a list whose nearest product is not its first one, as similarity does not decide its
+    order."""
     return CandidateList(
         branch, 1.0, columns("far", "near"), [cosine - 0.1, cosine], negative=negative
     )

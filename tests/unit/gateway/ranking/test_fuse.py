@@ -34,7 +34,7 @@ def named_by_signals(candidates) -> bool:
 
 
 def by_id(candidates, column) -> dict:
-    """A column of the candidates, by product."""
+    """Return a column of the candidates by product."""
     return dict(zip(candidates.columns.product_ids, column, strict=True))
 
 
@@ -233,7 +233,7 @@ SIMILAR = st.sampled_from([-0.5, 0.0, 0.25, 0.5, 0.5000001, 0.75, 1.0]) | st.flo
 
 @st.composite
 def listings(draw):
-    """Lists as the branches make them: with ties, negatives, words, photos and gaps."""
+    """Draw lists as the branches make them: with ties, negatives, words, photos and gaps."""
     branch = draw(st.sampled_from(list(Branch)))
     similar = branch in SIMILARITY_BRANCHES and draw(st.integers(0, 5)) > 0
     ids = draw(st.lists(st.sampled_from(IDS), unique=True, max_size=len(IDS)))

@@ -27,7 +27,8 @@ def groups(answer) -> dict[str, tuple[str, ...]]:
 
 @pytest.fixture
 def shop() -> Shop:
-    """The photo is near to p3, p1, p4, p2; the shopper's taste names p5 and p6."""
+    """Return a shop where the photo is near to p3, p1, p4, p2, and the shopper's candidates are p5
+    and p6."""
     made = shop_with_photo()
     made.ranker.generated["ann"] = (NominationBasis.LONG_TERM, ("p5", "p6"))
     return made
@@ -127,7 +128,7 @@ def found(
     collapsed: Sequence[Sequence[str]] = (),
     **known: dict[str, object],
 ) -> FusedCandidates:
-    """Candidates a to e with what is known of some, near to the query's own product."""
+    """Return candidates a to e, some with hashes or parents, near the query's own product."""
     ids = (*IDS, "e")
     made = replace(
         columns(*ids),
@@ -141,7 +142,7 @@ def found(
 
 
 def variant(parent: str) -> ProductColumns:
-    """The query's own product, whose photo's hash is not known."""
+    """Return the query's own product, without a known hash of its photo."""
     return replace(columns("own"), parent_ids=[parent], image_hashes=[])
 
 

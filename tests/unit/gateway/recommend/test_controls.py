@@ -56,7 +56,7 @@ def outcomes(answer) -> list[tuple[str, str, str]]:
 
 
 def by_control(answer) -> list[int]:
-    """How many places controls moved each result."""
+    """Return the number of places that controls moved each result."""
     control = MoveCause.CONTROL
     return [
         sum(move.places for move in item.moves if move.cause == control) for item in answer.results
@@ -320,7 +320,7 @@ async def test_a_pin_where_its_product_stands_already_moves_nothing():
 
 
 def fused(*given: Control) -> FusedCandidates:
-    """Three products under these controls."""
+    """Return three products under these controls."""
     return FusedCandidates(
         columns=columns("a", "b", "c"),
         fused=(3.0, 2.0, 1.0),

@@ -22,7 +22,7 @@ NUMBERS = 8
 
 
 async def shop_and_token() -> tuple[Shop, str]:
-    """A shop that answered p3 and p1, and the answer's token."""
+    """Return a shop that answered p3 and p1, and the answer's token."""
     shop = shop_with_photo()
     token = (await recommend(by_photo(page_size=2), shop.deps)).attribution_token
     ((_, record),) = shop.ranker.records.items()

@@ -27,7 +27,7 @@ CHANGED = replace(
 
 
 async def shop_with_answers(count: int = 2) -> Shop:
-    """A shop that answered p3, p1, p4 and p2 to some."""
+    """Return a shop that answered p3, p1, p4 and p2 to `count` requests."""
     shop = shop_with_photo()
     for _ in range(count):
         await recommend(by_photo(page_size=2), shop.deps)

@@ -25,7 +25,8 @@ def by_text(*more: Signal) -> RequestQuery:
 
 
 def shop_with_words() -> Shop:
-    """A shop where the text is near to p1 and p2 by meaning, and p3 and p1 have its words."""
+    """Return a shop where p1 and p2 are near to the text by meaning, and p3 and p1 have its words.
+    """
     shop = Shop()
     shop.retriever.nearest[TEXT] = {"p1": 0.5, "p2": 0.4}
     shop.retriever.words_of["a red wine"] = {"p3": 0.8, "p1": 0.6}
@@ -136,7 +137,7 @@ async def test_each_list_of_a_text_has_its_verdict():
 
 
 def shop_that_takes_texts(version: str = "f1") -> Shop:
-    """A shop whose visual space was fitted with titles."""
+    """Return a shop whose visual space was fitted with titles."""
     shop = shop_with_words()
     shop.embedder.served, shop.embedder.take_texts = ("v1", version), (version,)
     shop.retriever.active = [SpaceVersion(space="visual", version=version, generation="g2")]
@@ -144,7 +145,7 @@ def shop_that_takes_texts(version: str = "f1") -> Shop:
 
 
 def asked(shop: Shop) -> list[str]:
-    """Versions that texts were embedded with, in the order asked."""
+    """Return the versions that texts were embedded with, in order."""
     return shop.embedder.versions
 
 

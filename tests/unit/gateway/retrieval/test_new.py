@@ -20,7 +20,7 @@ EXPLORING = Diversity(exploration_places=(2,), exploration_days=10)
 
 
 def exploring(shop: Shop, *young: str) -> Shop:
-    """A scene with an exploration place; only these products are younger than ten days."""
+    """Return a scene with an exploration place; only these products are younger than ten days."""
     shop.scene(lambda scene: replace(scene, diversity=EXPLORING))
     now = begin(RequestQuery(), shop.deps).time_micros
     ages = {item: 5 if item in young else 20 for item in shop.retriever.record}

@@ -28,7 +28,7 @@ def vector(version):
 
 @pytest.fixture
 def shop():
-    """Ranker: model m2, and m1 before it. The index holds the products of m1."""
+    """Return a shop whose ranker serves m2 after m1, and whose index has the products of m1."""
     made = Shop()
     made.ranker.vectors = (vector("m2"), vector("m1"))
     made.ranker.generated["ann"] = (NominationBasis.SESSION, ("p7",))

@@ -44,12 +44,12 @@ def shop():
 
 
 def ranked(shop: Shop):
-    """What the ranker was asked to order last."""
+    """Return the ranker's last ranking request."""
     return [what for name, what in shop.ranker.calls if name == "rank"][-1]
 
 
 def scores(shop: Shop, part: str) -> dict[str, float]:
-    """Of the candidates that have one, by product."""
+    """Return the part's scores by product, for candidates that have it."""
     order = ranked(shop)
     values = {**order.candidates.similarities, **order.signals}[part]
     pairs = zip(order.candidates.columns.product_ids, values, strict=True)

@@ -14,7 +14,7 @@ NEW = SpaceVersion(space="visual", version="v2", generation="g2")
 
 
 def rolled_out(*active: SpaceVersion) -> Shop:
-    """A shop whose embedder serves two versions, the old one by default."""
+    """Return a shop whose embedder serves two versions, the old one by default."""
     shop = shop_with_photo()
     shop.embedder.served = ("v1", "v2")
     shop.retriever.active = list(active)

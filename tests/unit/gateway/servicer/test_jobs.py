@@ -31,7 +31,7 @@ class Owner:
         return ALL[request.job_id]
 
     async def ListJobs(self, request: pb.ListJobsRequest) -> pb.ListJobsResponse:
-        """Lists all kinds, as a service of 0.15 does."""
+        """List all kinds, as a service of 0.15 does."""
         return pb.ListJobsResponse(jobs=sorted(ALL.values(), key=lambda job: job.job_id)[::-1])
 
     async def WatchJob(self, request: pb.WatchJobRequest) -> AsyncIterator[job_pb2.Job]:
@@ -39,7 +39,7 @@ class Owner:
 
 
 class Calls:
-    """Calls a stub's method at once."""
+    """Caller that calls a stub's method at once."""
 
     async def call(self, method: Any, request: Any) -> Any:
         return await method(request)

@@ -73,7 +73,7 @@ class FakeCall:
 
 
 class FakeChannel:
-    """Notes what is sent through it and answers with `content`, an empty message."""
+    """Channel that records its calls and answers with `content`, an empty message."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, bytes]] = []
@@ -95,7 +95,7 @@ def channels() -> dict[Peer, FakeChannel]:
 
 
 def served(channels: dict[Peer, Any], once: FakeChannel | None = None) -> dict[str, Any]:
-    """The public servicers, by service. `once`: the way without retries."""
+    """Return the public servicers by service. `once`: the transport without retries."""
     ways = {
         peer: (channel, PeerCaller(peer, reserve=0.0, longest=1.0))
         for peer, channel in channels.items()
@@ -122,7 +122,7 @@ def served(channels: dict[Peer, Any], once: FakeChannel | None = None) -> dict[s
 
 
 def request_of(method: MethodDescriptor, **fields: str) -> Any:
-    """A request with an entry in each list."""
+    """Return a request with an entry in each list."""
     request = GetMessageClass(method.input_type)(**fields)
     for item in lists(method):
         entries = getattr(request, item.name)
@@ -142,7 +142,7 @@ def peers_method(route: PublicRoute) -> MethodDescriptor:
 
 
 def shape(message: Descriptor) -> Any:
-    """What decides how a message is written: its fields, and those of the messages in them."""
+    """Return the wire form of a message: its fields, and those of the messages in them."""
     return {item.number: field_shape(item) for item in message.fields}
 
 

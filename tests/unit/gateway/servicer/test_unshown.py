@@ -17,7 +17,7 @@ from sightline.retriever.v1 import product_service_pb2 as retriever_pb
 
 
 class Retriever:
-    """Notes what it is asked."""
+    """Retriever that records its calls."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []

@@ -41,7 +41,7 @@ def opened(folder: Path, keeper: Keeper, clock: Clock, text: str = GOOD) -> Runn
 
 
 async def arms(experiments: RunningExperiments) -> list[tuple[str, tuple[str, ...]]]:
-    """What answers each unit, once what was begun is done."""
+    """Return the arms of each unit, once background tasks have ended."""
     experiments.answering(UNITS[0], NOW)
     if experiments._task is not None:
         await experiments._task

@@ -162,7 +162,7 @@ OTHERS = tuple(replace(each, id="2") for each in (USER, VISITOR))
     ],
 )
 def test_an_event_is_joined_to_an_answer_of_its_own_shopper(whose, shopper, joined):
-    """A visitor may have logged in since the answer."""
+    """Check also a visitor who has logged in since the answer."""
     said = replace(SAID, shopper=mark_of(whose, "default", RING))
     token = attribution_token(said, RING, END)
     expected = ("a1", Attributed.NAMED) if joined else ("", Attributed.OTHER_SHOPPER)
