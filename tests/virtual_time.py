@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 class _Selector(selectors.SelectSelector):
-    """Moves the clock where another selector waits."""
+    """Selector that moves the clock instead of waiting."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from tests.stores import NewStore
 
 @pytest.fixture
 def db(new_store: NewStore) -> Iterator[Database]:
-    """An empty record, on each engine."""
+    """Yield an empty record, on each engine."""
     made = Database(new_store(MIGRATIONS, "ranker.db"), migrations=MIGRATIONS)
     yield made
     made.close()

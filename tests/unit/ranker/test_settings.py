@@ -35,7 +35,7 @@ def test_server_worker_and_training_read_the_same_record_and_store(
 
 
 def recipe(folder: Path, text: str) -> str:
-    """A file with a recipe."""
+    """Return a file with a recipe."""
     (folder / "recipe.toml").write_text(text)
     return str(folder / "recipe.toml")
 

@@ -37,7 +37,7 @@ NIGHT, HEALTH = "nightly training failed", "unheard: feedback check failed"
 async def test_what_is_turned_off_is_not_looked_at(
     tmp_path: Path, settings: dict[str, Any], others: list[str]
 ) -> None:
-    """And a loop that takes any time is not waited for by whoever asks whether loops go on."""
+    """Check also that liveness does not wait for a loop that takes long."""
     given = WorkerSettings(export_store=str(tmp_path), **settings)
     found, heard = [], []
     for loop in loops(given, Mock(), asyncio.Event()):
@@ -54,7 +54,7 @@ async def test_what_is_turned_off_is_not_looked_at(
 @pytest.mark.parametrize("days", [30, 0])
 @each_engine
 async def test_jobs_that_ended_long_ago_go(tmp_path: Path, db: Database, days: int) -> None:
-    """By the loops that sweep, on a real store; never where nobody wants that."""
+    """Run the loops that delete old jobs on a real store; without the setting they keep all."""
     ids = []
     for ended in (now_micros() - 40 * DAY_MICROS, now_micros() - 20 * DAY_MICROS):
         jobs = Jobs(db, JOBS, clock=partial(int, ended))

@@ -24,7 +24,7 @@ MIGRATIONS = "retriever.record.migrations"
 
 @dataclass
 class Clock:
-    """Microseconds that pass only when a test says so."""
+    """Clock in microseconds that a test moves."""
 
     now: int = 1_000_000
 
@@ -34,21 +34,21 @@ class Clock:
 
 @pytest.fixture
 def new_store(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> Iterator[NewStore]:
-    """Makes stores on SQLite; the tests of the record itself ask for each engine."""
+    """Return a factory of stores on SQLite; the tests of the record itself request each engine."""
     with stores.on(getattr(request, "param", SQLITE), tmp_path) as make:
         yield make
 
 
 @pytest.fixture
 def db(new_store: NewStore) -> Iterator[Database]:
-    """An empty record."""
+    """Return an empty record."""
     made = record_at(new_store, "record.db")
     yield made
     made.close()
 
 
 def record_at(new_store: NewStore, file: str) -> Database:
-    """A record of its own, in `file` if it is on SQLite."""
+    """Return a separate record, in `file` if it is on SQLite."""
     return Database(new_store(MIGRATIONS, file), migrations=MIGRATIONS)
 
 
@@ -63,14 +63,14 @@ def record(db: Database, clock: Clock) -> Record:
 
 
 def write(product_id: str, *photos: bytes, **content: object) -> ProductWrite:
-    """A product with these photos, all of them new."""
+    """Return a product with these photos, all of them new."""
     images = {image_id(data): Image(image_id(data), "image/jpeg", 10, 4, 3) for data in photos}
     made = ProductContent(product_id, "A wine", price=Money("EUR", 5), image_ids=tuple(images))
     return ProductWrite(replace(made, **content), images)  # type: ignore[arg-type]
 
 
 def generation(**fields: object) -> Generation:
-    """The first generation of the fake embedder's space."""
+    """Return the first generation of the fake embedder's space."""
     made = Generation(
         catalog_id="default",
         name="visual-1",
@@ -89,5 +89,5 @@ def generation(**fields: object) -> Generation:
 
 
 def vectors(*photos: bytes) -> list[VectorWrite]:
-    """The photos' vectors."""
+    """Return the photos' vectors."""
     return [VectorWrite(image_id(data), vector_of(data)) for data in photos]

@@ -17,7 +17,7 @@ from sightline_rules.fields import FILTERED, Field
 
 
 def row(product_id: str, *, image_hash: int = 0, **cells: object) -> ProductRow:
-    """A product of which only the id and what is given are known."""
+    """Return a product with only its id and the given fields."""
     assert cells.keys() <= BARE.keys(), cells.keys() - BARE.keys()
     return ProductRow(product_id, {**BARE, **cells}, image_hash)
 
@@ -37,7 +37,7 @@ BARE = {name: cell for field in HELD for name, cell in _bare(field).items()}
 
 
 def cells_of(facts: Facts) -> dict[str, Any]:
-    """The cells of a product of which filters know these facts."""
+    """Return the cells of a product with these facts for filters."""
     cells: dict[str, Any] = {}
     for field in FILTERED:
         value = getattr(facts, field.name)
@@ -55,11 +55,12 @@ def cells_of(facts: Facts) -> dict[str, Any]:
 
 
 def row_of(product_id: str, facts: Facts, **cells: object) -> ProductRow:
-    """A product of which filters know these facts."""
+    """Return a product with these facts for filters."""
     return row(product_id, **{**cells_of(facts), **cells})
 
 
 def searcher(record: Record, index: VectorIndex, **given: Any) -> Searcher:
-    """Unless columns are given they are read for each search, which the engine answers."""
+    """Return a searcher; without given columns, they are read for each search, which the engine
+    answers."""
     columns = given.pop("columns", None) or Columns(record, exact_rows=0)
     return Searcher(record, index, columns, **given)

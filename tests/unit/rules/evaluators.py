@@ -40,7 +40,7 @@ ATTRIBUTE = st.one_of(
 
 
 def contents(field: Field) -> st.SearchStrategy[Anything]:
-    """Values that a product may have in a field."""
+    """Return values that a product may have in a field."""
     match field.kind:
         case kinds.TextKind(least=least):
             return st.sampled_from(WORDS if least else ("", *WORDS))
@@ -67,7 +67,7 @@ def contents(field: Field) -> st.SearchStrategy[Anything]:
 
 
 def _possible(given: list[Attribute]) -> tuple[Attribute, ...]:
-    """Only texts may repeat."""
+    """Return valid attributes: only texts may repeat."""
     found = {a.key: a for a in given if not isinstance(a.value, str)}
     return (*(a for a in given if isinstance(a.value, str)), *found.values())
 
@@ -76,7 +76,7 @@ PRODUCTS = st.fixed_dictionaries({field.name: contents(field) for field in FIELD
 
 
 def product(name: str, values: dict[str, Anything]) -> Product:
-    """A product of the record with these values, by the names of their fields."""
+    """Return a product of the record with these values by field name."""
     said = {f.wire: values[f.name] for f in FIELDS if f.written} | {"parent_id": ""}
     times = {f.wire: values[f.name] for f in FIELDS if not f.written}
     content = ProductContent(product_id=name, **said)
@@ -84,7 +84,7 @@ def product(name: str, values: dict[str, Anything]) -> Product:
 
 
 def literals(literal: kinds.Literal) -> st.SearchStrategy[Anything]:
-    """Values that a filter may compare with."""
+    """Return values that a filter may compare with."""
     if dataclasses.is_dataclass(literal):
         return MONEY if literal is Money else st.sampled_from(TIMES).map(Time)
     if literal is str:
@@ -95,7 +95,7 @@ def literals(literal: kinds.Literal) -> st.SearchStrategy[Anything]:
 
 
 def conditions(name: str, kind: kinds.FieldKind) -> st.SearchStrategy[Filter]:
-    """Every condition that a field takes."""
+    """Return every condition that a field accepts."""
     found: list[st.SearchStrategy[Filter]] = [st.just(Existence(name))]
     for literal, operators in kind.operators.items():
         values = literals(literal)

@@ -22,7 +22,7 @@ PICTURE = 0xFD22_0A9F_1C87_6333
 
 
 def flipped(bits: int, *, colour: int = 0, of: int = PICTURE) -> int:
-    """The hash with so many bits of luminance and of colour changed."""
+    """Return the hash with this many changed bits of luminance and of colour."""
     for bit in random.Random(bits).sample(range(LUMINANCE_BITS), bits):
         of ^= 1 << (COLOUR_BITS + bit)
     return of ^ ((1 << colour) - 1)
@@ -71,7 +71,7 @@ HASHES = st.builds(
 
 
 def test_matching_is_transitive_in_groups() -> None:
-    """a is like b and b like c, though a and c are too far apart."""
+    """Check that a like b and b like c form one group, though a and c are too different."""
     a, b, c = 7 << 8, (7 << 8) | (0b1111 << 20), (7 << 8) | (0b11111111 << 20)
     other = ((1 << 63) - 1) & ~0xFF
     assert same_picture(a, b)

@@ -45,7 +45,7 @@ SOME = st.lists(PRODUCTS, min_size=1, max_size=4)
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[sa.Connection]:
-    """A record's table of products, empty."""
+    """Yield a record's empty table of products."""
     database = sa.create_engine("sqlite://")
     table.create(database)
     with database.connect() as connection:
@@ -72,7 +72,7 @@ def by_columns(held: Sequence[Product], condition: Filter) -> list[bool]:
 
 
 def by_sql(store: sa.Connection, held: Sequence[Product], condition: Filter) -> list[bool]:
-    """What passes of the rows that the record's indexes answer, for each part that they answer."""
+    """Return which rows match by the record's indexes, for each part that they answer."""
     store.execute(sa.delete(table))
     beside = {"catalog_id": "c", "etag": "", "seq": 1, "touched": 1}
     store.execute(sa.insert(table), [cells(each) | beside for each in held])
@@ -85,14 +85,15 @@ def by_sql(store: sa.Connection, held: Sequence[Product], condition: Filter) -> 
 
 
 def by_candidates(held: Sequence[Product], condition: Filter) -> list[bool] | None:
-    """What the gateway says of columns as the retriever makes them; None: it does not know all."""
+    """Return the gateway's results on columns as the retriever makes them; None if it lacks some
+    field."""
     columns = columns_of_rows([product_messages.row(each) for each in held])
     (found,) = asyncio.run(passing_candidates(columns, [condition]))
     return None if found is None else [each.content.product_id in found for each in held]
 
 
 def accepted(held: Product, condition: Filter) -> bool:
-    """Whether the engine's expression passes a product's row."""
+    """Return whether the engine's expression matches a product's row."""
     expression = engine.compile_filter(condition).replace("\n", " ")
     row = {"seq": 0, **engine.columns(held.facts)}
     return not expression or bool(eval(expression, {"__builtins__": {}}, row))  # noqa: S307

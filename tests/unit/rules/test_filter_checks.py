@@ -132,7 +132,7 @@ def test_only_an_all_around_the_whole_is_no_level(wrap: Callable[[Filter], Filte
 
 
 def test_a_filter_is_limited_as_a_whole_and_not_only_in_each_part() -> None:
-    """Each level takes 64 parts: without a limit in all, 262,144 would pass."""
+    """Check a filter of 64 parts on each level: without a total limit, 262,144 would pass."""
     has = Comparison("brand", E, "Casa")
     assert check(All((All((has,) * 60), All((has,) * 60))))
     with pytest.raises(FilterInvalidError) as caught:
@@ -156,7 +156,8 @@ def test_a_filter_costs_the_texts_that_it_looks_at() -> None:
 
 
 def test_texts_times_parts_are_limited() -> None:
-    """A product may have 128 texts of 512 bytes: 249 conditions on them took 51 ms a product."""
+    """Check texts × conditions: a product may have 128 texts of 512 bytes, and 249 conditions on
+    them took 51 ms a product."""
     grape = Comparison(GRAPE, HAS, "a")
     most = All((grape,) * 32)
     assert looks(check(most)) == MAX_LOOKS

@@ -150,7 +150,7 @@ def test_texts_are_compared_literally_whatever_they_hold(brand: str, asked: str)
 
 
 def test_accents_are_composed_after_case_is_folded_too() -> None:
-    """Of "ΐ" lower case is three characters, and of its upper case two."""
+    """Compare "ΐ", whose lower case has three characters, and whose upper case has two."""
     upper, lower = "\N{GREEK CAPITAL LETTER IOTA WITH DIALYTIKA}\N{COMBINING ACUTE ACCENT}", "ΐ"
     assert passes(Comparison("title", HAS, lower), Facts(title=upper))
 

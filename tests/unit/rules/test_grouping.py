@@ -24,7 +24,7 @@ NO_HASHES = np.zeros(3_000, np.uint64)
 
 
 def collapse(candidates: Sequence[Candidate]) -> tuple[Group, ...]:
-    """The product's groups, as the rule for single products says them."""
+    """Return the product's groups by the rule for single products."""
     hashes = np.array([each.image_hash for each in candidates], np.uint64)
     marked = [
         (one, other)
@@ -115,7 +115,7 @@ def test_what_stays_collapses_no_further(candidates: list[Candidate]) -> None:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes are compared a few at a time, as those of thousands are."""
+    """Compare hashes in small blocks, as thousands of them are compared."""
     monkeypatch.setattr(grouping, "_BLOCK", 4)
 
 
@@ -131,7 +131,8 @@ def test_many_are_grouped_as_few_are(candidates: list[Candidate]) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CANDIDATES, st.integers(0, 99))
 def test_what_hashes_leave_open_is_asked(candidates: list[Candidate], seed: int) -> None:
-    """Of what stays alone, and only by what has nothing certain to collapse into."""
+    """Check that vectors are requested only for remaining single products, and only compared for
+    those without a certain match."""
     random = np.random.default_rng(seed)
     agreeing = random.random((len(candidates), len(candidates))) < 0.3
     agreeing |= agreeing.T
@@ -180,7 +181,7 @@ def test_thousands_of_variants_are_one_product() -> None:
 
 
 def test_thousands_with_one_picture_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pairs of 3,000 products would be 4.5 million."""
+    """Check the number of comparisons: 3,000 products have 4.5 million pairs."""
     compared = list[int]()
     whole = grouping._compared
     monkeypatch.setattr(

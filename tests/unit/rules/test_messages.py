@@ -23,7 +23,7 @@ NUMBERS = tuple(field.name for field in FILTERED if isinstance(field.kind, Numbe
 
 
 def product(facts: Facts) -> product_pb2.Product:
-    """What the retriever answers of such a product."""
+    """Return such a product as the retriever returns it."""
     content = ProductContent(
         product_id="p",
         title=facts.title,

@@ -26,7 +26,7 @@ LOSSY = {"JPEG", "WEBP", "AVIF", "HEIF"}
 
 
 def scene(*, hue: str = "red") -> Image.Image:
-    """Something that a hash can hold on to: shapes of several sizes, none symmetric."""
+    """Return shapes of several sizes, none symmetric, which give a distinctive hash."""
     image = Image.new("RGB", (320, 240), "white")
     image.paste("gray", (0, 180, 200, 240))
     image.paste(hue, (70, 40, 190, 200))
@@ -91,5 +91,5 @@ def test_an_even_area_has_no_hash(colour: str) -> None:
 
 
 def test_the_hash_of_a_file_never_changes() -> None:
-    """It is stored: another way to make it needs the stored ones made anew."""
+    """Check stored values: a change of the hash would require computing the stored ones again."""
     assert f"{hashed(scene(), 'PNG'):016x}" == "bac68d1318d5d60f"

@@ -35,14 +35,14 @@ LOSSY = {"JPEG", "WEBP", "AVIF", "HEIF"}
 
 
 def half_red(width: int = 40, height: int = 20) -> Image.Image:
-    """Left half red, right half blue."""
+    """Return a picture with a red left half and a blue right half."""
     image = Image.new("RGB", (width, height), "blue")
     image.paste("red", (0, 0, width // 2, height))
     return image
 
 
 def rejected(data: bytes, reason: RejectionReason, limits: PhotoLimits = LIMITS) -> str:
-    """Both readers refuse it for the reason; returns what they say."""
+    """Check that both readers reject it for the reason. Return the message."""
     said = set()
     for look in (inspect, decode):
         with pytest.raises(PhotoRejectedError) as caught:
@@ -134,7 +134,8 @@ def test_a_strip_and_a_dot_are_photos(name: str, size: tuple[int, int]) -> None:
 
 
 def test_a_strip_wider_than_a_format_allows_can_not_be_written() -> None:
-    """WebP ends at 16,383 and AVIF and HEIC encoders at less: there is nothing to refuse."""
+    """Check the encoders: WebP ends at 16,383 pixels, AVIF and HEIC at fewer, so no such file
+    exists."""
     with pytest.raises(ValueError, match=r"invalid dimension|too large|exceed|encod"):
         encoded(Image.new("RGB", (1, 60_000)), "WEBP")
 
@@ -344,8 +345,8 @@ def test_a_draft_keeps_both_sides_above_the_asked_size() -> None:
 
 
 def test_a_jpeg_of_thousands_of_scans_is_refused_undecoded() -> None:
-    """A scan of 100 bytes makes the decoder go over every pixel: 10 MiB would keep it busy for half
-    an hour."""
+    """Check scans of 100 bytes, each of which makes the decoder process every pixel: 10 MiB would
+    take half an hour."""
     ordinary = encoded(half_red(400, 400), "JPEG", progressive=True)
     last_scan = ordinary[ordinary.rfind(b"\xff\xc4", 0, ordinary.rfind(b"\xff\xda")) : -2]
     assert inspect(ordinary, LIMITS).width == 400

@@ -69,7 +69,8 @@ def change(manifest: Path, *changes: tuple[str, str]) -> Path:
 
 @pytest.mark.parametrize("name", INT8)
 def test_quantising_gives_the_bytes_that_the_manifest_pins(manifest: Backbone) -> None:
-    """In the environment that builds: with NumPy 2 onnxruntime's quantiser rounds otherwise."""
+    """Quantise in the building environment: with NumPy 2, onnxruntime's quantiser rounds
+    differently."""
     program = (
         "import sys\nfrom triton_engine import backbone, build\n"
         f"manifest = backbone.read(backbone.BACKBONES / '{manifest.name}.toml')\n"
@@ -211,7 +212,7 @@ def test_stages_of_other_sizes_than_the_weights_have_are_refused(
 
 
 def test_a_network_that_leaves_weights_out_is_refused(manifest: Backbone) -> None:
-    """One block more than the manifest says: nothing else would show it."""
+    """Add one block more than the manifest says, which no other check would detect."""
     state = reader.read(weights_of(manifest.name))
     last = max(int(key.split(".")[1]) for key in state if key.startswith("_blocks."))
     extra = {

@@ -22,7 +22,7 @@ HALF = (127.5, 127.5, 127.5)
 
 
 class Bomb:
-    """Whoever unpickles it makes a file."""
+    """Object that creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -223,7 +223,8 @@ def test_a_vector_does_not_depend_on_its_place_in_the_batch(
 def test_the_packaged_classifier_sees_wine_among_its_five_guesses_for_most_wine_photos(
     name: str, session: onnxruntime.InferenceSession, reference: Reference
 ) -> None:
-    """The classifier is not in the graph: on its features it shows that the weights are right."""
+    """Apply the classifier, which is not in the graph, to its features: this shows that the weights
+    are right."""
     images = [photo(path.name, SIDES[name]) for path in sorted(PHOTOS.glob("*.jpg"))[:24]]
     weight, bias = reference.state["_fc.weight"], reference.state["_fc.bias"]
     # The graph's features lost their length; the head was trained on lengths of about this one.

@@ -35,7 +35,8 @@ def model(nodes: Any, inputs: Any, outputs: Any, constants: Any, opset: int = 18
 
 
 def photos(opset: int = 18) -> bytes:
-    """A whole of two towers in one file, as CLIP is published: the texts' has to go."""
+    """Return a model with two towers in one file, as CLIP is published; the text tower has to be
+    removed."""
     nodes = [
         helper.make_node("Conv", ["pixel_values", "patches"], ["patched"], strides=[8, 8]),
         helper.make_node("GlobalAveragePool", ["patched"], ["image"]),
@@ -53,7 +54,7 @@ def photos(opset: int = 18) -> bytes:
 
 
 def texts(*, masked: bool) -> bytes:
-    """A tower of texts: the sum of its words."""
+    """Return a text tower: the sum of its words."""
     nodes = [helper.make_node("Gather", ["words", "tokens"], ["seen"])]
     inputs = [value("tokens", "n", "t", kind=TensorProto.INT64)]
     words = "seen"

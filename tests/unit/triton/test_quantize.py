@@ -42,7 +42,7 @@ def test_every_convolution_computes_in_integers() -> None:
 
 
 def test_the_ranges_beside_the_manifest_are_those_that_the_photos_give(tmp_path: Path) -> None:
-    """A few photos' ranges are like those of all."""
+    """Compare the ranges of a few photos with those of all."""
     manifest = read(BACKBONES / f"{INT8[0]}.toml")
     assert isinstance(manifest, PhotoModel)
     assert manifest.quantization is not None

@@ -44,7 +44,7 @@ class Made:
         return folder
 
     def forward(self, pixels: Array) -> Array:
-        """From normalised pixels [N, 3, size, size] to vectors, in float64."""
+        """Compute vectors from normalised pixels [N, 3, size, size], in float64."""
         w = {name: value.astype(np.float64) for name, value in self.weights.items()}
         reach = clip if f"{P}embeddings.class_embedding" in w else siglip
         return reach(w, pixels.astype(np.float64), self.activation)
@@ -149,7 +149,7 @@ def siglip(w: Mapping[str, Array], pixels: Array, activation: str) -> Array:
 
 
 def patches(w: Mapping[str, Array], pixels: Array) -> Array:
-    """Go over the patches one by one: [N, T, WIDTH]."""
+    """Compute the patches one by one: [N, T, WIDTH]."""
     kernel = w[f"{P}embeddings.patch_embedding.weight"].reshape(WIDTH, -1)
     starts = range(0, pixels.shape[-1] // PATCH * PATCH, PATCH)
     squares = [pixels[:, :, y : y + PATCH, x : x + PATCH] for y in starts for x in starts]
@@ -167,7 +167,7 @@ def encode(w: Mapping[str, Array], x: Array, activation: str, epsilon: float) ->
 
 
 def attention(query: Array, key: Array, value: Array) -> Array:
-    """Attend head by head."""
+    """Compute the attention head by head."""
     width, parts = WIDTH // HEADS, []
     for head in range(HEADS):
         q, k, v = (part[..., head * width : (head + 1) * width] for part in (query, key, value))

@@ -26,7 +26,7 @@ def gateway() -> Iterator[FakeGateway]:
 
 @pytest.fixture
 def suite(gateway: FakeGateway, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment in which one runs that has this gateway."""
+    """Yield the environment of a script that uses this gateway."""
     made = layout(tmp_path / "data")
     made.make()
     made.facts.write_text(json.dumps({"port_base": gateway.port}))

@@ -12,7 +12,7 @@ from examples.wines import local
 
 
 class FakeSuite:
-    """Notes what is asked of it."""
+    """Suite that records its calls."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
@@ -51,7 +51,7 @@ def test_it_is_stopped_and_its_folder_is_gone_after_ctrl_c() -> None:
 
 
 def kept(made: list[FakeSuite]) -> Callable[[Path], FakeSuite]:
-    """Makes a suite and notes it."""
+    """Return a factory that records the suites that it makes."""
 
     def make(data: Path) -> FakeSuite:
         made.append(FakeSuite(data))

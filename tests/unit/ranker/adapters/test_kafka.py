@@ -31,7 +31,7 @@ Reported = Callable[[KafkaError | None, None], None]
 
 
 class FakeProducer:
-    """Acknowledges each event at the next poll, with what `errors` has for it."""
+    """Producer that acknowledges each event at the next poll, with its entry in `errors`."""
 
     def __init__(self, *errors: KafkaError | None) -> None:
         self.errors = list(errors)
@@ -136,7 +136,7 @@ async def test_a_client_that_lost_count_is_made_anew() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Files as the Secrets of Kubernetes have them."""
+    """Return a folder of files as Kubernetes mounts Secrets."""
     authority = trustme.CA()
     ours = authority.issue_cert("ranker")
     authority.cert_pem.write_to_path(tmp_path / "ca.crt")

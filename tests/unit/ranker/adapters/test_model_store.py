@@ -255,7 +255,7 @@ def test_the_version_follows_from_arrays_and_parameters() -> None:
 
 
 def rewritten(tmp_path: Path, manifest: bytes, blob: bytes | None = None) -> str:
-    """The hash of a manifest that stands in the place of MADE's, with the arrays that it names."""
+    """Replace MADE's manifest and the arrays that it names. Return the manifest's hash."""
     folder = tmp_path / "default" / "lfm-1"
     (folder / "manifest.json").write_bytes(manifest)
     if blob is not None:
@@ -275,7 +275,7 @@ def test_a_manifest_that_was_recorded_but_is_none_is_refused(
 
 
 def huge() -> bytes:
-    """An npz that claims to hold eight terabytes."""
+    """Return an npz that claims to hold eight terabytes."""
     out, header = io.BytesIO(), io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)}
@@ -286,7 +286,7 @@ def huge() -> bytes:
 
 
 def corrupted() -> bytes:
-    """An npz whose checksum is wrong."""
+    """Return an npz with a wrong checksum."""
     content = bytearray(dump_arrays(arrays_of(MADE)))
     content[len(content) // 3] ^= 1
     return bytes(content)

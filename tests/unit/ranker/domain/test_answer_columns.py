@@ -17,7 +17,7 @@ CAUSES = (
 
 @st.composite
 def products(draw: st.DrawFn) -> list[pb.AnsweredProduct]:
-    """Products one by one, without what columns do not keep."""
+    """Draw products one by one, without the fields that columns do not keep."""
     scored = draw(st.booleans())
     made = []
     for n in range(draw(st.integers(0, 6))):
@@ -42,7 +42,7 @@ def products(draw: st.DrawFn) -> list[pb.AnsweredProduct]:
 
 
 def same(one: pb.AnsweredProduct, other: pb.AnsweredProduct) -> bool:
-    """Whether they are, whatever the order in which branches are named."""
+    """Return whether two products are equal, whatever the order of their branches."""
     pair = [pb.AnsweredProduct.FromString(each.SerializeToString()) for each in (one, other)]
     for each in pair:
         each.branches.sort()

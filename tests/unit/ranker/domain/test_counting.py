@@ -39,7 +39,7 @@ def counted(*said: Interaction, signals: Signals = DEFAULTS) -> CountChanges:
 
 
 def pairs(tally: CountChanges, kind: str) -> set[str]:
-    """Those of two products, once each."""
+    """Return the pairs of two products, once each."""
     return {f"{a}{b}" for which, a, b in tally.pairs if which == kind and ALL < a < b}
 
 

@@ -12,7 +12,7 @@ DESIGN = Design([0.5, 0.5], "conversion_rate", 10_000, {"hide_rate": 0.01})
 
 
 def arm(units: int = 5_000, exposed: int = 0, **rates: float) -> ArmCounts:
-    """An arm of which these shares of units did something, each that paid 10."""
+    """Return an arm in which these shares of units had a value above 0, each of which paid 10."""
     given: Mapping[str, float] = {"conversion_rate": 0.1, "hide_rate": 0.02, **rates}
     samples = {name: Moments(units, rate * units, rate * units) for name, rate in given.items()}
     payers = given["conversion_rate"] * units

@@ -8,7 +8,7 @@ UNSEEN = ShownOutcome(shown=False, weight=5.0, position=3, clicked=True, bought=
 
 
 def answer(answer_id: str, at: int, version: str, *products: str, **outcomes: ShownOutcome):
-    """An answer of some of the products below."""
+    """Return an answer with some of the products below."""
     given = [PRODUCTS[item] for item in products]
     names = sorted({name for _, parts, _ in given for name in parts})
     return LoggedAnswer(

@@ -29,7 +29,8 @@ def test_without_trials_anything_is_possible() -> None:
 
 
 def tally(shoppers: list[tuple[list[float], list[bool]]]) -> OutcomeCounts:
-    """Of shoppers' impressions: their weights, and which were clicked."""
+    """Return the counts of shoppers' impressions, given by their weights and whether they were
+    clicked."""
     n = np.array([sum(weights) for weights, _ in shoppers])
     c = np.array([sum(compress(weights, clicks)) for weights, clicks in shoppers])
     count = sum(len(weights) for weights, _ in shoppers)

@@ -32,7 +32,7 @@ def test_ids_that_run_into_the_catalog_differ() -> None:
 
 
 def test_a_pseudonym_is_the_same_in_every_release() -> None:
-    """A change of the construction would lose everybody's history."""
+    """Check a fixed value: a change of the construction would lose all shoppers' histories."""
     assert KEY.of("default", ANN)[:16] == "003f0a2f264df82b"
     assert KEY.key_id == "1368d39aa2c7c212"
 

@@ -10,8 +10,8 @@ TESTS = 1000
 
 
 def looked_at(lift: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """By test and day the difference of two rates, the variance of it and the units of both arms:
-    at the end of each day, of all units so far."""
+    """Return by test and day the difference of two rates, its variance and the units of both arms:
+    at the end of each day, over all units so far."""
     random = np.random.default_rng(seed)
     units = A_DAY * np.arange(1, DAYS + 1)
     rates = [

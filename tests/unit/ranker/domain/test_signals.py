@@ -45,7 +45,7 @@ class Liking(NamedTuple):
 def positives(
     events: Sequence[Interaction], signals: Signals = DEFAULTS, now: int | None = None
 ) -> tuple[Liking, ...]:
-    """The columns of interests as rows."""
+    """Return the columns of interests as rows."""
     found = interests(log_of(events), signals, now)
     columns = (found.actor, found.item, found.weight, found.time)
     return tuple(
@@ -55,7 +55,7 @@ def positives(
 
 
 def alone(event: Interaction, signals: Signals = DEFAULTS) -> float:
-    """What one event by itself says."""
+    """Return the interest of one event alone."""
     log = log_of([event])
     return float(event_weights(log.type, log.value, log.quantity, signals)[0])
 
@@ -163,7 +163,7 @@ def test_the_order_in_which_events_come_changes_nothing() -> None:
 
 
 def test_the_columns_say_what_a_walk_through_the_events_says() -> None:
-    """Against the definition, written plainly."""
+    """Compare with the definition, implemented plainly."""
     rng = random.Random(5)
     events = [
         Interaction(
@@ -258,7 +258,7 @@ def test_recent_products_are_newest_first_once_each_without_hidden_and_disliked_
 
 
 def looks(actor: str, times: Sequence[int], what: EventType = VIEW) -> list[Interaction]:
-    """Looks at a product of its own each, at these microseconds after NOW."""
+    """Return views of a different product each, at these microseconds after NOW."""
     return [
         Interaction(actor, f"p{n}", what, 4.0, NOW + at, f"{actor}{n}")
         for n, at in enumerate(times)

@@ -98,7 +98,7 @@ async def test_popularity_is_that_of_the_events_that_are_left(
 
 
 def again(one, number: int):
-    """The same event in a catalog of its own."""
+    """Return the same event in a catalog of its own."""
     event = one.event
     return stored(
         f"again-{number}",

@@ -28,7 +28,7 @@ from tests.fakes.ranker import HOUR, NOW, stored
 
 @pytest.fixture
 async def events(db: Database, monkeypatch: pytest.MonkeyPatch) -> EventRecord:
-    """23 events of this catalog among others, in files of at most eight rows."""
+    """Return 23 events of this catalog among others, exported in files of at most eight rows."""
     monkeypatch.setattr(export, "GROUP_ROWS", 4)
     monkeypatch.setattr(export, "FILE_ROWS", 8)
     record = EventRecord(db)
@@ -43,7 +43,7 @@ def jobs(db: Database) -> Jobs:
 
 
 async def claimed(db: Database, jobs: Jobs, **conditions: object) -> Job:
-    """An export of these events that this process has claimed."""
+    """Return an export of these events that this process has claimed."""
     last = await SelectionRecord(db).last_sequence("default")
     extent = Selection("default", last_sequence=last, **conditions)  # type: ignore[arg-type]
     await jobs.create(EXPORT, "default", params(extent))
@@ -58,7 +58,7 @@ async def run(db: Database, jobs: Jobs, job: Job, folder: Path, stop: asyncio.Ev
 
 
 def ids(folder: Path) -> list[str]:
-    """The events in the files that the manifest names, each of which is what it says."""
+    """Return the events in the files that the manifest names, after a check of the files."""
     manifest = json.loads((folder / MANIFEST).read_text())
     found: list[str] = []
     for part in manifest["files"]:
@@ -125,7 +125,7 @@ async def test_a_row_says_all_but_who_it_was_and_what_opens_an_answer(
 
 
 async def exported(db: Database, jobs: Jobs, folder: Path, **shown: bool) -> list[dict[str, Any]]:
-    """The rows of an export of everything, by `params_of`."""
+    """Return the rows of an export of everything, by `params_of`."""
     last = await SelectionRecord(db).last_sequence("default")
     extent = Selection("default", last_sequence=last)
     await jobs.create(EXPORT, "default", export.params_of(extent, **shown))

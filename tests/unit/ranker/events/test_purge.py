@@ -15,7 +15,7 @@ SELECTION = Selection("default", before_micros=NOW, types=(EventType.VIEW,), act
 
 
 class FakePurger:
-    """So many events fit; each batch takes two of them."""
+    """Purger that selects `count` events, and deletes two in each batch."""
 
     def __init__(self, events: int) -> None:
         self.events = events
@@ -42,7 +42,7 @@ def jobs(db: Database) -> Jobs:
 
 
 async def claimed(jobs: Jobs, count: int) -> Job:
-    """A job over this many events that this process has claimed."""
+    """Return a job over this many events that this process has claimed."""
     params = purge.params(SELECTION, PurgeCount(count, None, None, 7))
     await jobs.create(purge.PURGE, "default", params)
     job = await jobs.claim((purge.PURGE,), "me", 30)

@@ -52,7 +52,7 @@ class FakeModels:
 
 @dataclass
 class FakeRetriever:
-    """Generations of one catalog in memory, and what can go wrong with them."""
+    """Generations of one catalog in memory, with faults that a test sets."""
 
     products: set[str]
     made: list[Published] = field(default_factory=list)
@@ -309,7 +309,7 @@ class Registry(ModelRegistry):
 
 
 async def published(bench: Bench, count: int) -> tuple[Job, ...]:
-    """The jobs, oldest first, once so many have ended; then the worker is stopped."""
+    """Run the worker until `count` jobs have ended. Return the jobs, oldest first."""
     stop, jobs = asyncio.Event(), bench.jobs
 
     async def publication(job: Job) -> dict[str, str]:
@@ -332,7 +332,8 @@ async def test_each_promotion_and_rollback_is_followed_once(bench: Bench, db: Da
     await registry.add_all("m0", "m1")
 
     async def followed(count: int) -> tuple[Job, ...]:
-        """Twice, by a process that has not asked for anything yet."""
+        """Follow the serving models twice, by a process that has not requested anything yet. Return
+        the jobs."""
         publisher = Publisher(bench.jobs, registry, ("default",))
         await publisher.follow()
         await publisher.follow()

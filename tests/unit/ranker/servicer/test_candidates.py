@@ -21,7 +21,7 @@ def branch(*values: float, name: str = "visual") -> pb.BranchSignal:
 
 
 def refused(given_: pb.RankRequest) -> list[str]:
-    """The fields that the request is refused for."""
+    """Return the fields for which the request is rejected."""
     with pytest.raises(RequestInvalid) as caught:
         candidates_of(given_)
     return [one.field for one in caught.value.violations]

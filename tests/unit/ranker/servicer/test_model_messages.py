@@ -36,7 +36,7 @@ ALL = recipe_pb2.Recipe(
 
 
 def test_what_is_asked_for_is_what_is_trained_and_shown_again() -> None:
-    """There and back through the job's parameters; also where a value is 0 or false."""
+    """Convert to the job's parameters and back; also values that are 0 or false."""
     request = pb.TrainModelRequest(seed=4, recipe=ALL, search_trials=5, search_seconds=60)
     params = params_of(request)
     order = order_of(params, TrainSettings().training)

@@ -21,7 +21,7 @@ ASKED = {"shopper": event_pb2.Shopper(user_id="ann"), "accepts_vectors": True}
 
 
 def made(version: str = "lfm-now") -> Model:
-    """Four products; who likes a also likes c, and d far more."""
+    """Return a model of four products in which shoppers who like a also like c, and d much more."""
     plain = model(
         {"a": [1.0, 0.0], "b": [0.9, 0.0], "c": [0.0, 1.0], "d": [0.0, 0.5]},
         biases={"b": 0.5},

@@ -22,7 +22,8 @@ PUT = EventType.ADD_TO_CART
 
 
 def promoted() -> Model:
-    """Whoever buys a buys c, too; the model's blend has turned that off."""
+    """Return a model in which shoppers who buy a also buy c, with this part turned off in its
+    blend."""
     made = model({item: [0.1] for item in "abcd"})
     goes_with = Neighbours(
         starts=np.array([0, 1, 1, 1, 1]),
@@ -47,7 +48,7 @@ class Serving:
 
 
 class Counts:
-    """Counts in memory: best sellers alone."""
+    """Counts in memory with best sellers only."""
 
     def __init__(self) -> None:
         self.asked: list[CountsQuery] = []

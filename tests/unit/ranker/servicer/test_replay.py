@@ -24,7 +24,7 @@ VIEW = did(ANN, "a", EventType.VIEW)
 
 
 class Events(FakeReader):
-    """One event that is there, by its number."""
+    """Store of one event by its number."""
 
     there: bool = True
 
@@ -38,7 +38,7 @@ def known(*attributes: tuple[str, str]) -> Events:
 
 
 def made() -> Model:
-    """It knows what a country is, and nobody by name."""
+    """Return a model that knows countries, and no shopper."""
     plain = model({"a": [1.0, 0.0], "b": [0.9, 0.1], "c": [0.0, 1.0]})
     return dataclasses.replace(
         plain,
@@ -49,7 +49,7 @@ def made() -> Model:
 
 
 async def recorded(reader: Events, **fields: object) -> answers.AnswerRecord:
-    """An answer for Ann, as it is kept."""
+    """Return the record of an answer for Ann."""
     caught = Taking()
     servicer = RankingServicer.of(("default",), KEY, reader, Serving(made()), 9, answers=caught)
     request = pb.RankRequest(
@@ -114,7 +114,7 @@ async def test_vectors_of_photos_are_not_kept_and_this_is_said() -> None:
 
 
 def asked(about: pb.Anchors | None) -> pb.RankRequest:
-    """Candidates of which controls bring some into the policy's window that were not in it."""
+    """Return candidates that controls move into the policy's window from outside of it."""
     made = pb.RankRequest(
         branches=[
             pb.BranchSignal(branch="visual", similarities=np.linspace(1, 0.5, len(IDS))),

@@ -65,14 +65,14 @@ def test_what_is_out_of_its_range_is_refused_by_its_field(fields, field):
 def order(
     places: Sequence[int], moves: Mapping[MoveCause, Sequence[int]], *chances: float
 ) -> RankedOrder:
-    """Three products, all of which stay."""
+    """Return an order of three products without collapses."""
     ranking = ScoredCandidates(np.arange(3), np.zeros(3), {}, 0, 0)
     steps = {cause: np.array(each) for cause, each in moves.items()}
     return order_of(ranking, Arrangement(np.array(places), steps, np.array(chances)), None, None)
 
 
 def shown(some: RankedOrder) -> RankResponse:
-    """The answer with the moves of this order."""
+    """Return the answer with the moves of this order."""
     answer = RankResponse()
     add_moves(answer, some)
     return answer

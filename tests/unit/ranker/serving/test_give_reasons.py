@@ -11,7 +11,7 @@ from tests.fakes.ranker import NOW, FakeReader, candidates, did, model, product
 
 
 class Models:
-    """One model that serves."""
+    """Model registry with one serving model."""
 
     def serving(self, catalog_id: str) -> Model:
         return model({item: [1.0, 0.0] for item in "ab"})

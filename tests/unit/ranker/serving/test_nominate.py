@@ -33,7 +33,7 @@ class Models:
 
 
 class Counts:
-    """No counts, which lag by 7 µs."""
+    """Empty counts with a lag of 7 µs."""
 
     def __init__(self) -> None:
         self.asked: list[CountsQuery] = []
@@ -46,7 +46,7 @@ class Counts:
 async def nominated(
     history: History, counts: Counts | None = None, former: Model | None = None, **fields: object
 ) -> Nominated:
-    """The answer to Ann, for whom the record has this history."""
+    """Return the answer to Ann, who has this history in the record."""
     reader = FakeReader({"ann": history})
     nominate = Nominate(reader, Models(former), Shoppers(reader), counts, in_memory_items=3)
     return await nominate(NominateQuery("default", "ann", NOW, 10, **fields))  # type: ignore[arg-type]

@@ -49,7 +49,7 @@ async def test_an_event_is_counted_in_the_next_look_and_the_lag_says_so(db: Data
 
 
 class Retriever:
-    """Knows p1 alone, and may be away."""
+    """Retriever that knows only p1, and may be unavailable."""
 
     def __init__(self) -> None:
         self.away, self.asked = False, list[Sequence[str]]()
@@ -97,8 +97,7 @@ async def test_products_are_grouped_once_the_retriever_is_there_and_again_when_t
 
 
 def _work(url: str) -> None:
-    """A worker's life, until it is killed: nearly always in the middle of a transaction, as it
-    waits there."""
+    """Run a worker until it is killed: nearly always in a transaction, because it waits there."""
     apply = counting._apply
 
     def slowly(*given: Any) -> None:

@@ -61,7 +61,7 @@ async def serve(db: Database, store: ModelStore, version: str = "m1", *, promote
 
 
 def record(answer_id: str, version: str, rng: np.random.Generator) -> pb.AnswerRecord:
-    """Products by score, of which half of the answers change the first two."""
+    """Return a record with products by score; in half of the answers the first two are swapped."""
     scores = np.sort(rng.normal(size=PLACES))[::-1]
     order = [1, 0, *range(2, PLACES)] if rng.random() < 0.5 else list(range(PLACES))
     products = [
@@ -77,7 +77,8 @@ def record(answer_id: str, version: str, rng: np.random.Generator) -> pb.AnswerR
 
 
 async def live(db: Database, days: range, a_day: int = 20, version: str = "m1") -> None:
-    """So many answers on each of these days before today, all seen, a fifth of them clicked."""
+    """Write this many answers on each of these days before today, all seen, a fifth of them
+    clicked."""
     rng = np.random.default_rng(days.start)
     answers, events = [], []
     for day in days:

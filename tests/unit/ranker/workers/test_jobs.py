@@ -28,7 +28,7 @@ PACE = (4.0, 0.05)
 
 
 def python(code: str) -> worker.Command:
-    """A job that runs this code."""
+    """Return the command of a job that runs this code."""
 
     def command(job_id: str) -> Sequence[str]:
         return (sys.executable, "-c", code, job_id)
@@ -37,7 +37,7 @@ def python(code: str) -> worker.Command:
 
 
 async def worked(db: Database, command: worker.Command, until: Sequence[JobState]) -> Job:
-    """The job after a worker brought it to one of these states."""
+    """Return the job after a worker brought it to one of these states."""
     jobs, stop = Jobs(db, JOBS, max_attempts=2), asyncio.Event()
     job = await jobs.create("train", "default", {"seed": 0})
     task = asyncio.create_task(
@@ -50,7 +50,7 @@ async def worked(db: Database, command: worker.Command, until: Sequence[JobState
 
 
 async def reached(jobs: Jobs, job: Job, states: Sequence[JobState]) -> Job:
-    """The job once it is in one of these states."""
+    """Return the job once it is in one of these states."""
     async with asyncio.timeout(SECONDS):
         while (found := await jobs.get(job.id)).state not in states:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
@@ -74,7 +74,7 @@ async def test_a_job_ends_as_its_process_reported(
 
 
 async def test_a_process_that_reported_ends_by_itself(db: Database, tmp_path: Path) -> None:
-    """It has spans to send yet."""
+    """Check that the process may continue after its report, because it still has spans to send."""
     mark = tmp_path / "mark"
     code = (
         "import pathlib, time; print('{\"result\": {}}', flush=True)\n"

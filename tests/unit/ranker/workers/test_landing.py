@@ -58,7 +58,7 @@ class FakeLog:
 
 
 class Stage:
-    """What is there, and what happened in which order."""
+    """Content of log and record, and the order of operations."""
 
     def __init__(
         self, *batches: list[Message], check: Callable[[bytes, str], None] = UNCHECKED
@@ -126,7 +126,7 @@ def signed(message: Message, ring: KeyRing = RING, topic: str = "events") -> Mes
 
 
 def forgeries() -> list[Message]:
-    """Entries of somebody who may write into the topic, and has no key of the rankers."""
+    """Return entries of a producer that may write into the topic but has no key of the rankers."""
     unsigned, others, moved, changed = messages("f1", "f2", "f3", "f4")
     empty, garbled = messages("f5", "f6")
     genuine = signed(changed).signature
@@ -146,7 +146,7 @@ def forgeries() -> list[Message]:
 async def test_an_entry_that_no_ranker_signed_is_no_event_and_is_counted_and_logged(
     unsigned: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """During an upgrade unsigned entries are taken too, forged ones are not."""
+    """Check also that unsigned entries are accepted during an upgrade, and forged ones never."""
     check = LogSignatures("events", lambda: RING, unsigned).check
     batch = [*forgeries(), *map(signed, messages("e1"))]
     stage, before = Stage(batch, check=check), value("events_total", outcome="FORGED")

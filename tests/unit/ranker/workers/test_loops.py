@@ -57,7 +57,7 @@ async def test_a_stop_ends_the_pause() -> None:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Seconds:
-    """Of the heart, in which no other loops are."""
+    """Return the clock of a liveness monitor without other loops."""
     made = Seconds()
     monkeypatch.setattr(LIVENESS, "_clock", made)
     monkeypatch.setattr(LIVENESS, "_due", {})
@@ -132,7 +132,7 @@ async def lands(slow: Slow, stop: asyncio.Event) -> None:
 async def test_a_look_that_takes_long_is_heard_of_at_each_batch(
     clock: Seconds, loop: str, look: Callable[[Slow, asyncio.Event], Awaitable[None]]
 ) -> None:
-    """There is much to do, and each batch takes nearly as long as a loop may be silent."""
+    """Process many batches, each of which takes nearly as long as a loop may be silent."""
     stop, batches, missed = asyncio.Event(), 0, list[str]()
 
     async def slow(batch: int) -> int:

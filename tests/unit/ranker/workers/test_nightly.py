@@ -29,17 +29,17 @@ class Nights:
         self.begin()
 
     def begin(self) -> None:
-        """A worker starts."""
+        """Start a worker."""
         self._nightly = Nightly(3, self.jobs, self.registry, self.events, self._load, self._now)
 
     async def look(self, at: datetime) -> int:
-        """How many trainings were asked for by then."""
+        """Return the number of trainings requested by then."""
         self.time = at
         await self._nightly.look("default")
         return len(await self.jobs.list(kinds=(TRAIN,)))
 
     async def train(self, version: str, verdict: ModelVerdict) -> None:
-        """The night's job ends with a model."""
+        """End the night's job with a model."""
         job = await self.jobs.claim((TRAIN,), "worker", 30.0)
         assert job is not None
         await self.registry.add(record(version, trained=self._now()))

@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def names(root: Path) -> set[str]:
-    """The files below a folder."""
+    """Return the files below a folder."""
     return {path.name for path in root.rglob("*") if path.is_file()}
 
 
@@ -34,14 +34,14 @@ def folder(root: Path) -> Iterator[DurableFolder]:
 
 
 def mark_of(root: Path, path: Path, data: bytes = b"bytes") -> Mark | None:
-    """What a write of a file returns."""
+    """Return the result of writing a file."""
     (outcome,) = durable.write(root, [(path, data)])
     assert not isinstance(outcome, Exception)
     return outcome
 
 
 class Syncs:
-    """What stood in the folder at each sync."""
+    """Recorder of the folder's content at each sync."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: list[set[str]] = []
@@ -88,7 +88,7 @@ async def test_a_group_ends_at_its_size(
 async def test_one_that_is_there_is_synced_all_the_same(
     folder: DurableFolder, root: Path, syncs: Syncs
 ) -> None:
-    """Whoever wrote it may have died before its sync."""
+    """Sync an existing file too: its writer may have died before the sync."""
     (root / "photo").write_bytes(b"bytes")
     before = (root / "photo").stat().st_ino
     await folder.write(root / "photo", b"bytes")
@@ -209,7 +209,7 @@ async def test_a_new_file_is_taken_back_once(folder: DurableFolder, root: Path) 
 
 
 async def test_who_gave_a_file_again_keeps_it(folder: DurableFolder, root: Path) -> None:
-    """Also in the same tick of the clock by which the system notes times."""
+    """Check also writes in the same tick of the clock of modification times."""
     first, second = await asyncio.gather(*(folder.write(root / "photo", b"bytes") for _ in "ab"))
     assert first is not None
     assert second is None, "it was there"
@@ -226,7 +226,7 @@ def test_a_file_that_was_fixed_is_nobodys_to_take_back(root: Path) -> None:
 def test_one_who_writes_a_file_as_it_is_taken_back_keeps_it(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As another replica may: the lock is the folder's, not the process's."""
+    """Write as another replica may: the lock is the folder's, not the process's."""
     path = root / "photo"
     mark = mark_of(root, path)
     assert mark is not None

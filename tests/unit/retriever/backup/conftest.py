@@ -63,7 +63,7 @@ PROVED = Verification(
 
 @dataclass
 class Place:
-    """One installation: a record, photos and jobs, with backups that all share."""
+    """One installation: a record, photos and jobs, with backups that all installations share."""
 
     db: Database
     record: Record
@@ -79,7 +79,8 @@ class Place:
         return backups.BackupTools(self.record, photos, self.store, self.jobs)
 
     async def stock(self, number: int = 3, catalog: str = "default", first: int = 0) -> None:
-        """Products with two photos each, the first one shared by all, all but the last embedded."""
+        """Write products with two photos each, the first one shared by all, all but the last
+        embedded."""
         drafts = [
             BIG._replace(
                 product_id=f"p/ü {n}",
@@ -135,7 +136,7 @@ class Place:
         return [replace(product, seq=0) for product in found]
 
     async def rows(self, name: str, catalog: str = "default") -> list[Any]:
-        """Everything that the index should hold of a generation, without commit numbers."""
+        """Return everything that the index should hold of a generation, without commit numbers."""
         (made,) = [g for g in await self.record.generations(catalog) if g.name == name]
         found = await self.record.rows(made, [p.content.product_id for p in await self.products()])
         return sorted((r.product_id, r.image_id, r.vector.tobytes(), str(r.facts)) for r in found)
@@ -159,7 +160,7 @@ def place(tmp_path: Path, clock: Clock, new_store: NewStore) -> Iterator[Callabl
 
 @pytest.fixture
 async def here(place: Callable[[str], Place], clock: Clock) -> Place:
-    """A catalog with everything in it."""
+    """Return an installation whose catalog has every kind of object."""
     made = place("here")
     await made.record.create_generation(generation())
     await made.stock()
@@ -175,7 +176,8 @@ async def here(place: Callable[[str], Place], clock: Clock) -> Place:
 
 @pytest.fixture
 async def rolled_out(here: Place) -> Place:
-    """The same catalog, with a second way to search it that was forced past its verification."""
+    """Return the catalog with a second generation that was activated by force despite its
+    verification."""
     graph = IndexParameters(VectorMetric.L2, IndexKind.HNSW, m=8, ef_construction=64, ef=99)
     made = await here.record.register(
         generation(name="graph", collection=shaped("graph"), parameters=graph)

@@ -22,7 +22,7 @@ Typed = Callable[..., Awaitable[list[dict[str, Any]]]]
 
 @pytest.fixture
 async def worker(here: Place) -> AsyncIterator[None]:
-    """Does the jobs of the command."""
+    """Run a worker for the command's jobs."""
 
     async def work() -> None:
         while True:
@@ -54,7 +54,7 @@ def typed(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Typed:
-    """Types the command; the lines that it prints."""
+    """Return a function that runs the command and returns the printed lines."""
     monkeypatch.setenv("RETRIEVER_DATABASE_URL", address(here.db))
     monkeypatch.setenv("RETRIEVER_BACKUPS", str(tmp_path / "backups"))
     monkeypatch.setenv("RETRIEVER_CATALOGS", "default,other")

@@ -28,7 +28,7 @@ Members = dict[str, bytes]
 
 
 def opened(folder: Path) -> Members:
-    """The files of a backup, and each photo for itself."""
+    """Return the files of a backup, and each photo separately."""
     found = {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -56,7 +56,7 @@ def tarred(members: Members) -> bytes:
 
 
 def files_of(members: Members) -> Members:
-    """The members as files: photos in one."""
+    """Return the members as files, with all photos in one."""
     photos = {name: data for name, data in members.items() if name.startswith("photos/")}
     files = {name: data for name, data in members.items() if name not in photos}
     return {"photos.tar": tarred(photos)} | files
@@ -73,7 +73,7 @@ def packed(folder: Path, members: Members) -> None:
 def with_table(
     members: Members, name: str, change: Callable[[list[Any]], Any], **how: Any
 ) -> Members:
-    """The archive with a table's rows changed, and hashes that vouch for it."""
+    """Return the archive with a table's rows changed, and matching hashes."""
     member = f"tables/{name}.parquet"
     table = parquet.read_table(io.BytesIO(members[member]))
     rows = table.to_pylist()
@@ -85,7 +85,7 @@ def with_table(
 
 
 def vouched(members: Members, rows: dict[str, int] | None = None, **fields: Any) -> Members:
-    """With a manifest that fits."""
+    """Return the members with a matching manifest."""
     manifest, files = json.loads(members["manifest.json"]) | fields, files_of(members)
     for entry in manifest["files"]:
         data = files[entry["name"]]

@@ -31,7 +31,7 @@ KEY = KeyRing([bytes.fromhex("5e" * 32)])
 
 @pytest.fixture
 def former(tmp_path: Path) -> Path:
-    """The backup, where the retriever finds it."""
+    """Return the backup in the folder where the retriever finds it."""
     file = tmp_path / f"backups/default/{BACKUP}.tar"
     file.parent.mkdir(parents=True)
     shutil.copyfile(Path(__file__).with_name("0.15.0.tar"), file)

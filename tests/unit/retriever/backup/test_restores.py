@@ -102,7 +102,7 @@ async def test_texts_are_embedded_anew_after_a_restore(
 
 
 async def registry(place: Place) -> dict[str, Generation]:
-    """The live generations by their names, without what belongs to the engine."""
+    """Return the live generations by name, without the engine's own data."""
     return {
         g.name: replace(g, collection="", applied_seq=0, applied_time=0, check_wanted=False)
         for g in await place.record.generations("default")

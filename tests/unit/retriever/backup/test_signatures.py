@@ -62,7 +62,7 @@ async def test_a_signed_backup_is_restored_where_there_are_no_keys(
 
 
 def less_one_photo(members: Members) -> Members:
-    """With a manifest that says so."""
+    """Return the members without one photo, with a matching manifest."""
     left = {name: data for name, data in members.items() if name != photo_of(members)}
     return with_content(left, lost=1)
 

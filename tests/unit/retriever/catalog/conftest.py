@@ -59,7 +59,7 @@ DECIDED = [
 
 
 def reported(outcomes: Sequence[Stored | ServiceError]) -> list[str]:
-    """OK, or the reason with the fields that it names, for each product."""
+    """Return OK, or the reason with the fields that it names, for each product."""
     found = []
     for outcome in outcomes:
         if isinstance(outcome, Stored):
@@ -71,7 +71,7 @@ def reported(outcomes: Sequence[Stored | ServiceError]) -> list[str]:
 
 
 def whole(outcomes: Sequence[Stored | ServiceError]) -> list[Any]:
-    """Everything that a caller sees."""
+    """Return everything that a caller sees."""
     return [
         outcome
         if isinstance(outcome, Stored)
@@ -109,7 +109,7 @@ class Shop:
         return closed
 
     async def run(self, *product_ids: str, name: str, mode: ImportMode = FULL) -> imports.Closed:
-        """A whole import of these products."""
+        """Run a whole import of these products."""
         await self.open(name, mode)
         await self.send([row(n, item) for n, item in enumerate(product_ids, 1)], name)
         return await self.close(name)

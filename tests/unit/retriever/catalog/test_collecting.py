@@ -37,7 +37,7 @@ class Shop:
 
 @pytest.fixture
 async def shop(record: Record, clock: Clock) -> Shop:
-    """Two products with photos, and a photo that a failed write left."""
+    """Return a shop of two products with photos, and a photo that a failed write left."""
     await record.create_generation(generation())
     await record.write("default", [write("a", A), write("b", A, B)])
     await record.save_vectors(generation(), vectors(A, B))

@@ -35,7 +35,7 @@ def test_a_hash_is_read_as_it_was_stored(value: int) -> None:
 
 
 async def before(db: Database, record: Record) -> None:
-    """A record as it was before photos were hashed."""
+    """Change the record to its state before photos had hashes."""
     await record.write("default", [write("a", *PHOTOS), write("b")])
     await db.write(lambda c: c.execute(sa.update(images).values(perceptual_hash=None)))
 

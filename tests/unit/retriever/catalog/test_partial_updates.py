@@ -299,7 +299,7 @@ async def test_a_thousand_offers_are_one_transaction_of_few_statements(record: R
 
 @contextlib.contextmanager
 def sent_to_databases() -> Iterator[list[str]]:
-    """The first word of each statement meanwhile; commits too."""
+    """Yield the first word of each statement during the block, commits included."""
     sent: list[str] = []
 
     def statement(*arguments: Any) -> None:

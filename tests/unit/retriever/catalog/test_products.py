@@ -243,7 +243,7 @@ async def test_products_come_in_the_order_asked(record: Record, clock: Clock) ->
 async def test_a_forged_place_in_a_list_is_a_wrong_token(
     record: Record, clock: Clock, place: list[object]
 ) -> None:
-    """The rest of a token is no secret: a caller can put any place behind it."""
+    """Forge a position: the rest of a token is not secret, so a caller can append any position."""
     await stock(record, clock, 3)
     asked = {"condition": All(), "order": ProductOrder.NEWEST, "page_size": 1}
     first = await products.list_products("default", record, page_token="", **asked)  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ ID = image_id(BAD)
 
 
 async def upsert(record: Record, photos: FakePhotos, *wanted: tuple[str, Sequence[bytes | str]]):
-    """Products with photos, given by their bytes or named by their ids."""
+    """Write products with photos, given by their bytes or their ids."""
     drafts = [
         ProductDraft(
             name,
@@ -46,7 +46,7 @@ async def upsert(record: Record, photos: FakePhotos, *wanted: tuple[str, Sequenc
 
 @pytest.fixture
 async def stocked(record: Record) -> FakePhotos:
-    """Photos of products of which two have the bad one, all embedded."""
+    """Store embedded photos of products, two of which have the bad photo."""
     photos = FakePhotos()
     await record.create_generation(generation())
     wanted = [("a", [BAD, GOOD]), ("b", [BAD]), ("c", [GOOD])]

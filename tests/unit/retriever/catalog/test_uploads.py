@@ -33,7 +33,7 @@ def draft(product_id: str, *given: bytes, etag: str = "", parent_id: str = "") -
 
 
 async def upsert(record: Record, photos: FakePhotos, *drafts: ProductDraft) -> list[str]:
-    """What became of each."""
+    """Write products. Return the outcome of each."""
     outcomes, _ = await products.upsert("default", drafts, record, photos)
     return reasons(outcomes)
 
@@ -180,7 +180,7 @@ async def test_a_write_that_never_began_keeps_none(db: Database, record: Record)
 async def test_the_same_photo_of_another_write_under_way_stays(
     record: Record, monkeypatch: pytest.MonkeyPatch, first: str
 ) -> None:
-    """Whoever of the two stores it first: it is not the failing one's alone."""
+    """Store it first by either write: the failing write must not delete it."""
     photos, write = FakePhotos(), record.write
     gates = {"good": asyncio.Event(), "failing": asyncio.Event()}
 

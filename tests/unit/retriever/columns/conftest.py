@@ -26,7 +26,7 @@ CHEAP = Comparison("price", Operator.LESS, Money("EUR", 5))
 
 
 class Counting(Record):
-    """Counts what is read."""
+    """Record that counts its reads."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         super().__init__(db, clock)
@@ -54,7 +54,7 @@ class Counting(Record):
         return await super().vectors_of_rows(generation, row_ids)
 
     def took(self) -> list[str]:
-        """What was read since this was asked last."""
+        """Return the reads since the last call."""
         counted, self.counted = self.counted, []
         return counted
 
@@ -66,19 +66,19 @@ def counting(db: Database, clock: Clock) -> Counting:
 
 @pytest.fixture
 def neighbour(db: Database, record: Record) -> Iterator[Record]:
-    """The same record as another process has it."""
+    """Yield the same record as another process sees it."""
     other = Database(address(db), migrations="retriever.record.migrations")
     yield Record(other)
     other.close()
 
 
 def patient(record: Record, **bounds: Any) -> Columns:
-    """Columns whose callers wait until all is read."""
+    """Return columns whose callers wait until all products are read."""
     return Columns(record, patience=None, **bounds)
 
 
 async def ids(columns: Columns, catalog_id: str = "default") -> set[str]:
-    """Of the products that the columns hold."""
+    """Return the ids of the products in the columns."""
     view = await columns.view(catalog_id)
     assert view is not None
     table = view.table
@@ -95,7 +95,8 @@ async def cheap(columns: Columns) -> set[str]:
 
 
 async def held(columns: Columns, made: Generation) -> dict[str, list[tuple[str, list[float]]]]:
-    """By product, its photos in order and their vectors; checked to be what is compared with."""
+    """Return the photos in order with their vectors by product, after a comparison with the
+    searched ones."""
     found = await columns.vectors(made)
     assert found is not None
     view, rows = found

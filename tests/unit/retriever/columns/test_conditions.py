@@ -85,8 +85,7 @@ def found(condition: Filter, table: ProductTable, by: Conditions) -> set[str]:
 def test_the_products_that_pass_are_those_of_the_rule(
     shop: list[Facts], steps: list[tuple[str, Facts | None]], asked: list[Filter]
 ) -> None:
-    """Before and after updates and removals, by the same conditions, which keep what they looked
-    up."""
+    """Evaluate the same conditions, which cache lookups, before and after updates and removals."""
     held = dict(zip(NAMES, shop, strict=False))
     table = ProductTable(row_of(name, facts) for name, facts in held.items())
     by = Conditions(table)
@@ -132,7 +131,7 @@ async def test_a_table_of_none_passes_nothing() -> None:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[Filter]:
-    """Conditions, once for each text that one of them looked at."""
+    """Return the evaluated conditions, one for each text that was compared."""
     seen: list[Filter] = []
 
     note_judged(monkeypatch, seen.extend)
@@ -184,7 +183,7 @@ TITLED = Any(tuple(Comparison("title", Operator.CONTAINS, f"word {n}") for n in 
 
 
 def described(count: int) -> ProductTable:
-    """Products of which each has texts of its own."""
+    """Return products with different texts."""
     return ProductTable(
         row_of(f"p{n}", Facts(title=f"Title {n}", attributes={"k": (f"Text {n}", f"Other {n}")}))
         for n in range(count)
@@ -206,7 +205,7 @@ def test_the_texts_of_a_product_are_folded_once_and_not_once_for_each_condition(
 
 
 async def test_a_filter_is_asked_only_of_the_products_in_question(calls: list[Filter]) -> None:
-    """However many others there are."""
+    """Check the number of evaluations beside many other products."""
     table = described(6_000)
     by = Conditions(table)
     for _ in range(2):
@@ -235,7 +234,8 @@ async def test_nothing_more_is_looked_at_once_nobody_waits(
 
 
 async def test_a_write_meanwhile_changes_nothing_of_what_was_asked(calls: list[Filter]) -> None:
-    """A product is judged as it was when it was asked about, never by a mixture."""
+    """Check that a product is evaluated as it was at the request, not as a mixture of two states.
+    """
     before = Facts(brand="a", price=Money("EUR", 5))
     after = Facts(brand="b", price=Money("EUR", 50))
     table = ProductTable([row_of("p", before)])
@@ -252,7 +252,7 @@ async def test_a_write_meanwhile_changes_nothing_of_what_was_asked(calls: list[F
 
 
 async def test_the_searches_of_a_request_evaluate_their_filter_once(calls: list[Filter]) -> None:
-    """Side by side, and on places of which each search asks others."""
+    """Search in parallel for different positions with one filter."""
     by = Conditions(described(500))
     some = [np.arange(500), np.arange(0, 500, 2), np.arange(300), np.arange(500)]
     found = await asyncio.gather(*(by.passing(SPOKEN, each) for each in some))
@@ -285,7 +285,7 @@ async def test_a_filter_is_evaluated_anew_of_products_that_changed() -> None:
 def test_no_step_of_an_expensive_filter_takes_longer_than_twenty_milliseconds(
     condition: Filter,
 ) -> None:
-    """Of products with as many and as long attributes as they may have."""
+    """Evaluate on products with the maximum number and length of attributes."""
     texts = tuple(f"Wörter {n} " + "x" * 500 for n in range(128))
     facts = [
         Facts(title=f"{n} " + "t" * 500, attributes={"k": (*texts, str(n))}) for n in range(40)

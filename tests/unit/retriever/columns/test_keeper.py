@@ -285,7 +285,7 @@ async def test_one_search_that_gives_up_ends_no_other(counting: Counting, made: 
 async def test_a_write_between_two_readings_is_taken_in_by_the_next(
     record: Record, made: Generation, db: Database, clock: Clock
 ) -> None:
-    """Rows of a product that the columns do not know yet, as it was written meanwhile."""
+    """Read rows of a product that the columns do not have yet, as it was written meanwhile."""
 
     class Interrupted(Record):
         again = True

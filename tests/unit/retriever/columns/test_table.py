@@ -34,7 +34,7 @@ FULL = row(
 
 
 def held(table: ProductTable, product_id: str) -> ProductRow:
-    """What the columns say of a product."""
+    """Return the columns' values of a product."""
     place = table.place(product_id)
     assert table.alive[place]
     cells: dict[str, Any] = {}
@@ -64,7 +64,7 @@ def test_what_is_put_again_is_put_over() -> None:
 
 
 def test_what_is_removed_is_not_there_and_its_place_is_given_to_no_other() -> None:
-    """A search that waits between two looks finds the product that it saw."""
+    """Check that a search that waits between two steps still finds the product that it saw."""
     table = ProductTable([row("a"), row("b"), row("c")])
     place, version = table.place("b"), table.version
     table.remove(["b", "nobody"])
@@ -109,8 +109,8 @@ STEPS = st.lists(st.tuples(NAMES, st.none() | st.just("") | NAMES), max_size=40)
 
 @given(STEPS)
 def test_families_are_those_of_the_rule(steps: list[tuple[str, str | None]]) -> None:
-    """Whatever was put and removed: two products are of one family if they have one parent, or one
-    is the other's."""
+    """Check after puts and removals: two products are of one family if they have one parent, or one
+    is the other's parent."""
     table, parents = ProductTable(), dict[str, str]()
     for name, parent in steps:
         if parent is None:
@@ -131,7 +131,7 @@ def test_families_are_those_of_the_rule(steps: list[tuple[str, str | None]]) -> 
 
 @pytest.mark.slow
 def test_a_product_takes_at_most_300_bytes() -> None:
-    """Of a catalog whose brands, categories and tags many products share."""
+    """Measure a catalog whose brands, categories and tags are shared by many products."""
     chance = random.Random(1)
     brands = [f"Brand {number}" for number in range(2_000)]
     paths = [f"Shop > Part {number % 20} > Shelf {number}" for number in range(400)]

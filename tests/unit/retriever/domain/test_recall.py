@@ -85,7 +85,7 @@ def test_the_interval_holds_the_estimate_and_stays_between_0_and_1(
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
-    """Rows that the index lost, and searches over a subset of them: 95%, less what chance does."""
+    """Lose rows of the index, and search over a subset of them: 95%, less random variation."""
     random, held = np.random.default_rng(3), 0
     for _ in range(300):
         lost = random.random(400) < 0.1

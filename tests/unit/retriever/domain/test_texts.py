@@ -150,7 +150,7 @@ def embedder() -> FakeEmbedder:
 
 @pytest.fixture
 async def made(record: Record) -> Generation:
-    """The first generation, of products that were there before; one has no text."""
+    """Return the first generation, of products that existed before it; one has no text."""
     products = [write("a", title="Red"), write("b", title="White"), write("blank", title=" ")]
     await record.write("default", products)
     offered = [
@@ -170,7 +170,7 @@ async def embed(record: Record, made: Generation, embedder: FakeEmbedder) -> lis
 
 
 async def counts(record: Record, name: str = "text-t1-1") -> tuple[int, int, int]:
-    """Indexed, pending, failed."""
+    """Return the numbers of indexed, pending and failed texts."""
     status: GenerationStatus
     (status,) = [each for each in await record.statuses("default") if each.generation.name == name]
     return status.indexed, status.pending, status.failed

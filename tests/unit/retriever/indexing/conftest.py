@@ -45,6 +45,6 @@ async def applied(made: Generation, record: Record, index: FakeIndex) -> Generat
 
 
 def held(made: Generation, index: FakeIndex) -> dict[str, int]:
-    """Product id and photo → seq of the engine's rows."""
+    """Return the seq of the engine's rows by product id and photo."""
     rows = index.rows[made.collection].values()
     return {f"{row.product_id}/{row.image_id[:4]}": row.seq for row in rows}

@@ -36,7 +36,7 @@ def jobs(db: Database) -> Jobs:
 
 @pytest.fixture
 async def made(record: Record) -> Generation:
-    """A second generation, of a catalog with five photos of which it holds none."""
+    """Return a second, empty generation of a catalog with five photos."""
     await record.save_offers("default", [EmbeddingSpace("visual", "v2", 8, ready=True)])
     await record.create_generation(generation())
     await record.write("default", [write(f"p{n}", data) for n, data in enumerate(PHOTOS[:5])])
@@ -53,7 +53,7 @@ async def claimed(record: Record, jobs: Jobs, worker: str = "w") -> Job:
 
 
 async def hold(record: Record, made: Generation, *photos: bytes) -> None:
-    """What the worker's other loops do: embed, apply, compare."""
+    """Run the worker's other loops: embed, apply, compare."""
     await record.save_vectors(made, vectors(*photos))
     await record.mark(made, check_wanted=False)
     for change in await record.changes(made, 100):

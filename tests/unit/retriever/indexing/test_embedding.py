@@ -31,7 +31,7 @@ PHOTOS = [b"photo %d" % n for n in range(12)]
 
 @dataclass
 class Watched(FakeEmbedder):
-    """Counts calls that are under way at once; the one of `breaks` finds nobody there."""
+    """Embedder that counts concurrent calls; the call number in `breaks` fails as unavailable."""
 
     running: int = 0
     most_running: int = 0

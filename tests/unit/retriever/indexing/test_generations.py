@@ -48,7 +48,7 @@ OFFERS = [
 
 @pytest.fixture
 async def shop(record: Record) -> Record:
-    """A record with an active generation, and an embedder that serves two versions."""
+    """Return a record with an active generation, and an embedder that serves two versions."""
     await record.save_offers("default", OFFERS)
     await record.create_generation(generation())
     return record
@@ -60,7 +60,7 @@ def jobs(db: Database) -> Jobs:
 
 
 async def second(record: Record, name: str = "two", **fields: object) -> Generation:
-    """Another generation, verified, whose backfill has ended."""
+    """Return another generation, verified and completely filled."""
     order = GenerationRequest("visual", name, "V2")
     made = (await generations.create("default", order, "p", record)).generation
     await record.end_backfill(made)
@@ -69,7 +69,7 @@ async def second(record: Record, name: str = "two", **fields: object) -> Generat
 
 
 async def active(record: Record) -> str:
-    """The name of the one that is active; there is only one."""
+    """Return the name of the only active generation."""
     (found,) = [each for each in await record.generations("default") if each.active]
     return found.name
 

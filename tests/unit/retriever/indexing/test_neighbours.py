@@ -25,7 +25,8 @@ def measured(rows, sample=None, metric: VectorMetric = VectorMetric.COSINE) -> t
 
 
 def test_the_shares_are_those_of_the_nearest_other_product():
-    """Photo n is n hundredths of a radian from the photo before it: the further, the fewer near."""
+    """Place photo n at n hundredths of a radian from the photo before it, so that later ones are
+    farther apart."""
     angles = np.cumsum(np.arange(COUNT) / 100)
     rows = [row(place, angle) for place, angle in enumerate(angles)]
     units = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -38,7 +39,7 @@ def test_the_shares_are_those_of_the_nearest_other_product():
 
 
 def test_variants_and_equal_pictures_are_no_other_products():
-    """Each product has a twin in the same place: a variant of it, or another with its picture."""
+    """Give each product a twin in the same place: a variant of it, or another with its picture."""
     steps = np.arange(COUNT) / 100
     alone = [row(place, angle) for place, angle in enumerate(steps)]
     variants = [row(COUNT + n, angle, parent=f"p{n:03}") for n, angle in enumerate(steps)]

@@ -68,7 +68,7 @@ async def test_rows_go_in_batches_of_bounded_size(
 async def test_rows_of_a_photo_that_every_product_has_are_read_some_at_a_time(
     monkeypatch: pytest.MonkeyPatch, made: Generation, record: Record, index: FakeIndex
 ) -> None:
-    """A vector brings all products with its photo into the outbox in one commit."""
+    """Write a vector that puts all products with its photo into the outbox in one commit."""
     monkeypatch.setattr(outbox, "READ_PRODUCTS", 4)
     await record.write("default", [write(f"p{n}", PHOTOS[0]) for n in range(10)])
     made = await applied(made, record, index)
@@ -112,7 +112,7 @@ async def test_who_does_not_lead_writes_nothing(
 async def test_a_call_that_outlasts_the_lease_is_given_up(
     made: Generation, record: Record, index: FakeIndex
 ) -> None:
-    """Rows that arrive late would lie over those of the next leader."""
+    """End the call: rows that arrive late would overwrite those of the next leader."""
     await record.write("default", [write("a", PHOTOS[0])])
     await record.save_vectors(made, vectors(PHOTOS[0]))
     index.upsert_seconds = 30.0

@@ -227,7 +227,7 @@ async def test_photos_that_teach_nothing_end_the_job_with_the_embedders_reason(
 
 
 class Trainer(space_service_pb2_grpc.SpaceServiceServicer):
-    """Takes photos, and fits nothing."""
+    """Trainer that reads photos and fits nothing."""
 
     def __init__(self) -> None:
         self.asked: list[space_service_pb2.FitSpaceRequest] = []

@@ -17,7 +17,7 @@ A, B, C = b"photo a", b"photo b", b"photo c"
 
 @contextlib.contextmanager
 def statements(db: Database) -> Iterator[list[str]]:
-    """The statements that the database is given, each with its values."""
+    """Yield the statements that the database gets, each with its values."""
     seen: list[str] = []
 
     def note(_c: object, _k: object, statement: str, values: Any, *_: object) -> None:

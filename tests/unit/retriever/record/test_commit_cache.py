@@ -23,7 +23,7 @@ HASH = 0x1234_5678_9ABC_DEF0
 
 @pytest.fixture
 def neighbour(db: Database, record: Record) -> Iterator[Record]:
-    """The same record as another process has it."""
+    """Yield the same record as another process sees it."""
     other = Database(address(db), migrations="retriever.record.migrations")
     yield Record(other)
     other.close()
@@ -113,7 +113,7 @@ async def test_a_quiet_record_is_not_asked_again_how_far_a_generation_is(
 async def test_where_commits_are_not_reported_nothing_is_kept(
     record: Record, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PostgreSQL does not tell them."""
+    """Check PostgreSQL's case, which does not report commits."""
     monkeypatch.setattr(Database, "version", lambda _: None)
     made = await record.create_generation(generation())
     assert await record.generation_snapshot("default", "visual") is not None

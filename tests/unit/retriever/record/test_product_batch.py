@@ -34,7 +34,7 @@ async def wrote(record: Record, *writes: ProductWrite) -> list[type]:
 
 
 def named(given: ProductWrite) -> ProductWrite:
-    """The same, with its photos named by their ids only."""
+    """Return the same write with its photos named only by their ids."""
     return replace(given, new_images={})
 
 
@@ -185,8 +185,8 @@ def reported(outcomes: Sequence[Stored | ServiceError]) -> list[object]:
 
 
 def held(db: Database) -> dict[str, list[dict[str, Any]]]:
-    """All rows of all tables, but for `touched`, as the commits of a transaction are one moment,
-    and the numbers of keywords, which are names of rows and no more."""
+    """Return all rows of all tables, except `touched`, because a transaction's commits have one
+    time, and the numbers of keywords, which only name rows."""
     with db.engine.connect() as connection:
         return {
             table.name: [

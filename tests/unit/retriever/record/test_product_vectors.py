@@ -46,7 +46,8 @@ def jobs(db: Database) -> Jobs:
 
 @pytest.fixture
 async def made(record: Record) -> Generation:
-    """A generation that waits for vectors, beside the embedder's; not each product has a photo."""
+    """Return a generation with supplied vectors, beside the embedder's; not every product has a
+    photo."""
     await record.save_offers("default", [EmbeddingSpace("visual", VERSION, DIMENSION, True)])
     visual = await record.create_generation(generation())
     await record.write("default", [write("a", PHOTO), write("b"), write("c")])
@@ -60,13 +61,13 @@ def given(product_id: str, *values: float, image: str = "", version: str = "lfm-
 
 
 async def stored(record: Record, *items: tuple[str, str, GivenVector]) -> list[str]:
-    """Why each of the vectors was not stored; empty = it was."""
+    """Return why each of the vectors was not stored; empty if it was."""
     outcomes, _ = await upsert_vectors("default", items, record)
     return ["" if one is None else one.reason for one in outcomes]
 
 
 async def applied(record: Record, made: Generation, engine: FakeIndex) -> Generation:
-    """The generation with its collection brought up to date."""
+    """Return the generation after its collection was brought up to date."""
     await open_collection(made, engine)
     done = await apply_outbox(made, record, engine, Always())
     return done.generation

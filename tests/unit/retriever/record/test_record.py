@@ -130,8 +130,9 @@ async def test_counts_are_of_one_catalog(record: Record, catalog: str) -> None:
 
 
 async def test_freshness_is_one_statement(record: Record, db: Database) -> None:
-    """On PostgreSQL each statement sees a state of its own: with several, a photo that is embedded
-    between them would be neither pending nor in the outbox, and its write would count as held."""
+    """Check the number of statements: on PostgreSQL each sees its own snapshot, so with several, a
+    photo that is embedded between them would be neither pending nor in the outbox, and its write
+    would count as indexed."""
     made = await record.create_generation(generation())
     await put(record, write("a", A))
     with statements(db) as seen:
@@ -142,7 +143,8 @@ async def test_freshness_is_one_statement(record: Record, db: Database) -> None:
 async def test_what_depends_on_a_catalogs_photos_queues_with_its_writers(
     record: Record, db: Database
 ) -> None:
-    """On PostgreSQL a photo that a write brings meanwhile would stay without vector for good."""
+    """Check the lock: on PostgreSQL a photo written meanwhile would otherwise never get a vector.
+    """
     with statements(db) as seen:
         made = await record.create_generation(generation())
     assert "sequences" in seen[0]
@@ -152,7 +154,7 @@ async def test_what_depends_on_a_catalogs_photos_queues_with_its_writers(
 
 
 async def test_an_id_with_a_nul_is_like_one_that_is_not_there(record: Record, db: Database) -> None:
-    """PostgreSQL takes no NUL in a text; a caller's id must not become INTERNAL by that."""
+    """Check a NUL, which PostgreSQL rejects in texts: a caller's id must not cause INTERNAL."""
     made = await record.create_generation(generation())
     await put(record, write("a", A))
     with statements(db) as seen:

@@ -59,7 +59,7 @@ async def follow(made: Generation, record: Record, index: FakeIndex, *photos: by
 
 
 def own(answer: FoundNearest) -> list[str]:
-    """The query's products whose near-duplicates were left out."""
+    """Return the query's products whose near-duplicates were left out."""
     return [answer.candidates.view.table.ids[place] for place in answer.own]
 
 

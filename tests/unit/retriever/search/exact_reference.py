@@ -64,8 +64,8 @@ def unit(vector: Floats) -> Floats:
 
 
 def shop_of(seed: int, count: int, parents: int, spread: float) -> list[Item]:
-    """Products of which many are alike. `parents`: how many products others are variants of;
-    `spread`: how far vectors lie from one of a few."""
+    """Return products of which many are alike. `parents`: number of products that have variants;
+    `spread`: distance of vectors from a few centers."""
     random = np.random.default_rng(seed)
     kinds = random.standard_normal((3, DIMENSION))
 
@@ -153,8 +153,8 @@ def in_order(
 
 
 def marks_of(items: Sequence[Item]) -> dict[str, list[tuple[str, str]]]:
-    """Pairs whose first photos' vectors say that they show one picture, as marks of both. Of those
-    with one hash the first one's vector speaks for all."""
+    """Return pairs whose first photos' vectors mark the same picture, as marks of both. Of photos
+    with one hash, the first one's vector counts for all."""
     speaking = {it.image_hash: it.photos[0] if it.photos else None for it in reversed(items)}
     marks: dict[str, list[tuple[str, str]]] = {it.product_id: [] for it in items}
     for place, one in enumerate(items):

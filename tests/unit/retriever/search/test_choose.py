@@ -22,18 +22,18 @@ PICTURE = 0xFD22_0A9F_1C87_6333
 
 
 def other_picture(number: int) -> int:
-    """The hash of a photo that is like none of another number: half of all bits differ."""
+    """Return a hash unlike that of any other number: half of all bits differ."""
     return (number + 1) * 0x9E37_79B9_7F4A_7C15 % (1 << 64) | 1
 
 
 def differing(bits: int) -> int:
-    """PICTURE, but for so many bits of luminance."""
+    """Return PICTURE with this many changed bits of luminance."""
     return PICTURE ^ ((1 << bits) - 1 << COLOUR_BITS)
 
 
 @dataclass
 class Shop:
-    """Products by their photos' hashes, the best first, and what is asked about their vectors."""
+    """Products by their photos' hashes, best first, and the recorded requests for vectors."""
 
     hashes: Sequence[int]
     parents: dict[int, str] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Shop:
         return {each: first if each == 0 else other for each in places.tolist()}
 
     async def chosen(self, wanted: int, own: int = 0) -> Chosen:
-        """`own`: so many of the first products are the query's."""
+        """Choose groups; `own`: number of first products that are the query's."""
         names = [f"p{number:05}" for number in range(len(self.hashes))]
         table = ProductTable(
             row(name, image_hash=value, parent_id=self.parents.get(place, ""))
@@ -137,7 +137,7 @@ async def test_variants_of_a_long_order_collapse() -> None:
 
 
 async def test_of_an_order_that_is_longer_than_is_looked_at_best_variants_are_compared() -> None:
-    """Blocks of variants, so that the next family begins behind what is looked at."""
+    """Order blocks of variants, so that the next family begins behind the compared part."""
     each, families = 20, 10 + SPARE + 5
     parents = {at: f"f{at // each}" for at in range(each * families)}
     hashes = [other_picture(at // each) for at in parents]

@@ -43,7 +43,7 @@ class Item:
 
 
 def turned(near: float) -> Floats:
-    """A vector of this cosine to the first axis; those of all items lie in one plane."""
+    """Return a vector with this cosine to the first axis; those of all items lie in one plane."""
     made = np.zeros(DIMENSION, np.float32)
     made[:2] = near, np.sqrt(1 - near * near)
     return made
@@ -132,7 +132,7 @@ async def test_off_they_are_products_like_any_other(
 async def test_what_collapses_makes_room_for_more(
     made: Generation, record: Record, index: FakeIndex, mode: Collapse
 ) -> None:
-    """Two hundred variants stand before everything else, so several rounds are needed."""
+    """Place two hundred variants before all other products, so that several rounds are needed."""
     crowd = {f"v{n:03}": Item(0.99 - n / 1e4, parent="shirt") for n in range(200)}
     others = {f"p{n:02}": Item(0.5 - n / 1e3) for n in range(9)}
     await stock(made, record, index, {**crowd, **others})
@@ -213,7 +213,7 @@ async def test_with_collapse_off_only_the_product_itself_is_left_out(
 async def test_the_first_photo_speaks_for_a_product(
     made: Generation, record: Record, index: FakeIndex
 ) -> None:
-    """The one that is shown, whichever of them the search found."""
+    """Check the displayed photo, whichever photo the search found."""
     photos = {"front": PICTURE, "back": 0, "other": 0}
     one, two = write("a", b"front", b"back"), write("b", b"other", b"front")
     writes = [
@@ -237,7 +237,7 @@ async def test_the_first_photo_speaks_for_a_product(
 
 
 def likenesses() -> list[int]:
-    """Hashes of which some are of one picture, some may be, and some are none."""
+    """Return hashes of which some are certainly of one picture, some possibly, and some not."""
     generator = np.random.default_rng(3)
     base = [PICTURE, UNSURE, 0, int(generator.integers(1 << 62))]
     return [
@@ -256,8 +256,8 @@ def table_of(hashes: Sequence[int], parents: Sequence[str] = ()) -> ProductTable
 @pytest.mark.parametrize("wanted", [1, 3, 100])
 @pytest.mark.parametrize("seed", range(8))
 async def test_groups_are_those_of_the_rule(wanted: int, seed: int) -> None:
-    """The rule looks at all products one by one; of those with one hash the best one's vector
-    speaks for all."""
+    """Compare with the rule, which compares all products one by one; of those with one hash the
+    best one's vector counts for all."""
     generator = np.random.default_rng(seed)
     hashes = generator.permutation(np.array(likenesses(), np.uint64).repeat(2)).tolist()
     count = len(hashes)
@@ -292,7 +292,7 @@ async def test_groups_are_those_of_the_rule(wanted: int, seed: int) -> None:
 
 
 async def test_a_placeholder_in_thousands_of_products_is_one_picture() -> None:
-    """Vectors are asked of one product a hash."""
+    """Check that only one vector per hash is requested."""
     table = table_of([PICTURE, UNSURE] * 2_000 + [~PICTURE & (1 << 64) - 1])
     asked = list[list[int]]()
 

@@ -74,7 +74,8 @@ def test_answers_are_those_of_the_reference(
     excluded: int,
     few: bool,
 ) -> None:
-    """`few`: as few rows are looked at as a catalog of a hundred thousand lets us."""
+    """Compare with the reference. `few`: compare as few rows as in a catalog of a hundred thousand.
+    """
     items = shop_of(seed, count, parents, spread)
     random = np.random.default_rng(seed)
     vectors = list(random.standard_normal((queries, DIMENSION)).astype(np.float32))
@@ -153,7 +154,7 @@ def asked_of(items: Sequence[Item], mode: Collapse, own: Sequence[str] = ()) -> 
 
 
 def item(product_id: str, *near: float, parent: str = "", image_hash: int = 0) -> Item:
-    """A product whose photos are as near to (1, 1, …) as given."""
+    """Return a product whose photos are as near to (1, 1, …) as given."""
     photos = []
     for each in near:
         vector = np.ones(DIMENSION, np.float32)
@@ -196,7 +197,7 @@ def test_a_crowd_of_variants_leaves_room_for_what_stands_behind_it() -> None:
 async def test_a_write_during_a_comparison_moves_no_similarity_to_another_product(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Large generations are compared by shares in threads, while the next write is taken in."""
+    """Write during a comparison, which runs in threads over parts of a large generation."""
     monkeypatch.setattr(exact, "INLINE_NUMBERS", 0)
     monkeypatch.setattr(exact, "SHARE_NUMBERS", 3 * DIMENSION)
     items = [item(f"p{n}", 1.0 - n / 10) for n in range(4)]
@@ -301,7 +302,7 @@ def queries(items: Sequence[Item]) -> list[SearchQuery]:
 
 
 def stay(found: Candidates) -> list[str]:
-    """The products but for those that stand beside the one that they collapse into."""
+    """Return the products without those beside the one that they collapse into."""
     named = {name for names in found.collapsed for name in names}
     return [name for name in found.product_ids if name not in named]
 

@@ -66,7 +66,7 @@ async def shop(record: Record) -> Record:
 
 @pytest.fixture(params=["in memory", "by the store"])
 def columns(record: Record, request: pytest.FixtureRequest) -> Columns:
-    """Both paths: words in memory, and the store's full-text search."""
+    """Return columns for both paths: words in memory, and the store's full-text search."""
     in_memory = request.param == "in memory"
     return Columns(record, exact_rows=100_000 if in_memory else 0, patience=None)
 
@@ -205,7 +205,7 @@ async def test_what_was_typed_is_1_to_4096_characters(found: Found) -> None:
 
 
 async def _fill(record: Record) -> None:
-    """Beside the shop, a catalog of many products that all have its words."""
+    """Add a catalog of many products that all have the shop's words."""
     await record.write("large", [write(f"l{n}", title=f"Barolo red {n} 酒") for n in range(2_000)])
 
 
@@ -218,7 +218,8 @@ async def large(shop: Record) -> Record:
 async def test_the_store_reads_the_postings_of_the_own_catalog_alone(
     large: Record, db: Database
 ) -> None:
-    """Two of its products have the word, and so have 2,001 of other catalogs."""
+    """Count the read rows: two of its products have the word, and so have 2,001 of other catalogs.
+    """
     read = _in_sqlite if db.engine.name == SQLITE else _in_postgresql
     assert await db.write(read) == 2
     by_store = Columns(large, exact_rows=0, patience=None)
@@ -226,7 +227,7 @@ async def test_the_store_reads_the_postings_of_the_own_catalog_alone(
 
 
 def _in_sqlite(connection: sa.Connection) -> int:
-    """The postings of the one word that is asked for, as its index counts them."""
+    """Return the postings of the searched word in SQLite's index."""
     statement = stored._SQLite("default").having(["barolo"])
     term = str(statement.compile().params["words"]).strip('"')
     connection.exec_driver_sql(
@@ -237,7 +238,7 @@ def _in_sqlite(connection: sa.Connection) -> int:
 
 
 def _in_postgresql(connection: sa.Connection) -> int:
-    """The most rows that any step of the plan reads, with those that it throws away."""
+    """Return the maximum rows that any step of PostgreSQL's plan reads, discarded ones included."""
     connection.exec_driver_sql("DROP INDEX keywords_product")  # which reads the whole catalog
     connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
     asked = stored._PostgreSQL("default").having(["barolo"]).compile(connection)
@@ -260,7 +261,7 @@ def _read(node: dict[str, Any]) -> int:
 async def test_what_another_catalog_holds_makes_a_search_no_longer(
     shop: Record, db: Database
 ) -> None:
-    """Of SQLite's virtual machine not one step for each of the others."""
+    """Check the steps of SQLite's virtual machine: none for products of other catalogs."""
     if db.engine.name != SQLITE:
         return  # its rows are counted above
     ask = partial(
@@ -286,7 +287,7 @@ async def test_what_another_catalog_holds_makes_a_search_no_longer(
 
 
 async def test_a_search_stops_when_nobody_waits_for_it(shop: Record) -> None:
-    """In the store, in its loop over what the words selected."""
+    """Cancel the search in the store, in its loop over the selected products."""
     with deadlines.within(0.0), pytest.raises(DeadlineExceeded):
         await shop.find_words("default", ("barolo",), keywords.EVERYTHING, ())
 
@@ -294,7 +295,7 @@ async def test_a_search_stops_when_nobody_waits_for_it(shop: Record) -> None:
 async def test_words_in_memory_are_added_up_off_the_event_loop(
     record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And what is written meanwhile waits for the next search."""
+    """Check also that writes meanwhile appear in the next search."""
     await record.write("default", [write(f"p{n}", title="Barolo") for n in range(20)])
     threads: set[int] = set()
 

@@ -21,7 +21,7 @@ from tests.unit.retriever.conftest import generation, vectors, write
 
 @pytest.fixture
 async def visual(record: Record) -> Generation:
-    """Products a to e: a has two photos, d none, and the photo of e has no vector yet."""
+    """Return products a to e: a has two photos, d none, and the photo of e has no vector yet."""
     await record.save_offers("default", [EmbeddingSpace("visual", VERSION, DIMENSION, True)])
     made = await record.create_generation(generation())
     products = [write("a", b"1", b"2"), write("b", b"3"), write("c", b"1"), write("d")]

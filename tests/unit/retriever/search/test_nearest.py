@@ -75,7 +75,7 @@ def index() -> Forgetful:
 
 @pytest.fixture
 async def made(record: Record, index: Forgetful) -> Generation:
-    """200 products of 20 brands; every 25th is tagged."""
+    """Return 200 products of 20 brands; every 25th is tagged."""
     found = await record.create_generation(generation(parameters=HNSW))
     await index.create(found.collection, DIMENSION, HNSW)
     photos = [b"%d" % n for n in range(COUNT)]

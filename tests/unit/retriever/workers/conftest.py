@@ -84,6 +84,6 @@ def bench(db: Database) -> Bench:
 
 
 async def applied(bench: Bench) -> bool:
-    """Whether the first generation holds all that was written, and the record says so."""
+    """Return whether the first generation has all writes, and the record says so."""
     (made,) = await bench.record.generations("default")
     return not await bench.record.changes(made, 1)

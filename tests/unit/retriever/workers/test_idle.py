@@ -21,7 +21,7 @@ CATALOGS = "default", "bad", "third"
 
 @asynccontextmanager
 async def idle(bench: Bench) -> AsyncIterator[Loops]:
-    """Loops that are taken by hand, of three catalogs that are up to date."""
+    """Yield loops that a test steps, of three up-to-date catalogs."""
     bench.catalogs = CATALOGS
     for name in CATALOGS:
         await bench.record.create_generation(generation(catalog_id=name, collection=f"{name}_1"))
@@ -38,7 +38,7 @@ async def idle(bench: Bench) -> AsyncIterator[Loops]:
 
 
 def counted(monkeypatch: pytest.MonkeyPatch, of: Any, name: str) -> list[Any]:
-    """The arguments of each call, as they come."""
+    """Record the arguments of each call in a list."""
     calls: list[Any] = []
     call: Callable[..., Any] = getattr(of, name)
 

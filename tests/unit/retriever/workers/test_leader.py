@@ -56,7 +56,8 @@ async def test_a_lease_that_another_took_ends_the_leadership(db: Database) -> No
 async def test_a_leading_worker_whose_loop_hangs_is_not_alive(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, method: str, loop: str
 ) -> None:
-    """It renews its lease, so no other one takes over: somebody has to end it."""
+    """Check liveness: the worker renews its lease, so no other one takes over, and it must be
+    ended."""
     monkeypatch.setattr(liveness, "SILENT_SECONDS", 3.0)
     monkeypatch.setattr(liveness.LIVENESS, "_due", {})  # loops of other tests
 

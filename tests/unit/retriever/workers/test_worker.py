@@ -210,7 +210,8 @@ async def test_a_catalog_whose_collection_is_broken_holds_up_no_other(
     paused: list[str] = []
 
     class Patient(KeyedBackoff):
-        """One that tries again after hours: whatever waits for it does not happen in this test."""
+        """Worker that retries only after hours, so that nothing that waits for a retry happens in a
+        test."""
 
         def __init__(self, *_: float) -> None:
             super().__init__(1e4, 1e4)
@@ -301,7 +302,7 @@ async def test_a_backup_holds_up_no_job_but_the_next_backup(bench: Bench) -> Non
 
 
 async def test_what_would_begin_when_leading_is_over_is_cancelled(bench: Bench) -> None:
-    """A vendor may swallow the cancellation of the step that asks for it."""
+    """Cancel the step: a vendor's code may swallow the cancellation of the step that calls it."""
     async with asyncio.TaskGroup() as group:
         tasks = Tasks(group)
     with pytest.raises(asyncio.CancelledError):

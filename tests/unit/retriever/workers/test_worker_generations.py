@@ -22,7 +22,7 @@ from tests.waiting import SECONDS, until
 
 
 async def second(bench: Bench, version: str = "v2") -> Generation:
-    """A generation of another version, which the worker has to fill too."""
+    """Return a generation of another version, which the worker has to fill too."""
     offered = EmbeddingSpace("visual", version, 8, ready=True, default=False)
     await bench.record.save_offers("default", [offered])
     order = GenerationRequest("visual", "two", version)

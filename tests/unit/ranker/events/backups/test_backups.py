@@ -43,7 +43,7 @@ Here = tuple[Database, Path]
 
 @pytest.fixture
 def here(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
-    """A record whose command is typed below, and its folder."""
+    """Return a record for the command below, and its folder."""
     (tmp_path / "key").write_text(bytes(range(32)).hex())
     settings = {
         "DATABASE_URL": address(db),
@@ -58,7 +58,7 @@ def here(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
 
 @pytest.fixture
 def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Typed:
-    """Types the command; what it prints."""
+    """Return a function that runs the command and returns its output."""
 
     def type_(*words: str, refused: str = "") -> dict[str, Any]:
         monkeypatch.setattr("sys.argv", ["ranker.backups", *words])
@@ -73,7 +73,7 @@ def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
 
 async def fill(here: Here) -> None:
-    """Events with odd texts, a model with its files, and a job."""
+    """Write events with unusual texts, a model with its files, and a job."""
     db, folder = here
     await check_key(db, KEY)
     events = [
@@ -92,7 +92,7 @@ async def fill(here: Here) -> None:
 
 
 def content(db: Database) -> dict[str, list[Any]]:
-    """All rows of all tables."""
+    """Return all rows of all tables."""
     with db.engine.connect() as connection:
         return {
             name: sorted(map(repr, connection.exec_driver_sql(f'SELECT * FROM "{name}"')))
@@ -144,7 +144,7 @@ async def test_either_engine_restores_what_the_other_one_held(
 
 
 async def purged(here: Here, selection: Selection) -> None:
-    """A purge as the worker does it."""
+    """Run a purge as the worker does."""
     db, _ = here
     jobs, record = Jobs(db, JOBS), SelectionRecord(db)
     counted = await record.count(selection)

@@ -20,7 +20,7 @@ def answer(answer_id: str, content: bytes = b"1234", expires: int = 9_000) -> St
 
 
 class Log:
-    """Takes answers once it is let; may fail first."""
+    """Answer record that stores once it is released, and may fail first."""
 
     def __init__(self, *failures: Exception) -> None:
         self.open = asyncio.Event()

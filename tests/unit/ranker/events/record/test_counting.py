@@ -41,7 +41,7 @@ BEFORE_1970 = NOW // HOUR + 8
 
 
 class Crash(Exception):
-    """What ends a transaction before it is committed, as kill -9 does."""
+    """Error that ends a transaction before its commit, as kill -9 does."""
 
 
 async def count(db: Database, most: int = 200) -> None:
@@ -51,7 +51,7 @@ async def count(db: Database, most: int = 200) -> None:
 
 
 async def found(db: Database) -> dict[str, list[tuple]]:
-    """All that is kept, by table."""
+    """Return all counts by table."""
 
     def read(connection: sa.Connection) -> dict[str, list[tuple]]:
         return {
@@ -62,7 +62,7 @@ async def found(db: Database) -> dict[str, list[tuple]]:
 
 
 async def recount(db: Database, most: int) -> dict[str, list[tuple]]:
-    """The same, from nothing but the events."""
+    """Return all counts by table, computed only from the events."""
 
     def begin(connection: sa.Connection) -> None:
         for table in SUMS:
@@ -84,7 +84,7 @@ TYPES = [EventType.VIEW] * 4 + [EventType.CLICK, EventType.ADD_TO_CART, BUY, BUY
 
 
 class Shop:
-    """Does anything that changes what is counted, by chance."""
+    """Shop with random operations that change the counts."""
 
     def __init__(self, db: Database, seed: int) -> None:
         self.db, self.draw, self.number = db, random.Random(seed), 0
@@ -164,14 +164,14 @@ async def test_counts_are_a_recount_after_any_batches_crashes_purges_and_merges(
 
 
 async def pairs(db: Database) -> set[str]:
-    """Those of two products, once each."""
+    """Return the pairs of two products, once each."""
     rows = (await found(db))["count_pairs"]
     return {f"{one}{other}" for _, _, one, other, _ in rows if "" < one < other}
 
 
 @only_postgresql
 async def test_what_is_committed_late_is_counted_too(db: Database) -> None:
-    """Its number is lower than that of what was counted meanwhile."""
+    """Commit an event whose number is lower than those counted meanwhile."""
     events = EventRecord(db)
     with db.engine.connect() as late:
         both = [stored("1", product_id="a"), stored("2", product_id="b")]
@@ -287,7 +287,7 @@ def test_lists_are_read_through_their_indexes(db: Database) -> None:
 
 @only_sqlite
 async def test_a_batch_costs_no_more_where_much_was_counted(db: Database) -> None:
-    """By the steps of SQLite's own machine."""
+    """Compare the steps of SQLite's virtual machine."""
     events, steps = EventRecord(db), []
 
     async def cost(name: str) -> int:

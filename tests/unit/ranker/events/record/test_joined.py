@@ -16,7 +16,7 @@ from tests.stores import address
 
 
 class Ledger:
-    """Notes what each transaction holds; refuses `bad`, and everything while `full`."""
+    """Record of the content of each transaction; rejects `bad`, and everything while `full`."""
 
     def __init__(self) -> None:
         self.transactions: list[list[str]] = []

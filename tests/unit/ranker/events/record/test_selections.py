@@ -41,7 +41,7 @@ async def purge(purges: SelectionRecord, selection: Selection, limit: int = 1000
 
 
 async def left(events: EventRecord, *catalogs: str) -> set[str]:
-    """The ids of all events that are there."""
+    """Return the ids of all remaining events."""
     return {
         one.event.event_id
         for catalog in catalogs or ("default",)
@@ -103,7 +103,8 @@ async def test_popularity_is_the_same_as_if_the_events_had_never_been(
     limit: int,
     condition: dict[str, object],
 ) -> None:
-    """Also for a product of which more goes than a batch takes, and for one that is all gone."""
+    """Check also a product of which more events are deleted than a batch holds, and one that loses
+    all."""
     draw = itertools.cycle([EventType.VIEW, PURCHASE, EventType.RATING, EventType.CLICK])
     some = [
         stored(

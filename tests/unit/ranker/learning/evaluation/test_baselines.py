@@ -36,7 +36,7 @@ def test_item_knn_adds_up_the_cosines_of_columns() -> None:
 
 
 def test_ease_solves_the_regression_that_its_paper_states() -> None:
-    """min |X − XB|² + λ|B|² with a zero diagonal, column by column, as ridge regression."""
+    """Solve min |X − XB|² + λ|B|² with a zero diagonal, column by column, as ridge regression."""
     generator = np.random.default_rng(1)
     likes = generator.random((60, 6)) < 0.4
     rows = {f"s{n:02}": np.flatnonzero(row).tolist() for n, row in enumerate(likes) if row.any()}

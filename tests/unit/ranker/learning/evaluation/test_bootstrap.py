@@ -5,7 +5,8 @@ from ranker.learning.evaluation.bootstrap import intervals, smallest_effect
 
 
 def test_intervals_hold_the_true_mean_about_as_often_as_they_promise() -> None:
-    """200 samples of 150 shoppers, most of whom are at 0, as figures of the first ten are."""
+    """Draw 200 samples of 150 shoppers, most of whom are at 0, as in metrics of the first ten
+    places."""
     generator = np.random.default_rng(5)
     columns = (generator.random((150, 200)) < 0.2) * generator.exponential(0.5, (150, 200))
     found = intervals(columns)

@@ -16,7 +16,8 @@ LOOKS = 1 / np.arange(1, SIZE + 1) ** 0.8
 
 
 def shop(seed: int, answers: int = 4_000) -> tuple[Doubles, np.ndarray, Doubles]:
-    """Parts, places and clicks of answers ordered by `LOGGED`, without any chance."""
+    """Return parts, places and clicks of answers ordered by `LOGGED`, without randomness in the
+    order."""
     rng = np.random.default_rng(seed)
     parts = rng.normal(size=(answers, SIZE, len(WORTH)))
     order = np.argsort(-(parts @ LOGGED), axis=1)

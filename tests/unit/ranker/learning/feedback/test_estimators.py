@@ -13,7 +13,7 @@ PLACES, PRODUCTS, ANSWERS = 3, 5, 400
 
 @dataclass(frozen=True)
 class World:
-    """Shoppers of four kinds; each place is filled on its own, with chances of its own."""
+    """Shoppers of four kinds; each place is filled independently, with probabilities of its own."""
 
     clicks: np.ndarray
     """(kinds, places, products)"""
@@ -22,13 +22,13 @@ class World:
 
     @property
     def truth(self) -> float:
-        """What the target earns a product shown."""
+        """True reward of the target per shown product."""
         return float((self.target * self.clicks).sum() / (len(self.clicks) * PLACES))
 
     def log(
         self, seed: int, answers: int = ANSWERS, model: np.ndarray | None = None
     ) -> LoggedShows:
-        """What the logging policy showed; `model` predicts clicks."""
+        """Return the impressions of the logging policy; `model` predicts clicks."""
         rng = np.random.default_rng(seed)
         model = np.zeros_like(self.clicks) if model is None else model
         kind = rng.integers(len(self.clicks), size=answers)

@@ -15,7 +15,7 @@ NONE = np.zeros(0)
 
 
 def activity(window: DayWindow, a_day: int = 100, **fields: object) -> CatalogActivity:
-    """The same every day."""
+    """Return activity that is equal on every day."""
     values = {
         "types": {
             (day, kind): count

@@ -21,8 +21,8 @@ def worth(parts: np.ndarray) -> np.ndarray:
 
 
 def shop(answers: int, seed: int = 1) -> tuple[Feedback, np.ndarray]:
-    """Answers whose first three places are drawn: two of three neighbours change places with a
-    chance of a half; and the true chance of a click of each product at the first place."""
+    """Return answers with randomized first places, in which two of three neighbours swap with
+    probability one half; and the true click probability of each product at the first place."""
     rng = np.random.default_rng(seed)
     parts = rng.normal(size=(answers, SIZE, 2))
     score = parts.sum(axis=2)
@@ -55,7 +55,7 @@ def shop(answers: int, seed: int = 1) -> tuple[Feedback, np.ndarray]:
 
 
 def truth(feedback: Feedback, like: np.ndarray, scores: np.ndarray) -> float:
-    """Clicks for each of the first places in the order of `scores`."""
+    """Return the clicks per first place in the order of `scores`."""
     order = np.lexsort((-scores, feedback.answer)).reshape(-1, SIZE)[:, :PLACES]
     return float((like[order] * LOOKS).mean())
 

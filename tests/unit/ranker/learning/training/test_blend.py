@@ -12,7 +12,8 @@ GIVEN = PartBlend({"taste": 1.0, "session": 1.0, "trend": 1.0, "popularity": 0.5
 def drawn(
     shoppers: int, useful: dict[str, float], products: int = 40, seed: int = 0
 ) -> list[BlendCase]:
-    """Shoppers who want what these parts together say, where all other parts are noise."""
+    """Return shoppers who want the products that these parts together score highest; other parts
+    are noise."""
     draw = np.random.default_rng(seed)
     cases = []
     for _ in range(shoppers):
@@ -25,7 +26,7 @@ def drawn(
 
 
 def ndcg(case: BlendCase, weights: dict[str, float]) -> float:
-    """By hand, over all products."""
+    """Compute nDCG over all products, independently."""
     scores = sum(weights.get(name, 0.0) * values for name, values in case.parts.items())
     first = np.argsort(-np.asarray(scores), kind="stable")[:10]
     discounts = 1 / np.log2(np.arange(2, 12))

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 
 def quiet(done: int, total: int) -> None:
-    """Nobody listens."""
+    """Ignore the progress."""
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_it_is_compared_with_what_serves(wine_given: Given) -> None:
 
 @dataclasses.dataclass
 class Taught:
-    """Answers that always teach the same, and remember until when they were asked."""
+    """Answers with a fixed lesson that record the time until which they were read."""
 
     asked: list[int] = dataclasses.field(default_factory=list)
 

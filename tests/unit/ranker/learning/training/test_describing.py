@@ -27,7 +27,7 @@ def shop() -> Model:
 
 
 def crowd(reds: int = 20, whites: int = 10) -> Interests:
-    """Shoppers who each like three products of one category."""
+    """Return shoppers who each like three products of one category."""
     return interests(
         log_of(
             did(f"{letter}-fan{n}", f"{letter}{(n + k) % 8}", at=k)

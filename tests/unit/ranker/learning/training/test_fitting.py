@@ -60,7 +60,7 @@ def test_two_threads_train_a_model_of_the_same_shape() -> None:
 
 
 def matrix_of(model: Model, items: list[str]) -> sp.csr_matrix:
-    """The products' features, made anew."""
+    """Return the products' features, computed again."""
     by_id = {one.product_id: one for one in PRODUCTS}
     matrix = sp.lil_matrix((len(items), len(model.feature_names)), dtype=np.float32)
     for row, item in enumerate(items):
@@ -71,7 +71,7 @@ def matrix_of(model: Model, items: list[str]) -> sp.csr_matrix:
 
 @pytest.mark.parametrize("loss", [Loss.WARP, Loss.BPR])
 def test_what_is_learned_is_what_lightfm_alone_learns(loss: Loss) -> None:
-    """Bit for bit, epochs by the dozen and matrices made by hand."""
+    """Compare bit for bit, after a dozen epochs on matrices built by the test."""
     recipe = dataclasses.replace(RECIPE, loss=loss, shared_scale=1.0)
     model = taught(recipe)
     found = interests(LOG)
@@ -98,7 +98,7 @@ def test_what_is_learned_is_what_lightfm_alone_learns(loss: Loss) -> None:
 
 
 def test_what_products_share_is_scaled_in_training_and_in_what_is_served() -> None:
-    """A product is the plain sum of its features as they are served."""
+    """Check that a product is the plain sum of its features as they are served."""
     model, full = taught(), taught(dataclasses.replace(RECIPE, shared_scale=1.0))
     item = model.item_ids[model.item_rows[PRODUCTS[0].product_id]]
     names = feature_names(PRODUCTS[0], RECIPE.attribute_keys)
@@ -261,7 +261,8 @@ def test_without_ids_and_attributes_nobody_is_known() -> None:
 
 
 def test_three_views_of_a_type_of_wine_raise_it(wine_model: Model) -> None:
-    """For each type but Red, from the order of popularity; over 10 seeded draws of three."""
+    """Check each type except Red, from the order of popularity, over 10 seeded draws of three
+    wines."""
     products, events = wines()
     types = {one.product_id: one.category for one in products}
     found = interests(log_of(events))

@@ -17,7 +17,7 @@ IDS = ("new", "old", "rare", "steady")
 
 
 def liked(days: dict[str, list[float]]) -> Interests:
-    """Each by another shopper, so many days ago."""
+    """Return interests, each of another shopper, this many days ago."""
     events = [
         Interaction(f"{item}{n}", item, EventType.CLICK, None, int(-ago * DAY_MICROS), f"{item}{n}")
         for item, agos in days.items()

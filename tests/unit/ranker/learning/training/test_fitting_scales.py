@@ -9,7 +9,7 @@ from tests.fakes.ranker import did
 
 
 def liked(shoppers: int, products: int) -> Interests:
-    """Everybody likes everything."""
+    """Return interests in which all shoppers like all products."""
     return interests(
         log_of(did(f"s{a}", f"p{i}", at=i) for a in range(shoppers) for i in range(products))
     )

@@ -24,7 +24,7 @@ Matrix = npt.NDArray[np.float64]
 
 @pytest.fixture(scope="module")
 def found() -> Interests:
-    """Forty shoppers who view 1 to 7 of 7 products; p3 belongs to another catalog."""
+    """Return forty shoppers who view 1 to 7 of 7 products; p3 belongs to another catalog."""
     draw = np.random.default_rng(1)
     return interests(
         log_of(
@@ -45,7 +45,7 @@ def dense(neighbours: Neighbours | None) -> Matrix:
 
 
 def histories(found: Interests, ids: tuple[str, ...]) -> list[list[tuple[int, float]]]:
-    """By shopper the rows of products with their weights, oldest first."""
+    """Return by shopper the rows of products with their weights, oldest first."""
     made = []
     for actor in range(len(found.actors)):
         mine = np.flatnonzero(found.actor == actor)
@@ -56,7 +56,7 @@ def histories(found: Interests, ids: tuple[str, ...]) -> list[list[tuple[int, fl
 
 
 def regression(sources: Matrix, targets: Matrix, weights: Matrix, penalty: float) -> Matrix:
-    """Ridge regression of each product on all others: what may not speak for itself is left out."""
+    """Fit a ridge regression of each product on all others, without the product itself."""
     count = sources.shape[1]
     made = np.zeros((count, count))
     for item in range(count):
@@ -106,7 +106,7 @@ def test_ease_is_the_regression_of_each_product_on_all_others(found: Interests) 
 def test_knn_is_the_shrunk_cosine_of_what_came_before_with_what_comes_next(
     found: Interests, monkeypatch: pytest.MonkeyPatch, pairs: int
 ) -> None:
-    """In one block of products or in many."""
+    """Compute it in one block of products, and in many."""
     monkeypatch.setattr(items, "_PAIRS", pairs)
     sources, targets, weights = before_and_after(found, IDS)
     norms = [(weights @ side**2) for side in (sources, targets)]
@@ -164,7 +164,7 @@ def test_the_recipe_turns_it_off(found: Interests) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("products", [(), ("p0",), ("p0", "p1")])
 def test_little_to_learn_from_gives_empty_rows(kind: ItemItem, products: tuple[str, ...]) -> None:
-    """No event at all; one; and two, each by another shopper."""
+    """Check no event; one; and two, each of another shopper."""
     events = [Interaction(one, one, EventType.VIEW, None, 0, one) for one in products]
     recipe = dataclasses.replace(EVERYTHING, item_item=kind)
     assert not dense(item_item(interests(log_of(events)), IDS, recipe)).any()

@@ -45,7 +45,8 @@ def shop(db: Database, tmp_path: Path) -> TrainingInputs:
 
 
 async def buy(db: Database, people: range, at: int = 0) -> None:
-    """One after another these buy three reds each, or three whites."""
+    """Write purchases of three reds each, or three whites each, by these people one after another.
+    """
     events = []
     for person in people:
         kind, who = "rw"[person % 2], Shopper(Identity.USER, f"user-{person}")
@@ -62,7 +63,7 @@ async def buy(db: Database, people: range, at: int = 0) -> None:
 
 
 async def trained(shop: TrainingInputs, **params: object) -> str:
-    """The version that a job of these parameters makes."""
+    """Return the version that a job with these parameters trains."""
     job = await shop.jobs.create("train", "default", {"seed": 0, **params})
     return await training_job.run(job.id, SETTINGS.training, shop, lambda done, total: None)
 

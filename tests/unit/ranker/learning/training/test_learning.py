@@ -29,7 +29,7 @@ SIZE = 10
 def feedback(
     answers: int = 3_000, seed: int = 1, worth=WORTH, base: float = -2.0, noise: float = 1.0
 ) -> Feedback:
-    """Answers that two models served, each ordered by its own blend; half say the place."""
+    """Return answers of two models, each ordered by its own blend; half report the position."""
     rng = np.random.default_rng(seed)
     raw = rng.normal(size=(answers, SIZE, len(NAMES)))
     version = rng.integers(2, size=answers)

@@ -23,7 +23,7 @@ MAP = DRAW.standard_normal((20, 6)).astype(np.float32)
 
 
 def world(count: int = 200, noise: float = 1.0) -> tuple[Floats, Floats]:
-    """Photos, and products' own vectors that rest on them but for the noise."""
+    """Return photos, and products' own vectors that depend on them, plus noise."""
     photos = DRAW.standard_normal((count, 20)).astype(np.float32)
     own = photos @ MAP + noise * DRAW.standard_normal((count, 6))
     return photos, own.astype(np.float32)

@@ -18,7 +18,7 @@ def drawn(count: int, width: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("count", "width"), [(12, 40), (400, 10), (9_000, 6)])
 def test_axes_are_the_principal_ones(count: int, width: int) -> None:
-    """Against the singular vectors of the centred matrix, whichever Gram matrix is smaller."""
+    """Compare with the singular vectors of the centred matrix, for both Gram matrices."""
     values = drawn(count, width)
     found = style.learn_style(vectors(values), 4, 0.1)
     assert found is not None

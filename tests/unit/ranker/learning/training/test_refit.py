@@ -21,7 +21,7 @@ PRODUCTS = [product(f"{kind}{n}", kind) for kind in ("red", "white") for n in ra
 
 
 def bought(kind: str, people: range, at: int) -> list:  # type: ignore[type-arg]
-    """What these people buy of one kind, three products each."""
+    """Return purchases of three products each of one kind by these people."""
     return [
         did(f"{kind}-{person}", f"{kind}{(person + step) % 8}", EventType.PURCHASE, at=at + step)
         for person in people
@@ -35,7 +35,7 @@ BEFORE, AFTER = log_of(OLD), log_of([*OLD, *NEW])
 
 
 def state(found: Fitted, log: EventColumns, recipe: Recipe = RECIPE) -> State:
-    """As it comes back from its arrays."""
+    """Return the state after a round trip through its arrays."""
     arrays = artifact.load_arrays(artifact.dump_arrays(state_arrays(found)))
     return state_of(arrays, found.model, recipe, int(log.time[-1]))
 

@@ -10,7 +10,7 @@ LONG = 3600.0
 
 
 def near_60(recipe: Recipe) -> float:
-    """Best at dimension 60."""
+    """Return a score that is highest at dimension 60."""
     return -abs(recipe.dimension - 60)
 
 

@@ -29,7 +29,7 @@ DEFAULT = PartBlend({**SERVED, "popularity": 1.0}, "validation", 10)
 
 
 async def write(db: Database, store: ModelStore) -> None:
-    """Answers by a model that overrates the session: what people like is taste."""
+    """Write answers of a model that overrates the session, while clicks depend on taste."""
     made = dataclasses.replace(model({"p0": [0.0]}, version="m1"), blend=SERVED)
     digest = store.write("default", made, {})
     await ModelRegistry(db).add(ModelRecord("default", "m1", digest, NOW, 1, 1, 1, 1, 1, ()))

@@ -46,7 +46,7 @@ async def at_hand(live: LiveModels, version: str) -> None:
 
 
 async def settled(live: LiveModels) -> None:
-    """Until nothing is being loaded."""
+    """Wait until no model is being loaded."""
     await until(lambda: live._pinned._task is not None and live._pinned._task.done())
 
 

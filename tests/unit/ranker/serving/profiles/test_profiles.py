@@ -33,7 +33,7 @@ EN = ProfileWords("en")
 
 
 def shop() -> Model:
-    """A model with styles, of a crowd that likes both colours alike."""
+    """Return a model with styles, of shoppers who like both colours equally."""
     crowd = interests(
         log_of(
             did(f"{color}-fan{n}", f"{color}{(n + k) % 8}", at=-k)

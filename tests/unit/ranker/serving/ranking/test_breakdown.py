@@ -26,7 +26,8 @@ PRODUCTS = [
 
 
 def trained(seed: int = 0, dimension: int = 3) -> Model:
-    """A model of these products whose vectors are the sums of their features', with every part."""
+    """Return a model of these products with every part, whose vectors are the sums of their
+    features'."""
     draw = np.random.default_rng(seed)
     named = [feature_names(one, ("country",)) for one in PRODUCTS]
     names = [*sorted({name for row in named for name in row}), "style=00", "style=01"]
@@ -78,7 +79,7 @@ def evidence(made: Model, actor=None, products=(), bought=(), of=PRODUCTS, photo
 
 
 def named(found: Evidence, part: str, item: str) -> dict[str, float]:
-    """Contributions of one product's part."""
+    """Return the contributions to one product's part."""
     place = [found.candidates.ids[row] for row in found.ranking.rows].index(item)
     return dict(split(found)[part][place])
 

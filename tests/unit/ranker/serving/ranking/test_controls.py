@@ -21,7 +21,7 @@ WEIGHTS = [pb.PartWeight(part="visual", weight=1)]
 
 
 def plain(count: int = 6, **fields) -> pb.RankRequest:
-    """Candidates in the order of their ids."""
+    """Return candidates in the order of their ids."""
     request = pb.RankRequest(
         branches=[pb.BranchSignal(branch="visual", similarities=np.linspace(1, 0.5, count))],
         weights=WEIGHTS,
@@ -64,7 +64,7 @@ async def ranked(request: pb.RankRequest, **hidden) -> tuple[pb.RankResponse, Ta
 
 
 def unsaid(found: pb.RankResponse) -> list[int]:
-    """By how many places each product went up beside its moves."""
+    """Return the number of places that each product rose beyond its reported moves."""
     moves = [sum(move.places for move in each.moves) for each in found.moves]
     places = range(1, len(found.product_ids) + 1)
     ranks = list(found.score_ranks or places)

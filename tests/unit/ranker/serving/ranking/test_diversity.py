@@ -57,7 +57,7 @@ def test_styles_and_categories_count_alike_where_both_products_have_them():
 
 
 def test_maximal_marginal_relevance_is_that_of_the_paper():
-    """Against the definition, computed one by one."""
+    """Compare with the definition, computed one product at a time."""
     draw = np.random.default_rng(3)
     scores = np.sort(draw.normal(size=30))[::-1]
     styles = draw.normal(size=(30, 4)).astype(np.float32)

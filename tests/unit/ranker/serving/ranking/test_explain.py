@@ -75,7 +75,7 @@ def test_what_the_model_holds_of_a_product_for_anybody_is_not_laid_on_a_view() -
 
 
 def neighbourly() -> Model:
-    """Affinities of a speak for c, purchases of b for a."""
+    """Return a model in which an affinity for a raises c, and a purchase of b raises a."""
     weights = np.array([0.5], np.float32)
     zero, two = np.array([0], np.int32), np.array([2], np.int32)
     return replace(

@@ -13,7 +13,7 @@ SEED = seed_of(7, "ann", "", NOW)
 
 
 def explore(count: int, new, places, seed: bytes = SEED):
-    """Products 0 to count − 1 in this order, explored."""
+    """Explore products 0 to count − 1 in this order."""
     ids = [f"p{number}" for number in range(count)]
     marks = np.isin(np.arange(count), list(new))
     found, propensities = explored(np.arange(count), marks, places, ids, seed)
@@ -36,7 +36,7 @@ def test_without_enough_new_products_only_the_first_places_are_given_away():
 
 @pytest.mark.parametrize("places", [(2,), (2, 3), (3, 5, 6)])
 def test_propensities_are_how_often_products_stand_where_they_stand(places):
-    """Over many seeds: of each (product, place) its share is the propensity that was returned."""
+    """Check over many seeds that the share of each (product, place) is the returned propensity."""
     rounds = 4000
     seen, reported = Counter[tuple[int, int]](), {}
     for number in range(rounds):

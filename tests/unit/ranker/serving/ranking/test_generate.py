@@ -80,7 +80,8 @@ async def test_before_any_event_nothing_is_named_and_nothing_fails() -> None:
 
 
 def with_neighbours(pairs: dict[tuple[str, str], float]):
-    """The model, where (a, b): w says that an affinity of a speaks for b with the weight w."""
+    """Return the model with neighbours: (a, b): w means that an affinity for a raises b by the
+    weight w."""
     keys = sorted(
         (MODEL.item_rows[a], MODEL.item_rows[b], weight) for (a, b), weight in pairs.items()
     )

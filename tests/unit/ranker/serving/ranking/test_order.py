@@ -28,7 +28,7 @@ HASHES = st.sampled_from([0, PICTURE, PICTURE ^ 0x300, PICTURE ^ 0x1, ~PICTURE &
 
 
 def made() -> Model:
-    """Half of the products are known to it."""
+    """Return a model that knows half of the products."""
     rng = np.random.default_rng(3)
     plain = model({item: rng.normal(size=3).tolist() for item in IDS[::2]})
     return dataclasses.replace(plain, calibration=CURVE)
@@ -64,7 +64,7 @@ class Taking:
 
 @st.composite
 def requests(draw: st.DrawFn) -> pb.RankRequest:
-    """Candidates of few families and pictures, as a gateway sends them."""
+    """Draw candidates of few families and pictures, as a gateway sends them."""
     ids = draw(st.lists(st.sampled_from(IDS), min_size=1, unique=True))
     own = draw(st.lists(st.sampled_from([*IDS, "q1", "q2"]), max_size=3, unique=True))
     place = st.integers(0, len(ids) - 1)
@@ -115,7 +115,8 @@ def requests(draw: st.DrawFn) -> pb.RankRequest:
 
 
 def expected(request: pb.RankRequest, whole: pb.RankResponse) -> list[tuple[int, list[str]]]:
-    """Places in the whole order of those that stay, each with its near-duplicates."""
+    """Return the places of the remaining products in the whole order, each with its
+    near-duplicates."""
 
     def items(columns: candidate_pb2.CandidateColumns) -> dict[str, collapsing.Candidate]:
         return {
@@ -138,7 +139,7 @@ def expected(request: pb.RankRequest, whole: pb.RankResponse) -> list[tuple[int,
 
 
 def reader() -> FakeReader:
-    """What is known of ann, and how popular products are."""
+    """Return a reader with ann's history and the products' popularity."""
     history = History(
         recent=tuple(did(ANN, item, EventType.VIEW, at=-n) for n, item in enumerate(IDS[:6])),
         hidden=frozenset(IDS[7:9]),
@@ -150,7 +151,7 @@ def reader() -> FakeReader:
 async def answered(
     request: pb.RankRequest, known: Model | None
 ) -> tuple[pb.RankResponse, pb.RankResponse, answers_pb.AnswerRecord]:
-    """The page, the whole ranking without collapsing, and the record."""
+    """Return the page, the whole ranking without collapsing, and the record."""
     queue = Taking()
     servicer = RankingServicer.of(("default",), KEY, reader(), Serving(known), 1_000, answers=queue)
     page = await servicer.Rank(request, None)
@@ -168,7 +169,8 @@ async def answered(
 
 
 class Split:
-    """What a value is made of; equal but for single precision, which goes by how many are split."""
+    """Contributions of a value, equal up to single precision, which varies with the number of split
+    values."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -181,7 +183,7 @@ class Split:
 
 
 def one(answer: pb.RankResponse, place: int, whole_place: int) -> dict[str, object]:
-    """All that is shown of a product."""
+    """Return everything that the answer shows of a product."""
     return {
         "id": answer.product_ids[place],
         "raw": answer.raw_scores[place],
@@ -294,7 +296,7 @@ async def test_a_later_page_has_the_reasons_that_a_longer_first_one_had(
 
 
 async def test_a_part_of_which_nothing_is_known_any_more_says_what_it_was() -> None:
-    """The shopper was erased, or the weights have changed since."""
+    """Check a replay after the shopper was erased, or the weights have changed."""
     asked = pb.GiveReasonsRequest(
         candidates=candidate_pb2.CandidateColumns(product_ids=["a"]),
         parts=[

@@ -17,14 +17,14 @@ TOGETHER = np.array([[0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]], np
 
 
 def neighbours(table: np.ndarray) -> Neighbours:
-    """The same as a sparse matrix; row j holds what j says."""
+    """Return the table as a sparse matrix; row j has the weights given j."""
     rows, items = np.nonzero(table)
     starts = np.searchsorted(rows, np.arange(len(table) + 1))
     return Neighbours(starts, items.astype(np.int32), table[rows, items])
 
 
 def full(**fields: object) -> Model:
-    """A model that has every part."""
+    """Return a model with every part."""
     made = model(
         {"a": [1.0, 0.0], "b": [0.0, 1.0], "c": [-1.0, 0.0], "d": [0.5, 0.5]},
         actors={"ann": [0.0, 2.0]},

@@ -50,7 +50,8 @@ def listed(
 
 
 def near(anchor: str, days: int, **others: tuple[int, int]) -> list[Near]:
-    """`days` with the anchor; of others those with both, and those with them."""
+    """Return counts: `days` with the anchor; for other products the days with both, and with them.
+    """
     own = Near(BOUGHT, anchor, anchor, days, days)
     return [own, *(Near(BOUGHT, anchor, item, *its) for item, its in others.items())]
 
@@ -83,12 +84,12 @@ def test_pairs_of_views_are_no_pairs_of_orders() -> None:
 
 
 def log(count: float, half_life: float) -> float:
-    """A count that has decayed to this by now, as it is kept."""
+    """Return a stored count that has decayed to this value by now."""
     return math.log2(count) + (NOW / DAY_MICROS - ORIGIN_DAY - 0.5) / half_life
 
 
 def test_what_always_sells_does_not_trend() -> None:
-    """Its recent interest is what its usual pace makes expect."""
+    """Check recent interest that equals the expectation from the usual pace."""
     scale = LONG_DAYS / SHORT_DAYS
     rows = [
         (item, log(recent, SHORT_DAYS), log(usual * scale, LONG_DAYS))

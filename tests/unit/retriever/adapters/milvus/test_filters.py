@@ -104,7 +104,7 @@ EXISTS = st.builds(Existence, st.sampled_from([*VALUES, "title"]) | FIELD)
 
 
 def joined(leaves: st.SearchStrategy[Filter]) -> st.SearchStrategy[Filter]:
-    """Filters made of these."""
+    """Return filters composed of these."""
     several = st.lists(leaves, max_size=4).map(tuple)
     return st.one_of(st.builds(All, several), st.builds(Any, several), st.builds(Not, leaves))
 
@@ -114,7 +114,7 @@ FILTERS = st.recursive(st.one_of(LEAVES, HOLDS, ATTRIBUTES, EXISTS), joined, max
 
 
 def accepts(condition: Filter, facts: Facts, *, partitioned: bool = False) -> bool:
-    """What an engine answers: the expressions are also Python's."""
+    """Return whether an engine accepts the facts: its expressions are also valid Python."""
     expression = filters.compile_filter(condition, partitioned=partitioned)
     row = {**filters.columns(facts), "seq": 1}
     return not expression or bool(eval(expression, {"__builtins__": {}}, row))  # noqa: S307
@@ -194,7 +194,8 @@ EQUAL, NOT_EQUAL, CONTAINS = Operator.EQUAL, Operator.NOT_EQUAL, Operator.CONTAI
 def test_an_engine_answers_little_that_does_not_pass(
     condition: Filter, facts: Facts, accepted: bool
 ) -> None:
-    """What it answers too much is read and dropped: right, but slow."""
+    """Check how often an engine returns rows that do not match: they are read and dropped, which is
+    slow."""
     assert accepts(condition, facts) == accepted
 
 
@@ -209,7 +210,7 @@ def test_an_expression_holds_nothing_but_our_own_words_and_numbers(condition: Fi
 
 @pytest.mark.parametrize("kind", [All, Any])
 def test_many_conditions_are_not_nested_as_deep_as_they_are_many(kind: type[All | Any]) -> None:
-    """A chain of 64 is longer than Milvus 2.3.5 reads."""
+    """Check the nesting: Milvus 2.3.5 does not read a chain of 64."""
     parts = tuple(Not(Comparison("tags", Operator.EQUAL, f"tag {n}")) for n in range(64))
     expression = filters.compile_filter(check(kind(parts)))
     steps = itertools.accumulate({"(": 1, ")": -1}.get(each, 0) for each in expression)
@@ -238,7 +239,8 @@ def test_a_code_fits_a_column_and_is_no_mark(text: str) -> None:
 
 
 def test_the_shape_goes_with_the_columns() -> None:
-    """Who changes what a row holds changes SHAPE too; else an old index is asked what it lacks."""
+    """Check that a change of the row's columns also changes SHAPE: else an old index would be asked
+    for columns that it lacks."""
     wine = by_key([("grape", "Merlot"), ("grape", "Syrah"), ("abv", 13.5), ("organic", True)])
     row = filters.columns(
         Facts(category="Wine > Red", brand="Casa", attributes=wine, tags=frozenset({"a"}))
@@ -249,7 +251,7 @@ def test_the_shape_goes_with_the_columns() -> None:
 
 
 def holds(expression: str, row_id: str) -> bool:
-    """What the expression says of a row; those of slices are also Python's."""
+    """Return whether the expression matches a row; those of slices are also valid Python."""
     values = {"id": row_id, "slice": filters.slice_number(row_id)}
     return bool(eval(expression, {"__builtins__": {}}, values))  # noqa: S307
 

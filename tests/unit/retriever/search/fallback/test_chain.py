@@ -37,7 +37,7 @@ def index() -> FakeIndex:
 
 @pytest.fixture
 async def made(record: Record, index: FakeIndex) -> Generation:
-    """Three products, in the engine too."""
+    """Return three products, in the engine too."""
     found = await record.create_generation(generation())
     await index.create(found.collection, DIMENSION)
     return await stock(found, record, index, {"a": [b"1"], "b": [b"2"], "c": [b"3"]})
@@ -49,12 +49,12 @@ def fallback(record: Record, index: FakeIndex) -> FallbackChain:
 
 
 def read_whole(record: Record) -> Columns:
-    """Columns that are waited for until all is read."""
+    """Return columns that were read completely."""
     return Columns(record, patience=None)
 
 
 def patient(fallback: FallbackChain, record: Record, index: FakeIndex) -> FallbackChain:
-    """One whose probes wait for nothing."""
+    """Return a chain whose probes do not wait."""
     fallback.breaker = CollectionBreaker(record, index, fallback.most, patience=0.05, pause=0.001)
     return fallback
 

@@ -30,7 +30,7 @@ async def made(record: Record, index: FakeIndex) -> Generation:
 
 @pytest.fixture
 def breaker(record: Record, index: FakeIndex) -> CollectionBreaker:
-    """One that waits for nothing."""
+    """Return a breaker that does not wait."""
     return CollectionBreaker(record, index, patience=0.05, pause=0.001)
 
 

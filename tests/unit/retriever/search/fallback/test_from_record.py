@@ -32,7 +32,7 @@ FIRST = Comparison("brand", Operator.EQUAL, "b1")
 
 @pytest.fixture
 async def made(record: Record) -> Generation:
-    """Six products of a photo each, of two brands; the engine holds none of them."""
+    """Return six products of one photo each, of two brands; the engine has none of them."""
     found = await record.create_generation(generation())
     await record.write(
         "default",
@@ -51,7 +51,7 @@ class Tick:
 
 
 async def products(copy: RecordCopy | None) -> set[str]:
-    """Of all rows that it compares."""
+    """Return the products of all rows that it compares."""
     assert copy is not None
     found = await copy.look([vector_of(b"0")], VectorMetric.COSINE, 1_000)
     assert found.complete
@@ -201,7 +201,7 @@ async def test_that_it_is_too_large_is_not_counted_for_every_search(
 
 
 async def test_rows_that_take_long_to_read_are_waited_for(made: Generation, record: Record) -> None:
-    """Nothing else answers, and who asks sets an end of its own."""
+    """Check the wait: no other fallback answers, and the caller sets the deadline."""
 
     class Slow(Record):
         async def photo_rows(

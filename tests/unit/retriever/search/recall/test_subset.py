@@ -72,7 +72,7 @@ def searched(
     condition: Filter = All(),  # noqa: B008 - a frozen value
     metric: VectorMetric = VectorMetric.COSINE,
 ) -> Seen:
-    """A search that an engine answered which holds just these rows."""
+    """Return a search that an engine answered which has exactly these rows."""
     kept = [r for r in rows if passes(condition, r.facts)]
     vectors = np.array([r.vector for r in kept], np.float32).reshape(len(kept), 8)
     keys = [(r.row_id, r.product_id, r.image_id) for r in kept]
@@ -105,7 +105,8 @@ async def looked(
 async def test_planted_misses_are_found_whatever_the_filter_and_the_metric(
     lost: set[int], seed: int, k: int, red: bool, metric: VectorMetric
 ) -> None:
-    """With the whole catalog as subset, the look is the share within the last one's radius."""
+    """Use the whole catalog as the subset, so that the estimate is the share within the last
+    result's radius."""
     everything = rows_of(300, seed)
     held = [r for number, r in enumerate(everything) if number not in lost]
     query = np.random.default_rng(seed + 100).standard_normal(8).astype(np.float32)

@@ -52,7 +52,7 @@ class Watched:
         )
 
     def answer(self, condition: object = None) -> FoundNearest:
-        """A search's, that misses other rows each time."""
+        """Return a search's answer that misses other rows each time."""
         held: Sequence[IndexRow] = [r for r in EVERYTHING if self.random.random() >= self.lost]
         query = self.random.standard_normal(8).astype(np.float32)
         given = {"condition": RED} if condition is RED else {}
@@ -64,14 +64,14 @@ class Watched:
         return FoundNearest([], self.generation, NEW, "", nearest=nearest)
 
     async def search(self, times: int, condition: object = None) -> None:
-        """So many searches, each looked at."""
+        """Make this many searches, all of them checked."""
         for _ in range(times):
             self.dog.see(QUERY, self.answer(condition))
             self.clock.now += 1
             await self.dog.caught_up()
 
     async def settled(self) -> Watched:
-        """Past the first read of the rows."""
+        """Return the watchdog after its first read of the rows."""
         await self.search(1)
         self.clock.now += watchdog.SETTLE_SECONDS
         return self
