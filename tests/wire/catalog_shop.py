@@ -50,7 +50,7 @@ class Shop:
 
     @contextlib.asynccontextmanager
     async def worker(self) -> AsyncIterator[asyncio.subprocess.Process]:
-        """A worker process, killed at the end if it is still there."""
+        """Yield a worker process, killed at the end if it still runs."""
         command = (sys.executable, "-m", "retriever.worker")
         process = await asyncio.create_subprocess_exec(
             *command, env=os.environ | self.environment, stdout=asyncio.subprocess.DEVNULL
@@ -63,7 +63,7 @@ class Shop:
             await process.wait()
 
     async def stock(self, number: int, catalog: str = "default") -> None:
-        """Products p0, p1, …, straight into the store."""
+        """Write products p0, p1, … directly into the store."""
         texts = ("parent_id", "description", "category", "language_code", "uri")
         row = {
             "catalog_id": catalog,
@@ -184,7 +184,7 @@ def refused(code: str, reason: str, field: str = "") -> Iterator[None]:
 
 
 def reported(status: status_pb2.Status) -> str:
-    """OK, or the reason with the fields that it names."""
+    """Return OK, or the reason with the fields that it names."""
     if not status.code:
         return "OK"
     error = from_status(status)

@@ -100,13 +100,13 @@ def reasons(response: pb.BatchEmbedResponse) -> list[str]:
 
 
 def children(parent: int) -> list[int]:
-    """Ids of the processes that it started."""
+    """Return the ids of the processes that it started."""
     ids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     return [pid for pid in ids if _stat(pid)[1] == str(parent)]
 
 
 def _stat(pid: int) -> list[str]:
-    """What proc(5) says of a process, from its state on; zeros when it is no more."""
+    """Return the values of proc(5) about a process, from its state on; zeros if it has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -98,7 +98,7 @@ class Shop:
 
     @contextlib.asynccontextmanager
     async def worker(self, service: str) -> AsyncIterator[asyncio.subprocess.Process]:
-        """A worker process, killed at the end if it is still there."""
+        """Yield a worker process, killed at the end if it still runs."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", f"{service}.worker"),
             env=os.environ | self.environment,
@@ -132,7 +132,7 @@ class Shop:
         return found[0] if found else None
 
     async def published(self, version: str, number: int) -> Job:
-        """The job that is the `number`th, once it has ended; it is of this version."""
+        """Return the `number`th job, which publishes this version, once it has ended."""
 
         async def ended() -> bool:
             found = await self.jobs.list(kinds=(PUBLISH,))
@@ -149,13 +149,13 @@ class Shop:
         return list((await self.index.ListGenerations(request)).generations)
 
     async def active(self) -> tuple[str, str]:
-        """The versions that are active, and that a rollback would make so."""
+        """Return the active version, and the one that a rollback would activate."""
         known = await self.generations()
         (active,) = [one.space_version for one in known if one.active]
         return active, next((one.space_version for one in known if one.previous), "")
 
     async def visit(self) -> str:
-        """The shopper looks at three products and hides the best of the rest; its id."""
+        """View three products, and hide the best of the others. Return the shopper's id."""
         await self._append(*((event_pb2.EVENT_TYPE_VIEW, item) for item in PRODUCTS[:3]))
         hidden = next(item for item in await self.generated() if item not in PRODUCTS[:3])
         await self._append((event_pb2.EVENT_TYPE_HIDE, hidden))
@@ -179,21 +179,21 @@ class Shop:
         assert all(status.code == 0 for status in answer.statuses)
 
     async def fitting(self) -> list[str]:
-        """What the gateway finds for a shopper in the index, best first."""
+        """Return the gateway's candidates for a shopper from the index, best first."""
         listings = await find(begin(RequestQuery(shopper=SHOPPER), self.deps))
         (listing,) = listings
         assert listing.branch is Branch.COLLABORATIVE
         return list(listing.columns.product_ids)
 
     async def generated(self) -> list[str]:
-        """What the serving model itself names."""
+        """Return the serving model's own candidates."""
         candidates = await self.deps.peers.ranker.generate(
             "default", SHOPPER, "", top_k=200, exclude=()
         )
         return list(candidates.product_ids)
 
     async def search(self, version: str, **fields: object) -> dict[str, float]:
-        """The products best for a shopper by a model, with their scores."""
+        """Return the products that a model finds best for a shopper, with their scores."""
         vector = query_vector(QUERY)
         answer = await self.vectors.Search(
             vector_pb.SearchRequest(
@@ -213,7 +213,7 @@ class Shop:
 
 
 def best(version: str, among: Callable[[str], bool] = lambda _: True) -> dict[str, float]:
-    """What the model itself says."""
+    """Return the model's own scores."""
     found = MODELS[version]
     scores: Floats = found.item_vectors @ QUERY + found.item_biases
     kept = {item: float(scores[row]) for item, row in found.item_rows.items() if among(item)}
@@ -221,7 +221,7 @@ def best(version: str, among: Callable[[str], bool] = lambda _: True) -> dict[st
 
 
 def deps(to_retriever: grpc.aio.Channel, to_ranker: grpc.aio.Channel) -> RequestDependencies:
-    """A gateway's, that needs no embedder."""
+    """Return the dependencies of a gateway that needs no embedder."""
     ranker = RankerClient(to_ranker, PeerCaller(Peer.RANKER, reserve=0.1, longest=10))
     retriever = RetrieverClient(to_retriever, PeerCaller(Peer.RETRIEVER, reserve=0.1, longest=10))
     embedder = EmbedderClient(to_retriever, PeerCaller(Peer.EMBEDDER, reserve=0.1, longest=10))
@@ -242,7 +242,8 @@ Stack = contextlib.AsyncExitStack
 async def start_retriever(
     folder: Path, new_store: NewStore, engine: MilvusLite, stack: Stack
 ) -> tuple[Record, int, dict[str, str]]:
-    """A retriever until the stack ends: its record, its port and its worker's environment."""
+    """Run a retriever until the stack ends. Return its record, its port and its worker's
+    environment."""
     settings = RetrieverSettings(
         port=0,
         database_url=new_store("retriever.record.migrations", "record.db"),
@@ -280,7 +281,8 @@ async def start_retriever(
 async def start_ranker(
     folder: Path, new_store: NewStore, stack: Stack
 ) -> tuple[Database, int, dict[str, str]]:
-    """A ranker with two models until the stack ends; its worker's environment too."""
+    """Run a ranker with two models until the stack ends. Return its record and its worker's
+    environment."""
     settings = RankerSettings(
         port=0,
         database_url=new_store(MIGRATIONS, "ranker.db"),

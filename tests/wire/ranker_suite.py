@@ -129,7 +129,7 @@ async def suite(
     monkeypatch: pytest.MonkeyPatch,
     event_sink: EventSink | None,
 ) -> AsyncIterator[Suite]:
-    """A ranker on a free port, its record on each engine."""
+    """Yield a ranker on a free port, with its record on each engine."""
     url, store_url = new_store(MIGRATIONS, "ranker.db"), str(tmp_path / "models")
     (tmp_path / "key").write_text(PSEUDONYM_KEY)
     settings = RankerSettings(
@@ -181,7 +181,7 @@ async def suite(
 
 @asynccontextmanager
 async def at_work(suite: Suite, exported_to: str = "exports") -> AsyncIterator[None]:
-    """A worker that does all kinds of jobs but publications."""
+    """Run a worker for all kinds of jobs except publications during the block."""
     stop, jobs = asyncio.Event(), Jobs(suite.database, JOBS)
     selections = SelectionRecord(suite.database)
     exports = ExportStore(str(suite.folder / exported_to))
@@ -200,13 +200,13 @@ async def at_work(suite: Suite, exported_to: str = "exports") -> AsyncIterator[N
 
 @pytest.fixture
 async def working(suite: Suite) -> AsyncIterator[Suite]:
-    """The same with a worker."""
+    """Yield the ranker with a running worker."""
     async with at_work(suite):
         yield suite
 
 
 def event(product_id: str = "r0", what: str = "VIEW", ago: int = 0, **fields) -> event_pb2.Event:
-    """Ann's view of a product `ago` seconds ago."""
+    """Return Ann's view of a product `ago` seconds ago."""
     values = {
         "event_id": uuid.uuid4().hex,
         "shopper": ANN,
@@ -219,14 +219,15 @@ def event(product_id: str = "r0", what: str = "VIEW", ago: int = 0, **fields) ->
 
 
 async def refusal(call) -> ServiceError:
-    """The error that the call is answered with."""
+    """Return the error of the call."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return from_rpc_error(caught.value)
 
 
 def crowd() -> list[event_pb2.Event]:
-    """Sixteen people, half of whom buy reds and half whites, within the last days."""
+    """Return the events of sixteen people, half of whom buy reds and half whites, within the last
+    days."""
     return [
         event(
             f"{kind}{(person + n) % 5}",

@@ -91,7 +91,7 @@ class Shop:
         return answer
 
     async def seen(self, token: str, **fields: Any) -> vectors_pb.SearchResponse:
-        """A search that sees a write, in the space of all photos."""
+        """Return a search in the space of photos that waits for a write."""
         return await self.search(vector=vector(photo()), min_index_token=token, **fields)
 
 
@@ -102,7 +102,8 @@ either_way = pytest.mark.parametrize("exact_rows", [0, EXACT_ROWS])
 
 @pytest.fixture
 def exact_rows() -> int:
-    """Rows of a generation, at most, that are compared in memory; 0 = the engine answers."""
+    """Return the maximum rows of a generation that are compared in memory; 0: the engine answers.
+    """
     return EXACT_ROWS
 
 
@@ -195,13 +196,13 @@ async def shop(tmp_path: Path, engine: MilvusLite, exact_rows: int) -> AsyncIter
 
 @pytest.fixture
 def early(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search that waits gives up a second before its deadline, so that its answer comes through
-    also where other tests have the processor. It is 30 ms where a shop runs."""
+    """Return waiting searches a second before their deadline, instead of 30 ms as in production, so
+    that their answers arrive in time beside other tests."""
     monkeypatch.setattr(vectors, "RESERVE_SECONDS", 1.0)
 
 
 def wine(product_id: str, *seeds: int, **fields: Any) -> product_pb2.Product:
-    """A product with a photo for each seed; it may override anything."""
+    """Return a product with a photo for each seed; other fields may be overridden."""
     given: dict[str, Any] = {
         "title": f"Wine {product_id}",
         "brand": "Estate",
@@ -214,7 +215,7 @@ def wine(product_id: str, *seeds: int, **fields: Any) -> product_pb2.Product:
 
 
 def vector(content: bytes, **fields: Any) -> vector_pb2.Vector:
-    """The vector of a photo as the fake embedder makes it."""
+    """Return the vector of a photo as the fake embedder computes it."""
     given: dict[str, Any] = {
         "space": "visual",
         "space_version": VERSION,
@@ -239,7 +240,7 @@ def text(value: str) -> filter_pb2.FilterValue:
 
 @contextlib.contextmanager
 def refused(code: str, reason: str, field: str = "") -> Iterator[None]:
-    """The call inside is refused, with this reason and this field named."""
+    """Expect that the call in the block is rejected with this reason and names this field."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         yield
     error = from_rpc_error(caught.value)

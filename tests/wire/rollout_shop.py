@@ -67,7 +67,7 @@ class Shop:
 
     @contextlib.asynccontextmanager
     async def worker(self) -> AsyncIterator[asyncio.subprocess.Process]:
-        """A worker process, killed at the end if it is still there."""
+        """Yield a worker process, killed at the end if it still runs."""
         command = (sys.executable, "-m", "retriever.worker")
         process = await asyncio.create_subprocess_exec(
             *command, env=os.environ | self.environment, stdout=asyncio.subprocess.DEVNULL
@@ -80,7 +80,7 @@ class Shop:
             await process.wait()
 
     async def stock(self, *numbers: int, **fields: Any) -> None:
-        """Products p0, p1, …, each with a photo of its own."""
+        """Write products p0, p1, …, each with a different photo."""
         products = [
             product_pb2.Product(
                 product_id=f"p{n}",
@@ -96,7 +96,7 @@ class Shop:
         assert all(result.status.code == 0 for result in answer.results)
 
     async def settled(self) -> None:
-        """Until every live generation holds everything."""
+        """Wait until every live generation is complete."""
 
         async def holds() -> bool:
             live = await self.record.generations("default")
@@ -106,7 +106,7 @@ class Shop:
         await until(holds)
 
     async def create(self, name: str, version: str = NEW, space: str = "") -> index_pb.Generation:
-        """A generation, as soon as the worker has seen that the embedder serves its version."""
+        """Create a generation, once the worker has seen that the embedder serves its version."""
         request = index_pb.CreateGenerationRequest(name=name, space=space, space_version=version)
         made: list[index_pb.Generation] = []
 
@@ -170,7 +170,7 @@ class Shop:
         return answer
 
     async def read(self, text: str) -> tuple[str, float, str]:
-        """What is nearest to a text: the product, how near it is, the version that answered."""
+        """Return the product nearest to a text, its similarity, and the version that answered."""
         answer = await self.ask(pb.QuerySignal(text=text))
         assert not answer.degradations, answer.degradations
         (space,) = answer.versions.spaces
@@ -180,7 +180,7 @@ class Shop:
 
 @pytest.fixture
 def spaces() -> tuple[str, ...]:
-    """Spaces that the retriever has the embedder fill."""
+    """Return the spaces that the retriever has the embedder fill."""
     return ("visual",)
 
 
@@ -245,7 +245,7 @@ async def shop(tmp_path: Path, engine: MilvusLite, spaces: tuple[str, ...]) -> A
 
 
 def scenes_that_refuse(folder: Path) -> Path:
-    """The built-in scene, which says when nothing matches."""
+    """Write the built-in scene with a threshold for matches."""
     folder.mkdir()
     text = (Path(scenes.__file__).parent / "default.toml").read_text()
     (folder / "default.toml").write_text(text.replace("refuse = 0.0\n", "refuse = 0.05\n"))
@@ -260,7 +260,7 @@ def refused(reason: str) -> Iterator[None]:
 
 
 def similarity(asked: tuple[int, ...], place: int, version: str) -> float:
-    """To photos that are put together in the space."""
+    """Return the similarity to photos that are combined in the space."""
     *signals, found = (vector_of(PHOTOS[n], DIMENSIONS[version], version) for n in (*asked, place))
     blend = np.sum(signals, axis=0)
     return float(blend @ found / np.linalg.norm(blend))
@@ -268,7 +268,7 @@ def similarity(asked: tuple[int, ...], place: int, version: str) -> float:
 
 @dataclass
 class Load:
-    """Searches and writes that go on all the while; any error of theirs fails the test."""
+    """Continuous searches and writes; any error of theirs fails the test."""
 
     shop: Shop
     searches: int = 0
@@ -284,7 +284,8 @@ class Load:
             number = (number + 13) % 60
 
     def check(self, answer: pb.SearchResponse, asked: tuple[int, ...]) -> None:
-        """An answer is whole, and every similarity is one of the version that it names."""
+        """Check that an answer is complete, and that every similarity is one of the version that it
+        names."""
         assert not answer.degradations, answer.degradations
         (space,) = answer.versions.spaces
         assert isinstance(space, answer_pb2.SpaceVersion)
@@ -340,6 +341,6 @@ async def begun(shop: Shop, job_id: str) -> bool:
 
 
 def named(answer: pb.SearchResponse) -> set[str]:
-    """The products of an answer, with those that are too like one of them to be shown."""
+    """Return the products of an answer, with those that collapsed into them."""
     kept = {each.product.product_id for each in answer.results}
     return kept.union(*(each.collapsed_product_ids for each in answer.results))

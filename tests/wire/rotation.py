@@ -30,7 +30,7 @@ PAUSE = 0.03
 
 @dataclass(slots=True)
 class Traffic:
-    """Those who call while all of it changes."""
+    """Callers that continue while keys and certificates change."""
 
     clients: list[SightlineClient]
     """The last one is used."""
@@ -40,7 +40,7 @@ class Traffic:
     failed: list[str] = field(default_factory=list)
 
     async def look(self) -> None:
-        """The gateway asks the retriever for the page that was begun before."""
+        """Request another page of an earlier answer: the gateway calls the retriever."""
         request = catalog_pb2.ListProductsRequest(page_size=1, page_token=self.pages[-1])
         client = self.clients[-1]
         answer = await client._call(client.calls.catalog.ListProducts, request, None)
@@ -48,14 +48,14 @@ class Traffic:
             self.pages.append(answer.next_page_token)
 
     async def click(self) -> None:
-        """The ranker stores an event."""
+        """Write an event: the gateway calls the ranker."""
         event = Event(secrets.token_hex(8), EventType.VIEW, "p0", user="u")
         report = await self.clients[-1].write_events([event])
         for refused in report.failures:
             raise refused.error
 
     async def ask(self) -> None:
-        """Every component answers the gateway."""
+        """Request the status: every component answers the gateway."""
         components = (await self.clients[-1].status()).components
         wrong = {each.component: each.error for each in components if each.error}
         for name in ("gateway", "embedder", "retriever", "ranker"):
@@ -82,7 +82,7 @@ class Traffic:
             await asyncio.sleep(PAUSE)
 
     async def go_on(self) -> None:
-        """Until whatever changed has been looked at, and each kind of call was answered since."""
+        """Wait until every change was reloaded, and each kind of call was answered since."""
         await asyncio.sleep(1.3 * LOOK_SECONDS)
         before = self.answered.copy()
         while any(self.answered[name] < before[name] + CALLERS for name in before):
@@ -97,7 +97,7 @@ async def _ended(task: asyncio.Task[Any]) -> None:
 
 
 def peers_of(folder: Path) -> peers.Keys:
-    """The keys of an installation that has one for each pair."""
+    """Return the keys of an installation, one for each pair."""
     return {
         (one, other): (folder / one / "keys" / f"{other}.key").read_text().strip()
         for one, other in peers.PAIRS
@@ -107,8 +107,8 @@ def peers_of(folder: Path) -> peers.Keys:
 async def change(
     folder: Path, target: str, signer: trustme.CA, before: trustme.CA, old: str, new: str
 ) -> Traffic:
-    """All at once, while callers go on. `signer`: of what the gateway shows; `before`: of what its
-    peers do; `old`, `new`: the tokens of its caller."""
+    """Change everything at once while callers continue. `signer`: authority of the gateway's
+    certificates; `before`: of its peers'; `old`, `new`: the tokens of its caller."""
     after = certificates.authority()
     credentials = tls_credentials(ca=folder / "gateway-tls/ca.crt")
     key, fresh = (folder / "tokens.keys").read_text().strip(), secrets.token_hex(32)
@@ -143,7 +143,7 @@ async def change(
 
 
 def _keys(folder: Path, keys: Sequence[str], tokens: Sequence[str]) -> None:
-    """Of tokens, and of callers."""
+    """Write the keys of tokens and of callers."""
     (folder / "tokens.keys").write_text("".join(f"{key}\n" for key in keys))
     roles = str([role.value for role in Role])
     entries = [entry(f"ops-{place}", token, roles) for place, token in enumerate(tokens)]

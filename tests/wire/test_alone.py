@@ -59,13 +59,13 @@ NOT_SHIPPED = (
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """One service's installation."""
+    """Installation of one service."""
 
     service: str
     python: Path
 
     def importable(self, names: tuple[str, ...]) -> set[str]:
-        """Those of `names` that it can import."""
+        """Return those of `names` that it can import."""
         script = (
             "import importlib.util, sys\n"
             "print(*[n for n in sys.argv[1:] if importlib.util.find_spec(n)])"
@@ -78,7 +78,7 @@ class Alone:
 
 @pytest.fixture(scope="module", params=SERVICES)
 def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Alone:
-    """A service as its image has it."""
+    """Return a service as its image contains it."""
     service: str = request.param
     return installed(service, "build", tmp_path_factory.mktemp(service))
 
@@ -105,7 +105,7 @@ def test_it_has_no_other_service_and_no_tool(alone: Alone) -> None:
 
 
 def test_nothing_of_it_leads_back_to_the_sources(alone: Alone) -> None:
-    """An editable install would be a link to a folder that the image does not have."""
+    """Check for editable installs, which would be links to a folder that the image lacks."""
     packages = next(alone.python.parent.parent.glob("lib/python*/site-packages"))
     for link in packages.glob("*.pth"):
         assert str(alone.python.parents[2] / "src") not in link.read_text(), link
@@ -131,7 +131,7 @@ def test_it_starts_alone_is_healthy_and_ends_on_a_signal(alone: Alone, tmp_path:
 
 @contextmanager
 def started(alone: Alone, at: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """`python -m SERVICE` on a free port, with an environment of nothing but its settings."""
+    """Run `python -m SERVICE` on a free port, with its settings as the only environment."""
     port, data = free_port(), at / "data"
     (at / "cwd").mkdir()
     environment = {

@@ -282,8 +282,8 @@ async def test_a_photo_that_its_decoder_dies_of_costs_its_own_item_only(triton_p
 
 
 def kill_whoever_swells(rest: int) -> int:
-    """Kills the decoding processes that hold a large photo: those with 64 MiB more than one at
-    `rest` has; how many."""
+    """Kill the decoding processes that hold a large photo: those with 64 MiB more than at `rest`.
+    Return their number."""
     swollen = [pid for pid in decoding_processes() if resident(pid) > rest + 64 * 2**20]
     for pid in swollen:
         os.kill(pid, signal.SIGKILL)
@@ -291,12 +291,12 @@ def kill_whoever_swells(rest: int) -> int:
 
 
 def decoding_processes() -> list[int]:
-    """The processes that decode for a service in this one."""
+    """Return the processes that decode for a service in this one."""
     return [pid for child in children(os.getpid()) for pid in children(child)]
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that a process holds; 0 when it is gone."""
+    """Return the resident bytes of a process; 0 if it has ended."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError):

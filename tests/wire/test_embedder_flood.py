@@ -36,7 +36,7 @@ async def flooded(triton_port: int) -> AsyncIterator[grpc.aio.Channel]:
 
 
 class Turns:
-    """Who asked each semaphore for a permit, and who got one, in order."""
+    """Requests for permits and granted permits of each semaphore, in order."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: list[tuple[int, str, str]] = []
@@ -56,7 +56,7 @@ class Turns:
         monkeypatch.setattr(FairSemaphore, "_grant", gets)
 
     def before(self, caller: str) -> list[int]:
-        """How many turns of others there were while each item of this caller waited."""
+        """Return the number of other callers' turns while each item of this caller waited."""
         found = []
         for at, (turns, what, who) in enumerate(self.seen):
             if (what, who) == ("asks", caller):

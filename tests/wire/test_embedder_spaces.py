@@ -108,7 +108,7 @@ async def served(folder: Path) -> AsyncIterator[Served]:
 
 
 async def loaded(triton: Triton, model: str) -> None:
-    """Has Triton serve a fitted model, as a promotion does, as soon as it is up."""
+    """Load a fitted model in Triton, as a promotion does, as soon as Triton is up."""
     async with asyncio.timeout(SECONDS):
         while True:
             try:
@@ -118,7 +118,7 @@ async def loaded(triton: Triton, model: str) -> None:
 
 
 async def ready(served: Served) -> None:
-    """Waits until every space of both catalogs is."""
+    """Wait until every space of both catalogs is ready."""
     async with asyncio.timeout(SECONDS):
         while True:
             listed = [await served.listed(catalog) for catalog in ("wine", "beer")]
@@ -137,7 +137,7 @@ def reason(result: Any) -> str:
 
 
 def features(views: np.ndarray) -> np.ndarray:
-    """What the backbone gives of pixels, without Triton."""
+    """Return the backbone's features of pixels, computed without Triton."""
     graph = (fitted.BACKBONE / "1/model.onnx").read_bytes()
     session = onnxruntime.InferenceSession(graph)
     return np.asarray(session.run(["features"], {"image": views})[0])
@@ -153,7 +153,7 @@ def unit(vector: np.ndarray) -> np.ndarray:
 
 
 async def test_fitted_spaces_texts_and_categories_by_the_real_server(served: Served) -> None:
-    """One start of the server for all that needs it."""
+    """Run all checks that need the real server, which is started once."""
     await fitted_spaces_belong_to_their_catalogs(served)
     await every_answer_shows_to_be_whole(served)
     await vectors_are_those_of_the_map_by_camera_and_views(served)
@@ -297,7 +297,8 @@ async def photos_are_classified_by_the_newest_space(served: Served) -> None:
 
 
 async def peers_hear_what_photos_are_of(served: Served) -> None:
-    """The retriever, which flags products by it, and the gateway, which proposes filters."""
+    """Check the peers that read categories: the retriever, which flags products, and the gateway,
+    which proposes filters."""
     photo, version = WINES[2].read_bytes(), (await served.listed())[served.wine.name].version
     client = RetrieversClient(served.target)
     try:

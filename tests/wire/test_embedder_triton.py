@@ -33,13 +33,13 @@ WINES = ROOT / "examples" / "wines" / "images"
 
 
 async def states(stub: Any) -> dict[str, bool]:
-    """Whether each model's version is ready."""
+    """Return whether each model's version is ready."""
     answer = await stub.ListSpaces(pb.ListSpacesRequest(), timeout=SECONDS)
     return {space.model: space.ready for space in answer.spaces}
 
 
 async def until(stub: Any, wanted: dict[str, bool], seconds: float) -> None:
-    """Waits until the spaces are as wanted."""
+    """Wait until the spaces are in these states."""
     async with asyncio.timeout(seconds):
         while await states(stub) != wanted:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
@@ -50,7 +50,7 @@ BOTH = {LITE0: True, LITE2: True}
 
 @asynccontextmanager
 async def looked_after() -> AsyncIterator[None]:
-    """The embedder's watch over Triton's models runs meanwhile."""
+    """Run the embedder's watch over Triton's models during the block."""
     watching = asyncio.create_task(RECOVERY[0].run())
     try:
         yield
@@ -86,7 +86,7 @@ async def test_a_model_process_that_was_killed_shows_in_typed_errors_in_time_and
 
 
 def by_onnxruntime(model: str, photos: Sequence[bytes], side: int) -> np.ndarray[Any, Any]:
-    """The vectors of a model's own file, without Triton and without the embedder's service."""
+    """Return the vectors of a model's own file, computed without Triton and the embedder."""
     graph = TRITON / "models" / model / "1" / "model.onnx"
     session = onnxruntime.InferenceSession(graph.read_bytes())
     recipe = PhotoRecipe(side, 0.875, "")
@@ -129,7 +129,8 @@ async def test_the_real_server_serves_both_versions_with_each_model_s_own_vector
 async def test_the_regions_of_two_photos_sum_to_the_similarity_of_their_vectors(
     tmp_path: Path,
 ) -> None:
-    """By a model that is loaded for it, whose maps are those that the space's vectors average."""
+    """Compare by the model loaded for heat maps, whose maps are averaged into the space's vectors.
+    """
     files = [path.read_bytes() for path in sorted(WINES.iterdir())[:2]]
     port = free_port()
     async with triton_kept_up(port, tmp_path / "triton.log", (LITE0,)):

@@ -22,7 +22,7 @@ from tests.waiting import SECONDS
 
 
 class Engine(milvus_pb2_grpc.MilvusServiceServicer, service_pb2_grpc.GRPCInferenceServiceServicer):
-    """Milvus and Triton, as far as they say which version they are."""
+    """Fake Milvus and Triton that report a version."""
 
     def __init__(self, version: str) -> None:
         self.version = version
@@ -39,7 +39,7 @@ class Engine(milvus_pb2_grpc.MilvusServiceServicer, service_pb2_grpc.GRPCInferen
 
 @contextmanager
 def answering(version: str) -> Iterator[str]:
-    """Both engines' address."""
+    """Yield the address of both engines."""
     server = grpc.server(ThreadPoolExecutor(4))
     milvus_pb2_grpc.add_MilvusServiceServicer_to_server(Engine(version), server)
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Engine(version), server)
@@ -53,7 +53,7 @@ def answering(version: str) -> Iterator[str]:
 def started(
     module: str, folder: Path, engines: str, **more: str
 ) -> Iterator[subprocess.Popen[str]]:
-    """A process in production, on this machine alone."""
+    """Start a process in production mode on this machine."""
     (folder / "keys").mkdir()
     for name in ("keys/gateway.key", "keys/embedder.key", "backups.keys"):
         (folder / name).write_text(secrets.token_hex(32))

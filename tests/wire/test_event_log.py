@@ -48,7 +48,7 @@ def kafka() -> Iterator[Cluster]:
 
 @pytest.fixture
 def topic(kafka: Cluster) -> Access:
-    """One that is this test's own."""
+    """Return a new topic for the test."""
     return Access(kafka.brokers, f"events-{uuid.uuid4().hex}", keys=lambda: RING)
 
 
@@ -62,7 +62,7 @@ async def event_sink(topic: Access) -> AsyncIterator[KafkaSink]:
 
 @asynccontextmanager
 async def landing(suite: Suite, topic: Access) -> AsyncIterator[None]:
-    """A worker that brings events from the log into the record."""
+    """Run a worker that copies events from the log to the record."""
     stop, log = asyncio.Event(), EventLog(topic, GROUP, more=SHORT)
     append = EventRecord(suite.database, late=True).append
     task = asyncio.create_task(Landing(log, append, now_micros, topic.signatures.check).run(stop))
@@ -72,7 +72,7 @@ async def landing(suite: Suite, topic: Access) -> AsyncIterator[None]:
 
 
 async def stored(suite: Suite) -> dict[str, list[str]]:
-    """By shopper the ids of the events in the record, in its order."""
+    """Return the ids of the events in the record by shopper, in its order."""
     t = EVENTS.c
     statement = sa.select(t.actor, t.event_id).order_by(t.sequence)
     found = defaultdict(list)
@@ -91,7 +91,7 @@ def landed(outcome: str) -> float:
 
 
 def crowd(number: int, people: int = 5) -> list[event_pb2.Event]:
-    """Views by several people in turn."""
+    """Return views by several people in turn."""
     shoppers = [event_pb2.Shopper(user_id=f"u{n}") for n in range(people)]
     return [event(event_id=f"e{n:04d}", shopper=shoppers[n % people], ago=n) for n in range(number)]
 
@@ -203,7 +203,7 @@ async def test_no_event_is_acknowledged_while_the_brokers_are_away_and_none_is_l
 async def test_forged_and_unsigned_entries_never_come_to_the_record(
     suite: Suite, topic: Access
 ) -> None:
-    """Of a producer that may write into the topic, and has read what a ranker wrote."""
+    """Write as a producer that may write into the topic, and has read a ranker's entries."""
     await suite.append(event(event_id="genuine"))
     forged, ring = landed("FORGED"), KeyRing([b"o" * 32])
     intruders = [KafkaSink(replace(topic, keys=keys), SECONDS) for keys in (None, lambda: ring)]
@@ -235,7 +235,7 @@ async def test_a_purge_wins_over_events_that_still_wait(suite: Suite, topic: Acc
 async def test_a_purge_deletes_what_came_to_the_record_while_it_was_asked_for(
     suite: Suite, topic: Access
 ) -> None:
-    """After it was counted, and before its job was there to be seen."""
+    """Add events after the purge was counted, and before its job is visible."""
     await suite.append(event(event_id="old"))
     await suite.events.PurgeEvents(pb.PurgeEventsRequest(shopper=ANN, force=True))
     straight = EventRecord(suite.database).append  # as if no job had been there

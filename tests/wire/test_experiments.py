@@ -64,7 +64,7 @@ async def report(ranker: Suite, name: str = "order") -> pb.ExperimentReport:
 
 
 def did(who: str, arm: str, *what: str, ago: int = 3 * DAY, **fields) -> Iterable[event_pb2.Event]:
-    """What a user did after they saw an answer of the arm, seconds apart."""
+    """Yield a user's events after an impression of the arm, seconds apart."""
     shopper = event_pb2.Shopper(user_id=who)
     for after, kind in enumerate(("IMPRESSION", *what)):
         values = {"arm": arm and f"order/{arm}", "shopper": shopper, **fields}

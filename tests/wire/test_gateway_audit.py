@@ -69,7 +69,8 @@ WRITES = (
 
 
 class Counting(AuditServicer):
-    """Counts the entries that it is sent; with `old`, it is one of release 0.16."""
+    """Audit service that counts the entries that it gets; with `old`, it behaves as release 0.16.
+    """
 
     appended = 0
     old = False
@@ -106,7 +107,7 @@ class Keeper:
 
 @dataclass
 class Said:
-    """What a command printed, without the log lines of the services in this process."""
+    """Output of a command, without the log lines of the services in this process."""
 
     exit_code: int
     stdout: str
@@ -117,7 +118,7 @@ LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[.*\n")
 
 
 def archives(folder: Path) -> list[Path]:
-    """The archives in a folder, oldest first."""
+    """Return the archives in a folder, oldest first."""
     return sorted(folder.glob("audit-*.jsonl"))
 
 
@@ -135,14 +136,14 @@ class Front:
     port: int
 
     async def line(self, *words: str) -> Said:
-        """What the command line says on this gateway."""
+        """Return the output of the command line with this gateway."""
         where = ("--target", f"127.0.0.1:{self.port}", "--token", "auditor")
         done = await asyncio.to_thread(CliRunner().invoke, app, ["audit", *words, *where])
         return Said(done.exit_code, LOGGED.sub("", done.stdout), LOGGED.sub("", done.stderr))
 
     async def page(self, **asked: Any) -> audit_pb.ListAuditEntriesResponse:
-        """A page without what reads the log. Every list is an entry itself, which the one writer
-        stores after all before: so a second list finds them."""
+        """Return a page without the entries of reading the log. Each list adds an entry, which the
+        only writer stores after all earlier ones, so a second list includes them."""
         request = audit_pb.ListAuditEntriesRequest(**asked)
         await self.admin.ListAuditEntries(request, metadata=by("auditor"))
         found = await self.admin.ListAuditEntries(request, metadata=by("auditor"))
@@ -152,7 +153,7 @@ class Front:
         return found
 
     async def whole(self) -> bool:
-        """Whether both keepers can be listed."""
+        """Return whether the entries of both services can be listed."""
         try:
             await self.page()
         except grpc.aio.AioRpcError:
@@ -160,14 +161,14 @@ class Front:
         return True
 
     async def entries(self, **asked: Any) -> list[tuple[str, str, str]]:
-        """Caller, call and outcome of each."""
+        """Return caller, call and outcome of each entry."""
         return [
             (each.caller, each.method.rpartition("/")[2], each.reason or each.code)
             for each in (await self.page(**asked)).entries
         ]
 
     async def paged(self) -> list[str]:
-        """The callers but the auditor, read an entry a page."""
+        """Return the callers except the auditor, read one entry per page."""
         found, token = [], ""
         while True:
             request = audit_pb.ListAuditEntriesRequest(page_size=1, page_token=token)
@@ -182,7 +183,7 @@ class Front:
         return [*(await self.admin.ReadAuditChain(request, metadata=by("auditor"))).entries]
 
     async def train(self, role: str, **fields: str) -> str:
-        """The reason that a call is refused with."""
+        """Return the reason of a rejected call."""
         request = model_service_pb2.TrainModelRequest(**fields)
         return (await refused(self.admin.TrainModel(request, metadata=by(role)))).reason
 
@@ -192,13 +193,13 @@ def level(name: str) -> int:
 
 
 def audit_lines(written: str) -> list[dict[str, Any]]:
-    """Of the audit log, among the lines of a process."""
+    """Return the lines of the audit log among those of a process."""
     lines = [json.loads(line) for line in written.splitlines()]
     return [line for line in lines if line.get("event") == "audit"]
 
 
 async def stored(keeper: Keeper, catalog: str) -> list[audit_pb.AuditEntry]:
-    """The chain, asked of the store itself."""
+    """Return the chain, read from the store itself."""
     request = audit_pb.ReadAuditChainRequest(catalog_id=catalog)
     context: Any = None
     return [*(await keeper.servicer.ReadAuditChain(request, context)).entries]
@@ -210,7 +211,7 @@ def by(role: str) -> tuple[tuple[str, str], ...]:
 
 @pytest.fixture
 def quotas() -> dict[str, float]:
-    """None; a test may have others."""
+    """Return no quotas; a test may override this."""
     return {}
 
 
@@ -401,7 +402,7 @@ async def test_what_destroys_leaves_one_also_on_the_public_port(front: Front) ->
 
 
 async def test_a_call_that_is_exempt_leaves_an_entry_only_if_it_fails() -> None:
-    """As a merge with a visitor's proof is: a login."""
+    """Check an exempt call, such as a merge with a visitor's proof at login."""
     kept: list[audit_pb.AuditEntry] = []
 
     async def store(entries: Sequence[audit_pb.AuditEntry]) -> None:

@@ -51,7 +51,7 @@ def sent(suite: Suite, method: str):
 
 
 def passed_on(request, seen) -> None:
-    """What the peer saw says just what the caller said."""
+    """Check that the peer got exactly the caller's request."""
     assert seen.SerializeToString(deterministic=True) == request.SerializeToString(
         deterministic=True
     )

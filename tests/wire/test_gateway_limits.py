@@ -14,7 +14,7 @@ __all__ = ["suite"]  # fixtures
 
 
 def filters(depth: int, each: int) -> filter_pb2.Filter:
-    """Lists of filters within lists, `each` to the power of `depth` of them."""
+    """Return nested lists of filters, `each` to the power of `depth` in all."""
     made = filter_pb2.Filter()
     for _ in range(depth):
         made = filter_pb2.Filter(all=filter_pb2.FilterList(filters=[made] * each))

@@ -140,7 +140,7 @@ async def test_products_that_the_ranker_gave_no_reason_have_our_own(suite):
 
 
 def counted_as_collapsed() -> float:
-    """Of searches, so far."""
+    """Return the number of products collapsed in searches so far."""
     name, labels = "sightline_gateway_collapsed_products_total", {"call": "Search"}
     return REGISTRY.get_sample_value(name, labels) or 0.0
 

@@ -22,7 +22,7 @@ OPERATOR = filter_pb2.Comparison.OPERATOR_CONTAINS
 
 
 def parts_of_attributes(count: int, word: str = "none") -> filter_pb2.Filter:
-    """Any of some conditions that no product meets: all are evaluated."""
+    """Return a disjunction of conditions that no product meets, so that all are evaluated."""
     conditions = [
         filter_pb2.Filter(
             comparison=filter_pb2.Comparison(
@@ -37,7 +37,7 @@ def parts_of_attributes(count: int, word: str = "none") -> filter_pb2.Filter:
 
 
 def boosts(count: int) -> list[control_pb2.Control]:
-    """Boosts of products that pass as many conditions as one filter takes."""
+    """Return boosts by filters with the maximum number of conditions."""
     return [
         control_pb2.Control(
             name=f"boost-{n}",
@@ -50,7 +50,7 @@ def boosts(count: int) -> list[control_pb2.Control]:
 
 
 def described(number: int) -> product_pb2.Product:
-    """A product with attributes that no other has."""
+    """Return a product with attributes that no other product has."""
     chance = random.Random(number)
     made = product_pb2.Product(product_id=f"p{number}", title=f"Product {number}")
     for _ in range(ATTRIBUTES):
@@ -118,7 +118,7 @@ async def test_the_bound_is_a_setting():
 
 
 async def test_expensive_requests_use_up_a_quota_that_cheap_ones_do_not():
-    """What a request did cost corrects its price: before scripted peers it is nearly nothing."""
+    """Check the correction of prices: with scripted peers the actual cost is nearly zero."""
     async with running(quota_processor_seconds=0.0001, quota_burst_seconds=1) as limited:
         for _ in range(3):  # 0.75 s each, of 1 s, before it is corrected
             listed = catalog_service_pb2.ListProductsRequest(filter=parts_of_attributes(32))

@@ -21,13 +21,13 @@ def equal(field: str, text: str) -> filter_pb2.Filter:
 
 
 def asked(suite, method):
-    """What a peer was asked last."""
+    """Return the last request to a peer."""
     seen = [*suite.ranker.script.seen, *suite.retriever.script.seen]
     return [item.request for item in seen if item.method == method][-1]
 
 
 def asked_for_candidates(suite):
-    """What the ranker was asked to name last."""
+    """Return the last request for the ranker's candidates."""
     requests = [item.request for item in suite.ranker.script.seen]
     return [item for item in requests if "recommenders" in item.DESCRIPTOR.fields_by_name][-1]
 

@@ -124,7 +124,7 @@ def degraded(cause: str) -> float:
 
 
 async def open_shop(gateway: Gateway, channel: grpc.aio.Channel) -> None:
-    """The wines are in the record, then in the snapshot."""
+    """Write the wines into the record, and wait until the snapshot has them."""
     catalog = catalog_service_pb2_grpc.CatalogServiceStub(channel)
     products = [wine(*each) for each in (*WINES, GONE)]
     request = catalog_service_pb2.UpsertProductsRequest(products=products)

@@ -24,20 +24,20 @@ __all__ = ["shop"]  # fixtures
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusLite]:
-    """One that no other file's tests need: it is killed here."""
+    """Yield a separate engine, because tests of this file kill it."""
     with milvus_lite(tmp_path_factory.mktemp("engine") / "milvus") as running:
         yield running
 
 
 @pytest.fixture
 def exact_rows() -> int:
-    """The engine answers."""
+    """Return 0: the engine answers."""
     return 0
 
 
 @contextmanager
 def hung(engine: MilvusLite) -> Iterator[None]:
-    """The engine stands still and keeps its connections while the block runs."""
+    """Stop the engine, with its connections open, during the block."""
     assert engine.process is not None
     os.kill(engine.process.pid, signal.SIGSTOP)
     try:
@@ -47,7 +47,7 @@ def hung(engine: MilvusLite) -> Iterator[None]:
 
 
 async def by_the_index(shop: Shop, **fields: Any) -> vectors_pb.SearchResponse:
-    """What an engine that answers finds, or finds again, near the third wine's photo."""
+    """Return the search near the third wine's photo, once the engine answers it."""
     found = vectors_pb.SearchResponse()
 
     async def answered() -> bool:
@@ -59,14 +59,14 @@ async def by_the_index(shop: Shop, **fields: Any) -> vectors_pb.SearchResponse:
 
 
 async def stocked(shop: Shop) -> vectors_pb.SearchResponse:
-    """Five wines; what the engine finds near the third one's photo."""
+    """Write five wines. Return the engine's results near the third one's photo."""
     wines = [wine(f"p{n}", n, brand=f"b{n % 2}") for n in range(5)]
     written = await shop.upsert(*wines)
     return await by_the_index(shop, min_index_token=written.index_token)
 
 
 def rests_on_the_record(found: vectors_pb.SearchResponse, rows: int) -> bool:
-    """Whether an answer says that the engine was lost, and what it rests on."""
+    """Return whether an answer says that the engine was lost, and names its source."""
     words = f"exact comparison with {rows} vectors of the record"
     expected = answer_pb2.Degradation(
         stage="index",

@@ -36,7 +36,7 @@ class Shop:
     front: Front
 
     async def recommend(self, answers: int = 1, **fields) -> rec.RecommendResponse:
-        """An answer, as soon as the ranker keeps it: the n-th of its catalog."""
+        """Return an answer, once the ranker has its record: the n-th of its catalog."""
         request = rec.RecommendRequest(signals=[rec.QuerySignal(image=b"\xff\xd8 \xff\xd9")])
         answer = await self.front.recommendation.Recommend(request)
         async with asyncio.timeout(SECONDS):
@@ -68,7 +68,7 @@ def products(answer: rec.RecommendResponse) -> list[str]:
 
 
 def twisted(token: str, *, end: int = 2**62, **changes: str) -> str:
-    """Another token, signed as this gateway does it, which has the key that everybody has."""
+    """Return a different token with the gateway's own signature, by its default key."""
     said = read_attribution_token(token, open_keys(), 0)
     return attribution_token(replace(said, **changes), open_keys(), end)
 
@@ -209,20 +209,20 @@ async def test_arms_that_can_not_be_separated_are_refused(suite: Suite, arms: li
 
 
 class Counts(dict[str, int]):
-    """Numbers by name, of which earlier ones can be taken away."""
+    """Numbers by name that can be subtracted."""
 
     def __sub__(self, other: "Counts") -> dict[str, int]:
         return {name: count - other.get(name, 0) for name, count in self.items() if count}
 
 
 def impressions() -> float:
-    """Those that were sent so far."""
+    """Return the number of impressions sent so far."""
     labels = {"type": "impression"}
     return REGISTRY.get_sample_value("sightline_gateway_events_total", labels) or 0.0
 
 
 def outcomes() -> Counts:
-    """Tokens so far, by what they came to."""
+    """Return the number of tokens so far by outcome."""
     name = "sightline_gateway_attributions_total"
     return Counts(
         {

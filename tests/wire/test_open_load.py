@@ -27,7 +27,7 @@ Answer: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class Shop(rec_grpc.RecommendationServiceServicer):
-    """Answers when it is let."""
+    """Service that answers when it is released."""
 
     def __init__(self) -> None:
         self.answer: Answer | None = None
@@ -67,7 +67,7 @@ async def test_a_service_that_stands_still_is_felt_by_all_who_ask_meanwhile(
     begin = time.monotonic()
 
     async def stand_still() -> None:
-        """From 1 to 2 s after the begin nobody is answered."""
+        """Answer no request from 1 to 2 s after the begin."""
         if 1.0 < time.monotonic() - begin < 2.0:
             await asyncio.sleep(2.0 - (time.monotonic() - begin))
 

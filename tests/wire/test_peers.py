@@ -44,7 +44,7 @@ Call = Callable[..., str]
 
 
 def _refusal(channel: grpc.Channel, method: Any, sent: Mapping[str, str | None]) -> str:
-    """The reason with which a call of a request that can't be read is refused."""
+    """Return the reason for which a call with an unreadable request is rejected."""
     ways = (method.client_streaming, method.server_streaming)
     kind = "_".join("stream" if streams else "unary" for streams in ways)
     path = f"/{method.containing_service.full_name}/{method.name}"
@@ -62,7 +62,7 @@ def _refusal(channel: grpc.Channel, method: Any, sent: Mapping[str, str | None])
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One that asks who calls."""
+    """Service that authenticates its callers."""
 
     name: str
     folder: Path
@@ -70,7 +70,7 @@ class Service:
     port: int
 
     def channel(self, peer: str | None) -> grpc.Channel:
-        """One that shows the certificate of a peer; `None`: no certificate."""
+        """Return a channel with the certificate of a peer; `None`: no certificate."""
         tls = self.folder / (peer or self.name) / "tls"
         shown = [(tls / name).read_bytes() for name in ("tls.key", "tls.crt")] if peer else []
         credentials = grpc.ssl_channel_credentials((tls / "ca.crt").read_bytes(), *shown)
@@ -78,7 +78,7 @@ class Service:
 
     @contextmanager
     def shown(self, peer: str | None, key: str | None = "") -> Iterator[Call]:
-        """The calls of a peer by its certificate and key. `key`: another one than its own; `None`
+        """Yield the calls of a peer by its certificate and key. `key`: a different key; `None`
         sends none."""
         held = self.folder / (peer or "") / "keys" / f"{self.name}.key"
         sent = held.read_text() if key == "" and held.exists() else key
@@ -88,7 +88,7 @@ class Service:
             )
 
     def methods(self) -> list[Any]:
-        """Of all services that it offers, but for health and reflection."""
+        """Return the methods of all services that it offers, except health and reflection."""
         with self.channel("gateway") as channel:
             listed = ProtoReflectionDescriptorDatabase(channel)
             pool = DescriptorPool(listed)
@@ -98,7 +98,8 @@ class Service:
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Certificates and keys of all services, as docs/operate/access.md has them."""
+    """Return the certificates and keys of all services, as docs/operate/access.md describes them.
+    """
     folder: Path = tmp_path_factory.mktemp("installation")
     for name in PeerName:
         (folder / name / "keys").mkdir(parents=True)
@@ -159,7 +160,7 @@ def rule_of(method: Any) -> MethodRule:
 def test_each_call_is_made_by_the_peers_that_its_proto_names_and_by_no_others(
     service: Service,
 ) -> None:
-    """The gateway's callers are no peers: it takes their tokens alone."""
+    """Try each call as each peer; the gateway's callers are no peers and need tokens."""
     found = service.methods()
     assert len(found) >= 5
     for peer in set(PeerName) - {service.name}:
@@ -175,7 +176,7 @@ def test_each_call_is_made_by_the_peers_that_its_proto_names_and_by_no_others(
 
 
 def test_no_call_is_made_without_a_key_or_with_anothers(service: Service) -> None:
-    """And the gateway's are made by nobody without a token, whatever peer that is."""
+    """Check also that every peer needs a token for the gateway's calls."""
     stolen = service.folder / "retriever" / "keys"
     others = [stolen / "gateway.key", stolen / "ranker-worker.key"]
     keys = [None, secrets.token_hex(32), *(path.read_text() for path in others)]
@@ -190,8 +191,8 @@ def test_no_call_is_made_without_a_key_or_with_anothers(service: Service) -> Non
 
 
 def test_a_service_that_is_taken_over_can_make_no_call_but_its_own(service: Service) -> None:
-    """The embedder has its certificate and the keys that it shares with its callers, and calls no
-    service: it can embed, and nothing else."""
+    """Make all calls as a compromised embedder, which has its certificate and the keys that it
+    shares with its callers: it calls no service, so all must be rejected."""
     if service.name == "embedder":
         return
     held = [*(service.folder / "embedder" / "keys").iterdir()]

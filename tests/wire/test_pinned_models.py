@@ -36,7 +36,7 @@ NAMED = "lfm-6f1c0a5b2d3e4f70"
 
 
 async def by(version: str, ask: Callable[[], Awaitable[Any]]) -> Any:
-    """What is answered once the model of this version is at hand."""
+    """Return the answer once the model of this version is loaded."""
     async with asyncio.timeout(SECONDS):
         while True:
             answer = await ask()
@@ -47,7 +47,7 @@ async def by(version: str, ask: Callable[[], Awaitable[Any]]) -> Any:
 
 
 async def learned(suite: Suite) -> tuple[str, str]:
-    """Two models, the first of which serves."""
+    """Train two models, the first of which serves. Return their versions."""
     await suite.append(*crowd())
     first, second = await suite.learn(), await suite.learn(seed=1)
     await suite.promote(first)
@@ -165,7 +165,7 @@ async def test_an_arm_is_answered_by_its_model_as_the_page_says(
 
 
 async def type_all(front: Front, version: str) -> dict[str, str]:
-    """What the page's commands say, by command, but for the training: it was done."""
+    """Return the output of the page's commands, except the training, which has already run."""
     said = {}
     for line in COMMANDS:
         if line == "sightline models train":
@@ -178,7 +178,8 @@ async def type_all(front: Front, version: str) -> dict[str, str]:
 
 
 async def test_a_ranker_that_knows_no_pinned_models_is_found_out(tmp_path: Path) -> None:
-    """The scripted one always ranks by m1, and says no more."""
+    """Check against the scripted ranker, which always ranks by m1 without naming another version.
+    """
     for name, version in (("other", "m2"), ("same", "m1")):
         write(tmp_path / "scenes", f"{name}.toml", SCENE.replace(NAMED, version))
     async with running(scenes_folder=tmp_path / "scenes") as front:

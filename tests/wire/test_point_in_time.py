@@ -25,7 +25,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "operate" / "disaster.md"
 
 
 def settings(block: str, archive: Path) -> Mapping[str, str]:
-    """The settings of PostgreSQL that the page shows below a line with this text."""
+    """Return the settings of PostgreSQL that the page shows below a line with this text."""
     shown = PAGE.read_text("utf-8").partition(block)[2].partition("```\n")[2].partition("```")[0]
     found = dict(re.findall(r"^(\w+) = '?(.*?)'?$", shown, re.M))
     assert found, block
@@ -75,7 +75,7 @@ def _as_server(*command: object) -> None:
 
 
 async def _written(database: Database) -> datetime:
-    """Three events; the moment after the second."""
+    """Write three events. Return the time after the second."""
     events = EventRecord(database)
     await events.append([stored("first")])
     await events.append([stored("second")])
@@ -85,7 +85,7 @@ async def _written(database: Database) -> datetime:
 
 
 async def _archived(server: PostgreSQL) -> None:
-    """Until all that was written is in the archive, which takes `archive_timeout` at most."""
+    """Wait until everything written is in the archive, which takes `archive_timeout` at most."""
     segment = b"SELECT pg_walfile_name(pg_switch_wal())"
     done = b"SELECT last_archived_wal >= %s FROM pg_stat_archiver"
     with server.connect() as connection:
@@ -96,7 +96,7 @@ async def _archived(server: PostgreSQL) -> None:
 async def _restored(
     server: PostgreSQL, base: Path, recovery: Mapping[str, str], moment: datetime
 ) -> None:
-    """The data are lost; the base and the log behind it take their place."""
+    """Delete the data, and restore the base backup with the log after it."""
     shutil.rmtree(server.folder / "data")
     os.rename(base, server.folder / "data")
     _as_server("/bin/touch", server.folder / "data/recovery.signal")

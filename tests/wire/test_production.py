@@ -58,7 +58,8 @@ AUTHORITY, PEERS_AUTHORITY = certificates.authority(), certificates.authority()
 
 
 def environment(ports: dict[str, int], probes: dict[str, int]) -> dict[str, str]:
-    """What makes production of each service; the files lie where they are started."""
+    """Return the settings of each service in production; file paths are relative to the start
+    folder."""
     found = {
         "GATEWAY_ADMIN_PORT": str(ports["operators"]),
         "GATEWAY_QUOTA_DECODE_SECONDS": "1",
@@ -100,7 +101,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ports(folder: Path) -> Iterator[dict[str, int]]:
-    """Of services that are healthy."""
+    """Yield the ports of healthy services."""
     found = {name: free_port() for name in (*PEERS, "gateway", "operators")}
     probes = {name: free_port() for name in (*PEERS, "gateway")}
     settings = os.environ | environment(found, probes)
@@ -140,7 +141,7 @@ def test_the_services_know_one_another(client: SyncSightlineClient) -> None:
 
 
 def events() -> list[Event]:
-    """Eight people, half of whom buy one product and half the other."""
+    """Return the events of eight people, half of whom buy one product and half the other."""
     return [
         Event(f"e{n}-{product}", EventType.PURCHASE, product, user=f"u{n}")
         for n in range(8)
@@ -149,7 +150,7 @@ def events() -> list[Event]:
 
 
 def test_what_they_store_is_their_users_alone(client: SyncSightlineClient, folder: Path) -> None:
-    """Photos, backups, models and exports, whether a server, a worker or a training writes them."""
+    """Check photos, backups, models and exports, written by a server, a worker or a training."""
     images = [(ProductImage(photo(seed=n)),) for n in range(4)]
     client.upsert_products(
         [Product(f"p{n}", "A wine", images=image) for n, image in enumerate(images)]
@@ -171,7 +172,7 @@ def test_what_they_store_is_their_users_alone(client: SyncSightlineClient, folde
 async def test_no_call_fails_while_every_key_and_certificate_changes(
     ports: dict[str, int], folder: Path, tmp_path: Path
 ) -> None:
-    """The last test that is known by TOKEN: it counts for nothing then."""
+    """Run as the last test that uses TOKEN, which is invalid afterwards."""
     gateway, retriever = (f"127.0.0.1:{ports[name]}" for name in ("operators", "retriever"))
     shutil.copytree(folder / "gateway/tls", tmp_path / "tls")
     shutil.copytree(folder / "gateway/keys", tmp_path / "keys")
@@ -198,13 +199,14 @@ async def test_no_call_fails_while_every_key_and_certificate_changes(
 
 
 def known(keys: Path, certificate: Path) -> PeerCredentials:
-    """Credentials for calls to the retriever."""
+    """Return credentials for calls to the retriever."""
     settings = PeerSettings(peer_keys_folder=keys, peer_tls_folder=certificate)
     return PeerCredentials.of(settings).calling(PeerName.RETRIEVER)
 
 
 async def refusal(target: str, shown: PeerCredentials) -> str:
-    """Why the retriever does not answer who is known so; "" = it does."""
+    """Return the reason for which the retriever rejects these credentials; "" if it accepts them.
+    """
     channel = connect(target, peers=shown)
     try:
         await ProductServiceStub(channel).ListProducts(product_service_pb2.ListProductsRequest())

@@ -22,13 +22,13 @@ POPULARITY = {"popularity": 1.0}
 async def reported(
     suite: Suite, who: event_pb2.Shopper = BOB
 ) -> tuple[str, list[str], list[float]]:
-    """What the shopper is answered: by which model, which products, with which scores."""
+    """Return the model, products and scores of the shopper's answer."""
     answer = await suite.rank(shopper=who)
     return answer.model_version, list(answer.product_ids), list(answer.raw_scores)
 
 
 async def trained(suite: Suite) -> str:
-    """A model's version, or the reason why there is none."""
+    """Return a model's version, or the reason why there is none."""
     try:
         return await suite.learn()
     except (DataInsufficient, TrainingDiverged) as error:
@@ -171,7 +171,7 @@ async def test_a_hundred_thousand_events_of_one_shopper_are_read_in_bounds_and_t
 
 
 def multiply(connection: sa.Connection) -> None:
-    """A hundred thousand copies of the robot's event, a second apart."""
+    """Write a hundred thousand copies of the robot's event, a second apart."""
     t = EVENTS.c
     robot = t.event_id == "robot"
     columns = [name for name in t.keys() if name != "sequence"]  # noqa: SIM118

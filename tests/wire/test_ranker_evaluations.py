@@ -19,7 +19,8 @@ PEOPLE = 130
 
 
 def shop(*steps: int) -> list[event_pb2.Event]:
-    """Half the people buy reds and half whites, one of six at each step, an hour apart."""
+    """Return events of people of whom half buy reds and half whites, one of six at each step, an
+    hour apart."""
     return [
         event(
             f"{'rw'[person % 2]}{(person // 2 + step) % 6}",

@@ -21,13 +21,13 @@ POPULARITY = {"popularity": 1.0}
 
 @pytest.fixture
 async def purging(suite: Suite) -> AsyncIterator[Suite]:
-    """A ranker with a worker that purges."""
+    """Yield a ranker with a worker that purges."""
     async with at_work(suite):
         yield suite
 
 
 def merging(source=COOKIE, target=ANN, **fields) -> pb.MergeShopperRequest:
-    """Cookie becomes Ann. "from" is a word of Python."""
+    """Return the request that merges the cookie into Ann; "from" is a keyword of Python."""
     return pb.MergeShopperRequest(**{"from": source, "to": target}, **fields)
 
 
@@ -37,7 +37,7 @@ async def ids(suite: Suite, who=ANN, **fields) -> list[str]:
 
 
 async def followed(suite: Suite, job_id: str, catalog: str = "") -> job_pb2.Job:
-    """The job as it ends."""
+    """Return the job once it has ended."""
     watch = job_service_pb2.WatchJobRequest(job_id=job_id, catalog_id=catalog)
     return [state async for state in suite.jobs.WatchJob(watch)][-1]
 
@@ -66,7 +66,7 @@ async def test_what_a_visitor_did_counts_for_the_user_in_the_very_next_request(
 
 
 async def learned(suite: Suite) -> str:
-    """A promoted model that knows reds from whites."""
+    """Return a promoted model that distinguishes reds and whites."""
     await suite.append(*crowd())
     version = await suite.learn()
     await suite.promote(version)

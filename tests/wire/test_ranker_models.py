@@ -177,7 +177,7 @@ async def test_a_tampered_model_is_not_promoted_and_the_former_one_goes_on(
 
 @asynccontextmanager
 async def worker_process() -> AsyncIterator[asyncio.subprocess.Process]:
-    """A worker as it really runs, with claims of five seconds."""
+    """Run a worker process with claims of five seconds."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ranker.worker"),
         env=os.environ | {"RANKER_LEASE_SECONDS": "5", "RANKER_POLL_SECONDS": "0.1"},
@@ -191,7 +191,7 @@ async def worker_process() -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 def children(pid: int) -> list[int]:
-    """Ids of the process's children."""
+    """Return the ids of the process's children."""
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
@@ -238,7 +238,7 @@ async def test_what_one_catalog_did_and_learned_is_unknown_in_another(suite: Sui
 
 
 def _state(pid: int) -> str:
-    """The process's state, "Z" once it has ended."""
+    """Return the process's state, "Z" once it has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

@@ -14,7 +14,8 @@ Anchors = ranking_service_pb2.Anchors
 
 
 def orders() -> list[event_pb2.Event]:
-    """300 orders of the last month, of which 120 pair r0 with w5; all hold one product more."""
+    """Return 300 orders of the last month, of which 120 pair r0 with w5; all contain another
+    product."""
     return [
         event(
             item,

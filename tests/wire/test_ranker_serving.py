@@ -36,7 +36,7 @@ KNOTS = Calibration(EventType.CLICK, np.array([-1.0, 0.0, 4.0]), np.array([0.0, 
 
 
 def goes_with(*pairs: tuple[str, str]) -> Neighbours:
-    """A liking of the first speaks for the second."""
+    """Return neighbours in which an affinity for the first raises the second."""
     rows, items = zip(*sorted((IDS.index(a), IDS.index(b)) for a, b in pairs), strict=True)
     return Neighbours(
         starts=np.searchsorted(rows, np.arange(len(IDS) + 1)),
@@ -46,7 +46,8 @@ def goes_with(*pairs: tuple[str, str]) -> Neighbours:
 
 
 def learned(known: str) -> Model:
-    """Reds lie one way and whites another; `known` likes reds, those who say so whites."""
+    """Return a model in which reds and whites are far apart; `known` likes reds, shoppers with the
+    attribute whites."""
     made = tiny(
         {item: [1.0, 0.0] if item[0] == "r" else [0.0, 1.0] for item in IDS},
         actors={known: [1.0, 0.0]},
@@ -64,7 +65,7 @@ def learned(known: str) -> Model:
 
 @pytest.fixture
 async def serving(suite: Suite) -> Suite:
-    """A ranker whose model knows Ann, and of Eve what she gave of herself."""
+    """Return a ranker whose model knows Ann, and the attributes that Eve gave."""
     key = pseudonyms.load(suite.folder / "key", create=False)
     made = learned(key.of("default", Shopper(Identity.USER, USER)))
     await promoted(suite, made)
@@ -173,7 +174,8 @@ async def test_reasons_are_given_of_as_many_products_as_are_asked_for(serving: S
 
 
 async def test_the_same_columns_come_whichever_way_they_are_read(serving: Suite) -> None:
-    """Columns of doubles are merged as bytes: what is read must be what was written."""
+    """Read columns of doubles, which are merged as bytes, in each way: all must return the written
+    values."""
     await serving.append(event("w1", "CLICK"))
     request = pb.RankRequest(
         candidates=columns([product(item) for item in IDS]),

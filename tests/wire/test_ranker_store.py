@@ -39,7 +39,7 @@ Events = event_service_pb2_grpc.EventServiceStub
 
 @contextlib.asynccontextmanager
 async def serving(url: str, folder: Path, **given: object) -> AsyncIterator[Events]:
-    """A ranker on this record; how to call it."""
+    """Run a ranker on this record. Yield its event service."""
     settings = RankerSettings(
         port=0, database_url=url, key_file=folder / "key", create_key=True, **given
     )
@@ -55,7 +55,7 @@ async def serving(url: str, folder: Path, **given: object) -> AsyncIterator[Even
 
 
 async def ids(events: Events) -> list[str]:
-    """Ann's events, newest first."""
+    """Return Ann's events, newest first."""
     request, found = pb.GetEventsRequest(shopper=ANN, page_size=1000), []
     while True:
         page = await events.GetEvents(request)
@@ -86,7 +86,7 @@ async def test_what_many_callers_write_at_once_is_there_once(suite: Suite) -> No
 
 @pytest.fixture
 def own_postgresql() -> Iterator[PostgreSQL]:
-    """A server that a test may kill."""
+    """Yield a server that a test may kill."""
     try:
         with postgresql(durable=False) as server:
             yield server
@@ -150,7 +150,7 @@ exec "$2" -m ranker
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[tuple[int, int, Path]]:
-    """A ranker whose record is on a disk of 6 MiB that it alone sees: port, process, folder."""
+    """Yield a ranker whose record is on a separate disk of 6 MiB: port, process, folder."""
     disk, port = tmp_path / "disk", free_port()
     disk.mkdir()
     environment = os.environ | {

@@ -102,7 +102,7 @@ async def test_nothing_at_rest_names_anybody(suite: Suite) -> None:
 
 
 def tables(connection: sa.Connection) -> dict[str, bytes]:
-    """All that the record holds, whatever files it is in."""
+    """Return the content of the record in all of its files."""
     held = {}
     for table in METADATA.sorted_tables:
         rows = connection.execute(sa.select(table)).all()

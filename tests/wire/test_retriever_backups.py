@@ -84,7 +84,7 @@ class Shop:
         await process.wait()
 
     async def stock(self) -> None:
-        """Wines with a photo each, indexed."""
+        """Write wines with a photo each, and wait until they are indexed."""
         for start in range(0, NUMBER, 50):
             request = products_pb.UpsertProductsRequest(
                 products=[wine(n) for n in range(start, start + 50)]
@@ -93,7 +93,7 @@ class Shop:
         await self.nearest(min_index_token=token)
 
     async def nearest(self, seconds: float = SECONDS, **fields: Any) -> dict[str, float]:
-        """The answer to the same question: product → similarity."""
+        """Return the similarities by product of a fixed search."""
         query = Vector(
             space="visual",
             space_version=VERSION,
@@ -119,7 +119,7 @@ class Shop:
         return found
 
     async def attempts(self, job: job_pb2.Job) -> int:
-        """How many workers took it."""
+        """Return the number of workers that claimed the job."""
         return (await self.queue.get(job.job_id.removeprefix("retriever/"))).attempts
 
     async def back_up(self) -> str:
@@ -289,7 +289,7 @@ async def restored(
     products: list[product_pb2.Product],
     stages: Sequence[Callable[[], bool]] = (),
 ) -> None:
-    """Restores into another catalog; the worker is killed at each stage that it reaches."""
+    """Restore into another catalog, and kill the worker at each stage that it reaches."""
     request = backups_pb.RestoreBackupRequest(
         catalog_id="other", backup_id=backup_id, source_catalog_id="default"
     )
@@ -330,7 +330,7 @@ async def test_an_index_that_never_was_can_not_be_rebuilt(shop: Shop) -> None:
 
 
 def sqlite(settings: RetrieverSettings) -> Callable[[str], int]:
-    """Counts in the store, behind everybody's back."""
+    """Return a function that counts rows in the store directly."""
     file = settings.database_url.get_secret_value().removeprefix("sqlite:///")
 
     def count(query: str) -> int:

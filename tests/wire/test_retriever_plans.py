@@ -32,7 +32,7 @@ __all__ = ["shop"]  # fixtures
 
 @pytest.fixture
 def exact_rows() -> int:
-    """The engine answers."""
+    """Return 0: the engine answers."""
     return 0
 
 
@@ -47,7 +47,7 @@ def image_id(number: int) -> str:
 
 
 def product(number: int) -> ProductWrite:
-    """Brands of 2%, tags of 2%, a price from 0 to 1,499 EUR."""
+    """Return a product with a brand of 2%, a tag of 2% and a price from 0 to 1,499 EUR."""
     content = ProductContent(
         product_id=f"p{number}",
         title="A wine",
@@ -60,7 +60,7 @@ def product(number: int) -> ProductWrite:
 
 
 async def fill(shop: Shop, count: int = COUNT) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """A generation "graph" beside the active one, of the same vectors; these."""
+    """Fill a generation "graph" beside the active one with the same vectors. Return them."""
     (active,) = await shop.record.generations("default")
     await shop.record.register(
         replace(
@@ -122,7 +122,7 @@ async def test_every_filter_finds_the_nearest_by_a_plan_that_the_answer_names(sh
 
 
 async def test_rows_that_the_engine_lost_are_noticed_reported_and_fixed(shop: Shop) -> None:
-    """The watchdog sees it by the answers alone, and changes no search."""
+    """Check that the watchdog detects it by the answers alone, and changes no search."""
     await fill(shop, FEW)
     made = await shop.record.activate("default", "graph", force=True)
     rows = await shop.record.row_page(made, "", FEW)
@@ -131,7 +131,7 @@ async def test_rows_that_the_engine_lost_are_noticed_reported_and_fixed(shop: Sh
     random = np.random.default_rng(6)
 
     async def search() -> None:
-        """A search that the watchdog has looked at."""
+        """Make a search that the watchdog has checked."""
         query = random.standard_normal(DIMENSION).astype(np.float32)
         asked = vector_pb2.Vector(
             space="visual", space_version=VERSION, dimension=DIMENSION, data=query.tobytes()

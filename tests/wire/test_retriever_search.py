@@ -110,7 +110,7 @@ async def test_the_vectors_of_products_are_listed_for_those_who_learn_from_them(
 
 
 def shapes(place: int) -> Image.Image:
-    """A picture of its own for each place."""
+    """Return a different picture for each place."""
     image = Image.new("RGB", (320, 240), "white")
     image.paste("gray", (0, 180, 60 + 40 * place, 240))
     image.paste("black", (70 + 50 * place, 40, 150 + 50 * place, 200))

@@ -82,12 +82,12 @@ async def test_a_photo_may_be_named_instead_of_sent(shop: Shop) -> None:
 
 
 def in_flight() -> float | None:
-    """Calls that the retriever works on."""
+    """Return the number of calls in progress in the retriever."""
     return REGISTRY.get_sample_value("sightline_calls_in_flight", {"service": "retriever"})
 
 
 def stored_photos(shop: Shop) -> set[str]:
-    """What the folder of photos holds."""
+    """Return the content of the folder of photos."""
     return {path.name for path in Path(shop.settings.photos_url).rglob("*") if path.is_file()}
 
 
@@ -237,7 +237,7 @@ async def test_every_pooled_connection_writes_ahead_and_syncs(shop: Shop) -> Non
 
 
 def stored(shop: Shop) -> set[str]:
-    """The files of photos."""
+    """Return the files of photos."""
     return {path.name for path in Path(shop.settings.photos_url).rglob("*") if path.is_file()}
 
 

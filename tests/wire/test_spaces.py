@@ -37,7 +37,7 @@ SHOPPER, CATALOGUE = photo_pb2.PHOTO_KIND_SHOPPER, photo_pb2.PHOTO_KIND_CATALOGU
 
 
 def shop() -> Iterator[FitPhoto]:
-    """The catalog's photo of each wine, and two that a shopper might take of the bottle."""
+    """Yield the catalog's photo of each wine, and two such as a shopper takes of the bottle."""
     for wine in load_wines()[:FITTED]:
         picture = Image.open(wine.image).convert("RGB")
         turned = [picture.rotate(turn, expand=True, fillcolor="white") for turn in (4, -6)]
@@ -81,7 +81,8 @@ class Service:
         ]
 
     async def promote(self, version: str) -> pb.Space:
-        """Asked again, as by who reads the error, where the model server had to be started anew."""
+        """Promote a space; repeat the call, as its error advises, if the model server had to be
+        restarted."""
         request = space.PromoteSpaceRequest(version=version, force=True)
         first = self.triton.pid
         for _ in range(10):
@@ -112,7 +113,7 @@ async def refused(call: Awaitable[object]) -> ServiceError:
 
 @asynccontextmanager
 async def serving(tmp_path: Path) -> AsyncIterator[Service]:
-    """An embedder in front of a real server that loads what fitting needs when it is needed."""
+    """Run an embedder with a real server that loads the models of a fit on demand."""
     spaces, port = tmp_path / "spaces", free_port()
     settings = EmbedderSettings(
         port=0,
@@ -228,7 +229,7 @@ async def _imports_know_the_tag_of_the_fit(
 
 
 async def _unseen_wines_stand_beside(service: Service, version: str) -> None:
-    """As the worker asks: photos of the wines that were learned, and of as many others."""
+    """Call as the worker does, with photos of the fitted wines and as many others."""
     wines = load_wines()[: 2 * FITTED]
     photos = [wine.image.read_bytes() for wine in wines]
     found = await service.trainer.embed("default", "visual", version, photos, classify=True)
@@ -242,10 +243,8 @@ async def _unseen_wines_stand_beside(service: Service, version: str) -> None:
 async def _texts_find_photos(
     service: Service, version: str, wines: Sequence[Wine], photos: Sequence[GivenVector]
 ) -> None:
-    """Titles with their words in another order, among twice the photos: chance finds 1 in 48.
-
-    Titles that the map has never seen find no more than chance does: 24 are too few for that.
-    """
+    """Search by titles with reordered words among twice the photos: chance finds 1 in 48. For
+    titles outside of the fit the result is not better than chance: 24 titles are too few."""
     asked = [" ".join(reversed(wine.title.split())).lower() for wine in wines[:FITTED]]
     texts = await service.trainer.embed("default", "visual", version, asked)
     vectors = np.stack([values(each) for each in texts])
@@ -256,11 +255,9 @@ async def _texts_find_photos(
 def _photos_tell_categories(
     wines: Sequence[Wine], photos: Sequence[GivenVector], known: frozenset[CategoryPath]
 ) -> None:
-    """Wines that were learned are of their own category and contradict another; of others the
-    head is less sure.
-
-    Not of everything: noise is Red to this head, with 0.97. It was never shown what is no wine.
-    """
+    """Check that fitted wines match their own category and contradict another one, and that the
+    head is less certain of others. It has no notion of other things: it classifies noise as Red
+    with 0.97, because it was trained on wines only."""
     classified = [each.classification for each in photos if each.classification]
     right, instead, unfounded = 0, 0, 0
     for wine, each in zip(wines[:FITTED], classified[:FITTED], strict=True):

@@ -20,7 +20,7 @@ from tests.waiting import SECONDS
 
 
 async def bought(database: Database, people: range) -> None:
-    """People buy three wines of one type each."""
+    """Write purchases of three wines of one type by each person."""
     events = [
         event(
             f"{person}-{step}",
@@ -36,7 +36,7 @@ async def bought(database: Database, people: range) -> None:
 
 
 async def train(target: str, url: str, folder: Path, *arguments: str) -> int:
-    """The exit status of a training that a timer asks for."""
+    """Return the exit status of a training requested by a timer."""
     (folder.parent / "recipe.toml").write_text("epochs = 2\nablation = false")
     environment = os.environ | {
         "RANKER_DATABASE_URL": url,

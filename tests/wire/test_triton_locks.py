@@ -27,21 +27,21 @@ KEY = "0123456789abcdef"
 
 
 def server() -> Path:
-    """The real binary, of the environment that `make setup` makes."""
+    """Return the real binary in the environment that `make setup` creates."""
     (found,) = TRITON.glob(".venv/lib/python*/site-packages/pytriton/tritonserver/bin/tritonserver")
     return found
 
 
 @pytest.fixture
 async def ports(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
-    """Of a server without models: those of gRPC and of HTTP."""
+    """Yield the gRPC and HTTP ports of a server without models."""
     async with started(tmp_path) as found:
         yield found
 
 
 @asynccontextmanager
 async def started(tmp_path: Path, *more: str) -> AsyncIterator[tuple[int, int]]:
-    """Such a server, with further arguments."""
+    """Run such a server with further arguments. Yield its ports."""
     (tmp_path / "key").write_text(KEY)
     (tmp_path / "models").mkdir()
     grpc_port, http_port = free_port(), free_port()
@@ -62,7 +62,7 @@ async def started(tmp_path: Path, *more: str) -> AsyncIterator[tuple[int, int]]:
 
 
 def fetched(port: int, path: str, body: bytes | None = None) -> int:
-    """The status of an answer over HTTP; 0 = none."""
+    """Return the status of an answer over HTTP; 0 without an answer."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://127.0.0.1:{port}{path}", body, timeout=SECONDS) as answer:
@@ -122,7 +122,7 @@ async def test_in_tls_each_side_shows_who_it_is_also_after_a_change(
 
 
 async def test_no_call_fails_where_connections_end_all_the_time(tmp_path: Path) -> None:
-    """As on Kubernetes, so that Triton's new pods get work."""
+    """End connections regularly, as on Kubernetes, so that new Triton pods get calls."""
     ended, connections = asyncio.Event(), set[int]()
 
     async def call(client: Triton) -> None:

@@ -123,7 +123,7 @@ async def stood_still(server: int, load: asyncio.Task[None]) -> bool:
 
 
 def initialising(pid: int) -> bool:
-    """Whether a process has read the model's graph: that is in the midst of it."""
+    """Return whether a process has read the model's graph and is still initialising."""
     with contextlib.suppress(psutil.Error):
         return bool(psutil.Process(pid).io_counters().read_chars > GRAPH.stat().st_size)
     return False
