@@ -77,8 +77,8 @@ Document = dict[str, Any]
 
 
 def kubectl() -> str:
-    """Return KUBECTL, else the one of `make tools` if the system's is too old, else the system's.
-    """
+    """Return KUBECTL, else the one of `make tools` if the system's is too old, else the
+    system's."""
     path = f"{ROOT / '.tools/bin'}:{os.environ['PATH']}"
     found = os.environ.get("KUBECTL") or shutil.which("kubectl", path=path)
     if found is None:

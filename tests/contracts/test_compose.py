@@ -38,8 +38,8 @@ MINIMUM = {
 
 
 def interpolate(value: Any, environment: Mapping[str, str]) -> Any:
-    """Expand Compose's ${NAME:-default} and ${NAME:?message}; LookupError where Compose would fail.
-    """
+    """Expand Compose's ${NAME:-default} and ${NAME:?message}; LookupError where Compose would
+    fail."""
     if isinstance(value, dict):
         return {key: interpolate(each, environment) for key, each in value.items()}
     if isinstance(value, list):

@@ -28,8 +28,8 @@ def test_all_processes_serve_the_same_catalogs(base: list[Document]) -> None:
 
 
 def secrets(documents: list[Document]) -> set[tuple[str, str]]:
-    """Return (name, key) of every Secret that some pod reads, by the settings that name its file.
-    """
+    """Return (name, key) of every Secret that some pod reads, by the settings that name its
+    file."""
     found = set()
     for name in PODS:
         volumes = pod(documents, name).get("volumes", [])

@@ -60,8 +60,8 @@ UNSET = ""
 def problems(
     process: str, changes: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:
-    """Return the unsafe settings that a process reports, given safe settings with these `changes`.
-    """
+    """Return the unsafe settings that a process reports, given safe settings with these
+    `changes`."""
     prefix = process.partition("-")[0].upper()
     given = {name: value for name, value in {**SAFE[process], **changes}.items() if value != UNSET}
     settings = loaded(process, {f"{prefix}_{k}": v for k, v in given.items()}, monkeypatch)

@@ -56,8 +56,8 @@ def test_the_first_make_installs_the_uv_of_the_lock_by_its_hashes() -> None:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_what_builds_a_package_is_pinned(lock: str) -> None:
-    """Check build tools, which locks do not name: their versions must be those of the root's lock.
-    """
+    """Check build tools, which locks do not name: their versions must be those of the root's
+    lock."""
     constraints = dict(
         each.split("==") for each in project(lock)["tool"]["uv"]["build-constraint-dependencies"]
     )
@@ -113,8 +113,8 @@ def naming() -> list[Path]:
 
 
 def references(root: Path = ROOT) -> list[str]:
-    """Return every third-party image that is run or built on, with its tag and, if present, digest.
-    """
+    """Return every third-party image that is run or built on, with its tag and, if present,
+    digest."""
     found = []
     for path in naming():
         text = (root / path).read_text()

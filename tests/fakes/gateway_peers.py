@@ -185,8 +185,8 @@ class Shop:
 
 
 def shop_with_photo() -> Shop:
-    """Return a shop in which p3, p1, p4 and p2, in this order, are nearest to the photo b"photo".
-    """
+    """Return a shop in which p3, p1, p4 and p2, in this order, are nearest to the photo
+    b"photo"."""
     shop = Shop()
     shop.retriever.nearest[b"photo"] = {"p1": 0.8, "p2": 0.5, "p3": 0.9, "p4": 0.7}
     return shop

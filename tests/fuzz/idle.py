@@ -24,8 +24,8 @@ _OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_pro
 
 
 class IdleStreams:
-    """Idle streams: health watches, as many on one connection as on several, and a few job watches.
-    """
+    """Idle streams: health watches, as many on one connection as on several, and a few job
+    watches."""
 
     def __init__(self, count: int, newest_job: Callable[[], str]) -> None:
         """Set the number of health watches on one connection, and again on several, a multiple of

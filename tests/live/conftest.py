@@ -94,8 +94,8 @@ def running(
 
 
 def _aging(program: Program) -> Program:
-    """Set a short connection age, as Kubernetes may: connections keep ending, and no call may fail.
-    """
+    """Set a short connection age, as Kubernetes may: connections keep ending, and no call may
+    fail."""
     if program.group == "engines" or program.name.endswith("-worker"):
         return program
     given = {f"{program.name.upper()}_CONNECTION_AGE_SECONDS": CONNECTION_AGE}

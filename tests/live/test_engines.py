@@ -284,8 +284,8 @@ def of_kinds(count: int) -> list[IndexRow]:
 async def test_partitions_by_top_category_answer_as_one_would(
     index: MilvusIndex, name: str, kind: IndexKind
 ) -> None:
-    """Check partitions also after a product moves to another category, and so to another partition.
-    """
+    """Check partitions also after a product moves to another category, and so to another
+    partition."""
     parameters = IndexParameters(kind=kind, ef=200, partitions=4)
     given = of_kinds(100)
     await index.create(name, DIMENSION, parameters)
@@ -309,8 +309,8 @@ async def test_partitions_by_top_category_answer_as_one_would(
 
 @pytest.mark.parametrize("shape", [2, SHAPE])
 async def test_slices_are_parts_of_the_whole(index: MilvusIndex, name: str, shape: int) -> None:
-    """Check also a collection without the column that names slices, which older releases created.
-    """
+    """Check also a collection without the column that names slices, which older releases
+    created."""
     given, asked = of_kinds(60), Comparison("category", Operator.EQUAL, "Wine")
     older = shaped(name, shape)
     found: list[str] = []

@@ -206,8 +206,8 @@ async def test_of_a_hit_only_what_was_asked_for_is_read(engine: MilvusLite) -> N
     client = AsyncMilvusClient(engine.uri)
 
     async def hits(*fields: str) -> tuple[list[dict[str, Any]], float]:
-        """Return the hits of a search, and the processor seconds of 20 searches in both processes.
-        """
+        """Return the hits of a search, and the processor seconds of 20 searches in both
+        processes."""
         assert engine.process is not None
         both = (os.getpid(), engine.process.pid)
         found, begun = [], processes.spent(both)

@@ -22,8 +22,8 @@ IMAGES = Path(__file__).parents[2] / "examples" / "wines" / "images"
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the Node client with exactly the packages of its lock, without their install scripts.
-    """
+    """Return the Node client with exactly the packages of its lock, without their install
+    scripts."""
     for tool in ("node", "npm"):
         assert shutil.which(tool), f"{tool} is missing: make tools"
     folder = tmp_path_factory.mktemp("program")

@@ -57,8 +57,8 @@ def event(catalog: str, name: str, kind: EventType, item: str, **fields: str) ->
 
 
 def history(catalog: str) -> list[Event]:
-    """Return the events: in one shop all shoppers buy p0 and Ann hides p2; in the other all buy p4.
-    """
+    """Return the events: in one shop all shoppers buy p0 and Ann hides p2; in the other all buy
+    p4."""
     best = "p0" if catalog == ISOLATED else "p4"
     bought = [
         event(catalog, f"bought-{n}", EventType.PURCHASE, best, user=f"user-{n}") for n in range(6)

@@ -181,8 +181,8 @@ def migrate(server: PostgreSQL, release: Path = ROOT) -> str:
 async def rolled(
     suite: Suite, server: PostgreSQL, versions: Mapping[str, Path], seed: int, report: Report
 ) -> list[Phase]:
-    """Roll forward to the second of two releases and back, under load. `versions`: their folders.
-    """
+    """Roll forward to the second of two releases and back, under load. `versions`: their
+    folders."""
     (old, before), (new, after) = versions.items()
     ledger = Ledger()
     folders = Path(suite.programs["gateway"].command[2]).parent

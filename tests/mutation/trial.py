@@ -134,8 +134,8 @@ def functions(module: ModuleType) -> Mapping[str, FunctionType]:
 
 
 def tried(source: Source, turn: int, numbers: Sequence[int], jobs: int) -> Mapping[int, str]:
-    """Return the outcome of each mutant, tried in a separate process, so that pytest starts afresh.
-    """
+    """Return the outcome of each mutant, tried in a separate process, so that pytest starts
+    afresh."""
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_try, args=(source, turn, numbers, jobs, there))

@@ -9,8 +9,8 @@ from tests.engines import MilvusLite, milvus_lite
 
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusLite]:
-    """Yield one engine for all tests of this process, each of which creates collections of its own.
-    """
+    """Yield one engine for all tests of this process, each of which creates collections of its
+    own."""
     with milvus_lite(tmp_path_factory.mktemp("engine") / "milvus") as running:
         yield running
 

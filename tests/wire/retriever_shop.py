@@ -102,8 +102,8 @@ either_way = pytest.mark.parametrize("exact_rows", [0, EXACT_ROWS])
 
 @pytest.fixture
 def exact_rows() -> int:
-    """Return the maximum rows of a generation that are compared in memory; 0: the engine answers.
-    """
+    """Return the maximum rows of a generation that are compared in memory; 0: the engine
+    answers."""
     return EXACT_ROWS
 
 

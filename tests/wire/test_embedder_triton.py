@@ -129,8 +129,8 @@ async def test_the_real_server_serves_both_versions_with_each_model_s_own_vector
 async def test_the_regions_of_two_photos_sum_to_the_similarity_of_their_vectors(
     tmp_path: Path,
 ) -> None:
-    """Compare by the model loaded for heat maps, whose maps are averaged into the space's vectors.
-    """
+    """Compare by the model loaded for heat maps, whose maps are averaged into the space's
+    vectors."""
     files = [path.read_bytes() for path in sorted(WINES.iterdir())[:2]]
     port = free_port()
     async with triton_kept_up(port, tmp_path / "triton.log", (LITE0,)):

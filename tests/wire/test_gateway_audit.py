@@ -69,8 +69,8 @@ WRITES = (
 
 
 class Counting(AuditServicer):
-    """Audit service that counts the entries that it gets; with `old`, it behaves as release 0.16.
-    """
+    """Audit service that counts the entries that it gets; with `old`, it behaves as release
+    0.16."""
 
     appended = 0
     old = False

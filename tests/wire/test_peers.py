@@ -98,8 +98,8 @@ class Service:
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the certificates and keys of all services, as docs/operate/access.md describes them.
-    """
+    """Return the certificates and keys of all services, as docs/operate/access.md describes
+    them."""
     folder: Path = tmp_path_factory.mktemp("installation")
     for name in PeerName:
         (folder / name / "keys").mkdir(parents=True)

@@ -178,8 +178,8 @@ async def type_all(front: Front, version: str) -> dict[str, str]:
 
 
 async def test_a_ranker_that_knows_no_pinned_models_is_found_out(tmp_path: Path) -> None:
-    """Check against the scripted ranker, which always ranks by m1 without naming another version.
-    """
+    """Check against the scripted ranker, which always ranks by m1 without naming another
+    version."""
     for name, version in (("other", "m2"), ("same", "m1")):
         write(tmp_path / "scenes", f"{name}.toml", SCENE.replace(NAMED, version))
     async with running(scenes_folder=tmp_path / "scenes") as front:

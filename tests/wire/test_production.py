@@ -205,8 +205,8 @@ def known(keys: Path, certificate: Path) -> PeerCredentials:
 
 
 async def refusal(target: str, shown: PeerCredentials) -> str:
-    """Return the reason for which the retriever rejects these credentials; "" if it accepts them.
-    """
+    """Return the reason for which the retriever rejects these credentials; "" if it accepts
+    them."""
     channel = connect(target, peers=shown)
     try:
         await ProductServiceStub(channel).ListProducts(product_service_pb2.ListProductsRequest())

@@ -98,8 +98,8 @@ class Retriever:
             await self.ask(self.index.ActivateGeneration, asked)
 
     async def stock(self, names: Sequence[str], versions: dict[str, int], brand: str = "") -> None:
-        """Write products with vector 1 of each version, and wait until every generation has them.
-        """
+        """Write products with vector 1 of each version, and wait until every generation has
+        them."""
         for start in range(0, len(names), 100):
             some = names[start : start + 100]
             stock = products_pb.UpsertProductsRequest(

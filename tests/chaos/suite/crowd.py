@@ -60,8 +60,8 @@ class Phase:
 
 
 async def come(ask: Ask, phases: Iterable[Phase], chance: random.Random) -> list[list[Got]]:
-    """Send requests with Poisson arrivals in one phase after another. Return the outcomes by phase.
-    """
+    """Send requests with Poisson arrivals in one phase after another. Return the outcomes by
+    phase."""
     got: list[list[Got]] = []
     begin = time.monotonic()
     async with asyncio.TaskGroup() as group:

@@ -58,8 +58,8 @@ async def _restarts(suite: Suite, seed: int, report: Report) -> None:
 
 
 async def _restart(suite: Suite, name: str, load: Load, report: Report) -> float:
-    """Restart one process, from one healthy state to the next. Return the seconds of its shutdown.
-    """
+    """Restart one process, from one healthy state to the next. Return the seconds of its
+    shutdown."""
     began = time.monotonic()
     await asyncio.to_thread(suite.stop, name)
     ended = time.monotonic()

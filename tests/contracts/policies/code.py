@@ -125,8 +125,8 @@ def ports(cluster: Cluster) -> Iterator[str]:
 
 
 def targets(cluster: Cluster) -> Iterator[str]:
-    """Yield addresses without a namespace that are no Service of this one, or whose port it lacks.
-    """
+    """Yield addresses without a namespace that are no Service of this one, or whose port it
+    lacks."""
     offered = {
         each["metadata"]["name"]: {port["port"] for port in each["spec"]["ports"]}
         for each in cluster.every

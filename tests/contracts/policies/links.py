@@ -94,8 +94,8 @@ def referred(cluster: Cluster) -> Iterator[str]:
 
 
 def used(cluster: Cluster) -> Iterator[str]:
-    """Yield created objects that no document uses; dashboards' ConfigMaps are found by their label.
-    """
+    """Yield created objects that no document uses; dashboards' ConfigMaps are found by their
+    label."""
     named: set[tuple[str, str, str]] = set()
     for workload in cluster.workloads():
         named |= {(kind, workload.namespace, name) for kind, name, _ in _all(workload)}

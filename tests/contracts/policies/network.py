@@ -110,8 +110,8 @@ def _flow(
 
 
 def closed(cluster: Cluster) -> Iterator[str]:
-    """Yield pods that may send or receive by default: without a policy, a pod must reach nothing.
-    """
+    """Yield pods that may send or receive by default: without a policy, a pod must reach
+    nothing."""
     for where in sorted({each.namespace for each in cluster.workloads()}):
         everybody = [
             each["spec"]

@@ -70,8 +70,8 @@ def probes(cluster: Cluster) -> Iterator[str]:
 
 
 def restricted(cluster: Cluster) -> Iterator[str]:
-    """Yield violations of the pod security standard `restricted`, and writable root file systems.
-    """
+    """Yield violations of the pod security standard `restricted`, and writable root file
+    systems."""
     for workload in cluster.workloads():
         context = workload.pod.get("securityContext", {})
         for key in {"hostNetwork", "hostPID", "hostIPC"} & set(workload.pod):
@@ -105,8 +105,8 @@ def volumes(cluster: Cluster) -> Iterator[str]:
 
 
 def no_cluster_access(cluster: Cluster) -> Iterator[str]:
-    """Yield pods with a token for Kubernetes, and a Service `gateway` that would set GATEWAY_PORT.
-    """
+    """Yield pods with a token for Kubernetes, and a Service `gateway` that would set
+    GATEWAY_PORT."""
     for workload in cluster.workloads():
         for key in ("automountServiceAccountToken", "enableServiceLinks"):
             if workload.pod.get(key) is not False:

@@ -157,8 +157,8 @@ def test_each_limit_is_shown() -> None:
 
 
 class Backend:
-    """Backend that works on all accepted calls at once, and divides its capacity evenly among them.
-    """
+    """Backend that works on all accepted calls at once, and divides its capacity evenly among
+    them."""
 
     def __init__(self, capacity: float, given: float = 2.0) -> None:
         """Set `capacity`, calls a second, whose callers wait `given` seconds."""

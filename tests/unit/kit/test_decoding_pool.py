@@ -23,8 +23,8 @@ def of(catalog: str) -> Turn:
 
 
 async def served(decoders: Decoders, *catalogs: str) -> dict[int, set[str]]:
-    """Return the catalogs whose photos each process has decoded, for this many concurrent photos.
-    """
+    """Return the catalogs whose photos each process has decoded, for this many concurrent
+    photos."""
     seen = defaultdict[int, set[str]](set)
     pids = await asyncio.gather(*(do(decoders, "where", turn=of(each)) for each in catalogs))
     for pid, catalog in zip(pids, catalogs, strict=True):

@@ -234,8 +234,8 @@ async def test_a_handler_is_cancelled_when_the_time_is_up() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_hop_passes_on_request_id_and_trace(kind: str) -> None:
-    """Call front → back, and check that the back server gets what the front server's caller sent.
-    """
+    """Call front → back, and check that the back server gets what the front server's caller
+    sent."""
 
     async def seen() -> bytes:
         carried = interceptors.outgoing_metadata()

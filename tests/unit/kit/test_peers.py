@@ -114,8 +114,8 @@ async def test_the_key_of_one_service_is_not_sent_to_another(target: str, tmp_pa
 async def test_a_service_that_knows_a_key_can_not_call_others_by_it(
     ours: Path, theirs: Path, tmp_path: Path
 ) -> None:
-    """Try the gateway's key for the embedder, which a compromised embedder has, on other services.
-    """
+    """Try the gateway's key for the embedder, which a compromised embedder has, on other
+    services."""
     ranker = folder(tmp_path / "ranker", gateway=NEW)
     folder(ours, ranker=NEW)
     running = await started(known(ranker).access())

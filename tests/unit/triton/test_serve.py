@@ -153,8 +153,8 @@ def test_a_wheel_without_a_stub_for_this_python_is_named(wheel: Path, tmp_path: 
 
 @pytest.fixture
 def stub(tmp_path: Path) -> Iterator[Callable[..., int]]:
-    """Yield a function that starts a child process which looks like a model's, and returns its id.
-    """
+    """Yield a function that starts a child process which looks like a model's, and returns its
+    id."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(server: int, models: Path, suite: str = "here", name: str = serve.STUB) -> int:

@@ -21,16 +21,16 @@ KNOWN = frozenset({APPLE, PEAR})
 
 
 def photo(chance: float, *, own: CategoryPath = APPLE, unknown: bool = False) -> Judged:
-    """Return a photo that shows an apple with this probability, else a pear, of a product in `own`.
-    """
+    """Return a photo that shows an apple with this probability, else a pear, of a product in
+    `own`."""
     guesses = CategoryGuess(APPLE, chance), CategoryGuess(PEAR, 1 - chance)
     wrong = (PEAR,) if own == APPLE else (APPLE,)
     return Judged(own, wrong, Classification(guesses, 0.0), unknown, KNOWN, "scene", "product")
 
 
 def labelled(categories: Sequence[CategoryPath], catalog: Sequence[int] = ()) -> Labelled:
-    """Return photos with one view: of an apple [1, 0], of a pear [0, 1], of anything else [-1, -1].
-    """
+    """Return photos with one view: of an apple [1, 0], of a pear [0, 1], of anything else [-1,
+    -1]."""
     looks: dict[CategoryPath, tuple[int, int]] = {APPLE: (1, 0), PEAR: (0, 1)}
     return Labelled(
         features=np.array([[looks.get(each, (-1, -1))] for each in categories], np.float32),

@@ -66,8 +66,8 @@ def test_labels_that_mean_nothing_are_not_called_better() -> None:
 
 
 def test_photos_of_one_picture_do_not_find_one_another() -> None:
-    """Evaluate products whose photos are all one picture: there is nothing to find, so no figures.
-    """
+    """Evaluate products whose photos are all one picture: there is nothing to find, so no
+    figures."""
     data = labelled(products=8, photos=4)
     found = judge(replace(data, groups=data.products))
     assert found.verdict is SpaceVerdict.INCONCLUSIVE

@@ -45,8 +45,8 @@ def inference() -> FakeInference:
 
 
 def comparison(embedder: ItemEmbedder) -> PhotoComparer:
-    """Return a comparer that is never called: tests/wire/test_embedder_triton.py tests comparisons.
-    """
+    """Return a comparer that is never called: tests/wire/test_embedder_triton.py tests
+    comparisons."""
     return PhotoComparer(embedder, lambda model: FakeInference(), lambda model: nullcontext())
 
 

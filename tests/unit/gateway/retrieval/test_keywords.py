@@ -25,8 +25,8 @@ def by_text(*more: Signal) -> RequestQuery:
 
 
 def shop_with_words() -> Shop:
-    """Return a shop where p1 and p2 are near to the text by meaning, and p3 and p1 have its words.
-    """
+    """Return a shop where p1 and p2 are near to the text by meaning, and p3 and p1 have its
+    words."""
     shop = Shop()
     shop.retriever.nearest[TEXT] = {"p1": 0.5, "p2": 0.4}
     shop.retriever.words_of["a red wine"] = {"p3": 0.8, "p1": 0.6}

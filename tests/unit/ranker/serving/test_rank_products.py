@@ -7,8 +7,8 @@ from tests.fakes.ranker import NOW, candidates, product
 
 
 def draws(actor: str, merged_into: str = "") -> bytes:
-    """Return the seed of an answer's draws; `merged_into`: user into whom the visitor was merged.
-    """
+    """Return the seed of an answer's draws; `merged_into`: user into whom the visitor was
+    merged."""
     query = RankQuery("default", actor, candidates([product("a")]), {}, NOW)
     return rank_products(query, RankState(None, History(actor=merged_into), FoldIn(), None)).draws
 

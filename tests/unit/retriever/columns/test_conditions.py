@@ -234,8 +234,8 @@ async def test_nothing_more_is_looked_at_once_nobody_waits(
 
 
 async def test_a_write_meanwhile_changes_nothing_of_what_was_asked(calls: list[Filter]) -> None:
-    """Check that a product is evaluated as it was at the request, not as a mixture of two states.
-    """
+    """Check that a product is evaluated as it was at the request, not as a mixture of two
+    states."""
     before = Facts(brand="a", price=Money("EUR", 5))
     after = Facts(brand="b", price=Money("EUR", 50))
     table = ProductTable([row_of("p", before)])

@@ -143,8 +143,8 @@ async def test_freshness_is_one_statement(record: Record, db: Database) -> None:
 async def test_what_depends_on_a_catalogs_photos_queues_with_its_writers(
     record: Record, db: Database
 ) -> None:
-    """Check the lock: on PostgreSQL a photo written meanwhile would otherwise never get a vector.
-    """
+    """Check the lock: on PostgreSQL a photo written meanwhile would otherwise never get a
+    vector."""
     with statements(db) as seen:
         made = await record.create_generation(generation())
     assert "sequences" in seen[0]

@@ -74,8 +74,8 @@ def test_answers_are_those_of_the_reference(
     excluded: int,
     few: bool,
 ) -> None:
-    """Compare with the reference. `few`: compare as few rows as in a catalog of a hundred thousand.
-    """
+    """Compare with the reference. `few`: compare as few rows as in a catalog of a hundred
+    thousand."""
     items = shop_of(seed, count, parents, spread)
     random = np.random.default_rng(seed)
     vectors = list(random.standard_normal((queries, DIMENSION)).astype(np.float32))

@@ -218,8 +218,8 @@ async def large(shop: Record) -> Record:
 async def test_the_store_reads_the_postings_of_the_own_catalog_alone(
     large: Record, db: Database
 ) -> None:
-    """Count the read rows: two of its products have the word, and so have 2,001 of other catalogs.
-    """
+    """Count the read rows: two of its products have the word, and so have 2,001 of other
+    catalogs."""
     read = _in_sqlite if db.engine.name == SQLITE else _in_postgresql
     assert await db.write(read) == 2
     by_store = Columns(large, exact_rows=0, patience=None)

@@ -80,9 +80,7 @@ def fit_rows(
         classes=classes_of([data.categories[row] for row in rows], groups),
     )
     if not parts.axes.shape[1] or photos.products.max() < 1:
-        raise FitInvalid(
-            "a space needs at least two products whose photos differ"
-        )
+        raise FitInvalid("a space needs at least two products whose photos differ")
     inner = Inner(photos, options, seed)
     turned = photos.directions(np.arange(len(rows)), options)[:, : inner.dimension()]
     text_map = None

@@ -158,8 +158,8 @@ def test_it_is_compared_with_what_serves(wine_given: Given) -> None:
 
 @dataclasses.dataclass
 class Taught:
-    """Answers that always return the same result, and record the time until which they were read.
-    """
+    """Answers that always return the same result, and record the time until which they were
+    read."""
 
     asked: list[int] = dataclasses.field(default_factory=list)
 

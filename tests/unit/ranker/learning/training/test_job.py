@@ -45,8 +45,8 @@ def shop(db: Database, tmp_path: Path) -> TrainingInputs:
 
 
 async def buy(db: Database, people: range, at: int = 0) -> None:
-    """Write purchases of three reds each, or three whites each, by these people one after another.
-    """
+    """Write purchases of three reds each, or three whites each, by these people one after
+    another."""
     events = []
     for person in people:
         kind, who = "rw"[person % 2], Shopper(Identity.USER, f"user-{person}")

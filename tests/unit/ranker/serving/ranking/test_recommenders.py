@@ -50,8 +50,8 @@ def listed(
 
 
 def near(anchor: str, days: int, **others: tuple[int, int]) -> list[Near]:
-    """Return counts: `days` with the anchor; for other products the days with both, and with them.
-    """
+    """Return counts: `days` with the anchor; for other products the days with both, and with
+    them."""
     own = Near(BOUGHT, anchor, anchor, days, days)
     return [own, *(Near(BOUGHT, anchor, item, *its) for item, its in others.items())]
 
