@@ -1,4 +1,4 @@
-"""What the command line advises when something is wrong, and how a test follows each line of it.
+"""Advice of the command line on errors, and tests that follow each line of it.
 
 `tests/live/shell/test_fixes.py` runs FOLLOWED, `tests/live/test_start.py` what starts and stops a
 suite, and `tests/contracts/test_fixes.py` sees to it that no line of the code is left out.

@@ -1,4 +1,4 @@
-"""What holds for every test, and how tests are shared out to several processes (`-n`)."""
+"""Fixtures of all tests, and the distribution of tests to several processes (`-n`)."""
 
 import fcntl
 import gc

@@ -1,4 +1,4 @@
-"""Dockerfiles as values, and what their build stages do done here, without an engine.
+"""Dockerfiles as values, and their build stages executed without an engine.
 
 Reads what our Dockerfiles use and fails on the rest: instructions on their own or with continued
 lines, comments, and the exec form of ENTRYPOINT and CMD.

@@ -1,4 +1,4 @@
-"""What rules and dashboards ask Prometheus, as it would be asked."""
+"""Queries of rules and dashboards to Prometheus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A TCP relay before a server, whose two ways do with the bytes as a test wants."""
+"""A TCP relay before a server whose two directions treat the bytes as a test sets."""
 
 from __future__ import annotations
 

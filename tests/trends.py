@@ -1,4 +1,4 @@
-"""Prints the size and shape of the code, by `make trends`; nothing fails by it.
+"""Print the size and shape of the code (`make trends`); it never fails.
 
 `make trends COMMITS="A..B C"` also prints the hand-written files that each change touched: what a
 new field, key or setting costs. A change is a commit or a range of commits.

@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps to the next timer as soon as nothing else is to be done.
+"""An event loop whose clock jumps to the next timer as soon as no other work is left.
 
 For code that waits for no other process: its time limits then cost no time, and do not depend on
 how fast the machine is. The clock stands still while a thread works.

@@ -1,4 +1,4 @@
-"""Waiting for what other tasks and processes do."""
+"""Waiting for conditions that other tasks and processes fulfil."""
 
 import asyncio
 import inspect

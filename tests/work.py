@@ -1,4 +1,4 @@
-"""Processor time in units of this machine, so that no bound depends on its speed."""
+"""Processor time in units of this machine, so that bounds do not depend on its speed."""
 
 import asyncio
 import time

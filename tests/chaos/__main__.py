@@ -1,5 +1,5 @@
-"""Kills, hangs, empties, slows and floods what Sightline stands on, under load, and looks at what
-callers get and what is left.
+"""Kill, hang, empty, slow and flood Sightline's dependencies under load, and check the answers to
+callers and the remaining data.
 
 0 = every promise held; 1 = one was broken or could not be put to the test.
 """

@@ -1,4 +1,4 @@
-"""What a scenario reports."""
+"""Report of a scenario."""
 
 from __future__ import annotations
 

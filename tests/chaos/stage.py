@@ -1,4 +1,4 @@
-"""The processes of a scenario: as many of the suite's as it needs, under the suite's supervisor."""
+"""Processes of a scenario: the required part of the suite's, under the suite's supervisor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When an engine is lost and when it is back, as bare pymilvus sees it."""
+"""Times at which an engine is lost and back, as bare pymilvus sees it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Kubernetes base and overlays as documents, and what is looked up in them."""
+"""The Kubernetes base and overlays as documents, and lookups in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strict schemas of what is handed to a cluster: a field that they do not name is an error."""
+"""Strict schemas of Kubernetes documents: a field that they do not name is an error."""
 
 from __future__ import annotations
 

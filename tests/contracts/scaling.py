@@ -1,4 +1,4 @@
-"""What the component `autoscaling` keeps to: each rule yields what documents do wrong."""
+"""Rules of the component `autoscaling`: each yields the violations in documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which variables each process reads, from its own settings class."""
+"""Variables that each process reads, from its own settings class."""
 
 from __future__ import annotations
 

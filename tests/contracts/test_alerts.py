@@ -1,4 +1,4 @@
-"""The alerts: they parse, fire when they should, and speak of metrics and words that there are."""
+"""Alerts parse, fire when they should, and use existing metrics and glossary terms."""
 
 import os
 import re

@@ -1,4 +1,6 @@
-"""What the pages of docs/integrate/clients compile by protoc is all there, on any machine."""
+"""The inputs that the pages of docs/integrate/clients compile by protoc are complete, on any
+machine.
+"""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""`make cluster-check`, with a kubectl that answers as a cluster would."""
+"""`make cluster-check`, with a kubectl that answers like a cluster."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""compose.yaml, read as Docker Compose would: it keeps to Compose's schema, what it names exists,
-and nothing is open that need not be. Docker itself is not needed."""
+"""compose.yaml, read as Docker Compose would: it matches Compose's schema, its references exist,
+and only required ports are open. Docker itself is not needed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CONTRIBUTING's first change is typed: a test that fails, code that makes it pass."""
+"""CONTRIBUTING's first change works: its test fails, and its code makes the test pass."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""What docs/operate/disaster.md shows is what the drill does, and what the commands take."""
+"""docs/operate/disaster.md shows the drill's steps, and the commands accept its arguments."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""No line that says what to do is left out of the tests that follow it (tests/advice.py)."""
+"""Every line of advice is followed by a test (tests/advice.py)."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Facts that stand in two places agree."""
+"""Facts that are in two places agree."""
 
 import re
 import tomllib

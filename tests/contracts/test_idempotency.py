@@ -1,5 +1,6 @@
-"""What may be made again: each call between services says so in its proto, and whatever tries a
-call again, or makes it twice at once, goes by that."""
+"""Repeatable calls: each call between services declares it in its proto, and all code that retries
+or hedges a call follows the declaration.
+"""
 
 import ast
 from collections.abc import Iterator, Sequence

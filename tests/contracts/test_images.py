@@ -1,5 +1,6 @@
-"""What the Dockerfiles promise, read from their text. That their build stages work is shown in
-tests/wire/test_alone.py; an engine to build the images with is not needed for either."""
+"""Properties of the Dockerfiles, read from their text. tests/wire/test_alone.py runs their build
+stages; neither needs an engine to build images.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may call whom on Kubernetes, in the base and in each installation."""
+"""Allowed connections on Kubernetes, in the base and in each installation."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Overlays as installations: each is whole, those of one service add up to it, and what components
-choose fits the code and the measurements."""
+"""Overlays as installations: each is complete, those of single services sum to the whole, and the
+components' values fit the code and the measurements.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pods on Kubernetes: what restricts them, how they are probed and how they end."""
+"""Pods on Kubernetes: their restrictions, probes and shutdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The component that has everything run in production mode: nothing is left of what is unsafe."""
+"""The component that runs all processes in production mode leaves no unsafe setting."""
 
 from __future__ import annotations
 

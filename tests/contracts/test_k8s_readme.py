@@ -1,5 +1,6 @@
-"""Every command of deploy/k8s/README.md and of the handbook, typed. What needs a cluster, a
-container engine or kind is not run: its arguments are checked, by kubectl itself where it can."""
+"""Every command of deploy/k8s/README.md and of the handbook runs. Commands that need a cluster, a
+container engine or kind are not run: their arguments are checked, by kubectl itself where possible.
+"""
 
 from __future__ import annotations
 

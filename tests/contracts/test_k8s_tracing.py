@@ -1,4 +1,4 @@
-"""The component that collects traces: every process sends them; one place says where they go."""
+"""The component that collects traces: every process sends them, to one configured place."""
 
 from __future__ import annotations
 

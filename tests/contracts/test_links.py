@@ -1,4 +1,4 @@
-"""Links from page to page lead somewhere, and so do the pages that code and settings name."""
+"""Links between pages resolve, and so do the pages that code and settings name."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""What decodes photos fits the memory of its container, in every manifest, as it is set there."""
+"""Processes that decode photos fit into their containers' memory in every manifest."""
 
 from __future__ import annotations
 

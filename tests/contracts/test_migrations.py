@@ -1,4 +1,4 @@
-"""Expand, migrate, contract: the last release goes on working on the tables that this one makes."""
+"""Expand, migrate, contract: the last release works on this one's tables."""
 
 from __future__ import annotations
 

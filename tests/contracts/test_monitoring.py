@@ -1,5 +1,6 @@
-"""What Prometheus, Grafana and Kubernetes are given: it is what the sources say, it is of the kind
-that each of them takes, and it asks for metrics that there are."""
+"""The files for Prometheus, Grafana and Kubernetes match their sources, are valid for each of them,
+and query existing metrics.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the distributions are called, and on which Pythons the client and the protos install."""
+"""Names of the distributions, and the Pythons on which the client and the protos install."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The handbook has a row for each failure that the chaos runs make, and names what there is."""
+"""The handbook has a row for each failure of the chaos runs, and names only existing things."""
 
 import argparse
 import re

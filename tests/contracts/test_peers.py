@@ -1,5 +1,6 @@
-"""Which service may make which call: every RPC between services names its peers, exactly these are
-admitted, and each of them has code that makes the call."""
+"""Calls between services: every RPC names its peers, exactly these are admitted, and the code of
+each makes the call.
+"""
 
 import importlib
 import re

@@ -1,4 +1,4 @@
-"""The page of platforms says what the locks say, and no image is stopped on a platform."""
+"""The page of platforms agrees with the locks, and no image excludes a platform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Production mode: each process names what is unsafe in its settings, and starts without it."""
+"""Production mode: each process names the unsafe settings, and starts without them."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The contract: generated code is fresh, comments are complete, and a break does not pass."""
+"""The contract: generated code is current, comments are complete, and a breaking change fails."""
 
 import shutil
 import subprocess

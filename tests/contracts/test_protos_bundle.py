@@ -1,4 +1,4 @@
-"""One folder holds all that plain protoc needs, and the wheel carries the same files."""
+"""One folder has everything that plain protoc needs, and the wheel has the same files."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""docs/reference says what the code says."""
+"""docs/reference agrees with the code."""
 
 import re
 import subprocess

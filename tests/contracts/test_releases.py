@@ -1,5 +1,6 @@
-"""The steps of a release and the demo in a cluster, with programs that only write down what they
-are asked: what is called in which order, and what a failure of each leads to."""
+"""The steps of a release and the demo in a cluster, with programs that only record their calls: the
+order of calls, and the effect of each failure.
+"""
 
 from __future__ import annotations
 

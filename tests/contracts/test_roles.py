@@ -1,4 +1,4 @@
-"""The roles that compose.yaml makes, on a real PostgreSQL: each has its database, and no more."""
+"""The roles that compose.yaml creates, on a real PostgreSQL: each has only its own database."""
 
 from __future__ import annotations
 

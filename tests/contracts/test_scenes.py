@@ -1,4 +1,4 @@
-"""Each scene that is shipped has a page and a row in the table, which says what its file says."""
+"""Each built-in scene has a page and a row in the table, which agrees with its file."""
 
 import tomllib
 from pathlib import Path

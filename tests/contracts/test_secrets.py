@@ -1,4 +1,4 @@
-"""Secrets of every process: nothing shows them, and each may stand in a file."""
+"""Secrets of every process: they are never shown, and each may be in a file."""
 
 from __future__ import annotations
 

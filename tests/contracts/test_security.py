@@ -1,5 +1,6 @@
-"""docs/operate/security.md: each line of its tables names tests that there are, and figures are
-those of the code."""
+"""docs/operate/security.md: each row of its tables names existing tests, and its figures are those
+of the code.
+"""
 
 import re
 from pathlib import Path

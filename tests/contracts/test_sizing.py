@@ -1,4 +1,4 @@
-"""The page on sizes says what the arithmetic says, and the cluster's values hold it."""
+"""The page on sizes agrees with the formulas, and the cluster's values suffice for it."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,6 @@
-"""What we are built of: locks, tools, images of others; what is known about them and in each."""
+"""Supply chain: locks, tools and third-party images, their advisories, and the content of each
+image.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The Triton that production runs: which backends it has, and who may change what it serves.
-tests/wire/test_triton_locks.py asks the real server."""
+"""The production Triton: its backends, and access to model control. tests/wire/test_triton_locks.py
+checks the real server.
+"""
 
 from __future__ import annotations
 

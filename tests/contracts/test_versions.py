@@ -1,4 +1,4 @@
-"""The version stands in many places, and one script writes and compares them all."""
+"""The version is in many places; one script writes and compares them all."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The wheels of client and protos: what is in them, the same bytes each time, and what they do
-where nothing else of this repository is."""
+"""The wheels of client and protos: their content, reproducible bytes, and use without this
+repository.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""What hosted machines run: scripts and targets that exist, pinned actions, no more rights than it
-takes. Each check has a change that it refuses."""
+"""Hosted workflows: existing scripts and targets, pinned actions, minimal permissions. Each check
+has a change that it rejects.
+"""
 
 from __future__ import annotations
 

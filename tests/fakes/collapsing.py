@@ -1,5 +1,6 @@
-"""What collapses into what, one product at a time: the rule of `sightline_rules.grouping`, said as
-plainly as can be. Tests compare with it."""
+"""Near-duplicate collapse, one product at a time: the rule of `sightline_rules.grouping`,
+implemented plainly. Tests compare with it.
+"""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass

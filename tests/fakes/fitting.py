@@ -1,5 +1,5 @@
-"""A stand-in for what learns a space: ``python -m tests.fakes.fitting WORK`` in the place of
-``python -m embedder.fitting WORK``. Principal components, a head of class means, no cleverness.
+"""A stand-in for the fitting process: ``python -m tests.fakes.fitting WORK`` instead of ``python -m
+embedder.fitting WORK``. It uses principal components and a head of class means.
 """
 
 import sys

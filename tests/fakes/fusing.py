@@ -1,4 +1,4 @@
-"""Fusion one product at a time, as it was before columns: what gateway.ranking is compared with."""
+"""Fusion one product at a time, as before columns: the reference of gateway.ranking."""
 
 import math
 from collections.abc import Mapping, Sequence

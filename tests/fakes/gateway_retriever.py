@@ -1,4 +1,4 @@
-"""A retriever that finds what a test says."""
+"""A retriever with the results that a test sets."""
 
 import asyncio
 from collections.abc import Sequence

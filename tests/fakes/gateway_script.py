@@ -1,4 +1,4 @@
-"""What scripted peers of the gateway share: a script, a few products, jobs."""
+"""Shared parts of the gateway's scripted peers: a script, a few products, jobs."""
 
 import asyncio
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Work that harms the process that does it, or lies. To be named to servicekit.decoding only.
+"""Work that harms its own process, or lies. Run it by servicekit.decoding only.
 
 An order is the name of a function here, and the photo what it is given.
 """

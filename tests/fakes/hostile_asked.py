@@ -1,4 +1,4 @@
-"""Asking processes for the work of tests.fakes.hostile."""
+"""Calls of the work of tests.fakes.hostile."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A service that starts programs all the time: `python -m tests.fakes.kit_forks PORT`."""
+"""A service that starts programs continuously: `python -m tests.fakes.kit_forks PORT`."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""Servers of large requests and answers, for tests of what a server takes upon itself."""
+"""Servers of large requests and answers, for tests of a server's limits."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Logging as a service has it, for the length of a block."""
+"""Logging as a service does it, for the duration of a block."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,5 @@
-"""A service of several processes, which says who answers: `python -m tests.fakes.kit_processes`.
+"""A service of several processes that answers with its process id: `python -m
+tests.fakes.kit_processes`.
 
 Its settings come from SHOP_…; with SHOP_BROKEN its processes end at once, and SHOP_SOON is how soon
 after its start that is.

@@ -1,5 +1,6 @@
-"""Labelled photos made from a seed: each shows a product through nuisances that all products share,
-and the catalog's camera is another one than shoppers'."""
+"""Labelled photos generated from a seed: each shows a product with nuisances that all products
+share, and the catalog's camera differs from shoppers'.
+"""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What the ranker's tests share: values made short, a tiny model, and fakes of collaborators."""
+"""Shared parts of the ranker's tests: short constructors of values, a tiny model, and fakes."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""What a changed scene would have answered, as a gateway says it."""
+"""The gateway's answer about a changed scene."""
 
 from sightline.gateway.v1 import admin_service_pb2 as admin
 

@@ -1,4 +1,4 @@
-"""What fitting and promoting lean on, without a model server: graphs run in this process."""
+"""Dependencies of fitting and promoting without a model server: graphs run in this process."""
 
 import contextlib
 import io

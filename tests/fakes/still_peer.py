@@ -1,5 +1,4 @@
-"""A peer that stands still as a stopped process does: its kernel takes what comes, nothing is
-answered."""
+"""A peer that hangs like a stopped process: its kernel accepts data, and no answer comes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small things to learn from: a made-up shop of two tastes, and the example's wines."""
+"""Small training data: an invented shop of two tastes, and the example's wines."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Throws rubbish at a suite of its own and says what broke. 0 = nothing; 1 = something."""
+"""Send random requests to a separate suite and report faults. Exit code 0: none; 1: some."""
 
 from __future__ import annotations
 

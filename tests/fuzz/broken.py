@@ -1,5 +1,6 @@
-"""Photos on which decoders broke once: the test files of Pillow, libheif and libavif, say. They are
-others' and none of them is part of this project; a folder of them is given to a run."""
+"""Photos that broke decoders: for example the test files of Pillow, libheif and libavif. They
+belong to others and are not part of this project; a run gets a folder of them.
+"""
 
 from __future__ import annotations
 

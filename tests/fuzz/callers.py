@@ -1,4 +1,4 @@
-"""Who calls: one with every right, and intruders who get nothing whatever they send."""
+"""Callers: one with every right, and intruders that must get no access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams that are opened and held, and say nothing."""
+"""Streams that are opened and stay idle."""
 
 from __future__ import annotations
 

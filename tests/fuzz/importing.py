@@ -1,5 +1,6 @@
-"""An import of the ledger's own beside all the rubbish, and changes of what it brought: what of it
-was acknowledged has to be there in the end."""
+"""The ledger's own import beside the fuzzed requests, with changes of its products: all
+acknowledged writes must remain.
+"""
 
 from __future__ import annotations
 

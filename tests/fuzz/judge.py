@@ -1,4 +1,4 @@
-"""What no answer may say."""
+"""Faults of answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what was acknowledged is still there, and whether filters find exactly what they say."""
+"""Checks that acknowledged writes remain, and that filters match exactly."""
 
 from __future__ import annotations
 

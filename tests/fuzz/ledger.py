@@ -1,4 +1,4 @@
-"""What the suite said that it keeps, to be asked for again."""
+"""Acknowledged writes, to be read again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What services wrote about themselves: a mistake that an answer hides stands in the log."""
+"""Log entries of the services: an error that an answer hides is in the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory each program of a suite takes, with what it started."""
+"""Memory of each program of a suite with its child processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the fuzzer sends, gets and finds."""
+"""Requests, answers and findings of the fuzzer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests beyond what their calls take: lists with far too many entries, and too many bytes."""
+"""Requests above the limits of their calls: lists with far too many entries, and too many bytes."""
 
 from __future__ import annotations
 

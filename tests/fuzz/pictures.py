@@ -1,4 +1,4 @@
-"""Photo files of every format that is taken, and what becomes of them in bad hands."""
+"""Photo files of every accepted format, and mutations of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether every service says that it is alive, asked over and over while it is thrown at."""
+"""Health checks of every service, repeated during the fuzzing."""
 
 from __future__ import annotations
 

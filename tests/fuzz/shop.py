@@ -1,4 +1,4 @@
-"""What a run begins with: right products, events and, if asked for, a model that serves."""
+"""Initial data of a run: valid products, events and, on request, a model that serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readers that hardly read and writers that hardly write, by a relay that hands bytes on slowly."""
+"""Slow readers and slow writers, by a relay that forwards bytes slowly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fuzzer sees what it looks for: each check fails when it should."""
+"""The fuzzer detects faults: each check fails when it should."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""The checks on intruders, on who holds on to a server, and on probes fail when they should."""
+"""The checks of intruders, slow clients and probes fail when they should."""
 
 import asyncio
 import random

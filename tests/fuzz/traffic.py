@@ -1,4 +1,4 @@
-"""All that is sent while a run lasts, by several senders side by side."""
+"""All requests of a run, sent by several parallel senders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What requests are made of: words, how often fields are set, and which hold the same."""
+"""Material of requests: words, how often fields are set, and fields with the same content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line as somebody at a shell uses it: a process for each command."""
+"""The command line as a user runs it: a process for each command."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""A gateway that asks who calls: the page on it is typed, and each refusal with its Fix.
+"""A gateway that authenticates callers: the commands of its page, and each rejection with its Fix.
 
 The gateway stands alone: who is admitted learns that its peers are down.
 """

@@ -1,4 +1,4 @@
-"""The wines are copied, restored beside themselves and asked the same; then the index is lost."""
+"""The wines are backed up, restored into another catalog and compared; then the index is lost."""
 
 import asyncio
 import shutil

@@ -1,4 +1,6 @@
-"""Rubbish is refused with a reason, its batch goes through; odd but good input succeeds."""
+"""Invalid input is rejected with a reason, the rest of its batch succeeds, and unusual valid input
+succeeds.
+"""
 
 import io
 import math

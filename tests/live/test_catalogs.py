@@ -1,5 +1,6 @@
-"""Two shops of one suite that use the same ids of products, people, visits and events, with other
-contents: whatever one of them does and learns, the other neither sees nor feels."""
+"""Two shops of one suite with equal ids of products, people, visits and events and different
+content: no operation of one affects the other.
+"""
 
 import hashlib
 

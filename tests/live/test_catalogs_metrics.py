@@ -1,4 +1,4 @@
-"""What metrics say of two shops of one suite."""
+"""Metrics of two shops of one suite."""
 
 import asyncio
 import hashlib

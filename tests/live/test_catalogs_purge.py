@@ -1,4 +1,4 @@
-"""What is deleted in one shop of a suite stays in the other."""
+"""Data that is deleted in one shop of a suite remains in the other."""
 
 import hashlib
 

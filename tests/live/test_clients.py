@@ -1,4 +1,4 @@
-"""The clients in other languages do what their pages say, typed as the pages say it.
+"""The clients in other languages work by the commands of their pages.
 
 Go and Java are compiled with Debian's packages, which `make tools` unpacks into .tools/languages.
 Where there is no such toolchain they are NOT MEASURED; tests/contracts/test_clients.py still has

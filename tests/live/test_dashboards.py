@@ -1,4 +1,4 @@
-"""Every panel, rule and alert asks for something that a running suite has, by a real Prometheus."""
+"""Every panel, rule and alert reads metrics that a running suite has, by a real Prometheus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes are killed with SIGKILL while writes come in; every acknowledged row is there after."""
+"""Processes are killed with SIGKILL during writes; every acknowledged row remains."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""What `VectorIndex` promises, on Milvus Lite, on a real Milvus server and at any MILVUS_URI."""
+"""The contract of `VectorIndex`, on Milvus Lite, on a real Milvus server and at any MILVUS_URI."""
 
 from __future__ import annotations
 

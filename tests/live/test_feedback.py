@@ -1,5 +1,6 @@
-"""What a shopper does is in their next answer: what is hidden goes, clicks raise a style, and what
-is bought moves from one place of the shop to another."""
+"""A shopper's actions affect the next answer: hidden products disappear, clicks raise a style, and
+bought products move from one scene to another.
+"""
 
 import asyncio
 import time

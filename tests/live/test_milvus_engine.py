@@ -1,4 +1,4 @@
-"""Milvus Lite as our server process: who may reach it, and what it keeps."""
+"""Milvus Lite as our server process: access to it, and the data that it keeps."""
 
 from __future__ import annotations
 

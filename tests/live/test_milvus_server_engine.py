@@ -1,4 +1,4 @@
-"""The Milvus server as our process: what it refuses, how it ends, and that several can run."""
+"""The Milvus server as our process: its refusals, its shutdown, and several at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client in another language that was given an address and no file of ours.
+"""A client in another language that has only an address, and no file of ours.
 
 It learns the services and their messages by reflection (reflection.mjs of
 docs/integrate/clients/node), so what it can do is what any standard client can do.

@@ -1,4 +1,4 @@
-"""A suite loses all that it holds; the commands of docs/operate/disaster.md bring it back."""
+"""A suite loses all its data; the commands of docs/operate/disaster.md restore it."""
 
 from pathlib import Path
 

@@ -1,5 +1,6 @@
-"""The first hour and the pages of the first day are typed in their order: each from where a reader
-is by then. Between them the suite is disturbed, and what is said to fix that is typed."""
+"""The commands of the first hour and the first day run in the order of their pages. Between them
+the suite is disturbed, and the printed advice is followed.
+"""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The suite as a platform team meets it: health, reflection, several side by side."""
+"""The suite as a platform team uses it: health, reflection, several side by side."""
 
 import os
 import subprocess

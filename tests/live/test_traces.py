@@ -1,4 +1,4 @@
-"""One request by photo is one trace through all services and Triton, and says nothing personal."""
+"""One request by photo is one trace through all services and Triton, without personal data."""
 
 import json
 import time

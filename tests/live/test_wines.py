@@ -1,4 +1,4 @@
-"""What the suite promises, on real wines: photos find their wine, newcomers are learned from."""
+"""The suite's promises on real wines: photos find their wine, and models learn from newcomers."""
 
 import asyncio
 import io

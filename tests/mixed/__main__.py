@@ -1,4 +1,4 @@
-"""The last release's services with this one's, each way, under load: 0 failed requests.
+"""The last release's services with this one's, in both directions, under load: 0 failed requests.
 
 0 = every promise held; 1 = one was broken or could not be put to the test.
 """

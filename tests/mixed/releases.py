@@ -1,4 +1,4 @@
-"""The last release: which commit it is, and its services as they were, in a folder of its own."""
+"""The last release: its commit, and its services in a folder of its own."""
 
 from __future__ import annotations
 

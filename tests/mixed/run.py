@@ -1,5 +1,5 @@
-"""Two releases at work at once: each process of the services goes over to this release and back to
-the last one, while shoppers ask and a shop writes.
+"""Two releases at once: each process is switched to this release and back to the last one, while
+shoppers and a shop send calls.
 
 There are two of each service behind one target, as on Kubernetes. A process is ended (SIGTERM, the
 end of what was begun) and started in its place as the other release, so that its twin of the other

@@ -1,5 +1,6 @@
-"""Who asks and writes while releases change: as in tests/chaos, and what one release begins and
-another one may have to end: a later page, a click that carries an answer's token, a search."""
+"""Reads and writes while releases change, as in tests/chaos, with operations that one release
+begins and another may have to finish: a later page, a click with an answer's token, a search.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the mixed run rests on: that it finds the last release, and notices what failed."""
+"""Foundations of the mixed run: it finds the last release, and detects failures."""
 
 from __future__ import annotations
 

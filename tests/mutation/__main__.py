@@ -1,4 +1,4 @@
-"""Mutation testing of the request path: which small faults its unit tests do not notice.
+"""Mutation testing of the request path: list the small faults that its unit tests do not detect.
 
 `make mutants` draws some of all changes to a module and runs the module's own tests on each; a
 mutant that they pass is shown to more of its service's. Those that survive and change nothing are

@@ -1,4 +1,4 @@
-"""What mutants are made of."""
+"""Mutants of small pieces of code."""
 
 import ast
 import textwrap

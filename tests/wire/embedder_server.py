@@ -1,4 +1,4 @@
-"""The embedder over real gRPC, and what tests ask of it."""
+"""The embedder over real gRPC, and requests of its tests."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

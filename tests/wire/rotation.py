@@ -1,5 +1,6 @@
-"""Every key and certificate of an installation that runs, changed in the three steps of
-docs/operate/rotating.md: add the new one, put it first, take the old one away."""
+"""Every key and certificate of a running installation, changed in the three steps of
+docs/operate/rotating.md: add the new one, put it first, remove the old one.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each service on its own: its Dockerfile's build stage, done here; then what came out of it runs.
+"""Each service alone: its Dockerfile's build stage is executed here, and its result runs.
 
 The installation has nothing of this checkout's environment, and no other service, no engine and no
 database server is there when the service starts.

@@ -1,4 +1,4 @@
-"""One caller that floods the decoders, and the photos of others: real processes, counted turns."""
+"""One caller floods the decoders beside others: real processes, counted turns."""
 
 import asyncio
 import contextlib

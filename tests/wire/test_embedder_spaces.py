@@ -1,4 +1,4 @@
-"""Spaces that were fitted, and texts, by the real Triton: one server for all of it."""
+"""Fitted spaces and texts on the real Triton: one server for all tests."""
 
 import asyncio
 import time

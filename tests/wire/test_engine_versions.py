@@ -1,5 +1,6 @@
-"""Engines that say their version over the wire: one with published holes ends the start of whoever
-would use it in production."""
+"""Engines report their version over the wire: one with published vulnerabilities ends the start of
+a production process.
+"""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""What the gateway over real gRPC answers while its peers are well."""
+"""Answers of the gateway over real gRPC while its peers are healthy."""
 
 import pytest
 

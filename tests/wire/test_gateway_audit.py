@@ -1,4 +1,6 @@
-"""Who made which administrative or destructive call: noted by a gateway, kept by two services."""
+"""The audit log of administrative and destructive calls: written by a gateway, stored by two
+services.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the gateway refuses over real gRPC, with reason and field."""
+"""Requests that the gateway rejects over real gRPC, with reason and field."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The gateway's catalog and job calls: what they pass on, and how they answer."""
+"""The gateway's catalog and job calls: the forwarded requests, and the answers."""
 
 from collections.abc import AsyncIterator
 

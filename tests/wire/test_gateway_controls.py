@@ -1,4 +1,4 @@
-"""Controls over real gRPC: what the ranker is asked, and what callers learn."""
+"""Controls over real gRPC: the requests to the ranker, and the outcomes for callers."""
 
 from datetime import UTC, datetime, timedelta
 

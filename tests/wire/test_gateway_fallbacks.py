@@ -1,4 +1,4 @@
-"""What the gateway answers when a peer is down, wrong or hanging, over real gRPC."""
+"""Answers of the gateway when a peer is down, wrong or hanging, over real gRPC."""
 
 import asyncio
 

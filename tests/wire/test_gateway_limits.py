@@ -1,4 +1,4 @@
-"""What one caller may cost the gateway, over real gRPC before scripted peers."""
+"""Limits on the cost of one caller, over real gRPC before scripted peers."""
 
 import pytest
 

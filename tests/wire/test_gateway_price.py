@@ -1,4 +1,4 @@
-"""What an expensive request costs the gateway and its caller, over real gRPC."""
+"""The cost of an expensive request for the gateway and its caller, over real gRPC."""
 
 import random
 

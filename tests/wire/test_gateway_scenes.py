@@ -1,4 +1,4 @@
-"""Anchors, recommenders and feeds over real gRPC: what peers are asked, and what is refused."""
+"""Anchors, recommenders and feeds over real gRPC: requests to peers, and rejections."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A gateway answers out of its snapshot while the real retriever and ranker hang or are dead."""
+"""A gateway answers from its snapshot while the real retriever and ranker hang or are dead."""
 
 from __future__ import annotations
 

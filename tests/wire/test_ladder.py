@@ -1,4 +1,4 @@
-"""What searches answer while a real Milvus Lite is dead, hung or just back, over real gRPC."""
+"""Answers of searches while a real Milvus Lite is dead, hung or just back, over real gRPC."""
 
 from __future__ import annotations
 

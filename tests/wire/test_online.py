@@ -1,4 +1,4 @@
-"""From an answer to the report, by way of attributed events: a real gateway and a real ranker."""
+"""From an answer to the report, through attributed events: a real gateway and a real ranker."""
 
 import asyncio
 from collections.abc import AsyncIterator

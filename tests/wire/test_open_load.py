@@ -1,4 +1,4 @@
-"""The load's clock is that of the shoppers, over real gRPC."""
+"""The load generator measures latency from the scheduled time, over real gRPC."""
 
 import asyncio
 import json

@@ -1,5 +1,5 @@
-"""Every call of every service, as the service itself lists them: each is made by the services that
-its proto names, by their certificates and keys, and by no others.
+"""Every call of every service, as the service itself lists them: only the services that its proto
+names can make it, by their certificates and keys.
 
 The services run as processes, with nothing behind them: a call that is admitted goes on to be
 found malformed.

@@ -1,4 +1,4 @@
-"""The record on PostgreSQL goes back to a moment between two writes, by what the page says."""
+"""Point-in-time recovery of the record on PostgreSQL, by the page's commands."""
 
 import os
 import re

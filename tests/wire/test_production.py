@@ -1,5 +1,6 @@
-"""Four services and their workers in production mode, as processes with keys and certificates of
-their own: they start, know one another, and answer nobody else."""
+"""Four services and their workers in production mode, as processes with their own keys and
+certificates: they start, authenticate one another, and reject all others.
+"""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""Answers that the ranker keeps, over real gRPC, on each engine."""
+"""Answer records of the ranker, over real gRPC, on each engine."""
 
 from typing import Any
 

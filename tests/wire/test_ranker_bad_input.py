@@ -1,4 +1,4 @@
-"""Odd histories and catalogs: each a clear outcome, and what serves is untouched."""
+"""Unusual histories and catalogs: each has a clear outcome, the serving model stays unchanged."""
 
 import asyncio
 

@@ -1,4 +1,6 @@
-"""From a training to a promotion: what evidence is found, asked for, forced and taken back."""
+"""From a training to a promotion: evidence, evaluations on request, forced promotions and
+rollbacks.
+"""
 
 import pytest
 

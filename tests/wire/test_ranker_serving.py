@@ -1,4 +1,4 @@
-"""What a promoted model answers over real gRPC: the last event counts at once, for everybody."""
+"""Answers of a promoted model over real gRPC: the last event counts at once, for all shoppers."""
 
 from dataclasses import replace
 

@@ -1,5 +1,6 @@
-"""The ranker's store when it matters, over real gRPC: many writers, a PostgreSQL that is killed, a
-full disk, sampling and exports."""
+"""The ranker's store under stress, over real gRPC: many writers, a killed PostgreSQL, a full disk,
+sampling and exports.
+"""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Events written and read back, and what every call refuses, over real gRPC, on each engine."""
+"""Events written and read back, and rejections of every call, over real gRPC, on each engine."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""Answers computed once more from their records, over real gRPC, on each engine."""
+"""Answers recomputed from their records, over real gRPC, on each engine."""
 
 import sqlalchemy as sa
 

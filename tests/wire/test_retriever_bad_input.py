@@ -1,4 +1,4 @@
-"""What the retriever refuses over real gRPC, with reason and field."""
+"""Requests that the retriever rejects over real gRPC, with reason and field."""
 
 from __future__ import annotations
 

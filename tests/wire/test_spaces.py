@@ -1,4 +1,4 @@
-"""A space fitted, promoted, embedded into, asked for categories and retired, on the real server."""
+"""A space is fitted, promoted, used for vectors and categories, and retired, on the real server."""
 
 import asyncio
 import io

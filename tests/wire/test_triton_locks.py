@@ -1,4 +1,4 @@
-"""The real server as production starts it: who has no key changes and learns nothing."""
+"""The real server as production starts it: callers without a key can change and read nothing."""
 
 import asyncio
 import os

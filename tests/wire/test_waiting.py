@@ -1,4 +1,4 @@
-"""A server and a worker that wait for somebody else to make their tables: alive, and not ready."""
+"""A server and a worker wait until another process creates their tables: alive, not ready."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A load that the real Triton would wait for without end."""
+"""A model load for which the real Triton would wait without end."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Those who ask the embedder all the while, and a ledger of what each of them got."""
+"""Clients that call the embedder continuously, and a ledger of their answers."""
 
 from __future__ import annotations
 

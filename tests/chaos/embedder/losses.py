@@ -1,4 +1,4 @@
-"""What is done to Triton, one thing after another, while everybody asks."""
+"""Faults of Triton, caused one after another under load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chaos run notices what it is there to notice: each of these is a broken promise."""
+"""The chaos run detects broken promises: each of these is one."""
 
 from __future__ import annotations
 

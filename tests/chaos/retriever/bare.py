@@ -1,4 +1,4 @@
-"""What an engine holds and when it answers, asked by pymilvus without any of our code."""
+"""Content and availability of an engine, read by pymilvus without any of our code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether record and index hold what was acknowledged, once the index has caught up."""
+"""Comparison of record and index with the acknowledged writes, once the index has caught up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small disks of one's own (tmpfs), to be filled and freed again.
+"""Small separate disks (tmpfs) that can be filled and freed again.
 
 They are mounted in a mount namespace of this run alone, so that nothing is left of them whatever
 becomes of it.

@@ -1,5 +1,6 @@
-"""The disks of record, photos and engine are full for a while: what callers are shown, and what is
-there when there is room again."""
+"""The disks of record, photos and engine are full for a while: errors that callers get meanwhile,
+and the data once there is space again.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Eight writers go on while retriever, worker and engine are killed at random moments."""
+"""Eight writers continue while retriever, worker and engine are killed at random moments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was acknowledged, and how record and index differ from it."""
+"""Acknowledged writes, and their differences from record and index."""
 
 from __future__ import annotations
 

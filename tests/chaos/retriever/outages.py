@@ -1,5 +1,6 @@
-"""The engine is down, hangs and is restarted while shoppers ask: what they get, and how soon all is
-well again."""
+"""The engine is down, hangs and is restarted under load: the shoppers' answers, and the time until
+full recovery.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writers that go on whatever is killed: products, offers, deletes and vectors."""
+"""Writers of products, offers, deletions and vectors that continue while processes are killed."""
 
 from __future__ import annotations
 

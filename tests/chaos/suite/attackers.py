@@ -1,4 +1,4 @@
-"""Small requests that cost much: each attack with a key of its own, beside a calm caller.
+"""Small but expensive requests: each attack with a key of its own, beside a regular caller.
 
 An attack is what one caller with little bandwidth can do without end: permitted requests, and calls
 that are refused or never sent whole. Keys have the quotas of production.

@@ -1,6 +1,6 @@
-"""Embedder, retriever and ranker of a capacity that is known: each has so many places, and a call
-holds one of them for so long. They sleep rather than compute, so how much a machine can do is not
-what is measured.
+"""Embedder, retriever and ranker of known capacity: each has a number of places, and a call holds
+one of them for a fixed time. They sleep instead of computing, so the machine's speed is not
+measured.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Shoppers who come when they come, whether or not those before them were answered, and what each
-of them got."""
+"""Shoppers that arrive independently of the answers to earlier ones, and their answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PostgreSQL is killed, then stands still, while a shop goes on.
+"""PostgreSQL is killed, then stopped, under a shop's load.
 
 Without it nothing is written. What is promised: shoppers are answered out of snapshots, which is
 flagged; who writes hears in time that it failed; all is whole soon after its return, and nothing is

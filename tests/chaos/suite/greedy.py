@@ -1,5 +1,6 @@
-"""Somebody asks for one catalog far more than the backends can answer, over many connections, and
-never pauses; somebody else asks for another one now and then, as before."""
+"""One caller sends far more requests for one catalog than the backends can answer, over many
+connections; another caller sends occasional requests for another catalog.
+"""
 
 from __future__ import annotations
 

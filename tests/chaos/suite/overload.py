@@ -1,5 +1,6 @@
-"""Five times as many ask as the backends can answer: what is admitted is answered in time, the rest
-is refused at once, and when the load falls all is well again."""
+"""Five times the backends' capacity: accepted requests are answered in time, others are rejected at
+once, and the suite recovers when the load falls.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Each process of a whole suite is killed, then stands still, while a shop goes on: whether its
-shoppers are answered, as well as what is left allows, and how soon all is whole again.
+"""Each process of a whole suite is killed, then stopped, under a shop's load: the quality of the
+answers meanwhile, and the time until full recovery.
 
 The engine of this suite is Milvus Lite, and PostgreSQL is none of its programs. Milvus' server is
 killed, stopped and restarted by `outages-server` (retriever/outages.py), PostgreSQL by `database`.

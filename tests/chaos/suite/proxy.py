@@ -1,5 +1,6 @@
-"""The network gets worse: everything between the gateway and its peers comes 200 ms later each way,
-then connections are cut, the callers' own too."""
+"""A degraded network: 200 ms of delay in each direction between the gateway and its peers, then cut
+connections, also of the callers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every service is restarted, one process after another, while a shop goes on."""
+"""Every service is restarted, one process after another, under a shop's load."""
 
 from __future__ import annotations
 

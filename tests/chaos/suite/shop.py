@@ -1,4 +1,4 @@
-"""A shop in a whole suite: what it sells, who asks and writes at an open rate, and what they got.
+"""A shop in a whole suite: its products, reads and writes at an open rate, and their outcomes.
 
 All by the client of this project, as a shop's own servers would: with its deadline and retries.
 """

@@ -1,4 +1,4 @@
-"""The chaos run notices what it is there to notice, and its network does what it says."""
+"""The chaos run detects broken promises, and its proxy delays and cuts as configured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an overlay makes, as the rules look at it."""
+"""Documents of an overlay, as the rules read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Manifests and code say the same: settings, ports, how long an end takes."""
+"""Rules: manifests and code agree on settings, ports and the time of a shutdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What names something else names something that is there."""
+"""Rules: every reference names an existing object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network lets through what the settings name, and nothing else."""
+"""Rules: the network allows exactly the connections that the settings name."""
 
 from __future__ import annotations
 

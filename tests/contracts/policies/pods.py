@@ -1,4 +1,4 @@
-"""What every pod keeps to, whoever made its image."""
+"""Rules for every pod, of our images and of others."""
 
 from __future__ import annotations
 

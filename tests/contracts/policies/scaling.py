@@ -1,4 +1,4 @@
-"""How many pods there are, and that a node can still be drained."""
+"""Rules: the number of pods, and disruption budgets that let a node be drained."""
 
 from __future__ import annotations
 

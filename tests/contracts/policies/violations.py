@@ -1,4 +1,4 @@
-"""Each policy broken: a rule, what it has to say, and the change that it says it of."""
+"""Violations of each policy: a rule, its message, and the change that causes it."""
 
 from __future__ import annotations
 

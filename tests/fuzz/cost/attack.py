@@ -1,4 +1,4 @@
-"""The most expensive requests as attackers, each with a key of its own, beside a calm caller."""
+"""The most expensive requests as attackers, each with a key of its own, beside a regular caller."""
 
 from __future__ import annotations
 

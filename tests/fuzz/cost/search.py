@@ -1,4 +1,6 @@
-"""A (mu + lambda) search for the most expensive request: mutate the worst ones, keep the worst."""
+"""A (mu + lambda) search for the most expensive request: mutate the most expensive ones and keep
+them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search keeps the worst, mutations stay valid, and the limits fail when they should."""
+"""The search keeps the most expensive requests, mutations stay valid, and the limits can fail."""
 
 import asyncio
 import random

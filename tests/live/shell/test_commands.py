@@ -1,4 +1,4 @@
-"""Commands that a shop gives on its first days, on the whole suite."""
+"""Commands that a shop runs in its first days, on the whole suite."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The files that shops bring on their first day, with what is wrong in them, on the whole suite."""
+"""The files that shops bring on their first day, with their errors, on the whole suite."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""What is said to fix a fault is typed, and the fault is gone (tests/advice.py)."""
+"""The advice on each error removes the error (tests/advice.py)."""
 
 import json
 import shlex

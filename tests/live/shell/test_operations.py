@@ -1,4 +1,4 @@
-"""The commands of the operations handbook, each typed where a reader of it is by then."""
+"""The commands of the operations handbook, each run in the situation that it is for."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""A chain of audit entries: what was changed, deleted, inserted or moved is found."""
+"""A chain of audit entries: changed, deleted, inserted and moved entries are detected."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""The command line: what it asks, what it prints, how it ends."""
+"""The command line: its requests, output and exit codes."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The command line reads files of others, and remembers how."""
+"""The command line reads tables with other column names, and stores their mappings."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Services that are installed here, asked whether they would start."""
+"""Installed services check whether they would start."""
 
 import hashlib
 from pathlib import Path

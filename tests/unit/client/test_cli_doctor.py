@@ -1,4 +1,4 @@
-"""The doctor names what is wrong, and a command that helps."""
+"""The doctor names each problem, and a command that helps."""
 
 import json
 import socket

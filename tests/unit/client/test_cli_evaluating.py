@@ -1,4 +1,4 @@
-"""``sightline models evaluate`` and what promotions say of evidence."""
+"""``sightline models evaluate``, and the evidence that promotions report."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Files of events and products by the command line: what is asked, what is shown, how it ends."""
+"""Files of events and products by the command line: requests, output and exit codes."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""``sightline experiments``: what is asked, what is shown."""
+"""``sightline experiments``: requests and output."""
 
 import csv
 import json

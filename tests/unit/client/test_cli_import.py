@@ -1,4 +1,4 @@
-"""Products are imported whole, whatever interrupts, and what is wrong is reported by its row."""
+"""Imports of products complete despite interruptions, and errors are reported by row."""
 
 import json
 import os

@@ -1,4 +1,6 @@
-"""Full imports and dry runs by the command line: what goes, and what never does."""
+"""Full imports and dry runs by the command line: products that are deleted, and products that never
+are.
+"""
 
 from tests.unit.client.command_line import flat
 from tests.unit.client.import_shop import Shop, shop

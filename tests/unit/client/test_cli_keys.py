@@ -1,4 +1,4 @@
-"""Keys are made at a shell, for the gateway to read."""
+"""Keys are created by a command, for the gateway to read."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Models by the command line: trained, promoted, published; what is shown and how it ends."""
+"""Models by the command line: training, promotion and publication, their output and exit codes."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""``sightline models online``: what is asked, what is shown."""
+"""``sightline models online``: requests and output."""
 
 import json
 from datetime import timedelta

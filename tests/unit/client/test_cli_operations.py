@@ -1,4 +1,4 @@
-"""Products, backups, jobs and every command: what is asked, what is shown, how it ends."""
+"""Products, backups, jobs and every command: requests, output and exit codes."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""``sightline profiles`` and the client's calls for them: what is asked, what is shown."""
+"""``sightline profiles`` and the client's calls for them: requests and output."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Long work shows on a terminal how far it is, and nothing where standard error is a file."""
+"""Long operations show their progress on a terminal, and nothing if standard error is a file."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""``sightline replay`` and ``sightline scenes``: what is asked, what is shown."""
+"""``sightline replay`` and ``sightline scenes``: requests and output."""
 
 import json
 from pathlib import Path

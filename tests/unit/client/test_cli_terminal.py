@@ -1,4 +1,4 @@
-"""The command line's output: on terminals, into files and pipes, and when it is interrupted."""
+"""The command line's output: on terminals, into files and pipes, and on interruption."""
 
 import json
 import os

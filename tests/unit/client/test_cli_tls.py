@@ -1,4 +1,4 @@
-"""TLS to the gateway: commands believe the authority that is named, and show a certificate."""
+"""TLS to the gateway: commands trust the named authority, and send a certificate."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Commands say who asks: by a token, in the environment or in a file."""
+"""Commands authenticate by a token from the environment or a file."""
 
 from pathlib import Path
 

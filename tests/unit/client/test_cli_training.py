@@ -1,4 +1,4 @@
-"""What a training is asked for, and how a model says it was trained."""
+"""Requests of trainings, and the report of a model's training."""
 
 import json
 

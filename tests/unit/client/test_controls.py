@@ -1,4 +1,4 @@
-"""Controls of requests, and what became of them."""
+"""Controls of requests, and their outcomes."""
 
 import math
 from datetime import UTC, datetime

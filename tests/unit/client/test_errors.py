@@ -1,4 +1,4 @@
-"""Errors carry what the server said, and every code has its kind."""
+"""Errors carry the server's message, and every code has a class."""
 
 from datetime import timedelta
 

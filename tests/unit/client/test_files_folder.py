@@ -1,4 +1,4 @@
-"""A folder is a table of its photos, and nothing outside it."""
+"""A folder is a table of its photos, without files outside of it."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tables of others, read by a map or by what their columns look like."""
+"""Tables with other column names, read by a mapping or by guessing it."""
 
 from contextlib import closing
 from pathlib import Path

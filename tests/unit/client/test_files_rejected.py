@@ -1,5 +1,6 @@
-"""A file of rejected rows, imported untouched, is refused again, row by row; nothing that was lost
-or out of place is taken for good, and what was good comes back the same."""
+"""A file of rejected rows, imported unchanged, is rejected again row by row; no damaged or
+misplaced cell is accepted, and valid cells stay unchanged.
+"""
 
 import csv
 from collections.abc import Callable, Mapping

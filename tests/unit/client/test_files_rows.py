@@ -1,4 +1,4 @@
-"""A row becomes a product, an event or an offer, or says which column is wrong."""
+"""A row becomes a product, an event or an offer, or an error that names the column."""
 
 import os
 from datetime import UTC, date, datetime, timedelta, timezone

@@ -1,4 +1,4 @@
-"""Exports of others become products and events."""
+"""Exports of other systems become products and events."""
 
 import json
 from contextlib import closing

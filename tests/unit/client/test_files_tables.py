@@ -1,4 +1,4 @@
-"""Files are read row by row; what is wrong with a row is reported and never ends the rest."""
+"""Files are read row by row; an invalid row is reported and never ends the rest."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

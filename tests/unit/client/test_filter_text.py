@@ -1,4 +1,4 @@
-"""Text becomes a filter, or says where it is wrong."""
+"""Text becomes a filter, or an error with its position."""
 
 import contextlib
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Filters are what their expression says."""
+"""Filters have the meaning of their expressions."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Messages become values, those from a newer suite too."""
+"""Messages become values, also those of a newer suite."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""Options that several commands have stand where their group does, with the group's defaults."""
+"""Options of several commands have one group, with the group's defaults."""
 
 import inspect
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Snippets and migrations of docs/ run; tests/live/test_start.py types the first day."""
+"""Snippets and migrations of docs/ run; tests/live/test_start.py runs the first day."""
 
 import re
 import shlex

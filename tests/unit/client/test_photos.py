@@ -1,4 +1,4 @@
-"""Photos come from wherever they are."""
+"""Photos from every kind of source."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Batches are under way side by side, and answered in order."""
+"""Batches run in parallel, and are answered in order."""
 
 import asyncio
 from collections.abc import AsyncIterator

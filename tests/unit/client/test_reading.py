@@ -1,4 +1,4 @@
-"""A value that can't be read from its message is found when the package is imported."""
+"""A value that can't be read from its message raises an error at the package's import."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""What client/README.md shows runs."""
+"""The snippets of client/README.md run."""
 
 import ast
 import asyncio

@@ -1,4 +1,4 @@
-"""Requests say what the arguments say."""
+"""Requests have the values of the arguments."""
 
 from dataclasses import fields
 

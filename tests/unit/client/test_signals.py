@@ -1,4 +1,4 @@
-"""What is not wanted, parts of photos, what photos are of: by the client and by the command."""
+"""Negative signals, regions and categories of photos, by the client and by the command."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tables say everything in words."""
+"""Tables describe every value in words."""
 
 import io
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Work in threads, and what becomes of it when it is called off."""
+"""Work in threads, and its cancellation."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Values become the contract's messages; what a message can't hold is refused."""
+"""Values become the contract's messages; values that a message can't hold are rejected."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal

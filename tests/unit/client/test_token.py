@@ -1,4 +1,4 @@
-"""A token goes with every call, over whatever channel, and is seen nowhere else."""
+"""Every call carries the token, over any channel, and no other output shows it."""
 
 import threading
 from collections.abc import AsyncIterator, Iterator

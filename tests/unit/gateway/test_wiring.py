@@ -1,4 +1,4 @@
-"""How the gateway's parts are connected."""
+"""The wiring of the gateway."""
 
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles

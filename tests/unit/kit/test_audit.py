@@ -1,4 +1,4 @@
-"""The one writer of audit entries: what waits for it, and what does not."""
+"""The only writer of audit entries: calls that wait for it, and calls that do not."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Each layer alone, in processes of their own: what is given up is gone for good."""
+"""Each layer alone, in separate processes: a dropped right can't be regained."""
 
 import json
 import os

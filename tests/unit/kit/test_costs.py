@@ -1,4 +1,4 @@
-"""What a call costs: the processor time of its own steps, tasks and threads."""
+"""The cost of a call: the processor time of its own steps, tasks and threads."""
 
 import asyncio
 import time

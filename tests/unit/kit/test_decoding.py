@@ -1,4 +1,4 @@
-"""Work that crashes, hangs, eats memory and lies, really."""
+"""Work that crashes, hangs, exhausts memory and lies, in real processes."""
 
 import asyncio
 import os

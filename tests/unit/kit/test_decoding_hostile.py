@@ -1,4 +1,4 @@
-"""What a process can say and do that a photo took over, really."""
+"""Messages and actions of a compromised decoding process, in real processes."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""How much memory photos may take, and who gets it when."""
+"""Memory of photos, and its distribution among them."""
 
 from pathlib import Path
 

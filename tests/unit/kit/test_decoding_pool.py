@@ -1,4 +1,4 @@
-"""Which process decodes the photos of which catalog, with real processes."""
+"""Assignment of decoding processes to catalogs, with real processes."""
 
 import asyncio
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""What a process that was taken over may say, and is not believed."""
+"""Answers of a compromised process that are rejected."""
 
 import struct
 from collections.abc import Sequence

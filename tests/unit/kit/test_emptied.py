@@ -1,4 +1,4 @@
-"""What `tests.emptied` promises to tests on PostgreSQL: each finds an empty, migrated database."""
+"""The promise of `tests.emptied` to tests on PostgreSQL: each gets an empty, migrated database."""
 
 import psycopg
 import pytest

@@ -1,4 +1,4 @@
-"""What a request of very many entries costs before it is refused."""
+"""The cost of a request with very many entries before its rejection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets the next permit."""
+"""The order in which permits are granted."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Turns of several parties: how long one with much work keeps another waiting."""
+"""Turns of several parties: how long one with much work delays another."""
 
 from __future__ import annotations
 

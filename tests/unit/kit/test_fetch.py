@@ -1,4 +1,4 @@
-"""Untrusted addresses, against a real server on this machine and made-up names."""
+"""Untrusted addresses, against a real server on this machine and invented names."""
 
 from ipaddress import ip_address
 

@@ -1,4 +1,4 @@
-"""Hosts that answer oddly, late or not at all, against a real server on this machine."""
+"""Hosts with unusual, late or missing answers, against a real server on this machine."""
 
 import asyncio
 import gzip

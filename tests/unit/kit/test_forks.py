@@ -1,4 +1,4 @@
-"""Programs that a service starts cost its callers nothing."""
+"""Programs that a service starts do not delay its callers."""
 
 import asyncio
 import subprocess

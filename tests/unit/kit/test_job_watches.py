@@ -1,4 +1,4 @@
-"""What watchers of a job cost the store, and what they see."""
+"""The cost of job watches for the store, and the states that watchers get."""
 
 import asyncio
 from collections import Counter

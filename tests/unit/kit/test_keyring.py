@@ -1,4 +1,4 @@
-"""Keys that sign: what one of them signed is good, and nothing else is."""
+"""Signing keys: signatures of these keys are valid, and no others."""
 
 import hashlib
 import os

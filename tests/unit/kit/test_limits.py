@@ -1,4 +1,4 @@
-"""What a server refuses before anything is done for a call, over real connections."""
+"""Calls that a server rejects before any work, over real connections."""
 
 import asyncio
 from collections.abc import AsyncIterator

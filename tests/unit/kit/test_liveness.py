@@ -1,4 +1,4 @@
-"""A process with a loop that stands still says so; its metrics alone would not."""
+"""A process with a loop that hangs reports it; its metrics alone would not."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Reads in the caller's own thread, and whether anybody has written since."""
+"""Reads in the caller's own thread, and detection of later writes."""
 
 import asyncio
 import sqlite3

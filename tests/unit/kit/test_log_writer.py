@@ -1,4 +1,4 @@
-"""Lines are written whole, in order, and none is lost at a normal stop."""
+"""Lines are written completely, in order, and none is lost at a normal stop."""
 
 import asyncio
 import io

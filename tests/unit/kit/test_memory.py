@@ -1,4 +1,4 @@
-"""What is freed is kept for what comes next."""
+"""Freed memory is kept for later allocations."""
 
 import resource
 import subprocess

@@ -1,4 +1,4 @@
-"""Who makes a store's tables, how the others wait, and what a later release may leave behind."""
+"""Creation of a store's tables by one process while others wait, and columns of later releases."""
 
 import re
 import runpy

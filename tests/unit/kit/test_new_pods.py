@@ -1,4 +1,4 @@
-"""Connections that end after a while, so that callers find pods that were added; no call fails."""
+"""Connections end after a while, so that callers find new pods; no call fails."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Work in turns: how long it keeps others waiting, and when it ends."""
+"""Work in turns: how long it delays other work, and when it ends."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Keys of pairs of services: a key tells which service calls, is good for one other service alone,
-and changes without a failed call."""
+"""Keys of pairs of services: a key identifies the calling service, is valid for one other service
+only, and changes without a failed call.
+"""
 
 import hashlib
 import os

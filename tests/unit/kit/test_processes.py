@@ -1,4 +1,4 @@
-"""Several processes serve one port, and one looks after them."""
+"""Several processes serve one port, under one supervisor."""
 
 import asyncio
 import json

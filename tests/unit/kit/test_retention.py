@@ -1,4 +1,4 @@
-"""Jobs that ended long ago."""
+"""Deletion of jobs that ended long ago."""
 
 from servicekit.jobs import Jobs
 from servicekit.retention import forget_jobs

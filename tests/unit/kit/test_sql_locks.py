@@ -1,4 +1,4 @@
-"""On PostgreSQL processes write side by side, and wait for one another's locks."""
+"""On PostgreSQL processes write in parallel, and wait for one another's locks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a process starts: all that is wrong is said at once."""
+"""The start of a process: all errors are reported at once."""
 
 import asyncio
 import sys

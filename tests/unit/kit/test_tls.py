@@ -1,5 +1,6 @@
-"""TLS between services: who shows no certificate of theirs is not heard, and certificates change
-without a restart."""
+"""TLS between services: peers without a valid certificate are rejected, and certificates change
+without a restart.
+"""
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable

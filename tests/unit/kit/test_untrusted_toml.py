@@ -1,4 +1,4 @@
-"""TOML of callers, parsed by a process of its own."""
+"""TOML of callers, parsed by a separate process."""
 
 import asyncio
 import tomllib

@@ -1,4 +1,4 @@
-"""Keys that are guessed: what somebody types is one, what a generator draws is none."""
+"""Detection of low-entropy keys: typed ones are found, generated ones are not."""
 
 import base64
 import uuid

@@ -1,4 +1,4 @@
-"""`deploy/keep.sh`: what it wrote only the key's owner reads, and what was changed nobody."""
+"""`deploy/keep.sh`: only the key's owner reads its output, and changed files are rejected."""
 
 import base64
 import json

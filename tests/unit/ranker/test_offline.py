@@ -1,4 +1,4 @@
-"""What the client's files become, and the whole way on a small shop."""
+"""The conversion of the client's files, and the whole path on a small shop."""
 
 from importlib.metadata import entry_points
 

@@ -1,4 +1,4 @@
-"""Which loops a worker has: some are always there, the others by their settings."""
+"""The loops of a worker: some always run, the others by their settings."""
 
 import asyncio
 from functools import partial

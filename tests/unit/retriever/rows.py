@@ -1,4 +1,4 @@
-"""Products as the record gives them to columns, and what searches work with."""
+"""Products as the record returns them to columns, and the dependencies of searches."""
 
 from __future__ import annotations
 

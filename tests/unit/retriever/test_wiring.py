@@ -1,4 +1,4 @@
-"""What a server and a worker find out before they serve."""
+"""Checks of a server and a worker before they serve."""
 
 from __future__ import annotations
 

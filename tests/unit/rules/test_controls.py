@@ -1,5 +1,4 @@
-"""What is pinned, boosted and buried stands where it should, and nothing else is moved past its
-neighbours."""
+"""Pinned, boosted and buried products get the right places, and other products keep their order."""
 
 import pytest
 from hypothesis import given

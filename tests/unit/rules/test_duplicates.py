@@ -1,4 +1,4 @@
-"""Near-duplicates: which pictures are one."""
+"""Near-duplicates: pictures that count as the same."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""The table of fields: faults in it are found at start, and name the field."""
+"""The table of fields: errors in it are raised at start, and name the field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which filters can be evaluated."""
+"""Filters that can be evaluated."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Filters of files mean what they mean to the command line."""
+"""Filters in files have the same meaning as on the command line."""
 
 import pytest
 from hypothesis import given

@@ -1,5 +1,6 @@
-"""A flag is a kind of field, though no field of a product is one: a table of one flag shows that
-every part of the system evaluates it alike."""
+"""Flags, a kind of field that no product's field has: a table of one flag shows that every part of
+the system evaluates it alike.
+"""
 
 from __future__ import annotations
 

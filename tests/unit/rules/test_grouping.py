@@ -1,4 +1,4 @@
-"""Near-duplicates among columns, beside the same rule one product at a time."""
+"""Near-duplicates among columns, compared with the rule one product at a time."""
 
 from collections.abc import Sequence
 from itertools import permutations

@@ -1,4 +1,4 @@
-"""Filters and products read out of messages mean what the record takes them to mean."""
+"""Filters and products read from messages have the same meaning as in the record."""
 
 import random
 

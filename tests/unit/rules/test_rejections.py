@@ -1,4 +1,4 @@
-"""The condition that decides is found, and said in the words of the command line."""
+"""The deciding condition is found, and described in the words of the command line."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The engine has an environment of its own; these tests read its sources and its weights."""
+"""The engine has a separate environment; these tests read its sources and its weights."""
 
 import subprocess
 import sys

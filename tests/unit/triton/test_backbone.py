@@ -1,4 +1,4 @@
-"""Manifests: whole and sound, or refused with the key that is at fault."""
+"""Manifests: complete and valid, or rejected with the faulty key."""
 
 import shutil
 from pathlib import Path

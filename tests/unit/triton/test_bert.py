@@ -1,4 +1,4 @@
-"""The text model's graph against what its authors publish of it."""
+"""The text model's graph compared with its authors' published results."""
 
 from typing import Any
 

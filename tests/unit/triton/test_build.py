@@ -1,4 +1,4 @@
-"""Building the repository: pinned at both ends, the same bytes each time."""
+"""Building the repository: pinned inputs and outputs, the same bytes each time."""
 
 import hashlib
 import shutil

@@ -1,4 +1,4 @@
-"""What an export believes of a folder that somebody made, and what it refuses."""
+"""Checks of an export on an untrusted folder, and its rejections."""
 
 import os
 import pickle

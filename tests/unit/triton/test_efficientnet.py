@@ -1,4 +1,4 @@
-"""The graph against a second, plain implementation of the network in NumPy."""
+"""The graph compared with a second, plain implementation of the network in NumPy."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Files of others as models: towers such as CLIP's, here tiny ones that the tests make."""
+"""Third-party files as models: towers such as CLIP's, here tiny ones that the tests create."""
 
 import hashlib
 from pathlib import Path

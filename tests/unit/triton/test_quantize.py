@@ -1,4 +1,4 @@
-"""The network in integers against the one in floating point."""
+"""The network in integers compared with the one in floating point."""
 
 from pathlib import Path
 

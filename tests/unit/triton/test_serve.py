@@ -1,4 +1,4 @@
-"""Preparing and naming what the server needs; the live tests start the server itself."""
+"""Preparation and arguments of the server; the live tests start the server itself."""
 
 import os
 import re

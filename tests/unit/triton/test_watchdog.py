@@ -1,4 +1,4 @@
-"""What is ended so that a load ends; tests/wire/test_watchdog.py does it to a real server."""
+"""Processes that are ended so that a load ends; tests/wire/test_watchdog.py uses a real server."""
 
 import os
 import signal

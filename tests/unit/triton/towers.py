@@ -1,4 +1,4 @@
-"""Tiny random CLIPs and SigLIPs in Hugging Face's layout, and what they compute, in plain NumPy."""
+"""Tiny random CLIPs and SigLIPs in Hugging Face's layout, and their results in plain NumPy."""
 
 import json
 import math

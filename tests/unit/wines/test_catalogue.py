@@ -1,4 +1,4 @@
-"""The example catalog loads whole."""
+"""The example catalog loads completely."""
 
 import itertools
 

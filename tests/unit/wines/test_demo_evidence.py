@@ -1,4 +1,4 @@
-"""The demo shows evidence that is too little, and that it is taken for no more."""
+"""The demo shows insufficient evidence, and reports it as insufficient."""
 
 import pytest
 from google.rpc import code_pb2

@@ -1,4 +1,4 @@
-"""What the demo measures is what it says."""
+"""The demo's figures measure what their names say."""
 
 import math
 

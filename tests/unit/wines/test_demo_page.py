@@ -1,4 +1,4 @@
-"""The page holds everything, harms nobody and needs nothing from elsewhere."""
+"""The page is complete, escapes all content and loads nothing from elsewhere."""
 
 import base64
 import io

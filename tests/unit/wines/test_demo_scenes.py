@@ -1,4 +1,4 @@
-"""A scene fails when its answer is not what it says."""
+"""A scene fails when its answer differs from its description."""
 
 import pytest
 

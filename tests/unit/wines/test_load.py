@@ -1,4 +1,4 @@
-"""`make wines` into a suite that asks who calls."""
+"""`make wines` into a suite that authenticates callers."""
 
 import fcntl
 import json

@@ -1,4 +1,4 @@
-"""Loading stops at the first step that did not do what it says."""
+"""Loading stops at the first step that fails."""
 
 import asyncio
 

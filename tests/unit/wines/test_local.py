@@ -1,4 +1,4 @@
-"""A suite of one's own meets no other and is always stopped."""
+"""A separate suite does not affect others and is always stopped."""
 
 import os
 import signal

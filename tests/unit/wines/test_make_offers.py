@@ -1,4 +1,4 @@
-"""offers.csv is what make_offers.py makes."""
+"""offers.csv is the output of make_offers.py."""
 
 from decimal import Decimal
 

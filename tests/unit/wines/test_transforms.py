@@ -1,4 +1,4 @@
-"""Transforms are deterministic by seed and key, and change what they say."""
+"""Transforms are deterministic by seed and key, and change the property that they name."""
 
 import io
 import itertools

@@ -1,4 +1,4 @@
-"""What counts as a roll-out that nobody noticed."""
+"""The criteria of a roll-out without effects on callers."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Clusters follow their load, and the same seed is the same run."""
+"""Clusters follow their load, and equal seeds give equal runs."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Every figure is read from where it says, and what is assumed says so."""
+"""Every figure is read from its named source, and assumptions are marked as such."""
 
 from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""Queues keep the laws of queues."""
+"""Simulated queues obey the laws of queueing theory."""
 
 import math
 from collections.abc import Generator

@@ -1,4 +1,4 @@
-"""Signals are what Prometheus would compute of the same samples."""
+"""Signals equal what Prometheus would compute from the same samples."""
 
 import pytest
 import simpy

@@ -1,4 +1,4 @@
-"""What the ablation makes of features."""
+"""The ablation's figures for given features."""
 
 from pathlib import Path
 

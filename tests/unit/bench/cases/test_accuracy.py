@@ -1,4 +1,4 @@
-"""What the bench of accuracy prints, and that it measures nothing without photos."""
+"""The tables of the bench of accuracy, and its result without photos."""
 
 import numpy as np
 import pytest

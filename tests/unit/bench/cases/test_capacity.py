@@ -1,4 +1,4 @@
-"""Runs become tables, goals and a picture; the sweep takes the cheapest that keeps the goal."""
+"""Runs become tables, goals and a picture; the sweep chooses the cheapest that reaches the goal."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What the bench of smaller vectors makes of vectors."""
+"""The figures of the bench of smaller vectors for given vectors."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the bench of consistency makes of what it measured."""
+"""The tables and goals of the bench of consistency for given measurements."""
 
 from bench.cases import consistency
 from bench.cases.consistency import ConsistencyFigures

@@ -1,4 +1,4 @@
-"""What the bench of doubts counts."""
+"""The counts of the bench of category mismatches."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What the measurement of near-duplicates makes of pairs of pictures."""
+"""The measurement of near-duplicates for given pairs of pictures."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The events that are written, and what the figures say."""
+"""The generated events, and the figures of the bench."""
 
 import csv
 from pathlib import Path

@@ -1,5 +1,6 @@
-"""What the bench of controls, experiments and the snapshot turns on, and makes of what it
-measured."""
+"""The settings of the bench of controls, experiments and the snapshot, and its result for given
+measurements.
+"""
 
 import tomllib
 from itertools import islice

@@ -1,4 +1,4 @@
-"""What the bench of feedback makes of what it found."""
+"""The tables and goals of the bench of feedback for given measurements."""
 
 from bench.cases.feedback import AGAIN, KINDS, TOGETHER, Waited, result
 from bench.harness.model import GoalVerdict

@@ -1,4 +1,4 @@
-"""What the bench of filters makes of a few products."""
+"""The bench of filters on a few products."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the bench of hops makes of what it measured."""
+"""The tables of the bench of hops for given measurements."""
 
 from bench.cases import hops
 from bench.cases.hops import HopFigures

@@ -1,4 +1,4 @@
-"""What could not be measured is said."""
+"""The bench of imports reports what it could not measure."""
 
 from bench.cases import events, imports
 from tests.unit.bench.cases.test_events import found

@@ -1,4 +1,4 @@
-"""What the bench of latency makes of what it measured."""
+"""The tables and goals of the bench of latency for given measurements."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The suite and the monolith are asked the same, and goals compare what they say they compare."""
+"""Suite and monolith get the same requests, and goals compare the cells that they name."""
 
 import asyncio
 import itertools

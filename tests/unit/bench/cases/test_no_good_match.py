@@ -1,4 +1,4 @@
-"""Shares that are refused and caught, on vectors whose answer is known."""
+"""Rejected and detected shares, on vectors with known answers."""
 
 from dataclasses import replace
 

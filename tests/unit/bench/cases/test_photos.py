@@ -1,4 +1,4 @@
-"""Which photos are measured, and what the figures say."""
+"""The measured photos, and the figures of the bench."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the bench sends and how it adds up what it gets."""
+"""The requests of the bench, and the sums of its figures."""
 
 import pytest
 

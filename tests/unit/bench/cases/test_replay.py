@@ -1,4 +1,4 @@
-"""What the bench of replays makes of what it measured."""
+"""The tables and goals of the bench of replays for given measurements."""
 
 from bench.cases import replay
 from bench.harness.model import GoalVerdict

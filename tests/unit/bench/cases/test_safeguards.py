@@ -1,4 +1,4 @@
-"""What the bench of safeguards turns on, and what it makes of what it measured."""
+"""The settings of the bench of safeguards, and its result for given measurements."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the search benches make of what they measured, and what they measure with."""
+"""The tables and goals of the benches of search, and their inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bench of signals on products whose places are known."""
+"""The bench of signals on products with known vectors."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What the bench of the record in the engine's place makes of a small catalog."""
+"""The bench of searches by the record, on a small catalog."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the bench of the ranker's store makes of a small store."""
+"""The bench of the ranker's store, on a small store."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What products without photos are made of, and what the figures say."""
+"""The generated products without photos, and the figures of the bench."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the watchdog's bench makes of its measurements."""
+"""The tables and goals of the bench of the watchdog for given measurements."""
 
 from typing import Any, cast
 

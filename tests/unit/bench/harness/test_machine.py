@@ -1,4 +1,4 @@
-"""A result says where it was measured."""
+"""A result names the machine and versions of its measurement."""
 
 import re
 

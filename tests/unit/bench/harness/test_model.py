@@ -1,4 +1,4 @@
-"""A goal is met only when its whole interval is, or the figure where it is said to decide."""
+"""A goal is met only if its whole interval is within the limit, or the figure where it decides."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Results are printed whole and kept under a name that says when and of what."""
+"""Results are printed completely, and stored under a name with bench, date and commit."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The products that benches of the retriever are filled with."""
+"""The products with which benches of the retriever fill it."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Percentiles are values that were measured, with an interval that holds them."""
+"""Percentiles are measured values, within their intervals."""
 
 import random
 

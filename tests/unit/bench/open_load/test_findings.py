@@ -1,4 +1,4 @@
-"""Figures say whose they are."""
+"""Figures say whether they describe the service or the sender."""
 
 from pathlib import Path
 

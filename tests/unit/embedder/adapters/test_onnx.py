@@ -1,4 +1,4 @@
-"""A fitted map's graph gives what the map gives in NumPy."""
+"""A fitted map's graph gives the results of the map in NumPy."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Texts to tokens, by a tokenizer that the test makes."""
+"""Texts to tokens, by a tokenizer that the test creates."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is done before a model: steps by name, and its words."""
+"""Preprocessing: steps by name, and their description."""
 
 import importlib.util
 

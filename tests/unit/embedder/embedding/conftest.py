@@ -1,4 +1,4 @@
-"""A model in this process, and what is asked of it."""
+"""A model in this process, and requests to it."""
 
 from collections.abc import Sequence
 

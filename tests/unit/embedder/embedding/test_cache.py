@@ -1,4 +1,4 @@
-"""Embeddings that are kept, and callers that join one under way."""
+"""Cached embeddings, and callers that share a running inference."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a photo is of, from the chances that a head gives."""
+"""The classification of a photo, from a head's probabilities."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A space is judged on photos that its map has not seen, and by how sure the difference is."""
+"""A space is judged on photos outside its training, and by the certainty of the difference."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Spaces are learned from labelled photos, and what can't be learned is said."""
+"""Spaces are fitted on labelled photos, and insufficient photos are reported."""
 
 from dataclasses import replace
 

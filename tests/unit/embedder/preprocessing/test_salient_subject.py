@@ -1,4 +1,4 @@
-"""Where the subject of a photo is."""
+"""The search for the subject of a photo."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Several calls' wishes in one inference."""
+"""Several calls in one inference."""
 
 import asyncio
 from dataclasses import replace

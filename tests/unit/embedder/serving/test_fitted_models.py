@@ -1,4 +1,4 @@
-"""Fitted spaces that come and go, each seen by its own catalog."""
+"""Fitted spaces are added and removed, each visible to its own catalog only."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The space's version, its soundness, and what is said while the model is silent."""
+"""The space's version, the checks of its vectors, and its state while the model is silent."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Which model serves which version, while some of them are silent."""
+"""Routes from versions to models, while some models are silent."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Who goes first, and who is not let in."""
+"""The order of items in the queue, and rejected items."""
 
 import pytest
 

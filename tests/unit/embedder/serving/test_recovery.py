@@ -1,4 +1,4 @@
-"""What is tried again, and which models are loaded anew, and when."""
+"""Retries, and which models are reloaded, and when."""
 
 import asyncio
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Photos in, a candidate out; with a process of its own that learns by a stand-in."""
+"""Photos in, a candidate out; with a stand-in for the fitting process."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What spaces there are, with what fitting them found."""
+"""The list of spaces, with the results of their fits."""
 
 from datetime import UTC, datetime
 

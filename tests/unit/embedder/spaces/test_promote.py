@@ -1,4 +1,4 @@
-"""Into service and out of it: nothing that is not proven, and nothing half."""
+"""Promotion and retirement: no unproven space, and no partial state."""
 
 import asyncio
 import json

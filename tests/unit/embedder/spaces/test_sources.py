@@ -1,4 +1,4 @@
-"""What is loaded for a fit: when, how often, and when it goes again."""
+"""Models loaded for a fit: when, how often, and when they are unloaded."""
 
 import asyncio
 

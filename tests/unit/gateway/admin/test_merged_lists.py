@@ -1,4 +1,4 @@
-"""Several owners' lists as one: neither repeated nor skipped, newest first."""
+"""Several owners' lists as one: no entry repeated or skipped, newest first."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""How the suite is."""
+"""The status of the suite."""
 
 import asyncio
 

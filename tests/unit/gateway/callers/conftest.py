@@ -1,4 +1,4 @@
-"""A file of keys, and a clock that is moved by hand."""
+"""A file of keys, and a clock that a test moves."""
 
 import hashlib
 from collections.abc import Callable

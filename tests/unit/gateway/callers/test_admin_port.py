@@ -1,4 +1,4 @@
-"""Two ports: what operators do is answered on theirs alone, to whom it is allowed."""
+"""Two ports: administrative calls are answered on their own port only, for authorized callers."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Every public call over the wire: by nobody, by the wrong role, about another's catalog."""
+"""Every public call over the wire: without a token, with the wrong role, about another catalog."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Static keys: who has one, until when, and what a bad file does."""
+"""Static keys: their owners and expiry, and invalid files."""
 
 import os
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Keys that an identity provider publishes: fetched, changed and lost while tokens come in."""
+"""Keys that an identity provider publishes: fetched, changed and lost while tokens arrive."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Signed tokens: whose they are, and all the ways in which they are no good."""
+"""Signed tokens: their owners, and all ways in which they are invalid."""
 
 import hmac
 import json

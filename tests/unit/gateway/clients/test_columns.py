@@ -1,4 +1,4 @@
-"""Columns as messages: what goes on to the ranker says of each product what came of it."""
+"""Columns as messages: the ranker gets the correct values of each product."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What decoding is counted as where the embedder says nothing of it."""
+"""The charge for decoding if the embedder does not report it."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Which controls are refused, with their field; in a request and in a scene's file alike."""
+"""Rejected controls, with their field, in a request and in a scene's file."""
 
 import math
 import re

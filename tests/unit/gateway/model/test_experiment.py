@@ -1,4 +1,4 @@
-"""Which arm a unit is in."""
+"""The assignment of units to arms."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Whether the best match is a good one: decided by branch, threshold and what is missing."""
+"""The verdict on the best match, by branch, threshold and missing branches."""
 
 from dataclasses import replace
 

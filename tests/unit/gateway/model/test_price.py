@@ -1,4 +1,4 @@
-"""Prices: what makes a request more expensive, and that nothing is free."""
+"""Prices: factors of a request's price, and that every request has one."""
 
 from dataclasses import replace
 from types import SimpleNamespace

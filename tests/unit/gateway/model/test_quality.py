@@ -1,4 +1,4 @@
-"""How good an answer is."""
+"""The quality of an answer."""
 
 import pytest
 from pydantic import TypeAdapter, ValidationError

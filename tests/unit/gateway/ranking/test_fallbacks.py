@@ -1,4 +1,4 @@
-"""How degraded answers are described."""
+"""Descriptions of degraded answers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What columns of candidates say of a filter is what the record would say."""
+"""Filters evaluated on candidates' columns agree with the record."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which categories a photo proposes to search in."""
+"""Categories that a photo proposes as filters."""
 
 import pytest
 from hypothesis import given

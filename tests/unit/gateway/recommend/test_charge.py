@@ -1,4 +1,4 @@
-"""Charges: what a caller pays for a request, and when it is refused."""
+"""Charges: the price that a caller pays for a request, and rejections."""
 
 from collections.abc import Iterator
 from dataclasses import replace

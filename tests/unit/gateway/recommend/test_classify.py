@@ -1,4 +1,4 @@
-"""Classify: what a photo is of."""
+"""Classify: the categories of a photo."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What is answered when a peer fails or is late, and what is reported of it."""
+"""Answers when a peer fails or is late, and their degradations."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What became of a product: each outcome, with the evidence for it."""
+"""The outcome of a product: each kind, with its evidence."""
 
 from dataclasses import replace
 

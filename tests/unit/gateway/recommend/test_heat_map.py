@@ -1,4 +1,4 @@
-"""Heat maps: what is asked of whom, and what is refused."""
+"""Heat maps: the calls of peers, and rejected requests."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Later pages come from the answer's record and are checked anew."""
+"""Later pages come from the answer's record and are checked again."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""An answer beside what is computed of it now, and what the same request would meet today."""
+"""An answer beside its recomputation, and the result of the same request today."""
 
 from dataclasses import replace
 

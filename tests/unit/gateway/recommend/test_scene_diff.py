@@ -1,4 +1,4 @@
-"""What a changed scene would have answered."""
+"""The effect of a changed scene on recorded answers."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Search: near products, ranked for nobody."""
+"""Search: near products, ranked without a shopper."""
 
 from dataclasses import replace
 

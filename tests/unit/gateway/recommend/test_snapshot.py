@@ -1,4 +1,4 @@
-"""What is answered out of the snapshot when the record can't be read, and what is refused."""
+"""Answers from the snapshot when the record can't be read, and rejected requests."""
 
 import time
 from dataclasses import replace

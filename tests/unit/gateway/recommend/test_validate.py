@@ -1,4 +1,4 @@
-"""What is refused before anything is called."""
+"""Requests that are rejected before any peer is called."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the branches ask, and what they ask next."""
+"""The branches' calls, and their further calls."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is tried when the branches name nothing: popular products, then the newest."""
+"""Fallbacks when the branches find no product: popular products, then the newest."""
 
 from dataclasses import replace
 

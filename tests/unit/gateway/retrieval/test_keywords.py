@@ -1,4 +1,4 @@
-"""Texts: what they find by meaning, by looks and by words, and what is left when one fails."""
+"""Texts: results by meaning, by looks and by words, and results when one of them fails."""
 
 from dataclasses import replace
 

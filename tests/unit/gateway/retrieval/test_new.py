@@ -1,4 +1,4 @@
-"""New products stand among the candidates where a scene gives places away to them."""
+"""New products are among the candidates where a scene has exploration places."""
 
 from dataclasses import replace
 

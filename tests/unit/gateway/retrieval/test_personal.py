@@ -1,4 +1,4 @@
-"""Of a large catalog, what fits a shopper comes out of the index."""
+"""In a large catalog, personal candidates come from the index."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Recommenders by counts, anchors, and whom a shopper follows."""
+"""Recommenders by counts, anchors, and followed attributes."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Several signals, wanted and not, as one list or as one each."""
+"""Several signals, positive and negative, as one list or as one each."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Roll-outs as the gateway sees them: which version it embeds with, and what it never mixes."""
+"""Roll-outs in the gateway: the version that it embeds with, without mixing versions."""
 
 from gateway.model.causes import DegradationCause
 from gateway.model.query import RequestQuery

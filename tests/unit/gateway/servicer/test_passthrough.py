@@ -1,4 +1,4 @@
-"""Each public call goes to the peer that the table names, as it came."""
+"""Each public call reaches the peer that the table names, unchanged."""
 
 from collections.abc import Generator
 from typing import Any

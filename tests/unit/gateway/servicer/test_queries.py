@@ -1,4 +1,4 @@
-"""Requests as values: nothing that a caller says is lost."""
+"""Requests as values: no field of a caller is lost."""
 
 import pytest
 

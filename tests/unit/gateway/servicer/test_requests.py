@@ -1,4 +1,4 @@
-"""What every request on the wire has."""
+"""Common fields of every request on the wire."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Only callers with the operator's role read what is not shown, such as a product's cost."""
+"""Only callers with the operator's role read hidden fields, such as a product's cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A visitor is merged by whoever got the proof with the id, and by who may read anyone's data."""
+"""A visitor is merged by callers with the proof of the id, or with the role to read all data."""
 
 from collections.abc import Iterator
 

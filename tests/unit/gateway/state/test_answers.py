@@ -1,4 +1,4 @@
-"""The hand-over of answer records."""
+"""The hand-over of answer records to the ranker."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Experiments as files, and what the ranker has to do with them."""
+"""Experiments as files, and their registration with the ranker."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is known of today's exposures: the ranker's counts, and ours on top of them."""
+"""Today's exposures: the ranker's counts plus the gateway's own."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Pinned products that passed are known for a moment, under the same conditions alone."""
+"""Pinned products that matched are cached for a moment, for the same conditions only."""
 
 from gateway.model.columns import ProductColumns
 from gateway.model.filters import of_words

@@ -1,4 +1,4 @@
-"""What snapshots hold, for how long, and where they are kept."""
+"""Content, lifetime and files of snapshots."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which spaces take texts."""
+"""Spaces that accept texts."""
 
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable

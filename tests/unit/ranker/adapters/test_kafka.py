@@ -1,4 +1,4 @@
-"""What the log's adapter makes of settings and of the client's errors."""
+"""The event log's adapter: settings, and the client's errors."""
 
 import asyncio
 import hashlib

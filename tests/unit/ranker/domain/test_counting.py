@@ -1,4 +1,4 @@
-"""What a shopper's day counts."""
+"""The counts of a shopper's day."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What follows from an experiment's figures."""
+"""The verdicts on an experiment's figures."""
 
 from collections.abc import Mapping
 from dataclasses import replace

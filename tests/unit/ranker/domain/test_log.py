@@ -1,4 +1,4 @@
-"""Columns say what the events said."""
+"""Columns have the events' values."""
 
 import numpy as np
 

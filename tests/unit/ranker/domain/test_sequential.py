@@ -1,4 +1,4 @@
-"""Intervals and tests that hold at all readings together."""
+"""Intervals and tests that are valid at all readings together."""
 
 import numpy as np
 import pytest

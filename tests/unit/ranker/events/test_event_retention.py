@@ -1,4 +1,4 @@
-"""What is too old goes, popularity stays right, and nothing else is touched."""
+"""Expired events are deleted, popularity stays right, and all other data stays unchanged."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Exports are whole, bounded, and go on where they were killed."""
+"""Exports are complete, bounded, and continue after a kill."""
 
 import asyncio
 import errno

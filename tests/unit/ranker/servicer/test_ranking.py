@@ -1,4 +1,4 @@
-"""What callers that search the index themselves are given of a large catalog."""
+"""Answers to callers that search the index of a large catalog themselves."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Requests about products: with a promoted model, for nobody in particular."""
+"""Requests about products: with a promoted model, without a shopper."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What a replay rests on beside the record, and what it says when that has changed."""
+"""Data that a replay needs beside the record, and its report when that data has changed."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""A policy is taken whole or refused by its fields; moves are shown where there are any."""
+"""A policy is accepted as a whole or rejected by its fields; moves are shown where they occur."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Candidates of a shopper: whose counts are read, and which models' vectors are returned."""
+"""Candidates of a shopper: the counts that are read, and the models whose vectors are returned."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Draws of an order: whose they are."""
+"""The shopper that determines the draws of an order."""
 
 from ranker.domain.events import History
 from ranker.serving.rank_products import RankQuery, RankState, rank_products

@@ -1,4 +1,4 @@
-"""What the worker finds of feedback: from real records of answers and events, in a real store."""
+"""The worker's findings about feedback, on real records of answers and events in a real store."""
 
 from functools import partial
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The way from the log into the record, with a log and a record that fail when asked to."""
+"""The path from the log into the record, with a log and a record that fail on request."""
 
 import asyncio
 import json

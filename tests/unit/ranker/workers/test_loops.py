@@ -1,4 +1,4 @@
-"""A loop looks again and again until it is stopped, whatever a look ends with."""
+"""A loop repeats until it is stopped, whatever the result of a call."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine

@@ -1,4 +1,4 @@
-"""A night's training is asked for once, and what it made serves if its evidence is enough."""
+"""A night's training is requested once, and its model serves if the evidence suffices."""
 
 from datetime import UTC, datetime, timedelta
 

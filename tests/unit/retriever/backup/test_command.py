@@ -1,4 +1,4 @@
-"""`python -m retriever.backups`: jobs that a worker does, and files that the command reads."""
+"""`python -m retriever.backups`: jobs that a worker runs, and files that the command reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives that are damaged, hostile or not for this catalog: nothing changes."""
+"""Archives that are damaged, hostile or of another catalog change nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backups that an operator's keys sign: what none of them signed is not restored by itself."""
+"""Backups signed by an operator's keys: others are restored only by force."""
 
 from __future__ import annotations
 

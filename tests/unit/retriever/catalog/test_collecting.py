@@ -1,4 +1,4 @@
-"""Photos that nothing names, on a real record with photos in memory."""
+"""Photos without a reference, on a real record with photos in memory."""
 
 from __future__ import annotations
 

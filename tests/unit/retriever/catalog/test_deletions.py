@@ -1,4 +1,4 @@
-"""Purges on a real record: counted first, deleted in batches, taken up after a kill."""
+"""Purges on a real record: counted first, deleted in batches, continued after a kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Full imports on a real record: what their end deletes, and what it leaves."""
+"""Full imports on a real record: the products that closing deletes and keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports on a real record: the same result however they are cut, sent again or mixed."""
+"""Imports on a real record: equal results however they are divided, repeated or mixed."""
 
 from __future__ import annotations
 

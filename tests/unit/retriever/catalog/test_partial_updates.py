@@ -1,4 +1,4 @@
-"""Changes in part and offers, on a real record with photos in memory."""
+"""Partial updates and offers, on a real record with photos in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes that fail leave no photo behind, and take none that is somebody else's."""
+"""Failed writes leave no photo behind, and delete no photo of other writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns that are kept from a real record, on either engine."""
+"""Columns of a real record, on either engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is held in memory stays within its bounds, on either engine."""
+"""Memory stays within its bounds, on either engine."""
 
 from __future__ import annotations
 

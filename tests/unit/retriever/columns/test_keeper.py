@@ -1,4 +1,4 @@
-"""Columns follow the record, on either engine: whoever wrote, and whatever failed."""
+"""Columns follow the record, on either engine, after writes of other processes and failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filters asked of many products: beside the event loop, and no longer than a caller waits."""
+"""Filters on many products: beside the event loop, and within the caller's deadline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns of a catalog: products put in, put over, removed; their families."""
+"""The columns of a catalog: products added, replaced and removed; their families."""
 
 from __future__ import annotations
 

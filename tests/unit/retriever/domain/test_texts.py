@@ -1,4 +1,4 @@
-"""The text of a product, and what waits for its vector: on a real record, engine in memory."""
+"""The text of a product, and texts that wait for vectors: on a real record, engine in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several vectors put together into one query."""
+"""Several vectors combined into one query."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Texts as words, and how well they match."""
+"""Texts as words, and the score of their matches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engine, embedder and photos in memory, for tests of how the index follows the record."""
+"""Engine, embedder and photos in memory, for tests of the index's updates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a backfill makes pending, waits for and takes back: on a real record."""
+"""The vectors that a backfill makes pending, waits for and removes: on a real record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collections: made, opened, brought into the present shape."""
+"""Collections: created, opened, upgraded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several calls to the embedder in one step, and what is kept of them."""
+"""Several calls to the embedder in one step, and the stored results."""
 
 from __future__ import annotations
 

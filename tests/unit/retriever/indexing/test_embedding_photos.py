@@ -1,4 +1,4 @@
-"""Photos that wait are embedded, and what fails is tried again or given up."""
+"""Pending photos are embedded, and failed ones are retried or given up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the catalog's own photos have to their nearest other product."""
+"""Similarity of the catalog's own photos to their nearest other product."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The index compared with the record, and what differs written again."""
+"""The index is compared with the record, and differences are written again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a space is fitted on: which photos, of whom, shown as what."""
+"""The input of a fit: photos, their products and their kinds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a verification finds: on a real record, with engine and embedder in memory."""
+"""The results of a verification: on a real record, with engine and embedder in memory."""
 
 from __future__ import annotations
 

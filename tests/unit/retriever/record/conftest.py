@@ -1,4 +1,4 @@
-"""Photos, and the statements that a record makes."""
+"""Photos, and a recorder of the record's statements."""
 
 from __future__ import annotations
 

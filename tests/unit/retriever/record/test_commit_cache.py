@@ -1,4 +1,4 @@
-"""What searches keep of the record: never older than the request."""
+"""Data of the record that searches cache: never older than the request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the record finds for filters, against their rule and a plain sum."""
+"""Products that the record finds for filters, compared with the rule and a plain sum."""
 
 import sqlalchemy as sa
 

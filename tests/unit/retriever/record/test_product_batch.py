@@ -1,4 +1,4 @@
-"""Writes of one transaction: each sees those before it, and all together cost few statements."""
+"""Writes of one transaction: each sees those before it, and all together take few statements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spaces that have one vector a product, which callers give: on a real record, engine in memory."""
+"""Spaces with one supplied vector per product: on a real record, engine in memory."""
 
 from __future__ import annotations
 

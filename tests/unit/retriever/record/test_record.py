@@ -1,4 +1,4 @@
-"""The record on real SQLite: what a write of products promises."""
+"""The record on real SQLite: the guarantees of a write of products."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record on real SQLite: generations, photos to embed, rows of the index, work that waits."""
+"""The record on real SQLite: generations, photos to embed, rows of the index, pending work."""
 
 from __future__ import annotations
 

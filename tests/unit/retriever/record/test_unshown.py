@@ -1,4 +1,4 @@
-"""What only operators read is stored and restored, and neither rows nor etags tell it."""
+"""Fields for operators only are stored and restored, and neither rows nor etags reveal them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A slow reference of comparisons in memory: random catalogs, and what a search of them finds."""
+"""A slow reference of comparisons in memory: random catalogs, and the results of searches."""
 
 from __future__ import annotations
 

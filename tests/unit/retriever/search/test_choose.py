@@ -1,4 +1,4 @@
-"""How far an order is looked at for near-duplicates, and what is compared there."""
+"""The part of an order that is searched for near-duplicates, and the comparisons in it."""
 
 from __future__ import annotations
 

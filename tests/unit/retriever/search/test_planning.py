@@ -1,4 +1,4 @@
-"""Plans of searches: what is chosen for which filter, and what a sample says of one."""
+"""Plans of searches: the choice for each filter, and the estimate from a sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker asks of record and engine while nothing is written."""
+"""Calls of record and engine by an idle worker."""
 
 from __future__ import annotations
 

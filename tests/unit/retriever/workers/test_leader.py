@@ -1,4 +1,4 @@
-"""One worker leads, and waits after failures grow."""
+"""One worker leads, and its waits grow after failures."""
 
 from __future__ import annotations
 

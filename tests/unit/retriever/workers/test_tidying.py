@@ -1,4 +1,4 @@
-"""What the worker deletes by the clock."""
+"""Periodic deletions of the worker."""
 
 from __future__ import annotations
 

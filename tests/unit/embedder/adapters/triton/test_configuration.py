@@ -1,4 +1,4 @@
-"""Configurations of fitted spaces, made from those of the features models that come with us."""
+"""Configurations of fitted spaces, derived from those of the built-in features models."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a model's configuration says of it."""
+"""The description in a model's configuration."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What Triton's errors mean."""
+"""The mapping of Triton's errors."""
 
 import grpc
 import numpy as np

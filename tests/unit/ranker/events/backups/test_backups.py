@@ -1,4 +1,4 @@
-"""`python -m ranker.backups` on both engines: what was there is there again, and nothing else."""
+"""`python -m ranker.backups` on both engines: a restore returns exactly the earlier content."""
 
 # ruff: noqa: S608 (names of tables are the schema's own)
 import asyncio

@@ -1,4 +1,4 @@
-"""What became of answers, as the record returns it: pairs and batches, windows and samples."""
+"""Outcomes of answers, as the record returns them: pairs and batches, windows and samples."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Answers are kept after they were given: found meanwhile, in order, and dropped when they must."""
+"""Answer records are stored after the answer: found meanwhile, in order, dropped at the limit."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Counts are those of the events that are there, whatever happened on the way."""
+"""Counts equal those of the existing events after any history."""
 
 import json
 import random

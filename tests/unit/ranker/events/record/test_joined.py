@@ -1,4 +1,4 @@
-"""Batches of several callers share a transaction, and neither order nor faults."""
+"""Batches of several callers share a transaction, but neither order nor errors."""
 
 import asyncio
 from collections.abc import Sequence

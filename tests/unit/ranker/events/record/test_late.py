@@ -1,4 +1,4 @@
-"""Events that were taken in before a purge was asked for, and come to the record after it."""
+"""Events that were received before a purge was requested, and reach the record after it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Baselines on examples that are small enough to work by hand."""
+"""Baselines on examples that are small enough to compute by hand."""
 
 import math
 

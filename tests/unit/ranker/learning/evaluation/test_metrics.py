@@ -1,4 +1,4 @@
-"""Figures against values worked by hand and against slow, plain definitions."""
+"""Figures compared with values computed by hand and with slow, plain definitions."""
 
 import math
 from itertools import combinations

@@ -1,4 +1,4 @@
-"""What was true of simulated shoppers, who look at the first places most, comes back."""
+"""The fit recovers the true values of simulated shoppers, who examine the first places most."""
 
 import numpy as np
 import pytest

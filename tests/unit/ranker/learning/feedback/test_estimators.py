@@ -1,4 +1,4 @@
-"""Estimates against simulated logs of which the truth is known."""
+"""Estimates on simulated logs with a known truth."""
 
 import dataclasses
 from dataclasses import dataclass

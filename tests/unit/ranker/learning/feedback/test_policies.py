@@ -1,4 +1,4 @@
-"""Other orders than the served one, in shops where the truth is known."""
+"""Other orders than the served one, in shops with a known truth."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Against figures of known answers: what a part is worth is made up, its noise seeded."""
+"""Ablation on figures with known answers: the value of each part is set, with seeded noise."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What is bought together, against counts by hand."""
+"""Products bought together, compared with counts by hand."""
 
 from itertools import permutations
 

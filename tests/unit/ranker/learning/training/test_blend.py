@@ -1,4 +1,4 @@
-"""Weights are found where they matter and left alone where they do not."""
+"""Weights are found where they matter and stay unchanged where they do not."""
 
 import numpy as np
 import pytest

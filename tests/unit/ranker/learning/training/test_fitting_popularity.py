@@ -1,4 +1,4 @@
-"""Popularity and where it goes."""
+"""Popularity and its trend."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What few pairs of affinities teach counts less than what many do."""
+"""Weights learned from few pairs of affinities count less than those from many."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Neighbours against the same computed by hand, product by product."""
+"""Neighbours compared with a computation by hand, product by product."""
 
 import dataclasses
 

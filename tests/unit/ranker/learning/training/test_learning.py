@@ -1,4 +1,4 @@
-"""Blend and calibration from simulated shoppers, who look at the first places most."""
+"""Blend and calibration from simulated shoppers, who examine the first places most."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What photos say of products that nobody likes: learned, chosen and left out."""
+"""The prediction from photos for products without affinities: fitted, chosen and omitted."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a training learns from the record's own answers and events."""
+"""The results of a training on the record's own answers and events."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Every part is the sum of what it comes from, and each contribution is named for what it is."""
+"""Every part is the sum of its contributions, and each contribution has the right name."""
 
 from dataclasses import replace
 

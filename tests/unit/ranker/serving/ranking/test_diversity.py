@@ -1,4 +1,4 @@
-"""Every step does what it says, and moves add up."""
+"""Each step of diversity, and the sum of its moves."""
 
 from collections import Counter
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A page of an answer, and its record, are what the whole ranking and the shared rule make."""
+"""A page and its record follow from the whole ranking and the shared rule."""
 
 import dataclasses
 

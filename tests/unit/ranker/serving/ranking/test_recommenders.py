@@ -1,4 +1,4 @@
-"""What recommenders by counts say, and in which order."""
+"""Scores and order of the recommenders by counts."""
 
 import math
 

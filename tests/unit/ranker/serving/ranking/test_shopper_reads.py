@@ -1,4 +1,4 @@
-"""A shopper is read once for a request, and anew for the next one."""
+"""A shopper is read once for a request, and again for the next one."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Attributes in columns: what has a place of its own, what is marked, and what keeps its order."""
+"""Attributes in columns: those with a column of their own, marked values, and order."""
 
 from __future__ import annotations
 

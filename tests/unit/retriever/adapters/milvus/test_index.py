@@ -1,4 +1,4 @@
-"""The adapter of the engine: every error of the vendor has a meaning, hits are merged rightly."""
+"""The adapter of the engine: every error of the vendor is mapped, and hits are merged correctly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the engine counts as lost, on a real record and an engine in memory."""
+"""The breaker that decides whether the engine is lost, on a real record and an engine in memory."""
 
 from __future__ import annotations
 

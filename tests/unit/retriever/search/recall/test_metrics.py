@@ -1,4 +1,4 @@
-"""What Prometheus is shown of recall and of the lag."""
+"""Metrics of recall and of the lag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An exact look at a search, against all rows compared by brute force."""
+"""The exact check of a search, compared with all rows by brute force."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The watchdog: what it looks at, and what it concludes."""
+"""The watchdog: the searches that it checks, and its conclusions."""
 
 from __future__ import annotations
 
