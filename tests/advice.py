@@ -15,18 +15,18 @@ SPEAKERS = (
     ROOT / "client" / "src" / "sightline_client",
     ROOT / "deploy" / "local" / "local_suite",
 )
-"""Whose texts people read at a shell."""
+"""Packages whose texts users read on the command line."""
 COMMAND = re.compile(r"`((?:sightline|make|pip|du) [^`]+)`")
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A fault, and what somebody types who reads its Fix line. `$name` is filled in by the test."""
+    """A fault, and the commands that its Fix line names. The test fills in `$name`."""
 
     reason: str
     """Its reason or, without one, its code."""
     fault: str
-    """What ends with it."""
+    """The command that fails with it."""
     typed: tuple[str, ...]
     """Every command that the line names, then what was wanted; each ends with 0."""
     catalog: str = "fixes"

@@ -66,7 +66,7 @@ TOGETHER = (
 engine of vectors; overlays that are rendered and the schemas of Kubernetes."""
 
 LONGEST_FIRST = (SHELL, f"{LIVE}test_start.py", LIVE, "tests/wire/")
-"""Where groups of tests take long; begun first, so that the processes end at about one time."""
+"""Groups that take long; they begin first, so that the processes end at about the same time."""
 
 
 def group(test: str) -> str:

@@ -16,7 +16,7 @@ VARIABLES = {
     "$__rate_interval": "1m",
     "$__range": "1h",
 }
-"""What Grafana would put in their place, when all is chosen; prices are their defaults."""
+"""Values that Grafana inserts for its variables if all are chosen; prices are their defaults."""
 
 
 def panels() -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ PAIRS = (
     ("retriever-worker", "embedder"),
     ("ranker-worker", "retriever"),
 )
-"""Which service calls which: each pair has a key."""
+"""Services that call each other: each pair has a key."""
 Keys = Mapping[tuple[str, str], str]
 
 

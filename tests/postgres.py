@@ -31,7 +31,7 @@ os.execv(command[0], command)"""
 """Gives up root's rights and becomes the command; the process stays the same."""
 
 NOT_HERE = "NOT MEASURED: there is no PostgreSQL here (pgserver has wheels for Linux x86-64 only)"
-"""What is said in place of a result."""
+"""Text in place of a result."""
 
 
 class NoPostgreSQL(Exception):

@@ -43,7 +43,7 @@ async def real_triton(
 
 @dataclass
 class KeptUp:
-    """A real Triton that is started anew whenever it ended."""
+    """A real Triton that is restarted whenever it ends."""
 
     pid: int = 0
     """Of the one that runs now; 0 before the first."""

@@ -11,8 +11,8 @@ import grpc
 Found = TypeVar("Found")
 
 SECONDS = 180.0
-"""How long anything may take on a busy machine: a test that waits in vain fails, and says nothing
-of speed."""
+"""Maximum seconds of any step on a busy machine: a test whose condition never holds fails then.
+No statement about speed."""
 
 SHORTEST, LONGEST = 0.002, 0.2
 """Seconds between two looks: at first, and in the end."""

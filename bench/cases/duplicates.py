@@ -45,7 +45,7 @@ class MatchRate:
     by_hash: int
     """Pairs detected without vectors."""
     by_both: int
-    """Where they are."""
+    """Pairs detected with the vectors, where they are available."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +306,7 @@ class Point:
 
     bits: int
     any_colour: int
-    """Whatever their colours."""
+    """Pairs of any colours."""
     same_colour: int
     by_cosine: Mapping[str, int]
     """Pairs of the same color with at least this cosine."""

@@ -80,7 +80,7 @@ class Race:
 
     @property
     def gain(self) -> Interval:
-        """How many times faster ours is."""
+        """LightFM's time ÷ ours."""
         return median_ratio(self.lightfm_seconds, self.our_seconds)
 
 

@@ -1,1 +1,1 @@
-"""What the suite is compared with: third-party servers, and the bare arithmetic."""
+"""Peers of the suite in benches: third-party servers, and the plain computation."""

@@ -44,10 +44,10 @@ ENDS = (
     *(SuiteError, NotMeasured, OSError, ValueError),
     *(grpc.RpcError, MilvusException, InferenceServerException),
 )
-"""What keeps a scenario from its end, and not the others from theirs."""
+"""Errors that end one scenario, but not the others."""
 
 OUTAGES = {"lite": 2, "server": 1}
-"""How often each engine is lost in each way: a server takes 17 s to come back."""
+"""Number of losses of each engine in each way: a server takes 17 s to come back."""
 
 
 Part = Callable[[argparse.Namespace], dict[str, Scenario]]

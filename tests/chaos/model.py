@@ -18,7 +18,7 @@ class NotMeasured(Exception):
 
 @dataclass(slots=True)
 class Report:
-    """The timeline as it happens, and what came of each promise."""
+    """The timeline, printed as it happens, and the results of the promises."""
 
     print: Callable[[str], None]
     began: float = field(default_factory=time.monotonic)

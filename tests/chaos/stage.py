@@ -28,7 +28,7 @@ SETTINGS = {
 photos come in: one process that decodes them is enough, and starts sooner than two."""
 
 START_SECONDS = 180.0
-"""How long a process may take to come back: on a machine that does much else, that is long."""
+"""Maximum seconds for a process to come back, many because the machine is busy."""
 
 Prepare = Callable[[Path], None]
 

@@ -44,7 +44,7 @@ WORKLOADS = [*OURS, "triton"]
 TIMED = ["ranker-train"]
 """CronJobs."""
 COPYING = ["retriever-backups", "ranker-backup"]
-"""Those of components/backups."""
+"""CronJobs of components/backups."""
 ONCE = ["retriever-migrate", "ranker-migrate"]
 """Jobs: once a release, which their own names end with."""
 PODS = [*WORKLOADS, *TIMED, *ONCE]
@@ -71,7 +71,7 @@ ARROWS = {
     ("retriever-migrate", "stores", 5432),
     ("ranker-migrate", "stores", 5432),
 }
-"""Who calls whom, and nothing else may."""
+"""The only allowed connections: caller, peer, port."""
 
 Document = dict[str, Any]
 

@@ -28,7 +28,7 @@ HELD = {
     "DATABASE_URL": "postgresql+psycopg://sightline:f0e1d2c3@db:5432/sightline?sslmode=verify-full",
     "MILVUS_TOKEN": "sightline:f0e1d2c3",
 }
-"""What files of secrets hold, as the pages have it."""
+"""Content of secret files, as the pages show it."""
 
 
 def variables(process: str) -> set[str]:

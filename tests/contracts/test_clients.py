@@ -22,7 +22,7 @@ for each in "$@"; do
 done
 exec {sys.executable} -m grpc_tools.protoc "${{kept[@]}}" --descriptor_set_out="$PWD/made"
 """
-"""protoc without anybody's plugin: it reads every file and all that they import."""
+"""protoc without a language's plugin: it reads every file and its imports."""
 
 
 @pytest.mark.parametrize("language", ["go", "java"])

@@ -146,7 +146,7 @@ def test_it_has_the_whole_suite_and_the_stores(services: dict[str, Any]) -> None
 
 
 SECRETS = Path(".secrets")
-"""What deploy/secrets.sh makes."""
+"""Files that deploy/secrets.sh creates."""
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ TABLES = {
         ),
     ),
 }
-"""What a channel tries again, and which packages and services are called by it."""
+"""Calls that a channel retries, and the packages and services called through it."""
 
 
 def levels(*within: str) -> Iterator[tuple[str, int]]:

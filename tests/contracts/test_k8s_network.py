@@ -11,9 +11,9 @@ import pytest
 from tests.contracts.k8s import ARROWS, COPYING, ONCE, PODS, STORES, WHOLE, Document, overlay
 
 KEEPERS = ["retriever", "retriever-worker", "ranker", "ranker-worker", "ranker-train"]
-"""Those that keep something."""
+"""Workloads that store data."""
 TABLED = [*KEEPERS, *ONCE]
-"""Those that reach tables."""
+"""Workloads that reach tables."""
 OUTSIDE = {(name, "outside", 443) for name in KEEPERS} | {
     (name, "outside", 5432) for name in TABLED
 }
@@ -37,7 +37,7 @@ FURTHER = {
     "prod": OUTSIDE | TRACES | BACKUPS,
     "example": OUTSIDE | TRACES | BACKUPS,
 }
-"""What an installation allows beside the arrows of the design."""
+"""Connections that an installation allows besides the arrows of the design."""
 assert list(FURTHER) == ["base", *WHOLE]
 
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "rules/src/sightline_rules"
 MEANING = {RULES / "kinds.py", RULES / "facts.py"}
-"""What conditions mean, which the evaluator and the tests ask."""
+"""Meaning of conditions, which the evaluator and the tests use."""
 EVALUATOR = {*RULES.glob("evaluation/*.py")}
 OWNERS = ("kind", "facts")
 """Ends of the names of what evaluates conditions."""

@@ -24,7 +24,7 @@ CALLERS: Mapping[PeerName, tuple[str, ...]] = {
     PeerName.RETRIEVER_WORKER: ("services/retriever/src/retriever/adapters/embedder.py",),
     PeerName.RANKER_WORKER: ("services/ranker/src/ranker/adapters/retriever.py",),
 }
-"""Where the code of each caller makes its calls."""
+"""Modules in which each caller makes its calls."""
 
 
 def services() -> Iterator[Any]:

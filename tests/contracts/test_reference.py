@@ -38,7 +38,7 @@ REASONS = {
     "RANKER_UNAVAILABLE",
     "RETRIEVER_UNAVAILABLE",
 }
-"""What errors are called, and no variable."""
+"""Reasons of errors, which look like names of variables."""
 PAGES = [
     page
     for place in ("*.md", "docs/*/*.md", "services/*/*.md", "deploy/*/*.md", "client/*.md")

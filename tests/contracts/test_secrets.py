@@ -15,7 +15,7 @@ from tests.contracts.settings import CLASSES, secrets_of
 ROOT = Path(__file__).parents[2]
 PROCESSES = pytest.mark.parametrize("settings", sorted(set(CLASSES.values()), key=str))
 SECRET = re.compile(r"password|token|secret|(^|_)key$|database_url")
-"""What a secret is called."""
+"""Names of secret settings."""
 HIDDEN = "postgresql+psycopg://ann:hunter2@host/name"
 
 

@@ -20,7 +20,7 @@ CALLS = 10_000
 """In a step."""
 
 Phase = tuple[int, float]
-"""So many steps at this burn rate."""
+"""Number of steps at this burn rate."""
 
 
 class Course(NamedTuple):

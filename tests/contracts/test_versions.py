@@ -14,7 +14,7 @@ OF_ANOTHER_TIME = re.compile(
     r"CHANGELOG\.md|protos/image\.binpb|protos/sightline/.*admin_service.*|bench/results/.*"
     r"|tests/contracts/released\.toml|tests/unit/.*backup.*|docs/(?!tutorials/a-day|operate/releases).*\.md"
 )
-"""What a release wrote down of itself, what pages and tests of its backups say of one, and an
+"""Files that name past releases: records of a release, pages and tests of its backups, and an
 example in the contract."""
 
 IMAGES = next(
@@ -22,7 +22,7 @@ IMAGES = next(
     for path in sorted((ROOT / "deploy/k8s/base").rglob("kustomization.yaml"))
     if "sightline/ranker-train, newTag: " in path.read_text("utf-8")
 )
-"""Where the Kubernetes base names the images."""
+"""The file in which the Kubernetes base names the images."""
 
 
 def version(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -24,7 +24,7 @@ RIGHTS = {
     ("release.yaml", "pypi"): {"id-token"},
     ("release.yaml", "page"): {"contents"},
 }
-"""What a job may write; any other writes nothing."""
+"""Write permissions by job; other jobs have none."""
 STEPS = ["join", "scan", "sign", "actions/attest", "verify", "tag"]
 """Of an image, in this order: what has the version's name was scanned, signed and verified."""
 Job = dict[str, Any]

@@ -17,7 +17,7 @@ class Candidate:
     parent_id: str = ""
     image_hash: int = NO_HASH
     marks: Sequence[Hashable] = ()
-    """Those that have one in common are known to show the same picture."""
+    """Products with a common mark are known to show the same picture."""
 
     @property
     def family(self) -> str:

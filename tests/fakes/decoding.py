@@ -15,10 +15,10 @@ class FakeDecoders:
     def __init__(self, work: str) -> None:
         self.failure: DecodingFailed | None = None
         self.gate: asyncio.Event | None = None
-        """Waited for by run when set."""
+        """If set, `run` waits for it."""
         self.processes = 1
         self.turns: list[Turn] = []
-        """Those of all items, in their order."""
+        """Turns of all items in order."""
         self.seconds = 0.01
         """Processor time of each item."""
         self._permits = FairSemaphore(1)

@@ -23,7 +23,7 @@ from sightline.embedder.v1 import embedding_service_pb2_grpc as embedder_grpc
 from tests.fakes.index import DIMENSION, VERSION, vector_of
 
 SHOPPERS = b" by a shopper"
-"""What the vector of a shopper's photo is made of beside the photo."""
+"""Suffix of a shopper's photo from which its vector is computed."""
 
 
 @dataclass
@@ -44,17 +44,17 @@ class FakeEmbedder:
     calls: list[int] = field(default_factory=list)
     """Photos or texts of each call."""
     seconds: float = 0.0
-    """How long a photo takes with a version beside the default one."""
+    """Seconds for a photo with a version other than the default one."""
     embedded: list[tuple[str, bytes | str]] = field(default_factory=list)
     """Every photo and text that was embedded, with its version."""
     fitted: list[tuple[FitPlan, list[FitPhoto]]] = field(default_factory=list)
     """Every space that was fitted."""
     unfit: list[ServiceError] = field(default_factory=list)
-    """What the next fits fail with, in turn."""
+    """Errors of the next fits, in turn."""
     head: frozenset[CategoryPath] = frozenset()
     """The categories that every version knows of photos."""
     classifications: dict[bytes | str, Classification] = field(default_factory=dict)
-    """What photos are of; the others have none."""
+    """Classifications of photos; other photos have none."""
     shopper_tags: frozenset[str] = frozenset()
     """Of products whose photos were shoppers' when the default version was fitted: with it a photo
     has another vector as a shopper's."""

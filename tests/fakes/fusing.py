@@ -28,7 +28,7 @@ class Candidates:
     similarities: Mapping[Branch, tuple[float, ...]]
     own: tuple[str, ...]
     pairs: set[frozenset[str]]
-    """What searches found to show the same picture."""
+    """Pairs that searches marked as the same picture."""
 
 
 def ordered(listing: CandidateList, lost: Mapping[str, float]) -> list[int]:

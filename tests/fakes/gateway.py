@@ -54,7 +54,7 @@ class FakeGateway:
         self.deadlines: dict[str, list[float | None]] = defaultdict(list)
         """Method → seconds that each call had left when it came in."""
         self.authorizations: list[str | None] = []
-        """Who each call says that calls; None = nobody."""
+        """Caller named by each call; None: anonymous."""
         self.after: dict[str, tuple[int, status_pb2.Status]] = {}
         """Method → after so many calls every further one ends so."""
         self.delay = 0.0
@@ -151,7 +151,7 @@ class FakeGateway:
         self.verification = index_service_pb2.Verification(
             passed=True, sample_count=9, least_agreement=1.0, recall=0.99, k=100, record_count=99
         )
-        """What every verification finds."""
+        """Result of every verification."""
         self._server = grpc.server(
             ThreadPoolExecutor(max_workers=8),
             options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)],

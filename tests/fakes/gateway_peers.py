@@ -33,7 +33,7 @@ class FakeEmbedder:
     served: tuple[str, ...] = ("v1",)
     """Versions, the default one first."""
     versions: list[str] = field(default_factory=list)
-    """What each call asked for."""
+    """Version requested by each call."""
 
     async def embed(
         self,
@@ -90,7 +90,7 @@ class FakeEmbedder:
     classified: Classification | ServiceError = field(
         default_factory=lambda: FailedPrecondition("no head", reason="CLASSIFIER_UNAVAILABLE")
     )
-    """What every photo is of."""
+    """Classification of every photo."""
 
     async def classify(
         self, catalog_id: str, photo: Signal, top_k: int
@@ -137,7 +137,7 @@ class FakeAnswers:
     ranker: FakeRanker
     full: bool = False
     waiting: bool = False
-    """Whether records stay here."""
+    """True if records are held back here."""
     taken: dict[tuple[str, str], AnswerRecord] = field(default_factory=dict)
 
     def offer(self, catalog_id: str, record: AnswerRecord) -> bool:

@@ -72,12 +72,12 @@ class FakeRanker:
     shopper id."""
 
     generated: dict[str, tuple[NominationBasis, tuple[str, ...]]] = field(default_factory=dict)
-    """By shopper id; "" = for nobody in particular."""
+    """Candidates by shopper id; "": anonymous requests."""
     hidden: frozenset[str] = frozenset()
     vectors: tuple[Vector, ...] = ()
-    """The shopper, for whoever accepts vectors."""
+    """The shopper's vectors, for callers that accept vectors."""
     neighbours: tuple[str, ...] = ()
-    """What is named beside those vectors."""
+    """Candidates returned beside those vectors."""
     fails: dict[str, ServiceError] = field(default_factory=dict)
     hang: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
@@ -90,7 +90,7 @@ class FakeRanker:
     anchors: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """By source."""
     recommenders: list[Recommenders] = field(default_factory=list)
-    """What each call that generates candidates asked for beside the shopper's behaviour."""
+    """Recommenders requested by each call that generates candidates."""
 
     async def generate(
         self,
@@ -162,7 +162,7 @@ class FakeRanker:
         )
 
     full: bool = False
-    """Whether it has no room for records."""
+    """True if it has no space for records."""
     history_token: str = ""
 
     async def rank(self, order: RankRequest) -> Ranked:

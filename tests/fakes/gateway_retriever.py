@@ -54,7 +54,7 @@ class FakeRetriever:
     nearest: dict[bytes | str, dict[str, float]] = field(default_factory=dict)
     """Similarities of products, by a vector's data or by product id."""
     fails: dict[str, ServiceError] = field(default_factory=dict)
-    """What a method raises, by its name."""
+    """Errors by method name."""
     hang: set[str] = field(default_factory=set)
     cancelled: list[str] = field(default_factory=list)
     calls: list[tuple[str, object]] = field(default_factory=list)
@@ -64,7 +64,7 @@ class FakeRetriever:
     parents: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, int] = field(default_factory=dict)
     collapsed: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """What a search finds to be near-duplicates, by the one that stands for them."""
+    """Near-duplicates in searches, by the product into which they collapse."""
     far: dict[bytes | str, dict[str, float]] = field(default_factory=dict)
     """Similarities of products that only a search for them alone finds."""
     created: dict[str, int] = field(default_factory=dict)
@@ -139,7 +139,7 @@ class FakeRetriever:
         )
 
     words_of: dict[str, dict[str, float]] = field(default_factory=dict)
-    """How well products match, by text."""
+    """Scores of matching products, by text."""
 
     async def keywords(
         self, catalog_id: str, text: str, scope: AnswerScope, *, top_k: int, exclude: Sequence[str]
@@ -171,7 +171,7 @@ class FakeRetriever:
         return self._columns([item for item in left if passing is None or item in passing])
 
     passing: dict[bytes, set[str]] = field(default_factory=dict)
-    """What passes filters, by their bytes; any other filter passes all."""
+    """Matching products by the bytes of a filter; any other filter matches all."""
 
     async def checked(
         self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
@@ -199,7 +199,7 @@ class FakeRetriever:
     rows: dict[str, ProductRow] = field(default_factory=dict)
     """Products of which more is known than the id."""
     titled: list[tuple[str, ...]] = field(default_factory=list)
-    """Whose titles each read of products asked for."""
+    """Products of each read of titles."""
 
     async def products(
         self, catalog_id: str, ids: Sequence[str], scope: AnswerScope, titles: Sequence[str] = ()

@@ -17,7 +17,7 @@ from sightline.common.v1 import (
 PRODUCTS = ["p1", "p2", "p3", "p4", "p5"]
 
 NEAREST = {"p1": 0.8, "p2": 0.5, "p3": 0.9, "p4": 0.7}
-"""What every photo is near to: p3, p1, p4, p2."""
+"""Nearest products of every photo: p3, p1, p4, p2."""
 
 ALLOWED_URI = "https://photos.test/a.jpg"
 """The one address that the embedder fetches from."""
@@ -46,9 +46,9 @@ class Script:
     parents: dict[str, str] = field(default_factory=dict)
     """Of variants."""
     collapsed: dict[str, list[str]] = field(default_factory=dict)
-    """What a search finds to be near-duplicates, by the one that stands for them."""
+    """Near-duplicates in searches, by the product into which they collapse."""
     degradations: list[answer_pb2.Degradation] = field(default_factory=list)
-    """What a search went without."""
+    """Degradations of a search."""
     rejected: dict[str | None, str] = field(default_factory=dict)
     """By the kind of a filter the path of the condition that lets no product pass."""
     scans: int = 0
@@ -77,7 +77,7 @@ class Script:
 
 
 SUBJECT = photo_pb2.Box(left=0.25, top=0.25, right=0.75, bottom=0.75)
-"""Where the subject of every photo is."""
+"""Box of the subject of every photo."""
 
 
 KIND = "train"
@@ -91,7 +91,7 @@ class Jobs(job_service_pb2_grpc.JobServiceServicer):
         self.script = script
         self.owner = owner
         self.created = created
-        """When each job was made, in seconds since 1970, by its id without owner."""
+        """Creation time of each job, in seconds since 1970, by its id without owner."""
 
     async def GetJob(self, request, context):
         await self.script.take("GetJob", request, context)

@@ -10,7 +10,7 @@ from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.common.v1.product_pb2 import Product as ProductRow
 
 READ_MICROS = 1_800_000_000_000_000
-"""When snapshots were read."""
+"""Time at which snapshots were read."""
 
 
 def row(product_id: str, *category: str, **fields: object) -> ProductRow:

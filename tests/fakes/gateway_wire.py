@@ -62,7 +62,7 @@ class Suite:
     retriever: Peer
     ranker: Peer
     products: list[str]
-    """What the retriever's record holds now."""
+    """Current content of the retriever's record."""
     answers: Answers
     port: int
     recommendation: recommendation_service_pb2_grpc.RecommendationServiceStub

@@ -35,14 +35,14 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
         self.script = script
         self.answers = answers
         self.keeps = True
-        """Whether it has room for records."""
+        """True if it has space for records."""
         self.calibrated = False
-        """Whether it gives the chance of a click, half of the raw score."""
+        """True if it returns the probability of a click, half of the raw score."""
         self.reasoned: int | None = None
         """Of how many products it gives reasons; None = of all."""
         self.reason = answer_pb2.Reason(code="LOOKS_LIKE_QUERY", text="alike")
         self.draws = False
-        """Whether the first two change places, by a draw from four."""
+        """True if the first two products swap places, by a draw from four."""
         self.burns = 0.0
         """Seconds of processor time that it spends on an order."""
 

@@ -18,7 +18,7 @@ from servicekit import decoding_wire as wire
 from servicekit.decoding_wire import DecodeStatus, ExpectedOutput, Made, MemoryWanted, Refused
 
 NUMBER = ExpectedOutput(struct.Struct("!q"))
-"""What all answer but `echo`."""
+"""Form of all answers except those of `echo`."""
 
 
 def prepare() -> None:
@@ -122,7 +122,7 @@ def shout(_: str) -> None:
 
 
 def write_on_the_link(data: bytes) -> None:
-    """Answer past whoever answers for it."""
+    """Write to the pipe directly, bypassing the code that answers."""
     for file in range(3, 16):
         with contextlib.suppress(OSError):
             os.write(file, data)

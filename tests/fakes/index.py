@@ -37,7 +37,7 @@ def vector_of(item: bytes | str, dimension: int = DIMENSION, version: str = VERS
 
 
 class Always:
-    """A leader that nobody contests."""
+    """A leader whose lease is never lost."""
 
     def __init__(self, seconds: float = 60.0) -> None:
         self._seconds = seconds
@@ -61,26 +61,26 @@ class FakeIndex:
     loaded: set[str] = field(default_factory=set)
     down: bool = False
     hung: bool = False
-    """Whether it takes searches and counts and answers none."""
+    """True if it accepts searches and counts and never answers them."""
     refused_products: set[str] = field(default_factory=set)
     """Products whose rows it takes for wrong."""
     scan_limit: int = 1_000_000
     broken: set[str] = field(default_factory=set)
     """Collections that it can't open."""
     scan_failures: int = 0
-    """How many scans fail before one succeeds, for no fault of the engine's."""
+    """Number of scans that fail before one succeeds, without a fault of the engine."""
     upsert_seconds: float = 0.0
-    """How long a write takes."""
+    """Seconds of a write."""
     upsert_sizes: list[int] = field(default_factory=list)
     limits: list[int] = field(default_factory=list)
     """The limit of each search."""
     comparing: bool = False
-    """Whether it is one of those that compare one by one where few rows pass."""
+    """True if it compares row by row where few rows match."""
     slices: list[Slice] = field(default_factory=list)
-    """What each search asked for."""
+    """Slices requested by each search."""
     flushed: int = 0
     behind: bool = False
-    """Whether nothing is shown yet to those that do not want the latest."""
+    """True if reads that do not require the latest state see no rows yet."""
 
     def restart(self, lose: Sequence[str] = ()) -> None:
         """Forget what is loaded, and perhaps rows, as a killed engine does."""

@@ -24,9 +24,9 @@ class FakePhotos:
     old: set[str] = field(default_factory=set)
     """Ids of photos whose bytes came long ago."""
     given: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How often photos came."""
+    """Number of photos received."""
     web: dict[str, bytes | ServiceError] = field(default_factory=dict)
-    """What addresses give."""
+    """Content of addresses."""
 
     async def inspect(self, catalog_id: str, data: bytes) -> PhotoInfo:
         try:

@@ -3,7 +3,7 @@
 from sightline.gateway.v1 import admin_service_pb2 as admin
 
 BAD = "<script>alert(1)</script>"
-"""As the id of a product: a page has to show it, and not to run it."""
+"""Script in place of a product's id: a page must show it without running it."""
 
 
 def scene_difference() -> admin.DiffSceneResponse:

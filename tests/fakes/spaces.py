@@ -48,9 +48,9 @@ class FolderServer:
     error: ServiceError | None = None
     """Raised by `load`."""
     failures: int | None = None
-    """How often, at most; None = always."""
+    """Maximum number of failures; None: always."""
     spoils: bool = False
-    """Whether what it gives is not what the graph gives."""
+    """True if its results differ from the graph's."""
 
     async def load(self, model: str) -> None:
         if self.error is not None and self.failures != 0:

@@ -11,7 +11,7 @@ from typing import cast
 _SETTINGS = b"\0\0\0\4\0\0\0\0\0" + b"\0\0\0\4\1\0\0\0\0"
 """HTTP/2 frames (RFC 9113, 6.5): no settings of its own, and those of the other side are known."""
 _GREETING_BYTES = 24 + 9
-"""What the other side says first: the preface and the head of its settings."""
+"""First bytes of the other side: the preface and the head of its settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class StillPeer:
     port: int
     greeted: asyncio.Event = field(default_factory=asyncio.Event)
     left: asyncio.Event = field(default_factory=asyncio.Event)
-    """That connection was closed from the other side."""
+    """Set when the other side closed the connection."""
 
 
 @asynccontextmanager

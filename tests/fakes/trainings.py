@@ -25,7 +25,7 @@ EVENTS = [
     for person in range(8)
     for n in range(3)
 ]
-"""Half of the shoppers buy red wines, the others white ones; nobody buys r4 or w4."""
+"""Half of the shoppers buy red wines, the others white ones; no shopper buys r4 or w4."""
 
 
 def wines() -> tuple[list[Product], list[Interaction]]:

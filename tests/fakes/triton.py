@@ -75,7 +75,7 @@ class FakeInference:
     answer: Vectors | None = None
     """Given instead of vectors of the pixels when set."""
     gate: asyncio.Event | None = None
-    """Waited for by infer when set."""
+    """If set, `infer` waits for it."""
     watch: Callable[[], object] = lambda: None
     """Called by infer."""
     chances: Vectors | None = None
@@ -139,7 +139,7 @@ class FakeFetch:
 
     pages: dict[str, bytes | ServiceError] = field(default_factory=dict)
     gate: asyncio.Event | None = None
-    """Waited for by fetch when set."""
+    """If set, `fetch` waits for it."""
 
     @asynccontextmanager
     async def fetched(self, uri: str) -> AsyncIterator[bytes]:
@@ -198,7 +198,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.failure: tuple[grpc.StatusCode, str] | None = None
         self.delay = 0.0
         self.live = asyncio.Event()
-        """Whether it says that it is live, rather than nothing."""
+        """True if it reports live; otherwise it does not answer."""
         self.live.set()
         self.ailing = {LITE0, LITE2}
         """The models that fail and are slow, when a test says so."""

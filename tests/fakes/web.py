@@ -10,7 +10,7 @@ Writer = asyncio.StreamWriter
 
 
 def answer(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:
-    """Return a whole HTTP answer; `content_length` and the like may lie."""
+    """Return a whole HTTP answer; its headers, such as `content_length`, may be wrong."""
     named = {"content-length": str(len(body))}
     named |= {name.replace("_", "-"): value for name, value in headers.items()}
     lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in named.items() if value)]

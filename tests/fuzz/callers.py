@@ -36,7 +36,7 @@ REFUSED: Mapping[Caller, frozenset[str]] = {
     Caller.OTHER_PORT: frozenset({"PERMISSION_DENIED"}),
     Caller.ELSEWHERE: frozenset({"PERMISSION_DENIED"}) | _MALFORMED,
 }
-"""How intruders are answered. A request's catalog is known when its bytes are those of one."""
+"""Expected answers to intruders. A request's catalog is known if its bytes are valid."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 FUZZ, KEPT, PHOTOS = "fuzz", "fuzz-kept", "fuzz-photos"
 CATALOGS = (FUZZ, KEPT, PHOTOS)
-"""Where anything may be written and deleted; where what was acknowledged has to stay; the same for
-photos. The suite has to be started with them."""
+"""Catalogs: one in which anything may be written and deleted; one in which acknowledged data
+must remain; the same for photos. The suite must be started with them."""
 
 
 class Caller(StrEnum):
@@ -57,7 +57,7 @@ class Finding:
     check: str
     why: str
     call: Call | None = None
-    """What to send to see it again; None when no one request can be named."""
+    """Call that reproduces it; None if no single request does."""
     answer: Answer | None = None
 
 
@@ -68,7 +68,7 @@ class Verdict(StrEnum):
     VIOLATED = "VIOLATED"
     NOT_MEASURED = "NOT MEASURED"
     LEFT_OUT = "NOT MEASURED, not asked for"
-    """What the check takes was not given to the run. It fails nothing."""
+    """The run did not get the input of the check. This is no failure."""
 
     @property
     def fine(self) -> bool:
@@ -131,14 +131,14 @@ class Plan:
     filters: int
     seed: int
     seconds: float
-    """When sending ends, whatever is left."""
+    """Seconds after which sending ends, even if requests are left."""
     deadline_seconds: float = 4.0
     """Deadline of a mutated request to a unary call; 3% of them get some milliseconds instead."""
     in_flight: int = 16
     train: bool = True
-    """Whether a model is trained first."""
+    """True if a model is trained first."""
     filter_seconds: float = 60.0
-    """How long filters are compared, at most."""
+    """Maximum seconds for the comparison of filters."""
     broken: tuple[bytes, ...] = ()
     """Photos as they are found in the test suites of decoders, each sent once and mutated."""
     idle_streams: int = 200

@@ -18,7 +18,7 @@ from tests.fuzz.surface import METHODS, Method
 
 REFUSED = frozenset({"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"})
 TINY = b"\xf8\x7c\x00"
-"""A number 0 in a field that nobody knows (1,999)."""
+"""A number 0 in an unknown field (1,999)."""
 _DEEPEST = 4
 _NEVER_PACKED = frozenset(
     {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_MESSAGE}

@@ -40,7 +40,7 @@ class Probes:
         """Set the targets; `seconds`: time limit of an answer."""
         self._targets, self._seconds, self._report = targets, seconds, report
         self.asked: Counter[str] = Counter()
-        """How often, by target."""
+        """Number of checks by target."""
         self._failed: Counter[str] = Counter()
         self._slowest = (0.0, "none")
 

@@ -34,7 +34,7 @@ Report = Callable[[str], None]
 WARM_SHARE = 0.25
 """After this share of what is sent, memory is measured for the first time."""
 DECIDED_SHARE = 0.5
-"""So much of what is sent has to be decided: else a dead service would pass for a safe one."""
+"""Minimum share of requests with an answer: otherwise a dead service would pass."""
 
 _DEEP = 20_000
 """A run of so many requests has every call accepted at least once, but for _FITTED."""

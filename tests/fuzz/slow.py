@@ -27,9 +27,9 @@ class Pace:
     """Pace at which bytes are forwarded."""
 
     at_once: float
-    """So many as they come."""
+    """Bytes that are forwarded at once."""
     a_second: int = 1
-    """So many from then on."""
+    """Bytes a second from then on."""
 
 
 FAST = Pace(float("inf"))
@@ -38,8 +38,8 @@ READS = Pace(4_096, 16)
 WRITES = Pace(4_096, 1)
 """Enough for the connection and the headers of a call."""
 READERS, UNREAD = 4, 75
-"""Connections, and calls of each. A page takes up to a megabyte: all of them, held for who does not
-read, would be many times as much as a process may grow."""
+"""Connections, and calls of each. A page takes up to a megabyte: if the server kept all of them
+for a slow reader, it would grow by many times the allowed memory."""
 WRITERS = 4
 LATE_SECONDS = 30.0
 """In which a request that does not come has to be refused: three times what docs/operate/limits.md

@@ -28,8 +28,8 @@ WEIGHTS: Mapping[str, float] = {
     "CreateBackup": 0.1,
     "TrainModel": 0.02,
 }
-"""How often a call is drawn; 1 for all others. Training costs seconds, following a job waits, each
-backup is a file, each promoted space is held by Triton, and no rollback goes behind a demotion."""
+"""Relative frequency of a call; 1 for all others. Training takes seconds, following a job waits,
+each backup is a file, Triton holds each promoted space, and a demotion can't be rolled back."""
 OFTEN = frozenset(
     {"product_id", "title", "event_id", "shopper", "type", "operator", "value", "field", "products"}
     | {"events", "updates", "offers", "rows", "signals", "import_id", "job_id", "key", "from", "to"}

@@ -43,7 +43,7 @@ class Sender:
         self.intruders: Counter[tuple[Caller, str]] = Counter()
         """Their answers, by code."""
         self.unavailable: Counter[str] = Counter()
-        """What was said with UNAVAILABLE though there was time enough."""
+        """Answers of UNAVAILABLE although enough time was left."""
         self.findings: list[Finding] = []
         self.more = 0
         """Findings beyond those kept."""

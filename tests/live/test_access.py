@@ -39,7 +39,7 @@ ADMITTED = "NOTHING_AVAILABLE"
 
 
 class Desk:
-    """A folder in which somebody types, and a gateway that is started from there."""
+    """A folder in which the commands run, and a gateway that is started from there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.target = folder, f"127.0.0.1:{free_port()}"

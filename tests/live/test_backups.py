@@ -15,7 +15,7 @@ from tests.live.hands import Hands
 RESTORED = "restored"
 WINES = load_wines()
 ASKED = WINES[::20]
-"""Whose photos are asked for."""
+"""Products whose photos are searched for."""
 
 
 async def answers(client: SightlineClient) -> list[dict[str, float]]:

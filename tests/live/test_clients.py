@@ -21,7 +21,7 @@ CLIENTS = ROOT / "docs" / "integrate" / "clients"
 LANGUAGES = ROOT / ".tools" / "languages" / "usr"
 GO = LANGUAGES / "lib" / "go-1.19" / "bin"
 ADDRESS = "127.0.0.1:8600"
-"""Where the pages say that the gateway is."""
+"""The gateway's address on the pages."""
 
 SECONDS = 400
 """For all commands of a page: Go compiles its own library first, once, and Java 565 files."""

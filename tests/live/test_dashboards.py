@@ -34,7 +34,8 @@ ABSENT = {
     "milvus_.+": "Milvus Lite has no metrics",
     "sightline_ranker_sink_events_total": "events go to the record itself",
 }
-"""What this suite can't have, and why. Their names are held by docs/reference/metrics.md."""
+"""Metrics that this suite can't have, with reasons. Their names are in
+docs/reference/metrics.md."""
 TABLE = (ROOT / "docs/reference/metrics.md").read_text("utf-8")
 
 

@@ -27,7 +27,7 @@ from tests.fuzz.wire import Sender
 from tests.waiting import SECONDS
 
 TRITON_GAVE_UP = {"no process died", "memory of triton"}
-"""What can't be judged where Triton ended by itself; all else has to be measured, and to hold."""
+"""Checks that are impossible if Triton ended by itself; all others must be measured, and hold."""
 
 
 async def test_rubbish_breaks_nothing(suite: Suite, tmp_path: Path) -> None:

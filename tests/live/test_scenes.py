@@ -27,7 +27,7 @@ from tests.waiting import SECONDS
 PAGES = sorted((ROOT / "docs" / "merchandise" / "scenes").glob("*.md"))
 WINES = {wine.id: wine for wine in hands.WINES}
 RED, DESSERT = "100062", "111478"
-"""What the pages ask about."""
+"""Product of the pages' requests."""
 BESIDE = next(wine.id for wine in WINES.values() if wine.type == "White" and wine.available)
 """Viewed and bought with the red one."""
 RISING = next(

@@ -35,7 +35,7 @@ VARIES = re.compile(r"\b[0-9a-f]{8,}\b|\d+(?:[.,:]\d+)*")
 
 
 class Desk:
-    """A checkout in which somebody types, with a suite of its own."""
+    """A checkout in which the commands run, with a suite of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -130,7 +130,7 @@ def bare(line: str) -> str:
 
 SCENES = [*(ROOT / "services" / "gateway" / "src" / "gateway" / "state" / "scenes").glob("*.toml")]
 WAITING = "Waiting for vectors."
-"""What a command says where the machine was too busy for them to be there already."""
+"""Line that a command prints if the machine was too busy to have the vectors already."""
 
 
 def shown(expected: list[str], printed: str) -> bool:

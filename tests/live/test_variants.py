@@ -24,7 +24,7 @@ from tests.waiting import SECONDS
 VARIANTS = "variants"
 """The catalog."""
 PRODUCTS, EACH = 81, 8
-"""As many products as the grocery data set has classes; a search wants 100."""
+"""Number of products, equal to the classes of the grocery data set; a search requests 100."""
 
 
 def shot(product: int, variant: int) -> bytes:

@@ -32,8 +32,8 @@ from tests.mixed.shop import RATES, asks
 from tests.postgres import PostgreSQL
 
 ORDER: Final = ("embedder", "retriever", "ranker", "gateway")
-"""Who is asked comes before who asks: in between, a gateway of the one release meets services of
-the other, going over and going back."""
+"""Order of the switch: peers before their callers, so that meanwhile a gateway of one release
+calls services of the other, in both directions."""
 RECORDS: Final = ("retriever", "ranker")
 """Services with tables, and with a worker."""
 WAIT: Final = {
@@ -41,12 +41,13 @@ WAIT: Final = {
     for service in RECORDS
     for name in (service, f"{service}-worker")
 }
-"""As deploy/k8s has it. The last release may not know of it."""
+"""Settings as in deploy/k8s. The last release may not have them."""
 READY_SECONDS: Final = 4.0
 """Between the return of one process and the end of the next, as `minReadySeconds` of the manifests:
 who lost a peer looks for it every 2 s."""
 HOLD_SECONDS: Final = 5.0
-"""How long it stays as it is where every service has gone over but the gateway, or all have."""
+"""Seconds for which the state is kept when every service except the gateway is switched, and
+when all are."""
 LAUNCH: Final = Path(__file__).with_name("launch.sh")
 
 

@@ -29,7 +29,7 @@ def equivalents() -> frozenset[tuple[str, str, str]]:
 
 
 def main() -> int:
-    """Print what became of each mutant; 1 = some survived without an explanation."""
+    """Print the outcome of each mutant. Return 1 if some survived without an explanation."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("modules", nargs="*", default=list(TARGETS), help="default: all")
     parser.add_argument("--most", type=int, default=40, help="mutants of a module; 0 = all")

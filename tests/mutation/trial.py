@@ -59,7 +59,7 @@ TARGETS: Mapping[str, Sequence[Sequence[str]]] = {
     "sightline_rules.grouping": (("rules/test_grouping.py",), ("rules",)),
     "sightline_rules.filter_checks": (("rules/test_filter_checks.py",), ("rules",)),
 }
-"""Of each module its own tests, then more that are asked where those notice nothing."""
+"""Tests of each module, followed by more that run if those detect nothing."""
 
 MEMORY = 8 << 30
 """Bytes of address space of a mutant: an endless loop may allocate."""

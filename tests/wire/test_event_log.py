@@ -36,8 +36,7 @@ __all__ = ["suite"]
 GROUP = "sightline-ranker"
 RING = KeyRing([b"k" * 32])
 SHORT = {"session.timeout.ms": 5000, "heartbeat.interval.ms": 500}
-"""So that the partitions of a worker that was killed are soon another's."""
-"""How long the brokers may take on a busy machine."""
+"""Short timeouts, so that the partitions of a killed worker soon get another one."""
 
 
 @pytest.fixture(scope="module")

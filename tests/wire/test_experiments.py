@@ -300,7 +300,7 @@ async def test_an_experiment_reads_as_the_page_shows_it(
 
 
 LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[.*\n")
-"""What the services of this process say meanwhile."""
+"""Log lines of the services in this process."""
 
 
 def tidy(text: str) -> str:

@@ -58,7 +58,7 @@ DESTROYS = (
     "gateway.v1.CatalogService/PurgeProducts",
     "gateway.v1.UserEventService/MergeShopper",
 )
-"""What others do that can not be taken back."""
+"""Irreversible calls of other roles."""
 WRITES = (
     "CatalogService/ImportProducts",
     "CatalogService/OpenImport",
@@ -67,7 +67,7 @@ WRITES = (
     "CatalogService/UpsertProducts",
     "UserEventService/WriteEvents",
 )
-"""What a shop does all day long: it is not noted."""
+"""Regular writes of a shop, which are not logged."""
 
 
 class Counting(AuditServicer):

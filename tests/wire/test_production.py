@@ -51,7 +51,7 @@ STORED = {
     "retriever": ("record.db", "photos", "backups"),
     "ranker": ("ranker.db", "models", "exports"),
 }
-"""What each service keeps in its folder of .data."""
+"""Stores of each service in its folder of .data."""
 TOKEN = "slk_of-whoever-looks-after-it"
 KEY = secrets.token_hex(32)
 AUTHORITY, PEERS_AUTHORITY = certificates.authority(), certificates.authority()

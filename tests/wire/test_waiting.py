@@ -19,7 +19,7 @@ from tests.engines import free_port
 from tests.waiting import SECONDS, until
 
 PORTS = {"retriever": "RETRIEVER_PORT", "ranker.worker": "RANKER_WORKER_METRICS_PORT"}
-"""What readiness asks, which is there only when they no longer wait."""
+"""Ports of readiness checks, which open only when they no longer wait."""
 
 
 @pytest.fixture

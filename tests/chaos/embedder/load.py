@@ -38,7 +38,7 @@ TEXTS: Final = (
 )
 SERVICE: Final = "sightline.embedder.v1.EmbeddingService"
 WHOLE: Final = ""
-"""What is noted of an answer that was whole; else it is the reason."""
+"""Outcome of a complete answer; any other outcome is a reason."""
 BROKEN: Final = "broken: "
 OTHER: Final = f"{BROKEN}another vector"
 PAUSE_SECONDS: Final = 0.05
@@ -46,7 +46,7 @@ PAUSE_SECONDS: Final = 0.05
 GRACE_SECONDS: Final = 0.5
 """By how much an answer may come after its deadline: this program shares the machine."""
 CALM_SECONDS: Final = 1.5
-"""After so long without a complaint all is well again."""
+"""Seconds without a fault after which the suite counts as recovered."""
 PATIENCE_SECONDS: Final = 60.0
 LISTEN_SECONDS: Final = 2.0
 """For ListSpaces, which says within its deadline what it knows."""
@@ -101,15 +101,15 @@ class Load:
     """By version: 1, or -1 of one whose vectors are those of the first turned around."""
     got: list[Got] = field(default_factory=list)
     unready: list[float] = field(default_factory=list)
-    """When the embedder did not call itself ready."""
+    """Times at which the embedder did not report ready."""
     reported: list[tuple[float, bool]] = field(default_factory=list)
-    """When, and whether, ListSpaces reported that every inference succeeds."""
+    """Times of ListSpaces, and whether it reported that every inference succeeds."""
     _known: dict[int, Floats] = field(default_factory=dict)
-    """What each photo gives by its number; then what each text does."""
+    """Expected vectors of each photo by its number, followed by those of each text."""
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     async def learn(self) -> None:
-        """Take down what each item gives while all is well. Raises NotMeasured."""
+        """Record the vector of each item in a healthy state. Raises NotMeasured."""
         until = time.monotonic() + PATIENCE_SECONDS
         while asked := [n for n in range(ITEMS) if n not in self._known]:
             if time.monotonic() > until:
@@ -136,7 +136,8 @@ class Load:
                 raise each
 
     async def calm(self, since: float) -> float:
-        """Wait until everybody gets whole answers for a while; when the last other one came."""
+        """Wait until all clients get complete answers for a while. Return the time of the last
+        other one."""
         until = time.monotonic() + PATIENCE_SECONDS
         names = {asker.name for asker in ASKERS}
         while True:

@@ -29,7 +29,7 @@ from tests.triton import processes_of
 T = TypeVar("T")
 
 BACK_SECONDS: Final = 5.0
-"""Within which all is well again after Triton is; what is promised."""
+"""Promised seconds from Triton's recovery to the suite's."""
 WATCHED_SECONDS: Final = 15.0
 """The same, where Triton's watchdog has to see first that it is not."""
 REPORTED_SECONDS: Final = 5.0
@@ -201,7 +201,7 @@ LOSSES: Final[Mapping[str, Loss]] = {
 }
 WATCHED: Final = frozenset({"starting processes stand still"})
 HIDDEN: Final = frozenset({"one process of the model killed", "Triton slow", "overloaded"})
-"""What may end before a look at the spaces comes upon it."""
+"""Losses that may end before a check of the spaces detects them."""
 
 
 def losses(turns: int, report: Report) -> None:

@@ -25,7 +25,7 @@ PRODUCTS = 500
 QUERIES = 50
 TOP = 20
 FOLDERS = {"lite": "milvus", "server": "milvus-server"}
-"""Where each engine keeps its data, in the suite's folder."""
+"""Folder of each engine's data, within the suite's folder."""
 COMMAND_SECONDS = 120.0
 SIGHTLINE = Path(sys.executable).with_name("sightline")
 
@@ -84,7 +84,7 @@ def _same(before: Answer, now: Answer) -> bool:
 
 
 def _delete(suite: Suite, folder: Path) -> None:
-    """Delete it under the engine's hands, and have the engine begin anew."""
+    """Delete the data while the engine runs, and restart the engine."""
     while folder.exists():  # the engine writes while its folder is deleted
         shutil.rmtree(folder, ignore_errors=True)
     suite.kill("milvus")

@@ -26,7 +26,7 @@ _LOOK_SECONDS = 0.1
 
 
 def enter_private_mounts(module: str, arguments: Sequence[str]) -> None:
-    """Begin this program anew where it may mount; do nothing where the system forbids that."""
+    """Restart this program in a mount namespace; do nothing where the system forbids that."""
     if os.environ.get(_PRIVATE):
         return
     unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "-r"]

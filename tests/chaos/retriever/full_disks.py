@@ -29,9 +29,9 @@ CATALOG = "full"
 VERSIONS = {"one": 16}
 WRITERS = 4
 FULL_SECONDS = 4.0
-"""How long a disk is full while writers go on."""
+"""Seconds for which a disk is full while the writers continue."""
 CALM_SECONDS = 2.0
-"""How long they go on before and after."""
+"""Seconds for which they write before and after."""
 RECORD, PHOTOS = "retriever", "retriever/photos"
 ENGINE = {"lite": "milvus", "server": "milvus-server"}
 MEBIBYTES = {RECORD: 64, PHOTOS: 16}

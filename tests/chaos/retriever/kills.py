@@ -24,7 +24,7 @@ VICTIMS = (
     (ENGINE,), (SERVER,), (WORKER,), (ENGINE, WORKER), (SERVER,),
     (ENGINE, SERVER), (WORKER,), (SERVER, WORKER), (SERVER,), (ENGINE, SERVER, WORKER),
 )  # fmt: skip
-"""Who dies together, in ten rounds; chance says in what order."""
+"""Processes that are killed together, in ten rounds of random order."""
 LONGEST_WAIT = 1.5
 """Seconds before a kill, at most, in which they work."""
 LOOK_SECONDS = 0.1

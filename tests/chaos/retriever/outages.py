@@ -32,7 +32,7 @@ from tests.fakes.photos import photo
 
 CATALOG = "outages"
 SPACE = "visual"
-"""Whose return is looked for; that of texts is empty."""
+"""Space whose recovery is measured; that of texts is empty."""
 KINDS = ("down", "hung", "restarted")
 PROGRAMS = ("triton", "embedder", *RETRIEVER, "ranker", "gateway")
 PRODUCTS = 60
@@ -41,11 +41,11 @@ PAUSE_SECONDS = 0.1
 """Between two questions of one shopper."""
 ASK_SECONDS = 5.0
 AWAY_SECONDS = 4.0
-"""How long the engine is down or hangs."""
+"""Seconds for which the engine is down or hangs."""
 RECOVERY_SECONDS = 5.0
-"""What is promised."""
+"""Promised seconds of the recovery."""
 CALM_SECONDS = 1.0
-"""After so long without a complaint all is well again."""
+"""Seconds without a fault after which the suite counts as recovered."""
 PATIENCE_SECONDS = 90.0
 LOST = answer_pb2.Degradation.CAUSE_INDEX_UNAVAILABLE
 
@@ -80,7 +80,7 @@ class Outage:
     lost: float = 0.0
     back: Return = field(default_factory=Return)
     well: float = 0.0
-    """When the last answer came that was not whole; 0 = there was none."""
+    """Time of the last incomplete answer; 0: there was none."""
 
 
 Ask = Callable[[], Awaitable[Any]]

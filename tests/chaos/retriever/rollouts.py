@@ -30,7 +30,7 @@ VERSIONS = {"one": 16, "two": 24}
 SEARCHERS, WRITERS = 16, 4
 STEADY = 200
 NAMES = tuple(f"steady-{n:03}" for n in range(STEADY))
-"""Products that nobody changes: what is nearest to each is known beforehand."""
+"""Products that never change: the nearest ones to each are known beforehand."""
 STEADY_BRAND = "steady"
 TOP = 10
 TOLERANCE = 1e-4

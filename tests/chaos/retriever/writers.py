@@ -16,7 +16,7 @@ from tests.chaos.retriever.calls import Retriever
 from tests.chaos.retriever.ledger import Ledger, values, vector
 
 PRODUCTS = 400
-"""Ids of one writer, which nobody else writes: so the order of what it was acknowledged is sure."""
+"""Ids that only one writer writes, so that the order of its acknowledged writes is known."""
 BATCH = 10
 PAUSE_SECONDS = 0.1
 """Between two writes of a writer, on average: a loaded shop, not one as fast as it gets."""

@@ -28,9 +28,10 @@ from tests.fakes.gateway_wire_retriever import Keywords, Products, Vectors
 PLACES: Final = 8
 """Of each backend."""
 SECONDS: Final = 0.08
-"""That a call holds its place."""
+"""Seconds for which a call holds its place."""
 CALLS: Final = 2
-"""Of one recommendation to the retriever, which is asked most: to search, and to read the page."""
+"""Calls of one recommendation to the retriever, which gets the most: a search, and the read of
+the page."""
 CAPACITY: Final = PLACES / SECONDS / CALLS
 """Recommendations a second."""
 BACKENDS: Final = ("embedder", "retriever", "ranker")

@@ -30,7 +30,7 @@ LAG_SECONDS: Final = 0.1
 """By how much the program that asks may fall behind, at its p99."""
 
 Ask = Callable[[], Awaitable[str]]
-"""Asks once; returns what came of it."""
+"""Sends one request; returns its outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Got:
     """Outcome of one request; times by time.monotonic()."""
 
     due: float
-    """When it was to be asked: from here its time counts."""
+    """Scheduled time, from which its latency counts."""
     began: float
     ended: float
     outcome: str

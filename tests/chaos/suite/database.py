@@ -33,9 +33,9 @@ from tests.chaos.watching import hung
 from tests.postgres import PostgreSQL
 
 AWAY_SECONDS: Final = 5.0
-"""How long it is gone once it was killed."""
+"""Seconds for which it is down after a kill."""
 UNTOLD: Final = frozenset({"late", "empty success"})
-"""What nobody may get."""
+"""Outcomes that no caller may get."""
 
 
 def database(stopped: float, seed: int, report: Report) -> None:

@@ -32,8 +32,8 @@ SETTLE_SECONDS: Final = 5.0
 how much it can admit."""
 CALM: Final = Phase(0.2 * CAPACITY, 25.0)
 GREEDY: Final = Phase(6.0 * CAPACITY, SETTLE_SECONDS + CALM.seconds)
-"""Whatever it is answered. Were it asked faster, the processors would be short that all share
-here."""
+"""Rate independent of the answers. A higher rate would exhaust the processors that all programs
+share."""
 CONNECTIONS: Final = 16
 MOST: Final = 1.5
 """Times the p99 of who is alone."""

@@ -40,7 +40,7 @@ ANSWERED: Final = 0.999
 RECOVERY_SECONDS: Final = 5.0
 """From a process's return until all is whole; what is promised."""
 FOUND_SECONDS: Final = 5.0
-"""After so long nobody is sent any more to a process that is lost, where there is another one."""
+"""Seconds after which calls no longer go to a lost process, if there is another one."""
 RATES: Final = {**dict.fromkeys(WHOLE, 1.0), **dict.fromkeys(WRITES, 0.5)}
 """Calls a second: what two cores answer in a third of their time."""
 HOW: Final = ("killed", "stopped")
@@ -55,8 +55,8 @@ class Left:
     branches: Mapping[str, str] = field(default_factory=dict)
     """The best branch that is left, by kind of shopper, where it is not that of whole answers."""
     alone: bool = False
-    """Whether no other process does its work. Where one does, answers are whole once the loss is
-    found."""
+    """True if no other process does its work. Otherwise answers are complete once the loss is
+    detected."""
 
 
 def _other(*causes: str) -> Left:
@@ -91,9 +91,9 @@ class Loss:
     how: str
     lost: float = 0.0
     back: float = 0.0
-    """When it answered again, or went on."""
+    """Time at which it answered again, or continued."""
     well: float = 0.0
-    """When the last answer came that was not whole."""
+    """Time of the last incomplete answer."""
 
     @property
     def recovery(self) -> float:

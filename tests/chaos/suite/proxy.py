@@ -54,7 +54,7 @@ class Spell:
 
     got: Sequence[Got]
     calls: Mapping[str, int]
-    """That began at each peer."""
+    """Number of calls that began at each peer."""
 
 
 def proxy(seed: int, report: Report) -> None:

@@ -17,7 +17,7 @@ from tests.postgres import PostgreSQL, postgresql
 
 REPLICATED: Final = ("embedder", "retriever", "ranker", "gateway")
 SECOND: Final = "-2"
-"""What the name of a service's second process ends with."""
+"""Suffix of the name of a service's second process."""
 SET_UP: Final = (
     f"two each of {', '.join(REPLICATED)}; one retriever-worker, ranker-worker, Triton and Milvus "
     "Lite; PostgreSQL"

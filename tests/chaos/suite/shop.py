@@ -30,7 +30,7 @@ from tests.chaos.model import NotMeasured
 SECONDS: Final = 10.0
 """The deadline of each call: the client's own."""
 GRACE_SECONDS: Final = 0.5
-"""What an error may take beyond it to reach a caller on a busy machine."""
+"""Seconds beyond the deadline in which an error may reach a caller on a busy machine."""
 WHOLE: Final[Mapping[str, str]] = {
     "photo": "visual",
     "text": "text",
@@ -40,7 +40,7 @@ WHOLE: Final[Mapping[str, str]] = {
 """Each kind of shopper, and the branch that names products when nothing is lost."""
 WRITES: Final = ("product written", "event written")
 CALM_SECONDS: Final = 2.0
-"""After so long without a complaint all is well."""
+"""Seconds without a fault after which the suite counts as recovered."""
 PATIENCE_SECONDS: Final = 120.0
 PAGE: Final = 10
 LIKED: Final = 4.0
@@ -62,9 +62,9 @@ class Got:
     causes: frozenset[str] = frozenset()
     """Why it is degraded, as it says itself."""
     branches: frozenset[str] = frozenset()
-    """What named its products."""
+    """Branches that found its products."""
     ranked: bool = True
-    """Whether the ranker ordered them."""
+    """True if the ranker ordered them."""
 
     @property
     def whole(self) -> bool:
@@ -186,7 +186,7 @@ class Load:
     """Calls a second, by kind."""
     got: list[Got] = field(default_factory=list)
     waiting: list[float] = field(default_factory=list)
-    """When the calls began that have not ended."""
+    """Start times of the calls in progress."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

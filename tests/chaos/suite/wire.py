@@ -30,7 +30,7 @@ class Calls:
 
     _seen: bytes = b""
     _next: int = PREFACE
-    """Where in it the next frame begins."""
+    """Offset of the next frame in it."""
 
     def begun(self, data: bytes) -> int:
         """Return the number of calls that begin in these further bytes."""
@@ -59,7 +59,7 @@ class Wire:
     """Share of calls within CUT_SECONDS of whose beginning their connection is cut, and with it
     all others that are under way on it."""
     calls: int = 0
-    """That began so far, second tries among them."""
+    """Number of calls that began so far, retries included."""
     cuts: int = 0
 
     @contextlib.asynccontextmanager

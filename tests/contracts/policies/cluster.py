@@ -13,7 +13,7 @@ POD_AT = {
     **dict.fromkeys((*LONG_RUNNING, "Job"), ("template",)),
     "CronJob": ("jobTemplate", "spec", "template"),
 }
-"""Where the pods of a kind are described, below its spec."""
+"""Path to the description of a kind's pods, below its spec."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ Flow = tuple[str, int]
 OUTSIDE = "elsewhere"
 """Namespaces and addresses that are not of this installation."""
 ENTRANCES = {("gateway", 8600), ("gateway", 8609)}
-"""What is called from other namespaces, but for metrics."""
+"""Services and ports that other namespaces may call, besides metrics."""
 SQL, MILVUS = 5432, 19530
 """Namespaces with the label of stores may be called there, whether or not there are any."""
 OBJECTS = 443

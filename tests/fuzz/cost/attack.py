@@ -39,7 +39,7 @@ class Attack:
     alone: Sequence[Got]
     beside: Sequence[Got]
     attackers: str
-    """What the attackers got, in words."""
+    """Outcomes of the attackers, in words."""
 
     @property
     def times(self) -> float:

@@ -95,20 +95,20 @@ class Recipe:
     letters: int = 6
     """Of each value."""
     known: bool = False
-    """Whether values occur in products."""
+    """True if values occur in products."""
     negated: bool = False
     facets: int = 0
     controls: int = 0
     control_conditions: int = 0
     """Of each control's filter."""
     excludes: bool = False
-    """Whether controls exclude products; else they boost them."""
+    """True if controls exclude products; otherwise they boost them."""
     excluded: int = 0
     """Ids of products to leave out."""
     page_size: int = 10
     explain: bool = False
     subject: bool = False
-    """Whether the subject of a photo is to be found."""
+    """True if the subject of a photo is searched for."""
     items: int = 1
     """Events or products that are written."""
     attributes: int = 0
@@ -430,4 +430,4 @@ SEEDS: Final = tuple(
         Recipe("UpsertProducts", items=100, attributes=100, letters=900),
     )
 )
-"""Where a search begins."""
+"""Start of a search."""

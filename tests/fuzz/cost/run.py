@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 
 ALL = "all roles"
 ATTACKING = ("read", ALL)
-"""Whose worst requests attack, one after another."""
+"""Roles whose most expensive requests attack, one after another."""
 REPEATS = 3
 """Measurements of each case at the end; their median counts."""
 WARM_UP = tuple(Recipe(call, texts=2) for call in ("Recommend", "Search", "ListProducts"))

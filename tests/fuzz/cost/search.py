@@ -58,7 +58,7 @@ class Search:
 
     chance: random.Random
     kept: int = 10
-    """How many are kept."""
+    """Number of requests that are kept."""
     of_a_call: int = 4
     """Of these, requests of one call at most: else the search ends at one call's."""
     seeds: Sequence[Recipe] = SEEDS

@@ -27,7 +27,7 @@ PHOTOS = WINES[0].image.parent
 BUYERS = 24
 OTHER = "fixes-empty"
 RECONNECTING = "try again in a moment"
-"""What a Fix says while the gateway may still be about to reconnect."""
+"""Text of a Fix that may appear while the gateway reconnects."""
 
 
 def flat(text: str) -> str:

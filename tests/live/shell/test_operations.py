@@ -17,7 +17,7 @@ TYPED_ELSEWHERE = {
     "index rollback": "tests/live/shell/test_commands.py",
     "index rebuild": "tests/live/test_backups.py",
 }
-"""Where there is something before what serves, and where the engine lost its data."""
+"""Tests in which an earlier version exists, and in which the engine lost its data."""
 SHOP = WINES[:6]
 TYPED: set[str] = set()
 

@@ -47,7 +47,7 @@ FILES = {
         "user-events.jsonl": "google-retail-events.jsonl",
     },
 }
-"""What the other systems export: the text, or an example of the repository."""
+"""Exports of the other systems: the text, or an example of the repository."""
 
 
 @pytest.mark.parametrize(("page", "snippet"), SNIPPETS)

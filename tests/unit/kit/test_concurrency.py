@@ -166,13 +166,13 @@ class Backend:
         self.limits = ConcurrencyLimit(200, self.clock)
         self.refused = 0
         self.seconds: list[float] = []
-        """That each call took which was answered in time."""
+        """Seconds of each call that was answered in time."""
         self.late = 0
         self._capacity, self._given = capacity, given
         self._done = 0.0
         """The work that was done for each call that is under way since the start."""
         self._under_way: deque[tuple[float, float]] = deque()
-        """What will be done when each is, and when it began; the oldest first."""
+        """Work at which each call is done, and its start; the oldest first."""
 
     def run(self, seconds: float, each_second: float) -> None:
         """Send this many calls a second, evenly spaced."""

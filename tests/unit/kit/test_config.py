@@ -11,7 +11,7 @@ class Shop(ServerSettings):
     model_config = SettingsConfigDict(env_prefix="SHOP_")
 
     colour: Literal["red", "white"] = "red"
-    """Which wine is sold."""
+    """Name of the wine."""
 
     limits: dict[str, int] = Field(default_factory=dict)
     """Most bottles per customer, by colour."""

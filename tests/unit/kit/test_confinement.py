@@ -93,7 +93,7 @@ KERNELS = {
     "landlock": OLD_KERNEL.format(calls="[(444, False)]"),  # landlock_create_ruleset
     "seccomp": OLD_KERNEL.format(calls="[(317, False), (157, True)]"),  # seccomp, prctl
 }
-"""What starts a program on a kernel that lacks a layer, by the layer."""
+"""Code that starts a program on a kernel without the layer, by layer."""
 UNSAFE = """
 from servicekit.decoding_limits import DecodingSettings
 print(*DecodingSettings().unsafe())

@@ -288,7 +288,7 @@ def parent_of(pid: int) -> int:
 
 
 def _gone(pids: Sequence[int]) -> None:
-    """Wait until these processes are no more."""
+    """Wait until these processes have ended."""
     end = time.monotonic() + SECONDS
     while any(map(_runs, pids)) and time.monotonic() < end:
         time.sleep(0.05)

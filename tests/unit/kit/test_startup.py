@@ -20,7 +20,7 @@ class Shop(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="SHOP_")
 
     keys: Path = Path("keys")
-    """Who may come in."""
+    """Folder of the keys."""
 
     def unsafe(self) -> Iterator[str]:
         yield "the shop is open at night"

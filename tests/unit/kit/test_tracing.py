@@ -24,7 +24,7 @@ from tests.fakes.kit_logs import json_logs
 from tests.waiting import SECONDS, until
 
 FOR_EVER = "3600"
-"""Seconds of a call to a collector: a test that waited for one would not end in time."""
+"""Seconds of a call to a collector, more than any test takes."""
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED = (("traceparent", f"00-{TRACE}-{PARENT}-01"),)

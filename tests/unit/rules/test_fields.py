@@ -34,7 +34,7 @@ from sightline_rules.kinds import (
 
 BY = (FieldOrder("COLOUR"),)
 BESIDE = {"product_id", "images", "etag", "category_doubt"}
-"""What a product has beside fields."""
+"""Parts of a product that are no fields."""
 PRODUCT = product_pb2.Product.DESCRIPTOR.fields_by_name.keys()
 CANDIDATE = candidate_pb2.CandidateColumns.DESCRIPTOR.fields_by_name.keys()
 STORED = {name for field in FIELDS for name in field.stored}

@@ -25,7 +25,7 @@ PLANS = {
     LITE0: [(1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1)],
     LITE2: [(1, 1), (3, 2), (3, 2), (4, 2), (4, 1), (5, 2), (1, 1)],
 }
-"""How many blocks each stage has, and the stride of its first."""
+"""Number of blocks of each stage, and the stride of its first."""
 
 
 class Reference:

@@ -321,7 +321,7 @@ def test_two_trainings_that_write_the_same_model_at_once_both_succeed(store: Mod
 
 
 class Away(MemoryFileSystem):
-    """A bucket whose driver raises errors of its own, as S3's does when nobody answers."""
+    """A bucket whose driver raises errors of its own, as S3's does without a connection."""
 
     protocol = "away"
 

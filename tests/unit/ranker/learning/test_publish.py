@@ -59,11 +59,11 @@ class FakeRetriever:
     vectors: dict[str, dict[str, Floats]] = field(default_factory=dict)
     batches: list[int] = field(default_factory=list)
     down: int = 0
-    """How many calls fail before one succeeds."""
+    """Number of calls that fail before one succeeds."""
     finding: str = ""
-    """What verifications find."""
+    """Result of verifications."""
     lose: int = 0
-    """How many writes it forgets a vector of."""
+    """Number of writes that lose a vector."""
     stop_after: int = 0
     stop: asyncio.Event | None = None
     """Set after so many writes, as a worker is stopped."""

@@ -18,7 +18,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class Nights:
-    """A worker that looks whenever it is asked, at whatever time."""
+    """A worker that checks on request, at any time."""
 
     def __init__(self, db: Database) -> None:
         self.time = NOON

@@ -71,7 +71,7 @@ class Place:
     jobs: Jobs
     store: Backups
     times: Iterator[int] = field(default_factory=lambda: count(1_700_000_000_000_000))
-    """Of backups that are asked for."""
+    """Times of requested backups."""
 
     @property
     def deps(self) -> backups.BackupTools:

@@ -179,7 +179,7 @@ async def test_what_the_engine_lost_is_reconciled(record: Record, made: Generati
 
 
 class InnerProduct(FakeIndex):
-    """An engine in memory that takes the metric it is asked for as the inner product."""
+    """An engine in memory with the inner product as its metric."""
 
     async def search(self, collection, vectors, condition, limit, seconds, **how):  # type: ignore[no-untyped-def]
         assert how["parameters"].metric is VectorMetric.IP

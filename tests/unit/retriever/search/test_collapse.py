@@ -29,7 +29,7 @@ from tests.unit.retriever.search.conftest import follow, forever, own
 
 PICTURE = 0xFD22_0A9F_1C87_6333
 UNSURE = PICTURE ^ ((1 << (CERTAIN + 1)) - 1 << COLOUR_BITS)
-"""As near to PICTURE as the vectors have to decide."""
+"""A hash so near to PICTURE that the vectors decide."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Item:
     photo: bytes | None = None
     """The file, as the caller sent it."""
     uri: str | None = None
-    """Where to fetch the photo from, as the caller gave it."""
+    """Address of the photo, as the caller gave it."""
     text: str | None = None
     """The text, as the caller sent it."""
     space: str = ""

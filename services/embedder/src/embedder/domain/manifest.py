@@ -51,7 +51,7 @@ class SpaceManifest:
     """The features model that it was fitted on."""
     dimension: Annotated[int, Field(ge=1, le=256)]
     create_time: datetime
-    """When it was fitted (UTC)."""
+    """Time of the fit (UTC)."""
     preprocessing: str
     """Description of the preprocessing of photos."""
     licence: str
@@ -62,7 +62,7 @@ class SpaceManifest:
     categories: Annotated[int, Field(ge=0)]
     """Number of categories of its classification head; 0 without one."""
     takes_texts: bool
-    """Whether there is a text map."""
+    """True if there is a text map."""
     evaluation: SpaceEvaluation
     files: dict[str, Hash]
     """SHA-256 of the files of its folder, by their paths in it; all but this one."""
@@ -71,7 +71,7 @@ class SpaceManifest:
     shopper_photo_tags: tuple[str, ...] = ()
     """Tags of products whose photos counted as shoppers' photos in the fit."""
     forced: bool = False
-    """Whether its promotion was forced past its evaluation."""
+    """True if its promotion was forced despite its evaluation."""
     signature: str = ""
     """Signature of the rest of the file by an operator's key (servicekit.keyring); empty: none."""
     format: Literal[1] = 1

@@ -57,7 +57,7 @@ class Description:
     catalog: str = ""
     """Catalog on which it was fitted; empty if it was not fitted and serves all catalogs."""
     cameras: bool = False
-    """Whether it takes the camera of a photo as an input."""
+    """True if it takes the camera of a photo as an input."""
     categories: int = 0
     """Number of categories of its classification head, without the unknown one; 0 without a head.
     """
@@ -66,11 +66,11 @@ class Description:
     catalog_views: int = 1
     """Views of a catalog photo that are averaged when the item names no number."""
     create_time: float = 0.0
-    """When it was fitted, in seconds since 1970; 0 if it was not fitted."""
+    """Time of the fit, in seconds since 1970; 0 if it was not fitted."""
     blocks: Mapping[str, int] = field(default_factory=dict)
     """For a features model: sizes of the blocks of its features by name, in order."""
     checksums: bool = False
-    """Whether its answers have the output CHECKSUM."""
+    """True if its answers have the output CHECKSUM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +96,13 @@ class SpaceStatus:
     space: str
     model: str
     ready: bool
-    """Whether a photo would be embedded now."""
+    """True if a photo can be embedded now."""
     version: str = ""
     known: Description | None = None
     """The model's last description; `None` if it never answered."""
     takes_texts: bool = False
     default: bool = False
-    """Whether items that name no version come here."""
+    """True if items without a version go to it."""
 
 
 def version_of(description: Description, model_version: str) -> str:

@@ -54,7 +54,7 @@ class PhotoView:
     """1 to MAX_VIEWS: a wide crop, its mirror image, a narrow crop, its mirror image."""
     box: Box = WHOLE
     find: bool = False
-    """Whether to find the subject and embed that."""
+    """True to find the subject and embed it."""
     camera: Camera = Camera.SHOPPER
     """The photo's camera, which its limits depend on."""
 

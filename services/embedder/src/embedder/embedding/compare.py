@@ -50,7 +50,7 @@ class PhotoComparison:
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """What the parts of one call share."""
+    """State that the steps of one call share."""
 
     party: Party
     stages: Stages

@@ -37,7 +37,7 @@ SUMS = (COUNT_PAIRS, COUNT_DAYS, COUNT_RATES, COUNT_GAPS, COUNT_UNITS)
 DAY = 86_400_000_000
 BUY = EventType.PURCHASE
 BEFORE_1970 = NOW // HOUR + 8
-"""So many hours ago it was the day before 1970."""
+"""Hours before NOW of the last day before 1970."""
 
 
 class Crash(Exception):

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 WORTH = np.array([0.5, 2.0, 0.0, 1.0])
 LOGGED = np.array([2.0, 0.5, 1.0, 0.2])
-"""What the order rested on: not what shoppers value."""
+"""Weights of the logged order, which differ from the shoppers' preferences."""
 SIZE, INTERCEPT = 12, -2.5
 LOOKS = 1 / np.arange(1, SIZE + 1) ** 0.8
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 NAMES = ("session", "taste", "visual")
 WORTH = np.array([0.5, 2.0, 1.0])
-"""What shoppers value, by `NAMES`; similarity is worth 1."""
+"""Shoppers' preferences, by `NAMES`; similarity has the weight 1."""
 SERVED = {"v1": {"taste": 1.0, "session": 2.0}, "v2": {"taste": 0.5, "session": 4.0}}
 DEFAULT = PartBlend({"taste": 1.0, "session": 2.0, "popularity": 1.0}, "validation", 500)
 SIZE = 10

@@ -38,7 +38,7 @@ class Watched:
     """A watchdog that looks at every search, and an engine that lost rows."""
 
     lost: float = 0.0
-    """What part of the rows the engine does not find."""
+    """Share of the rows that the engine does not find."""
     route: Route = Route.GRAPH
     generation: Generation = MADE
     record: Rows = field(default_factory=lambda: Rows(EVERYTHING))
